@@ -1,0 +1,105 @@
+// Package livepatch knows the names and texts of SUSE's kernels and kernel
+// live patches: which packages matter, which kernel a live patch is for, what
+// its module is called, and which defects its changelog says it fixes.
+//
+// Everything here is a pure function, and cheap: the package is linked into a
+// program that libzypp starts in every commit.
+package livepatch
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// Kind says what part a package plays in live patching.
+type Kind string
+
+// The kinds of tracked packages. KindNone is every other package.
+const (
+	KindKernel    Kind = "kernel"    // a kernel that can be booted
+	KindLivepatch Kind = "livepatch" // a live patch for one kernel
+	KindKMP       Kind = "kmp"       // kernel modules packaged on their own
+	KindSupport   Kind = "support"   // what kernels and live patches need or come from
+	KindNone      Kind = ""
+)
+
+// Kinds returns the closed set of kinds, without KindNone.
+func Kinds() []Kind {
+	return []Kind{KindKernel, KindLivepatch, KindKMP, KindSupport}
+}
+
+// KindOf returns the kind of the package called name, KindNone if it is not
+// tracked.
+//
+// A name with -kmp- in it is a kernel module package whatever else it looks
+// like. Debug information, developer files and meta packages of kernels and
+// live patches are support: having them protects nothing.
+func KindOf(name string) Kind {
+	if strings.Contains(name, "-kmp-") {
+		return KindKMP
+	}
+	if _, ok := KernelFor(name); ok {
+		return KindLivepatch
+	}
+	if rest, ok := strings.CutPrefix(name, "kernel-"); ok {
+		return kernelKind(rest)
+	}
+	if isSupport(name) {
+		return KindSupport
+	}
+	return KindNone
+}
+
+// kernelKind returns the kind of the package called "kernel-" + rest that is
+// no live patch.
+func kernelKind(rest string) Kind {
+	switch {
+	case rest == "doc", rest == "firmware",
+		strings.HasPrefix(rest, "docs"), strings.HasPrefix(rest, "firmware-"):
+		return KindNone
+	case isFlavour(strings.TrimSuffix(rest, "-base")):
+		return KindKernel
+	}
+	return KindSupport
+}
+
+// isFlavour reports whether s names a flavour of SUSE kernels that can be booted.
+func isFlavour(s string) bool {
+	switch s {
+	case "default", "rt", "rt_debug", "azure", "64kb", "longterm", // supported products
+		"debug", "kvmsmall", "pae", "vanilla", "preempt", "xen", "ec2",
+		"trace", "desktop", "bigsmp", "lpae", "smp", "zfcpdump":
+		return true
+	}
+	return false
+}
+
+// isSupport reports whether a package not called kernel-* is tracked for what
+// it does for kernels and live patches.
+func isSupport(name string) bool {
+	if rest, ok := strings.CutPrefix(name, "lifecycle-data-"); ok {
+		return strings.Contains(rest, "live-patching")
+	}
+	if rest, ok := strings.CutPrefix(name, "sle-"); ok {
+		return strings.HasSuffix(rest, "live-patching-release")
+	}
+	if rest, ok := strings.CutPrefix(name, "patterns-"); ok && strings.HasSuffix(rest, "lp_sles") {
+		return true
+	}
+	return name == "suse-module-tools" || strings.HasPrefix(name, "dracut") ||
+		strings.HasSuffix(name, "kernel_livepatching")
+}
+
+// MayBeTracked reports whether the JSON text raw may hold the name of a
+// tracked package. It is a filter before decoding: false is certain, true is
+// not. Since JSON can spell any letter as a \u escape, such an escape is
+// always a maybe; no other escape stands for a character of the words below.
+func MayBeTracked(raw []byte) bool {
+	words := [...]string{
+		"kernel", "kgraft-patch-", "-kmp-", "dracut", "live-patching", "lp_sles", "suse-module-tools", `\u`,
+	}
+	return slices.ContainsFunc(words[:], func(word string) bool {
+		return bytes.Contains(raw, []byte(word))
+	})
+}
