@@ -1,0 +1,263 @@
+package rpm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// lab is a file tree with a database of its own, filled by the real rpm.
+type lab struct {
+	*testing.T
+	DB
+}
+
+// newLab returns an empty lab, and skips the test where it cannot work.
+func newLab(t *testing.T) lab {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to install packages into a folder of its own")
+	}
+	for _, program := range []string{"/usr/bin/rpm", "rpmbuild"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("needs %s", program)
+		}
+	}
+	return lab{t, DB{Root: t.TempDir()}}
+}
+
+// build makes a package without files, from a few lines for its header and
+// what else its specification is to have, and returns its path.
+func (l lab) build(nevr, header, rest string) string {
+	l.Helper()
+	dir := l.TempDir()
+	f := strings.Fields(nevr)
+	spec := fmt.Sprintf("Name: %s\nVersion: %s\nRelease: %s\nSummary: x\nLicense: x\nBuildArch: noarch\n%s\n%%description\nx\n%%files\n%s\n",
+		f[0], f[1], f[2], header, rest)
+	if err := os.WriteFile(filepath.Join(dir, "a.spec"), []byte(spec), 0o600); err != nil {
+		l.Fatal(err)
+	}
+	l.must("rpmbuild", "-bb", "--define", "_topdir "+dir, filepath.Join(dir, "a.spec"))
+	return filepath.Join(dir, "RPMS/noarch", strings.Join(f, "-")+".noarch.rpm")
+}
+
+// rpm runs rpm in the lab, as the package under test does.
+func (l lab) rpm(args ...string) {
+	l.Helper()
+	l.must("/usr/bin/rpm", append([]string{"--root", l.Root, "--nodeps"}, args...)...)
+}
+
+// must runs a program that has to succeed.
+func (l lab) must(program string, args ...string) {
+	l.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "HOME=/root", "LC_ALL=C")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		l.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+}
+
+// installed returns what is installed in the lab.
+func (l lab) installed() []Package {
+	l.Helper()
+	packages, err := l.Installed(l.Context(), nil)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return packages
+}
+
+func TestInstalled(t *testing.T) {
+	l := newLab(t)
+	const changelog = "%changelog\n* Tue May 13 2025 a@example.com\n- Fix for CVE-2024-2\n  KLP: CVE-2024-2\n- commit 1\n\n* Mon May 12 2025 b@example.com\n- other\n"
+	one := l.build("kernel-livepatch-6_4_0-1-default 1 1.1", "Epoch: 2\nVendor: Some <\x1f\x1b> vendor", changelog)
+	l.rpm("-i", one, l.build("unrelated 3 4", "", ""))
+	got := l.installed()
+	want := []Package{
+		{Name: "kernel-livepatch-6_4_0-1-default", Arch: "noarch", EVR: EVR{2, "1", "1.1"}, Vendor: "Some <\x1f\x1b> vendor",
+			SourceRPM: "kernel-livepatch-6_4_0-1-default-1-1.1.src.rpm"},
+		{Name: "unrelated", Arch: "noarch", EVR: EVR{0, "3", "4"}, SourceRPM: "unrelated-3-4.src.rpm"},
+	}
+	if diff := cmp.Diff(got, want, cmpopts.IgnoreFields(Package{}, "InstallTime", "InstallTID", "DBInstance", "BuildTime")); diff != "" {
+		t.Errorf("got -, want +\n%s", diff)
+	}
+	for _, p := range got {
+		if p.InstallTime < p.BuildTime || p.BuildTime == 0 || p.InstallTID == 0 || p.DBInstance == 0 {
+			t.Errorf("times and numbers are missing: %+v", p)
+		}
+	}
+	one = "kernel-livepatch-6_4_0-1-default-2:1-1.1.noarch"
+	missing := Package{Name: "missing", EVR: EVR{Version: "1", Release: "1"}, Arch: "noarch"}
+	changelogs, err := l.Changelogs(t.Context(), []Package{got[0], missing})
+	text := "* Tue May 13 2025 a@example.com\n- Fix for CVE-2024-2\n  KLP: CVE-2024-2\n- commit 1\n\n* Mon May 12 2025 b@example.com\n- other\n\n"
+	if diff := cmp.Diff(changelogs, map[string]string{one: text}); err != nil || diff != "" {
+		t.Errorf("%v, got -, want +\n%s", err, diff)
+	}
+	kept, err := l.Installed(t.Context(), func(name string) bool { return name == "unrelated" })
+	if diff := cmp.Diff(kept, got[1:]); err != nil || diff != "" {
+		t.Errorf("%v, got -, want +\n%s", err, diff)
+	}
+}
+
+func TestRealChanges(t *testing.T) {
+	l := newLab(t)
+	first, second := l.build("kernel-default 1 1", "", ""), l.build("kernel-default 1 2", "", "")
+	beside := func(Package) bool { return true }
+	steps := []struct {
+		args     []string
+		parallel func(Package) bool
+		want     string
+	}{
+		{[]string{"-i", first}, nil, "install"},
+		{[]string{"-U", second}, nil, "upgrade"},
+		{[]string{"-U", "--oldpackage", first}, nil, "downgrade"},
+		// In the same second as the step before, as a rule.
+		{[]string{"-U", "--replacepkgs", first}, nil, "reinstall"},
+		{[]string{"-i", second}, beside, "install"},
+		{[]string{"-e", "kernel-default-1-1"}, beside, "remove"},
+		{[]string{"-e", "kernel-default"}, nil, "remove"},
+	}
+	before := l.installed()
+	for _, step := range steps {
+		l.rpm(step.args...)
+		after := l.installed()
+		changes := Diff(before, after, step.parallel)
+		if len(changes) != 1 || string(changes[0].Action) != step.want {
+			t.Errorf("rpm %v: %q, want one %s", step.args, describe(changes), step.want)
+		}
+		if step.want == "reinstall" && before[0].DBInstance == after[0].DBInstance {
+			t.Errorf("rpm %v left the record's number as it was", step.args)
+		}
+		before = after
+	}
+}
+
+func TestInTransaction(t *testing.T) {
+	l := newLab(t)
+	gate := filepath.Join(l.Root, "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want bool) {
+		t.Helper()
+		if got, err := l.InTransaction(t.Context()); err != nil || got != want {
+			t.Errorf("InTransaction() = %v, %v, want %v", got, err, want)
+		}
+	}
+	check(false)
+	if _, err := os.Stat(filepath.Join(l.Root, "root")); err == nil {
+		t.Error("asking for a transaction created the database")
+	}
+	path := l.build("slow 1 1", "", "%pre -p <lua>\nlocal gate = io.open('/gate')\ngate:read('a')\ngate:close()\n")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		exec.Command("/usr/bin/rpm", "--root", l.Root, "--nodeps", "-i", path).Run()
+		// Lets go of the test, too, should rpm never have read.
+		if f, err := os.OpenFile(gate, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+			f.Close()
+		}
+	}()
+	f, err := os.OpenFile(gate, os.O_WRONLY, 0) // returns when %pre reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(true)
+	f.Close()
+	<-ended
+	check(false)
+}
+
+func TestDamagedDatabase(t *testing.T) {
+	l := newLab(t)
+	l.rpm("-i", l.build("a 1 1", "", ""))
+	database := filepath.Join(l.Root, "root/.rpmdb/rpmdb.sqlite")
+	if _, err := os.Stat(database); err != nil {
+		t.Skip("needs an rpm with SQLite below its user's home")
+	}
+	for _, name := range []string{database, database + "-wal"} {
+		if err := os.WriteFile(name, []byte(strings.Repeat("garbage ", 1000)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	packages, err := l.Installed(t.Context(), nil)
+	if err == nil || packages != nil || !strings.Contains(err.Error(), "error:") {
+		t.Errorf("Installed() = %v, %v, want what rpm complains of", packages, err)
+	}
+}
+
+// script returns a database whose program is a shell script in the place of rpm.
+func script(t *testing.T, text string) DB {
+	program := filepath.Join(t.TempDir(), "rpm")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return DB{Program: program}
+}
+
+func TestFailures(t *testing.T) {
+	for name, test := range map[string]struct {
+		db   DB
+		want string
+	}{
+		"no program":           {DB{Program: "/nonexistent/rpm"}, "/nonexistent/rpm"},
+		"no root":              {DB{Root: "/nonexistent/root"}, "/nonexistent/root"},
+		"relative root":        {DB{Root: "."}, `root "."`},
+		"exit status":          {script(t, `echo "no \033[1m way" >&2; exit 3`), `exit status 3: "no \x1b[1m way"`},
+		"complaint":            {script(t, "echo warning: x >&2; echo error: broken >&2"), "error: broken"},
+		"too much to say":      {script(t, "head -c 100000 /dev/zero >&2"), `reports errors: "\x00`},
+		"no end":               {script(t, "echo text"), "record 1"},
+		"mangled":              {script(t, `printf 'kernel%s' "${3##*VENDOR\}}"`), `record 1 of rpm's output, "kernel": 1 fields`},
+		"endless":              {script(t, "exec cat /dev/zero"), "longer than 65536 bytes"},
+		"killed in the middle": {script(t, `printf 'kernel%s' "${3##*VENDOR\}}"; kill -9 $$`), "record 1"},
+		"ended by a signal":    {script(t, `kill -9 $$`), "signal: killed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			packages, err := test.db.Installed(t.Context(), nil)
+			if err == nil || packages != nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Installed() = %v, %v, want an error with %q", packages, err, test.want)
+			}
+			if err != nil && len(err.Error()) > 10_000 {
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			}
+		})
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("SECRET", "inherited")
+	out := &records{end: []byte("\n"), limit: 1000, each: func(line string) error {
+		for want := range strings.SplitSeq("HOME=/root LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin PWD=/ end", " ") {
+			if line == want {
+				return nil
+			}
+		}
+		return errors.New("unexpected")
+	}}
+	if err := script(t, "unset OLDPWD SHLVL _; env; read -r x; echo end$x").run(t.Context(), out); err != nil {
+		t.Error(err)
+	}
+	if err := out.close(); err != nil || out.n < 4 {
+		t.Errorf("%d variables, %v", out.n, err)
+	}
+}
+
+// TestCancelled is about an rpm whose child keeps its output open.
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err := script(t, "sleep 5 & sleep 5").Installed(ctx, nil)
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 4*time.Second {
+		t.Errorf("after %v: %v", time.Since(start), err)
+	}
+}

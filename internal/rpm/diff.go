@@ -1,0 +1,150 @@
+package rpm
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Action is what was done to a package.
+type Action string
+
+// The actions.
+const (
+	ActionInstall   Action = "install"
+	ActionUpgrade   Action = "upgrade"
+	ActionDowngrade Action = "downgrade"
+	ActionReinstall Action = "reinstall"
+	ActionRemove    Action = "remove"
+)
+
+// Actions returns all actions.
+func Actions() []Action {
+	return []Action{ActionInstall, ActionUpgrade, ActionDowngrade, ActionReinstall, ActionRemove}
+}
+
+// Change is one package's difference between two states of a database.
+type Change struct {
+	Action Action
+	Before *Package // nil: installed
+	After  *Package // nil: removed
+}
+
+// subject returns the package after the change, or the one that is gone.
+func (c Change) subject() Package {
+	if c.After != nil {
+		return *c.After
+	}
+	return *c.Before
+}
+
+// Diff returns what was done between two states of the database, ordered by
+// name, architecture and version.
+//
+// A package that is there again, with the same version but another record or
+// time, was reinstalled. Of what else came and went under one name, a new
+// package replaces the newest old one, of its own architecture if there is
+// one; but one that parallel (nil: never) says is installed beside the others,
+// like a kernel, replaces none. Two packages of the same version in different
+// architectures, or spelled differently, count as a reinstallation.
+func Diff(before, after []Package, parallel func(Package) bool) []Change {
+	gone, come := byName(before), byName(after)
+	var changes []Change
+	for name := range gone {
+		changes = append(changes, diffName(gone[name], come[name], parallel)...)
+	}
+	for name := range come {
+		if gone[name] == nil {
+			changes = append(changes, diffName(nil, come[name], parallel)...)
+		}
+	}
+	slices.SortFunc(changes, func(a, b Change) int {
+		return cmp.Or(
+			comparePackages(a.subject(), b.subject()),
+			cmp.Compare(a.Action, b.Action))
+	})
+	return changes
+}
+
+// byName groups packages by their names, each group from the newest to the
+// oldest.
+func byName(packages []Package) map[string][]Package {
+	groups := map[string][]Package{}
+	for _, p := range packages {
+		groups[p.Name] = append(groups[p.Name], p)
+	}
+	for _, group := range groups {
+		slices.SortFunc(group, func(a, b Package) int {
+			return cmp.Or(b.EVR.Compare(a.EVR), comparePackages(a, b))
+		})
+	}
+	return groups
+}
+
+// diffName returns the changes of the packages of one name.
+func diffName(gone, come []Package, parallel func(Package) bool) []Change {
+	_, gone, come = match(gone, come, sameRecord)
+	changes, gone, come := match(gone, come, sameVersion)
+	var beside, replacing []Package
+	for _, p := range come {
+		if parallel != nil && parallel(p) {
+			beside = append(beside, p)
+		} else {
+			replacing = append(replacing, p)
+		}
+	}
+	for _, same := range []func(a, b Package) bool{
+		func(a, b Package) bool { return a.Arch == b.Arch },
+		func(a, b Package) bool { return true },
+	} {
+		var replaced []Change
+		replaced, gone, replacing = match(gone, replacing, same)
+		changes = append(changes, replaced...)
+	}
+	for _, p := range gone {
+		changes = append(changes, Change{Action: ActionRemove, Before: &p})
+	}
+	for _, p := range append(replacing, beside...) {
+		changes = append(changes, Change{Action: ActionInstall, After: &p})
+	}
+	return changes
+}
+
+// match pairs each package that came with the first one of those that went
+// that is the same, and returns the pairs and what is left of both.
+func match(gone, come []Package, same func(a, b Package) bool) (pairs []Change, restGone, restCome []Package) {
+	restGone = slices.Clone(gone)
+	for _, b := range come {
+		i := slices.IndexFunc(restGone, func(a Package) bool { return same(a, b) })
+		if i < 0 {
+			restCome = append(restCome, b)
+			continue
+		}
+		a := restGone[i]
+		restGone = slices.Delete(restGone, i, i+1)
+		pairs = append(pairs, Change{Action: replacement(a, b), Before: &a, After: &b})
+	}
+	return pairs, restGone, restCome
+}
+
+// replacement returns what it is to have b instead of a.
+func replacement(a, b Package) Action {
+	switch order := b.EVR.Compare(a.EVR); {
+	case order > 0:
+		return ActionUpgrade
+	case order < 0:
+		return ActionDowngrade
+	}
+	return ActionReinstall
+}
+
+// sameVersion reports whether a and b are installations of the same package.
+func sameVersion(a, b Package) bool {
+	return a.EVR == b.EVR && a.Arch == b.Arch
+}
+
+// sameRecord reports whether a and b are one and the same installation. In
+// one second a package can be installed again with only its record telling.
+func sameRecord(a, b Package) bool {
+	return sameVersion(a, b) && a.DBInstance == b.DBInstance &&
+		a.InstallTime == b.InstallTime && a.InstallTID == b.InstallTID
+}

@@ -1,0 +1,51 @@
+package rpm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// InTransaction reports whether another process is changing the database: it
+// holds a write lock on rpm's lock file then. Nothing is locked or created.
+func (db DB) InTransaction(ctx context.Context) (bool, error) {
+	path, err := db.lockPath(ctx)
+	if err != nil {
+		return false, fmt.Errorf("finding rpm's lock: %w", err)
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // no transaction ever
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	// A reader's lock would be in the way of a writer's only.
+	lock := syscall.Flock_t{Type: syscall.F_RDLCK, Whence: io.SeekStart}
+	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil {
+		return false, fmt.Errorf("asking for the lock %q: %w", path, err)
+	}
+	return lock.Type != syscall.F_UNLCK, nil
+}
+
+// lockPath returns the path of rpm's lock file.
+func (db DB) lockPath(ctx context.Context) (string, error) {
+	var path string
+	out := &records{end: []byte("\n"), limit: 4 << 10, each: func(line string) error {
+		path = line
+		return nil
+	}}
+	if err := db.run(ctx, out, "--eval", "%{_rpmlock_path}"); err != nil {
+		return "", err
+	}
+	if !filepath.IsAbs(path) {
+		return "", fmt.Errorf("rpm's %%{_rpmlock_path} is %q, which is no path", path)
+	}
+	return filepath.Join(db.Root, path), nil
+}

@@ -1,0 +1,161 @@
+// Package rpm asks the rpm database: which packages are installed, what their
+// changelogs say, whether a transaction is running, and what has changed
+// between two answers. It is the only package that runs a program, and that
+// program is rpm.
+package rpm
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// DB is the rpm database of a system. The zero value is that of this one.
+type DB struct {
+	Root    string // the system's file tree; "" or "/": this system
+	Program string // rpm itself; "": /usr/bin/rpm
+}
+
+const (
+	maxRecord    = 64 << 10 // a package's fields have some hundred bytes
+	maxChangelog = 4 << 20  // that of a live patch some hundred thousand; of a kernel: too many
+	maxStderr    = 2 << 10
+)
+
+// Installed returns the installed packages whose names keep accepts (nil: all),
+// ordered by name, architecture, version and record number.
+//
+// It runs rpm -qa once. Restricting that by patterns would gain nothing, for
+// rpm reads each package in any case (1,000 packages: 20 to 30 ms either way).
+func (db DB) Installed(ctx context.Context, keep func(name string) bool) ([]Package, error) {
+	var packages []Package
+	err := db.query(ctx, packageFormat, maxRecord, nil, func(record string) error {
+		name, _, _ := strings.Cut(record, fieldEnd)
+		if keep != nil && !keep(name) {
+			return nil
+		}
+		p, err := parsePackage(record)
+		packages = append(packages, p)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the installed packages: %w", err)
+	}
+	slices.SortFunc(packages, comparePackages)
+	return packages, nil
+}
+
+// Changelogs returns the changelogs of the given packages as rpm -q
+// --changelog prints them. The keys are the packages' String; a package that
+// is not installed has none.
+//
+// The packages are looked for by name in all, since asking for one that is
+// missing makes rpm say so in the midst of its output, and fail.
+func (db DB) Changelogs(ctx context.Context, packages []Package) (map[string]string, error) {
+	wanted, names := map[string]bool{}, []string{}
+	for _, p := range packages {
+		wanted[p.String()] = true
+		names = append(names, p.Name)
+	}
+	changelogs := map[string]string{}
+	if len(names) == 0 {
+		return changelogs, nil
+	}
+	err := db.query(ctx, changelogFormat, maxChangelog, names, func(record string) error {
+		p, changelog, err := parseName(record)
+		if err == nil && wanted[p.String()] {
+			changelogs[p.String()] = changelog
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading changelogs: %w", err)
+	}
+	return changelogs, nil
+}
+
+// query runs rpm -qa and calls each for every record, in the given format, of
+// the packages with the given names (none: all). No record may be longer than
+// limit.
+func (db DB) query(ctx context.Context, format string, limit int, names []string, each func(record string) error) error {
+	// No package can hold this mark: it is made after the packages.
+	end := fieldEnd + rand.Text() + "\n"
+	out := &records{end: []byte(end), limit: limit, each: each}
+	args := append([]string{"-qa", "--qf", format + end, "--"}, names...)
+	if err := db.run(ctx, out, args...); err != nil {
+		return err
+	}
+	return out.close()
+}
+
+// run runs rpm, which writes to out. Any complaint of rpm is an error: for a
+// damaged database rpm prints the packages it can read and exits with 0, and
+// so it does, without any package, where a tag of the format is unknown.
+func (db DB) run(ctx context.Context, out *records, args ...string) error {
+	cmd, err := db.command(ctx, args)
+	if err != nil {
+		return err
+	}
+	var complaint complaints
+	cmd.Stdout, cmd.Stderr = out, &complaint
+	err = cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case out.err != nil:
+		err = out.err // rpm's own end, by a closed pipe, is only its consequence
+	case err == nil && complaint.fatal():
+		err = errors.New("rpm reports errors")
+	}
+	if err != nil && len(complaint) > 0 {
+		return fmt.Errorf("running %s: %w: %q", cmd.Path, err, bytes.TrimSpace(complaint))
+	}
+	if err != nil {
+		return fmt.Errorf("running %s: %w", cmd.Path, err)
+	}
+	return nil
+}
+
+// command returns the call of rpm, with nothing inherited.
+func (db DB) command(ctx context.Context, args []string) (*exec.Cmd, error) {
+	if db.Root != "" && db.Root != "/" {
+		// Where there is no such folder, rpm finds no packages and no fault.
+		if info, err := os.Stat(db.Root); err != nil {
+			return nil, err
+		} else if !info.IsDir() || !filepath.IsAbs(db.Root) {
+			return nil, fmt.Errorf("root %q is not the absolute path of a folder", db.Root)
+		}
+		args = append([]string{"--root", db.Root}, args...)
+	}
+	cmd := exec.CommandContext(ctx, cmp.Or(db.Program, "/usr/bin/rpm"), args...)
+	cmd.Env = []string{"HOME=/root", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.Dir = "/"
+	cmd.WaitDelay = 500 * time.Millisecond // a child of rpm may keep its output open
+	// A group of its own keeps the terminal's Ctrl-C away from rpm.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd, nil
+}
+
+// complaints is the beginning of what rpm writes to its standard error.
+type complaints []byte
+
+// Write takes in text as long as there is room, and drops the rest.
+func (c *complaints) Write(text []byte) (int, error) {
+	*c = append(*c, text[:min(len(text), maxStderr-len(*c))]...)
+	return len(text), nil
+}
+
+// fatal reports whether rpm complained of more than a few things to be warned of.
+func (c complaints) fatal() bool {
+	return len(c) == maxStderr || bytes.HasPrefix(c, []byte("error:")) || bytes.Contains(c, []byte("\nerror:"))
+}
