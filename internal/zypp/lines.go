@@ -1,0 +1,50 @@
+package zypp
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"strings"
+)
+
+// maxLine is the longest line that is read. Only a command line could be longer (the kernel
+// allows some MiB), and a commit without its command can still be read.
+const maxLine = 1 << 20
+
+var (
+	errLongLine = errors.New("longer than 1 MiB, skipped")
+	errTornLine = errors.New("unfinished, skipped")
+)
+
+// lines reads lines of bounded length and knows where it is.
+type lines struct {
+	r          *bufio.Reader
+	number     int   // of the line read last, from 1
+	start, end int64 // bytes before and after it
+}
+
+// next returns the next line as valid UTF-8 without its newline. After errLongLine and
+// errTornLine the reading can go on.
+func (l *lines) next() (string, error) {
+	l.number++
+	l.start = l.end
+	var text []byte
+	for {
+		part, err := l.r.ReadSlice('\n')
+		l.end += int64(len(part))
+		if l.end-l.start <= maxLine {
+			text = append(text, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err != nil && (err != io.EOF || l.start == l.end):
+			return "", err
+		case l.end-l.start > maxLine:
+			return "", errLongLine
+		case err == io.EOF:
+			return "", errTornLine
+		}
+		return strings.ToValidUTF8(string(text[:len(text)-1]), "\uFFFD"), nil
+	}
+}

@@ -1,0 +1,186 @@
+package zypp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Action says what a history record is about: the second column of a line.
+type Action string
+
+// The actions that libzypp writes. A newer libzypp may write others.
+const (
+	ActionCommand     Action = "command"
+	ActionInstall     Action = "install"
+	ActionRemove      Action = "remove"
+	ActionPatch       Action = "patch"
+	ActionRepoAdd     Action = "radd"
+	ActionRepoRemove  Action = "rremove"
+	ActionRepoAlias   Action = "ralias"
+	ActionRepoBaseURL Action = "rurl"
+)
+
+// historyTime is the layout of libzypp's time stamps: local time without a zone.
+const historyTime = "2006-01-02 15:04:05"
+
+// Record is one line of libzypp's history. Which fields are set depends on the action;
+// trailing columns that the line does not have stay empty. Nothing is redacted.
+type Record struct {
+	// Time is local time as written: it names no zone.
+	Time   string
+	Action Action
+
+	// Name, Version and Arch are a package's or a patch's; Version is [epoch:]version-release.
+	Name, Version, Arch string
+	// RequestedBy is user@host or pid:program; empty: the solver's choice.
+	RequestedBy string
+	// Repo is a repository's alias, in a ralias record the old one.
+	Repo string
+	// Checksum is that of the package file.
+	Checksum string
+
+	// Severity, Category, OldState and NewState belong to a patch record.
+	Severity, Category, OldState, NewState string
+
+	// Command is the quoted command line, see QuoteCommand.
+	Command string
+
+	// URL is a repository's, in a rurl record the new one beside OldURL. Old versions of
+	// libzypp write the alias where newer ones have the old URL.
+	URL, OldURL string
+	// NewRepo is the new alias in a ralias record.
+	NewRepo string
+
+	UserData string
+	// Rest is what follows the columns known for the action, as written.
+	Rest string
+}
+
+// ParseRecord parses one line of the history, without its newline; the line is not a comment.
+// It reverses the writer, not libzypp's own reader: only the columns that libzypp escapes are
+// unescaped, and the quotes of the command line stay.
+func ParseRecord(line string) (Record, error) {
+	stamp, rest, more := strings.Cut(line, "|")
+	if _, err := time.Parse(historyTime, stamp); err != nil {
+		return Record{}, recordError(line, errors.New("it does not begin with a time"))
+	}
+	action, rest, more := cutIf(more, rest)
+	r := Record{Time: stamp, Action: Action(strings.TrimSpace(action))}
+	if r.Action == "" {
+		return Record{}, recordError(line, errors.New("no action"))
+	}
+	cols, needed := r.columns()
+	for i, c := range cols {
+		if more {
+			*c.dest, rest, more = c.cut(rest)
+		}
+		if i < needed && *c.dest == "" {
+			return Record{}, recordError(line, fmt.Errorf("column %d is empty", i+3))
+		}
+	}
+	r.Rest = rest
+	return r, nil
+}
+
+func recordError(line string, err error) error {
+	return fmt.Errorf("parsing history record %.120q: %w", line, err)
+}
+
+// cutIf cuts the next column when there is one.
+func cutIf(more bool, s string) (col, rest string, left bool) {
+	if !more {
+		return "", "", false
+	}
+	return strings.Cut(s, "|")
+}
+
+// columns lists where the columns after the action go, and how many of them a record cannot do
+// without. Old files lack trailing columns, the user data first.
+func (r *Record) columns() (cols []column, needed int) {
+	switch r.Action {
+	case ActionCommand:
+		cols = append(plain(&r.RequestedBy), escaped(&r.Command)...)
+	case ActionInstall:
+		cols, needed = plain(&r.Name, &r.Version, &r.Arch, &r.RequestedBy, &r.Repo, &r.Checksum), 2
+	case ActionRemove:
+		cols, needed = plain(&r.Name, &r.Version, &r.Arch, &r.RequestedBy), 2
+	case ActionPatch:
+		cols = plain(&r.Name, &r.Version, &r.Arch, &r.Repo, &r.Severity, &r.Category, &r.OldState, &r.NewState)
+		needed = 2
+	case ActionRepoAdd:
+		cols, needed = escaped(&r.Repo, &r.URL), 2
+	case ActionRepoRemove:
+		cols, needed = escaped(&r.Repo), 1
+	case ActionRepoAlias:
+		cols, needed = escaped(&r.Repo, &r.NewRepo), 2
+	case ActionRepoBaseURL:
+		cols, needed = escaped(&r.OldURL, &r.URL), 2
+	default:
+		return nil, 0
+	}
+	return append(cols, escaped(&r.UserData)...), needed
+}
+
+// column is where one column of a line goes, and whether libzypp escapes it.
+type column struct {
+	dest    *string
+	escaped bool
+}
+
+func plain(dests ...*string) []column { return columnsTo(false, dests) }
+
+func escaped(dests ...*string) []column { return columnsTo(true, dests) }
+
+func columnsTo(escaped bool, dests []*string) []column {
+	cols := make([]column, 0, len(dests)+1)
+	for _, d := range dests {
+		cols = append(cols, column{d, escaped})
+	}
+	return cols
+}
+
+// cut takes the column's value from the front of s; more is false when it was the last one.
+func (c column) cut(s string) (value, rest string, more bool) {
+	if !c.escaped {
+		return strings.Cut(s, "|")
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '|':
+			return b.String(), s[i+1:], true
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String(), "", false
+}
+
+// QuoteCommand writes a command line as libzypp does in a command record, once the record's
+// escaping is undone: each argument in single quotes, joined by a blank, a newline shown as a
+// blank, a single quote left as it is. As in Appended, secrets are redacted, so that the two
+// can be compared whether argv was redacted before or not.
+func QuoteCommand(argv []string) string {
+	if len(argv) == 0 {
+		return ""
+	}
+	quoted := "'" + strings.Join(argv, "' '") + "'"
+	quoted = strings.ToValidUTF8(strings.ReplaceAll(quoted, "\n", " "), "\uFFFD")
+	return redactQuoted(quoted)
+}
+
+// redactQuoted redacts each argument of a quoted command line.
+func redactQuoted(command string) string {
+	args := strings.Split(command, "' '")
+	for i, arg := range args {
+		arg, last := strings.CutSuffix(arg, "'")
+		args[i] = Redact(arg)
+		if last {
+			args[i] += "'"
+		}
+	}
+	return strings.Join(args, "' '")
+}

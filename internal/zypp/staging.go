@@ -1,0 +1,92 @@
+package zypp
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Staging is where a commit goes that does not change the running system: a snapshot which
+// transactional-update prepares for the next boot.
+type Staging struct {
+	// Snapshot is the snapshot's number; empty when it is not known.
+	Snapshot string `json:"snapshot"`
+	// Root is the snapshot's root directory as this process sees it.
+	Root string `json:"root"`
+	// Chroot tells that this process itself runs in the snapshot, so that what it writes
+	// outside of /var/log may be lost.
+	Chroot bool `json:"chroot"`
+}
+
+// DetectStaging tells where the commit goes, nil for the running system. parentArgv is the
+// command line of the libzypp process; hostRoot, see InHostRoot, is asked only when that
+// names no root directory.
+func DetectStaging(environ func(string) string, parentArgv []string, hostRoot func() bool) *Staging {
+	if !isTrue(environ("TRANSACTIONAL_UPDATE")) {
+		return nil
+	}
+	snapshotRoot := environ("TRANSACTIONAL_UPDATE_ROOT")
+	s := &Staging{Snapshot: snapshotNumber(snapshotRoot), Root: rootOption(parentArgv)}
+	switch {
+	case s.Root != "" && s.Root != "/":
+	case !hostRoot():
+		s.Root, s.Chroot = "/", true
+	case snapshotRoot != "":
+		s.Root = snapshotRoot
+	default:
+		return nil
+	}
+	return s
+}
+
+// InHostRoot tells whether this process has the root directory of process 1, by a /proc
+// directory. When that cannot be seen, the answer is no.
+func InHostRoot(proc string) bool {
+	host, err := os.Stat(filepath.Join(proc, "1", "root"))
+	if err != nil {
+		return false
+	}
+	own, err := os.Stat("/")
+	return err == nil && os.SameFile(host, own)
+}
+
+// isTrue reads a boolean environment variable as libzypp does.
+func isTrue(value string) bool {
+	switch strings.ToLower(value) {
+	case "yes", "true", "on", "+":
+		return true
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	return err == nil && n != 0
+}
+
+// snapshotNumber is N of /.snapshots/N/snapshot.
+func snapshotNumber(root string) string {
+	_, rest, _ := strings.Cut(root, "/.snapshots/")
+	number, _, _ := strings.Cut(rest, "/")
+	if _, err := strconv.ParseUint(number, 10, 32); err != nil {
+		return ""
+	}
+	return number
+}
+
+// rootOption finds zypper's -R, --root or --installroot.
+func rootOption(argv []string) string {
+	for i, arg := range argv {
+		switch arg {
+		case "--":
+			return ""
+		case "-R", "--root", "--installroot":
+			if i+1 < len(argv) {
+				return argv[i+1]
+			}
+		}
+		for _, prefix := range []string{"--root=", "--installroot="} {
+			if dir, found := strings.CutPrefix(arg, prefix); found {
+				return dir
+			}
+		}
+	}
+	return ""
+}
