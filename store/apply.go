@@ -1,0 +1,187 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// mutation is one statement on the views.
+type mutation struct {
+	query string
+	args  []any
+	guard bool // when it changes no row, the mutations behind it do not apply
+}
+
+// apply returns what an event changes in the views. It is pure: the same event gives the
+// same mutations for ever, so that the views can be rebuilt byte for byte.
+func apply(seq int64, ev *Event) []mutation {
+	switch {
+	case ev.Kind == KindRecorder && ev.Identity != nil:
+		return applyIdentity(seq, ev)
+	case ev.Kind == KindCommitBegin && ev.Begin != nil:
+		return applyBegin(seq, ev)
+	case ev.Kind == KindCommitEnd && ev.End != nil:
+		return applyEnd(seq, ev)
+	}
+	return nil
+}
+
+func applyIdentity(seq int64, ev *Event) []mutation {
+	return []mutation{{
+		query: `INSERT INTO recorders (event, time, cause, version, machine_id, key) VALUES (?, ?, ?, ?, ?, ?)`,
+		args:  []any{seq, ev.Time.UnixMicro(), ev.Identity.Cause, ev.Recorder.Version, ev.Host.MachineID, ev.Identity.Key},
+	}}
+}
+
+func applyBegin(seq int64, ev *Event) []mutation {
+	b := ev.Begin
+	m := []mutation{{
+		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
+			session, automation, command, userdata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
+			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
+			shellJoin(b.Command), orNull(b.UserData)},
+	}}
+	for i, c := range b.Announced {
+		m = append(m, insertChange(seq, i, ev, ev.ID, &c, nil))
+	}
+	return m
+}
+
+func applyEnd(seq int64, ev *Event) []mutation {
+	e := ev.End
+	m := []mutation{
+		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
+		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
+			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
+		{query: `DELETE FROM changes WHERE commit_id = ?`, args: []any{e.Commit}},
+	}
+	for i, c := range e.Changes {
+		m = append(m, insertChange(seq, i, ev, e.Commit, &c, e.Advisories))
+	}
+	return m
+}
+
+func insertChange(seq int64, pos int, ev *Event, commit string, c *Change, advisories []Advisory) mutation {
+	when, source := ev.Time, "commit"
+	if ev.End != nil && ev.End.Late && c.InstallTime != nil {
+		when, source = *c.InstallTime, "rpm" // the event was written long after
+	}
+	var patch, initial any
+	if c.PatchNumber > 0 {
+		patch, initial = c.PatchNumber, c.Initial
+	}
+	return mutation{
+		query: `INSERT INTO changes (event, pos, commit_id, time, time_source, utc_offset, host, boot_id, kind, action,
+			package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum,
+			signature_key, advisories, cves_added, cves_removed, bugs_added, bugs_removed)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'plugin', ?, ?, ?, ?, ?, ?, ?, ?)`,
+		args: []any{seq, pos, commit, when.UnixMicro(), source, ev.UTCOffset, ev.Host.Hostname, ev.BootID, c.Kind, c.Action,
+			c.Package, c.Arch, c.Version, orNull(c.Previous), orNull(c.KernelRelease), patch, initial, c.Result,
+			orNull(c.Repo), orNull(c.Checksum), orNull(c.SignatureKey), list(applied(c, advisories)),
+			list(c.Added.CVEs), list(c.Removed.CVEs), list(c.Added.Bugs), list(c.Removed.Bugs)},
+	}
+}
+
+// applied are the advisories that this commit applied, for a change that brought
+// something in: libzypp does not say which package belongs to which advisory.
+func applied(c *Change, advisories []Advisory) (ids []string) {
+	if c.Result != ResultOK || c.Action == "remove" || c.Action == "downgrade" {
+		return nil
+	}
+	for _, a := range advisories {
+		if a.NewState == "applied" {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
+}
+
+func list(s []string) string {
+	if len(s) == 0 {
+		return "[]"
+	}
+	b, _ := json.Marshal(s)
+	return string(b)
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// shellJoin writes an argument vector as one line that a shell would split into it again.
+func shellJoin(argv []string) any {
+	if len(argv) == 0 {
+		return nil
+	}
+	quoted := make([]string, len(argv))
+	for i, a := range argv {
+		if a == "" || strings.ContainsAny(a, " \t\n\"'\\$`|&;<>()*?[]#~!{}") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		quoted[i] = a
+	}
+	return strings.Join(quoted, " ")
+}
+
+// project writes one event into the views.
+func project(ctx context.Context, tx *sql.Tx, seq int64, ev *Event) error {
+	for _, m := range apply(seq, ev) {
+		res, err := tx.ExecContext(ctx, m.query, m.args...)
+		if err != nil {
+			return fmt.Errorf("applying event %d: %w", seq, err)
+		}
+		if n, _ := res.RowsAffected(); m.guard && n == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Rebuild drops the views and derives them again from the events.
+func (s *Store) Rebuild(ctx context.Context) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := rebuild(ctx, tx, tx)
+		return err
+	})
+}
+
+// rebuild makes the views anew from a log, which may be in another database, and returns
+// the sequence number of the last event in them.
+func rebuild(ctx context.Context, tx *sql.Tx, log rowQuerier) (int64, error) {
+	for _, v := range views {
+		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+v); err != nil {
+			return 0, err
+		}
+	}
+	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, applicationID, Schema)
+	if _, err := tx.ExecContext(ctx, viewSchema+stamp); err != nil {
+		return 0, err
+	}
+	return projectAll(ctx, tx, log, 0)
+}
+
+// projectAll writes the events of a log after a sequence number into the views, and
+// returns the sequence number of the last one.
+func projectAll(ctx context.Context, tx *sql.Tx, log rowQuerier, last int64) (int64, error) {
+	for e, err := range events(ctx, log, last) {
+		if err != nil {
+			return last, err
+		}
+		ev, err := decode(e.body)
+		if err != nil {
+			return last, fmt.Errorf("event %d: %w", e.seq, err)
+		}
+		if err := project(ctx, tx, e.seq, ev); err != nil {
+			return last, err
+		}
+		last = e.seq
+	}
+	return last, nil
+}

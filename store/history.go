@@ -1,0 +1,279 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+)
+
+// HistoryRow is one package change as reports show it. Its JSON is the published form.
+type HistoryRow struct {
+	Time          Timestamp `json:"time"`
+	TimeSource    string    `json:"time_source"` // commit, rpm, history
+	UTCOffset     string    `json:"utc_offset"`
+	Commit        *string   `json:"commit"`
+	Event         int64     `json:"event"` // sequence number in the log
+	Host          string    `json:"host"`
+	BootID        string    `json:"boot_id"`
+	Kind          string    `json:"kind"`
+	Action        string    `json:"action"`
+	Package       string    `json:"package"`
+	Arch          string    `json:"arch"`
+	Version       string    `json:"version"`
+	Previous      *string   `json:"previous"`
+	KernelRelease *string   `json:"kernel_release"`
+	PatchNumber   *int      `json:"patch_number"`
+	Initial       *bool     `json:"initial"`
+	Result        Result    `json:"result"`
+	Outcome       *Outcome  `json:"outcome"` // of the commit; null while it is open
+	Source        string    `json:"source"`  // plugin, drift, import
+	Actor         RowActor  `json:"actor"`
+	Command       *string   `json:"command"`
+	UserData      *string   `json:"userdata"`
+	Repo          *string   `json:"repo"`
+	Checksum      *string   `json:"checksum"`
+	SignatureKey  *string   `json:"signature_key"`
+	Advisories    []string  `json:"advisories"`
+	CVEsAdded     []string  `json:"cves_added"`
+	CVEsRemoved   []string  `json:"cves_removed"`
+	BugsAdded     []string  `json:"bugs_added"`
+	BugsRemoved   []string  `json:"bugs_removed"`
+
+	pos int
+}
+
+// RowActor is who made a change. What is not known is null or "unset".
+type RowActor struct {
+	Login      *string `json:"login"`
+	SudoUser   *string `json:"sudo_user"`
+	Exe        *string `json:"exe"`
+	TTY        *string `json:"tty"`
+	Session    *string `json:"session"`
+	Automation *string `json:"automation"`
+}
+
+// HistoryFilter selects rows. Zero fields select everything.
+type HistoryFilter struct {
+	Since, Until time.Time // from Since, before Until
+	Package      string    // GLOB pattern: * ? [abc]
+	Kind         string
+	Action       string
+	Result       string
+	User         string // login or sudo user
+	Limit        int    // at most so many rows; 0: all
+	OldestFirst  bool
+}
+
+const historyColumns = `SELECT c.time, c.time_source, c.utc_offset, c.commit_id, c.event, c.pos, c.host, c.boot_id, c.kind, c.action,
+	c.package, c.arch, c.version, c.previous, c.kernel_release, c.patch_number, c.initial, c.result, t.outcome, c.source,
+	t.login, t.sudo_user, t.exe, t.tty, t.session, t.automation, t.command, t.userdata, c.repo, c.checksum, c.signature_key,
+	c.advisories, c.cves_added, c.cves_removed, c.bugs_added, c.bugs_removed
+	FROM changes c LEFT JOIN commits t ON t.id = c.commit_id`
+
+// History yields the changes that the filter selects, newest first unless it says
+// otherwise. It reads page by page, and no event that comes in meanwhile.
+func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*HistoryRow, error] {
+	return func(yield func(*HistoryRow, error) bool) {
+		size, err := s.size(ctx)
+		left := f.Limit
+		var last *HistoryRow
+		for err == nil {
+			var page []*HistoryRow
+			if page, err = s.historyPage(ctx, f, size, last); err != nil {
+				break
+			}
+			for _, row := range page {
+				if !yield(row, nil) {
+					return
+				}
+				if left--; left == 0 {
+					return
+				}
+			}
+			if len(page) < pageSize {
+				return
+			}
+			last = page[len(page)-1]
+		}
+		yield(nil, classify(err))
+	}
+}
+
+func (s *Store) historyPage(ctx context.Context, f HistoryFilter, size int64, last *HistoryRow) (page []*HistoryRow, err error) {
+	where, args := f.where(size, last)
+	order := " ORDER BY c.time DESC, c.event DESC, c.pos DESC"
+	if f.OldestFirst {
+		order = " ORDER BY c.time, c.event, c.pos"
+	}
+	rows, err := s.db.QueryContext(ctx, historyColumns+where+order+" LIMIT ?", append(args, pageSize)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		row, err := scanHistory(rows)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, row)
+	}
+	return page, rows.Err()
+}
+
+// where returns the conditions of a page that starts behind last.
+func (f HistoryFilter) where(size int64, last *HistoryRow) (string, []any) {
+	conds, args := []string{"c.event <= ?"}, []any{size}
+	add := func(cond string, values ...any) { conds, args = append(conds, cond), append(args, values...) }
+	if !f.Since.IsZero() {
+		add("c.time >= ?", f.Since.UnixMicro())
+	}
+	if !f.Until.IsZero() {
+		add("c.time < ?", f.Until.UnixMicro())
+	}
+	for _, eq := range []struct{ cond, value string }{
+		{"c.package GLOB ?", f.Package}, {"c.kind = ?", f.Kind}, {"c.action = ?", f.Action}, {"c.result = ?", f.Result},
+	} {
+		if eq.value != "" {
+			add(eq.cond, eq.value)
+		}
+	}
+	if f.User != "" {
+		add("(t.login = ? OR t.sudo_user = ?)", f.User, f.User)
+	}
+	if last != nil {
+		op := "<"
+		if f.OldestFirst {
+			op = ">"
+		}
+		add("(c.time, c.event, c.pos) "+op+" (?, ?, ?)", last.Time.UnixMicro(), last.Event, last.pos)
+	}
+	return " WHERE " + strings.Join(conds, " AND "), args
+}
+
+func scanHistory(rows *sql.Rows) (*HistoryRow, error) {
+	var r HistoryRow
+	var us int64
+	a := &r.Actor
+	err := rows.Scan(&us, &r.TimeSource, &r.UTCOffset, &r.Commit, &r.Event, &r.pos, &r.Host, &r.BootID, &r.Kind, &r.Action,
+		&r.Package, &r.Arch, &r.Version, &r.Previous, &r.KernelRelease, &r.PatchNumber, &r.Initial, &r.Result, &r.Outcome, &r.Source,
+		&a.Login, &a.SudoUser, &a.Exe, &a.TTY, &a.Session, &a.Automation, &r.Command, &r.UserData, &r.Repo, &r.Checksum, &r.SignatureKey,
+		jsonList{&r.Advisories}, jsonList{&r.CVEsAdded}, jsonList{&r.CVEsRemoved}, jsonList{&r.BugsAdded}, jsonList{&r.BugsRemoved})
+	r.Time = microseconds(us)
+	return &r, err
+}
+
+func microseconds(us int64) Timestamp { return Timestamp{time.UnixMicro(us).UTC()} }
+
+// jsonList scans a column that holds a JSON array of strings.
+type jsonList struct{ into *[]string }
+
+// Scan implements sql.Scanner.
+func (l jsonList) Scan(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("list column holds %T", v)
+	}
+	*l.into = []string{}
+	if text == "[]" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), l.into)
+}
+
+func (s *Store) size(ctx context.Context) (n int64, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&n)
+	return n, err
+}
+
+// OpenCommit is a commit that has no end yet.
+type OpenCommit struct {
+	Event int64
+	Begin *Event
+}
+
+// OpenCommits returns the commits that have no end, oldest first.
+func (s *Store) OpenCommits(ctx context.Context) (open []OpenCommit, err error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.begin_event
+		WHERE c.end_event IS NULL ORDER BY e.seq`)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o OpenCommit
+		var body []byte
+		if err := rows.Scan(&o.Event, &body); err != nil {
+			return nil, err
+		}
+		if o.Begin, err = decode(body); err != nil {
+			return nil, fmt.Errorf("event %d: %w", o.Event, err)
+		}
+		open = append(open, o)
+	}
+	return open, rows.Err()
+}
+
+// Summary describes a record as a whole.
+type Summary struct {
+	Events      int64      `json:"events"` // size of the tree
+	Changes     int64      `json:"changes"`
+	Commits     int64      `json:"commits"`
+	Open        int64      `json:"open_commits"`
+	First       *Timestamp `json:"first_time"` // of the oldest event
+	Last        *Timestamp `json:"last_time"`
+	Host        Host       `json:"host"` // of the newest event
+	RootHash    string     `json:"root_hash"`
+	Key         string     `json:"key"`        // verifier key of the newest checkpoint
+	Checkpoint  string     `json:"checkpoint"` // the signed text
+	RecordedBy  string     `json:"recorder_version"`
+	LastOutcome *Outcome   `json:"last_outcome"` // of the newest ended commit
+	LastCommit  *Timestamp `json:"last_commit"`
+}
+
+// Summarize returns the summary of the record.
+func (s *Store) Summarize(ctx context.Context) (*Summary, error) {
+	var sum Summary
+	var lastEnd *int64
+	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT count(*) FROM changes), (SELECT count(*) FROM commits),
+		(SELECT count(*) FROM commits WHERE end_event IS NULL),
+		coalesce((SELECT note FROM checkpoint), ''), coalesce((SELECT key FROM recorders ORDER BY event DESC LIMIT 1), ''),
+		coalesce((SELECT version FROM recorders ORDER BY event DESC LIMIT 1), ''),
+		(SELECT outcome FROM commits WHERE end_event IS NOT NULL ORDER BY end_event DESC LIMIT 1),
+		(SELECT end_time FROM commits WHERE end_event IS NOT NULL ORDER BY end_event DESC LIMIT 1)`
+	err := s.db.QueryRowContext(ctx, query).Scan(&sum.Events, &sum.Changes, &sum.Commits, &sum.Open, &sum.Checkpoint,
+		&sum.Key, &sum.RecordedBy, &sum.LastOutcome, &lastEnd)
+	if err != nil || sum.Events == 0 {
+		return &sum, classify(err)
+	}
+	if lastEnd != nil {
+		sum.LastCommit = new(microseconds(*lastEnd))
+	}
+	if cp, err := ParseCheckpoint(sum.Checkpoint, sum.Key); err == nil {
+		sum.RootHash = cp.Root.String()
+	}
+	return &sum, s.summarizeEnds(ctx, &sum)
+}
+
+// summarizeEnds fills in what the first and the last event say.
+func (s *Store) summarizeEnds(ctx context.Context, sum *Summary) error {
+	var bodies [2]string
+	err := s.db.QueryRowContext(ctx, `SELECT (SELECT body FROM events ORDER BY seq LIMIT 1),
+		(SELECT body FROM events ORDER BY seq DESC LIMIT 1)`).Scan(&bodies[0], &bodies[1])
+	if err != nil {
+		return classify(err)
+	}
+	first, err := decode([]byte(bodies[0]))
+	if err != nil {
+		return fmt.Errorf("first event: %w", err)
+	}
+	last, err := decode([]byte(bodies[1]))
+	if err != nil {
+		return fmt.Errorf("event %d: %w", sum.Events, err)
+	}
+	sum.First, sum.Last, sum.Host = &first.Time, &last.Time, last.Host
+	return nil
+}

@@ -1,0 +1,35 @@
+-- The record: the log, its proof, and the views derived from the log.
+-- SQLite 3.37 or newer (STRICT). application_id is "KLPA"; user_version is the view schema.
+
+-- The log. Append only: an event is one line of JSON, never changed. No column beside
+-- the body, for no hash would cover it.
+CREATE TABLE events (
+  seq  INTEGER PRIMARY KEY,
+  body TEXT NOT NULL CHECK (json_valid(body))
+) STRICT;
+
+CREATE UNIQUE INDEX events_id ON events (json_extract(body, '$.id'));
+
+CREATE TRIGGER events_no_update BEFORE UPDATE ON events
+BEGIN SELECT raise(ABORT, 'the event log is append only'); END;
+CREATE TRIGGER events_no_delete BEFORE DELETE ON events
+BEGIN SELECT raise(ABORT, 'the event log is append only'); END;
+
+-- The proof: RFC 6962 tree over the exact bytes of events.body, id as
+-- golang.org/x/mod/sumdb/tlog.StoredHashIndex counts. Event seq N is leaf N-1.
+CREATE TABLE hashes (
+  id   INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+CREATE TRIGGER hashes_no_update BEFORE UPDATE ON hashes
+BEGIN SELECT raise(ABORT, 'the proof is append only'); END;
+CREATE TRIGGER hashes_no_delete BEFORE DELETE ON hashes
+BEGIN SELECT raise(ABORT, 'the proof is append only'); END;
+
+-- The newest checkpoint (C2SP tlog-checkpoint as a signed note).
+CREATE TABLE checkpoint (
+  id   INTEGER PRIMARY KEY CHECK (id = 1),
+  size INTEGER NOT NULL,
+  note TEXT NOT NULL
+) STRICT;

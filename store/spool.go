@@ -1,0 +1,140 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/journal"
+)
+
+// spoolDirs are tried in this order. /var/log is always the real one, also within a
+// transactional update, where /var/lib of the chroot is lost.
+var spoolDirs = []string{StateDir + "/spool", "var/log/klp-audit/spool"}
+
+const (
+	spoolSuffix = ".event"
+	tempPrefix  = ".new-"
+	// tempAge is how old a temporary file must be to be the rest of a dead writer, whose
+	// event was never acknowledged.
+	tempAge = 10 * time.Minute
+
+	spoolMessageID = "c9b7d3f15a0e4c5f9d0a4f6f3f3c8e22"
+)
+
+// Spool keeps an event that the database cannot take now, durably, in a file that the
+// next writer takes in; if no spool folder takes it either, in the journal. reason is
+// noted in the event.
+func Spool(root string, ev *Event, reason error) error {
+	ev.Spooled = reason.Error()
+	body, err := encode(ev)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, dir := range spoolDirs {
+		err := spoolInto(filepath.Join(root, "/", dir), root, ev, body)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	if !ownMachine(root) {
+		return fmt.Errorf("spooling event %s: %w", ev.ID, errors.Join(errs...))
+	}
+	err = journal.Send("klp-audit could not store this event", journal.PriErr, map[string]string{
+		"MESSAGE_ID":        spoolMessageID,
+		"SYSLOG_IDENTIFIER": "klp-audit",
+		"KLP_EVENT":         string(body),
+	})
+	if err != nil {
+		return fmt.Errorf("spooling event %s: %w", ev.ID, errors.Join(append(errs, err)...))
+	}
+	return nil
+}
+
+// SpoolInLog keeps an event in the spool below /var/log: within the chroot of a
+// transactional update there is no other place that stays.
+func SpoolInLog(root string, ev *Event, reason error) error {
+	ev.Spooled = reason.Error()
+	body, err := encode(ev)
+	if err != nil {
+		return err
+	}
+	return spoolInto(filepath.Join(root, "/", spoolDirs[1]), root, ev, body)
+}
+
+func spoolInto(dir, root string, ev *Event, body []byte) error {
+	if err := makeDir(filepath.Dir(dir), 0o750, groupID(root, "klp-audit")); err != nil {
+		return err
+	}
+	if err := makeDir(dir, 0o700, -1); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%020d-%s%s", nextNumber(root, ev.Time.UnixMicro()), ev.ID, spoolSuffix)
+	return writeDurably(filepath.Join(dir, name), append(body, '\n'), 0o600)
+}
+
+// nextNumber orders the files of the spool: by time, but never before one that is there,
+// for the clock may have been set back.
+func nextNumber(root string, now int64) int64 {
+	for _, name := range spoolFiles(root) {
+		digits, _, _ := strings.Cut(filepath.Base(name), "-")
+		if n, err := strconv.ParseInt(digits, 10, 64); err == nil && n >= now {
+			now = n + 1
+		}
+	}
+	return now
+}
+
+// spoolFiles lists the waiting events of both folders in their order.
+func spoolFiles(root string) []string {
+	var paths []string
+	for _, dir := range spoolDirs {
+		entries, _ := os.ReadDir(filepath.Join(root, "/", dir))
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), spoolSuffix) && e.Type().IsRegular() {
+				paths = append(paths, filepath.Join(root, "/", dir, e.Name()))
+			}
+		}
+	}
+	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(filepath.Base(a), filepath.Base(b)) })
+	return paths
+}
+
+// Waiting returns how many events wait in the spool below root.
+func Waiting(root string) int { return len(spoolFiles(root)) }
+
+// readSpooled returns the body in a file of the spool.
+func readSpooled(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	body := bytes.TrimSuffix(b, []byte("\n"))
+	_, err = decode(body)
+	return body, err
+}
+
+// ownMachine says whether root is this machine's own file system, whose journal is the
+// right place for its events.
+func ownMachine(root string) bool { return filepath.Clean("/"+root) == "/" }
+
+func removeOldTemps(root string) {
+	for _, dir := range spoolDirs {
+		entries, _ := os.ReadDir(filepath.Join(root, "/", dir))
+		for _, e := range entries {
+			info, err := e.Info()
+			if err == nil && strings.HasPrefix(e.Name(), tempPrefix) && time.Since(info.ModTime()) > tempAge {
+				os.Remove(filepath.Join(root, "/", dir, e.Name()))
+			}
+		}
+	}
+}

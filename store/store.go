@@ -1,0 +1,264 @@
+// Package store keeps the record: an append-only log of events in SQLite, a Merkle tree
+// over their exact bytes with signed checkpoints, and views that are derived from the
+// events alone. It is the only importer of database/sql and go-sqlite3.
+package store
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+const (
+	// StateDir is where the record lives, below the root of the file system.
+	StateDir = "var/lib/klp-audit"
+	// Schema is the version of the views. An older one is rebuilt from the events, a
+	// newer one is refused.
+	Schema = 1
+
+	applicationID = 0x4b4c5041 // "KLPA"
+	busyTimeout   = "2000"     // milliseconds: longer, and the event goes to the spool
+)
+
+var (
+	//go:embed schema.sql
+	logSchema string
+	//go:embed views.sql
+	viewSchema string
+	views      = []string{"recorders", "commits", "changes"}
+)
+
+var (
+	// ErrNoRecord says that there is no record at a path. Readers never create one.
+	ErrNoRecord = errors.New("no record")
+	// ErrNewer says that a newer klp-audit wrote the record.
+	ErrNewer = errors.New("record of a newer klp-audit")
+	// ErrUnfinished says that a writer died in the middle, and that the next writer has
+	// to roll back what it left before a reader without write permission can read.
+	ErrUnfinished = errors.New("unfinished write")
+	// ErrDamaged says that SQLite cannot make sense of the file.
+	ErrDamaged = errors.New("damaged record")
+)
+
+// Store is an open record.
+type Store struct {
+	db      *sql.DB
+	root    string // of a writer
+	version string // of a writer: the program's
+	temp    string // file with rebuilt views, removed by Close
+}
+
+// Path returns the path of the record of the machine whose file tree is at root.
+func Path(root string) string { return filepath.Join(root, "/", StateDir, "klp-audit.db") }
+
+// Open opens the record below root to write to it and creates it if there is none: the
+// folder with mode 0750, the database with 0640, both of the group klp-audit if it
+// exists, whatever the umask. version is the program's. Views of an older schema are
+// rebuilt.
+func Open(ctx context.Context, root, version string) (*Store, error) {
+	path := Path(root)
+	if err := createFile(root, path); err != nil {
+		return nil, err
+	}
+	db, err := openDB(path, url.Values{
+		"_txlock": {"immediate"}, "_busy_timeout": {busyTimeout},
+		"_synchronous": {"EXTRA"}, "_foreign_keys": {"on"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, root: root, version: version}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(named(path, err), db.Close())
+	}
+	return s, nil
+}
+
+// OpenReadOnly opens the record at path without any need to write. Views of an older
+// schema are rebuilt into a temporary file.
+func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w at %q", ErrNoRecord, path)
+	} else if err != nil {
+		return nil, err
+	}
+	db, err := openDB(path, readOnly())
+	if err != nil {
+		return nil, err
+	}
+	schema, err := schemaOf(ctx, db)
+	if err == nil && schema == 0 {
+		err = ErrNoRecord
+	}
+	if err != nil {
+		return nil, errors.Join(named(path, err), db.Close())
+	}
+	if schema < Schema {
+		s, _, err := openRebuilt(ctx, path)
+		return s, errors.Join(err, db.Close())
+	}
+	return &Store{db: db}, nil
+}
+
+// Close closes the record.
+func (s *Store) Close() error {
+	err := s.db.Close()
+	if s.temp != "" {
+		err = errors.Join(err, os.Remove(s.temp))
+	}
+	return err
+}
+
+func readOnly() url.Values {
+	return url.Values{"mode": {"ro"}, "_query_only": {"1"}, "_busy_timeout": {busyTimeout}}
+}
+
+func openDB(path string, params url.Values) (*sql.DB, error) {
+	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+params.Encode())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+// prepare brings a new or older database up to date.
+func (s *Store) prepare(ctx context.Context) error {
+	schema, err := schemaOf(ctx, s.db)
+	if err != nil || schema == Schema {
+		return err
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		// Another writer may have been faster.
+		if schema, err = schemaOf(ctx, tx); err != nil || schema == Schema {
+			return err
+		}
+		if schema == 0 {
+			if _, err := tx.ExecContext(ctx, logSchema); err != nil {
+				return err
+			}
+		}
+		_, err := rebuild(ctx, tx, tx)
+		return err
+	})
+}
+
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// schemaOf returns the view schema of a record, 0 for an empty database.
+func schemaOf(ctx context.Context, q querier) (int, error) {
+	var app, schema, tables int
+	const query = `SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)`
+	if err := q.QueryRowContext(ctx, query).Scan(&app, &schema, &tables); err != nil {
+		return 0, classify(err)
+	}
+	switch {
+	case app == 0 && schema == 0 && tables == 0:
+		return 0, nil
+	case app != applicationID:
+		return 0, fmt.Errorf("%w: it is a database of another program", ErrDamaged)
+	case schema > Schema:
+		return 0, fmt.Errorf("%w: its schema is %d, this program knows %d", ErrNewer, schema, Schema)
+	}
+	return schema, nil
+}
+
+// inTx runs f in one transaction.
+func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return classify(err)
+	}
+	if err := f(tx); err != nil {
+		return classify(errors.Join(err, tx.Rollback()))
+	}
+	return classify(tx.Commit())
+}
+
+// classify tells apart the SQLite errors that a user can do something about.
+func classify(err error) error {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch {
+	case e.ExtendedCode == sqlite3.ErrReadonlyRollback || e.ExtendedCode == sqlite3.ErrReadonlyRecovery:
+		return fmt.Errorf("%w: %w", ErrUnfinished, err)
+	case e.Code == sqlite3.ErrCorrupt || e.Code == sqlite3.ErrNotADB, e.Code == sqlite3.ErrError: // a table is missing
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+func isConstraint(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && e.Code == sqlite3.ErrConstraint
+}
+
+func named(path string, err error) error { return fmt.Errorf("record %q: %w", path, err) }
+
+// createFile makes the state folder and an empty database in it, with the modes that the
+// record must have from its first moment.
+func createFile(root, path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	dir := filepath.Dir(path)
+	gid := groupID(root, "klp-audit")
+	if err := makeDir(dir, 0o750, gid); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o640), chownGroup(path, gid), f.Close())
+}
+
+// makeDir creates a folder with exactly this mode; an existing one stays as it is.
+func makeDir(dir string, mode fs.FileMode, gid int) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, mode); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	}
+	return errors.Join(os.Chmod(dir, mode), chownGroup(dir, gid))
+}
+
+// chownGroup gives a file to a group; gid -1 and users that may not are left alone.
+func chownGroup(path string, gid int) error {
+	if gid < 0 || os.Geteuid() != 0 {
+		return nil
+	}
+	return os.Chown(path, 0, gid)
+}
+
+// groupID looks a group up in the group file, -1 if it has none. The name service is not
+// asked: it may wait for a network.
+func groupID(root, name string) int {
+	b, _ := os.ReadFile(filepath.Join(root, "/etc/group"))
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Split(line, ":"); len(f) > 2 && f[0] == name {
+			if gid, err := strconv.Atoi(f[2]); err == nil {
+				return gid
+			}
+		}
+	}
+	return -1
+}

@@ -1,0 +1,282 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Verdict says what a verification found.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictIntact    Verdict = "intact"
+	VerdictAltered   Verdict = "altered"
+	VerdictTruncated Verdict = "truncated" // events that a checkpoint covers are gone
+)
+
+// Verification is the result of checking a record. Its JSON is the published form.
+type Verification struct {
+	Result     Verdict    `json:"result"`
+	TreeSize   int64      `json:"tree_size"`
+	RootHash   string     `json:"root_hash"`
+	FirstTime  *Timestamp `json:"first_time"`
+	LastTime   *Timestamp `json:"last_time"`
+	Checkpoint string     `json:"checkpoint"` // the signed text
+	Key        string     `json:"key"`        // verifier key that it was checked with
+	Problems   []string   `json:"problems"`
+}
+
+func (v *Verification) problem(verdict Verdict, format string, args ...any) {
+	if v.Result != VerdictTruncated {
+		v.Result = verdict
+	}
+	if len(v.Problems) < 100 {
+		v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Verify checks the record: the tree recomputed from the exact bytes of the events, the
+// checkpoint's signature with the given verifier key (empty: the one that the record
+// itself names), and the views against a rebuild.
+func (s *Store) Verify(ctx context.Context, verifierKey string) (*Verification, error) {
+	v := &Verification{Result: VerdictIntact, Problems: []string{}, Key: verifierKey}
+	h, err := s.readHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v.TreeSize, v.Checkpoint = h.size, h.checkpoint
+	root, err := s.verifyTree(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	v.RootHash = root.String()
+	v.checkHead(h, root)
+	if s.temp != "" {
+		return v, nil // of an older schema: its views were just rebuilt
+	}
+	return v, s.verifyViews(ctx, v)
+}
+
+// head is what one look at the record says of its end. Everything in it belongs together;
+// events that come in later do not disturb a verification.
+type head struct {
+	size       int64 // sequence number of the last event
+	hashes     int64 // how many hashes the proof has
+	checkpoint string
+}
+
+func (s *Store) readHead(ctx context.Context) (h head, err error) {
+	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id) + 1, 0) FROM hashes),
+		coalesce((SELECT note FROM checkpoint), '')`
+	err = classify(s.db.QueryRowContext(ctx, query).Scan(&h.size, &h.hashes, &h.checkpoint))
+	return h, err
+}
+
+func (v *Verification) checkHead(h head, root tlog.Hash) {
+	if h.hashes > tlog.StoredHashCount(h.size) {
+		v.problem(VerdictTruncated, "the proof covers more than the %d events in the log: events were removed from its end", h.size)
+	}
+	if h.checkpoint == "" {
+		if h.size > 0 {
+			v.problem(VerdictAltered, "the checkpoint is missing")
+		}
+		return
+	}
+	cp, err := ParseCheckpoint(h.checkpoint, v.Key)
+	switch {
+	case err != nil:
+		v.problem(VerdictAltered, "%v", err)
+	case cp.Size > h.size:
+		v.problem(VerdictTruncated, "the checkpoint covers %d events, the log has %d", cp.Size, h.size)
+	case cp.Size < h.size:
+		v.problem(VerdictAltered, "the checkpoint covers %d events, the log has %d: another program added some", cp.Size, h.size)
+	case cp.Root != root:
+		v.problem(VerdictAltered, "the root hash is %s, the checkpoint says %s", root, cp.Root)
+	}
+}
+
+// verifyTree recomputes the hash of every event and returns the root over them. It fills
+// in the times of the events, and the newest key that they name unless one is given.
+func (s *Store) verifyTree(ctx context.Context, v *Verification) (root tlog.Hash, err error) {
+	t := tree{kept: map[int64]tlog.Hash{}}
+	key := ""
+	for e, err := range events(ctx, s.db, 0) {
+		if err != nil {
+			return root, err
+		}
+		if e.seq > v.TreeSize {
+			break // came in after the head was read
+		}
+		if e.seq != t.size+1 {
+			v.problem(VerdictAltered, "event %d is missing", t.size+1)
+			break
+		}
+		if problem := t.add(ctx, s.db, e.body); problem != "" {
+			v.problem(VerdictAltered, "event %d: %s", e.seq, problem)
+		}
+		ev, err := decode(e.body)
+		if err != nil {
+			v.problem(VerdictAltered, "event %d: %v", e.seq, err)
+			continue
+		}
+		if v.FirstTime == nil {
+			v.FirstTime = &ev.Time
+		}
+		v.LastTime = &ev.Time
+		if ev.Identity != nil {
+			key = ev.Identity.Key
+		}
+	}
+	if v.Key == "" {
+		v.Key = key
+	}
+	if t.size == 0 {
+		return root, nil
+	}
+	return tlog.TreeHash(t.size, tlog.HashReaderFunc(t.read))
+}
+
+// tree recomputes the hashes of a log while its events go by. It keeps one hash for each
+// bit of its size: the roots of the complete subtrees, which is all that the next event
+// needs.
+type tree struct {
+	size int64
+	kept map[int64]tlog.Hash
+}
+
+// add adds an event and holds the hashes that it completes against the stored ones. Where
+// they differ it says so and goes on with the stored ones, so that one altered event is
+// one problem.
+func (t *tree) add(ctx context.Context, q querier, body []byte) (problem string) {
+	hashes, err := tlog.StoredHashes(t.size, body, tlog.HashReaderFunc(t.read))
+	if err != nil {
+		return err.Error()
+	}
+	first := tlog.StoredHashCount(t.size)
+	t.size++
+	for i, h := range hashes {
+		id := first + int64(i)
+		stored, err := hashReader(ctx, q)([]int64{id})
+		switch {
+		case err != nil:
+			problem = err.Error()
+		case stored[0] != h && problem == "":
+			problem = fmt.Sprintf("its hash is %s, the proof says %s: the event or the proof was altered", h, stored[0])
+			h = stored[0]
+		case stored[0] != h:
+			h = stored[0]
+		}
+		t.keep(id, h)
+	}
+	return problem
+}
+
+// keep keeps a hash and drops the two that it covers.
+func (t *tree) keep(id int64, h tlog.Hash) {
+	t.kept[id] = h
+	if level, n := tlog.SplitStoredHashIndex(id); level > 0 {
+		delete(t.kept, tlog.StoredHashIndex(level-1, 2*n))
+		delete(t.kept, tlog.StoredHashIndex(level-1, 2*n+1))
+	}
+}
+
+func (t *tree) read(ids []int64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, len(ids))
+	for i, id := range ids {
+		h, ok := t.kept[id]
+		if !ok {
+			return nil, fmt.Errorf("hash %d was not kept", id)
+		}
+		hashes[i] = h
+	}
+	return hashes, nil
+}
+
+// verifyViews holds the views against ones that are rebuilt from the events.
+func (s *Store) verifyViews(ctx context.Context, v *Verification) error {
+	var path string
+	if err := s.db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path); err != nil {
+		return classify(err)
+	}
+	r, size, err := openRebuilt(ctx, path)
+	switch {
+	case errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err):
+		v.problem(VerdictAltered, "the views cannot be rebuilt: %v", err)
+		return nil
+	case err != nil:
+		return err // no room for a temporary file, for example: that is no finding
+	}
+	defer r.Close()
+	return r.inTx(ctx, func(tx *sql.Tx) error {
+		// What came in since the rebuild belongs to both sides.
+		if _, err := projectAll(ctx, tx, tx, size); err != nil {
+			return err
+		}
+		for _, view := range views {
+			if err := compareView(ctx, tx, view, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func compareView(ctx context.Context, tx *sql.Tx, view string, v *Verification) error {
+	var differ int64
+	// EXCEPT compares sets; the counts tell rows that are there twice.
+	query := fmt.Sprintf(`SELECT max((SELECT count(*) FROM (SELECT * FROM main.%[1]s EXCEPT SELECT * FROM record.%[1]s)) +
+		(SELECT count(*) FROM (SELECT * FROM record.%[1]s EXCEPT SELECT * FROM main.%[1]s)),
+		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)
+	err := classify(tx.QueryRowContext(ctx, query).Scan(&differ))
+	if errors.Is(err, ErrDamaged) {
+		v.problem(VerdictAltered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if differ > 0 {
+		v.problem(VerdictAltered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
+	}
+	return nil
+}
+
+// openRebuilt makes a temporary database with the views, rebuilt from the events of the
+// record at path, which it attaches under the name `record` and only reads. It returns
+// how many events the views hold.
+func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
+	record, err := openDB(path, readOnly())
+	if err != nil {
+		return nil, 0, err
+	}
+	defer record.Close()
+	f, err := os.CreateTemp("", "klp-audit-views-")
+	if err != nil {
+		return nil, 0, err
+	}
+	f.Close()
+	db, err := openDB(f.Name(), url.Values{"_synchronous": {"OFF"}})
+	if err != nil {
+		return nil, 0, err
+	}
+	s := &Store{db: db, temp: f.Name()}
+	var size int64
+	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
+		size, err = rebuild(ctx, tx, record)
+		return err
+	})
+	if err == nil {
+		_, err = db.ExecContext(ctx, `ATTACH ? AS record`, "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro")
+	}
+	if err != nil {
+		return nil, 0, errors.Join(named(path, classify(err)), s.Close())
+	}
+	return s, size, nil
+}
