@@ -1,0 +1,64 @@
+// Command klp-audit-plugin is what libzypp executes in each commit, installed as
+// /usr/lib/zypp/plugins/commit/klp-audit. It records what the commit does to kernels and
+// live patches. libzypp gives it no arguments; --root DIR makes it work on another file
+// tree.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/plugin"
+)
+
+// version is set when the program is built.
+var version = "devel"
+
+func main() {
+	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
+	// not end it before the commit is recorded.
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
+	syscall.Umask(0o022) // zypper's caller may have any
+	answers, err := privateStdout()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "klp-audit: %v\n", err)
+		os.Exit(1)
+	}
+	if err := run(answers); err != nil {
+		fmt.Fprintf(stderr{}, "klp-audit: %v\n", err)
+	}
+}
+
+func run(answers *os.File) error {
+	if os.Getenv("DISABLE_KLP_AUDIT_PLUGIN") != "" {
+		return plugin.Dummy(os.Stdin, answers)
+	}
+	root := "/"
+	if len(os.Args) == 3 && os.Args[1] == "--root" {
+		root = os.Args[2]
+	}
+	return plugin.Serve(os.Stdin, answers, plugin.NewRecorder(root, version, os.Getenv, stderr{}))
+}
+
+// privateStdout keeps libzypp's pipe for frames alone: whatever else writes to stdout
+// writes to stderr from here on.
+func privateStdout() (*os.File, error) {
+	fd, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("keeping stdout: %w", err)
+	}
+	if err := unix.Dup3(2, 1, 0); err != nil {
+		return nil, fmt.Errorf("keeping stdout: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "answers"), nil
+}
+
+// stderr writes to libzypp's pipe for messages, which does not block, past Go's runtime,
+// which would wait for a full pipe: then the message is lost, not the commit.
+type stderr struct{}
+
+func (stderr) Write(p []byte) (int, error) { return unix.Write(2, p) }

@@ -1,0 +1,78 @@
+package plugin
+
+import (
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// claims are the steps that libzypp announced, with the stages that it claimed. A change
+// that the rpm database shows takes its claim away; those left are not shown.
+type claims struct {
+	order []claimKey
+	left  map[claimKey]store.Change
+}
+
+type claimKey struct {
+	removal             bool
+	name, version, arch string
+}
+
+// newClaims joins the steps of COMMITBEGIN with the stages of COMMITEND. Both are about
+// the same list; a step that is only in one of them counts all the same.
+func newClaims(announced []store.Change, ended []step) *claims {
+	c := &claims{left: map[claimKey]store.Change{}}
+	for _, a := range announced {
+		c.add(a)
+	}
+	for _, s := range ended {
+		a := announce(s, nil)
+		if known, ok := c.left[keyOf(a)]; ok {
+			a = known
+		}
+		a.Stage = s.Stage
+		c.add(a)
+	}
+	return c
+}
+
+func keyOf(c store.Change) claimKey {
+	return claimKey{c.Step == "-", c.Package, c.Version, c.Arch}
+}
+
+func (c *claims) add(claim store.Change) {
+	k := keyOf(claim)
+	if _, ok := c.left[k]; !ok {
+		c.order = append(c.order, k)
+	}
+	c.left[k] = claim
+}
+
+// parallel says whether a package was installed beside the other versions of its name.
+func (c *claims) parallel(p rpm.Package) bool {
+	return c.left[claimKey{false, p.Name, p.EVR.String(), p.Arch}].Step == "M"
+}
+
+// take takes the claim for a difference away and returns its step and stage, empty if
+// libzypp announced nothing of it.
+func (c *claims) take(d rpm.Change) (step, stage string) {
+	p := d.After
+	if p == nil {
+		p = d.Before
+	} else if d.Action == rpm.ActionUpgrade || d.Action == rpm.ActionDowngrade { // removes the old one
+		delete(c.left, claimKey{true, d.Before.Name, d.Before.EVR.String(), d.Before.Arch})
+	}
+	k := claimKey{d.After == nil, p.Name, p.EVR.String(), p.Arch}
+	claim := c.left[k]
+	delete(c.left, k)
+	return claim.Step, claim.Stage
+}
+
+// unshown are the claims that nothing took, in libzypp's order.
+func (c *claims) unshown() (claims []store.Change) {
+	for _, k := range c.order {
+		if claim, ok := c.left[k]; ok {
+			claims = append(claims, claim)
+		}
+	}
+	return claims
+}

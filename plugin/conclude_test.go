@@ -1,0 +1,217 @@
+package plugin
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+const (
+	livePatch = "kernel-livepatch-6_4_0-150600_23_42-default"
+	kernel    = "kernel-default"
+)
+
+// pkg is an installed package of the tests; instance is its record number.
+func pkg(t *testing.T, name, evr string, instance int64) rpm.Package {
+	t.Helper()
+	v, err := rpm.ParseEVR(evr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rpm.Package{Name: name, EVR: v, Arch: "x86_64", InstallTime: 1_700_000_000, InstallTID: 1_700_000_000, DBInstance: instance}
+}
+
+func stepOf(t *testing.T, kind, name, evr, stage string) step {
+	t.Helper()
+	v, err := rpm.ParseEVR(evr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := step{Type: kind, Stage: stage}
+	s.Solvable.Name, s.Solvable.Epoch, s.Solvable.Version, s.Solvable.Release, s.Solvable.Arch = name, v.Epoch, v.Version, v.Release, "x86_64"
+	return s
+}
+
+// What a commit did is the difference of the snapshots; what libzypp claims beside it is
+// noted, and believed nowhere.
+func TestConclude(t *testing.T) {
+	k1, k2 := pkg(t, kernel, "6.4.0-150600.23.42.2", 1), pkg(t, kernel, "6.4.0-150600.23.47.2", 2)
+	p1, p2 := pkg(t, livePatch, "1-150600.13.3.1", 3), pkg(t, livePatch, "2-150600.13.6.1", 4)
+	again := p1
+	again.DBInstance = 9
+	for name, tt := range map[string]struct {
+		before, after []rpm.Package
+		steps         []step // with the stages of the end
+		how           how
+		failed        []string
+		want          []string
+		outcome       store.Outcome
+	}{
+		"install of a kernel and its initial patch": {
+			before: []rpm.Package{}, after: []rpm.Package{k1, p1},
+			steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "ok"), stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			want: []string{
+				"install kernel-default 6.4.0-150600.23.42.2 was: ok",
+				"install " + livePatch + " 1-150600.13.3.1 was: ok",
+			}, outcome: store.OutcomeCompleted,
+		},
+		"upgrade": {
+			before: []rpm.Package{p1}, after: []rpm.Package{p2}, steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
+			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: store.OutcomeCompleted,
+		},
+		"downgrade": {
+			before: []rpm.Package{p2}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			want: []string{"downgrade " + livePatch + " 1-150600.13.3.1 was:2-150600.13.6.1 ok"}, outcome: store.OutcomeCompleted,
+		},
+		"reinstall in the same second": {
+			before: []rpm.Package{p1}, after: []rpm.Package{again}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 ok"}, outcome: store.OutcomeCompleted,
+		},
+		"rebuilt rpm database": {
+			before: []rpm.Package{p1}, after: []rpm.Package{again}, outcome: store.OutcomeCompleted,
+		},
+		"removed, and installed again by somebody else before anybody looked": {
+			before: []rpm.Package{p1}, after: []rpm.Package{again}, how: interrupted, steps: []step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "")},
+			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: store.OutcomeInterrupted,
+		},
+		"second kernel beside the first, old one purged": {
+			before: []rpm.Package{k1}, after: []rpm.Package{k2},
+			steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.47.2", "ok"), stepOf(t, "-", kernel, "6.4.0-150600.23.42.2", "ok")},
+			want: []string{
+				"remove kernel-default 6.4.0-150600.23.42.2 was: ok",
+				"install kernel-default 6.4.0-150600.23.47.2 was: ok",
+			}, outcome: store.OutcomeCompleted,
+		},
+		"obsoleted without a step": {
+			before: []rpm.Package{p1, k1}, after: []rpm.Package{k1},
+			want:    []string{"remove " + livePatch + " 1-150600.13.3.1 was: ok"},
+			outcome: store.OutcomeCompleted,
+		},
+		"claimed ok, not in the rpm database": {
+			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
+			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 failed"}, outcome: store.OutcomeFailed,
+		},
+		"claimed removed, still there": {
+			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "ok")},
+			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: failed"}, outcome: store.OutcomeFailed,
+		},
+		"claimed reinstalled, untouched": {
+			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 failed"}, outcome: store.OutcomeFailed,
+		},
+		"claimed err, yet installed": {
+			before: []rpm.Package{}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "err")},
+			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: ok"}, outcome: store.OutcomeFailed,
+		},
+		"one download failed, the rest was not done": {
+			before: []rpm.Package{}, after: []rpm.Package{},
+			steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "err"), stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
+			want: []string{
+				"install kernel-default 6.4.0-150600.23.42.2 was: failed",
+				"install " + livePatch + " 1-150600.13.3.1 was: not-done",
+			}, outcome: store.OutcomeFailed,
+		},
+		"aborted, and the history names the culprit": {
+			before: []rpm.Package{p1}, after: []rpm.Package{p1}, how: aborted, failed: []string{livePatch + "-2-150600.13.6.1.x86_64.rpm"},
+			steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", ""), stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
+			want: []string{
+				"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 failed",
+				"install kernel-default 6.4.0-150600.23.42.2 was: not-done",
+			}, outcome: store.OutcomeAborted,
+		},
+		"interrupted between two packages": {
+			before: []rpm.Package{}, after: []rpm.Package{k1}, how: interrupted,
+			steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", ""), stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
+			want: []string{
+				"install kernel-default 6.4.0-150600.23.42.2 was: ok",
+				"install " + livePatch + " 1-150600.13.3.1 was: not-done",
+			}, outcome: store.OutcomeInterrupted,
+		},
+		"rpm could not be asked before": {
+			before: nil, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: store.OutcomeCompleted,
+		},
+		"rpm could not be asked after": {
+			before: []rpm.Package{p1}, after: nil, steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
+			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 unknown"}, outcome: store.OutcomeCompleted,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := &store.Event{Begin: &store.CommitBegin{}}
+			for _, s := range tt.steps {
+				s.Stage = ""
+				begin.Begin.Announced = append(begin.Begin.Announced, announce(s, tt.before))
+			}
+			e := ending{how: tt.how}
+			if tt.how == committed {
+				e.steps = tt.steps
+			}
+			end := conclude(begin, tt.before, seen{installed: tt.after, history: zypp.Appended{Failed: tt.failed}}, e)
+			var got []string
+			for _, c := range end.Changes {
+				got = append(got, fmt.Sprintf("%s %s %s was:%s %s", c.Action, c.Package, c.Version, c.Previous, c.Result))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
+			}
+			if end.Outcome != tt.outcome {
+				t.Errorf("outcome %s, want %s", end.Outcome, tt.outcome)
+			}
+		})
+	}
+}
+
+// A live patch's change says what it fixed, or took away.
+func TestFixesOfChange(t *testing.T) {
+	p1, p2 := pkg(t, livePatch, "1-150600.13.3.1", 1), pkg(t, livePatch, "2-150600.13.6.1", 2)
+	fix := store.Fixes{CVEs: []string{"CVE-2024-50115"}, Bugs: []string{"bsc#1233019"}}
+	for name, tt := range map[string]struct {
+		before, after   []rpm.Package
+		had, has        map[string]store.Fixes
+		added, removed  store.Fixes
+		number, release string
+	}{
+		"upgrade":   {[]rpm.Package{p1}, []rpm.Package{p2}, map[string]store.Fixes{p1.String(): {}}, map[string]store.Fixes{p2.String(): fix}, fix, store.Fixes{}, "2 false", ""},
+		"downgrade": {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]store.Fixes{p2.String(): fix}, map[string]store.Fixes{p1.String(): {}}, store.Fixes{}, fix, "1 true", ""},
+		"remove":    {[]rpm.Package{p2}, []rpm.Package{}, map[string]store.Fixes{p2.String(): fix}, nil, store.Fixes{}, fix, "2 false", ""},
+	} {
+		begin := &store.Event{Begin: &store.CommitBegin{Fixes: tt.had}}
+		c := conclude(begin, tt.before, seen{installed: tt.after, fixes: tt.has}, ending{}).Changes[0]
+		if diff := cmp.Diff([]store.Fixes{tt.added, tt.removed}, []store.Fixes{c.Added, c.Removed}); diff != "" {
+			t.Errorf("%s: added and removed (-want +got):\n%s", name, diff)
+		}
+		if got := fmt.Sprint(c.PatchNumber, c.Initial); got != tt.number {
+			t.Errorf("%s: patch number and initial %s, want %s", name, got, tt.number)
+		}
+		if c.KernelRelease != "6.4.0-150600.23.42-default" || c.Kind != "livepatch" {
+			t.Errorf("%s: kernel %q, kind %q", name, c.KernelRelease, c.Kind)
+		}
+	}
+}
+
+// Repository, checksum and advisories come from libzypp's history, unless that is about
+// another command.
+func TestHistoryOfCommit(t *testing.T) {
+	p := pkg(t, livePatch, "2-150600.13.6.1", 1)
+	argv := []string{"zypper", "in", "https://user:secret@example.com/x.rpm"}
+	history := zypp.Appended{
+		Command:    zypp.QuoteCommand(argv),
+		Installs:   []zypp.Install{{Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, Repo: "updates", Checksum: "abc"}},
+		Advisories: []zypp.Advisory{{ID: "SUSE-1", OldState: "needed", NewState: "applied"}},
+	}
+	begin := &store.Event{Begin: &store.CommitBegin{Command: []string{"zypper", "in", zypp.Redact(argv[2])}}}
+	end := conclude(begin, []rpm.Package{}, seen{installed: []rpm.Package{p}, history: history}, ending{})
+	if c := end.Changes[0]; c.Repo != "updates" || c.Checksum != "abc" || len(end.Advisories) != 1 {
+		t.Errorf("repo %q, checksum %q, %d advisories", c.Repo, c.Checksum, len(end.Advisories))
+	}
+	begin.Begin.Command = []string{"zypper", "up"}
+	end = conclude(begin, []rpm.Package{}, seen{installed: []rpm.Package{p}, history: history}, ending{})
+	if c := end.Changes[0]; c.Repo != "" || len(end.Advisories) != 0 || len(end.Problems) != 1 {
+		t.Errorf("of another command: repo %q, %d advisories, problems %q", c.Repo, len(end.Advisories), end.Problems)
+	}
+}

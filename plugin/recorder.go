@@ -1,0 +1,266 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+const (
+	// rpmTime is how long rpm may take for what one frame needs of it. With the time
+	// that the store may take it stays below answerTime.
+	rpmTime = 2500 * time.Millisecond
+	// patience is how often to look whether an rpm transaction has ended.
+	patience = 100 * time.Millisecond
+)
+
+// Recorder records what commits do. Create it with NewRecorder.
+type Recorder struct {
+	root    string
+	version string
+	getenv  func(string) string
+	log     *frameLog
+
+	open *openCommit // between start and end
+}
+
+// openCommit is what the end of a commit is compared with.
+type openCommit struct {
+	begin  *store.Event
+	before []rpm.Package // nil: not known
+	stored bool          // the begin event is in the record or in the spool
+	chroot bool          // in the chroot of a transactional update
+}
+
+// NewRecorder returns a recorder for the machine whose file tree is at root. version is
+// the program's; getenv reads the environment; messages go to stderr.
+func NewRecorder(root, version string, getenv func(string) string, stderr io.Writer) *Recorder {
+	return &Recorder{root: root, version: version, getenv: getenv, log: newFrameLog(stderr)}
+}
+
+// start records that a commit with these tracked steps begins. problem says what of the
+// step list could not be read.
+func (r *Recorder) start(steps []step, problem error, userData string) {
+	ev := &store.Event{Header: store.NewHeader(store.KindCommitBegin, r.root, r.version)}
+	b := &store.CommitBegin{UserData: userData, Command: []string{}, Announced: []store.Change{}}
+	ev.Begin = b
+	r.open = &openCommit{begin: ev}
+	note := func(err error) {
+		if err != nil {
+			b.Problems = append(b.Problems, err.Error())
+		}
+	}
+	note(problem)
+	note(r.inspect(b))
+	target := r.target(b)
+	mark, err := zypp.MarkHistory(target)
+	note(err)
+	b.History = store.HistoryMark(mark)
+	note(r.snapshotBefore(target, b))
+	for _, s := range steps {
+		b.Announced = append(b.Announced, announce(s, r.open.before))
+	}
+	r.save(ev)
+}
+
+// inspect finds out who runs the commit.
+func (r *Recorder) inspect(b *store.CommitBegin) error {
+	proc := os.DirFS(filepath.Join(r.root, "/proc"))
+	a, libzypp, err := zypp.Inspect(proc, os.DirFS(filepath.Join(r.root, "/")), os.Getpid(), r.getenv)
+	b.Actor, b.Libzypp = actor(a), store.Process(libzypp)
+	if a.Command != nil {
+		b.Command = a.Command
+	}
+	staging := zypp.DetectStaging(r.getenv, a.Command, func() bool { return zypp.InHostRoot("/proc") })
+	if staging != nil {
+		b.Staging = &store.Staging{Snapshot: staging.Snapshot, Root: staging.Root}
+		r.open.chroot = staging.Chroot
+	}
+	return err
+}
+
+// target is the root of the system that the commit changes.
+func (r *Recorder) target(b *store.CommitBegin) string {
+	if b.Staging != nil {
+		return filepath.Join(r.root, b.Staging.Root)
+	}
+	return filepath.Join(r.root, "/")
+}
+
+func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
+	ctx, cancel := context.WithTimeout(context.Background(), rpmTime)
+	defer cancel()
+	db := rpm.DB{Root: target}
+	installed, err := db.Installed(ctx, tracked)
+	if err != nil {
+		return err
+	}
+	r.open.before = append([]rpm.Package{}, installed...)
+	b.Installed = packages(installed)
+	b.Fixes, err = fixesOf(ctx, db, livePatches(installed))
+	return err
+}
+
+// ending says how a commit ended, as the plugin saw it.
+type ending struct {
+	how     how
+	steps   []step // tracked, with stages; of COMMITEND
+	problem error  // what of the step list could not be read
+}
+
+type how int
+
+const (
+	committed   how = iota // COMMITEND
+	aborted                // PLUGINEND without COMMITEND
+	interrupted            // end of input: libzypp has gone
+)
+
+// end records how the open commit ended.
+func (r *Recorder) end(e ending) {
+	if r.open == nil {
+		return
+	}
+	o := r.open
+	r.open = nil
+	db := rpm.DB{Root: r.target(o.begin.Begin)}
+	if e.how == interrupted && !settle(db, quietTime) {
+		return // an rpm still runs: whoever opens the record next finds out what it did
+	}
+	if !o.stored {
+		r.keep(o, o.begin)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rpmTime)
+	defer cancel()
+	after, err := look(ctx, db, o.begin.Begin)
+	ev := &store.Event{Header: store.NewHeader(store.KindCommitEnd, r.root, r.version)}
+	ev.End = conclude(o.begin, o.before, after, e)
+	if err != nil {
+		ev.End.Problems = append(ev.End.Problems, err.Error())
+	}
+	r.keep(o, ev)
+}
+
+// settle waits until no rpm transaction runs, and says whether none does.
+func settle(db rpm.DB, limit time.Duration) bool {
+	for deadline := time.Now().Add(limit); ; time.Sleep(patience) {
+		busy, err := inTransaction(db)
+		if err != nil || !busy {
+			return true // where the lock cannot be seen, there is nothing to wait for
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+}
+
+func inTransaction(db rpm.DB) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), rpmTime)
+	defer cancel()
+	return db.InTransaction(ctx)
+}
+
+// save stores the begin of a commit.
+func (r *Recorder) save(ev *store.Event) { r.open.stored = r.keep(r.open, ev) }
+
+// keep stores an event: in the record, else in the spool, else in the journal.
+func (r *Recorder) keep(o *openCommit, ev *store.Event) bool {
+	if o.chroot {
+		return r.report(store.SpoolInLog(r.root, ev, errors.New("transactional update in a chroot")))
+	}
+	err := r.append(o, ev)
+	if err == nil {
+		return true
+	}
+	r.log.printf("%v; the event goes to the spool", err)
+	return r.report(store.Spool(r.root, ev, err))
+}
+
+func (r *Recorder) report(err error) bool {
+	if err != nil {
+		r.log.printf("%v", err)
+	}
+	return err == nil
+}
+
+// append adds an event to the record, behind the ends of commits that nobody ended.
+func (r *Recorder) append(o *openCommit, ev *store.Event) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	s, err := store.Open(ctx, r.root, r.version)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if ev.Begin != nil && o.begin.Begin.Staging == nil {
+		if err := r.closeDead(ctx, s); err != nil {
+			r.log.printf("closing interrupted commits: %v", err)
+		}
+	}
+	return s.Append(ctx, ev)
+}
+
+func tracked(name string) bool { return livepatch.KindOf(name) != livepatch.KindNone }
+
+// CatchUp brings the record up to date: it takes in the spool, and closes the commits
+// that were interrupted. It does nothing and creates nothing where there is no record.
+func (r *Recorder) CatchUp(ctx context.Context) error {
+	if _, err := os.Stat(store.Path(r.root)); errors.Is(err, fs.ErrNotExist) && store.Waiting(r.root) == 0 {
+		return nil
+	}
+	s, err := store.Open(ctx, r.root, r.version)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.closeDead(ctx, s), s.Close())
+}
+
+// closeDead writes the ends of commits whose libzypp has gone without one, from what the
+// rpm database shows now.
+func (r *Recorder) closeDead(ctx context.Context, s *store.Store) error {
+	if err := s.TakeIn(ctx); err != nil {
+		return err
+	}
+	open, err := s.OpenCommits(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range open {
+		if err := r.closeCommit(ctx, s, o.Begin); err != nil {
+			return fmt.Errorf("commit of event %d: %w", o.Event, err)
+		}
+	}
+	return nil
+}
+
+func (r *Recorder) closeCommit(ctx context.Context, s *store.Store, begin *store.Event) error {
+	proc := os.DirFS(filepath.Join(r.root, "/proc"))
+	header := store.NewHeader(store.KindCommitEnd, r.root, r.version)
+	if begin.BootID == header.BootID && zypp.Process(begin.Begin.Libzypp).Alive(proc) {
+		return nil
+	}
+	db := rpm.DB{Root: r.target(begin.Begin)}
+	if busy, err := inTransaction(db); err == nil && busy {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, rpmTime)
+	defer cancel()
+	after, err := look(ctx, db, begin.Begin)
+	ev := &store.Event{Header: header}
+	ev.End = conclude(begin, recorded(begin.Begin.Installed), after, ending{how: interrupted})
+	ev.End.Late = true
+	if err != nil {
+		ev.End.Problems = append(ev.End.Problems, err.Error())
+	}
+	return s.Append(ctx, ev)
+}

@@ -1,0 +1,167 @@
+// Package plugin is the side of klp-audit that libzypp talks to: it reads the frames of a
+// commit plugin, and records what a commit does to kernels and live patches. It never
+// harms the commit: every frame is answered, in time, whatever happens to the record.
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+const (
+	// answerTime is when an answer goes out at the latest, finished or not. libzypp waits
+	// for 30 s.
+	answerTime = 5 * time.Second
+	// quietTime is how long the work for a session may go on once nobody waits for an
+	// answer any more: an rpm that outlived its zypper has to end first.
+	quietTime = 15 * time.Minute
+	// maxLog bounds what one frame may write to stderr, a pipe that libzypp empties only
+	// between frames.
+	maxLog = 4 << 10
+)
+
+// Serve speaks libzypp's commit plugin protocol from PLUGINBEGIN to _DISCONNECT or the
+// end of input and records with rec. It returns an error if the frames made no sense; the
+// record may be complete all the same.
+func Serve(r io.Reader, w io.Writer, rec *Recorder) error {
+	s := session{rec: rec}
+	frames := newFrameReader(r)
+	for {
+		f, err := frames.next()
+		if err != nil {
+			s.ended(err)
+			if err == io.EOF {
+				return nil
+			}
+			return fmt.Errorf("reading frame: %w", err)
+		}
+		command := s.handle(f)
+		if err := answer(w, command); err != nil {
+			s.ended(io.EOF) // nobody listens: libzypp is gone
+			return err
+		}
+		if f.command == cmdDisconnect {
+			s.wait(quietTime)
+			return nil
+		}
+	}
+}
+
+// Dummy answers every frame and records nothing.
+func Dummy(r io.Reader, w io.Writer) error {
+	frames := newFrameReader(r)
+	for {
+		f, err := frames.next()
+		if err == io.EOF {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("reading frame: %w", err)
+		}
+		if err := answer(w, answerACK); err != nil || f.command == cmdDisconnect {
+			return err
+		}
+	}
+}
+
+// session follows one plugin life.
+type session struct {
+	rec      *Recorder
+	userData string
+	begun    bool          // COMMITBEGIN with a tracked package, and no end yet
+	busy     chan struct{} // closed when the last work has ended; nil: there was none
+}
+
+// handle does what a frame asks for and returns the answer.
+func (s *session) handle(f *frame) string {
+	s.rec.log.reset()
+	switch f.command {
+	case cmdPluginBegin:
+		s.userData, _ = f.get("userdata")
+	case cmdCommitBegin:
+		s.commitBegin(f)
+	case cmdCommitEnd:
+		s.commitEnd(f)
+	case cmdPluginEnd:
+		s.close(func() { s.rec.end(ending{how: aborted}) })
+	case cmdDisconnect:
+		// Without PLUGINEND before it, libzypp has dropped this plugin while the commit
+		// goes on. How it ends is for whoever opens the record next to find out.
+	default:
+		return answerUnknown
+	}
+	return answerACK
+}
+
+func (s *session) commitBegin(f *frame) {
+	steps, err := trackedSteps(f.body)
+	if len(steps) == 0 && err == nil {
+		return
+	}
+	s.begun = true
+	s.within(func() { s.rec.start(steps, err, s.userData) })
+}
+
+func (s *session) commitEnd(f *frame) {
+	if !s.begun {
+		return
+	}
+	steps, err := trackedSteps(f.body)
+	if err != nil && f.cut() {
+		return // libzypp ended while it wrote this: the end of input says the rest
+	}
+	s.close(func() { s.rec.end(ending{how: committed, steps: steps, problem: err}) })
+}
+
+// ended is the end of input without _DISCONNECT: libzypp has ended or was killed.
+func (s *session) ended(err error) {
+	s.rec.log.reset()
+	if errors.Is(err, io.EOF) && s.begun {
+		s.begun = false
+		s.run(func() { s.rec.end(ending{how: interrupted}) })
+	}
+	s.wait(quietTime)
+}
+
+// close does the work that ends an open commit.
+func (s *session) close(work func()) {
+	if s.begun {
+		s.begun = false
+		s.within(work)
+	}
+}
+
+// within does work and waits for it as long as libzypp may be kept waiting.
+func (s *session) within(work func()) {
+	s.run(work)
+	s.wait(answerTime)
+}
+
+// run starts work behind the work before it. What panics there stays there.
+func (s *session) run(work func()) {
+	before, done := s.busy, make(chan struct{})
+	s.busy = done
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				s.rec.log.printf("panic: %v", p)
+			}
+		}()
+		if before != nil {
+			<-before
+		}
+		work()
+	}()
+}
+
+func (s *session) wait(limit time.Duration) {
+	if s.busy == nil {
+		return
+	}
+	select {
+	case <-s.busy:
+	case <-time.After(limit):
+	}
+}

@@ -1,0 +1,105 @@
+package plugin
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+)
+
+// maxStep bounds the JSON text of one step; libzypp's are about 120 bytes long.
+const maxStep = 64 << 10
+
+var errStepList = errors.New("step list")
+
+// step is one step of libzypp's transaction on a tracked package.
+type step struct {
+	Type     string `json:"type"`  // "+", "-", "M"
+	Stage    string `json:"stage"` // at COMMITEND: "ok", "err", or nothing: not executed
+	Solvable struct {
+		Name    string `json:"n"`
+		Epoch   int    `json:"e"`
+		Version string `json:"v"`
+		Release string `json:"r"`
+		Arch    string `json:"a"`
+	} `json:"solvable"`
+}
+
+func (s *step) evr() rpm.EVR {
+	return rpm.EVR{Epoch: s.Solvable.Epoch, Version: s.Solvable.Version, Release: s.Solvable.Release}
+}
+
+// trackedSteps reads a body of COMMITBEGIN or COMMITEND and returns the steps on tracked
+// packages. It reads the list as a stream: of all other steps it keeps nothing and
+// decodes nothing. An error means that the list cannot be understood as a whole; the
+// steps returned beside it are right.
+func trackedSteps(r io.Reader) (steps []step, problem error) {
+	s := stepScanner{r: bufio.NewReaderSize(r, 64<<10)}
+	for {
+		raw, err := s.next()
+		if err == io.EOF {
+			return steps, problem
+		} else if err != nil {
+			return steps, fmt.Errorf("%w: %w", errStepList, err)
+		}
+		if !livepatch.MayBeTracked(raw) {
+			continue
+		}
+		var st step
+		if err := json.Unmarshal(raw, &st); err != nil {
+			problem = fmt.Errorf("%w: step %d: %w", errStepList, s.count, err)
+		} else if livepatch.KindOf(st.Solvable.Name) != livepatch.KindNone {
+			steps = append(steps, st)
+		}
+	}
+}
+
+// stepScanner cuts {"TransactionStepList": [{…}, {…}]} into the texts of its steps. It
+// knows of JSON only strings and nesting, which is all it takes.
+type stepScanner struct {
+	r      *bufio.Reader
+	count  int
+	depth  int
+	closed bool
+	buf    []byte
+}
+
+// next returns the text of the next step, valid until the next call.
+func (s *stepScanner) next() ([]byte, error) {
+	s.buf = s.buf[:0]
+	inString, escaped := false, false
+	for {
+		b, err := s.r.ReadByte()
+		if err == io.EOF && (s.depth > 0 || inString || !s.closed) {
+			return nil, io.ErrUnexpectedEOF
+		} else if err != nil {
+			return nil, err
+		}
+		if s.depth > 2 || b == '{' && s.depth == 2 {
+			if s.buf = append(s.buf, b); len(s.buf) > maxStep {
+				return nil, fmt.Errorf("step %d is longer than %d bytes", s.count+1, maxStep)
+			}
+		}
+		switch {
+		case inString:
+			inString = b != '"' || escaped
+			escaped = b == '\\' && !escaped
+		case b == '"':
+			inString = true
+		case b == '{' || b == '[':
+			s.depth++
+		case b == '}' || b == ']':
+			if s.depth--; s.depth == 2 {
+				s.count++
+				return s.buf, nil
+			} else if s.depth < 0 {
+				return nil, errors.New("unbalanced brackets")
+			}
+			s.closed = s.depth == 0
+		}
+	}
+}
