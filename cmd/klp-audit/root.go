@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// The exit codes of all commands but verify, which has two more.
+const (
+	exitDone  = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// exitError ends the program with a code of its own; what is to be said was said.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// usageError is a mistake in how a command was called.
+type usageError struct{ error }
+
+// app is what all commands share.
+type app struct {
+	env
+	root string // file tree of the machine that is looked at
+	db   string // record to read instead of that machine's
+}
+
+func run(ctx context.Context, e env) int {
+	a := &app{env: e}
+	cmd := a.command()
+	cmd.SetArgs(e.Args)
+	cmd.SetOut(e.Stdout)
+	cmd.SetErr(e.Stderr)
+	called, err := cmd.ExecuteContextC(ctx)
+	var status exitStatus
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &status):
+		return int(status)
+	}
+	fmt.Fprintf(e.Stderr, "klp-audit: %v\n", err)
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintf(e.Stderr, "klp-audit: hint: %s\n", hint)
+	}
+	if errors.As(err, new(usageError)) || !started(called) {
+		fmt.Fprintf(e.Stderr, "klp-audit: hint: see `%s --help`\n", called.CommandPath())
+		return exitUsage
+	}
+	return exitError
+}
+
+// started says whether cobra got as far as running the command: its own errors, about
+// flags and arguments, come before.
+func started(cmd *cobra.Command) bool { return cmd.Annotations[startedKey] != "" }
+
+const startedKey = "started"
+
+func (a *app) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "klp-audit",
+		Short: "Which kernel and which live patch protected this machine, and when",
+		Long: `klp-audit reports on the record that its libzypp plugin keeps of every change of
+kernels and kernel live patches on this machine.`,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			cmd.Annotations = map[string]string{startedKey: "yes"}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
+	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the record in `FILE` instead of the machine's")
+	cmd.MarkPersistentFlagDirname("root")
+	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.verifyCommand(), a.rebuildCommand(), a.versionCommand())
+	return cmd
+}
+
+// openRecord opens the record that the flags name, for reading. The machine's own record
+// is brought up to date first, as far as the user may.
+func (a *app) openRecord(ctx context.Context) (*store.Store, error) {
+	a.catchUp(ctx)
+	return store.OpenReadOnly(ctx, a.recordPath())
+}
+
+func (a *app) recordPath() string {
+	if a.db != "" {
+		return a.db
+	}
+	return store.Path(a.root)
+}
+
+// catchUp takes in what waits in the spool and closes interrupted commits, if this is the
+// machine's own record and the user is root.
+func (a *app) catchUp(ctx context.Context) {
+	if a.db != "" || a.root != "/" || os.Geteuid() != 0 {
+		return
+	}
+	rec := plugin.NewRecorder(a.root, version, a.Getenv, a.Stderr)
+	if err := rec.CatchUp(ctx); err != nil {
+		fmt.Fprintf(a.Stderr, "klp-audit: bringing the record up to date: %v\n", err)
+	}
+}
+
+// hintFor says what to do about an error, if there is something to do.
+func hintFor(err error) string {
+	switch {
+	case errors.Is(err, store.ErrNoRecord):
+		return "the record begins with the first kernel or live patch change that zypper makes while the plugin is installed"
+	case errors.Is(err, store.ErrNewer):
+		return "update klp-audit"
+	case errors.Is(err, store.ErrUnfinished):
+		return "a writer was interrupted; run `klp-audit status` once as root"
+	case errors.Is(err, store.ErrDamaged):
+		return "keep the file as it is for examination; events go to the spool meanwhile"
+	case errors.Is(err, os.ErrPermission):
+		return "root and members of the group klp-audit may read the record"
+	}
+	return ""
+}

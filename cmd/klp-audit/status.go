@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Print what the record knows, on one screen",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			st, err := a.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return st.Write(a.Stdout, format)
+		},
+	}
+	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
+	return cmd
+}
+
+func (a *app) status(ctx context.Context) (*report.Status, error) {
+	st := &report.Status{Schema: report.StatusSchema, Path: a.recordPath(), Program: version, Waiting: store.Waiting(a.root)}
+	for _, kind := range []string{"commit"} {
+		_, err := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins", kind, "klp-audit"))
+		st.PluginInstalled = err == nil
+	}
+	s, err := a.openRecord(ctx)
+	if errors.Is(err, store.ErrNoRecord) {
+		return st, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	st.Waiting = store.Waiting(a.root) // after catching up
+	if st.Record, err = s.Summarize(ctx); err != nil {
+		return nil, err
+	}
+	for _, last := range []struct {
+		kind string
+		into **store.HistoryRow
+	}{{"kernel", &st.Kernel}, {"livepatch", &st.LivePatch}} {
+		for row, err := range s.History(ctx, store.HistoryFilter{Kind: last.kind, Result: "ok", Limit: 1}) {
+			if err != nil {
+				return nil, fmt.Errorf("reading newest %s change: %w", last.kind, err)
+			}
+			*last.into = row
+		}
+	}
+	return st, nil
+}

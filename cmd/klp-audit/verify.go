@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// The further exit codes of verify.
+const (
+	exitAltered   = 4
+	exitTruncated = 5
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var format, key string
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Check that the record is intact",
+		Long: `Check that the record is intact: the hash of every event, the tree over them, the
+signature of the checkpoint, and that the views say what the events say.
+
+The exit status is 0 if it is intact, 4 if it was altered, 5 if its end is missing, and 1 if
+that cannot be told. A record is tamper-evident, not tamper-proof: who can write to it and
+read its key can make another one. Compare the key and a root hash that were noted
+elsewhere.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v, err := a.verify(cmd, key)
+			if err != nil {
+				return err
+			}
+			if err := report.WriteVerification(a.Stdout, format, v); err != nil {
+				return err
+			}
+			switch v.Result {
+			case store.VerdictAltered:
+				return exitStatus(exitAltered)
+			case store.VerdictTruncated:
+				return exitStatus(exitTruncated)
+			}
+			return nil
+		},
+	}
+	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
+	cmd.Flags().StringVar(&key, "key", "", "check the signature with this verifier `KEY`, not with the one in the record")
+	return cmd
+}
+
+// verify checks the record; one that SQLite cannot read is altered, too.
+func (a *app) verify(cmd *cobra.Command, key string) (*store.Verification, error) {
+	s, err := a.openRecord(cmd.Context())
+	if err == nil {
+		defer s.Close()
+		var v *store.Verification
+		if v, err = s.Verify(cmd.Context(), key); err == nil {
+			return v, nil
+		}
+	}
+	if errors.Is(err, store.ErrDamaged) {
+		return &store.Verification{Result: store.VerdictAltered, Problems: []string{err.Error()}}, nil
+	}
+	return nil, err
+}
+
+func (a *app) rebuildCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rebuild",
+		Short: "Derive the views anew from the events",
+		Long:  `Derive the tables that reports read anew from the events. No event is touched.`,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.db != "" {
+				return usageError{errors.New("rebuild works on a machine's record, not on --db")}
+			}
+			s, err := store.OpenReadOnly(cmd.Context(), a.recordPath()) // makes no new one
+			if err != nil {
+				return err
+			}
+			if err := s.Close(); err != nil {
+				return err
+			}
+			if s, err = store.Open(cmd.Context(), a.root, version); err != nil {
+				return err
+			}
+			defer s.Close()
+			return s.Rebuild(cmd.Context())
+		},
+	}
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(a.Stdout, "klp-audit %s\n", version)
+			return err
+		},
+	}
+}

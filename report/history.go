@@ -1,0 +1,187 @@
+// Package report turns the record into reports: one model a section, one file a renderer.
+// It reads the record only, never the machine.
+package report
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// HistorySchema names the form of a history in JSON.
+const HistorySchema = "klp-audit/history/1"
+
+// Scope is what a report must say of what it cannot show.
+const Scope = "SUSE live patches cover vulnerabilities of CVSS 7 and above, not every kernel fix."
+
+// tableLimit is how many rows a table shows unless a limit is given: more would not be
+// read, and a table is the only format that must be gathered before it is printed.
+const tableLimit = 1000
+
+// History is the section with every recorded change.
+type History struct {
+	Filter     store.HistoryFilter
+	Rows       iter.Seq2[*store.HistoryRow, error] // what the filter selects
+	Provenance *Provenance                         // RowsShown is counted while the rows are rendered
+
+	stop int // where a table stops; 0: where the rows end
+}
+
+// NewHistory returns a history without its rows, with the filter that they are to be
+// selected with: a table is limited even where nothing was asked for.
+func NewHistory(f store.HistoryFilter, format string, p *Provenance) *History {
+	p.ask(f)
+	h := &History{Filter: f, Provenance: p}
+	if format == "table" && f.Limit == 0 {
+		h.stop = tableLimit
+		h.Filter.Limit = tableLimit + 1 // one more shows that there are more
+	}
+	return h
+}
+
+// Provenance says what a report was made from.
+type Provenance struct {
+	Section      string            `json:"section"`
+	Since        *store.Timestamp  `json:"since"`
+	Until        *store.Timestamp  `json:"until"`
+	Filters      map[string]string `json:"filters"`
+	Order        string            `json:"order"`
+	TimeZone     string            `json:"time_zone"`
+	RowsShown    int64             `json:"rows_shown"`
+	RowsInRecord int64             `json:"rows_in_record"`
+	OpenCommits  int64             `json:"open_commits"`
+	FirstEvent   *store.Timestamp  `json:"first_event"`
+	LastEvent    *store.Timestamp  `json:"last_event"`
+	TreeSize     int64             `json:"tree_size"`
+	RootHash     string            `json:"root_hash"`
+	Gaps         []string          `json:"gaps"` // when nothing was recorded, as far as known
+	Host         store.Host        `json:"host"`
+	Program      string            `json:"program"`
+	Version      string            `json:"version"`
+	MadeAt       store.Timestamp   `json:"made_at"`
+	Scope        string            `json:"scope"`
+}
+
+// NewProvenance fills in what does not depend on the rows.
+func NewProvenance(section, version string, now time.Time, sum *store.Summary) *Provenance {
+	return &Provenance{
+		Section: section, Filters: map[string]string{}, Order: "newest first", TimeZone: "UTC",
+		RowsInRecord: sum.Changes, OpenCommits: sum.Open, FirstEvent: sum.First, LastEvent: sum.Last,
+		TreeSize: sum.Events, RootHash: sum.RootHash, Gaps: []string{}, Host: sum.Host,
+		Program: "klp-audit", Version: version, MadeAt: store.Timestamp{Time: now.UTC()}, Scope: Scope,
+	}
+}
+
+// ask notes what was asked for.
+func (p *Provenance) ask(f store.HistoryFilter) {
+	if !f.Since.IsZero() {
+		p.Since = &store.Timestamp{Time: f.Since.UTC()}
+	}
+	if !f.Until.IsZero() {
+		p.Until = &store.Timestamp{Time: f.Until.UTC()}
+	}
+	for name, value := range map[string]string{
+		"package": f.Package, "kind": f.Kind, "action": f.Action, "result": f.Result, "user": f.User,
+	} {
+		if value != "" {
+			p.Filters[name] = value
+		}
+	}
+	if f.Limit > 0 {
+		p.Filters["limit"] = strconv.Itoa(f.Limit)
+	}
+	if f.OldestFirst {
+		p.Order = "oldest first"
+	}
+}
+
+// Style is how a table looks where it is printed.
+type Style struct {
+	Width int  // columns
+	Color bool // SGR colours
+}
+
+// Formats returns the formats of a history, the first being the default.
+func Formats() []string { return []string{"table", "json", "jsonl", "csv"} }
+
+// SelfContained says whether a format carries its provenance itself. The others have
+// nothing but rows, for the programs that read them.
+func SelfContained(format string) bool { return format == "table" || format == "json" }
+
+// Write renders the history.
+func (h *History) Write(w io.Writer, format string, style Style) error {
+	switch format {
+	case "table":
+		return writeTable(w, h, style)
+	case "json":
+		return writeJSON(w, h)
+	case "jsonl":
+		return writeJSONL(w, h)
+	case "csv":
+		return writeCSV(w, h)
+	}
+	return fmt.Errorf("format %q: a history has %s", format, strings.Join(Formats(), ", "))
+}
+
+// counted yields the rows and counts them into the provenance.
+func (h *History) counted() iter.Seq2[*store.HistoryRow, error] {
+	return func(yield func(*store.HistoryRow, error) bool) {
+		for row, err := range h.Rows {
+			if err == nil {
+				h.Provenance.RowsShown++
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// by is who made a change, in a word: the person behind sudo, else the login, else the
+// automation that ran it.
+func by(a store.RowActor) string {
+	for _, s := range []*string{a.SudoUser, a.Login, a.Automation} {
+		if s != nil && *s != "unset" && *s != "" {
+			return *s
+		}
+	}
+	return "unset"
+}
+
+// fixes sums the CVEs of a row up, "+3 -1 CVE".
+func fixes(r *store.HistoryRow) string {
+	var parts []string
+	if n := len(r.CVEsAdded); n > 0 {
+		parts = append(parts, fmt.Sprintf("+%d", n))
+	}
+	if n := len(r.CVEsRemoved); n > 0 {
+		parts = append(parts, fmt.Sprintf("-%d", n))
+	}
+	if parts == nil {
+		return ""
+	}
+	return strings.Join(append(parts, "CVE"), " ")
+}
+
+func text[T ~string](s *T) string {
+	if s == nil {
+		return ""
+	}
+	return string(*s)
+}
+
+// sortedKeys returns the keys of a map in order.
+func sortedKeys(m map[string]string) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

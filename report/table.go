@@ -1,0 +1,232 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// tableWidth is assumed where nothing says how wide the terminal is; gap separates columns.
+const (
+	tableWidth = 80
+	gap        = 2
+)
+
+const (
+	sgrReset  = "\x1b[0m"
+	sgrBold   = "\x1b[1m"
+	sgrRed    = "\x1b[31m"
+	sgrYellow = "\x1b[33m"
+)
+
+// bad and odd are the words that are coloured.
+var (
+	bad = regexp.MustCompile(`(^| )(failed)( |$)`)
+	odd = regexp.MustCompile(`(^| )(unknown|not-done|downgrade|aborted|interrupted|open)( |$)`)
+)
+
+// writeTable writes a history for people: one line a change where the width allows it,
+// else two.
+func writeTable(w io.Writer, h *History, style Style) error {
+	if style.Width <= 0 {
+		style.Width = tableWidth
+	}
+	var rows []*store.HistoryRow
+	for row, err := range h.counted() {
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	}
+	more := h.stop > 0 && len(rows) > h.stop
+	if more {
+		rows = rows[:h.stop]
+		h.Provenance.RowsShown = int64(h.stop)
+	}
+	if len(rows) > 0 {
+		header, cells := wide(rows)
+		if tableCols(header, cells) > style.Width {
+			header, cells = narrow(rows, style.Width)
+		}
+		if err := renderTable(w, header, cells, style); err != nil {
+			return err
+		}
+	}
+	return writeFooter(w, h.Provenance, more, style)
+}
+
+// wide is the layout with one line a change.
+func wide(rows []*store.HistoryRow) (header []string, cells [][]string) {
+	for _, r := range rows {
+		cells = append(cells, []string{
+			shortTime(r.Time), r.Action, printable(r.Package), printable(r.Version), printable(text(r.Previous)),
+			string(r.Result), outcome(r), fixes(r), printable(by(r.Actor)),
+		})
+	}
+	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY"}, cells
+}
+
+// narrow is the layout with two lines a change and a blank one before it; in 80
+// columns a live patch's name fits. It names the outcome of a commit only if it is not
+// the usual one.
+func narrow(rows []*store.HistoryRow, width int) (header []string, cells [][]string) {
+	left, middle := len(shortTime(rows[0].Time)), len("reinstall")
+	right := max(width-left-middle-2*gap, 10)
+	for _, r := range rows {
+		name := wrap(printable(r.Package), right)
+		below := strings.Repeat("\n", len(name)) // the second line stands below the whole name
+		cells = append(cells, []string{
+			" \n" + shortTime(r.Time) + below + strings.Join(wrap(printable(by(r.Actor)), left), "\n"),
+			" \n" + r.Action + below + string(r.Result),
+			" \n" + strings.Join(append(name, wrap(detail(r), right)...), "\n"),
+		})
+	}
+	return []string{"TIME\nBY", "ACTION\nRESULT", "PACKAGE\nVERSION"}, cells
+}
+
+// detail says which version came after which, and what else is worth a look.
+func detail(r *store.HistoryRow) string {
+	parts := []string{printable(r.Version)}
+	if r.Previous != nil && *r.Previous != r.Version {
+		parts[0] = printable(*r.Previous) + " -> " + parts[0]
+	}
+	if f := fixes(r); f != "" {
+		parts = append(parts, f)
+	}
+	if o := outcome(r); o != "" && o != string(store.OutcomeCompleted) {
+		parts = append(parts, "commit "+o)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func shortTime(t store.Timestamp) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+
+func outcome(r *store.HistoryRow) string {
+	switch {
+	case r.Outcome != nil:
+		return string(*r.Outcome)
+	case r.Commit != nil:
+		return "open"
+	}
+	return ""
+}
+
+// tableCols is how many columns a table with these cells takes.
+func tableCols(header []string, cells [][]string) int {
+	total := gap * (len(header) - 1)
+	for i := range header {
+		widest := twwidth.Width(header[i])
+		for _, row := range cells {
+			widest = max(widest, twwidth.Width(row[i]))
+		}
+		total += widest
+	}
+	return total
+}
+
+// renderTable prints cells without any drawing, for terminals and pipes alike.
+func renderTable(w io.Writer, header []string, cells [][]string, style Style) error {
+	var b strings.Builder
+	t := tablewriter.NewTable(&b,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders:  tw.BorderNone,
+			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
+		})),
+		tablewriter.WithHeaderAutoFormat(tw.Off),
+		tablewriter.WithHeaderAlignment(tw.AlignLeft),
+		tablewriter.WithRowAlignment(tw.AlignLeft),
+		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
+		tablewriter.WithTrimSpace(tw.Off),
+		tablewriter.WithPadding(tw.Padding{Left: "", Right: strings.Repeat(" ", gap), Overwrite: true}),
+	)
+	t.Header(header)
+	for _, row := range cells {
+		if err := t.Append(slices.Clone(row)); err != nil {
+			return err
+		}
+	}
+	if err := t.Render(); err != nil {
+		return err
+	}
+	return writeLines(w, b.String(), strings.Count(header[0], "\n")+1, style)
+}
+
+// writeLines prints a rendered table: without the blanks at the ends of lines, and with
+// colours if they are wanted, for those end no line.
+func writeLines(w io.Writer, table string, headerLines int, style Style) error {
+	n := 0
+	for line := range strings.Lines(table) {
+		line = strings.TrimRight(line, " \n")
+		if n++; style.Color {
+			line = colored(line, n <= headerLines)
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func colored(line string, header bool) string {
+	if header {
+		return sgrBold + line + sgrReset
+	}
+	line = bad.ReplaceAllString(line, "$1"+sgrRed+"$2"+sgrReset+"$3")
+	return odd.ReplaceAllString(line, "$1"+sgrYellow+"$2"+sgrReset+"$3")
+}
+
+// writeFooter prints the provenance. more says that the table stopped before the rows did.
+func writeFooter(w io.Writer, p *Provenance, more bool, style Style) error {
+	shown := fmt.Sprintf("%d of %d changes shown, %s; times are UTC.", p.RowsShown, p.RowsInRecord, p.Order)
+	if len(p.Filters) > 0 || p.Since != nil || p.Until != nil {
+		shown += " Asked for: " + asked(p) + "."
+	}
+	lines := []string{shown}
+	if more {
+		lines = append(lines, fmt.Sprintf("The table stops at %d rows, and there are more: see them with --limit N, or all of them with --format csv, json or jsonl.", p.RowsShown))
+	}
+	if p.FirstEvent != nil {
+		lines = append(lines, fmt.Sprintf("Record of %s (machine id %s): %d events from %s to %s, root hash %s.",
+			printable(p.Host.Hostname), printable(p.Host.MachineID), p.TreeSize, shortTime(*p.FirstEvent), shortTime(*p.LastEvent), p.RootHash))
+	}
+	if p.OpenCommits > 0 {
+		lines = append(lines, fmt.Sprintf("Commits without an end yet: %d. What became of their changes is unknown.", p.OpenCommits))
+	}
+	lines = append(lines, fmt.Sprintf("Made %s by %s %s. %s", shortTime(p.MadeAt), p.Program, p.Version, p.Scope))
+	separator := ""
+	if p.RowsShown > 0 {
+		separator = "\n"
+	}
+	for _, l := range lines {
+		if _, err := fmt.Fprintln(w, separator+strings.Join(wrap(l, style.Width), "\n")); err != nil {
+			return err
+		}
+		separator = ""
+	}
+	return nil
+}
+
+// asked names the filters in one phrase.
+func asked(p *Provenance) string {
+	var parts []string
+	if p.Since != nil {
+		parts = append(parts, "since "+shortTime(*p.Since))
+	}
+	if p.Until != nil {
+		parts = append(parts, "until "+shortTime(*p.Until))
+	}
+	for _, k := range sortedKeys(p.Filters) {
+		parts = append(parts, k+" "+printable(p.Filters[k]))
+	}
+	return strings.Join(parts, ", ")
+}

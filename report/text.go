@@ -1,0 +1,61 @@
+package report
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+)
+
+// printable replaces what a terminal would not print but obey: control characters,
+// marks that turn the direction of text or change the width of what stands before them,
+// and bytes that are not UTF-8.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Variation_Selector, r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// wrap breaks a text into lines of at most width columns of a terminal, at a blank where
+// it can, else behind a separator that package names and versions have.
+func wrap(s string, width int) (lines []string) {
+	for {
+		n := fitting(s, width)
+		if n == len(s) {
+			return append(lines, s)
+		}
+		if s[n] != ' ' {
+			n = cut(s[:n])
+		}
+		lines = append(lines, strings.TrimRight(s[:n], " "))
+		if s = strings.TrimLeft(s[n:], " "); s == "" {
+			return lines
+		}
+	}
+}
+
+// fitting returns how many bytes of a text fit into a line: one character at least.
+func fitting(s string, width int) int {
+	used := 0
+	for i, r := range s {
+		w := twwidth.Width(string(r))
+		if used += w; used > width && used > w {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// cut returns how much of a full line to keep, so that the rest begins a word.
+func cut(line string) int {
+	for _, separators := range []string{" ", "-_.,/"} {
+		if i := strings.LastIndexAny(line, separators); i > len(line)/2 {
+			return i + 1
+		}
+	}
+	return len(line)
+}

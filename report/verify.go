@@ -1,0 +1,39 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// VerifySchema names the form of a verification in JSON.
+const VerifySchema = "klp-audit/verify/1"
+
+// WriteVerification renders what verify found.
+func WriteVerification(w io.Writer, format string, v *store.Verification) error {
+	if format == "json" {
+		return WriteObject(w, struct {
+			Schema string `json:"schema"`
+			*store.Verification
+		}{VerifySchema, v})
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "The record is %s: %d events", strings.ToUpper(string(v.Result)), v.TreeSize)
+	if v.FirstTime != nil {
+		fmt.Fprintf(&b, " from %s to %s", shortTime(*v.FirstTime), shortTime(*v.LastTime))
+	}
+	b.WriteString("\n")
+	for _, p := range v.Problems {
+		fmt.Fprintf(&b, "  %s\n", printable(p))
+	}
+	if v.RootHash != "" {
+		fmt.Fprintf(&b, "Root hash  %s\n", v.RootHash)
+	}
+	if v.Key != "" {
+		fmt.Fprintf(&b, "Key        %s\n", printable(v.Key))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

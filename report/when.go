@@ -1,0 +1,54 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// whenKeywords are the words that ParseTime knows, each relative to now.
+var whenKeywords = map[string]func(now time.Time) time.Time{
+	"now":        func(t time.Time) time.Time { return t },
+	"today":      day,
+	"yesterday":  func(t time.Time) time.Time { return day(t).AddDate(0, 0, -1) },
+	"this-week":  func(t time.Time) time.Time { return day(t).AddDate(0, 0, -(int(t.Weekday())+6)%7) },
+	"week-ago":   func(t time.Time) time.Time { return t.AddDate(0, 0, -7) },
+	"this-month": func(t time.Time) time.Time { return day(t).AddDate(0, 0, 1-t.Day()) },
+	"month-ago":  monthAgo,
+	"this-year":  func(t time.Time) time.Time { return day(t).AddDate(0, 0, 1-t.YearDay()) },
+}
+
+// TimeHelp names the times that ParseTime understands, for help texts and errors.
+const TimeHelp = "an ISO 8601 time such as 2026-11-23 or 2026-11-23T09:30:00+01:00, or one of " +
+	"now, today, yesterday, this-week, week-ago, this-month, month-ago, this-year, boot"
+
+// ParseTime reads a moment: ISO 8601, where a time without a zone is UTC and a date is
+// its first moment, or a keyword relative to now. Weeks begin on Monday. boot is the time
+// of the last boot, zero if it is not known.
+func ParseTime(text string, now, boot time.Time) (time.Time, error) {
+	now = now.UTC()
+	if f, ok := whenKeywords[text]; ok {
+		return f(now), nil
+	}
+	if text == "boot" && !boot.IsZero() {
+		return boot.UTC(), nil
+	}
+	iso := strings.Replace(text, " ", "T", 1)
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02", "2006-01"} {
+		if t, err := time.Parse(layout, iso); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("time %q: want %s", text, TimeHelp)
+}
+
+func day(t time.Time) time.Time { return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC) }
+
+// monthAgo is the same day of the month before, or that month's last one: AddDate would
+// make 3 March of 31 March.
+func monthAgo(t time.Time) time.Time {
+	if ago := t.AddDate(0, -1, 0); ago.Day() == t.Day() {
+		return ago
+	}
+	return t.AddDate(0, 0, -t.Day())
+}
