@@ -1,0 +1,62 @@
+# What needs root (installing packages, the end-to-end tests) runs through sudo where the
+# user is not root.
+
+VERSION ?= 0.1.0
+DESTDIR ?=
+GO      ?= go
+SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
+
+PREFIX  := $(DESTDIR)/usr
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Nothing is loaded into SQLite at run time.
+TAGS    := sqlite_omit_load_extension
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 30s
+
+.PHONY: all build install demo test unit e2e check bench fuzz deps clean
+all: build
+
+build:
+	$(GO) build -trimpath -buildmode=pie -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
+
+install: build
+	install -D -m 0755 build/klp-audit $(PREFIX)/bin/klp-audit
+	install -D -m 0755 build/klp-audit-plugin $(PREFIX)/lib/zypp/plugins/commit/klp-audit
+
+# A real zypper installs, upgrades and downgrades in a throw-away copy of this machine,
+# and the history of it is printed.
+demo: deps build/e2e.test
+	cd e2e && $(SUDO) env PATH="$$PATH" KLP_AUDIT_E2E=1 ./demo.sh ../build/e2e.test
+
+test: deps check unit e2e
+
+unit:
+	$(GO) test -tags '$(TAGS)' ./...
+
+e2e: build/e2e.test
+	cd e2e && $(SUDO) env PATH="$$PATH" HOME="$$HOME" KLP_AUDIT_E2E=1 ../build/e2e.test -test.v -test.timeout 30m | ./summary.sh
+
+.PHONY: build/e2e.test
+build/e2e.test:
+	$(GO) test -c -tags '$(TAGS)' -o $@ ./e2e
+
+check:
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	$(GO) vet -tags '$(TAGS)' ./...
+	$(GO) run $(STATICCHECK) -tags '$(TAGS)' ./...
+	$(GO) mod tidy -diff
+	$(GO) test -race -short -tags '$(TAGS)' ./...
+
+# Every fuzz target for FUZZTIME.
+fuzz:
+	packaging/fuzz.sh $(FUZZTIME)
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -tags '$(TAGS)' ./...
+
+deps:
+	$(SUDO) packaging/deps.sh
+
+clean:
+	rm -rf build

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs what building and testing klp-audit needs and this machine lacks.
+set -eu
+
+missing() { ! command -v "$1" >/dev/null 2>&1; }
+
+# The header is for the reader of the systemd journal.
+need=
+for program in gcc zypper rpm rpmbuild createrepo_c modifyrepo_c debootstrap sqlite3 unshare; do
+	missing "$program" && need="$need $program"
+done
+[ -z "$need" ] && exit 0
+
+if ! missing apt-get; then
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+		gcc libc6-dev zypper rpm createrepo-c debootstrap sqlite3 util-linux
+elif ! missing zypper; then
+	# openSUSE and SLE with the development tools module. debootstrap is in openSUSE
+	# only; without it the tests use the machine's own zypper alone.
+	zypper --non-interactive install gcc rpm-build createrepo_c sqlite3 util-linux
+	zypper --non-interactive install debootstrap || true
+else
+	echo "deps.sh: neither apt-get nor zypper here; install:$need" >&2
+	exit 1
+fi

@@ -1,0 +1,186 @@
+// Package klpaudit holds the tests that keep the house in order.
+package klpaudit
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/klp-audit/klp-audit"
+
+// arrows says which packages of the project a package may import, and which imports from
+// outside belong to it alone. The way is cmd -> plugin, report -> store and internal.
+var arrows = map[string][]string{
+	"cmd/klp-audit":        {"plugin", "report", "store", "internal/livepatch", "internal/rpm"},
+	"cmd/klp-audit-plugin": {"plugin"},
+	"plugin":               {"store", "internal/livepatch", "internal/rpm", "internal/zypp"},
+	"report":               {"store"},
+	"store":                {},
+	"internal/livepatch":   {},
+	"internal/rpm":         {},
+	"internal/zypp":        {},
+}
+
+// owners are imports that one package has for itself.
+var owners = map[string]string{
+	"database/sql":                             "store",
+	"github.com/mattn/go-sqlite3":              "store",
+	"os/exec":                                  "internal/rpm",
+	"github.com/olekukonko/tablewriter":        "report",
+	"github.com/coreos/go-systemd/v22/journal": "store",
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T, args ...string) (pkgs []goPackage) {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Deps"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+func TestArrowsRunOneWay(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if name == "" || name == "e2e" || strings.HasPrefix(name, "e2e/") {
+			continue
+		}
+		allowed, ok := arrows[name]
+		if !ok {
+			t.Errorf("package %s has no place in the layout", name)
+		}
+		for _, imp := range p.Imports {
+			if inner, ours := strings.CutPrefix(imp, module+"/"); ours && !slices.Contains(allowed, inner) {
+				t.Errorf("%s imports %s", name, inner)
+			}
+			if owner, owned := owners[imp]; owned && owner != name {
+				t.Errorf("%s imports %s, which belongs to %s", name, imp, owner)
+			}
+		}
+	}
+}
+
+// The plugin starts in every commit: what it does not need, it does not link.
+func TestPluginLinksLittle(t *testing.T) {
+	for _, dep := range list(t, "./cmd/klp-audit-plugin")[0].Deps {
+		for _, heavy := range []string{"github.com/spf13/", "github.com/olekukonko/", "html/template", "text/template", "net/http"} {
+			if strings.HasPrefix(dep, heavy) {
+				t.Errorf("the plugin links %s", dep)
+			}
+		}
+	}
+}
+
+// goFiles calls f for every file of the project that is no test.
+func goFiles(t *testing.T, f func(path string, file *ast.File)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		if err == nil {
+			f(path, file)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryExportedNameIsDocumented(t *testing.T) {
+	documented := map[string]bool{}
+	goFiles(t, func(path string, file *ast.File) {
+		dir := filepath.Dir(path)
+		documented[dir] = documented[dir] || file.Doc != nil
+		for _, d := range file.Decls {
+			for _, name := range undocumented(d) {
+				t.Errorf("%s: %s has no comment", path, name)
+			}
+		}
+	})
+	for dir, ok := range documented {
+		if !ok {
+			t.Errorf("package %s has no comment", dir)
+		}
+	}
+}
+
+// undocumented lists the exported names of a declaration that no comment speaks of. The
+// constants of a group may share the group's.
+func undocumented(d ast.Decl) (names []string) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() && d.Doc == nil && exportedReceiver(d) {
+			names = append(names, d.Name.Name)
+		}
+	case *ast.GenDecl:
+		for _, s := range d.Specs {
+			switch s := s.(type) {
+			case *ast.TypeSpec:
+				if s.Name.IsExported() && d.Doc == nil && s.Doc == nil {
+					names = append(names, s.Name.Name)
+				}
+			case *ast.ValueSpec:
+				if s.Names[0].IsExported() && d.Doc == nil && s.Doc == nil && s.Comment == nil {
+					names = append(names, s.Names[0].Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+func exportedReceiver(d *ast.FuncDecl) bool {
+	if d.Recv == nil {
+		return true
+	}
+	e := d.Recv.List[0].Type
+	if star, ok := e.(*ast.StarExpr); ok {
+		e = star.X
+	}
+	id, ok := e.(*ast.Ident)
+	return ok && id.IsExported()
+}
+
+// What reads the clock, the environment or ends the program is at the edges.
+func TestNoHiddenInputs(t *testing.T) {
+	goFiles(t, func(path string, file *ast.File) {
+		if strings.HasPrefix(path, "cmd/") || strings.HasPrefix(path, "e2e/") {
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				if id, ok := s.X.(*ast.Ident); ok && id.Name == "os" && slices.Contains([]string{"Getenv", "Exit", "Stdout", "Stderr"}, s.Sel.Name) {
+					t.Errorf("%s uses os.%s", path, s.Sel.Name)
+				}
+			}
+			return true
+		})
+	})
+}
