@@ -3,9 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -193,7 +191,8 @@ func (r *Recorder) report(err error) bool {
 	return err == nil
 }
 
-// append adds an event to the record, behind the ends of commits that nobody ended.
+// append adds an event to the record. When a commit begins, those before it that nobody
+// ended are over.
 func (r *Recorder) append(o *openCommit, ev *store.Event) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
@@ -202,65 +201,13 @@ func (r *Recorder) append(o *openCommit, ev *store.Event) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if ev.Begin != nil && o.begin.Begin.Staging == nil {
-		if err := r.closeDead(ctx, s); err != nil {
-			r.log.printf("closing interrupted commits: %v", err)
-		}
-	}
-	return s.Append(ctx, ev)
-}
-
-func tracked(name string) bool { return livepatch.KindOf(name) != livepatch.KindNone }
-
-// CatchUp brings the record up to date: it takes in the spool, and closes the commits
-// that were interrupted. It does nothing and creates nothing where there is no record.
-func (r *Recorder) CatchUp(ctx context.Context) error {
-	if _, err := os.Stat(store.Path(r.root)); errors.Is(err, fs.ErrNotExist) && store.Waiting(r.root) == 0 {
-		return nil
-	}
-	s, err := store.Open(ctx, r.root, r.version)
-	if err != nil {
+	if err := s.Append(ctx, ev); err != nil || ev.Begin == nil {
 		return err
 	}
-	return errors.Join(r.closeDead(ctx, s), s.Close())
-}
-
-// closeDead writes the ends of commits whose libzypp has gone without one, from what the
-// rpm database shows now.
-func (r *Recorder) closeDead(ctx context.Context, s *store.Store) error {
-	if err := s.TakeIn(ctx); err != nil {
-		return err
-	}
-	open, err := s.OpenCommits(ctx)
-	if err != nil {
-		return err
-	}
-	for _, o := range open {
-		if err := r.closeCommit(ctx, s, o.Begin); err != nil {
-			return fmt.Errorf("commit of event %d: %w", o.Event, err)
-		}
+	if err := r.closeDead(ctx, s, o); err != nil {
+		r.log.printf("closing interrupted commits: %v", err)
 	}
 	return nil
 }
 
-func (r *Recorder) closeCommit(ctx context.Context, s *store.Store, begin *store.Event) error {
-	proc := os.DirFS(filepath.Join(r.root, "/proc"))
-	header := store.NewHeader(store.KindCommitEnd, r.root, r.version)
-	if begin.BootID == header.BootID && zypp.Process(begin.Begin.Libzypp).Alive(proc) {
-		return nil
-	}
-	db := rpm.DB{Root: r.target(begin.Begin)}
-	if busy, err := inTransaction(db); err == nil && busy {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, rpmTime)
-	defer cancel()
-	after, err := look(ctx, db, begin.Begin)
-	ev := &store.Event{Header: header}
-	ev.End = conclude(begin, recorded(begin.Begin.Installed), after, ending{how: interrupted})
-	ev.End.Late = true
-	if err != nil {
-		ev.End.Problems = append(ev.End.Problems, err.Error())
-	}
-	return s.Append(ctx, ev)
-}
+func tracked(name string) bool { return livepatch.KindOf(name) != livepatch.KindNone }
