@@ -5,6 +5,7 @@ VERSION ?= 0.1.0
 DESTDIR ?=
 GO      ?= go
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
+ROOT    := $(SUDO) env "PATH=$$PATH" "HOME=$$HOME" KLP_AUDIT_E2E=1
 
 PREFIX  := $(DESTDIR)/usr
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -26,20 +27,20 @@ install: build
 
 # A real zypper installs, upgrades and downgrades in a throw-away copy of this machine,
 # and the history of it is printed.
-demo: deps build/e2e.test
-	cd e2e && $(SUDO) env PATH="$$PATH" KLP_AUDIT_E2E=1 ./demo.sh ../build/e2e.test
+demo: deps
+	@mkdir -p build
+	@$(ROOT) env KLP_AUDIT_DEMO=1 $(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e > build/demo.log 2>&1 \
+		|| { cat build/demo.log; exit 1; }
+	@sed -n 's/^demo: //p' build/demo.log
 
 test: deps check unit e2e
 
 unit:
 	$(GO) test -tags '$(TAGS)' ./...
 
-e2e: build/e2e.test
-	cd e2e && $(SUDO) env PATH="$$PATH" HOME="$$HOME" KLP_AUDIT_E2E=1 ../build/e2e.test -test.v -test.timeout 30m | ./summary.sh
-
-.PHONY: build/e2e.test
-build/e2e.test:
-	$(GO) test -c -tags '$(TAGS)' -o $@ ./e2e
+# The stories with the real zypper: that of this machine, and a newer one.
+e2e:
+	$(ROOT) $(GO) test -tags '$(TAGS)' -count=1 -timeout 30m -v ./e2e
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

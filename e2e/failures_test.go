@@ -1,0 +1,234 @@
+package e2e
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// upgradeTo is the command of the stories in which an upgrade of live patch 2 goes wrong.
+func upgradeTo(l *lab, version string) *running {
+	return l.start(l.zypper("in", livepatch+"="+version))
+}
+
+// scene installs live patch 2 behind zypper's back.
+func scene(p *pair) { p.rpm(livepatch + "-" + patch2 + ".x86_64") }
+
+// upgraded is the row of an upgrade from live patch 2, with the fixes that it brought if it did.
+func upgraded(version, result, outcome string) row {
+	r := row{
+		Action: "upgrade", Package: livepatch, Version: version, Previous: patch2,
+		Result: result, Outcome: outcome,
+	}
+	if result == "ok" {
+		r.CVEsAdded = []string{"CVE-2024-26923", "CVE-2024-50264"}
+		r.BugsAdded = []string{"bsc#1223683", "bsc#1233712"}
+	}
+	return r
+}
+
+// unfinished is an upgrade that rpm completed without libzypp.
+func unfinished(version, outcome string) row {
+	r := upgraded(version, "ok", outcome)
+	r.Repo = unsaid
+	return r
+}
+
+// abortAfterFailure: a script fails and zypper, not asked, aborts.
+func abortAfterFailure(p *pair) {
+	scene(p)
+	if got := p.zypper("in", livepatch+"="+patchFails); got.exit != 8 {
+		p.Fatalf("zypper: exit %d, want 8\n%s", got.exit, got.out)
+	}
+	if got := p.zypper("in", "kernel-prefail"); got.exit != 8 {
+		p.Fatalf("zypper: exit %d, want 8\n%s", got.exit, got.out)
+	}
+	p.history(
+		upgraded(patchFails, "failed", "aborted"),
+		row{Action: "install", Package: "kernel-prefail", Version: "1-1", Result: "failed", Outcome: "aborted"},
+	)
+}
+
+// ignoreFailure: the user lets zypper go on, and libzypp reports the failed step as done.
+func ignoreFailure(p *pair) {
+	scene(p)
+	p.both(func(l *lab) result {
+		cmd := l.command("/usr/bin/zypper", "--no-gpg-checks", "in", livepatch+"="+patchFails)
+		return l.startAt(cmd, exchange{"(y): ", "y"}, exchange{"[a/r/i] (a): ", "i"}).wait()
+	})
+	row := upgraded(patchFails, "failed", "failed")
+	row.Repo = "lab" // libzypp's own history claims the installation, too
+	p.history(row)
+}
+
+// lockDatabase: another program holds the record while zypper runs, and zypper does not wait.
+func lockDatabase(p *pair) {
+	p.mustZypper("in", oldKernel)
+	release := holdDatabase(p.audited)
+	started := time.Now()
+	p.mustZypper("in", livepatch+"="+patch1)
+	if took := time.Since(started); took > 15*time.Second {
+		p.Errorf("zypper took %v while the record was locked", took)
+	}
+	release()
+	p.history(
+		row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2"},
+		row{Action: "install", Package: livepatch, Version: patch1},
+	)
+}
+
+// holdDatabase takes SQLite's exclusive lock until the returned function is called.
+func holdDatabase(l *lab) (release func()) {
+	l.t.Helper()
+	cmd := exec.Command("sqlite3", l.root+"/var/lib/klp-audit/klp-audit.db")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	if _, err := stdin.Write([]byte("BEGIN EXCLUSIVE;\nSELECT 'locked';\n")); err != nil {
+		l.t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "locked\n" {
+		l.t.Fatalf("locking the database: %q, %v", line, err)
+	}
+	return func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			l.t.Errorf("releasing the database: %v", err)
+		}
+	}
+}
+
+// atGate upgrades to a live patch that stops in its script, does something there, and lets it go on.
+func (p *pair) atGate(version string, act func(*running)) {
+	p.Helper()
+	scene(p)
+	got := p.both(func(l *lab) result {
+		l.closeGate()
+		r := upgradeTo(l, version)
+		l.awaitGate()
+		act(r)
+		l.openGate()
+		return r.wait()
+	})
+	p.Logf("zypper: exit %d\n%s", got.exit, got.out)
+}
+
+// onInterrupt is how a commit ends after Ctrl-C: the older zypper just exits, the newer one
+// lets libzypp abort.
+func (b *base) onInterrupt() string {
+	if b.old {
+		return "interrupted"
+	}
+	return "aborted"
+}
+
+// interruptInPre: whether the older zypper still notes the failure before it exits is a race.
+func interruptInPre(p *pair) {
+	p.atGate(patchInPre, (*running).interrupt)
+	result := "not-done"
+	if strings.Contains(p.audited.mustRun("/bin/cat", "/var/log/zypp/history"), "install failed") {
+		result = "failed"
+	}
+	p.history(upgraded(patchInPre, result, p.base.onInterrupt()))
+}
+
+// interruptInPost: rpm had installed the package already.
+func interruptInPost(p *pair) {
+	p.atGate(patchInPost, (*running).interrupt)
+	p.history(unfinished(patchInPost, p.base.onInterrupt()))
+}
+
+func killZypperInPre(p *pair) {
+	p.atGate(patchInPre, (*running).kill)
+	p.history(unfinished(patchInPre, "interrupted"))
+}
+
+func killZypperInPost(p *pair) {
+	p.atGate(patchInPost, (*running).kill)
+	p.history(unfinished(patchInPost, "interrupted"))
+}
+
+// killAllInPre: nobody is left to say how it ended. Whoever opens the record next closes the
+// commit with what the rpm database shows.
+func killAllInPre(p *pair) {
+	p.atGate(patchInPre, (*running).killAll)
+	p.history(upgraded(patchInPre, "not-done", "interrupted"))
+}
+
+// killAllInPost: rpm had added the new package and not yet removed the old one, so both are in its
+// database. That is what the record says, too.
+func killAllInPost(p *pair) {
+	p.atGate(patchInPost, (*running).killAll)
+	row := unfinished(patchInPost, "interrupted")
+	row.Action, row.Previous = "install", ""
+	row.CVEsAdded = append(row.CVEsAdded, "CVE-2024-53042")
+	row.BugsAdded = []string{"bsc#1223683", "bsc#1233678", "bsc#1233712"}
+	p.history(row)
+}
+
+// killPluginInPre: zypper goes on alone, and whoever opens the record next closes the commit.
+func killPluginInPre(p *pair) {
+	p.atGate(patchInPre, func(r *running) {
+		if r.lab == p.audited {
+			r.signal(childOf(r, "klp-audit"), syscall.SIGKILL)
+		}
+	})
+	p.history(upgraded(patchInPre, "ok", "interrupted"))
+}
+
+// childOf finds the process of a name that the running command has started.
+func childOf(r *running, name string) int {
+	r.lab.t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		r.lab.t.Fatal(err)
+	}
+	for _, stat := range stats {
+		text, err := os.ReadFile(stat)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		pid, rest, _ := strings.Cut(string(text), " ("+name+") ")
+		fields := strings.Fields(rest)
+		if len(fields) > 1 && fields[1] == strconv.Itoa(r.cmd.Process.Pid) {
+			child, _ := strconv.Atoi(pid)
+			return child
+		}
+	}
+	r.lab.t.Fatalf("no process %q of %d", name, r.cmd.Process.Pid)
+	return 0
+}
+
+// killPluginAfter kills the plugin when it has acknowledged so many of the five frames
+// PLUGINBEGIN, COMMITBEGIN, COMMITEND, PLUGINEND and _DISCONNECT.
+func killPluginAfter(frames int) func(*pair) {
+	return func(p *pair) {
+		scene(p)
+		p.audited.write("/lab/relay", strconv.Itoa(frames))
+		p.audited.install(p.base.kit.bin+"/klp-audit-plugin", "/lab/plugin")
+		p.audited.install(p.base.kit.bin+"/relay", pluginPath)
+		p.mustZypper("in", livepatch+"="+patch3)
+		row := upgraded(patch3, "ok", "completed")
+		switch frames {
+		case 1:
+			p.noRecord()
+			return
+		case 2:
+			row.Outcome = "interrupted"
+		}
+		p.history(row)
+	}
+}

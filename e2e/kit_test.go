@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// kit is what all labs share: built once in a run.
+type kit struct {
+	bin  string // klp-audit, klp-audit-plugin, relay
+	repo string // the packages
+}
+
+// newKit builds the programs and the packages.
+func newKit(t *testing.T) *kit {
+	t.Helper()
+	dir := t.TempDir()
+	k := &kit{bin: filepath.Join(dir, "bin"), repo: buildRepo(t, dir)}
+	execute(t, "go", "build", "-o", k.bin+"/", "../cmd/klp-audit", "../cmd/klp-audit-plugin", "./testdata/relay")
+	return k
+}
+
+// base is a system to try zypper on, and a template of the labs on it.
+type base struct {
+	kit   *kit
+	name  string // "zypper-" and the version of libzypp
+	root  string
+	layer string // what the template changed
+	old   bool   // runs no plugin for a root other than /
+}
+
+// newBase prepares the template: an empty rpm database, zypper with the lab's repository alone.
+func newBase(t *testing.T, k *kit, root string) *base {
+	t.Helper()
+	b := &base{kit: k, root: root, layer: memory(t)}
+	version := libzyppVersion(t, root)
+	b.name, b.old = "zypper-"+version, strings.HasPrefix(version, "17.25.")
+	l := mountLab(t, k, root, b.layer)
+	l.furnish()
+	l.mustRun("/usr/bin/rpm", "--initdb")
+	l.mustRun("/usr/bin/rpm", "-i", "--nodeps", "/lab/repo/lab-base-1-1.noarch.rpm")
+	l.mustRun("/usr/bin/zypper", "-n", "--no-gpg-checks", "refresh")
+	l.unmount()
+	return b
+}
+
+// libzyppVersion asks the package manager that the system itself came with.
+func libzyppVersion(t *testing.T, root string) string {
+	t.Helper()
+	cmd := exec.Command("chroot", root, "dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}\n", "libzypp[0-9]*")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("asking for the version of libzypp in %q: %v", root, err)
+	}
+	for line := range strings.Lines(string(out)) {
+		version, status, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if status == "installed" {
+			upstream, _, _ := strings.Cut(version, "-")
+			return upstream
+		}
+	}
+	t.Fatalf("no libzypp is installed in %q", root)
+	return ""
+}
+
+// execute runs a program of the machine itself, which must succeed.
+func execute(t *testing.T, program string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+		t.Fatalf("running %s %q: %v\n%s", program, args, err, out)
+	}
+}
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

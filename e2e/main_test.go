@@ -1,0 +1,99 @@
+// Package e2e tests klp-audit with the real zypper, libzypp and rpm.
+//
+// Each story of the tests is told in an overlay of a whole system, twice: for the machine's own
+// zypper and for the newer one of a Debian 13 tree. Within a telling each zypper command runs in
+// two overlays, one with the commit plugin and one without, for the plugin must change nothing
+// that a user of zypper sees. The machine itself is never written to.
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const (
+	// wanted names the variable that asks for these tests: they need root and programs which
+	// a plain `go test ./...` must not depend on.
+	wanted = "KLP_AUDIT_E2E"
+	// apart marks the run which has a mount namespace of its own.
+	apart = "KLP_AUDIT_E2E_APART"
+)
+
+// TestMain moves the run into a mount namespace of its own, so that every mount ends with it,
+// however it ends.
+func TestMain(m *testing.M) {
+	if os.Getenv(wanted) != "1" || os.Getenv(apart) != "" {
+		os.Exit(m.Run())
+	}
+	fmt.Fprintln(os.Stderr, "e2e:", moveApart())
+	os.Exit(1)
+}
+
+// moveApart replaces this process by itself under unshare(1); it returns only if it could not.
+func moveApart() error {
+	if err := checkMachine(); err != nil {
+		return err
+	}
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	argv := append([]string{"unshare", "-m", "--propagation", "private", "--", self}, os.Args[1:]...)
+	return syscall.Exec(unshare, argv, append(os.Environ(), apart+"=1"))
+}
+
+// checkMachine says everything that is missing at once.
+func checkMachine() error {
+	var missing []string
+	if os.Geteuid() != 0 {
+		missing = append(missing, "the rights of root")
+	}
+	for _, program := range []string{
+		"zypper", "rpm", "rpmbuild", "createrepo_c", "modifyrepo_c", "debootstrap", "sqlite3", "go",
+	} {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, program)
+		}
+	}
+	if missing != nil {
+		return fmt.Errorf("these tests need %s", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// TestZypper tells every story with every zypper there is.
+func TestZypper(t *testing.T) {
+	if os.Getenv(wanted) != "1" {
+		t.Skip("the end-to-end tests need root and the real zypper: run `make test`")
+	}
+	kit := newKit(t)
+	for _, b := range []*base{newBase(t, kit, "/"), newBase(t, kit, trixie(t))} {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			for _, s := range stories() {
+				t.Run(s.name, func(t *testing.T) { tell(t, b, s) })
+			}
+		})
+	}
+}
+
+// trixie returns the Debian 13 tree, which the script builds once and keeps.
+func trixie(t *testing.T) string {
+	t.Helper()
+	if out, err := exec.Command("./trixie.sh").CombinedOutput(); err != nil {
+		t.Fatalf("building the Debian 13 tree: %v\n%s", err, out)
+	}
+	cache := os.Getenv("KLP_AUDIT_CACHE")
+	if cache == "" {
+		cache = "/var/cache/klp-audit"
+	}
+	return cache + "/trixie"
+}

@@ -1,0 +1,172 @@
+package e2e
+
+import "testing"
+
+// story is something that happens to a system, and the history that it must leave.
+type story struct {
+	name string
+	tell func(*pair)
+}
+
+func stories() []story {
+	return []story{
+		{"install", installKernelAndPatch},
+		{"upgrade", upgradePatch},
+		{"downgrade", downgradePatch},
+		{"two kernels", installSecondKernel},
+		{"purge", purgeOldKernel},
+		{"reinstall", reinstallPatch},
+		{"userdata", keepUserData},
+		{"nothing happens", tryWithoutDoing},
+		{"other packages", installOtherPackage},
+		{"transactional update", updateSnapshot},
+
+		{"aborted", abortAfterFailure},
+		{"ignored", ignoreFailure},
+		{"locked database", lockDatabase},
+		{"interrupted in pre", interruptInPre},
+		{"interrupted in post", interruptInPost},
+		{"zypper killed in pre", killZypperInPre},
+		{"zypper killed in post", killZypperInPost},
+		{"all killed in pre", killAllInPre},
+		{"all killed in post", killAllInPost},
+		{"plugin killed in pre", killPluginInPre},
+		{"plugin killed after frame 1", killPluginAfter(1)},
+		{"plugin killed after frame 2", killPluginAfter(2)},
+		{"plugin killed after frame 3", killPluginAfter(3)},
+		{"plugin killed after frame 4", killPluginAfter(4)},
+		{"plugin killed after frame 5", killPluginAfter(5)},
+	}
+}
+
+// tell tells one story in fresh labs and checks that its record is intact.
+func tell(t *testing.T, b *base, s story) {
+	p := newPair(t, b)
+	s.tell(p)
+	p.verify()
+}
+
+func installKernelAndPatch(p *pair) {
+	p.mustZypper("in", oldKernel, livepatch+"="+patch1, "kernel-devel", "lab-tool")
+	p.history(
+		row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2"},
+		row{Action: "install", Package: "kernel-devel", Version: "6.4.0-150600.23.42.1"},
+		row{Action: "install", Package: livepatch, Version: patch1},
+	)
+}
+
+func upgradePatch(p *pair) {
+	p.mustZypper("in", oldKernel, livepatch+"="+patch1)
+	p.mustZypper("in", livepatch+"="+patch2)
+	p.mustZypper("in", livepatch+"="+patch3)
+	p.history(
+		row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2"},
+		row{Action: "install", Package: livepatch, Version: patch1},
+		row{
+			Action: "upgrade", Package: livepatch, Version: patch2, Previous: patch1,
+			Advisories: []string{advisory},
+			CVEsAdded:  []string{"CVE-2024-53042"}, BugsAdded: []string{"bsc#1233678"},
+		},
+		row{
+			Action: "upgrade", Package: livepatch, Version: patch3, Previous: patch2,
+			CVEsAdded: []string{"CVE-2024-26923", "CVE-2024-50264"},
+			BugsAdded: []string{"bsc#1223683", "bsc#1233712"},
+		},
+	)
+}
+
+func downgradePatch(p *pair) {
+	p.mustZypper("in", oldKernel, livepatch+"="+patch3)
+	p.mustZypper("in", "--oldpackage", livepatch+"="+patch2)
+	all := []string{"CVE-2024-26923", "CVE-2024-50264", "CVE-2024-53042"}
+	p.history(
+		row{
+			Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2",
+			Advisories: []string{advisory},
+		},
+		row{
+			Action: "install", Package: livepatch, Version: patch3, Advisories: []string{advisory},
+			CVEsAdded: all, BugsAdded: []string{"bsc#1223683", "bsc#1233678", "bsc#1233712"},
+		},
+		row{
+			Action: "downgrade", Package: livepatch, Version: patch2, Previous: patch3,
+			CVEsRemoved: all[:2], BugsRemoved: []string{"bsc#1223683", "bsc#1233712"},
+		},
+	)
+}
+
+func installSecondKernel(p *pair) {
+	p.mustZypper("in", oldKernel)
+	p.mustZypper("in", newKernel, newLivepatch+"="+patch1)
+	p.history(
+		row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2"},
+		row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.47.2"},
+		row{Action: "install", Package: newLivepatch, Version: patch1},
+	)
+}
+
+func purgeOldKernel(p *pair) {
+	p.rpm("kernel-default-6.4.0-150600.23.42.2.x86_64", livepatch+"-"+patch2+".x86_64")
+	p.mustZypper("in", newKernel)
+	p.mustZypper("rm", oldKernel, livepatch)
+	p.history(
+		row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.47.2"},
+		row{Action: "remove", Package: "kernel-default", Version: "6.4.0-150600.23.42.2"},
+		row{
+			Action: "remove", Package: livepatch, Version: patch2,
+			CVEsRemoved: []string{"CVE-2024-53042"}, BugsRemoved: []string{"bsc#1233678"},
+		},
+	)
+}
+
+func reinstallPatch(p *pair) {
+	p.rpm(livepatch + "-" + patch2 + ".x86_64")
+	p.mustZypper("in", "-f", livepatch+"="+patch2)
+	p.history(row{Action: "reinstall", Package: livepatch, Version: patch2, Previous: patch2})
+}
+
+func keepUserData(p *pair) {
+	p.mustZypper("--userdata", `change:4711|x\y`, "in", oldKernel)
+	p.history(row{
+		Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2",
+		UserData: `change:4711|x\y`,
+	})
+}
+
+// tryWithoutDoing: libzypp runs no plugin as long as nothing is to change.
+func tryWithoutDoing(p *pair) {
+	p.mustZypper("in", "--dry-run", oldKernel)
+	p.mustZypper("in", "--download-only", oldKernel)
+	p.noRecord()
+}
+
+func installOtherPackage(p *pair) {
+	p.mustZypper("in", "lab-tool=1")
+	p.mustZypper("in", "lab-tool=2")
+	p.mustZypper("rm", "lab-tool")
+	p.noRecord()
+}
+
+// updateSnapshot is how transactional-update runs zypper: on the tree of a new snapshot, while
+// the plugin and its record are those of the running system. The older libzypp runs no plugin then.
+func updateSnapshot(p *pair) {
+	p.both(func(l *lab) result {
+		l.mustRun("/bin/mkdir", "-p", "/lab/snapshot/etc", "/lab/snapshot/var/lib/rpm", "/lab/snapshot/run")
+		l.mustRun("/bin/cp", "-a", "/etc/zypp", "/lab/snapshot/etc/")
+		l.mustRun("/usr/bin/rpm", "--root", "/lab/snapshot", "--initdb")
+		l.mustRun("/usr/bin/rpm", "--root", "/lab/snapshot", "-i", "--nodeps", "/lab/repo/lab-base-1-1.noarch.rpm")
+		cmd := l.zypper("--root", "/lab/snapshot", "in", oldKernel, livepatch+"="+patch1)
+		cmd.Env = append(cmd.Env, "TRANSACTIONAL_UPDATE=true", "TRANSACTIONAL_UPDATE_ROOT=/.snapshots/7/snapshot")
+		got := l.start(cmd).wait()
+		got.out += l.mustRun("/usr/bin/rpm", "--root", "/lab/snapshot", "-qa")
+		return got
+	})
+	if p.base.old {
+		p.noRecord()
+		return
+	}
+	p.history(
+		row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2", Outcome: "staged"},
+		row{Action: "install", Package: livepatch, Version: patch1, Outcome: "staged"},
+	)
+}
