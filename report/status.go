@@ -16,8 +16,8 @@ type Status struct {
 	Schema          string            `json:"schema"`
 	Path            string            `json:"path"`             // of the record
 	Record          *store.Summary    `json:"record"`           // null: nothing is recorded yet
-	Waiting         int               `json:"spooled_events"`   // that wait to be taken in
-	PluginInstalled bool              `json:"plugin_installed"` // the commit plugin
+	Waiting         *int              `json:"spooled_events"`   // that wait to be taken in; null: not known of a copy
+	PluginInstalled *bool             `json:"plugin_installed"` // the commit plugin; null: not known of a copy
 	Kernel          *store.HistoryRow `json:"last_kernel_change"`
 	LivePatch       *store.HistoryRow `json:"last_livepatch_change"`
 	Program         string            `json:"version"`
@@ -37,10 +37,12 @@ func (s *Status) Write(w io.Writer, format string) error {
 	}
 	line("Record", "%s", s.Path)
 	s.writeRecord(line)
-	if s.Waiting > 0 {
-		line("Spool", "%d events wait to be taken into the record", s.Waiting)
+	if s.Waiting != nil && *s.Waiting > 0 {
+		line("Spool", "%d events wait to be taken into the record", *s.Waiting)
 	}
-	line("Plugin", "%s", map[bool]string{true: "installed", false: "NOT INSTALLED: nothing is recorded"}[s.PluginInstalled])
+	if s.PluginInstalled != nil {
+		line("Plugin", "%s", map[bool]string{true: "installed", false: "NOT INSTALLED: nothing is recorded"}[*s.PluginInstalled])
+	}
 	line("Program", "klp-audit %s", s.Program)
 	return t.Flush()
 }
@@ -53,7 +55,7 @@ func (s *Status) writeRecord(line func(name, format string, args ...any)) {
 	}
 	line("Events", "%d, from %s to %s", r.Events, shortTime(*r.First), shortTime(*r.Last))
 	line("Root hash", "%s", r.RootHash)
-	line("Host", "%s (machine id %s)", r.Host.Hostname, r.Host.MachineID)
+	line("Host", "%s", hostName(r.Host))
 	commits := fmt.Sprintf("%d", r.Commits)
 	if r.LastCommit != nil {
 		commits += fmt.Sprintf(", the last one %s at %s", *r.LastOutcome, shortTime(*r.LastCommit))

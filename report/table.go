@@ -196,8 +196,7 @@ func writeFooter(w io.Writer, p *Provenance, more bool, style Style) error {
 		lines = append(lines, fmt.Sprintf("The table stops at %d rows, and there are more: see them with --limit N, or all of them with --format csv, json or jsonl.", p.RowsShown))
 	}
 	if p.FirstEvent != nil {
-		lines = append(lines, fmt.Sprintf("Record of %s (machine id %s): %d events from %s to %s, root hash %s.",
-			printable(p.Host.Hostname), printable(p.Host.MachineID), p.TreeSize, shortTime(*p.FirstEvent), shortTime(*p.LastEvent), p.RootHash))
+		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, shortTime(*p.FirstEvent), shortTime(*p.LastEvent), p.RootHash))
 	}
 	if p.OpenCommits > 0 {
 		lines = append(lines, fmt.Sprintf("Commits without an end yet: %d. What became of their changes is unknown.", p.OpenCommits))
@@ -214,6 +213,14 @@ func writeFooter(w io.Writer, p *Provenance, more bool, style Style) error {
 		separator = ""
 	}
 	return nil
+}
+
+// hostName names a machine by its name and its machine id.
+func hostName(h store.Host) string {
+	if h.MachineID == "" {
+		return printable(h.Hostname) + " (without a machine id)"
+	}
+	return printable(h.Hostname + " (machine id " + h.MachineID + ")")
 }
 
 // asked names the filters in one phrase.

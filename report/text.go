@@ -52,10 +52,11 @@ func fitting(s string, width int) int {
 
 // cut returns how much of a full line to keep, so that the rest begins a word.
 func cut(line string) int {
-	for _, separators := range []string{" ", "-_.,/"} {
-		if i := strings.LastIndexAny(line, separators); i > len(line)/2 {
-			return i + 1
-		}
+	if i := strings.LastIndex(line, " "); i > 0 {
+		return i
+	}
+	if i := strings.LastIndexAny(line, "-_.,/"); i > len(line)/2 {
+		return i + 1
 	}
 	return len(line)
 }

@@ -30,14 +30,22 @@ func ParseTime(text string, now, boot time.Time) (time.Time, error) {
 	if f, ok := whenKeywords[text]; ok {
 		return f(now), nil
 	}
-	if text == "boot" && !boot.IsZero() {
+	if text == "boot" {
+		if boot.IsZero() {
+			return time.Time{}, fmt.Errorf("time %q: when that machine was booted is not known; want %s", text, TimeHelp)
+		}
 		return boot.UTC(), nil
 	}
 	iso := strings.Replace(text, " ", "T", 1)
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02", "2006-01"} {
-		if t, err := time.Parse(layout, iso); err == nil {
-			return t.UTC(), nil
+		t, err := time.Parse(layout, iso)
+		if err != nil {
+			continue
 		}
+		if t = t.UTC(); t.Year() < 1970 || t.Year() > 9999 {
+			return time.Time{}, fmt.Errorf("time %q: want a year from 1970 to 9999", text)
+		}
+		return t, nil
 	}
 	return time.Time{}, fmt.Errorf("time %q: want %s", text, TimeHelp)
 }

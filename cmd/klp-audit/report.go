@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +26,9 @@ func (a *app) reportCommand() *cobra.Command {
 		Use:   "report SECTION",
 		Short: "Print reports from the record",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return usageError{fmt.Errorf("report: which section?")} },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{errors.New("report: which section? There is: history")}
+		},
 	}
 	cmd.AddCommand(a.historyCommand())
 	return cmd
@@ -79,6 +82,9 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 	if f.filter.Limit < 0 {
 		return usageError{fmt.Errorf("--limit %d: want a number of rows", f.filter.Limit)}
 	}
+	if cmd.Flags().Changed("output") && f.output == "" {
+		return usageError{errors.New("--output: want the name of a file")}
+	}
 	s, err := a.openRecord(cmd.Context())
 	if err != nil {
 		return err
@@ -89,18 +95,14 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 		return err
 	}
 	h := report.NewHistory(f.filter, f.format, report.NewProvenance("history", version, a.Now(), sum))
+	h.Filter.Events = sum.Events // the rows are those of the provenance
 	h.Rows = s.History(cmd.Context(), h.Filter)
 	return a.write(f, func(w io.Writer, style report.Style) error { return h.Write(w, f.format, style) }, h.Provenance)
 }
 
 // times reads the moments of --since and --until.
 func (a *app) times(f *historyFlags) (err error) {
-	now := a.Now()
-	var boot time.Time
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) == nil {
-		boot = now.Add(-time.Duration(ts.Nano()))
-	}
+	now, boot := a.Now(), a.bootTime()
 	if f.since != "" {
 		if f.filter.Since, err = report.ParseTime(f.since, now, boot); err != nil {
 			return fmt.Errorf("--since: %w", err)
@@ -112,6 +114,15 @@ func (a *app) times(f *historyFlags) (err error) {
 		}
 	}
 	return nil
+}
+
+// bootTime is when this machine was booted, zero if the record is another one's.
+func (a *app) bootTime() time.Time {
+	var ts unix.Timespec
+	if a.db != "" || a.root != "/" || unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return time.Time{}
+	}
+	return a.Now().Add(-time.Duration(ts.Nano()))
 }
 
 // write renders to the output that the flags name, and puts the provenance beside it if
@@ -133,8 +144,12 @@ func (a *app) write(f *historyFlags, render func(io.Writer, report.Style) error,
 	return writeFile(f.output+".provenance.json", func(w io.Writer) error { return report.WriteObject(w, p) })
 }
 
-// writeFile replaces a file in one step, when all of it is written.
+// writeFile replaces a file in one step, when all of it is written. It replaces nothing
+// but plain files: devices and links are worth more than a report.
 func writeFile(path string, write func(io.Writer) error) error {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("writing %q: not a regular file", path)
+	}
 	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o640))
 	if err != nil {
 		return err

@@ -32,11 +32,8 @@ func (a *app) statusCommand() *cobra.Command {
 }
 
 func (a *app) status(ctx context.Context) (*report.Status, error) {
-	st := &report.Status{Schema: report.StatusSchema, Path: a.recordPath(), Program: version, Waiting: store.Waiting(a.root)}
-	for _, kind := range []string{"commit"} {
-		_, err := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins", kind, "klp-audit"))
-		st.PluginInstalled = err == nil
-	}
+	st := &report.Status{Schema: report.StatusSchema, Path: a.recordPath(), Program: version}
+	defer a.lookAround(st) // after the record was brought up to date
 	s, err := a.openRecord(ctx)
 	if errors.Is(err, store.ErrNoRecord) {
 		return st, nil
@@ -44,7 +41,6 @@ func (a *app) status(ctx context.Context) (*report.Status, error) {
 		return nil, err
 	}
 	defer s.Close()
-	st.Waiting = store.Waiting(a.root) // after catching up
 	if st.Record, err = s.Summarize(ctx); err != nil {
 		return nil, err
 	}
@@ -60,4 +56,13 @@ func (a *app) status(ctx context.Context) (*report.Status, error) {
 		}
 	}
 	return st, nil
+}
+
+// lookAround fills in what is beside the record on its machine; of a copy, nothing is.
+func (a *app) lookAround(st *report.Status) {
+	if a.db != "" {
+		return
+	}
+	_, err := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins/commit/klp-audit"))
+	st.PluginInstalled, st.Waiting = new(err == nil), new(store.Waiting(a.root))
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+var update = flag.Bool("update", false, "write the expected output in the scripts anew")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"klp-audit": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":  exits,
+			"json":   validJSON,
+			"record": record,
+			"alter":  alter,
+		},
+	})
+}
+
+// exits runs a command, which must end with a status: exits STATUS COMMAND [ARG...].
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		ended, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = ended.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// validJSON checks that a file holds JSON values and nothing else: json FILE COUNT.
+func validJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: json FILE COUNT")
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(ts.ReadFile(args[0]))))
+	n := 0
+	for ; d.More(); n++ {
+		var v any
+		ts.Check(d.Decode(&v))
+	}
+	if strconv.Itoa(n) != args[1] {
+		ts.Fatalf("%d values, want %s", n, args[1])
+	}
+}
+
+// commit describes a commit that record writes. Without an outcome it stays open.
+type commit struct {
+	Time     store.Timestamp
+	Actor    store.Actor
+	Command  []string
+	UserData string
+	Outcome  store.Outcome
+	Changes  []store.Change
+	Repeat   int // write the first change so often
+}
+
+// record writes commits into the record of a machine as its plugin would: record ROOT FILE.
+// The file has a commit in JSON after the other.
+func record(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: record ROOT FILE")
+	}
+	ctx := context.Background()
+	root := ts.MkAbs(args[0])
+	s, err := store.Open(ctx, root, "1.0.0")
+	ts.Check(err)
+	defer s.Close()
+	d := json.NewDecoder(bytes.NewReader([]byte(ts.ReadFile(args[1]))))
+	d.DisallowUnknownFields()
+	for d.More() {
+		var c commit
+		ts.Check(d.Decode(&c))
+		ts.Check(s.Append(ctx, c.events(root)...))
+	}
+}
+
+func (c *commit) events(root string) []*store.Event {
+	for len(c.Changes) < c.Repeat {
+		next := c.Changes[0]
+		next.Version = fmt.Sprintf("%d-1", len(c.Changes)+1)
+		c.Changes = append(c.Changes, next)
+	}
+	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, root, "1.0.0")}
+	begin.Time, begin.Host.Hostname = c.Time, "db01"
+	begin.Begin = &store.CommitBegin{Actor: c.Actor, Command: c.Command, UserData: c.UserData}
+	if c.Outcome == "" {
+		begin.Begin.Announced = c.Changes
+		return []*store.Event{begin}
+	}
+	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, root, "1.0.0")}
+	end.Time, end.Host.Hostname = c.Time, "db01"
+	end.End = &store.CommitEnd{Commit: begin.ID, Outcome: c.Outcome, Changes: c.Changes}
+	return []*store.Event{begin, end}
+}
+
+// alter changes a database behind the program's back: alter FILE SQL...
+func alter(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: alter FILE SQL...")
+	}
+	path := ts.MkAbs(args[0])
+	_, err := os.Stat(path)
+	ts.Check(err)
+	db, err := sql.Open("sqlite3", path)
+	ts.Check(err)
+	defer db.Close()
+	for _, statement := range args[1:] {
+		_, err := db.Exec(statement)
+		ts.Check(err)
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/report"
+)
+
+// openTerminal returns a pseudo terminal of 132 columns.
+func openTerminal(t *testing.T) *os.File {
+	t.Helper()
+	open := func(name string) *os.File {
+		f, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
+		if err != nil {
+			t.Skipf("no pseudo terminal: %v", err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	master := open("/dev/ptmx")
+	fd := int(master.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 132}); err != nil {
+		t.Fatal(err)
+	}
+	return open(fmt.Sprintf("/dev/pts/%d", number))
+}
+
+func TestStyle(t *testing.T) {
+	terminal, pipe := openTerminal(t), io.Writer(&bytes.Buffer{})
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for _, test := range []struct {
+		name   string
+		stdout io.Writer
+		flags  historyFlags
+		env    map[string]string
+		want   report.Style
+	}{
+		{"pipe", pipe, historyFlags{}, nil, report.Style{}},
+		{"pipe of a known width", pipe, historyFlags{}, map[string]string{"COLUMNS": "200"}, report.Style{Width: 200}},
+		{"pipe of no width", pipe, historyFlags{}, map[string]string{"COLUMNS": "wide"}, report.Style{}},
+		{"file", null, historyFlags{}, nil, report.Style{}},
+		{"terminal", terminal, historyFlags{}, nil, report.Style{Width: 132, Color: true}},
+		{"terminal says its width", terminal, historyFlags{}, map[string]string{"COLUMNS": "70"}, report.Style{Width: 132, Color: true}},
+		{"NO_COLOR", terminal, historyFlags{}, map[string]string{"NO_COLOR": "1"}, report.Style{Width: 132}},
+		{"dumb terminal", terminal, historyFlags{}, map[string]string{"TERM": "dumb"}, report.Style{Width: 132}},
+		{"--no-color", terminal, historyFlags{noColor: true}, nil, report.Style{Width: 132}},
+	} {
+		a := app{env: env{Stdout: test.stdout, Getenv: func(name string) string { return test.env[name] }}}
+		if got := a.style(&test.flags); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
+
+// Every command and every flag is explained.
+func TestHelp(t *testing.T) {
+	var a app
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		var b strings.Builder
+		cmd.SetOut(&b)
+		if err := cmd.Help(); err != nil || cmd.Short == "" {
+			t.Errorf("%s: no help (%v)", cmd.CommandPath(), err)
+		}
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Usage == "" || !strings.Contains(b.String(), "--"+f.Name) {
+				t.Errorf("%s: --%s is not explained", cmd.CommandPath(), f.Name)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(a.command())
+}

@@ -1,0 +1,245 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// schema is as much of JSON Schema (draft 2020-12) as the published ones use.
+type schema struct {
+	Dialect     string             `json:"$schema"`
+	Title       string             `json:"title"`
+	Description string             `json:"description"`
+	Defs        map[string]*schema `json:"$defs"`
+	Ref         string             `json:"$ref"`
+	Type        any                `json:"type"`
+	Const       any                `json:"const"`
+	Enum        []any              `json:"enum"`
+	AnyOf       []*schema          `json:"anyOf"`
+	Properties  map[string]*schema `json:"properties"`
+	Required    []string           `json:"required"`
+	Additional  *bool              `json:"additionalProperties"`
+	Items       *schema            `json:"items"`
+	Pattern     string             `json:"pattern"`
+	Format      string             `json:"format"`
+	Minimum     *float64           `json:"minimum"`
+}
+
+// schemas are the published ones by file name.
+type schemas map[string]*schema
+
+func readSchemas(t *testing.T) schemas {
+	t.Helper()
+	all := schemas{}
+	for _, name := range []string{"history-1.json", "status-1.json", "verify-1.json"} {
+		b, err := os.ReadFile(filepath.Join("schema", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.DisallowUnknownFields() // a keyword that is not checked would be a promise in vain
+		if err := d.Decode(all.add(name)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	return all
+}
+
+func (all schemas) add(name string) *schema {
+	all[name] = &schema{}
+	return all[name]
+}
+
+// check returns what is wrong with a value; file is where s stands.
+func (all schemas) check(file string, s *schema, at string, v any) (wrong []string) {
+	complain := func(format string, args ...any) {
+		wrong = append(wrong, at+": "+fmt.Sprintf(format, args...))
+	}
+	if s.Ref != "" {
+		to, pointer, _ := strings.Cut(s.Ref, "#/$defs/")
+		if to == "" {
+			to = file
+		}
+		return all.check(to, all[to].Defs[pointer], at, v)
+	}
+	if s.AnyOf != nil {
+		return all.checkAny(file, s, at, v)
+	}
+	if s.Type != nil && !slices.Contains(typeNames(s.Type), typeOf(v)) {
+		complain("%v is %s, want %v", v, typeOf(v), s.Type)
+	}
+	if s.Const != nil && v != s.Const || s.Enum != nil && !slices.Contains(s.Enum, v) {
+		complain("%v, want %v%v", v, s.Const, s.Enum)
+	}
+	if text, ok := v.(string); ok && !regexp.MustCompile(s.Pattern).MatchString(text) {
+		complain("%q does not match %s", text, s.Pattern)
+	}
+	if n, ok := v.(float64); ok && s.Minimum != nil && n < *s.Minimum {
+		complain("%v is too small", n)
+	}
+	if list, ok := v.([]any); ok && s.Items != nil {
+		for i, item := range list {
+			wrong = append(wrong, all.check(file, s.Items, fmt.Sprintf("%s[%d]", at, i), item)...)
+		}
+	}
+	if object, ok := v.(map[string]any); ok {
+		wrong = append(wrong, all.checkObject(file, s, at, object)...)
+	}
+	return wrong
+}
+
+func (all schemas) checkAny(file string, s *schema, at string, v any) (wrong []string) {
+	for _, one := range s.AnyOf {
+		w := all.check(file, one, at, v)
+		if w == nil {
+			return nil
+		}
+		wrong = append(wrong, w...)
+	}
+	return wrong
+}
+
+func (all schemas) checkObject(file string, s *schema, at string, object map[string]any) (wrong []string) {
+	for _, key := range s.Required {
+		if _, ok := object[key]; !ok {
+			wrong = append(wrong, at+": no key "+key)
+		}
+	}
+	for key, v := range object {
+		property, ok := s.Properties[key]
+		if !ok {
+			wrong = append(wrong, at+": undocumented key "+key)
+			continue
+		}
+		wrong = append(wrong, all.check(file, property, at+"."+key, v)...)
+	}
+	return wrong
+}
+
+func typeNames(t any) (names []string) {
+	if one, ok := t.(string); ok {
+		return []string{one}
+	}
+	for _, name := range t.([]any) {
+		names = append(names, name.(string))
+	}
+	return names
+}
+
+func typeOf(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case []any:
+		return "array"
+	case map[string]any:
+		return "object"
+	case float64:
+		if v == float64(int64(v)) {
+			return "integer"
+		}
+	}
+	return reflect.TypeOf(v).String()
+}
+
+// Whoever reads JSON relies on the published schemas.
+func TestOutputFollowsSchema(t *testing.T) {
+	all := readSchemas(t)
+	validate := func(what, file, output string) {
+		t.Helper()
+		var v any
+		if err := json.Unmarshal([]byte(output), &v); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		for _, wrong := range all.check(file, all[file], "", v) {
+			t.Errorf("%s: %s", what, wrong)
+		}
+	}
+	for name, input := range inputs(t) {
+		validate(name, "history-1.json", input.render(t, "json", Style{}))
+		st := Status{Schema: StatusSchema, Record: &input.Summary}
+		validate(name+" without rows", "status-1.json", writtenObject(t, &st))
+		for _, row := range input.Rows {
+			st.Kernel, st.LivePatch = row, row
+			validate(name+" with a row", "status-1.json", writtenObject(t, &st))
+		}
+	}
+	validate("no record", "status-1.json", writtenObject(t, &Status{Schema: StatusSchema}))
+	for _, v := range []store.Verification{
+		{Result: store.VerdictIntact, TreeSize: 1, FirstTime: &store.Timestamp{Time: testNow}, Problems: []string{}},
+		{Result: store.VerdictAltered, Problems: []string{"damaged"}},
+	} {
+		var b strings.Builder
+		if err := WriteVerification(&b, "json", &v); err != nil {
+			t.Fatal(err)
+		}
+		validate(string(v.Result), "verify-1.json", b.String())
+	}
+}
+
+func writtenObject(t *testing.T, v any) string {
+	t.Helper()
+	var b strings.Builder
+	if err := WriteObject(&b, v); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// Every object has all its keys always; only filters name just what was asked for.
+func TestSchemasAreClosed(t *testing.T) {
+	for file, s := range readSchemas(t) {
+		checkClosed(t, file, s)
+	}
+}
+
+func checkClosed(t *testing.T, at string, s *schema) {
+	t.Helper()
+	if s == nil {
+		return
+	}
+	for name, d := range s.Defs {
+		checkClosed(t, at+"#"+name, d)
+	}
+	for name, p := range s.Properties {
+		checkClosed(t, at+"."+name, p)
+		if !slices.Contains(s.Required, name) && !strings.HasSuffix(at, ".filters") {
+			t.Errorf("%s: %s is not required", at, name)
+		}
+	}
+	if s.Properties != nil && (s.Additional == nil || *s.Additional) {
+		t.Errorf("%s: other keys are allowed", at)
+	}
+}
+
+// The closed sets in the schemas are those of the program.
+func TestSchemaSets(t *testing.T) {
+	row := readSchemas(t)["history-1.json"].Defs["row"].Properties
+	if got, want := fmt.Sprint(row["result"].Enum), fmt.Sprint(store.Results()); got != want {
+		t.Errorf("results are %s, want %s", got, want)
+	}
+	if got, want := fmt.Sprint(row["outcome"].Enum), fmt.Sprint(append(anys(store.Outcomes()), nil)); got != want {
+		t.Errorf("outcomes are %s, want %s", got, want)
+	}
+}
+
+func anys[T any](values []T) (list []any) {
+	for _, v := range values {
+		list = append(list, v)
+	}
+	return list
+}
