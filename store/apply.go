@@ -25,6 +25,8 @@ func apply(seq int64, ev *Event) []mutation {
 		return applyBegin(seq, ev)
 	case ev.Kind == KindCommitEnd && ev.End != nil:
 		return applyEnd(seq, ev)
+	case ev.Kind == KindObservation && ev.Observation != nil:
+		return applyObservation(seq, ev)
 	}
 	return nil
 }

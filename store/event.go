@@ -33,19 +33,23 @@ func (t Timestamp) MarshalJSON() ([]byte, error) {
 	return []byte(t.UTC().Format(`"` + timeLayout + `"`)), nil
 }
 
-// UnmarshalJSON reads any RFC 3339 time.
+// UnmarshalJSON reads any RFC 3339 time that is one in UTC, too.
 func (t *Timestamp) UnmarshalJSON(b []byte) error {
 	v, err := time.Parse(time.RFC3339, strings.Trim(string(b), `"`))
 	t.Time = v.UTC()
+	if year := t.Year(); err == nil && (year < 0 || year > 9999) {
+		return fmt.Errorf("time %s is out of range", b)
+	}
 	return err
 }
 
 // Event is one line of the log: a header, and the one payload that its kind names.
 type Event struct {
 	Header
-	Identity *Identity    `json:"identity,omitempty"`
-	Begin    *CommitBegin `json:"begin,omitempty"`
-	End      *CommitEnd   `json:"end,omitempty"`
+	Identity    *Identity    `json:"identity,omitempty"`
+	Begin       *CommitBegin `json:"begin,omitempty"`
+	End         *CommitEnd   `json:"end,omitempty"`
+	Observation *Observation `json:"observation,omitempty"`
 }
 
 // Header is what every event carries.

@@ -65,6 +65,7 @@ type HistoryFilter struct {
 	Result       string
 	User         string // login or sudo user
 	Limit        int    // at most so many rows; 0: all
+	Events       int64  // of the first so many events only; 0: of all that there are now
 	OldestFirst  bool
 }
 
@@ -78,7 +79,10 @@ const historyColumns = `SELECT c.time, c.time_source, c.utc_offset, c.commit_id,
 // otherwise. It reads page by page, and no event that comes in meanwhile.
 func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*HistoryRow, error] {
 	return func(yield func(*HistoryRow, error) bool) {
-		size, err := s.size(ctx)
+		size, err := f.Events, error(nil)
+		if size == 0 {
+			size, err = s.size(ctx)
+		}
 		left := f.Limit
 		var last *HistoryRow
 		for err == nil {
@@ -276,4 +280,23 @@ func (s *Store) summarizeEnds(ctx context.Context, sum *Summary) error {
 	}
 	sum.First, sum.Last, sum.Host = &first.Time, &last.Time, last.Host
 	return nil
+}
+
+// KnownBoots returns the boots on record, each with the time up to which it is known.
+func (s *Store) KnownBoots(ctx context.Context) (map[string]time.Time, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT boot_id, last FROM boots ORDER BY boot_id`)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	known := map[string]time.Time{}
+	for rows.Next() {
+		var id string
+		var us int64
+		if err := rows.Scan(&id, &us); err != nil {
+			return nil, err
+		}
+		known[id] = time.UnixMicro(us).UTC()
+	}
+	return known, rows.Err()
 }

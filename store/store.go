@@ -26,6 +26,7 @@ const (
 	// newer one is refused.
 	Schema = 1
 
+	noSchema      = -1         // of a database without tables
 	applicationID = 0x4b4c5041 // "KLPA"
 	busyTimeout   = "2000"     // milliseconds: longer, and the event goes to the spool
 )
@@ -35,7 +36,7 @@ var (
 	logSchema string
 	//go:embed views.sql
 	viewSchema string
-	views      = []string{"recorders", "commits", "changes"}
+	views      = []string{"recorders", "commits", "changes", "observations", "boots", "patch_loads"}
 )
 
 var (
@@ -97,7 +98,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	schema, err := schemaOf(ctx, db)
-	if err == nil && schema == 0 {
+	if err == nil && schema == noSchema {
 		err = ErrNoRecord
 	}
 	if err != nil {
@@ -143,7 +144,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		if schema, err = schemaOf(ctx, tx); err != nil || schema == Schema {
 			return err
 		}
-		if schema == 0 {
+		if schema == noSchema {
 			if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 				return err
 			}
@@ -157,7 +158,7 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// schemaOf returns the view schema of a record, 0 for an empty database.
+// schemaOf returns the view schema of a record, noSchema for an empty database.
 func schemaOf(ctx context.Context, q querier) (int, error) {
 	var app, schema, tables int
 	const query = `SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)`
@@ -166,13 +167,13 @@ func schemaOf(ctx context.Context, q querier) (int, error) {
 	}
 	switch {
 	case app == 0 && schema == 0 && tables == 0:
-		return 0, nil
+		return noSchema, nil
 	case app != applicationID:
 		return 0, fmt.Errorf("%w: it is a database of another program", ErrDamaged)
 	case schema > Schema:
 		return 0, fmt.Errorf("%w: its schema is %d, this program knows %d", ErrNewer, schema, Schema)
 	}
-	return schema, nil
+	return max(schema, 0), nil
 }
 
 // inTx runs f in one transaction.

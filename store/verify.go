@@ -11,19 +11,19 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Verdict says what a verification found.
-type Verdict string
+// Integrity says what a verification found.
+type Integrity string
 
 // The verdicts.
 const (
-	VerdictIntact    Verdict = "intact"
-	VerdictAltered   Verdict = "altered"
-	VerdictTruncated Verdict = "truncated" // events that a checkpoint covers are gone
+	Intact    Integrity = "intact"
+	Altered   Integrity = "altered"
+	Truncated Integrity = "truncated" // events that a checkpoint covers are gone
 )
 
 // Verification is the result of checking a record. Its JSON is the published form.
 type Verification struct {
-	Result     Verdict    `json:"result"`
+	Result     Integrity  `json:"result"`
 	TreeSize   int64      `json:"tree_size"`
 	RootHash   string     `json:"root_hash"`
 	FirstTime  *Timestamp `json:"first_time"`
@@ -33,8 +33,8 @@ type Verification struct {
 	Problems   []string   `json:"problems"`
 }
 
-func (v *Verification) problem(verdict Verdict, format string, args ...any) {
-	if v.Result != VerdictTruncated {
+func (v *Verification) problem(verdict Integrity, format string, args ...any) {
+	if v.Result != Truncated {
 		v.Result = verdict
 	}
 	if len(v.Problems) < 100 {
@@ -46,7 +46,7 @@ func (v *Verification) problem(verdict Verdict, format string, args ...any) {
 // checkpoint's signature with the given verifier key (empty: the one that the record
 // itself names), and the views against a rebuild.
 func (s *Store) Verify(ctx context.Context, verifierKey string) (*Verification, error) {
-	v := &Verification{Result: VerdictIntact, Problems: []string{}, Key: verifierKey}
+	v := &Verification{Result: Intact, Problems: []string{}, Key: verifierKey}
 	h, err := s.readHead(ctx)
 	if err != nil {
 		return nil, err
@@ -81,24 +81,24 @@ func (s *Store) readHead(ctx context.Context) (h head, err error) {
 
 func (v *Verification) checkHead(h head, root tlog.Hash) {
 	if h.hashes > tlog.StoredHashCount(h.size) {
-		v.problem(VerdictTruncated, "the proof covers more than the %d events in the log: events were removed from its end", h.size)
+		v.problem(Truncated, "the proof covers more than the %d events in the log: events were removed from its end", h.size)
 	}
 	if h.checkpoint == "" {
 		if h.size > 0 {
-			v.problem(VerdictAltered, "the checkpoint is missing")
+			v.problem(Altered, "the checkpoint is missing")
 		}
 		return
 	}
 	cp, err := ParseCheckpoint(h.checkpoint, v.Key)
 	switch {
 	case err != nil:
-		v.problem(VerdictAltered, "%v", err)
+		v.problem(Altered, "%v", err)
 	case cp.Size > h.size:
-		v.problem(VerdictTruncated, "the checkpoint covers %d events, the log has %d", cp.Size, h.size)
+		v.problem(Truncated, "the checkpoint covers %d events, the log has %d", cp.Size, h.size)
 	case cp.Size < h.size:
-		v.problem(VerdictAltered, "the checkpoint covers %d events, the log has %d: another program added some", cp.Size, h.size)
+		v.problem(Altered, "the checkpoint covers %d events, the log has %d: another program added some", cp.Size, h.size)
 	case cp.Root != root:
-		v.problem(VerdictAltered, "the root hash is %s, the checkpoint says %s", root, cp.Root)
+		v.problem(Altered, "the root hash is %s, the checkpoint says %s", root, cp.Root)
 	}
 }
 
@@ -115,15 +115,15 @@ func (s *Store) verifyTree(ctx context.Context, v *Verification) (root tlog.Hash
 			break // came in after the head was read
 		}
 		if e.seq != t.size+1 {
-			v.problem(VerdictAltered, "event %d is missing", t.size+1)
+			v.problem(Altered, "event %d is missing", t.size+1)
 			break
 		}
 		if problem := t.add(ctx, s.db, e.body); problem != "" {
-			v.problem(VerdictAltered, "event %d: %s", e.seq, problem)
+			v.problem(Altered, "event %d: %s", e.seq, problem)
 		}
 		ev, err := decode(e.body)
 		if err != nil {
-			v.problem(VerdictAltered, "event %d: %v", e.seq, err)
+			v.problem(Altered, "event %d: %v", e.seq, err)
 			continue
 		}
 		if v.FirstTime == nil {
@@ -208,7 +208,7 @@ func (s *Store) verifyViews(ctx context.Context, v *Verification) error {
 	r, size, err := openRebuilt(ctx, path)
 	switch {
 	case errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err):
-		v.problem(VerdictAltered, "the views cannot be rebuilt: %v", err)
+		v.problem(Altered, "the views cannot be rebuilt: %v", err)
 		return nil
 	case err != nil:
 		return err // no room for a temporary file, for example: that is no finding
@@ -236,14 +236,14 @@ func compareView(ctx context.Context, tx *sql.Tx, view string, v *Verification) 
 		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)
 	err := classify(tx.QueryRowContext(ctx, query).Scan(&differ))
 	if errors.Is(err, ErrDamaged) {
-		v.problem(VerdictAltered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
+		v.problem(Altered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	if differ > 0 {
-		v.problem(VerdictAltered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
+		v.problem(Altered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
 	}
 	return nil
 }

@@ -67,3 +67,49 @@ CREATE TABLE changes (
 
 CREATE INDEX changes_time ON changes (time, event, pos);
 CREATE INDEX changes_commit ON changes (commit_id);
+
+-- One row for each observation.
+CREATE TABLE observations (
+  event          INTEGER PRIMARY KEY,
+  time           INTEGER NOT NULL,
+  boot_id        TEXT NOT NULL,
+  kernel_release TEXT NOT NULL,
+  boot_time      INTEGER NOT NULL,
+  module         TEXT, -- of the active live patch; null: none, or not known
+  package        TEXT,
+  version        TEXT,
+  enabled        INTEGER CHECK (enabled IN (0, 1)),
+  transition     INTEGER CHECK (transition IN (0, 1)),
+  since          INTEGER,
+  verdict        TEXT NOT NULL CHECK (verdict IN ('contained', 'missing', 'unknown')),
+  basis          TEXT CHECK (basis IN ('build', 'boot', 'build-inferred', 'image')),
+  reason         TEXT,
+  next_kernel    TEXT
+) STRICT;
+
+CREATE INDEX observations_time ON observations (time, event);
+
+-- The boots that the journal showed, each as the newest observation has it.
+CREATE TABLE boots (
+  boot_id          TEXT PRIMARY KEY,
+  event            INTEGER NOT NULL,
+  kernel_release   TEXT,
+  first            INTEGER NOT NULL,
+  last             INTEGER NOT NULL,
+  start_in_journal INTEGER NOT NULL CHECK (start_in_journal IN (0, 1)),
+  messages_lost    INTEGER NOT NULL CHECK (messages_lost IN (0, 1))
+) STRICT;
+
+CREATE INDEX boots_time ON boots (first);
+
+CREATE TABLE patch_loads (
+  boot_id TEXT NOT NULL,
+  pos     INTEGER NOT NULL,
+  patch   TEXT NOT NULL,
+  phase   TEXT NOT NULL CHECK (phase IN ('initrd', 'system', 'unknown')),
+  rule    TEXT NOT NULL,
+  result  TEXT NOT NULL CHECK (result IN ('complete', 'failed', 'reverted', 'unknown')),
+  time    INTEGER NOT NULL,
+  cursor  TEXT NOT NULL,
+  PRIMARY KEY (boot_id, pos)
+) STRICT;

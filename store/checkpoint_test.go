@@ -1,0 +1,173 @@
+package store_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// sign signs a text with a private key.
+func sign(t testing.TB, private, text string) string {
+	t.Helper()
+	signer, err := note.NewSigner(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := note.Sign(&note.Note{Text: text}, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(signed)
+}
+
+func TestCheckpointIsANoteThatTheRecordersKeyOpens(t *testing.T) {
+	root := sample(t)
+	v := verify(t, root, "")
+	var ev store.Event
+	check(t, json.Unmarshal([]byte(query(t, raw(t, root), `SELECT body FROM events WHERE seq = 1`)[0]), &ev))
+	if ev.Identity.Key != v.Key {
+		t.Errorf("key %q, in the recorder event %q", v.Key, ev.Identity.Key)
+	}
+	verifier, err := note.NewVerifier(ev.Identity.Key)
+	check(t, err)
+	n, err := note.Open([]byte(v.Checkpoint), note.VerifierList(verifier))
+	check(t, err)
+	form := regexp.MustCompile(`^klp-audit/[0-9a-f]{16}\n7\n[A-Za-z0-9+/]{43}=\n$`)
+	if !form.MatchString(n.Text) || !strings.HasPrefix(n.Text, verifier.Name()+"\n") {
+		t.Errorf("text %q", n.Text)
+	}
+	cp, err := store.ParseCheckpoint(v.Checkpoint, v.Key)
+	check(t, err)
+	if cp.Origin != verifier.Name() || cp.Size != 7 || cp.Root.String() != v.RootHash || cp.Note != v.Checkpoint {
+		t.Errorf("got %+v", cp)
+	}
+}
+
+func TestParseCheckpointRejects(t *testing.T) {
+	const root = "\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+	private, public, err := note.GenerateKey(rand.Reader, "klp-audit/a")
+	check(t, err)
+	_, other, err := note.GenerateKey(rand.Reader, "klp-audit/a")
+	check(t, err)
+	good := sign(t, private, "klp-audit/a\n7"+root)
+	if _, err := store.ParseCheckpoint(good, public); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct{ text, key, want string }{
+		"no key":             {good, "", `checkpoint key ""`},
+		"another key":        {good, other, "checkpoint: "},
+		"nothing":            {"", public, "checkpoint: "},
+		"no signature":       {"klp-audit/a\n7" + root, public, "checkpoint: "},
+		"text before":        {"x" + good, public, "checkpoint: "},
+		"text behind":        {good + "x", public, "checkpoint: "},
+		"a changed size":     {strings.Replace(good, "\n7\n", "\n8\n", 1), public, "checkpoint: "},
+		"another origin":     {sign(t, private, "klp-audit/b\n7"+root), public, "its text is not origin"},
+		"two lines":          {sign(t, private, "klp-audit/a\n7\n"), public, "its text is not origin"},
+		"a negative size":    {sign(t, private, "klp-audit/a\n-7"+root), public, `size "-7"`},
+		"a padded size":      {sign(t, private, "klp-audit/a\n07"+root), public, `size "07"`},
+		"a size with a sign": {sign(t, private, "klp-audit/a\n+7"+root), public, `size "+7"`},
+		"a huge size":        {sign(t, private, "klp-audit/a\n9223372036854775808"+root), public, "size"},
+		"a short root":       {sign(t, private, "klp-audit/a\n7\nAAAA\n"), public, `root hash "AAAA"`},
+	} {
+		if _, err := store.ParseCheckpoint(tt.text, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got error %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+func FuzzParseCheckpoint(f *testing.F) {
+	private, public, err := note.GenerateKey(rand.Reader, "klp-audit/a")
+	if err != nil {
+		f.Fatal(err)
+	}
+	const text = "klp-audit/a\n7\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+	signed := sign(f, private, text)
+	f.Add(signed, public)
+	f.Add(text, "")
+	f.Fuzz(func(t *testing.T, signed, key string) {
+		store.ParseCheckpoint(signed, key)
+		if cp, err := store.ParseCheckpoint(signed, public); err == nil && !strings.HasPrefix(signed, text) {
+			t.Errorf("accepted %+v, which was never signed", cp)
+		}
+	})
+}
+
+func TestRecorderEventsSayWhatChanged(t *testing.T) {
+	keyFile := func(root string) string { return filepath.Join(root, store.StateDir, "key") }
+	for name, tt := range map[string]struct {
+		change  func(t *testing.T, root string)
+		version string
+		want    []string
+		newKey  bool
+	}{
+		"nothing":             {func(*testing.T, string) {}, program, []string{"installed"}, false},
+		"the program version": {func(*testing.T, string) {}, "1.1.0", []string{"installed", "upgraded"}, false},
+		"the key lost": {func(t *testing.T, root string) { check(t, os.Remove(keyFile(root))) }, program,
+			[]string{"installed", "key-replaced"}, true},
+		"another machine": {func(t *testing.T, root string) { put(t, filepath.Join(root, "etc/machine-id"), "m2\n") }, program,
+			[]string{"installed", "identity-changed"}, true},
+		"another machine with an upgrade": {func(t *testing.T, root string) { put(t, filepath.Join(root, "etc/machine-id"), "m2\n") }, "1.1.0",
+			[]string{"installed", "identity-changed"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := sample(t)
+			before := verify(t, root, "").Key
+			tt.change(t, root)
+			for n := range 2 { // the second time nothing is new
+				s, err := store.Open(t.Context(), root, tt.version)
+				check(t, err)
+				check(t, s.Append(t.Context(), begin(10+n)))
+				check(t, s.Close())
+			}
+			if got := causes(t, root); !slices.Equal(got, tt.want) {
+				t.Errorf("recorder events %q, want %q", got, tt.want)
+			}
+			v := verify(t, root, "")
+			if v.Result != store.Intact || (v.Key != before) != tt.newKey {
+				t.Errorf("%s %q, key before %q, now %q", v.Result, v.Problems, before, v.Key)
+			}
+		})
+	}
+}
+
+func TestUpgradeNamesThePreviousVersion(t *testing.T) {
+	root := sample(t)
+	s, err := store.Open(t.Context(), root, "1.1.0")
+	check(t, err)
+	defer s.Close()
+	check(t, s.Append(t.Context()))
+	var ev store.Event
+	check(t, json.Unmarshal([]byte(query(t, raw(t, root), `SELECT body FROM events WHERE seq = 8`)[0]), &ev))
+	if ev.Identity.Previous != program || ev.Recorder.Version != "1.1.0" || ev.Identity.Schema != store.Schema {
+		t.Errorf("got %+v by %+v", ev.Identity, ev.Recorder)
+	}
+}
+
+func TestUnusableKeyIsAnErrorThatNamesIt(t *testing.T) {
+	root := sample(t)
+	path := filepath.Join(root, store.StateDir, "key")
+	s := open(t, root)
+	for _, text := range []string{"", "garbage", "PRIVATE+KEY+a+00000000+AQ==\n", "\x00\xff"} {
+		put(t, path, text)
+		if err := s.Append(t.Context(), begin(9)); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("key %q: %v", text, err)
+		}
+	}
+	check(t, os.Remove(path))
+	check(t, os.Mkdir(path, 0o700))
+	if err := s.Append(t.Context(), begin(9)); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("folder as key: %v", err)
+	}
+	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 7 {
+		t.Errorf("after the errors: %+v", v)
+	}
+}

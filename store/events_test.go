@@ -1,0 +1,175 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+)
+
+// TestClosedSets holds the lists in the schema against those in Go.
+func TestClosedSets(t *testing.T) {
+	for column, want := range map[string][]string{
+		"outcome": texts(Outcomes()), "result": texts(Results()), "kind": texts(livepatch.Kinds()), "action": texts(rpm.Actions()),
+		"cause": texts([]Cause{CauseInstalled, CauseUpgraded, CauseIdentityChanged, CauseKeyReplaced}),
+	} {
+		m := regexp.MustCompile(`CHECK \(` + column + ` IN \(([^)]*)\)\)`).FindStringSubmatch(viewSchema)
+		if m == nil {
+			t.Errorf("%s has no CHECK", column)
+			continue
+		}
+		if diff := cmp.Diff(want, strings.Split(strings.Trim(m[1], "'"), "', '")); diff != "" {
+			t.Errorf("%s: -Go +SQL\n%s", column, diff)
+		}
+	}
+}
+
+func texts[T ~string](values []T) (texts []string) {
+	for _, v := range values {
+		texts = append(texts, string(v))
+	}
+	return texts
+}
+
+// Bodies as this program writes them, one of each kind.
+var bodies = []string{
+	`{"v":1,"kind":"recorder","id":"a","time":"2026-03-01T12:00:00.000001Z","identity":{"cause":"installed","schema":1,"key":"k"}}`,
+	`{"v":1,"kind":"commit-begin","id":"b","time":"2026-03-01T12:00:00.000001Z","begin":{"libzypp":{"pid":1,"start_ticks":18446744073709551615},
+		"actor":{"login":"unset"},"command":["zypper","in"],"announced":[{"kind":"kernel","action":"install","package":"p","version":"1","result":"unknown"}]}}`,
+	`{"v":1,"kind":"commit-end","id":"c","time":"2026-03-01T12:00:00.000001Z","end":{"commit":"b","outcome":"completed","late":true,
+		"changes":[{"kind":"livepatch","action":"upgrade","result":"ok","patch_number":2,"install_time":"2026-03-01T13:00:00+01:00"}],
+		"advisories":[{"id":"x","new_state":"applied"}]}}`,
+	`{"v":1,"kind":"of-the-future","id":"d"}`,
+	`{"v":1,"kind":"commit-end","id":"e"}`,
+}
+
+func TestApplyIsPure(t *testing.T) {
+	for i, body := range bodies {
+		ev, again := mustDecode(t, body), mustDecode(t, body)
+		first := apply(7, ev)
+		if (len(first) > 0) != (i < 3) {
+			t.Errorf("%s: %d mutations", ev.Kind, len(first))
+		}
+		for _, second := range [][]mutation{apply(7, ev), apply(7, again)} {
+			if diff := cmp.Diff(first, second, cmp.AllowUnexported(mutation{})); diff != "" {
+				t.Errorf("%s: %s", ev.Kind, diff)
+			}
+		}
+		if diff := cmp.Diff(again, ev); diff != "" {
+			t.Errorf("%s: apply changed the event: %s", ev.Kind, diff)
+		}
+	}
+}
+
+func mustDecode(t *testing.T, body string) *Event {
+	t.Helper()
+	ev, err := decode([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ev
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body string
+		want error
+	}{
+		"no JSON":                       {`x`, errNoEvent},
+		"no object":                     {`[]`, errNoEvent},
+		"nothing":                       {`null`, errNoEvent},
+		"two events":                    {bodies[3] + bodies[3], errNoEvent},
+		"no id":                         {`{"v":1,"kind":"x"}`, errNoEvent},
+		"no kind":                       {`{"v":1,"id":"x"}`, errNoEvent},
+		"a time that is none":           {`{"v":1,"kind":"x","id":"y","time":"yesterday"}`, errNoEvent},
+		"a time before the year 0":      {`{"v":1,"kind":"x","id":"y","time":"0000-01-01T00:00:00+01:00"}`, errNoEvent},
+		"a time after the year 9999":    {`{"v":1,"kind":"x","id":"y","time":"9999-12-31T23:59:59-01:00"}`, errNoEvent},
+		"a version that is not for us":  {`{"v":2,"kind":"x","id":"y"}`, errNewerEvent},
+		"a number where text should be": {`{"v":1,"kind":"x","id":7}`, errNoEvent},
+	} {
+		if ev, err := decode([]byte(tt.body)); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %+v, %v", name, ev, err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, body := range bodies {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		ev, err := decode(body)
+		if err != nil {
+			return
+		}
+		apply(1, ev)
+		first, err := encode(ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsAny(string(first), "\n\x00") {
+			t.Errorf("not one line: %q", first)
+		}
+		if ev, err = decode(first); err != nil {
+			t.Fatalf("its own writing %q: %v", first, err)
+		}
+		if second, err := encode(ev); err != nil || string(second) != string(first) {
+			t.Errorf("%q became %q, %v", first, second, err)
+		}
+	})
+}
+
+func TestShellJoin(t *testing.T) {
+	for _, tt := range []struct {
+		argv []string
+		want any
+	}{
+		{nil, nil},
+		{[]string{"zypper", "up"}, "zypper up"},
+		{[]string{"zypper", "", "a b", "it's", "$x", "k>=5", "tab\t"}, `zypper '' 'a b' 'it'\''s' '$x' 'k>=5' ` + "'tab\t'"},
+	} {
+		if got := shellJoin(tt.argv); got != tt.want {
+			t.Errorf("%q: got %v, want %v", tt.argv, got, tt.want)
+		}
+	}
+}
+
+// TestHeader looks at this machine, and at a file tree that says nothing.
+func TestHeader(t *testing.T) {
+	h := NewHeader(KindRecorder, "/", "1.0")
+	if len(h.BootID) != 32 || h.BoottimeUS <= 0 || h.Time.IsZero() || h.Recorder != (Program{"klp-audit", "1.0"}) {
+		t.Errorf("got %+v", h)
+	}
+	uuid7 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	later := NewHeader(KindRecorder, t.TempDir(), "1.0")
+	if !uuid7.MatchString(h.ID) || later.ID == h.ID || later.BoottimeUS < h.BoottimeUS {
+		t.Errorf("ids %s, %s", h.ID, later.ID)
+	}
+	if later.BootID != "" || later.Host.MachineID != "" {
+		t.Errorf("from nowhere: %+v", later)
+	}
+}
+
+// TestNewerEventInTheLog is about a log that a newer program has written to.
+func TestNewerEventInTheLog(t *testing.T) {
+	ctx := context.Background()
+	s, err := Open(ctx, t.TempDir(), "1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ev := &Event{Header: NewHeader(KindCommitBegin, s.root, "1.0")}
+	ev.V = EventVersion + 1
+	if err := s.Append(ctx, ev); err == nil || !strings.Contains(err.Error(), "newer version") {
+		t.Errorf("got %v", err)
+	}
+	if n, err := s.size(ctx); n != 0 || err != nil {
+		t.Errorf("%d events in the log, %v", n, err)
+	}
+}

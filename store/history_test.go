@@ -1,0 +1,256 @@
+package store_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+var rowOpts = cmpopts.IgnoreUnexported(store.HistoryRow{})
+
+// patchRow is the row of patch in the commit of begin(1), at its end.
+func patchRow() *store.HistoryRow {
+	actor := store.RowActor{Login: new("tux"), SudoUser: new("tux"), Exe: new("/usr/bin/zypper"), TTY: new("pts/0"), Session: new("3")}
+	return &store.HistoryRow{
+		Time: at(2), TimeSource: "commit", UTCOffset: "+01:00", Commit: new(begin(1).ID), Event: 3, Host: "sles",
+		BootID: "0123456789abcdef0123456789abcdef", Kind: "livepatch", Action: "upgrade",
+		Package: "kernel-livepatch-6_4_0-150600_21-default", Arch: "x86_64", Version: "5-150600.2.1", Previous: new("4-150600.2.1"),
+		KernelRelease: new("6.4.0-150600.21-default"), PatchNumber: new(5), Initial: new(false), Result: store.ResultOK,
+		Outcome: new(store.OutcomeCompleted), Source: "plugin", Actor: actor, Command: new("zypper in 'a b'"),
+		UserData: new("change:4711"), Repo: new("updates"), Checksum: new("abc"), SignatureKey: new("f74f09bc3fa1d6ce"),
+		Advisories: []string{"SUSE-2026-1"}, CVEsAdded: []string{"CVE-2026-1", "CVE-2026-2"}, CVEsRemoved: []string{"CVE-2025-9"},
+		BugsAdded: []string{"bsc#1"}, BugsRemoved: []string{},
+	}
+}
+
+func TestCommitIsOpenUntilItsEnd(t *testing.T) {
+	s := open(t, newRoot(t))
+	b := begin(1, patch(store.ResultUnknown), install("kernel-default", "1-1", store.ResultUnknown))
+	check(t, s.Append(t.Context(), b))
+
+	announced := patchRow()
+	announced.Time, announced.Event, announced.Result = at(1), 2, store.ResultUnknown
+	announced.Outcome, announced.Advisories = nil, []string{}
+	got := history(t, s, store.HistoryFilter{OldestFirst: true})
+	if len(got) != 2 || !cmp.Equal(got[0], announced, rowOpts) {
+		t.Errorf("open commit: %d rows, -want +got\n%s", len(got), cmp.Diff(announced, got[0], rowOpts))
+	}
+	commits, err := s.OpenCommits(t.Context())
+	check(t, err)
+	if want := []store.OpenCommit{{Event: 2, Begin: b}}; !cmp.Equal(commits, want) {
+		t.Error(cmp.Diff(want, commits))
+	}
+
+	check(t, s.Append(t.Context(), end(2, b, store.OutcomeCompleted, patch(store.ResultOK))))
+	if diff := cmp.Diff([]*store.HistoryRow{patchRow()}, history(t, s, store.HistoryFilter{}), rowOpts); diff != "" {
+		t.Errorf("ended commit, -want +got\n%s", diff)
+	}
+	if commits, err = s.OpenCommits(t.Context()); err != nil || len(commits) != 0 {
+		t.Errorf("open commits after the end: %v, %v", commits, err)
+	}
+}
+
+func TestSecondEndOfACommitIsNotAdded(t *testing.T) {
+	root := newRoot(t)
+	b := begin(1)
+	record(t, root, b, end(2, b, store.OutcomeCompleted), end(3, b, store.OutcomeInterrupted), b)
+	if got := logged(t, root); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("events in the log: %v", got)
+	}
+}
+
+func TestEndWithoutABeginIsShown(t *testing.T) {
+	s := open(t, newRoot(t))
+	check(t, s.Append(t.Context(), end(2, begin(1), store.OutcomeCompleted, patch(store.ResultOK))))
+	want := patchRow()
+	want.Event, want.Actor, want.Command, want.UserData = 2, store.RowActor{}, nil, nil
+	if diff := cmp.Diff([]*store.HistoryRow{want}, history(t, s, store.HistoryFilter{}), rowOpts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTimeOfAChangeInACommitClosedLateIsItsInstallTime(t *testing.T) {
+	s := open(t, newRoot(t))
+	installed, lost := patch(store.ResultOK), patch(store.ResultNotDone)
+	installed.InstallTime = new(at(7))
+	ev := end(90, begin(1), store.OutcomeInterrupted, installed, lost)
+	ev.End.Late = true
+	check(t, s.Append(t.Context(), ev))
+	var got []string
+	for _, r := range history(t, s, store.HistoryFilter{OldestFirst: true}) {
+		got = append(got, fmt.Sprint(r.Time.Sub(epoch), " ", r.TimeSource, " ", r.Result))
+	}
+	if want := []string{"7m0s rpm ok", "1h30m0s commit not-done"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestHistoryKeys holds the published form against its documentation.
+func TestHistoryKeys(t *testing.T) {
+	const documented = `time time_source utc_offset commit event host boot_id kind action package arch version previous
+		kernel_release patch_number initial result outcome source actor command userdata repo checksum signature_key
+		advisories cves_added cves_removed bugs_added bugs_removed`
+	if diff := cmp.Diff(strings.Fields(documented), keys(t, patchRow())); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(strings.Fields("login sudo_user exe tty session automation"), keys(t, store.RowActor{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// keys returns the keys of a struct's JSON in their order.
+func keys(t *testing.T, v any) (keys []string) {
+	t.Helper()
+	text, err := json.Marshal(v)
+	check(t, err)
+	d := json.NewDecoder(bytes.NewReader(text))
+	_, err = d.Token()
+	check(t, err)
+	for d.More() {
+		key, err := d.Token()
+		check(t, err)
+		var value json.RawMessage
+		check(t, d.Decode(&value))
+		keys = append(keys, key.(string))
+	}
+	return keys
+}
+
+func TestHistoryFilters(t *testing.T) {
+	s := open(t, newRoot(t))
+	a, b := begin(1), begin(3)
+	b.Begin.Actor.Login, b.Begin.Actor.SudoUser = "root", ""
+	removed := install("kernel-default", "3", store.ResultFailed)
+	removed.Action = "remove"
+	check(t, s.Append(t.Context(), a, end(2, a, store.OutcomeCompleted, install("kernel-default", "1", store.ResultOK),
+		install("kernel-rt", "2", store.ResultOK)), b, end(4, b, store.OutcomeFailed, removed, patch(store.ResultOK))))
+	for _, tt := range []struct {
+		name   string
+		filter store.HistoryFilter
+		want   string
+	}{
+		{"everything, newest first", store.HistoryFilter{}, "5-150600.2.1 3 2 1"},
+		{"oldest first", store.HistoryFilter{OldestFirst: true}, "1 2 3 5-150600.2.1"},
+		{"since includes its moment", store.HistoryFilter{Since: at(4).Time}, "5-150600.2.1 3"},
+		{"until excludes its moment", store.HistoryFilter{Until: at(4).Time}, "2 1"},
+		{"a moment in another zone", store.HistoryFilter{Until: at(4).In(time.FixedZone("", 3600))}, "2 1"},
+		{"package", store.HistoryFilter{Package: "kernel-rt"}, "2"},
+		{"package pattern", store.HistoryFilter{Package: "kernel-[dr]*"}, "3 2 1"},
+		{"package pattern is no SQL", store.HistoryFilter{Package: "x' OR 1 --"}, ""},
+		{"kind", store.HistoryFilter{Kind: "livepatch"}, "5-150600.2.1"},
+		{"action", store.HistoryFilter{Action: "remove"}, "3"},
+		{"result", store.HistoryFilter{Result: "failed"}, "3"},
+		{"login", store.HistoryFilter{User: "root"}, "5-150600.2.1 3"},
+		{"login or sudo user", store.HistoryFilter{User: "tux"}, "2 1"},
+		{"limit", store.HistoryFilter{Limit: 3}, "5-150600.2.1 3 2"},
+		{"limit of the oldest", store.HistoryFilter{Limit: 1, OldestFirst: true}, "1"},
+		{"all at once", store.HistoryFilter{User: "tux", Kind: "kernel", Package: "*-default", Limit: 9}, "1"},
+	} {
+		var got []string
+		for _, r := range history(t, s, tt.filter) {
+			got = append(got, r.Version)
+		}
+		if diff := cmp.Diff(strings.Fields(tt.want), got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: -want +got\n%s", tt.name, diff)
+		}
+	}
+}
+
+// many appends commits with so many changes that they take several pages, and returns
+// the versions of the changes, oldest first.
+func many(t *testing.T, s *store.Store) (versions []string) {
+	t.Helper()
+	for n := range 3 {
+		var changes []store.Change
+		for range 420 {
+			versions = append(versions, fmt.Sprint(len(versions)))
+			changes = append(changes, install("kernel-default", versions[len(versions)-1], store.ResultOK))
+		}
+		ev := end(2, begin(10+n), store.OutcomeCompleted, changes...)
+		ev.ID = header("", 20+n).ID // all at the same time: the order is the log's
+		check(t, s.Append(t.Context(), ev))
+	}
+	return versions
+}
+
+func TestPagesLoseAndRepeatNothing(t *testing.T) {
+	s := open(t, newRoot(t))
+	want := many(t, s)
+	for _, oldestFirst := range []bool{true, false} {
+		if !oldestFirst {
+			slices.Reverse(want)
+		}
+		for _, limit := range []int{0, 500, 501, 5000} {
+			var got []string
+			for _, r := range history(t, s, store.HistoryFilter{OldestFirst: oldestFirst, Limit: limit}) {
+				got = append(got, r.Version)
+			}
+			expect := want
+			if limit > 0 && limit < len(want) {
+				expect = want[:limit]
+			}
+			if diff := cmp.Diff(expect, got); diff != "" {
+				t.Errorf("oldest first %v, limit %d:\n%s", oldestFirst, limit, diff)
+			}
+		}
+	}
+}
+
+func TestHistoryDoesNotShowWhatComesInMeanwhile(t *testing.T) {
+	root := newRoot(t)
+	s, writer := open(t, root), open(t, root)
+	want := len(many(t, s))
+	got := 0
+	for _, err := range s.History(t.Context(), store.HistoryFilter{OldestFirst: true}) {
+		check(t, err)
+		if got++; got == 100 {
+			check(t, writer.Append(t.Context(), end(50, begin(40), store.OutcomeCompleted, patch(store.ResultOK))))
+		}
+	}
+	if got != want {
+		t.Errorf("%d rows, want %d", got, want)
+	}
+	if got := len(history(t, s, store.HistoryFilter{})); got != want+1 {
+		t.Errorf("%d rows afterwards, want %d", got, want+1)
+	}
+}
+
+func TestHistoryStopsWhereItsReaderStops(t *testing.T) {
+	s := open(t, sample(t))
+	for range s.History(t.Context(), store.HistoryFilter{}) {
+		break
+	}
+	check(t, s.Append(t.Context(), begin(9))) // nothing is held open
+}
+
+func TestSummary(t *testing.T) {
+	root := newRoot(t)
+	s := open(t, root)
+	empty, err := s.Summarize(t.Context())
+	check(t, err)
+	if diff := cmp.Diff(&store.Summary{}, empty); diff != "" {
+		t.Errorf("empty record: %s", diff)
+	}
+	b := begin(1)
+	check(t, s.Append(t.Context(), b, end(2, b, store.OutcomeAborted, patch(store.ResultNotDone)), begin(3)))
+	got, err := s.Summarize(t.Context())
+	check(t, err)
+	v := verify(t, root, "")
+	want := &store.Summary{
+		Events: 4, Changes: 1, Commits: 2, Open: 1, First: v.FirstTime, Last: new(at(3)), Host: store.Host{MachineID: "m1", Hostname: "sles"},
+		RootHash: v.RootHash, Key: v.Key, Checkpoint: v.Checkpoint, RecordedBy: program,
+		LastOutcome: new(store.OutcomeAborted), LastCommit: new(at(2)),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,182 @@
+package store
+
+import "encoding/json"
+
+// KindObservation is the kind of events that say what the machine showed at a moment.
+const KindObservation EventKind = "observation"
+
+// Observation is what the machine showed. A part that could not be read is missing, and
+// Unknown says why.
+type Observation struct {
+	Trigger   Trigger                    `json:"trigger"`
+	Kernel    Kernel                     `json:"kernel"`
+	Installed []Package                  `json:"installed"` // kernels and live patches; null: not known
+	Patches   []LoadedPatch              `json:"patches"`   // in the kernel; null: not known
+	LivePatch *LivePatch                 `json:"live_patch"`
+	Initrd    Initrd                     `json:"initrd"` // of the running kernel and its active patch
+	NextBoot  *NextBoot                  `json:"next_boot"`
+	Boots     []Boot                     `json:"boots,omitempty"` // new or changed since the observation before
+	Parts     map[string]json.RawMessage `json:"parts,omitempty"` // all else, by name
+	Unknown   map[string]string          `json:"unknown,omitempty"`
+}
+
+// Trigger is why an observation was taken.
+type Trigger string
+
+// The triggers.
+const (
+	TriggerBoot   Trigger = "boot"
+	TriggerTimer  Trigger = "timer"
+	TriggerCommit Trigger = "commit"
+	TriggerManual Trigger = "manual"
+)
+
+// Triggers returns the closed set of triggers.
+func Triggers() []Trigger {
+	return []Trigger{TriggerBoot, TriggerTimer, TriggerCommit, TriggerManual}
+}
+
+// Kernel is the running kernel.
+type Kernel struct {
+	Release  string    `json:"release"` // uname -r
+	Version  string    `json:"version"` // uname -v
+	BootTime Timestamp `json:"boot_time"`
+	Marked   bool      `json:"marked"` // uname -v says that it is live patched
+}
+
+// LoadedPatch is a live patch in the kernel, as /sys/kernel/livepatch shows it.
+type LoadedPatch struct {
+	Module     string `json:"module"`
+	Enabled    bool   `json:"enabled"`
+	Transition bool   `json:"transition"` // enabling or disabling is not complete
+	SrcVersion string `json:"srcversion,omitempty"`
+}
+
+// LivePatch is the active live patch and the package that it came from.
+type LivePatch struct {
+	Module      string     `json:"module"`
+	Package     *string    `json:"package"` // null: no installed package has this module
+	Version     *string    `json:"version"`
+	PatchNumber *int       `json:"patch_number"`
+	Initial     *bool      `json:"initial"`
+	Enabled     bool       `json:"enabled"`
+	Transition  bool       `json:"transition"`
+	Since       *Timestamp `json:"since"` // when it was loaded in this boot; null: not in the journal
+	CVEs        []string   `json:"cves"`
+}
+
+// NextBoot is what the default boot entry would run.
+type NextBoot struct {
+	KernelRelease string `json:"kernel_release"`
+	Image         string `json:"image,omitempty"` // initrd
+	Source        string `json:"source"`          // the file that says so
+}
+
+// Boot is a boot that the journal shows.
+type Boot struct {
+	ID             string    `json:"boot_id"`
+	KernelRelease  string    `json:"kernel_release"` // empty: not in the journal
+	First          Timestamp `json:"first"`
+	Last           Timestamp `json:"last"`
+	StartInJournal bool      `json:"start_in_journal"` // else nothing follows from what is not there
+	MessagesLost   bool      `json:"messages_lost"`
+	Loads          []Load    `json:"loads"`
+	Builds         []Build   `json:"builds"`
+}
+
+// Load is the loading of a live patch.
+type Load struct {
+	Patch   string    `json:"patch"`  // module name
+	Phase   string    `json:"phase"`  // initrd, system, unknown
+	Rule    string    `json:"rule"`   // R1 to R4: what decided the phase
+	Result  string    `json:"result"` // complete, failed, reverted, unknown
+	Time    Timestamp `json:"time"`
+	Cursor  string    `json:"cursor"`
+	Message string    `json:"-"`
+}
+
+// Build is the building of an initrd image.
+type Build struct {
+	KernelRelease string    `json:"kernel_release"`
+	Image         string    `json:"image"`
+	Modules       []string  `json:"modules"` // live patch modules that it said to have packed
+	Success       bool      `json:"success"` // it said that it ended well
+	Time          Timestamp `json:"time"`
+	Cursor        string    `json:"cursor"`
+}
+
+// Verdict says whether the initrd that the next boot of a kernel uses holds a live patch.
+type Verdict string
+
+// The verdicts of an initrd. Contained and missing are proven; nothing is concluded from
+// the absence of a line.
+const (
+	VerdictContained Verdict = "contained"
+	VerdictMissing   Verdict = "missing"
+	VerdictUnknown   Verdict = "unknown"
+)
+
+// Basis is what a verdict stands on; empty (null in JSON) when it is unknown.
+type Basis string
+
+// The bases.
+const (
+	BasisBuild    Basis = "build"          // the newest image build said what it packed, and ended well
+	BasisBoot     Basis = "boot"           // this boot loaded the patch before the real root, and no build came after
+	BasisInferred Basis = "build-inferred" // the newest build packed live patches, after the patch was there
+	BasisImage    Basis = "image"          // the image file was read
+)
+
+// Reason says why a verdict is unknown; empty (null in JSON) when it is not.
+type Reason string
+
+// The reasons.
+const (
+	ReasonNoPatch          Reason = "no-live-patch"                  // there is none to ask for
+	ReasonNoJournal        Reason = "no-journal"                     // it cannot be read
+	ReasonBootStart        Reason = "boot-start-missing"             // the journal no longer holds the start of the boot
+	ReasonMessagesLost     Reason = "kernel-messages-lost"           // the kernel's ring buffer overran
+	ReasonPhase            Reason = "phase-undecided"                // it cannot be told where the patch was loaded
+	ReasonNoBuild          Reason = "no-build-evidence"              // no build says what it packed
+	ReasonBuildUnconfirmed Reason = "build-unconfirmed"              // a build said what it packed, not that it ended well
+	ReasonBuildFailed      Reason = "build-failed"                   // the newest build did not say that it ended well
+	ReasonBuildBefore      Reason = "build-before-load"              // the newest build may have come before the patch
+	ReasonNoModuleLine     Reason = "build-without-livepatch-module" // dracut did not say that it packs live patches
+	ReasonUnloggedBuild    Reason = "unlogged-build"                 // the image is newer than any build that is on record
+	ReasonUnreadable       Reason = "image-unreadable"               // the image file cannot be read
+)
+
+// MarshalJSON writes an empty basis as null.
+func (b Basis) MarshalJSON() ([]byte, error) { return orNullJSON(string(b)) }
+
+// MarshalJSON writes an empty reason as null.
+func (r Reason) MarshalJSON() ([]byte, error) { return orNullJSON(string(r)) }
+
+func orNullJSON(s string) ([]byte, error) {
+	if s == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(s)
+}
+
+// Initrd is a verdict with what it stands on.
+type Initrd struct {
+	KernelRelease string     `json:"kernel_release"`
+	Patch         string     `json:"patch"` // module name; empty: there is none
+	Verdict       Verdict    `json:"verdict"`
+	Basis         Basis      `json:"basis"`
+	Reason        Reason     `json:"reason"`
+	Evidence      []Evidence `json:"evidence"`
+}
+
+// Evidence is one piece that a verdict stands on: a journal entry or an image file.
+type Evidence struct {
+	Says    string     `json:"says"` // what it shows, in a sentence
+	Time    *Timestamp `json:"time,omitempty"`
+	BootID  string     `json:"boot_id,omitempty"`
+	Cursor  string     `json:"cursor,omitempty"`  // of the journal entry
+	Message string     `json:"message,omitempty"` // its exact text
+	Path    string     `json:"path,omitempty"`    // of the image
+	Size    int64      `json:"size,omitempty"`    // bytes
+	SHA256  string     `json:"sha256,omitempty"`
+}
