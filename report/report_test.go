@@ -103,7 +103,7 @@ func TestStatusTable(t *testing.T) {
 
 func TestVerificationTable(t *testing.T) {
 	var b strings.Builder
-	v := store.Verification{Result: store.VerdictAltered, TreeSize: 2, FirstTime: &store.Timestamp{Time: testNow},
+	v := store.Verification{Result: store.Altered, TreeSize: 2, FirstTime: &store.Timestamp{Time: testNow},
 		LastTime: &store.Timestamp{Time: testNow}, RootHash: "abc=", Key: "k\x1b[2J", Problems: []string{"event 1:\n\x1b]0;x\x07"}}
 	if err := WriteVerification(&b, "table", &v); err != nil {
 		t.Fatal(err)

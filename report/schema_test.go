@@ -180,8 +180,8 @@ func TestOutputFollowsSchema(t *testing.T) {
 	}
 	validate("no record", "status-1.json", writtenObject(t, &Status{Schema: StatusSchema}))
 	for _, v := range []store.Verification{
-		{Result: store.VerdictIntact, TreeSize: 1, FirstTime: &store.Timestamp{Time: testNow}, Problems: []string{}},
-		{Result: store.VerdictAltered, Problems: []string{"damaged"}},
+		{Result: store.Intact, TreeSize: 1, FirstTime: &store.Timestamp{Time: testNow}, Problems: []string{}},
+		{Result: store.Altered, Problems: []string{"damaged"}},
 	} {
 		var b strings.Builder
 		if err := WriteVerification(&b, "json", &v); err != nil {

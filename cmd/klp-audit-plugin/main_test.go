@@ -115,7 +115,7 @@ func checkRecord(t *testing.T, root string, acked, ended map[string]bool) {
 		}
 	}
 	v, err := s.Verify(t.Context(), "")
-	if err != nil || v.Result != store.VerdictIntact {
+	if err != nil || v.Result != store.Intact {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
 	if n := store.Waiting(root); n != 0 {

@@ -38,9 +38,9 @@ elsewhere.`,
 				return err
 			}
 			switch v.Result {
-			case store.VerdictAltered:
+			case store.Altered:
 				return exitStatus(exitAltered)
-			case store.VerdictTruncated:
+			case store.Truncated:
 				return exitStatus(exitTruncated)
 			}
 			return nil
@@ -62,7 +62,7 @@ func (a *app) verify(cmd *cobra.Command, key string) (*store.Verification, error
 		}
 	}
 	if errors.Is(err, store.ErrDamaged) {
-		return &store.Verification{Result: store.VerdictAltered, Problems: []string{err.Error()}}, nil
+		return &store.Verification{Result: store.Altered, Problems: []string{err.Error()}}, nil
 	}
 	return nil, err
 }
