@@ -40,7 +40,7 @@ unit:
 
 # The stories with the real zypper: that of this machine, and a newer one.
 e2e:
-	$(ROOT) $(GO) test -tags '$(TAGS)' -count=1 -timeout 30m -v ./e2e
+	$(ROOT) $(GO) test -tags '$(TAGS)' -count=1 -timeout 30m ./e2e
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

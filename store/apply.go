@@ -41,8 +41,13 @@ func applyIdentity(seq int64, ev *Event) []mutation {
 func applyBegin(seq int64, ev *Event) []mutation {
 	b := ev.Begin
 	m := []mutation{{
+		// Its end may be there already: the spool is in order, but a file may wait longer.
 		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
-			session, automation, command, userdata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			session, automation, command, userdata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET begin_event = excluded.begin_event, begin_time = excluded.begin_time,
+			boot_id = excluded.boot_id, pid = excluded.pid, start_ticks = excluded.start_ticks, login = excluded.login,
+			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
+			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata`,
 		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
 			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
 			shellJoin(b.Command), orNull(b.UserData)},
@@ -59,7 +64,6 @@ func applyEnd(seq int64, ev *Event) []mutation {
 		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
 		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
 			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
-		{query: `DELETE FROM changes WHERE commit_id = ?`, args: []any{e.Commit}},
 	}
 	for i, c := range e.Changes {
 		m = append(m, insertChange(seq, i, ev, e.Commit, &c, e.Advisories))

@@ -221,7 +221,7 @@ func TestRebuild(t *testing.T) {
 // dump returns every row of every table, and the schema.
 func dump(t *testing.T, db *sql.DB) (lines []string) {
 	t.Helper()
-	for _, table := range []string{"recorders", "commits", "changes", "events", "hashes", "checkpoint"} {
+	for _, table := range query(t, db, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`) {
 		lines = append(lines, query(t, db, `SELECT * FROM `+table)...)
 	}
 	return append(lines, query(t, db, `SELECT type, name, sql FROM sqlite_schema ORDER BY type, name`)...)

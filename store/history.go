@@ -70,7 +70,8 @@ type HistoryFilter struct {
 }
 
 const historyColumns = `SELECT c.time, c.time_source, c.utc_offset, c.commit_id, c.event, c.pos, c.host, c.boot_id, c.kind, c.action,
-	c.package, c.arch, c.version, c.previous, c.kernel_release, c.patch_number, c.initial, c.result, t.outcome, c.source,
+	c.package, c.arch, c.version, c.previous, c.kernel_release, c.patch_number, c.initial, c.result,
+	CASE WHEN t.end_event <= ? THEN t.outcome END, c.source,
 	t.login, t.sudo_user, t.exe, t.tty, t.session, t.automation, t.command, t.userdata, c.repo, c.checksum, c.signature_key,
 	c.advisories, c.cves_added, c.cves_removed, c.bugs_added, c.bugs_removed
 	FROM changes c LEFT JOIN commits t ON t.id = c.commit_id`
@@ -113,7 +114,8 @@ func (s *Store) historyPage(ctx context.Context, f HistoryFilter, size int64, la
 	if f.OldestFirst {
 		order = " ORDER BY c.time, c.event, c.pos"
 	}
-	rows, err := s.db.QueryContext(ctx, historyColumns+where+order+" LIMIT ?", append(args, pageSize)...)
+	args = append(append([]any{size}, args...), pageSize)
+	rows, err := s.db.QueryContext(ctx, historyColumns+where+order+" LIMIT ?", args...)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +132,8 @@ func (s *Store) historyPage(ctx context.Context, f HistoryFilter, size int64, la
 
 // where returns the conditions of a page that starts behind last.
 func (f HistoryFilter) where(size int64, last *HistoryRow) (string, []any) {
-	conds, args := []string{"c.event <= ?"}, []any{size}
+	// What was announced counts until the commit ends, as of then.
+	conds, args := []string{"c.event <= ?", "(c.event IS NOT t.begin_event OR t.end_event IS NULL OR t.end_event > ?)"}, []any{size, size}
 	add := func(cond string, values ...any) { conds, args = append(conds, cond), append(args, values...) }
 	if !f.Since.IsZero() {
 		add("c.time >= ?", f.Since.UnixMicro())
@@ -242,7 +245,9 @@ type Summary struct {
 func (s *Store) Summarize(ctx context.Context) (*Summary, error) {
 	var sum Summary
 	var lastEnd *int64
-	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT count(*) FROM changes), (SELECT count(*) FROM commits),
+	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), 
+		(SELECT count(*) FROM changes c LEFT JOIN commits t ON t.id = c.commit_id WHERE c.event IS NOT t.begin_event OR t.end_event IS NULL),
+		(SELECT count(*) FROM commits),
 		(SELECT count(*) FROM commits WHERE end_event IS NULL),
 		coalesce((SELECT note FROM checkpoint), ''), coalesce((SELECT key FROM recorders ORDER BY event DESC LIMIT 1), ''),
 		coalesce((SELECT version FROM recorders ORDER BY event DESC LIMIT 1), ''),

@@ -254,3 +254,48 @@ func TestSummary(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A commit that ends while a long listing is read shows once, as it was at the start.
+func TestCommitEndsWhileHistoryIsRead(t *testing.T) {
+	root := t.TempDir()
+	s := open(t, root)
+	var many []store.Change
+	for range 600 {
+		many = append(many, patch(store.ResultOK))
+	}
+	first, last := begin(1), begin(3, patch(store.ResultUnknown))
+	check(t, s.Append(t.Context(), first, end(2, first, store.OutcomeCompleted, many...), last))
+	reader, err := store.OpenReadOnly(t.Context(), store.Path(root))
+	check(t, err)
+	defer reader.Close()
+	rows := map[string]int{}
+	for row, err := range reader.History(t.Context(), store.HistoryFilter{OldestFirst: true}) {
+		check(t, err)
+		if rows[*row.Commit]++; rows[first.ID] == 1 && *row.Commit == first.ID {
+			check(t, s.Append(t.Context(), end(4, last, store.OutcomeCompleted, patch(store.ResultOK))))
+		}
+		if *row.Commit == last.ID && (row.Result != store.ResultUnknown || row.Outcome != nil) {
+			t.Errorf("the open commit shows as %s, %v", row.Result, row.Outcome)
+		}
+	}
+	if rows[first.ID] != 600 || rows[last.ID] != 1 {
+		t.Errorf("got %d and %d rows, want 600 and 1", rows[first.ID], rows[last.ID])
+	}
+}
+
+// An end that comes before its begin, out of the spool, is not lost and loses nothing.
+func TestEndBeforeItsBegin(t *testing.T) {
+	root := t.TempDir()
+	s := open(t, root)
+	b := begin(1, patch(store.ResultUnknown))
+	check(t, s.Append(t.Context(), end(2, b, store.OutcomeCompleted, patch(store.ResultOK))))
+	check(t, s.Append(t.Context(), b))
+	var got []string
+	for row, err := range s.History(t.Context(), store.HistoryFilter{}) {
+		check(t, err)
+		got = append(got, fmt.Sprint(row.Result, " ", *row.Outcome, " ", *row.UserData))
+	}
+	if len(got) != 1 || got[0] != "ok completed change:4711" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,11 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"os"
 	"slices"
@@ -36,14 +36,15 @@ func (s *Store) Append(ctx context.Context, evs ...*Event) error {
 // is set aside under another name; one that a newer program wrote waits on.
 func (s *Store) TakeIn(ctx context.Context) error {
 	for _, path := range spoolFiles(s.root) {
-		body, err := readSpooled(path)
-		if err == nil {
-			err = s.append(ctx, body)
+		body, err := os.ReadFile(path)
+		if err != nil {
+			continue // taken in by another writer, or unreadable: it waits
 		}
+		err = s.append(ctx, bytes.TrimSuffix(body, []byte("\n")))
 		switch {
 		case err == nil:
 			os.Remove(path)
-		case errors.Is(err, errNewerEvent) || errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, errNewerEvent):
 			continue
 		case errors.Is(err, errNoEvent) || isConstraint(err):
 			os.Rename(path, path+".unreadable")

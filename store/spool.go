@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -112,23 +111,13 @@ func spoolFiles(root string) []string {
 // Waiting returns how many events wait in the spool below root.
 func Waiting(root string) int { return len(spoolFiles(root)) }
 
-// readSpooled returns the body in a file of the spool.
-func readSpooled(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	body := bytes.TrimSuffix(b, []byte("\n"))
-	_, err = decode(body)
-	return body, err
-}
-
 // ownMachine says whether root is this machine's own file system, whose journal is the
 // right place for its events.
 func ownMachine(root string) bool { return filepath.Clean("/"+root) == "/" }
 
+// removeOldTemps removes what dead writers left of files that they never finished.
 func removeOldTemps(root string) {
-	for _, dir := range spoolDirs {
+	for _, dir := range append([]string{StateDir}, spoolDirs...) {
 		entries, _ := os.ReadDir(filepath.Join(root, "/", dir))
 		for _, e := range entries {
 			info, err := e.Info()

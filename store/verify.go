@@ -83,10 +83,14 @@ func (v *Verification) checkHead(h head, root tlog.Hash) {
 	if h.hashes > tlog.StoredHashCount(h.size) {
 		v.problem(Truncated, "the proof covers more than the %d events in the log: events were removed from its end", h.size)
 	}
-	if h.checkpoint == "" {
-		if h.size > 0 {
-			v.problem(Altered, "the checkpoint is missing")
-		}
+	switch {
+	case h.checkpoint == "" && h.size > 0:
+		v.problem(Altered, "the checkpoint is missing")
+		return
+	case h.checkpoint == "":
+		return
+	case h.size == 0:
+		v.problem(Truncated, "there is a checkpoint, but no event: all were removed")
 		return
 	}
 	cp, err := ParseCheckpoint(h.checkpoint, v.Key)

@@ -33,7 +33,8 @@ CREATE TABLE commits (
 
 CREATE INDEX commits_open ON commits (begin_event) WHERE end_event IS NULL;
 
--- One row for each package change; those of an open commit are what libzypp announced.
+-- One row for each package change. Those of a begin are what libzypp announced; they count
+-- as long as the commit has no end, whose rows are what became of them.
 CREATE TABLE changes (
   event          INTEGER NOT NULL,
   pos            INTEGER NOT NULL,

@@ -1,0 +1,99 @@
+package store_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// observation is event n: the machine runs a kernel with an active live patch.
+func observation(n int, boots ...store.Boot) *store.Event {
+	return &store.Event{Header: header(store.KindObservation, n), Observation: &store.Observation{
+		Trigger:   store.TriggerBoot,
+		Kernel:    store.Kernel{Release: "6.4.0-150600.21-default", BootTime: at(0)},
+		LivePatch: &store.LivePatch{Module: "livepatch_5", Package: new("p"), Version: new("5-1"), Enabled: true, Since: new(at(1))},
+		Initrd:    store.Initrd{Verdict: store.VerdictContained, Basis: store.BasisBoot},
+		NextBoot:  &store.NextBoot{KernelRelease: "6.4.0-150600.22-default"},
+		Boots:     boots,
+	}}
+}
+
+// boot is one that ends at event n's time and loaded patches.
+func boot(n int, startInJournal bool, patches ...string) store.Boot {
+	b := store.Boot{ID: "b", KernelRelease: "6.4.0", First: at(0), Last: at(n), StartInJournal: startInJournal}
+	for _, p := range patches {
+		b.Loads = append(b.Loads, store.Load{Patch: p, Phase: "initrd", Rule: "R1", Result: "complete", Time: at(1), Cursor: "s=1"})
+	}
+	return b
+}
+
+func TestObservationShowsInItsView(t *testing.T) {
+	root := newRoot(t)
+	bare := observation(2)
+	bare.Observation.LivePatch, bare.Observation.NextBoot = nil, nil
+	bare.Observation.Initrd = store.Initrd{Verdict: store.VerdictUnknown, Reason: store.ReasonNoPatch}
+	record(t, root, observation(1), bare)
+	want := []string{
+		"livepatch_5|p|5-1|1|0|contained|boot|<nil>|6.4.0-150600.22-default",
+		"<nil>|<nil>|<nil>|<nil>|<nil>|unknown|<nil>|no-live-patch|<nil>",
+	}
+	got := query(t, raw(t, root), `SELECT module, package, version, enabled, transition, verdict, basis, reason, next_kernel
+		FROM observations ORDER BY event`)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBootIsKnownAsFarAsTheJournalShowedIt(t *testing.T) {
+	for name, tt := range map[string]struct {
+		looks []store.Boot
+		last  int
+		loads string
+	}{
+		"once":                       {[]store.Boot{boot(5, true, "a")}, 5, "a"},
+		"a second look shows more":   {[]store.Boot{boot(5, true, "a"), boot(9, true, "a", "b")}, 9, "a b"},
+		"a second look shows less":   {[]store.Boot{boot(5, true, "a", "b"), boot(9, true, "a")}, 9, "a"},
+		"its start was rotated away": {[]store.Boot{boot(5, true, "a"), boot(9, false)}, 5, "a"},
+		"never seen from its start":  {[]store.Boot{boot(5, false), boot(9, false, "b")}, 9, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := newRoot(t)
+			for n, look := range tt.looks {
+				record(t, root, observation(n+1, look))
+			}
+			known, err := open(t, root).KnownBoots(t.Context())
+			check(t, err)
+			if diff := cmp.Diff(map[string]time.Time{"b": at(tt.last).Time}, known); diff != "" {
+				t.Error(diff)
+			}
+			db := raw(t, root)
+			if got := strings.Join(query(t, db, `SELECT patch FROM patch_loads ORDER BY pos`), " "); got != tt.loads {
+				t.Errorf("loads %q, want %q", got, tt.loads)
+			}
+			before := dump(t, db)
+			check(t, open(t, root).Rebuild(t.Context()))
+			if diff := cmp.Diff(before, dump(t, db)); diff != "" {
+				t.Errorf("rebuilt: %s", diff)
+			}
+			if v := verify(t, root, ""); len(v.Problems) > 0 {
+				t.Errorf("record: %q", v.Problems)
+			}
+		})
+	}
+}
+
+func TestVerdictWithoutBasisAndReasonSaysNull(t *testing.T) {
+	for want, initrd := range map[string]store.Initrd{
+		`"basis":null,"reason":"no-journal"`: {Reason: store.ReasonNoJournal},
+		`"basis":"image","reason":null`:      {Basis: store.BasisImage},
+	} {
+		if got, err := json.Marshal(initrd); err != nil || !strings.Contains(string(got), want) {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	}
+}
