@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"plugin":               {"store", "internal/livepatch", "internal/rpm", "internal/zypp"},
 	"report":               {"store"},
 	"store":                {},
+	"internal/initrd":      {},
 	"internal/livepatch":   {},
 	"internal/rpm":         {},
 	"internal/zypp":        {},

@@ -3,58 +3,26 @@ package plugin
 import (
 	"strconv"
 
-	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// The record has types of its own, so that what is written once can be read for ever
-// whatever becomes of the packages that look at the machine.
-
+// actor is who runs a commit as it is recorded.
 func actor(a zypp.Actor) store.Actor {
 	uid := zypp.Unset
 	if a.LoginUID != nil {
 		uid = strconv.FormatUint(uint64(*a.LoginUID), 10)
 	}
 	return store.Actor{
-		Login: a.Login, LoginUID: uid, EUID: a.EUID, SudoUser: known(a.SudoUser), SudoUID: known(a.SudoUID),
+		Login: a.Login, LoginUID: uid, EUID: a.EUID, SudoUser: orEmpty(a.SudoUser), SudoUID: orEmpty(a.SudoUID),
 		TTY: a.TTY, Session: a.Session, Exe: a.Exe, Automation: a.Automation,
 	}
 }
 
-func known(s string) string {
+// orEmpty is a name that may be missing in the record.
+func orEmpty(s string) string {
 	if s == zypp.Unset {
 		return ""
 	}
 	return s
-}
-
-func packages(installed []rpm.Package) []store.Package {
-	list := make([]store.Package, len(installed))
-	for i, p := range installed {
-		list[i] = store.Package{
-			Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, InstallTime: p.InstallTime, InstallTID: p.InstallTID,
-			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SignatureKey: p.SigningKey, SourceRPM: p.SourceRPM,
-		}
-	}
-	return list
-}
-
-// recorded is the way back: a snapshot from the record, nil if it has none.
-func recorded(list []store.Package) []rpm.Package {
-	if list == nil {
-		return nil
-	}
-	installed := make([]rpm.Package, 0, len(list))
-	for _, p := range list {
-		evr, err := rpm.ParseEVR(p.Version)
-		if err != nil {
-			return nil // unknown, rather than a part of the truth
-		}
-		installed = append(installed, rpm.Package{
-			Name: p.Name, EVR: evr, Arch: p.Arch, InstallTime: p.InstallTime, InstallTID: p.InstallTID,
-			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SigningKey: p.SignatureKey, SourceRPM: p.SourceRPM,
-		})
-	}
-	return installed
 }

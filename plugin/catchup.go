@@ -37,7 +37,7 @@ func (r *Recorder) closeDead(ctx context.Context, s *store.Store, beginning *ope
 		return err
 	}
 	for _, o := range open {
-		if !r.over(o.Begin, beginning) {
+		if !r.over(ctx, o.Begin, beginning) {
 			continue
 		}
 		if err := r.closeCommit(ctx, s, o.Begin, beginning); err != nil {
@@ -49,43 +49,62 @@ func (r *Recorder) closeDead(ctx context.Context, s *store.Store, beginning *ope
 
 // over says whether an open commit cannot be going on any more: its libzypp has gone, or
 // begins another one, and no rpm that it started is still at work.
-func (r *Recorder) over(begin *store.Event, beginning *openCommit) bool {
-	libzypp := begin.Begin.Libzypp
-	if beginning != nil {
-		if begin.ID == beginning.begin.ID {
-			return false
-		}
-		if begin.BootID == beginning.begin.BootID && libzypp == beginning.begin.Begin.Libzypp {
-			return true // as packagekitd does, which lives for many commits
-		}
-	}
-	now := store.NewHeader(store.KindCommitEnd, r.root, r.version)
-	if begin.BootID == now.BootID && zypp.Process(libzypp).Alive(os.DirFS(filepath.Join(r.root, "/proc"))) {
+func (r *Recorder) over(ctx context.Context, begin *store.Event, beginning *openCommit) bool {
+	if beginning != nil && begin.ID == beginning.begin.ID {
 		return false
 	}
-	busy, err := inTransaction(rpm.DB{Root: r.target(begin.Begin)})
-	return err != nil || !busy
+	libzypp, now := begin.Begin.Libzypp, store.NewHeader(store.KindCommitEnd, r.root, r.version)
+	switch {
+	case begin.BootID != now.BootID:
+		return true
+	case beginning != nil && libzypp == beginning.begin.Begin.Libzypp:
+		return true // as packagekitd does, which lives for many commits
+	case libzypp.PID == 0:
+		return false // not known: over only after a reboot, or when the next one begins
+	case zypp.Process(libzypp).Alive(os.DirFS(filepath.Join(r.root, "/proc"))):
+		return false
+	}
+	lock, err := rpm.DB{Root: r.target(begin.Begin)}.Lock(ctx)
+	if err != nil {
+		return true
+	}
+	held, err := lock.Held()
+	return err != nil || !held
 }
 
 func (r *Recorder) closeCommit(ctx context.Context, s *store.Store, begin *store.Event, beginning *openCommit) error {
 	after, err := r.lookLate(ctx, begin.Begin, beginning)
 	ev := &store.Event{Header: store.NewHeader(store.KindCommitEnd, r.root, r.version)}
-	ev.End = conclude(begin, recorded(begin.Begin.Installed), after, ending{how: interrupted})
-	ev.End.Late = true
+	ev.End = conclude(begin, recorded(begin.Begin.Installed), after, ending{how: interrupted, late: true})
+	ev.End.Late, ev.End.Begun = true, &begin.Time
 	if err != nil {
 		ev.End.Problems = append(ev.End.Problems, err.Error())
+	}
+	if errors.Is(err, errDiscarded) {
+		ev.End.Outcome = store.OutcomeDiscarded
 	}
 	return s.Append(ctx, ev)
 }
 
+// errDiscarded says that the snapshot of a transactional update is gone.
+var errDiscarded = errors.New("the snapshot is gone")
+
 // lookLate looks at what became of a commit. The commit that begins now has looked at the
-// same system already, if it is about the same one.
+// same system already, if both are about the running one.
 func (r *Recorder) lookLate(ctx context.Context, b *store.CommitBegin, beginning *openCommit) (seen, error) {
-	if beginning != nil && beginning.before != nil && r.target(b) == r.target(beginning.begin.Begin) {
+	ctx, cancel := context.WithTimeout(ctx, endTime)
+	defer cancel()
+	if b.Staging != nil {
+		// What the plugin saw as the root is gone; the snapshot itself may be there.
+		root := filepath.Join(r.root, "/.snapshots", b.Staging.Snapshot, "snapshot")
+		if _, err := os.Stat(root); b.Staging.Snapshot == "" || err != nil {
+			return seen{}, fmt.Errorf("snapshot %q: %w", b.Staging.Snapshot, errDiscarded)
+		}
+		return look(ctx, rpm.DB{Root: root}, b)
+	}
+	if beginning != nil && beginning.before != nil && beginning.begin.Begin.Staging == nil {
 		history, err := zypp.Mark(b.History).Since(r.target(b))
 		return seen{installed: beginning.before, fixes: beginning.begin.Begin.Fixes, history: history}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, rpmTime)
-	defer cancel()
 	return look(ctx, rpm.DB{Root: r.target(b)}, b)
 }

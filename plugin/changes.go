@@ -49,19 +49,25 @@ func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *s
 	}
 	claims := newClaims(b.Announced, e.steps)
 	known := before != nil && after.installed != nil
-	disturbed := map[string]bool{} // names whose record was written anew without a step
+	disturbed := map[string]bool{} // names that something else changed, too
+	strangers := 0
 	if known {
 		for _, d := range rpm.Diff(before, after.installed, claims.parallel) {
 			c := changed(d, b.Fixes, after.fixes)
 			c.Step, c.Stage = claims.take(d)
-			if c.Step == "" && d.Action == rpm.ActionReinstall {
-				disturbed[c.Package] = true
-				if renumbered(d) {
-					continue
-				}
+			unannounced := c.Step == ""
+			disturbed[c.Package] = disturbed[c.Package] || unannounced && (e.late || d.Action == rpm.ActionReinstall)
+			switch {
+			case unannounced && renumbered(d):
+			case unannounced && e.late:
+				strangers++
+			default:
+				end.Changes = append(end.Changes, c)
 			}
-			end.Changes = append(end.Changes, c)
 		}
+	}
+	if strangers > 0 {
+		end.Problems = append(end.Problems, fmt.Sprintf("%d more packages differ since; whether this commit changed them is not known", strangers))
 	}
 	for _, c := range claims.unshown() {
 		c.Result = unshown(c, known && !disturbed[c.Package], after.history.Failed)
@@ -72,10 +78,11 @@ func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *s
 	return end
 }
 
-// outcome is how the commit ended as a whole.
+// outcome is how the commit ended as a whole. It is not completed as long as a step was
+// not executed, or does not show.
 func outcome(changes []store.Change, h how, staged bool) store.Outcome {
 	failed := slices.ContainsFunc(changes, func(c store.Change) bool {
-		return c.Result == store.ResultFailed || c.Stage == "err"
+		return c.Result == store.ResultFailed || c.Result == store.ResultNotDone || c.Step != "" && c.Stage != "ok"
 	})
 	switch {
 	case h == interrupted:
@@ -95,15 +102,15 @@ func unshown(c store.Change, known bool, failed []string) store.Result {
 	switch {
 	case !known:
 		return store.ResultUnknown
-	case c.Stage != "" || slices.ContainsFunc(failed, func(name string) bool { return names(name, c) }):
+	case c.Stage != "" || slices.ContainsFunc(failed, func(name string) bool { return isAbout(name, c) }):
 		return store.ResultFailed
 	}
 	return store.ResultNotDone
 }
 
-// names says whether a message about a failed package is about this change: libzypp names
+// isAbout says whether a message about a failed package is about this change: libzypp names
 // the package's file, which has no epoch, or its name.
-func names(text string, c store.Change) bool {
+func isAbout(text string, c store.Change) bool {
 	evr, err := rpm.ParseEVR(c.Version)
 	if err != nil {
 		return false

@@ -48,6 +48,7 @@ func TestConclude(t *testing.T) {
 		before, after []rpm.Package
 		steps         []step // with the stages of the end
 		how           how
+		late          bool
 		failed        []string
 		want          []string
 		outcome       store.Outcome
@@ -124,6 +125,20 @@ func TestConclude(t *testing.T) {
 				"install kernel-default 6.4.0-150600.23.42.2 was: not-done",
 			}, outcome: store.OutcomeAborted,
 		},
+		"a skipped download of another package": {
+			before: []rpm.Package{}, after: []rpm.Package{}, steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
+			want: []string{"install kernel-default 6.4.0-150600.23.42.2 was: not-done"}, outcome: store.OutcomeFailed,
+		},
+		"found out late, when others had changed packages, too": {
+			before: []rpm.Package{k1, p1}, after: []rpm.Package{k1, k2, p2}, how: interrupted, late: true,
+			steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "")},
+			want:  []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: store.OutcomeInterrupted,
+		},
+		"found out late, when another had changed the same package": {
+			before: []rpm.Package{}, after: []rpm.Package{p2}, how: interrupted, late: true,
+			steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
+			want:  []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: store.OutcomeInterrupted,
+		},
 		"interrupted between two packages": {
 			before: []rpm.Package{}, after: []rpm.Package{k1}, how: interrupted,
 			steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", ""), stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
@@ -147,7 +162,7 @@ func TestConclude(t *testing.T) {
 				s.Stage = ""
 				begin.Begin.Announced = append(begin.Begin.Announced, announce(s, tt.before))
 			}
-			e := ending{how: tt.how}
+			e := ending{how: tt.how, late: tt.late}
 			if tt.how == committed {
 				e.steps = tt.steps
 			}

@@ -27,9 +27,7 @@ func (l *frameLog) printf(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	msg := []byte(fmt.Sprintf("klp-audit: "+format+"\n", args...))
-	if len(msg) > l.left {
-		return
-	}
+	msg = msg[:min(len(msg), l.left)]
 	l.left -= len(msg)
 	l.w.Write(msg)
 }

@@ -15,11 +15,12 @@ import (
 )
 
 const (
-	// rpmTime is how long rpm may take for what one frame needs of it. With the time
-	// that the store may take it stays below answerTime.
-	rpmTime = 2500 * time.Millisecond
+	// beginTime is how long rpm may take before a commit: until the ACK, nothing changes.
+	beginTime = answerTime - time.Second
+	// endTime is how long it may take behind the end, when nothing changes any more.
+	endTime = 25 * time.Second
 	// patience is how often to look whether an rpm transaction has ended.
-	patience = 100 * time.Millisecond
+	patience = 500 * time.Millisecond
 )
 
 // Recorder records what commits do. Create it with NewRecorder.
@@ -37,7 +38,6 @@ type openCommit struct {
 	begin  *store.Event
 	before []rpm.Package // nil: not known
 	stored bool          // the begin event is in the record or in the spool
-	chroot bool          // in the chroot of a transactional update
 }
 
 // NewRecorder returns a recorder for the machine whose file tree is at root. version is
@@ -60,6 +60,10 @@ func (r *Recorder) start(steps []step, problem error, userData string) {
 	}
 	note(problem)
 	note(r.inspect(b))
+	if b.Staging == nil && otherSystem(b) {
+		r.open = nil // an image that is built, for example: not this machine's history
+		return
+	}
 	target := r.target(b)
 	mark, err := zypp.MarkHistory(target)
 	note(err)
@@ -81,10 +85,15 @@ func (r *Recorder) inspect(b *store.CommitBegin) error {
 	}
 	staging := zypp.DetectStaging(r.getenv, a.Command, func() bool { return zypp.InHostRoot("/proc") })
 	if staging != nil {
-		b.Staging = &store.Staging{Snapshot: staging.Snapshot, Root: staging.Root}
-		r.open.chroot = staging.Chroot
+		b.Staging = &store.Staging{Snapshot: staging.Snapshot, Root: staging.Root, Chroot: staging.Chroot}
 	}
 	return err
+}
+
+// otherSystem says whether zypper works on another file tree than this machine's.
+func otherSystem(b *store.CommitBegin) bool {
+	root := zypp.RootOption(b.Command)
+	return root != "" && filepath.Clean(root) != "/"
 }
 
 // target is the root of the system that the commit changes.
@@ -96,7 +105,7 @@ func (r *Recorder) target(b *store.CommitBegin) string {
 }
 
 func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
-	ctx, cancel := context.WithTimeout(context.Background(), rpmTime)
+	ctx, cancel := context.WithTimeout(context.Background(), beginTime)
 	defer cancel()
 	db := rpm.DB{Root: target}
 	installed, err := db.Installed(ctx, tracked)
@@ -112,6 +121,7 @@ func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
 // ending says how a commit ended, as the plugin saw it.
 type ending struct {
 	how     how
+	late    bool   // found out afterwards: others may have changed packages since
 	steps   []step // tracked, with stages; of COMMITEND
 	problem error  // what of the step list could not be read
 }
@@ -138,7 +148,7 @@ func (r *Recorder) end(e ending) {
 	if !o.stored {
 		r.keep(o, o.begin)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), rpmTime)
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
 	after, err := look(ctx, db, o.begin.Begin)
 	ev := &store.Event{Header: store.NewHeader(store.KindCommitEnd, r.root, r.version)}
@@ -149,12 +159,18 @@ func (r *Recorder) end(e ending) {
 	r.keep(o, ev)
 }
 
-// settle waits until no rpm transaction runs, and says whether none does.
+// settle waits until no rpm transaction runs, and says whether none does. Where the lock
+// cannot be seen, there is nothing to wait for.
 func settle(db rpm.DB, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	lock, err := db.Lock(ctx)
+	if err != nil {
+		return true
+	}
 	for deadline := time.Now().Add(limit); ; time.Sleep(patience) {
-		busy, err := inTransaction(db)
-		if err != nil || !busy {
-			return true // where the lock cannot be seen, there is nothing to wait for
+		if held, err := lock.Held(); err != nil || !held {
+			return true
 		}
 		if time.Now().After(deadline) {
 			return false
@@ -162,26 +178,21 @@ func settle(db rpm.DB, limit time.Duration) bool {
 	}
 }
 
-func inTransaction(db rpm.DB) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), rpmTime)
-	defer cancel()
-	return db.InTransaction(ctx)
-}
-
 // save stores the begin of a commit.
 func (r *Recorder) save(ev *store.Event) { r.open.stored = r.keep(r.open, ev) }
 
 // keep stores an event: in the record, else in the spool, else in the journal.
 func (r *Recorder) keep(o *openCommit, ev *store.Event) bool {
-	if o.chroot {
-		return r.report(store.SpoolInLog(r.root, ev, errors.New("transactional update in a chroot")))
+	staging := o.begin.Begin.Staging
+	chroot := staging != nil && staging.Chroot
+	err := errors.New("transactional update in a chroot")
+	if !chroot {
+		if err = r.append(o, ev); err == nil {
+			return true
+		}
+		r.log.printf("%v; the event goes to the spool", err)
 	}
-	err := r.append(o, ev)
-	if err == nil {
-		return true
-	}
-	r.log.printf("%v; the event goes to the spool", err)
-	return r.report(store.Spool(r.root, ev, err))
+	return r.report(store.Spool(r.root, ev, err, chroot))
 }
 
 func (r *Recorder) report(err error) bool {

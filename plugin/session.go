@@ -96,8 +96,8 @@ func (s *session) handle(f *frame) string {
 
 func (s *session) commitBegin(f *frame) {
 	steps, err := trackedSteps(f.body)
-	if len(steps) == 0 && err == nil {
-		return
+	if len(steps) == 0 && err == nil || err != nil && f.cut() {
+		return // nothing tracked; or libzypp ended while it wrote, and nothing begins
 	}
 	s.begun = true
 	s.within(func() { s.rec.start(steps, err, s.userData) })

@@ -3,6 +3,7 @@ package plugin
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -119,6 +120,65 @@ func TestUnreadableStepListIsRecorded(t *testing.T) {
 	sum, err := s.Summarize(t.Context())
 	if err != nil || sum.Commits != 1 || sum.Open != 0 {
 		t.Errorf("commits %d, open %d, error %v", sum.Commits, sum.Open, err)
+	}
+}
+
+// A step list that libzypp did not finish before it ended begins nothing.
+func TestTornCommitBegin(t *testing.T) {
+	root := t.TempDir()
+	serve(t, root, frames("PLUGINBEGIN")+"COMMITBEGIN\n\n"+kernelList[:60])
+	if entries, _ := os.ReadDir(root); len(entries) != 0 {
+		t.Errorf("files %v", entries)
+	}
+}
+
+// A commit that somebody left open is over when the same libzypp begins another one, as
+// packagekitd does, and stays open for others as long as its libzypp lives.
+func TestOpenCommitOfALivingProcess(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Symlink("/proc", filepath.Join(root, "proc")); err != nil {
+		t.Fatal(err)
+	}
+	dropped := frames("PLUGINBEGIN", "COMMITBEGIN "+kernelList, "_DISCONNECT")
+	serve(t, root, dropped)
+	rec := NewRecorder(root, "test", func(string) string { return "" }, io.Discard)
+	if err := rec.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"open"}, outcomes(t, root)); diff != "" {
+		t.Errorf("after catching up (-want +got):\n%s", diff)
+	}
+	serve(t, root, dropped)
+	if diff := cmp.Diff([]string{"interrupted", "open"}, outcomes(t, root)); diff != "" {
+		t.Errorf("after the next commit (-want +got):\n%s", diff)
+	}
+}
+
+// zypper --root works on another system: that is not this machine's history.
+func TestOtherSystem(t *testing.T) {
+	for command, want := range map[string]bool{
+		"zypper --root /mnt in kernel-default": true, "zypper -R / up": false, "zypper up": false, "zypper --installroot=/mnt/ up": true,
+	} {
+		if got := otherSystem(&store.CommitBegin{Command: strings.Fields(command)}); got != want {
+			t.Errorf("%s: got %t", command, got)
+		}
+	}
+}
+
+// The begin of a transactional update that died is looked for in its snapshot, never in
+// the running system.
+func TestSnapshotOfADeadUpdate(t *testing.T) {
+	root := t.TempDir()
+	rec := NewRecorder(root, "test", func(string) string { return "" }, io.Discard)
+	b := &store.CommitBegin{Staging: &store.Staging{Snapshot: "7", Root: "/", Chroot: true}}
+	if _, err := rec.lookLate(t.Context(), b, nil); !errors.Is(err, errDiscarded) {
+		t.Errorf("got %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join(root, ".snapshots/7/snapshot"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rec.lookLate(t.Context(), b, nil); errors.Is(err, errDiscarded) {
+		t.Errorf("with its snapshot: %v", err)
 	}
 }
 

@@ -50,12 +50,25 @@ func trackedSteps(r io.Reader) (steps []step, problem error) {
 			continue
 		}
 		var st step
-		if err := json.Unmarshal(raw, &st); err != nil {
+		err = json.Unmarshal(raw, &st)
+		switch {
+		case err != nil && maybeTracked(raw):
 			problem = fmt.Errorf("%w: step %d: %w", errStepList, s.count, err)
-		} else if livepatch.KindOf(st.Solvable.Name) != livepatch.KindNone {
+		case err == nil && tracked(st.Solvable.Name):
 			steps = append(steps, st)
 		}
 	}
+}
+
+// maybeTracked says whether a step that cannot be decoded may be about a tracked package:
+// its name says so, or cannot be read either.
+func maybeTracked(raw []byte) bool {
+	var named struct {
+		Solvable struct {
+			Name string `json:"n"`
+		} `json:"solvable"`
+	}
+	return json.Unmarshal(raw, &named) != nil || tracked(named.Solvable.Name)
 }
 
 // stepScanner cuts {"TransactionStepList": [{…}, {…}]} into the texts of its steps. It

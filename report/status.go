@@ -17,6 +17,8 @@ type Status struct {
 	Path            string            `json:"path"`             // of the record
 	Record          *store.Summary    `json:"record"`           // null: nothing is recorded yet
 	Waiting         *int              `json:"spooled_events"`   // that wait to be taken in; null: not known of a copy
+	WaitingReason   string            `json:"spooled_reason"`   // why the first of them had to wait
+	SetAside        *int              `json:"set_aside_events"` // files of the spool that hold no event that can be taken in
 	PluginInstalled *bool             `json:"plugin_installed"` // the commit plugin; null: not known of a copy
 	Kernel          *store.HistoryRow `json:"last_kernel_change"`
 	LivePatch       *store.HistoryRow `json:"last_livepatch_change"`
@@ -38,7 +40,14 @@ func (s *Status) Write(w io.Writer, format string) error {
 	line("Record", "%s", s.Path)
 	s.writeRecord(line)
 	if s.Waiting != nil && *s.Waiting > 0 {
-		line("Spool", "%d events wait to be taken into the record", *s.Waiting)
+		text := fmt.Sprintf("%d events wait to be taken into the record", *s.Waiting)
+		if s.WaitingReason != "" {
+			text += "; the first one for: " + s.WaitingReason
+		}
+		line("Spool", "%s", text)
+	}
+	if s.SetAside != nil && *s.SetAside > 0 {
+		line("Set aside", "%d files of the spool could not be taken in; they end in .unreadable", *s.SetAside)
 	}
 	if s.PluginInstalled != nil {
 		line("Plugin", "%s", map[bool]string{true: "installed", false: "NOT INSTALLED: nothing is recorded"}[*s.PluginInstalled])

@@ -8,6 +8,9 @@ import (
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
 )
 
+// Printable makes a text fit for a terminal.
+func Printable(s string) string { return printable(s) }
+
 // printable replaces what a terminal would not print but obey: control characters,
 // marks that turn the direction of text or change the width of what stands before them,
 // and bytes that are not UTF-8.

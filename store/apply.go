@@ -73,8 +73,13 @@ func applyEnd(seq int64, ev *Event) []mutation {
 
 func insertChange(seq int64, pos int, ev *Event, commit string, c *Change, advisories []Advisory) mutation {
 	when, source := ev.Time, "commit"
-	if ev.End != nil && ev.End.Late && c.InstallTime != nil {
-		when, source = *c.InstallTime, "rpm" // the event was written long after
+	if ev.End != nil && ev.End.Late { // the event was written long after
+		switch {
+		case c.InstallTime != nil:
+			when, source = *c.InstallTime, "rpm"
+		case ev.End.Begun != nil:
+			when = *ev.End.Begun
+		}
 	}
 	var patch, initial any
 	if c.PatchNumber > 0 {

@@ -152,22 +152,51 @@ func TestUpgradeNamesThePreviousVersion(t *testing.T) {
 	}
 }
 
-func TestUnusableKeyIsAnErrorThatNamesIt(t *testing.T) {
+// A key that cannot be read is no reason to record nothing: it is set aside, and the log
+// says that another one signs from here on.
+func TestUnusableKeyIsReplaced(t *testing.T) {
 	root := sample(t)
-	path := filepath.Join(root, store.StateDir, "key")
+	path := store.KeyPath(root)
 	s := open(t, root)
-	for _, text := range []string{"", "garbage", "PRIVATE+KEY+a+00000000+AQ==\n", "\x00\xff"} {
+	for i, text := range []string{"", "garbage", "PRIVATE+KEY+a+00000000+AQ==\n", "\x00\xff"} {
 		put(t, path, text)
-		if err := s.Append(t.Context(), begin(9)); err == nil || !strings.Contains(err.Error(), path) {
-			t.Errorf("key %q: %v", text, err)
+		check(t, s.Append(t.Context(), begin(9+i)))
+		causes := query(t, raw(t, root), `SELECT cause FROM recorders ORDER BY event DESC LIMIT 1`)
+		if causes[0] != string(store.CauseKeyReplaced) {
+			t.Errorf("key %q: %s", text, causes[0])
 		}
 	}
+	if old, err := filepath.Glob(path + ".old-*"); err != nil || len(old) != 4 {
+		t.Errorf("old keys %q, %v", old, err)
+	}
+	if v := verify(t, root, ""); v.Result != store.Intact {
+		t.Errorf("%s %q", v.Result, v.Problems)
+	}
+}
+
+func TestKeyThatCannotBeOpened(t *testing.T) {
+	root := sample(t)
+	path := store.KeyPath(root)
+	s := open(t, root)
 	check(t, os.Remove(path))
 	check(t, os.Mkdir(path, 0o700))
 	if err := s.Append(t.Context(), begin(9)); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("folder as key: %v", err)
 	}
-	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 7 {
-		t.Errorf("after the errors: %+v", v)
+}
+
+// While the machine id cannot be read, as early at boot, nothing has changed.
+func TestMissingMachineIDIsNoChange(t *testing.T) {
+	root := sample(t)
+	key := query(t, raw(t, root), `SELECT key FROM recorders ORDER BY event DESC LIMIT 1`)[0]
+	id := filepath.Join(root, "etc/machine-id")
+	text, err := os.ReadFile(id)
+	check(t, err)
+	check(t, os.Remove(id))
+	record(t, root, begin(9))
+	put(t, id, string(text))
+	record(t, root, begin(10))
+	if got := query(t, raw(t, root), `SELECT key FROM recorders ORDER BY event DESC LIMIT 1`)[0]; got != key {
+		t.Errorf("key %s, want %s", got, key)
 	}
 }

@@ -84,6 +84,9 @@ type Identity struct {
 	Schema   int    `json:"schema"`             // view schema of the program that wrote the event
 	Key      string `json:"key"`                // verifier key of the checkpoints from here on (sumdb/note)
 	Previous string `json:"previous,omitempty"` // program version before an upgrade
+	// Of a broken proof: what was found, and the checkpoint that the log did not fit.
+	Problem    string `json:"problem,omitempty"`
+	Checkpoint string `json:"checkpoint,omitempty"`
 }
 
 // Cause says why a recorder event was written.
@@ -95,6 +98,8 @@ const (
 	CauseUpgraded        Cause = "upgraded"         // another program version writes from here on
 	CauseIdentityChanged Cause = "identity-changed" // the machine id is another one: cloned or restored
 	CauseKeyReplaced     Cause = "key-replaced"     // the checkpoint key was lost or replaced
+	CauseRecordLost      Cause = "record-lost"      // first event of a log, but there is a key of an earlier one
+	CauseProofBroken     Cause = "proof-broken"     // the log was not the one that was signed last
 )
 
 // CommitBegin is what is known when libzypp announces a commit, before anything changes.
@@ -159,15 +164,17 @@ type HistoryMark struct {
 
 // Staging is the snapshot that a transactional update writes to.
 type Staging struct {
-	Snapshot string `json:"snapshot"`
-	Root     string `json:"root"` // target root as the plugin sees it
+	Snapshot string `json:"snapshot"`         // its number; empty: not known
+	Root     string `json:"root"`             // of the target, as the plugin saw it then
+	Chroot   bool   `json:"chroot,omitempty"` // the plugin ran within it
 }
 
 // CommitEnd is what became of a commit.
 type CommitEnd struct {
 	Commit     string     `json:"commit"` // id of its commit-begin event
 	Outcome    Outcome    `json:"outcome"`
-	Late       bool       `json:"late,omitempty"` // closed afterwards: libzypp had gone without an end
+	Late       bool       `json:"late,omitempty"`  // closed afterwards: libzypp had gone without an end
+	Begun      *Timestamp `json:"begun,omitempty"` // of a late end: when the commit began
 	Changes    []Change   `json:"changes"`
 	Advisories []Advisory `json:"advisories,omitempty"`
 	Problems   []string   `json:"problems,omitempty"`
@@ -198,7 +205,7 @@ type Result string
 const (
 	ResultOK      Result = "ok"       // the rpm database shows it
 	ResultFailed  Result = "failed"   // it was tried, and the rpm database does not show it
-	ResultNotDone Result = "not-done" // announced, and not tried
+	ResultNotDone Result = "not-done" // the rpm database does not show it, and nothing says that it was tried
 	ResultUnknown Result = "unknown"  // not provable
 )
 
@@ -269,7 +276,7 @@ func decode(body []byte) (*Event, error) {
 	case ev.ID == "" || ev.Kind == "":
 		return nil, fmt.Errorf("%w: id or kind is missing", errNoEvent)
 	case ev.V > EventVersion:
-		return nil, fmt.Errorf("%w: %s has version %d, this program knows %d", errNewerEvent, ev.ID, ev.V, EventVersion)
+		return nil, fmt.Errorf("%w: %q has version %d, this program knows %d", errNewerEvent, ev.ID, ev.V, EventVersion)
 	}
 	return &ev, nil
 }

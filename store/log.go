@@ -33,7 +33,7 @@ func (s *Store) Append(ctx context.Context, evs ...*Event) error {
 }
 
 // TakeIn moves what waits in the spool into the log, in order. A file that holds no event
-// is set aside under another name; one that a newer program wrote waits on.
+// is set aside under another name (see SetAside); one that a newer program wrote waits on.
 func (s *Store) TakeIn(ctx context.Context) error {
 	for _, path := range spoolFiles(s.root) {
 		body, err := os.ReadFile(path)
@@ -47,7 +47,7 @@ func (s *Store) TakeIn(ctx context.Context) error {
 		case errors.Is(err, errNewerEvent):
 			continue
 		case errors.Is(err, errNoEvent) || isConstraint(err):
-			os.Rename(path, path+".unreadable")
+			os.Rename(path, path+asideSuffix)
 		default:
 			return fmt.Errorf("spooled event %q: %w", path, err)
 		}
@@ -92,19 +92,15 @@ func (s *Store) newAppender(ctx context.Context, tx *sql.Tx) (*appender, error) 
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&a.size); err != nil {
 		return nil, err
 	}
-	ev, signer, err := s.identify(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
-	a.signer = signer
-	if ev == nil {
-		return a, nil
-	}
+	return a, a.identify(s.root, s.version)
+}
+
+func (a *appender) addEvent(ev *Event) error {
 	body, err := encode(ev)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return a, a.add(body)
+	return a.add(body)
 }
 
 // add appends one body, unless its event is in the log or comes too late.

@@ -33,11 +33,16 @@ func TestIntactRecord(t *testing.T) {
 	}
 }
 
-func TestRecordWithoutEventsIsIntact(t *testing.T) {
+// A record has an event from its first moment; one without any has lost it.
+func TestRecordWithoutEvents(t *testing.T) {
 	root := newRoot(t)
 	check(t, open(t, root).Close())
-	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 0 || v.FirstTime != nil {
-		t.Errorf("got %+v", v)
+	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 1 {
+		t.Errorf("new: got %+v", v)
+	}
+	exec(t, attack(t, root), `DELETE FROM events; DELETE FROM hashes; DELETE FROM checkpoint; DELETE FROM recorders`)
+	if v := verify(t, root, ""); v.Result != store.Truncated {
+		t.Errorf("emptied: got %+v", v)
 	}
 }
 
@@ -83,10 +88,10 @@ func TestTampering(t *testing.T) {
 		{"last event and its hash gone", `DELETE FROM events WHERE seq = 7; DELETE FROM hashes WHERE id = 10`, truncated,
 			[]string{"the checkpoint covers 7 events, the log has 6", `view "commits" differs`, `view "changes" differs`}},
 		{"last event gone", `DELETE FROM events WHERE seq = 7`, truncated,
-			[]string{"the proof covers more than the 6 events", "the checkpoint covers 7", `view "commits" differs`, `view "changes" differs`}},
-		{"middle event gone", `DELETE FROM events WHERE seq = 4`, altered, []string{"event 4 is missing", "the root hash is", `view "commits" differs`}},
-		{"first event gone", `DELETE FROM events WHERE seq = 1`, altered, []string{"event 1 is missing", `checkpoint key ""`, `view "recorders" differs`}},
-		{"all events gone", `DELETE FROM events`, truncated, []string{"the proof covers more than the 0 events", "there is a checkpoint, but no event",
+			[]string{"the proof has hashes for more than the 6 events", "the checkpoint covers 7", `view "commits" differs`, `view "changes" differs`}},
+		{"middle event gone", `DELETE FROM events WHERE seq = 4`, altered, []string{"event 4 is missing", "there are 6 events, numbered up to 7", "the root hash is", `view "commits" differs`}},
+		{"first event gone", `DELETE FROM events WHERE seq = 1`, altered, []string{"event 1 is missing", "there are 6 events, numbered up to 7", `checkpoint key ""`, `view "recorders" differs`}},
+		{"all events gone", `DELETE FROM events`, truncated, []string{"there is no event",
 			`view "recorders"`, `view "commits"`, `view "changes"`}},
 		{"events swapped", `UPDATE events SET seq = -seq; UPDATE events SET seq = CASE seq WHEN -3 THEN 4 WHEN -4 THEN 3 ELSE -seq END`, altered,
 			[]string{"event 3: its hash is ", "event 4: its hash is ", `view "commits"`, `view "changes"`}},
@@ -119,6 +124,60 @@ func TestTampering(t *testing.T) {
 				t.Errorf("got %s:\n%s\nwant %s: %q", v.Result, strings.Join(v.Problems, "\n"), tt.verdict, tt.problems)
 			}
 		})
+	}
+}
+
+// Without its triggers a log is not append only; what else is in the database is nobody's.
+func TestSchemaOfTheRecord(t *testing.T) {
+	for sql, want := range map[string]string{
+		`DROP TRIGGER events_no_update`: "the trigger events_no_update is missing",
+		`DROP INDEX changes_time`:       "the index changes_time is missing",
+		`CREATE TRIGGER eve AFTER INSERT ON changes BEGIN DELETE FROM changes; END`:                                  `"trigger eve" does not belong`,
+		`DROP TRIGGER events_no_update; CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN SELECT 1; END`: "events_no_update is missing or another one",
+	} {
+		root := sample(t)
+		exec(t, raw(t, root), sql)
+		s, err := store.OpenReadOnly(t.Context(), store.Path(root))
+		check(t, err)
+		v, err := s.Verify(t.Context(), "")
+		check(t, errors.Join(err, s.Close()))
+		if v.Result != store.Altered || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], want) {
+			t.Errorf("%s: %s %q", sql, v.Result, v.Problems)
+		}
+	}
+}
+
+// A recorder that goes on after somebody cut the log off signs what it finds, and says in
+// it for ever that it was not what it had signed.
+func TestNewSignatureDoesNotMakeGood(t *testing.T) {
+	for name, sql := range map[string]string{
+		"cut off":         `DELETE FROM events WHERE seq > 3; DELETE FROM hashes WHERE id >= 4`,
+		"tree altered":    `UPDATE hashes SET hash = zeroblob(32) WHERE id = 10`,
+		"checkpoint gone": `DELETE FROM checkpoint`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := sample(t)
+			db := attack(t, root)
+			exec(t, db, sql)
+			exec(t, db, `CREATE UNIQUE INDEX events_id ON events (json_extract(body, '$.id'))`)
+			check(t, db.Close())
+			check(t, open(t, root).Rebuild(t.Context()))
+			record(t, root, begin(50))
+			v := verify(t, root, "")
+			if v.Result == store.Intact || !strings.Contains(strings.Join(v.Problems, "\n"), "the recorder found that the log was not the one it had signed") {
+				t.Errorf("%s %q", v.Result, v.Problems)
+			}
+		})
+	}
+}
+
+// A record that is gone while its key is there was lost, and the new one says so.
+func TestLostRecord(t *testing.T) {
+	root := sample(t)
+	check(t, os.Remove(store.Path(root)))
+	record(t, root, begin(50))
+	if v := verify(t, root, ""); v.Result != store.Truncated || !strings.Contains(v.Problems[0], "an earlier record was gone") {
+		t.Errorf("%s %q", v.Result, v.Problems)
 	}
 }
 

@@ -4,7 +4,7 @@
 -- The log. Append only: an event is one line of JSON, never changed. No column beside
 -- the body, for no hash would cover it.
 CREATE TABLE events (
-  seq  INTEGER PRIMARY KEY,
+  seq  INTEGER PRIMARY KEY CHECK (seq > 0),
   body TEXT NOT NULL CHECK (json_valid(body))
 ) STRICT;
 

@@ -20,6 +20,7 @@ var spoolDirs = []string{StateDir + "/spool", "var/log/klp-audit/spool"}
 
 const (
 	spoolSuffix = ".event"
+	asideSuffix = ".unreadable"
 	tempPrefix  = ".new-"
 	// tempAge is how old a temporary file must be to be the rest of a dead writer, whose
 	// event was never acknowledged.
@@ -30,44 +31,38 @@ const (
 
 // Spool keeps an event that the database cannot take now, durably, in a file that the
 // next writer takes in; if no spool folder takes it either, in the journal. reason is
-// noted in the event.
-func Spool(root string, ev *Event, reason error) error {
+// noted in the event. In the chroot of a transactional update only what is below /var/log
+// outlives it.
+func Spool(root string, ev *Event, reason error, chroot bool) error {
 	ev.Spooled = reason.Error()
 	body, err := encode(ev)
 	if err != nil {
 		return err
 	}
+	dirs := spoolDirs
+	if chroot {
+		dirs = spoolDirs[1:]
+	}
 	var errs []error
-	for _, dir := range spoolDirs {
+	for _, dir := range dirs {
 		err := spoolInto(filepath.Join(root, "/", dir), root, ev, body)
 		if err == nil {
 			return nil
 		}
 		errs = append(errs, err)
 	}
-	if !ownMachine(root) {
-		return fmt.Errorf("spooling event %s: %w", ev.ID, errors.Join(errs...))
+	if ownMachine(root) {
+		err := journal.Send("klp-audit could not store this event", journal.PriErr, map[string]string{
+			"MESSAGE_ID":        spoolMessageID,
+			"SYSLOG_IDENTIFIER": "klp-audit",
+			"KLP_EVENT":         string(body),
+		})
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
 	}
-	err = journal.Send("klp-audit could not store this event", journal.PriErr, map[string]string{
-		"MESSAGE_ID":        spoolMessageID,
-		"SYSLOG_IDENTIFIER": "klp-audit",
-		"KLP_EVENT":         string(body),
-	})
-	if err != nil {
-		return fmt.Errorf("spooling event %s: %w", ev.ID, errors.Join(append(errs, err)...))
-	}
-	return nil
-}
-
-// SpoolInLog keeps an event in the spool below /var/log: within the chroot of a
-// transactional update there is no other place that stays.
-func SpoolInLog(root string, ev *Event, reason error) error {
-	ev.Spooled = reason.Error()
-	body, err := encode(ev)
-	if err != nil {
-		return err
-	}
-	return spoolInto(filepath.Join(root, "/", spoolDirs[1]), root, ev, body)
+	return fmt.Errorf("spooling event %s: %w", ev.ID, errors.Join(errs...))
 }
 
 func spoolInto(dir, root string, ev *Event, body []byte) error {
@@ -94,12 +89,14 @@ func nextNumber(root string, now int64) int64 {
 }
 
 // spoolFiles lists the waiting events of both folders in their order.
-func spoolFiles(root string) []string {
+func spoolFiles(root string) []string { return filesIn(root, spoolSuffix) }
+
+func filesIn(root, suffix string) []string {
 	var paths []string
 	for _, dir := range spoolDirs {
 		entries, _ := os.ReadDir(filepath.Join(root, "/", dir))
 		for _, e := range entries {
-			if strings.HasSuffix(e.Name(), spoolSuffix) && e.Type().IsRegular() {
+			if strings.HasSuffix(e.Name(), suffix) && e.Type().IsRegular() {
 				paths = append(paths, filepath.Join(root, "/", dir, e.Name()))
 			}
 		}
@@ -110,6 +107,23 @@ func spoolFiles(root string) []string {
 
 // Waiting returns how many events wait in the spool below root.
 func Waiting(root string) int { return len(spoolFiles(root)) }
+
+// WaitingReason returns why the first of the waiting events had to wait.
+func WaitingReason(root string) string {
+	for _, path := range spoolFiles(root) {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err.Error()
+		}
+		if ev, err := decode(b); err == nil {
+			return ev.Spooled
+		}
+	}
+	return ""
+}
+
+// SetAside returns how many files of the spool could not be taken in and were set aside.
+func SetAside(root string) int { return len(filesIn(root, asideSuffix)) }
 
 // ownMachine says whether root is this machine's own file system, whose journal is the
 // right place for its events.

@@ -21,7 +21,7 @@ var errBusy = errors.New("database is busy")
 func spool(t *testing.T, root string, evs ...*store.Event) {
 	t.Helper()
 	for _, ev := range evs {
-		check(t, store.Spool(root, ev, errBusy))
+		check(t, store.Spool(root, ev, errBusy, false))
 	}
 }
 
@@ -65,7 +65,7 @@ func TestEventWaitsWhileTheDatabaseIsLocked(t *testing.T) {
 	if took := time.Since(start); err == nil || took > 3*time.Second {
 		t.Fatalf("Append: %v after %v", err, took)
 	}
-	check(t, store.Spool(root, b, err))
+	check(t, store.Spool(root, b, err, false))
 	if n := store.Waiting(root); n != 1 {
 		t.Errorf("%d events wait", n)
 	}
@@ -85,9 +85,9 @@ func TestEventWaitsWhileTheDatabaseIsLocked(t *testing.T) {
 func TestSpoolKeepsItsOrder(t *testing.T) {
 	root := newRoot(t)
 	spool(t, root, begin(50))
-	check(t, store.SpoolInLog(root, begin(40), errBusy)) // the clock was set back
+	check(t, store.Spool(root, begin(40), errBusy, true)) // the clock was set back
 	spool(t, root, begin(30), begin(60))
-	check(t, store.SpoolInLog(root, begin(20), errBusy))
+	check(t, store.Spool(root, begin(20), errBusy, true))
 	if n := store.Waiting(root); n != 5 {
 		t.Errorf("%d events wait", n)
 	}
@@ -182,11 +182,11 @@ func TestNoPlaceToSpoolIsAnErrorThatNamesThePlaces(t *testing.T) {
 	first, second := filepath.Join(root, store.StateDir, "spool"), filepath.Join(root, "var/log/klp-audit")
 	put(t, first, "")
 	put(t, second, "")
-	err := store.Spool(root, begin(1), errBusy)
+	err := store.Spool(root, begin(1), errBusy, false)
 	if err == nil || !strings.Contains(err.Error(), first) || !strings.Contains(err.Error(), second) || !strings.Contains(err.Error(), begin(1).ID) {
 		t.Errorf("got %v", err)
 	}
-	if err := store.SpoolInLog(root, begin(1), errBusy); err == nil || !strings.Contains(err.Error(), second) {
+	if err := store.Spool(root, begin(1), errBusy, true); err == nil || !strings.Contains(err.Error(), second) {
 		t.Errorf("in the log's spool: %v", err)
 	}
 }

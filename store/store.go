@@ -56,7 +56,7 @@ type Store struct {
 	db      *sql.DB
 	root    string // of a writer
 	version string // of a writer: the program's
-	temp    string // file with rebuilt views, removed by Close
+	temp    string // folder with rebuilt views, removed by Close
 }
 
 // Path returns the path of the record of the machine whose file tree is at root.
@@ -115,7 +115,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 func (s *Store) Close() error {
 	err := s.db.Close()
 	if s.temp != "" {
-		err = errors.Join(err, os.Remove(s.temp))
+		err = errors.Join(err, os.RemoveAll(s.temp))
 	}
 	return err
 }
@@ -125,7 +125,8 @@ func readOnly() url.Values {
 }
 
 func openDB(path string, params url.Values) (*sql.DB, error) {
-	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+params.Encode())
+	name := "file:" + (&url.URL{Path: path}).EscapedPath()
+	db, err := sql.Open("sqlite3", name+"?"+params.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +150,15 @@ func (s *Store) prepare(ctx context.Context) error {
 				return err
 			}
 		}
-		_, err := rebuild(ctx, tx, tx)
+		if _, err := rebuild(ctx, tx, tx); err != nil || schema != noSchema {
+			return err
+		}
+		// A record without any event does not exist: one with none has lost them.
+		a, err := s.newAppender(ctx, tx)
+		if err != nil {
+			return err
+		}
+		_, err = a.finish()
 		return err
 	})
 }
@@ -197,7 +206,8 @@ func classify(err error) error {
 	switch {
 	case e.ExtendedCode == sqlite3.ErrReadonlyRollback || e.ExtendedCode == sqlite3.ErrReadonlyRecovery:
 		return fmt.Errorf("%w: %w", ErrUnfinished, err)
-	case e.Code == sqlite3.ErrCorrupt || e.Code == sqlite3.ErrNotADB, e.Code == sqlite3.ErrError: // a table is missing
+	case e.Code == sqlite3.ErrCorrupt, e.Code == sqlite3.ErrNotADB,
+		e.Code == sqlite3.ErrError && strings.Contains(e.Error(), "no such"): // table or column
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err
@@ -206,6 +216,12 @@ func classify(err error) error {
 func isConstraint(err error) bool {
 	var e sqlite3.Error
 	return errors.As(err, &e) && e.Code == sqlite3.ErrConstraint
+}
+
+// isStatement says whether SQLite found fault with a statement.
+func isStatement(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && e.Code == sqlite3.ErrError
 }
 
 func named(path string, err error) error { return fmt.Errorf("record %q: %w", path, err) }

@@ -2,11 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"net/url"
-	"os"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -61,6 +57,9 @@ func (s *Store) Verify(ctx context.Context, verifierKey string) (*Verification, 
 	if s.temp != "" {
 		return v, nil // of an older schema: its views were just rebuilt
 	}
+	if err := s.verifySchema(ctx, v); err != nil {
+		return nil, err
+	}
 	return v, s.verifyViews(ctx, v)
 }
 
@@ -68,29 +67,31 @@ func (s *Store) Verify(ctx context.Context, verifierKey string) (*Verification, 
 // events that come in later do not disturb a verification.
 type head struct {
 	size       int64 // sequence number of the last event
+	events     int64 // how many there are
 	hashes     int64 // how many hashes the proof has
 	checkpoint string
 }
 
 func (s *Store) readHead(ctx context.Context) (h head, err error) {
-	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id) + 1, 0) FROM hashes),
+	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT count(*) FROM events),
+		(SELECT coalesce(max(id) + 1, 0) FROM hashes),
 		coalesce((SELECT note FROM checkpoint), '')`
-	err = classify(s.db.QueryRowContext(ctx, query).Scan(&h.size, &h.hashes, &h.checkpoint))
+	err = classify(s.db.QueryRowContext(ctx, query).Scan(&h.size, &h.events, &h.hashes, &h.checkpoint))
 	return h, err
 }
 
 func (v *Verification) checkHead(h head, root tlog.Hash) {
-	if h.hashes > tlog.StoredHashCount(h.size) {
-		v.problem(Truncated, "the proof covers more than the %d events in the log: events were removed from its end", h.size)
-	}
 	switch {
-	case h.checkpoint == "" && h.size > 0:
-		v.problem(Altered, "the checkpoint is missing")
-		return
-	case h.checkpoint == "":
-		return
 	case h.size == 0:
-		v.problem(Truncated, "there is a checkpoint, but no event: all were removed")
+		v.problem(Truncated, "there is no event: a record has one from its first moment")
+		return
+	case h.events != h.size:
+		v.problem(Altered, "there are %d events, numbered up to %d", h.events, h.size)
+	case h.hashes > tlog.StoredHashCount(h.size):
+		v.problem(Altered, "the proof has hashes for more than the %d events in the log", h.size)
+	}
+	if h.checkpoint == "" {
+		v.problem(Altered, "the checkpoint is missing")
 		return
 	}
 	cp, err := ParseCheckpoint(h.checkpoint, v.Key)
@@ -103,6 +104,16 @@ func (v *Verification) checkHead(h head, root tlog.Hash) {
 		v.problem(Altered, "the checkpoint covers %d events, the log has %d: another program added some", cp.Size, h.size)
 	case cp.Root != root:
 		v.problem(Altered, "the root hash is %s, the checkpoint says %s", root, cp.Root)
+	}
+}
+
+// checkIdentity reports what the recorder itself found wrong when it wrote an event.
+func (v *Verification) checkIdentity(seq int64, id *Identity) {
+	switch id.Cause {
+	case CauseProofBroken:
+		v.problem(Altered, "event %d: before it, the recorder found that the log was not the one it had signed: %s", seq, id.Problem)
+	case CauseRecordLost:
+		v.problem(Truncated, "event %d: an earlier record was gone, and its key still there", seq)
 	}
 }
 
@@ -136,6 +147,7 @@ func (s *Store) verifyTree(ctx context.Context, v *Verification) (root tlog.Hash
 		v.LastTime = &ev.Time
 		if ev.Identity != nil {
 			key = ev.Identity.Key
+			v.checkIdentity(e.seq, ev.Identity)
 		}
 	}
 	if v.Key == "" {
@@ -201,86 +213,4 @@ func (t *tree) read(ids []int64) ([]tlog.Hash, error) {
 		hashes[i] = h
 	}
 	return hashes, nil
-}
-
-// verifyViews holds the views against ones that are rebuilt from the events.
-func (s *Store) verifyViews(ctx context.Context, v *Verification) error {
-	var path string
-	if err := s.db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path); err != nil {
-		return classify(err)
-	}
-	r, size, err := openRebuilt(ctx, path)
-	switch {
-	case errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err):
-		v.problem(Altered, "the views cannot be rebuilt: %v", err)
-		return nil
-	case err != nil:
-		return err // no room for a temporary file, for example: that is no finding
-	}
-	defer r.Close()
-	return r.inTx(ctx, func(tx *sql.Tx) error {
-		// What came in since the rebuild belongs to both sides.
-		if _, err := projectAll(ctx, tx, tx, size); err != nil {
-			return err
-		}
-		for _, view := range views {
-			if err := compareView(ctx, tx, view, v); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func compareView(ctx context.Context, tx *sql.Tx, view string, v *Verification) error {
-	var differ int64
-	// EXCEPT compares sets; the counts tell rows that are there twice.
-	query := fmt.Sprintf(`SELECT max((SELECT count(*) FROM (SELECT * FROM main.%[1]s EXCEPT SELECT * FROM record.%[1]s)) +
-		(SELECT count(*) FROM (SELECT * FROM record.%[1]s EXCEPT SELECT * FROM main.%[1]s)),
-		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)
-	err := classify(tx.QueryRowContext(ctx, query).Scan(&differ))
-	if errors.Is(err, ErrDamaged) {
-		v.problem(Altered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if differ > 0 {
-		v.problem(Altered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
-	}
-	return nil
-}
-
-// openRebuilt makes a temporary database with the views, rebuilt from the events of the
-// record at path, which it attaches under the name `record` and only reads. It returns
-// how many events the views hold.
-func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
-	record, err := openDB(path, readOnly())
-	if err != nil {
-		return nil, 0, err
-	}
-	defer record.Close()
-	f, err := os.CreateTemp("", "klp-audit-views-")
-	if err != nil {
-		return nil, 0, err
-	}
-	f.Close()
-	db, err := openDB(f.Name(), url.Values{"_synchronous": {"OFF"}})
-	if err != nil {
-		return nil, 0, err
-	}
-	s := &Store{db: db, temp: f.Name()}
-	var size int64
-	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
-		size, err = rebuild(ctx, tx, record)
-		return err
-	})
-	if err == nil {
-		_, err = db.ExecContext(ctx, `ATTACH ? AS record`, "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro")
-	}
-	if err != nil {
-		return nil, 0, errors.Join(named(path, classify(err)), s.Close())
-	}
-	return s, size, nil
 }

@@ -4,7 +4,7 @@
 CREATE TABLE recorders (
   event      INTEGER PRIMARY KEY,
   time       INTEGER NOT NULL,
-  cause      TEXT NOT NULL CHECK (cause IN ('installed', 'upgraded', 'identity-changed', 'key-replaced')),
+  cause      TEXT NOT NULL CHECK (cause IN ('installed', 'upgraded', 'identity-changed', 'key-replaced', 'record-lost', 'proof-broken')),
   version    TEXT NOT NULL,
   machine_id TEXT NOT NULL,
   key        TEXT NOT NULL

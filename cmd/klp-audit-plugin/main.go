@@ -22,6 +22,7 @@ func main() {
 	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
 	// not end it before the commit is recorded.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
+	os.Chdir("/")        // the caller's folder is not kept busy
 	syscall.Umask(0o022) // zypper's caller may have any
 	answers, err := privateStdout()
 	if err != nil {

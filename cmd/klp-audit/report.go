@@ -129,7 +129,7 @@ func (a *app) bootTime() time.Time {
 // the format has no place for it.
 func (a *app) write(f *historyFlags, render func(io.Writer, report.Style) error, p *report.Provenance) error {
 	if f.output == "" {
-		if err := render(a.Stdout, a.style(f)); err != nil {
+		if err := render(a.Stdout, a.style(f.noColor)); err != nil {
 			return err
 		}
 		if report.SelfContained(f.format) {
@@ -162,7 +162,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 }
 
 // style is how stdout wants a table.
-func (a *app) style(f *historyFlags) report.Style {
+func (a *app) style(noColor bool) report.Style {
 	var s report.Style
 	s.Width, _ = strconv.Atoi(a.Getenv("COLUMNS"))
 	out, ok := a.Stdout.(*os.File)
@@ -172,7 +172,7 @@ func (a *app) style(f *historyFlags) report.Style {
 	if w, _, err := term.GetSize(int(out.Fd())); err == nil && w > 0 {
 		s.Width = w
 	}
-	s.Color = !f.noColor && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+	s.Color = !noColor && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
 	return s
 }
 

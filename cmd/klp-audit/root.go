@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -19,7 +20,7 @@ const (
 	exitUsage = 2
 )
 
-// exitError ends the program with a code of its own; what is to be said was said.
+// exitStatus ends the program with a code of its own; what is to be said was said.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
@@ -48,7 +49,7 @@ func run(ctx context.Context, e env) int {
 	case errors.As(err, &status):
 		return int(status)
 	}
-	fmt.Fprintf(e.Stderr, "klp-audit: %v\n", err)
+	a.complain("%v", err)
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(e.Stderr, "klp-audit: hint: %s\n", hint)
 	}
@@ -87,7 +88,8 @@ kernels and kernel live patches on this machine.`,
 }
 
 // openRecord opens the record that the flags name, for reading. The machine's own record
-// is brought up to date first, as far as the user may.
+// is brought up to date first, as far as the user may. verify does not use it: it must see
+// the record before anything is added.
 func (a *app) openRecord(ctx context.Context) (*store.Store, error) {
 	a.catchUp(ctx)
 	return store.OpenReadOnly(ctx, a.recordPath())
@@ -108,8 +110,13 @@ func (a *app) catchUp(ctx context.Context) {
 	}
 	rec := plugin.NewRecorder(a.root, version, a.Getenv, a.Stderr)
 	if err := rec.CatchUp(ctx); err != nil {
-		fmt.Fprintf(a.Stderr, "klp-audit: bringing the record up to date: %v\n", err)
+		a.complain("bringing the record up to date: %v", err)
 	}
+}
+
+// complain prints a message for the user. What comes from outside is made printable.
+func (a *app) complain(format string, args ...any) {
+	fmt.Fprintln(a.Stderr, "klp-audit: "+report.Printable(fmt.Sprintf(format, args...)))
 }
 
 // hintFor says what to do about an error, if there is something to do.

@@ -64,5 +64,6 @@ func (a *app) lookAround(st *report.Status) {
 		return
 	}
 	_, err := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins/commit/klp-audit"))
-	st.PluginInstalled, st.Waiting = new(err == nil), new(store.Waiting(a.root))
+	st.PluginInstalled, st.Waiting, st.SetAside = new(err == nil), new(store.Waiting(a.root)), new(store.SetAside(a.root))
+	st.WaitingReason = store.WaitingReason(a.root)
 }

@@ -66,7 +66,7 @@ func TestStyle(t *testing.T) {
 		{"--no-color", terminal, historyFlags{noColor: true}, nil, report.Style{Width: 132}},
 	} {
 		a := app{env: env{Stdout: test.stdout, Getenv: func(name string) string { return test.env[name] }}}
-		if got := a.style(&test.flags); got != test.want {
+		if got := a.style(test.flags.noColor); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -51,9 +52,10 @@ elsewhere.`,
 	return cmd
 }
 
-// verify checks the record; one that SQLite cannot read is altered, too.
+// verify checks the record, as it is. One that SQLite cannot read is altered, too, and one
+// that is gone while its key is there is truncated as much as can be.
 func (a *app) verify(cmd *cobra.Command, key string) (*store.Verification, error) {
-	s, err := a.openRecord(cmd.Context())
+	s, err := store.OpenReadOnly(cmd.Context(), a.recordPath())
 	if err == nil {
 		defer s.Close()
 		var v *store.Verification
@@ -63,6 +65,9 @@ func (a *app) verify(cmd *cobra.Command, key string) (*store.Verification, error
 	}
 	if errors.Is(err, store.ErrDamaged) {
 		return &store.Verification{Result: store.Altered, Problems: []string{err.Error()}}, nil
+	}
+	if _, keyErr := os.Stat(store.KeyPath(a.root)); a.db == "" && errors.Is(err, store.ErrNoRecord) && keyErr == nil {
+		return &store.Verification{Result: store.Truncated, Problems: []string{err.Error() + ", but its key is there"}}, nil
 	}
 	return nil, err
 }

@@ -141,16 +141,20 @@ func TestRealChanges(t *testing.T) {
 	}
 }
 
-func TestInTransaction(t *testing.T) {
+func TestLock(t *testing.T) {
 	l := newLab(t)
 	gate := filepath.Join(l.Root, "gate")
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	lock, err := l.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	check := func(want bool) {
 		t.Helper()
-		if got, err := l.InTransaction(t.Context()); err != nil || got != want {
-			t.Errorf("InTransaction() = %v, %v, want %v", got, err, want)
+		if got, err := lock.Held(); err != nil || got != want {
+			t.Errorf("Held() = %v, %v, want %v", got, err, want)
 		}
 	}
 	check(false)

@@ -11,14 +11,23 @@ import (
 	"syscall"
 )
 
-// InTransaction reports whether another process is changing the database: it
-// holds a write lock on rpm's lock file then. Nothing is locked or created.
-func (db DB) InTransaction(ctx context.Context) (bool, error) {
+// Lock is rpm's transaction lock.
+type Lock struct{ path string }
+
+// Lock finds the transaction lock of the database. It runs rpm once; the lock can be
+// looked at as often as needed.
+func (db DB) Lock(ctx context.Context) (Lock, error) {
 	path, err := db.lockPath(ctx)
 	if err != nil {
-		return false, fmt.Errorf("finding rpm's lock: %w", err)
+		return Lock{}, fmt.Errorf("finding rpm's lock: %w", err)
 	}
-	f, err := os.Open(path)
+	return Lock{path}, nil
+}
+
+// Held reports whether another process is changing the database: it holds a write lock
+// then. Nothing is locked or created.
+func (l Lock) Held() (bool, error) {
+	f, err := os.Open(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // no transaction ever
 	}
@@ -29,7 +38,7 @@ func (db DB) InTransaction(ctx context.Context) (bool, error) {
 	// A reader's lock would be in the way of a writer's only.
 	lock := syscall.Flock_t{Type: syscall.F_RDLCK, Whence: io.SeekStart}
 	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil {
-		return false, fmt.Errorf("asking for the lock %q: %w", path, err)
+		return false, fmt.Errorf("asking for the lock %q: %w", l.path, err)
 	}
 	return lock.Type != syscall.F_UNLCK, nil
 }

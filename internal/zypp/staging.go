@@ -27,7 +27,7 @@ func DetectStaging(environ func(string) string, parentArgv []string, hostRoot fu
 		return nil
 	}
 	snapshotRoot := environ("TRANSACTIONAL_UPDATE_ROOT")
-	s := &Staging{Snapshot: snapshotNumber(snapshotRoot), Root: rootOption(parentArgv)}
+	s := &Staging{Snapshot: snapshotNumber(snapshotRoot), Root: RootOption(parentArgv)}
 	switch {
 	case s.Root != "" && s.Root != "/":
 	case !hostRoot():
@@ -71,8 +71,9 @@ func snapshotNumber(root string) string {
 	return number
 }
 
-// rootOption finds zypper's -R, --root or --installroot.
-func rootOption(argv []string) string {
+// RootOption finds zypper's -R, --root or --installroot, empty if there is none. libzypp
+// 17.31.26 to 17.32.2 ran plugins for every root, also without a transactional update.
+func RootOption(argv []string) string {
 	for i, arg := range argv {
 		switch arg {
 		case "--":

@@ -1,0 +1,41 @@
+package plugin
+
+import (
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// The record has types of its own, so that what is written once can be read for ever
+// whatever becomes of the packages that look at the machine.
+
+// packages is a snapshot of the rpm database as it is recorded.
+func packages(installed []rpm.Package) []store.Package {
+	list := make([]store.Package, len(installed))
+	for i, p := range installed {
+		list[i] = store.Package{
+			Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, InstallTime: p.InstallTime, InstallTID: p.InstallTID,
+			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SignatureKey: p.SigningKey, SourceRPM: p.SourceRPM,
+		}
+	}
+	return list
+}
+
+// recorded is the way back: a snapshot from the record, nil if it has none or one that
+// cannot be understood as a whole.
+func recorded(list []store.Package) []rpm.Package {
+	if list == nil {
+		return nil
+	}
+	installed := make([]rpm.Package, 0, len(list))
+	for _, p := range list {
+		evr, err := rpm.ParseEVR(p.Version)
+		if err != nil {
+			return nil // unknown, rather than a part of the truth
+		}
+		installed = append(installed, rpm.Package{
+			Name: p.Name, EVR: evr, Arch: p.Arch, InstallTime: p.InstallTime, InstallTID: p.InstallTID,
+			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SigningKey: p.SignatureKey, SourceRPM: p.SourceRPM,
+		})
+	}
+	return installed
+}

@@ -1,0 +1,146 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// verifySchema holds the tables, indexes and triggers of the record against those of a
+// new one: without its triggers a log is not append only, and with others it may be
+// anything.
+func (s *Store) verifySchema(ctx context.Context, v *Verification) error {
+	fresh, err := openDB(":memory:", url.Values{})
+	if err != nil {
+		return err
+	}
+	defer fresh.Close()
+	if _, err := fresh.ExecContext(ctx, logSchema+viewSchema); err != nil {
+		return err
+	}
+	want, err := schemaObjects(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	got, err := schemaObjects(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if got[name] != want[name] {
+			v.problem(Altered, "the %s is missing or another one", name)
+		}
+		delete(got, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		v.problem(Altered, "the %q does not belong to a record", name)
+	}
+	return nil
+}
+
+// schemaObjects returns what makes up a database, "trigger events_no_update" and its SQL.
+func schemaObjects(ctx context.Context, db *sql.DB) (map[string]string, error) {
+	rows, err := db.QueryContext(ctx, `SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name`)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	objects := map[string]string{}
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			return nil, err
+		}
+		objects[name] = text
+	}
+	return objects, classify(rows.Err())
+}
+
+// verifyViews holds the views against ones that are rebuilt from the events.
+func (s *Store) verifyViews(ctx context.Context, v *Verification) error {
+	var path string
+	if err := s.db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path); err != nil {
+		return classify(err)
+	}
+	r, size, err := openRebuilt(ctx, path)
+	switch {
+	case errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err):
+		v.problem(Altered, "the views cannot be rebuilt: %v", err)
+		return nil
+	case err != nil:
+		return err // no room for a temporary file, for example: that is no finding
+	}
+	defer r.Close()
+	return r.inTx(ctx, func(tx *sql.Tx) error {
+		// What came in since the rebuild belongs to both sides.
+		if _, err := projectAll(ctx, tx, tx, size); err != nil {
+			return err
+		}
+		for _, view := range views {
+			if err := compareView(ctx, tx, view, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func compareView(ctx context.Context, tx *sql.Tx, view string, v *Verification) error {
+	var differ int64
+	// EXCEPT compares sets; the counts tell rows that are there twice.
+	query := fmt.Sprintf(`SELECT max((SELECT count(*) FROM (SELECT * FROM main.%[1]s EXCEPT SELECT * FROM record.%[1]s)) +
+		(SELECT count(*) FROM (SELECT * FROM record.%[1]s EXCEPT SELECT * FROM main.%[1]s)),
+		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)
+	err := classify(tx.QueryRowContext(ctx, query).Scan(&differ))
+	if errors.Is(err, ErrDamaged) || isStatement(err) { // no such table, or with other columns
+		v.problem(Altered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if differ > 0 {
+		v.problem(Altered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
+	}
+	return nil
+}
+
+// openRebuilt makes a temporary database with the views, rebuilt from the events of the
+// record at path, which it attaches under the name `record` and only reads. It returns
+// how many events the views hold.
+func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
+	record, err := openDB(path, readOnly())
+	if err != nil {
+		return nil, 0, err
+	}
+	defer record.Close()
+	// In a folder of its own: beside a file in a shared one, anybody could lay a journal
+	// that SQLite would roll back into it.
+	dir, err := os.MkdirTemp("", "klp-audit-views-")
+	if err != nil {
+		return nil, 0, err
+	}
+	db, err := openDB(filepath.Join(dir, "views.db"), url.Values{"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}})
+	if err != nil {
+		return nil, 0, errors.Join(err, os.RemoveAll(dir))
+	}
+	s := &Store{db: db, temp: dir}
+	var size int64
+	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
+		size, err = rebuild(ctx, tx, record)
+		return err
+	})
+	if err == nil {
+		_, err = db.ExecContext(ctx, `ATTACH ? AS record`, "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro")
+	}
+	if err != nil {
+		return nil, 0, errors.Join(named(path, classify(err)), s.Close())
+	}
+	return s, size, nil
+}
