@@ -1,0 +1,201 @@
+package initrd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// maxModule is the size of an unpacked module up to which its .modinfo is read.
+const maxModule = 8 << 20
+
+// Module is the file of a live patch module.
+type Module struct {
+	Path          string // in the image, without a leading slash
+	File          string // the last element of Path
+	KernelRelease string // the kernel that the module is for, by its path
+	// Name is what the kernel calls the module: that of .modinfo, else the file's without
+	// its extension and with underscores.
+	Name string
+	// SrcVersion is that of .modinfo. It is empty if the module has none, and if the
+	// .modinfo cannot be read.
+	SrcVersion string
+	// LivePatch says that the module has "livepatch=Y" in its .modinfo.
+	LivePatch bool
+	// SHA256 is the digest of the file as it is, compressed or not, in hexadecimal. It differs
+	// from that of the installed file if the builder of the image stripped the module.
+	SHA256 string
+	Size   int64
+}
+
+// placed returns m with the path and kernel of at, and its name if m has none.
+func (m Module) placed(at Module) Module {
+	m.Path, m.File, m.KernelRelease = at.Path, at.File, at.KernelRelease
+	if m.Name == "" {
+		m.Name = at.Name
+	}
+	return m
+}
+
+// locate tells whether a path, which has no leading slash, is that of a live patch: they are
+// in lib/modules/RELEASE/livepatch, and in .../kgraft in SUSE Linux Enterprise 12, which is
+// what INSTALL_MOD_DIR in their package's specification says.
+func locate(name string) (Module, bool) {
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(name, "usr/"), "lib/modules/")
+	release, rest, below := strings.Cut(rest, "/")
+	dir, rest, within := strings.Cut(rest, "/")
+	if !ok || !below || !within || dir != "livepatch" && dir != "kgraft" {
+		return Module{}, false
+	}
+	m, ok := fromFile(path.Base(rest))
+	m.Path, m.KernelRelease = strings.ToValidUTF8(name, "\uFFFD"), strings.ToValidUTF8(release, "\uFFFD")
+	return m, ok
+}
+
+// fromFile names the module in a file; it is none if the name has not the extension of one
+// (the kernel's scripts/Makefile.modinst knows gz, xz and zst).
+func fromFile(file string) (Module, bool) {
+	file = strings.ToValidUTF8(file, "\uFFFD")
+	stem := file
+	for _, ext := range []string{".gz", ".xz", ".zst"} {
+		stem = strings.TrimSuffix(stem, ext)
+	}
+	stem, ok := strings.CutSuffix(stem, ".ko")
+	// As scripts/Makefile.lib makes KBUILD_MODNAME.
+	return Module{File: file, Name: strings.NewReplacer("-", "_", ",", "_").Replace(stem)}, ok
+}
+
+// ReadModule reads a module file on disk. Its kernel is known if the file lies in a folder of
+// live patches.
+func ReadModule(name string) (Module, error) {
+	at, ok := locate(strings.TrimPrefix(name, "/"))
+	if i := strings.LastIndex(name, "/lib/modules/"); !ok && i >= 0 {
+		at, ok = locate(name[i+1:])
+	}
+	if !ok {
+		at, _ = fromFile(filepath.Base(name))
+	}
+	at.Path = strings.TrimPrefix(name, "/")
+	f, info, err := openRegular(name)
+	if err != nil {
+		return Module{}, err
+	}
+	defer f.Close()
+	return readOpened(f, info.Size(), at)
+}
+
+func readOpened(f io.Reader, size int64, at Module) (Module, error) {
+	m, err := readModule(context.Background(), f, size, &meter{left: maxOutput, what: "bytes to unpack"})
+	if err != nil {
+		return Module{}, fmt.Errorf("reading module %q: %w", at.Path, err)
+	}
+	return m.placed(at), nil
+}
+
+// InDir lists the live patches for a kernel in a folder that is to become an image, such as
+// dracut's initdir. Paths are relative to it, and no link leads out of it.
+func InDir(initdir, kernel string) ([]Module, error) {
+	if kernel == "" || strings.HasPrefix(kernel, ".") || strings.Contains(kernel, "/") {
+		return nil, fmt.Errorf("listing live patches: %q is no kernel release", kernel)
+	}
+	root, err := os.OpenRoot(initdir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	var modules []Module
+	var last fs.FileInfo
+	for _, lib := range []string{"usr/lib", "lib"} { // one of them may be a link to the other
+		dir := path.Join(lib, "modules", kernel)
+		info, err := root.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && os.SameFile(last, info) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found, err := inFolders(root, dir)
+		if err != nil {
+			return nil, err
+		}
+		last, modules = info, append(modules, found...)
+	}
+	return modules, nil
+}
+
+// inFolders reads the live patches below the folder of a kernel's modules.
+func inFolders(root *os.Root, dir string) (modules []Module, err error) {
+	for _, folder := range []string{"kgraft", "livepatch"} {
+		err := fs.WalkDir(root.FS(), path.Join(dir, folder), func(name string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) && d == nil {
+				return nil
+			}
+			at, ok := locate(name)
+			if err != nil || d.IsDir() || !ok {
+				return err
+			}
+			m, err := readInRoot(root, name, at)
+			modules = append(modules, m)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return modules, nil
+}
+
+func readInRoot(root *os.Root, name string, at Module) (Module, error) {
+	f, info, err := regular(root.OpenFile(name, openFlags, 0))
+	if err != nil {
+		return Module{}, err
+	}
+	defer f.Close()
+	return readOpened(f, info.Size(), at)
+}
+
+// readModule reads the content of a module file, size bytes of r.
+func readModule(ctx context.Context, r io.Reader, size int64, budget *meter) (Module, error) {
+	m, sum := Module{Size: size}, sha256.New()
+	src := bufio.NewReader(io.TeeReader(io.LimitReader(endless(r), size), sum))
+	plain, err := unpackModule(ctx, src, budget)
+	if err == nil {
+		info := readModInfo(plain)
+		m.Name, m.SrcVersion, m.LivePatch = info["name"], info["srcversion"], info["livepatch"] == "Y"
+	}
+	if budget.err != nil {
+		return m, budget.err
+	}
+	_, err = io.Copy(io.Discard, src)
+	m.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return m, err
+}
+
+// unpackModule reads a module, and decompresses it if it is compressed.
+func unpackModule(ctx context.Context, src *bufio.Reader, budget *meter) ([]byte, error) {
+	head, _ := src.Peek(magicSize) // an error comes again
+	var r io.Reader = src
+	if f, known := formatOf(head); known && f.open != nil {
+		unpacked, err := f.open(src, budget.spend)
+		if err != nil {
+			return nil, err
+		}
+		r = budget.reader(ctx, unpacked)
+	}
+	plain := bytes.NewBuffer(make([]byte, 0, maxModule+2*bytes.MinRead)) // which need not grow
+	_, err := plain.ReadFrom(io.LimitReader(r, maxModule+1))
+	if err == nil && plain.Len() > maxModule {
+		err = errors.New("too large")
+	}
+	return plain.Bytes(), err
+}
