@@ -21,24 +21,27 @@ const module = "github.com/klp-audit/klp-audit"
 // arrows says which packages of the project a package may import, and which imports from
 // outside belong to it alone. The way is cmd -> plugin, report -> store and internal.
 var arrows = map[string][]string{
-	"cmd/klp-audit":        {"plugin", "report", "store", "internal/livepatch", "internal/rpm"},
-	"cmd/klp-audit-plugin": {"plugin"},
-	"plugin":               {"store", "internal/livepatch", "internal/rpm", "internal/zypp"},
-	"report":               {"store"},
-	"store":                {},
-	"internal/initrd":      {},
-	"internal/livepatch":   {},
-	"internal/rpm":         {},
-	"internal/zypp":        {},
+	"cmd/klp-audit":                {"plugin", "report", "store", "internal/initrd", "internal/livepatch", "internal/observe", "internal/rpm"},
+	"cmd/klp-audit-plugin":         {"plugin"},
+	"plugin":                       {"store", "internal/livepatch", "internal/rpm", "internal/zypp"},
+	"report":                       {"store"},
+	"store":                        {},
+	"internal/initrd":              {},
+	"internal/journal":             {},
+	"internal/livepatch":           {},
+	"internal/journal/journaltest": {},
+	"internal/observe":             {"store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rpm"},
+	"internal/rpm":                 {},
+	"internal/zypp":                {},
 }
 
 // owners are imports that one package has for itself.
 var owners = map[string]string{
-	"database/sql":                             "store",
-	"github.com/mattn/go-sqlite3":              "store",
-	"os/exec":                                  "internal/rpm",
-	"github.com/olekukonko/tablewriter":        "report",
-	"github.com/coreos/go-systemd/v22/journal": "store",
+	"database/sql":                               "store",
+	"github.com/mattn/go-sqlite3":                "store",
+	"github.com/coreos/go-systemd/v22/sdjournal": "internal/journal",
+	"os/exec":                           "internal/rpm",
+	"github.com/olekukonko/tablewriter": "report",
 }
 
 type goPackage struct {

@@ -4,8 +4,10 @@ set -eu
 
 missing() { ! command -v "$1" >/dev/null 2>&1; }
 
-# The header is for the reader of the systemd journal.
 need=
+# For the reader of the systemd journal; the library itself is loaded at run time.
+[ -e /usr/include/systemd/sd-journal.h ] || need=" sd-journal.h"
+[ -e /usr/lib/systemd/systemd-journal-remote ] || need="$need systemd-journal-remote"
 for program in gcc zypper rpm rpmbuild createrepo_c modifyrepo_c debootstrap sqlite3 unshare; do
 	missing "$program" && need="$need $program"
 done
@@ -14,12 +16,12 @@ done
 if ! missing apt-get; then
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-		gcc libc6-dev zypper rpm createrepo-c debootstrap sqlite3 util-linux
+		gcc libc6-dev libsystemd-dev systemd-journal-remote zypper rpm createrepo-c debootstrap sqlite3 util-linux
 elif ! missing zypper; then
 	# openSUSE and SLE with the development tools module. debootstrap is in openSUSE
 	# only; without it the tests use the machine's own zypper alone.
-	zypper --non-interactive install gcc rpm-build createrepo_c sqlite3 util-linux
-	zypper --non-interactive install debootstrap || true
+	zypper --non-interactive install gcc systemd-devel rpm-build createrepo_c sqlite3 util-linux
+	zypper --non-interactive install debootstrap systemd-journal-remote || true
 else
 	echo "deps.sh: neither apt-get nor zypper here; install:$need" >&2
 	exit 1

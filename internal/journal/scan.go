@@ -1,0 +1,255 @@
+package journal
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/sdjournal"
+)
+
+// BuildMessageID marks the entries of klp-audit's own dracut module.
+const BuildMessageID = "6f1c0a4b6e0b4c6f9a7d4b6f1f0e9a11"
+
+// MESSAGE_IDs of systemd (sd-messages.h).
+const (
+	idStartupFinished = "b07a249cd024414a82dd00cd181378ff"
+	idMessagesMissed  = "e9bf28e6e834481bb6f48f548ad13606"
+	idUnitStarting    = "7d4958e842da4a758f6c1cdc7b36dcc5"
+	idUnitStarted     = "39f53479d3a045ac8e11786248231fbf"
+)
+
+// groups are the entries that say anything about live patches, boot phases and image
+// builds: one match for each field, any of the groups. The journal finds them by its index.
+// A user can send every line but these fields: the kernel's facility 0 and fields that begin
+// with an underline.
+var groups = [][]string{
+	// The kernel's own lines: notices, and warnings and errors.
+	{"_TRANSPORT=kernel", "SYSLOG_IDENTIFIER=kernel", "SYSLOG_FACILITY=0", "PRIORITY=3", "PRIORITY=4", "PRIORITY=5"},
+	// What PID 1 says before a journald is there, or while it is not.
+	{"_TRANSPORT=kernel", "SYSLOG_IDENTIFIER=systemd", "SYSLOG_PID=1"},
+	{"_TRANSPORT=journal", "SYSLOG_IDENTIFIER=systemd", "_UID=0", "PRIORITY=5"},
+	{"MESSAGE_ID=" + idStartupFinished, "_UID=0"},
+	{"MESSAGE_ID=" + idUnitStarting, "UNIT=initrd-switch-root.service", "_UID=0"},
+	{"MESSAGE_ID=" + idUnitStarted, "UNIT=initrd-switch-root.target", "_UID=0"},
+	{"MESSAGE_ID=" + idMessagesMissed},
+	{"MESSAGE_ID=" + BuildMessageID, "_TRANSPORT=journal", "_UID=0"},
+	{"SYSLOG_IDENTIFIER=dracut", "_UID=0"},
+	// dracut without a journald in its chroot; only root can write to /dev/kmsg.
+	{"_TRANSPORT=kernel", "SYSLOG_FACILITY=1"},
+}
+
+// readBoot fills in what the journal says of a boot.
+func readBoot(ctx context.Context, j *sdjournal.Journal, b *Boot) error {
+	if err := match(j, b.ID); err != nil {
+		return err
+	}
+	if err := j.SeekHead(); err != nil {
+		return err
+	}
+	s := scan{boot: b}
+	for n := 0; ; n++ {
+		if n%1000 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if more, err := j.Next(); err != nil || more == 0 {
+			s.finish()
+			return err
+		}
+		if err := s.take(fields{j}); err != nil {
+			return err
+		}
+	}
+}
+
+func match(j *sdjournal.Journal, boot string) error {
+	j.FlushMatches()
+	if err := j.AddMatch("_BOOT_ID=" + boot); err != nil {
+		return err
+	}
+	if err := j.AddConjunction(); err != nil {
+		return err
+	}
+	for _, group := range groups {
+		for _, m := range group {
+			if err := j.AddMatch(m); err != nil {
+				return err
+			}
+		}
+		if err := j.AddDisjunction(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fields reads fields of the current entry, one at a time: most entries are done with
+// after their message.
+type fields struct{ j *sdjournal.Journal }
+
+// get returns a field's first value, empty if the entry has none.
+func (f fields) get(name string) string {
+	v, err := f.j.GetDataValue(name)
+	if err != nil {
+		return ""
+	}
+	return v
+}
+
+// micros returns a field with a time in microseconds.
+func (f fields) micros(name string) (us int64, ok bool) {
+	us, err := strconv.ParseInt(f.get(name), 10, 64)
+	return us, err == nil && us >= 0
+}
+
+func (f fields) entry(message string) (Entry, error) {
+	cursor, err := f.j.GetCursor()
+	if err != nil {
+		return Entry{}, err
+	}
+	t, err := received(f.j)
+	return Entry{Cursor: cursor, Time: t, Message: message}, err
+}
+
+// scan is one boot being read, entry by entry in the order in which they were stored:
+// times can be equal, and differ between clocks.
+type scan struct {
+	boot   *Boot
+	marks  marks
+	times  []moment // of boot.Loads
+	builds builds
+}
+
+// take takes in one entry.
+func (s *scan) take(f fields) error {
+	message := f.get("MESSAGE")
+	switch {
+	case strings.HasPrefix(message, "livepatch: "):
+		return s.livepatch(f, message)
+	case strings.HasPrefix(message, "Linux version "):
+		return s.linuxVersion(f, message)
+	case f.get("SYSLOG_IDENTIFIER") == "systemd":
+		s.marks.take(f, message)
+		return nil
+	case f.get("MESSAGE_ID") == idMessagesMissed:
+		s.boot.MessagesLost = true
+		return nil
+	}
+	return s.builds.take(f, message)
+}
+
+// linuxVersion is the kernel's first line.
+func (s *scan) linuxVersion(f fields, message string) error {
+	if !fromKernel(f) {
+		return nil
+	}
+	release, _, _ := strings.Cut(strings.TrimPrefix(message, "Linux version "), " ")
+	s.boot.KernelRelease, s.boot.StartInJournal = release, true
+	return nil
+}
+
+// fromKernel says whether the kernel itself wrote an entry: what is written to /dev/kmsg
+// has another facility than 0 (printk.c, devkmsg_write).
+func fromKernel(f fields) bool {
+	return f.get("_TRANSPORT") == "kernel" && f.get("SYSLOG_FACILITY") == "0" && f.get("SYSLOG_IDENTIFIER") == "kernel"
+}
+
+// finish decides what needs the whole boot.
+func (s *scan) finish() {
+	for i := range s.boot.Loads {
+		s.boot.Loads[i].Phase, s.boot.Loads[i].Rule = s.marks.phase(s.times[i], s.boot.StartInJournal)
+	}
+	s.boot.Builds = s.builds.done(s.boot.KernelRelease)
+}
+
+// livepatch takes in a line of the kernel's live patching (kernel/livepatch).
+func (s *scan) livepatch(f fields, message string) error {
+	if !fromKernel(f) {
+		return nil
+	}
+	text := strings.TrimPrefix(message, "livepatch: ")
+	if patch, ok := quoted(text, "enabling patch '", "'"); ok {
+		e, err := f.entry(message)
+		if err != nil {
+			return err
+		}
+		src, known := f.micros("_SOURCE_MONOTONIC_TIMESTAMP")
+		s.boot.Loads = append(s.boot.Loads, Load{Entry: e, Patch: patch, Result: ResultUnknown})
+		s.times = append(s.times, moment{src, known, f.get("_RUNTIME_SCOPE")})
+		return nil
+	}
+	t, err := received(f.j)
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(text, "forcing remaining tasks") {
+		s.force()
+		return nil
+	}
+	for _, end := range []struct {
+		before, after string
+		happened      func(*Load)
+	}{
+		{"'", "': patching complete", func(l *Load) { s.complete(l) }},
+		{"'", "': starting unpatching transition", func(l *Load) {
+			if l.Result == ResultUnknown {
+				l.Result = ResultReverted
+			}
+		}},
+		{"'", "': unpatching complete", func(l *Load) {
+			switch l.Result {
+			case ResultComplete:
+				l.Disabled = &t
+			case ResultUnknown:
+				l.Result = ResultReverted
+			}
+		}},
+		{"failed to enable patch '", "'", func(l *Load) { l.Result = ResultFailed }},
+	} {
+		if patch, ok := quoted(text, end.before, end.after); ok {
+			if l := s.newest(patch); l != nil {
+				end.happened(l)
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// complete notes that a patch is active everywhere. SUSE's live patches are cumulative:
+// each replaces the one before, which leaves no line of its own.
+func (s *scan) complete(l *Load) {
+	l.Result = ResultComplete
+	for i := range s.boot.Loads {
+		if old := &s.boot.Loads[i]; old != l && old.Result == ResultComplete && old.Disabled == nil && old.Replaced == "" {
+			old.Replaced = l.Patch
+		}
+	}
+}
+
+// force notes that the pending transition was forced; the line names no patch.
+func (s *scan) force() {
+	if n := len(s.boot.Loads); n > 0 && s.boot.Loads[n-1].Result == ResultUnknown {
+		s.boot.Loads[n-1].Forced = true
+	}
+}
+
+// newest is the newest load of a patch, nil if there is none.
+func (s *scan) newest(patch string) *Load {
+	for i := len(s.boot.Loads) - 1; i >= 0; i-- {
+		if s.boot.Loads[i].Patch == patch {
+			return &s.boot.Loads[i]
+		}
+	}
+	return nil
+}
+
+// quoted returns what stands between two texts, if the line is made of them.
+func quoted(text, before, after string) (string, bool) {
+	rest, ok := strings.CutPrefix(text, before)
+	if !ok {
+		return "", false
+	}
+	name, rest, ok := strings.Cut(rest, after)
+	return name, ok && name != "" && rest == "" && !strings.Contains(name, "'")
+}

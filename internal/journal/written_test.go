@@ -1,0 +1,197 @@
+package journal
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	testBoot    = "0123456789abcdef0123456789abcdef"
+	testKernel  = "6.4.0-150600.23.42-default"
+	remote      = "/usr/lib/systemd/systemd-journal-remote"
+	linuxLine   = "_TRANSPORT=kernel SYSLOG_IDENTIFIER=kernel SYSLOG_FACILITY=0 PRIORITY=5 _SOURCE_MONOTONIC_TIMESTAMP=0 | Linux version " + testKernel + " (gcc)"
+	kernelLine  = "_TRANSPORT=kernel SYSLOG_IDENTIFIER=kernel SYSLOG_FACILITY=0 PRIORITY=5 _SOURCE_MONOTONIC_TIMESTAMP=%d000000 _RUNTIME_SCOPE=%s | livepatch: %s"
+	dracutLine  = "_TRANSPORT=stdout SYSLOG_IDENTIFIER=dracut _UID=0 PRIORITY=6 _STREAM_ID=%s | %s"
+	ownEntry    = "_TRANSPORT=%s _UID=%s MESSAGE_ID=" + BuildMessageID + " SYSLOG_IDENTIFIER=klp-audit PRIORITY=5 _PID=%s KLP_KERNEL=" + testKernel + " KLP_IMAGE=/boot/initrd-x %s | text"
+	initrdScope = "initrd"
+)
+
+func kernelSays(second int, scope, text string) string {
+	return fmt.Sprintf(kernelLine, second, scope, text)
+}
+
+// written makes a journal file of entries "FIELD=value … | message", a second apart, with
+// systemd's own writer, which takes trusted fields as they are.
+func written(t *testing.T, entries ...string) string {
+	t.Helper()
+	if _, err := os.Stat(remote); err != nil {
+		t.Skip("needs systemd-journal-remote")
+	}
+	var b strings.Builder
+	for i, e := range entries {
+		list, message, _ := strings.Cut(e, " | ")
+		us := time.Date(2026, 3, 1, 12, 0, i, 0, time.UTC).UnixMicro()
+		fmt.Fprintf(&b, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%s\n", us, (i+1)*1_000_000, testBoot)
+		for _, f := range strings.Fields(list) {
+			b.WriteString(f + "\n")
+		}
+		b.WriteString("MESSAGE=" + message + "\n\n")
+	}
+	dir := t.TempDir()
+	export := filepath.Join(t.TempDir(), "entries.export")
+	if err := os.WriteFile(export, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(remote, "-o", filepath.Join(dir, "system.journal"), export)
+	cmd.Env = append(os.Environ(), "SYSTEMD_JOURNAL_COMPACT=0", "SYSTEMD_JOURNAL_KEYED_HASH=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
+
+// Lines that look like the kernel's or like klp-audit's own are rejected.
+func TestLookalikes(t *testing.T) {
+	const enabling = "livepatch: enabling patch 'livepatch_9_9'"
+	dir := written(t, linuxLine,
+		"_TRANSPORT=kernel SYSLOG_IDENTIFIER=kernel SYSLOG_FACILITY=1 PRIORITY=5 _SOURCE_MONOTONIC_TIMESTAMP=1 | "+enabling, // echo >/dev/kmsg
+		"_TRANSPORT=kernel SYSLOG_IDENTIFIER=livepatch SYSLOG_FACILITY=1 PRIORITY=5 | enabling patch 'livepatch_9_9'",
+		"_TRANSPORT=syslog SYSLOG_IDENTIFIER=kernel SYSLOG_FACILITY=0 PRIORITY=5 _UID=1000 | "+enabling, // logger -t kernel
+		"_TRANSPORT=stdout SYSLOG_IDENTIFIER=kernel SYSLOG_FACILITY=0 PRIORITY=5 _UID=0 | "+enabling,
+		"_TRANSPORT=journal SYSLOG_IDENTIFIER=kernel SYSLOG_FACILITY=0 PRIORITY=5 _UID=1000 | "+enabling,
+		"_TRANSPORT=syslog SYSLOG_IDENTIFIER=dracut _UID=1000 PRIORITY=6 | Executing: /usr/bin/dracut --kver "+testKernel,
+		"_TRANSPORT=stdout SYSLOG_IDENTIFIER=dracut-cmdline _UID=0 PRIORITY=6 | Executing: /usr/bin/dracut --kver "+testKernel,
+		fmt.Sprintf(ownEntry, "journal", "1000", "7", "KLP_MODULE=livepatch-9-9.ko"),
+		fmt.Sprintf(ownEntry, "syslog", "0", "7", "KLP_MODULE=livepatch-9-9.ko"),
+		"_TRANSPORT=journal SYSLOG_IDENTIFIER=systemd _UID=1000 PRIORITY=5 | Switching root.",
+	)
+	got := boots(t, dir)
+	if len(got) != 1 || len(got[0].Loads) != 0 || len(got[0].Builds) != 0 || got[0].KernelRelease != testKernel {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// What became of a load is in the lines that follow it.
+func TestResultsOfLoads(t *testing.T) {
+	const a, b = "livepatch_1_1", "livepatch_2_1"
+	enabling, complete := "enabling patch '%s'", "'%s': patching complete"
+	for name, tt := range map[string]struct {
+		lines []string
+		want  []string
+	}{
+		"complete":             {[]string{fmt.Sprintf(enabling, a), "'" + a + "': starting patching transition", fmt.Sprintf(complete, a)}, []string{a + " complete"}},
+		"pending":              {[]string{fmt.Sprintf(enabling, a), "'" + a + "': starting patching transition"}, []string{a + " unknown"}},
+		"replaced":             {[]string{fmt.Sprintf(enabling, a), fmt.Sprintf(complete, a), fmt.Sprintf(enabling, b), fmt.Sprintf(complete, b)}, []string{a + " complete replaced by " + b, b + " complete"}},
+		"disabled":             {[]string{fmt.Sprintf(enabling, a), fmt.Sprintf(complete, a), "'" + a + "': starting unpatching transition", "'" + a + "': unpatching complete"}, []string{a + " complete disabled"}},
+		"reversed":             {[]string{fmt.Sprintf(enabling, a), "'" + a + "': starting unpatching transition", "'" + a + "': unpatching complete"}, []string{a + " reverted"}},
+		"failed":               {[]string{fmt.Sprintf(enabling, a), "failed to enable patch '" + a + "'", "'" + a + "': unpatching complete"}, []string{a + " failed"}},
+		"forced":               {[]string{fmt.Sprintf(enabling, a), "forcing remaining tasks to the patched state", fmt.Sprintf(complete, a)}, []string{a + " complete forced"}},
+		"complete, old kernel": {[]string{fmt.Sprintf(enabling, a), "'" + a + "': patching...", fmt.Sprintf(complete, a)}, []string{a + " complete"}},
+		"refused":              {[]string{"symbol 'x' not found in symbol table"}, nil},
+		"hostile names":        {[]string{"enabling patch ''", "enabling patch 'a' 'b'", "enabling patch 'a", "'x': patching complete"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entries := []string{linuxLine}
+			for i, l := range tt.lines {
+				entries = append(entries, kernelSays(3+i, initrdScope, l))
+			}
+			var got []string
+			for _, l := range boots(t, written(t, entries...))[0].Loads {
+				text := l.Patch + " " + string(l.Result)
+				if l.Disabled != nil {
+					text += " disabled"
+				}
+				if l.Forced {
+					text += " forced"
+				}
+				if l.Replaced != "" {
+					text += " replaced by " + l.Replaced
+				}
+				got = append(got, text)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Builds are told apart, however dracut logs, and whoever runs it.
+func TestBuildsOfEveryForm(t *testing.T) {
+	executing, done := "Executing: /usr/bin/dracut --kver "+testKernel, "*** Creating initramfs image file '/boot/initrd-x' done ***"
+	said := func(stream string, lines ...string) (entries []string) {
+		for _, l := range lines {
+			entries = append(entries, fmt.Sprintf(dracutLine, stream, l))
+		}
+		return entries
+	}
+	for name, tt := range map[string]struct {
+		entries []string
+		want    []string
+	}{
+		"log level 4":       {said("a", "dracut-059", executing, "*** Including module: bash ***", "*** Including module: kernel-livepatch ***", done), []string{"modules true [] true"}},
+		"without a module":  {said("a", executing, "*** Including module: bash ***", done), []string{"modules false [] true"}},
+		"kgraft":            {said("a", executing, "*** Including module: kgraft ***", done), []string{"modules true [] true"}},
+		"failed":            {said("a", executing, "*** Including module: kernel-livepatch ***", "dracut: creation of /boot/initrd-x failed"), []string{"modules true [] false"}},
+		"run as a unit":     {said("a", "dracut: "+executing, "dracut: *** Including module: kernel-livepatch ***", "dracut: "+done), []string{"modules true [] true"}},
+		"SUSE's stderr":     {said("a", "dracut[I]: "+executing, "dracut[I]: *** Including module: kernel-livepatch ***", "dracut[I]: "+done), []string{"modules true [] true"}},
+		"log level 5":       {said("a", executing, done, "-rw-r--r-- 1 root root 1 Nov 23 06:41 usr/lib/modules/"+testKernel+"/livepatch/livepatch-1-1.ko"), []string{"list false [livepatch-1-1.ko] true"}},
+		"one after another": {append(said("a", executing, done), said("b", executing)...), []string{"modules false [] true", "modules false [] false"}},
+		"two at a time": {[]string{
+			said("a", executing)[0], said("b", executing)[0], said("a", "*** Including module: kernel-livepatch ***")[0], said("b", done)[0],
+		}, []string{"modules true [] false", "modules false [] true"}},
+		"own entries alone": {[]string{
+			fmt.Sprintf(ownEntry, "journal", "0", "7", "KLP_MODULE=livepatch-1-1.ko KLP_SRCVERSION=S"),
+			fmt.Sprintf(ownEntry, "journal", "0", "7", "KLP_MODULE=livepatch-2-1.ko"),
+			fmt.Sprintf(ownEntry, "journal", "0", "8", ""),
+		}, []string{"own false [livepatch-1-1.ko livepatch-2-1.ko] false", "own false [] false none"}},
+		"own entries within dracut's": {append(append(said("a", executing, "*** Including module: kernel-livepatch ***"),
+			fmt.Sprintf(ownEntry, "journal", "0", "7", "KLP_MODULE=livepatch-2-1.ko")), said("a", done)...),
+			[]string{"own true [livepatch-2-1.ko] true"}},
+		"in the kernel's log": {[]string{
+			"_TRANSPORT=kernel SYSLOG_FACILITY=1 PRIORITY=6 | dracut[1776] " + executing,
+			"_TRANSPORT=kernel SYSLOG_FACILITY=1 PRIORITY=6 | dracut[1776] *** Including module: kernel-livepatch ***",
+			"_TRANSPORT=kernel SYSLOG_FACILITY=1 PRIORITY=6 | dracut[1776] " + done,
+		}, []string{"modules true [] true"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, b := range boots(t, written(t, append([]string{linuxLine}, tt.entries...)...))[0].Builds {
+				files := []string{}
+				for _, m := range b.Modules {
+					files = append(files, m.File)
+				}
+				text := fmt.Sprintf("%s %t %s %t", b.Source, b.LivepatchModule, files, b.Success)
+				if b.None {
+					text += " none"
+				}
+				got = append(got, text)
+				if b.KernelRelease != testKernel {
+					t.Errorf("kernel %q", b.KernelRelease)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Where messages were lost, or the start of the boot is gone, the boot says so.
+func TestWhatIsMissing(t *testing.T) {
+	lost := boots(t, written(t, "_TRANSPORT=driver MESSAGE_ID="+idMessagesMissed+" PRIORITY=4 | Missed 2126 kernel messages"))[0]
+	if !lost.MessagesLost || lost.StartInJournal {
+		t.Errorf("got %+v", lost)
+	}
+	rotated := boots(t, written(t, kernelSays(86400, "system", "enabling patch 'livepatch_1_1'")))[0]
+	if rotated.StartInJournal || len(rotated.Loads) != 1 || rotated.Loads[0].Phase != PhaseUnknown {
+		t.Errorf("got %+v", rotated)
+	}
+}
