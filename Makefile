@@ -24,6 +24,7 @@ build:
 install: build
 	install -D -m 0755 build/klp-audit $(PREFIX)/bin/klp-audit
 	install -D -m 0755 build/klp-audit-plugin $(PREFIX)/lib/zypp/plugins/commit/klp-audit
+	install -D -m 0755 packaging/dracut/99zz-klp-audit/module-setup.sh $(PREFIX)/lib/dracut/modules.d/99zz-klp-audit/module-setup.sh
 
 # A real zypper installs, upgrades and downgrades in a throw-away copy of this machine,
 # and the history of it is printed.

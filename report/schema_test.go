@@ -41,7 +41,7 @@ type schemas map[string]*schema
 func readSchemas(t *testing.T) schemas {
 	t.Helper()
 	all := schemas{}
-	for _, name := range []string{"history-1.json", "status-1.json", "verify-1.json"} {
+	for _, name := range []string{"history-1.json", "status-1.json", "verify-1.json", "boots-1.json", "initrd-1.json"} {
 		b, err := os.ReadFile(filepath.Join("schema", name))
 		if err != nil {
 			t.Fatal(err)
@@ -188,6 +188,47 @@ func TestOutputFollowsSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		validate(string(v.Result), "verify-1.json", b.String())
+	}
+}
+
+func TestBootsAndInitrdFollowTheirSchemas(t *testing.T) {
+	all := readSchemas(t)
+	at := store.Timestamp{Time: testNow}
+	boot := store.Boot{
+		ID: strings.Repeat("0", 32), KernelRelease: "k", First: at, Last: at,
+		Loads:  []store.Load{{Patch: "p\x1b", Phase: "initrd", Rule: "R1", Result: "complete", Time: at, Cursor: "c"}},
+		Builds: []store.Build{{KernelRelease: "k", Image: "/i", Modules: []string{"m"}, Success: true, Time: at, Cursor: "c"}},
+	}
+	bare := store.Boot{ID: strings.Repeat("1", 32), First: at, Last: at, Loads: []store.Load{}, Builds: []store.Build{}}
+	for _, boots := range [][]store.Boot{nil, {boot, bare}} {
+		var b strings.Builder
+		if err := WriteBoots(&b, "json", boots, Style{}); err != nil {
+			t.Fatal(err)
+		}
+		checkAgainst(t, all, "boots-1.json", b.String())
+	}
+	for _, v := range []store.Initrd{
+		{Verdict: store.VerdictUnknown, Reason: store.ReasonNoPatch, Evidence: []store.Evidence{}},
+		{KernelRelease: "k", Patch: "p", Verdict: store.VerdictContained, Basis: store.BasisImage, Evidence: []store.Evidence{
+			{Says: "s", Time: &at, BootID: "b", Cursor: "c", Message: "m", Path: "/i", Size: 1, SHA256: "h"}, {Says: "s"},
+		}},
+	} {
+		var b strings.Builder
+		if err := WriteInitrd(&b, "json", v, true, Style{}); err != nil {
+			t.Fatal(err)
+		}
+		checkAgainst(t, all, "initrd-1.json", b.String())
+	}
+}
+
+func checkAgainst(t *testing.T, all schemas, file, output string) {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(output), &v); err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range all.check(file, all[file], "", v) {
+		t.Errorf("%s: %s", file, wrong)
 	}
 }
 

@@ -172,11 +172,11 @@ type Initrd struct {
 // Evidence is one piece that a verdict stands on: a journal entry or an image file.
 type Evidence struct {
 	Says    string     `json:"says"` // what it shows, in a sentence
-	Time    *Timestamp `json:"time,omitempty"`
-	BootID  string     `json:"boot_id,omitempty"`
-	Cursor  string     `json:"cursor,omitempty"`  // of the journal entry
-	Message string     `json:"message,omitempty"` // its exact text
-	Path    string     `json:"path,omitempty"`    // of the image
-	Size    int64      `json:"size,omitempty"`    // bytes
-	SHA256  string     `json:"sha256,omitempty"`
+	Time    *Timestamp `json:"time"`
+	BootID  string     `json:"boot_id"`
+	Cursor  string     `json:"cursor"`  // of the journal entry; empty: it is none
+	Message string     `json:"message"` // its exact text
+	Path    string     `json:"path"`    // of the image
+	Size    int64      `json:"size"`    // bytes
+	SHA256  string     `json:"sha256"`
 }

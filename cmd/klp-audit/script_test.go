@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -29,10 +30,11 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"json":   validJSON,
-			"record": record,
-			"alter":  alter,
+			"exits":   exits,
+			"json":    validJSON,
+			"record":  record,
+			"alter":   alter,
+			"journal": unpackJournal,
 		},
 	})
 }
@@ -71,6 +73,14 @@ func validJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(n) != args[1] {
 		ts.Fatalf("%d values, want %s", n, args[1])
 	}
+}
+
+// unpackJournal unpacks the journal of a real boot into DIR/journal: journal SCENARIO DIR.
+func unpackJournal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: journal SCENARIO DIR")
+	}
+	ts.Check(journaltest.Extract(args[0], ts.MkAbs(args[1])))
 }
 
 // commit describes a commit that record writes. Without an outcome it stays open.

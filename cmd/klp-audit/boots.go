@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/internal/observe"
+	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+func (a *app) bootsCommand() *cobra.Command {
+	var dir, boot, format string
+	cmd := &cobra.Command{
+		Use:   "boots",
+		Short: "Print the boots in a journal and the live patches they loaded",
+		Long: `Print the boots that the systemd journal holds: which kernel ran, which live patches were
+loaded, in the initrd or after it and by which rule that is known, and which initrd images
+were built. No record is needed.`,
+		Example: `  klp-audit boots
+  klp-audit boots --journal /mnt/var/log/journal --format json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			boots, err := observe.Boots(cmd.Context(), dir, boot)
+			if err != nil {
+				return err
+			}
+			return report.WriteBoots(a.Stdout, format, boots, a.style(false))
+		},
+	}
+	cmd.Flags().StringVar(&dir, "journal", "", "read the journal in `DIR` instead of the system's")
+	cmd.Flags().StringVar(&boot, "boot", "", "only the boot with this `ID`")
+	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
+	cmd.MarkFlagDirname("journal")
+	return cmd
+}
+
+// initrdFlags are the flags of initrd.
+type initrdFlags struct {
+	observe.JournalQuestion
+	image   string
+	explain bool
+	format  string
+}
+
+func (a *app) initrdCommand() *cobra.Command {
+	var f initrdFlags
+	cmd := &cobra.Command{
+		Use:   "initrd",
+		Short: "Say whether the initrd holds the live patch, and how that is known",
+		Long: `Say whether the initrd that the next boot of a kernel uses holds the active live patch, so
+that an unexpected reboot keeps its fixes; proven by the systemd journal, or by the image
+itself where the journal cannot decide. What cannot be proven is unknown.
+
+With --journal only that journal is looked at, nothing of this machine.`,
+		Example: `  klp-audit initrd --explain
+  klp-audit initrd --journal /mnt/var/log/journal --format json
+  klp-audit initrd --image /boot/initrd-6.4.0-150600.23.42-default`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v, err := a.initrd(cmd, &f)
+			if err != nil {
+				return err
+			}
+			return report.WriteInitrd(a.Stdout, f.format, v, f.explain, a.style(false))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.Dir, "journal", "", "look at the journal in `DIR` alone")
+	flags.StringVar(&f.Boot, "boot", "", "as at the end of the boot with this `ID` (the last one)")
+	flags.StringVar(&f.Kernel, "kernel", "", "the initrd of this kernel `RELEASE` (the one that ran)")
+	flags.StringVar(&f.Patch, "patch", "", "look for this `MODULE` (the active one)")
+	flags.StringVar(&f.image, "image", "", "read the image `FILE`, whatever the journal says")
+	flags.BoolVar(&f.explain, "explain", false, "print the evidence, in order")
+	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.StatusFormats())
+	cmd.MarkFlagDirname("journal")
+	return cmd
+}
+
+func (a *app) initrd(cmd *cobra.Command, f *initrdFlags) (store.Initrd, error) {
+	switch {
+	case f.Dir != "" && f.image != "":
+		return store.Initrd{}, usageError{fmt.Errorf("--journal looks at nothing but a journal: leave --image out")}
+	case f.Dir != "":
+		return observe.JudgeJournal(cmd.Context(), f.JournalQuestion)
+	}
+	return observe.JudgeMachine(cmd.Context(), a.root, observe.MachineQuestion{
+		Boot: f.Boot, Kernel: f.Kernel, Patch: f.Patch, Image: f.image,
+	})
+}

@@ -1,0 +1,99 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/klp-audit/klp-audit/internal/journal"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// Boots reads the boots of a journal, oldest first; dir "" is the system's. boot is the id
+// of the only one that is wanted, "" all.
+func Boots(ctx context.Context, dir, boot string) ([]store.Boot, error) {
+	boots, err := journal.Boots(ctx, dir, journal.Query{Boot: boot})
+	if err != nil {
+		return nil, err
+	}
+	recorded := make([]store.Boot, len(boots))
+	for i, b := range boots {
+		recorded[i] = record(b)
+	}
+	return recorded, nil
+}
+
+// record is a boot as it is kept and shown.
+func record(b journal.Boot) store.Boot {
+	r := store.Boot{
+		ID: b.ID, KernelRelease: b.KernelRelease, First: *stamp(b.First), Last: *stamp(b.Last),
+		StartInJournal: b.StartInJournal, MessagesLost: b.MessagesLost, Loads: []store.Load{}, Builds: []store.Build{},
+	}
+	for _, l := range b.Loads {
+		r.Loads = append(r.Loads, store.Load{
+			Patch: l.Patch, Phase: string(l.Phase), Rule: l.Rule, Result: string(l.Result), Time: *stamp(l.Time), Cursor: l.Cursor,
+		})
+	}
+	for _, build := range b.Builds {
+		files := []string{}
+		for _, m := range build.Modules {
+			files = append(files, m.File)
+		}
+		r.Builds = append(r.Builds, store.Build{
+			KernelRelease: build.KernelRelease, Image: build.Image, Modules: files, Success: build.Success,
+			Time: *stamp(build.Time), Cursor: build.Cursor,
+		})
+	}
+	return r
+}
+
+// JournalQuestion says what a verdict from a journal alone is asked about. Empty fields
+// are found out: the last boot, its kernel, and the patch that was active at its end.
+type JournalQuestion struct {
+	Dir    string // journal directory
+	Boot   string // boot id
+	Kernel string // release
+	Patch  string // module name
+}
+
+// JudgeJournal decides whether the initrd held the patch at the end of the boot, from a
+// journal alone. Nothing of the machine is looked at.
+func JudgeJournal(ctx context.Context, q JournalQuestion) (store.Initrd, error) {
+	boots, err := journal.Boots(ctx, q.Dir, journal.Query{Boot: q.Boot, Last: q.Boot == ""})
+	if err != nil {
+		return store.Initrd{}, err
+	}
+	if len(boots) == 0 {
+		return store.Initrd{}, fmt.Errorf("journal %q: no boot in it", q.Dir)
+	}
+	boot := boots[len(boots)-1]
+	if q.Kernel == "" {
+		q.Kernel = boot.KernelRelease
+	}
+	if q.Patch == "" {
+		q.Patch = activeAtEnd(boot)
+	}
+	v := Judge(Question{Kernel: q.Kernel, Patch: q.Patch, Boots: boots[len(boots)-1:]})
+	if q.Patch == "" && (!boot.StartInJournal || boot.MessagesLost) {
+		v.Reason = store.ReasonBootStart // there may have been a patch that nobody sees
+		if boot.MessagesLost {
+			v.Reason = store.ReasonMessagesLost
+		}
+	}
+	return v, nil
+}
+
+// activeAtEnd is the patch that was active when a boot ended: the newest one that was
+// loaded completely and not disabled since; patches are cumulative, one replaces another.
+func activeAtEnd(boot journal.Boot) string {
+	for _, l := range slices.Backward(boot.Loads) {
+		if l.Result == journal.ResultFailed || l.Result == journal.ResultReverted {
+			continue
+		}
+		if l.Disabled != nil {
+			return ""
+		}
+		return l.Patch
+	}
+	return ""
+}

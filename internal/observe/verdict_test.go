@@ -1,0 +1,141 @@
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/initrd"
+	"github.com/klp-audit/klp-audit/internal/journal"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+const (
+	kernel = "6.4.0-150600.23.42-default"
+	patch1 = "livepatch_1_150600_13_3_1"
+	patch2 = "livepatch_2_150600_13_6_1"
+)
+
+// at is a moment of the tests, minutes after the boot.
+func at(minutes int) time.Time {
+	return time.Date(2026, 3, 1, 12, minutes, 0, 0, time.UTC)
+}
+
+func load(minutes int, patch string, phase journal.Phase) journal.Load {
+	return journal.Load{Entry: journal.Entry{Cursor: "c", Time: at(minutes)}, Patch: patch, Phase: phase, Rule: "R1", Result: journal.ResultComplete}
+}
+
+// build is a build that takes a minute and ends well.
+func build(minutes int, source journal.Source, files ...string) journal.Build {
+	b := journal.Build{
+		Entry: journal.Entry{Cursor: "c", Time: at(minutes + 1)}, Start: at(minutes), KernelRelease: kernel,
+		Image: "/boot/initrd-" + kernel, Source: source, LivepatchModule: true, Success: true,
+	}
+	for _, f := range files {
+		b.Modules = append(b.Modules, journal.Module{File: f, SrcVersion: "S2"})
+	}
+	return b
+}
+
+func changed(b journal.Build, change func(*journal.Build)) journal.Build {
+	change(&b)
+	return b
+}
+
+const file2 = "livepatch-2-150600_13_6_1.ko"
+
+// Every combination of evidence has one verdict; the newest evidence wins.
+func TestJudge(t *testing.T) {
+	inInitrd, later := load(0, patch2, journal.PhaseInitrd), load(5, patch2, journal.PhaseSystem)
+	fails := func(b *journal.Build) { b.Success = false }
+	live := func(imageMinutes int) *Live {
+		return &Live{Image: "/boot/initrd-" + kernel, ImageTime: at(imageMinutes), BootTime: at(0), SrcVersion: "S2"}
+	}
+	for name, tt := range map[string]struct {
+		loads     []journal.Load
+		builds    []journal.Build
+		change    func(*journal.Boot)
+		installed time.Time
+		live      *Live
+		want      string
+	}{
+		"loaded in the initrd":                              {loads: []journal.Load{inInitrd}, want: "contained boot"},
+		"loaded in the initrd, and the image is older":      {loads: []journal.Load{inInitrd}, live: live(-9), want: "contained boot"},
+		"a later build without the module":                  {loads: []journal.Load{inInitrd}, builds: []journal.Build{build(3, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko")}, want: "missing build"},
+		"a later build that packed none":                    {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.None = true })}, want: "missing build"},
+		"a later list without any live patch":               {loads: []journal.Load{inInitrd}, builds: []journal.Build{build(3, journal.SourceList)}, want: "unknown no-build-evidence"},
+		"a later build without the livepatch module":        {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceModules), func(b *journal.Build) { b.LivepatchModule = false })}, want: "unknown build-without-livepatch-module"},
+		"a kdump image built last":                          {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.Image, b.None = "/boot/initrd-"+kernel+"-kdump", true })}, want: "contained boot"},
+		"a kdump image elsewhere":                           {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.Image, b.None = "/var/lib/kdump/initrd", true })}, want: "contained boot"},
+		"another kernel's image built last":                 {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.KernelRelease, b.None = "6.4.0-1-default", true })}, want: "contained boot"},
+		"another image of this kernel, on the machine":      {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.Image, b.None = "/tmp/test.img", true })}, live: live(-9), want: "contained boot"},
+		"another image of this kernel, by the journal":      {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.Image, b.None = "/tmp/test.img", true })}, want: "missing build"},
+		"a build that left no line":                         {loads: []journal.Load{inInitrd}, live: live(7), want: "unknown unlogged-build"},
+		"a build that left no line after one that did":      {loads: []journal.Load{inInitrd}, builds: []journal.Build{build(3, journal.SourceOwn, file2)}, live: live(30), want: "unknown unlogged-build"},
+		"an own entry whose build then failed":              {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, want: "unknown build-unconfirmed"},
+		"an own entry, the image is older than it":          {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(-9), want: "unknown build-unconfirmed"},
+		"an own entry, confirmed by the image":              {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(8), want: "contained build"},
+		"an own entry with another source version":          {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), func(b *journal.Build) { b.Modules[0].SrcVersion = "S9" })}, live: live(8), want: "missing build"},
+		"loaded at run time, a build after it":              {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceModules)}, want: "contained build-inferred"},
+		"loaded at run time, its list after it":             {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceList, file2)}, want: "contained build"},
+		"a build that failed":                               {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceModules), fails)}, want: "unknown build-failed"},
+		"loaded at run time, a build before it":             {loads: []journal.Load{later}, builds: []journal.Build{build(2, journal.SourceModules)}, want: "unknown build-before-load"},
+		"installed after the build, loaded after that":      {loads: []journal.Load{later}, builds: []journal.Build{build(6, journal.SourceModules)}, installed: at(8), want: "unknown build-before-load"},
+		"installed before the build, never loaded":          {builds: []journal.Build{build(6, journal.SourceModules)}, installed: at(1), want: "contained build-inferred"},
+		"never loaded, when it was installed is not known":  {builds: []journal.Build{build(6, journal.SourceModules)}, want: "unknown build-before-load"},
+		"loaded at run time, no build":                      {loads: []journal.Load{later}, want: "unknown no-build-evidence"},
+		"a load that failed is none":                        {loads: []journal.Load{{Patch: patch2, Phase: journal.PhaseInitrd, Result: journal.ResultFailed}}, want: "unknown no-build-evidence"},
+		"undecided where it was loaded":                     {loads: []journal.Load{load(0, patch2, journal.PhaseUnknown)}, want: "unknown phase-undecided"},
+		"start of the boot rotated away":                    {change: func(b *journal.Boot) { b.StartInJournal = false }, want: "unknown boot-start-missing"},
+		"messages lost":                                     {change: func(b *journal.Boot) { b.StartInJournal, b.MessagesLost = false, true }, want: "unknown kernel-messages-lost"},
+		"another patch in the initrd, this one not at all":  {loads: []journal.Load{load(0, patch1, journal.PhaseInitrd)}, want: "unknown no-build-evidence"},
+		"disabled at the end, still in the initrd":          {loads: []journal.Load{changedLoad(inInitrd)}, want: "contained boot"},
+		"rotated start, but the load itself is proven (R1)": {loads: []journal.Load{inInitrd}, change: func(b *journal.Boot) { b.StartInJournal = false }, want: "contained boot"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			boot := journal.Boot{ID: "b", KernelRelease: kernel, First: at(0), Last: at(30), StartInJournal: true, Loads: tt.loads, Builds: tt.builds}
+			if tt.change != nil {
+				tt.change(&boot)
+			}
+			older := journal.Boot{ID: "a", StartInJournal: true, Builds: []journal.Build{build(-60, journal.SourceOwn, file2)}}
+			v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{older, boot}, Installed: tt.installed, Live: tt.live})
+			if got := fmt.Sprintf("%s %s%s", v.Verdict, v.Basis, v.Reason); got != tt.want {
+				t.Errorf("got %s, want %s\n%+v", got, tt.want, v.Evidence)
+			}
+		})
+	}
+	if v := Judge(Question{Kernel: kernel, Patch: patch2}); v.Reason != store.ReasonNoJournal {
+		t.Errorf("without a journal: %+v", v)
+	}
+}
+
+func changedLoad(l journal.Load) journal.Load {
+	l.Disabled = new(at(9))
+	return l
+}
+
+func TestJudgeImage(t *testing.T) {
+	unknown := store.Initrd{KernelRelease: kernel, Patch: patch2, Verdict: store.VerdictUnknown, Reason: store.ReasonNoBuild, Evidence: []store.Evidence{}}
+	with := func(name, release, version string) *initrd.Image {
+		return &initrd.Image{Path: "/boot/x", Modules: []initrd.Module{{Path: "p", Name: name, KernelRelease: release, SrcVersion: version}}}
+	}
+	for name, tt := range map[string]struct {
+		img  *initrd.Image
+		err  error
+		want string
+	}{
+		"holds it":                    {with(patch2, kernel, "S2"), nil, "contained image"},
+		"holds it, no source version": {with(patch2, kernel, ""), nil, "contained image"},
+		"holds one of that name":      {with(patch2, kernel, "S9"), nil, "missing image"},
+		"holds it for another kernel": {with(patch2, "6.4.0-1-default", "S2"), nil, "missing image"},
+		"holds an older one":          {with(patch1, kernel, "S1"), nil, "missing image"},
+		"holds none":                  {&initrd.Image{}, nil, "missing image"},
+		"cannot be read":              {nil, errors.New("compressed with lz4"), "unknown image-unreadable"},
+	} {
+		v := JudgeImage(unknown, tt.img, tt.err, "S2")
+		if got := fmt.Sprintf("%s %s%s", v.Verdict, v.Basis, v.Reason); got != tt.want {
+			t.Errorf("%s: got %s, want %s", name, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// BootsSchema and InitrdSchema name the forms of these sections in JSON.
+const (
+	BootsSchema  = "klp-audit/boots/1"
+	InitrdSchema = "klp-audit/initrd/1"
+)
+
+// WriteBoots renders the boots of a journal.
+func WriteBoots(w io.Writer, format string, boots []store.Boot, style Style) error {
+	if format == "json" {
+		if boots == nil {
+			boots = []store.Boot{}
+		}
+		return WriteObject(w, struct {
+			Schema string       `json:"schema"`
+			Boots  []store.Boot `json:"boots"`
+		}{BootsSchema, boots})
+	}
+	var cells [][]string
+	for _, b := range boots {
+		cells = append(cells, bootCells(b)...)
+	}
+	if len(cells) == 0 {
+		_, err := fmt.Fprintln(w, "No boots in this journal.")
+		return err
+	}
+	return renderTable(w, []string{"TIME", "BOOT", "WHAT"}, fitted(cells, style), style)
+}
+
+// bootCells are the rows of a boot: its start, and what happened in it, in time.
+func bootCells(b store.Boot) [][]string {
+	what := "kernel " + printable(b.KernelRelease)
+	if b.KernelRelease == "" {
+		what = "kernel not known"
+	}
+	if !b.StartInJournal {
+		what += "; its start is not in the journal"
+	}
+	if b.MessagesLost {
+		what += "; kernel messages were lost"
+	}
+	cells := [][]string{{shortTime(b.First), short(b.ID), what}}
+	loads, builds := b.Loads, b.Builds
+	for len(loads) > 0 || len(builds) > 0 {
+		if len(builds) == 0 || len(loads) > 0 && !loads[0].Time.After(builds[0].Time.Time) {
+			cells = append(cells, []string{shortTime(loads[0].Time), "", loadText(loads[0])})
+			loads = loads[1:]
+			continue
+		}
+		cells = append(cells, []string{shortTime(builds[0].Time), "", buildText(builds[0])})
+		builds = builds[1:]
+	}
+	return cells
+}
+
+func loadText(l store.Load) string {
+	text := "loaded " + printable(l.Patch) + " in the " + map[string]string{"initrd": "initrd", "system": "real root"}[l.Phase]
+	if l.Phase == "unknown" {
+		text = "loaded " + printable(l.Patch) + ", in the initrd or not is undecided"
+	}
+	if l.Rule != "" {
+		text += " (" + l.Rule + ")"
+	}
+	return text + ": " + l.Result
+}
+
+func buildText(b store.Build) string {
+	text := "initrd built for " + printable(b.KernelRelease)
+	if b.Image != "" {
+		text += ": " + printable(b.Image)
+	}
+	if len(b.Modules) > 0 {
+		text += " with " + printable(strings.Join(b.Modules, ", "))
+	}
+	if !b.Success {
+		text += "; it did not say that it ended well"
+	}
+	return text
+}
+
+// short is the beginning of a boot id, enough to tell boots apart and to ask for one.
+func short(id string) string { return printable(id[:min(12, len(id))]) }
+
+// fitted wraps the last column to what the width leaves for it.
+func fitted(cells [][]string, style Style) [][]string {
+	width := style.Width
+	if width <= 0 {
+		width = tableWidth
+	}
+	left := gap * (len(cells[0]) - 1)
+	for i := range len(cells[0]) - 1 {
+		widest := 0
+		for _, row := range cells {
+			widest = max(widest, len(row[i]))
+		}
+		left += widest
+	}
+	for _, row := range cells {
+		last := len(row) - 1
+		row[last] = strings.Join(wrap(row[last], max(width-left, 20)), "\n")
+	}
+	return cells
+}
+
+// WriteInitrd renders a verdict; explained, with all that it stands on.
+func WriteInitrd(w io.Writer, format string, v store.Initrd, explain bool, style Style) error {
+	if format == "json" {
+		return WriteObject(w, struct {
+			Schema string `json:"schema"`
+			store.Initrd
+		}{InitrdSchema, v})
+	}
+	if style.Width <= 0 {
+		style.Width = tableWidth
+	}
+	lines := wrap(InitrdText(v), style.Width)
+	if explain {
+		lines = append(lines, explained(v, style.Width)...)
+	}
+	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
+	return err
+}
+
+// InitrdText is the verdict in a sentence.
+func InitrdText(v store.Initrd) string {
+	patch, kernel := printable(v.Patch), printable(v.KernelRelease)
+	switch v.Verdict {
+	case store.VerdictContained:
+		return fmt.Sprintf("CONTAINED: the initrd of %s holds %s, %s.", kernel, patch, basisText[v.Basis])
+	case store.VerdictMissing:
+		return fmt.Sprintf("MISSING: the initrd of %s does not hold %s, %s. A reboot now loses its fixes.", kernel, patch, basisText[v.Basis])
+	}
+	switch {
+	case v.Reason == store.ReasonNoPatch:
+		return "UNKNOWN: no live patch is active, so there is none to look for (no-live-patch)."
+	case patch == "":
+		return fmt.Sprintf("UNKNOWN: which live patch was active cannot be proven: %s (%s).", reasonText[v.Reason], v.Reason)
+	case kernel == "":
+		kernel = "that kernel"
+	}
+	return fmt.Sprintf("UNKNOWN: whether the initrd of %s holds %s cannot be proven: %s (%s).", kernel, patch, reasonText[v.Reason], v.Reason)
+}
+
+var basisText = map[store.Basis]string{
+	store.BasisBuild:    "as the newest build said",
+	store.BasisBoot:     "for this boot loaded it from there",
+	store.BasisInferred: "as follows from the newest build",
+	store.BasisImage:    "as the image itself shows",
+}
+
+var reasonText = map[store.Reason]string{
+	store.ReasonNoJournal:        "there is no journal to read",
+	store.ReasonBootStart:        "the journal no longer holds the start of the boot",
+	store.ReasonMessagesLost:     "kernel messages of the boot were lost",
+	store.ReasonPhase:            "it cannot be told whether it was loaded in the initrd",
+	store.ReasonNoBuild:          "no image build says what it packed",
+	store.ReasonBuildUnconfirmed: "the newest build did not say that it ended well",
+	store.ReasonBuildFailed:      "the newest build did not say that it ended well",
+	store.ReasonBuildBefore:      "the newest build may have come before the patch",
+	store.ReasonNoModuleLine:     "the newest build did not say that it packs live patches",
+	store.ReasonUnloggedBuild:    "the image is newer than any build on record",
+	store.ReasonUnreadable:       "the image cannot be read",
+}
+
+// explained lists the evidence in its order, as a person would argue it.
+func explained(v store.Initrd, width int) (lines []string) {
+	if len(v.Evidence) == 0 {
+		return []string{"", "There is no evidence."}
+	}
+	for i, e := range v.Evidence {
+		lines = append(lines, "")
+		says := fmt.Sprintf("%d. %s", i+1, printable(e.Says))
+		if e.Time != nil {
+			says += " (" + shortTime(*e.Time) + ")"
+		}
+		lines = append(lines, wrap(says, width)...)
+		for _, detail := range []struct{ name, value string }{
+			{"message", e.Message}, {"boot", e.BootID}, {"cursor", e.Cursor}, {"image", e.Path}, {"sha256", e.SHA256},
+		} {
+			if detail.value != "" {
+				lines = append(lines, "   "+detail.name+": "+printable(detail.value))
+			}
+		}
+	}
+	return lines
+}

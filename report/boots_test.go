@@ -1,0 +1,55 @@
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// Every verdict is a sentence that says what is proven and why, or why it is not, and a
+// hostile name obeys to nothing.
+func TestInitrdText(t *testing.T) {
+	for _, b := range []store.Basis{store.BasisBuild, store.BasisBoot, store.BasisInferred, store.BasisImage} {
+		for _, v := range []store.Verdict{store.VerdictContained, store.VerdictMissing} {
+			text := InitrdText(store.Initrd{KernelRelease: "k", Patch: "p\x1b[2J", Verdict: v, Basis: b})
+			if basisText[b] == "" || !strings.Contains(text, basisText[b]) || strings.Contains(text, "\x1b") {
+				t.Errorf("%s %s: %q", v, b, text)
+			}
+		}
+	}
+	for reason, why := range reasonText {
+		for _, patch := range []string{"p", ""} {
+			text := InitrdText(store.Initrd{Patch: patch, Verdict: store.VerdictUnknown, Reason: reason})
+			if !strings.HasPrefix(text, "UNKNOWN: ") || !strings.Contains(text, why) || !strings.Contains(text, string(reason)) || strings.Contains(text, "  ") {
+				t.Errorf("%s: %q", reason, text)
+			}
+		}
+	}
+	if text := InitrdText(store.Initrd{Verdict: store.VerdictUnknown, Reason: store.ReasonNoPatch}); !strings.Contains(text, "no live patch is active") {
+		t.Error(text)
+	}
+}
+
+func TestBootsTable(t *testing.T) {
+	at := store.Timestamp{Time: testNow}
+	boots := []store.Boot{{
+		ID: strings.Repeat("a", 32), First: at, Last: at, MessagesLost: true,
+		Loads:  []store.Load{{Patch: "livepatch_1\x1b[2J", Phase: "unknown", Result: "unknown", Time: at}},
+		Builds: []store.Build{{KernelRelease: "6.4.0", Image: "/boot/initrd\n", Modules: []string{"l.ko"}, Time: at}},
+	}}
+	for _, width := range []int{0, 60, 80, 200} {
+		var b strings.Builder
+		if err := WriteBoots(&b, "table", boots, Style{Width: width}); err != nil {
+			t.Fatal(err)
+		}
+		if width == 0 {
+			width = tableWidth
+		}
+		checkPlain(t, "boots", b.String(), width)
+	}
+	var b strings.Builder
+	if err := WriteBoots(&b, "table", nil, Style{}); err != nil || b.String() != "No boots in this journal.\n" {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+}
