@@ -1,13 +1,17 @@
 package journal
 
 import (
+	"cmp"
 	"path"
+	"slices"
 	"strings"
+	"time"
 )
 
 // builds are the image builds of a boot, in the order in which they began.
 type builds struct {
-	list []*building
+	list []*building // dracut's
+	own  []*building // of klp-audit's own entries
 }
 
 // building is a build being read.
@@ -17,23 +21,23 @@ type building struct {
 	pid    string // of the process that wrote klp-audit's own entries
 }
 
-// take takes in a line of dracut, or an entry of klp-audit's dracut module.
-func (b *builds) take(f fields, message string) error {
-	if f.get("MESSAGE_ID") == BuildMessageID {
-		return b.takeOwn(f, message)
+// takeDracut takes in a line of dracut, which by logger(1) has no stream.
+func (b *builds) takeDracut(f fields, message string) error {
+	return b.takeLine(f, cmp.Or(f.get("_STREAM_ID"), f.get("SYSLOG_PID")), plainText(message))
+}
+
+// takeKernelLog takes in a line of dracut where there is no journald, such as in a chroot:
+// "dracut[1776] text" in the kernel's log.
+func (b *builds) takeKernelLog(f fields, message string) error {
+	rest, ok := strings.CutPrefix(message, "dracut[")
+	if !ok {
+		return nil
 	}
-	stream := f.get("_STREAM_ID")
-	if f.get("SYSLOG_IDENTIFIER") != "dracut" {
-		rest, ok := strings.CutPrefix(message, "dracut[") // without a journald: "dracut[1776] text" in the kernel's log
-		if !ok {
-			return nil
-		}
-		stream, message, ok = strings.Cut(rest, "] ")
-		if !ok {
-			return nil
-		}
+	stream, text, ok := strings.Cut(rest, "] ")
+	if !ok {
+		return nil
 	}
-	return b.takeLine(f, stream, plainText(message))
+	return b.takeLine(f, stream, plainText(text))
 }
 
 // plainText takes away what dracut puts before its lines on stderr: "dracut: " or, as
@@ -61,7 +65,8 @@ func (b *builds) takeLine(f fields, stream, text string) error {
 	}
 	build := b.current(stream)
 	if build == nil || line.executes {
-		build = b.begin(stream, e)
+		build = &building{Build: Build{Start: e.Time, Source: SourceModules}, stream: stream}
+		b.list = append(b.list, build)
 	}
 	build.Entry = e
 	line.applyTo(&build.Build)
@@ -102,21 +107,22 @@ func parseLine(text string) (l line, ok bool) {
 }
 
 // kernelArgument finds the kernel release in dracut's arguments, empty if it has none: then
-// the running kernel is meant.
-func kernelArgument(args []string) string {
+// the running kernel is meant. The last --kver counts.
+func kernelArgument(args []string) (release string) {
 	for i, arg := range args {
-		if release, ok := strings.CutPrefix(arg, "--kver="); ok {
-			return release
-		}
-		if arg == "--kver" && i+1 < len(args) {
-			return args[i+1]
+		if r, ok := strings.CutPrefix(arg, "--kver="); ok {
+			release = r
+		} else if arg == "--kver" && i+1 < len(args) {
+			release = args[i+1]
 		}
 	}
-	// dracut [OPTION…] [IMAGE [RELEASE]]
-	if n := len(args); n > 2 && strings.HasPrefix(args[n-2], "/") && !strings.HasPrefix(args[n-1], "-") && !strings.HasPrefix(args[n-1], "/") {
-		return args[n-1]
+	// dracut [OPTION…] [IMAGE [RELEASE]] [OPTION…]: no option is followed by a path and a number.
+	for i := 1; release == "" && i+1 < len(args); i++ {
+		if next := args[i+1]; strings.HasPrefix(args[i], "/") && next[0] >= '0' && next[0] <= '9' {
+			release = next
+		}
 	}
-	return ""
+	return release
 }
 
 // listedPatch finds a live patch module in a line of dracut's list of files, as `ls -l`
@@ -142,10 +148,8 @@ func (l line) applyTo(b *Build) {
 	case strings.Contains(l.module, "livepatch") || strings.Contains(l.module, "kgraft"):
 		b.LivepatchModule = true
 	case l.file != "":
-		if b.Source != SourceOwn {
-			b.Source = SourceList
-			b.Modules = append(b.Modules, Module{File: l.file})
-		}
+		b.Source = SourceList
+		b.Modules = append(b.Modules, Module{File: l.file})
 		if b.KernelRelease == "" {
 			b.KernelRelease = l.release
 		}
@@ -170,29 +174,23 @@ func (b *builds) current(stream string) *building {
 	return nil
 }
 
-func (b *builds) begin(stream string, e Entry) *building {
-	build := &building{Build: Build{Start: e.Time, Source: SourceModules}, stream: stream}
-	b.list = append(b.list, build)
-	return build
-}
-
-// takeOwn takes in an entry of klp-audit's dracut module. It belongs to the dracut that is
-// at work for that kernel, if dracut logs at all; else the entries of one process are one
-// build.
+// takeOwn takes in an entry of klp-audit's dracut module. Those of one process about one
+// image are one build: they come at once.
 func (b *builds) takeOwn(f fields, message string) error {
 	e, err := f.entry(message)
 	if err != nil {
 		return err
 	}
 	pid, kernel, image := f.get("_PID"), f.get("KLP_KERNEL"), f.get("KLP_IMAGE")
-	build := b.ownBuild(pid, kernel)
-	if build == nil {
-		build = b.begin("own "+pid, e)
+	var build *building
+	if n := len(b.own); n > 0 && b.own[n-1].pid == pid && b.own[n-1].Image == image && b.own[n-1].KernelRelease == kernel &&
+		e.Time.Sub(b.own[n-1].Time) < ownSpan {
+		build = b.own[n-1]
+	} else {
+		build = &building{Build: Build{Start: e.Time, Source: SourceOwn, KernelRelease: kernel, Image: image}, pid: pid}
+		b.own = append(b.own, build)
 	}
-	if build.Source != SourceOwn {
-		build.Source, build.Modules = SourceOwn, nil
-	}
-	build.pid, build.KernelRelease, build.Image, build.Entry = pid, kernel, image, e
+	build.Entry = e
 	if file := f.get("KLP_MODULE"); file != "" {
 		build.Modules = append(build.Modules, Module{File: file, SrcVersion: f.get("KLP_SRCVERSION"), SHA256: f.get("KLP_SHA256")})
 	} else {
@@ -202,27 +200,40 @@ func (b *builds) takeOwn(f fields, message string) error {
 	return nil
 }
 
-func (b *builds) ownBuild(pid, kernel string) *building {
-	for i := len(b.list) - 1; i >= 0; i-- {
-		build := b.list[i]
-		if build.pid == pid {
-			return build
-		}
-		if build.pid == "" && !build.Success && (build.KernelRelease == kernel || build.KernelRelease == "") {
-			return build
-		}
-	}
-	return nil
-}
+// ownSpan is how long one process may take for the entries of one build, at most; after
+// that its number is another's.
+const ownSpan = time.Minute
 
-// done returns the builds. Where dracut was not told a kernel, it is the running one.
+// done returns the builds. Where dracut was not told a kernel, it is the running one. What
+// klp-audit's own entries say is of the dracut that wrote that image around them: several
+// may be at work, such as for the crash kernel.
 func (b *builds) done(running string) []Build {
 	var list []Build
 	for _, build := range b.list {
-		if build.KernelRelease == "" {
-			build.KernelRelease = running
-		}
+		build.KernelRelease = cmp.Or(build.KernelRelease, running)
 		list = append(list, build.Build)
 	}
+	for _, own := range b.own {
+		if i := around(list, own.Build); i >= 0 {
+			list[i].Source, list[i].Modules, list[i].None = SourceOwn, own.Modules, own.None
+			list[i].Evidence = append(slices.Clone(list[i].Evidence), own.Evidence...)
+			slices.SortStableFunc(list[i].Evidence, func(a, b Entry) int { return a.Time.Compare(b.Time) })
+		} else {
+			list = append(list, own.Build)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Build) int { return a.Start.Compare(b.Start) })
 	return list
+}
+
+// around is the index of the newest of dracut's builds in which own entries were written,
+// -1 if there is none.
+func around(list []Build, own Build) int {
+	for i, b := range slices.Backward(list) {
+		if b.Source != SourceOwn && b.Image == own.Image && b.KernelRelease == own.KernelRelease &&
+			!own.Start.Before(b.Start) && !own.Time.After(b.Time) {
+			return i
+		}
+	}
+	return -1
 }

@@ -94,3 +94,17 @@ func TestRealBuilds(t *testing.T) {
 		})
 	}
 }
+
+func TestLastBoot(t *testing.T) {
+	for _, scenario := range []string{"A", "C", "K", "R", "V"} {
+		dir := journaltest.Unpack(t, scenario)
+		all := boots(t, dir)
+		last, err := Boots(t.Context(), dir, Query{Last: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(all[len(all)-1:], last); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", scenario, diff)
+		}
+	}
+}

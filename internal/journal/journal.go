@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -172,18 +174,42 @@ func openJournal(dir string) (*sdjournal.Journal, error) {
 	return j, nil
 }
 
+// missing says why no boot was found: files that cannot be read are no error to sd_journal.
 func missing(dir string, q Query) error {
+	if err := unreadable(dir); err != nil {
+		return err
+	}
 	name := "the system's journal"
 	if dir != "" {
 		name = fmt.Sprintf("journal %q", dir)
 	}
 	switch {
-	case q.Boot != "":
-		return fmt.Errorf("boot %q: %w", q.Boot, ErrNoBoot)
 	case dir == "" && os.Geteuid() != 0:
 		return ErrNoAccess
+	case q.Boot != "":
+		return fmt.Errorf("boot %q: %w", q.Boot, ErrNoBoot)
 	}
 	return fmt.Errorf("%s: %w", name, ErrNoJournal)
+}
+
+// unreadable returns why the first file of a journal directory that cannot be read cannot.
+func unreadable(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".journal") && !strings.HasSuffix(path, ".journal~") {
+			return nil
+		}
+		j, err := sdjournal.NewJournalFromFiles(path)
+		if err != nil {
+			return fmt.Errorf("reading journal %q: %w", dir, err)
+		}
+		return j.Close()
+	})
 }
 
 // seesKernel says whether this user sees any message of the kernel.
@@ -198,7 +224,7 @@ func seesKernel(j *sdjournal.Journal) bool {
 
 // listBoots finds the boots with their first and last entries, by the index of the journal.
 func listBoots(j *sdjournal.Journal, q Query) ([]Boot, error) {
-	ids, err := bootIDs(j, strings.ToLower(q.Boot))
+	ids, err := bootIDs(j, q)
 	if err != nil {
 		return nil, err
 	}
@@ -213,16 +239,18 @@ func listBoots(j *sdjournal.Journal, q Query) ([]Boot, error) {
 		}
 	}
 	slices.SortFunc(boots, func(a, b Boot) int { return a.First.Compare(b.First) })
-	if q.Last && len(boots) > 0 {
-		boots = boots[len(boots)-1:]
-	}
 	return boots, nil
 }
 
-// bootIDs returns the ids of all boots, or the one that begins with a text.
-func bootIDs(j *sdjournal.Journal, prefix string) ([]string, error) {
-	if len(prefix) == 32 {
+// bootIDs returns the ids of all boots, of the last one, or of the one that begins with a
+// text.
+func bootIDs(j *sdjournal.Journal, q Query) ([]string, error) {
+	prefix := strings.ToLower(q.Boot)
+	switch {
+	case len(prefix) == 32:
 		return []string{prefix}, nil
+	case q.Last && prefix == "":
+		return lastBoot(j)
 	}
 	ids, err := j.GetUniqueValues("_BOOT_ID")
 	if err != nil {
@@ -233,6 +261,23 @@ func bootIDs(j *sdjournal.Journal, prefix string) ([]string, error) {
 		return nil, fmt.Errorf("boot %q: %d boots begin with that", prefix, len(ids))
 	}
 	return ids, nil
+}
+
+// lastBoot returns the id of the boot that the newest entry is of: the clock that the first
+// entries of a boot were stored by may have been wrong.
+func lastBoot(j *sdjournal.Journal) ([]string, error) {
+	j.FlushMatches()
+	if err := j.SeekTail(); err != nil {
+		return nil, err
+	}
+	if n, err := j.Previous(); err != nil || n == 0 {
+		return nil, err
+	}
+	id, err := j.GetDataValue("_BOOT_ID")
+	if err != nil {
+		return nil, fmt.Errorf("reading the newest entry: %w", err)
+	}
+	return []string{id}, nil
 }
 
 func bootEnds(j *sdjournal.Journal, id string) (b Boot, err error) {

@@ -43,6 +43,7 @@ func TestLinesOfDracut(t *testing.T) {
 		"Executing: /usr/bin/dracut -f --kver 6.4.0-150600.23.42-default":                      {executes: true, kernel: "6.4.0-150600.23.42-default"},
 		"Executing: /usr/bin/dracut --kver=6.4.0-1-default -f":                                 {executes: true, kernel: "6.4.0-1-default"},
 		"Executing: /usr/bin/dracut -f /boot/initrd-6.4.0-1-default 6.4.0-1-default":           {executes: true, kernel: "6.4.0-1-default"},
+		"Executing: /usr/bin/dracut /boot/initrd-6.4.0-1-default 6.4.0-1-default --force":      {executes: true, kernel: "6.4.0-1-default"},
 		"Executing: /usr/bin/dracut --force":                                                   {executes: true},
 		"*** Including module: kernel-livepatch ***":                                           {module: "kernel-livepatch"},
 		"*** Creating image file '/boot/initrd-x' ***":                                         {image: "/boot/initrd-x"},

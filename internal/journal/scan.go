@@ -22,17 +22,19 @@ const (
 // groups are the entries that say anything about live patches, boot phases and image
 // builds: one match for each field, any of the groups. The journal finds them by its index.
 // A user can send every line but these fields: the kernel's facility 0 and fields that begin
-// with an underline.
+// with an underline. So each group asks for one that only root or the kernel can have: an
+// entry may have MESSAGE_ID twice, and match one group to be read as another's.
 var groups = [][]string{
 	// The kernel's own lines: notices, and warnings and errors.
-	{"_TRANSPORT=kernel", "SYSLOG_IDENTIFIER=kernel", "SYSLOG_FACILITY=0", "PRIORITY=3", "PRIORITY=4", "PRIORITY=5"},
+	// The rest of what fromKernel asks for is left to it: each match costs a search.
+	{"_TRANSPORT=kernel", "PRIORITY=3", "PRIORITY=4", "PRIORITY=5"},
 	// What PID 1 says before a journald is there, or while it is not.
 	{"_TRANSPORT=kernel", "SYSLOG_IDENTIFIER=systemd", "SYSLOG_PID=1"},
 	{"_TRANSPORT=journal", "SYSLOG_IDENTIFIER=systemd", "_UID=0", "PRIORITY=5"},
 	{"MESSAGE_ID=" + idStartupFinished, "_UID=0"},
 	{"MESSAGE_ID=" + idUnitStarting, "UNIT=initrd-switch-root.service", "_UID=0"},
 	{"MESSAGE_ID=" + idUnitStarted, "UNIT=initrd-switch-root.target", "_UID=0"},
-	{"MESSAGE_ID=" + idMessagesMissed},
+	{"MESSAGE_ID=" + idMessagesMissed, "_TRANSPORT=driver"},
 	{"MESSAGE_ID=" + BuildMessageID, "_TRANSPORT=journal", "_UID=0"},
 	{"SYSLOG_IDENTIFIER=dracut", "_UID=0"},
 	// dracut without a journald in its chroot; only root can write to /dev/kmsg.
@@ -128,14 +130,25 @@ func (s *scan) take(f fields) error {
 		return s.livepatch(f, message)
 	case strings.HasPrefix(message, "Linux version "):
 		return s.linuxVersion(f, message)
-	case f.get("SYSLOG_IDENTIFIER") == "systemd":
+	}
+	// Most entries are done with here; a field that is missing costs a search, too.
+	switch f.get("SYSLOG_IDENTIFIER") {
+	case "kernel":
+		return nil
+	case "systemd":
 		s.marks.take(f, message)
 		return nil
-	case f.get("MESSAGE_ID") == idMessagesMissed:
+	case "dracut":
+		return s.builds.takeDracut(f, message)
+	}
+	switch f.get("MESSAGE_ID") {
+	case idMessagesMissed:
 		s.boot.MessagesLost = true
 		return nil
+	case BuildMessageID:
+		return s.builds.takeOwn(f, message)
 	}
-	return s.builds.take(f, message)
+	return s.builds.takeKernelLog(f, message)
 }
 
 // linuxVersion is the kernel's first line.

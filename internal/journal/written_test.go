@@ -59,7 +59,7 @@ func written(t *testing.T, entries ...string) string {
 
 // Lines that look like the kernel's or like klp-audit's own are rejected.
 func TestLookalikes(t *testing.T) {
-	const enabling = "livepatch: enabling patch 'livepatch_9_9'"
+	const enabling, user = "livepatch: enabling patch 'livepatch_9_9'", "_TRANSPORT=journal _UID=1000 PRIORITY=6 MESSAGE_ID="
 	dir := written(t, linuxLine,
 		"_TRANSPORT=kernel SYSLOG_IDENTIFIER=kernel SYSLOG_FACILITY=1 PRIORITY=5 _SOURCE_MONOTONIC_TIMESTAMP=1 | "+enabling, // echo >/dev/kmsg
 		"_TRANSPORT=kernel SYSLOG_IDENTIFIER=livepatch SYSLOG_FACILITY=1 PRIORITY=5 | enabling patch 'livepatch_9_9'",
@@ -71,9 +71,13 @@ func TestLookalikes(t *testing.T) {
 		fmt.Sprintf(ownEntry, "journal", "1000", "7", "KLP_MODULE=livepatch-9-9.ko"),
 		fmt.Sprintf(ownEntry, "syslog", "0", "7", "KLP_MODULE=livepatch-9-9.ko"),
 		"_TRANSPORT=journal SYSLOG_IDENTIFIER=systemd _UID=1000 PRIORITY=5 | Switching root.",
+		// Fields may be repeated: one that is looked for by itself must not open the door to others.
+		user+idMessagesMissed+" SYSLOG_IDENTIFIER=systemd | Switching root.",
+		user+idMessagesMissed+" MESSAGE_ID="+BuildMessageID+" KLP_KERNEL="+testKernel+" KLP_IMAGE=/boot/initrd-x KLP_MODULE=livepatch-9-9.ko | text",
+		user+idMessagesMissed+" MESSAGE_ID=1 SYSLOG_IDENTIFIER=dracut | Executing: /usr/bin/dracut",
 	)
 	got := boots(t, dir)
-	if len(got) != 1 || len(got[0].Loads) != 0 || len(got[0].Builds) != 0 || got[0].KernelRelease != testKernel {
+	if len(got) != 1 || len(got[0].Loads) != 0 || len(got[0].Builds) != 0 || got[0].MessagesLost || got[0].KernelRelease != testKernel {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -181,6 +185,69 @@ func TestBuildsOfEveryForm(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A user cannot move the end of the initrd past a load.
+func TestForgedSwitch(t *testing.T) {
+	got := boots(t, written(t, linuxLine, kernelSays(2, "system", "enabling patch 'livepatch_1_1'"), linuxLine, linuxLine,
+		"_TRANSPORT=journal _UID=1000 MESSAGE_ID="+idMessagesMissed+" SYSLOG_IDENTIFIER=systemd PRIORITY=5 | Switching root."))
+	if l := got[0].Loads; len(l) != 1 || l[0].Phase != PhaseUnknown {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// Own entries go to the dracut that wrote their image, not to another that is at work for
+// the same kernel, nor to an earlier one that failed.
+func TestOwnEntriesFindTheirBuild(t *testing.T) {
+	const executing, done = "Executing: /usr/bin/dracut --kver " + testKernel, "*** Creating initramfs image file '%s' done ***"
+	line := func(stream, text string) string { return fmt.Sprintf(dracutLine, stream, text) }
+	packed := fmt.Sprintf(ownEntry, "journal", "0", "8", "KLP_MODULE=livepatch-1-1.ko")
+	none := fmt.Sprintf(ownEntry, "journal", "0", "7", "")
+	for name, tt := range map[string]struct {
+		entries []string
+		want    []string
+	}{
+		"two at a time": {
+			[]string{
+				line("a", executing), line("b", executing), none, strings.Replace(packed, "/boot/initrd-x", "/var/lib/kdump/initrd", 1),
+				line("a", fmt.Sprintf(done, "/boot/initrd-x")), line("b", fmt.Sprintf(done, "/var/lib/kdump/initrd")),
+			},
+			[]string{"own /boot/initrd-x 0 true", "own /var/lib/kdump/initrd 1 true"},
+		},
+		"a failed one before": {
+			[]string{line("a", executing), linuxLine, packed},
+			[]string{"modules  0 false", "own /boot/initrd-x 1 false"},
+		},
+		"the same process number again": {
+			[]string{none, packed, none},
+			[]string{"own /boot/initrd-x 0 false", "own /boot/initrd-x 1 false", "own /boot/initrd-x 0 false"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, b := range boots(t, written(t, append([]string{linuxLine}, tt.entries...)...))[0].Builds {
+				got = append(got, fmt.Sprintf("%s %s %d %t", b.Source, b.Image, len(b.Modules), b.Success))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What cannot be read is told by its name, not taken for an empty journal.
+func TestJournalsThatCannotBeRead(t *testing.T) {
+	garbage, text := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(garbage, "system.journal"), []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]string{
+		garbage: "system.journal", text: "no journal", filepath.Join(text, "missing"): "no such file", "/etc/passwd": "not a folder",
+	} {
+		if _, err := Boots(t.Context(), dir, Query{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", dir, err, want)
+		}
 	}
 }
 
