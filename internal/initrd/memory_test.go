@@ -54,6 +54,7 @@ func peakMemory(t *testing.T) (kib int) {
 }
 
 func TestScanNeedsLittleMemory(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("reads large images")
 	}

@@ -200,6 +200,7 @@ func wideZstd(t *testing.T) string {
 
 // However an image is cut, it is an error and says where.
 func TestScanNoticesTruncation(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"none", "gzip", "xz", "zstd"} {
 		image := microcode() + compress(t, kind, whole(reg(patchPath, livePatch("AAAA"))))
 		for n := range len(image) - 3 { // less than the padding behind a trailer
@@ -233,6 +234,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestScanEndsEndlessImages(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("reads gigabytes")
 	}
@@ -241,9 +243,7 @@ func TestScanEndsEndlessImages(t *testing.T) {
 		image      io.Reader
 	}{
 		{"padding", "more than 1024 MiB of bytes in it", zeros{}},
-		{"a file", "more than 1024 MiB of bytes in it", io.MultiReader(strings.NewReader(endlessFile()), zeros{})},
-		{"a bomb of gzip", "more than 2048 MiB of bytes to unpack", bomb(t, "gzip")},
-		{"a bomb of zstd", "more than 2048 MiB of bytes to unpack", bomb(t, "zstd")},
+		{"a bomb", "more than 2048 MiB of bytes to unpack", bomb(t)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -255,14 +255,8 @@ func TestScanEndsEndlessImages(t *testing.T) {
 	}
 }
 
-func endlessFile() string {
-	s := newc(reg("x", "12345678"))
-	return strings.Replace(s, "00000008", "fffffff0", 1)
-}
-
 // bomb unpacks to zeros of three gigabytes.
-func bomb(t *testing.T, kind string) io.Reader {
+func bomb(t *testing.T) io.Reader {
 	t.Helper()
-	chunk := strings.Repeat("\x00", 64<<20)
-	return strings.NewReader(strings.Repeat(compress(t, kind, chunk), 48))
+	return strings.NewReader(strings.Repeat(compress(t, "zstd", strings.Repeat("\x00", 64<<20)), 48))
 }

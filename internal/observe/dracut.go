@@ -13,10 +13,10 @@ import (
 
 // LogBuild writes to the journal which live patch modules an image build packs for a
 // kernel: one entry for each, or one that says none. drivers are the names that dracut adds
-// after its modules ran: while one of them is a live patch, "none" would not be true, and
+// after its modules ran: while one of them is a live patch, the list would not be whole, and
 // nothing is written. Without a journal it does nothing.
 func LogBuild(kernel, image string, modules []initrd.Module, drivers string) error {
-	if !send.Enabled() || len(modules) == 0 && namesLivePatch(drivers) {
+	if !send.Enabled() || namesLivePatch(drivers) {
 		return nil
 	}
 	if len(modules) == 0 {

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/store"
@@ -26,7 +27,12 @@ func JudgeImage(before store.Initrd, img *initrd.Image, err error, srcVersion st
 		if m.Name != before.Patch || m.KernelRelease != before.KernelRelease {
 			continue
 		}
-		if differ(srcVersion, m.SrcVersion) {
+		switch {
+		case !m.LivePatch && m.SrcVersion == "" && !strings.HasPrefix(m.Name, "kgraft"):
+			e.Says = "the image holds " + m.Path + ", which is no live patch module"
+			j.add(e)
+			return j.unknown(store.ReasonUnreadable)
+		case differ(srcVersion, m.SrcVersion):
 			e.Says = fmt.Sprintf("the image holds %s with source version %s; the loaded one has %s", m.Path, m.SrcVersion, srcVersion)
 			j.add(e)
 			return j.proven(store.VerdictMissing, store.BasisImage)

@@ -118,20 +118,21 @@ func changedLoad(l journal.Load) journal.Load {
 func TestJudgeImage(t *testing.T) {
 	unknown := store.Initrd{KernelRelease: kernel, Patch: patch2, Verdict: store.VerdictUnknown, Reason: store.ReasonNoBuild, Evidence: []store.Evidence{}}
 	with := func(name, release, version string) *initrd.Image {
-		return &initrd.Image{Path: "/boot/x", Modules: []initrd.Module{{Path: "p", Name: name, KernelRelease: release, SrcVersion: version}}}
+		return &initrd.Image{Path: "/boot/x", Modules: []initrd.Module{{Path: "p", Name: name, KernelRelease: release, SrcVersion: version, LivePatch: true}}}
 	}
 	for name, tt := range map[string]struct {
 		img  *initrd.Image
 		err  error
 		want string
 	}{
-		"holds it":                    {with(patch2, kernel, "S2"), nil, "contained image"},
-		"holds it, no source version": {with(patch2, kernel, ""), nil, "contained image"},
-		"holds one of that name":      {with(patch2, kernel, "S9"), nil, "missing image"},
-		"holds it for another kernel": {with(patch2, "6.4.0-1-default", "S2"), nil, "missing image"},
-		"holds an older one":          {with(patch1, kernel, "S1"), nil, "missing image"},
-		"holds none":                  {&initrd.Image{}, nil, "missing image"},
-		"cannot be read":              {nil, errors.New("compressed with lz4"), "unknown image-unreadable"},
+		"holds it":                       {with(patch2, kernel, "S2"), nil, "contained image"},
+		"holds it, no source version":    {with(patch2, kernel, ""), nil, "contained image"},
+		"holds one of that name":         {with(patch2, kernel, "S9"), nil, "missing image"},
+		"holds it for another kernel":    {with(patch2, "6.4.0-1-default", "S2"), nil, "missing image"},
+		"holds a file of that name only": {&initrd.Image{Modules: []initrd.Module{{Name: patch2, KernelRelease: kernel}}}, nil, "unknown image-unreadable"},
+		"holds an older one":             {with(patch1, kernel, "S1"), nil, "missing image"},
+		"holds none":                     {&initrd.Image{}, nil, "missing image"},
+		"cannot be read":                 {nil, errors.New("compressed with lz4"), "unknown image-unreadable"},
 	} {
 		v := JudgeImage(unknown, tt.img, tt.err, "S2")
 		if got := fmt.Sprintf("%s %s%s", v.Verdict, v.Basis, v.Reason); got != tt.want {
