@@ -75,7 +75,7 @@ func TestZypper(t *testing.T) {
 		t.Skip("the end-to-end tests need root and the real zypper: run `make test`")
 	}
 	kit := newKit(t)
-	for _, b := range []*base{newBase(t, kit, "/"), newBase(t, kit, trixie(t))} {
+	for _, b := range []*base{newBase(t, kit, "/"), newBase(t, kit, debianTree(t, "trixie", "trixie", "zypper,rpm"))} {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			for _, s := range stories() {
@@ -85,15 +85,13 @@ func TestZypper(t *testing.T) {
 	}
 }
 
-// trixie returns the Debian 13 tree, which the script builds once and keeps.
-func trixie(t *testing.T) string {
+// debianTree returns a Debian tree, which the script builds once and keeps.
+func debianTree(t *testing.T, name, suite, packages string, options ...string) string {
 	t.Helper()
-	if out, err := exec.Command("./trixie.sh").CombinedOutput(); err != nil {
-		t.Fatalf("building the Debian 13 tree: %v\n%s", err, out)
-	}
+	execute(t, "./tree.sh", append([]string{name, suite, packages}, options...)...)
 	cache := os.Getenv("KLP_AUDIT_CACHE")
 	if cache == "" {
 		cache = "/var/cache/klp-audit"
 	}
-	return cache + "/trixie"
+	return cache + "/" + name
 }
