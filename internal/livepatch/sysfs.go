@@ -22,51 +22,48 @@ type Patch struct {
 	SrcVersion string // of the module; empty: not known
 }
 
-// Loaded returns the live patches in the running kernel, whose file tree is at root. SLE 12
-// before SP4 has them below kgraft.
+// ErrKGraft says that the kernel is patched by kGraft, the predecessor of live patching in
+// SLE 12 before SP4, whose files say nothing that is understood here.
+var ErrKGraft = errors.New("the kernel has kGraft (/sys/kernel/kgraft), which is not understood")
+
+// Loaded returns the live patches in the running kernel, whose file tree is at root.
 func Loaded(root string) ([]Patch, error) {
-	for _, dir := range []string{"livepatch", "kgraft"} {
-		entries, err := os.ReadDir(filepath.Join(root, "/sys/kernel", dir))
+	entries, err := os.ReadDir(filepath.Join(root, "/sys/kernel/livepatch"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(root, "/sys/kernel/kgraft")); err == nil {
+			return nil, ErrKGraft
+		}
+		return nil, ErrNoLivepatch
+	} else if err != nil {
+		return nil, err
+	}
+	patches := []Patch{}
+	for _, e := range entries {
+		p, err := loaded(root, e.Name())
 		if errors.Is(err, fs.ErrNotExist) {
-			continue
+			continue // gone meanwhile
 		} else if err != nil {
 			return nil, err
 		}
-		patches := []Patch{}
-		for _, e := range entries {
-			if !e.IsDir() {
-				continue // kgraft's in_progress
-			}
-			p, err := loaded(root, dir, e.Name())
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // gone meanwhile
-			} else if err != nil {
-				return nil, err
-			}
-			patches = append(patches, p)
-		}
-		return patches, nil
+		patches = append(patches, p)
 	}
-	return nil, ErrNoLivepatch
+	return patches, nil
 }
 
-func loaded(root, dir, module string) (p Patch, err error) {
+func loaded(root, module string) (p Patch, err error) {
 	p.Module = module
-	if p.Enabled, err = readFlag(root, dir, module, "enabled"); err != nil {
+	if p.Enabled, err = readFlag(root, module, "enabled"); err != nil {
 		return p, err
-	}
-	p.Transition, err = readFlag(root, dir, module, "transition")
-	if errors.Is(err, fs.ErrNotExist) && dir == "kgraft" {
-		p.Transition, err = readFlag(root, dir, "", "in_progress") // one for all
 	}
 	if b, readErr := os.ReadFile(filepath.Join(root, "/sys/module", module, "srcversion")); readErr == nil {
 		p.SrcVersion = strings.TrimSpace(string(b))
 	}
+	p.Transition, err = readFlag(root, module, "transition")
 	return p, err
 }
 
-func readFlag(root, dir, module, name string) (bool, error) {
-	path := filepath.Join(root, "/sys/kernel", dir, module, name)
+func readFlag(root, module, name string) (bool, error) {
+	path := filepath.Join(root, "/sys/kernel/livepatch", module, name)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return false, err

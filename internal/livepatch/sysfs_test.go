@@ -34,7 +34,7 @@ func TestLoaded(t *testing.T) {
 		active string
 		err    string
 	}{
-		"none": {lines: []string{"sys/kernel/livepatch/.keep"}, want: []Patch{}},
+		"none": {lines: []string{"sys/kernel/livepatch/gone/.keep"}, want: []Patch{}},
 		"one": {
 			lines: []string{"sys/kernel/livepatch/livepatch_2_1/enabled 1", "sys/kernel/livepatch/livepatch_2_1/transition 0", "sys/module/livepatch_2_1/srcversion ABC"},
 			want:  []Patch{{"livepatch_2_1", true, false, "ABC"}}, active: "livepatch_2_1",
@@ -51,10 +51,7 @@ func TestLoaded(t *testing.T) {
 			lines: []string{"sys/kernel/livepatch/p/enabled 0", "sys/kernel/livepatch/p/transition 1"},
 			want:  []Patch{{"p", false, true, ""}},
 		},
-		"kgraft": {
-			lines: []string{"sys/kernel/kgraft/kgraft_patch_1/enabled 1", "sys/kernel/kgraft/in_progress 1"},
-			want:  []Patch{{"kgraft_patch_1", true, true, ""}}, active: "kgraft_patch_1",
-		},
+		"kgraft":          {lines: []string{"sys/kernel/kgraft/in_progress 1"}, err: "kGraft"},
 		"no such kernel":  {err: "no /sys/kernel/livepatch"},
 		"not a flag":      {lines: []string{"sys/kernel/livepatch/p/enabled x\x1b"}, err: `"x\x1b\n" is neither 0 nor 1`},
 		"no flag, ignore": {lines: []string{"sys/kernel/livepatch/p/other 1"}, want: []Patch{}},
