@@ -23,15 +23,16 @@ func (r *Recorder) CatchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.TakeIn(ctx); err != nil {
+		return errors.Join(err, s.Close())
+	}
 	return errors.Join(r.closeDead(ctx, s, nil), s.Close())
 }
 
 // closeDead writes the ends of commits that are over without one, from what the rpm
-// database shows now. beginning is the commit that begins now, if one does.
+// database shows now. beginning is the commit that begins now, if one does. What waited in
+// the spool must be in the record already.
 func (r *Recorder) closeDead(ctx context.Context, s *store.Store, beginning *openCommit) error {
-	if err := s.TakeIn(ctx); err != nil {
-		return err
-	}
 	open, err := s.OpenCommits(ctx)
 	if err != nil {
 		return err

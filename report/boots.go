@@ -38,7 +38,7 @@ func WriteBoots(w io.Writer, format string, boots []store.Boot, style Style) err
 
 // bootCells are the rows of a boot: its start, and what happened in it, in time.
 func bootCells(b store.Boot) [][]string {
-	what := "kernel " + printable(b.KernelRelease)
+	what := "kernel " + Printable(b.KernelRelease)
 	if b.KernelRelease == "" {
 		what = "kernel not known"
 	}
@@ -63,9 +63,9 @@ func bootCells(b store.Boot) [][]string {
 }
 
 func loadText(l store.Load) string {
-	text := "loaded " + printable(l.Patch) + " in the " + map[string]string{"initrd": "initrd", "system": "real root"}[l.Phase]
+	text := "loaded " + Printable(l.Patch) + " in the " + map[string]string{"initrd": "initrd", "system": "real root"}[l.Phase]
 	if l.Phase == "unknown" {
-		text = "loaded " + printable(l.Patch) + ", in the initrd or not is undecided"
+		text = "loaded " + Printable(l.Patch) + ", in the initrd or not is undecided"
 	}
 	if l.Rule != "" {
 		text += " (" + l.Rule + ")"
@@ -74,12 +74,12 @@ func loadText(l store.Load) string {
 }
 
 func buildText(b store.Build) string {
-	text := "initrd built for " + printable(b.KernelRelease)
+	text := "initrd built for " + Printable(b.KernelRelease)
 	if b.Image != "" {
-		text += ": " + printable(b.Image)
+		text += ": " + Printable(b.Image)
 	}
 	if len(b.Modules) > 0 {
-		text += " with " + printable(strings.Join(b.Modules, ", "))
+		text += " with " + Printable(strings.Join(b.Modules, ", "))
 	}
 	if !b.Success {
 		text += "; it did not say that it ended well"
@@ -88,7 +88,7 @@ func buildText(b store.Build) string {
 }
 
 // short is the beginning of a boot id, enough to tell boots apart and to ask for one.
-func short(id string) string { return printable(id[:min(12, len(id))]) }
+func short(id string) string { return Printable(id[:min(12, len(id))]) }
 
 // fitted wraps the last column to what the width leaves for it.
 func fitted(cells [][]string, style Style) [][]string {
@@ -132,7 +132,7 @@ func WriteInitrd(w io.Writer, format string, v store.Initrd, explain bool, style
 
 // InitrdText is the verdict in a sentence.
 func InitrdText(v store.Initrd) string {
-	patch, kernel := printable(v.Patch), printable(v.KernelRelease)
+	patch, kernel := Printable(v.Patch), Printable(v.KernelRelease)
 	switch v.Verdict {
 	case store.VerdictContained:
 		return fmt.Sprintf("CONTAINED: the initrd of %s holds %s, %s.", kernel, patch, basisText[v.Basis])
@@ -178,7 +178,7 @@ func explained(v store.Initrd, width int) (lines []string) {
 	}
 	for i, e := range v.Evidence {
 		lines = append(lines, "")
-		says := fmt.Sprintf("%d. %s", i+1, printable(e.Says))
+		says := fmt.Sprintf("%d. %s", i+1, Printable(e.Says))
 		if e.Time != nil {
 			says += " (" + shortTime(*e.Time) + ")"
 		}
@@ -187,7 +187,7 @@ func explained(v store.Initrd, width int) (lines []string) {
 			{"message", e.Message}, {"boot", e.BootID}, {"cursor", e.Cursor}, {"image", e.Path}, {"sha256", e.SHA256},
 		} {
 			if detail.value != "" {
-				lines = append(lines, "   "+detail.name+": "+printable(detail.value))
+				lines = append(lines, "   "+detail.name+": "+Printable(detail.value))
 			}
 		}
 	}

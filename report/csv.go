@@ -82,7 +82,7 @@ func writeCSV(w io.Writer, h *History) error {
 			return err
 		}
 		for i, c := range columns {
-			record[i] = harmless(printable(c.cell(row)))
+			record[i] = harmless(Printable(c.cell(row)))
 		}
 		if err := out.Write(record); err != nil {
 			return err

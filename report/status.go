@@ -35,7 +35,7 @@ func (s *Status) Write(w io.Writer, format string) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(t, "%s\t%s\n", name, Printable(fmt.Sprintf(format, args...)))
 	}
 	line("Record", "%s", s.Path)
 	s.writeRecord(line)

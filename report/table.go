@@ -68,8 +68,8 @@ func writeTable(w io.Writer, h *History, style Style) error {
 func wide(rows []*store.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
-			shortTime(r.Time), r.Action, printable(r.Package), printable(r.Version), printable(text(r.Previous)),
-			string(r.Result), outcome(r), fixes(r), printable(by(r.Actor)),
+			shortTime(r.Time), r.Action, Printable(r.Package), Printable(r.Version), Printable(text(r.Previous)),
+			string(r.Result), outcome(r), fixes(r), Printable(by(r.Actor)),
 		})
 	}
 	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY"}, cells
@@ -82,10 +82,10 @@ func narrow(rows []*store.HistoryRow, width int) (header []string, cells [][]str
 	left, middle := len(shortTime(rows[0].Time)), len("reinstall")
 	right := max(width-left-middle-2*gap, 10)
 	for _, r := range rows {
-		name := wrap(printable(r.Package), right)
+		name := wrap(Printable(r.Package), right)
 		below := strings.Repeat("\n", len(name)) // the second line stands below the whole name
 		cells = append(cells, []string{
-			" \n" + shortTime(r.Time) + below + strings.Join(wrap(printable(by(r.Actor)), left), "\n"),
+			" \n" + shortTime(r.Time) + below + strings.Join(wrap(Printable(by(r.Actor)), left), "\n"),
 			" \n" + r.Action + below + string(r.Result),
 			" \n" + strings.Join(append(name, wrap(detail(r), right)...), "\n"),
 		})
@@ -95,9 +95,9 @@ func narrow(rows []*store.HistoryRow, width int) (header []string, cells [][]str
 
 // detail says which version came after which, and what else is worth a look.
 func detail(r *store.HistoryRow) string {
-	parts := []string{printable(r.Version)}
+	parts := []string{Printable(r.Version)}
 	if r.Previous != nil && *r.Previous != r.Version {
-		parts[0] = printable(*r.Previous) + " -> " + parts[0]
+		parts[0] = Printable(*r.Previous) + " -> " + parts[0]
 	}
 	if f := fixes(r); f != "" {
 		parts = append(parts, f)
@@ -218,9 +218,9 @@ func writeFooter(w io.Writer, p *Provenance, more bool, style Style) error {
 // hostName names a machine by its name and its machine id.
 func hostName(h store.Host) string {
 	if h.MachineID == "" {
-		return printable(h.Hostname) + " (without a machine id)"
+		return Printable(h.Hostname) + " (without a machine id)"
 	}
-	return printable(h.Hostname + " (machine id " + h.MachineID + ")")
+	return Printable(h.Hostname + " (machine id " + h.MachineID + ")")
 }
 
 // asked names the filters in one phrase.
@@ -233,7 +233,7 @@ func asked(p *Provenance) string {
 		parts = append(parts, "until "+shortTime(*p.Until))
 	}
 	for _, k := range sortedKeys(p.Filters) {
-		parts = append(parts, k+" "+printable(p.Filters[k]))
+		parts = append(parts, k+" "+Printable(p.Filters[k]))
 	}
 	return strings.Join(parts, ", ")
 }

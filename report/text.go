@@ -8,13 +8,10 @@ import (
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
 )
 
-// Printable makes a text fit for a terminal.
-func Printable(s string) string { return printable(s) }
-
-// printable replaces what a terminal would not print but obey: control characters,
+// Printable replaces what a terminal would not print but obey: control characters,
 // marks that turn the direction of text or change the width of what stands before them,
 // and bytes that are not UTF-8.
-func printable(s string) string {
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Variation_Selector, r) {
 			return '?'

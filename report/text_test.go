@@ -47,12 +47,12 @@ func FuzzPrintable(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := printable(s)
+		got := Printable(s)
 		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Errorf("printable(%q) is %q", s, got)
+			t.Errorf("Printable(%q) is %q", s, got)
 		}
 		if utf8.RuneCountInString(got) != utf8.RuneCountInString(s) {
-			t.Errorf("printable(%q) is %q: not a character for a character", s, got)
+			t.Errorf("Printable(%q) is %q: not a character for a character", s, got)
 		}
 	})
 }
@@ -62,7 +62,7 @@ func FuzzWrap(f *testing.F) {
 		f.Add(seed, i)
 	}
 	f.Fuzz(func(t *testing.T, s string, width int) {
-		s = printable(s)
+		s = Printable(s)
 		width = max(width%200, 1)
 		lines := wrap(s, width)
 		blank := strings.NewReplacer(" ", "")
@@ -102,7 +102,7 @@ func FuzzHarmless(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		cell := harmless(printable(s))
+		cell := harmless(Printable(s))
 		if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
 			t.Errorf("cell %q of %q is a formula", cell, s)
 		}

@@ -26,13 +26,13 @@ func WriteVerification(w io.Writer, format string, v *store.Verification) error 
 	}
 	b.WriteString("\n")
 	for _, p := range v.Problems {
-		fmt.Fprintf(&b, "  %s\n", printable(p))
+		fmt.Fprintf(&b, "  %s\n", Printable(p))
 	}
 	if v.RootHash != "" {
 		fmt.Fprintf(&b, "Root hash  %s\n", v.RootHash)
 	}
 	if v.Key != "" {
-		fmt.Fprintf(&b, "Key        %s\n", printable(v.Key))
+		fmt.Fprintf(&b, "Key        %s\n", Printable(v.Key))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
