@@ -1,9 +1,8 @@
-// Package livepatch knows the names and texts of SUSE's kernels and kernel
-// live patches: which packages matter, which kernel a live patch is for, what
-// its module is called, and which defects its changelog says it fixes.
+// Package livepatch knows SUSE's kernels and kernel live patches: which packages matter,
+// which kernel a live patch is for, what its module is called, which defects its changelog
+// says it fixes and how long it is supported; and what the running kernel shows of it.
 //
-// Everything here is a pure function, and cheap: the package is linked into a
-// program that libzypp starts in every commit.
+// It is cheap: the package is linked into a program that libzypp starts in every commit.
 package livepatch
 
 import (

@@ -5,76 +5,36 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
+)
+
+const (
+	klpDir    = "/sys/kernel/livepatch"
+	kgraftDir = "/sys/kernel/kgraft" // SUSE Linux Enterprise 12 up to SP3
 )
 
 // ErrNoLivepatch says that the running kernel shows no live patches: it was built without,
 // or /sys is not there.
-var ErrNoLivepatch = errors.New("the kernel shows no /sys/kernel/livepatch")
+var ErrNoLivepatch = errors.New("the kernel shows no " + klpDir)
 
-// Patch is a live patch in the kernel (Documentation/ABI/testing/sysfs-kernel-livepatch).
-// Patches that were replaced or disabled are not listed there.
+// Patch is a live patch in the kernel that is enabled or on the way. Whether tasks were
+// forced over is not among it: that attribute can only be written to.
 type Patch struct {
 	Module     string
 	Enabled    bool
-	Transition bool   // enabling or disabling is not complete
-	SrcVersion string // of the module; empty: not known
-}
-
-// ErrKGraft says that the kernel is patched by kGraft, the predecessor of live patching in
-// SLE 12 before SP4, whose files say nothing that is understood here.
-var ErrKGraft = errors.New("the kernel has kGraft (/sys/kernel/kgraft), which is not understood")
-
-// Loaded returns the live patches in the running kernel, whose file tree is at root.
-func Loaded(root string) ([]Patch, error) {
-	entries, err := os.ReadDir(filepath.Join(root, "/sys/kernel/livepatch"))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(root, "/sys/kernel/kgraft")); err == nil {
-			return nil, ErrKGraft
-		}
-		return nil, ErrNoLivepatch
-	} else if err != nil {
-		return nil, err
-	}
-	patches := []Patch{}
-	for _, e := range entries {
-		p, err := loaded(root, e.Name())
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone meanwhile
-		} else if err != nil {
-			return nil, err
-		}
-		patches = append(patches, p)
-	}
-	return patches, nil
-}
-
-func loaded(root, module string) (p Patch, err error) {
-	p.Module = module
-	if p.Enabled, err = readFlag(root, module, "enabled"); err != nil {
-		return p, err
-	}
-	if b, readErr := os.ReadFile(filepath.Join(root, "/sys/module", module, "srcversion")); readErr == nil {
-		p.SrcVersion = strings.TrimSpace(string(b))
-	}
-	p.Transition, err = readFlag(root, module, "transition")
-	return p, err
-}
-
-func readFlag(root, module, name string) (bool, error) {
-	path := filepath.Join(root, "/sys/kernel/livepatch", module, name)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return false, err
-	}
-	switch strings.TrimSpace(string(b)) {
-	case "0":
-		return false, nil
-	case "1":
-		return true, nil
-	}
-	return false, fmt.Errorf("reading %q: %.20q is neither 0 nor 1", path, b)
+	Transition bool  // enabling or disabling is not complete
+	Replace    *bool // it replaces all others; nil: older kernel
+	StackOrder *int  // nil: older kernel
+	// Objects are what it changes, vmlinux or modules, and whether they are patched (nil:
+	// older kernel). kGraft shows none.
+	Objects    map[string]*bool
+	SrcVersion string // of the module; empty: it has none
+	KGraft     bool   // the older live patching of SUSE Linux Enterprise 12
 }
 
 // Active returns the patch that is active, or becomes it: of two that are enabled while one
@@ -87,4 +47,162 @@ func Active(patches []Patch) *Patch {
 		}
 	}
 	return active
+}
+
+// Loaded lists the live patches in the running kernel, whose file tree is at root, by the
+// attributes that the kernel describes in Documentation/ABI/testing/sysfs-kernel-livepatch.
+// Those of newer kernels may be missing; patches that were replaced or disabled are not there.
+func Loaded(root string) ([]Patch, error) {
+	if _, err := rooted.Stat(root, "/sys/kernel"); err != nil {
+		return nil, err
+	}
+	patches, err := patchesIn(root, klpDir, readPatch)
+	if errors.Is(err, fs.ErrNotExist) {
+		patches, err = patchesIn(root, kgraftDir, readKGraft)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoLivepatch
+	}
+	return patches, err
+}
+
+// patchesIn reads each patch in a folder. One that vanished meanwhile was replaced.
+func patchesIn(root, folder string, read func(root, dir string) (Patch, error)) ([]Patch, error) {
+	entries, err := rooted.ReadDir(root, folder)
+	if err != nil {
+		return nil, err
+	}
+	patches := []Patch{}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		dir := path.Join(folder, e.Name())
+		p, err := read(root, dir)
+		if _, gone := rooted.Stat(root, dir); err != nil && errors.Is(gone, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			// %v: a missing file must not pass for a folder that is not there.
+			return nil, fmt.Errorf("reading live patch %q: %v", e.Name(), err)
+		}
+		patches = append(patches, p)
+	}
+	return patches, nil
+}
+
+func readPatch(root, dir string) (Patch, error) {
+	p := Patch{Module: path.Base(dir)}
+	var errs [6]error
+	p.Enabled, errs[0] = readBool(root, path.Join(dir, "enabled"))
+	p.Transition, errs[1] = readBool(root, path.Join(dir, "transition"))
+	p.Replace, errs[2] = optional(readBool, root, path.Join(dir, "replace"))
+	p.StackOrder, errs[3] = optional(readInt, root, path.Join(dir, "stack_order"))
+	p.Objects, errs[4] = objects(root, dir)
+	p.SrcVersion, errs[5] = srcVersion(root, p.Module)
+	return p, errors.Join(errs[:]...)
+}
+
+func objects(root, dir string) (map[string]*bool, error) {
+	entries, err := rooted.ReadDir(root, dir)
+	patched := map[string]*bool{}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		patched[e.Name()], err = optional(readBool, root, path.Join(dir, e.Name(), "patched"))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return patched, err
+}
+
+// readKGraft reads a patch of kGraft, which has other attributes (kernel/kgraft_files.c of
+// SUSE's kernels 3.12 and 4.4).
+func readKGraft(root, dir string) (Patch, error) {
+	p := Patch{Module: path.Base(dir), KGraft: true, Objects: map[string]*bool{}}
+	if owner, err := os.Readlink(filepath.Join(root, dir, "owner")); err == nil {
+		p.Module = path.Base(owner)
+	}
+	var errs [4]error
+	p.Transition, errs[0] = readBool(root, path.Join(kgraftDir, "in_progress"))
+	p.Enabled, errs[1] = kgraftEnabled(root, path.Join(dir, "state"))
+	p.Replace, errs[2] = optional(readBool, root, path.Join(dir, "replace_all"))
+	p.SrcVersion, errs[3] = srcVersion(root, p.Module)
+	return p, errors.Join(errs[:]...)
+}
+
+// kgraftEnabled reads a table with a heading and the columns function, weak and state (enum
+// kgr_patch_state of kgraft.h). In states 1 and 2 a function is patched, at least for some
+// processes; 3 and 4 take that back.
+func kgraftEnabled(root, name string) (enabled bool, err error) {
+	text, err := rooted.ReadFile(root, name)
+	if err != nil {
+		return false, err
+	}
+	_, rows, _ := strings.Cut(text, "\n")
+	if rows == "" {
+		return false, fmt.Errorf("parsing %q: no function", name)
+	}
+	for row := range strings.Lines(rows) {
+		fields := strings.Fields(row)
+		if len(fields) != 3 || !isDigits(fields[2]) {
+			return false, fmt.Errorf("parsing %q: %.100q is no state of a function", name, row)
+		}
+		enabled = enabled || fields[2] == "1" || fields[2] == "2"
+	}
+	return enabled, nil
+}
+
+// srcVersion is the source version of a loaded module; kernels may be built without.
+func srcVersion(root, module string) (string, error) {
+	text, err := rooted.ReadFile(root, path.Join("/sys/module", module, "srcversion"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	text = strings.TrimSpace(text)
+	if err == nil && (len(text) > 64 || !isPlain(text)) {
+		err = fmt.Errorf("parsing source version of module %q: %.100q", module, text)
+	}
+	return text, err
+}
+
+func readBool(root, name string) (bool, error) {
+	text, err := rooted.ReadFile(root, name)
+	if err != nil {
+		return false, err
+	}
+	switch strings.TrimSpace(text) {
+	case "0":
+		return false, nil
+	case "1":
+		return true, nil
+	}
+	return false, fmt.Errorf("parsing %q: %.100q is neither 0 nor 1", name, text)
+}
+
+func readInt(root, name string) (int, error) {
+	text, err := rooted.ReadFile(root, name)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		return 0, fmt.Errorf("parsing %q: %.100q is no number", name, text)
+	}
+	return n, nil
+}
+
+// optional reads an attribute that a kernel need not have, or not for reading.
+func optional[T any](read func(root, name string) (T, error), root, name string) (*T, error) {
+	value, err := read(root, name)
+	_, isPath := errors.AsType[*fs.PathError](err)
+	if isPath && !errors.Is(err, rooted.ErrNotRegular) && !errors.Is(err, rooted.ErrTooLarge) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &value, nil
 }

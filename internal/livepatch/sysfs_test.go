@@ -1,10 +1,10 @@
 package livepatch
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,34 +27,53 @@ func tree(t *testing.T, lines ...string) string {
 	return root
 }
 
+const two = "sys/kernel/livepatch/livepatch_2_1/"
+
 func TestLoaded(t *testing.T) {
+	base := []string{two + "enabled 1", two + "transition 0"}
+	patch := func(change func(*Patch)) []Patch {
+		d := Patch{Module: "livepatch_2_1", Enabled: true, Objects: map[string]*bool{}}
+		change(&d)
+		return []Patch{d}
+	}
 	for name, tt := range map[string]struct {
-		lines  []string
-		want   []Patch
-		active string
-		err    string
+		lines []string
+		want  []Patch
+		err   string
 	}{
-		"none": {lines: []string{"sys/kernel/livepatch/gone/.keep"}, want: []Patch{}},
-		"one": {
-			lines: []string{"sys/kernel/livepatch/livepatch_2_1/enabled 1", "sys/kernel/livepatch/livepatch_2_1/transition 0", "sys/module/livepatch_2_1/srcversion ABC"},
-			want:  []Patch{{"livepatch_2_1", true, false, "ABC"}}, active: "livepatch_2_1",
+		"none":         {lines: []string{"sys/kernel/livepatch/.keep"}, want: []Patch{}},
+		"older kernel": {lines: base, want: patch(func(*Patch) {})},
+		"newer kernel": {
+			lines: append(base, two+"replace 1", two+"stack_order 3", two+"vmlinux/patched 1", two+"nfs/patched 0", two+"nfs/f,1/.keep",
+				"sys/module/livepatch_2_1/srcversion 0123456789ABCDEF01234567"),
+			want: patch(func(d *Patch) {
+				d.Replace, d.StackOrder, d.SrcVersion = new(true), new(3), "0123456789ABCDEF01234567"
+				d.Objects = map[string]*bool{"nfs": new(false), "vmlinux": new(true)}
+			}),
 		},
-		"one replaces another": {
+		"objects only":   {lines: append(base, two+"vmlinux/f,1/.keep"), want: patch(func(d *Patch) { d.Objects = map[string]*bool{"vmlinux": nil} })},
+		"no sysfs":       {err: "no such file"},
+		"no livepatch":   {lines: []string{"sys/kernel/debug/.keep"}, err: ErrNoLivepatch.Error()},
+		"no transition":  {lines: base[:1], err: `reading live patch "livepatch_2_1": open `},
+		"no flag":        {lines: []string{two + "enabled \x1bx", two + "transition 0"}, err: `livepatch_2_1/enabled": "\x1bx\n" is neither 0 nor 1`},
+		"bad replace":    {lines: append(base, two+"replace 7"), err: "neither 0 nor 1"},
+		"bad order":      {lines: append(base, two+"stack_order x"), err: "is no number"},
+		"bad patched":    {lines: append(base, two+"vmlinux/patched x"), err: "neither 0 nor 1"},
+		"bad srcversion": {lines: append(base, "sys/module/livepatch_2_1/srcversion a b"), err: "parsing source version"},
+		"kgraft": {
 			lines: []string{
-				"sys/kernel/livepatch/livepatch_1_1/enabled 1", "sys/kernel/livepatch/livepatch_1_1/transition 0",
-				"sys/kernel/livepatch/livepatch_2_1/enabled 1", "sys/kernel/livepatch/livepatch_2_1/transition 1",
+				"sys/kernel/kgraft/in_progress 1", "sys/kernel/kgraft/kgraft_patch_1/state Function               Weak  State\nfoo                       0      5\nbar                       0      1",
+				"sys/kernel/kgraft/kgraft_patch_1/replace_all 1",
 			},
-			want:   []Patch{{"livepatch_1_1", true, false, ""}, {"livepatch_2_1", true, true, ""}},
-			active: "livepatch_2_1",
+			want: []Patch{{Module: "kgraft_patch_1", Enabled: true, Transition: true, Replace: new(true), KGraft: true, Objects: map[string]*bool{}}},
 		},
-		"being disabled": {
-			lines: []string{"sys/kernel/livepatch/p/enabled 0", "sys/kernel/livepatch/p/transition 1"},
-			want:  []Patch{{"p", false, true, ""}},
+		"kgraft reverted": {
+			lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/kgraft_patch_1/state Function Weak State\nfoo 0 4"},
+			want:  []Patch{{Module: "kgraft_patch_1", KGraft: true, Objects: map[string]*bool{}}},
 		},
-		"kgraft":          {lines: []string{"sys/kernel/kgraft/in_progress 1"}, err: "kGraft"},
-		"no such kernel":  {err: "no /sys/kernel/livepatch"},
-		"not a flag":      {lines: []string{"sys/kernel/livepatch/p/enabled x\x1b"}, err: `"x\x1b\n" is neither 0 nor 1`},
-		"no flag, ignore": {lines: []string{"sys/kernel/livepatch/p/other 1"}, want: []Patch{}},
+		"kgraft without state":     {lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/p/refs 0"}, err: "state: no such file"},
+		"kgraft without functions": {lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/p/state Function Weak State"}, err: "no function"},
+		"kgraft with nonsense":     {lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/p/state x\ny"}, err: "no state of a function"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Loaded(tree(t, tt.lines...))
@@ -64,16 +83,45 @@ func TestLoaded(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			active := ""
-			if p := Active(got); p != nil {
-				active = p.Module
-			}
-			if active != tt.active {
-				t.Errorf("active %q, want %q", active, tt.active)
-			}
 		})
 	}
-	if _, err := Loaded(t.TempDir()); !errors.Is(err, ErrNoLivepatch) {
-		t.Errorf("got %v", err)
+}
+
+func TestLoadedOfWhatIsNoSysfs(t *testing.T) {
+	root := tree(t, two+"transition 0")
+	if err := syscall.Mkfifo(filepath.Join(root, two, "enabled"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Loaded(root); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("got %v, %v", got, err)
+	}
+	root = tree(t, "sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/name/state f w s\nf 0 2")
+	if err := os.Symlink("../../../module/kgraft_patch_1_1", filepath.Join(root, "sys/kernel/kgraft/name/owner")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Loaded(root); err != nil || got[0].Module != "kgraft_patch_1_1" {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestActive(t *testing.T) {
+	old, young := Patch{Module: "livepatch_1_1", Enabled: true}, Patch{Module: "livepatch_2_1", Enabled: true, Transition: true}
+	for name, tt := range map[string]struct {
+		patches []Patch
+		want    string
+	}{
+		"none":                 {},
+		"one":                  {[]Patch{old}, "livepatch_1_1"},
+		"one replaces another": {[]Patch{old, young}, "livepatch_2_1"},
+		"in another order":     {[]Patch{young, old}, "livepatch_2_1"},
+		"being disabled":       {[]Patch{{Module: "p", Transition: true}}, ""},
+	} {
+		got := ""
+		if p := Active(tt.patches); p != nil {
+			got = p.Module
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
 	}
 }

@@ -1,0 +1,164 @@
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
+)
+
+// BootEntry is what the boot loader starts if nobody interferes.
+type BootEntry struct {
+	Title         string `json:"title"`
+	KernelRelease string `json:"kernel_release"`
+	Initrd        string `json:"initrd"` // path; empty: the entry has none
+	Source        string `json:"source"` // the file that decides
+}
+
+const (
+	grubConf = "/boot/grub2/grub.cfg"
+	ziplConf = "/etc/zipl.conf"
+)
+
+// DefaultBoot reads what the next boot would run from the configuration of the boot loader.
+// It is an error, which says why, where that cannot be told; it is not guessed from the
+// kernels that are there.
+func DefaultBoot(root string) (BootEntry, error) {
+	loader, err := loaderType(root)
+	if err != nil {
+		return BootEntry{}, err
+	}
+	var e BootEntry
+	switch loader {
+	case "grub2", "grub2-efi":
+		e, err = grubDefault(root)
+	case "systemd-boot":
+		e, err = systemdBootDefault(root)
+	case "zipl":
+		e, err = ziplDefault(root)
+	default:
+		return BootEntry{}, fmt.Errorf("the default entry of boot loader %.100q cannot be read", loader)
+	}
+	if err != nil {
+		return BootEntry{}, fmt.Errorf("reading the default of boot loader %s: %w", loader, err)
+	}
+	return e, nil
+}
+
+// loaderType is the boot loader by SUSE's setting, else the one that is configured.
+func loaderType(root string) (string, error) {
+	const setting = "/etc/sysconfig/bootloader"
+	text, err := rooted.ReadFile(root, setting)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	for line := range strings.Lines(text) {
+		value, found := strings.CutPrefix(strings.TrimSpace(line), "LOADER_TYPE=")
+		if value = strings.Trim(value, `"'`); found && value != "" {
+			return value, nil
+		}
+	}
+	var found []string
+	for _, loader := range []struct{ name, conf string }{
+		{"grub2", grubConf}, {"systemd-boot", "/boot/efi/loader/loader.conf"},
+		{"systemd-boot", "/efi/loader/loader.conf"}, {"systemd-boot", "/boot/loader/loader.conf"}, {"zipl", ziplConf},
+	} {
+		_, err := rooted.Stat(root, loader.conf)
+		if err == nil {
+			found = append(found, loader.name)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", errors.New("no configuration of a boot loader is there: neither grub2, systemd-boot, nor zipl")
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("more than one boot loader is configured (%s), and %s does not say which one is used", strings.Join(found, ", "), setting)
+}
+
+// kernelRelease is the release of a kernel by the name of its file; one without a release,
+// as /boot/vmlinuz, is a link to one with it.
+func kernelRelease(root, file string) (string, error) {
+	base := path.Base(file)
+	if isKernelName(base) {
+		target, err := rooted.Path(root, bootFile(file))
+		if err != nil {
+			return "", err
+		}
+		base = path.Base(target)
+	}
+	name, release, _ := strings.Cut(base, "-")
+	if !isKernelName(name) || !isRelease(release) {
+		return "", fmt.Errorf("the release of kernel %.200q cannot be told", file)
+	}
+	return release, nil
+}
+
+// isKernelName says whether a file is named as kernels are on x86_64, s390x, ppc64le and aarch64.
+func isKernelName(base string) bool {
+	switch base {
+	case "vmlinuz", "image", "vmlinux", "Image", "bzImage":
+		return true
+	}
+	return false
+}
+
+func isRelease(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._+~-", r)
+	})
+}
+
+// ziplDefault reads zipl.conf(5): [defaultboot] names a section, or a :menu of sections.
+// It is what the boot record was made from, unless zipl was not run since.
+func ziplDefault(root string) (BootEntry, error) {
+	text, err := rooted.ReadFile(root, ziplConf)
+	if err != nil {
+		return BootEntry{}, err
+	}
+	sections := ziplSections(text)
+	name := sections["[defaultboot]"]["default"]
+	if menu := sections["[defaultboot]"]["defaultmenu"]; menu != "" {
+		name = sections[":"+menu][sections[":"+menu]["default"]]
+	}
+	section := sections["["+name+"]"]
+	if name == "" || section["image"] == "" {
+		return BootEntry{}, fmt.Errorf("parsing %q: it names no default with an image", ziplConf)
+	}
+	// An address in memory may follow.
+	image, _, _ := strings.Cut(section["image"], ",")
+	release, err := kernelRelease(root, image)
+	if err != nil {
+		return BootEntry{}, err
+	}
+	initrd, _, _ := strings.Cut(section["ramdisk"], ",")
+	return BootEntry{name, release, initrd, ziplConf}, nil
+}
+
+// ziplSections are the values by section, "[name]" or ":name", and key.
+func ziplSections(text string) map[string]map[string]string {
+	sections := map[string]map[string]string{}
+	current := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(strings.ToValidUTF8(line, "\uFFFD"))
+		if strings.HasPrefix(line, "[") || strings.HasPrefix(line, ":") {
+			current = line
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if sections[current] == nil {
+			sections[current] = map[string]string{}
+		}
+		sections[current][strings.TrimSpace(key)] = strings.Trim(strings.TrimSpace(value), `"'`)
+	}
+	return sections
+}

@@ -1,0 +1,148 @@
+// Package rooted reads the files of a machine below a root directory. They need not be what
+// they should be: a FIFO, a circle of links and a file without end are errors, and no link
+// leads out of the root.
+package rooted
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+const (
+	// MaxFile is the size up to which ReadFile reads a file: a boot menu has some 100 KiB.
+	MaxFile    = 8 << 20
+	maxEntries = 1 << 17 // processes, for one
+	maxLinks   = 40      // as the kernel follows
+)
+
+// What is wrong with a file beside what the system calls say.
+var (
+	ErrNotRegular = errors.New("not a regular file")
+	ErrTooLarge   = errors.New("larger than is read")
+)
+
+// Path is where the file called name in the tree is: each link is followed as the machine
+// itself would follow it, with root as its root directory.
+func Path(root, name string) (string, error) {
+	if root = filepath.Join("/", root); root == "/" {
+		return path.Join("/", name), nil
+	}
+	at, rest := "/", strings.Split(name, "/")
+	for links := 0; len(rest) > 0; {
+		next := path.Join(at, rest[0])
+		rest = rest[1:]
+		target, err := os.Readlink(filepath.Join(root, next))
+		if err != nil {
+			at = next // no link; or nothing, which the caller will see
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", &fs.PathError{Op: "open", Path: filepath.Join(root, name), Err: syscall.ELOOP}
+		}
+		if path.IsAbs(target) {
+			at = "/"
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return filepath.Join(root, at), nil
+}
+
+// Open opens a regular file.
+func Open(root, name string) (*os.File, error) {
+	p, err := Path(root, name)
+	if err != nil {
+		return nil, err
+	}
+	// A FIFO in the file's place must not block the open.
+	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: p, Err: ErrNotRegular}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// ReadFile reads a regular file of MaxFile bytes at most.
+func ReadFile(root, name string) (string, error) {
+	f, err := Open(root, name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err == nil && len(text) > MaxFile {
+		err = &fs.PathError{Op: "read", Path: f.Name(), Err: ErrTooLarge}
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(text), nil
+}
+
+// Stat describes a file, whatever it is, with links followed.
+func Stat(root, name string) (fs.FileInfo, error) {
+	p, err := Path(root, name)
+	if err != nil {
+		return nil, err
+	}
+	return os.Lstat(p)
+}
+
+// ReadDir lists a folder in the order of the names.
+func ReadDir(root, name string) ([]fs.DirEntry, error) {
+	p, err := Path(root, name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	entries, err := f.ReadDir(maxEntries)
+	if err == nil && len(entries) == maxEntries {
+		err = &fs.PathError{Op: "readdir", Path: p, Err: ErrTooLarge}
+	}
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, nil
+}
+
+// DropIns lists the configuration fragments in folders, of which an earlier one overrides a
+// later one file by file, in the order in which they are read: that of their names (see the
+// UAPI configuration files specification, and systemd's journald.conf(5)).
+func DropIns(root, suffix string, folders ...string) ([]string, error) {
+	found := map[string]string{}
+	for _, folder := range folders {
+		entries, err := ReadDir(root, folder)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			if _, overridden := found[e.Name()]; !overridden && strings.HasSuffix(e.Name(), suffix) {
+				found[e.Name()] = path.Join(folder, e.Name())
+			}
+		}
+	}
+	var names []string
+	for _, base := range slices.Sorted(maps.Keys(found)) {
+		names = append(names, found[base])
+	}
+	return names, nil
+}

@@ -1,0 +1,140 @@
+package zypp
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
+)
+
+// Signatures says which signatures libzypp checks, as zypp.conf and the repositories have it.
+type Signatures struct {
+	GPGCheck     bool             `json:"gpgcheck"`      // of zypp.conf, as the two below
+	RepoGPGCheck *bool            `json:"repo_gpgcheck"` // null: follows gpgcheck
+	PkgGPGCheck  *bool            `json:"pkg_gpgcheck"`  // null: follows gpgcheck
+	Repos        []RepoSignatures `json:"repos"`         // enabled ones
+}
+
+// RepoSignatures says what is checked of a repository's packages.
+type RepoSignatures struct {
+	Alias    string `json:"alias"`
+	File     string `json:"file"`
+	GPGCheck bool   `json:"gpgcheck"`
+	// RepoGPGCheck: unsigned metadata is not accepted without asking.
+	RepoGPGCheck bool `json:"repo_gpgcheck"`
+	// PkgGPGCheck is "always", "unless-repo-signed" or "no".
+	PkgGPGCheck string `json:"pkg_gpgcheck"`
+}
+
+// GPGCheck reads which signatures are checked. The rules are those of libzypp's
+// RepoInfo::repoGpgCheckIsMandatory and pkgGpgCheckIsMandatory.
+func GPGCheck(root string) (Signatures, error) {
+	conf, err := wholeConf(root)
+	if err != nil {
+		return Signatures{}, err
+	}
+	s := Signatures{
+		GPGCheck:     orDefault(boolean(confValue(conf, "main", "gpgcheck")), true),
+		RepoGPGCheck: boolean(confValue(conf, "main", "repo_gpgcheck")),
+		PkgGPGCheck:  boolean(confValue(conf, "main", "pkg_gpgcheck")),
+		Repos:        []RepoSignatures{},
+	}
+	folder := confPath(conf, "reposdir", "/etc/zypp/repos.d")
+	entries, err := rooted.ReadDir(root, folder)
+	if err != nil {
+		return Signatures{}, err
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".repo") {
+			continue
+		}
+		file := path.Join(folder, e.Name())
+		text, err := rooted.ReadFile(root, file)
+		if err != nil {
+			return Signatures{}, err
+		}
+		s.addRepos(file, strings.ToValidUTF8(text, "\uFFFD"))
+	}
+	return s, nil
+}
+
+// addRepos adds the enabled repositories in a file; each has a section.
+func (s *Signatures) addRepos(file, text string) {
+	for _, alias := range sections(text) {
+		if !orDefault(boolean(confValue(text, alias, "enabled")), true) {
+			continue
+		}
+		r := RepoSignatures{Alias: alias, File: file, PkgGPGCheck: "no"}
+		r.GPGCheck = orDefault(boolean(confValue(text, alias, "gpgcheck")), s.GPGCheck)
+		repo, pkg := boolean(confValue(text, alias, "repo_gpgcheck")), boolean(confValue(text, alias, "pkg_gpgcheck"))
+		if repo == nil {
+			repo = s.RepoGPGCheck
+		}
+		if pkg == nil {
+			pkg = s.PkgGPGCheck
+		}
+		r.RepoGPGCheck = orDefault(repo, r.GPGCheck)
+		switch {
+		case orDefault(pkg, false):
+			r.PkgGPGCheck = "always"
+		case pkg == nil && r.GPGCheck:
+			r.PkgGPGCheck = "unless-repo-signed"
+		}
+		s.Repos = append(s.Repos, r)
+	}
+}
+
+// sections lists the names of the sections of an INI file.
+func sections(text string) (names []string) {
+	seen := map[string]bool{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if name := strings.Trim(line, "[] \t"); strings.HasPrefix(line, "[") && name != "" && !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Reboot says whether libzypp asks for a reboot since the last one.
+type Reboot struct {
+	Needed bool       `json:"needed"`
+	Hint   string     `json:"hint"` // soft-reboot, kexec, reboot; empty: the file does not say
+	File   string     `json:"file"`
+	Since  *time.Time `json:"since"` // when the file was written last
+}
+
+// PendingReboot looks for the file that libzypp makes after installing what needs a reboot;
+// zypp-boot-plugin writes into it what kind of reboot would do.
+func PendingReboot(root string) (Reboot, error) {
+	if _, err := rooted.Stat(root, "/run"); err != nil {
+		return Reboot{}, err
+	}
+	for _, name := range []string{"/run/reboot-needed", "/var/run/reboot-needed"} {
+		text, err := rooted.ReadFile(root, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Reboot{}, err
+		}
+		info, err := rooted.Stat(root, name)
+		if err != nil {
+			return Reboot{}, err
+		}
+		r := Reboot{Needed: true, File: name, Since: new(info.ModTime().UTC())}
+		switch text = strings.TrimSpace(text); text {
+		case "", "soft-reboot", "kexec", "reboot":
+			r.Hint = text
+		default:
+			return Reboot{}, fmt.Errorf("parsing %q: unknown kind of reboot %.100q", name, text)
+		}
+		return r, nil
+	}
+	return Reboot{}, nil
+}

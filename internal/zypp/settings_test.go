@@ -1,0 +1,123 @@
+package zypp
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// tree makes files below a new root.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// check compares an answer with what is wanted: an error that holds wantErr, or want.
+func check(t *testing.T, got any, err error, want any, wantErr string) {
+	t.Helper()
+	if (err == nil) != (wantErr == "") || err != nil && !strings.Contains(err.Error(), wantErr) {
+		t.Fatalf("error %v, want %q", err, wantErr)
+	}
+	if err != nil {
+		return
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Lock{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestGPGCheck(t *testing.T) {
+	const conf, repo = "etc/zypp/zypp.conf", "etc/zypp/repos.d/a.repo"
+	repos := func(r ...RepoSignatures) []RepoSignatures {
+		for i := range r {
+			r[i].Alias, r[i].File = "a", "/"+repo
+		}
+		return append([]RepoSignatures{}, r...)
+	}
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  Signatures
+		err   string
+	}{
+		"defaults": {
+			files: map[string]string{repo: "[a]\nenabled=1\n", "etc/zypp/repos.d/a.repo.rpmsave": "[b]"},
+			want:  Signatures{GPGCheck: true, Repos: repos(RepoSignatures{GPGCheck: true, RepoGPGCheck: true, PkgGPGCheck: "unless-repo-signed"})},
+		},
+		"all off": {
+			files: map[string]string{conf: "[main]\n# gpgcheck = on\ngpgcheck = off\n", repo: "[a]\n"},
+			want:  Signatures{Repos: repos(RepoSignatures{PkgGPGCheck: "no"})},
+		},
+		"the repository decides": {
+			files: map[string]string{conf: "[main]\ngpgcheck = off\n", repo: "[a]\ngpgcheck=yes\nrepo_gpgcheck=0\npkg_gpgcheck=1\n"},
+			want:  Signatures{Repos: repos(RepoSignatures{GPGCheck: true, PkgGPGCheck: "always"})},
+		},
+		"parts switched off": {
+			files: map[string]string{conf: "[main]\nrepo_gpgcheck = 0\npkg_gpgcheck = no\n", repo: "[a]\n"},
+			want:  Signatures{GPGCheck: true, RepoGPGCheck: new(false), PkgGPGCheck: new(false), Repos: repos(RepoSignatures{GPGCheck: true, PkgGPGCheck: "no"})},
+		},
+		"fragments": {
+			files: map[string]string{
+				"usr/etc/zypp/zypp.conf": "[main]\ngpgcheck = on\n", "usr/etc/zypp/zypp.conf.d/1.conf": "[main]\ngpgcheck = off\n",
+				"etc/zypp/zypp.conf.d/2.conf": "gpgcheck = on\n[main]\npkg_gpgcheck = 2\n", repo: "[b]\nenabled=0\n[a]\nenabled=maybe\n[a]\n",
+			},
+			want: Signatures{PkgGPGCheck: new(true), Repos: repos(RepoSignatures{PkgGPGCheck: "always"})},
+		},
+		"another folder": {
+			files: map[string]string{conf: "[main]\nreposdir = /srv\n", "srv/b.repo": "[b]\n"},
+			want:  Signatures{GPGCheck: true, Repos: []RepoSignatures{{"b", "/srv/b.repo", true, true, "unless-repo-signed"}}},
+		},
+		"no folder":       {files: map[string]string{conf: ""}, err: "repos.d: no such file"},
+		"no libzypp":      {err: "this system has no zypp.conf"},
+		"conf is none":    {files: map[string]string{conf + "/x": ""}, err: "not a regular file"},
+		"repo is none":    {files: map[string]string{repo + "/x": ""}, err: "not a regular file"},
+		"fragment folder": {files: map[string]string{conf: "", "etc/zypp/zypp.conf.d": ""}, err: "not a directory"},
+		"fragment":        {files: map[string]string{conf: "", "etc/zypp/zypp.conf.d/1.conf/x": ""}, err: "not a regular file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := GPGCheck(tree(t, tt.files))
+			check(t, got, err, tt.want, tt.err)
+		})
+	}
+}
+
+func TestPendingReboot(t *testing.T) {
+	when := time.Date(2026, 5, 13, 9, 34, 13, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  Reboot
+		err   string
+	}{
+		"none":          {files: map[string]string{"run/x": ""}},
+		"libzypp's":     {files: map[string]string{"run/reboot-needed": ""}, want: Reboot{Needed: true, File: "/run/reboot-needed", Since: &when}},
+		"boot plugin's": {files: map[string]string{"run/reboot-needed": "kexec\n"}, want: Reboot{true, "kexec", "/run/reboot-needed", &when}},
+		"older": {
+			files: map[string]string{"run/x": "", "var/run/reboot-needed": "reboot"},
+			want:  Reboot{true, "reboot", "/var/run/reboot-needed", &when},
+		},
+		"nonsense": {files: map[string]string{"run/reboot-needed": "\x1b]"}, err: `parsing "/run/reboot-needed": unknown kind of reboot "\x1b]"`},
+		"no /run":  {err: "run: no such file"},
+		"a folder": {files: map[string]string{"run/reboot-needed/x": ""}, err: "not a regular file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := tree(t, tt.files)
+			for _, file := range []string{"run", "var/run"} {
+				_ = os.Chtimes(filepath.Join(root, file, "reboot-needed"), when, when) // one of them is there
+			}
+			got, err := PendingReboot(root)
+			check(t, got, err, tt.want, tt.err)
+		})
+	}
+}
