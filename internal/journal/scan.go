@@ -41,30 +41,41 @@ var groups = [][]string{
 	{"_TRANSPORT=kernel", "SYSLOG_FACILITY=1"},
 }
 
-// readBoot fills in what the journal says of a boot.
-func readBoot(ctx context.Context, j *sdjournal.Journal, b *Boot) error {
+// scanBoot fills in what the journal says of a boot, and says whether each entry had its
+// text: what libsystemd finds damaged, it passes over.
+func scanBoot(ctx context.Context, j *sdjournal.Journal, b *Boot) (whole bool, err error) {
 	if err := match(j, b.ID); err != nil {
-		return err
+		return false, err
 	}
 	if err := j.SeekHead(); err != nil {
-		return err
+		return false, err
 	}
 	s := scan{boot: b}
 	for n := 0; ; n++ {
 		if n%1000 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 		if more, err := j.Next(); err != nil || more == 0 {
 			s.finish()
-			return err
+			return !s.textMissing, err
 		}
 		if err := s.take(fields{j}); err != nil {
-			return err
+			return false, err
 		}
 	}
 }
 
+// match selects the entries of a boot in any of the groups. Each group costs a search for
+// each entry: those that the boot has nothing of are left out.
 func match(j *sdjournal.Journal, boot string) error {
+	var there [][]string
+	for _, group := range groups {
+		if some, err := holds(j, boot, group); err != nil {
+			return err
+		} else if some {
+			there = append(there, group)
+		}
+	}
 	j.FlushMatches()
 	if err := j.AddMatch("_BOOT_ID=" + boot); err != nil {
 		return err
@@ -72,7 +83,10 @@ func match(j *sdjournal.Journal, boot string) error {
 	if err := j.AddConjunction(); err != nil {
 		return err
 	}
-	for _, group := range groups {
+	if len(there) == 0 {
+		there = groups[:1] // matches nothing, and not everything
+	}
+	for _, group := range there {
 		for _, m := range group {
 			if err := j.AddMatch(m); err != nil {
 				return err
@@ -83,6 +97,21 @@ func match(j *sdjournal.Journal, boot string) error {
 		}
 	}
 	return nil
+}
+
+// holds says whether a boot has an entry in a group.
+func holds(j *sdjournal.Journal, boot string, group []string) (bool, error) {
+	j.FlushMatches()
+	for _, m := range append([]string{"_BOOT_ID=" + boot}, group...) {
+		if err := j.AddMatch(m); err != nil {
+			return false, err
+		}
+	}
+	if err := j.SeekHead(); err != nil {
+		return false, err
+	}
+	n, err := j.Next()
+	return n > 0, err
 }
 
 // fields reads fields of the current entry, one at a time: most entries are done with
@@ -120,11 +149,17 @@ type scan struct {
 	marks  marks
 	times  []moment // of boot.Loads
 	builds builds
+	// textMissing says that there was an entry without a message, which the kernel, systemd
+	// and dracut never write.
+	textMissing bool
 }
 
 // take takes in one entry.
 func (s *scan) take(f fields) error {
-	message := f.get("MESSAGE")
+	message, err := f.j.GetDataValue("MESSAGE")
+	if err != nil {
+		s.textMissing = true
+	}
 	switch {
 	case strings.HasPrefix(message, "livepatch: "):
 		return s.livepatch(f, message)

@@ -1,0 +1,69 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// newestWarnings is how many warnings are shown; all are counted.
+const newestWarnings = 20
+
+// Warnings is what the kernel complained about in a boot, as far as the journal goes.
+type Warnings struct {
+	Count  int
+	Newest []Entry // at most 20, oldest first
+}
+
+// KernelWarnings reads the complaints of the kernel in a boot from a journal, see Boots for dir:
+// its messages of level 2 and worse (BUG and Oops among them), and what WARN() in its code
+// says. Errors of devices and firmware, level 3, are not meant: a sound machine has some.
+func KernelWarnings(ctx context.Context, dir, boot string) (Warnings, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	w := Warnings{Newest: []Entry{}}
+	j, err := openJournal(dir)
+	if err != nil {
+		return w, err
+	}
+	defer j.Close()
+	for _, m := range []string{"_BOOT_ID=" + boot, "_TRANSPORT=kernel", "PRIORITY=0", "PRIORITY=1", "PRIORITY=2", "PRIORITY=4"} {
+		if err := j.AddMatch(m); err != nil {
+			return w, fmt.Errorf("boot %q: %w", boot, err)
+		}
+	}
+	if err := j.SeekHead(); err != nil {
+		return w, err
+	}
+	for ctx.Err() == nil {
+		if more, err := j.Next(); err != nil || more == 0 {
+			return w, err
+		}
+		if err := w.take(fields{j}); err != nil {
+			return w, err
+		}
+	}
+	return w, ctx.Err()
+}
+
+// take takes in an entry if it is a warning.
+func (w *Warnings) take(f fields) error {
+	message := f.get("MESSAGE")
+	level, err := strconv.Atoi(f.get("PRIORITY"))
+	if err != nil || level > 2 && !strings.HasPrefix(message, "WARNING: ") || !fromKernel(f) {
+		return nil
+	}
+	e, err := f.entry(message)
+	if err != nil {
+		return err
+	}
+	w.Count++
+	if len(w.Newest) == newestWarnings {
+		w.Newest = slices.Delete(w.Newest, 0, 1)
+	}
+	w.Newest = append(w.Newest, e)
+	return nil
+}
