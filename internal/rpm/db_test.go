@@ -3,7 +3,6 @@ package rpm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 )
 
 // lab is a file tree with a database of its own, filled by the real rpm.
@@ -24,46 +25,20 @@ type lab struct {
 
 // newLab returns an empty lab, and skips the test where it cannot work.
 func newLab(t *testing.T) lab {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to install packages into a folder of its own")
-	}
-	for _, program := range []string{"/usr/bin/rpm", "rpmbuild"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("needs %s", program)
-		}
-	}
+	rpmtest.Need(t)
 	return lab{t, DB{Root: t.TempDir()}}
 }
 
-// build makes a package without files, from a few lines for its header and
-// what else its specification is to have, and returns its path.
-func (l lab) build(nevr, header, rest string) string {
+// build makes a package without files, see rpmtest.
+func (l lab) build(nvr, header, rest string) string {
 	l.Helper()
-	dir := l.TempDir()
-	f := strings.Fields(nevr)
-	spec := fmt.Sprintf("Name: %s\nVersion: %s\nRelease: %s\nSummary: x\nLicense: x\nBuildArch: noarch\n%s\n%%description\nx\n%%files\n%s\n",
-		f[0], f[1], f[2], header, rest)
-	if err := os.WriteFile(filepath.Join(dir, "a.spec"), []byte(spec), 0o600); err != nil {
-		l.Fatal(err)
-	}
-	l.must("rpmbuild", "-bb", "--define", "_topdir "+dir, filepath.Join(dir, "a.spec"))
-	return filepath.Join(dir, "RPMS/noarch", strings.Join(f, "-")+".noarch.rpm")
+	return rpmtest.Build(l, nvr, header, rest)
 }
 
 // rpm runs rpm in the lab, as the package under test does.
 func (l lab) rpm(args ...string) {
 	l.Helper()
-	l.must("/usr/bin/rpm", append([]string{"--root", l.Root, "--nodeps"}, args...)...)
-}
-
-// must runs a program that has to succeed.
-func (l lab) must(program string, args ...string) {
-	l.Helper()
-	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), "HOME=/root", "LC_ALL=C")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		l.Fatalf("%s: %v\n%s", cmd, err, out)
-	}
+	rpmtest.Rpm(l, l.Root, args...)
 }
 
 // installed returns what is installed in the lab.

@@ -1,0 +1,22 @@
+package snapshot
+
+import (
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// Describe fills in what follows from a package's name and version.
+func Describe(name string, evr rpm.EVR, arch string) store.Change {
+	c := store.Change{Kind: string(livepatch.KindOf(name)), Package: name, Version: evr.String(), Arch: arch}
+	switch livepatch.Kind(c.Kind) {
+	case livepatch.KindKernel:
+		c.KernelRelease, _ = livepatch.KernelRelease(name, evr.Version, evr.Release)
+	case livepatch.KindLivepatch:
+		c.KernelRelease, _ = livepatch.KernelFor(name)
+		c.Module = livepatch.Module(name, evr.Version, evr.Release)
+		c.PatchNumber, _ = livepatch.PatchNumber(evr.Version)
+		c.Initial = c.PatchNumber == 1
+	}
+	return c
+}

@@ -1,0 +1,52 @@
+package snapshot
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
+)
+
+const mountInfo = "/proc/self/mountinfo"
+
+// Subvolume is where the root directory is within its file system: "/", or a path as
+// /@/.snapshots/7/snapshot. When it is another one than before, the system was rolled back,
+// or updated transactionally.
+func Subvolume(root string) (string, error) {
+	m, err := RootMount(root)
+	return m.Subvolume, err
+}
+
+// Mount is what mountinfo says of a mount, see proc(5).
+type Mount struct {
+	Subvolume string
+	ReadOnly  bool // the mount, or its file system
+}
+
+// RootMount finds the mount of the root directory; the last one covers those before.
+func RootMount(root string) (Mount, error) {
+	text, err := rooted.ReadFile(root, mountInfo)
+	if err != nil {
+		return Mount{}, err
+	}
+	var m *Mount
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 10 {
+			return Mount{}, fmt.Errorf("parsing %q: %.200q is no mount", mountInfo, line)
+		}
+		if fields[4] == "/" {
+			options := "," + fields[5] + "," + fields[len(fields)-1] + ","
+			m = &Mount{Subvolume: unescapeMount(fields[3]), ReadOnly: strings.Contains(options, ",ro,")}
+		}
+	}
+	if m == nil {
+		return Mount{}, fmt.Errorf("parsing %q: no root directory", mountInfo)
+	}
+	return *m, nil
+}
+
+// unescapeMount undoes the kernel's octal escapes of blanks and backslashes.
+func unescapeMount(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
