@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/klp-audit/klp-audit/internal/zypp"
@@ -17,6 +19,13 @@ func actor(a zypp.Actor) store.Actor {
 		Login: a.Login, LoginUID: uid, EUID: a.EUID, SudoUser: orEmpty(a.SudoUser), SudoUID: orEmpty(a.SudoUID),
 		TTY: a.TTY, Session: a.Session, Exe: a.Exe, Automation: a.Automation,
 	}
+}
+
+// WhoRuns returns who runs this program, as far as the system says.
+func WhoRuns(root string, getenv func(string) string) store.Actor {
+	// That there is no libzypp above it is no error here: what is known of the person is.
+	a, _, _ := zypp.Inspect(os.DirFS(filepath.Join(root, "/proc")), os.DirFS(filepath.Join(root, "/")), os.Getpid(), getenv)
+	return actor(a)
 }
 
 // orEmpty is a name that may be missing in the record.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -16,6 +17,11 @@ import (
 // CatchUp brings the record up to date: it takes in the spool, and closes the commits
 // that were interrupted. It does nothing and creates nothing where there is no record.
 func (r *Recorder) CatchUp(ctx context.Context) error {
+	return r.upToDate(ctx, func(*store.Store) error { return nil })
+}
+
+// upToDate brings the record up to date and then does what is to be done with it.
+func (r *Recorder) upToDate(ctx context.Context, do func(*store.Store) error) error {
 	if _, err := os.Stat(store.Path(r.root)); errors.Is(err, fs.ErrNotExist) && store.Waiting(r.root) == 0 {
 		return nil
 	}
@@ -23,10 +29,34 @@ func (r *Recorder) CatchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.TakeIn(ctx); err != nil {
-		return errors.Join(err, s.Close())
+	if err = s.TakeIn(ctx); err == nil {
+		err = r.closeDead(ctx, s, nil)
 	}
-	return errors.Join(r.closeDead(ctx, s, nil), s.Close())
+	if err == nil {
+		err = do(s)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// drift records what changed without a recorded commit. libzypp asks for it whenever the
+// rpm database is not what it was, behind its own commits, too.
+func (r *Recorder) drift() {
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	err := r.upToDate(ctx, func(s *store.Store) error {
+		installed, err := snapshot.Take(ctx, r.root)
+		if err != nil {
+			return err
+		}
+		ev, err := snapshot.Drift(ctx, s, r.root, r.version, installed)
+		if err != nil || ev == nil {
+			return err
+		}
+		return s.Append(ctx, ev)
+	})
+	if err != nil && !errors.Is(err, snapshot.ErrBusy) {
+		r.log.printf("looking for unrecorded changes: %v", err)
+	}
 }
 
 // closeDead writes the ends of commits that are over without one, from what the rpm
@@ -76,7 +106,7 @@ func (r *Recorder) over(ctx context.Context, begin *store.Event, beginning *open
 func (r *Recorder) closeCommit(ctx context.Context, s *store.Store, begin *store.Event, beginning *openCommit) error {
 	after, err := r.lookLate(ctx, begin.Begin, beginning)
 	ev := &store.Event{Header: store.NewHeader(store.KindCommitEnd, r.root, r.version)}
-	ev.End = conclude(begin, recorded(begin.Begin.Installed), after, ending{how: interrupted, late: true})
+	ev.End = conclude(begin, snapshot.Installed(begin.Begin.Installed), after, ending{how: interrupted, late: true})
 	ev.End.Late, ev.End.Begun = true, &begin.Time
 	if err != nil {
 		ev.End.Problems = append(ev.End.Problems, err.Error())

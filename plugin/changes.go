@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -26,16 +25,12 @@ type seen struct {
 func look(ctx context.Context, db rpm.DB, b *store.CommitBegin) (s seen, err error) {
 	appended, historyErr := zypp.Mark(b.History).Since(db.Root)
 	s.history = appended
-	installed, err := db.Installed(ctx, tracked)
+	installed, err := db.Installed(ctx, snapshot.Tracked)
 	if err != nil {
 		return s, errors.Join(historyErr, err)
 	}
 	s.installed = append([]rpm.Package{}, installed...)
-	unread := slices.DeleteFunc(livePatches(installed), func(p rpm.Package) bool {
-		_, known := b.Fixes[p.String()]
-		return known
-	})
-	s.fixes, err = fixesOf(ctx, db, unread)
+	s.fixes, err = snapshot.Fixes(ctx, db, installed, b.Fixes)
 	return s, errors.Join(historyErr, err)
 }
 
@@ -53,12 +48,12 @@ func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *s
 	strangers := 0
 	if known {
 		for _, d := range rpm.Diff(before, after.installed, claims.parallel) {
-			c := changed(d, b.Fixes, after.fixes)
+			c := snapshot.Change(d, b.Fixes, after.fixes)
 			c.Step, c.Stage = claims.take(d)
 			unannounced := c.Step == ""
 			disturbed[c.Package] = disturbed[c.Package] || unannounced && (e.late || d.Action == rpm.ActionReinstall)
 			switch {
-			case unannounced && renumbered(d):
+			case unannounced && snapshot.Renumbered(d):
 			case unannounced && e.late:
 				strangers++
 			default:
@@ -75,6 +70,9 @@ func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *s
 	}
 	addHistory(end, b, after.history)
 	end.Outcome = outcome(end.Changes, e.how, b.Staging != nil)
+	if b.Staging == nil && after.installed != nil {
+		end.Installed, end.Fixes = snapshot.Record(after.installed), snapshot.FixesOf(after.installed, b.Fixes, after.fixes)
+	}
 	return end
 }
 
@@ -119,66 +117,10 @@ func isAbout(text string, c store.Change) bool {
 	return text == nvra+".rpm" || text == nvra || text == c.Package
 }
 
-// changed makes the record of a difference between the snapshots.
-func changed(d rpm.Change, before, after map[string]store.Fixes) store.Change {
-	p := d.After
-	if p == nil {
-		p = d.Before
-	}
-	c := describe(p.Name, p.EVR, p.Arch)
-	c.Action, c.Result = string(d.Action), store.ResultOK
-	c.SignatureKey, c.Vendor, c.SourceRPM = p.SigningKey, p.Vendor, p.SourceRPM
-	c.BuildTime = moment(p.BuildTime)
-	had, has := fixesIn(d.Before, before, after), fixesIn(d.After, after, before)
-	c.Added, c.Removed = store.Fixes(has.Minus(had)), store.Fixes(had.Minus(has))
-	if d.After != nil {
-		c.InstallTime = moment(d.After.InstallTime)
-		if d.Before != nil {
-			c.Previous = d.Before.EVR.String()
-		}
-	}
-	return c
-}
-
-// renumbered says whether a package looks reinstalled only by its record number, as all do
-// when the rpm database was rebuilt. A reinstallation in the second of the installation
-// looks the same, but libzypp announced that.
-func renumbered(d rpm.Change) bool {
-	return d.Action == rpm.ActionReinstall && d.Before.InstallTime == d.After.InstallTime &&
-		d.Before.InstallTID == d.After.InstallTID
-}
-
-// fixesIn looks up the fixes of a package; a live patch that was installed before and
-// after has them in one of the two only.
-func fixesIn(p *rpm.Package, fixes, others map[string]store.Fixes) livepatch.Fixes {
-	if p == nil {
-		return livepatch.Fixes{}
-	}
-	if f, ok := fixes[p.String()]; ok {
-		return livepatch.Fixes(f)
-	}
-	return livepatch.Fixes(others[p.String()])
-}
-
-// describe fills in what follows from a package's name and version.
-func describe(name string, evr rpm.EVR, arch string) store.Change {
-	c := store.Change{Kind: string(livepatch.KindOf(name)), Package: name, Version: evr.String(), Arch: arch}
-	switch livepatch.Kind(c.Kind) {
-	case livepatch.KindKernel:
-		c.KernelRelease, _ = livepatch.KernelRelease(name, evr.Version, evr.Release)
-	case livepatch.KindLivepatch:
-		c.KernelRelease, _ = livepatch.KernelFor(name)
-		c.Module = livepatch.Module(name, evr.Version, evr.Release)
-		c.PatchNumber, _ = livepatch.PatchNumber(evr.Version)
-		c.Initial = c.PatchNumber == 1
-	}
-	return c
-}
-
 // announce makes the record of a step before it is executed: what it would do to the
 // packages that are installed.
 func announce(s step, installed []rpm.Package) store.Change {
-	c := describe(s.Solvable.Name, s.evr(), s.Solvable.Arch)
+	c := snapshot.Describe(s.Solvable.Name, s.evr(), s.Solvable.Arch)
 	c.Step, c.Result = s.Type, store.ResultUnknown
 	if s.Type == "-" {
 		c.Action = string(rpm.ActionRemove)
@@ -225,37 +167,4 @@ func addHistory(end *store.CommitEnd, b *store.CommitBegin, h zypp.Appended) {
 			ID: a.ID, Repo: a.Repo, Severity: a.Severity, Category: a.Category, OldState: a.OldState, NewState: a.NewState,
 		})
 	}
-}
-
-// fixesOf reads the changelogs of live patches. A kernel's changelog is never read: it is
-// huge, and says nothing about live patches.
-func fixesOf(ctx context.Context, db rpm.DB, pkgs []rpm.Package) (map[string]store.Fixes, error) {
-	if len(pkgs) == 0 {
-		return nil, nil
-	}
-	logs, err := db.Changelogs(ctx, pkgs)
-	if err != nil {
-		return nil, fmt.Errorf("reading changelogs of live patches: %w", err)
-	}
-	fixes := map[string]store.Fixes{}
-	for nevra, text := range logs {
-		fixes[nevra] = store.Fixes(livepatch.ParseFixes(text))
-	}
-	return fixes, nil
-}
-
-func livePatches(installed []rpm.Package) (found []rpm.Package) {
-	for _, p := range installed {
-		if livepatch.KindOf(p.Name) == livepatch.KindLivepatch {
-			found = append(found, p)
-		}
-	}
-	return found
-}
-
-func moment(seconds int64) *store.Timestamp {
-	if seconds <= 0 {
-		return nil
-	}
-	return &store.Timestamp{Time: time.Unix(seconds, 0).UTC()}
 }

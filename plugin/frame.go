@@ -16,6 +16,8 @@ const (
 	cmdCommitEnd   = "COMMITEND"
 	cmdPluginEnd   = "PLUGINEND"
 	cmdDisconnect  = "_DISCONNECT"
+	// cmdPackagesChanged comes to a system plugin, which this program is, too.
+	cmdPackagesChanged = "PACKAGESETCHANGED"
 
 	answerACK     = "ACK"
 	answerUnknown = "_ENOMETHOD"

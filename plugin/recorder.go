@@ -3,13 +3,14 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -31,6 +32,7 @@ type Recorder struct {
 	log     *frameLog
 
 	open *openCommit // between start and end
+	live bool        // the last commit that ended changed the running system
 }
 
 // openCommit is what the end of a commit is compared with.
@@ -108,13 +110,16 @@ func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
 	ctx, cancel := context.WithTimeout(context.Background(), beginTime)
 	defer cancel()
 	db := rpm.DB{Root: target}
-	installed, err := db.Installed(ctx, tracked)
+	installed, err := db.Installed(ctx, snapshot.Tracked)
 	if err != nil {
 		return err
 	}
 	r.open.before = append([]rpm.Package{}, installed...)
-	b.Installed = packages(installed)
-	b.Fixes, err = fixesOf(ctx, db, livePatches(installed))
+	b.Installed = snapshot.Record(installed)
+	for i := range b.Installed {
+		b.Installed[i].Kind = string(livepatch.KindOf(b.Installed[i].Name))
+	}
+	b.Fixes, err = snapshot.Fixes(ctx, db, installed, nil)
 	return err
 }
 
@@ -140,7 +145,7 @@ func (r *Recorder) end(e ending) {
 		return
 	}
 	o := r.open
-	r.open = nil
+	r.open, r.live = nil, o.begin.Begin.Staging == nil
 	db := rpm.DB{Root: r.target(o.begin.Begin)}
 	if e.how == interrupted && !settle(db, quietTime) {
 		return // an rpm still runs: whoever opens the record next finds out what it did
@@ -212,7 +217,7 @@ func (r *Recorder) append(o *openCommit, ev *store.Event) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.Append(ctx, ev); err != nil || ev.Begin == nil {
+	if err := s.Append(ctx, append(r.driftBefore(ctx, s, o, ev), ev)...); err != nil || ev.Begin == nil {
 		return err
 	}
 	if err := r.closeDead(ctx, s, o); err != nil {
@@ -221,4 +226,17 @@ func (r *Recorder) append(o *openCommit, ev *store.Event) (err error) {
 	return nil
 }
 
-func tracked(name string) bool { return livepatch.KindOf(name) != livepatch.KindNone }
+// driftBefore is what changed, unrecorded, before a commit begins.
+func (r *Recorder) driftBefore(ctx context.Context, s *store.Store, o *openCommit, ev *store.Event) []*store.Event {
+	if ev.Begin == nil || ev.Begin.Staging != nil || o.before == nil {
+		return nil
+	}
+	drift, err := snapshot.Drift(ctx, s, r.root, r.version, o.before)
+	if err != nil {
+		ev.Begin.Problems = append(ev.Begin.Problems, fmt.Sprintf("looking for unrecorded changes: %v", err))
+	}
+	if drift == nil {
+		return nil
+	}
+	return []*store.Event{drift}
+}

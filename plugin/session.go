@@ -42,7 +42,10 @@ func Serve(r io.Reader, w io.Writer, rec *Recorder) error {
 			s.ended(io.EOF) // nobody listens: libzypp is gone
 			return err
 		}
-		if f.command == cmdDisconnect {
+		switch f.command {
+		case cmdCommitEnd:
+			s.observe() // while libzypp rebuilds its caches
+		case cmdDisconnect:
 			s.wait(quietTime)
 			return nil
 		}
@@ -67,10 +70,12 @@ func Dummy(r io.Reader, w io.Writer) error {
 
 // session follows one plugin life.
 type session struct {
-	rec      *Recorder
-	userData string
-	begun    bool          // COMMITBEGIN with a tracked package, and no end yet
-	busy     chan struct{} // closed when the last work has ended; nil: there was none
+	rec       *Recorder
+	userData  string
+	begun     bool          // COMMITBEGIN with a tracked package, and no end yet
+	changed   bool          // COMMITEND of such a commit, and no observation since
+	observing bool          // one is being taken
+	busy      chan struct{} // closed when the last work has ended; nil: there was none
 }
 
 // handle does what a frame asks for and returns the answer.
@@ -85,6 +90,11 @@ func (s *session) handle(f *frame) string {
 		s.commitEnd(f)
 	case cmdPluginEnd:
 		s.close(func() { s.rec.end(ending{how: aborted}) })
+		if s.observing {
+			s.wait(answerTime)
+		}
+	case cmdPackagesChanged:
+		s.within(s.rec.drift)
 	case cmdDisconnect:
 		// Without PLUGINEND before it, libzypp has dropped this plugin while the commit
 		// goes on. How it ends is for whoever opens the record next to find out.
@@ -111,7 +121,22 @@ func (s *session) commitEnd(f *frame) {
 	if err != nil && f.cut() {
 		return // libzypp ended while it wrote this: the end of input says the rest
 	}
+	s.changed = true
 	s.close(func() { s.rec.end(ending{how: committed, steps: steps, problem: err}) })
+}
+
+// observe has the machine looked at after a recorded commit. Where already the record
+// takes long, zypper is not kept waiting for more.
+func (s *session) observe() {
+	if !s.changed {
+		return
+	}
+	s.changed, s.observing = false, s.idle()
+	if s.observing {
+		s.run(s.rec.observe)
+		return
+	}
+	s.run(s.rec.observeLater)
 }
 
 // ended is the end of input without _DISCONNECT: libzypp has ended or was killed.
@@ -154,6 +179,16 @@ func (s *session) run(work func()) {
 		}
 		work()
 	}()
+}
+
+// idle says whether all work has ended.
+func (s *session) idle() bool {
+	select {
+	case <-s.busy:
+		return true
+	default:
+		return s.busy == nil
+	}
 }
 
 func (s *session) wait(limit time.Duration) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
 )
 
 // maxStep bounds the JSON text of one step; libzypp's are about 120 bytes long.
@@ -54,7 +55,7 @@ func trackedSteps(r io.Reader) (steps []step, problem error) {
 		switch {
 		case err != nil && maybeTracked(raw):
 			problem = fmt.Errorf("%w: step %d: %w", errStepList, s.count, err)
-		case err == nil && tracked(st.Solvable.Name):
+		case err == nil && snapshot.Tracked(st.Solvable.Name):
 			steps = append(steps, st)
 		}
 	}
@@ -68,7 +69,7 @@ func maybeTracked(raw []byte) bool {
 			Name string `json:"n"`
 		} `json:"solvable"`
 	}
-	return json.Unmarshal(raw, &named) != nil || tracked(named.Solvable.Name)
+	return json.Unmarshal(raw, &named) != nil || snapshot.Tracked(named.Solvable.Name)
 }
 
 // stepScanner cuts {"TransactionStepList": [{…}, {…}]} into the texts of its steps. It

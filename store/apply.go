@@ -18,6 +18,10 @@ type mutation struct {
 // apply returns what an event changes in the views. It is pure: the same event gives the
 // same mutations for ever, so that the views can be rebuilt byte for byte.
 func apply(seq int64, ev *Event) []mutation {
+	return append(applySnapshot(seq, ev), applyPayload(seq, ev)...)
+}
+
+func applyPayload(seq int64, ev *Event) []mutation {
 	switch {
 	case ev.Kind == KindRecorder && ev.Identity != nil:
 		return applyIdentity(seq, ev)
@@ -27,6 +31,12 @@ func apply(seq int64, ev *Event) []mutation {
 		return applyEnd(seq, ev)
 	case ev.Kind == KindObservation && ev.Observation != nil:
 		return applyObservation(seq, ev)
+	case ev.Kind == KindDrift && ev.Drift != nil:
+		return applyDrift(seq, ev)
+	case ev.Kind == KindException && ev.Exception != nil:
+		return applyException(seq, ev)
+	case ev.Kind == KindImport && ev.Import != nil:
+		return applyImport(seq, ev)
 	}
 	return nil
 }
@@ -72,15 +82,28 @@ func applyEnd(seq int64, ev *Event) []mutation {
 }
 
 func insertChange(seq int64, pos int, ev *Event, commit string, c *Change, advisories []Advisory) mutation {
-	when, source := ev.Time, "commit"
+	from := origin{source: "plugin", time: ev.Time, timeSource: "commit", utcOffset: ev.UTCOffset, bootID: ev.BootID}
 	if ev.End != nil && ev.End.Late { // the event was written long after
 		switch {
 		case c.InstallTime != nil:
-			when, source = *c.InstallTime, "rpm"
+			from.time, from.timeSource = *c.InstallTime, "rpm"
 		case ev.End.Begun != nil:
-			when = *ev.End.Begun
+			from.time = *ev.End.Begun
 		}
 	}
+	return insertChangeFrom(from, seq, pos, ev, commit, c, applied(c, advisories))
+}
+
+// origin says who knows of a change, and when it was.
+type origin struct {
+	source     string // plugin, drift, import
+	time       Timestamp
+	timeSource string // commit, rpm, history
+	utcOffset  string
+	bootID     string // empty: not known
+}
+
+func insertChangeFrom(from origin, seq int64, pos int, ev *Event, commit string, c *Change, advisories []string) mutation {
 	var patch, initial any
 	if c.PatchNumber > 0 {
 		patch, initial = c.PatchNumber, c.Initial
@@ -89,10 +112,10 @@ func insertChange(seq int64, pos int, ev *Event, commit string, c *Change, advis
 		query: `INSERT INTO changes (event, pos, commit_id, time, time_source, utc_offset, host, boot_id, kind, action,
 			package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum,
 			signature_key, advisories, cves_added, cves_removed, bugs_added, bugs_removed)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'plugin', ?, ?, ?, ?, ?, ?, ?, ?)`,
-		args: []any{seq, pos, commit, when.UnixMicro(), source, ev.UTCOffset, ev.Host.Hostname, ev.BootID, c.Kind, c.Action,
-			c.Package, c.Arch, c.Version, orNull(c.Previous), orNull(c.KernelRelease), patch, initial, c.Result,
-			orNull(c.Repo), orNull(c.Checksum), orNull(c.SignatureKey), list(applied(c, advisories)),
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		args: []any{seq, pos, orNull(commit), from.time.UnixMicro(), from.timeSource, from.utcOffset, ev.Host.Hostname, from.bootID, c.Kind, c.Action,
+			c.Package, c.Arch, c.Version, orNull(c.Previous), orNull(c.KernelRelease), patch, initial, c.Result, from.source,
+			orNull(c.Repo), orNull(c.Checksum), orNull(c.SignatureKey), list(advisories),
 			list(c.Added.CVEs), list(c.Removed.CVEs), list(c.Added.Bugs), list(c.Removed.Bugs)},
 	}
 }

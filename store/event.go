@@ -46,10 +46,13 @@ func (t *Timestamp) UnmarshalJSON(b []byte) error {
 // Event is one line of the log: a header, and the one payload that its kind names.
 type Event struct {
 	Header
-	Identity    *Identity    `json:"identity,omitempty"`
-	Begin       *CommitBegin `json:"begin,omitempty"`
-	End         *CommitEnd   `json:"end,omitempty"`
-	Observation *Observation `json:"observation,omitempty"`
+	Identity    *Identity        `json:"identity,omitempty"`
+	Begin       *CommitBegin     `json:"begin,omitempty"`
+	End         *CommitEnd       `json:"end,omitempty"`
+	Observation *Observation     `json:"observation,omitempty"`
+	Drift       *Drift           `json:"drift,omitempty"`
+	Exception   *ExceptionChange `json:"exception,omitempty"`
+	Import      *Import          `json:"import,omitempty"`
 }
 
 // Header is what every event carries.
@@ -140,6 +143,7 @@ type Package struct {
 	Name         string `json:"name"`
 	Version      string `json:"version"` // [epoch:]version-release
 	Arch         string `json:"arch"`
+	Kind         string `json:"kind,omitempty"` // kernel, livepatch, …; empty: not recorded
 	InstallTime  int64  `json:"install_time"` // seconds since 1970
 	InstallTID   int64  `json:"install_tid"`
 	DBInstance   int64  `json:"db_instance"`
@@ -178,6 +182,10 @@ type CommitEnd struct {
 	Changes    []Change   `json:"changes"`
 	Advisories []Advisory `json:"advisories,omitempty"`
 	Problems   []string   `json:"problems,omitempty"`
+	// What is there after it, on the running system: tracked packages (null: not known), and
+	// the fixes of the live patches among them, by NEVRA.
+	Installed []Package        `json:"installed"`
+	Fixes     map[string]Fixes `json:"fixes,omitempty"`
 }
 
 // Outcome is how a commit ended.

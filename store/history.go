@@ -63,6 +63,7 @@ type HistoryFilter struct {
 	Kind         string
 	Action       string
 	Result       string
+	Source       string // plugin, drift, import
 	User         string // login or sudo user
 	Limit        int    // at most so many rows; 0: all
 	Events       int64  // of the first so many events only; 0: of all that there are now
@@ -142,7 +143,7 @@ func (f HistoryFilter) where(size int64, last *HistoryRow) (string, []any) {
 		add("c.time < ?", f.Until.UnixMicro())
 	}
 	for _, eq := range []struct{ cond, value string }{
-		{"c.package GLOB ?", f.Package}, {"c.kind = ?", f.Kind}, {"c.action = ?", f.Action}, {"c.result = ?", f.Result},
+		{"c.package GLOB ?", f.Package}, {"c.kind = ?", f.Kind}, {"c.action = ?", f.Action}, {"c.result = ?", f.Result}, {"c.source = ?", f.Source},
 	} {
 		if eq.value != "" {
 			add(eq.cond, eq.value)
@@ -246,13 +247,13 @@ func (s *Store) Summarize(ctx context.Context) (*Summary, error) {
 	var sum Summary
 	var lastEnd *int64
 	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), 
-		(SELECT count(*) FROM changes c LEFT JOIN commits t ON t.id = c.commit_id WHERE c.event IS NOT t.begin_event OR t.end_event IS NULL),
+		(SELECT count(*) FROM changes) - (SELECT count(*) FROM commits t JOIN changes c ON c.event = t.begin_event WHERE t.end_event IS NOT NULL),
 		(SELECT count(*) FROM commits),
 		(SELECT count(*) FROM commits WHERE end_event IS NULL),
 		coalesce((SELECT note FROM checkpoint), ''), coalesce((SELECT key FROM recorders ORDER BY event DESC LIMIT 1), ''),
 		coalesce((SELECT version FROM recorders ORDER BY event DESC LIMIT 1), ''),
-		(SELECT outcome FROM commits WHERE end_event IS NOT NULL ORDER BY end_event DESC LIMIT 1),
-		(SELECT end_time FROM commits WHERE end_event IS NOT NULL ORDER BY end_event DESC LIMIT 1)`
+		(SELECT outcome FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1),
+		(SELECT end_time FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1)`
 	err := s.db.QueryRowContext(ctx, query).Scan(&sum.Events, &sum.Changes, &sum.Commits, &sum.Open, &sum.Checkpoint,
 		&sum.Key, &sum.RecordedBy, &sum.LastOutcome, &lastEnd)
 	if err != nil || sum.Events == 0 {

@@ -58,8 +58,23 @@ func (s *Store) TakeIn(ctx context.Context) error {
 
 // append adds bodies in one transaction.
 func (s *Store) append(ctx context.Context, bodies ...[]byte) error {
+	_, err := s.appendAt(ctx, anySize, bodies...)
+	return err
+}
+
+const anySize = -1
+
+// appendAt adds bodies to a log of a certain size, else it fails with ErrMoved. It returns
+// the new size.
+func (s *Store) appendAt(ctx context.Context, expected int64, bodies ...[]byte) (size int64, err error) {
 	var cp *Checkpoint
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&size); err != nil {
+			return err
+		}
+		if expected != anySize && size != expected {
+			return ErrMoved
+		}
 		a, err := s.newAppender(ctx, tx)
 		if err != nil {
 			return err
@@ -70,12 +85,13 @@ func (s *Store) append(ctx context.Context, bodies ...[]byte) error {
 			}
 		}
 		cp, err = a.finish()
+		size = a.size
 		return err
 	})
 	if err == nil && cp != nil && ownMachine(s.root) {
 		cp.announce()
 	}
-	return err
+	return size, err
 }
 
 // appender adds events within one transaction.
@@ -106,6 +122,9 @@ func (a *appender) addEvent(ev *Event) error {
 // add appends one body, unless its event is in the log or comes too late.
 func (a *appender) add(body []byte) error {
 	ev, err := decode(body)
+	if err == nil && bytes.ContainsAny(body, "\r\n") {
+		err = fmt.Errorf("%w: not one line", errNoEvent)
+	}
 	if err != nil {
 		return err
 	}

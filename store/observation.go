@@ -10,14 +10,16 @@ const KindObservation EventKind = "observation"
 type Observation struct {
 	Trigger   Trigger                    `json:"trigger"`
 	Kernel    Kernel                     `json:"kernel"`
-	Installed []Package                  `json:"installed"` // kernels and live patches; null: not known
-	Patches   []LoadedPatch              `json:"patches"`   // in the kernel; null: not known
+	Installed []Package                  `json:"installed"`      // tracked packages; null: not known
+	Subvolume string                     `json:"root_subvolume"` // where the root directory is within its file system; empty: not known
+	Patches   []LoadedPatch              `json:"patches"`        // in the kernel; null: not known
 	LivePatch *LivePatch                 `json:"live_patch"`
 	Initrd    Initrd                     `json:"initrd"` // of the running kernel and its active patch
 	NextBoot  *NextBoot                  `json:"next_boot"`
-	Boots     []Boot                     `json:"boots,omitempty"` // new or changed since the observation before
-	Parts     map[string]json.RawMessage `json:"parts,omitempty"` // all else, by name
-	Unknown   map[string]string          `json:"unknown,omitempty"`
+	Reboot    *Reboot                    `json:"reboot"` // null: not known
+	Boots     []Boot                     `json:"boots"`  // new or changed since the observation before
+	Parts     map[string]json.RawMessage `json:"parts"`  // all else, by name
+	Unknown   map[string]string          `json:"unknown"`
 }
 
 // Trigger is why an observation was taken.
@@ -46,10 +48,14 @@ type Kernel struct {
 
 // LoadedPatch is a live patch in the kernel, as /sys/kernel/livepatch shows it.
 type LoadedPatch struct {
-	Module     string `json:"module"`
-	Enabled    bool   `json:"enabled"`
-	Transition bool   `json:"transition"` // enabling or disabling is not complete
-	SrcVersion string `json:"srcversion,omitempty"`
+	Module     string           `json:"module"`
+	Enabled    bool             `json:"enabled"`
+	Transition bool             `json:"transition"`  // enabling or disabling is not complete
+	Replace    *bool            `json:"replace"`     // it replaces all others; null: older kernel
+	StackOrder *int             `json:"stack_order"` // null: older kernel
+	Objects    map[string]*bool `json:"objects"`     // vmlinux and modules, and whether they are patched
+	SrcVersion string           `json:"srcversion"`
+	KGraft     bool             `json:"kgraft"` // of SUSE Linux Enterprise 12
 }
 
 // LivePatch is the active live patch and the package that it came from.
@@ -61,15 +67,46 @@ type LivePatch struct {
 	Initial     *bool      `json:"initial"`
 	Enabled     bool       `json:"enabled"`
 	Transition  bool       `json:"transition"`
-	Since       *Timestamp `json:"since"` // when it was loaded in this boot; null: not in the journal
-	CVEs        []string   `json:"cves"`
+	Forced      *bool      `json:"forced"` // tasks were forced over; null: its load is not in the journal
+	Since       *Timestamp `json:"since"`  // when it was loaded in this boot; null: likewise
+	CVEs        []string   `json:"cves"`   // that its package says it fixes; null: not known, as the bugs
+	Bugs        []string   `json:"bugs"`
 }
 
 // NextBoot is what the default boot entry would run.
 type NextBoot struct {
 	KernelRelease string `json:"kernel_release"`
-	Image         string `json:"image,omitempty"` // initrd
-	Source        string `json:"source"`          // the file that says so
+	Image         string `json:"image"`  // initrd
+	Source        string `json:"source"` // the file that says so
+}
+
+// Reboot says whether the machine waits for a reboot.
+type Reboot struct {
+	Pending      Pending `json:"pending"`
+	NewestKernel string  `json:"newest_kernel"` // release of the newest installed one of the running one's flavour; empty: none is installed
+	Asked        bool    `json:"asked"`         // by libzypp, for what it installed
+}
+
+// Pending says whether a reboot is pending.
+type Pending string
+
+// What a reboot may be.
+const (
+	PendingNo          Pending = "no"
+	PendingYes         Pending = "yes"
+	PendingLivePatched Pending = "yes-live-patched" // the newest installed live patch for the running kernel is active
+)
+
+// Journal is what a journal shows.
+type Journal struct {
+	Boots  []Boot       `json:"boots"`  // oldest first
+	Unread []UnreadFile `json:"unread"` // files that may hold more boots, or more of those
+}
+
+// UnreadFile is a file of a journal that could not be read, or not to its end.
+type UnreadFile struct {
+	Path string `json:"path"`
+	Why  string `json:"why"`
 }
 
 // Boot is a boot that the journal shows.
@@ -80,19 +117,22 @@ type Boot struct {
 	Last           Timestamp `json:"last"`
 	StartInJournal bool      `json:"start_in_journal"` // else nothing follows from what is not there
 	MessagesLost   bool      `json:"messages_lost"`
+	Incomplete     bool      `json:"incomplete"` // a file that may hold more of it could not be read
 	Loads          []Load    `json:"loads"`
 	Builds         []Build   `json:"builds"`
 }
 
 // Load is the loading of a live patch.
 type Load struct {
-	Patch   string    `json:"patch"`  // module name
-	Phase   string    `json:"phase"`  // initrd, system, unknown
-	Rule    string    `json:"rule"`   // R1 to R4: what decided the phase
-	Result  string    `json:"result"` // complete, failed, reverted, unknown
-	Time    Timestamp `json:"time"`
-	Cursor  string    `json:"cursor"`
-	Message string    `json:"-"`
+	Patch    string     `json:"patch"`  // module name
+	Phase    string     `json:"phase"`  // initrd, system, unknown
+	Rule     string     `json:"rule"`   // R1 to R4: what decided the phase
+	Result   string     `json:"result"` // complete, failed, reverted, unknown
+	Forced   bool       `json:"forced"` // tasks were forced over
+	Time     Timestamp  `json:"time"`
+	Disabled *Timestamp `json:"disabled"` // when it was disabled again; null: not on record
+	Replaced string     `json:"replaced"` // the module that replaced it; empty: none on record
+	Cursor   string     `json:"cursor"`
 }
 
 // Build is the building of an initrd image.
@@ -133,7 +173,9 @@ type Reason string
 // The reasons.
 const (
 	ReasonNoPatch          Reason = "no-live-patch"                  // there is none to ask for
+	ReasonPatchesUnknown   Reason = "live-patches-unknown"           // what the kernel runs cannot be read
 	ReasonNoJournal        Reason = "no-journal"                     // it cannot be read
+	ReasonJournalUnread    Reason = "journal-unreadable"             // a file of it that may hold more of the boot cannot be read
 	ReasonBootStart        Reason = "boot-start-missing"             // the journal no longer holds the start of the boot
 	ReasonMessagesLost     Reason = "kernel-messages-lost"           // the kernel's ring buffer overran
 	ReasonPhase            Reason = "phase-undecided"                // it cannot be told where the patch was loaded

@@ -32,6 +32,12 @@ func boot(n int, startInJournal bool, patches ...string) store.Boot {
 	return b
 }
 
+// incomplete is a look at a boot that had to leave files out.
+func incomplete(b store.Boot) store.Boot {
+	b.Incomplete = true
+	return b
+}
+
 func TestObservationShowsInItsView(t *testing.T) {
 	root := newRoot(t)
 	bare := observation(2)
@@ -59,6 +65,8 @@ func TestBootIsKnownAsFarAsTheJournalShowedIt(t *testing.T) {
 		"a second look shows more":   {[]store.Boot{boot(5, true, "a"), boot(9, true, "a", "b")}, 9, "a b"},
 		"a second look shows less":   {[]store.Boot{boot(5, true, "a", "b"), boot(9, true, "a")}, 9, "a"},
 		"its start was rotated away": {[]store.Boot{boot(5, true, "a"), boot(9, false)}, 5, "a"},
+		"files cannot be read":       {[]store.Boot{boot(5, true, "a", "b"), incomplete(boot(9, true, "a"))}, 5, "a b"},
+		"files can be read again":    {[]store.Boot{incomplete(boot(5, true, "a")), boot(9, true, "a", "b")}, 9, "a b"},
 		"never seen from its start":  {[]store.Boot{boot(5, false), boot(9, false, "b")}, 9, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,15 +40,20 @@ func (v *Verification) problem(verdict Integrity, format string, args ...any) {
 
 // Verify checks the record: the tree recomputed from the exact bytes of the events, the
 // checkpoint's signature with the given verifier key (empty: the one that the record
-// itself names), and the views against a rebuild.
-func (s *Store) Verify(ctx context.Context, verifierKey string) (*Verification, error) {
+// itself names), and the views against a rebuild. Earlier checkpoints, kept elsewhere, must
+// be of a beginning of the record.
+func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...string) (*Verification, error) {
 	v := &Verification{Result: Intact, Problems: []string{}, Key: verifierKey}
 	h, err := s.readHead(ctx)
 	if err != nil {
 		return nil, err
 	}
 	v.TreeSize, v.Checkpoint = h.size, h.checkpoint
-	root, err := s.verifyTree(ctx, v)
+	checks, err := newEarlier(earlier)
+	if err != nil {
+		return nil, err
+	}
+	root, err := s.verifyTree(ctx, v, checks)
 	if err != nil {
 		return nil, err
 	}
@@ -94,14 +99,19 @@ func (v *Verification) checkHead(h head, root tlog.Hash) {
 		v.problem(Altered, "the checkpoint is missing")
 		return
 	}
-	cp, err := ParseCheckpoint(h.checkpoint, v.Key)
+	v.checkCheckpoint(h.checkpoint, h.size, root)
+}
+
+// checkCheckpoint holds the newest checkpoint against the log.
+func (v *Verification) checkCheckpoint(note string, size int64, root tlog.Hash) {
+	cp, err := ParseCheckpoint(note, v.Key)
 	switch {
 	case err != nil:
 		v.problem(Altered, "%v", err)
-	case cp.Size > h.size:
-		v.problem(Truncated, "the checkpoint covers %d events, the log has %d", cp.Size, h.size)
-	case cp.Size < h.size:
-		v.problem(Altered, "the checkpoint covers %d events, the log has %d: another program added some", cp.Size, h.size)
+	case cp.Size > size:
+		v.problem(Truncated, "the checkpoint covers %d events, the log has %d", cp.Size, size)
+	case cp.Size < size:
+		v.problem(Altered, "the checkpoint covers %d events, the log has %d: another program added some", cp.Size, size)
 	case cp.Root != root:
 		v.problem(Altered, "the root hash is %s, the checkpoint says %s", root, cp.Root)
 	}
@@ -119,9 +129,9 @@ func (v *Verification) checkIdentity(seq int64, id *Identity) {
 
 // verifyTree recomputes the hash of every event and returns the root over them. It fills
 // in the times of the events, and the newest key that they name unless one is given.
-func (s *Store) verifyTree(ctx context.Context, v *Verification) (root tlog.Hash, err error) {
+func (s *Store) verifyTree(ctx context.Context, v *Verification, checks *earlierCheckpoints) (root tlog.Hash, err error) {
 	t := tree{kept: map[int64]tlog.Hash{}}
-	key := ""
+	key, keys := "", map[string]bool{v.Key: true}
 	for e, err := range events(ctx, s.db, 0) {
 		if err != nil {
 			return root, err
@@ -136,27 +146,33 @@ func (s *Store) verifyTree(ctx context.Context, v *Verification) (root tlog.Hash
 		if problem := t.add(ctx, s.db, e.body); problem != "" {
 			v.problem(Altered, "event %d: %s", e.seq, problem)
 		}
+		if err := checks.at(v, t.size, t.root); err != nil {
+			return root, err
+		}
 		ev, err := decode(e.body)
 		if err != nil {
 			v.problem(Altered, "event %d: %v", e.seq, err)
 			continue
 		}
-		if v.FirstTime == nil {
-			v.FirstTime = &ev.Time
-		}
-		v.LastTime = &ev.Time
+		v.takeTime(ev)
 		if ev.Identity != nil {
 			key = ev.Identity.Key
+			keys[key] = true
 			v.checkIdentity(e.seq, ev.Identity)
 		}
 	}
 	if v.Key == "" {
 		v.Key = key
 	}
-	if t.size == 0 {
-		return root, nil
+	checks.finish(v, keys)
+	return t.root()
+}
+
+func (v *Verification) takeTime(ev *Event) {
+	if v.FirstTime == nil {
+		v.FirstTime = &ev.Time
 	}
-	return tlog.TreeHash(t.size, tlog.HashReaderFunc(t.read))
+	v.LastTime = &ev.Time
 }
 
 // tree recomputes the hashes of a log while its events go by. It keeps one hash for each
@@ -192,6 +208,28 @@ func (t *tree) add(ctx context.Context, q querier, body []byte) (problem string)
 		t.keep(id, h)
 	}
 	return problem
+}
+
+// grow adds an event of which only the hash is known.
+func (t *tree) grow(leaf tlog.Hash) error {
+	hashes, err := tlog.StoredHashesForRecordHash(t.size, leaf, tlog.HashReaderFunc(t.read))
+	if err != nil {
+		return err
+	}
+	first := tlog.StoredHashCount(t.size)
+	t.size++
+	for i, h := range hashes {
+		t.keep(first+int64(i), h)
+	}
+	return nil
+}
+
+// root is the root hash; of an empty tree all zeros.
+func (t *tree) root() (tlog.Hash, error) {
+	if t.size == 0 {
+		return tlog.Hash{}, nil
+	}
+	return tlog.TreeHash(t.size, tlog.HashReaderFunc(t.read))
 }
 
 // keep keeps a hash and drops the two that it covers.

@@ -32,6 +32,8 @@ CREATE TABLE commits (
 ) STRICT;
 
 CREATE INDEX commits_open ON commits (begin_event) WHERE end_event IS NULL;
+CREATE INDEX commits_end ON commits (end_time, end_event);
+CREATE INDEX commits_time ON commits (coalesce(begin_time, end_time), id);
 
 -- One row for each package change. Those of a begin are what libzypp announced; they count
 -- as long as the commit has no end, whose rows are what became of them.
@@ -40,7 +42,7 @@ CREATE TABLE changes (
   pos            INTEGER NOT NULL,
   commit_id      TEXT,
   time           INTEGER NOT NULL,
-  time_source    TEXT NOT NULL CHECK (time_source IN ('commit', 'rpm', 'history')),
+  time_source    TEXT NOT NULL CHECK (time_source IN ('commit', 'rpm', 'history', 'found')),
   utc_offset     TEXT NOT NULL,
   host           TEXT NOT NULL,
   boot_id        TEXT NOT NULL,
@@ -68,6 +70,10 @@ CREATE TABLE changes (
 
 CREATE INDEX changes_time ON changes (time, event, pos);
 CREATE INDEX changes_commit ON changes (commit_id);
+CREATE INDEX changes_package ON changes (package, time);
+CREATE INDEX changes_result ON changes (result, time, event, pos);
+CREATE INDEX changes_action ON changes (action, time, event, pos);
+CREATE INDEX changes_source ON changes (source, time, event, pos);
 
 -- One row for each observation.
 CREATE TABLE observations (
@@ -76,7 +82,8 @@ CREATE TABLE observations (
   boot_id        TEXT NOT NULL,
   kernel_release TEXT NOT NULL,
   boot_time      INTEGER NOT NULL,
-  module         TEXT, -- of the active live patch; null: none, or not known
+  patched        INTEGER CHECK (patched IN (0, 1)), -- a live patch is active; null: not known
+  module         TEXT, -- of the active live patch
   package        TEXT,
   version        TEXT,
   enabled        INTEGER CHECK (enabled IN (0, 1)),
@@ -89,6 +96,7 @@ CREATE TABLE observations (
 ) STRICT;
 
 CREATE INDEX observations_time ON observations (time, event);
+CREATE INDEX observations_module ON observations (kernel_release, module, event);
 
 -- The boots that the journal showed, each as the newest observation has it.
 CREATE TABLE boots (
@@ -98,19 +106,62 @@ CREATE TABLE boots (
   first            INTEGER NOT NULL,
   last             INTEGER NOT NULL,
   start_in_journal INTEGER NOT NULL CHECK (start_in_journal IN (0, 1)),
-  messages_lost    INTEGER NOT NULL CHECK (messages_lost IN (0, 1))
+  messages_lost    INTEGER NOT NULL CHECK (messages_lost IN (0, 1)),
+  incomplete       INTEGER NOT NULL CHECK (incomplete IN (0, 1)) -- files of the journal were not read
 ) STRICT;
 
-CREATE INDEX boots_time ON boots (first);
+CREATE INDEX boots_time ON boots (first, boot_id);
 
 CREATE TABLE patch_loads (
-  boot_id TEXT NOT NULL,
-  pos     INTEGER NOT NULL,
-  patch   TEXT NOT NULL,
-  phase   TEXT NOT NULL CHECK (phase IN ('initrd', 'system', 'unknown')),
-  rule    TEXT NOT NULL,
-  result  TEXT NOT NULL CHECK (result IN ('complete', 'failed', 'reverted', 'unknown')),
-  time    INTEGER NOT NULL,
-  cursor  TEXT NOT NULL,
+  boot_id  TEXT NOT NULL,
+  pos      INTEGER NOT NULL,
+  patch    TEXT NOT NULL,
+  phase    TEXT NOT NULL CHECK (phase IN ('initrd', 'system', 'unknown')),
+  rule     TEXT NOT NULL,
+  result   TEXT NOT NULL CHECK (result IN ('complete', 'failed', 'reverted', 'unknown')),
+  forced   INTEGER NOT NULL CHECK (forced IN (0, 1)),
+  time     INTEGER NOT NULL,
+  disabled INTEGER,
+  replaced TEXT, -- by this module
+  cursor   TEXT NOT NULL,
   PRIMARY KEY (boot_id, pos)
 ) STRICT;
+
+CREATE TABLE image_builds (
+  boot_id        TEXT NOT NULL,
+  pos            INTEGER NOT NULL,
+  kernel_release TEXT, -- that the image is for
+  image          TEXT,
+  success        INTEGER NOT NULL CHECK (success IN (0, 1)),
+  time           INTEGER NOT NULL,
+  cursor         TEXT NOT NULL,
+  PRIMARY KEY (boot_id, pos)
+) STRICT;
+
+-- Findings that somebody accepts for a while. One row for each, by the event that added it.
+CREATE TABLE exceptions (
+  id             TEXT PRIMARY KEY,
+  event          INTEGER NOT NULL,
+  time           INTEGER NOT NULL,
+  check_id       TEXT NOT NULL,
+  reason         TEXT NOT NULL,
+  until          INTEGER NOT NULL,
+  login          TEXT,
+  sudo_user      TEXT,
+  automation     TEXT,
+  end_event      INTEGER,
+  end_time       INTEGER,
+  end_login      TEXT,
+  end_sudo_user  TEXT,
+  end_automation TEXT
+) STRICT;
+
+CREATE INDEX exceptions_time ON exceptions (time);
+
+-- The events that say which tracked packages were installed on the running system.
+CREATE TABLE snapshots (
+  event          INTEGER PRIMARY KEY,
+  root_subvolume TEXT -- null: not known
+) STRICT;
+
+CREATE INDEX snapshots_subvolume ON snapshots (event) WHERE root_subvolume IS NOT NULL;

@@ -11,14 +11,17 @@ import (
 
 // Boots reads the boots of a journal, oldest first; dir "" is the system's. boot is the id
 // of the only one that is wanted, "" all.
-func Boots(ctx context.Context, dir, boot string) ([]store.Boot, error) {
-	boots, err := journal.Boots(ctx, dir, journal.Query{Boot: boot})
+func Boots(ctx context.Context, dir, boot string) (store.Journal, error) {
+	j, err := journal.Read(ctx, dir, journal.Query{Boot: boot})
 	if err != nil {
-		return nil, err
+		return store.Journal{}, err
 	}
-	recorded := make([]store.Boot, len(boots))
-	for i, b := range boots {
-		recorded[i] = record(b)
+	recorded := store.Journal{Boots: []store.Boot{}, Unread: []store.UnreadFile{}}
+	for _, b := range j.Boots {
+		recorded.Boots = append(recorded.Boots, record(b))
+	}
+	for _, u := range j.Unread {
+		recorded.Unread = append(recorded.Unread, store.UnreadFile{Path: u.Path, Why: u.Err.Error()})
 	}
 	return recorded, nil
 }
@@ -27,12 +30,18 @@ func Boots(ctx context.Context, dir, boot string) ([]store.Boot, error) {
 func record(b journal.Boot) store.Boot {
 	r := store.Boot{
 		ID: b.ID, KernelRelease: b.KernelRelease, First: *stamp(b.First), Last: *stamp(b.Last),
-		StartInJournal: b.StartInJournal, MessagesLost: b.MessagesLost, Loads: []store.Load{}, Builds: []store.Build{},
+		StartInJournal: b.StartInJournal, MessagesLost: b.MessagesLost, Incomplete: len(b.Unread) > 0,
+		Loads: []store.Load{}, Builds: []store.Build{},
 	}
 	for _, l := range b.Loads {
-		r.Loads = append(r.Loads, store.Load{
-			Patch: l.Patch, Phase: string(l.Phase), Rule: l.Rule, Result: string(l.Result), Time: *stamp(l.Time), Cursor: l.Cursor,
-		})
+		load := store.Load{
+			Patch: l.Patch, Phase: string(l.Phase), Rule: l.Rule, Result: string(l.Result), Forced: l.Forced,
+			Time: *stamp(l.Time), Replaced: l.Replaced, Cursor: l.Cursor,
+		}
+		if l.Disabled != nil {
+			load.Disabled = stamp(*l.Disabled)
+		}
+		r.Loads = append(r.Loads, load)
 	}
 	for _, build := range b.Builds {
 		files := []string{}
@@ -74,13 +83,23 @@ func JudgeJournal(ctx context.Context, q JournalQuestion) (store.Initrd, error) 
 		q.Patch = activeAtEnd(boot)
 	}
 	v := Judge(Question{Kernel: q.Kernel, Patch: q.Patch, Boots: boots[len(boots)-1:]})
-	if q.Patch == "" && (!boot.StartInJournal || boot.MessagesLost) {
-		v.Reason = store.ReasonBootStart // there may have been a patch that nobody sees
-		if boot.MessagesLost {
-			v.Reason = store.ReasonMessagesLost
-		}
+	if q.Patch == "" {
+		v.Reason = unseen(boot)
 	}
 	return v, nil
+}
+
+// unseen says why no patch is seen in a boot: there may have been one.
+func unseen(boot journal.Boot) store.Reason {
+	switch {
+	case len(boot.Unread) > 0:
+		return store.ReasonJournalUnread
+	case boot.MessagesLost:
+		return store.ReasonMessagesLost
+	case !boot.StartInJournal:
+		return store.ReasonBootStart
+	}
+	return store.ReasonNoPatch
 }
 
 // activeAtEnd is the patch that was active when a boot ended: the newest one that was

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
@@ -33,7 +31,7 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.In
 	if q.Boot != "" && q.Boot != now.BootID {
 		return JudgeJournal(ctx, JournalQuestion{Boot: q.Boot, Kernel: q.Kernel, Patch: q.Patch})
 	}
-	running, err := runningKernel()
+	running, err := runningKernel(root)
 	if err != nil {
 		return store.Initrd{}, err
 	}
@@ -55,7 +53,7 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.In
 		question.Live.SrcVersion = srcVersion(patches, question.Patch)
 	}
 	question.Installed = installed(ctx, root, question)
-	boots, journalErr := journal.Boots(ctx, "", journal.Query{Boot: now.BootID})
+	boots, journalErr := journal.Boots(ctx, journalDir(root), journal.Query{Boot: now.BootID})
 	question.Boots = boots
 	v := Judge(question)
 	if journalErr != nil && question.Patch != "" {
@@ -64,17 +62,18 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.In
 	return readImage(ctx, v, question, q.Image), nil
 }
 
-func runningKernel() (string, error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "", fmt.Errorf("asking for the running kernel: %w", err)
+// journalDir is where the journal of a machine is: its own is found by libsystemd.
+func journalDir(root string) string {
+	if filepath.Join("/", root) == "/" {
+		return ""
 	}
-	return unix.ByteSliceToString(u.Release[:]), nil
+	return filepath.Join(root, "/var/log/journal")
 }
 
 // live is what the machine shows of the image that the next boot of a kernel uses.
 func live(root, kernel string) *Live {
-	l := &Live{Image: filepath.Join(root, "/boot/initrd-"+kernel), BootTime: bootTime()}
+	l := &Live{Image: filepath.Join(root, "/boot/initrd-"+kernel)}
+	l.BootTime, _ = bootTime(root) // zero: then any image may be newer
 	if resolved, err := filepath.EvalSymlinks(l.Image); err == nil {
 		l.Image = resolved
 	}
@@ -82,15 +81,6 @@ func live(root, kernel string) *Live {
 		l.ImageTime = info.ModTime()
 	}
 	return l
-}
-
-// bootTime is when this machine was booted.
-func bootTime() time.Time {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return time.Time{}
-	}
-	return time.Now().Add(-time.Duration(ts.Nano()))
 }
 
 func srcVersion(patches []livepatch.Patch, module string) string {
@@ -108,13 +98,21 @@ func installed(ctx context.Context, root string, q Question) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	for _, p := range pkgs {
-		release, ok := livepatch.KernelFor(p.Name)
-		if ok && release == q.Kernel && livepatch.Module(p.Name, p.EVR.Version, p.EVR.Release) == q.Patch {
-			return time.Unix(p.InstallTime, 0)
-		}
+	if p := packageOf(pkgs, q.Kernel, q.Patch); p != nil {
+		return time.Unix(p.InstallTime, 0)
 	}
 	return time.Time{}
+}
+
+// packageOf is the installed package that brings a module for a kernel, nil if none does.
+func packageOf(pkgs []rpm.Package, kernel, module string) *rpm.Package {
+	for i, p := range pkgs {
+		release, ok := livepatch.KernelFor(p.Name)
+		if ok && release == kernel && livepatch.Module(p.Name, p.EVR.Version, p.EVR.Release) == module {
+			return &pkgs[i]
+		}
+	}
+	return nil
 }
 
 // readImage decides by the image where the journal could not, or where a file was named.

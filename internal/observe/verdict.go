@@ -42,6 +42,16 @@ func Judge(q Question) store.Initrd {
 		return j.unknown(store.ReasonNoJournal)
 	}
 	j.boot = q.Boots[len(q.Boots)-1]
+	v := j.decide()
+	if len(j.boot.Unread) > 0 && (v.Verdict == store.VerdictUnknown || !q.Live.dated()) {
+		return j.unread()
+	}
+	return v
+}
+
+// decide decides from what the journal holds of the boot.
+func (j *judgement) decide() store.Initrd {
+	q := j.q
 	load, build := lastLoad(j.boot, q.Patch), newestBuild(j.boot, q)
 	switch {
 	case q.Live != nil && unlogged(q.Live, build):
@@ -58,6 +68,9 @@ func Judge(q Question) store.Initrd {
 	return j.byBuild(build)
 }
 
+// dated says whether it is known when the image was written: then no build can hide.
+func (l *Live) dated() bool { return l != nil && !l.ImageTime.IsZero() }
+
 // judgement is a verdict in the making.
 type judgement struct {
 	store.Initrd
@@ -68,6 +81,16 @@ type judgement struct {
 func (j *judgement) unknown(r store.Reason) store.Initrd {
 	j.Verdict, j.Reason = store.VerdictUnknown, r
 	return j.Initrd
+}
+
+// unread takes back what would follow: a newer build, or the load, may be in a file of the
+// journal that could not be read.
+func (j *judgement) unread() store.Initrd {
+	j.Basis = ""
+	for _, u := range j.boot.Unread {
+		j.add(store.Evidence{Says: "a file of the journal that may hold more of the boot cannot be read: " + u.Err.Error(), BootID: j.boot.ID, Path: u.Path})
+	}
+	return j.unknown(store.ReasonJournalUnread)
 }
 
 func (j *judgement) proven(v store.Verdict, b store.Basis) store.Initrd {
@@ -172,8 +195,8 @@ func (j *judgement) byBoot(load *journal.Load, build *journal.Build) store.Initr
 
 // byBuild decides from the newest build, which named the modules that it packed.
 func (j *judgement) byBuild(b *journal.Build) store.Initrd {
-	if !b.Success && !j.imageSince(b.Start) {
-		j.addBuild(b, "the build said what it packed; that it ended well is not on record")
+	if !j.written(b) {
+		j.addBuild(b, "the build said what it packed; that it ended well, with this image, is not on record")
 		return j.unknown(store.ReasonBuildUnconfirmed)
 	}
 	i := slices.IndexFunc(b.Modules, func(m journal.Module) bool { return moduleName(m.File) == j.Patch })
@@ -192,10 +215,19 @@ func (j *judgement) byBuild(b *journal.Build) store.Initrd {
 	return j.unknown(store.ReasonNoBuild)
 }
 
+// written says whether a build wrote the image. Lines of dracut alone may be of a build in
+// another root file system, which calls its image the same: on the machine the image's time
+// must fit, too.
+func (j *judgement) written(b *journal.Build) bool {
+	if b.Success && (j.q.Live == nil || b.Source == journal.SourceOwn) {
+		return true
+	}
+	return j.imageSince(b.Start)
+}
+
 // imageSince says whether the image on this machine was written at or after a moment.
 func (j *judgement) imageSince(t time.Time) bool {
-	l := j.q.Live
-	return l != nil && !l.ImageTime.IsZero() && !l.ImageTime.Add(clockSlack).Before(t)
+	return j.q.Live.dated() && !j.q.Live.ImageTime.Add(clockSlack).Before(t)
 }
 
 // byInference decides from the newest build, which said only whether it packs live patches
@@ -209,6 +241,9 @@ func (j *judgement) byInference(load *journal.Load, b *journal.Build) store.Init
 	case !b.Success:
 		j.addBuild(b, "the newest build did not say that it ended well")
 		return j.unknown(store.ReasonBuildFailed)
+	case !j.written(b):
+		j.addBuild(b, "the newest build ended well; that it wrote this machine's image is not on record")
+		return j.unknown(store.ReasonBuildUnconfirmed)
 	case !b.LivepatchModule:
 		j.addBuild(b, "the newest build did not say that it packs live patches")
 		return j.unknown(store.ReasonNoModuleLine)

@@ -1,0 +1,262 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/journal"
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// Options say how an observation is taken.
+type Options struct {
+	Root    string // file tree of this machine
+	Version string // of the program
+	Trigger store.Trigger
+	// Known are the boots on record, each with the time up to which it is known: only what
+	// is new in the journal is read.
+	Known map[string]time.Time
+	// Verify verifies the record; nil: the observation has nothing about that.
+	Verify func(context.Context) (any, error)
+}
+
+// Take takes an observation. It takes as long as the journal, rpm and at most one image
+// file take to be read; what did not fit into ctx is unknown.
+func Take(ctx context.Context, o Options) *store.Event {
+	ev := &store.Event{Header: store.NewHeader(store.KindObservation, o.Root, o.Version)}
+	ev.Observation = &store.Observation{Trigger: o.Trigger, Unknown: map[string]string{}}
+	t := taker{ctx: ctx, Options: o, obs: ev.Observation, boot: ev.BootID}
+	t.kernel()
+	t.readInstalled()
+	t.patches()
+	t.journal()
+	t.livePatch()
+	t.initrd()
+	t.nextBoot()
+	t.reboot()
+	t.parts()
+	return ev
+}
+
+// taker is an observation being taken.
+type taker struct {
+	ctx context.Context
+	Options
+	obs      *store.Observation
+	boot     string           // id of this one
+	packages []rpm.Package    // tracked ones
+	active   *livepatch.Patch // nil: none, or not known
+	journals []journal.Boot   // this boot, as far as the journal has it; nil: not known
+}
+
+// failed notes why a part is unknown.
+func (t *taker) failed(part string, err error) bool {
+	if err != nil {
+		t.obs.Unknown[part] = err.Error()
+	}
+	return err != nil
+}
+
+func (t *taker) kernel() {
+	k := &t.obs.Kernel
+	var errs [3]error
+	k.Release, errs[0] = runningKernel(t.Root)
+	k.Version, errs[1] = procWord(t.Root, "/proc/sys/kernel/version")
+	k.Marked, _ = livepatch.Marker(k.Version)
+	k.BootTime.Time, errs[2] = bootTime(t.Root)
+	t.failed("kernel", errors.Join(errs[:]...))
+}
+
+func (t *taker) readInstalled() {
+	pkgs, err := snapshot.Take(t.ctx, t.Root)
+	if !t.failed("installed", err) {
+		t.packages, t.obs.Installed = pkgs, snapshot.Record(pkgs)
+	}
+	t.obs.Subvolume, err = snapshot.Subvolume(t.Root)
+	t.failed("root_subvolume", err)
+}
+
+func (t *taker) patches() {
+	loaded, err := livepatch.Loaded(t.Root)
+	if errors.Is(err, livepatch.ErrNoLivepatch) {
+		err = nil // a kernel that was built without has none
+	}
+	if t.failed("patches", err) {
+		return
+	}
+	t.obs.Patches = []store.LoadedPatch{}
+	for _, p := range loaded {
+		t.obs.Patches = append(t.obs.Patches, store.LoadedPatch(p))
+	}
+	t.active = livepatch.Active(loaded)
+}
+
+// journal reads this boot, and those that are not on record yet. A commit has no time for
+// the latter, and the boot's own observation has had it.
+func (t *taker) journal() {
+	q := journal.Query{Skip: t.known}
+	if t.Trigger == store.TriggerCommit {
+		q = journal.Query{Boot: t.boot}
+	}
+	boots, err := journal.Boots(t.ctx, journalDir(t.Root), q)
+	t.failed("journal", err)
+	for _, b := range boots {
+		t.obs.Boots = append(t.obs.Boots, record(b))
+		if b.ID == t.boot {
+			t.journals = []journal.Boot{b}
+		}
+	}
+}
+
+// known says whether all that the journal has of a boot is on record.
+func (t *taker) known(b journal.Boot) bool {
+	last, known := t.Known[b.ID]
+	return known && !b.Last.After(last) && b.ID != t.boot
+}
+
+// livePatch describes the active patch and finds the package that it came from.
+func (t *taker) livePatch() {
+	if t.active == nil {
+		return
+	}
+	lp := &store.LivePatch{Module: t.active.Module, Enabled: t.active.Enabled, Transition: t.active.Transition}
+	t.obs.LivePatch = lp
+	if len(t.journals) > 0 {
+		if load := lastLoad(t.journals[0], lp.Module); load != nil {
+			lp.Since, lp.Forced = stamp(load.Time), &load.Forced
+		}
+	}
+	p := packageOf(t.packages, t.obs.Kernel.Release, lp.Module)
+	if p == nil {
+		return
+	}
+	version := p.EVR.String()
+	lp.Package, lp.Version = &p.Name, &version
+	if n, ok := livepatch.PatchNumber(p.EVR.Version); ok {
+		lp.PatchNumber, lp.Initial = &n, new(n == 1)
+	}
+	logs, err := rpm.DB{Root: t.Root}.Changelogs(t.ctx, []rpm.Package{*p})
+	if !t.failed("fixes", err) {
+		fixes := livepatch.ParseFixes(logs[p.String()])
+		lp.CVEs, lp.Bugs = append([]string{}, fixes.CVEs...), append([]string{}, fixes.Bugs...)
+	}
+}
+
+func (t *taker) initrd() {
+	q := Question{Kernel: t.obs.Kernel.Release, Boots: t.journals, Live: live(t.Root, t.obs.Kernel.Release)}
+	if t.active != nil {
+		q.Patch, q.Live.SrcVersion = t.active.Module, t.active.SrcVersion
+		if p := packageOf(t.packages, q.Kernel, q.Patch); p != nil {
+			q.Installed = time.Unix(p.InstallTime, 0)
+		}
+	}
+	v := Judge(q)
+	if t.active == nil && t.obs.Patches == nil {
+		v.Reason = store.ReasonPatchesUnknown
+	}
+	t.obs.Initrd = readImage(t.ctx, v, q, "")
+}
+
+func (t *taker) nextBoot() {
+	next, err := DefaultBoot(t.Root)
+	if !t.failed("next_boot", err) {
+		t.obs.NextBoot = &store.NextBoot{KernelRelease: next.KernelRelease, Image: next.Initrd, Source: next.Source}
+	}
+}
+
+// parts are what checks need of the machine beside that, each on its own.
+func (t *taker) parts() {
+	t.obs.Parts = map[string]json.RawMessage{}
+	t.part("taint", func() (any, error) { return livepatch.ReadTaint(t.Root) })
+	t.part("coverage", t.coverage)
+	t.part("blockers", t.blockers)
+	t.part("locks", func() (any, error) { return zypp.Locks(t.Root) })
+	t.part("gpgcheck", func() (any, error) { return zypp.GPGCheck(t.Root) })
+	t.part("activation", t.activation)
+	t.part("clock", func() (any, error) { return ClockSync(t.Root) })
+	t.part("journal_storage", func() (any, error) { return JournalStorage(t.Root) })
+	t.part("files", func() (any, error) { return OwnFiles(t.Root) })
+	t.part("system", func() (any, error) { return System(t.Root) })
+	if t.Trigger == store.TriggerCommit {
+		return // the rest takes its time
+	}
+	t.part("warnings", t.warnings)
+	t.part("advisories", func() (any, error) { return Advisories(t.ctx, t.Root) })
+	if t.Verify != nil {
+		t.part("verify", func() (any, error) { return t.Verify(t.ctx) })
+	}
+}
+
+// part reads one of the parts, if there is still time.
+func (t *taker) part(name string, read func() (any, error)) {
+	if t.failed(name, t.ctx.Err()) {
+		return
+	}
+	value, err := read()
+	if t.failed(name, err) {
+		return
+	}
+	b, err := json.Marshal(value)
+	if !t.failed(name, err) {
+		t.obs.Parts[name] = b
+	}
+}
+
+// coverage is until when the running kernel is supported with live patches; by the version
+// that is active, else by what holds for all of them.
+func (t *taker) coverage() (any, error) {
+	if lp := t.obs.LivePatch; lp != nil && lp.Package != nil {
+		return livepatch.CoverageEnd(t.Root, *lp.Package, *lp.Version)
+	}
+	pkg, ok := livepatch.PackageFor(t.obs.Kernel.Release)
+	if !ok {
+		return nil, fmt.Errorf("kernel %q: no live patch package can be for it", t.obs.Kernel.Release)
+	}
+	return livepatch.CoverageEnd(t.Root, pkg, "*")
+}
+
+func (t *taker) blockers() (any, error) {
+	if t.active == nil || !t.active.Transition {
+		return []livepatch.Blocker{}, nil
+	}
+	return livepatch.Blockers(t.Root)
+}
+
+func (t *taker) activation() (any, error) {
+	if t.obs.Installed == nil {
+		return nil, errors.New(t.obs.Unknown["installed"])
+	}
+	names := make([]string, len(t.packages))
+	for i, p := range t.packages {
+		names[i] = p.Name
+	}
+	return Activation(t.Root, names)
+}
+
+// complaints are the kernel's warnings of this boot.
+type complaints struct {
+	Count    int       `json:"count"`
+	Messages []message `json:"messages"` // the newest
+}
+
+type message struct {
+	Time   *store.Timestamp `json:"time"`
+	Text   string           `json:"text"`
+	Cursor string           `json:"cursor"`
+}
+
+func (t *taker) warnings() (any, error) {
+	w, err := journal.KernelWarnings(t.ctx, journalDir(t.Root), t.boot)
+	c := complaints{Count: w.Count, Messages: []message{}}
+	for _, e := range w.Newest {
+		c.Messages = append(c.Messages, message{stamp(e.Time), e.Message, e.Cursor})
+	}
+	return c, err
+}

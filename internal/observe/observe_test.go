@@ -1,0 +1,199 @@
+package observe
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
+	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+const (
+	bootE    = "8823f97b40f24b7cbb472198aad29036" // its initrd loaded patch 2
+	kernelE  = "6.1.0-56-amd64"
+	patchE   = "livepatch_2_150600_2_40"
+	packageE = "kernel-livepatch-6_1_0-56-amd64"
+)
+
+// host makes the file tree of the machine that fixture E is of, in its second boot, beside
+// its real journal.
+func host(t *testing.T, more map[string]string) string {
+	t.Helper()
+	files := map[string]string{
+		"proc/sys/kernel/osrelease":                         kernelE + "\n",
+		"proc/sys/kernel/version":                           "#1 SMP Fri Nov 1 00:00:00 UTC 2026 (b2a976e/lp)\n",
+		"proc/sys/kernel/random/boot_id":                    "8823f97b-40f2-4b7c-bb47-2198aad29036\n",
+		"proc/sys/kernel/tainted":                           "32768\n",
+		"proc/stat":                                         "cpu 1\nbtime 1795000000\n",
+		"proc/self/mountinfo":                               "1 0 0:1 /@/.snapshots/7/snapshot / rw,relatime shared:1 - btrfs /dev/vda2 rw\n",
+		"etc/machine-id":                                    "0123456789abcdef0123456789abcdef\n",
+		"etc/os-release":                                    "PRETTY_NAME=\"SUSE Linux Enterprise Server 15 SP6\"\n",
+		"etc/zypp/zypp.conf":                                "[main]\n",
+		"etc/zypp/repos.d/a.repo":                           "[a]\nenabled=1\n",
+		"etc/products.d/lp.prod":                            "<product><name>sle-module-live-patching</name><version>15.6</version></product>",
+		"run/x":                                             "",
+		"var/cache/zypp/raw/x":                              "",
+		"sys/kernel/livepatch/" + patchE + "/enabled":       "1\n",
+		"sys/kernel/livepatch/" + patchE + "/transition":    "0\n",
+		"sys/module/" + patchE + "/srcversion":              "0123456789ABCDEF01234567\n",
+		"var/lib/lifecycle/data/live-patching-15.lifecycle": packageE + ", *, 2026-12-31\n",
+	}
+	maps.Copy(files, grub("0"))
+	maps.Copy(files, more)
+	root := machine(t, files)
+	if err := os.CopyFS(filepath.Join(root, "var/log/journal"), os.DirFS(journaltest.Unpack(t, "E"))); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func take(t *testing.T, o Options) *store.Observation {
+	t.Helper()
+	return Take(t.Context(), o).Observation
+}
+
+func TestTake(t *testing.T) {
+	root := host(t, nil)
+	rpmtest.Install(t, root, "kernel-default 6.1.0 50.1")
+	rpmtest.Rpm(t, root, "-i", rpmtest.Build(t, packageE+" 2 150600.2.40", "", "%changelog\n* Tue May 13 2025 a@example.com\n- Fix for CVE-2024-2\n  KLP: CVE-2024-2\n"))
+	o := take(t, Options{Root: root, Trigger: store.TriggerTimer})
+	for _, is := range []struct {
+		name      string
+		got, want any
+	}{
+		{"kernel", o.Kernel, store.Kernel{
+			Release: kernelE, Version: "#1 SMP Fri Nov 1 00:00:00 UTC 2026 (b2a976e/lp)", Marked: true,
+			BootTime: store.Timestamp{Time: time.Unix(1795000000, 0).UTC()},
+		}},
+		{"module", o.LivePatch.Module, patchE}, {"package", *o.LivePatch.Package, packageE}, {"version", *o.LivePatch.Version, "2-150600.2.40"},
+		{"number", *o.LivePatch.PatchNumber, 2}, {"initial", *o.LivePatch.Initial, false}, {"CVEs", o.LivePatch.CVEs, []string{"CVE-2024-2"}},
+		{"forced", *o.LivePatch.Forced, false}, {"since", o.LivePatch.Since != nil, true},
+		{"verdict", []any{o.Initrd.Verdict, o.Initrd.Basis}, []any{store.VerdictContained, store.BasisBoot}},
+		{"next boot", *o.NextBoot, store.NextBoot{KernelRelease: kernel47, Image: "/boot/initrd-" + kernel47, Source: grubConf}},
+		{"reboot", *o.Reboot, store.Reboot{Pending: store.PendingNo}},
+		{"boots", len(o.Boots), 2}, {"installed", len(o.Installed), 2}, {"unknown", o.Unknown, map[string]string{}},
+		{"parts", slices.Sorted(maps.Keys(o.Parts)), []string{"activation", "advisories", "blockers", "clock", "coverage", "files", "gpgcheck",
+			"journal_storage", "locks", "system", "taint", "warnings"}},
+	} {
+		if got, want := asJSON(t, is.got), asJSON(t, is.want); got != want {
+			t.Errorf("%s: got %s, want %s", is.name, got, want)
+		}
+	}
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// What is on record already is not read again, but this boot goes on.
+func TestOnlyNewBootsAreRecorded(t *testing.T) {
+	root := host(t, nil)
+	all := take(t, Options{Root: root, Trigger: store.TriggerBoot}).Boots
+	known := map[string]time.Time{}
+	for _, b := range all {
+		known[b.ID] = b.Last.Time
+	}
+	got := take(t, Options{Root: root, Trigger: store.TriggerBoot, Known: known}).Boots
+	if len(all) != 2 || len(got) != 1 || got[0].ID != bootE {
+		t.Errorf("first %d boots, then %+v", len(all), got)
+	}
+	known[all[0].ID] = all[0].Last.Add(-time.Second) // it went on after it was recorded
+	if got := take(t, Options{Root: root, Trigger: store.TriggerBoot, Known: known}).Boots; len(got) != 2 {
+		t.Errorf("got %+v", got)
+	}
+	if got := take(t, Options{Root: root, Trigger: store.TriggerCommit}).Boots; len(got) != 1 {
+		t.Errorf("of a commit: %+v", got)
+	}
+}
+
+// Each part that cannot be read is unknown, with its reason; nothing is made up for it.
+func TestWhatCannotBeReadIsUnknown(t *testing.T) {
+	o := take(t, Options{Root: t.TempDir(), Trigger: store.TriggerManual})
+	for _, part := range []string{"kernel", "patches", "journal", "next_boot", "taint", "coverage", "gpgcheck", "locks", "activation",
+		"reboot", "journal_storage", "system", "warnings", "advisories"} {
+		if o.Unknown[part] == "" {
+			t.Errorf("%s is not unknown", part)
+		}
+	}
+	if o.Initrd.Verdict != store.VerdictUnknown || o.Initrd.Reason != store.ReasonPatchesUnknown || o.LivePatch != nil || o.Patches != nil ||
+		o.NextBoot != nil || o.Reboot != nil || o.Boots != nil {
+		t.Errorf("got %+v", o)
+	}
+}
+
+// A kernel without live patching has no live patch; one whose patches cannot be read may.
+func TestKernelWithoutLivePatching(t *testing.T) {
+	root := machine(t, map[string]string{"sys/kernel/x": ""})
+	if o := take(t, Options{Root: root}); o.Patches == nil || len(o.Patches) > 0 || o.Initrd.Reason != store.ReasonNoPatch {
+		t.Errorf("got %+v", o)
+	}
+	root = machine(t, map[string]string{"sys/kernel/livepatch/p/enabled": "x"})
+	if o := take(t, Options{Root: root}); o.Patches != nil || o.Initrd.Reason != store.ReasonPatchesUnknown {
+		t.Errorf("got %+v", o)
+	}
+}
+
+func TestReboot(t *testing.T) {
+	root := host(t, map[string]string{
+		"proc/sys/kernel/osrelease": "6.4.0-150600.23.42-default", "sys/kernel/livepatch/livepatch_2_1/enabled": "0",
+		"sys/kernel/livepatch/livepatch_2_1/transition": "0",
+	})
+	pending := func() store.Reboot {
+		t.Helper()
+		o := take(t, Options{Root: root, Trigger: store.TriggerCommit})
+		if o.Reboot == nil {
+			t.Fatal(o.Unknown["reboot"])
+		}
+		return *o.Reboot
+	}
+	rpmtest.Install(t, root, "kernel-default 6.4.0 150600.23.42.1", "kernel-rt 6.4.0 150600.99.1.1")
+	if got := pending(); got != (store.Reboot{Pending: store.PendingNo, NewestKernel: "6.4.0-150600.23.42-default"}) {
+		t.Errorf("the newest kernel runs: %+v", got)
+	}
+	rpmtest.Install(t, root, "kernel-default 6.4.0 150600.23.100.1")
+	if got := pending(); got != (store.Reboot{Pending: store.PendingYes, NewestKernel: "6.4.0-150600.23.100-default"}) {
+		t.Errorf("another kernel is newer: %+v", got)
+	}
+	rpmtest.Install(t, root, "kernel-livepatch-6_4_0-150600_23_42-default 2 150600.2.40")
+	if got := pending(); got.Pending != store.PendingLivePatched {
+		t.Errorf("live patched: %+v", got)
+	}
+}
+
+// An observation goes into the record; where that is not possible, into the spool.
+func TestRecord(t *testing.T) {
+	root := host(t, nil)
+	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerBoot}); err != nil {
+		t.Fatal(err)
+	}
+	obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerTimer})
+	if err != nil || len(obs.Boots) != 1 || !strings.Contains(string(obs.Parts["verify"]), `"result":"intact"`) {
+		t.Errorf("%d boots, verify %s, %v", len(obs.Boots), obs.Parts["verify"], err)
+	}
+	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if known, err := s.KnownBoots(t.Context()); err != nil || len(known) != 2 {
+		t.Errorf("known boots %v, %v", known, err)
+	}
+	if err := os.WriteFile(store.Path(root), []byte(strings.Repeat("this is no database ", 500)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerTimer}); err != nil || store.Waiting(root) != 1 {
+		t.Errorf("%v, %d events wait", err, store.Waiting(root))
+	}
+}

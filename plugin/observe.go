@@ -1,0 +1,58 @@
+package plugin
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+const (
+	// observeTime is how long the observation behind a commit may take; the process that
+	// takes it gets longer, to store it. PLUGINEND waits for both.
+	observeTime    = 3 * time.Second
+	observeProcess = answerTime - 500*time.Millisecond
+	// program takes the observation. It is another process, because the plugin starts in
+	// every commit and links nothing that reads journals and images.
+	program = "usr/bin/klp-audit"
+	// requestFile asks the service for an observation: a .path unit watches it.
+	requestFile = "run/klp-audit/observe"
+)
+
+// observe has the machine observed after a commit that changed the running system. What
+// cannot be done now is left to the service.
+func (r *Recorder) observe() {
+	if !r.live {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), observeProcess)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(r.root, "/", program), "observe", "--trigger", "commit", "--within", observeTime.String())
+	cmd.Env = []string{"HOME=/root", "LC_ALL=C"}
+	cmd.Dir = "/"
+	cmd.WaitDelay = 100 * time.Millisecond
+	if err := cmd.Run(); err != nil {
+		r.observeLater()
+	}
+}
+
+// observeLater leaves the observation to the service.
+func (r *Recorder) observeLater() {
+	if r.live {
+		r.report(RequestObservation(r.root))
+	}
+}
+
+// RequestObservation asks the service on the machine whose file tree is at root to observe.
+func RequestObservation(root string) error {
+	path := filepath.Join(root, "/", requestFile)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}

@@ -1,0 +1,74 @@
+package plugin
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+const sessionFrames = "PLUGINBEGIN|COMMITBEGIN " + kernelList + "|COMMITEND " + kernelList + "|PLUGINEND|_DISCONNECT"
+
+// requested says whether the service was asked to observe.
+func requested(root string) bool {
+	_, err := os.Stat(filepath.Join(root, requestFile))
+	return err == nil
+}
+
+// observer puts a program that observes in its place; what it was called with is in "called".
+func observer(t *testing.T, root, script string) {
+	t.Helper()
+	path := filepath.Join(root, program)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := "#!/bin/sh\necho \"$@\" $(env | grep -v ^PWD= | sort) > " + root + "/called\n" + script
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCommitIsObserved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		frames string
+		script string // "": there is no program
+		called bool
+		asked  bool
+	}{
+		"done":           {frames: sessionFrames, script: "exit 0", called: true},
+		"not done":       {frames: sessionFrames, script: "exit 1", called: true, asked: true},
+		"no program":     {frames: sessionFrames, asked: true},
+		"aborted":        {frames: strings.Replace(sessionFrames, "COMMITEND "+kernelList+"|", "", 1), script: "exit 0"},
+		"nothing of use": {frames: "PLUGINBEGIN|COMMITBEGIN {\"TransactionStepList\":[]}|COMMITEND {\"TransactionStepList\":[]}|PLUGINEND|_DISCONNECT", script: "exit 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			if tt.script != "" {
+				observer(t, root, tt.script)
+			}
+			serve(t, root, frames(strings.Split(tt.frames, "|")...))
+			call, err := os.ReadFile(filepath.Join(root, "called"))
+			if (err == nil) != tt.called || requested(root) != tt.asked {
+				t.Errorf("called %v, service asked %v", err == nil, requested(root))
+			}
+			if tt.called && string(call) != "observe --trigger commit --within 3s HOME=/root LC_ALL=C\n" {
+				t.Errorf("called with %q", call)
+			}
+		})
+	}
+}
+
+// What a transactional update changes does not run yet.
+func TestStagedCommitIsNotObserved(t *testing.T) {
+	root := t.TempDir()
+	observer(t, root, "exit 0")
+	rec := NewRecorder(root, "test", os.Getenv, os.Stderr)
+	rec.open = &openCommit{begin: &store.Event{Begin: &store.CommitBegin{Staging: &store.Staging{Snapshot: "7", Root: "/"}}}}
+	rec.end(ending{how: committed})
+	rec.observe()
+	if _, err := os.Stat(filepath.Join(root, "called")); err == nil || requested(root) {
+		t.Error("it was observed")
+	}
+}

@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+)
+
+// KindDrift is the kind of events that say that packages changed without a recorded commit.
+const KindDrift EventKind = "drift"
+
+// Drift is the payload of a drift event: what is installed is not what the record knew last.
+type Drift struct {
+	Cause     DriftCause `json:"cause"`
+	Compared  int64      `json:"compared_with"` // event whose snapshot this is the difference to
+	Since     Timestamp  `json:"since"`         // its time: the changes were between then and this event
+	Changes   []Change   `json:"changes"`
+	Installed []Package  `json:"installed"` // tracked packages now
+	// Fixes are those of the live patches among them, by NEVRA.
+	Fixes map[string]Fixes `json:"fixes,omitempty"`
+	// Subvolume is where the root directory is within its file system, empty if that is not
+	// known. After a rollback, or a transactional update, it is another one.
+	Subvolume string   `json:"root_subvolume,omitempty"`
+	Previous  string   `json:"previous_root_subvolume,omitempty"`
+	Problems  []string `json:"problems,omitempty"`
+}
+
+// DriftCause says how packages can have changed without a recorded commit.
+type DriftCause string
+
+// The causes of drift.
+const (
+	DriftUnrecorded DriftCause = "unrecorded" // rpm by hand, or a commit without the plugin
+	DriftSnapshot   DriftCause = "snapshot"   // the root file system is another snapshot
+)
+
+// applyDrift writes the changes of a drift into the views. When a package was removed, or
+// what was rolled back was installed, nothing says: then it is the time of finding it out.
+func applyDrift(seq int64, ev *Event) (m []mutation) {
+	for i, c := range ev.Drift.Changes {
+		from := origin{source: "drift", time: ev.Time, timeSource: "found", utcOffset: ev.UTCOffset, bootID: ev.BootID}
+		if c.InstallTime != nil && ev.Drift.Cause == DriftUnrecorded {
+			from.time, from.timeSource = *c.InstallTime, "rpm"
+		}
+		m = append(m, insertChangeFrom(from, seq, i, ev, "", &c, nil))
+	}
+	return m
+}
+
+// Snapshot is what was installed as an event has it: all tracked packages.
+type Snapshot struct {
+	Event     int64
+	Time      Timestamp
+	Installed []Package
+	Subvolume string // of the root directory, as the newest event that knew it has it; empty: none did
+}
+
+// applySnapshot notes that an event says what was installed on the running system.
+func applySnapshot(seq int64, ev *Event) []mutation {
+	installed, subvolume := ev.installed()
+	if installed == nil {
+		return nil
+	}
+	return []mutation{{
+		query: `INSERT INTO snapshots (event, root_subvolume) VALUES (?, ?)`,
+		args:  []any{seq, orNull(subvolume)},
+	}}
+}
+
+// installed returns what an event says of the packages on the running system, nil if it
+// says nothing of them.
+func (ev *Event) installed() (packages []Package, subvolume string) {
+	switch {
+	case ev.Begin != nil && ev.Begin.Staging == nil:
+		return ev.Begin.Installed, ""
+	case ev.End != nil:
+		return ev.End.Installed, ""
+	case ev.Observation != nil:
+		return ev.Observation.Installed, ev.Observation.Subvolume
+	case ev.Drift != nil:
+		return ev.Drift.Installed, ev.Drift.Subvolume
+	}
+	return nil, ""
+}
+
+// LastSnapshot returns the newest snapshot of the installed packages, nil if the record has
+// none.
+func (s *Store) LastSnapshot(ctx context.Context) (*Snapshot, error) {
+	const query = `SELECT event, coalesce((SELECT root_subvolume FROM snapshots WHERE root_subvolume IS NOT NULL ORDER BY event DESC LIMIT 1), '')
+		FROM snapshots ORDER BY event DESC LIMIT 1`
+	var last Snapshot
+	err := s.db.QueryRowContext(ctx, query).Scan(&last.Event, &last.Subvolume)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	} else if err != nil {
+		return nil, classify(err)
+	}
+	ev, err := s.Event(ctx, last.Event)
+	if err != nil {
+		return nil, err
+	}
+	last.Time = ev.Time
+	last.Installed, _ = ev.installed()
+	return &last, nil
+}
+
+// KnownFixes returns the fixes of live patches that the newest event which lists any has,
+// by NEVRA.
+func (s *Store) KnownFixes(ctx context.Context) (map[string]Fixes, error) {
+	const query = `SELECT coalesce(e.body -> '$.begin.fixes', e.body -> '$.end.fixes', e.body -> '$.drift.fixes') AS fixes
+		FROM snapshots n JOIN events e ON e.seq = n.event WHERE fixes IS NOT NULL ORDER BY n.event DESC LIMIT 1`
+	var text string
+	err := s.db.QueryRowContext(ctx, query).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	} else if err != nil {
+		return nil, classify(err)
+	}
+	fixes := map[string]Fixes{}
+	return fixes, json.Unmarshal([]byte(text), &fixes)
+}

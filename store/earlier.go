@@ -1,0 +1,72 @@
+package store
+
+import (
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// earlierCheckpoints are checkpoints that somebody kept, to be held against a log while its
+// tree grows: at the size of each, its root hash must be the tree's.
+type earlierCheckpoints struct {
+	bySize map[int64][]*earlierCheckpoint
+	all    []*earlierCheckpoint
+}
+
+type earlierCheckpoint struct {
+	Checkpoint
+	reached bool
+}
+
+// newEarlier reads checkpoints without their signatures: with which keys to check those is
+// known only when the log has been read.
+func newEarlier(notes []string) (*earlierCheckpoints, error) {
+	e := &earlierCheckpoints{bySize: map[int64][]*earlierCheckpoint{}}
+	for _, text := range notes {
+		cp, err := parseBody(text, text)
+		if err != nil {
+			return nil, fmt.Errorf("earlier %w", err)
+		}
+		c := &earlierCheckpoint{Checkpoint: *cp}
+		e.all, e.bySize[cp.Size] = append(e.all, c), append(e.bySize[cp.Size], c)
+	}
+	return e, nil
+}
+
+// startAt begins with a tree of some events: what is before cannot be looked at.
+func (e *earlierCheckpoints) startAt(v *Verification, size int64, root func() (tlog.Hash, error)) error {
+	for _, c := range e.all {
+		if c.Size < size && c.Size > 0 {
+			return fmt.Errorf("the earlier checkpoint covers %d events, and this export begins after event %d: take one that begins before", c.Size, size)
+		}
+	}
+	return e.at(v, size, root)
+}
+
+// at holds a tree of this size against the checkpoints of this size.
+func (e *earlierCheckpoints) at(v *Verification, size int64, root func() (tlog.Hash, error)) error {
+	for _, c := range e.bySize[size] {
+		h, err := root()
+		if err != nil {
+			return err
+		}
+		c.reached = true
+		if h != c.Root {
+			v.problem(Altered, "the first %d events are not those of the earlier checkpoint: their root hash is %s, it says %s", size, h, c.Root)
+		}
+	}
+	return nil
+}
+
+// finish says which checkpoints the log is too short for, and which were not signed with a
+// key of this record.
+func (e *earlierCheckpoints) finish(v *Verification, keys map[string]bool) {
+	for _, c := range e.all {
+		if _, err := parseWithAny(c.Note, keys); err != nil {
+			v.problem(Altered, "the earlier checkpoint of %d events was not signed with a key of this record: %v", c.Size, err)
+		}
+		if !c.reached && c.Size > 0 {
+			v.problem(Truncated, "the earlier checkpoint covers %d events, the log has fewer: it was rolled back or replaced", c.Size)
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// ExportFormat names the form of an export, which docs/record.md describes.
+const ExportFormat = "klp-audit/export/1"
+
+// exportHeader is the first line of an export.
+type exportHeader struct {
+	Format string      `json:"export"`
+	Since  int64       `json:"since"` // the events behind this one follow
+	Tree   []tlog.Hash `json:"tree"`  // over those up to it: the roots of its complete subtrees, largest first
+	Key    string      `json:"key"`   // verifier key of the checkpoint
+}
+
+// An event's line is built and cut by hand: between "event": and the last brace are the
+// exact bytes of the stored body.
+const eventKey = `,"event":`
+
+// eventHead is what stands before the event in its line.
+type eventHead struct {
+	Seq  int64     `json:"seq"`
+	Hash tlog.Hash `json:"hash"` // RFC 6962 leaf hash of the body
+}
+
+// exportEnd is the last line of an export.
+type exportEnd struct {
+	Checkpoint string `json:"checkpoint"` // the signed text
+}
+
+// ErrNotContinued says that a record is not what grew from the one that a checkpoint is of.
+var ErrNotContinued = errors.New("the record does not continue the checkpoint")
+
+// Export writes the record as JSON lines: the events behind number since, as they are
+// stored, and the checkpoint.
+func (s *Store) Export(ctx context.Context, w io.Writer, since int64) error {
+	h, err := s.readHead(ctx)
+	if err != nil {
+		return err
+	}
+	if since < 0 || since > h.size {
+		return fmt.Errorf("export since event %d: the record has %d events", since, h.size)
+	}
+	head := exportHeader{Format: ExportFormat, Since: since, Tree: []tlog.Hash{}}
+	if head.Key, err = s.key(ctx); err != nil {
+		return err
+	}
+	if since > 0 {
+		if head.Tree, err = hashReader(ctx, s.db)(subtrees(since)); err != nil {
+			return classify(err)
+		}
+	}
+	if err := writeLine(w, head); err != nil {
+		return err
+	}
+	for e, err := range events(ctx, s.db, since) {
+		if err != nil {
+			return err
+		}
+		if e.seq > h.size {
+			break // came in after the checkpoint
+		}
+		if err := s.exportEvent(ctx, w, e); err != nil {
+			return err
+		}
+	}
+	return writeLine(w, exportEnd{h.checkpoint})
+}
+
+func (s *Store) exportEvent(ctx context.Context, w io.Writer, e event) error {
+	if bytes.ContainsAny(e.body, "\r\n") {
+		return fmt.Errorf("%w: event %d is not one line", ErrDamaged, e.seq)
+	}
+	hash, err := hashReader(ctx, s.db)([]int64{tlog.StoredHashIndex(0, e.seq-1)})
+	if err != nil {
+		return classify(err)
+	}
+	head, err := json.Marshal(eventHead{e.seq, hash[0]})
+	if err != nil {
+		return err
+	}
+	line := append(bytes.TrimSuffix(head, []byte("}")), eventKey...)
+	line = append(append(line, e.body...), "}\n"...)
+	_, err = w.Write(line)
+	return err
+}
+
+func writeLine(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// subtrees are the ids of the roots of the complete subtrees that make up a tree, largest
+// first: one for each bit of its size.
+func subtrees(size int64) (ids []int64) {
+	for level := bits.Len64(uint64(size)) - 1; level >= 0; level-- {
+		if size>>level&1 == 1 {
+			ids = append(ids, tlog.StoredHashIndex(level, size>>level-1))
+		}
+	}
+	return ids
+}
+
+// key is the verifier key of the newest checkpoint.
+func (s *Store) key(ctx context.Context) (key string, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT key FROM recorders ORDER BY event DESC LIMIT 1`).Scan(&key)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return key, classify(err)
+}
+
+// SinceCheckpoint returns the size of the record when an earlier checkpoint was signed. The
+// error is ErrNotContinued if the record did not grow from that.
+func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT DISTINCT key FROM recorders`)
+	if err != nil {
+		return 0, classify(err)
+	}
+	defer rows.Close()
+	keys := map[string]bool{}
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return 0, err
+		}
+		keys[key] = true
+	}
+	if err := rows.Err(); err != nil {
+		return 0, classify(err)
+	}
+	cp, err := parseWithAny(note, keys)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrNotContinued, err)
+	}
+	size, err := s.size(ctx)
+	if err != nil {
+		return 0, classify(err)
+	}
+	if cp.Size > size {
+		return 0, fmt.Errorf("%w: it covers %d events, the record has %d", ErrNotContinued, cp.Size, size)
+	}
+	if cp.Size == 0 {
+		return 0, nil
+	}
+	root, err := tlog.TreeHash(cp.Size, hashReader(ctx, s.db))
+	if err != nil {
+		return 0, classify(err)
+	}
+	if root != cp.Root {
+		return 0, fmt.Errorf("%w: the root hash over %d events is %s, the checkpoint says %s", ErrNotContinued, cp.Size, root, cp.Root)
+	}
+	return cp.Size, nil
+}
+
+// parseWithAny reads a checkpoint that one of these keys must have signed.
+func parseWithAny(note string, keys map[string]bool) (cp *Checkpoint, err error) {
+	err = errors.New("checkpoint: there is no key to check it with")
+	for key := range keys {
+		if cp, err = ParseCheckpoint(note, key); err == nil {
+			return cp, nil
+		}
+	}
+	return nil, err
+}
+
+// Copy writes the database into a new file, which must not exist. Unlike a copy of the file,
+// it is whole whatever is written meanwhile.
+func (s *Store) Copy(ctx context.Context, path string) error {
+	// query_only would refuse to write the new file, too; the record is opened read-only.
+	const query = `PRAGMA query_only = 0; VACUUM INTO ?; PRAGMA query_only = 1`
+	if _, err := s.db.ExecContext(ctx, query, "file:"+(&url.URL{Path: path}).EscapedPath()); err != nil {
+		return fmt.Errorf("copying the record to %q: %w", path, classify(err))
+	}
+	return os.Chmod(path, 0o640)
+}
+
+// OpenExport opens an export for reading, as if it were the record that it is of: it is
+// verified with the given verifier key (empty: the one in it), and the views are made from
+// its events in a temporary file. What an altered export holds is shown as far as it can be
+// understood: the verification says so. Only a whole export can be opened, none that was
+// made since an event.
+func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *Verification, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	dir, err := os.MkdirTemp("", "klp-audit-export-")
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := openDB(filepath.Join(dir, "views.db"), url.Values{"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}})
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	s := &Store{db: db, temp: dir}
+	var v *Verification
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
+			return err
+		}
+		x := exportVerifier{ctx: ctx, key: verifierKey, into: tx}
+		if v, err = x.verify(f); err != nil {
+			return err
+		}
+		if x.head.Since > 0 {
+			return fmt.Errorf("it holds the events since number %d: reports need all", x.head.Since)
+		}
+		_, err = rebuild(ctx, tx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("export %q: %w", path, err), s.Close())
+	}
+	return s, v, nil
+}

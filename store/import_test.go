@@ -1,0 +1,64 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+func imported(n int, im store.Import) *store.Event {
+	return &store.Event{Header: header(store.KindImport, n), Import: &im}
+}
+
+func claim(pkg, sha string) store.ImportedChange {
+	return store.ImportedChange{Change: install(pkg, "1-1", store.ResultOK), Time: at(-1000), UTCOffset: "+02:00", Line: store.HistoryLine{File: "history", Number: 7, SHA256: sha}}
+}
+
+// What comes in later of an imported commit adds to it, and no view needs more than events.
+func TestImportInParts(t *testing.T) {
+	s := open(t, newRoot(t))
+	im, err := s.Imported(t.Context())
+	check(t, err)
+	first := store.Import{Commit: "c", Time: at(-1001), Command: "'zypper' 'up'", Changes: []store.ImportedChange{claim("kernel-default", "a")}}
+	check(t, s.AppendImports(t.Context(), im, imported(1, first)))
+	second := store.Import{Commit: "c", Time: at(-1001), Outcome: store.OutcomeFailed, Changes: []store.ImportedChange{claim("dracut", "b")},
+		Advisories: []store.Advisory{{ID: "P", NewState: "applied"}, {ID: "Q", NewState: "needed"}}}
+	check(t, s.AppendImports(t.Context(), im, imported(2, second)))
+	rows := history(t, s, store.HistoryFilter{OldestFirst: true})
+	if len(rows) != 2 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	for _, r := range rows {
+		if *r.Commit != "c" || *r.Outcome != store.OutcomeFailed || *r.Command != "'zypper' 'up'" || len(r.Advisories) != 1 || r.Source != "import" ||
+			r.Time != at(-1000) || r.TimeSource != "history" || r.UTCOffset != "+02:00" || r.BootID != "" {
+			t.Errorf("%+v", r)
+		}
+	}
+	if open, err := s.OpenCommits(t.Context()); err != nil || len(open) != 0 {
+		t.Errorf("an imported commit is open: %v, %v", open, err)
+	}
+	im, err = s.Imported(t.Context())
+	check(t, err)
+	if !im.Has(store.HistoryLine{SHA256: "a"}) || !im.Has(store.HistoryLine{SHA256: "b"}) || im.Has(store.HistoryLine{SHA256: "b", Copy: 2}) || im.Outcome("c") != "failed" {
+		t.Errorf("%+v", im)
+	}
+	v, err := s.Verify(t.Context(), "")
+	check(t, err)
+	if v.Result != store.Intact {
+		t.Errorf("%q", v.Problems)
+	}
+}
+
+// An import that looked at a record to which others have written since adds nothing.
+func TestImportOfAMovedRecord(t *testing.T) {
+	root := newRoot(t)
+	s := open(t, root)
+	im, err := s.Imported(t.Context())
+	check(t, err)
+	record(t, root, begin(1))
+	err = s.AppendImports(t.Context(), im, imported(2, store.Import{Commit: "c", Changes: []store.ImportedChange{claim("dracut", "a")}}))
+	if !errors.Is(err, store.ErrMoved) || len(history(t, s, store.HistoryFilter{})) != 0 {
+		t.Errorf("got %v", err)
+	}
+}

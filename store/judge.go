@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Part is one part of an observation.
+type Part struct {
+	Event int64
+	Time  Timestamp
+	JSON  json.RawMessage
+}
+
+// NewestPart returns a part of the newest observation that has it, of those from since to
+// at; nil if none has. Bodies are searched one by one: keep the stretch of time short.
+func (s *Store) NewestPart(ctx context.Context, name string, since, at time.Time) (*Part, error) {
+	var p Part
+	var us int64
+	var text string
+	err := s.db.QueryRowContext(ctx, `SELECT o.event, o.time, e.body -> ?1 FROM observations o JOIN events e ON e.seq = o.event
+		WHERE o.time BETWEEN ?2 AND ?3 AND e.body -> ?1 IS NOT NULL ORDER BY o.time DESC, o.event DESC LIMIT 1`,
+		`$.observation.parts."`+name+`"`, since.UnixMicro(), at.UnixMicro()).Scan(&p.Event, &us, &text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	p.Time, p.JSON = microseconds(us), json.RawMessage(text)
+	return &p, classify(err)
+}
+
+// Forced says whether the journal of a boot, as far as it is on record, shows that tasks were
+// forced over to a live patch; nil if it does not show the patch's load.
+func (s *Store) Forced(ctx context.Context, boot, module string) (*bool, error) {
+	var forced bool
+	err := s.db.QueryRowContext(ctx, `SELECT forced FROM patch_loads WHERE boot_id = ? AND patch = ? ORDER BY pos DESC LIMIT 1`, boot, module).Scan(&forced)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return &forced, classify(err)
+}
+
+// SizeAt returns how many events the log had at a moment, by their times.
+func (s *Store) SizeAt(ctx context.Context, at time.Time) (n int64, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT max(
+		coalesce((SELECT max(event) FROM recorders WHERE time <= ?1), 0),
+		coalesce((SELECT max(max(event), coalesce(max(end_event), 0)) FROM (SELECT event, CASE WHEN end_time <= ?1 THEN end_event END AS end_event FROM exceptions WHERE time <= ?1)), 0),
+		coalesce((SELECT event FROM observations WHERE time <= ?1 ORDER BY time DESC, event DESC LIMIT 1), 0),
+		coalesce((SELECT begin_event FROM commits WHERE coalesce(begin_time, end_time) <= ?1 ORDER BY coalesce(begin_time, end_time) DESC, id DESC LIMIT 1), 0),
+		coalesce((SELECT end_event FROM commits WHERE end_time <= ?1 ORDER BY end_time DESC, end_event DESC LIMIT 1), 0))`,
+		at.UnixMicro()).Scan(&n)
+	return n, classify(err)
+}
+
+// Attribution counts who made commits.
+type Attribution struct {
+	Commits int64
+	Unknown int64   // of those, without any sign of a person or an automation
+	Events  []int64 // of the first of these
+}
+
+// Attribution counts the commits from one moment to another by whether it is known who made them.
+func (s *Store) Attribution(ctx context.Context, since, at time.Time) (a Attribution, err error) {
+	const in = ` FROM commits WHERE coalesce(begin_time, end_time) BETWEEN ? AND ?`
+	const nobody = `coalesce(nullif(login, 'unset'), '') = '' AND coalesce(nullif(sudo_user, 'unset'), '') = '' AND coalesce(automation, '') = ''`
+	from, to := since.UnixMicro(), at.UnixMicro()
+	err = s.db.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(`+nobody+`), 0)`+in, from, to).Scan(&a.Commits, &a.Unknown)
+	if err != nil || a.Unknown == 0 {
+		return a, classify(err)
+	}
+	a.Events, err = collect(ctx, s.db, `SELECT coalesce(begin_event, end_event)`+in+` AND `+nobody+` ORDER BY coalesce(begin_time, end_time), id LIMIT 5`,
+		[]any{from, to}, func(rows *sql.Rows) (event int64, err error) { return event, rows.Scan(&event) })
+	return a, err
+}
+
+// LastGood is when a package was changed last as wanted, up to a moment; zero if it was not.
+// A downgrade does not count: it makes nothing good.
+func (s *Store) LastGood(ctx context.Context, name string, at time.Time) (time.Time, error) {
+	var us *int64
+	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM changes WHERE package = ? AND result = 'ok' AND action <> 'downgrade' AND time <= ?`,
+		name, at.UnixMicro()).Scan(&us)
+	if err != nil || us == nil {
+		return time.Time{}, classify(err)
+	}
+	return microseconds(*us).Time, nil
+}
+
+// OpenAt is a commit that had no end at a moment.
+type OpenAt struct {
+	Event int64 // its begin
+	Time  Timestamp
+}
+
+// CommitsOpenAt returns the commits that had no end at a moment, oldest first.
+func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]OpenAt, error) {
+	const query = `SELECT begin_event, begin_time FROM (
+		SELECT begin_event, begin_time FROM commits WHERE end_event IS NULL AND begin_event IS NOT NULL AND begin_time <= ?1
+		UNION SELECT begin_event, begin_time FROM commits WHERE end_time > ?1 AND begin_time <= ?1) ORDER BY begin_event`
+	return collect(ctx, s.db, query, []any{at.UnixMicro()}, func(rows *sql.Rows) (o OpenAt, err error) {
+		var us int64
+		err = rows.Scan(&o.Event, &us)
+		o.Time = microseconds(us)
+		return o, err
+	})
+}
+
+// CommitBefore returns the begin and the end of the newest commit that ended before a
+// moment, nil if there is none. begin is nil if it is not on record.
+func (s *Store) CommitBefore(ctx context.Context, at time.Time) (begin, end *Event, seq int64, err error) {
+	var first, last []byte
+	err = s.db.QueryRowContext(ctx, `SELECT c.end_event, b.body, e.body FROM commits c LEFT JOIN events b ON b.seq = c.begin_event
+		JOIN events e ON e.seq = c.end_event WHERE c.end_time < ? ORDER BY c.end_time DESC, c.end_event DESC LIMIT 1`, at.UnixMicro()).Scan(&seq, &first, &last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil, 0, nil
+	} else if err != nil {
+		return nil, nil, 0, classify(err)
+	}
+	if first != nil {
+		if begin, err = decode(first); err != nil {
+			return nil, nil, 0, fmt.Errorf("begin of the commit of event %d: %w", seq, err)
+		}
+	}
+	if end, err = decode(last); err != nil {
+		return nil, nil, 0, fmt.Errorf("event %d: %w", seq, err)
+	}
+	return begin, end, seq, nil
+}

@@ -1,0 +1,346 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Observed is an observation as reports that look at many read it. The observation itself
+// is in its event.
+type Observed struct {
+	Event         int64
+	Time          Timestamp
+	BootID        string
+	KernelRelease string
+	BootTime      Timestamp
+	Patched       *bool   // a live patch is active; nil: not known
+	Module        *string // of the active live patch
+	Package       *string
+	Version       *string
+	Transition    *bool
+	Since         *Timestamp
+	Verdict       Verdict
+	Basis         Basis
+	Reason        Reason
+	NextKernel    *string
+}
+
+const observedColumns = `SELECT event, time, boot_id, kernel_release, boot_time, patched, module, package, version, transition,
+	since, verdict, basis, reason, next_kernel FROM observations `
+
+// Observations returns the observations from one moment to another, both included, with
+// the newest one before and the oldest one after them, in the order of time.
+func (s *Store) Observations(ctx context.Context, from, to time.Time) ([]Observed, error) {
+	list, err := s.observed(ctx, `WHERE time < ? ORDER BY time DESC, event DESC LIMIT 1`, from.UnixMicro())
+	if err != nil {
+		return nil, err
+	}
+	last := Observed{Time: Timestamp{from}}
+	for {
+		page, err := s.observed(ctx, `WHERE time <= ? AND (time, event) > (?, ?) ORDER BY time, event LIMIT ?`,
+			to.UnixMicro(), last.Time.UnixMicro(), last.Event, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, page...); len(page) < pageSize {
+			break
+		}
+		last = page[len(page)-1]
+	}
+	after, err := s.observed(ctx, `WHERE time > ? ORDER BY time, event LIMIT 1`, to.UnixMicro())
+	return append(list, after...), err
+}
+
+func (s *Store) observed(ctx context.Context, where string, args ...any) ([]Observed, error) {
+	return collect(ctx, s.db, observedColumns+where, args, func(rows *sql.Rows) (o Observed, err error) {
+		var at, boot int64
+		var since *int64
+		var basis, reason *string
+		err = rows.Scan(&o.Event, &at, &o.BootID, &o.KernelRelease, &boot, &o.Patched, &o.Module, &o.Package, &o.Version, &o.Transition,
+			&since, &o.Verdict, &basis, &reason, &o.NextKernel)
+		o.Time, o.BootTime, o.Since = microseconds(at), microseconds(boot), microsOrNil(since)
+		o.Basis, o.Reason = Basis(orEmpty(basis)), Reason(orEmpty(reason))
+		return o, err
+	})
+}
+
+// BootRow is a boot as the newest observation that shows it has it. What its builds packed is
+// in that observation only.
+type BootRow struct {
+	Event int64
+	Boot
+}
+
+const bootColumns = `SELECT boot_id, event, coalesce(kernel_release, ''), first, last, start_in_journal, messages_lost FROM boots `
+
+// Boots returns the boots that began from one moment to another, both included, with the
+// newest one before and the oldest one after them, in the order of time.
+func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]BootRow, error) {
+	list, err := s.boots(ctx, `WHERE first < ? ORDER BY first DESC, boot_id DESC LIMIT 1`, from.UnixMicro())
+	if err != nil {
+		return nil, err
+	}
+	last, id := from.UnixMicro(), ""
+	for {
+		page, err := s.boots(ctx, `WHERE first <= ? AND (first, boot_id) > (?, ?) ORDER BY first, boot_id LIMIT ?`, to.UnixMicro(), last, id, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, page...); len(page) < pageSize {
+			break
+		}
+		last, id = page[len(page)-1].First.UnixMicro(), page[len(page)-1].ID
+	}
+	after, err := s.boots(ctx, `WHERE first > ? ORDER BY first, boot_id LIMIT 1`, to.UnixMicro())
+	return append(list, after...), err
+}
+
+func (s *Store) boots(ctx context.Context, where string, args ...any) ([]BootRow, error) {
+	list, err := collect(ctx, s.db, bootColumns+where, args, func(rows *sql.Rows) (b BootRow, err error) {
+		var first, last int64
+		err = rows.Scan(&b.ID, &b.Event, &b.KernelRelease, &first, &last, &b.StartInJournal, &b.MessagesLost)
+		b.First, b.Last = microseconds(first), microseconds(last)
+		return b, err
+	})
+	for i := range list {
+		if err == nil {
+			list[i].Loads, err = s.loads(ctx, list[i].ID)
+		}
+		if err == nil {
+			list[i].Builds, err = s.builds(ctx, list[i].ID)
+		}
+	}
+	return list, err
+}
+
+func (s *Store) loads(ctx context.Context, boot string) ([]Load, error) {
+	const query = `SELECT patch, phase, rule, result, forced, time, disabled, coalesce(replaced, ''), cursor
+		FROM patch_loads WHERE boot_id = ? ORDER BY pos`
+	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l Load, err error) {
+		var at int64
+		var disabled *int64
+		err = rows.Scan(&l.Patch, &l.Phase, &l.Rule, &l.Result, &l.Forced, &at, &disabled, &l.Replaced, &l.Cursor)
+		l.Time, l.Disabled = microseconds(at), microsOrNil(disabled)
+		return l, err
+	})
+}
+
+func (s *Store) builds(ctx context.Context, boot string) ([]Build, error) {
+	const query = `SELECT coalesce(kernel_release, ''), coalesce(image, ''), success, time, cursor FROM image_builds WHERE boot_id = ? ORDER BY pos`
+	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (b Build, err error) {
+		var at int64
+		err = rows.Scan(&b.KernelRelease, &b.Image, &b.Success, &at, &b.Cursor)
+		b.Time = microseconds(at)
+		return b, err
+	})
+}
+
+// CommitRow is a commit with what both its events say. What is nil is not on record.
+type CommitRow struct {
+	ID         string
+	BeginEvent *int64
+	EndEvent   *int64
+	Begin      *Timestamp
+	End        *Timestamp
+	Outcome    *Outcome
+	BootID     string
+}
+
+const commitColumns = `SELECT id, begin_event, end_event, begin_time, end_time, outcome, boot_id FROM commits `
+
+// Commits returns the commits that began from one moment to another, both included, with
+// the newest one before and the oldest one after them, in the order of time. Those whose
+// begin is not on record count by their end.
+func (s *Store) Commits(ctx context.Context, from, to time.Time) ([]CommitRow, error) {
+	const begun = `coalesce(begin_time, end_time)`
+	list, err := s.commits(ctx, `WHERE `+begun+` < ? ORDER BY `+begun+` DESC, id DESC LIMIT 1`, from.UnixMicro())
+	if err != nil {
+		return nil, err
+	}
+	last, id := from.UnixMicro(), ""
+	for {
+		page, err := s.commits(ctx, `WHERE `+begun+` <= ? AND (`+begun+`, id) > (?, ?) ORDER BY `+begun+`, id LIMIT ?`, to.UnixMicro(), last, id, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, page...); len(page) < pageSize {
+			break
+		}
+		last, id = page[len(page)-1].begun().UnixMicro(), page[len(page)-1].ID
+	}
+	after, err := s.commits(ctx, `WHERE `+begun+` > ? ORDER BY `+begun+`, id LIMIT 1`, to.UnixMicro())
+	return append(list, after...), err
+}
+
+func (c CommitRow) begun() Timestamp {
+	if c.Begin != nil {
+		return *c.Begin
+	}
+	return *c.End
+}
+
+func (s *Store) commits(ctx context.Context, where string, args ...any) ([]CommitRow, error) {
+	return collect(ctx, s.db, commitColumns+where, args, func(rows *sql.Rows) (c CommitRow, err error) {
+		var begin, end *int64
+		err = rows.Scan(&c.ID, &c.BeginEvent, &c.EndEvent, &begin, &end, &c.Outcome, &c.BootID)
+		c.Begin, c.End = microsOrNil(begin), microsOrNil(end)
+		return c, err
+	})
+}
+
+// RecorderRow is what a recorder event says.
+type RecorderRow struct {
+	Event int64
+	Time  Timestamp
+	Cause Cause
+}
+
+// Recorders returns the recorder events of a log, in its order: there are few.
+func (s *Store) Recorders(ctx context.Context) ([]RecorderRow, error) {
+	return collect(ctx, s.db, `SELECT event, time, cause FROM recorders ORDER BY event`, nil, func(rows *sql.Rows) (r RecorderRow, err error) {
+		var at int64
+		err = rows.Scan(&r.Event, &at, &r.Cause)
+		r.Time = microseconds(at)
+		return r, err
+	})
+}
+
+// PatchPackage returns the name and version of the package that a live patch module of a
+// kernel came from, as the first observation that knew it says; empty if none does.
+func (s *Store) PatchPackage(ctx context.Context, kernel, module string) (name, version string, err error) {
+	const query = `SELECT package, coalesce(version, '') FROM observations WHERE kernel_release = ? AND module = ?
+		AND package IS NOT NULL ORDER BY event LIMIT 1`
+	err = s.db.QueryRowContext(ctx, query, kernel, module).Scan(&name, &version)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return name, version, classify(err)
+}
+
+// Event returns the event with a sequence number.
+func (s *Store) Event(ctx context.Context, seq int64) (*Event, error) {
+	var body []byte
+	if err := s.db.QueryRowContext(ctx, `SELECT body FROM events WHERE seq = ?`, seq).Scan(&body); err != nil {
+		return nil, fmt.Errorf("event %d: %w", seq, classify(err))
+	}
+	ev, err := decode(body)
+	if err != nil {
+		return nil, fmt.Errorf("event %d: %w", seq, err)
+	}
+	return ev, nil
+}
+
+// LastObserved returns the time of the newest observation, nil if there is none.
+func (s *Store) LastObserved(ctx context.Context) (*Timestamp, error) {
+	var at *int64
+	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM observations`).Scan(&at)
+	return microsOrNil(at), classify(err)
+}
+
+// collect reads all rows of a query.
+func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var list []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, classify(rows.Err())
+}
+
+func microsOrNil(us *int64) *Timestamp {
+	if us == nil {
+		return nil
+	}
+	return new(microseconds(*us))
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// Extent returns the times of the first thing on record and of the last event.
+func (s *Store) Extent(ctx context.Context) (from, to Timestamp, err error) {
+	const query = `SELECT min(first), max(last) FROM (
+		SELECT min(time) AS first, max(time) AS last FROM observations
+		UNION ALL SELECT min(first), max(first) FROM boots
+		UNION ALL SELECT min(time), max(time) FROM changes
+		UNION ALL SELECT min(coalesce(begin_time, end_time)), max(coalesce(begin_time, end_time)) FROM commits
+		UNION ALL SELECT min(time), max(time) FROM recorders)`
+	var first, last *int64
+	if err := s.db.QueryRowContext(ctx, query).Scan(&first, &last); err != nil || first == nil {
+		return from, to, classify(err)
+	}
+	return microseconds(*first), microseconds(*last), nil
+}
+
+// FirstSeen returns the number of the first observation that saw a live patch module of a
+// kernel active and knew its package, 0 if there is none.
+func (s *Store) FirstSeen(ctx context.Context, kernel, module string) (event int64, err error) {
+	const query = `SELECT coalesce(min(event), 0) FROM observations WHERE kernel_release = ? AND module = ? AND package IS NOT NULL`
+	err = s.db.QueryRowContext(ctx, query, kernel, module).Scan(&event)
+	return event, classify(err)
+}
+
+// PatchSeen is a live patch that an observation saw active.
+type PatchSeen struct {
+	KernelRelease, Module, Package, Version string
+	Event                                   int64 // the first one
+}
+
+// PatchesSeen returns the live patches whose package observations knew.
+func (s *Store) PatchesSeen(ctx context.Context) ([]PatchSeen, error) {
+	const query = `SELECT kernel_release, module, package, coalesce(version, ''), min(event) FROM observations
+		WHERE package IS NOT NULL GROUP BY kernel_release, module, package, version ORDER BY min(event)`
+	return collect(ctx, s.db, query, nil, func(rows *sql.Rows) (p PatchSeen, err error) {
+		err = rows.Scan(&p.KernelRelease, &p.Module, &p.Package, &p.Version, &p.Event)
+		return p, err
+	})
+}
+
+// PatchChange is a change of a live patch package that the rpm database shows.
+type PatchChange struct {
+	Time                   Timestamp
+	Event                  int64
+	Action                 string
+	Package, Version       string
+	Previous               string // empty: none
+	KernelRelease          string
+	Outcome                Outcome // of the commit; empty: not known
+	CVEsAdded, CVEsRemoved []string
+}
+
+// PatchChanges returns the changes of live patch packages, in the order of time.
+func (s *Store) PatchChanges(ctx context.Context) (all []PatchChange, err error) {
+	const query = `SELECT c.time, c.event, c.pos, c.action, c.package, c.version, coalesce(c.previous, ''), coalesce(c.kernel_release, ''),
+		coalesce(t.outcome, ''), c.cves_added, c.cves_removed FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
+		WHERE c.kind = 'livepatch' AND c.result = 'ok' AND (c.time, c.event, c.pos) > (?, ?, ?) ORDER BY c.time, c.event, c.pos LIMIT ?`
+	var at, event, pos int64
+	for {
+		page, err := collect(ctx, s.db, query, []any{at, event, pos, pageSize}, func(rows *sql.Rows) (c PatchChange, err error) {
+			err = rows.Scan(&at, &event, &pos, &c.Action, &c.Package, &c.Version, &c.Previous, &c.KernelRelease, &c.Outcome,
+				jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved})
+			c.Time, c.Event = microseconds(at), event
+			return c, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, page...); len(page) < pageSize {
+			return all, nil
+		}
+	}
+}
