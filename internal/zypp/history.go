@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 )
 
 const (
@@ -230,24 +229,9 @@ func (g *group) add(r Record) {
 	g.begun = true
 }
 
-// comment looks for "# <time> <package> install failed". A script's output stands in comments,
-// too, but without a time of its own.
 func (g *group) comment(text string) {
-	text = strings.TrimPrefix(text, "# ")
-	if len(text) < len(historyTime) {
-		return
-	}
-	stamp, message := text[:len(historyTime)], text[len(historyTime):]
-	if _, err := time.Parse(historyTime, stamp); err != nil {
-		return
-	}
-	name, failed := strings.CutSuffix(message, " install failed")
-	if !failed {
-		name, failed = strings.CutSuffix(message, " remove failed")
-	}
-	name = strings.TrimPrefix(name, " ")
-	if failed && name != "" && !strings.Contains(name, " ") {
-		g.Failed = append(g.Failed, name)
+	if c, ok := ParseComment(text); ok && c.Failed {
+		g.Failed = append(g.Failed, c.Package)
 	}
 }
 

@@ -19,8 +19,9 @@ var (
 // lines reads lines of bounded length and knows where it is.
 type lines struct {
 	r          *bufio.Reader
-	number     int   // of the line read last, from 1
-	start, end int64 // bytes before and after it
+	raw        []byte // the line read last, without its newline, as it is in the file
+	number     int    // of that line, from 1
+	start, end int64  // bytes before and after it
 }
 
 // next returns the next line as valid UTF-8 without its newline. After errLongLine and
@@ -28,12 +29,12 @@ type lines struct {
 func (l *lines) next() (string, error) {
 	l.number++
 	l.start = l.end
-	var text []byte
+	l.raw = l.raw[:0]
 	for {
 		part, err := l.r.ReadSlice('\n')
 		l.end += int64(len(part))
 		if l.end-l.start <= maxLine {
-			text = append(text, part...)
+			l.raw = append(l.raw, part...)
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
@@ -45,6 +46,7 @@ func (l *lines) next() (string, error) {
 		case err == io.EOF:
 			return "", errTornLine
 		}
-		return strings.ToValidUTF8(string(text[:len(text)-1]), "\uFFFD"), nil
+		l.raw = l.raw[:len(l.raw)-1]
+		return strings.ToValidUTF8(string(l.raw), "\uFFFD"), nil
 	}
 }

@@ -1,0 +1,286 @@
+package zyppimport
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// pause is how far apart the records of a commit can be whose command is not known.
+const pause = 10 * time.Minute
+
+// commit is what belongs together in a history: a command and the records up to the next
+// one. Its first line gives it its name.
+type commit struct {
+	first      store.HistoryLine
+	at, last   time.Time // of its first and its last record
+	known      bool      // the first line is a command record
+	user       string
+	command    string
+	userData   string
+	changes    []change
+	advisories []store.Advisory
+	lines      []store.HistoryLine // of the command and the advisories
+	failed     map[string]bool     // by name-version-release.arch
+	aborted    bool
+}
+
+// change is a claim of the history about a tracked package. What it did to the one before is
+// found out in its turn.
+type change struct {
+	store.ImportedChange
+	evr     rpm.EVR
+	removal bool
+}
+
+// reader makes commits of the lines of history files. A commit may go on in the next file,
+// for a rotation does not wait for its end.
+type reader struct {
+	clock   clock
+	problem func(Problem)
+	emit    func(*commit) error
+
+	file    string
+	copies  map[[16]byte]int // of the lines of this file that matter
+	open    *commit
+	lost    bool // a line could not be read that may have been a command
+	crossed bool // no record of this file was read yet
+}
+
+// read reads one file. Only emit's errors end it.
+func (r *reader) read(path string) error {
+	f, err := open(path)
+	if err != nil {
+		r.problem(Problem{File: path, Err: err})
+		return nil
+	}
+	defer f.Close()
+	return r.readFrom(f, path)
+}
+
+func (r *reader) readFrom(f io.Reader, path string) error {
+	r.file, r.copies, r.crossed = path, map[[16]byte]int{}, true
+	for line, err := range zypp.Lines(f) {
+		if err == nil {
+			err = r.take(line)
+		} else {
+			r.lost = true
+			err = badLine{err}
+		}
+		if bad, ok := err.(badLine); ok {
+			r.problem(Problem{path, line.Number, bad.error})
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// badLine is a line that cannot be understood; the reading goes on.
+type badLine struct{ error }
+
+func (r *reader) take(line zypp.Line) error {
+	text := clean(line.Text)
+	if text == "" {
+		return nil
+	}
+	if strings.HasPrefix(text, "#") {
+		return r.comment(line, text)
+	}
+	rec, err := zypp.ParseRecord(text)
+	if err != nil {
+		r.lost = r.lost || mayBeCommand(text)
+		return badLine{err}
+	}
+	switch rec.Action {
+	case zypp.ActionCommand, zypp.ActionInstall, zypp.ActionRemove, zypp.ActionPatch:
+		return r.record(line, &rec)
+	}
+	return nil // a repository's, or a newer libzypp's
+}
+
+// clean removes what a power cut leaves before a line, and a carriage return behind it.
+func clean(text string) string { return strings.TrimSuffix(strings.TrimLeft(text, "\x00"), "\r") }
+
+// mayBeCommand says whether a line that cannot be parsed may have been a command record.
+func mayBeCommand(text string) bool {
+	others := []string{"|install|", "|remove ", "|patch ", "|radd ", "|rremove|", "|ralias ", "|rurl "}
+	return strings.Contains(text, "|command") || !slices.ContainsFunc(others, func(s string) bool { return strings.Contains(text, s) })
+}
+
+// record takes in a record of a commit.
+func (r *reader) record(line zypp.Line, rec *zypp.Record) error {
+	at, guess, err := r.moment(rec.Time)
+	if err != nil {
+		return err
+	}
+	isChange := rec.Action == zypp.ActionInstall || rec.Action == zypp.ActionRemove
+	tracked := isChange && livepatch.KindOf(rec.Name) != livepatch.KindNone
+	begins := rec.Action == zypp.ActionCommand || r.another(at, rec.UserData)
+	r.crossed = false
+	if !begins && !tracked && rec.Action != zypp.ActionPatch {
+		r.open.last = at
+		return nil
+	}
+	mark := r.mark(line)
+	if begins {
+		if err := r.begin(mark, at, rec.UserData); err != nil {
+			return err
+		}
+	}
+	c := r.open
+	c.last = at
+	switch {
+	case rec.Action == zypp.ActionCommand:
+		c.known, c.user, c.command = true, rec.RequestedBy, zypp.RedactCommand(rec.Command)
+		c.lines = append(c.lines, mark)
+	case rec.Action == zypp.ActionPatch:
+		c.lines = append(c.lines, mark)
+		c.advisories = append(c.advisories, store.Advisory{
+			ID: rec.Name, Repo: rec.Repo, Severity: rec.Severity, Category: rec.Category, OldState: rec.OldState, NewState: rec.NewState,
+		})
+	case tracked:
+		return r.claim(rec, at, guess, mark)
+	}
+	return nil
+}
+
+func (r *reader) moment(stamp string) (at time.Time, guess bool, err error) {
+	wall, err := zypp.LocalTime(stamp)
+	if err != nil {
+		return at, false, badLine{err}
+	}
+	at, guess = r.clock.moment(wall)
+	return at, guess, nil
+}
+
+// another says whether a record that is no command belongs to another commit than the one
+// before, one of whose command nothing is known.
+func (r *reader) another(at time.Time, userData string) bool {
+	c := r.open
+	if c == nil || r.lost || userData != "" && userData != c.userData {
+		return true
+	}
+	return (r.crossed || !c.known) && at.Sub(c.last).Abs() > pause
+}
+
+func (r *reader) begin(mark store.HistoryLine, at time.Time, userData string) error {
+	err := r.flush()
+	r.open = &commit{first: mark, at: at, last: at, userData: userData, failed: map[string]bool{}}
+	return err
+}
+
+// flush ends the commit that is open. One without a tracked package is none of ours.
+func (r *reader) flush() error {
+	c := r.open
+	r.open, r.lost = nil, false
+	if c == nil || len(c.changes) == 0 {
+		return nil
+	}
+	return r.emit(c)
+}
+
+// claim takes in an install or remove record of a tracked package.
+func (r *reader) claim(rec *zypp.Record, at time.Time, guess bool, mark store.HistoryLine) error {
+	evr, err := rpm.ParseEVR(rec.Version)
+	if err != nil {
+		return badLine{err}
+	}
+	removal := rec.Action == zypp.ActionRemove
+	if !removal && r.open.failed[nvra(rec.Name, evr, rec.Arch)] {
+		return nil // the failure was ignored, and libzypp wrote the record all the same
+	}
+	c := newChange(rec.Name, evr, rec.Arch, removal, at, mark)
+	c.Result, c.Ambiguous = store.ResultOK, guess
+	c.Repo, c.Checksum, c.Requested = rec.Repo, rec.Checksum, rec.RequestedBy
+	r.open.changes = append(r.open.changes, c)
+	return nil
+}
+
+func newChange(name string, evr rpm.EVR, arch string, removal bool, at time.Time, mark store.HistoryLine) change {
+	c := change{evr: evr, removal: removal}
+	c.Change = snapshot.Describe(name, evr, arch)
+	c.Time, c.UTCOffset, c.Line = store.Timestamp{Time: at.UTC()}, at.Format("-07:00"), mark
+	return c
+}
+
+// comment takes in a comment: what failed has no record of its own.
+func (r *reader) comment(line zypp.Line, text string) error {
+	if text == "# Commit was aborted." && r.open != nil && !r.lost {
+		r.open.aborted = true
+	}
+	c, ok := zypp.ParseComment(text)
+	if !ok {
+		return nil
+	}
+	file := strings.TrimSuffix(c.Package, ".rpm")
+	name, evr, arch, ok := parseNVRA(file)
+	if !ok || livepatch.KindOf(name) == livepatch.KindNone {
+		return nil
+	}
+	if !c.Failed {
+		if r.open != nil {
+			delete(r.open.failed, file)
+		}
+		return nil
+	}
+	at, guess, err := r.moment(c.Time)
+	if err != nil {
+		return err
+	}
+	mark := r.mark(line)
+	if r.another(at, "") {
+		if err := r.begin(mark, at, ""); err != nil {
+			return err
+		}
+	}
+	r.crossed = false
+	change := newChange(name, evr, arch, c.Removal, at, mark)
+	change.Result, change.Ambiguous = store.ResultFailed, guess
+	r.open.failed[file] = !c.Removal
+	r.open.last = at
+	r.open.changes = append(r.open.changes, change)
+	return nil
+}
+
+// nvra is how a package's file is called, without ".rpm".
+func nvra(name string, evr rpm.EVR, arch string) string {
+	return fmt.Sprintf("%s-%s-%s.%s", name, evr.Version, evr.Release, arch)
+}
+
+func parseNVRA(s string) (name string, evr rpm.EVR, arch string, ok bool) {
+	dot := strings.LastIndexByte(s, '.')
+	if dot < 0 {
+		return "", evr, "", false
+	}
+	s, arch = s[:dot], s[dot+1:]
+	release := strings.LastIndexByte(s, '-')
+	version := strings.LastIndexByte(s[:max(release, 0)], '-')
+	if version < 1 {
+		return "", evr, "", false
+	}
+	evr, err := rpm.ParseEVR(s[version+1:])
+	return s[:version], evr, arch, err == nil && arch != ""
+}
+
+// mark names a line: where it is, and the digest of its bytes. Whoever calls it counts it.
+func (r *reader) mark(line zypp.Line) store.HistoryLine {
+	sum := sha256.Sum256(line.Raw)
+	key := [16]byte(sum[:])
+	r.copies[key]++
+	mark := store.HistoryLine{File: r.file, Number: line.Number, SHA256: hex.EncodeToString(sum[:])}
+	if n := r.copies[key]; n > 1 {
+		mark.Copy = n
+	}
+	return mark
+}

@@ -1,0 +1,298 @@
+// Package zyppimport takes libzypp's history into the record: what happened before the
+// plugin was there, or without it. The history is a claim of libzypp, not proof.
+package zyppimport
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+const (
+	// maxProblems bounds what is told of one file: it may be no history at all.
+	maxProblems = 1000
+
+	batch = 200 // events in one transaction: a commit that begins meanwhile waits no longer than that takes
+	tries = 5   // when others write to the record meanwhile
+
+	// near is how far apart the same change can be in two sources that count in seconds.
+	near = 2 * time.Second
+)
+
+// Options say what to import.
+type Options struct {
+	Files   []string // history files, packed or not, in any order
+	Zone    *time.Location
+	Root    string // of the machine
+	Version string // of the program
+	// Problem is told what could not be read.
+	Problem func(Problem)
+}
+
+// Problem is a line, or a file, that could not be read.
+type Problem struct {
+	File string
+	Line int // from 1; 0: the file as a whole
+	Err  error
+}
+
+// Error says where it is and what is wrong.
+func (p Problem) Error() string {
+	if p.Line == 0 {
+		return p.Err.Error()
+	}
+	return fmt.Sprintf("%q, line %d: %v", p.File, p.Line, p.Err)
+}
+
+// Unwrap returns what is wrong.
+func (p Problem) Unwrap() error { return p.Err }
+
+// Summary counts what an import did.
+type Summary struct {
+	Files   int // that were read
+	Commits int // events that were added
+	Added   int // changes that came into the record
+	Linked  int // changes that were on record, and now have the history as evidence
+	Known   int // changes that an import before had seen
+	Broken  int // lines that could not be read
+}
+
+// ErrNothingRead says that none of the files could be read.
+var ErrNothingRead = errors.New("no history could be read")
+
+// Import takes history files into the record: what is not there yet, in the order of the
+// files' times.
+func Import(ctx context.Context, s *store.Store, o Options) (Summary, error) {
+	var sum Summary
+	report := o.Problem
+	o.Problem = func(p Problem) {
+		if p.Line > 0 {
+			sum.Broken++
+		}
+		report(p)
+	}
+	sources := inOrder(o.Files, o.Problem)
+	o.Problem = bounded(o.Problem)
+	if sum.Files = len(sources); sum.Files == 0 {
+		return sum, ErrNothingRead
+	}
+	if err := s.TakeIn(ctx); err != nil {
+		return sum, err
+	}
+	for try := 1; ; try++ {
+		err := importFiles(ctx, s, o, sources, &sum)
+		if !errors.Is(err, store.ErrMoved) || try == tries {
+			return sum, err
+		}
+	}
+}
+
+// bounded drops the problems that were told before, for an import that begins again meets
+// them again, and those of a file that has too many.
+func bounded(report func(Problem)) func(Problem) {
+	told := map[string]map[int]bool{}
+	return func(p Problem) {
+		lines := told[p.File]
+		if lines == nil {
+			lines = map[int]bool{}
+			told[p.File] = lines
+		}
+		switch {
+		case lines[p.Line] || len(lines) > maxProblems:
+			return
+		case len(lines) == maxProblems:
+			p = Problem{File: p.File, Line: p.Line, Err: errors.New("as many lines before it could not be read; the rest is not listed")}
+		}
+		lines[p.Line] = true
+		report(p)
+	}
+}
+
+// importer takes in one commit after the other.
+type importer struct {
+	Options
+	ctx       context.Context
+	store     *store.Store
+	sum       *Summary
+	imported  *store.Imported
+	known     map[string][]store.KnownChange // by what they are about
+	claimed   map[[2]int64]bool
+	installed inventory
+	pending   []*store.Event
+}
+
+func importFiles(ctx context.Context, s *store.Store, o Options, sources []source, sum *Summary) (err error) {
+	im := &importer{Options: o, ctx: ctx, store: s, sum: sum, known: map[string][]store.KnownChange{}, claimed: map[[2]int64]bool{}}
+	im.sum.Known = 0
+	if im.imported, err = s.Imported(ctx); err != nil {
+		return err
+	}
+	changes, err := s.KnownChanges(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range changes {
+		about := subject(k.Package, k.Version, k.Arch, k.Removal)
+		im.known[about] = append(im.known[about], k)
+		im.claimed[[2]int64{k.Event, int64(k.Pos)}] = im.imported.Claimed(k)
+	}
+	r := &reader{clock: clock{zone: o.Zone}, problem: o.Problem, emit: im.take}
+	if err := im.stock(sources[0].first); err != nil {
+		return err
+	}
+	for _, src := range sources {
+		if err := r.read(src.path); err != nil {
+			return err
+		}
+	}
+	if err := r.flush(); err != nil {
+		return err
+	}
+	return im.write()
+}
+
+func subject(name, version, arch string, removal bool) string {
+	return fmt.Sprintf("%t %s %s %s", removal, name, version, arch)
+}
+
+// stock fills the inventory with what the record knows of the time before the first file.
+func (im *importer) stock(first string) error {
+	im.installed = inventory{}
+	wall, err := zypp.LocalTime(first)
+	if err != nil {
+		return nil // there is no record in any file
+	}
+	at, _ := (&clock{zone: im.Zone}).moment(wall)
+	filter := store.HistoryFilter{Until: at, Result: string(store.ResultOK), OldestFirst: true}
+	for row, err := range im.store.History(im.ctx, filter) {
+		if err != nil {
+			return err
+		}
+		evr, err := rpm.ParseEVR(row.Version)
+		if err != nil {
+			continue
+		}
+		c := store.Change{Package: row.Package, Arch: row.Arch}
+		if row.Action == string(rpm.ActionRemove) {
+			im.installed.remove(&c, evr)
+		} else {
+			im.installed.install(&c, evr, true)
+		}
+	}
+	return nil
+}
+
+// take takes in a commit: what of it is neither imported nor otherwise on record.
+func (im *importer) take(c *commit) error {
+	ev := &store.Event{Header: store.NewHeader(store.KindImport, im.Root, im.Version)}
+	i := &store.Import{
+		Commit: commitID(ev.Host.MachineID, c.first), Time: store.Timestamp{Time: c.at.UTC()}, Zone: im.Zone.String(),
+		User: c.user, Command: c.command, UserData: c.userData, Outcome: c.outcome(), Changes: []store.ImportedChange{}, Advisories: c.advisories,
+	}
+	ev.Import = i
+	for _, change := range c.changes {
+		im.apply(&change)
+		if im.imported.Has(change.Line) {
+			im.sum.Known++
+		} else if k, ok := im.find(c, &change); ok {
+			i.Recorded = append(i.Recorded, store.RecordedChange{Event: k.Event, Pos: k.Pos, Line: change.Line})
+		} else {
+			i.Changes = append(i.Changes, change.ImportedChange)
+		}
+	}
+	news := len(i.Changes)+len(i.Recorded) > 0 || i.Outcome != "" && i.Outcome != im.imported.Outcome(i.Commit)
+	for _, l := range c.lines {
+		if seen := im.imported.Has(l); !seen || c.known && l == c.lines[0] {
+			i.Lines = append(i.Lines, l)
+			news = news || !seen
+		}
+	}
+	if !news {
+		return nil
+	}
+	im.imported.Add(i)
+	im.pending = append(im.pending, ev)
+	if len(im.pending) < batch {
+		return nil
+	}
+	return im.write()
+}
+
+// apply says what a change did to what was installed before it.
+func (im *importer) apply(c *change) {
+	if c.removal {
+		c.Action = string(rpm.ActionRemove)
+		if c.Result == store.ResultOK {
+			im.installed.remove(&c.Change, c.evr)
+		}
+		return
+	}
+	im.installed.install(&c.Change, c.evr, c.Result == store.ResultOK)
+}
+
+// outcome is what the history says of a commit's end: nothing, if it went well.
+func (c *commit) outcome() store.Outcome {
+	switch {
+	case c.aborted:
+		return store.OutcomeAborted
+	case slices.ContainsFunc(c.changes, func(c change) bool { return c.Result == store.ResultFailed }):
+		return store.OutcomeFailed
+	}
+	return ""
+}
+
+// find looks for a change on record that must be this one: the same package, command and
+// user data, at that time; the first one that no other line was found for.
+func (im *importer) find(c *commit, h *change) (store.KnownChange, bool) {
+	candidates := im.known[subject(h.Package, h.Version, h.Arch, h.removal)]
+	for _, k := range candidates {
+		place := [2]int64{k.Event, int64(k.Pos)}
+		if !im.claimed[place] && isSame(c, h, k) {
+			im.claimed[place] = true
+			return k, true
+		}
+	}
+	return store.KnownChange{}, false
+}
+
+func isSame(c *commit, h *change, k store.KnownChange) bool {
+	at := h.Time.Time
+	if at.Before(k.From.Add(-near)) || !k.To.IsZero() && at.After(k.To.Add(near)) {
+		return false
+	}
+	if k.Source != "plugin" || !c.known {
+		return true // there is no command to compare
+	}
+	return c.userData == k.UserData && (len(k.Command) == 0 || c.command == zypp.QuoteCommand(k.Command))
+}
+
+// write appends what is pending.
+func (im *importer) write() error {
+	if len(im.pending) == 0 {
+		return nil
+	}
+	if err := im.store.AppendImports(im.ctx, im.imported, im.pending...); err != nil {
+		return err
+	}
+	im.sum.Commits += len(im.pending)
+	for _, ev := range im.pending {
+		im.sum.Added += len(ev.Import.Changes)
+		im.sum.Linked += len(ev.Import.Recorded)
+	}
+	im.pending = nil
+	return nil
+}
+
+// commitID names a commit by its first line (UUIDv8, RFC 9562).
+func commitID(machine string, first store.HistoryLine) string {
+	b := sha256.Sum256(fmt.Appendf(nil, "klp-audit import\n%s\n%s\n%d\n", machine, first.SHA256, max(first.Copy, 1)))
+	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}

@@ -1,0 +1,78 @@
+package zyppimport
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// inventory is what must be installed by what the history said so far: libzypp writes no
+// line for a package that an update replaced.
+type inventory map[string][]rpm.Package
+
+// install says what installing a package does, and does it if it went well.
+func (inv inventory) install(c *store.Change, evr rpm.EVR, ok bool) {
+	have := inv[c.Package]
+	i := inv.replaced(c, evr)
+	switch {
+	case i < 0:
+		c.Action = string(rpm.ActionInstall)
+	case evr == have[i].EVR:
+		c.Action = string(rpm.ActionReinstall)
+	case evr.Compare(have[i].EVR) >= 0:
+		c.Action = string(rpm.ActionUpgrade)
+	default:
+		c.Action = string(rpm.ActionDowngrade)
+	}
+	if i >= 0 {
+		c.Previous = have[i].EVR.String()
+	}
+	if !ok {
+		return
+	}
+	if i >= 0 {
+		have = slices.Delete(slices.Clone(have), i, i+1)
+	}
+	inv[c.Package] = append(have, rpm.Package{Name: c.Package, EVR: evr, Arch: c.Arch})
+}
+
+// replaced is the installed package that a new one replaces: the same again, or any other of
+// its name, rather of its own architecture, unless versions of it stand beside each other.
+func (inv inventory) replaced(c *store.Change, evr rpm.EVR) int {
+	have := inv[c.Package]
+	rules := []func(rpm.Package) bool{
+		func(p rpm.Package) bool { return p.EVR == evr && p.Arch == c.Arch },
+		func(p rpm.Package) bool { return p.Arch == c.Arch },
+		func(p rpm.Package) bool { return true },
+	}
+	if parallel(c.Package) {
+		rules = rules[:1]
+	}
+	for _, rule := range rules {
+		if i := slices.IndexFunc(have, rule); i >= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+func (inv inventory) remove(c *store.Change, evr rpm.EVR) {
+	inv[c.Package] = slices.DeleteFunc(inv[c.Package], func(p rpm.Package) bool { return p.EVR == evr && p.Arch == c.Arch })
+}
+
+// parallel says whether versions of a package are installed beside each other, for they
+// provide multiversion(kernel) (zypp.conf: multiversion): kernels, their modules, sources and
+// subpackages, but neither live patches nor tools.
+func parallel(name string) bool {
+	switch livepatch.KindOf(name) {
+	case livepatch.KindKernel, livepatch.KindKMP:
+		return true
+	case livepatch.KindSupport:
+		rest, ok := strings.CutPrefix(name, "kernel-")
+		return ok && !strings.HasPrefix(rest, "livepatch-") && rest != "macros" && rest != "install-tools"
+	}
+	return false
+}
