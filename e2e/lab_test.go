@@ -18,7 +18,10 @@ import (
 // patience is how long anything in a lab may take; libzypp itself gives a plugin up after 60 s.
 const patience = 90 * time.Second
 
-const pluginPath = "/usr/lib/zypp/plugins/commit/klp-audit"
+const (
+	pluginPath       = "/usr/lib/zypp/plugins/commit/klp-audit"
+	systemPluginPath = "/usr/lib/zypp/plugins/system/klp-audit"
+)
 
 // lab is a throw-away system: an overlay of a real one, mounted in this run's own namespace.
 type lab struct {

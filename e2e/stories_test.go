@@ -1,6 +1,10 @@
 package e2e
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 // story is something that happens to a system, and the history that it must leave.
 type story struct {
@@ -20,6 +24,8 @@ func stories() []story {
 		{"nothing happens", tryWithoutDoing},
 		{"other packages", installOtherPackage},
 		{"transactional update", updateSnapshot},
+		{"observed", observeAfterCommit},
+		{"behind zypper's back", changeBehindZypper},
 
 		{"aborted", abortAfterFailure},
 		{"ignored", ignoreFailure},
@@ -53,6 +59,55 @@ func installKernelAndPatch(p *pair) {
 		row{Action: "install", Package: "kernel-devel", Version: "6.4.0-150600.23.42.1"},
 		row{Action: "install", Package: livepatch, Version: patch1},
 	)
+}
+
+// The machine is looked at behind a commit, by the plugin itself or, where it cannot, by the
+// service that it asks.
+func observeAfterCommit(p *pair) {
+	p.mustZypper("in", oldKernel, livepatch+"="+patch1)
+	// The recorder, the commit's begin and end, and the observation.
+	if out := p.audited.mustRun("/usr/bin/klp-audit", "verify"); !strings.Contains(out, "INTACT: 4 events") {
+		p.Errorf("after a commit: %s", out)
+	}
+	if p.audited.exists("/run/klp-audit/observe") {
+		p.Error("the service was asked to observe, too")
+	}
+	program := p.audited.root + "/usr/bin/klp-audit"
+	if err := os.Rename(program, program+".away"); err != nil {
+		p.Fatal(err)
+	}
+	p.mustZypper("in", livepatch+"="+patch2)
+	if !p.audited.exists("/run/klp-audit/observe") {
+		p.Error("without the program the service was not asked")
+	}
+	if err := os.Rename(program+".away", program); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// What rpm does by itself is on record after zypper's next call, whatever that is about.
+func changeBehindZypper(p *pair) {
+	p.mustZypper("in", oldKernel, livepatch+"="+patch1)
+	rows := []row{
+		{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2"},
+		{Action: "install", Package: livepatch, Version: patch1},
+		{
+			Action: "upgrade", Package: livepatch, Version: patch2, Previous: patch1, Source: "drift",
+			CVEsAdded: []string{"CVE-2024-53042"}, BugsAdded: []string{"bsc#1233678"},
+		},
+		{
+			Action: "remove", Package: livepatch, Version: patch2, Source: "drift",
+			CVEsRemoved: []string{"CVE-2024-53042"}, BugsRemoved: []string{"bsc#1233678"},
+		},
+	}
+	p.rpm(livepatch + "-" + patch2 + ".x86_64")
+	p.mustZypper("search", "lab-tool")
+	p.history(rows[:3]...)
+	for _, l := range []*lab{p.audited, p.plain} {
+		l.mustRun("/usr/bin/rpm", "-e", "--nodeps", livepatch)
+	}
+	p.mustZypper("in", "lab-tool")
+	p.history(rows...)
 }
 
 func upgradePatch(p *pair) {

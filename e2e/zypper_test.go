@@ -148,6 +148,7 @@ func newPair(t *testing.T, b *base) *pair {
 	p := &pair{T: t, base: b, audited: newLab(t, b), plain: newLab(t, b)}
 	p.audited.install(b.kit.bin+"/klp-audit", "/usr/bin/klp-audit")
 	p.audited.install(b.kit.bin+"/klp-audit-plugin", pluginPath)
+	p.audited.install(b.kit.bin+"/klp-audit-plugin", systemPluginPath)
 	return p
 }
 

@@ -14,26 +14,40 @@ const (
 	InitrdSchema = "klp-audit/initrd/1"
 )
 
-// WriteBoots renders the boots of a journal.
-func WriteBoots(w io.Writer, format string, boots []store.Boot, style Style) error {
+// WriteBoots renders the boots of a journal, and names the files of it that were not read.
+func WriteBoots(w io.Writer, format string, j store.Journal, style Style) error {
 	if format == "json" {
-		if boots == nil {
-			boots = []store.Boot{}
-		}
 		return WriteObject(w, struct {
-			Schema string       `json:"schema"`
-			Boots  []store.Boot `json:"boots"`
-		}{BootsSchema, boots})
+			Schema string `json:"schema"`
+			store.Journal
+		}{BootsSchema, j})
 	}
 	var cells [][]string
-	for _, b := range boots {
+	for _, b := range j.Boots {
 		cells = append(cells, bootCells(b)...)
 	}
 	if len(cells) == 0 {
-		_, err := fmt.Fprintln(w, "No boots in this journal.")
+		fmt.Fprintln(w, "No boots in this journal.")
+	} else if err := renderTable(w, []string{"TIME", "BOOT", "WHAT"}, fitted(cells, style), style); err != nil {
 		return err
 	}
-	return renderTable(w, []string{"TIME", "BOOT", "WHAT"}, fitted(cells, style), style)
+	return writeUnread(w, j.Unread, style.Width)
+}
+
+// writeUnread names files that were not read.
+func writeUnread(w io.Writer, files []store.UnreadFile, width int) error {
+	if len(files) == 0 {
+		return nil
+	}
+	if width <= 0 {
+		width = tableWidth
+	}
+	lines := append([]string{""}, wrap("Not read, or not to the end; boots, loads and builds may be missing:", width)...)
+	for _, f := range files {
+		lines = append(lines, wrap(Printable(f.Path)+": "+Printable(f.Why), width)...)
+	}
+	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
+	return err
 }
 
 // bootCells are the rows of a boot: its start, and what happened in it, in time.
@@ -47,6 +61,9 @@ func bootCells(b store.Boot) [][]string {
 	}
 	if b.MessagesLost {
 		what += "; kernel messages were lost"
+	}
+	if b.Incomplete {
+		what += "; a file was not read"
 	}
 	cells := [][]string{{shortTime(b.First), short(b.ID), what}}
 	loads, builds := b.Loads, b.Builds
@@ -158,7 +175,9 @@ var basisText = map[store.Basis]string{
 }
 
 var reasonText = map[store.Reason]string{
+	store.ReasonPatchesUnknown:   "what the kernel runs cannot be read",
 	store.ReasonNoJournal:        "there is no journal to read",
+	store.ReasonJournalUnread:    "a file of the journal that may hold more cannot be read",
 	store.ReasonBootStart:        "the journal no longer holds the start of the boot",
 	store.ReasonMessagesLost:     "kernel messages of the boot were lost",
 	store.ReasonPhase:            "it cannot be told whether it was loaded in the initrd",
@@ -184,7 +203,7 @@ func explained(v store.Initrd, width int) (lines []string) {
 		}
 		lines = append(lines, wrap(says, width)...)
 		for _, detail := range []struct{ name, value string }{
-			{"message", e.Message}, {"boot", e.BootID}, {"cursor", e.Cursor}, {"image", e.Path}, {"sha256", e.SHA256},
+			{"message", e.Message}, {"boot", e.BootID}, {"cursor", e.Cursor}, {"file", e.Path}, {"sha256", e.SHA256},
 		} {
 			if detail.value != "" {
 				lines = append(lines, "   "+detail.name+": "+Printable(detail.value))

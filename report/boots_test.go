@@ -34,13 +34,14 @@ func TestInitrdText(t *testing.T) {
 func TestBootsTable(t *testing.T) {
 	at := store.Timestamp{Time: testNow}
 	boots := []store.Boot{{
-		ID: strings.Repeat("a", 32), First: at, Last: at, MessagesLost: true,
+		ID: strings.Repeat("a", 32), First: at, Last: at, MessagesLost: true, Incomplete: true,
 		Loads:  []store.Load{{Patch: "livepatch_1\x1b[2J", Phase: "unknown", Result: "unknown", Time: at}},
 		Builds: []store.Build{{KernelRelease: "6.4.0", Image: "/boot/initrd\n", Modules: []string{"l.ko"}, Time: at}},
 	}}
+	unread := []store.UnreadFile{{Path: "/j/\x1b[2J.journal", Why: "damaged"}}
 	for _, width := range []int{0, 60, 80, 200} {
 		var b strings.Builder
-		if err := WriteBoots(&b, "table", boots, Style{Width: width}); err != nil {
+		if err := WriteBoots(&b, "table", store.Journal{Boots: boots, Unread: unread}, Style{Width: width}); err != nil {
 			t.Fatal(err)
 		}
 		if width == 0 {
@@ -49,7 +50,7 @@ func TestBootsTable(t *testing.T) {
 		checkPlain(t, "boots", b.String(), width)
 	}
 	var b strings.Builder
-	if err := WriteBoots(&b, "table", nil, Style{}); err != nil || b.String() != "No boots in this journal.\n" {
+	if err := WriteBoots(&b, "table", store.Journal{}, Style{}); err != nil || b.String() != "No boots in this journal.\n" {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 }

@@ -64,8 +64,16 @@ type Provenance struct {
 	Host         store.Host        `json:"host"`
 	Program      string            `json:"program"`
 	Version      string            `json:"version"`
+	Input        *Input            `json:"input"` // export that it was made from; null: a record
 	MadeAt       store.Timestamp   `json:"made_at"`
 	Scope        string            `json:"scope"`
+}
+
+// Input is an export that a report was made from.
+type Input struct {
+	File     string          `json:"file"`
+	Result   store.Integrity `json:"result"` // of its verification
+	Problems []string        `json:"problems"`
 }
 
 // NewProvenance fills in what does not depend on the rows.
@@ -112,7 +120,9 @@ func Formats() []string { return []string{"table", "json", "jsonl", "csv"} }
 
 // SelfContained says whether a format carries its provenance itself. The others have
 // nothing but rows, for the programs that read them.
-func SelfContained(format string) bool { return format == "table" || format == "json" }
+func SelfContained(format string) bool {
+	return slices.Contains([]string{"table", "json", "html"}, format)
+}
 
 // Write renders the history.
 func (h *History) Write(w io.Writer, format string, style Style) error {

@@ -16,6 +16,19 @@ func writeJSON(w io.Writer, h *History) error {
 	if _, err := fmt.Fprintf(w, "{\"schema\":%q,\"rows\":[", HistorySchema); err != nil {
 		return err
 	}
+	if err := writeRows(w, h); err != nil {
+		return err
+	}
+	b, err := compact(h.Provenance)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\n],\"provenance\":%s}\n", b)
+	return err
+}
+
+// writeRows writes the rows of a history as the elements of an array.
+func writeRows(w io.Writer, h *History) error {
 	separator := "\n"
 	for row, err := range h.counted() {
 		if err != nil {
@@ -30,12 +43,7 @@ func writeJSON(w io.Writer, h *History) error {
 		}
 		separator = ",\n"
 	}
-	b, err := compact(h.Provenance)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "\n],\"provenance\":%s}\n", b)
-	return err
+	return nil
 }
 
 // writeJSONL writes a history as one object a line, and nothing else.

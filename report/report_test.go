@@ -94,7 +94,7 @@ func TestStatusTable(t *testing.T) {
 		{Path: "/a", Program: "1.0.0", Record: &input.Summary, Waiting: new(2), PluginInstalled: new(true), Kernel: row, LivePatch: row},
 	} {
 		var b bytes.Buffer
-		if err := st.Write(&b, "table"); err != nil {
+		if err := st.Write(&b, "table", Style{}); err != nil {
 			t.Fatal(err)
 		}
 		checkPlain(t, "status", b.String(), 400)

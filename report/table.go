@@ -30,8 +30,8 @@ const (
 
 // bad and odd are the words that are coloured.
 var (
-	bad = regexp.MustCompile(`(^| )(failed)( |$)`)
-	odd = regexp.MustCompile(`(^| )(unknown|not-done|downgrade|aborted|interrupted|open)( |$)`)
+	bad = regexp.MustCompile(`(^| )(failed|fail)( |$)`)
+	odd = regexp.MustCompile(`(^| )(unknown|warn|not-done|downgrade|aborted|interrupted|open)( |$)`)
 )
 
 // writeTable writes a history for people: one line a change where the width allows it,
@@ -40,36 +40,47 @@ func writeTable(w io.Writer, h *History, style Style) error {
 	if style.Width <= 0 {
 		style.Width = tableWidth
 	}
-	var rows []*store.HistoryRow
-	for row, err := range h.counted() {
-		if err != nil {
-			return err
-		}
-		rows = append(rows, row)
-	}
-	more := h.stop > 0 && len(rows) > h.stop
-	if more {
-		rows = rows[:h.stop]
-		h.Provenance.RowsShown = int64(h.stop)
+	rows, more, err := gathered(h)
+	if err != nil {
+		return err
 	}
 	if len(rows) > 0 {
-		header, cells := wide(rows)
-		if tableCols(header, cells) > style.Width {
-			header, cells = narrow(rows, style.Width)
-		}
-		if err := renderTable(w, header, cells, style); err != nil {
+		if err := renderRows(w, rows, style); err != nil {
 			return err
 		}
 	}
 	return writeFooter(w, h.Provenance, more, style)
 }
 
+// gathered are the rows of a table, and whether it stops before they do.
+func gathered(h *History) (rows []*store.HistoryRow, more bool, err error) {
+	for row, err := range h.counted() {
+		if err != nil {
+			return nil, false, err
+		}
+		rows = append(rows, row)
+	}
+	if more = h.stop > 0 && len(rows) > h.stop; more {
+		rows = rows[:h.stop]
+		h.Provenance.RowsShown = int64(h.stop)
+	}
+	return rows, more, nil
+}
+
+func renderRows(w io.Writer, rows []*store.HistoryRow, style Style) error {
+	header, cells := wide(rows)
+	if tableCols(header, cells) > style.Width {
+		header, cells = narrow(rows, style.Width)
+	}
+	return renderTable(w, header, cells, style)
+}
+
 // wide is the layout with one line a change.
 func wide(rows []*store.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
-			shortTime(r.Time), r.Action, Printable(r.Package), Printable(r.Version), Printable(text(r.Previous)),
-			string(r.Result), outcome(r), fixes(r), Printable(by(r.Actor)),
+			shortTime(r.Time), Printable(r.Action), Printable(r.Package), Printable(r.Version), Printable(text(r.Previous)),
+			Printable(string(r.Result)), Printable(outcome(r)), fixes(r), Printable(by(r.Actor)),
 		})
 	}
 	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY"}, cells
@@ -86,7 +97,7 @@ func narrow(rows []*store.HistoryRow, width int) (header []string, cells [][]str
 		below := strings.Repeat("\n", len(name)) // the second line stands below the whole name
 		cells = append(cells, []string{
 			" \n" + shortTime(r.Time) + below + strings.Join(wrap(Printable(by(r.Actor)), left), "\n"),
-			" \n" + r.Action + below + string(r.Result),
+			" \n" + Printable(r.Action) + below + Printable(string(r.Result)),
 			" \n" + strings.Join(append(name, wrap(detail(r), right)...), "\n"),
 		})
 	}
@@ -103,7 +114,7 @@ func detail(r *store.HistoryRow) string {
 		parts = append(parts, f)
 	}
 	if o := outcome(r); o != "" && o != string(store.OutcomeCompleted) {
-		parts = append(parts, "commit "+o)
+		parts = append(parts, "commit "+Printable(o))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -114,7 +125,7 @@ func outcome(r *store.HistoryRow) string {
 	switch {
 	case r.Outcome != nil:
 		return string(*r.Outcome)
-	case r.Commit != nil:
+	case r.Commit != nil && r.Source == "plugin":
 		return "open"
 	}
 	return ""
@@ -193,7 +204,7 @@ func writeFooter(w io.Writer, p *Provenance, more bool, style Style) error {
 	}
 	lines := []string{shown}
 	if more {
-		lines = append(lines, fmt.Sprintf("The table stops at %d rows, and there are more: see them with --limit N, or all of them with --format csv, json or jsonl.", p.RowsShown))
+		lines = append(lines, stopsAt(p))
 	}
 	if p.FirstEvent != nil {
 		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, shortTime(*p.FirstEvent), shortTime(*p.LastEvent), p.RootHash))
@@ -213,6 +224,11 @@ func writeFooter(w io.Writer, p *Provenance, more bool, style Style) error {
 		separator = ""
 	}
 	return nil
+}
+
+// stopsAt says that a table stops before the rows do.
+func stopsAt(p *Provenance) string {
+	return fmt.Sprintf("The table stops at %d rows, and there are more: see them with --limit N, or all of them with --format csv, json or jsonl.", p.RowsShown)
 }
 
 // hostName names a machine by its name and its machine id.

@@ -22,11 +22,11 @@ were built. No record is needed.`,
   klp-audit boots --journal /mnt/var/log/journal --format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			boots, err := observe.Boots(cmd.Context(), dir, boot)
+			journal, err := observe.Boots(cmd.Context(), dir, boot)
 			if err != nil {
 				return err
 			}
-			return report.WriteBoots(a.Stdout, format, boots, a.style(false))
+			return report.WriteBoots(a.Stdout, format, journal, a.style(false))
 		},
 	}
 	cmd.Flags().StringVar(&dir, "journal", "", "read the journal in `DIR` instead of the system's")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,26 +22,101 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-func (a *app) reportCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "report SECTION",
-		Short: "Print reports from the record",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{errors.New("report: which section? There is: history")}
-		},
+// sectionFlags are what all sections share: which record, and how and where to print.
+type sectionFlags struct {
+	input   string
+	format  string
+	output  string
+	noColor bool
+}
+
+// sectionFlags adds the flags of a section with these formats.
+func (a *app) sectionFlags(cmd *cobra.Command, f *sectionFlags, formats []string) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.input, "input", "", "read the export in `FILE`, which is verified first")
+	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", formats)
+	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, which is replaced only when all is written")
+	flags.BoolVar(&f.noColor, "no-color", false, "no colours (also: environment variable NO_COLOR)")
+	cmd.MarkFlagFilename("input")
+}
+
+// section is an open record and what a section about it begins with.
+type section struct {
+	*store.Store
+	summary    *store.Summary
+	provenance *report.Provenance
+}
+
+// openSection opens the record that a section is to be made from.
+func (a *app) openSection(cmd *cobra.Command, f *sectionFlags, name string) (*section, error) {
+	switch {
+	case cmd.Flags().Changed("output") && f.output == "":
+		return nil, usageError{errors.New("--output: want the name of a file")}
+	case f.input != "" && a.db != "":
+		return nil, usageError{errors.New("--input and --db both name a record: leave one out")}
 	}
-	cmd.AddCommand(a.historyCommand())
-	return cmd
+	s, verified, err := a.openInput(cmd.Context(), f.input)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := s.Summarize(cmd.Context())
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	p := report.NewProvenance(name, version, a.Now(), sum)
+	if verified != nil {
+		p.Input = &report.Input{File: f.input, Result: verified.Result, Problems: verified.Problems}
+	}
+	return &section{Store: s, summary: sum, provenance: p}, nil
+}
+
+// openInput opens an export, or the record if none is named.
+func (a *app) openInput(ctx context.Context, input string) (*store.Store, *store.Verification, error) {
+	if input == "" {
+		s, err := a.openRecord(ctx)
+		return s, nil, err
+	}
+	s, v, err := store.OpenExport(ctx, input, "")
+	if err == nil && v.Result != store.Intact {
+		a.complain("export %q is %s; what follows is what it says", input, v.Result)
+	}
+	return s, v, err
+}
+
+// at reads the value of --at, zero if there is none.
+func (a *app) at(text string) (t time.Time, err error) {
+	if text == "" {
+		return t, nil
+	}
+	if t, err = report.ParseTime(text, a.Now(), a.bootTime()); err != nil {
+		return t, usageError{fmt.Errorf("--at: %w", err)}
+	}
+	return t, nil
+}
+
+// state is the state at a moment; a zero one is when the machine was observed last.
+func (s *section) state(ctx context.Context, at time.Time) (*report.State, error) {
+	if !at.IsZero() {
+		s.provenance.Filters["at"] = at.Format(time.RFC3339Nano)
+		return report.NewState(ctx, s.Store, at)
+	}
+	last, err := s.LastObserved(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range []*store.Timestamp{last, s.summary.Last, &s.provenance.MadeAt} {
+		if t != nil {
+			return report.NewState(ctx, s.Store, t.Time)
+		}
+	}
+	return nil, nil
 }
 
 // historyFlags are the flags of report history.
 type historyFlags struct {
+	sectionFlags
 	since, until string
 	filter       store.HistoryFilter
-	format       string
-	output       string
-	noColor      bool
 }
 
 func (a *app) historyCommand() *cobra.Command {
@@ -69,9 +145,7 @@ were made from; CSV and JSON Lines hold nothing but rows, and that goes to stder
 	flags.StringVar(&f.filter.User, "user", "", "only changes by `NAME`, as login or through sudo")
 	flags.IntVar(&f.filter.Limit, "limit", 0, "at most `N` rows (0: all; in a table 1,000)")
 	flags.BoolVar(&f.filter.OldestFirst, "reverse", false, "oldest first")
-	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats())
-	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, which is replaced only when all is written")
-	flags.BoolVar(&f.noColor, "no-color", false, "no colours (also: environment variable NO_COLOR)")
+	a.sectionFlags(cmd, &f.sectionFlags, report.Formats())
 	return cmd
 }
 
@@ -82,22 +156,15 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 	if f.filter.Limit < 0 {
 		return usageError{fmt.Errorf("--limit %d: want a number of rows", f.filter.Limit)}
 	}
-	if cmd.Flags().Changed("output") && f.output == "" {
-		return usageError{errors.New("--output: want the name of a file")}
-	}
-	s, err := a.openRecord(cmd.Context())
+	s, err := a.openSection(cmd, &f.sectionFlags, "history")
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	sum, err := s.Summarize(cmd.Context())
-	if err != nil {
-		return err
-	}
-	h := report.NewHistory(f.filter, f.format, report.NewProvenance("history", version, a.Now(), sum))
-	h.Filter.Events = sum.Events // the rows are those of the provenance
+	h := report.NewHistory(f.filter, f.format, s.provenance)
+	h.Filter.Events = s.summary.Events // the rows are those of the provenance
 	h.Rows = s.History(cmd.Context(), h.Filter)
-	return a.write(f, func(w io.Writer, style report.Style) error { return h.Write(w, f.format, style) }, h.Provenance)
+	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return h.Write(w, f.format, style) }, h.Provenance)
 }
 
 // times reads the moments of --since and --until.
@@ -127,7 +194,7 @@ func (a *app) bootTime() time.Time {
 
 // write renders to the output that the flags name, and puts the provenance beside it if
 // the format has no place for it.
-func (a *app) write(f *historyFlags, render func(io.Writer, report.Style) error, p *report.Provenance) error {
+func (a *app) write(f *sectionFlags, render func(io.Writer, report.Style) error, p *report.Provenance) error {
 	if f.output == "" {
 		if err := render(a.Stdout, a.style(f.noColor)); err != nil {
 			return err

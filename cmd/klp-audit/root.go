@@ -83,8 +83,10 @@ kernels and kernel live patches on this machine.`,
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
 	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the record in `FILE` instead of the machine's")
 	cmd.MarkPersistentFlagDirname("root")
-	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.verifyCommand(), a.rebuildCommand(), a.versionCommand(),
-		a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand())
+	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.versionCommand(),
+		a.observeCommand(), a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand(),
+		a.checkCommand(), a.exceptionCommand())
+	a.completeFromRecord(cmd)
 	return cmd
 }
 

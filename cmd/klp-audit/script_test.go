@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 			"json":    validJSON,
 			"record":  record,
 			"alter":   alter,
+			"events":  appendEvents,
 			"journal": unpackJournal,
 		},
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -17,14 +18,14 @@ func (a *app) statusCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Print what the record knows, on one screen",
+		Short: "Print what protects the machine now, and its record, on one screen",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			st, err := a.status(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return st.Write(a.Stdout, format)
+			return st.Write(a.Stdout, format, a.style(false))
 		},
 	}
 	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
@@ -33,7 +34,7 @@ func (a *app) statusCommand() *cobra.Command {
 
 func (a *app) status(ctx context.Context) (*report.Status, error) {
 	st := &report.Status{Schema: report.StatusSchema, Path: a.recordPath(), Program: version}
-	defer a.lookAround(st) // after the record was brought up to date
+	defer a.lookAround(ctx, st) // after the record was brought up to date
 	s, err := a.openRecord(ctx)
 	if errors.Is(err, store.ErrNoRecord) {
 		return st, nil
@@ -59,9 +60,13 @@ func (a *app) status(ctx context.Context) (*report.Status, error) {
 }
 
 // lookAround fills in what is beside the record on its machine; of a copy, nothing is.
-func (a *app) lookAround(st *report.Status) {
+func (a *app) lookAround(ctx context.Context, st *report.Status) {
 	if a.db != "" {
 		return
+	}
+	if a.root == "/" {
+		// The look of the observation after a commit: what takes longer is not shown.
+		st.Machine = observe.Take(ctx, observe.Options{Root: a.root, Version: version, Trigger: store.TriggerCommit}).Observation
 	}
 	_, err := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins/commit/klp-audit"))
 	st.PluginInstalled, st.Waiting, st.SetAside = new(err == nil), new(store.Waiting(a.root)), new(store.SetAside(a.root))

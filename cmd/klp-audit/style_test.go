@@ -51,19 +51,19 @@ func TestStyle(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		stdout io.Writer
-		flags  historyFlags
+		flags  sectionFlags
 		env    map[string]string
 		want   report.Style
 	}{
-		{"pipe", pipe, historyFlags{}, nil, report.Style{}},
-		{"pipe of a known width", pipe, historyFlags{}, map[string]string{"COLUMNS": "200"}, report.Style{Width: 200}},
-		{"pipe of no width", pipe, historyFlags{}, map[string]string{"COLUMNS": "wide"}, report.Style{}},
-		{"file", null, historyFlags{}, nil, report.Style{}},
-		{"terminal", terminal, historyFlags{}, nil, report.Style{Width: 132, Color: true}},
-		{"terminal says its width", terminal, historyFlags{}, map[string]string{"COLUMNS": "70"}, report.Style{Width: 132, Color: true}},
-		{"NO_COLOR", terminal, historyFlags{}, map[string]string{"NO_COLOR": "1"}, report.Style{Width: 132}},
-		{"dumb terminal", terminal, historyFlags{}, map[string]string{"TERM": "dumb"}, report.Style{Width: 132}},
-		{"--no-color", terminal, historyFlags{noColor: true}, nil, report.Style{Width: 132}},
+		{"pipe", pipe, sectionFlags{}, nil, report.Style{}},
+		{"pipe of a known width", pipe, sectionFlags{}, map[string]string{"COLUMNS": "200"}, report.Style{Width: 200}},
+		{"pipe of no width", pipe, sectionFlags{}, map[string]string{"COLUMNS": "wide"}, report.Style{}},
+		{"file", null, sectionFlags{}, nil, report.Style{}},
+		{"terminal", terminal, sectionFlags{}, nil, report.Style{Width: 132, Color: true}},
+		{"terminal says its width", terminal, sectionFlags{}, map[string]string{"COLUMNS": "70"}, report.Style{Width: 132, Color: true}},
+		{"NO_COLOR", terminal, sectionFlags{}, map[string]string{"NO_COLOR": "1"}, report.Style{Width: 132}},
+		{"dumb terminal", terminal, sectionFlags{}, map[string]string{"TERM": "dumb"}, report.Style{Width: 132}},
+		{"--no-color", terminal, sectionFlags{noColor: true}, nil, report.Style{Width: 132}},
 	} {
 		a := app{env: env{Stdout: test.stdout, Getenv: func(name string) string { return test.env[name] }}}
 		if got := a.style(test.flags.noColor); got != test.want {

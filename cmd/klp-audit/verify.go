@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,25 +18,38 @@ const (
 	exitTruncated = 5
 )
 
+// verifyFlags are the flags of verify.
+type verifyFlags struct {
+	format, key, export string
+	checkpoints         []string
+}
+
 func (a *app) verifyCommand() *cobra.Command {
-	var format, key string
+	var f verifyFlags
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check that the record is intact",
 		Long: `Check that the record is intact: the hash of every event, the tree over them, the
 signature of the checkpoint, and that the views say what the events say.
 
+With --export, check an export instead, on any machine. With --checkpoint, also that the
+record grew from the one that a checkpoint, noted earlier and kept elsewhere, is of: nothing
+else shows a record that was rolled back to an older copy, or made anew with its key.
+
 The exit status is 0 if it is intact, 4 if it was altered, 5 if its end is missing, and 1 if
 that cannot be told. A record is tamper-evident, not tamper-proof: who can write to it and
-read its key can make another one. Compare the key and a root hash that were noted
+read its key can make another one. Compare the key and a checkpoint that were noted
 elsewhere.`,
+		Example: `  klp-audit verify
+  klp-audit verify --key klp-audit/0123456789abcdef+… --checkpoint last-audit.checkpoint
+  klp-audit verify --export record.jsonl --checkpoint last-audit.checkpoint`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := a.verify(cmd, key)
+			v, err := a.verify(cmd, &f)
 			if err != nil {
 				return err
 			}
-			if err := report.WriteVerification(a.Stdout, format, v); err != nil {
+			if err := report.WriteVerification(a.Stdout, f.format, v); err != nil {
 				return err
 			}
 			switch v.Result {
@@ -47,19 +61,48 @@ elsewhere.`,
 			return nil
 		},
 	}
-	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
-	cmd.Flags().StringVar(&key, "key", "", "check the signature with this verifier `KEY`, not with the one in the record")
+	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.StatusFormats())
+	cmd.Flags().StringVar(&f.key, "key", "", "check the signature with this verifier `KEY`, not with the one in the record")
+	cmd.Flags().StringArrayVar(&f.checkpoints, "checkpoint", nil, "check that the record grew from that of the earlier checkpoint in `FILE`; may be repeated")
+	cmd.Flags().StringVar(&f.export, "export", "", "check the export in `FILE`")
 	return cmd
 }
 
-// verify checks the record, as it is. One that SQLite cannot read is altered, too, and one
-// that is gone while its key is there is truncated as much as can be.
-func (a *app) verify(cmd *cobra.Command, key string) (*store.Verification, error) {
-	s, err := store.OpenReadOnly(cmd.Context(), a.recordPath())
+func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*store.Verification, error) {
+	var earlier []string
+	for _, path := range f.checkpoints {
+		note, err := readCheckpoint(path)
+		if err != nil {
+			return nil, err
+		}
+		earlier = append(earlier, note)
+	}
+	if !cmd.Flags().Changed("export") {
+		return a.verifyRecord(cmd.Context(), f.key, earlier)
+	}
+	if a.db != "" {
+		return nil, usageError{errors.New("verify: --export and --db name two records")}
+	}
+	in, err := os.Open(f.export)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	v, err := store.VerifyExport(cmd.Context(), in, f.key, earlier...)
+	if err != nil {
+		return nil, fmt.Errorf("export %q: %w", f.export, err)
+	}
+	return v, nil
+}
+
+// verifyRecord checks the record, as it is. One that SQLite cannot read is altered, too, and
+// one that is gone while its key is there is truncated as much as can be.
+func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*store.Verification, error) {
+	s, err := store.OpenReadOnly(ctx, a.recordPath())
 	if err == nil {
 		defer s.Close()
 		var v *store.Verification
-		if v, err = s.Verify(cmd.Context(), key); err == nil {
+		if v, err = s.Verify(ctx, key, earlier...); err == nil {
 			return v, nil
 		}
 	}

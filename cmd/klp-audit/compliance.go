@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// profileDir holds profiles of one's own, below the root of the machine.
+const profileDir = "etc/klp-audit/profiles"
+
+// complianceFlags are the flags of report compliance.
+type complianceFlags struct {
+	sectionFlags
+	profile string
+	at      string
+}
+
+func (a *app) complianceCommand() *cobra.Command {
+	var f complianceFlags
+	cmd := &cobra.Command{
+		Use:   "compliance",
+		Short: "Judge the record by a profile: the verdict, and every check",
+		Long: `Judge the record by a profile: the verdict first, which is the worst of all checks, then
+every check, the weightiest first. Each says in a sentence what it found, names the events
+that say so, and what to do. What cannot be told is unknown, and never passes.
+
+Profiles of your own are in /etc/klp-audit/profiles/NAME.toml; what they do not say is as the
+profile default has it. Exceptions (see klp-audit exception) stand beside a result; they
+change nothing in it.`,
+		Example: `  klp-audit report compliance
+  klp-audit report compliance --profile pci-dss-4.0.1 --format json
+  klp-audit report compliance --at 2026-06-30 --format csv --output june.csv`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.compliance(cmd, &f) },
+	}
+	flags := cmd.Flags()
+	a.profileFlag(cmd, &f.profile)
+	flags.StringVar(&f.at, "at", "now", "as of `TIME`: "+report.TimeHelp)
+	a.sectionFlags(cmd, &f.sectionFlags, report.ComplianceFormats())
+	return cmd
+}
+
+func (a *app) profileFlag(cmd *cobra.Command, value *string) {
+	cmd.Flags().StringVar(value, "profile", report.DefaultProfile, "judge by the profile `NAME`: "+fmt.Sprint(report.Profiles())+" or one in /"+profileDir)
+	cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(report.Profiles(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// loadProfile reads a profile; those of one's own are the machine's.
+func (a *app) loadProfile(name string) (*report.Profile, error) {
+	return report.LoadProfile(name, os.DirFS(filepath.Join(a.root, "/", profileDir)))
+}
+
+func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
+	at, err := report.ParseTime(f.at, a.Now(), a.bootTime())
+	if err != nil {
+		return usageError{fmt.Errorf("--at: %w", err)}
+	}
+	p, err := a.loadProfile(f.profile)
+	if err != nil {
+		return usageError{err}
+	}
+	s, err := a.openRecord(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	c, err := a.judge(cmd.Context(), s, p, at)
+	if err != nil {
+		return err
+	}
+	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return c.Write(w, f.format, style) }, c.Provenance)
+}
+
+// judge returns a compliance summary with its provenance.
+func (a *app) judge(ctx context.Context, s *store.Store, p *report.Profile, at time.Time) (*report.Compliance, error) {
+	c, err := report.NewCompliance(ctx, s, p, at)
+	if err != nil {
+		return nil, err
+	}
+	c.Provenance = report.NewProvenance("compliance", version, a.Now(), c.Record)
+	c.Provenance.Since, c.Provenance.Until = &c.Since, &c.At
+	c.Provenance.Filters["profile"] = p.Name
+	return c, nil
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/report"
+)
+
+// cveFlags are the flags of report cve.
+type cveFlags struct {
+	sectionFlags
+	at string
+}
+
+func (a *app) cveCommand() *cobra.Command {
+	var f cveFlags
+	cmd := &cobra.Command{
+		Use:   "cve [CVE...]",
+		Short: "Print how fixes came to where they protect, and whether they were lost",
+		Long: `Print for each fix that a live patch brought: which package, when it was released, installed,
+active, and first proven to be in the initrd; and whether it was taken away again, by a
+downgrade, a removal, by disabling it, or by a boot into an older initrd.
+
+Released is the date of issue of the advisory, if the repositories' metadata was there to be
+observed, and else the build time of the package, which is a lower bound: it says which.
+not-in-record is not the same as not fixed: what a kernel package itself fixes is not recorded.
+
+--format openvex writes an OpenVEX document (0.2.0) about the kernel package that ran at a
+moment and the fixes of its live patch, because scanners see only the package's version. Its
+statements are "fixed", and hold as long as that boot and live patch do.`,
+		Example: `  klp-audit report cve
+  klp-audit report cve CVE-2025-21999 --format json
+  klp-audit report cve --format openvex --output host.openvex.json`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.cve(cmd, &f, args) },
+	}
+	cmd.Flags().StringVar(&f.at, "at", "", "with --format openvex: the fixes at `TIME` (when the machine was observed last)")
+	a.sectionFlags(cmd, &f.sectionFlags, report.CVEFormats())
+	return cmd
+}
+
+func (a *app) cve(cmd *cobra.Command, f *cveFlags, args []string) error {
+	ids, err := cveNumbers(args)
+	if err != nil {
+		return usageError{err}
+	}
+	at, err := a.at(f.at)
+	if err != nil {
+		return err
+	}
+	s, err := a.openSection(cmd, &f.sectionFlags, "cve")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if len(ids) > 0 {
+		s.provenance.Filters["cve"] = strings.Join(ids, " ")
+	}
+	c, err := s.fixes(cmd.Context(), at, ids)
+	if err != nil {
+		return err
+	}
+	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return c.Write(w, f.format, style) }, s.provenance)
+}
+
+func cveNumbers(args []string) (ids []string, err error) {
+	for _, arg := range args {
+		id, err := report.ParseCVE(arg)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// fixes are the fixes on record, and those of the live patch that was active at a moment.
+func (s *section) fixes(ctx context.Context, at time.Time, ids []string) (*report.CVEs, error) {
+	st, err := s.state(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	t, err := report.WholeTimeline(ctx, s.Store)
+	if err != nil {
+		return nil, err
+	}
+	exposures, err := report.NewExposures(ctx, s.Store, t, ids)
+	if err != nil {
+		return nil, err
+	}
+	return report.NewCVEs(exposures, st, s.provenance), nil
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// maxReason is how many bytes the reason of an exception may have.
+const maxReason = 2000
+
+func (a *app) exceptionCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "exception",
+		Short: "Note that a finding is accepted for a while, and by whom",
+		Long: `Note that the finding of a check is accepted for a while, why, and by whom. That is an
+event of the record. Reports show it beside the result, which stays as it is; one that ran
+out is a finding itself, until it is ended.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{errors.New("exception: what with it? There are: add, list, end")}
+		},
+	}
+	cmd.AddCommand(a.exceptionAddCommand(), a.exceptionListCommand(), a.exceptionEndCommand())
+	return cmd
+}
+
+func (a *app) exceptionAddCommand() *cobra.Command {
+	var check, reason, until string
+	cmd := &cobra.Command{
+		Use:     "add --check ID --reason TEXT --until TIME",
+		Short:   "Accept the finding of a check for a while",
+		Example: `  klp-audit exception add --check coverage --reason 'CHG-4711: kernel update in May' --until 2026-05-31`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			x := &store.ExceptionChange{Action: store.ExceptionAdd, Check: check, Reason: strings.TrimSpace(reason)}
+			if err := a.readUntil(x, until); err != nil {
+				return usageError{err}
+			}
+			id, err := a.appendException(cmd.Context(), x)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.Stdout, "Exception %s for %s, until %s.\n", id, check, x.Until.Format("2006-01-02T15:04:05Z"))
+			return err
+		},
+	}
+	enumFlag(cmd, &check, "check", "the check with this `ID`", report.CheckIDs())
+	cmd.Flags().StringVar(&reason, "reason", "", "why it is accepted, a `TEXT` for auditors")
+	cmd.Flags().StringVar(&until, "until", "", "until when: "+report.TimeHelp+"; a date is its first moment in UTC")
+	return cmd
+}
+
+// readUntil checks what an exception needs, and sets its end.
+func (a *app) readUntil(x *store.ExceptionChange, until string) error {
+	end, err := report.ParseTime(until, a.Now(), a.bootTime())
+	switch {
+	case x.Check == "":
+		return fmt.Errorf("--check: want one of %s", strings.Join(report.CheckIDs(), ", "))
+	case err != nil:
+		return fmt.Errorf("--until: %w", err)
+	case !end.After(a.Now()):
+		return fmt.Errorf("--until %s: that is over already", until)
+	case x.Reason == "":
+		return errors.New("--reason: want a text")
+	case len(x.Reason) > maxReason:
+		return fmt.Errorf("--reason: want at most %d bytes", maxReason)
+	}
+	x.Until = &store.Timestamp{Time: end}
+	return nil
+}
+
+// appendException adds an event to the record, which must be there, and returns its id.
+func (a *app) appendException(ctx context.Context, x *store.ExceptionChange) (id string, err error) {
+	switch {
+	case a.db != "":
+		return "", usageError{errors.New("exceptions are events of a machine's record, not of --db")}
+	case a.root == "/" && os.Geteuid() != 0:
+		return "", fmt.Errorf("exceptions are events of the record, which only root writes: %w", os.ErrPermission)
+	}
+	s, err := store.OpenReadOnly(ctx, a.recordPath()) // makes no new one
+	if err != nil {
+		return "", err
+	}
+	if x.Action == store.ExceptionEnd {
+		err = a.running(ctx, s, x.Exception)
+	}
+	if err := errors.Join(err, s.Close()); err != nil {
+		return "", err
+	}
+	if s, err = store.Open(ctx, a.root, version); err != nil {
+		return "", err
+	}
+	ev := &store.Event{Header: store.NewHeader(store.KindException, a.root, version), Exception: x}
+	x.Actor = plugin.WhoRuns(a.root, a.Getenv)
+	return ev.ID, errors.Join(s.Append(ctx, ev), s.Close())
+}
+
+// running says whether there is an exception that can be ended.
+func (a *app) running(ctx context.Context, s *store.Store, id string) error {
+	list, err := s.Exceptions(ctx, a.Now())
+	for _, x := range list {
+		switch {
+		case x.ID != id:
+		case x.Ended != nil:
+			return fmt.Errorf("exception %q was ended at %s", id, x.Ended.Format("2006-01-02T15:04:05Z"))
+		default:
+			return err
+		}
+	}
+	return errors.Join(err, fmt.Errorf("there is no exception %q: see `klp-audit exception list`", id))
+}
+
+func (a *app) exceptionListCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Print all exceptions on record, ended ones included",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := a.openRecord(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			list, err := s.Exceptions(cmd.Context(), a.Now())
+			if err != nil {
+				return err
+			}
+			return report.WriteExceptions(a.Stdout, format, list, a.Now(), a.style(false))
+		},
+	}
+	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
+	return cmd
+}
+
+func (a *app) exceptionEndCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "end ID",
+		Short: "End an exception before its time, or after it ran out",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, err := a.appendException(cmd.Context(), &store.ExceptionChange{Action: store.ExceptionEnd, Exception: args[0]})
+			return err
+		},
+	}
+}

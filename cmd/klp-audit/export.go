@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+func (a *app) exportCommand() *cobra.Command {
+	var since, output, db string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write the record for other machines, collectors and auditors",
+		Long: `Write the record as JSON lines: each event as it is stored, byte for byte, with its number
+and hash, and the signed checkpoint behind them. Who gets it can check it without this
+machine: klp-audit verify --export FILE.
+
+With --since, only what came after: after event number SEQ, or after the checkpoint in FILE,
+which the record must have grown from.
+
+With --db, write a copy of the database instead. Never copy the file itself: a commit may
+write to it at that moment.`,
+		Example: `  klp-audit export -o record.jsonl
+  klp-audit export --since last-week.checkpoint -o news.jsonl
+  klp-audit export --db record.db`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range []string{"since", "output", "db"} {
+				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+					return usageError{fmt.Errorf("--%s: want a value", name)}
+				}
+			}
+			if db != "" && (since != "" || output != "") {
+				return usageError{errors.New("--db writes a copy of the whole database: it goes with neither --since nor --output")}
+			}
+			s, err := a.openRecord(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			if db != "" {
+				return copyRecord(cmd, s, db)
+			}
+			from, err := exportFrom(cmd, s, since)
+			if err != nil {
+				return err
+			}
+			if output == "" {
+				return s.Export(cmd.Context(), a.Stdout, from)
+			}
+			return writeFile(output, func(w io.Writer) error { return s.Export(cmd.Context(), w, from) })
+		},
+	}
+	cmd.Flags().StringVar(&since, "since", "", "only events after number `SEQ`, or after the checkpoint in the file SEQ")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`, which is replaced only when all is written")
+	// Of the flag that all other commands read a record by, this one is the other end.
+	cmd.Flags().StringVar(&db, "db", "", "write a copy of the database to `FILE`, which must not exist")
+	return cmd
+}
+
+// exportFrom is the number of the event to export from: none, a number, or a checkpoint's.
+func exportFrom(cmd *cobra.Command, s *store.Store, since string) (int64, error) {
+	if since == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseInt(since, 10, 64); err == nil {
+		return n, nil
+	}
+	note, err := readCheckpoint(since)
+	if err != nil {
+		return 0, err
+	}
+	return s.SinceCheckpoint(cmd.Context(), note)
+}
+
+// copyRecord writes a copy of the database. It gets its name when it is whole.
+func copyRecord(cmd *cobra.Command, s *store.Store, path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("copying the record to %q: there is a file already", path)
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".klp-audit-copy-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	whole := filepath.Join(dir, "record.db")
+	if err := s.Copy(cmd.Context(), whole); err != nil {
+		return err
+	}
+	return os.Link(whole, path) // unlike a rename, it replaces nothing
+}
+
+// readCheckpoint reads a file with a checkpoint: its text, or what verify prints in JSON.
+// What copying does to the end of a text does not matter.
+func readCheckpoint(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return "", err
+	}
+	note := string(text)
+	var v store.Verification
+	if json.Unmarshal(text, &v) == nil && v.Checkpoint != "" {
+		note = v.Checkpoint
+	}
+	return strings.TrimRight(strings.ReplaceAll(note, "\r\n", "\n"), " \n") + "\n", nil
+}

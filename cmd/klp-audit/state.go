@@ -1,0 +1,58 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/report"
+)
+
+// stateFlags are the flags of report state.
+type stateFlags struct {
+	sectionFlags
+	at string
+}
+
+func (a *app) stateCommand() *cobra.Command {
+	var f stateFlags
+	cmd := &cobra.Command{
+		Use:   "state",
+		Short: "Print what protected the machine at a moment",
+		Long: `Print what protected the machine at a moment: the kernel that ran, the active live patch, since
+when and what it fixes, whether the initrd held it, what was installed, and how sure all that
+is.
+
+What is proven follows from an observation at that very moment, or from the journal that an
+observation carries. What is inferred follows from observations before and after that agree.
+Else it is unknown, with the reason: before the recorder was installed, in a gap, between two
+boots, while a commit was changing packages, and after the newest observation. Events that
+come later change nothing of a state between two observations.`,
+		Example: `  klp-audit report state
+  klp-audit report state --at 2026-03-11T20:00:00Z
+  klp-audit report state --at yesterday --format json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.state(cmd, &f) },
+	}
+	cmd.Flags().StringVar(&f.at, "at", "", "the state at `TIME` (when the machine was observed last): "+report.TimeHelp)
+	a.sectionFlags(cmd, &f.sectionFlags, report.StateFormats())
+	return cmd
+}
+
+func (a *app) state(cmd *cobra.Command, f *stateFlags) error {
+	at, err := a.at(f.at)
+	if err != nil {
+		return err
+	}
+	s, err := a.openSection(cmd, &f.sectionFlags, "state")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	st, err := s.state(cmd.Context(), at)
+	if err != nil {
+		return err
+	}
+	st.Provenance = s.provenance
+	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return st.Write(w, f.format, style) }, s.provenance)
+}

@@ -1,0 +1,341 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// latency is that fixes were active soon after their release.
+func latency(g *grounds, c Criteria) finding {
+	var n, unmeasured, slow, lost int
+	var worst time.Duration
+	var which Exposure
+	rating := Pass
+	f := finding{}
+	for _, e := range g.exposures {
+		if !e.counts(g, c) {
+			continue
+		}
+		n++
+		took, known := e.took(g.at)
+		if !known {
+			unmeasured++
+			continue
+		}
+		if e.Status == StatusLost {
+			lost++
+		}
+		r := c.longer(took)
+		if r != Pass {
+			slow++
+			f = f.by(e.Events...)
+		}
+		if r.weight() < rating.weight() {
+			rating = r
+		}
+		if took > worst {
+			worst, which = took, e
+		}
+	}
+	switch {
+	case n == 0:
+		return found(NotApplicable, "No fix of a live patch came in since %s.", shortTime(stamp(g.since)))
+	case rating != Pass:
+		f.rating, f.detail = rating, fmt.Sprintf("%d of %d fixes took longer than they may; the slowest is %s with %s.", slow, n, which.CVE, span(worst))
+	case unmeasured > 0:
+		f = found(NotDetermined, "Of %d of %d fixes release or activation are not on record.", unmeasured, n)
+	default:
+		f = found(Pass, "All fixes were active in time (%d); the slowest took %s.", n, span(worst))
+	}
+	if lost > 0 {
+		f.detail = strings.TrimSuffix(f.detail, ".") + fmt.Sprintf("; taken away again: %d.", lost)
+	}
+	return f
+}
+
+// counts says whether a fix is of the period, and one that the profile wants in time.
+func (e Exposure) counts(g *grounds, c Criteria) bool {
+	switch {
+	case e.Status == StatusNotInRecord, e.Active != nil && e.Active.Before(g.since):
+		return false
+	case e.Active == nil && e.Status == StatusOtherKernel: // its kernel never ran
+		return false
+	}
+	return len(c.Severities) == 0 || e.Severity == nil || slices.Contains(c.Severities, *e.Severity)
+}
+
+// took is how long a fix was on its way, or is, if it is not active yet.
+func (e Exposure) took(at time.Time) (time.Duration, bool) {
+	switch {
+	case e.Released == nil:
+		return 0, false
+	case e.Active != nil:
+		return e.Active.Sub(e.Released.Time), true
+	}
+	return at.Sub(e.Released.Time), true
+}
+
+// failedCommits is that no change that failed was left as it was.
+func failedCommits(g *grounds, c Criteria) finding {
+	var failed, unclear []string
+	f := finding{}
+	for _, row := range g.failed {
+		text := row.Action + " of " + row.Package + " " + row.Version + " at " + shortTime(row.Time)
+		if row.Result == store.ResultUnknown {
+			unclear = append(unclear, text)
+		} else {
+			failed = append(failed, text)
+		}
+		f = f.by(row.Event)
+	}
+	for _, o := range g.open {
+		if c.longer(g.at.Sub(o.Time.Time)) != Pass {
+			failed = append(failed, "the commit that began at "+shortTime(o.Time)+" has no end")
+			f = f.by(o.Event)
+		}
+	}
+	switch {
+	case failed != nil:
+		f.rating, f.detail = Fail, fmt.Sprintf("%s: %s.", plural(len(failed), "failure")+" not made good", some(failed))
+	case unclear != nil:
+		f.rating, f.detail = NotDetermined, fmt.Sprintf("What became of %s is not known: %s.", plural(len(unclear), "change"), some(unclear))
+	case len(g.open) > 0:
+		f = found(Warn, "A commit is going on.").by(g.open[0].Event)
+	default:
+		f.rating, f.detail = Pass, "No failed change is left since "+shortTime(stamp(g.since))+"."
+	}
+	return f
+}
+
+// downgrades is that no protection was taken back.
+func downgrades(g *grounds, _ Criteria) finding {
+	if len(g.lowered) == 0 {
+		return found(Pass, "Nothing was downgraded since %s.", shortTime(stamp(g.since)))
+	}
+	var list []string
+	f := found(Fail, "")
+	for _, l := range g.lowered {
+		list = append(list, l.String())
+		f = f.by(l.Event)
+		for _, p := range []*store.Part{l.warnings, l.taint} {
+			if p != nil {
+				f = f.by(p.Event)
+			}
+		}
+	}
+	f.detail = fmt.Sprintf("%s: %s.", plural(len(list), "downgrade"), some(list))
+	return f
+}
+
+// String says what was downgraded, by whom, and what the kernel had said before.
+func (l lowered) String() string {
+	what := l.Package + " from " + text(l.Previous) + " to " + l.Version
+	if l.Action == "remove" {
+		what = l.Package + " " + l.Version + " removed"
+	}
+	what += " at " + shortTime(l.Time) + " by " + by(l.Actor)
+	var warnings struct{ Count int }
+	var taint struct{ Value uint64 }
+	switch {
+	case l.warnings == nil && l.taint == nil:
+		return what
+	case l.warnings != nil && json.Unmarshal(l.warnings.JSON, &warnings) == nil:
+		what += ", after " + plural(warnings.Count, "kernel warning")
+	default:
+		what += ", kernel warnings not on record"
+	}
+	if l.taint != nil && json.Unmarshal(l.taint.JSON, &taint) == nil {
+		what += fmt.Sprintf(", taint value %d", taint.Value)
+	}
+	return what
+}
+
+// attribution is that somebody or something is named for each commit.
+func attribution(g *grounds, _ Criteria) finding {
+	a := g.attribution
+	switch {
+	case a.Commits == 0:
+		return found(NotApplicable, "No commit is on record since %s.", shortTime(stamp(g.since)))
+	case a.Unknown > 0:
+		return found(Fail, "Of %d of %s it is not known who or what made them.", a.Unknown, plural(int(a.Commits), "commit")).by(a.Events...)
+	}
+	return found(Pass, "All %s name a person or an automation.", plural(int(a.Commits), "commit"))
+}
+
+// completeness is that what is installed came by commits on record, and that no time went by
+// unrecorded.
+func completeness(g *grounds, _ Criteria) finding {
+	if len(g.recorders) == 0 {
+		return found(NotDetermined, "Nothing is on record.")
+	}
+	f := found(Fail, "")
+	var odd []string
+	for _, gap := range g.holes() {
+		odd = append(odd, "gap from "+shortTime(gap.From)+" to "+shortTime(gap.To)+" ("+strings.TrimSuffix(gap.Why, ".")+")")
+		f = f.by(gap.Events...)
+	}
+	for _, row := range g.drift {
+		odd = append(odd, row.Action+" of "+row.Package+" "+row.Version+" without a commit")
+		f = f.by(row.Event)
+	}
+	differ, known := g.difference()
+	odd = append(odd, differ...)
+	if len(differ) > 0 {
+		f = f.by(g.base.event, g.seen.event)
+	}
+	if odd != nil {
+		f.detail = fmt.Sprintf("%s in the record: %s.", plural(len(odd), "hole"), some(odd))
+		return f
+	}
+	if problem := g.stale(); problem != "" {
+		return found(NotDetermined, "%s", problem)
+	}
+	if !known {
+		return found(NotDetermined, "There is nothing on record to hold the %s installed packages against.", count(g.seen.Installed)).by(g.seen.event)
+	}
+	return found(Pass, "All %s that the observation shows are those of the %s before it, and there is no gap.", plural(len(g.seen.Installed), "package"), g.base.what).
+		by(g.base.event, g.seen.event)
+}
+
+func count(list []store.Package) string {
+	if list == nil {
+		return "unknown"
+	}
+	return fmt.Sprint(len(list))
+}
+
+// holes are the gaps in which something may have happened that is not on record. The time
+// before the recorder came is none, and neither is that a machine was off.
+func (g *grounds) holes() (list []Gap) {
+	for _, gap := range g.gaps {
+		switch gap.Kind {
+		case GapCommit:
+			if g.at.Sub(gap.From.Time) < goingOn {
+				continue
+			}
+		case GapSilence, GapBroken:
+		default:
+			continue
+		}
+		list = append(list, gap)
+	}
+	return list
+}
+
+// goingOn is how long a commit without an end may be going on.
+const goingOn = time.Hour
+
+// difference says how the installed kernels and live patches differ from what should be
+// installed; known is false if that cannot be told.
+func (g *grounds) difference() (differ []string, known bool) {
+	if g.seen == nil || g.seen.Installed == nil || g.base == nil {
+		return nil, false
+	}
+	name := func(p store.Package) string { return p.Name + "-" + p.Version + "." + p.Arch }
+	is, should := map[string]bool{}, map[string]bool{}
+	for _, p := range g.base.installed {
+		should[name(p)] = true
+	}
+	for _, p := range g.seen.Installed {
+		if is[name(p)] = true; !should[name(p)] {
+			differ = append(differ, name(p)+" is installed, by no commit on record")
+		}
+	}
+	for _, p := range g.base.installed {
+		if isJudged(p.Name, g.seen.Installed) && !is[name(p)] {
+			differ = append(differ, name(p)+" is gone, by no commit on record")
+		}
+	}
+	return differ, true
+}
+
+// isJudged says whether observations list packages of a name: kernels and live patches.
+func isJudged(name string, listed []store.Package) bool {
+	return strings.HasPrefix(name, "kernel-livepatch-") && strings.Count(name, "_") > 1 || strings.HasPrefix(name, "kgraft-patch-") ||
+		slices.ContainsFunc(listed, func(p store.Package) bool { return p.Name == name })
+}
+
+// integrity is that the checkpoint is right, and that the last full verification found nothing.
+func integrity(g *grounds, c Criteria) finding {
+	for _, r := range g.recorders {
+		if r.Cause == store.CauseProofBroken || r.Cause == store.CauseRecordLost {
+			return found(Fail, "At %s the recorder found that the record was not the one it had signed last (%s).", shortTime(r.Time), r.Cause).by(r.Event)
+		}
+	}
+	cp, err := store.ParseCheckpoint(g.summary.Checkpoint, g.summary.Key)
+	switch {
+	case g.summary.Events == 0:
+		return found(NotDetermined, "Nothing is on record.")
+	case err != nil:
+		return found(Fail, "The newest checkpoint is not right: %v.", err)
+	case cp.Size != g.summary.Events:
+		return found(Fail, "The newest checkpoint covers %d events, and there are %d.", cp.Size, g.summary.Events)
+	}
+	part := g.parts["verify"]
+	if part == nil {
+		return found(NotDetermined, "The newest checkpoint is right; no full verification of the last 31 days is on record.")
+	}
+	var v struct {
+		Result   string
+		TreeSize int64 `json:"tree_size"`
+		Problems []string
+	}
+	if err := json.Unmarshal(part.JSON, &v); err != nil {
+		return found(NotDetermined, "The last full verification cannot be read: %v.", err).by(part.Event)
+	}
+	if v.Result != string(store.Intact) {
+		return found(Fail, "The full verification of %s found the record %s: %s.", shortTime(part.Time), v.Result, some(append(v.Problems, "see the event"))).by(part.Event)
+	}
+	age := g.at.Sub(part.Time.Time)
+	return found(c.longer(age), "The newest checkpoint is right, and the full verification %s ago found all %d events intact.", span(age), v.TreeSize).by(part.Event)
+}
+
+// retention is that the record reaches back far enough, or to its recorder's installation.
+func retention(g *grounds, c Criteria) finding {
+	if g.summary.First == nil || len(g.recorders) == 0 {
+		return found(NotDetermined, "Nothing is on record.")
+	}
+	first := g.recorders[0]
+	age := g.at.Sub(g.summary.First.Time)
+	switch {
+	case age >= time.Duration(c.Fail):
+		return found(Pass, "The record reaches back to %s, %s, and %s is asked for.", shortTime(*g.summary.First), span(age), c.Fail).by(1)
+	case first.Event == 1 && first.Cause == store.CauseInstalled:
+		return found(Pass, "The record reaches back to the installation of the recorder at %s, %s ago.", shortTime(first.Time), span(age)).by(1)
+	}
+	return found(Fail, "The record reaches back to %s only, %s, and %s is asked for.", shortTime(*g.summary.First), span(age), c.Fail).by(1)
+}
+
+// exceptions is that each has run its time at most.
+func exceptions(g *grounds, c Criteria) finding {
+	var expired, soon []string
+	var late, near []int64
+	n := 0
+	for _, x := range g.exceptions {
+		if x.Ended != nil {
+			continue
+		}
+		n++
+		text := "for " + x.Check + ", until " + shortTime(x.Until)
+		switch left := x.Until.Sub(g.at); {
+		case left <= 0:
+			expired, late = append(expired, text), append(late, x.Event)
+		case left < time.Duration(c.Warn):
+			soon, near = append(soon, text), append(near, x.Event)
+		}
+	}
+	switch {
+	case n == 0:
+		return found(NotApplicable, "There is no exception.")
+	case expired != nil:
+		return found(Fail, "%s ran out: %s.", plural(len(expired), "exception"), some(expired)).by(late...)
+	case soon != nil:
+		return found(Warn, "%s of %d will run out within %s: %s.", plural(len(soon), "exception"), n, c.Warn, some(soon)).by(near...)
+	}
+	return found(Pass, "None of %s has run out.", plural(n, "exception"))
+}

@@ -1,0 +1,289 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// kernelSupported is SUSE's own rule: the newest installed kernel runs, or its newest live
+// patch is active.
+func kernelSupported(g *grounds, _ Criteria) finding {
+	r, running := g.seen.Reboot, g.seen.Kernel.Release
+	switch {
+	case r == nil:
+		return g.notKnown("reboot")
+	case r.NewestKernel == "":
+		return found(NotDetermined, "Kernel %s runs, and no package of such a kernel is installed.", running)
+	case r.NewestKernel == running:
+		return found(Pass, "Kernel %s runs, the newest one that is installed.", running)
+	case r.Pending == store.PendingLivePatched:
+		return found(Pass, "Kernel %s runs with its newest live patch; the newer %s is installed.", running, r.NewestKernel)
+	}
+	return found(Fail, "Kernel %s runs without its newest live patch, and the newer %s is installed.", running, r.NewestKernel)
+}
+
+// patchState is that one live patch is enabled, by itself and with nothing forced.
+func patchState(g *grounds, c Criteria) finding {
+	o := g.seen
+	if o.Patches == nil {
+		return g.notKnown("patches")
+	}
+	var enabled []string
+	for _, p := range o.Patches {
+		if p.Enabled {
+			enabled = append(enabled, p.Module)
+		}
+	}
+	lp := o.LivePatch
+	switch {
+	case len(o.Patches) == 0:
+		return found(NotApplicable, "No live patch is loaded.")
+	case len(enabled) == 0:
+		return found(Fail, "Live patch %s is loaded, and not enabled.", o.Patches[0].Module)
+	case len(enabled) > 1:
+		return found(Fail, "%d live patches are enabled, not one: %s.", len(enabled), strings.Join(enabled, ", "))
+	case lp == nil:
+		return found(NotDetermined, "Live patch %s is enabled, and the observation does not describe it.", enabled[0])
+	case lp.Transition:
+		return transition(g, c, lp)
+	case lp.Package == nil:
+		return found(Fail, "Live patch %s is enabled, and is of no installed package.", lp.Module)
+	case g.forced == nil:
+		return found(NotDetermined, "Live patch %s is enabled; whether tasks were forced over to it is not on record.", lp.Module)
+	case *g.forced:
+		return found(Fail, "Live patch %s is enabled, and tasks were forced over to it.", lp.Module)
+	}
+	return found(Pass, "Live patch %s is enabled, complete and not forced.", lp.Module)
+}
+
+func transition(g *grounds, c Criteria, lp *store.LivePatch) finding {
+	blocked := ""
+	var tasks []struct{}
+	if _, ok := g.part("blockers", &tasks); ok && len(tasks) > 0 {
+		blocked = fmt.Sprintf(", held up by %s", plural(len(tasks), "task"))
+	}
+	if lp.Since == nil {
+		return found(NotDetermined, "Live patch %s is in transition%s; since when is not on record.", lp.Module, blocked)
+	}
+	held := g.seen.at.Sub(lp.Since.Time)
+	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, span(held), blocked)
+}
+
+// longer rates a time that should be short.
+func (c Criteria) longer(d time.Duration) Rating {
+	switch {
+	case c.Fail > 0 && d > time.Duration(c.Fail):
+		return Fail
+	case c.Warn > 0 && d > time.Duration(c.Warn):
+		return Warn
+	}
+	return Pass
+}
+
+// span is a stretch of time for people: whole days, hours or minutes.
+func span(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return plural(int(d.Hours()/24), "day")
+	case d >= 2*time.Hour:
+		return plural(int(d.Hours()), "hour")
+	}
+	return plural(int(d.Minutes()), "minute")
+}
+
+// patchLoaded is that the installed live patch is the active one.
+func patchLoaded(g *grounds, c Criteria) finding {
+	o := g.seen
+	switch {
+	case o.Installed == nil:
+		return g.notKnown("installed")
+	case o.Patches == nil:
+		return g.notKnown("patches")
+	}
+	p := o.patchPackage()
+	if p == nil {
+		return found(NotApplicable, "No live patch is installed for kernel %s.", o.Kernel.Release)
+	}
+	lp, active := o.LivePatch, "none is active"
+	switch {
+	case lp != nil && text(lp.Package) == p.Name && text(lp.Version) == p.Version && lp.Enabled:
+		return found(Pass, "Live patch %s is installed and active.", p.Version)
+	case lp != nil:
+		active = lp.Module + " is active"
+	}
+	f := found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(stamp(time.Unix(p.InstallTime, 0))), active)
+	if g.seen.at.Sub(time.Unix(p.InstallTime, 0)) < time.Duration(c.Warn) {
+		f.rating = Warn // it may be about to be loaded
+	}
+	return f
+}
+
+// patchPackage is the live patch that is installed for the running kernel, nil if none is.
+// The package is called after the release, with underscores for its dots.
+func (o *seen) patchPackage() *store.Package {
+	suffix := "-" + strings.ReplaceAll(o.Kernel.Release, ".", "_")
+	i := slices.IndexFunc(o.Installed, func(p store.Package) bool { return strings.HasSuffix(p.Name, suffix) })
+	if i < 0 {
+		return nil
+	}
+	return &o.Installed[i]
+}
+
+// patchInInitrd is that an unexpected reboot keeps the fixes.
+func patchInInitrd(g *grounds, _ Criteria) finding {
+	v := g.seen.Initrd
+	var f finding
+	switch {
+	case v.Reason == store.ReasonNoPatch:
+		return found(NotApplicable, "No live patch is active.")
+	case v.Verdict == store.VerdictContained:
+		f = found(Pass, "The initrd of kernel %s holds %s (basis: %s).", v.KernelRelease, v.Patch, v.Basis)
+	case v.Verdict == store.VerdictMissing:
+		f = found(Fail, "The initrd of kernel %s does not hold %s (basis: %s): an unexpected reboot loses its fixes.", v.KernelRelease, v.Patch, v.Basis)
+	default:
+		f = found(NotDetermined, "Whether the initrd of kernel %s holds %s cannot be proven: %s.", v.KernelRelease, v.Patch, v.Reason)
+	}
+	for _, e := range v.Evidence {
+		switch {
+		case e.Cursor != "":
+			f.evidence = append(f.evidence, "journal "+e.Cursor)
+		case e.Path != "":
+			f.evidence = append(f.evidence, "image "+e.Path)
+		}
+	}
+	return f
+}
+
+// nextBoot is that the default boot entry runs the newest kernel.
+func nextBoot(g *grounds, _ Criteria) finding {
+	o := g.seen
+	switch {
+	case o.NextBoot == nil:
+		return g.notKnown("next_boot")
+	case o.Reboot == nil:
+		return g.notKnown("reboot")
+	}
+	next, newest := o.NextBoot.KernelRelease, o.Reboot.NewestKernel
+	switch {
+	case next == "" || newest == "":
+		return found(NotDetermined, "The next boot runs kernel %q, and the newest installed one is %q.", next, newest)
+	case next == newest && next == o.Kernel.Release:
+		return found(Pass, "The next boot runs kernel %s again, the newest one that is installed.", next)
+	case next == newest:
+		return found(Pass, "The next boot runs kernel %s, the newest one that is installed.", next)
+	case next == o.Kernel.Release:
+		return found(Warn, "The next boot runs kernel %s again, although %s is installed.", next, newest)
+	}
+	return found(Fail, "The next boot runs kernel %s, which is neither the running %s nor the newest installed %s.", next, o.Kernel.Release, newest)
+}
+
+// coverage is that the vendor still makes live patches for the kernel.
+func coverage(g *grounds, c Criteria) finding {
+	if g.seen.LivePatch == nil && g.seen.Installed != nil && g.seen.patchPackage() == nil {
+		return found(NotApplicable, "Kernel %s runs without live patches.", g.seen.Kernel.Release)
+	}
+	var part struct {
+		Date string
+		File string
+		Line int
+	}
+	if f, ok := g.part("coverage", &part); !ok {
+		return f
+	}
+	end, ok := g.coverageEnd()
+	if !ok {
+		return found(NotDetermined, "The lifecycle data has the date %q, which is none.", part.Date)
+	}
+	left := g.daysUntil(end)
+	source := fmt.Sprintf("%s:%d", part.File, part.Line)
+	switch days := func(p Period) int { return int(time.Duration(p).Hours() / 24) }; {
+	case left < 0:
+		return found(Fail, "Live patches for kernel %s ended on %s, %s ago (%s).", g.seen.Kernel.Release, part.Date, plural(-left, "day"), source)
+	case left < days(c.Fail):
+		return found(Fail, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, part.Date, plural(left, "day"), source)
+	case left < days(c.Warn):
+		return found(Warn, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, part.Date, plural(left, "day"), source)
+	}
+	return found(Pass, "Live patches for kernel %s are made until %s, for %s (%s).", g.seen.Kernel.Release, part.Date, plural(left, "day"), source)
+}
+
+// coverageEnd is the last day of the coverage, as far as it is known.
+func (g *grounds) coverageEnd() (time.Time, bool) {
+	var part struct{ Date string }
+	if g.parts["coverage"] == nil || json.Unmarshal(g.parts["coverage"].JSON, &part) != nil {
+		return time.Time{}, false
+	}
+	end, err := time.Parse(time.DateOnly, part.Date)
+	return end, err == nil
+}
+
+func (g *grounds) daysUntil(date time.Time) int { return int(date.Sub(day(g.at)).Hours() / 24) }
+
+// rebootLag is that no newer kernel waits for a reboot for too long.
+func rebootLag(g *grounds, c Criteria) finding {
+	r := g.seen.Reboot
+	switch {
+	case r == nil:
+		return g.notKnown("reboot")
+	case r.NewestKernel == g.seen.Kernel.Release:
+		return found(Pass, "Kernel %s runs, and no newer one waits.", g.seen.Kernel.Release)
+	case g.seen.Installed == nil:
+		return g.notKnown("installed")
+	}
+	p := g.seen.kernelPackage(r.NewestKernel)
+	if p == nil || p.InstallTime == 0 {
+		return found(NotDetermined, "Kernel %q waits for a reboot; since when is not on record.", r.NewestKernel)
+	}
+	patched := "without its newest live patch"
+	if r.Pending == store.PendingLivePatched {
+		patched = "live patched"
+	}
+	lag := g.at.Sub(time.Unix(p.InstallTime, 0))
+	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, span(lag), g.seen.Kernel.Release, patched)
+}
+
+// kernelPackage is the installed package of a kernel, nil if none is known to be. Its version
+// is the release without the flavour, and may count rebuilds behind it.
+func (o *seen) kernelPackage(release string) *store.Package {
+	i := strings.LastIndexByte(release, '-')
+	if i < 0 {
+		return nil
+	}
+	version, name := release[:i], "kernel"+release[i:]
+	n := slices.IndexFunc(o.Installed, func(p store.Package) bool {
+		return p.Name == name && (p.Version == version || strings.HasPrefix(p.Version, version+"."))
+	})
+	if n < 0 {
+		return nil
+	}
+	return &o.Installed[n]
+}
+
+// taint is that nothing but live patches taints the kernel.
+func taint(g *grounds, c Criteria) finding {
+	var part struct {
+		Value uint64
+		Flags []struct {
+			Bit             int
+			Letter, Meaning string
+		}
+	}
+	if f, ok := g.part("taint", &part); !ok {
+		return f
+	}
+	var odd []string
+	for _, flag := range part.Flags {
+		if flag.Letter == "" || !slices.Contains(c.Allowed, flag.Letter) {
+			odd = append(odd, fmt.Sprintf("bit %d %s (%s)", flag.Bit, flag.Letter, flag.Meaning))
+		}
+	}
+	if odd != nil {
+		return found(Fail, "The kernel is tainted, value %d: %s.", part.Value, strings.Join(odd, "; "))
+	}
+	return found(Pass, "The kernel's taint value is %d, which is as it should be.", part.Value)
+}

@@ -1,0 +1,509 @@
+package report
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// healthy is a machine that passes every check: nine days with a recorder, two live patches,
+// and a full verification a day. Its time is 2026-02-10 12:00.
+func healthy(t *testing.T) *machine {
+	t.Helper()
+	m := newMachine(t, "2026-02-01T08:00:00Z")
+	m.installed, m.next = []store.Package{kernelPackage(kernelA)}, releaseA
+	m.installed[0].InstallTime = m.now.Unix()
+	for name, part := range map[string]any{
+		"taint":    map[string]any{"value": 36864, "flags": []any{flagged(12, "O"), flagged(15, "K")}},
+		"coverage": map[string]any{"date": "2026-08-31", "file": "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", "line": 3},
+		"blockers": []any{},
+		"gpgcheck": map[string]any{"gpgcheck": true, "repos": []any{map[string]any{"alias": "updates", "repo_gpgcheck": true, "pkg_gpgcheck": "unless-repo-signed"}}},
+		"activation": map[string]any{"products": []any{map[string]any{"name": "sle-module-live-patching", "version": "15.6", "endoflife": "2031-12-31"}},
+			"patterns": []any{"patterns-lp_sles"}, "lifecycle": []any{"lifecycle-data-sle-module-live-patching"}},
+		"clock":           map[string]any{"synced": "yes", "source": "adjtimex", "last_sync": nil},
+		"journal_storage": map[string]any{"setting": "auto", "kept": "persistent", "persistent": true},
+		"files":           []any{own("/usr/lib/zypp/plugins/commit/klp-audit", "0755"), own("/var/lib/klp-audit", "0750"), own("/var/lib/klp-audit/klp-audit.db", "0640"), own("/var/lib/klp-audit/key", "0600")},
+		"warnings":        map[string]any{"count": 0, "messages": []any{}},
+		"verify":          map[string]any{"result": "intact", "tree_size": 7, "problems": []any{}},
+	} {
+		m.parts[name] = part
+	}
+	m.startRecording()
+	m.start(releaseA)
+	m.until("2026-02-02T09:00:00Z")
+	m.install(patchPackage(releaseA, 1))
+	m.until("2026-02-03T09:00:00Z")
+	m.install(patchPackage(releaseA, 2))
+	m.until("2026-02-10T11:00:00Z")
+	m.observe(store.TriggerTimer)
+	m.until("2026-02-10T12:00:00Z")
+	return m
+}
+
+func flagged(bit int, letter string) map[string]any {
+	return map[string]any{"bit": bit, "letter": letter, "meaning": "m"}
+}
+
+func own(path, mode string) map[string]any {
+	return map[string]any{"path": path, "there": true, "type": "file", "mode": mode, "uid": 0}
+}
+
+// last is the newest observation that was written; what a test changes in it is recorded so.
+func (m *machine) last() *store.Observation {
+	m.t.Helper()
+	for _, ev := range slices.Backward(m.written) {
+		if ev.Observation != nil {
+			return ev.Observation
+		}
+	}
+	m.t.Fatal("there is no observation")
+	return nil
+}
+
+// drop has the newest observation lack a part, for a reason.
+func (m *machine) drop(name, why string) {
+	delete(m.last().Parts, name)
+	m.last().Unknown[name] = why
+}
+
+// set gives a part of the newest observation another value.
+func (m *machine) set(name, json string) { m.last().Parts[name] = []byte(json) }
+
+// judged is what the checks come to on a machine.
+func (m *machine) judged(p *Profile) *Compliance {
+	m.t.Helper()
+	c, err := NewCompliance(m.t.Context(), m.record(), p, m.now)
+	check(m.t, err)
+	return c
+}
+
+func (c *Compliance) of(t *testing.T, id string) CheckResult {
+	t.Helper()
+	for _, r := range c.Checks {
+		if r.ID == id {
+			return r
+		}
+	}
+	t.Fatalf("there is no check %q", id)
+	return CheckResult{}
+}
+
+func profile(t *testing.T, name string) *Profile {
+	t.Helper()
+	p, err := LoadProfile(name, nil)
+	check(t, err)
+	return p
+}
+
+func TestHealthyMachinePasses(t *testing.T) {
+	for _, name := range Profiles() {
+		c := healthy(t).judged(profile(t, name))
+		for _, r := range c.Checks {
+			want := Pass
+			if r.ID == "exceptions" {
+				want = NotApplicable
+			}
+			if r.Result != want {
+				t.Errorf("%s: %s is %s: %s", name, r.ID, r.Result, r.Detail)
+			}
+			if len(r.Evidence) == 0 && r.Result == Pass && !slices.Contains([]string{"failed-commits", "downgrades", "attribution", "latency"}, r.ID) {
+				t.Errorf("%s: %s passes without evidence", name, r.ID)
+			}
+		}
+		if c.Verdict != Pass || len(c.Checks) != len(CheckIDs()) {
+			t.Errorf("%s: %s with %d checks", name, c.Verdict, len(c.Checks))
+		}
+	}
+}
+
+// checkTest is one thing that can be with a machine, and what a check has to say of it.
+type checkTest struct {
+	check  string
+	name   string
+	story  func(m *machine)
+	want   Rating
+	detail string // a part of it
+}
+
+func TestStateChecks(t *testing.T) {
+	pending := func(p store.Pending) func(*machine) {
+		return func(m *machine) { m.last().Reboot = &store.Reboot{Pending: p, NewestKernel: releaseB} }
+	}
+	waiting := func(days int, p store.Pending) func(*machine) {
+		return func(m *machine) {
+			b := kernelPackage(kernelB)
+			b.InstallTime = m.now.AddDate(0, 0, -days).Unix()
+			m.last().Installed = append(m.last().Installed, b)
+			pending(p)(m)
+		}
+	}
+	unread := func(part string) func(*machine) { return func(m *machine) { m.drop(part, "permission denied") } }
+	with := func(part, json string) func(*machine) { return func(m *machine) { m.set(part, json) } }
+	noReboot := func(m *machine) { m.last().Reboot, m.last().Unknown["reboot"] = nil, "rpm failed" }
+	unpatched := func(m *machine) {
+		o := m.last()
+		o.LivePatch, o.Patches, o.Installed = nil, []store.LoadedPatch{}, o.Installed[:1]
+		o.Initrd = store.Initrd{Verdict: store.VerdictUnknown, Reason: store.ReasonNoPatch}
+	}
+	runTests(t, []checkTest{
+		{"kernel-supported", "a newer kernel waits, the newest patch is active", pending(store.PendingLivePatched), Pass, "runs with its newest live patch"},
+		{"kernel-supported", "a newer kernel waits", pending(store.PendingYes), Fail, "without its newest live patch"},
+		{"kernel-supported", "no package of the kernel", func(m *machine) { m.last().Reboot = &store.Reboot{} }, NotDetermined, "no package"},
+		{"kernel-supported", "not known", noReboot, NotDetermined, "rpm failed"},
+
+		{"patch-state", "not known", func(m *machine) { m.last().Patches = nil; m.last().Unknown["patches"] = "no sysfs" }, NotDetermined, "no sysfs"},
+		{"patch-state", "none", unpatched, NotApplicable, "No live patch"},
+		{"patch-state", "disabled", func(m *machine) { m.last().Patches[0].Enabled = false }, Fail, "not enabled"},
+		{"patch-state", "two", func(m *machine) {
+			m.last().Patches = append(m.last().Patches, store.LoadedPatch{Module: "livepatch_x", Enabled: true})
+		}, Fail, "2 live patches"},
+		{"patch-state", "of no package", func(m *machine) { m.last().LivePatch.Package = nil }, Fail, "no installed package"},
+		{"patch-state", "not described", func(m *machine) { m.last().LivePatch = nil }, NotDetermined, "not describe"},
+		{"patch-state", "forced", func(m *machine) { m.last().LivePatch.Forced = new(true) }, Fail, "forced over"},
+		{"patch-state", "force known from the boot", func(m *machine) { m.last().LivePatch.Forced = nil }, Pass, "not forced"},
+		{"patch-state", "force not known", func(m *machine) { m.last().LivePatch.Forced, m.last().LivePatch.Module = nil, "livepatch_x" }, NotDetermined, "not on record"},
+		{"patch-state", "in transition for a moment", inTransition(10 * time.Minute), Pass, "10 minutes"},
+		{"patch-state", "in transition for a while", inTransition(30 * time.Minute), Warn, "30 minutes, held up by 1 task"},
+		{"patch-state", "in transition for long", inTransition(3 * time.Hour), Fail, "3 hours"},
+		{"patch-state", "in transition since nobody knows", func(m *machine) { m.last().LivePatch.Transition, m.last().LivePatch.Since = true, nil }, NotDetermined, "since when"},
+
+		{"patch-loaded", "none installed", unpatched, NotApplicable, "No live patch is installed"},
+		{"patch-loaded", "installed packages not known", func(m *machine) { m.last().Installed = nil; m.last().Unknown["installed"] = "rpm failed" }, NotDetermined, "rpm failed"},
+		{"patch-loaded", "patches not known", func(m *machine) { m.last().Patches = nil; m.last().Unknown["patches"] = "no sysfs" }, NotDetermined, "no sysfs"},
+		{"patch-loaded", "another is active", func(m *machine) { m.last().LivePatch.Version = new("1-150600.13.3.1") }, Fail, "is active"},
+		{"patch-loaded", "none is active", func(m *machine) { m.last().LivePatch = nil }, Fail, "none is active"},
+		{"patch-loaded", "just installed", func(m *machine) {
+			m.last().LivePatch = nil
+			m.last().Installed[1].InstallTime = m.now.Add(-65 * time.Minute).Unix()
+		}, Warn, "none is active"},
+
+		{"patch-in-initrd", "missing", func(m *machine) { m.last().Initrd.Verdict = store.VerdictMissing }, Fail, "loses its fixes"},
+		{"patch-in-initrd", "not provable", func(m *machine) {
+			m.last().Initrd.Verdict, m.last().Initrd.Reason = store.VerdictUnknown, store.ReasonNoBuild
+		}, NotDetermined, "no-build-evidence"},
+		{"patch-in-initrd", "no patch", unpatched, NotApplicable, "No live patch"},
+
+		{"next-boot", "the newest, which waits", func(m *machine) { pending(store.PendingYes)(m); m.last().NextBoot.KernelRelease = releaseB }, Pass, releaseB},
+		{"next-boot", "the running one again", pending(store.PendingYes), Warn, "although"},
+		{"next-boot", "an old one", func(m *machine) { m.last().NextBoot.KernelRelease = releaseC }, Fail, "neither"},
+		{"next-boot", "none", func(m *machine) { m.last().NextBoot.KernelRelease = "" }, NotDetermined, "newest"},
+		{"next-boot", "not known", func(m *machine) { m.last().NextBoot = nil; m.last().Unknown["next_boot"] = "no grub.cfg" }, NotDetermined, "no grub.cfg"},
+		{"next-boot", "newest not known", noReboot, NotDetermined, "rpm failed"},
+
+		{"coverage", "ends soon", with("coverage", `{"date":"2026-02-20","file":"f","line":1}`), Warn, "10 days"},
+		{"coverage", "its last day", with("coverage", `{"date":"2026-02-10","file":"f","line":1}`), Warn, "0 days"},
+		{"coverage", "ended", with("coverage", `{"date":"2026-02-09","file":"f","line":1}`), Fail, "1 day ago"},
+		{"coverage", "no date", with("coverage", `{"date":"soon"}`), NotDetermined, `"soon"`},
+		{"coverage", "no lifecycle data", unread("coverage"), NotDetermined, "permission denied"},
+		{"coverage", "no live patch", unpatched, NotApplicable, "without live patches"},
+
+		{"reboot-lag", "not long", waiting(10, store.PendingYes), Pass, "10 days"},
+		{"reboot-lag", "long", waiting(100, store.PendingLivePatched), Warn, "100 days; " + releaseA + " runs, live patched"},
+		{"reboot-lag", "too long", waiting(400, store.PendingYes), Fail, "400 days"},
+		{"reboot-lag", "since nobody knows", pending(store.PendingYes), NotDetermined, "since when"},
+		{"reboot-lag", "not known", noReboot, NotDetermined, "rpm failed"},
+
+		{"taint", "out of tree only", with("taint", `{"value":4096,"flags":[{"bit":12,"letter":"O"}]}`), Pass, "4096"},
+		{"taint", "a warning", with("taint", `{"value":512,"flags":[{"bit":9,"letter":"W","meaning":"kernel issued a warning"}]}`), Warn, "kernel issued a warning"},
+		{"taint", "a flag without a letter", with("taint", `{"value":2147483648,"flags":[{"bit":31,"letter":"","meaning":"x"}]}`), Warn, "bit 31"},
+		{"taint", "not readable", unread("taint"), NotDetermined, "permission denied"},
+		{"taint", "of another form", with("taint", `[]`), NotDetermined, "cannot be read"},
+
+		{"signatures", "off", with("gpgcheck", `{"gpgcheck":false,"repos":[]}`), Fail, "off in zypp.conf"},
+		{"signatures", "an unchecked repository", with("gpgcheck", `{"gpgcheck":true,"repos":[{"alias":"a","repo_gpgcheck":false,"pkg_gpgcheck":"no"}]}`), Fail, "repository a"},
+		{"signatures", "an unsigned kernel", func(m *machine) { m.last().Installed[0].SignatureKey = "" }, Fail, "not signed"},
+		{"signatures", "not known", unread("gpgcheck"), NotDetermined, "permission denied"},
+		{"signatures", "packages not known", func(m *machine) { m.last().Installed = nil }, NotDetermined, "nothing of installed"},
+
+		{"clock", "no", with("clock", `{"synced":"no","source":"adjtimex"}`), Warn, "not synchronised"},
+		{"clock", "not known", with("clock", `{"synced":"unknown"}`), NotDetermined, "not known"},
+		{"clock", "long ago", with("clock", `{"synced":"yes","source":"adjtimex","last_sync":"2026-02-08T09:00:00Z","last_sync_file":"/f"}`), Warn, "more than 2 days"},
+		{"clock", "just now", with("clock", `{"synced":"yes","source":"adjtimex","last_sync":"2026-02-10T09:00:00Z","last_sync_file":"/f"}`), Pass, "/f"},
+		{"clock", "not readable", unread("clock"), NotDetermined, "permission denied"},
+
+		{"permissions", "of another user", with("files", `[{"path":"/var/lib/klp-audit","there":true,"type":"directory","mode":"0750","uid":7}]`), Fail, "user 7"},
+		{"permissions", "readable by all", with("files", `[{"path":"/var/lib/klp-audit/klp-audit.db","there":true,"type":"file","mode":"0644","uid":0}]`), Fail, "mode 0644"},
+		{"permissions", "key readable by the group", with("files", `[{"path":"/var/lib/klp-audit/key","there":true,"type":"file","mode":"0640","uid":0}]`), Fail, "at most 0700"},
+		{"permissions", "no mode", with("files", `[{"path":"/usr/bin/klp-audit","there":true,"type":"file","mode":"rwx","uid":0}]`), Fail, "rwx"},
+		{"permissions", "none there", with("files", `[{"path":"/usr/bin/klp-audit","there":false}]`), NotDetermined, "no file"},
+		{"permissions", "not readable", unread("files"), NotDetermined, "permission denied"},
+
+		{"recorder", "plugin gone", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":false}]`), Fail, "not installed"},
+		{"recorder", "plugin not executable", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"file","mode":"0644"}]`), Fail, "cannot run"},
+		{"recorder", "plugin is a link", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"link"}]`), Warn, "link"},
+		{"recorder", "plugin not looked at", with("files", `[]`), NotDetermined, "says nothing"},
+		{"recorder", "not readable", unread("files"), NotDetermined, "permission denied"},
+		{"recorder", "silent for days", func(m *machine) { m.wait(72 * time.Hour) }, Fail, "more than 2 days ago"},
+
+		{"entitlement", "no product", with("activation", `{"products":[],"patterns":["p"],"lifecycle":["l"]}`), Warn, "product is not installed"},
+		{"entitlement", "no lifecycle data", with("activation", `{"products":[{"name":"n","version":"1"}],"patterns":["p"],"lifecycle":[]}`), Warn, "lifecycle data is not installed"},
+		{"entitlement", "product ended", with("activation", `{"products":[{"name":"n","version":"1","endoflife":"2026-01-01"}],"patterns":["p"],"lifecycle":["l"]}`), Warn, "ended on 2026-01-01"},
+		{"entitlement", "nothing of it", func(m *machine) { unpatched(m); m.set("activation", `{"products":[],"patterns":[],"lifecycle":[]}`) }, NotApplicable, "nothing of live patching"},
+		{"entitlement", "of another form", with("activation", `{}`), NotDetermined, "does not say"},
+		{"entitlement", "not known", unread("activation"), NotDetermined, "permission denied"},
+
+		{"journal", "volatile", with("journal_storage", `{"setting":"volatile","file":"/etc/x","kept":"volatile"}`), Warn, "lost with a reboot"},
+		{"journal", "no folder", with("journal_storage", `{"setting":"persistent","kept":"persistent"}`), Warn, "none of this machine"},
+		{"journal", "not readable", func(m *machine) { m.last().Unknown["journal"] = "permission denied" }, NotDetermined, "permission denied"},
+		{"journal", "not known", unread("journal_storage"), NotDetermined, "permission denied"},
+	})
+}
+
+func inTransition(d time.Duration) func(*machine) {
+	return func(m *machine) {
+		lp := m.last().LivePatch
+		lp.Transition, lp.Since = true, &store.Timestamp{Time: m.now.Add(-time.Hour - d)}
+		m.set("blockers", `[{"pid":1,"tid":1,"comm":"x"}]`)
+	}
+}
+
+func runTests(t *testing.T, tests []checkTest) {
+	t.Helper()
+	for _, tt := range tests {
+		t.Run(tt.check+"/"+tt.name, func(t *testing.T) {
+			m := healthy(t)
+			tt.story(m)
+			r := m.judged(profile(t, DefaultProfile)).of(t, tt.check)
+			if r.Result != tt.want || !strings.Contains(r.Detail, tt.detail) {
+				t.Errorf("got %s: %s\nwant %s: … %s …", r.Result, r.Detail, tt.want, tt.detail)
+			}
+			if !strings.HasSuffix(r.Detail, ".") || strings.HasSuffix(r.Detail, "..") || strings.Contains(r.Detail, "%!") {
+				t.Errorf("%q is no sentence", r.Detail)
+			}
+		})
+	}
+}
+
+func TestRecordChecks(t *testing.T) {
+	later := func(m *machine, days int) { m.until(m.now.AddDate(0, 0, days).Format(time.RFC3339)) }
+	renew := func(m *machine) { m.observe(store.TriggerTimer) }
+	runTests(t, []checkTest{
+		{"failed-commits", "failed", func(m *machine) { m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil) }, Fail, "1 failure not made good: upgrade of kernel-livepatch"},
+		{"failed-commits", "made good", func(m *machine) {
+			m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil)
+			m.wait(time.Minute)
+			m.install(patchPackage(releaseA, 3))
+		}, Pass, "No failed change"},
+		{"failed-commits", "goes on", func(m *machine) { m.commit("", []store.Package{patchPackage(releaseA, 3)}, nil); m.wait(time.Minute) }, Warn, "going on"},
+		{"failed-commits", "never ended", func(m *machine) { m.commit("", []store.Package{patchPackage(releaseA, 3)}, nil); m.wait(2 * time.Hour) }, Fail, "has no end"},
+		{"failed-commits", "not known", func(m *machine) {
+			m.commit(store.OutcomeInterrupted, []store.Package{patchPackage(releaseA, 3)}, nil)
+			for i := range m.written {
+				if e := m.written[i].End; e != nil && e.Outcome == store.OutcomeInterrupted {
+					e.Changes[0].Result = store.ResultUnknown
+				}
+			}
+		}, NotDetermined, "What became of 1 change"},
+
+		{"downgrades", "a live patch", func(m *machine) { m.install(patchPackage(releaseA, 1)) }, Warn, "from 2-150600.13.6.1 to 1-150600.13.3.1 at 2026-02-10T12:00:05Z by tux, after 0 kernel warnings, taint value 36864"},
+		{"downgrades", "after kernel warnings", func(m *machine) {
+			m.set("warnings", `{"count":3,"messages":[]}`)
+			m.install(patchPackage(releaseA, 1))
+		}, Warn, "after 3 kernel warnings"},
+		{"downgrades", "a removal", func(m *machine) { m.remove(patchPackage(releaseA, 2)) }, Warn, "removed"},
+		{"downgrades", "a removal with its kernel", func(m *machine) { m.remove(kernelPackage(kernelA), patchPackage(releaseA, 2)) }, Pass, "Nothing"},
+
+		{"attribution", "nobody", func(m *machine) {
+			m.install(patchPackage(releaseA, 3))
+			for _, ev := range m.written {
+				if ev.Begin != nil {
+					ev.Begin.Actor = store.Actor{Login: "unset"}
+				}
+			}
+		}, Warn, "Of 3 of 3 commits"},
+
+		{"completeness", "a package that no commit brought", func(m *machine) {
+			m.last().Installed = append(m.last().Installed, kernelPackage(kernelB))
+		}, Fail, kernelB + ".x86_64 is installed, by no commit"},
+		{"completeness", "a package that no commit removed", func(m *machine) { m.last().Installed = m.last().Installed[:1] }, Fail, "is gone"},
+		{"completeness", "a commit, then an observation", func(m *machine) { m.install(patchPackage(releaseA, 3)) }, Pass, "those of the commit"},
+		{"completeness", "packages not known", func(m *machine) { m.last().Installed = nil }, NotDetermined, "unknown installed packages"},
+		{"completeness", "a week without recorder", func(m *machine) {
+			m.recording = false
+			later(m, 7)
+			m.recording = true
+			renew(m)
+		}, Fail, "gap from 2026-02-10T11:00:00Z"},
+		{"completeness", "too old", func(m *machine) { m.wait(72 * time.Hour) }, NotDetermined, "more than 2 days ago"},
+
+		{"integrity", "altered", func(m *machine) { m.set("verify", `{"result":"altered","tree_size":7,"problems":["event 3"]}`) }, Fail, "event 3"},
+		{"integrity", "a few days ago", func(m *machine) { delete(m.parts, "verify"); later(m, 4); renew(m) }, Warn, "4 days ago"},
+		{"integrity", "weeks ago", func(m *machine) { delete(m.parts, "verify"); later(m, 20); renew(m) }, Fail, "20 days ago"},
+		{"integrity", "never", func(m *machine) {
+			delete(m.parts, "verify")
+			later(m, 40)
+			renew(m)
+		}, NotDetermined, "no full verification"},
+		{"integrity", "of another form", func(m *machine) { m.set("verify", `[]`) }, NotDetermined, "cannot be read"},
+
+		{"exceptions", "runs", except("coverage", "2026-06-01T00:00:00Z"), Pass, "None of 1 exception"},
+		{"exceptions", "runs out soon", except("coverage", "2026-02-12T00:00:00Z"), Warn, "for coverage, until 2026-02-12"},
+		{"exceptions", "ran out", except("coverage", "2026-02-10T11:00:00Z"), Fail, "1 exception ran out"},
+
+		{"integrity", "an earlier record is gone", lostRecord, Fail, "record-lost"},
+		{"retention", "an earlier record is gone", lostRecord, Fail, "0 minutes, and 365 days is asked for"},
+		{"retention", "since installation", func(*machine) {}, Pass, "installation of the recorder"},
+	})
+}
+
+// lostRecord has somebody remove the record; its key stays.
+func lostRecord(m *machine) {
+	m.flush()
+	check(m.t, os.Remove(store.Path(m.root)))
+	m.observe(store.TriggerTimer)
+}
+
+func fix(status ExposureStatus, released, active string, severity *string) Exposure {
+	e := Exposure{CVE: "CVE-2026-1", Status: status, Severity: severity, Events: []int64{7}}
+	for _, set := range []struct {
+		to   **store.Timestamp
+		from string
+	}{{&e.Released, released}, {&e.Active, active}} {
+		if at, err := time.Parse(time.DateOnly, set.from); err == nil {
+			*set.to = &store.Timestamp{Time: at}
+		}
+	}
+	return e
+}
+
+func TestLatency(t *testing.T) {
+	soon, slow := fix(StatusFixed, "2026-01-01", "2026-01-06", nil), fix(StatusFixed, "2026-01-01", "2026-02-05", new("important"))
+	for _, tt := range []struct {
+		name    string
+		profile string
+		fixes   []Exposure
+		want    Rating
+		detail  string
+	}{
+		{"none", DefaultProfile, nil, NotApplicable, "No fix"},
+		{"in time", DefaultProfile, []Exposure{soon, soon}, Pass, "All fixes were active in time (2); the slowest took 5 days."},
+		{"late", DefaultProfile, []Exposure{soon, fix(StatusFixed, "2026-01-01", "2026-01-21", nil)}, Warn, "1 of 2 fixes took longer"},
+		{"too late", DefaultProfile, []Exposure{soon, slow}, Fail, "CVE-2026-1 with 35 days"},
+		{"too late, and not critical", "pci-dss-4.0.1", []Exposure{soon, slow}, Pass, "in time (1)"},
+		{"too late, and critical", "pci-dss-4.0.1", []Exposure{fix(StatusFixed, "2026-01-01", "2026-02-05", new("critical"))}, Fail, "35 days"},
+		{"too late, severity not on record", "pci-dss-4.0.1", []Exposure{fix(StatusFixed, "2026-01-01", "2026-02-05", nil)}, Fail, "35 days"},
+		{"not active yet", DefaultProfile, []Exposure{fix(StatusInstalled, "2026-01-01", "", nil)}, Fail, "40 days"},
+		{"release not on record", DefaultProfile, []Exposure{soon, fix(StatusFixed, "", "2026-02-05", nil)}, NotDetermined, "1 of 2 fixes"},
+		{"before the period", DefaultProfile, []Exposure{fix(StatusFixed, "2024-01-01", "2024-09-05", nil)}, NotApplicable, "No fix"},
+		{"for a kernel that never ran", DefaultProfile, []Exposure{fix(StatusOtherKernel, "2026-01-01", "", nil)}, NotApplicable, "No fix"},
+		{"not on record", DefaultProfile, []Exposure{fix(StatusNotInRecord, "", "", nil)}, NotApplicable, "No fix"},
+		{"taken away", DefaultProfile, []Exposure{fix(StatusLost, "2026-01-01", "2026-01-06", nil)}, Pass, "; taken away again: 1."},
+	} {
+		p := profile(t, tt.profile)
+		at := when(t, "2026-02-10T00:00:00Z")
+		g := &grounds{at: at, since: at.Add(-time.Duration(p.LookBack)), profile: p, exposures: tt.fixes}
+		if f := latency(g, p.Criteria["latency"]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) {
+			t.Errorf("%s: %s: %s", tt.name, f.rating, f.detail)
+		}
+	}
+}
+
+func except(id, until string) func(*machine) {
+	return func(m *machine) {
+		ev := &store.Event{Header: m.header(store.KindException), Exception: &store.ExceptionChange{
+			Action: store.ExceptionAdd, Check: id, Reason: "the vendor was asked", Actor: store.Actor{Login: "tux", SudoUser: "alice"},
+			Until: &store.Timestamp{Time: when(m.t, until)},
+		}}
+		m.write(ev)
+	}
+}
+
+// Nothing on record is unknown, and never passes.
+func TestEmptyRecordIsUnknown(t *testing.T) {
+	m := newMachine(t, "2026-01-05T08:00:00Z")
+	c := m.judged(profile(t, DefaultProfile))
+	for _, r := range c.Checks {
+		passes := slices.Contains([]string{"failed-commits", "downgrades", "retention", "completeness"}, r.ID)
+		if r.Result == Pass && !passes {
+			t.Errorf("%s passes: %s", r.ID, r.Detail)
+		}
+	}
+	if c.Verdict != Fail { // no recorder reports
+		t.Errorf("verdict %s", c.Verdict)
+	}
+}
+
+// An old observation says nothing of the state now.
+func TestStaleObservationLeavesStateUnknown(t *testing.T) {
+	m := healthy(t)
+	m.wait(49 * time.Hour)
+	c := m.judged(profile(t, DefaultProfile))
+	for _, r := range rules() {
+		if got := c.of(t, r.id); r.state && got.Result != NotDetermined {
+			t.Errorf("%s is %s: %s", r.id, got.Result, got.Detail)
+		}
+	}
+}
+
+// What comes after a moment changes nothing in the summary of that moment.
+func TestComplianceOfAMomentStays(t *testing.T) {
+	m := healthy(t)
+	p := profile(t, DefaultProfile)
+	at := m.now
+	before := m.judged(p)
+	m.wait(time.Hour)
+	except("clock", "2026-02-11T00:00:00Z")(m)
+	m.install(patchPackage(releaseA, 1))
+	m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil)
+	after, err := NewCompliance(t.Context(), m.record(), p, at)
+	check(t, err)
+	before.Record, after.Record = nil, nil // that is the record as it is
+	if diff := cmp.Diff(before, after, cmp.AllowUnexported(Compliance{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// An exception stands beside the result, and does not change it.
+func TestExceptionHidesNothing(t *testing.T) {
+	m := healthy(t)
+	m.set("coverage", `{"date":"2026-02-09","file":"f","line":1}`)
+	except("coverage", "2026-06-01T00:00:00Z")(m)
+	r := m.judged(profile(t, DefaultProfile)).of(t, "coverage")
+	if r.Result != Fail || r.Exception == nil || r.Exception.By != "alice" || r.Exception.Expired {
+		t.Errorf("%s, exception %+v", r.Result, r.Exception)
+	}
+}
+
+// What a test cannot bring about through the store is put into what was read.
+func TestChecksOfWhatWasRead(t *testing.T) {
+	p := profile(t, DefaultProfile)
+	for _, tt := range []struct {
+		check  string
+		name   string
+		read   func(g *grounds)
+		want   Rating
+		detail string
+	}{
+		{"integrity", "a checkpoint of another log", func(g *grounds) { g.summary.Events++ }, Fail, "and there are"},
+		{"integrity", "a checkpoint that was altered", func(g *grounds) { g.summary.Checkpoint = "x" }, Fail, "is not right"},
+		{"integrity", "nothing recorded", func(g *grounds) { g.summary.Events = 0 }, NotDetermined, "Nothing"},
+		{"retention", "for long", func(g *grounds) { g.summary.First = new(stamp(g.at.AddDate(-2, 0, 0))) }, Pass, "731 days, and 365 days is asked for"},
+		{"retention", "nothing recorded", func(g *grounds) { g.recorders = nil }, NotDetermined, "Nothing"},
+		{"completeness", "nothing recorded", func(g *grounds) { g.recorders = nil }, NotDetermined, "Nothing"},
+		{"completeness", "drift", func(g *grounds) {
+			g.drift = []*store.HistoryRow{{Event: 9, Action: "install", Package: "kernel-default", Version: "6-1"}}
+		}, Fail, "install of kernel-default 6-1 without a commit"},
+		{"completeness", "a commit that is going on", func(g *grounds) { g.gaps = []Gap{{Kind: GapCommit, Span: Span{From: stamp(g.at)}}} }, Pass, "no gap"},
+		{"completeness", "a machine that was off", func(g *grounds) { g.gaps = []Gap{{Kind: GapOff}, {Kind: GapBefore}, {Kind: GapAfter}} }, Pass, "no gap"},
+		{"completeness", "a lost log", func(g *grounds) { g.gaps = []Gap{{Kind: GapBroken, Why: "It was lost."}} }, Fail, "(It was lost)"},
+		{"downgrades", "what the kernel had said is not on record", func(g *grounds) {
+			g.lowered = []lowered{{HistoryRow: &store.HistoryRow{Package: "p", Previous: new("2"), Version: "1"}}, {
+				HistoryRow: &store.HistoryRow{Package: "q", Previous: new("2"), Version: "1"}, taint: &store.Part{JSON: []byte(`{"value":512}`)}}}
+		}, Warn, "p from 2 to 1 at 0001-01-01T00:00:00Z by unset; q from 2 to 1 at 0001-01-01T00:00:00Z by unset, kernel warnings not on record, taint value 512."},
+	} {
+		m := healthy(t)
+		g, err := readGrounds(t.Context(), m.record(), p, m.now)
+		check(t, err)
+		tt.read(g)
+		r, _ := ruleOf(tt.check)
+		if f := g.run(r, p.Criteria[tt.check]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) {
+			t.Errorf("%s, %s: %s: %s", tt.check, tt.name, f.rating, f.detail)
+		}
+	}
+}

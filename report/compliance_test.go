@@ -1,0 +1,140 @@
+package report
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// troubled is a machine with something of everything: the golden files show it.
+func troubled(t *testing.T) *Compliance {
+	t.Helper()
+	m := healthy(t)
+	m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil)
+	m.wait(time.Minute)
+	m.install(patchPackage(releaseA, 1))
+	m.set("coverage", `{"date":"2026-02-20","file":"/var/lib/lifecycle/data/sle-module-live-patching.lifecycle","line":3}`)
+	m.last().Initrd = store.Initrd{KernelRelease: releaseA, Patch: "livepatch_1_150600_13_3_1", Verdict: store.VerdictMissing, Basis: store.BasisImage,
+		Evidence: []store.Evidence{{Says: "the image", Path: "/boot/initrd-" + releaseA, Cursor: ""}, {Says: "a build", Cursor: "s=1;i=2"}}}
+	m.drop("clock", "\x1b[2Jno | permission")
+	except("coverage", "2026-03-31T00:00:00Z")(m)
+	except("patch-in-initrd", "2026-02-09T00:00:00Z")(m)
+	c := m.judged(profile(t, DefaultProfile))
+	c.Provenance = NewProvenance("compliance", "1.0.0", testNow, &store.Summary{
+		Events: 42, First: new(stamp(testNow)), Last: new(stamp(testNow)), Host: store.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"}, RootHash: "abc=",
+	})
+	return c
+}
+
+func (c *Compliance) render(t *testing.T, format string, style Style) string {
+	t.Helper()
+	var b strings.Builder
+	check(t, c.Write(&b, format, style))
+	return b.String()
+}
+
+func TestComplianceGolden(t *testing.T) {
+	c := troubled(t)
+	for ending, g := range map[string]struct {
+		format string
+		style  Style
+	}{
+		"table80": {"table", Style{}}, "table200": {"table", Style{Width: 200}}, "table-color": {"table", Style{Width: 120, Color: true}},
+		"csv": {"csv", Style{}}, "json": {"json", Style{}},
+	} {
+		got := c.render(t, g.format, g.style)
+		compareGolden(t, "testdata/compliance."+ending, got)
+		if g.format == "table" && !g.style.Color {
+			width := g.style.Width
+			if width == 0 {
+				width = 80
+			}
+			checkPlain(t, ending, got, width)
+		}
+	}
+	var b strings.Builder
+	check(t, c.WriteCheck(&b, profile(t, DefaultProfile)))
+	compareGolden(t, "testdata/compliance.nagios", b.String())
+}
+
+func TestComplianceFollowsItsSchema(t *testing.T) {
+	all := readSchemas(t)
+	for _, c := range []*Compliance{troubled(t), troubled(t).Only([]string{"clock"}, false)} {
+		checkAgainst(t, all, "compliance-1.json", c.render(t, "json", Style{}))
+	}
+	if got, want := all["compliance-1.json"].Defs["check"].Properties["result"].Enum, anys(words(Ratings())); cmp.Diff(want, got) != "" {
+		t.Errorf("results are %v, want %v", got, want)
+	}
+	for _, list := range [][]store.Exception{nil, {
+		{ID: "a", Event: 3, Check: "clock", Reason: "\x1b[2J", Time: stamp(testNow), Until: stamp(testNow)},
+		{ID: "b", Event: 4, Time: stamp(testNow), Until: stamp(testNow.AddDate(1, 0, 0)), Ended: new(stamp(testNow)), EndedBy: &store.RowActor{}},
+	}} {
+		var b, table strings.Builder
+		check(t, WriteExceptions(&b, "json", list, testNow, Style{}))
+		checkAgainst(t, all, "exceptions-1.json", b.String())
+		check(t, WriteExceptions(&table, "table", list, testNow, Style{}))
+		checkPlain(t, "exceptions", table.String(), 80)
+	}
+}
+
+func words(ratings []Rating) (list []string) {
+	for _, r := range ratings {
+		list = append(list, string(r))
+	}
+	return list
+}
+
+// Every format has every check, with the same result.
+func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
+	c := troubled(t)
+	var whole struct{ Checks []CheckResult }
+	check(t, json.Unmarshal([]byte(c.render(t, "json", Style{})), &whole))
+	records, err := csv.NewReader(strings.NewReader(c.render(t, "csv", Style{}))).ReadAll()
+	check(t, err)
+	table := c.render(t, "table", Style{Width: 200})
+	if len(whole.Checks) != len(rules()) || len(records) != 1+len(rules()) {
+		t.Fatalf("%d checks in JSON, %d in CSV", len(whole.Checks), len(records)-1)
+	}
+	for i, r := range whole.Checks {
+		if got := records[i+1]; got[0] != r.ID || got[2] != string(r.Result) {
+			t.Errorf("CSV has %q, JSON %s %s", got, r.ID, r.Result)
+		}
+		if !regexp.MustCompile(`(?m)^` + string(r.Result) + ` +` + r.ID + ` `).MatchString(table) {
+			t.Errorf("the table has no %s %s", r.Result, r.ID)
+		}
+	}
+	if err := c.Write(&strings.Builder{}, "html", Style{}); err == nil || !strings.Contains(err.Error(), "csv") {
+		t.Errorf("html: %v", err)
+	}
+}
+
+// The verdict is the worst result; unknown weighs more than a warning.
+func TestVerdict(t *testing.T) {
+	for _, tt := range []struct {
+		results []Rating
+		want    Rating
+		nagios  int
+	}{
+		{[]Rating{Pass, NotApplicable}, Pass, 0},
+		{[]Rating{Pass, Warn}, Warn, 1},
+		{[]Rating{Warn, NotDetermined}, NotDetermined, 3},
+		{[]Rating{NotDetermined, Fail, Warn}, Fail, 2},
+		{[]Rating{NotApplicable}, NotDetermined, 3},
+		{nil, NotDetermined, 3},
+	} {
+		var c Compliance
+		for _, r := range tt.results {
+			c.Checks = append(c.Checks, CheckResult{Result: r})
+		}
+		if _, status := c.worst().Nagios(); c.worst() != tt.want || status != tt.nagios {
+			t.Errorf("%v: %s, %d", tt.results, c.worst(), status)
+		}
+	}
+}

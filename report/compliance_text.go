@@ -1,0 +1,161 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ComplianceFormats returns the formats of a compliance summary, the first being the default.
+func ComplianceFormats() []string { return []string{"table", "json", "csv"} }
+
+// Write renders the summary as a section of its own.
+func (c *Compliance) Write(w io.Writer, format string, style Style) error {
+	switch format {
+	case "table":
+		return c.writeTable(w, style)
+	case "json":
+		return WriteObject(w, struct {
+			Schema     string      `json:"schema"`
+			Provenance *Provenance `json:"provenance"`
+			*Compliance
+		}{ComplianceSchema, c.Provenance, c})
+	case "csv":
+		return c.writeCSV(w)
+	}
+	return fmt.Errorf("format %q: a compliance summary has %s", format, strings.Join(ComplianceFormats(), ", "))
+}
+
+// writeTable prints the verdict, then the checks, the weightiest first, each with what to do.
+func (c *Compliance) writeTable(w io.Writer, style Style) error {
+	if style.Width <= 0 {
+		style.Width = tableWidth
+	}
+	lines := []string{
+		"Verdict: " + strings.ToUpper(string(c.Verdict)) + ". " + c.Sum() + ".",
+		fmt.Sprintf("Profile %s (%s), as of %s, looking back to %s; times are UTC.", c.Profile, c.Title, shortTime(c.At), shortTime(c.Since)),
+		"",
+	}
+	if err := writeWrapped(w, lines, style); err != nil {
+		return err
+	}
+	if err := renderTable(w, []string{"RESULT", "CHECK", "DETAIL"}, c.cells(style.Width), style); err != nil {
+		return err
+	}
+	if p := c.Provenance; p != nil {
+		return writeWrapped(w, append([]string{""}, p.lines()...), style)
+	}
+	return nil
+}
+
+// Sum counts the checks by their results, "2 fail, 1 warn, 19 pass".
+func (c *Compliance) Sum() string {
+	var parts []string
+	for _, r := range Ratings() {
+		n := 0
+		for _, check := range c.Checks {
+			if check.Result == r {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, r))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// cells are the checks as rows: what a check found, and below it what to do and what stands
+// for it.
+func (c *Compliance) cells(width int) (cells [][]string) {
+	left := len(NotApplicable) + len("kernel-supported") + 2*gap
+	for _, r := range c.Checks {
+		var lines []string
+		for _, text := range r.texts() {
+			lines = append(lines, wrap(Printable(text), max(width-left, 20))...)
+		}
+		if r.open() {
+			lines = append(lines, " ")
+		}
+		cells = append(cells, []string{string(r.Result), r.ID, strings.Join(lines, "\n")})
+	}
+	return cells
+}
+
+// texts are what there is to say of a check, a line each.
+func (r *CheckResult) texts() []string {
+	texts := []string{r.Detail}
+	if !r.open() {
+		return texts
+	}
+	texts = append(texts, "To do: "+Hint(r.ID)+".")
+	if x := r.Exception; x != nil {
+		texts = append(texts, x.text())
+	}
+	if len(r.Evidence) > 0 {
+		texts = append(texts, "Evidence: "+evidenceText(r.Evidence))
+	}
+	if len(r.References) > 0 {
+		texts = append(texts, "See: "+strings.Join(r.References, "; "))
+	}
+	return texts
+}
+
+// evidenceText is the first few pieces: cursors hold semicolons, and are long.
+func evidenceText(list []string) string {
+	const few = 6
+	if len(list) <= few {
+		return strings.Join(list, ", ")
+	}
+	return strings.Join(list[:few], ", ") + fmt.Sprintf(", and %d more", len(list)-few)
+}
+
+// open says whether there is something to do.
+func (r *CheckResult) open() bool { return r.Result != Pass && r.Result != NotApplicable }
+
+// text says who accepts a finding, until when, and why.
+func (x *Exception) text() string {
+	state := "Exception until"
+	if x.Expired {
+		state = "Exception RAN OUT on"
+	}
+	return fmt.Sprintf("%s %s by %s: %s", state, shortTime(x.Until), x.By, x.Reason)
+}
+
+// writeWrapped prints paragraphs.
+func writeWrapped(w io.Writer, lines []string, style Style) error {
+	for _, l := range lines {
+		if _, err := fmt.Fprintln(w, strings.Join(wrap(Printable(l), style.Width), "\n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lines say what a section without rows was made from.
+func (p *Provenance) lines() (lines []string) {
+	if p.FirstEvent != nil {
+		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, shortTime(*p.FirstEvent), shortTime(*p.LastEvent), p.RootHash))
+	}
+	return append(lines, fmt.Sprintf("Made %s by %s %s. %s", shortTime(p.MadeAt), p.Program, p.Version, p.Scope))
+}
+
+// writeCSV writes the checks with a header row.
+func (c *Compliance) writeCSV(w io.Writer) error {
+	out := csv.NewWriter(w)
+	records := [][]string{{"id", "title", "result", "detail", "evidence", "references", "exception"}}
+	for _, r := range c.Checks {
+		exception := ""
+		if r.Exception != nil {
+			exception = r.Exception.text()
+		}
+		records = append(records, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception})
+	}
+	for _, record := range records {
+		for i := range record {
+			record[i] = harmless(Printable(record[i]))
+		}
+	}
+	return out.WriteAll(records)
+}

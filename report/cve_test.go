@@ -1,0 +1,300 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+func exposures(t *testing.T, s *store.Store, ids ...string) []Exposure {
+	t.Helper()
+	tl, err := WholeTimeline(t.Context(), s)
+	check(t, err)
+	list, err := NewExposures(t.Context(), s, tl, ids)
+	check(t, err)
+	return list
+}
+
+// The story says what became of these fixes: how each came, and how it was lost.
+func TestFixesOfTheStory(t *testing.T) {
+	s := twoYears(t).record()
+	for _, tt := range []struct{ cve, want string }{
+		// in patch 2 of the first kernel: after a reboot the initrd still had it
+		{"CVE-2025-4221", "2-150600.13.6.1 released 2025-01-29 (build-time) installed 2025-02-04T09:00Z active 2025-02-04T09:00Z in-initrd 2025-02-04T09:00Z: other-kernel"},
+		// in patch 4: lost by the crash into an older initrd, and back a day later
+		{"CVE-2025-4241", "4-150600.13.12.1 released 2025-03-26 (build-time) installed 2025-04-01T09:00Z active 2025-04-01T09:00Z in-initrd 2025-04-01T09:00Z lost 2025-04-22T03:22Z by boot, back 2025-04-23T08:00Z: other-kernel"},
+		// in patch 5: lost by the downgrade, for five days
+		{"CVE-2025-4251", "5-150600.13.15.1 released 2025-04-30 (build-time) installed 2025-05-06T09:00Z active 2025-05-06T09:00Z in-initrd 2025-05-06T09:00Z lost 2025-05-13T09:00Z by downgrade, back 2025-05-18T09:00Z: other-kernel"},
+		// in patch 6, which failed at first
+		{"CVE-2025-4261", "6-150600.13.18.1 released 2025-05-29 (build-time) installed 2025-06-04T09:00Z active 2025-06-04T09:00Z in-initrd 2025-06-04T09:00Z: other-kernel"},
+		// installed in the gap: when is not on record, active is in the journal
+		{"CVE-2025-4731", "3-150600.13.9.1 released 2025-08-08 (build-time) active 2025-08-14T09:00Z in-initrd 2025-08-15T20:01Z: other-kernel"},
+		// staged, and effective by the reboot
+		{"CVE-2025-4751", "5-150600.13.15.1 released 2025-10-02 (build-time) active 2025-10-08T20:01Z in-initrd 2025-10-08T20:01Z: other-kernel"},
+		// the kernel that runs
+		{"CVE-2025-5321", "2-150600.13.6.1 released 2026-01-07 (build-time) installed 2026-01-13T09:00Z active 2026-01-13T09:00Z in-initrd 2026-01-13T09:00Z: fixed"},
+		{"CVE-2020-1000", "not-in-record"},
+	} {
+		list := exposures(t, s, tt.cve)
+		if got := course(list[0]); got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.cve, got, tt.want)
+		}
+		last := list[len(list)-1]
+		if list[0].KernelRelease != releaseC && (last.KernelRelease != releaseC || last.Status != StatusNotInRecord) {
+			t.Errorf("%s: the running kernel has %s, want not-in-record", tt.cve, last.Status)
+		}
+	}
+}
+
+// course is an exposure in words.
+func course(e Exposure) string {
+	words := []string{e.Version}
+	if e.Released != nil {
+		words = append(words, fmt.Sprintf("released %s (%s)", day10(*e.Released), e.ReleasedBy))
+	}
+	for _, m := range []struct {
+		what string
+		at   *store.Timestamp
+	}{{"installed", e.Installed}, {"active", e.Active}, {"in-initrd", e.InInitrd}} {
+		if m.at != nil {
+			words = append(words, m.what+" "+minute(m.at))
+		}
+	}
+	if e.Lost != nil {
+		words = append(words, "lost "+minute(e.Lost)+" by "+e.LostBy)
+		if e.Back != nil {
+			words[len(words)-1] += ", back " + minute(e.Back)
+		}
+	}
+	if e.Status == StatusNotInRecord {
+		return string(e.Status)
+	}
+	return strings.Join(words, " ") + ": " + string(e.Status)
+}
+
+// A fix that is taken away for good is lost, and what took it is named.
+func TestLostFixes(t *testing.T) {
+	for by, take := range map[string]func(m *machine){
+		"downgrade": func(m *machine) { m.install(patchPackage(releaseA, 1)) },
+		"disabling": func(m *machine) { m.disable() },
+		"removal": func(m *machine) {
+			m.remove(patchPackage(releaseA, 2))
+			m.wait(time.Second)
+			m.disable()
+		},
+		"boot": func(m *machine) {
+			m.initrds[releaseA] = ""
+			m.reboot()
+		},
+	} {
+		t.Run(by, func(t *testing.T) {
+			m := patched(t, 2)
+			m.wait(time.Hour)
+			take(m)
+			m.wait(time.Hour)
+			m.observe(store.TriggerManual)
+			e := exposures(t, m.record(), "CVE-2025-4221")[0]
+			if e.Status != StatusLost || e.LostBy != by || e.Lost == nil || e.Back != nil {
+				t.Errorf("%s by %q at %v, back %v; want it lost by %s", e.Status, e.LostBy, e.Lost, e.Back, by)
+			}
+		})
+	}
+}
+
+// patched is a machine with a live patch of the first kernel.
+func patched(t *testing.T, n int) *machine {
+	t.Helper()
+	m := newMachine(t, "2025-01-01T08:00:00Z")
+	m.installed, m.next = []store.Package{kernelPackage(kernelA)}, releaseA
+	m.startRecording()
+	m.start(releaseA)
+	m.wait(time.Hour)
+	m.install(patchPackage(releaseA, n))
+	return m
+}
+
+// The advisory's date of issue is better than the package's build time.
+func TestReleasedByAdvisory(t *testing.T) {
+	m := patched(t, 2)
+	p := patchPackage(releaseA, 2)
+	m.parts["advisories"] = []any{map[string]any{"repo": "updates", "live_patches": []any{
+		map[string]any{"package": p.Name, "version": p.Version, "advisory": "SUSE-2025-7", "type": "security", "issued": "2024-12-20T00:00:00Z"},
+		map[string]any{"package": p.Name, "version": "9-1", "advisory": "SUSE-2025-8", "issued": "2024-12-21T00:00:00Z"},
+		map[string]any{"package": p.Name, "version": p.Version, "advisory": "SUSE-2025-9", "issued": nil},
+	}}}
+	m.wait(time.Hour)
+	m.observe(store.TriggerTimer)
+	e := exposures(t, m.record(), "CVE-2025-4221")[0]
+	if e.ReleasedBy != "advisory" || text(e.Advisory) != "SUSE-2025-7" || date(e.Released) != "2024-12-20" || *e.Seconds < 12*86400 {
+		t.Errorf("released %v by %s %v, latency %v", e.Released, e.ReleasedBy, e.Advisory, e.Seconds)
+	}
+}
+
+// A package for a kernel that does not run yet is installed, and not active.
+func TestInstalledIsNotActive(t *testing.T) {
+	m := patched(t, 1)
+	m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
+	list := exposures(t, m.record(), "CVE-2025-4721")
+	if list[0].Status != StatusNotInRecord || list[0].KernelRelease != releaseA {
+		t.Errorf("the running kernel: %+v", list[0])
+	}
+	e := list[1]
+	if e.Status != StatusInstalled || e.Installed == nil || e.Active != nil || e.Seconds != nil {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestOrderOfCVEs(t *testing.T) {
+	for _, pair := range [][2]string{{"CVE-2024-9999", "CVE-2025-1000"}, {"CVE-2025-9999", "CVE-2025-10000"}, {"CVE-2025-1000", "CVE-2025-1001"}, {"", "CVE-2025-1"}, {"CVE", "CVE-2025-1"}} {
+		if compareCVE(pair[0], pair[1]) >= 0 || compareCVE(pair[1], pair[0]) <= 0 {
+			t.Errorf("want %s before %s", pair[0], pair[1])
+		}
+	}
+}
+
+func TestParseCVE(t *testing.T) {
+	for text, want := range map[string]string{
+		"cve-2025-12345": "CVE-2025-12345", " CVE-2025-1234 ": "CVE-2025-1234",
+		"CVE-2025-123": "", "CVE-25-1234": "", "2025-1234": "", "CVE-2025-1234-1": "", "CVE-2025-12x4": "", "CVE-2025-12345678901": "", "": "",
+	} {
+		if got, err := ParseCVE(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
+
+// section is the CVE section of a record as of its end.
+func cveSection(t *testing.T, s *store.Store) *CVEs {
+	t.Helper()
+	last, err := s.LastObserved(t.Context())
+	check(t, err)
+	st, err := NewState(t.Context(), s, last.Time)
+	check(t, err)
+	return NewCVEs(exposures(t, s), st, storyProvenance("cve"))
+}
+
+// storyProvenance is that of the story, without what is another one each time.
+func storyProvenance(section string) *Provenance {
+	first, last := store.Timestamp{Time: time.Date(2025, 1, 7, 10, 0, 0, 0, time.UTC)}, store.Timestamp{Time: time.Date(2026, 6, 29, 9, 0, 0, 0, time.UTC)}
+	return NewProvenance(section, "1.0.0", testNow, &store.Summary{
+		Events: 592, Changes: 44, First: &first, Last: &last, RootHash: "USiWmeVhpY/a+KRku1TQZjMkgkQPbTVA7+IwOKyTEz0=",
+		Host: store.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
+	})
+}
+
+func written(t *testing.T, write func(b *bytes.Buffer) error) string {
+	t.Helper()
+	var b bytes.Buffer
+	check(t, write(&b))
+	return b.String()
+}
+
+func TestCVEGolden(t *testing.T) {
+	c := cveSection(t, twoYears(t).record())
+	for ending, style := range map[string]Style{"table80": {}, "table200": {Width: 200}} {
+		text := written(t, func(b *bytes.Buffer) error { return c.Write(b, "table", style) })
+		checkPlain(t, "cve", text, max(style.Width, 80))
+		compareGolden(t, "testdata/cve."+ending, text)
+	}
+	for _, format := range []string{"json", "csv", "openvex"} {
+		compareGolden(t, "testdata/cve."+format, written(t, func(b *bytes.Buffer) error { return c.Write(b, format, Style{}) }))
+	}
+	checkAgainst(t, readSchemas(t), "cve-1.json", written(t, func(b *bytes.Buffer) error { return c.Write(b, "json", Style{}) }))
+	if err := c.Write(&bytes.Buffer{}, "xml", Style{}); err == nil || !strings.Contains(err.Error(), "openvex") {
+		t.Errorf("xml: %v", err)
+	}
+}
+
+func TestStateGolden(t *testing.T) {
+	s := twoYears(t).record()
+	for name, at := range map[string]string{"state": "2025-05-15T00:00:00Z", "state-off": "2025-04-22T03:15:00Z", "state-exact": "2026-06-29T03:00:00Z", "state-future": "2030-01-01"} {
+		st, err := NewState(t.Context(), s, when(t, at))
+		check(t, err)
+		st.Provenance = storyProvenance("state")
+		for ending, style := range map[string]Style{"table80": {}, "table200": {Width: 200}} {
+			text := written(t, func(b *bytes.Buffer) error { return st.Write(b, "table", style) })
+			checkPlain(t, name, text, max(style.Width, 80))
+			compareGolden(t, "testdata/"+name+"."+ending, text)
+		}
+		text := written(t, func(b *bytes.Buffer) error { return st.Write(b, "json", Style{}) })
+		compareGolden(t, "testdata/"+name+".json", text)
+		checkAgainst(t, readSchemas(t), "state-1.json", text)
+	}
+}
+
+// All formats hold the same fixes.
+func TestCVEFormatsHoldTheSameRows(t *testing.T) {
+	c := cveSection(t, twoYears(t).record())
+	records, err := csv.NewReader(strings.NewReader(written(t, func(b *bytes.Buffer) error { return c.Write(b, "csv", Style{}) }))).ReadAll()
+	check(t, err)
+	var whole struct{ Exposures []Exposure }
+	check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return c.Write(b, "json", Style{}) })), &whole))
+	if diff := cmp.Diff(c.Exposures, whole.Exposures); diff != "" {
+		t.Error(diff)
+	}
+	table := written(t, func(b *bytes.Buffer) error { return c.Write(b, "table", Style{Width: 200}) })
+	for i, e := range c.Exposures {
+		if records[i+1][0] != e.CVE || records[i+1][14] != string(e.Status) || !strings.Contains(table, e.CVE+" ") {
+			t.Errorf("%s: CSV has %q", e.CVE, records[i+1])
+		}
+	}
+}
+
+// The same record gives the same document; where the record does not say, there is none.
+func TestOpenVEX(t *testing.T) {
+	s := twoYears(t).record()
+	write := func(at string) (string, error) {
+		st, err := NewState(t.Context(), s, when(t, at))
+		check(t, err)
+		var b bytes.Buffer
+		return b.String(), func() error { err := writeVEX(&b, st, storyProvenance("cve")); return err }()
+	}
+	for at, want := range map[string]string{
+		"2025-01-20":           "no live patch with fixes was active", // the initial patch
+		"2025-01-08":           "no live patch with fixes was active",
+		"2025-04-22T03:15:00Z": "the live patch is not known: No boot is on record",
+		"2030-01-01":           "the live patch is not known: The machine was not observed since",
+		"2025-08-16":           "the package of the running kernel is not known: Packages changed",
+	} {
+		if _, err := write(at); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", at, err, want)
+		}
+	}
+}
+
+func TestPURL(t *testing.T) {
+	for want, p := range map[string]store.Package{
+		"pkg:rpm/suse/kernel-default@6.4.0-150600.23.42.2?arch=x86_64":  {Name: "kernel-default", Version: "6.4.0-150600.23.42.2", Arch: "x86_64"},
+		"pkg:rpm/suse/kernel-rt@6.4.0-1%2Bgit%5E1~2?arch=s390x&epoch=1": {Name: "kernel-rt", Version: "1:6.4.0-1+git^1~2", Arch: "s390x"},
+		"pkg:rpm/suse/%2F%3F%23@%1B?arch=":                              {Name: "/?#", Version: "\x1b"},
+	} {
+		if got := purl("suse", p); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestIsKernel(t *testing.T) {
+	for _, tt := range []struct {
+		name, version, release string
+		want                   bool
+	}{
+		{"kernel-default", "6.4.0-150600.23.42.2", "6.4.0-150600.23.42-default", true},
+		{"kernel-default", "6.4.0-150600.23.42", "6.4.0-150600.23.42-default", true},
+		{"kernel-default", "6.4.0-150600.23.420.1", "6.4.0-150600.23.42-default", false},
+		{"kernel-rt", "6.4.0-150600.23.42.2", "6.4.0-150600.23.42-default", false},
+		{"kernel-default", "6.4.0", "", false},
+	} {
+		if got := isKernel(store.Package{Name: tt.name, Version: tt.version}, tt.release); got != tt.want {
+			t.Errorf("%s %s of %s: %v", tt.name, tt.version, tt.release, got)
+		}
+	}
+}

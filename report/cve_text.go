@@ -1,0 +1,225 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// CVESchema names the form of the CVE section in JSON.
+const CVESchema = "klp-audit/cve/1"
+
+// CVEs is the section on fixes.
+type CVEs struct {
+	Exposures  []Exposure  `json:"exposures"`
+	Latency    *Latency    `json:"latency"`
+	At         *State      `json:"-"` // what an OpenVEX document is about
+	Provenance *Provenance `json:"-"`
+}
+
+// CVEFormats returns the formats of the CVE section, the first being the default.
+func CVEFormats() []string { return []string{"table", "json", "csv", "openvex"} }
+
+// Write renders the section.
+func (c *CVEs) Write(w io.Writer, format string, style Style) error {
+	switch format {
+	case "table":
+		return c.writeTable(w, style)
+	case "json":
+		return WriteObject(w, struct {
+			Schema     string      `json:"schema"`
+			Provenance *Provenance `json:"provenance"`
+			*CVEs
+		}{CVESchema, c.Provenance, c})
+	case "csv":
+		return c.writeCSV(w)
+	case "openvex":
+		return writeVEX(w, c.At, c.Provenance)
+	}
+	return fmt.Errorf("format %q: the CVE section has %s", format, strings.Join(CVEFormats(), ", "))
+}
+
+// writeTable prints a line a fix where the width allows it, else some.
+func (c *CVEs) writeTable(w io.Writer, style Style) error {
+	if style.Width <= 0 {
+		style.Width = tableWidth
+	}
+	header := []string{"CVE", "STATUS", "KERNEL", "LIVE PATCH", "RELEASED", "INSTALLED", "ACTIVE", "IN INITRD", "LATENCY", "LOST"}
+	var cells [][]string
+	for i := range c.Exposures {
+		cells = append(cells, c.Exposures[i].cells())
+	}
+	if tableCols(header, cells) > style.Width {
+		header, cells = c.narrow(style.Width)
+	}
+	if len(cells) > 0 {
+		if err := renderTable(w, header, cells, style); err != nil {
+			return err
+		}
+	}
+	return writeWrapped(w, c.footer(), style)
+}
+
+// footer says what the table means.
+func (c *CVEs) footer() []string {
+	lines := []string{}
+	if len(c.Exposures) > 0 {
+		lines = append(lines, "")
+	}
+	lines = append(lines,
+		fmt.Sprintf("%s; times are UTC. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound.", plural(len(c.Exposures), "row")),
+		"not-in-record is not the same as not fixed: what a kernel package itself fixes is not recorded.")
+	if c.Provenance != nil {
+		lines = append(lines, c.Provenance.lines()...)
+	}
+	return lines
+}
+
+// cells are one fix in a line.
+func (e *Exposure) cells() []string {
+	lost := ""
+	if e.Lost != nil {
+		lost = date(e.Lost) + " by " + e.LostBy
+		if e.Back != nil {
+			lost += ", back " + date(e.Back)
+		}
+	}
+	number := ""
+	if n := patchNumberOf(e.Version); n > 0 {
+		number = strconv.Itoa(n)
+	}
+	return []string{
+		Printable(e.CVE), string(e.Status), Printable(e.KernelRelease), number, e.released(), date(e.Installed), date(e.Active),
+		date(e.InInitrd), took(e.Seconds), lost,
+	}
+}
+
+func (e *Exposure) released() string {
+	text := date(e.Released)
+	if e.ReleasedBy == "build-time" {
+		text += "*"
+	}
+	return text
+}
+
+// narrow is the layout with a fix on several lines.
+func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
+	left := len("CVE-2025-1234567")
+	right := max(width-left-gap, 20)
+	for i := range c.Exposures {
+		e := &c.Exposures[i]
+		texts := []string{Printable(e.Package + " " + e.Version)}
+		if e.Package == "" {
+			texts = []string{"no live patch on record for " + orElse(Printable(e.KernelRelease), "any kernel")}
+		}
+		texts = append(texts, e.course()...)
+		var lines []string
+		for _, text := range texts {
+			lines = append(lines, wrap(text, right)...)
+		}
+		cells = append(cells, []string{" \n" + strings.Join(wrap(Printable(e.CVE), left), "\n") + "\n" + string(e.Status), " \n" + strings.Join(lines, "\n")})
+	}
+	return []string{"CVE\nSTATUS", "BROUGHT BY\nCOURSE"}, cells
+}
+
+// course is what became of a fix, in phrases.
+func (e *Exposure) course() (lines []string) {
+	var parts []string
+	add := func(what string, at *store.Timestamp) {
+		if at != nil {
+			parts = append(parts, what+" "+minute(at))
+		}
+	}
+	if e.Released != nil {
+		parts = append(parts, "released "+e.released())
+	}
+	add("installed", e.Installed)
+	add("active", e.Active)
+	add("in initrd", e.InInitrd)
+	if e.Seconds != nil {
+		parts = append(parts, "latency "+took(e.Seconds))
+	}
+	if len(parts) > 0 {
+		lines = append(lines, strings.Join(parts, ", "))
+	}
+	if e.Lost != nil {
+		text := "lost " + minute(e.Lost) + " by " + e.LostBy
+		if e.Back != nil {
+			text += ", back " + minute(e.Back)
+		}
+		lines = append(lines, text)
+	}
+	return lines
+}
+
+func took(seconds *int64) string {
+	if seconds == nil {
+		return ""
+	}
+	return duration(seconds)
+}
+
+// minute is a moment without its seconds.
+func minute(t *store.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04Z")
+}
+
+// writeCSV writes the fixes with a header row, and nothing else.
+func (c *CVEs) writeCSV(w io.Writer) error {
+	out := csv.NewWriter(w)
+	records := [][]string{{
+		"cve", "kernel_release", "package", "version", "released", "released_by", "advisory", "severity", "installed", "active",
+		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events",
+	}}
+	for _, e := range c.Exposures {
+		records = append(records, []string{
+			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, text(e.Advisory), text(e.Severity), exactly(e.Installed),
+			exactly(e.Active), exactly(e.InInitrd), exactly(e.Lost), e.LostBy, exactly(e.Back), string(e.Status), seconds(e.Seconds), numbers(e.Events),
+		})
+	}
+	for _, record := range records {
+		for i := range record {
+			record[i] = harmless(Printable(record[i]))
+		}
+	}
+	return out.WriteAll(records)
+}
+
+func exactly(t *store.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000000Z")
+}
+
+func seconds(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+func numbers(list []int64) string {
+	var words []string
+	for _, n := range list {
+		words = append(words, strconv.FormatInt(n, 10))
+	}
+	return strings.Join(words, " ")
+}
+
+// NewCVEs returns the section for ids, or for all fixes on record.
+func NewCVEs(exposures []Exposure, at *State, p *Provenance) *CVEs {
+	p.RowsShown = int64(len(exposures))
+	return &CVEs{Exposures: exposures, Latency: Summarize(exposures), At: at, Provenance: p}
+}
+
+// asOf names a moment for a message.
+func asOf(t store.Timestamp) string { return t.UTC().Format(time.RFC3339Nano) }

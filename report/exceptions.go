@@ -1,0 +1,66 @@
+package report
+
+import (
+	"io"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// ExceptionsSchema names the form of a list of exceptions in JSON.
+const ExceptionsSchema = "klp-audit/exceptions/1"
+
+// exceptionRow is an exception with its beginning and its end.
+type exceptionRow struct {
+	Exception
+	Added   store.Timestamp  `json:"added"`
+	Ended   *store.Timestamp `json:"ended"` // null: not ended
+	EndedBy *string          `json:"ended_by"`
+}
+
+// WriteExceptions renders exceptions as they are at a moment.
+func WriteExceptions(w io.Writer, format string, list []store.Exception, now time.Time, style Style) error {
+	rows := []exceptionRow{}
+	for _, x := range list {
+		row := exceptionRow{Exception: exceptionAt(x, now), Added: x.Time, Ended: x.Ended}
+		if x.EndedBy != nil {
+			row.EndedBy = new(by(*x.EndedBy))
+		}
+		rows = append(rows, row)
+	}
+	if format == "json" {
+		return WriteObject(w, struct {
+			Schema     string         `json:"schema"`
+			Exceptions []exceptionRow `json:"exceptions"`
+		}{ExceptionsSchema, rows})
+	}
+	if len(rows) == 0 {
+		return writeWrapped(w, []string{"There is no exception."}, Style{Width: tableWidth})
+	}
+	if style.Width <= 0 {
+		style.Width = tableWidth
+	}
+	return renderTable(w, []string{"UNTIL\nSTATE", "CHECK\nBY", "REASON\nID"}, exceptionCells(rows, style.Width), style)
+}
+
+func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
+	left, middle := len("2006-01-02T15:04:05Z"), len("kernel-supported")
+	for _, r := range rows {
+		state := "runs"
+		switch {
+		case r.Ended != nil:
+			state = "ended"
+		case r.Expired:
+			state = "RAN OUT"
+		}
+		who := strings.Join(wrap(Printable(r.By), middle), "\n")
+		what := append(wrap(Printable(r.Reason), max(width-left-middle-2*gap, 20)), Printable(r.ID))
+		cells = append(cells, []string{shortTime(r.Until) + "\n" + state, Printable(r.Check) + "\n" + who, strings.Join(what, "\n")})
+	}
+	return cells
+}
+
+func exceptionAt(x store.Exception, at time.Time) Exception {
+	return Exception{ID: x.ID, Check: x.Check, Reason: x.Reason, Until: x.Until, By: by(x.By), Event: x.Event, Expired: !at.Before(x.Until.Time)}
+}

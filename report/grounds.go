@@ -1,0 +1,337 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// partsSince is how far back a part is looked for that the newest observation has not: not
+// every observation has all of them.
+const partsSince = 31 * 24 * time.Hour
+
+// maxRows is how many changes of a sort a check looks at.
+const maxRows = 1000
+
+// grounds are what the checks stand on, read from the record once.
+type grounds struct {
+	at, since   time.Time
+	profile     *Profile
+	size        int64                  // of the log at that moment
+	summary     *store.Summary         // of the record as it is
+	seen        *seen                  // the newest observation; nil: none
+	parts       map[string]*store.Part // the newest of each
+	forced      *bool                  // the active live patch was; nil: not on record
+	failed      []*store.HistoryRow    // not made good
+	open        []store.OpenAt
+	lowered     []lowered
+	drift       []*store.HistoryRow
+	attribution store.Attribution
+	recorders   []store.RecorderRow
+	base        *base // nil: none
+	gaps        []Gap
+	exposures   []Exposure
+	exceptions  []store.Exception
+}
+
+// seen is an observation, and the number of its event.
+type seen struct {
+	event int64
+	at    store.Timestamp
+	boot  string
+	*store.Observation
+}
+
+// lowered is a downgrade or a removal, with what the kernel had said before.
+type lowered struct {
+	*store.HistoryRow
+	warnings, taint *store.Part // nil: not on record
+}
+
+// base is what should be installed, by a commit or an observation before the newest one.
+type base struct {
+	event     int64
+	what      string // commit, observation
+	installed []store.Package
+}
+
+func readGrounds(ctx context.Context, s *store.Store, p *Profile, at time.Time) (*grounds, error) {
+	g := &grounds{at: at.UTC(), since: at.UTC().Add(-time.Duration(p.LookBack)), profile: p, parts: map[string]*store.Part{}}
+	for _, read := range []func(context.Context, *store.Store) error{
+		g.readRecord, g.readSeen, g.readParts, g.readBase, g.readFailed, g.readLowered, g.readTimeline,
+	} {
+		if err := read(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// readRecord reads what is known of the record itself.
+func (g *grounds) readRecord(ctx context.Context, s *store.Store) (err error) {
+	if g.size, err = s.SizeAt(ctx, g.at); err != nil {
+		return err
+	}
+	if g.summary, err = s.Summarize(ctx); err != nil {
+		return err
+	}
+	if g.recorders, err = s.Recorders(ctx); err != nil {
+		return err
+	}
+	g.recorders = slices.DeleteFunc(g.recorders, func(r store.RecorderRow) bool { return r.Time.After(g.at) })
+	if g.open, err = s.CommitsOpenAt(ctx, g.at); err != nil {
+		return err
+	}
+	if g.attribution, err = s.Attribution(ctx, g.since, g.at); err != nil {
+		return err
+	}
+	g.exceptions, err = s.Exceptions(ctx, g.at)
+	return err
+}
+
+func (g *grounds) readSeen(ctx context.Context, s *store.Store) (err error) {
+	if g.seen, err = seenAt(ctx, s, g.at); err != nil || g.seen == nil {
+		return err
+	}
+	if lp := g.seen.LivePatch; lp != nil {
+		if g.forced = lp.Forced; g.forced == nil {
+			g.forced, err = s.Forced(ctx, g.seen.boot, lp.Module)
+		}
+	}
+	return err
+}
+
+// seenAt is the newest observation at a moment or before it, nil if there is none.
+func seenAt(ctx context.Context, s *store.Store, at time.Time) (*seen, error) {
+	list, err := s.Observations(ctx, at, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range slices.Backward(list) {
+		if o.Time.After(at) {
+			continue
+		}
+		ev, err := s.Event(ctx, o.Event)
+		if err != nil {
+			return nil, err
+		}
+		return &seen{o.Event, ev.Time, ev.BootID, ev.Observation}, nil
+	}
+	return nil, nil
+}
+
+func (g *grounds) readParts(ctx context.Context, s *store.Store) error {
+	for _, name := range []string{"taint", "coverage", "blockers", "gpgcheck", "activation", "clock", "journal_storage", "files", "verify"} {
+		if g.seen != nil && g.seen.Parts[name] != nil {
+			g.parts[name] = &store.Part{Event: g.seen.event, Time: g.seen.at, JSON: g.seen.Parts[name]}
+			continue
+		}
+		// What was unknown when it was looked at last is unknown; the full verification is
+		// not tried at each observation.
+		if name != "verify" {
+			continue
+		}
+		part, err := s.NewestPart(ctx, name, g.at.Add(-partsSince), g.at)
+		if err != nil {
+			return err
+		}
+		g.parts[name] = part
+	}
+	return nil
+}
+
+// readBase finds out what should have been installed when the newest observation was taken.
+func (g *grounds) readBase(ctx context.Context, s *store.Store) error {
+	if g.seen == nil {
+		return nil
+	}
+	before, err := seenAt(ctx, s, g.seen.at.Add(-time.Microsecond))
+	if err != nil {
+		return err
+	}
+	begin, end, event, err := s.CommitBefore(ctx, g.seen.at.Time)
+	switch {
+	case err != nil:
+		return err
+	case end != nil && (before == nil || !before.at.After(end.Time.Time)):
+		if begin != nil && begin.Begin.Installed != nil && len(end.End.Problems) == 0 {
+			g.base = &base{event, "commit", afterCommit(begin.Begin.Installed, end.End)}
+		}
+	case before != nil && before.Installed != nil:
+		g.base = &base{before.event, "observation", before.Installed}
+	}
+	return nil
+}
+
+// afterCommit is what is installed after a commit.
+func afterCommit(installed []store.Package, end *store.CommitEnd) []store.Package {
+	after := slices.Clone(installed)
+	for _, c := range end.Changes {
+		if c.Result != store.ResultOK || end.Outcome == store.OutcomeStaged {
+			continue
+		}
+		gone := c.Previous
+		if c.Action == "remove" {
+			gone = c.Version
+		}
+		after = slices.DeleteFunc(after, func(p store.Package) bool { return p.Name == c.Package && p.Arch == c.Arch && p.Version == gone })
+		if c.Action != "remove" {
+			after = append(after, store.Package{Name: c.Package, Version: c.Version, Arch: c.Arch})
+		}
+	}
+	return after
+}
+
+// readFailed reads the changes that did not come to what was wanted, and drops those that a
+// later change of the same package made good.
+func (g *grounds) readFailed(ctx context.Context, s *store.Store) error {
+	good := map[string]time.Time{} // when a package was changed last
+	for _, result := range []store.Result{store.ResultFailed, store.ResultNotDone, store.ResultUnknown} {
+		rows, err := g.history(ctx, s, store.HistoryFilter{Result: string(result)})
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if row.Outcome == nil || *row.Outcome == store.OutcomeStaged || *row.Outcome == store.OutcomeDiscarded ||
+				result == store.ResultNotDone && *row.Outcome == store.OutcomeCompleted {
+				continue
+			}
+			if _, asked := good[row.Package]; !asked {
+				if good[row.Package], err = s.LastGood(ctx, row.Package, g.at); err != nil {
+					return err
+				}
+			}
+			if !good[row.Package].After(row.Time.Time) {
+				g.failed = append(g.failed, row)
+			}
+		}
+	}
+	return nil
+}
+
+// readLowered reads downgrades, and removals of live patches whose kernel stayed.
+func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
+	var rows []*store.HistoryRow
+	gone := map[string]bool{} // kernel releases
+	for _, action := range []string{"downgrade", "remove"} {
+		list, err := g.history(ctx, s, store.HistoryFilter{Action: action})
+		if err != nil {
+			return err
+		}
+		list = slices.DeleteFunc(list, func(row *store.HistoryRow) bool { return row.Result != store.ResultOK })
+		for _, row := range list {
+			if row.Action == "remove" && row.Kind == "kernel" {
+				gone[text(row.KernelRelease)] = true
+			}
+		}
+		rows = append(rows, list...)
+	}
+	for _, row := range rows {
+		switch {
+		case row.Kind != "kernel" && row.Kind != "livepatch":
+		case row.Action == "remove" && (row.Kind == "kernel" || gone[text(row.KernelRelease)]):
+		default:
+			low := lowered{HistoryRow: row}
+			if err := low.read(ctx, s, len(g.lowered)); err != nil {
+				return err
+			}
+			g.lowered = append(g.lowered, low)
+		}
+	}
+	drift, err := g.history(ctx, s, store.HistoryFilter{Source: "drift"})
+	g.drift = slices.DeleteFunc(drift, func(row *store.HistoryRow) bool { return row.Result != store.ResultOK })
+	return err
+}
+
+// read finds what the kernel had said before the newest few.
+func (l *lowered) read(ctx context.Context, s *store.Store, n int) (err error) {
+	if n >= 3 {
+		return nil
+	}
+	before := l.Time.Add(-time.Microsecond)
+	if l.warnings, err = s.NewestPart(ctx, "warnings", before.Add(-2*24*time.Hour), before); err != nil {
+		return err
+	}
+	l.taint, err = s.NewestPart(ctx, "taint", before.Add(-2*24*time.Hour), before)
+	return err
+}
+
+// history reads changes of the period, newest first.
+func (g *grounds) history(ctx context.Context, s *store.Store, f store.HistoryFilter) (rows []*store.HistoryRow, err error) {
+	f.Since, f.Until, f.Events = g.since, g.at.Add(time.Microsecond), g.size
+	if f.Limit == 0 {
+		f.Limit = maxRows
+	}
+	if g.size == 0 {
+		return nil, nil
+	}
+	for row, err := range s.History(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// stale says why the state of the machine cannot be told, empty if it can.
+func (g *grounds) stale() string {
+	if g.seen == nil {
+		return "No observation of the machine is on record."
+	}
+	if age := g.at.Sub(g.seen.at.Time); age > time.Duration(g.profile.MaxAge) {
+		return fmt.Sprintf("The newest observation is from %s, more than %s ago.", shortTime(g.seen.at), g.profile.MaxAge)
+	}
+	return ""
+}
+
+// part decodes a part of the newest observation; where there is none the finding says why.
+func (g *grounds) part(name string, into any) (finding, bool) {
+	p := g.parts[name]
+	if p == nil {
+		return g.notKnown(name), false
+	}
+	if err := json.Unmarshal(p.JSON, into); err != nil {
+		return found(NotDetermined, "The record of %q cannot be read: %v.", name, err).by(p.Event), false
+	}
+	return finding{}, true
+}
+
+// notKnown says why a part of the observation is not there.
+func (g *grounds) notKnown(name string) finding {
+	if why := g.seen.Unknown[name]; why != "" {
+		return found(NotDetermined, "The observation could not tell %s: %s.", strings.ReplaceAll(name, "_", " "), strings.TrimSuffix(why, "."))
+	}
+	return found(NotDetermined, "The observation says nothing of %s.", strings.ReplaceAll(name, "_", " "))
+}
+
+// exceptionFor is the exception for a check that runs longest, nil if there is none.
+func (g *grounds) exceptionFor(id string) *Exception {
+	var best *Exception
+	for _, x := range g.exceptions {
+		if x.Check == id && x.Ended == nil && (best == nil || x.Until.After(best.Until.Time)) {
+			best = new(exceptionAt(x, g.at))
+		}
+	}
+	return best
+}
+
+// readTimeline reads gaps of the period, and exposures, which may begin long before it.
+func (g *grounds) readTimeline(ctx context.Context, s *store.Store) error {
+	from, _, err := s.Extent(ctx)
+	if err != nil || from.IsZero() || !from.Before(g.at) {
+		return err
+	}
+	t, err := NewTimeline(ctx, s, from.Time, g.at.Add(instant))
+	if err != nil {
+		return err
+	}
+	g.gaps = slices.DeleteFunc(t.Gaps, func(gap Gap) bool { return gap.To.Before(g.since) })
+	g.exposures, err = NewExposures(ctx, s, t, nil)
+	return err
+}

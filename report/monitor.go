@@ -1,0 +1,220 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// Nagios is how monitoring plugins name a verdict, and the exit status that says it (Monitoring
+// Plugins Development Guidelines).
+func (r Rating) Nagios() (word string, status int) {
+	switch r {
+	case Pass, NotApplicable:
+		return "OK", 0
+	case Warn:
+		return "WARNING", 1
+	case Fail:
+		return "CRITICAL", 2
+	}
+	return "UNKNOWN", 3
+}
+
+// WriteCheck renders the summary for Nagios: a line with performance data, and below it what
+// did not pass. The bar that parts text from data is in no text.
+func (c *Compliance) WriteCheck(w io.Writer, p *Profile) error {
+	word, _ := c.Verdict.Nagios()
+	_, err := fmt.Fprintf(w, "KLP-AUDIT %s - %s | %s\n", word, c.headline(), c.perfdata(p))
+	for _, r := range c.Checks {
+		if err != nil || !r.open() {
+			break // they are in the order of weight
+		}
+		word, _ := r.Result.Nagios()
+		for i, text := range r.texts() {
+			if i == 0 {
+				text = word + " " + r.ID + ": " + text
+			} else {
+				text = "  " + text
+			}
+			if _, err = fmt.Fprintln(w, nagiosText(text)); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+// headline is what is wrong first, in one line.
+func (c *Compliance) headline() string {
+	if len(c.Checks) == 0 {
+		return "no check was asked for"
+	}
+	if c.Verdict == Pass {
+		return nagiosText(c.Sum())
+	}
+	first := c.Checks[0]
+	return nagiosText(fmt.Sprintf("%s: %s (%s)", first.ID, strings.TrimSuffix(first.Detail, "."), c.Sum()))
+}
+
+// nagiosText is printable, and without the character that performance data begins with.
+func nagiosText(s string) string { return strings.ReplaceAll(Printable(s), "|", "/") }
+
+// perfdata are the numbers: 'label'=value[unit];warn;crit.
+func (c *Compliance) perfdata(p *Profile) string {
+	counts := map[Rating]int{}
+	for _, r := range c.Checks {
+		counts[r.Result]++
+	}
+	var data []string
+	for _, r := range Ratings() {
+		data = append(data, fmt.Sprintf("%s=%d;;;0", strings.ReplaceAll(string(r), "-", "_"), counts[r]))
+	}
+	if left := c.coverageLeft; left != nil && c.has("coverage") {
+		limits := p.Criteria["coverage"]
+		data = append(data, fmt.Sprintf("coverage_days=%d;%d:;%d:", *left, int(time.Duration(limits.Warn).Hours()/24), int(time.Duration(limits.Fail).Hours()/24)))
+	}
+	return strings.Join(data, " ")
+}
+
+func (c *Compliance) has(id string) bool {
+	for _, r := range c.Checks {
+		if r.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// metric is a family of gauges.
+type metric struct {
+	name, unit, help string
+	samples          []sample
+}
+
+type sample struct {
+	labels string
+	value  string
+}
+
+// WriteMetrics renders summary and state as OpenMetrics text that is Prometheus' text format,
+// too: node_exporter's textfile collector reads that. All of it are gauges; what is not
+// known has no sample.
+func WriteMetrics(w io.Writer, c *Compliance, st *State) error {
+	var b strings.Builder
+	for _, m := range metrics(c, st) {
+		if len(m.samples) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "# TYPE %s gauge\n", m.name)
+		if m.unit != "" {
+			fmt.Fprintf(&b, "# UNIT %s %s\n", m.name, m.unit)
+		}
+		fmt.Fprintf(&b, "# HELP %s %s\n", m.name, m.help)
+		for _, s := range m.samples {
+			fmt.Fprintf(&b, "%s%s %s\n", m.name, s.labels, s.value)
+		}
+	}
+	b.WriteString("# EOF\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func metrics(c *Compliance, st *State) []metric {
+	var status []sample
+	for _, id := range CheckIDs() {
+		for _, r := range c.Checks {
+			if r.ID == id && r.Result != NotApplicable {
+				_, n := r.Result.Nagios()
+				status = append(status, sample{fmt.Sprintf("{check=%q}", id), fmt.Sprint(n)})
+			}
+		}
+	}
+	_, verdict := c.Verdict.Nagios()
+	return []metric{
+		{"klp_audit_check_status", "", "Result of a compliance check: 0 pass, 1 warn, 2 fail, 3 unknown.", status},
+		{"klp_audit_status", "", "Verdict over all checks: 0 pass, 1 warn, 2 fail, 3 unknown.", single(verdict)},
+		{"klp_audit_livepatch_active", "", "1 if a live patch is active.", yesNo(st.active())},
+		{"klp_audit_livepatch_in_initrd", "", "1 if the initrd holds the active live patch.", yesNo(st.inInitrd())},
+		{"klp_audit_livepatch_coverage_end_timestamp_seconds", "seconds", "Last day on which SUSE makes live patches for the running kernel.", moment(st.coverageEnd())},
+		{"klp_audit_last_transaction_timestamp_seconds", "seconds", "End of the newest commit on record.", moment(c.Record.LastCommit)},
+		{"klp_audit_last_event_timestamp_seconds", "seconds", "Newest event on record.", moment(c.Record.Last)},
+		{"klp_audit_history_verify_ok", "", "1 if the record is intact.", yesNo(c.intact())},
+		{"klp_audit_reboot_required", "", "1 if a reboot is pending, also while the kernel is live patched.", yesNo(st.rebootPending())},
+		{"klp_audit_check_timestamp_seconds", "seconds", "When this was found out.", moment(&c.At)},
+	}
+}
+
+func single(n int) []sample { return []sample{{"", fmt.Sprint(n)}} }
+
+// yesNo is 1 or 0, nothing if it is not known.
+func yesNo(b *bool) []sample {
+	switch {
+	case b == nil:
+		return nil
+	case *b:
+		return single(1)
+	}
+	return single(0)
+}
+
+func moment(t *store.Timestamp) []sample {
+	if t == nil {
+		return nil
+	}
+	return []sample{{"", fmt.Sprint(t.Unix())}}
+}
+
+// active says whether a live patch is.
+func (s *State) active() *bool {
+	switch {
+	case s.LivePatch != nil:
+		return &s.LivePatch.Enabled
+	case s.Unknown["live_patch"] != "" || s.Confidence == Unknown:
+		return nil
+	}
+	return new(false)
+}
+
+// inInitrd says whether the initrd holds the active live patch.
+func (s *State) inInitrd() *bool {
+	if s.Initrd == nil || s.Initrd.Verdict == store.VerdictUnknown {
+		return nil
+	}
+	return new(s.Initrd.Verdict == store.VerdictContained)
+}
+
+// coverageEnd is the first moment of the last day.
+func (s *State) coverageEnd() *store.Timestamp {
+	if s.CoveredUntil == nil {
+		return nil
+	}
+	end, err := time.Parse(time.DateOnly, *s.CoveredUntil)
+	if err != nil {
+		return nil
+	}
+	return &store.Timestamp{Time: end}
+}
+
+func (s *State) rebootPending() *bool {
+	if s.PendingReboot == nil {
+		return nil
+	}
+	return new(*s.PendingReboot != string(store.PendingNo))
+}
+
+// intact is what the check of the record's integrity came to.
+func (c *Compliance) intact() *bool {
+	for _, r := range c.Checks {
+		switch {
+		case r.ID != "integrity":
+		case r.Result == Fail:
+			return new(false)
+		case r.Result == Pass || r.Result == Warn:
+			return new(true)
+		}
+	}
+	return nil
+}

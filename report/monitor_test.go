@@ -1,0 +1,134 @@
+package report
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+func metricsOf(t *testing.T, c *Compliance, st *State, sum *store.Summary) string {
+	t.Helper()
+	c.Record = sum
+	var b strings.Builder
+	check(t, WriteMetrics(&b, c, st))
+	return b.String()
+}
+
+func TestMetrics(t *testing.T) {
+	c := troubled(t)
+	st := &State{LivePatch: &store.LivePatch{Enabled: true}, Initrd: &store.Initrd{Verdict: store.VerdictMissing},
+		CoveredUntil: new("2026-02-20"), PendingReboot: new(string(store.PendingLivePatched))}
+	sum := &store.Summary{Last: new(stamp(testNow)), LastCommit: new(stamp(testNow))}
+	got := metricsOf(t, c, st, sum)
+	compareGolden(t, "testdata/compliance.prom", got)
+	checkExposition(t, got)
+	checkWithPromtool(t, got)
+}
+
+// What is not known has no sample: 0 would say that it is known to be so.
+func TestUnknownIsNoMetric(t *testing.T) {
+	got := metricsOf(t, &Compliance{Verdict: NotDetermined, At: stamp(testNow)}, &State{Confidence: Unknown, CoveredUntil: new("soon")}, &store.Summary{})
+	checkExposition(t, got)
+	for _, name := range []string{"livepatch_active", "in_initrd", "coverage_end", "last_transaction", "verify_ok", "reboot_required", "check_status{"} {
+		if strings.Contains(got, name) {
+			t.Errorf("%s:\n%s", name, got)
+		}
+	}
+	if !strings.Contains(got, "klp_audit_status 3\n") {
+		t.Errorf("no status:\n%s", got)
+	}
+	for _, tt := range []struct {
+		st   State
+		want string
+	}{
+		{State{}, "klp_audit_livepatch_active 0\n"},
+		{State{PendingReboot: new("no")}, "klp_audit_reboot_required 0\n"},
+		{State{Initrd: &store.Initrd{Verdict: store.VerdictContained}}, "klp_audit_livepatch_in_initrd 1\n"},
+	} {
+		if got := metricsOf(t, &Compliance{}, &tt.st, &store.Summary{}); !strings.Contains(got, tt.want) {
+			t.Errorf("no %s in\n%s", tt.want, got)
+		}
+	}
+}
+
+var (
+	metaLine   = regexp.MustCompile(`^# (TYPE|UNIT|HELP) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
+	sampleLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"(?:,[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*")*\})? (-?[0-9]+(?:\.[0-9]+)?)$`)
+)
+
+// checkExposition holds a text against the grammar of OpenMetrics 1.0 ("ABNF" and "Text
+// format"), as far as gauges need it: families are not mixed, metadata stands before their
+// samples and once each, a unit ends the name, no sample is there twice, and # EOF ends all.
+func checkExposition(t *testing.T, text string) {
+	t.Helper()
+	body, ok := strings.CutSuffix(text, "# EOF\n")
+	if !ok {
+		t.Errorf("no # EOF at the end of\n%s", text)
+	}
+	family, seen, begun := "", map[string]bool{}, false
+	for line := range strings.Lines(body) {
+		line, ended := strings.CutSuffix(line, "\n")
+		if !ended {
+			t.Errorf("%q has no end", line)
+		}
+		if m := metaLine.FindStringSubmatch(line); m != nil {
+			switch {
+			case m[2] != family && seen[m[2]]:
+				t.Errorf("%q: the family was there", line)
+			case m[2] == family && begun:
+				t.Errorf("%q stands behind samples", line)
+			case seen[m[1]+m[2]]:
+				t.Errorf("%q is there twice", line)
+			case m[1] == "TYPE" && m[3] != "gauge":
+				t.Errorf("%q is no gauge", line)
+			case m[1] == "UNIT" && !strings.HasSuffix(m[2], "_"+m[3]):
+				t.Errorf("%q does not end in its unit", m[2])
+			}
+			if m[2] != family {
+				family, begun = m[2], false
+			}
+			seen[m[2]], seen[m[1]+m[2]] = true, true
+			continue
+		}
+		m := sampleLine.FindStringSubmatch(line)
+		if m == nil || m[1] != family || seen[m[1]+m[2]+"="] || !seen["TYPE"+family] {
+			t.Errorf("%q is no sample of %q", line, family)
+			continue
+		}
+		begun, seen[m[1]+m[2]+"="] = true, true
+	}
+}
+
+// checkWithPromtool asks Prometheus' own tool, where it is.
+func checkWithPromtool(t *testing.T, text string) {
+	t.Helper()
+	tool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Log("promtool is not here")
+		return
+	}
+	cmd := exec.Command(tool, "check", "metrics")
+	cmd.Stdin, cmd.Stderr = strings.NewReader(text), os.Stderr
+	if out, err := cmd.Output(); err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// A text in the line for Nagios cannot pass for performance data, nor for another line.
+func TestNagiosLineIsOneLine(t *testing.T) {
+	c := &Compliance{Verdict: Fail, Checks: []CheckResult{{ID: "clock", Result: Fail, Detail: "a | x=1\nb\x1b[2J.",
+		Exception: &Exception{Reason: "c | d\ne"}, Evidence: []string{"journal s=|"}}}}
+	var b strings.Builder
+	check(t, c.WriteCheck(&b, profile(t, DefaultProfile)))
+	first, rest, _ := strings.Cut(b.String(), "\n")
+	if strings.Count(first, "|") != 1 || strings.Contains(rest, "|") || strings.Count(b.String(), "\n") != 5 {
+		t.Errorf("got %s", b.String())
+	}
+	if !strings.HasPrefix(first, "KLP-AUDIT CRITICAL - clock: a / x=1?b?[2J (1 fail) | fail=1;;;0 ") {
+		t.Errorf("got %s", first)
+	}
+}

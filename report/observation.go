@@ -1,0 +1,103 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// ObservationSchema names the form of an observation in JSON.
+const ObservationSchema = "klp-audit/observation/1"
+
+// WriteObservation renders an observation.
+func WriteObservation(w io.Writer, format string, o *store.Observation, style Style) error {
+	if format == "json" {
+		return WriteObject(w, struct {
+			Schema string `json:"schema"`
+			*store.Observation
+		}{ObservationSchema, o})
+	}
+	return machineFacts(o).write(w, style)
+}
+
+// machineFacts are the machine on one screen.
+func machineFacts(o *store.Observation) (f facts) {
+	f.add("Kernel", "%s, booted %s", o.Kernel.Release, shortTime(o.Kernel.BootTime))
+	f.add("Live patch", "%s", livePatchText(o))
+	if o.LivePatch != nil {
+		f.add("In initrd", "%s", InitrdText(o.Initrd))
+	}
+	f.add("Covered", "%s", coverageText(o))
+	f.add("Reboot", "%s", rebootText(o))
+	if n := o.NextBoot; n != nil {
+		f.add("Next boot", "kernel %s, by %s", n.KernelRelease, n.Source)
+	}
+	var unknown []string
+	for part := range o.Unknown {
+		unknown = append(unknown, strings.ReplaceAll(part, "_", " "))
+	}
+	if slices.Sort(unknown); len(unknown) > 0 {
+		f.add("Not known", "%s; the reasons are in --format json", strings.Join(unknown, ", "))
+	}
+	return f
+}
+
+func livePatchText(o *store.Observation) string {
+	lp := o.LivePatch
+	switch {
+	case lp == nil && o.Patches == nil:
+		return "NOT KNOWN: " + o.Unknown["patches"]
+	case lp == nil:
+		return "none"
+	}
+	text := lp.Module + " of no installed package"
+	if lp.Package != nil {
+		text = lp.Module + " of " + *lp.Package + " " + *lp.Version
+	}
+	switch {
+	case lp.Initial != nil && *lp.Initial:
+		text += ", the empty initial patch"
+	case lp.CVEs != nil:
+		text += ", " + plural(len(lp.CVEs), "CVE")
+	}
+	if lp.Transition {
+		text += ", IN TRANSITION"
+	}
+	if lp.Since != nil {
+		text += ", loaded " + shortTime(*lp.Since)
+	}
+	return text
+}
+
+func coverageText(o *store.Observation) string {
+	var c struct {
+		Date, File string
+	}
+	if err := json.Unmarshal(o.Parts["coverage"], &c); err != nil || c.Date == "" {
+		return "NOT KNOWN: " + o.Unknown["coverage"]
+	}
+	return "until " + c.Date + ", by " + c.File
+}
+
+func rebootText(o *store.Observation) string {
+	r := o.Reboot
+	if r == nil {
+		return "NOT KNOWN: " + o.Unknown["reboot"]
+	}
+	why := ""
+	if r.NewestKernel != "" && r.NewestKernel != o.Kernel.Release {
+		why = ": kernel " + r.NewestKernel + " is installed"
+	} else if r.Asked {
+		why = ": libzypp asks for it"
+	}
+	switch r.Pending {
+	case store.PendingYes:
+		return "PENDING" + why
+	case store.PendingLivePatched:
+		return "pending" + why + "; until then the newest installed live patch protects the running kernel"
+	}
+	return "not pending"
+}

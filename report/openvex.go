@@ -1,0 +1,152 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// vexContext names the form of a document, see
+// https://github.com/openvex/spec/blob/main/OPENVEX-SPEC.md, version 0.2.0.
+const vexContext = "https://openvex.dev/ns/v0.2.0"
+
+// vexNamespaces are what scanners put before a package of SUSE's in its purl: SUSE itself
+// and the OSV data say suse, Syft and Trivy say sles, after os-release.
+var vexNamespaces = []string{"suse", "sles"}
+
+type vexDocument struct {
+	Context    string         `json:"@context"`
+	ID         string         `json:"@id"`
+	Author     string         `json:"author"`
+	Role       string         `json:"role"`
+	Timestamp  string         `json:"timestamp"`
+	Version    int            `json:"version"`
+	Tooling    string         `json:"tooling"`
+	Statements []vexStatement `json:"statements"`
+}
+
+type vexStatement struct {
+	Vulnerability struct {
+		Name string `json:"name"`
+	} `json:"vulnerability"`
+	Products []vexProduct `json:"products"`
+	// Status is fixed: the running kernel has the fix. Not not_affected with the
+	// justification inline_mitigations_already_exist, which the specification keeps for what
+	// nobody can disable. Trivy and Grype take both for no finding.
+	Status string `json:"status"`
+	Notes  string `json:"status_notes"`
+}
+
+type vexProduct struct {
+	ID string `json:"@id"`
+}
+
+// errNoFixes says that there is nothing to state: a document needs a statement.
+var errNoFixes = errors.New("no live patch with fixes was active")
+
+// writeVEX writes an OpenVEX document about the kernel package that runs, for scanners see
+// its version only and report what its live patch fixes. The same record gives the same
+// document.
+func writeVEX(w io.Writer, st *State, p *Provenance) error {
+	if reason := st.Unknown["live_patch"]; reason != "" {
+		return fmt.Errorf("OpenVEX document for %s: the live patch is not known: %s", asOf(st.At), reason)
+	}
+	if st.LivePatch == nil || len(st.CVEs) == 0 {
+		if reason := st.Unknown["cves"]; reason != "" {
+			return fmt.Errorf("OpenVEX document for %s: what the live patch fixes is not known: %s", asOf(st.At), reason)
+		}
+		return fmt.Errorf("OpenVEX document for %s: %w", asOf(st.At), errNoFixes)
+	}
+	products, err := vexProducts(st)
+	if err != nil {
+		return fmt.Errorf("OpenVEX document for %s: %w", asOf(st.At), err)
+	}
+	d := vexDocument{
+		Context: vexContext, ID: fmt.Sprintf("urn:klp-audit:%s:%s:%d", orElse(p.Host.MachineID, "unknown"), *st.BootID, st.At.UnixMicro()),
+		Author: p.Host.Hostname, Role: "Host", Timestamp: exactly(&st.At), Version: 1, Tooling: p.Program + " " + p.Version,
+	}
+	for _, cve := range st.CVEs {
+		s := vexStatement{Products: products, Status: "fixed", Notes: vexNotes(st)}
+		s.Vulnerability.Name = cve
+		d.Statements = append(d.Statements, s)
+	}
+	return WriteObject(w, d)
+}
+
+// vexNotes says what the fix is, and how long it lasts.
+func vexNotes(st *State) string {
+	lp := st.LivePatch
+	notes := fmt.Sprintf("Fixed in the running kernel %s by live patch %s", *st.KernelRelease, lp.Module)
+	if lp.Package != nil && lp.Version != nil {
+		notes += fmt.Sprintf(" of %s-%s", *lp.Package, *lp.Version)
+	}
+	switch i := st.Initrd; {
+	case i != nil && i.Verdict == store.VerdictContained:
+		return notes + "; the initrd holds it, so that a reboot keeps it."
+	case i != nil && i.Verdict == store.VerdictMissing:
+		return notes + "; the initrd does not hold it: a reboot loses it."
+	}
+	return notes + "; whether a reboot keeps it is not known."
+}
+
+// vexProducts is the package of the running kernel, under each name that scanners use.
+func vexProducts(st *State) ([]vexProduct, error) {
+	if st.Installed == nil {
+		return nil, fmt.Errorf("the package of the running kernel is not known: %s", st.Unknown["installed"])
+	}
+	var products []vexProduct
+	for _, pkg := range st.Installed {
+		if !isKernel(pkg, *st.KernelRelease) {
+			continue
+		}
+		for _, namespace := range vexNamespaces {
+			products = append(products, vexProduct{ID: purl(namespace, pkg)})
+		}
+	}
+	if products == nil {
+		return nil, fmt.Errorf("no installed package is the running kernel %q", *st.KernelRelease)
+	}
+	return products, nil
+}
+
+// isKernel says whether a package is the kernel of a release: that of uname lacks the
+// counter of rebuilds, and has the flavour of the package's name behind it.
+func isKernel(p store.Package, release string) bool {
+	i := strings.LastIndexByte(release, '-')
+	if i < 0 {
+		return false
+	}
+	flavour, version := release[i+1:], release[:i]
+	rest, ok := strings.CutPrefix(p.Version, version)
+	return (p.Name == "kernel-"+flavour || p.Name == "kernel-"+flavour+"-base") && ok && (rest == "" || rest[0] == '.')
+}
+
+// purl is the package URL of an rpm package, see
+// https://github.com/package-url/purl-spec/blob/main/types-doc/rpm-definition.md.
+func purl(namespace string, p store.Package) string {
+	epoch, version, ok := strings.Cut(p.Version, ":")
+	if !ok {
+		epoch, version = "", p.Version
+	}
+	text := "pkg:rpm/" + namespace + "/" + escapePURL(p.Name) + "@" + escapePURL(version) + "?arch=" + escapePURL(p.Arch)
+	if epoch != "" {
+		text += "&epoch=" + escapePURL(epoch)
+	}
+	return text
+}
+
+// escapePURL percent-encodes all but the unreserved characters of RFC 3986.
+func escapePURL(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}

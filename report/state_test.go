@@ -1,0 +1,382 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// The story says what was so at each of these moments: kernel, number of the active live
+// patch (0: none), whether the initrd holds it, number of installed kernels and live
+// patches, and how sure that is. A question mark is what the record cannot say.
+var moments = []struct{ at, want string }{
+	{"2024-12-31T00:00:00Z", "? ? ? ? unknown"},         // nothing is known of that time
+	{"2025-01-01T07:59:59.999999Z", "? ? ? ? unknown"},  //
+	{"2025-01-01T08:00:00Z", "A 0 - ? proven"},          // the journal begins, the record does not
+	{"2025-01-07T09:59:59.999999Z", "A 0 - ? proven"},   //
+	{"2025-01-07T10:00:00Z", "A 0 - 1 proven"},          // the recorder is installed
+	{"2025-01-10T09:00:00Z", "A 0 - 1 proven"},          // a commit begins
+	{"2025-01-10T09:00:00.000001Z", "A 0 - ? proven"},   //
+	{"2025-01-10T09:00:01.999999Z", "A 0 - ? proven"},   //
+	{"2025-01-10T09:00:02Z", "A 1 ? ? proven"},          // the initial patch is loaded
+	{"2025-01-10T09:00:04.999999Z", "A 1 ? ? proven"},   //
+	{"2025-01-10T09:00:05Z", "A 1 ? 2 proven"},          // the commit ends
+	{"2025-01-10T09:00:06.999999Z", "A 1 ? 2 proven"},   //
+	{"2025-01-10T09:00:07Z", "A 1 yes 2 proven"},        // observed
+	{"2025-02-04T09:00:01.999999Z", "A 1 yes ? proven"}, // until the next one is loaded
+	{"2025-02-04T09:00:02Z", "A 2 ? ? proven"},          //
+	{"2025-03-11T19:59:59.999999Z", "A 3 yes 2 proven"}, //
+	{"2025-03-11T20:00:00Z", "A 3 yes 2 proven"},        // the last entry of the journal
+	{"2025-03-11T20:00:00.000001Z", "? ? ? 2 unknown"},  // it reboots
+	{"2025-03-11T20:01:30Z", "? ? ? 2 unknown"},         //
+	{"2025-03-11T20:01:30.000001Z", "A 0 - 2 proven"},   // the kernel starts without a patch
+	{"2025-03-11T20:01:32Z", "A 0 - 2 proven"},          //
+	{"2025-03-11T20:01:32.000001Z", "A 3 ? 2 proven"},   // the initrd loads it
+	{"2025-03-11T20:02:02.000001Z", "A 3 yes 2 proven"}, // and an observation sees it
+	{"2025-04-10T12:00:00Z", "A 4 yes 2 proven"},        //
+	{"2025-04-20T18:00:00Z", "A 4 ? 2 proven"},          // an image was put back since the last observation
+	{"2025-04-21T03:00:00Z", "A 4 no 2 proven"},         // as this one saw
+	{"2025-04-22T03:13:00Z", "A 4 no 2 proven"},         // the last that the journal has
+	{"2025-04-22T03:15:00Z", "? ? ? 2 unknown"},         // minutes before the crash are lost
+	{"2025-04-22T03:22:02.000001Z", "A 3 ? 2 proven"},   // it came up with the older patch
+	{"2025-04-23T07:59:59Z", "A 3 yes 2 proven"},        //
+	{"2025-04-23T08:00:02Z", "A 4 ? ? proven"},          // installed again
+	{"2025-05-13T09:00:01.999999Z", "A 5 yes ? proven"}, //
+	{"2025-05-13T09:00:02Z", "A 4 ? ? proven"},          // downgraded
+	{"2025-05-15T00:00:00Z", "A 4 yes 2 proven"},        //
+	{"2025-05-18T09:00:01.999999Z", "A 4 yes ? proven"}, //
+	{"2025-05-18T09:00:02Z", "A 5 ? ? proven"},          // five days later
+	{"2025-06-03T09:00:02Z", "A 5 yes 2 proven"},        // a commit that fails changes nothing
+	{"2025-06-03T09:00:04Z", "A 5 yes 2 proven"},        //
+	{"2025-07-01T09:00:10Z", "A 6 yes 4 proven"},        // another kernel is installed
+	{"2025-07-08T20:01:30.000001Z", "B 0 - 4 proven"},   // and runs
+	{"2025-07-08T20:02:02.000001Z", "B 1 yes 4 proven"}, //
+	{"2025-08-12T09:00:00Z", "B 2 yes ? proven"},        // the recorder is away: the journal goes on
+	{"2025-08-14T09:00:02Z", "B 3 ? ? proven"},          // but nothing says what was installed
+	{"2025-08-16T00:00:00Z", "B 3 ? ? proven"},          //
+	{"2025-08-19T08:59:59.999999Z", "B 3 ? ? proven"},   //
+	{"2025-08-19T09:00:00Z", "B 3 yes 4 proven"},        // it is back
+	{"2025-09-09T09:01:00Z", "B 4 yes 2 proven"},        // the first kernel is gone
+	{"2025-09-20T09:00:00Z", "B 4 yes 2 proven"},        // another key changes nothing
+	{"2025-10-07T12:00:00Z", "B 4 yes 2 proven"},        // an update is staged
+	{"2025-10-08T20:00:30Z", "? ? ? ? unknown"},         // it becomes effective by a reboot
+	{"2025-10-08T20:01:33.000001Z", "B 5 yes 2 proven"}, //
+	{"2025-11-12T20:02:02.000001Z", "C 1 yes 4 proven"}, //
+	{"2026-01-13T09:00:07Z", "C 2 yes 4 proven"},        //
+	{"2026-06-29T03:00:00Z", "C 2 yes 4 proven"},        // observed last
+	{"2026-06-29T03:00:00.000001Z", "C ? ? 4 unknown"},  // after that nothing is known
+	{"2026-06-29T09:00:00Z", "C ? ? 4 unknown"},         // but that a commit began in this boot
+	{"2026-06-29T09:00:00.000001Z", "? ? ? ? unknown"},  // which has no end
+	{"2030-01-01T00:00:00Z", "? ? ? ? unknown"},         //
+}
+
+func TestStateAtEachMomentOfTheStory(t *testing.T) {
+	s := twoYears(t).record()
+	for _, tt := range moments {
+		st, err := NewState(t.Context(), s, when(t, tt.at))
+		check(t, err)
+		if got := said(st); got != tt.want {
+			t.Errorf("%s: %s, want %s; unknown: %q", tt.at, got, tt.want, st.Unknown)
+		}
+		for _, part := range []string{"kernel_release", "live_patch", "installed", "cves"} {
+			if reason, ok := st.Unknown[part]; ok != isNull(st, part) && part != "live_patch" || ok && reason == "" {
+				t.Errorf("%s: %s is null without a reason, or has one: %q", tt.at, part, reason)
+			}
+		}
+	}
+}
+
+// said is a state in a few words.
+func said(st *State) string {
+	words := []string{"?", "?", "?", "?", string(st.Confidence)}
+	if st.KernelRelease != nil {
+		words[0] = map[string]string{releaseA: "A", releaseB: "B", releaseC: "C"}[*st.KernelRelease]
+	}
+	switch {
+	case st.LivePatch != nil && st.LivePatch.PatchNumber != nil:
+		words[1] = fmt.Sprint(*st.LivePatch.PatchNumber)
+	case st.LivePatch != nil:
+		words[1] = st.LivePatch.Module
+	case st.Unknown["live_patch"] == "":
+		words[1], words[2] = "0", "-"
+	}
+	if st.Initrd != nil {
+		words[2] = map[store.Verdict]string{store.VerdictContained: "yes", store.VerdictMissing: "no"}[st.Initrd.Verdict]
+	}
+	if st.Installed != nil {
+		words[3] = fmt.Sprint(len(st.Installed))
+	}
+	return strings.Join(words, " ")
+}
+
+func isNull(st *State, part string) bool {
+	return map[string]bool{
+		"kernel_release": st.KernelRelease == nil, "live_patch": st.LivePatch == nil, "installed": st.Installed == nil, "cves": st.CVEs == nil,
+	}[part]
+}
+
+// Whatever happens to a machine: what a state says of it was so.
+func TestStateIsNeverWrong(t *testing.T) {
+	known, asked := 0, 0
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			m := randomMachine(t, r)
+			s := m.record()
+			whole, err := WholeTimeline(t.Context(), s)
+			check(t, err)
+			checkSpans(t, whole)
+			for range 150 {
+				at := m.randomMoment(r)
+				st, err := NewState(t.Context(), s, at)
+				check(t, err)
+				for _, wrong := range m.wrong(st, m.at(at)) {
+					t.Errorf("%s: %s", at.Format(time.RFC3339Nano), wrong)
+				}
+				checkAgainstTimeline(t, whole, st)
+				if asked++; st.Confidence == Proven && st.Installed != nil {
+					known++
+				}
+			}
+		})
+	}
+	if known*3 < asked {
+		t.Errorf("only %d of %d states are known", known, asked)
+	}
+}
+
+// wrong compares what a state claims with the truth.
+func (m *machine) wrong(st *State, tr truth) (wrong []string) {
+	claim := func(part string, got, want any) {
+		if diff := cmp.Diff(want, got); diff != "" {
+			wrong = append(wrong, fmt.Sprintf("%s (-truth +claimed): %s", part, diff))
+		}
+	}
+	if st.KernelRelease != nil {
+		claim("kernel", *st.KernelRelease, tr.kernel)
+		claim("boot", *st.BootID, tr.boot)
+	}
+	if lp := st.LivePatch; lp != nil {
+		claim("live patch", lp.Module, tr.module)
+		if st.CVEs != nil {
+			claim("fixes", st.CVEs, append([]string{}, fixesOf(store.Package{Name: *lp.Package, Version: *lp.Version}).CVEs...))
+		}
+	} else if st.Unknown["live_patch"] == "" {
+		claim("live patch", "", tr.module)
+	}
+	if st.Installed != nil {
+		var names []string
+		for _, p := range st.Installed {
+			names = append(names, p.Name+"-"+p.Version)
+		}
+		slices.Sort(names)
+		claim("installed", names, tr.installed)
+	}
+	if v := st.Initrd; v != nil && v.Verdict != store.VerdictUnknown {
+		claim("in initrd", v.Verdict == store.VerdictContained, tr.inInitrd == tr.module)
+	}
+	if st.NextBoot != nil {
+		claim("next boot", st.NextBoot.KernelRelease, tr.next)
+	}
+	return wrong
+}
+
+// checkSpans: spans follow each other without hole and overlap.
+func checkSpans(t *testing.T, tl *Timeline) {
+	t.Helper()
+	follow(t, "kernels", tl, tl.Kernels)
+	follow(t, "patches", tl, tl.Patches)
+	follow(t, "initrds", tl, tl.Initrds)
+}
+
+func follow[T any, P spanned[T]](t *testing.T, name string, tl *Timeline, spans []T) {
+	t.Helper()
+	at := tl.From
+	for i := range spans {
+		s := P(&spans[i]).span()
+		if !s.From.Equal(at.Time) || !s.From.Before(s.To.Time) || s.Confidence == "" || s.Events == nil {
+			t.Errorf("%s: span %d is %+v, want it from %s on", name, i, s, at)
+		}
+		at = s.To
+	}
+	if !at.Equal(tl.To.Time) {
+		t.Errorf("%s end at %s, want %s", name, at, tl.To)
+	}
+}
+
+// checkAgainstTimeline: a state says what the timeline of the whole record says.
+func checkAgainstTimeline(t *testing.T, tl *Timeline, st *State) {
+	t.Helper()
+	i := slices.IndexFunc(tl.Patches, func(p PatchSpan) bool { return !st.At.Before(p.From.Time) && st.At.Before(p.To.Time) })
+	module, c := "", Unknown
+	if i >= 0 {
+		module, c = tl.Patches[i].Module, tl.Patches[i].Confidence
+	}
+	got := ""
+	if st.LivePatch != nil {
+		got = st.LivePatch.Module
+	}
+	if got != module || (c == Unknown) != (st.Unknown["live_patch"] != "") {
+		t.Errorf("%s: state says %q, the timeline %q, %s", st.At, got, module, c)
+	}
+}
+
+// What comes later does not change what is known of a moment between two observations.
+func TestStateDoesNotChangeLater(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	m := randomMachine(t, r)
+	s := m.record()
+	for range 15 {
+		at := m.randomMoment(r)
+		after := slices.IndexFunc(m.all, func(ev *store.Event) bool { return ev.Observation != nil && !ev.Time.Before(at) })
+		if after < 0 {
+			continue
+		}
+		then := m.recordOf(m.all[:after+1])
+		if diff := cmp.Diff(stateText(t, then, at), stateText(t, s, at)); diff != "" {
+			t.Errorf("%s (-then +later): %s", at, diff)
+		}
+	}
+}
+
+func stateText(t *testing.T, s *store.Store, at time.Time) string {
+	t.Helper()
+	st, err := NewState(t.Context(), s, at)
+	check(t, err)
+	b, err := json.MarshalIndent(st, "", " ")
+	check(t, err)
+	return string(b)
+}
+
+// recordOf is a record of these events alone.
+func (m *machine) recordOf(evs []*store.Event) *store.Store {
+	m.t.Helper()
+	c := &machine{t: m.t, root: m.t.TempDir(), now: m.all[0].Time.Time, written: evs}
+	check(m.t, os.MkdirAll(filepath.Join(c.root, "etc"), 0o755))
+	check(m.t, os.WriteFile(filepath.Join(c.root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
+	return c.record()
+}
+
+// randomMoment is one of the moments at which something happened, or just before, or any.
+func (m *machine) randomMoment(r *rand.Rand) time.Time {
+	at := m.truth[r.IntN(len(m.truth))].from
+	switch r.IntN(4) {
+	case 0:
+		return at
+	case 1:
+		return at.Add(-time.Microsecond)
+	case 2:
+		return m.all[r.IntN(len(m.all))].Time.Time
+	}
+	first, last := m.truth[0].from.Add(-48*time.Hour), m.now.Add(48*time.Hour)
+	return first.Add(time.Duration(r.Int64N(int64(last.Sub(first))))).Truncate(time.Microsecond)
+}
+
+// randomMachine is one to which anything may happen.
+func randomMachine(t *testing.T, r *rand.Rand) *machine {
+	t.Helper()
+	m := newMachine(t, "2025-01-01T08:00:00Z")
+	m.installed, m.next = []store.Package{kernelPackage(kernelA)}, releaseA
+	m.start(releaseA)
+	m.pass(m.now.Add(time.Duration(r.IntN(100)) * time.Hour))
+	m.startRecording()
+	m.observe(store.TriggerManual)
+	for range 70 {
+		m.pass(m.now.Add(time.Duration(r.ExpFloat64() * float64(20*time.Hour)).Truncate(time.Microsecond)))
+		m.step(r)
+	}
+	m.recording = true
+	return m
+}
+
+// step is one thing that happens.
+func (m *machine) step(r *rand.Rand) {
+	if m.boot == nil {
+		m.start(m.next)
+		return
+	}
+	running := m.boot.KernelRelease
+	n := 0
+	if p := m.patchFor(running); p != nil {
+		n = number(*p)
+	}
+	switch r.IntN(16) {
+	case 0, 1, 2:
+		m.install(patchPackage(running, n+1))
+	case 3:
+		m.install(patchPackage(running, max(n-1, 1)))
+	case 4:
+		m.commit(store.OutcomeFailed, []store.Package{patchPackage(running, n+1)}, nil)
+	case 5:
+		m.kernelStep(r)
+	case 6, 7:
+		m.reboot()
+	case 8:
+		m.crash()
+	case 9:
+		m.halt(0) // and stays off for a while
+	case 10: // the recorder is away for days
+		m.recording = false
+		for range r.IntN(4) {
+			m.pass(m.now.Add(time.Duration(r.IntN(20)) * time.Hour))
+			m.away(r, n)
+		}
+		m.pass(m.now.Add(48 * time.Hour))
+		m.recording = true
+	case 11:
+		if m.module != "" {
+			m.disable()
+		}
+	case 12: // the journal loses its past for a while
+		m.rotated = true
+		for range r.IntN(3) {
+			m.pass(m.now.Add(time.Duration(r.IntN(30)) * time.Hour))
+			m.install(patchPackage(running, 1+r.IntN(3)))
+		}
+		m.rotated = false
+	case 13:
+		m.commit("", []store.Package{patchPackage(running, n+1)}, nil)
+	case 14:
+		m.initrds[running] = moduleOf(patchPackage(running, 1+r.IntN(3))) // an image is put there
+		m.happened()
+		m.observe(store.TriggerManual)
+	case 15:
+		m.observe(store.TriggerManual)
+	}
+}
+
+// away is what happens while nobody records.
+func (m *machine) away(r *rand.Rand, n int) {
+	switch running := m.boot.KernelRelease; r.IntN(4) {
+	case 0:
+		m.install(patchPackage(running, n+1))
+	case 1:
+		m.reboot()
+	case 2:
+		m.crash()
+	case 3:
+		m.install(patchPackage(running, 1+r.IntN(2)))
+	}
+}
+
+// kernelStep installs another kernel, or removes one that does not run.
+func (m *machine) kernelStep(r *rand.Rand) {
+	p := kernelPackage([]string{kernelA, kernelB, kernelC}[r.IntN(3)])
+	installed := slices.ContainsFunc(m.installed, func(i store.Package) bool { return i.Version == p.Version && i.Name == p.Name })
+	switch release := releaseOf(p); {
+	case !installed:
+		m.install(p, patchPackage(release, 1))
+	case release != m.boot.KernelRelease && release != m.next && m.patchFor(release) != nil:
+		m.remove(p, *m.patchFor(release))
+	}
+}

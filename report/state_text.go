@@ -1,0 +1,62 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// StateFormats returns the formats of a state, the first being the default.
+func StateFormats() []string { return []string{"table", "json"} }
+
+// Write renders the state as a section of its own.
+func (s *State) Write(w io.Writer, format string, style Style) error {
+	switch format {
+	case "table":
+		return s.writeTable(w, style)
+	case "json":
+		return WriteObject(w, struct {
+			Schema     string      `json:"schema"`
+			Provenance *Provenance `json:"provenance"`
+			*State
+		}{StateSchema, s.Provenance, s})
+	}
+	return fmt.Errorf("format %q: a state has %s", format, strings.Join(StateFormats(), ", "))
+}
+
+func (s *State) writeTable(w io.Writer, style Style) error {
+	if style.Width <= 0 {
+		style.Width = tableWidth
+	}
+	if err := writeWrapped(w, []string{"State at " + asOf(s.At) + ": " + strings.ToUpper(string(s.Confidence)) + ".", ""}, style); err != nil {
+		return err
+	}
+	out := stateFacts(s)
+	for i, p := range s.Installed {
+		out.add(once(i, "Installed"), "%s-%s.%s", p.Name, p.Version, p.Arch)
+	}
+	if len(s.CVEs) > 0 {
+		out.add("Fixes", "%s", strings.Join(s.CVEs, " "))
+	}
+	if len(s.Inferred) > 0 {
+		out.add("Inferred", "%s: observations before and after agree, and nothing on record speaks against it", strings.Join(s.Inferred, ", "))
+	}
+	if len(s.Events) > 0 {
+		out.add("Proof", "events %s", numbers(s.Events))
+	}
+	if err := out.write(w, style); err != nil {
+		return err
+	}
+	if s.Provenance == nil {
+		return nil
+	}
+	return writeWrapped(w, append([]string{""}, s.Provenance.lines()...), style)
+}
+
+// once names the first of several facts.
+func once(i int, name string) string {
+	if i > 0 {
+		return ""
+	}
+	return name
+}
