@@ -1,0 +1,62 @@
+package browser
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// crowd is the page of a machine that was booted 500 times and changed 10,000 times.
+func crowd(t *testing.T) string {
+	t.Helper()
+	start := time.Date(2025, 1, 1, 8, 0, 0, 0, time.UTC)
+	at := func(hours int) store.Timestamp {
+		return store.Timestamp{Time: start.Add(time.Duration(hours) * time.Hour)}
+	}
+	tl := &report.Timeline{From: at(0), To: at(500 * 24)}
+	var exposures []report.Exposure
+	for i := range 500 {
+		span := report.Span{From: at(i * 24), To: at(i*24 + 23), Confidence: report.Proven}
+		release, n := fmt.Sprintf("6.4.0-150600.23.%d-default", 42+i/50), 1+i%50/10
+		tl.Kernels = append(tl.Kernels, report.KernelSpan{Span: span, BootID: fmt.Sprintf("%032x", i+1), KernelRelease: release})
+		tl.Patches = append(tl.Patches, report.PatchSpan{Span: span, Module: fmt.Sprintf("livepatch_%d_150600_13_%d", n, 3*n), PatchNumber: &n, Initial: new(n == 1)})
+		tl.Initrds = append(tl.Initrds, report.InitrdSpan{Span: span, Verdict: []store.Verdict{store.VerdictContained, store.VerdictMissing}[i/40%2]})
+		if i%100 == 7 {
+			tl.Gaps = append(tl.Gaps, report.Gap{Span: span, Kind: report.GapSilence, Why: "The machine was not observed."})
+		}
+		if n > 1 && i%10 == 0 {
+			exposures = append(exposures, report.Exposure{
+				CVE: fmt.Sprintf("CVE-2025-%d", 20000+i), Released: new(at(i*24 - 90)), Installed: new(at(i * 24)), Active: new(at(i * 24)), Status: report.StatusFixed, Seconds: new(int64(90 * 3600)),
+			})
+		}
+	}
+	sum := &store.Summary{Events: 20_000, Changes: 10_000, Host: store.Host{Hostname: "db01"}, First: new(at(0)), Last: new(at(12000))}
+	p := report.NewProvenance("report", "1.0.0", tl.To.Time, sum)
+	full := &report.Full{
+		Provenance: p, Timeline: tl, Exposures: exposures, Latency: report.Summarize(exposures), Integrity: &report.Integrity{TreeSize: sum.Events},
+		State:      &report.State{At: tl.To, Confidence: report.Unknown},
+		Compliance: &report.Compliance{Profile: "default", Verdict: report.NotDetermined, At: tl.To, Since: tl.From},
+		History:    &report.History{Provenance: p, Rows: changes(at)},
+	}
+	var b bytes.Buffer
+	check(t, full.Write(&b, "html", report.Style{}))
+	return written(t, b.String())
+}
+
+func changes(at func(int) store.Timestamp) func(func(*store.HistoryRow, error) bool) {
+	return func(yield func(*store.HistoryRow, error) bool) {
+		for i := 10_000; i > 0; i-- {
+			row := &store.HistoryRow{
+				Time: at(i), Event: int64(2 * i), Action: "upgrade", Package: "kernel-livepatch-6_4_0-150600_23_42-default", Version: fmt.Sprintf("%d-150600.13.3.1", i),
+				Previous: new("1-150600.13.3.1"), Result: store.ResultOK, Outcome: new(store.OutcomeCompleted), Command: new("zypper --non-interactive patch"),
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}

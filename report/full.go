@@ -1,0 +1,224 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// FullSchema names the form of the whole report in JSON.
+const FullSchema = "klp-audit/report/1"
+
+// Full is the whole report, the verdict first.
+type Full struct {
+	Provenance *Provenance
+	State      *State
+	Compliance *Compliance
+	Latency    *Latency
+	Exposures  []Exposure
+	Timeline   *Timeline
+	Marks      []Mark // the downgrades and failures among the history, for the picture
+	History    *History
+	Integrity  *Integrity
+}
+
+// Latency sums exposures up, in seconds from release to being active.
+type Latency struct {
+	Fixes    int    `json:"fixes"`    // on record
+	Measured int    `json:"measured"` // of which release and activation are known
+	Median   *int64 `json:"median_seconds"`
+	Worst    *int64 `json:"worst_seconds"`
+	WorstCVE string `json:"worst_cve"`
+	Open     int    `json:"open"` // installed, but not active
+	Lost     int    `json:"lost"`
+}
+
+// Integrity is what is known of the record itself.
+type Integrity struct {
+	TreeSize   int64            `json:"tree_size"`
+	RootHash   string           `json:"root_hash"`
+	Key        string           `json:"key"`
+	Checkpoint string           `json:"checkpoint"`
+	Verified   *store.Timestamp `json:"verified"` // the last full verification on record; null: none
+	Result     string           `json:"result"`   // of it: intact, altered, truncated; empty: none
+}
+
+// verifiedSince is how far back a full verification is looked for: it is a daily one.
+const verifiedSince = 31 * 24 * time.Hour
+
+// NewFull reads the whole report from the record, judged by a profile as of a moment. The
+// history says which stretch of time the timeline shows: all on record if it does not. The
+// state is the one at that moment, or when the machine was observed last before it.
+func NewFull(ctx context.Context, s *store.Store, p *Profile, at time.Time, h *History) (*Full, error) {
+	f := &Full{Provenance: h.Provenance, History: h}
+	for _, read := range []func(context.Context, *store.Store) error{
+		f.readTimeline, f.readMarks,
+		func(ctx context.Context, s *store.Store) (err error) {
+			f.Compliance, err = NewCompliance(ctx, s, p, at)
+			return err
+		},
+		func(ctx context.Context, s *store.Store) error { return f.readState(ctx, s, at) },
+		func(ctx context.Context, s *store.Store) error { return f.readIntegrity(ctx, s, at) },
+	} {
+		if err := read(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	f.Provenance.Filters["profile"] = p.Name
+	for _, g := range f.Timeline.Gaps {
+		f.Provenance.Gaps = append(f.Provenance.Gaps, g.Why)
+	}
+	return f, nil
+}
+
+// readTimeline reads fixes from the whole record, and the timeline for what was asked.
+func (f *Full) readTimeline(ctx context.Context, s *store.Store) error {
+	t, err := WholeTimeline(ctx, s)
+	if err != nil {
+		return err
+	}
+	if f.Exposures, err = NewExposures(ctx, s, t, nil); err != nil {
+		return fmt.Errorf("reading fixes: %w", err)
+	}
+	f.Latency, f.Timeline = Summarize(f.Exposures), t
+	from, to := t.From.Time, t.To.Time
+	if since := f.History.Filter.Since; since.After(from) {
+		from = since
+	}
+	if until := f.History.Filter.Until; !until.IsZero() && until.Before(to) {
+		to = until
+	}
+	if from.Before(to) && (from != t.From.Time || to != t.To.Time) {
+		f.Timeline, err = NewTimeline(ctx, s, from, to)
+	}
+	return err
+}
+
+// readMarks reads which changes went wrong.
+func (f *Full) readMarks(ctx context.Context, s *store.Store) error {
+	for _, filter := range []store.HistoryFilter{{Action: "downgrade", Result: string(store.ResultOK)}, {Result: string(store.ResultFailed)}} {
+		filter.Since, filter.Until, filter.Limit = f.Timeline.From.Time, f.Timeline.To.Time, maxMarks
+		kind := "failed"
+		if filter.Action != "" {
+			kind = filter.Action
+		}
+		for row, err := range s.History(ctx, filter) {
+			if err != nil {
+				return err
+			}
+			f.Marks = append(f.Marks, Mark{Time: row.Time, Kind: kind, What: row.Package + " " + row.Version, Event: row.Event})
+		}
+	}
+	return nil
+}
+
+func (f *Full) readState(ctx context.Context, s *store.Store, at time.Time) error {
+	last, err := s.LastObserved(ctx)
+	if err != nil {
+		return err
+	}
+	if last != nil && last.Before(at) {
+		at = last.Time
+	}
+	f.State, err = NewState(ctx, s, at)
+	return err
+}
+
+func (f *Full) readIntegrity(ctx context.Context, s *store.Store, at time.Time) error {
+	sum, err := s.Summarize(ctx)
+	if err != nil {
+		return err
+	}
+	f.Integrity = &Integrity{TreeSize: sum.Events, RootHash: sum.RootHash, Key: sum.Key, Checkpoint: sum.Checkpoint}
+	part, err := s.NewestPart(ctx, "verify", at.Add(-verifiedSince), at)
+	if part == nil || err != nil {
+		return err
+	}
+	var v struct{ Result string }
+	if err := json.Unmarshal(part.JSON, &v); err != nil {
+		return fmt.Errorf("event %d: verification: %w", part.Event, err)
+	}
+	f.Integrity.Verified, f.Integrity.Result = &part.Time, v.Result
+	return nil
+}
+
+// Summarize sums exposures up. What the record has no fix of does not count.
+func Summarize(exposures []Exposure) *Latency {
+	var l Latency
+	var took []int64
+	for _, e := range exposures {
+		if e.Status == StatusNotInRecord {
+			continue
+		}
+		l.Fixes++
+		switch e.Status {
+		case StatusInstalled:
+			l.Open++
+		case StatusLost:
+			l.Lost++
+		}
+		if e.Seconds == nil {
+			continue
+		}
+		took = append(took, *e.Seconds)
+		if l.Worst == nil || *e.Seconds > *l.Worst {
+			l.Worst, l.WorstCVE = e.Seconds, e.CVE
+		}
+	}
+	if l.Measured = len(took); l.Measured > 0 {
+		slices.Sort(took)
+		l.Median = &took[(l.Measured-1)/2]
+	}
+	return &l
+}
+
+// FullFormats returns the formats of the whole report, the first being the default.
+func FullFormats() []string { return []string{"table", "json", "html"} }
+
+// Write renders the whole report.
+func (f *Full) Write(w io.Writer, format string, style Style) error {
+	switch format {
+	case "table":
+		return writeFullTable(w, f, style)
+	case "json":
+		return writeFullJSON(w, f)
+	case "html":
+		return writeHTML(w, f)
+	}
+	return fmt.Errorf("format %q: the whole report has %s", format, strings.Join(FullFormats(), ", "))
+}
+
+// writeFullJSON writes each section under its name. The rows of the history are streamed;
+// the provenance stands behind them, because it counts them.
+func writeFullJSON(w io.Writer, f *Full) error {
+	head, err := compact(struct {
+		Schema     string      `json:"schema"`
+		Compliance *Compliance `json:"compliance"`
+		State      *State      `json:"state"`
+		CVE        CVEs        `json:"cve"`
+		Timeline   *Timeline   `json:"timeline"`
+		Integrity  *Integrity  `json:"integrity"`
+	}{FullSchema, f.Compliance, f.State, CVEs{Exposures: f.Exposures, Latency: f.Latency}, f.Timeline, f.Integrity})
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "%s,\n\"history\":{\"rows\":[", bytes.TrimSuffix(head, []byte("}"))); err != nil {
+		return err
+	}
+	if err := writeRows(w, f.History); err != nil {
+		return err
+	}
+	provenance, err := compact(f.Provenance)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\n]},\n\"provenance\":%s}\n", provenance)
+	return err
+}

@@ -1,0 +1,101 @@
+package report
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// storyReport is the whole report of the story of a host, out of its record.
+func storyReport(t *testing.T, m *machine, since, until, format string) *Full {
+	t.Helper()
+	s := m.record()
+	sum, err := s.Summarize(t.Context())
+	check(t, err)
+	p, err := LoadProfile(DefaultProfile, nil)
+	check(t, err)
+	var filter store.HistoryFilter
+	if since != "" {
+		filter.Since, filter.Until = when(t, since), when(t, until)
+	}
+	h := NewHistory(filter, format, NewProvenance("report", "1.0.0", m.now, sum))
+	h.Rows = s.History(t.Context(), h.Filter)
+	f, err := NewFull(t.Context(), s, p, m.now, h)
+	check(t, err)
+	return f
+}
+
+// Out of a record, all formats tell the same story.
+func TestFullStory(t *testing.T) {
+	m := twoYears(t)
+	f := storyReport(t, m, "", "", "html")
+	page := renderFull(t, f, "html", Style{})
+	checkPage(t, "story", page)
+	table := renderFull(t, storyReport(t, m, "", "", "table"), "table", Style{Width: 100})
+	checkPlain(t, "story", table, 100)
+	output := renderFull(t, storyReport(t, m, "", "", "json"), "json", Style{})
+	checkAgainst(t, readSchemas(t), "report-1.json", output)
+	var whole struct {
+		Compliance struct{ Verdict Rating }
+		CVE        struct{ Exposures []Exposure }
+		History    struct{ Rows []json.RawMessage }
+		Timeline   Timeline
+	}
+	check(t, json.Unmarshal([]byte(output), &whole))
+	title := verdictText(whole.Compliance.Verdict)
+	if !strings.Contains(page, ">"+title+"</h1>") || !strings.HasPrefix(table, strings.ToUpper(title)+"\n") {
+		t.Errorf("not every format says %q first", title)
+	}
+	if shown := strings.Count(page, " → ") + strings.Count(page, "<td>install"); len(whole.History.Rows) == 0 || strings.Count(page, "commit ") < len(whole.History.Rows) {
+		t.Errorf("%d rows in JSON, %d on the page", len(whole.History.Rows), shown)
+	}
+	for _, e := range whole.CVE.Exposures {
+		if !strings.Contains(page, e.CVE) {
+			t.Errorf("%s is not on the page", e.CVE)
+		}
+	}
+	if diff := cmp.Diff([]string{"downgrade", "failed"}, kindsOf(f.Marks)); diff != "" {
+		t.Errorf("marks (-want +got):\n%s", diff)
+	}
+	if len(whole.Timeline.Gaps) == 0 || !strings.Contains(page, `class="gap"`) {
+		t.Error("the week without a recorder is no gap")
+	}
+}
+
+// A machine on which nothing happened yet has a report, too.
+func TestFullOfNothing(t *testing.T) {
+	m := newMachine(t, "2025-01-01T08:00:00Z")
+	m.startRecording()
+	for _, format := range FullFormats() {
+		f := storyReport(t, m, "", "", format)
+		if f.Compliance.Verdict != NotDetermined && f.Compliance.Verdict != Fail {
+			t.Errorf("verdict %q", f.Compliance.Verdict)
+		}
+		if output := renderFull(t, f, format, Style{}); format == "html" {
+			checkPage(t, "nothing", output)
+		}
+	}
+}
+
+// A part of the time is shown where a part was asked for.
+func TestFullPart(t *testing.T) {
+	f := storyReport(t, twoYears(t), "2025-05-01", "2025-05-31", "json")
+	if from, to := f.Timeline.From, f.Timeline.To; !from.Equal(ts("2025-05-01").Time) || !to.Equal(ts("2025-05-31").Time) {
+		t.Errorf("the timeline goes from %s to %s", from.Format(time.RFC3339), to.Format(time.RFC3339))
+	}
+	if diff := cmp.Diff([]string{"downgrade"}, kindsOf(f.Marks)); diff != "" {
+		t.Errorf("marks (-want +got):\n%s", diff)
+	}
+}
+
+func kindsOf(marks []Mark) (kinds []string) {
+	for _, m := range marks {
+		kinds = append(kinds, m.Kind)
+	}
+	return kinds
+}

@@ -1,0 +1,164 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// tableExposures is how many exposures the whole report prints on a terminal.
+const tableExposures = 20
+
+// writeFullTable prints the whole report for people, section by section.
+func writeFullTable(w io.Writer, f *Full, style Style) error {
+	if style.Width <= 0 {
+		style.Width = tableWidth
+	}
+	p := printer{w: w, style: style}
+	p.verdict(f)
+	p.heading("State now")
+	p.facts(append(stateFacts(f.State), inferredFact(f.State)...))
+	p.heading("Compliance")
+	p.compliance(f.Compliance)
+	p.heading("Exposure and latency")
+	p.facts(latencyFacts(f.Latency))
+	p.exposures(f.Exposures)
+	p.heading("History")
+	p.history(f.History)
+	p.heading("Recorder gaps")
+	p.gaps(f.Timeline)
+	p.heading("Integrity")
+	p.facts(integrityFacts(f.Integrity))
+	p.text(integrityNote)
+	p.heading("Provenance")
+	p.facts(provenanceFacts(f.Provenance))
+	p.text(f.Provenance.Scope)
+	return p.err
+}
+
+// printer writes a report piece by piece, and stops at the first error.
+type printer struct {
+	w     io.Writer
+	style Style
+	err   error
+}
+
+func (p *printer) line(text string) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.w, text)
+	}
+}
+
+// text prints a text below an empty line.
+func (p *printer) text(s string) {
+	p.line("")
+	for _, l := range wrap(Printable(s), p.style.Width) {
+		p.line(l)
+	}
+}
+
+func (p *printer) heading(s string) {
+	p.line("")
+	p.line(p.bold(strings.ToUpper(s), sgrBold))
+	p.line("")
+}
+
+func (p *printer) bold(s, sgr string) string {
+	if !p.style.Color {
+		return s
+	}
+	return sgr + s + sgrReset
+}
+
+func (p *printer) facts(f facts) {
+	if p.err == nil {
+		p.err = f.write(p.w, p.style)
+	}
+}
+
+func (p *printer) table(header []string, cells [][]string) {
+	if p.err == nil && len(cells) > 0 {
+		all := fitted(append([][]string{header}, cells...), p.style) // the names of columns count, too
+		p.err = renderTable(p.w, header, all[1:], p.style)
+	}
+}
+
+func (p *printer) verdict(f *Full) {
+	sgr := map[Rating]string{Fail: sgrRed, NotDetermined: sgrYellow, Warn: sgrYellow}[f.Compliance.Verdict]
+	p.line(p.bold(strings.ToUpper(verdictText(f.Compliance.Verdict)), sgrBold+sgr))
+	for _, l := range wrap(verdictReason(f.Compliance), p.style.Width) {
+		p.line(l)
+	}
+	p.line("")
+	p.facts(append(facts{{"Host", hostName(f.Provenance.Host)}}, keyFacts(f)...))
+}
+
+func (p *printer) compliance(c *Compliance) {
+	if len(c.Checks) == 0 {
+		p.line("No check was made.")
+	}
+	var cells [][]string
+	for _, check := range c.Checks {
+		detail := clip(check.Detail, 2*maxText)
+		if len(check.Evidence) > 0 {
+			detail += " [" + clip(strings.Join(check.Evidence, ", "), maxText) + "]"
+		}
+		cells = append(cells, []string{string(check.Result), clip(check.ID, 24), detail})
+		if check.Exception != nil {
+			cells = append(cells, []string{"", "", exceptionText(check.Exception)})
+		}
+	}
+	p.table([]string{"RESULT", "CHECK", "FINDING"}, cells)
+}
+
+func (p *printer) exposures(all []Exposure) {
+	shown, more := worthALook(all, tableExposures)
+	var cells [][]string
+	for _, e := range shown {
+		brought := clip(e.Package+" "+e.Version, maxText)
+		if e.Active != nil {
+			brought += ", active " + date(e.Active)
+		}
+		cells = append(cells, []string{clip(e.CVE, 20), string(e.Status), duration(e.Seconds), brought})
+	}
+	if len(cells) > 0 {
+		p.line("")
+	}
+	p.table([]string{"FIX", "STATUS", "LATENCY", "BROUGHT BY"}, cells)
+	if more > 0 {
+		p.text(fmt.Sprintf("And %d more: klp-audit report cve has them all.", more))
+	}
+}
+
+func (p *printer) history(h *History) {
+	if p.err != nil {
+		return
+	}
+	var rows []*store.HistoryRow
+	var more bool
+	if rows, more, p.err = gathered(h); p.err == nil && len(rows) > 0 {
+		p.err = renderRows(p.w, rows, p.style)
+	}
+	switch {
+	case p.err == nil && more:
+		p.text(stopsAt(h.Provenance))
+	case p.err == nil && len(rows) == 0:
+		p.line("No change is on record for what was asked.")
+	}
+}
+
+func (p *printer) gaps(t *Timeline) {
+	if t == nil || len(t.Gaps) == 0 {
+		p.line("No gap is known.")
+		return
+	}
+	var cells [][]string
+	for _, g := range t.Gaps {
+		row := spanRow(g.Span, "", clip(g.Why, maxText))
+		cells = append(cells, []string{row.From, "to " + row.To + ": " + row.Detail})
+	}
+	p.table([]string{"FROM", "WHAT"}, cells)
+	p.text(gapsNote)
+}

@@ -1,0 +1,364 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// scenes are whole reports as values, each with what a page must cope with.
+func scenes() map[string]*Full {
+	return map[string]*Full{"years": years(), "fresh": fresh(), "empty": nothing(), "hostile": hostile()}
+}
+
+func ts(text string) store.Timestamp {
+	t, err := ParseTime(text, testNow, time.Time{})
+	if err != nil {
+		panic(err)
+	}
+	return store.Timestamp{Time: t}
+}
+
+func between(from, to string) Span {
+	return Span{From: ts(from), To: ts(to), Confidence: Proven, Events: []int64{1}}
+}
+
+func bootOf(n int, release, from, to string) KernelSpan {
+	return KernelSpan{Span: between(from, to), BootID: fmt.Sprintf("%032x", n*7919), KernelRelease: release}
+}
+
+func patchOf(kernel string, n int, from, to string) PatchSpan {
+	name, version := "kernel-livepatch-6_4_0-150600_"+kernel+"-default", fmt.Sprintf("%d-150600.13.%d.1", n, 3*n)
+	return PatchSpan{
+		Span: between(from, to), BootID: fmt.Sprintf("%032x", 7919), Module: fmt.Sprintf("livepatch_%d_150600_13_%d", n, 3*n),
+		Package: &name, Version: &version, PatchNumber: &n, Initial: new(n == 1), Phase: "system", Since: new(ts(from)),
+	}
+}
+
+func initrdOf(v store.Verdict, from, to string) InitrdSpan {
+	return InitrdSpan{Span: between(from, to), Module: "livepatch_3_150600_13_9", Verdict: v, Basis: store.BasisBuild}
+}
+
+func fixOf(cve, released, installed, active string) Exposure {
+	e := Exposure{
+		CVE: cve, KernelRelease: releaseA, Package: "kernel-livepatch-6_4_0-150600_23_42-default", Version: "3-150600.13.9.1", ReleasedBy: "build-time",
+		Advisory: new("SUSE-SLE-Module-Live-Patching-15-SP6-2025-" + cve[9:]), Severity: new("important"), Status: StatusInstalled, Events: []int64{4},
+	}
+	for _, m := range []struct {
+		text string
+		into **store.Timestamp
+	}{{released, &e.Released}, {installed, &e.Installed}, {active, &e.Active}} {
+		if m.text != "" {
+			*m.into = new(ts(m.text))
+		}
+	}
+	if e.Active != nil {
+		e.Status, e.InInitrd = StatusFixed, e.Active
+		e.Seconds = new(int64(e.Active.Sub(e.Released.Time).Seconds()))
+	}
+	return e
+}
+
+func change1(event int64, at, action, version, previous string) *store.HistoryRow {
+	completed := store.OutcomeCompleted
+	r := &store.HistoryRow{
+		Time: ts(at), TimeSource: "commit", UTCOffset: "+01:00", Commit: new(fmt.Sprintf("019ab0f2-0000-7000-8000-%012d", event)), Event: event, Host: "db01",
+		BootID: fmt.Sprintf("%032x", 7919), Kind: "livepatch", Action: action, Package: "kernel-livepatch-6_4_0-150600_23_42-default", Arch: "x86_64",
+		Version: version, KernelRelease: new(releaseA), Result: store.ResultOK, Outcome: &completed, Source: "plugin",
+		Actor:   store.RowActor{Login: new("root"), SudoUser: new("tux"), Exe: new("/usr/bin/zypper"), TTY: new("pts/0"), Session: new("3")},
+		Command: new("zypper --non-interactive patch --with-interactive"), UserData: new("CHG-4711"),
+		Advisories: []string{}, CVEsAdded: []string{}, CVEsRemoved: []string{}, BugsAdded: []string{}, BugsRemoved: []string{},
+	}
+	if previous != "" {
+		r.Previous = &previous
+	}
+	return r
+}
+
+// whole puts a report together from its rows.
+func whole(f *Full, rows ...*store.HistoryRow) *Full {
+	sum := &store.Summary{Events: 412, Changes: int64(len(rows)), Commits: int64(len(rows)), Host: store.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
+		RootHash: "3u8C0s5d+q1yQ7mFw/0T6gH2jK9lZx4vB8nM1aS5dFg="}
+	if len(rows) > 0 {
+		sum.First, sum.Last = &rows[len(rows)-1].Time, &rows[0].Time
+	} else {
+		sum.Events, sum.RootHash = 0, ""
+	}
+	f.Provenance = NewProvenance("report", "1.0.0", testNow, sum)
+	f.Integrity = &Integrity{TreeSize: sum.Events, RootHash: sum.RootHash}
+	if len(rows) > 0 {
+		f.Integrity.Key = "klp-audit/33650f8b6cc19751+b7c0686a+AWAsDYiKubPw+L9Hq9qhbMSJbPHoeNahXNb/sqoTtZ6F"
+		f.Integrity.Checkpoint = "klp-audit/33650f8b6cc19751\n412\n3u8C0s5d+q1yQ7mFw/0T6gH2jK9lZx4vB8nM1aS5dFg=\n\n— klp-audit/33650f8b6cc19751 t8Boaq0N2tY8tQ9yD5b1m3u7Vx0Zs1Kc4Lr6Jp2Hf8Ge9Wd5Xa7Qv3Un1Mk0=\n"
+		f.Integrity.Verified, f.Integrity.Result = new(ts("2026-11-23T02:10:00Z")), "intact"
+	}
+	f.History = &History{Rows: listed(rows), Provenance: f.Provenance}
+	return f
+}
+
+func listed(rows []*store.HistoryRow) iter.Seq2[*store.HistoryRow, error] {
+	return func(yield func(*store.HistoryRow, error) bool) {
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+// years is a host over two years: what can go wrong did, once.
+func years() *Full {
+	off := between("2025-08-12", "2025-08-19")
+	off.Confidence, off.Events = Unknown, []int64{}
+	f := &Full{
+		Timeline: &Timeline{
+			From: ts("2025-01-06"), To: ts("2026-11-23T08:30:00Z"),
+			Kernels: []KernelSpan{
+				bootOf(1, releaseA, "2025-01-06", "2025-03-11T20:00:00Z"), bootOf(2, releaseA, "2025-03-11T20:02:00Z", "2025-04-22T03:17:00Z"),
+				bootOf(3, releaseA, "2025-04-22T03:22:00Z", "2025-07-08T20:00:00Z"), bootOf(4, releaseB, "2025-07-08T20:02:00Z", "2025-08-12"),
+				{Span: off},
+				bootOf(5, releaseB, "2025-08-19", "2025-10-08T20:00:00Z"), bootOf(6, releaseB, "2025-10-08T20:02:00Z", "2025-12-12T20:00:00Z"),
+				bootOf(7, releaseC, "2025-12-12T20:02:00Z", "2026-11-23T08:30:00Z"),
+			},
+			Patches: []PatchSpan{
+				{Span: between("2025-01-06", "2025-01-10T09:00:00Z")},
+				patchOf("23_42", 1, "2025-01-10T09:00:00Z", "2025-02-04T09:00:00Z"), patchOf("23_42", 2, "2025-02-04T09:00:00Z", "2025-02-25T09:00:00Z"),
+				patchOf("23_42", 3, "2025-02-25T09:00:00Z", "2025-04-01T09:00:00Z"), patchOf("23_42", 4, "2025-04-01T09:00:00Z", "2025-04-22T03:17:00Z"),
+				patchOf("23_42", 3, "2025-04-22T03:22:00Z", "2025-04-29T09:00:00Z"), patchOf("23_42", 5, "2025-04-29T09:00:00Z", "2025-05-13T09:00:00Z"),
+				patchOf("23_42", 4, "2025-05-13T09:00:00Z", "2025-05-25T09:00:00Z"), patchOf("23_42", 5, "2025-05-25T09:00:00Z", "2025-07-08T20:00:00Z"),
+				patchOf("23_47", 1, "2025-07-08T20:02:00Z", "2025-08-05"), patchOf("23_47", 2, "2025-08-05", "2025-08-12"),
+				{Span: off},
+				patchOf("23_47", 3, "2025-08-19", "2025-09-30"), patchOf("23_47", 4, "2025-09-30", "2025-12-12T20:00:00Z"),
+				patchOf("23_53", 1, "2025-12-12T20:02:00Z", "2026-01-20"), patchOf("23_53", 2, "2026-01-20", "2026-03-30"),
+				patchOf("23_53", 4, "2026-03-30", "2026-06-08"), patchOf("23_53", 6, "2026-06-08", "2026-09-14"),
+				patchOf("23_53", 7, "2026-09-14", "2026-11-23T08:30:00Z"),
+			},
+			Initrds: []InitrdSpan{
+				initrdOf(store.VerdictContained, "2025-01-10T09:00:00Z", "2025-04-01T09:00:00Z"), initrdOf(store.VerdictMissing, "2025-04-01T09:00:00Z", "2025-04-29T09:00:00Z"),
+				initrdOf(store.VerdictContained, "2025-04-29T09:00:00Z", "2025-08-12"), {Span: off},
+				initrdOf(store.VerdictContained, "2025-08-19", "2026-10-20"), initrdOf(store.VerdictMissing, "2026-10-20", "2026-11-23T08:30:00Z"),
+			},
+			Gaps: []Gap{{Span: off, Kind: GapSilence, Why: "The machine ran, and was not observed: the recorder did not work."}},
+		},
+		Exposures: []Exposure{
+			fixOf("CVE-2025-1021", "2025-01-29", "2025-02-04T09:00:00Z", "2025-02-04T09:00:12Z"), fixOf("CVE-2025-1031", "2025-02-18", "2025-02-25T09:00:00Z", "2025-02-25T09:00:09Z"),
+			fixOf("CVE-2025-1041", "2025-03-20", "2025-04-01T09:00:00Z", "2025-04-01T09:00:11Z"), fixOf("CVE-2025-1051", "2025-04-20", "2025-04-29T09:00:00Z", "2025-04-29T09:00:08Z"),
+			fixOf("CVE-2025-2021", "2025-07-20", "2025-08-05", "2025-08-05T09:00:00Z"), fixOf("CVE-2025-2041", "2025-09-10", "2025-09-30", "2025-09-30T09:00:00Z"),
+			fixOf("CVE-2026-3021", "2026-01-08", "2026-01-20", "2026-01-20T09:00:00Z"), fixOf("CVE-2026-3041", "2026-02-12", "2026-03-30", "2026-03-30T09:00:00Z"),
+			fixOf("CVE-2026-3061", "2026-05-28", "2026-06-08", "2026-06-08T09:00:00Z"), fixOf("CVE-2026-3071", "2026-09-01", "2026-09-14", "2026-09-14T09:00:00Z"),
+			fixOf("CVE-2026-3081", "2026-11-09", "2026-11-17T10:00:00Z", ""), fixOf("CVE-2026-3082", "2026-11-09", "2026-11-17T10:00:00Z", ""),
+		},
+		Marks: []Mark{
+			{Time: ts("2025-05-13T09:00:00Z"), Kind: "downgrade", What: "kernel-livepatch-6_4_0-150600_23_42-default 4-150600.13.12.1", Event: 91},
+			{Time: ts("2025-06-03T09:00:00Z"), Kind: "failed", What: "kernel-livepatch-6_4_0-150600_23_42-default 6-150600.13.18.1", Event: 104},
+			{Time: ts("2026-11-17T10:00:00Z"), Kind: "failed", What: "kernel-livepatch-6_4_0-150600_23_53-default 8-150600.13.24.1", Event: 398},
+		},
+	}
+	for i := range f.Exposures[:2] {
+		e := &f.Exposures[2+i]
+		e.Lost, e.LostBy, e.Back = new(ts("2025-04-22T03:22:00Z")), "boot", new(ts("2025-04-29T09:00:00Z"))
+		if i == 1 {
+			e.Lost, e.LostBy, e.Back = new(ts("2025-05-13T09:00:00Z")), "downgrade", new(ts("2025-05-25T09:00:00Z"))
+		}
+	}
+	f.Latency = &Latency{Fixes: 12, Measured: 10, Median: new(int64(11*86400 + 32400)), Worst: new(int64(46*86400 + 32400)), WorstCVE: "CVE-2026-3041", Open: 2}
+	f.State = yearsState()
+	f.Compliance = yearsCompliance()
+	failed := change1(398, "2026-11-17T10:00:00Z", "upgrade", "8-150600.13.24.1", "7-150600.13.21.1")
+	failed.Result, failed.Outcome = store.ResultFailed, new(store.OutcomeFailed)
+	down := change1(91, "2025-05-13T09:00:00Z", "downgrade", "4-150600.13.12.1", "5-150600.13.15.1")
+	down.CVEsRemoved = []string{"CVE-2025-1051"}
+	up := change1(88, "2025-04-29T09:00:00Z", "upgrade", "5-150600.13.15.1", "3-150600.13.9.1")
+	up.CVEsAdded = []string{"CVE-2025-1041", "CVE-2025-1051"}
+	kernel := change1(140, "2025-07-01T09:00:00Z", "install", kernelB, "")
+	kernel.Package, kernel.Kind = "kernel-default", "kernel"
+	salt := change1(380, "2026-09-14T03:00:00Z", "upgrade", "7-150600.13.21.1", "6-150600.13.18.1")
+	salt.Actor = store.RowActor{Login: new("unset"), Automation: new("salt-minion")}
+	salt.UserData, salt.CVEsAdded = nil, []string{"CVE-2026-3071"}
+	return whole(f, failed, salt, kernel, down, up, change1(4, "2025-01-10T09:00:00Z", "install", "1-150600.13.3.1", ""))
+}
+
+func yearsState() *State {
+	s := &State{
+		At: ts("2026-11-23T08:30:00Z"), KernelRelease: new(releaseC), BootID: new(fmt.Sprintf("%032x", 7*7919)), CoveredUntil: new("2026-12-31"), PendingReboot: new("no"),
+		Confidence: Proven, Unknown: map[string]string{}, Events: []int64{411},
+		LivePatch: &store.LivePatch{
+			Module: "livepatch_7_150600_13_21", Package: new("kernel-livepatch-6_4_0-150600_23_53-default"), Version: new("7-150600.13.21.1"),
+			PatchNumber: new(7), Initial: new(false), Enabled: true, Since: new(ts("2026-09-14T09:00:00Z")),
+		},
+		Initrd:   &store.Initrd{KernelRelease: releaseC, Patch: "livepatch_7_150600_13_21", Verdict: store.VerdictMissing, Basis: store.BasisBuild, Evidence: []store.Evidence{}},
+		NextBoot: &NextBoot{KernelRelease: releaseC},
+		Installed: []store.Package{
+			{Name: "kernel-default", Version: kernelB, Arch: "x86_64"}, {Name: "kernel-default", Version: kernelC, Arch: "x86_64"},
+			{Name: "kernel-livepatch-6_4_0-150600_23_53-default", Version: "7-150600.13.21.1", Arch: "x86_64"},
+		},
+	}
+	for i := range 43 {
+		s.CVEs = append(s.CVEs, fmt.Sprintf("CVE-2026-%d", 23000+137*i))
+	}
+	s.LivePatch.CVEs = s.CVEs
+	return s
+}
+
+func yearsCompliance() *Compliance {
+	c := &Compliance{Profile: "pci-dss-4.0.1", Verdict: Fail, At: ts("2026-11-23T08:30:00Z"), Since: ts("2025-11-23T08:30:00Z")}
+	add := func(result Rating, id, title, detail string, evidence ...string) {
+		c.Checks = append(c.Checks, CheckResult{ID: id, Title: title, Result: result, Detail: detail, Evidence: orNone(evidence), References: []string{}})
+	}
+	add(Fail, "patch-in-initrd", "Initrd holds the live patch", "The initrd of 6.4.0-150600.23.53-default lacks livepatch_7_150600_13_21: the newest build packed livepatch_6_150600_13_18.", "event 411", "event 380")
+	add(Fail, "failed-commits", "No failed change is left", "The upgrade of kernel-livepatch-6_4_0-150600_23_53-default to 8-150600.13.24.1 failed, and nothing made it good since.", "event 398")
+	add(NotDetermined, "clock", "Clock is in step", "No observation says when the clock was synchronised last.", "event 411")
+	add(Warn, "downgrades", "Nothing was downgraded", "One live patch was downgraded; the kernel had not warned before.", "event 91")
+	add(Warn, "latency", "Fixes were active in time", "CVE-2026-3041 took 46 days from its release to being active, longer than 30 days.", "event 350")
+	c.Checks[4].References = []string{"PCI DSS v4.0.1 6.3.3"}
+	c.Checks[4].Exception = &Exception{Reason: "Freeze for the year's end closing, agreed with the owner of the service.", Until: ts("2026-12-31"), By: "tux", Event: 360}
+	c.Checks[3].Exception = &Exception{Reason: "Regression with the storage driver.", Until: ts("2025-09-30"), By: "root", Event: 93, Expired: true}
+	for _, id := range []string{"kernel-supported", "patch-state", "patch-loaded", "coverage", "reboot-lag", "signatures", "attribution", "completeness", "integrity", "retention", "permissions", "recorder", "entitlement", "taint", "journal"} {
+		r, _ := ruleOf(id)
+		add(Pass, id, r.title, "Nothing speaks against it.", "event 411")
+	}
+	add(NotApplicable, "next-boot", "Next boot runs the right kernel", "The profile leaves it out.")
+	return c
+}
+
+// fresh is a host on its first day: all is well.
+func fresh() *Full {
+	f := &Full{
+		Timeline: &Timeline{
+			From: ts("2026-11-23T06:00:00Z"), To: ts("2026-11-23T08:30:00Z"), Kernels: []KernelSpan{bootOf(1, releaseA, "2026-11-23T06:00:00Z", "2026-11-23T08:30:00Z")},
+			Patches: []PatchSpan{patchOf("23_42", 3, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")},
+			Initrds: []InitrdSpan{initrdOf(store.VerdictContained, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")}, Gaps: []Gap{},
+		},
+		Exposures: []Exposure{}, Latency: &Latency{}, State: yearsState(),
+		Compliance: &Compliance{Profile: "default", Verdict: Pass, At: ts("2026-11-23T08:30:00Z"), Since: ts("2026-11-23T06:00:00Z")},
+	}
+	f.State.KernelRelease, f.State.Initrd.Verdict = new(releaseA), store.VerdictContained
+	for _, r := range rules() {
+		f.Compliance.Checks = append(f.Compliance.Checks, CheckResult{ID: r.id, Title: r.title, Result: Pass, Detail: "Nothing speaks against it.", Evidence: []string{"event 1"}, References: []string{}})
+	}
+	return whole(f, change1(1, "2026-11-23T06:10:00Z", "install", "3-150600.13.9.1", ""))
+}
+
+// nothing is a record without events.
+func nothing() *Full {
+	return whole(&Full{
+		Timeline: &Timeline{From: ts("2026-11-23"), To: ts("2026-11-23"), Kernels: []KernelSpan{}, Patches: []PatchSpan{}, Initrds: []InitrdSpan{}, Gaps: []Gap{}},
+		State:    &State{At: ts("2026-11-23"), Confidence: Unknown, Unknown: map[string]string{"live_patch": "nothing is recorded yet"}, Events: []int64{}}, Exposures: []Exposure{},
+		Latency: &Latency{}, Compliance: &Compliance{Profile: "default", Verdict: NotDetermined, Checks: []CheckResult{}, At: ts("2026-11-23"), Since: ts("2026-11-23")},
+	})
+}
+
+// evil is a text that would like to be obeyed.
+const evil = "<script>alert(1)</script>\x1b[2J\x00\u202e=cmd|' /C calc'!A0\xff\xfe\"'--></style></svg>\n{{.}}"
+
+// hostile is a report whose every text from outside is evil.
+func hostile() *Full {
+	f := years()
+	long := evil + strings.Repeat("A", 1<<20)
+	f.Provenance.Host.Hostname = evil
+	f.Provenance.Filters["user"] = evil
+	s := f.State
+	s.KernelRelease, s.BootID, s.CoveredUntil, s.PendingReboot = new(evil), new(evil), new(evil), new(evil)
+	s.LivePatch.Module, s.LivePatch.Package, s.CVEs = long, new(evil), []string{evil, long}
+	s.Installed[0] = store.Package{Name: long, Version: evil, Arch: evil}
+	s.Unknown[evil], s.NextBoot.KernelRelease, s.NextBoot.LivePatch = long, evil, new(evil)
+	for i := range f.Compliance.Checks {
+		c := &f.Compliance.Checks[i]
+		c.Detail, c.Evidence, c.References = long, []string{evil, "event 1\n"}, []string{evil}
+		c.Exception = &Exception{Reason: long, By: evil}
+	}
+	f.Compliance.Profile = evil
+	for i := range f.Exposures {
+		e := &f.Exposures[i]
+		e.CVE, e.Package, e.Version, e.LostBy, e.ReleasedBy = evil, long, evil, evil, evil
+	}
+	f.Latency.WorstCVE = evil
+	for i := range f.Timeline.Kernels {
+		f.Timeline.Kernels[i].BootID, f.Timeline.Kernels[i].KernelRelease = evil, long
+	}
+	for i := range f.Timeline.Patches {
+		f.Timeline.Patches[i].Module = long
+	}
+	f.Timeline.Gaps[0].Why, f.Marks[0].What = long, evil
+	f.Integrity.Checkpoint, f.Integrity.Key, f.Integrity.Result = evil+"\n"+long, evil, evil
+	row := change1(7, "2026-01-01", "upgrade", long, evil)
+	row.Package, row.Command, row.UserData, row.Actor.SudoUser = evil, &long, new(evil), new(evil)
+	f.History.Rows = listed([]*store.HistoryRow{row})
+	return f
+}
+
+// Golden files exist of the scenes that people look at. Of the hostile one the page is
+// kept, for the browser.
+func TestFullGolden(t *testing.T) {
+	compareGolden(t, "testdata/full-hostile.html", renderFull(t, hostile(), "html", Style{}))
+	for _, name := range []string{"years", "fresh", "empty"} {
+		for ending, g := range map[string]struct {
+			format string
+			style  Style
+		}{"table80": {"table", Style{}}, "table200": {"table", Style{Width: 200}}, "json": {"json", Style{}}, "html": {"html", Style{}}} {
+			t.Run(name+"."+ending, func(t *testing.T) {
+				compareGolden(t, "testdata/full-"+name+"."+ending, renderFull(t, scenes()[name], g.format, g.style))
+			})
+		}
+	}
+}
+
+func renderFull(t *testing.T, f *Full, format string, style Style) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := f.Write(&b, format, style); err != nil {
+		t.Fatalf("rendering as %s: %v", format, err)
+	}
+	return b.String()
+}
+
+func TestFullTableFitsAndIsPlain(t *testing.T) {
+	for name := range scenes() {
+		for _, width := range []int{72, 80, 132, 200} {
+			checkPlain(t, name, renderFull(t, scenes()[name], "table", Style{Width: width}), width)
+		}
+	}
+}
+
+func TestFullFollowsItsSchema(t *testing.T) {
+	all := readSchemas(t)
+	for _, name := range []string{"years", "fresh", "empty"} {
+		t.Run(name, func(t *testing.T) {
+			checkAgainst(t, all, "report-1.json", renderFull(t, scenes()[name], "json", Style{}))
+		})
+	}
+}
+
+// An error while rows are read or written is an error of the report.
+func TestFullErrors(t *testing.T) {
+	broken := errors.New("broken")
+	for _, format := range FullFormats() {
+		f := years()
+		f.History.Rows = func(yield func(*store.HistoryRow, error) bool) { yield(nil, broken) }
+		if err := f.Write(io.Discard, format, Style{}); !errors.Is(err, broken) {
+			t.Errorf("%s: %v, want the error of reading", format, err)
+		}
+		if err := years().Write(failing{broken}, format, Style{}); !errors.Is(err, broken) {
+			t.Errorf("%s: %v, want the error of writing", format, err)
+		}
+	}
+	if err := years().Write(io.Discard, "csv", Style{}); err == nil || !strings.Contains(err.Error(), "html") {
+		t.Errorf("csv: %v, want an error that names the formats", err)
+	}
+}
+
+// Colours change nothing but colours.
+func TestFullColor(t *testing.T) {
+	sgr := regexp.MustCompile(`\x1b\[[0-9;]*m`)
+	plain := renderFull(t, years(), "table", Style{Width: 100})
+	if got := sgr.ReplaceAllString(renderFull(t, years(), "table", Style{Width: 100, Color: true}), ""); got != plain {
+		t.Errorf("coloured:\n%s\nplain:\n%s", got, plain)
+	}
+}

@@ -1,0 +1,376 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// What the whole report says in words, whatever it is rendered as.
+
+// verdictText is a verdict as a manager reads it.
+func verdictText(r Rating) string {
+	switch r {
+	case Pass:
+		return "Compliant"
+	case Warn:
+		return "Compliant, with warnings"
+	case Fail:
+		return "Not compliant"
+	}
+	return "Not determined"
+}
+
+// verdictReason says how the checks came to a verdict, in a sentence.
+func verdictReason(c *Compliance) string {
+	count := map[Rating]int{}
+	for _, check := range c.Checks {
+		count[check.Result]++
+	}
+	judged := len(c.Checks) - count[NotApplicable]
+	if judged == 0 {
+		return fmt.Sprintf("No check of profile %s applies.", Printable(c.Profile))
+	}
+	var parts []string
+	for _, r := range []struct {
+		rating    Rating
+		one, many string
+	}{{Fail, "fails", "fail"}, {NotDetermined, "cannot be determined", "cannot be determined"}, {Warn, "warns", "warn"}, {Pass, "passes", "pass"}} {
+		switch n := count[r.rating]; n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+r.one)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", n, r.many))
+		}
+	}
+	if len(parts) == 1 && count[Pass] > 1 {
+		return fmt.Sprintf("All %d checks of profile %s that apply pass.", judged, Printable(c.Profile))
+	}
+	return fmt.Sprintf("Of %s of profile %s that %s, %s.", plural(judged, "check"), Printable(c.Profile), map[bool]string{true: "applies", false: "apply"}[judged == 1], join(parts))
+}
+
+// join strings words together, "a, b and c".
+func join(parts []string) string {
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	last := len(parts) - 1
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
+}
+
+// keyFacts are what somebody asks first.
+func keyFacts(f *Full) (out facts) {
+	s := f.State
+	out.add("Kernel", "%s", unknownIfNull(s.KernelRelease))
+	out.add("Live patch", "%s", activeText(s))
+	out.add("In the initrd", "%s", initrdText(s))
+	out.add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
+	out.add("Not protected", "%s", openText(f.Latency))
+	out.add("Record", "%s", recordText(f.Provenance, f.Integrity))
+	return out
+}
+
+func activeText(s *State) string {
+	lp := s.LivePatch
+	switch {
+	case lp == nil && s.Unknown["live_patch"] != "":
+		return "not known: " + s.Unknown["live_patch"]
+	case lp == nil && s.Confidence == Unknown:
+		return "not known"
+	case lp == nil:
+		return "none active"
+	}
+	text := lp.Module
+	if lp.PatchNumber != nil {
+		text = fmt.Sprintf("patch %d", *lp.PatchNumber)
+	}
+	switch {
+	case lp.Initial != nil && *lp.Initial:
+		text += ", the initial one, which fixes nothing"
+	case lp.CVEs != nil:
+		text += ", " + plural(len(lp.CVEs), "CVE") + " fixed"
+	}
+	if lp.Transition {
+		text += ", its transition not complete"
+	}
+	if !lp.Enabled {
+		text += ", being disabled"
+	}
+	if lp.Since != nil {
+		text += ", since " + day10(*lp.Since)
+	}
+	return text
+}
+
+func initrdText(s *State) string {
+	i, sure := s.Initrd, "proven"
+	if i != nil && i.Basis == store.BasisInferred || slices.Contains(s.Inferred, "initrd") {
+		sure = "inferred"
+	}
+	switch {
+	case i == nil:
+		return "not known"
+	case i.Verdict == store.VerdictContained:
+		return "yes, " + sure + ": a reboot keeps the fixes"
+	case i.Verdict == store.VerdictMissing:
+		return "no, " + sure + ": an unexpected reboot loses the fixes"
+	case i.Reason == store.ReasonNoPatch:
+		return "no live patch to look for"
+	}
+	return "not provable: " + string(i.Reason)
+}
+
+func openText(l *Latency) string {
+	text := "none of " + plural(l.Fixes, "CVE") + " on record"
+	switch {
+	case l.Fixes == 0:
+		text = "no CVE is on record"
+	case l.Open > 0:
+		text = fmt.Sprintf("%d of %s on record installed, but not active", l.Open, plural(l.Fixes, "CVE"))
+	}
+	if l.Lost > 0 {
+		text += fmt.Sprintf("; %d taken away again", l.Lost)
+	}
+	return text
+}
+
+func recordText(p *Provenance, i *Integrity) string {
+	if p.FirstEvent == nil {
+		return "empty"
+	}
+	verified := "never fully verified"
+	if i.Verified != nil {
+		verified = "found " + i.Result + " on " + day10(*i.Verified)
+	}
+	return fmt.Sprintf("%s since %s, %s", plural(int(p.TreeSize), "event"), day10(*p.FirstEvent), verified)
+}
+
+func verifiedText(i *Integrity) string {
+	if i.Verified == nil {
+		return "no full verification on record"
+	}
+	return fmt.Sprintf("%s at the last full verification, %s", i.Result, shortTime(*i.Verified))
+}
+
+// day10 is the date of a moment in ten characters.
+func day10(t store.Timestamp) string { return t.UTC().Format(time.DateOnly) }
+
+func unknownIfNull(s *string) string {
+	if s == nil {
+		return "not known"
+	}
+	return orUnknown(*s)
+}
+
+// latencyFacts are what exposures sum up to.
+func latencyFacts(l *Latency) (out facts) {
+	out.add("Fixes on record", "%d", l.Fixes)
+	out.add("Not active", "%d", l.Open)
+	out.add("Taken away again", "%d", l.Lost)
+	out.add("Median", "%s", duration(l.Median))
+	worst := duration(l.Worst)
+	if l.WorstCVE != "" {
+		worst += " (" + l.WorstCVE + ")"
+	}
+	out.add("Worst", "%s", worst)
+	out.add("Measured", "%d of %d", l.Measured, l.Fixes)
+	return out
+}
+
+// duration is a time span as people say it, in its two largest units.
+func duration(seconds *int64) string {
+	if seconds == nil {
+		return "not known"
+	}
+	s := *seconds
+	switch {
+	case s < 0:
+		return "none: active before its release date"
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600:
+		return fmt.Sprintf("%d min", s/60)
+	case s < 24*3600:
+		return fmt.Sprintf("%d h %d min", s/3600, s%3600/60)
+	}
+	return fmt.Sprintf("%d d %d h", s/86400, s%86400/3600)
+}
+
+// worthALook are the exposures that a page shows: what does not protect first, then the
+// slowest; and how many there are beyond these.
+func worthALook(all []Exposure, limit int) (shown []Exposure, more int) {
+	weight := []ExposureStatus{StatusLost, StatusInstalled, StatusUnknown, StatusFixed, StatusOtherKernel, StatusNotInRecord}
+	rank := func(e Exposure) int { return slices.Index(weight, e.Status) }
+	seconds := func(e Exposure) int64 {
+		if e.Seconds == nil {
+			return -1
+		}
+		return *e.Seconds
+	}
+	shown = slices.Clone(all)
+	slices.SortStableFunc(shown, func(a, b Exposure) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(seconds(b), seconds(a)), cmp.Compare(a.CVE, b.CVE))
+	})
+	if len(shown) > limit {
+		return shown[:limit], len(all) - limit
+	}
+	return shown, 0
+}
+
+// integrityFacts are what is known of the record itself.
+func integrityFacts(i *Integrity) (out facts) {
+	out.add("Events", "%d", i.TreeSize)
+	out.add("Root hash", "%s", i.RootHash)
+	out.add("Key", "%s", orUnknown(i.Key))
+	out.add("Verified", "%s", verifiedText(i))
+	return out
+}
+
+// integrityNote says what integrity means, and how to make sure oneself.
+const integrityNote = "The record is tamper-evident, not tamper-proof: klp-audit verify proves it intact, and with --checkpoint FILE that an earlier checkpoint, kept elsewhere, is a prefix of it."
+
+// gapsNote says what gaps mean.
+const gapsNote = "In a gap packages may have been changed, or the machine rebooted, without a line in this report; what it says of such a time is inferred or unknown, never proven."
+
+// provenanceFacts are what the report was made from.
+func provenanceFacts(p *Provenance) (out facts) {
+	out.add("Host", "%s", hostName(p.Host))
+	out.add("Asked for", "%s", orElse(asked(p), "everything on record"))
+	out.add("Changes shown", "%d of %d, %s", p.RowsShown, p.RowsInRecord, p.Order)
+	if p.FirstEvent != nil {
+		out.add("Events", "%d, from %s to %s", p.TreeSize, shortTime(*p.FirstEvent), shortTime(*p.LastEvent))
+		out.add("Root hash", "%s", p.RootHash)
+	}
+	if p.Input != nil {
+		out.add("Made from", "the export %s, found %s", p.Input.File, p.Input.Result)
+	}
+	if p.OpenCommits > 0 {
+		out.add("Commits without an end", "%d: what became of their changes is unknown", p.OpenCommits)
+	}
+	out.add("Times", "%s", p.TimeZone)
+	out.add("Made", "%s by %s %s", shortTime(p.MadeAt), p.Program, p.Version)
+	return out
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// stateFacts are what is known of a moment, beside what was installed.
+func stateFacts(s *State) (out facts) {
+	out.add("Kernel", "%s", unknownIfNull(s.KernelRelease))
+	out.add("Boot", "%s", unknownIfNull(s.BootID))
+	out.add("Live patch", "%s", activeText(s))
+	if lp := s.LivePatch; lp != nil {
+		out.add("Module", "%s", lp.Module)
+		if lp.Package != nil && lp.Version != nil {
+			out.add("Package", "%s %s", *lp.Package, *lp.Version)
+		}
+	}
+	out.add("In the initrd", "%s", initrdText(s))
+	out.add("Next boot", "%s", nextBootText(s.NextBoot))
+	out.add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
+	out.add("Pending reboot", "%s", unknownIfNull(s.PendingReboot))
+	return append(out, unknownFacts(s.Unknown)...)
+}
+
+// unknownFacts are the reasons why something is not known, each with all that it is for.
+func unknownFacts(unknown map[string]string) (out facts) {
+	parts := map[string][]string{}
+	for _, name := range sortedKeys(unknown) {
+		reason := unknown[name]
+		parts[reason] = append(parts[reason], strings.ReplaceAll(name, "_", " "))
+	}
+	for _, name := range sortedKeys(unknown) {
+		if reason := unknown[name]; parts[reason] != nil {
+			out.add("Not known", "%s: %s", join(parts[reason]), reason)
+			delete(parts, reason)
+		}
+	}
+	return out
+}
+
+func nextBootText(n *NextBoot) string {
+	switch {
+	case n == nil:
+		return "not known"
+	case n.LivePatch == nil:
+		return orUnknown(n.KernelRelease) + ", with which live patch is not known"
+	}
+	return orUnknown(n.KernelRelease) + " with " + *n.LivePatch
+}
+
+// inferredFact names what is not proven.
+func inferredFact(s *State) (out facts) {
+	if len(s.Inferred) > 0 {
+		out.add("Inferred", "%s", strings.Join(s.Inferred, ", "))
+	}
+	return out
+}
+
+// exceptionText says what was granted.
+func exceptionText(e *Exception) string {
+	return fmt.Sprintf("%s, by %s: %s (event %d)", acceptedText(e), clip(orElse(e.By, "unset"), 80), clip(e.Reason, 300), e.Event)
+}
+
+// acceptedText says until when.
+func acceptedText(e *Exception) string {
+	if e.Expired {
+		return "Acceptance expired " + day10(e.Until)
+	}
+	return "Accepted until " + day10(e.Until)
+}
+
+func date(t *store.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return day10(*t)
+}
+
+// spanRow is a span as a row.
+func spanRow(s Span, what, detail string) pageSpan {
+	to := shortTime(s.To)
+	if s.Open {
+		to = "goes on"
+	}
+	return pageSpan{From: shortTime(s.From), To: to, What: what, Detail: detail, Confidence: string(s.Confidence)}
+}
+
+// spanRows are boots and what was active in them, the newest first.
+func spanRows(t *Timeline) (rows []pageSpan) {
+	for _, k := range t.Kernels {
+		if k.BootID != "" {
+			rows = append(rows, spanRow(k.Span, "boot", "kernel "+orUnknown(k.KernelRelease)+", boot "+short(k.BootID)))
+		}
+	}
+	for _, p := range t.Patches {
+		if p.Module != "" {
+			rows = append(rows, spanRow(p.Span, "live patch", patchText(p)))
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b pageSpan) int { return cmp.Compare(b.From, a.From) })
+	return rows
+}
+
+func patchText(p PatchSpan) string {
+	text := clip(p.Module, 120)
+	if p.Initial != nil && *p.Initial {
+		text += ", the initial one"
+	}
+	switch p.Phase {
+	case "initrd":
+		text += ", loaded in the initrd"
+	case "system":
+		text += ", loaded after the initrd"
+	}
+	return text
+}

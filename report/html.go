@@ -1,0 +1,291 @@
+package report
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// How much of what comes from outside, or has no end, a page shows.
+const (
+	pageRows      = 1000 // changes
+	pageExposures = 200
+	pageSpans     = 500 // boots and live patches
+	pageFixes     = 600 // CVE numbers of the state
+	maxText       = 300 // characters of a text
+	pageFindings  = 6   // on the first page
+)
+
+// page is the whole report as its template wants it: texts that are harmless, in the order
+// in which they are shown.
+type page struct {
+	CSS          template.CSS
+	Policy       string // Content-Security-Policy
+	Host         string
+	Made         string
+	Verdict      Rating
+	Title        string
+	Reason       string
+	Scope        string
+	Findings     []pageCheck // the weightiest checks that do not pass
+	MoreFindings int
+	Sections     []section
+	Key          []pageFact
+	Picture      *picture
+
+	At         string
+	Confidence Confidence
+	State      []pageFact
+	Installed  [][]string
+	Fixes      []string
+	MoreFixes  int
+	Profile    string
+	Since      string
+	Checks     []pageCheck
+	Latency    []pageFact
+	Exposures  []pageExposure
+	MoreFixed  int
+	Spans      []pageSpan
+	MoreSpans  int
+	Changes    []pageChange
+	More       bool // changes than these
+	Total      int64
+	Gaps       []pageSpan
+	GapsNote   string
+	Integrity  []pageFact
+	Proof      string
+	Checkpoint string
+	Provenance []pageFact
+}
+
+// section is what the contents list.
+type section struct{ ID, Title string }
+
+var sections = []section{
+	{"verdict", "Verdict and scope"}, {"state", "State now"}, {"compliance", "Compliance"}, {"exposure", "Exposure and latency"},
+	{"history", "History"}, {"gaps", "Recorder gaps"}, {"integrity", "Integrity"}, {"provenance", "Provenance"},
+}
+
+type pageFact struct{ Name, Text string }
+
+type pageCheck struct {
+	ID, Title, Detail, Short string
+	Result                   Rating
+	Hint                     []pageText
+	Evidence                 []pageEvidence
+	References               []string
+	Exception, Accepted      string // at length, and in short
+	Expired                  bool
+}
+
+// pageText is a piece of a text, or of what is to be typed.
+type pageText struct {
+	Text string
+	Code bool
+}
+
+// pageEvidence is a text, and where it is on the page if it is there.
+type pageEvidence struct{ Text, Anchor string }
+
+type pageExposure struct {
+	CVE, Package, Released, ReleasedBy, Installed, Active, InInitrd, Latency, Status, Lost string
+}
+
+type pageSpan struct{ From, To, What, Detail, Confidence string }
+
+type pageChange struct {
+	Anchor                                 string // of the first row of an event
+	Time, Action, Package, Version, Before string
+	Result, Outcome, Fixes, By, Command    string
+	Event                                  int64
+	Notable                                bool // a failure or a downgrade
+}
+
+// writeHTML writes the whole report as one file that needs nothing else: no script, no
+// network, no font.
+func writeHTML(w io.Writer, f *Full) error {
+	t, err := template.ParseFS(templates, "templates/*.html")
+	if err != nil {
+		return err
+	}
+	p, err := newPage(f)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(w)
+	if err := t.ExecuteTemplate(out, "report.html", p); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+func newPage(f *Full) (*page, error) {
+	css, err := templates.ReadFile("templates/report.css")
+	if err != nil {
+		return nil, err
+	}
+	p := &page{
+		CSS: template.CSS(css), Policy: policy(css), Host: clip(f.Provenance.Host.Hostname, 80), Made: shortTime(f.Provenance.MadeAt),
+		Verdict: f.Compliance.Verdict, Title: verdictText(f.Compliance.Verdict), Reason: verdictReason(f.Compliance), Scope: f.Provenance.Scope,
+		Sections: sections, Key: pageFacts(keyFacts(f)), Picture: draw(f.Timeline, f.Exposures, f.Marks),
+		GapsNote: gapsNote, Proof: integrityNote,
+	}
+	if err := p.history(f.History); err != nil { // first: it counts the rows, and evidence leads to them
+		return nil, err
+	}
+	p.state(f.State)
+	p.compliance(f.Compliance)
+	p.exposure(f.Latency, f.Exposures)
+	p.timeline(f.Timeline)
+	p.Integrity, p.Checkpoint = pageFacts(integrityFacts(f.Integrity)), printableLines(f.Integrity.Checkpoint)
+	p.Provenance = pageFacts(provenanceFacts(f.Provenance))
+	return p, nil
+}
+
+// policy lets the page use its own style, and nothing else.
+func policy(css []byte) string {
+	sum := sha256.Sum256(css)
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
+}
+
+func pageFacts(f facts) (out []pageFact) {
+	for _, fact := range f {
+		out = append(out, pageFact{fact.name, clip(fact.text, maxText)})
+	}
+	return out
+}
+
+func (p *page) history(h *History) error {
+	anchored := map[int64]bool{}
+	for row, err := range h.Rows {
+		if err != nil {
+			return err
+		}
+		if p.More = len(p.Changes) == pageRows; p.More {
+			break
+		}
+		c := pageChange{
+			Time: shortTime(row.Time), Action: clip(row.Action, 40), Package: clip(row.Package, maxText), Version: clip(row.Version, maxText),
+			Before: clip(text(row.Previous), maxText), Result: clip(string(row.Result), 40), Outcome: clip(outcome(row), 40), Fixes: fixes(row),
+			By: clip(by(row.Actor), 80), Command: clip(text(row.Command), maxText), Event: row.Event,
+			Notable: row.Action == "downgrade" || row.Result == "failed",
+		}
+		if u := text(row.UserData); u != "" {
+			c.Command = strings.TrimPrefix(c.Command+"; "+clip(u, 80), "; ")
+		}
+		if !anchored[row.Event] {
+			anchored[row.Event], c.Anchor = true, fmt.Sprintf("event-%d", row.Event)
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	h.Provenance.RowsShown, p.Total = int64(len(p.Changes)), h.Provenance.RowsInRecord
+	return nil
+}
+
+func (p *page) state(s *State) {
+	p.At, p.Confidence, p.State = shortTime(s.At), s.Confidence, pageFacts(append(stateFacts(s), inferredFact(s)...))
+	for _, pkg := range s.Installed {
+		p.Installed = append(p.Installed, []string{clip(pkg.Name, maxText), clip(pkg.Version, maxText), clip(pkg.Arch, 20)})
+	}
+	for _, cve := range s.CVEs {
+		p.Fixes = append(p.Fixes, clip(cve, 40))
+	}
+	if n := len(p.Fixes); n > pageFixes {
+		p.Fixes, p.MoreFixes = p.Fixes[:pageFixes], n-pageFixes
+	}
+}
+
+func (p *page) compliance(c *Compliance) {
+	p.Profile, p.Since = clip(c.Profile, 80), shortTime(c.Since)
+	for _, check := range c.Checks {
+		row := pageCheck{ID: clip(check.ID, 80), Title: clip(check.Title, maxText), Detail: clip(check.Detail, 2*maxText), Short: clip(check.Detail, 160), Result: check.Result}
+		if check.Result != Pass && check.Result != NotApplicable {
+			row.Hint = texts(Hint(check.ID))
+		}
+		for _, e := range check.Evidence {
+			row.Evidence = append(row.Evidence, p.evidence(e))
+		}
+		for _, r := range check.References {
+			row.References = append(row.References, clip(r, maxText))
+		}
+		if e := check.Exception; e != nil {
+			row.Exception, row.Accepted, row.Expired = exceptionText(e), acceptedText(e), e.Expired
+		}
+		p.Checks = append(p.Checks, row)
+		switch {
+		case check.Result == Pass || check.Result == NotApplicable:
+		case len(p.Findings) == pageFindings:
+			p.MoreFindings++
+		default:
+			p.Findings = append(p.Findings, row)
+		}
+	}
+}
+
+// texts splits a text where code begins and ends, at "`".
+func texts(s string) (pieces []pageText) {
+	for i, piece := range strings.Split(s, "`") {
+		pieces = append(pieces, pageText{clip(piece, maxText), i%2 == 1})
+	}
+	return pieces
+}
+
+var eventName = regexp.MustCompile(`^event ([0-9]+)$`)
+
+// evidence links an event to its row, if the page has one.
+func (p *page) evidence(text string) pageEvidence {
+	e := pageEvidence{Text: clip(text, maxText)}
+	if m := eventName.FindStringSubmatch(text); m != nil && slices.ContainsFunc(p.Changes, func(c pageChange) bool { return c.Anchor == "event-"+m[1] }) {
+		e.Anchor = "event-" + m[1]
+	}
+	return e
+}
+
+func (p *page) exposure(l *Latency, all []Exposure) {
+	p.Latency = pageFacts(latencyFacts(l))
+	shown, more := worthALook(all, pageExposures)
+	p.MoreFixed = more
+	for _, e := range shown {
+		row := pageExposure{
+			CVE: clip(e.CVE, 20), Package: clip(e.Package+" "+e.Version, maxText), Released: date(e.Released), ReleasedBy: clip(strings.ReplaceAll(e.ReleasedBy, "-", " "), 40), Installed: date(e.Installed),
+			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: duration(e.Seconds), Status: string(e.Status),
+		}
+		if e.Lost != nil {
+			row.Lost = strings.TrimSuffix(date(e.Lost)+", by "+clip(e.LostBy, 40), ", by ")
+		}
+		p.Exposures = append(p.Exposures, row)
+	}
+}
+
+// timeline lists what the picture shows: boots and live patches, the newest first, and gaps.
+func (p *page) timeline(t *Timeline) {
+	if t == nil {
+		return
+	}
+	p.Spans = spanRows(t)
+	if n := len(p.Spans); n > pageSpans {
+		p.Spans, p.MoreSpans = p.Spans[:pageSpans], n-pageSpans
+	}
+	for _, g := range t.Gaps {
+		p.Gaps = append(p.Gaps, spanRow(g.Span, "", clip(g.Why, maxText)))
+	}
+}
+
+// printableLines makes a text of several lines harmless.
+func printableLines(s string) string {
+	var lines []string
+	for line := range strings.Lines(s) {
+		lines = append(lines, clip(strings.TrimSuffix(line, "\n"), maxText))
+	}
+	return strings.Join(lines, "\n")
+}

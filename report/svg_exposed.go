@@ -1,0 +1,89 @@
+package report
+
+import (
+	"slices"
+	"time"
+)
+
+// stretch is a time in which fixes were known and did not protect.
+type stretch struct {
+	from, to time.Time
+	fixes    int
+	lost     bool // taken away again
+}
+
+// exposed adds exposures up: stretches in order that do not overlap, each with the number
+// of fixes that were not active. They are cut to the time from start to end.
+func exposed(exposures []Exposure, start, end time.Time) []stretch {
+	var edges []edge
+	for _, e := range exposures {
+		for _, s := range e.stretches(end) {
+			if s.from.Before(start) {
+				s.from = start
+			}
+			if s.to.After(end) {
+				s.to = end
+			}
+			if s.from.Before(s.to) {
+				edges = append(edges, edge{s.from, 1, s.lost}, edge{s.to, -1, s.lost})
+			}
+		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return a.at.Compare(b.at) })
+	return sweep(edges)
+}
+
+// edge is where one fix begins or ends to be missing.
+type edge struct {
+	at   time.Time
+	step int
+	lost bool
+}
+
+func sweep(edges []edge) (list []stretch) {
+	late, lost := 0, 0
+	for i, e := range edges {
+		if e.lost {
+			lost += e.step
+		} else {
+			late += e.step
+		}
+		if late+lost == 0 || i+1 == len(edges) || !e.at.Before(edges[i+1].at) {
+			continue
+		}
+		list = extended(list, stretch{e.at, edges[i+1].at, late + lost, lost > 0})
+	}
+	return list
+}
+
+// extended appends a stretch to one of its kind that it goes on from; the number is the highest.
+func extended(list []stretch, s stretch) []stretch {
+	if n := len(list); n > 0 && list[n-1].to.Equal(s.from) && list[n-1].lost == s.lost {
+		list[n-1].to, list[n-1].fixes = s.to, max(list[n-1].fixes, s.fixes)
+		return list
+	}
+	return append(list, s)
+}
+
+// stretches are the times in which a fix was known and did not protect.
+func (e *Exposure) stretches(end time.Time) (list []stretch) {
+	known := e.Released
+	if known == nil {
+		known = e.Installed
+	}
+	switch {
+	case known == nil:
+	case e.Active != nil:
+		list = append(list, stretch{from: known.Time, to: e.Active.Time})
+	case e.Status == StatusInstalled:
+		list = append(list, stretch{from: known.Time, to: end})
+	}
+	switch {
+	case e.Lost == nil:
+	case e.Back != nil:
+		list = append(list, stretch{from: e.Lost.Time, to: e.Back.Time, lost: true})
+	case e.Status == StatusLost:
+		list = append(list, stretch{from: e.Lost.Time, to: end, lost: true})
+	}
+	return list
+}
