@@ -1,30 +1,86 @@
 # What needs root (installing packages, the end-to-end tests) runs through sudo where the
 # user is not root.
 
-VERSION ?= 0.1.0
+VERSION ?= $(shell sed -n 's/^Version: *//p' packaging/klp-audit.spec)
 DESTDIR ?=
 GO      ?= go
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 ROOT    := $(SUDO) env "PATH=$$PATH" "HOME=$$HOME" KLP_AUDIT_E2E=1
 
 PREFIX  := $(DESTDIR)/usr
-LDFLAGS := -s -w -X main.version=$(VERSION)
-# Nothing is loaded into SQLite at run time.
-TAGS    := sqlite_omit_load_extension
+SYSTEMD := $(PREFIX)/lib/systemd
+# Where the package's own configuration goes: /etc on SLE 15.
+VENDORCONF ?= /usr/etc
+STRIP   ?= -s -w
+LDFLAGS := $(STRIP) -X main.version=$(VERSION)
+# Nothing is loaded into SQLite at run time. SQLITE=libsqlite3 takes the system's.
+SQLITE  ?=
+TAGS    := sqlite_omit_load_extension $(SQLITE)
+# What install needs before; packaging has built already.
+BUILD   ?= build
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build install demo test unit e2e check bench fuzz deps clean
+.PHONY: all build install man srpm rpm rpmlint demo test test-boot unit e2e check bench fuzz deps rpm-deps clean
 all: build
 
 build:
 	$(GO) build -trimpath -buildmode=pie -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
 
-install: build
+# All files of an installed system. The package takes them from here.
+install: $(BUILD)
 	install -D -m 0755 build/klp-audit $(PREFIX)/bin/klp-audit
 	install -D -m 0755 build/klp-audit-plugin $(PREFIX)/lib/zypp/plugins/commit/klp-audit
-	install -D -m 0755 packaging/dracut/99zz-klp-audit/module-setup.sh $(PREFIX)/lib/dracut/modules.d/99zz-klp-audit/module-setup.sh
+	install -d $(PREFIX)/lib/zypp/plugins/system $(PREFIX)/lib/zypper/commands
+	ln -sfn ../commit/klp-audit $(PREFIX)/lib/zypp/plugins/system/klp-audit
+	ln -sfn ../../../bin/klp-audit $(PREFIX)/lib/zypper/commands/zypper-klp-audit
+	install -D -m 0755 -t $(PREFIX)/lib/dracut/modules.d/99zz-klp-audit packaging/dracut/99zz-klp-audit/module-setup.sh
+	install -D -m 0644 -t $(DESTDIR)$(VENDORCONF)/klp-audit packaging/klp-audit.toml
+	install -D -m 0644 -t $(SYSTEMD)/system packaging/systemd/*.service packaging/systemd/*.timer packaging/systemd/*.path
+	install -D -m 0644 -t $(SYSTEMD)/system/klp-audit-.service.d packaging/systemd/hardening.conf
+	install -D -m 0644 -t $(SYSTEMD)/system-preset packaging/systemd/90-klp-audit.preset
+	install -D -m 0644 -t $(SYSTEMD)/catalog packaging/systemd/klp-audit.catalog
+	install -D -m 0644 packaging/systemd/klp-audit.tmpfiles $(PREFIX)/lib/tmpfiles.d/klp-audit.conf
+	install -D -m 0644 packaging/systemd/klp-audit.sysusers $(PREFIX)/lib/sysusers.d/klp-audit.conf
+	install -D -m 0644 -t $(PREFIX)/share/man/man5 packaging/man/*.5
+	install -D -m 0644 -t $(PREFIX)/share/man/man8 packaging/man/*.8
+	install -D -m 0644 packaging/completion/klp-audit.bash $(PREFIX)/share/bash-completion/completions/klp-audit
+	install -D -m 0644 packaging/completion/klp-audit.zsh $(PREFIX)/share/zsh/site-functions/_klp-audit
+	install -D -m 0644 -t $(PREFIX)/share/fish/vendor_completions.d packaging/completion/klp-audit.fish
+
+# Man page and completions say what the commands say; a test compares them.
+man:
+	$(GO) test -tags '$(TAGS)' ./cmd/klp-audit -run '^TestPackaged' -update
+
+# Packages go to build/rpm. ARCH=s390x and ARCH=ppc64le cross-compile with Debian's compilers.
+MACHINE := $(shell uname -m)
+ARCH    ?= $(MACHINE)
+TOPDIR  := $(CURDIR)/build/rpm
+CROSS_s390x   := GOARCH=s390x CC=s390x-linux-gnu-gcc
+CROSS_ppc64le := GOARCH=ppc64le CC=powerpc64le-linux-gnu-gcc
+# Debian's rpm knows neither SUSE's macros nor the packages that are installed.
+RPMLIB   := /usr/lib/rpm
+LAB      := $(if $(wildcard /etc/debian_version),--nodeps --macros \
+	'$(RPMLIB)/macros:$(RPMLIB)/platform/%{_target}/macros:$(RPMLIB)/fileattrs/*.attr:$(CURDIR)/packaging/macros.lab')
+RPMBUILD := rpmbuild $(LAB) --define '_topdir $(TOPDIR)' --define '_buildhost localhost' \
+	--define 'source_date_epoch_from_changelog 1' --define 'use_source_date_epoch_as_buildtime 1' \
+	--define 'clamp_mtime_to_source_date_epoch 1'
+
+srpm: rpm-deps
+	rm -rf $(TOPDIR)/SOURCES
+	packaging/source.sh $(TOPDIR)/SOURCES
+	$(RPMBUILD) -bs $(TOPDIR)/SOURCES/klp-audit.spec
+
+# What is built for another architecture cannot be tried here.
+rpm: srpm
+	env $(if $(filter $(MACHINE),$(ARCH)),,$(CROSS_$(ARCH))) $(RPMBUILD) -bb --target $(ARCH)-linux \
+		$(if $(filter $(MACHINE),$(ARCH)),,--nocheck) $(RPMFLAGS) $(TOPDIR)/SOURCES/klp-audit.spec
+
+# With openSUSE's rules.
+rpmlint:
+	$(SUDO) packaging/rpm-deps.sh lint
+	rpmlint -c packaging/rpmlint.toml -r packaging/klp-audit-rpmlintrc $(TOPDIR)/SRPMS/*.rpm $(TOPDIR)/RPMS/*/*.rpm
 
 # A real zypper installs, upgrades and downgrades in a throw-away copy of this machine,
 # and the history of it is printed.
@@ -36,12 +92,20 @@ demo: deps
 
 test: deps check unit e2e
 
+# What unit tests.
+PKGS ?= ./...
+
 unit:
-	$(GO) test -tags '$(TAGS)' ./...
+	$(GO) test -tags '$(TAGS)' $(PKGS)
 
 # The stories with the real zypper: that of this machine, and a newer one.
 e2e:
-	$(ROOT) $(GO) test -tags '$(TAGS)' -count=1 -timeout 30m ./e2e
+	$(ROOT) $(GO) test -tags '$(TAGS)' -count=1 -timeout 30m ./e2e ./e2e/browser
+
+# A machine boots in qemu with a live patch in its initrd, and with a stale one: 10 minutes.
+test-boot: build
+	$(SUDO) e2e/boot/deps.sh
+	$(ROOT) env KLP_AUDIT_BOOT=1 $(GO) test -tags '$(TAGS)' -count=1 -v -timeout 60m ./e2e/boot
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
@@ -59,6 +123,9 @@ bench:
 
 deps:
 	$(SUDO) packaging/deps.sh
+
+rpm-deps:
+	$(SUDO) packaging/rpm-deps.sh $(ARCH)
 
 clean:
 	rm -rf build

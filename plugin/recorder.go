@@ -116,9 +116,6 @@ func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
 	}
 	r.open.before = append([]rpm.Package{}, installed...)
 	b.Installed = snapshot.Record(installed)
-	for i := range b.Installed {
-		b.Installed[i].Kind = string(livepatch.KindOf(b.Installed[i].Name))
-	}
 	b.Fixes, err = snapshot.Fixes(ctx, db, installed, nil)
 	return err
 }

@@ -222,7 +222,7 @@ func (g *grounds) coverageEnd() (time.Time, bool) {
 	return end, err == nil
 }
 
-func (g *grounds) daysUntil(date time.Time) int { return int(date.Sub(day(g.at)).Hours() / 24) }
+func (g *grounds) daysUntil(date time.Time) int { return int(date.Sub(day(g.at.UTC())).Hours() / 24) }
 
 // rebootLag is that no newer kernel waits for a reboot for too long.
 func rebootLag(g *grounds, c Criteria) finding {

@@ -208,7 +208,7 @@ func entitlement(g *grounds, _ Criteria) finding {
 	}
 	var missing []string
 	for _, p := range part.Products {
-		if end, err := time.Parse(time.DateOnly, p.EndOfLife); err == nil && end.Before(day(g.at)) {
+		if end, err := time.Parse(time.DateOnly, p.EndOfLife); err == nil && end.Before(day(g.at.UTC())) {
 			missing = append(missing, "product "+p.Name+" "+p.Version+" ended on "+p.EndOfLife)
 		}
 	}

@@ -20,7 +20,7 @@ func scenes() map[string]*Full {
 }
 
 func ts(text string) store.Timestamp {
-	t, err := ParseTime(text, testNow, time.Time{})
+	t, err := ParseTime(text, testNow.UTC(), time.Time{})
 	if err != nil {
 		panic(err)
 	}

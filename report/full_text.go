@@ -252,7 +252,7 @@ func provenanceFacts(p *Provenance) (out facts) {
 	if p.OpenCommits > 0 {
 		out.add("Commits without an end", "%d: what became of their changes is unknown", p.OpenCommits)
 	}
-	out.add("Times", "%s", p.TimeZone)
+	out.add("Times", "UTC; without a zone they were asked for as %s", p.TimeZone)
 	out.add("Made", "%s by %s %s", shortTime(p.MadeAt), p.Program, p.Version)
 	return out
 }

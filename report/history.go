@@ -52,7 +52,7 @@ type Provenance struct {
 	Until        *store.Timestamp  `json:"until"`
 	Filters      map[string]string `json:"filters"`
 	Order        string            `json:"order"`
-	TimeZone     string            `json:"time_zone"`
+	TimeZone     string            `json:"time_zone"` // of what was asked for without one; all that is shown is UTC
 	RowsShown    int64             `json:"rows_shown"`
 	RowsInRecord int64             `json:"rows_in_record"`
 	OpenCommits  int64             `json:"open_commits"`
@@ -79,7 +79,7 @@ type Input struct {
 // NewProvenance fills in what does not depend on the rows.
 func NewProvenance(section, version string, now time.Time, sum *store.Summary) *Provenance {
 	return &Provenance{
-		Section: section, Filters: map[string]string{}, Order: "newest first", TimeZone: "UTC",
+		Section: section, Filters: map[string]string{}, Order: "newest first", TimeZone: zone(now),
 		RowsInRecord: sum.Changes, OpenCommits: sum.Open, FirstEvent: sum.First, LastEvent: sum.Last,
 		TreeSize: sum.Events, RootHash: sum.RootHash, Gaps: []string{}, Host: sum.Host,
 		Program: "klp-audit", Version: version, MadeAt: store.Timestamp{Time: now.UTC()}, Scope: Scope,

@@ -86,7 +86,7 @@ func check(t *testing.T, err error) {
 
 func when(t *testing.T, text string) time.Time {
 	t.Helper()
-	at, err := ParseTime(text, testNow, time.Time{})
+	at, err := ParseTime(text, testNow.UTC(), time.Time{})
 	check(t, err)
 	return at
 }

@@ -251,5 +251,8 @@ func asked(p *Provenance) string {
 	for _, k := range sortedKeys(p.Filters) {
 		parts = append(parts, k+" "+Printable(p.Filters[k]))
 	}
+	if p.TimeZone != "UTC" && (p.Since != nil || p.Until != nil) {
+		parts = append(parts, "times without a zone being "+p.TimeZone)
+	}
 	return strings.Join(parts, ", ")
 }

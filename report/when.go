@@ -22,13 +22,12 @@ var whenKeywords = map[string]func(now time.Time) time.Time{
 const TimeHelp = "an ISO 8601 time such as 2026-11-23 or 2026-11-23T09:30:00+01:00, or one of " +
 	"now, today, yesterday, this-week, week-ago, this-month, month-ago, this-year, boot"
 
-// ParseTime reads a moment: ISO 8601, where a time without a zone is UTC and a date is
-// its first moment, or a keyword relative to now. Weeks begin on Monday. boot is the time
-// of the last boot, zero if it is not known.
+// ParseTime reads a moment: ISO 8601, where a time without a zone is one in now's, the
+// reader's, and a date is its first moment, or a keyword relative to now. Weeks begin on
+// Monday. boot is the time of the last boot, zero if it is not known.
 func ParseTime(text string, now, boot time.Time) (time.Time, error) {
-	now = now.UTC()
 	if f, ok := whenKeywords[text]; ok {
-		return f(now), nil
+		return f(now).UTC(), nil
 	}
 	if text == "boot" {
 		if boot.IsZero() {
@@ -38,7 +37,7 @@ func ParseTime(text string, now, boot time.Time) (time.Time, error) {
 	}
 	iso := strings.Replace(text, " ", "T", 1)
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02", "2006-01"} {
-		t, err := time.Parse(layout, iso)
+		t, err := time.ParseInLocation(layout, iso, now.Location())
 		if err != nil {
 			continue
 		}
@@ -50,7 +49,18 @@ func ParseTime(text string, now, boot time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("time %q: want %s", text, TimeHelp)
 }
 
-func day(t time.Time) time.Time { return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC) }
+func day(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, t.Location())
+}
+
+// zone names the time zone of a moment, "UTC" or "CET +01:00".
+func zone(t time.Time) string {
+	name, seconds := t.Zone()
+	if seconds == 0 {
+		return "UTC"
+	}
+	return strings.TrimSpace(strings.TrimLeft(name, "+-0123456789") + " " + t.Format("-07:00"))
+}
 
 // monthAgo is the same day of the month before, or that month's last one: AddDate would
 // make 3 March of 31 March.

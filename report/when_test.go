@@ -12,7 +12,7 @@ func TestParseTimeKeywords(t *testing.T) {
 		{"now", monday, "2026-11-23T09:30:15Z"},
 		{"now", "2026-11-23T00:30:15+01:00", "2026-11-22T23:30:15Z"},
 		{"today", monday, "2026-11-23T00:00:00Z"},
-		{"today", "2026-11-23T00:30:15+01:00", "2026-11-22T00:00:00Z"},
+		{"today", "2026-11-23T00:30:15+01:00", "2026-11-22T23:00:00Z"},
 		{"yesterday", monday, "2026-11-22T00:00:00Z"},
 		{"yesterday", "2027-01-01T08:00:00Z", "2026-12-31T00:00:00Z"},
 		{"yesterday", "2028-03-01T08:00:00Z", "2028-02-29T00:00:00Z"},
@@ -23,7 +23,7 @@ func TestParseTimeKeywords(t *testing.T) {
 		{"week-ago", "2027-01-03T08:00:00Z", "2026-12-27T08:00:00Z"},
 		{"this-month", monday, "2026-11-01T00:00:00Z"},
 		{"this-month", "2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z"},
-		{"this-month", "2026-11-01T00:30:00+01:00", "2026-10-01T00:00:00Z"},
+		{"this-month", "2026-11-01T00:30:00+01:00", "2026-10-31T23:00:00Z"},
 		{"month-ago", monday, "2026-10-23T09:30:15Z"},
 		{"month-ago", "2027-01-31T08:00:00Z", "2026-12-31T08:00:00Z"},
 		{"month-ago", "2026-03-31T08:00:00Z", "2026-02-28T08:00:00Z"},
@@ -53,6 +53,18 @@ func TestParseTimeISO8601(t *testing.T) {
 		"2026-11-23T09:30:15.000000000": "2026-11-23T09:30:15Z",
 	} {
 		checkTime(t, text, "2026-11-23T09:30:15Z", want)
+	}
+}
+
+// A time without a zone is one of the reader's.
+func TestParseTimeInTheReadersZone(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-11":              "2026-10-31T23:00:00Z",
+		"2026-11-23":           "2026-11-22T23:00:00Z",
+		"2026-11-23T09:30":     "2026-11-23T08:30:00Z",
+		"2026-11-23T09:30:15Z": "2026-11-23T09:30:15Z",
+	} {
+		checkTime(t, text, "2026-11-23T09:30:15+01:00", want)
 	}
 }
 

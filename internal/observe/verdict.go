@@ -159,13 +159,22 @@ func sameImage(built string, q Question) bool {
 // differ: dracut says that it is done after it wrote the image.
 const clockSlack = 2 * time.Second
 
+// buildTime is how long a build may go on behind its entries: dracut resolves, strips and
+// compresses after the modules ran that say what is packed.
+const buildTime = 15 * time.Minute
+
 // unlogged says whether the image was written in this boot, and after every build that the
-// journal knows of.
+// journal knows of. A build that said what it packed, but not that it ended, may be what
+// wrote it.
 func unlogged(l *Live, build *journal.Build) bool {
 	if l.ImageTime.IsZero() || !l.ImageTime.After(l.BootTime) {
 		return false
 	}
-	return build == nil || l.ImageTime.After(build.Time.Add(clockSlack))
+	slack := clockSlack
+	if build != nil && build.Source == journal.SourceOwn && !build.Success {
+		slack = buildTime
+	}
+	return build == nil || l.ImageTime.After(build.Time.Add(slack))
 }
 
 // byBoot decides from what this boot's initrd loaded; build, if there is one, is older

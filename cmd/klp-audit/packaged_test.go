@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"text/template"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// packaging holds what is installed beside the program and says the same as the program.
+const packaging = "../../packaging/"
+
+// packaged compares a file of the package with what it has to be; -update writes it.
+func packaged(t *testing.T, name, want string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(packaging+name, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(packaging + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s is not what the commands say; run `make man` (-want +got):\n%s", name, diff)
+	}
+}
+
+func TestPackagedCompletions(t *testing.T) {
+	for name, generate := range map[string]func(*cobra.Command, io.Writer) error{
+		"klp-audit.bash": func(c *cobra.Command, w io.Writer) error { return c.GenBashCompletionV2(w, true) },
+		"klp-audit.zsh":  (*cobra.Command).GenZshCompletion,
+		"klp-audit.fish": func(c *cobra.Command, w io.Writer) error { return c.GenFishCompletion(w, true) },
+	} {
+		var b bytes.Buffer
+		if err := generate(new(app).command(), &b); err != nil {
+			t.Fatal(err)
+		}
+		packaged(t, "completion/"+name, b.String())
+	}
+}
+
+// klp-audit(8) is written by hand but for its commands and flags, which are the program's.
+func TestPackagedMan(t *testing.T) {
+	tmpl, err := template.New("klp-audit.8.in").Funcs(template.FuncMap{
+		"flags": manFlags, "text": manText, "quote": manQuote,
+	}).ParseFiles(packaging + "man/klp-audit.8.in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := new(app).command()
+	page := manPage{root, manCommands(root)}
+	var b strings.Builder
+	if err := tmpl.Execute(&b, page); err != nil {
+		t.Fatal(err)
+	}
+	packaged(t, "man/klp-audit.8", b.String())
+}
+
+// manPage is what klp-audit.8.in is filled with.
+type manPage struct {
+	Root     *cobra.Command
+	Commands []*cobra.Command // those that do something, in the order of their help
+}
+
+func manCommands(cmd *cobra.Command) (list []*cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		if sub.Hidden {
+			continue
+		}
+		list = append(list, sub)
+		list = append(list, manCommands(sub)...)
+	}
+	return list
+}
+
+// manFlags lists a command's own flags.
+func manFlags(cmd *cobra.Command) string {
+	var b strings.Builder
+	cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Name == "help" {
+			return
+		}
+		value, usage := pflag.UnquoteUsage(f)
+		b.WriteString(".TP\n\\fB")
+		if f.Shorthand != "" {
+			b.WriteString(manQuote("-"+f.Shorthand) + "\\fR, \\fB")
+		}
+		b.WriteString(manQuote("--"+f.Name) + "\\fR")
+		if f.NoOptDefVal == "" {
+			b.WriteString(" \\fI" + manQuote(value) + "\\fR")
+		}
+		b.WriteString("\n" + manQuote(usage))
+		if d := f.DefValue; d != "" && d != "false" && d != "0" && d != "[]" {
+			b.WriteString(" (default " + manQuote(d) + ")")
+		}
+		b.WriteString("\n")
+	})
+	return b.String()
+}
+
+// manText sets a text of help in paragraphs; indented lines stay as they are.
+func manText(text string) string {
+	paragraphs := strings.Split(strings.Trim(text, "\n"), "\n\n")
+	for i, paragraph := range paragraphs {
+		paragraphs[i] = manQuote(paragraph)
+		if strings.HasPrefix(paragraph, "  ") {
+			paragraphs[i] = ".EX\n" + paragraphs[i] + "\n.EE"
+		}
+	}
+	return strings.Join(paragraphs, "\n.PP\n") + "\n"
+}
+
+// manQuote keeps roff from taking text for requests and hyphens for dashes.
+func manQuote(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
+	return regexp.MustCompile(`(?m)^([.'])`).ReplaceAllString(text, `\&$1`)
+}
+
+// manPages returns the man pages of the package with their text.
+func manPages(t *testing.T) map[string]string {
+	t.Helper()
+	pages := map[string]string{}
+	for _, pattern := range []string{"man/*.5", "man/*.8"} {
+		names, err := filepath.Glob(packaging + pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("no pages %q: %v", pattern, err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages[name] = string(text)
+		}
+	}
+	return pages
+}
+
+// shownCommand is a command line in a page: that of klp-audit, as root or not.
+var shownCommand = regexp.MustCompile(`(?m)^ *(?:# |\$ )?(?:zypper )?klp-audit (.*?)(?: \d?[|>].*)?$`)
+
+// Every command line that a man page shows is one that the program takes.
+func TestPackagedExamples(t *testing.T) {
+	for name, text := range manPages(t) {
+		shown := 0
+		for _, example := range manExamples(text) {
+			for _, line := range shownCommand.FindAllStringSubmatch(example, -1) {
+				shown++
+				if err := accepts(shellWords(line[1])); err != nil {
+					t.Errorf("%s: %q: %v", name, line[0], err)
+				}
+			}
+		}
+		if shown == 0 && !strings.HasSuffix(name, "klp-audit.toml.5") {
+			t.Errorf("%s shows no command", name)
+		}
+	}
+}
+
+// manExamples are the texts between .EX and .EE, without roff's quoting.
+func manExamples(page string) (list []string) {
+	for _, part := range strings.Split(page, "\n.EX\n")[1:] {
+		example, _, _ := strings.Cut(part, "\n.EE")
+		list = append(list, strings.NewReplacer(`\-`, "-", `\&`, "", `\e`, `\`).Replace(example))
+	}
+	return list
+}
+
+// shellWord is a word of a command line, as far as man pages need the shell's rules.
+var shellWord = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
+
+func shellWords(line string) []string {
+	list := shellWord.FindAllString(line, -1)
+	for i, word := range list {
+		list[i] = strings.Trim(word, `'"`)
+	}
+	return list
+}
+
+// accepts says whether the program would run a command line.
+func accepts(args []string) error {
+	root := new(app).command()
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	cmd, rest, err := root.Find(args)
+	if err != nil {
+		return err
+	}
+	if err := cmd.ParseFlags(rest); err != nil {
+		return err
+	}
+	return cmd.ValidateArgs(cmd.Flags().Args())
+}
+
+// A page that the man program complains about is badly shown.
+func TestPackagedManIsClean(t *testing.T) {
+	mandoc, err := exec.LookPath("mandoc")
+	if err != nil {
+		t.Skip("needs mandoc")
+	}
+	for name := range manPages(t) {
+		if out, err := exec.Command(mandoc, "-Tlint", "-Wwarning", name).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// ownMessageID is how a constant names a kind of the program's journal entries.
+var ownMessageID = regexp.MustCompile(`\w*[mM]essageID\s*=\s*"([0-9a-f]{32})"`)
+
+// The journal's catalog explains every kind of entry that the program writes, and no other.
+func TestPackagedCatalog(t *testing.T) {
+	written := map[string]bool{}
+	for _, pattern := range []string{"../../*/*.go", "../../*/*/*.go"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range ownMessageID.FindAllStringSubmatch(string(text), -1) {
+				written[id[1]] = true
+			}
+		}
+	}
+	catalog, err := os.ReadFile(packaging + "systemd/klp-audit.catalog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := map[string]bool{}
+	for _, id := range regexp.MustCompile(`(?m)^-- ([0-9a-f]{32})$`).FindAllStringSubmatch(string(catalog), -1) {
+		explained[id[1]] = true
+	}
+	if diff := cmp.Diff(written, explained); diff != "" || len(written) == 0 {
+		t.Errorf("message ids (-written +explained):\n%s", diff)
+	}
+}

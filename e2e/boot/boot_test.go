@@ -1,0 +1,178 @@
+// Package boot boots a real kernel with a real live patch, and asks klp-audit inside what the
+// initrd holds.
+//
+// machine.sh makes the machine: a Debian 12 tree (from ../tree.sh, which keeps it), two live
+// patches built in the manner of the kernel's samples/livepatch and packaged as SUSE does, a
+// dracut module in the place of SUSE's that loads them in the initrd, and klp-audit as `make
+// install` installs it, its own dracut module and its service included. qemu runs it without
+// any help of the processor, so that it runs everywhere; what the machine does in a boot is on
+// the kernel's command line (testdata/guest/acts.sh). It leaves what klp-audit said on its
+// disk, from where debugfs takes it after the machine has powered off.
+//
+// Two stories are told. Good: the initrd holds the active patch. Stale: the second patch is
+// installed without a rebuild of the initrd, and lost by the next boot; then with one.
+//
+// Run `make test-boot`, which takes minutes and is no part of `make test`.
+package boot
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	first  = "livepatch_1_2_36"
+	second = "livepatch_2_2_36"
+)
+
+// verdict is what klp-audit says about the initrd.
+type verdict struct {
+	Patch   string  `json:"patch"`
+	Verdict string  `json:"verdict"`
+	Basis   *string `json:"basis"`
+	Reason  *string `json:"reason"`
+}
+
+func contained(patch, basis string) verdict { return verdict{patch, "contained", &basis, nil} }
+func missing(patch, basis string) verdict   { return verdict{patch, "missing", &basis, nil} }
+func unknown(patch, reason string) verdict  { return verdict{patch, "unknown", nil, &reason} }
+
+// load is a live patch that was loaded in a boot.
+type load struct {
+	Patch  string `json:"patch"`
+	Phase  string `json:"phase"`
+	Result string `json:"result"`
+}
+
+func TestBoot(t *testing.T) {
+	if os.Getenv(wanted) != "1" {
+		t.Skip("booting a machine needs root and minutes: run `make test-boot`")
+	}
+	template := buildMachine(t)
+	t.Run("good", func(t *testing.T) { good(template.copy(t)) })
+	t.Run("stale", func(t *testing.T) { stale(template.copy(t)) })
+}
+
+func good(m *machine) {
+	m.boot("look:up")
+	m.wantInitrd("up", contained(first, "boot"), contained(first, "boot"))
+	m.wantLoads("up", load{first, "initrd", "complete"})
+	m.wantPackage("up", first, "1-2.36")
+	// The service looked in its sandbox.
+	m.wantObserved(contained(first, "boot"))
+	m.wantJournal(contained(first, "boot"))
+}
+
+func stale(m *machine) {
+	m.boot("update,look:updated")
+	// The journal proves nothing. The image does.
+	m.wantInitrd("updated", missing(second, "image"), unknown(second, "no-build-evidence"))
+	m.wantLoads("updated", load{first, "initrd", "complete"}, load{second, "system", "complete"})
+	m.wantPackage("updated", second, "2-2.36")
+	m.wantJournal(unknown(second, "no-build-evidence"))
+
+	// The next boot goes back to the first patch, and a rebuild makes good for it.
+	m.boot("look:lost,load,rebuild,look:rebuilt")
+	m.wantInitrd("lost", contained(first, "boot"), contained(first, "boot"))
+	m.wantLoads("lost", load{first, "initrd", "complete"})
+	// dracut logs no end of its build by default: on the machine the image, written behind the
+	// entry of klp-audit's dracut module, confirms that; in the journal alone nothing does.
+	m.wantInitrd("rebuilt", contained(second, "build"), unknown(second, "build-unconfirmed"))
+	m.wantObserved(contained(first, "boot"), contained(first, "boot"))
+
+	m.useRebuiltInitrd()
+	m.boot("look:kept")
+	m.wantInitrd("kept", contained(second, "boot"), contained(second, "boot"))
+	m.wantLoads("kept", load{second, "initrd", "complete"})
+	m.wantJournal(contained(second, "boot"))
+}
+
+// wantInitrd compares what klp-audit said of the initrd, by all that the machine has and by its
+// journal alone.
+func (m *machine) wantInitrd(look string, byMachine, byJournal verdict) {
+	m.Helper()
+	var got struct{ machine, journal verdict }
+	m.read(look+"/initrd.json", &got.machine)
+	m.read(look+"/journal.json", &got.journal)
+	m.Logf("%s:\n%s", look, m.text(look+"/initrd.txt"))
+	m.compare(look+", the machine", byMachine, got.machine)
+	m.compare(look+", its journal", byJournal, got.journal)
+}
+
+// wantLoads compares what was loaded in the boot of a look, and what the kernel itself shows.
+func (m *machine) wantLoads(look string, want ...load) {
+	m.Helper()
+	var got struct {
+		Boots []struct{ Loads []load }
+	}
+	m.read(look+"/boots.json", &got)
+	if len(got.Boots) == 0 {
+		m.Fatalf("%s: no boots", look)
+	}
+	m.compare(look, want, got.Boots[len(got.Boots)-1].Loads)
+	m.compare(look+", /proc/version", want[len(want)-1].Patch+"\n", m.text(look+"/version"))
+}
+
+// wantPackage compares the active patch and where rpm says that it came from.
+func (m *machine) wantPackage(look, module, version string) {
+	m.Helper()
+	type livePatch struct{ Module, Package, Version string }
+	var got struct {
+		Machine struct {
+			LivePatch livePatch `json:"live_patch"`
+		}
+	}
+	m.read(look+"/status.json", &got)
+	m.Logf("%s:\n%s", look, m.text(look+"/status.txt"))
+	pkg := "kernel-livepatch-" + strings.ReplaceAll(m.release, ".", "_")
+	m.compare(look, livePatch{module, pkg, version}, got.Machine.LivePatch)
+}
+
+// wantObserved compares what the service recorded at each boot so far.
+func (m *machine) wantObserved(want ...verdict) {
+	m.Helper()
+	db := filepath.Join(m.dump("/var/lib/klp-audit"), "klp-audit.db")
+	out, err := exec.Command("sqlite3", "-readonly", db, `SELECT body -> '$.observation.initrd'
+		FROM events WHERE body ->> '$.observation.trigger' = 'boot' ORDER BY seq`).Output()
+	if err != nil {
+		m.Fatalf("reading %q: %v", db, err)
+	}
+	var got []verdict
+	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {
+		var v verdict
+		if err := dec.Decode(&v); err != nil {
+			m.Fatal(err)
+		}
+		got = append(got, v)
+	}
+	m.compare("observed", want, got)
+}
+
+// wantJournal compares what follows from a copy of the machine's journal, elsewhere.
+func (m *machine) wantJournal(want verdict) {
+	m.Helper()
+	cmd := exec.Command("../../build/klp-audit", "initrd", "--journal", m.dump("/var/log/journal"), "--format", "json")
+	out, err := cmd.Output()
+	if err != nil {
+		m.Fatalf("%s: %v", cmd, err)
+	}
+	var got verdict
+	if err := json.Unmarshal(out, &got); err != nil {
+		m.Fatal(err)
+	}
+	m.compare("a copy of the journal", want, got)
+}
+
+func (m *machine) compare(what string, want, got any) {
+	m.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		m.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
