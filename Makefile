@@ -6,6 +6,7 @@ DESTDIR ?=
 GO      ?= go
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 ROOT    := $(SUDO) env "PATH=$$PATH" "HOME=$$HOME" KLP_AUDIT_E2E=1
+BENCH   := $(SUDO) env "PATH=$$PATH" "HOME=$$HOME" KLP_AUDIT_BENCH
 
 PREFIX  := $(DESTDIR)/usr
 SYSTEMD := $(PREFIX)/lib/systemd
@@ -22,7 +23,7 @@ BUILD   ?= build
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build install man srpm rpm rpmlint demo test test-boot unit e2e check bench fuzz deps rpm-deps clean
+.PHONY: all build install man srpm rpm rpmlint demo test test-boot test-arch unit e2e check bench bench-smoke fuzz deps rpm-deps clean
 all: build
 
 build:
@@ -37,6 +38,7 @@ install: $(BUILD)
 	ln -sfn ../../../bin/klp-audit $(PREFIX)/lib/zypper/commands/zypper-klp-audit
 	install -D -m 0755 -t $(PREFIX)/lib/dracut/modules.d/99zz-klp-audit packaging/dracut/99zz-klp-audit/module-setup.sh
 	install -D -m 0644 -t $(DESTDIR)$(VENDORCONF)/klp-audit packaging/klp-audit.toml
+	install -D -m 0755 -t $(PREFIX)/lib/supportconfig/plugins packaging/supportconfig/klp_audit
 	install -D -m 0644 -t $(SYSTEMD)/system packaging/systemd/*.service packaging/systemd/*.timer packaging/systemd/*.path
 	install -D -m 0644 -t $(SYSTEMD)/system/klp-audit-.service.d packaging/systemd/hardening.conf
 	install -D -m 0644 -t $(SYSTEMD)/system-preset packaging/systemd/90-klp-audit.preset
@@ -107,6 +109,15 @@ test-boot: build
 	$(SUDO) e2e/boot/deps.sh
 	$(ROOT) env KLP_AUDIT_BOOT=1 $(GO) test -tags '$(TAGS)' -count=1 -v -timeout 60m ./e2e/boot
 
+# The tests of the packages as programs of other architectures, run by qemu.
+ARCHES ?= s390x ppc64le
+
+test-arch:
+	$(SUDO) e2e/arch/deps.sh $(ARCHES)
+	@set -e; for arch in $(ARCHES); do \
+		$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $$arch ./plugin/... ./store/... ./report/... ./internal/...; \
+	done
+
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	$(GO) vet -tags '$(TAGS)' ./...
@@ -118,8 +129,13 @@ check:
 fuzz:
 	packaging/fuzz.sh $(FUZZTIME)
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem -tags '$(TAGS)' ./...
+# What klp-audit costs, side by side with other programs: an hour; writes bench/RESULTS.md.
+bench: build
+	$(BENCH)=full $(GO) test -tags '$(TAGS)' -count=1 -v -timeout 3h -run '^TestBench$$' ./bench
+
+# The same with little data: fails where time or memory grow faster than the data.
+bench-smoke: build
+	$(BENCH)=smoke $(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestBench$$' ./bench
 
 deps:
 	$(SUDO) packaging/deps.sh

@@ -8,7 +8,7 @@ need=
 # For the reader of the systemd journal; the library itself is loaded at run time.
 [ -e /usr/include/systemd/sd-journal.h ] || need=" sd-journal.h"
 [ -e /usr/lib/systemd/systemd-journal-remote ] || need="$need systemd-journal-remote"
-for program in gcc zypper rpm rpmbuild createrepo_c modifyrepo_c debootstrap sqlite3 unshare mandoc; do
+for program in gcc zypper rpm rpmbuild createrepo_c modifyrepo_c debootstrap sqlite3 unshare strace mandoc; do
 	missing "$program" && need="$need $program"
 done
 # For the report's page: a browser, what prints are read with, and what fetches the checker
@@ -22,11 +22,11 @@ missing npm && page="$page npm"
 if ! missing apt-get; then
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-		gcc libc6-dev libsystemd-dev systemd-journal-remote zypper rpm createrepo-c debootstrap sqlite3 util-linux mandoc $page
+		gcc libc6-dev libsystemd-dev systemd-journal-remote zypper rpm createrepo-c debootstrap sqlite3 util-linux strace mandoc $page
 elif ! missing zypper; then
 	# openSUSE and SLE with the development tools module. debootstrap is in openSUSE
 	# only; without it the tests use the machine's own zypper alone.
-	zypper --non-interactive install gcc systemd-devel rpm-build createrepo_c sqlite3 util-linux
+	zypper --non-interactive install gcc systemd-devel rpm-build createrepo_c sqlite3 util-linux strace
 	zypper --non-interactive install debootstrap systemd-journal-remote mandoc || true
 	zypper --non-interactive install chromium poppler-tools npm-default || true
 else

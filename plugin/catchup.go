@@ -25,7 +25,7 @@ func (r *Recorder) upToDate(ctx context.Context, do func(*store.Store) error) er
 	if _, err := os.Stat(store.Path(r.root)); errors.Is(err, fs.ErrNotExist) && store.Waiting(r.root) == 0 {
 		return nil
 	}
-	s, err := store.Open(ctx, r.root, r.version)
+	s, err := r.openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -44,15 +44,19 @@ func (r *Recorder) drift() {
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
 	err := r.upToDate(ctx, func(s *store.Store) error {
+		open, err := s.OpenCommits(ctx)
+		if err != nil || len(open) > 0 {
+			return err
+		}
+		size, err := s.Size(ctx)
+		if err != nil {
+			return err
+		}
 		installed, err := snapshot.Take(ctx, r.root)
 		if err != nil {
 			return err
 		}
-		ev, err := snapshot.Drift(ctx, s, r.root, r.version, installed)
-		if err != nil || ev == nil {
-			return err
-		}
-		return s.Append(ctx, ev)
+		return snapshot.Append(ctx, s, r.root, r.version, size, installed, nil)
 	})
 	if err != nil && !errors.Is(err, snapshot.ErrBusy) {
 		r.log.printf("looking for unrecorded changes: %v", err)

@@ -70,6 +70,7 @@ func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *s
 	}
 	addHistory(end, b, after.history)
 	end.Outcome = outcome(end.Changes, e.how, b.Staging != nil)
+	end.Compared = b.Compared && strangers == 0
 	if b.Staging == nil && after.installed != nil {
 		end.Installed, end.Fixes = snapshot.Record(after.installed), snapshot.FixesOf(after.installed, b.Fixes, after.fixes)
 	}

@@ -5,14 +5,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 const (
 	// observeTime is how long the observation behind a commit may take; the process that
 	// takes it gets longer, to store it. PLUGINEND waits for both.
-	observeTime    = 3 * time.Second
-	observeProcess = answerTime - 500*time.Millisecond
+	observeTime    = 2 * time.Second
+	observeProcess = answerTime - time.Second
 	// program takes the observation. It is another process, because the plugin starts in
 	// every commit and links nothing that reads journals and images.
 	program = "usr/bin/klp-audit"
@@ -31,7 +32,8 @@ func (r *Recorder) observe() {
 	cmd := exec.CommandContext(ctx, filepath.Join(r.root, "/", program), "observe", "--trigger", "commit", "--within", observeTime.String())
 	cmd.Env = []string{"HOME=/root", "LC_ALL=C"}
 	cmd.Dir = "/"
-	cmd.WaitDelay = 100 * time.Millisecond
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that it ends its own children
+	cmd.WaitDelay = 500 * time.Millisecond
 	if err := cmd.Run(); err != nil {
 		r.observeLater()
 	}

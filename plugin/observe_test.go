@@ -53,7 +53,7 @@ func TestCommitIsObserved(t *testing.T) {
 			if (err == nil) != tt.called || requested(root) != tt.asked {
 				t.Errorf("called %v, service asked %v", err == nil, requested(root))
 			}
-			if tt.called && string(call) != "observe --trigger commit --within 3s HOME=/root LC_ALL=C\n" {
+			if tt.called && string(call) != "observe --trigger commit --within 2s HOME=/root LC_ALL=C\n" {
 				t.Errorf("called with %q", call)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/config"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
@@ -18,6 +19,8 @@ import (
 const (
 	// beginTime is how long rpm may take before a commit: until the ACK, nothing changes.
 	beginTime = answerTime - time.Second
+	// closeTime is how long a commit that begins may be kept waiting for the ends of others.
+	closeTime = time.Second
 	// endTime is how long it may take behind the end, when nothing changes any more.
 	endTime = 25 * time.Second
 	// patience is how often to look whether an rpm transaction has ended.
@@ -30,6 +33,7 @@ type Recorder struct {
 	version string
 	getenv  func(string) string
 	log     *frameLog
+	conf    *config.Config // nil: not read yet
 
 	open *openCommit // between start and end
 	live bool        // the last commit that ended changed the running system
@@ -65,6 +69,9 @@ func (r *Recorder) start(steps []step, problem error, userData string) {
 	if b.Staging == nil && otherSystem(b) {
 		r.open = nil // an image that is built, for example: not this machine's history
 		return
+	}
+	for _, p := range r.configure(b) {
+		note(p)
 	}
 	target := r.target(b)
 	mark, err := zypp.MarkHistory(target)
@@ -194,6 +201,9 @@ func (r *Recorder) keep(o *openCommit, ev *store.Event) bool {
 		}
 		r.log.printf("%v; the event goes to the spool", err)
 	}
+	if ev.Begin != nil {
+		ev.Begin.Compared = false
+	}
 	return r.report(store.Spool(r.root, ev, err, chroot))
 }
 
@@ -209,18 +219,33 @@ func (r *Recorder) report(err error) bool {
 func (r *Recorder) append(o *openCommit, ev *store.Event) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	s, err := store.Open(ctx, r.root, r.version)
+	s, err := r.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.Append(ctx, append(r.driftBefore(ctx, s, o, ev), ev)...); err != nil || ev.Begin == nil {
+	if ev.Begin == nil {
+		return s.Append(ctx, ev)
+	}
+	if err := s.TakeIn(ctx); err != nil {
 		return err
 	}
+	r.closeOthers(ctx, s, o, closeTime)
+	if err := s.Append(ctx, append(r.driftBefore(ctx, s, o, ev), ev)...); err != nil {
+		return err
+	}
+	r.closeOthers(ctx, s, o, answerTime)
+	return nil
+}
+
+// closeOthers closes what was interrupted before a commit that begins, as far as there is
+// time: what such a commit left is not drift.
+func (r *Recorder) closeOthers(ctx context.Context, s *store.Store, o *openCommit, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	if err := r.closeDead(ctx, s, o); err != nil {
 		r.log.printf("closing interrupted commits: %v", err)
 	}
-	return nil
 }
 
 // driftBefore is what changed, unrecorded, before a commit begins.
@@ -228,7 +253,8 @@ func (r *Recorder) driftBefore(ctx context.Context, s *store.Store, o *openCommi
 	if ev.Begin == nil || ev.Begin.Staging != nil || o.before == nil {
 		return nil
 	}
-	drift, err := snapshot.Drift(ctx, s, r.root, r.version, o.before)
+	drift, compared, err := snapshot.Drift(ctx, s, r.root, r.version, o.before)
+	ev.Begin.Compared = compared
 	if err != nil {
 		ev.Begin.Problems = append(ev.Begin.Problems, fmt.Sprintf("looking for unrecorded changes: %v", err))
 	}

@@ -46,7 +46,7 @@ func TestComplianceGolden(t *testing.T) {
 		format string
 		style  Style
 	}{
-		"table80": {"table", Style{}}, "table200": {"table", Style{Width: 200}}, "table-color": {"table", Style{Width: 120, Color: true}},
+		"table80": {"table", Style{}}, "table120": {"table", Style{Width: 120}}, "table200": {"table", Style{Width: 200}}, "table-color": {"table", Style{Width: 120, Color: true}},
 		"csv": {"csv", Style{}}, "json": {"json", Style{}},
 	} {
 		got := c.render(t, g.format, g.style)

@@ -199,7 +199,7 @@ func written(t *testing.T, write func(b *bytes.Buffer) error) string {
 
 func TestCVEGolden(t *testing.T) {
 	c := cveSection(t, twoYears(t).record())
-	for ending, style := range map[string]Style{"table80": {}, "table200": {Width: 200}} {
+	for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
 		text := written(t, func(b *bytes.Buffer) error { return c.Write(b, "table", style) })
 		checkPlain(t, "cve", text, max(style.Width, 80))
 		compareGolden(t, "testdata/cve."+ending, text)
@@ -219,7 +219,7 @@ func TestStateGolden(t *testing.T) {
 		st, err := NewState(t.Context(), s, when(t, at))
 		check(t, err)
 		st.Provenance = storyProvenance("state")
-		for ending, style := range map[string]Style{"table80": {}, "table200": {Width: 200}} {
+		for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
 			text := written(t, func(b *bytes.Buffer) error { return st.Write(b, "table", style) })
 			checkPlain(t, name, text, max(style.Width, 80))
 			compareGolden(t, "testdata/"+name+"."+ending, text)

@@ -302,7 +302,7 @@ func TestFullGolden(t *testing.T) {
 		for ending, g := range map[string]struct {
 			format string
 			style  Style
-		}{"table80": {"table", Style{}}, "table200": {"table", Style{Width: 200}}, "json": {"json", Style{}}, "html": {"html", Style{}}} {
+		}{"table80": {"table", Style{}}, "table120": {"table", Style{Width: 120}}, "table200": {"table", Style{Width: 200}}, "json": {"json", Style{}}, "html": {"html", Style{}}} {
 			t.Run(name+"."+ending, func(t *testing.T) {
 				compareGolden(t, "testdata/full-"+name+"."+ending, renderFull(t, scenes()[name], g.format, g.style))
 			})

@@ -27,6 +27,7 @@ var golden = map[string]struct {
 	style  Style
 }{
 	"table80":     {"table", Style{}},
+	"table120":    {"table", Style{Width: 120}},
 	"table200":    {"table", Style{Width: 200}},
 	"table-color": {"table", Style{Width: 100, Color: true}},
 	"csv":         {"csv", Style{}},

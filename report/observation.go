@@ -50,6 +50,8 @@ func livePatchText(o *store.Observation) string {
 	switch {
 	case lp == nil && o.Patches == nil:
 		return "NOT KNOWN: " + o.Unknown["patches"]
+	case lp == nil && store.InTransition(o.Patches):
+		return "none: " + o.Patches[0].Module + " IS BEING DISABLED"
 	case lp == nil:
 		return "none"
 	}

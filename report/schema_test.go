@@ -41,7 +41,7 @@ type schemas map[string]*schema
 func readSchemas(t *testing.T) schemas {
 	t.Helper()
 	all := schemas{}
-	for _, name := range []string{"history-1.json", "status-1.json", "verify-1.json", "boots-1.json", "initrd-1.json", "observation-1.json", "compliance-1.json", "exceptions-1.json", "report-1.json", "state-1.json", "cve-1.json"} {
+	for _, name := range []string{"history-1.json", "status-1.json", "verify-1.json", "boots-1.json", "initrd-1.json", "observation-1.json", "compliance-1.json", "exceptions-1.json", "report-1.json", "state-1.json", "cve-1.json", "config-1.json"} {
 		b, err := os.ReadFile(filepath.Join("schema", name))
 		if err != nil {
 			t.Fatal(err)

@@ -380,3 +380,41 @@ func (m *machine) kernelStep(r *rand.Rand) {
 		m.remove(p, *m.patchFor(release))
 	}
 }
+
+// What libzypp's history claims of the time before the recorder is in the history, and
+// changes nothing of what the record proves.
+func TestImportChangesNoState(t *testing.T) {
+	m := twoYears(t)
+	s := m.record()
+	before := map[string]string{}
+	for _, tt := range moments {
+		st, err := NewState(t.Context(), s, when(t, tt.at))
+		check(t, err)
+		before[tt.at] = said(st)
+	}
+	p := patchPackage(releaseA, 1)
+	m.write(&store.Event{Header: m.header(store.KindImport), Import: &store.Import{
+		Commit: "0198f000-0000-8000-8000-000000000001", Time: store.Timestamp{Time: when(t, "2024-12-20T10:00:00Z")}, Zone: "UTC", Command: "zypper in",
+		Changes: []store.ImportedChange{{Change: store.Change{
+			Kind: "livepatch", Action: "install", Package: p.Name, Arch: p.Arch, Version: p.Version, Result: store.ResultOK,
+		}, Time: store.Timestamp{Time: when(t, "2024-12-20T10:00:01Z")}, UTCOffset: "+00:00", Line: store.HistoryLine{File: "history", Number: 1, SHA256: strings.Repeat("0", 64)}}},
+	}})
+	s = m.record()
+	for _, tt := range moments {
+		st, err := NewState(t.Context(), s, when(t, tt.at))
+		check(t, err)
+		if got := said(st); got != before[tt.at] {
+			t.Errorf("%s: %s, before the import %s", tt.at, got, before[tt.at])
+		}
+	}
+	rows := 0
+	for row, err := range s.History(t.Context(), store.HistoryFilter{Source: "import"}) {
+		check(t, err)
+		if rows++; row.Package != p.Name || row.TimeSource != "history" {
+			t.Errorf("got %+v", row)
+		}
+	}
+	if rows != 1 {
+		t.Errorf("%d imported rows", rows)
+	}
+}

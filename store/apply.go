@@ -53,14 +53,15 @@ func applyBegin(seq int64, ev *Event) []mutation {
 	m := []mutation{{
 		// Its end may be there already: the spool is in order, but a file may wait longer.
 		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
-			session, automation, command, userdata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			session, automation, command, userdata, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET begin_event = excluded.begin_event, begin_time = excluded.begin_time,
 			boot_id = excluded.boot_id, pid = excluded.pid, start_ticks = excluded.start_ticks, login = excluded.login,
 			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
-			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata`,
+			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata,
+			snapshot = excluded.snapshot`,
 		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
 			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
-			shellJoin(b.Command), orNull(b.UserData)},
+			shellJoin(b.Command), orNull(b.UserData), stagedIn(b)},
 	}}
 	for i, c := range b.Announced {
 		m = append(m, insertChange(seq, i, ev, ev.ID, &c, nil))
@@ -104,18 +105,21 @@ type origin struct {
 }
 
 func insertChangeFrom(from origin, seq int64, pos int, ev *Event, commit string, c *Change, advisories []string) mutation {
-	var patch, initial any
+	var patch, initial, installed any
 	if c.PatchNumber > 0 {
 		patch, initial = c.PatchNumber, c.Initial
+	}
+	if c.InstallTime != nil {
+		installed = c.InstallTime.Unix()
 	}
 	return mutation{
 		query: `INSERT INTO changes (event, pos, commit_id, time, time_source, utc_offset, host, boot_id, kind, action,
 			package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum,
-			signature_key, advisories, cves_added, cves_removed, bugs_added, bugs_removed)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			signature_key, install_time, advisories, cves_added, cves_removed, bugs_added, bugs_removed)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		args: []any{seq, pos, orNull(commit), from.time.UnixMicro(), from.timeSource, from.utcOffset, ev.Host.Hostname, from.bootID, c.Kind, c.Action,
 			c.Package, c.Arch, c.Version, orNull(c.Previous), orNull(c.KernelRelease), patch, initial, c.Result, from.source,
-			orNull(c.Repo), orNull(c.Checksum), orNull(c.SignatureKey), list(advisories),
+			orNull(c.Repo), orNull(c.Checksum), orNull(c.SignatureKey), installed, list(advisories),
 			list(c.Added.CVEs), list(c.Removed.CVEs), list(c.Added.Bugs), list(c.Removed.Bugs)},
 	}
 }
@@ -180,10 +184,14 @@ func project(ctx context.Context, tx *sql.Tx, seq int64, ev *Event) error {
 
 // Rebuild drops the views and derives them again from the events.
 func (s *Store) Rebuild(ctx context.Context) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := rebuild(ctx, tx, tx)
 		return err
 	})
+	if err != nil {
+		err = named(Path(s.root), err)
+	}
+	return err
 }
 
 // rebuild makes the views anew from a log, which may be in another database, and returns

@@ -24,7 +24,7 @@ func applyObservation(seq int64, ev *Event) []mutation {
 	for _, b := range o.Boots {
 		m = append(m, applyBoot(seq, &b)...)
 	}
-	return m
+	return append(m, applyBooted(seq, ev)...)
 }
 
 // applyBoot writes a boot; a later look at the same boot shows more of it, unless its
@@ -36,7 +36,8 @@ func applyBoot(seq int64, b *Boot) []mutation {
 			query: `INSERT INTO boots (boot_id, event, kernel_release, first, last, start_in_journal, messages_lost, incomplete) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (boot_id) DO UPDATE SET event = excluded.event, kernel_release = excluded.kernel_release, first = excluded.first,
 				last = excluded.last, start_in_journal = excluded.start_in_journal, messages_lost = excluded.messages_lost, incomplete = excluded.incomplete
-				WHERE (excluded.start_in_journal, boots.incomplete) >= (boots.start_in_journal, excluded.incomplete)`,
+				WHERE (excluded.start_in_journal, boots.incomplete) >= (boots.start_in_journal, excluded.incomplete)
+				AND (excluded.start_in_journal > boots.start_in_journal OR excluded.first <= boots.first)`,
 			args: []any{b.ID, seq, orNull(b.KernelRelease), b.First.UnixMicro(), b.Last.UnixMicro(), b.StartInJournal, b.MessagesLost, b.Incomplete},
 		},
 		{query: `DELETE FROM patch_loads WHERE boot_id = ? AND` + taken, args: []any{b.ID, b.ID, seq}},

@@ -21,8 +21,8 @@ type Checkpoint struct {
 	Note   string // the signed text
 }
 
-// checkpointMessageID marks the journal entries that carry a checkpoint.
-const checkpointMessageID = "0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41"
+// CheckpointMessageID marks the journal entries that carry a checkpoint.
+const CheckpointMessageID = "0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41"
 
 // announceTimeout bounds the wait for a journal that does not take messages.
 const announceTimeout = 300 * time.Millisecond
@@ -34,7 +34,7 @@ func (c *Checkpoint) announce() {
 	go func() {
 		defer close(done)
 		journal.Send(fmt.Sprintf("klp-audit record: %d events, root %s", c.Size, c.Root), journal.PriInfo, map[string]string{
-			"MESSAGE_ID":        checkpointMessageID,
+			"MESSAGE_ID":        CheckpointMessageID,
 			"SYSLOG_IDENTIFIER": "klp-audit",
 			"KLP_CHECKPOINT":    c.Note,
 		})
@@ -64,6 +64,12 @@ func ParseCheckpoint(text, verifierKey string) (*Checkpoint, error) {
 		err = fmt.Errorf("checkpoint: its signature: %w", bad)
 	}
 	return cp, err
+}
+
+// IsCheckpoint says whether a text has the form of a checkpoint, whoever signed it.
+func IsCheckpoint(text string) bool {
+	_, err := parseBody(text, text)
+	return err == nil
 }
 
 // parseBody reads the text of a checkpoint, whoever signed it.

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"time"
 )
 
 // KindDrift is the kind of events that say that packages changed without a recorded commit.
@@ -35,13 +37,18 @@ const (
 	DriftSnapshot   DriftCause = "snapshot"   // the root file system is another snapshot
 )
 
-// applyDrift writes the changes of a drift into the views. When a package was removed, or
-// what was rolled back was installed, nothing says: then it is the time of finding it out.
+// applyDrift writes the changes of a drift into the views. When a package was removed nothing
+// says, and neither does the install time of one that came with another snapshot, or an older
+// rpm database: then it is the time of finding it out, and maybe another boot.
 func applyDrift(seq int64, ev *Event) (m []mutation) {
 	for i, c := range ev.Drift.Changes {
-		from := origin{source: "drift", time: ev.Time, timeSource: "found", utcOffset: ev.UTCOffset, bootID: ev.BootID}
-		if c.InstallTime != nil && ev.Drift.Cause == DriftUnrecorded {
-			from.time, from.timeSource = *c.InstallTime, "rpm"
+		from := origin{source: "drift", time: ev.Time, timeSource: "found", utcOffset: ev.UTCOffset}
+		since := ev.Drift.Since.Time
+		if t := c.InstallTime; t != nil && !t.Before(since.Truncate(time.Second)) && !t.After(ev.Time.Time) {
+			from.time, from.timeSource, since = *t, "rpm", t.Time
+		}
+		if booted := ev.Time.Add(-time.Duration(ev.BoottimeUS) * time.Microsecond); since.After(booted) {
+			from.bootID = ev.BootID
 		}
 		m = append(m, insertChangeFrom(from, seq, i, ev, "", &c, nil))
 	}
@@ -56,7 +63,8 @@ type Snapshot struct {
 	Subvolume string // of the root directory, as the newest event that knew it has it; empty: none did
 }
 
-// applySnapshot notes that an event says what was installed on the running system.
+// applySnapshot notes that an event says what was installed on the running system, and that
+// all that differs from the snapshot before it is on record.
 func applySnapshot(seq int64, ev *Event) []mutation {
 	installed, subvolume := ev.installed()
 	if installed == nil {
@@ -69,14 +77,12 @@ func applySnapshot(seq int64, ev *Event) []mutation {
 }
 
 // installed returns what an event says of the packages on the running system, nil if it
-// says nothing of them.
+// says nothing of them, or what was not compared with the record.
 func (ev *Event) installed() (packages []Package, subvolume string) {
 	switch {
-	case ev.Begin != nil && ev.Begin.Staging == nil:
-		return ev.Begin.Installed, ""
-	case ev.End != nil:
+	case ev.End != nil && ev.End.Compared && ev.End.Outcome != OutcomeStaged:
 		return ev.End.Installed, ""
-	case ev.Observation != nil:
+	case ev.Observation != nil && ev.Observation.Compared:
 		return ev.Observation.Installed, ev.Observation.Subvolume
 	case ev.Drift != nil:
 		return ev.Drift.Installed, ev.Drift.Subvolume
@@ -108,8 +114,9 @@ func (s *Store) LastSnapshot(ctx context.Context) (*Snapshot, error) {
 // KnownFixes returns the fixes of live patches that the newest event which lists any has,
 // by NEVRA.
 func (s *Store) KnownFixes(ctx context.Context) (map[string]Fixes, error) {
-	const query = `SELECT coalesce(e.body -> '$.begin.fixes', e.body -> '$.end.fixes', e.body -> '$.drift.fixes') AS fixes
-		FROM snapshots n JOIN events e ON e.seq = n.event WHERE fixes IS NOT NULL ORDER BY n.event DESC LIMIT 1`
+	const query = `SELECT coalesce(e.body -> '$.end.fixes', e.body -> '$.drift.fixes') AS fixes
+		FROM (SELECT event FROM snapshots UNION SELECT end_event FROM commits WHERE end_event IS NOT NULL) n
+		JOIN events e ON e.seq = n.event WHERE fixes IS NOT NULL ORDER BY n.event DESC LIMIT 1`
 	var text string
 	err := s.db.QueryRowContext(ctx, query).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -119,4 +126,35 @@ func (s *Store) KnownFixes(ctx context.Context) (map[string]Fixes, error) {
 	}
 	fixes := map[string]Fixes{}
 	return fixes, json.Unmarshal([]byte(text), &fixes)
+}
+
+// ChangesAfter returns what commits did, or may have done, to the running system that ended
+// after an event of the log.
+func (s *Store) ChangesAfter(ctx context.Context, event int64) (changes []Change, err error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.end_event
+		WHERE c.end_event > ? ORDER BY c.end_event`, event)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var seq int64
+		var body []byte
+		if err := rows.Scan(&seq, &body); err != nil {
+			return nil, err
+		}
+		ev, err := decode(body)
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", seq, err)
+		}
+		if ev.End == nil || ev.End.Outcome == OutcomeStaged || ev.End.Outcome == OutcomeDiscarded {
+			continue
+		}
+		for _, c := range ev.End.Changes {
+			if c.Result == ResultOK || c.Result == ResultUnknown {
+				changes = append(changes, c)
+			}
+		}
+	}
+	return changes, rows.Err()
 }

@@ -11,6 +11,7 @@ import (
 type earlierCheckpoints struct {
 	bySize map[int64][]*earlierCheckpoint
 	all    []*earlierCheckpoint
+	broken bool // one did not fit
 }
 
 type earlierCheckpoint struct {
@@ -43,7 +44,8 @@ func (e *earlierCheckpoints) startAt(v *Verification, size int64, root func() (t
 	return e.at(v, size, root)
 }
 
-// at holds a tree of this size against the checkpoints of this size.
+// at holds a tree of this size against the checkpoints of this size. Where one does not
+// fit, no later one can: it is reported once.
 func (e *earlierCheckpoints) at(v *Verification, size int64, root func() (tlog.Hash, error)) error {
 	for _, c := range e.bySize[size] {
 		h, err := root()
@@ -51,22 +53,29 @@ func (e *earlierCheckpoints) at(v *Verification, size int64, root func() (tlog.H
 			return err
 		}
 		c.reached = true
-		if h != c.Root {
+		if h != c.Root && !e.broken {
+			e.broken = true
 			v.problem(Altered, "the first %d events are not those of the earlier checkpoint: their root hash is %s, it says %s", size, h, c.Root)
 		}
 	}
 	return nil
 }
 
-// finish says which checkpoints the log is too short for, and which were not signed with a
-// key of this record.
+// finish says whether the log is too short for a checkpoint, and which were not signed with
+// a key of this record: of each origin one.
 func (e *earlierCheckpoints) finish(v *Verification, keys map[string]bool) {
+	var farthest int64
+	strange := map[string]bool{}
 	for _, c := range e.all {
-		if _, err := parseWithAny(c.Note, keys); err != nil {
+		if _, err := parseWithAny(c.Note, keys); err != nil && !strange[c.Origin] {
+			strange[c.Origin] = true
 			v.problem(Altered, "the earlier checkpoint of %d events was not signed with a key of this record: %v", c.Size, err)
 		}
-		if !c.reached && c.Size > 0 {
-			v.problem(Truncated, "the earlier checkpoint covers %d events, the log has fewer: it was rolled back or replaced", c.Size)
+		if !c.reached {
+			farthest = max(farthest, c.Size)
 		}
+	}
+	if farthest > 0 {
+		v.problem(Truncated, "the earlier checkpoint covers %d events, the log has fewer: it was rolled back or replaced", farthest)
 	}
 }

@@ -53,6 +53,7 @@ type Event struct {
 	Drift       *Drift           `json:"drift,omitempty"`
 	Exception   *ExceptionChange `json:"exception,omitempty"`
 	Import      *Import          `json:"import,omitempty"`
+	Prune       *Prune           `json:"prune,omitempty"`
 }
 
 // Header is what every event carries.
@@ -115,6 +116,7 @@ type CommitBegin struct {
 	Installed []Package        `json:"installed"`       // tracked packages in the rpm database; null: not known
 	Fixes     map[string]Fixes `json:"fixes,omitempty"` // of the installed live patches, by NEVRA
 	History   HistoryMark      `json:"history"`
+	Compared  bool             `json:"compared"` // with what the record knew: what differed is a drift event before this one
 	Staging   *Staging         `json:"staging,omitempty"`
 	Problems  []string         `json:"problems,omitempty"`
 }
@@ -144,7 +146,7 @@ type Package struct {
 	Version      string `json:"version"` // [epoch:]version-release
 	Arch         string `json:"arch"`
 	Kind         string `json:"kind,omitempty"` // kernel, livepatch, …; empty: not recorded
-	InstallTime  int64  `json:"install_time"` // seconds since 1970
+	InstallTime  int64  `json:"install_time"`   // seconds since 1970
 	InstallTID   int64  `json:"install_tid"`
 	DBInstance   int64  `json:"db_instance"`
 	BuildTime    int64  `json:"build_time,omitempty"`
@@ -186,6 +188,7 @@ type CommitEnd struct {
 	// the fixes of the live patches among them, by NEVRA.
 	Installed []Package        `json:"installed"`
 	Fixes     map[string]Fixes `json:"fixes,omitempty"`
+	Compared  bool             `json:"compared"` // all that differs from what the record knew is on record
 }
 
 // Outcome is how a commit ended.

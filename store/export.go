@@ -67,6 +67,11 @@ func (s *Store) Export(ctx context.Context, w io.Writer, since int64) error {
 	if err := writeLine(w, head); err != nil {
 		return err
 	}
+	pruned, err := lastPrune(ctx, s.db, h.size)
+	if err != nil {
+		return err
+	}
+	next := since + 1
 	for e, err := range events(ctx, s.db, since) {
 		if err != nil {
 			return err
@@ -74,11 +79,29 @@ func (s *Store) Export(ctx context.Context, w io.Writer, since int64) error {
 		if e.seq > h.size {
 			break // came in after the checkpoint
 		}
+		for ; next < e.seq; next++ {
+			if err := s.exportGap(ctx, w, next, pruned); err != nil {
+				return err
+			}
+		}
+		next++
 		if err := s.exportEvent(ctx, w, e); err != nil {
 			return err
 		}
 	}
 	return writeLine(w, exportEnd{h.checkpoint})
+}
+
+// exportGap writes the line of an event that has no body any more.
+func (s *Store) exportGap(ctx context.Context, w io.Writer, seq int64, pruned *Prune) error {
+	if !pruned.took(seq) {
+		return fmt.Errorf("%w: event %d is missing, or was pruned just now", ErrDamaged, seq)
+	}
+	hash, err := hashReader(ctx, s.db)([]int64{tlog.StoredHashIndex(0, seq-1)})
+	if err != nil {
+		return classify(err)
+	}
+	return writeLine(w, eventHead{seq, hash[0]})
 }
 
 func (s *Store) exportEvent(ctx context.Context, w io.Writer, e event) error {

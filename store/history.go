@@ -72,7 +72,7 @@ type HistoryFilter struct {
 
 const historyColumns = `SELECT c.time, c.time_source, c.utc_offset, c.commit_id, c.event, c.pos, c.host, c.boot_id, c.kind, c.action,
 	c.package, c.arch, c.version, c.previous, c.kernel_release, c.patch_number, c.initial, c.result,
-	CASE WHEN t.end_event <= ? THEN t.outcome END, c.source,
+	CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END, c.source,
 	t.login, t.sudo_user, t.exe, t.tty, t.session, t.automation, t.command, t.userdata, c.repo, c.checksum, c.signature_key,
 	c.advisories, c.cves_added, c.cves_removed, c.bugs_added, c.bugs_removed
 	FROM changes c LEFT JOIN commits t ON t.id = c.commit_id`
@@ -231,7 +231,7 @@ type Summary struct {
 	Changes     int64      `json:"changes"`
 	Commits     int64      `json:"commits"`
 	Open        int64      `json:"open_commits"`
-	First       *Timestamp `json:"first_time"` // of the oldest event
+	First       *Timestamp `json:"first_time"` // of the event from which on the record speaks: none since was pruned
 	Last        *Timestamp `json:"last_time"`
 	Host        Host       `json:"host"` // of the newest event
 	RootHash    string     `json:"root_hash"`
@@ -270,9 +270,13 @@ func (s *Store) Summarize(ctx context.Context) (*Summary, error) {
 
 // summarizeEnds fills in what the first and the last event say.
 func (s *Store) summarizeEnds(ctx context.Context, sum *Summary) error {
+	pruned, err := lastPrune(ctx, s.db, sum.Events)
+	if err != nil {
+		return err
+	}
 	var bodies [2]string
-	err := s.db.QueryRowContext(ctx, `SELECT (SELECT body FROM events ORDER BY seq LIMIT 1),
-		(SELECT body FROM events ORDER BY seq DESC LIMIT 1)`).Scan(&bodies[0], &bodies[1])
+	err = s.db.QueryRowContext(ctx, `SELECT (SELECT body FROM events WHERE seq >= ? ORDER BY seq LIMIT 1),
+		(SELECT body FROM events ORDER BY seq DESC LIMIT 1)`, pruned.first()).Scan(&bodies[0], &bodies[1])
 	if err != nil {
 		return classify(err)
 	}

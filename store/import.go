@@ -97,6 +97,7 @@ type Imported struct {
 	copies   map[string]int
 	recorded map[RecordedChange]bool // without the line
 	outcomes map[string]Outcome
+	horizon  time.Time // what is older may have been taken in and pruned
 }
 
 var errNoImport = errors.New("not an import event")
@@ -107,6 +108,13 @@ func (s *Store) Imported(ctx context.Context) (*Imported, error) {
 	var err error
 	if im.events, err = s.size(ctx); err != nil {
 		return nil, classify(err)
+	}
+	pruned, err := lastPrune(ctx, s.db, im.events)
+	if err != nil {
+		return nil, err
+	}
+	if pruned != nil {
+		im.horizon = pruned.Horizon.Time
 	}
 	rows, err := s.db.QueryContext(ctx, `SELECT seq, body FROM events WHERE seq <= ? AND json_extract(body, '$.kind') = ? ORDER BY seq`, im.events, KindImport)
 	if err != nil {
@@ -152,6 +160,10 @@ func (im *Imported) addLine(l HistoryLine) {
 
 // Has says whether a line was taken in.
 func (im *Imported) Has(l HistoryLine) bool { return im.copies[l.SHA256] >= max(l.Copy, 1) }
+
+// Pruned says whether a moment is before what the record still speaks of: what is from then
+// does not come back.
+func (im *Imported) Pruned(at time.Time) bool { return at.Before(im.horizon) }
 
 // Claimed says whether a line was found for a change on record.
 func (im *Imported) Claimed(k KnownChange) bool {

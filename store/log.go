@@ -32,6 +32,27 @@ func (s *Store) Append(ctx context.Context, evs ...*Event) error {
 	return s.append(ctx, bodies...)
 }
 
+// Size returns how many events the log has.
+func (s *Store) Size(ctx context.Context) (int64, error) {
+	n, err := s.size(ctx)
+	return n, classify(err)
+}
+
+// AppendAt adds events to a log that still has a size; else it is ErrMoved, and nothing is
+// added: what the events say may not be so any more.
+func (s *Store) AppendAt(ctx context.Context, size int64, evs ...*Event) error {
+	var bodies [][]byte
+	for _, ev := range evs {
+		body, err := encode(ev)
+		if err != nil {
+			return err
+		}
+		bodies = append(bodies, body)
+	}
+	_, err := s.appendAt(ctx, size, bodies...)
+	return err
+}
+
 // TakeIn moves what waits in the spool into the log, in order. A file that holds no event
 // is set aside under another name (see SetAside); one that a newer program wrote waits on.
 func (s *Store) TakeIn(ctx context.Context) error {
@@ -88,8 +109,11 @@ func (s *Store) appendAt(ctx context.Context, expected int64, bodies ...[]byte) 
 		size = a.size
 		return err
 	})
-	if err == nil && cp != nil && ownMachine(s.root) {
+	if err == nil && cp != nil && s.announces() {
 		cp.announce()
+	}
+	if err != nil {
+		err = named(Path(s.root), err)
 	}
 	return size, err
 }

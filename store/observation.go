@@ -1,6 +1,9 @@
 package store
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // KindObservation is the kind of events that say what the machine showed at a moment.
 const KindObservation EventKind = "observation"
@@ -11,6 +14,7 @@ type Observation struct {
 	Trigger   Trigger                    `json:"trigger"`
 	Kernel    Kernel                     `json:"kernel"`
 	Installed []Package                  `json:"installed"`      // tracked packages; null: not known
+	Compared  bool                       `json:"compared"`       // with what the record knew: what differed is a drift event before this one
 	Subvolume string                     `json:"root_subvolume"` // where the root directory is within its file system; empty: not known
 	Patches   []LoadedPatch              `json:"patches"`        // in the kernel; null: not known
 	LivePatch *LivePatch                 `json:"live_patch"`
@@ -43,7 +47,7 @@ type Kernel struct {
 	Release  string    `json:"release"` // uname -r
 	Version  string    `json:"version"` // uname -v
 	BootTime Timestamp `json:"boot_time"`
-	Marked   bool      `json:"marked"` // uname -v says that it is live patched
+	Marked   *bool     `json:"marked"` // uname -v says that it is live patched, which most live patches make it do; null: not known
 }
 
 // LoadedPatch is a live patch in the kernel, as /sys/kernel/livepatch shows it.
@@ -56,6 +60,11 @@ type LoadedPatch struct {
 	Objects    map[string]*bool `json:"objects"`     // vmlinux and modules, and whether they are patched
 	SrcVersion string           `json:"srcversion"`
 	KGraft     bool             `json:"kgraft"` // of SUSE Linux Enterprise 12
+}
+
+// InTransition says whether a live patch is being enabled or disabled.
+func InTransition(patches []LoadedPatch) bool {
+	return slices.ContainsFunc(patches, func(p LoadedPatch) bool { return p.Transition })
 }
 
 // LivePatch is the active live patch and the package that it came from.

@@ -38,6 +38,12 @@ func incomplete(b store.Boot) store.Boot {
 	return b
 }
 
+// begun is a boot of which the journal shows nothing before a moment.
+func begun(n int, b store.Boot) store.Boot {
+	b.First = at(n)
+	return b
+}
+
 func TestObservationShowsInItsView(t *testing.T) {
 	root := newRoot(t)
 	bare := observation(2)
@@ -67,6 +73,7 @@ func TestBootIsKnownAsFarAsTheJournalShowedIt(t *testing.T) {
 		"its start was rotated away": {[]store.Boot{boot(5, true, "a"), boot(9, false)}, 5, "a"},
 		"files cannot be read":       {[]store.Boot{boot(5, true, "a", "b"), incomplete(boot(9, true, "a"))}, 5, "a b"},
 		"files can be read again":    {[]store.Boot{incomplete(boot(5, true, "a")), boot(9, true, "a", "b")}, 9, "a b"},
+		"more was rotated away":      {[]store.Boot{boot(5, false, "a", "b"), begun(3, boot(9, false))}, 5, "a b"},
 		"never seen from its start":  {[]store.Boot{boot(5, false), boot(9, false, "b")}, 9, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {

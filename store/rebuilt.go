@@ -68,16 +68,36 @@ func (s *Store) verifyViews(ctx context.Context, v *Verification) error {
 	if err := s.db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path); err != nil {
 		return classify(err)
 	}
-	r, size, err := openRebuilt(ctx, path)
-	switch {
-	case errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err):
+	err := ErrMoved
+	for n := 0; n < 5 && errors.Is(err, ErrMoved); n++ {
+		err = s.compareViews(ctx, path, v)
+	}
+	if errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err) {
 		v.problem(Altered, "the views cannot be rebuilt: %v", err)
 		return nil
-	case err != nil:
-		return err // no room for a temporary file, for example: that is no finding
+	}
+	return err // no room for a temporary file, for example: that is no finding
+}
+
+// compareViews returns ErrMoved if the record was pruned meanwhile.
+func (s *Store) compareViews(ctx context.Context, path string, v *Verification) error {
+	const query = `SELECT coalesce(max(seq), 0) - count(*) FROM events`
+	var gone, goneNow int64
+	if err := s.db.QueryRowContext(ctx, query).Scan(&gone); err != nil {
+		return classify(err)
+	}
+	r, size, err := openRebuilt(ctx, path)
+	if err != nil {
+		return err
 	}
 	defer r.Close()
 	return r.inTx(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, query).Scan(&goneNow); err != nil {
+			return err
+		}
+		if goneNow != gone { // pruned while the views were rebuilt, which read page by page
+			return ErrMoved
+		}
 		// What came in since the rebuild belongs to both sides.
 		if _, err := projectAll(ctx, tx, tx, size); err != nil {
 			return err
@@ -138,6 +158,9 @@ func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
 	})
 	if err == nil {
 		_, err = db.ExecContext(ctx, `ATTACH ? AS record`, "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro")
+	}
+	if isConstraint(err) {
+		err = fmt.Errorf("%w: its events cannot be: %w", ErrDamaged, err)
 	}
 	if err != nil {
 		return nil, 0, errors.Join(named(path, classify(err)), s.Close())

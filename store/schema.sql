@@ -12,7 +12,12 @@ CREATE UNIQUE INDEX events_id ON events (json_extract(body, '$.id'));
 
 CREATE TRIGGER events_no_update BEFORE UPDATE ON events
 BEGIN SELECT raise(ABORT, 'the event log is append only'); END;
+-- Bodies go only behind an event that says so, and never those that it says stay.
+CREATE INDEX events_prune ON events (json_extract(body, '$.prune.through')) WHERE json_extract(body, '$.kind') = 'prune';
 CREATE TRIGGER events_no_delete BEFORE DELETE ON events
+WHEN NOT EXISTS (SELECT 1 FROM events p WHERE json_extract(p.body, '$.kind') = 'prune'
+  AND json_extract(p.body, '$.prune.through') >= old.seq
+  AND NOT EXISTS (SELECT 1 FROM json_each(p.body, '$.prune.kept') WHERE value = old.seq))
 BEGIN SELECT raise(ABORT, 'the event log is append only'); END;
 
 -- The proof: RFC 6962 tree over the exact bytes of events.body, id as

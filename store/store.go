@@ -57,6 +57,8 @@ type Store struct {
 	root    string // of a writer
 	version string // of a writer: the program's
 	temp    string // folder with rebuilt views, removed by Close
+
+	toJournal func() bool // whether a checkpoint goes to the journal; nil: it does
 }
 
 // Path returns the path of the record of the machine whose file tree is at root.
@@ -109,6 +111,15 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 		return s, errors.Join(err, db.Close())
 	}
 	return &Store{db: db}, nil
+}
+
+// AnnounceIf has checkpoints go to the journal only where wanted says so; it is asked when
+// there is one.
+func (s *Store) AnnounceIf(wanted func() bool) { s.toJournal = wanted }
+
+// announces says whether checkpoints go to the journal: those of this machine's record.
+func (s *Store) announces() bool {
+	return ownMachine(s.root) && (s.toJournal == nil || s.toJournal())
 }
 
 // Close closes the record.
@@ -192,7 +203,8 @@ func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 		return classify(err)
 	}
 	if err := f(tx); err != nil {
-		return classify(errors.Join(err, tx.Rollback()))
+		tx.Rollback() // SQLite itself has rolled back where the disk is full, and complains
+		return classify(err)
 	}
 	return classify(tx.Commit())
 }
@@ -207,7 +219,8 @@ func classify(err error) error {
 	case e.ExtendedCode == sqlite3.ErrReadonlyRollback || e.ExtendedCode == sqlite3.ErrReadonlyRecovery:
 		return fmt.Errorf("%w: %w", ErrUnfinished, err)
 	case e.Code == sqlite3.ErrCorrupt, e.Code == sqlite3.ErrNotADB,
-		e.Code == sqlite3.ErrError && strings.Contains(e.Error(), "no such"): // table or column
+		e.Code == sqlite3.ErrError && strings.Contains(e.Error(), "no such"), // table or column
+		e.Code == sqlite3.ErrError && strings.Contains(e.Error(), "unsupported file format"):
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err
@@ -244,7 +257,7 @@ func createFile(root, path string) error {
 	return errors.Join(f.Chmod(0o640), chownGroup(path, gid), f.Close())
 }
 
-// makeDir creates a folder with exactly this mode; an existing one stays as it is.
+// makeDir creates a folder with exactly this mode, durably; an existing one stays as it is.
 func makeDir(dir string, mode fs.FileMode, gid int) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
@@ -255,7 +268,7 @@ func makeDir(dir string, mode fs.FileMode, gid int) error {
 		}
 		return err
 	}
-	return errors.Join(os.Chmod(dir, mode), chownGroup(dir, gid))
+	return errors.Join(os.Chmod(dir, mode), chownGroup(dir, gid), syncDir(filepath.Dir(dir)))
 }
 
 // chownGroup gives a file to a group; gid -1 and users that may not are left alone.

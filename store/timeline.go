@@ -147,9 +147,12 @@ type CommitRow struct {
 	End        *Timestamp
 	Outcome    *Outcome
 	BootID     string
+	Effective  *Timestamp // of one that was staged in a snapshot: when that was booted
 }
 
-const commitColumns = `SELECT id, begin_event, end_event, begin_time, end_time, outcome, boot_id FROM commits `
+// commitColumns is for commits that the recorder saw: imported ones are of no boot.
+const commitColumns = `SELECT id, begin_event, end_event, begin_time, end_time, outcome, boot_id, effective
+	FROM (SELECT * FROM commits WHERE begin_event IS NOT NULL OR boot_id != '') `
 
 // Commits returns the commits that began from one moment to another, both included, with
 // the newest one before and the oldest one after them, in the order of time. Those whose
@@ -184,9 +187,9 @@ func (c CommitRow) begun() Timestamp {
 
 func (s *Store) commits(ctx context.Context, where string, args ...any) ([]CommitRow, error) {
 	return collect(ctx, s.db, commitColumns+where, args, func(rows *sql.Rows) (c CommitRow, err error) {
-		var begin, end *int64
-		err = rows.Scan(&c.ID, &c.BeginEvent, &c.EndEvent, &begin, &end, &c.Outcome, &c.BootID)
-		c.Begin, c.End = microsOrNil(begin), microsOrNil(end)
+		var begin, end, effective *int64
+		err = rows.Scan(&c.ID, &c.BeginEvent, &c.EndEvent, &begin, &end, &c.Outcome, &c.BootID, &effective)
+		c.Begin, c.End, c.Effective = microsOrNil(begin), microsOrNil(end), microsOrNil(effective)
 		return c, err
 	})
 }
@@ -272,7 +275,8 @@ func orEmpty(s *string) string {
 	return *s
 }
 
-// Extent returns the times of the first thing on record and of the last event.
+// Extent returns the times of the first thing on record, or of the horizon of what was pruned,
+// and of the last event.
 func (s *Store) Extent(ctx context.Context) (from, to Timestamp, err error) {
 	const query = `SELECT min(first), max(last) FROM (
 		SELECT min(time) AS first, max(time) AS last FROM observations
@@ -284,7 +288,15 @@ func (s *Store) Extent(ctx context.Context) (from, to Timestamp, err error) {
 	if err := s.db.QueryRowContext(ctx, query).Scan(&first, &last); err != nil || first == nil {
 		return from, to, classify(err)
 	}
-	return microseconds(*first), microseconds(*last), nil
+	size, err := s.size(ctx)
+	if err != nil {
+		return from, to, classify(err)
+	}
+	pruned, err := lastPrune(ctx, s.db, size)
+	if from, to = microseconds(*first), microseconds(*last); pruned != nil && from.Before(pruned.Horizon.Time) {
+		from = pruned.Horizon
+	}
+	return from, to, err
 }
 
 // FirstSeen returns the number of the first observation that saw a live patch module of a
@@ -313,7 +325,7 @@ func (s *Store) PatchesSeen(ctx context.Context) ([]PatchSeen, error) {
 
 // PatchChange is a change of a live patch package that the rpm database shows.
 type PatchChange struct {
-	Time                   Timestamp
+	Time                   Timestamp // of one that was staged and booted: of that boot
 	Event                  int64
 	Action                 string
 	Package, Version       string
@@ -326,14 +338,14 @@ type PatchChange struct {
 // PatchChanges returns the changes of live patch packages, in the order of time.
 func (s *Store) PatchChanges(ctx context.Context) (all []PatchChange, err error) {
 	const query = `SELECT c.time, c.event, c.pos, c.action, c.package, c.version, coalesce(c.previous, ''), coalesce(c.kernel_release, ''),
-		coalesce(t.outcome, ''), c.cves_added, c.cves_removed FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
+		coalesce(t.outcome, ''), c.cves_added, c.cves_removed, coalesce(t.effective, c.time) FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
 		WHERE c.kind = 'livepatch' AND c.result = 'ok' AND (c.time, c.event, c.pos) > (?, ?, ?) ORDER BY c.time, c.event, c.pos LIMIT ?`
-	var at, event, pos int64
+	var at, event, pos, effective int64
 	for {
 		page, err := collect(ctx, s.db, query, []any{at, event, pos, pageSize}, func(rows *sql.Rows) (c PatchChange, err error) {
 			err = rows.Scan(&at, &event, &pos, &c.Action, &c.Package, &c.Version, &c.Previous, &c.KernelRelease, &c.Outcome,
-				jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved})
-			c.Time, c.Event = microseconds(at), event
+				jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved}, &effective)
+			c.Time, c.Event = microseconds(effective), event
 			return c, err
 		})
 		if err != nil {

@@ -23,7 +23,12 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
-	v, err := store.VerifyExport(t.Context(), strings.NewReader(read("vectors/record.jsonl")), "")
+	v, err := store.VerifyExport(t.Context(), strings.NewReader(read("vectors/pruned.jsonl")), "")
+	check(t, err)
+	if v.Result != store.Intact || v.TreeSize != 6 || !strings.Contains(page, "pruned.jsonl") {
+		t.Errorf("pruned: %+v", v)
+	}
+	v, err = store.VerifyExport(t.Context(), strings.NewReader(read("vectors/record.jsonl")), "")
 	check(t, err)
 	cp, err := store.ParseCheckpoint(earlier, v.Key)
 	check(t, err)

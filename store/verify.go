@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -53,19 +55,36 @@ func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...strin
 	if err != nil {
 		return nil, err
 	}
-	root, err := s.verifyTree(ctx, v, checks)
+	root, pruned, err := s.verifyTree(ctx, v, checks)
 	if err != nil {
 		return nil, err
 	}
 	v.RootHash = root.String()
-	v.checkHead(h, root)
+	v.checkHead(h, root, pruned)
 	if s.temp != "" {
 		return v, nil // of an older schema: its views were just rebuilt
 	}
 	if err := s.verifySchema(ctx, v); err != nil {
 		return nil, err
 	}
-	return v, s.verifyViews(ctx, v)
+	if err := s.verifyViews(ctx, v); err != nil || v.Result != Intact {
+		return v, err
+	}
+	return v, s.verifyFile(ctx, v)
+}
+
+// verifyFile lets SQLite check the file: all above read its tables, and what reports find
+// they find by its indexes.
+func (s *Store) verifyFile(ctx context.Context, v *Verification) error {
+	problems, err := collect(ctx, s.db, `PRAGMA integrity_check(10)`, nil, func(rows *sql.Rows) (p string, err error) {
+		return p, rows.Scan(&p)
+	})
+	for _, p := range problems {
+		if p != "ok" {
+			v.problem(Altered, "the file is damaged: %s", p)
+		}
+	}
+	return err
 }
 
 // head is what one look at the record says of its end. Everything in it belongs together;
@@ -85,12 +104,12 @@ func (s *Store) readHead(ctx context.Context) (h head, err error) {
 	return h, err
 }
 
-func (v *Verification) checkHead(h head, root tlog.Hash) {
+func (v *Verification) checkHead(h head, root tlog.Hash, pruned *Prune) {
 	switch {
 	case h.size == 0:
 		v.problem(Truncated, "there is no event: a record has one from its first moment")
 		return
-	case h.events != h.size:
+	case h.events != pruned.bodies(h.size):
 		v.problem(Altered, "there are %d events, numbered up to %d", h.events, h.size)
 	case h.hashes > tlog.StoredHashCount(h.size):
 		v.problem(Altered, "the proof has hashes for more than the %d events in the log", h.size)
@@ -127,33 +146,42 @@ func (v *Verification) checkIdentity(seq int64, id *Identity) {
 	}
 }
 
-// verifyTree recomputes the hash of every event and returns the root over them. It fills
-// in the times of the events, and the newest key that they name unless one is given.
-func (s *Store) verifyTree(ctx context.Context, v *Verification, checks *earlierCheckpoints) (root tlog.Hash, err error) {
+// verifyTree recomputes the hash of every event and returns the root over them, and what
+// was pruned. It fills in the times of the events, and the newest key that they name unless
+// one is given. Of an event that has no body it takes the hash as it is stored.
+func (s *Store) verifyTree(ctx context.Context, v *Verification, checks *earlierCheckpoints) (root tlog.Hash, pruned *Prune, err error) {
 	t := tree{kept: map[int64]tlog.Hash{}}
 	key, keys := "", map[string]bool{v.Key: true}
+	var g gaps
 	for e, err := range events(ctx, s.db, 0) {
 		if err != nil {
-			return root, err
+			return root, nil, err
 		}
-		if e.seq > v.TreeSize {
-			break // came in after the head was read
+		ev, badEvent := decode(e.body)
+		if e.seq > v.TreeSize { // came in after the head was read, and may have taken bodies away
+			if badEvent == nil {
+				g.see(ev)
+			}
+			continue
 		}
-		if e.seq != t.size+1 {
-			v.problem(Altered, "event %d is missing", t.size+1)
+		if whole, err := s.bridge(ctx, v, &t, &g, checks, e.seq); err != nil {
+			return root, nil, err
+		} else if !whole {
+			v.problem(Altered, "event %d is missing, and its hash", t.size+1)
 			break
 		}
-		if problem := t.add(ctx, s.db, e.body); problem != "" {
+		if problem := t.add(ctx, s.db, tlog.RecordHash(e.body)); problem != "" {
 			v.problem(Altered, "event %d: %s", e.seq, problem)
 		}
 		if err := checks.at(v, t.size, t.root); err != nil {
-			return root, err
+			return root, nil, err
 		}
-		ev, err := decode(e.body)
-		if err != nil {
-			v.problem(Altered, "event %d: %v", e.seq, err)
+		if badEvent != nil {
+			v.problem(Altered, "event %d: %v", e.seq, badEvent)
 			continue
 		}
+		g.see(ev)
+		pruned = g.pruned
 		v.takeTime(ev)
 		if ev.Identity != nil {
 			key = ev.Identity.Key
@@ -165,7 +193,31 @@ func (s *Store) verifyTree(ctx context.Context, v *Verification, checks *earlier
 		v.Key = key
 	}
 	checks.finish(v, keys)
-	return t.root()
+	g.check(v)
+	root, err = t.root()
+	return root, pruned, err
+}
+
+// bridge adds the events before number seq that have no body to the tree. It says whether
+// their hashes are all there.
+func (s *Store) bridge(ctx context.Context, v *Verification, t *tree, g *gaps, checks *earlierCheckpoints, seq int64) (whole bool, err error) {
+	for t.size+1 < seq {
+		leaf, err := hashReader(ctx, s.db)([]int64{tlog.StoredHashIndex(0, t.size)})
+		if errors.Is(err, ErrDamaged) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+		if problem := t.add(ctx, s.db, leaf[0]); problem != "" {
+			v.problem(Altered, "event %d: %s", t.size, problem)
+		}
+		if err := checks.at(v, t.size, t.root); err != nil {
+			return false, err
+		}
+		g.seqs = append(g.seqs, t.size)
+		v.FirstTime = nil // the record speaks from here on
+	}
+	return true, nil
 }
 
 func (v *Verification) takeTime(ev *Event) {
@@ -183,11 +235,11 @@ type tree struct {
 	kept map[int64]tlog.Hash
 }
 
-// add adds an event and holds the hashes that it completes against the stored ones. Where
+// add adds an event by its hash and holds the hashes that it completes against the stored ones. Where
 // they differ it says so and goes on with the stored ones, so that one altered event is
 // one problem.
-func (t *tree) add(ctx context.Context, q querier, body []byte) (problem string) {
-	hashes, err := tlog.StoredHashes(t.size, body, tlog.HashReaderFunc(t.read))
+func (t *tree) add(ctx context.Context, q querier, leaf tlog.Hash) (problem string) {
+	hashes, err := tlog.StoredHashesForRecordHash(t.size, leaf, tlog.HashReaderFunc(t.read))
 	if err != nil {
 		return err.Error()
 	}

@@ -12,25 +12,29 @@ CREATE TABLE recorders (
 
 -- One row for each commit; without an end it is open.
 CREATE TABLE commits (
-  id          TEXT PRIMARY KEY,
-  begin_event INTEGER,
-  end_event   INTEGER,
-  begin_time  INTEGER,
-  end_time    INTEGER,
-  outcome     TEXT CHECK (outcome IN ('completed', 'failed', 'aborted', 'interrupted', 'staged', 'discarded')),
-  boot_id     TEXT NOT NULL,
-  pid         INTEGER,
-  start_ticks INTEGER,
-  login       TEXT,
-  sudo_user   TEXT,
-  exe         TEXT,
-  tty         TEXT,
-  session     TEXT,
-  automation  TEXT,
-  command     TEXT,
-  userdata    TEXT
+  id            TEXT PRIMARY KEY,
+  begin_event   INTEGER,
+  end_event     INTEGER,
+  begin_time    INTEGER,
+  end_time      INTEGER,
+  outcome       TEXT CHECK (outcome IN ('completed', 'failed', 'aborted', 'interrupted', 'staged', 'discarded')),
+  boot_id       TEXT NOT NULL,
+  pid           INTEGER,
+  start_ticks   INTEGER,
+  login         TEXT,
+  sudo_user     TEXT,
+  exe           TEXT,
+  tty           TEXT,
+  session       TEXT,
+  automation    TEXT,
+  command       TEXT,
+  userdata      TEXT,
+  snapshot      INTEGER, -- that it went to; null: the running system, or not known
+  effective     INTEGER, -- of one that was staged: the boot since which it is effective
+  settled_event INTEGER  -- the observation that showed what became of a staged one
 ) STRICT;
 
+CREATE INDEX commits_staged ON commits (snapshot) WHERE outcome IN ('staged', 'discarded');
 CREATE INDEX commits_open ON commits (begin_event) WHERE end_event IS NULL;
 CREATE INDEX commits_end ON commits (end_time, end_event);
 CREATE INDEX commits_time ON commits (coalesce(begin_time, end_time), id);
@@ -60,6 +64,7 @@ CREATE TABLE changes (
   repo           TEXT,
   checksum       TEXT,
   signature_key  TEXT,
+  install_time   INTEGER, -- that rpm noted with the package, in seconds
   advisories     TEXT NOT NULL,
   cves_added     TEXT NOT NULL,
   cves_removed   TEXT NOT NULL,

@@ -50,13 +50,33 @@ change nothing in it.`,
 }
 
 func (a *app) profileFlag(cmd *cobra.Command, value *string) {
-	cmd.Flags().StringVar(value, "profile", report.DefaultProfile, "judge by the profile `NAME`: "+fmt.Sprint(report.Profiles())+" or one in /"+profileDir)
+	cmd.Flags().StringVar(value, "profile", "", "judge by the profile `NAME`: "+fmt.Sprint(report.Profiles())+" or one in /"+profileDir+" (as klp-audit.toml says, else "+report.DefaultProfile+")")
 	cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(report.Profiles(), cobra.ShellCompDirectiveNoFileComp))
 }
 
-// loadProfile reads a profile; those of one's own are the machine's.
+// loadProfile reads a profile, the configured one if none is named; those of one's own are
+// the machine's.
 func (a *app) loadProfile(name string) (*report.Profile, error) {
-	return report.LoadProfile(name, os.DirFS(filepath.Join(a.root, "/", profileDir)))
+	if name == "" {
+		return a.configuredProfile()
+	}
+	p, err := report.LoadProfile(name, os.DirFS(filepath.Join(a.root, "/", profileDir)))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return p, nil
+}
+
+func (a *app) configuredProfile() (*report.Profile, error) {
+	c, err := a.configured()
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.loadProfile(c.Profile)
+	if err != nil {
+		return nil, fmt.Errorf("the configured profile: %v", err)
+	}
+	return p, nil
 }
 
 func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
@@ -66,7 +86,7 @@ func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
 	}
 	p, err := a.loadProfile(f.profile)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	s, err := a.openRecord(cmd.Context())
 	if err != nil {

@@ -96,7 +96,7 @@ func (a *app) appendException(ctx context.Context, x *store.ExceptionChange) (id
 	if err := errors.Join(err, s.Close()); err != nil {
 		return "", err
 	}
-	if s, err = store.Open(ctx, a.root, version); err != nil {
+	if s, err = a.openWriter(ctx); err != nil {
 		return "", err
 	}
 	ev := &store.Event{Header: store.NewHeader(store.KindException, a.root, version), Exception: x}

@@ -55,7 +55,7 @@ func (a *app) full(cmd *cobra.Command, f *fullFlags) error {
 	}
 	p, err := a.loadProfile(f.profile)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	s, err := a.openSection(cmd, &f.sectionFlags, "report")
 	if err != nil {

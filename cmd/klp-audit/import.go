@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/zyppimport"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 func (a *app) importCommand() *cobra.Command {
@@ -36,7 +35,7 @@ Lines that cannot be read are listed, and the rest goes in.`,
 				return usageError{err}
 			}
 			a.catchUp(cmd.Context())
-			s, err := store.Open(cmd.Context(), a.root, version)
+			s, err := a.openWriter(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -44,6 +43,7 @@ Lines that cannot be read are listed, and the rest goes in.`,
 			sum, err := zyppimport.Import(cmd.Context(), s, zyppimport.Options{
 				Files: files, Zone: rules, Root: a.root, Version: version,
 				Problem: func(p zyppimport.Problem) { a.complain("%v", p) },
+				Redact:  a.config().Redact, NoUserData: !a.config().UserData,
 			})
 			if err != nil {
 				return err

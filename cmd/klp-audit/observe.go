@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/plugin"
 	"github.com/klp-audit/klp-audit/report"
@@ -51,29 +54,36 @@ What cannot be read is recorded as unknown, with the reason.`,
 	return cmd
 }
 
-// observe takes observations until no transition is left to wait for.
+// observe takes an observation, and another one when the transition that it shows has ended.
 func (a *app) observe(ctx context.Context, f *observeFlags) (*store.Observation, error) {
 	if a.db != "" || a.root != "/" {
-		return nil, usageError{fmt.Errorf("observe: only this machine can be observed: leave --db and --root out")}
+		return nil, usageError{errors.New("observe: only this machine can be observed: leave --db and --root out")}
 	}
-	a.catchUp(ctx)
-	for deadline := a.Now().Add(f.wait); ; {
-		obs, finished, err := a.observeOnce(ctx, f)
-		if err != nil {
-			return nil, err
+	deadline := a.Now().Add(f.wait)
+	obs, finished, err := a.observeOnce(ctx, f)
+	if err == nil && store.InTransition(obs.Patches) && f.wait > 0 {
+		if err = a.settled(ctx, deadline); err == nil {
+			obs, finished, err = a.observeOnce(ctx, f)
 		}
-		changing := obs.LivePatch != nil && obs.LivePatch.Transition
-		switch {
-		case changing && a.Now().Before(deadline):
-			if err := sleep(ctx, waitStep); err != nil {
-				return nil, err
-			}
-			continue
-		case f.within > 0 && (changing || !finished):
-			return obs, plugin.RequestObservation(a.root)
-		}
-		return obs, nil
 	}
+	if err == nil && f.within > 0 && (!finished || store.InTransition(obs.Patches)) {
+		err = plugin.RequestObservation(a.root)
+	}
+	return obs, err
+}
+
+// settled waits until no live patch is in transition any more, or until a deadline.
+func (a *app) settled(ctx context.Context, deadline time.Time) error {
+	for a.Now().Before(deadline) {
+		patches, err := livepatch.Loaded(a.root)
+		if err != nil || !slices.ContainsFunc(patches, func(p livepatch.Patch) bool { return p.Transition }) {
+			return nil // what there is to see, the observation sees
+		}
+		if err := sleep(ctx, waitStep); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) observeOnce(ctx context.Context, f *observeFlags) (obs *store.Observation, finished bool, err error) {
@@ -82,7 +92,8 @@ func (a *app) observeOnce(ctx context.Context, f *observeFlags) (obs *store.Obse
 		ctx, cancel = context.WithTimeout(ctx, f.within)
 		defer cancel()
 	}
-	obs, err = observe.Record(ctx, observe.Options{Root: a.root, Version: version, Trigger: store.Trigger(f.trigger)})
+	a.catchUp(ctx)
+	obs, err = observe.Record(ctx, observe.Options{Root: a.root, Version: version, Trigger: store.Trigger(f.trigger), Quiet: !a.config().CheckpointsToJournal})
 	if err != nil {
 		return nil, false, fmt.Errorf("recording the observation: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/internal/config"
 	"github.com/klp-audit/klp-audit/plugin"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
@@ -31,8 +32,9 @@ type usageError struct{ error }
 // app is what all commands share.
 type app struct {
 	env
-	root string // file tree of the machine that is looked at
-	db   string // record to read instead of that machine's
+	root string         // file tree of the machine that is looked at
+	db   string         // record to read instead of that machine's
+	conf *config.Config // nil: not read yet
 }
 
 func run(ctx context.Context, e env) int {
@@ -83,9 +85,9 @@ kernels and kernel live patches on this machine.`,
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
 	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the record in `FILE` instead of the machine's")
 	cmd.MarkPersistentFlagDirname("root")
-	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.versionCommand(),
+	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.pruneCommand(), a.versionCommand(),
 		a.observeCommand(), a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand(),
-		a.checkCommand(), a.exceptionCommand())
+		a.checkCommand(), a.exceptionCommand(), a.configCommand())
 	a.completeFromRecord(cmd)
 	return cmd
 }
@@ -125,6 +127,8 @@ func (a *app) complain(format string, args ...any) {
 // hintFor says what to do about an error, if there is something to do.
 func hintFor(err error) string {
 	switch {
+	case errors.As(err, new(config.Problem)):
+		return "`klp-audit config` names all that is wrong; klp-audit.toml(5) explains the keys"
 	case errors.Is(err, store.ErrNoRecord):
 		return "the record begins with the first kernel or live patch change that zypper makes while the plugin is installed"
 	case errors.Is(err, store.ErrNewer):

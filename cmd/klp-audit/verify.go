@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -30,7 +31,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use:   "verify",
 		Short: "Check that the record is intact",
 		Long: `Check that the record is intact: the hash of every event, the tree over them, the
-signature of the checkpoint, and that the views say what the events say.
+signature of the checkpoint, and that the views say what the events say; and that the record
+grew from those whose checkpoints the recorder wrote to this machine's journal.
 
 With --export, check an export instead, on any machine. With --checkpoint, also that the
 record grew from the one that a checkpoint, noted earlier and kept elsewhere, is of: nothing
@@ -98,6 +100,13 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*store.Verification, e
 // verifyRecord checks the record, as it is. One that SQLite cannot read is altered, too, and
 // one that is gone while its key is there is truncated as much as can be.
 func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*store.Verification, error) {
+	if a.db == "" {
+		noted, err := observe.Checkpoints(ctx, a.root)
+		if err != nil {
+			a.complain("the checkpoints in the journal are not looked at: %v", err)
+		}
+		earlier = append(earlier, noted...)
+	}
 	s, err := store.OpenReadOnly(ctx, a.recordPath())
 	if err == nil {
 		defer s.Close()
@@ -132,7 +141,7 @@ func (a *app) rebuildCommand() *cobra.Command {
 			if err := s.Close(); err != nil {
 				return err
 			}
-			if s, err = store.Open(cmd.Context(), a.root, version); err != nil {
+			if s, err = a.openWriter(cmd.Context()); err != nil {
 				return err
 			}
 			defer s.Close()

@@ -45,13 +45,21 @@ first, *events, last = open(sys.argv[1], "rb").read().removesuffix(b"\n").split(
 header = json.loads(first)
 tree = Tree(header["since"], [base64.b64decode(h) for h in header["tree"]])
 roots = {tree.size: tree.root()} if tree.size else {}
+gone, prune = [], {"through": 0, "kept": []}
 for line in events:
-    head, body = line.split(b',"event":', 1)
-    head, body = json.loads(head + b"}"), body[:-1]
+    head, event, body = line.partition(b',"event":')
+    head, body = json.loads(head + b"}" if event else head), body[:-1]
     assert head["seq"] == tree.size + 1, f"event {tree.size + 1} is missing"
-    assert base64.b64decode(head["hash"]) == leaf(body), f"event {head['seq']} was altered"
-    tree.add(leaf(body))
+    if not event:
+        gone.append(head["seq"])
+    else:
+        assert base64.b64decode(head["hash"]) == leaf(body), f"event {head['seq']} was altered"
+        if json.loads(body)["kind"] == "prune":
+            prune = max(json.loads(body)["prune"], prune, key=lambda p: p["through"])
+    tree.add(base64.b64decode(head["hash"]))
     roots[tree.size] = tree.root()
+for seq in gone:
+    assert seq <= prune["through"] and seq not in prune["kept"], f"event {seq} is missing"
 for note in [json.loads(last)["checkpoint"]] + [open(path).read() for path in sys.argv[2:]]:
     size, root = checkpoint(note, header["key"])
     assert roots.get(size) == root, f"not the record of the checkpoint over {size} events"

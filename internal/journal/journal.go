@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"runtime"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/sdjournal"
 )
 
 // Boot is what the journal shows of one boot.
@@ -149,15 +147,6 @@ func Read(ctx context.Context, dir string, q Query) (Journal, error) {
 	}
 	f.doubt(boots)
 	return Journal{Boots: boots, Unread: f.unread}, nil
-}
-
-// openJournal opens a journal, as far as its files can be opened.
-func openJournal(dir string) (*sdjournal.Journal, error) {
-	f, err := findFiles(dir)
-	if err != nil {
-		return nil, err
-	}
-	return f.open()
 }
 
 // missing says why no boot was found.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/sdjournal"
@@ -211,7 +212,11 @@ func bootEnds(j *sdjournal.Journal, id string) (b Boot, err error) {
 	if err := j.SeekTail(); err != nil {
 		return b, err
 	}
-	if n, err := j.Previous(); err != nil || n == 0 {
+	n, err := j.Previous()
+	if err == nil && n == 0 { // the file was dropped in between
+		err = syscall.EBADMSG
+	}
+	if err != nil {
 		return b, err
 	}
 	b.Last, err = received(j)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // newestWarnings is how many warnings are shown; all are counted.
@@ -15,7 +16,8 @@ const newestWarnings = 20
 // Warnings is what the kernel complained about in a boot, as far as the journal goes.
 type Warnings struct {
 	Count  int
-	Newest []Entry // at most 20, oldest first
+	Since  time.Time // the first entry of the boot
+	Newest []Entry   // at most 20, oldest first
 }
 
 // KernelWarnings reads the complaints of the kernel in a boot from a journal, see Boots for dir:
@@ -25,11 +27,26 @@ func KernelWarnings(ctx context.Context, dir, boot string) (Warnings, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	w := Warnings{Newest: []Entry{}}
-	j, err := openJournal(dir)
+	f, err := findFiles(dir)
+	if err != nil {
+		return w, err
+	}
+	j, err := f.open()
 	if err != nil {
 		return w, err
 	}
 	defer j.Close()
+	b, err := bootEnds(j, boot)
+	switch {
+	case err != nil:
+		return w, err
+	case b.First.IsZero():
+		return w, fmt.Errorf("boot %q: %w", boot, ErrNoBoot)
+	case len(f.unread) > 0:
+		return w, fmt.Errorf("reading %q: %w", f.unread[0].Path, f.unread[0].Err)
+	}
+	w.Since = b.First
+	j.FlushMatches()
 	for _, m := range []string{"_BOOT_ID=" + boot, "_TRANSPORT=kernel", "PRIORITY=0", "PRIORITY=1", "PRIORITY=2", "PRIORITY=4"} {
 		if err := j.AddMatch(m); err != nil {
 			return w, fmt.Errorf("boot %q: %w", boot, err)

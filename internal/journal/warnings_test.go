@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 )
@@ -18,6 +19,9 @@ func TestKernelWarnings(t *testing.T) {
 	got, err := KernelWarnings(t.Context(), written(t, entries...), testBoot)
 	if err != nil || got.Count != 2 || len(got.Newest) != 2 || got.Newest[0].Message != "WARNING: CPU: 0 PID: 1 at kernel/x.c:1 f+0x1/0x2" {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := KernelWarnings(t.Context(), written(t, entries...), "0000000000000000000000000000abcd"); !errors.Is(err, ErrNoBoot) {
+		t.Errorf("of a boot that is not there: %v", err)
 	}
 	for i := range 25 {
 		entries = append(entries, says(2, fmt.Sprint("warning ", i)))

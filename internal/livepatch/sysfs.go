@@ -194,11 +194,10 @@ func readInt(root, name string) (int, error) {
 	return n, nil
 }
 
-// optional reads an attribute that a kernel need not have, or not for reading.
+// optional reads an attribute that a kernel need not have.
 func optional[T any](read func(root, name string) (T, error), root, name string) (*T, error) {
 	value, err := read(root, name)
-	_, isPath := errors.AsType[*fs.PathError](err)
-	if isPath && !errors.Is(err, rooted.ErrNotRegular) && !errors.Is(err, rooted.ErrTooLarge) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {

@@ -79,6 +79,10 @@ func TestGrubDefault(t *testing.T) {
 	entry := func(title, release, source string) BootEntry {
 		return BootEntry{title, release, "/boot/initrd-" + release, source}
 	}
+	grubOf := func(kernelFile string) map[string]string {
+		menu := "set default=0\nmenuentry SLES {\nlinux /boot/" + kernelFile + kernel47 + "\ninitrd /boot/initrd-" + kernel47 + "\n}\n"
+		return with(grub("0"), "etc/sysconfig/bootloader", "LOADER_TYPE=grub2\n", "boot/grub2/grub.cfg", menu, "boot/zipl/config", "[defaultboot]\ndefaultmenu = grub2\n")
+	}
 	for name, tt := range map[string]struct {
 		files map[string]string
 		want  BootEntry
@@ -93,6 +97,8 @@ func TestGrubDefault(t *testing.T) {
 		"saved for later":      {files: grub(saved, "saved_entry=0", "prev_saved_entry=1>1"), want: entry(old, kernel42, grubEnv)},
 		"the next boot only":   {files: grub("0", "next_entry=1>old", "saved_entry=0"), want: entry(old, kernel42, grubEnv)},
 		"a > in the title":     {files: grub(`It's a \"title\" >> 5`), want: BootEntry{`It's a "title" > 5`, "5", "", grubConf}},
+		"on POWER":             {files: grubOf("vmlinux-"), want: entry("SLES", kernel47, grubConf)},
+		"on IBM Z":             {files: grubOf("image-"), want: entry("SLES", kernel47, grubConf)},
 		"found without a name": {files: map[string]string{"boot/grub2/grub.cfg": "set default=0\nmenuentry a { \n linux /vmlinuz root=x \n initrd /initrd\n}\n", "boot/vmlinuz": "-> vmlinuz-" + kernel42}, want: BootEntry{"a", kernel42, "/boot/initrd", grubConf}},
 		"a snapshot":           {files: map[string]string{"boot/grub2/grub.cfg": "set default=a\nmenuentry a {\nlinux /@/.snapshots/5/snapshot/boot/vmlinuz-1\ninitrd /@/.snapshots/5/snapshot/boot/initrd-1\n}\n"}, want: BootEntry{"a", "1", "/.snapshots/5/snapshot/boot/initrd-1", grubConf}},
 		"gone from the menu":   {files: grub(saved, "saved_entry=SLES\x1b"), err: `default "SLES\x1b" by /boot/grub2/grubenv: the menu has no "SLES\x1b"`},

@@ -39,6 +39,7 @@ var ownFiles = [...]struct {
 	{"/usr/lib/zypp/plugins/system/klp-audit", true},
 	{"/usr/lib/zypper/commands/zypper-klp-audit", true},
 	{"/usr/lib/dracut/modules.d/99zz-klp-audit/module-setup.sh", true},
+	{"/usr/lib/supportconfig/plugins/klp_audit", true},
 	{"/usr/lib/systemd/system/klp-audit-observe.service", true},
 	{"/usr/lib/systemd/system/klp-audit-observe.timer", true},
 	{"/usr/lib/systemd/system/klp-audit-observe.path", true},

@@ -2,15 +2,36 @@ package observe
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
 // runningKernel is the release of the running kernel, as uname -r says it.
 func runningKernel(root string) (string, error) { return procWord(root, "/proc/sys/kernel/osrelease") }
+
+// kernelVersion is the version text of the running kernel, and whether it has the mark of a
+// live patch. The patch puts that into what uname(2) says, not into /proc: of another file
+// tree it is not known.
+func kernelVersion(root string) (version string, marked *bool, err error) {
+	if filepath.Join("/", root) != "/" {
+		version, err = procWord(root, "/proc/sys/kernel/version")
+		return version, nil, err
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", nil, fmt.Errorf("asking for the kernel's version: %w", err)
+	}
+	version = unix.ByteSliceToString(u.Version[:])
+	found, _ := livepatch.Marker(version)
+	return version, &found, nil
+}
 
 func procWord(root, name string) (string, error) {
 	text, err := rooted.ReadFile(root, name)

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -28,7 +31,7 @@ type MachineQuestion struct {
 // An earlier boot is judged by the journal alone, for the image is today's.
 func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.Initrd, error) {
 	now := store.NewHeader(store.KindObservation, root, "")
-	if q.Boot != "" && q.Boot != now.BootID {
+	if !isBoot(now.BootID, q.Boot) {
 		return JudgeJournal(ctx, JournalQuestion{Boot: q.Boot, Kernel: q.Kernel, Patch: q.Patch})
 	}
 	running, err := runningKernel(root)
@@ -54,12 +57,27 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.In
 	}
 	question.Installed = installed(ctx, root, question)
 	boots, journalErr := journal.Boots(ctx, journalDir(root), journal.Query{Boot: now.BootID})
-	question.Boots = boots
+	question.Boots = runBy(running, boots)
 	v := Judge(question)
 	if journalErr != nil && question.Patch != "" {
 		v.Evidence = append(v.Evidence, store.Evidence{Says: journalErr.Error()})
 	}
 	return readImage(ctx, v, question, q.Image), nil
+}
+
+// isBoot says whether a boot id, or the beginning of one, or none, names this boot.
+func isBoot(this, asked string) bool {
+	return strings.HasPrefix(this, strings.ReplaceAll(strings.ToLower(asked), "-", ""))
+}
+
+// runBy fills in which kernel ran in this boot, if the journal lost its start.
+func runBy(kernel string, boots []journal.Boot) []journal.Boot {
+	for i := range boots {
+		if boots[i].KernelRelease == "" {
+			boots[i].KernelRelease = kernel
+		}
+	}
+	return boots
 }
 
 // journalDir is where the journal of a machine is: its own is found by libsystemd.
@@ -74,11 +92,16 @@ func journalDir(root string) string {
 func live(root, kernel string) *Live {
 	l := &Live{Image: filepath.Join(root, "/boot/initrd-"+kernel)}
 	l.BootTime, _ = bootTime(root) // zero: then any image may be newer
-	if resolved, err := filepath.EvalSymlinks(l.Image); err == nil {
-		l.Image = resolved
+	resolved, err := rooted.Path(root, "/boot/initrd-"+kernel)
+	if err != nil {
+		return l
 	}
-	if info, err := os.Stat(l.Image); err == nil {
-		l.ImageTime = info.ModTime()
+	if target, err := filepath.EvalSymlinks(resolved); err == nil && root == "/" {
+		resolved = target
+	}
+	l.Image = resolved
+	if info, err := os.Lstat(l.Image); err == nil {
+		l.ImageTime = written(info)
 	}
 	return l
 }
@@ -115,6 +138,19 @@ func packageOf(pkgs []rpm.Package, kernel, module string) *rpm.Package {
 	return nil
 }
 
+// written is when a file became what it is: a copy may keep the time of its original, but
+// not hide when its inode changed.
+func written(info os.FileInfo) time.Time {
+	changed := time.Time{}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		changed = time.Unix(stat.Ctim.Unix())
+	}
+	if changed.After(info.ModTime()) {
+		return changed
+	}
+	return info.ModTime()
+}
+
 // readImage decides by the image where the journal could not, or where a file was named.
 func readImage(ctx context.Context, v store.Initrd, q Question, named string) store.Initrd {
 	path := named
@@ -123,6 +159,10 @@ func readImage(ctx context.Context, v store.Initrd, q Question, named string) st
 		return v
 	case named == "":
 		path = q.Live.Image
+	}
+	if ctx.Err() != nil {
+		v.Evidence = append(v.Evidence, store.Evidence{Says: "there was no time to read the image", Path: path})
+		return v
 	}
 	img, err := initrd.Read(ctx, path)
 	return JudgeImage(v, img, err, q.Live.SrcVersion)

@@ -25,6 +25,7 @@ type Options struct {
 	Known map[string]time.Time
 	// Verify verifies the record; nil: the observation has nothing about that.
 	Verify func(context.Context) (any, error)
+	Quiet  bool // the journal gets no copy of the checkpoint
 }
 
 // Take takes an observation. It takes as long as the journal, rpm and at most one image
@@ -68,8 +69,7 @@ func (t *taker) kernel() {
 	k := &t.obs.Kernel
 	var errs [3]error
 	k.Release, errs[0] = runningKernel(t.Root)
-	k.Version, errs[1] = procWord(t.Root, "/proc/sys/kernel/version")
-	k.Marked, _ = livepatch.Marker(k.Version)
+	k.Version, k.Marked, errs[1] = kernelVersion(t.Root)
 	k.BootTime.Time, errs[2] = bootTime(t.Root)
 	t.failed("kernel", errors.Join(errs[:]...))
 }
@@ -102,7 +102,11 @@ func (t *taker) patches() {
 // the latter, and the boot's own observation has had it.
 func (t *taker) journal() {
 	q := journal.Query{Skip: t.known}
-	if t.Trigger == store.TriggerCommit {
+	switch {
+	case t.boot == "":
+		t.failed("journal", errors.New("the id of this boot is not known"))
+		return
+	case t.Trigger == store.TriggerCommit:
 		q = journal.Query{Boot: t.boot}
 	}
 	boots, err := journal.Boots(t.ctx, journalDir(t.Root), q)
@@ -110,7 +114,7 @@ func (t *taker) journal() {
 	for _, b := range boots {
 		t.obs.Boots = append(t.obs.Boots, record(b))
 		if b.ID == t.boot {
-			t.journals = []journal.Boot{b}
+			t.journals = runBy(t.obs.Kernel.Release, []journal.Boot{b})
 		}
 	}
 }
@@ -130,7 +134,10 @@ func (t *taker) livePatch() {
 	t.obs.LivePatch = lp
 	if len(t.journals) > 0 {
 		if load := lastLoad(t.journals[0], lp.Module); load != nil {
-			lp.Since, lp.Forced = stamp(load.Time), &load.Forced
+			lp.Since = stamp(load.Time)
+			if load.Forced || load.Result == journal.ResultComplete && !t.journals[0].MessagesLost && len(t.journals[0].Unread) == 0 {
+				lp.Forced = &load.Forced
+			}
 		}
 	}
 	p := packageOf(t.packages, t.obs.Kernel.Release, lp.Module)
@@ -223,7 +230,7 @@ func (t *taker) coverage() (any, error) {
 }
 
 func (t *taker) blockers() (any, error) {
-	if t.active == nil || !t.active.Transition {
+	if !store.InTransition(t.obs.Patches) {
 		return []livepatch.Blocker{}, nil
 	}
 	return livepatch.Blockers(t.Root)
@@ -242,8 +249,9 @@ func (t *taker) activation() (any, error) {
 
 // complaints are the kernel's warnings of this boot.
 type complaints struct {
-	Count    int       `json:"count"`
-	Messages []message `json:"messages"` // the newest
+	Count    int              `json:"count"`
+	Since    *store.Timestamp `json:"since"`    // the journal's first entry of the boot
+	Messages []message        `json:"messages"` // the newest
 }
 
 type message struct {
@@ -254,7 +262,7 @@ type message struct {
 
 func (t *taker) warnings() (any, error) {
 	w, err := journal.KernelWarnings(t.ctx, journalDir(t.Root), t.boot)
-	c := complaints{Count: w.Count, Messages: []message{}}
+	c := complaints{Count: w.Count, Since: stamp(w.Since), Messages: []message{}}
 	for _, e := range w.Newest {
 		c.Messages = append(c.Messages, message{stamp(e.Time), e.Message, e.Cursor})
 	}

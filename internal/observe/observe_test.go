@@ -31,13 +31,14 @@ func host(t *testing.T, more map[string]string) string {
 		"proc/sys/kernel/version":                           "#1 SMP Fri Nov 1 00:00:00 UTC 2026 (b2a976e/lp)\n",
 		"proc/sys/kernel/random/boot_id":                    "8823f97b-40f2-4b7c-bb47-2198aad29036\n",
 		"proc/sys/kernel/tainted":                           "32768\n",
-		"proc/stat":                                         "cpu 1\nbtime 1795000000\n",
-		"proc/self/mountinfo":                               "1 0 0:1 /@/.snapshots/7/snapshot / rw,relatime shared:1 - btrfs /dev/vda2 rw\n",
+		"proc/stat":                                         "cpu 1\nbtime 4102444800\n",
+		"proc/1/mountinfo":                                  "1 0 0:1 /@/.snapshots/7/snapshot / rw,relatime shared:1 - btrfs /dev/vda2 rw\n",
 		"etc/machine-id":                                    "0123456789abcdef0123456789abcdef\n",
 		"etc/os-release":                                    "PRETTY_NAME=\"SUSE Linux Enterprise Server 15 SP6\"\n",
 		"etc/zypp/zypp.conf":                                "[main]\n",
 		"etc/zypp/repos.d/a.repo":                           "[a]\nenabled=1\n",
 		"etc/products.d/lp.prod":                            "<product><name>sle-module-live-patching</name><version>15.6</version></product>",
+		"boot/initrd-" + kernelE:                            "the image of the boot before",
 		"run/x":                                             "",
 		"var/cache/zypp/raw/x":                              "",
 		"sys/kernel/livepatch/" + patchE + "/enabled":       "1\n",
@@ -69,16 +70,16 @@ func TestTake(t *testing.T) {
 		got, want any
 	}{
 		{"kernel", o.Kernel, store.Kernel{
-			Release: kernelE, Version: "#1 SMP Fri Nov 1 00:00:00 UTC 2026 (b2a976e/lp)", Marked: true,
-			BootTime: store.Timestamp{Time: time.Unix(1795000000, 0).UTC()},
+			Release: kernelE, Version: "#1 SMP Fri Nov 1 00:00:00 UTC 2026 (b2a976e/lp)",
+			BootTime: store.Timestamp{Time: time.Unix(4102444800, 0).UTC()},
 		}},
 		{"module", o.LivePatch.Module, patchE}, {"package", *o.LivePatch.Package, packageE}, {"version", *o.LivePatch.Version, "2-150600.2.40"},
 		{"number", *o.LivePatch.PatchNumber, 2}, {"initial", *o.LivePatch.Initial, false}, {"CVEs", o.LivePatch.CVEs, []string{"CVE-2024-2"}},
 		{"forced", *o.LivePatch.Forced, false}, {"since", o.LivePatch.Since != nil, true},
 		{"verdict", []any{o.Initrd.Verdict, o.Initrd.Basis}, []any{store.VerdictContained, store.BasisBoot}},
 		{"next boot", *o.NextBoot, store.NextBoot{KernelRelease: kernel47, Image: "/boot/initrd-" + kernel47, Source: grubConf}},
-		{"reboot", *o.Reboot, store.Reboot{Pending: store.PendingNo}},
-		{"boots", len(o.Boots), 2}, {"installed", len(o.Installed), 2}, {"unknown", o.Unknown, map[string]string{}},
+		{"reboot", o.Reboot, nil},
+		{"boots", len(o.Boots), 2}, {"installed", len(o.Installed), 2}, {"unknown", slices.Sorted(maps.Keys(o.Unknown)), []string{"reboot"}},
 		{"parts", slices.Sorted(maps.Keys(o.Parts)), []string{"activation", "advisories", "blockers", "clock", "coverage", "files", "gpgcheck",
 			"journal_storage", "locks", "system", "taint", "warnings"}},
 	} {
@@ -95,6 +96,50 @@ func asJSON(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// Where the image that the next boot uses cannot be dated, this boot proves nothing of it.
+func TestImageThatIsNotThere(t *testing.T) {
+	root := host(t, nil)
+	if err := os.Remove(filepath.Join(root, "boot/initrd-"+kernelE)); err != nil {
+		t.Fatal(err)
+	}
+	if v := take(t, Options{Root: root}).Initrd; v.Verdict != store.VerdictUnknown || v.Reason != store.ReasonUnreadable {
+		t.Errorf("got %+v", v)
+	}
+}
+
+// A copy may keep the time of its original; the image is read then.
+func TestImageWithAnOldTime(t *testing.T) {
+	root := host(t, map[string]string{"proc/stat": "btime 1000000000\n"})
+	old := time.Unix(900000000, 0)
+	if err := os.Chtimes(filepath.Join(root, "boot/initrd-"+kernelE), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if v := take(t, Options{Root: root}).Initrd; v.Verdict != store.VerdictUnknown {
+		t.Errorf("got %+v", v)
+	}
+}
+
+// What a boot's initrd loaded says nothing of another kernel's.
+func TestInitrdOfAnotherKernel(t *testing.T) {
+	root := host(t, nil)
+	v, err := JudgeJournal(t.Context(), JournalQuestion{Dir: filepath.Join(root, "var/log/journal"), Kernel: "9.9.9-1-default", Patch: patchE})
+	if err != nil || v.Verdict != store.VerdictUnknown {
+		t.Errorf("got %+v, %v", v, err)
+	}
+}
+
+// A patch that is on its way out is neither active nor none.
+func TestPatchBeingDisabled(t *testing.T) {
+	root := host(t, map[string]string{
+		"sys/kernel/livepatch/" + patchE + "/enabled": "0\n", "sys/kernel/livepatch/" + patchE + "/transition": "1\n",
+		"proc/7/task/7/patch_state": "1\n", "proc/7/task/7/comm": "sleeper\n",
+	})
+	o := take(t, Options{Root: root})
+	if o.LivePatch != nil || !store.InTransition(o.Patches) || !strings.Contains(string(o.Parts["blockers"]), "sleeper") {
+		t.Errorf("got %+v, blockers %s", o.Patches, o.Parts["blockers"])
+	}
 }
 
 // What is on record already is not read again, but this boot goes on.

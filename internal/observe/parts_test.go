@@ -160,7 +160,7 @@ func TestOwnFiles(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
-	if len(files) != 18 {
+	if len(files) != 19 {
 		t.Errorf("%d files", len(files))
 	}
 }
@@ -184,7 +184,7 @@ func TestOwnFilesThatCannotBeRead(t *testing.T) {
 }
 
 func TestSystem(t *testing.T) {
-	const mounts, release = "proc/self/mountinfo", "etc/os-release"
+	const mounts, release = "proc/1/mountinfo", "etc/os-release"
 	sles := map[string]string{
 		release: "NAME=\"SLES\"\nPRETTY_NAME=\"SUSE \\\"Linux\\\" Enterprise Server 15 SP6\"\n",
 		mounts: "1 1 0:2 / / rw - rootfs rootfs rw\n" +
@@ -210,7 +210,7 @@ func TestSystem(t *testing.T) {
 		"no os-release":       {files: map[string]string{mounts: sles[mounts]}, err: "os-release: no such file"},
 		"no name":             {files: with(sles, release, "\x7fELF"), err: "parsing os-release"},
 		"no mounts":           {files: map[string]string{release: sles[release]}, err: "mountinfo: no such file"},
-		"no root":             {files: with(sles, mounts, "63 62 0:5 / /proc rw shared:2 - proc proc rw\n"), err: `parsing "/proc/self/mountinfo": no root directory`},
+		"no root":             {files: with(sles, mounts, "63 62 0:5 / /proc rw shared:2 - proc proc rw\n"), err: `parsing "/proc/1/mountinfo": no root directory`},
 		"not a mount":         {files: with(sles, mounts, "x\x00"), err: "is no mount"},
 		"a FIFO":              {files: with(sles, release, "fifo"), err: "not a regular file"},
 	} {

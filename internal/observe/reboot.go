@@ -1,7 +1,9 @@
 package observe
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
@@ -17,18 +19,33 @@ func (t *taker) reboot() {
 	if err == nil && t.obs.Installed == nil {
 		err = fmt.Errorf("which kernels are installed is not known: %s", t.obs.Unknown["installed"])
 	}
+	r := &store.Reboot{Pending: store.PendingNo, NewestKernel: newestKernel(t.packages, t.obs.Kernel.Release), Asked: asked.Needed}
+	switch {
+	case err != nil:
+	case t.obs.Kernel.Release == "":
+		err = errors.New("which kernel runs is not known")
+	case r.NewestKernel == "" && !r.Asked:
+		err = errors.New("no kernel of the running one's flavour is installed")
+	}
 	if t.failed("reboot", err) {
 		return
 	}
-	r := &store.Reboot{Pending: store.PendingNo, NewestKernel: newestKernel(t.packages, t.obs.Kernel.Release), Asked: asked.Needed}
 	t.obs.Reboot = r
-	if !r.Asked && (r.NewestKernel == "" || r.NewestKernel == t.obs.Kernel.Release) {
+	if !r.Asked && r.NewestKernel == t.obs.Kernel.Release {
 		return
 	}
 	r.Pending = store.PendingYes
-	if lp := t.obs.LivePatch; lp != nil && lp.Package != nil && lp.Initial != nil && !*lp.Initial && !lp.Transition {
+	if lp := t.obs.LivePatch; lp != nil && lp.Initial != nil && !*lp.Initial && !lp.Transition && t.newest(lp) {
 		r.Pending = store.PendingLivePatched
 	}
+}
+
+// newest says whether no newer version of a live patch is installed.
+func (t *taker) newest(lp *store.LivePatch) bool {
+	return !slices.ContainsFunc(t.packages, func(p rpm.Package) bool {
+		n, ok := livepatch.PatchNumber(p.EVR.Version)
+		return p.Name == *lp.Package && (!ok || n > *lp.PatchNumber)
+	})
 }
 
 // newestKernel is the release of the newest installed kernel of a running kernel's flavour,

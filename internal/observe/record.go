@@ -10,16 +10,22 @@ import (
 )
 
 // storeTime bounds how long an observation waits for the record.
-const storeTime = 3 * time.Second
+const storeTime = 2 * time.Second
 
 // Record takes an observation and appends it to the record, or puts it into the spool
 // where the record cannot be written.
 func Record(ctx context.Context, o Options) (*store.Observation, error) {
-	s, openErr := store.Open(ctx, o.Root, o.Version)
-	if openErr == nil {
+	s, err := store.Open(ctx, o.Root, o.Version)
+	var size int64
+	if err == nil {
 		defer s.Close()
-		known, err := s.KnownBoots(ctx)
-		if err == nil {
+		if err = s.TakeIn(ctx); err == nil {
+			size, err = s.Size(ctx)
+		}
+	}
+	if err == nil {
+		s.AnnounceIf(func() bool { return !o.Quiet })
+		if known, err := s.KnownBoots(ctx); err == nil {
 			o.Known = known
 		}
 		if o.Trigger == store.TriggerTimer {
@@ -27,34 +33,20 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 		}
 	}
 	ev := Take(ctx, o)
-	err := openErr
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil, ctx.Err() // it is not what the machine shows
+	}
 	if err == nil {
 		// Taking it may have used up ctx; storing it has a time of its own.
 		keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 		defer cancel()
-		err = s.Append(keep, append(drift(keep, s, ev, o), ev)...)
+		err = snapshot.Append(keep, s, o.Root, o.Version, size, snapshot.Installed(ev.Observation.Installed), ev)
 	}
 	if err != nil {
+		ev.Observation.Compared = false
 		if spoolErr := store.Spool(o.Root, ev, err, false); spoolErr != nil {
 			return ev.Observation, errors.Join(err, spoolErr)
 		}
 	}
 	return ev.Observation, nil
-}
-
-// drift returns the event that says that packages changed without a recorded commit, if
-// the observation shows that.
-func drift(ctx context.Context, s *store.Store, obs *store.Event, o Options) []*store.Event {
-	installed := snapshot.Installed(obs.Observation.Installed)
-	if installed == nil {
-		return nil
-	}
-	ev, err := snapshot.Drift(ctx, s, o.Root, o.Version, installed)
-	if err != nil {
-		obs.Observation.Unknown["drift"] = err.Error()
-	}
-	if ev == nil {
-		return nil
-	}
-	return []*store.Event{ev}
 }

@@ -43,6 +43,12 @@ func Judge(q Question) store.Initrd {
 	}
 	j.boot = q.Boots[len(q.Boots)-1]
 	v := j.decide()
+	if q.Live != nil && !q.Live.dated() && v.Verdict != store.VerdictUnknown {
+		// Whatever was so once, this image may be another one.
+		j.add(store.Evidence{Says: "when the image was written is not known", Path: q.Live.Image})
+		j.Basis = ""
+		v = j.unknown(store.ReasonUnreadable)
+	}
 	if len(j.boot.Unread) > 0 && (v.Verdict == store.VerdictUnknown || !q.Live.dated()) {
 		return j.unread()
 	}
@@ -53,6 +59,9 @@ func Judge(q Question) store.Initrd {
 func (j *judgement) decide() store.Initrd {
 	q := j.q
 	load, build := lastLoad(j.boot, q.Patch), newestBuild(j.boot, q)
+	if j.boot.KernelRelease != q.Kernel {
+		load = nil // of another kernel's initrd, or of one that is not known
+	}
 	switch {
 	case q.Live != nil && unlogged(q.Live, build):
 		j.add(store.Evidence{
@@ -134,7 +143,7 @@ func lastLoad(boot journal.Boot, patch string) *journal.Load {
 func newestBuild(boot journal.Boot, q Question) *journal.Build {
 	for i := len(boot.Builds) - 1; i >= 0; i-- {
 		b := &boot.Builds[i]
-		if b.KernelRelease != q.Kernel || isKdump(b.Image) {
+		if b.KernelRelease != q.Kernel || isKdump(b.Image) || isFirstStage(b.Image) {
 			continue
 		}
 		if q.Live != nil && b.Image != "" && !sameImage(b.Image, q) {
@@ -148,6 +157,12 @@ func newestBuild(boot journal.Boot, q Question) *journal.Build {
 // isKdump says whether an image is for the crash kernel, which never boots the machine.
 func isKdump(image string) bool {
 	return strings.Contains(filepath.Base(image), "kdump") || strings.HasPrefix(image, "/var/lib/kdump/")
+}
+
+// isFirstStage says whether an image only starts grub on IBM Z, which then starts the kernel
+// with its own initrd (grub2-zipl-setup).
+func isFirstStage(image string) bool {
+	return strings.HasPrefix(filepath.Clean(image), "/boot/zipl/")
 }
 
 func sameImage(built string, q Question) bool {

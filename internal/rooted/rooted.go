@@ -4,6 +4,7 @@
 package rooted
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -32,8 +33,9 @@ var (
 // Path is where the file called name in the tree is: each link is followed as the machine
 // itself would follow it, with root as its root directory.
 func Path(root, name string) (string, error) {
-	if root = filepath.Join("/", root); root == "/" {
-		return path.Join("/", name), nil
+	root, err := filepath.Abs(cmp.Or(root, "/")) // it may be a folder beside
+	if err != nil || root == "/" {
+		return path.Join("/", name), err
 	}
 	at, rest := "/", strings.Split(name, "/")
 	for links := 0; len(rest) > 0; {
@@ -135,14 +137,31 @@ func DropIns(root, suffix string, folders ...string) ([]string, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if _, overridden := found[e.Name()]; !overridden && strings.HasSuffix(e.Name(), suffix) {
-				found[e.Name()] = path.Join(folder, e.Name())
+			if _, overridden := found[e.Name()]; overridden || !strings.HasSuffix(e.Name(), suffix) {
+				continue
+			}
+			found[e.Name()] = path.Join(folder, e.Name())
+			if masked(root, folder, e) {
+				found[e.Name()] = ""
 			}
 		}
 	}
 	var names []string
 	for _, base := range slices.Sorted(maps.Keys(found)) {
-		names = append(names, found[base])
+		if found[base] != "" {
+			names = append(names, found[base])
+		}
 	}
 	return names, nil
+}
+
+// masked says whether a fragment is a link to /dev/null, which takes away those that it
+// overrides.
+func masked(root, folder string, e fs.DirEntry) bool {
+	dir, err := Path(root, folder)
+	if err != nil || e.Type()&fs.ModeSymlink == 0 {
+		return false
+	}
+	target, err := os.Readlink(filepath.Join(dir, e.Name()))
+	return err == nil && target == "/dev/null"
 }

@@ -111,3 +111,23 @@ func TestDropIns(t *testing.T) {
 		t.Error("a FIFO was listed")
 	}
 }
+
+// A root can be named as a folder of where the program runs.
+func TestRelativeRoot(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.MkdirAll("machine/etc", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("machine/etc/hostname", []byte("db01"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range []string{"machine", "./machine/", "machine/../machine"} {
+		if text, err := ReadFile(root, "etc/hostname"); text != "db01" || err != nil {
+			t.Errorf("%q: %q, %v", root, text, err)
+		}
+	}
+	if got, err := Path(".", "/etc/hostname"); got != filepath.Join(dir, "etc/hostname") || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}

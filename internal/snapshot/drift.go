@@ -31,39 +31,124 @@ func Take(ctx context.Context, root string) ([]rpm.Package, error) {
 	return append([]rpm.Package{}, installed...), nil
 }
 
+// Append adds an event that says what is installed to a log that had a size before that was
+// read (ev nil: none), and the drift that shows by it. Where something else was recorded
+// meanwhile, the packages are read again: in between a commit may have ended.
+func Append(ctx context.Context, s *store.Store, root, version string, size int64, installed []rpm.Package, ev *store.Event) error {
+	for range tries {
+		drift, compared, err := Drift(ctx, s, root, version, installed)
+		if ev != nil {
+			ev.Observation.Compared = compared
+		}
+		if ev == nil && (err != nil || drift == nil) {
+			return err
+		}
+		if err != nil {
+			ev.Observation.Unknown["drift"] = err.Error()
+		}
+		evs := slices.DeleteFunc([]*store.Event{drift, ev}, func(e *store.Event) bool { return e == nil })
+		if err := s.AppendAt(ctx, size, evs...); !errors.Is(err, store.ErrMoved) {
+			return err
+		}
+		if size, err = s.Size(ctx); err != nil {
+			return err
+		}
+		installed, err = Take(ctx, root)
+		if ev != nil {
+			ev.Observation.Installed = Record(installed)
+		}
+		if err != nil && ev == nil {
+			return err
+		}
+		if err != nil {
+			ev.Observation.Installed, ev.Observation.Unknown["installed"] = nil, err.Error()
+		}
+	}
+	if ev == nil {
+		return store.ErrMoved
+	}
+	ev.Observation.Compared = false
+	return s.Append(ctx, ev)
+}
+
+// tries is how often an append is tried while others append, too.
+const tries = 5
+
 // Drift compares what is installed on the running system, whose file tree is at root, with
-// what the record knew last, and returns the event that says how that differs: nil if it
-// does not, while a commit is open, and as long as there is nothing to compare with.
-// version is the program's.
-func Drift(ctx context.Context, s *store.Store, root, version string, after []rpm.Package) (*store.Event, error) {
+// what the record knew last and what commits did since, and returns the event that says how
+// that differs: nil if it does not. What commits did in the snapshot that was booted since is
+// on record, too. compared is false, and nothing can be said, while a commit is open, and
+// where the packages are not known (nil). version is the program's.
+func Drift(ctx context.Context, s *store.Store, root, version string, after []rpm.Package) (ev *store.Event, compared bool, err error) {
+	if after == nil {
+		return nil, false, nil
+	}
 	open, err := s.OpenCommits(ctx)
 	if err != nil || len(open) > 0 {
-		return nil, err
+		return nil, false, err
 	}
 	last, err := s.LastSnapshot(ctx)
 	if err != nil || last == nil {
-		return nil, err
+		return nil, err == nil, err
 	}
 	before := Installed(last.Installed)
 	if before == nil {
-		return nil, fmt.Errorf("event %d: its packages are not understood", last.Event)
+		return nil, false, fmt.Errorf("event %d: its packages are not understood", last.Event)
 	}
+	subvolume, subvolumeErr := Subvolume(root)
 	diff := slices.DeleteFunc(rpm.Diff(before, after, nil), Renumbered)
-	if len(diff) == 0 {
-		return nil, nil
+	if len(diff) > 0 {
+		if diff, err = unexplained(ctx, s, diff, subvolume, last); err != nil {
+			return nil, false, err
+		}
 	}
-	ev := &store.Event{Header: store.NewHeader(store.KindDrift, root, version)}
+	if len(diff) == 0 {
+		return nil, true, nil
+	}
+	ev = &store.Event{Header: store.NewHeader(store.KindDrift, root, version)}
 	ev.Drift = &store.Drift{
 		Cause: store.DriftUnrecorded, Compared: last.Event, Since: last.Time, Installed: Record(after), Previous: last.Subvolume,
 	}
 	d := ev.Drift
-	if d.Subvolume, err = Subvolume(root); err != nil {
-		d.Problems = append(d.Problems, err.Error())
+	if d.Subvolume = subvolume; subvolumeErr != nil {
+		d.Problems = append(d.Problems, subvolumeErr.Error())
 	} else if last.Subvolume != "" && d.Subvolume != last.Subvolume {
 		d.Cause = store.DriftSnapshot
 	}
 	describe(ctx, s, rpm.DB{Root: root}, d, diff, after)
-	return ev, nil
+	return ev, true, nil
+}
+
+// unexplained are the differences that no commit on record made.
+func unexplained(ctx context.Context, s *store.Store, diff []rpm.Change, subvolume string, last *store.Snapshot) ([]rpm.Change, error) {
+	recorded, err := s.ChangesAfter(ctx, last.Event)
+	if err != nil {
+		return nil, err
+	}
+	if subvolume != last.Subvolume {
+		staged, err := s.StagedChanges(ctx, subvolume, last.Event)
+		if err != nil {
+			return nil, err
+		}
+		recorded = append(recorded, staged...)
+	}
+	return slices.DeleteFunc(diff, func(d rpm.Change) bool { return explained(d, recorded) }), nil
+}
+
+// explained says whether commits on record made a difference: they installed what is there,
+// at that very time if it is known, or took away what is not.
+func explained(d rpm.Change, commits []store.Change) bool {
+	return slices.ContainsFunc(commits, func(c store.Change) bool {
+		if d.After == nil {
+			gone := c.Previous
+			if c.Action == string(rpm.ActionRemove) {
+				gone = c.Version
+			}
+			return c.Package == d.Before.Name && c.Arch == d.Before.Arch && gone == d.Before.EVR.String()
+		}
+		return c.Action != string(rpm.ActionRemove) && c.Package == d.After.Name && c.Arch == d.After.Arch &&
+			c.Version == d.After.EVR.String() && (c.InstallTime == nil || c.InstallTime.Unix() == d.After.InstallTime)
+	})
 }
 
 // describe fills in the changes of a drift with the fixes that came and went with them. The

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -66,7 +67,7 @@ func (h *host) observed() {
 		h.Fatal(err)
 	}
 	ev := &store.Event{Header: store.NewHeader(store.KindObservation, h.root, "1")}
-	ev.Observation = &store.Observation{Trigger: store.TriggerBoot, Installed: Record(installed), Subvolume: subvolume, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
+	ev.Observation = &store.Observation{Trigger: store.TriggerBoot, Installed: Record(installed), Compared: true, Subvolume: subvolume, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
 	h.append(ev)
 }
 
@@ -84,14 +85,21 @@ func (h *host) drift() *store.Drift {
 	if err != nil {
 		h.Fatal(err)
 	}
-	ev, err := Drift(h.Context(), h.store, h.root, "1", installed)
+	size, err := h.store.Size(h.Context())
 	if err != nil {
 		h.Fatal(err)
 	}
-	if ev == nil {
+	if err := Append(h.Context(), h.store, h.root, "1", size, installed, nil); err != nil {
+		h.Fatal(err)
+	}
+	now, err := h.store.Size(h.Context())
+	if err != nil || now == size {
 		return nil
 	}
-	h.append(ev)
+	ev, err := h.store.Event(h.Context(), now)
+	if err != nil {
+		h.Fatal(err)
+	}
 	return ev.Drift
 }
 
@@ -170,5 +178,151 @@ func TestNoDriftWhileACommitIsOpen(t *testing.T) {
 	})
 	if d := h.drift(); d == nil {
 		t.Error("the commit has ended, and did not say what is installed")
+	}
+}
+
+// stage records that a commit in a snapshot did what its rpm database, below root, shows.
+func (h *host) stage(snapshot int, root string, before []rpm.Package) {
+	h.Helper()
+	after, err := Take(h.Context(), root)
+	if err != nil {
+		h.Fatal(err)
+	}
+	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, h.root, "1"), Begin: &store.CommitBegin{
+		Staging: &store.Staging{Snapshot: fmt.Sprint(snapshot), Root: root}, Installed: Record(before),
+	}}
+	begin.BootID = "another"
+	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, h.root, "1"), End: &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeStaged}}
+	for _, d := range rpm.Diff(before, after, nil) {
+		end.End.Changes = append(end.End.Changes, Change(d, nil, nil))
+	}
+	h.append(begin)
+	h.append(end)
+}
+
+// What was staged and then booted is on record: only what came beside it is drift.
+func TestBootOfAStagedSnapshotIsNoDrift(t *testing.T) {
+	h := newHost(t)
+	old, kept := rpmtest.Build(t, "kernel-default 6.4.0 150600.23.25.1", "", ""), rpmtest.Build(t, "dracut 1 1", "", "")
+	rpmtest.Rpm(t, h.root, "-i", old)
+	rpmtest.Rpm(t, h.root, "-i", kept)
+	h.observed()
+	before, err := Take(t.Context(), h.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The snapshot's rpm database becomes the system's when it is booted.
+	rpmtest.Rpm(t, h.root, "-U", rpmtest.Build(t, "kernel-default 6.4.0 150600.23.42.1", "", ""))
+	rpmtest.Rpm(t, h.root, "-e", "dracut")
+	h.stage(7, h.root, before)
+	h.bootInto(7)
+	if d := h.drift(); d != nil {
+		t.Errorf("what was staged is drift: %+v", d.Changes)
+	}
+	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
+	d := h.drift()
+	if d == nil || d.Cause != store.DriftSnapshot || len(d.Changes) != 1 || d.Changes[0].Package != livePatch || len(d.Installed) != 2 {
+		t.Errorf("what is there beside it: %+v", d)
+	}
+	h.observed()
+	if d := h.drift(); d != nil {
+		t.Errorf("all is on record now: %+v", d)
+	}
+	rpmtest.Rpm(t, h.root, "-U", "--oldpackage", old)
+	if d := h.drift(); d == nil || d.Changes[0].Action != "downgrade" {
+		t.Errorf("changed by hand behind it: %+v", d)
+	}
+}
+
+// commit records a commit that installed a package which is there now.
+func (h *host) commit(compared bool, name, version string) {
+	h.Helper()
+	installed, err := Take(h.Context(), h.root)
+	if err != nil {
+		h.Fatal(err)
+	}
+	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, h.root, "1"), Begin: &store.CommitBegin{Compared: compared}}
+	h.append(begin)
+	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, h.root, "1")}
+	end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Compared: compared, Installed: Record(installed), Changes: []store.Change{
+		{Kind: "kernel", Action: "install", Package: name, Version: version, Arch: "noarch", Result: store.ResultOK},
+	}}
+	for _, p := range installed {
+		if p.Name == name {
+			end.End.Changes[0].InstallTime = moment(p.InstallTime)
+		}
+	}
+	h.append(end)
+}
+
+// A commit that ended while something else looked at the packages is neither undone nor
+// counted twice.
+func TestAppendAfterSomethingWasRecordedMeanwhile(t *testing.T) {
+	h := newHost(t)
+	h.observed()
+	size, err := h.store.Size(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale, err := Take(t.Context(), h.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rpmtest.Install(t, h.root, "kernel-rt 6.4.0 1.1")
+	h.commit(true, "kernel-rt", "6.4.0-1.1")
+	ev := &store.Event{Header: store.NewHeader(store.KindObservation, h.root, "1")}
+	ev.Observation = &store.Observation{Installed: Record(stale), Unknown: map[string]string{}, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
+	if err := Append(t.Context(), h.store, h.root, "1", size, stale, ev); err != nil {
+		t.Fatal(err)
+	}
+	if len(ev.Observation.Installed) != 1 || !ev.Observation.Compared {
+		t.Errorf("recorded %+v", ev.Observation)
+	}
+	if rows := h.sources(); fmt.Sprint(rows) != "[plugin]" {
+		t.Errorf("changes by %s", rows)
+	}
+	if d := h.drift(); d != nil {
+		t.Errorf("drift %+v", d)
+	}
+}
+
+// sources are those of the changes on record.
+func (h *host) sources() (sources []string) {
+	h.Helper()
+	for row, err := range h.store.History(h.Context(), store.HistoryFilter{}) {
+		if err != nil {
+			h.Fatal(err)
+		}
+		sources = append(sources, row.Source)
+	}
+	return sources
+}
+
+// What a commit did that could not be compared when it began is on record; what was done
+// beside it is drift.
+func TestDriftAroundACommitThatWasNotCompared(t *testing.T) {
+	h := newHost(t)
+	h.observed()
+	rpmtest.Install(t, h.root, "kernel-default 6.4.0 1.1", "kernel-rt 6.4.0 1.1")
+	h.commit(false, "kernel-rt", "6.4.0-1.1")
+	d := h.drift()
+	if d == nil || len(d.Changes) != 1 || d.Changes[0].Package != "kernel-default" {
+		t.Fatalf("got %+v", d)
+	}
+	if d := h.drift(); d != nil {
+		t.Errorf("again: %+v", d)
+	}
+}
+
+// An observation that nothing was compared with hides nothing.
+func TestObservationThatWasNotComparedIsNoBaseline(t *testing.T) {
+	h := newHost(t)
+	h.observed()
+	rpmtest.Install(t, h.root, "kernel-default 6.4.0 1.1")
+	ev := &store.Event{Header: store.NewHeader(store.KindObservation, h.root, "1")}
+	ev.Observation = &store.Observation{Installed: []store.Package{{Name: "kernel-default", Version: "6.4.0-1.1", Arch: "noarch"}}, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
+	h.append(ev)
+	if d := h.drift(); d == nil {
+		t.Error("the installation by hand is lost")
 	}
 }

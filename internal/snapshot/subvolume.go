@@ -7,7 +7,8 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
-const mountInfo = "/proc/self/mountinfo"
+// mountInfo is that of init: a service may see a file system of its own.
+const mountInfo = "/proc/1/mountinfo"
 
 // Subvolume is where the root directory is within its file system: "/", or a path as
 // /@/.snapshots/7/snapshot. When it is another one than before, the system was rolled back,
@@ -31,12 +32,13 @@ func RootMount(root string) (Mount, error) {
 	}
 	var m *Mount
 	for line := range strings.Lines(text) {
-		fields := strings.Fields(line)
-		if len(fields) < 10 {
+		mount, super, _ := strings.Cut(line, " - ")
+		fields, superFields := strings.Fields(mount), strings.Fields(super)
+		if len(fields) < 6 || len(superFields) == 0 {
 			return Mount{}, fmt.Errorf("parsing %q: %.200q is no mount", mountInfo, line)
 		}
 		if fields[4] == "/" {
-			options := "," + fields[5] + "," + fields[len(fields)-1] + ","
+			options := "," + fields[5] + "," + superFields[len(superFields)-1] + ","
 			m = &Mount{Subvolume: unescapeMount(fields[3]), ReadOnly: strings.Contains(options, ",ro,")}
 		}
 	}

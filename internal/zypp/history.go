@@ -207,7 +207,7 @@ func (g *group) take(number int, text string) (more bool) {
 func (g *group) add(r Record) {
 	switch r.Action {
 	case ActionCommand:
-		g.Command, g.UserData = redactQuoted(r.Command), r.UserData
+		g.Command, g.UserData = RedactCommand(r.Command), r.UserData
 	case ActionInstall:
 		g.Installs = append(g.Installs, Install{
 			Time: r.Time, Name: r.Name, Version: r.Version, Arch: r.Arch, RequestedBy: r.RequestedBy,

@@ -74,7 +74,7 @@ func ParseComment(text string) (c Comment, ok bool) {
 
 // RedactCommand is the quoted command line of a Record without the secrets in it, as
 // QuoteCommand writes it.
-func RedactCommand(quoted string) string { return redactQuoted(quoted) }
+func RedactCommand(quoted string) string { return RedactWith(quoted, Redact) }
 
 // LocalTime reads the time of a Record: what a clock on the wall showed.
 func LocalTime(stamp string) (time.Time, error) {

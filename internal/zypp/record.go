@@ -169,15 +169,19 @@ func QuoteCommand(argv []string) string {
 	}
 	quoted := "'" + strings.Join(argv, "' '") + "'"
 	quoted = strings.ToValidUTF8(strings.ReplaceAll(quoted, "\n", " "), "\uFFFD")
-	return redactQuoted(quoted)
+	return RedactWith(quoted, Redact)
 }
 
-// redactQuoted redacts each argument of a quoted command line.
-func redactQuoted(command string) string {
+// RedactWith redacts each argument of a command line as QuoteCommand writes it; a nil redact
+// leaves it as it is.
+func RedactWith(command string, redact func(string) string) string {
+	if redact == nil {
+		return command
+	}
 	args := strings.Split(command, "' '")
 	for i, arg := range args {
 		arg, last := strings.CutSuffix(arg, "'")
-		args[i] = Redact(arg)
+		args[i] = redact(arg)
 		if last {
 			args[i] += "'"
 		}

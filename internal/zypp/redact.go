@@ -69,3 +69,20 @@ func isSecretKey(text string) bool {
 	}
 	return false
 }
+
+// SameCommand says whether two quoted command lines can be the same one, of which more was
+// redacted in the recorded than in the told one.
+func SameCommand(recorded, told string) bool {
+	parts := strings.Split(recorded, redacted)
+	rest, ok := strings.CutPrefix(told, parts[0])
+	if len(parts) == 1 {
+		return ok && rest == ""
+	}
+	last := len(parts) - 1
+	for _, part := range parts[1:last] {
+		if ok {
+			_, rest, ok = strings.Cut(rest, part)
+		}
+	}
+	return ok && strings.HasSuffix(rest, parts[last])
+}

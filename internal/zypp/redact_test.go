@@ -28,6 +28,28 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+// A command line is known again although more was redacted when it was recorded.
+func TestSameCommand(t *testing.T) {
+	for _, test := range []struct {
+		recorded, told string
+		want           bool
+	}{
+		{"'zypper' 'in' 'a'", "'zypper' 'in' 'a'", true},
+		{"'zypper' 'in' 'a'", "'zypper' 'in' 'a' 'b'", false},
+		{"'zypper' '***' 'a'", "'zypper' '--token=x' 'a'", true},
+		{"'zypper' '***' '***'", "'zypper' '--token=x' '***'", true},
+		{"'zypper' '***' 'a'", "'zypper' '--token=x' 'b'", false},
+		{"'zypper' '***' 'b' '***'", "'zypper' 'a' 'c'", false},
+		{"'a***a'", "'a'", false},
+		{"***", "", true},
+		{"'zypper' 'in'", "'zypper' '***'", false},
+	} {
+		if got := SameCommand(test.recorded, test.told); got != test.want {
+			t.Errorf("%s and %s: %t", test.recorded, test.told, got)
+		}
+	}
+}
+
 func FuzzRedact(f *testing.F) {
 	f.Add("https://", "user:", "@host/x?proxypass=y&z")
 	f.Add("a://a/password=b/c&d@e", "=pass=", "@")

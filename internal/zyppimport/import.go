@@ -32,6 +32,10 @@ type Options struct {
 	Zone    *time.Location
 	Root    string // of the machine
 	Version string // of the program
+	// Redact removes from an argument of a command line what the administrator does not want
+	// on record; nil: nothing.
+	Redact     func(string) string
+	NoUserData bool // user data is not recorded
 	// Problem is told what could not be read.
 	Problem func(Problem)
 }
@@ -194,18 +198,22 @@ func (im *importer) take(c *commit) error {
 	ev := &store.Event{Header: store.NewHeader(store.KindImport, im.Root, im.Version)}
 	i := &store.Import{
 		Commit: commitID(ev.Host.MachineID, c.first), Time: store.Timestamp{Time: c.at.UTC()}, Zone: im.Zone.String(),
-		User: c.user, Command: c.command, UserData: c.userData, Outcome: c.outcome(), Changes: []store.ImportedChange{}, Advisories: c.advisories,
+		User: c.user, Command: zypp.RedactWith(c.command, im.Redact), UserData: im.userData(c), Outcome: c.outcome(), Changes: []store.ImportedChange{}, Advisories: c.advisories,
 	}
 	ev.Import = i
+	pruned := im.imported.Pruned(c.last)
 	for _, change := range c.changes {
 		im.apply(&change)
-		if im.imported.Has(change.Line) {
+		if pruned || im.imported.Has(change.Line) {
 			im.sum.Known++
 		} else if k, ok := im.find(c, &change); ok {
 			i.Recorded = append(i.Recorded, store.RecordedChange{Event: k.Event, Pos: k.Pos, Line: change.Line})
 		} else {
 			i.Changes = append(i.Changes, change.ImportedChange)
 		}
+	}
+	if pruned {
+		return nil
 	}
 	news := len(i.Changes)+len(i.Recorded) > 0 || i.Outcome != "" && i.Outcome != im.imported.Outcome(i.Commit)
 	for _, l := range c.lines {
@@ -223,6 +231,14 @@ func (im *importer) take(c *commit) error {
 		return nil
 	}
 	return im.write()
+}
+
+// userData is what is recorded of a commit's user data.
+func (im *importer) userData(c *commit) string {
+	if im.NoUserData {
+		return ""
+	}
+	return c.userData
 }
 
 // apply says what a change did to what was installed before it.
@@ -270,7 +286,10 @@ func isSame(c *commit, h *change, k store.KnownChange) bool {
 	if k.Source != "plugin" || !c.known {
 		return true // there is no command to compare
 	}
-	return c.userData == k.UserData && (len(k.Command) == 0 || c.command == zypp.QuoteCommand(k.Command))
+	if k.UserData != "" && k.UserData != c.userData {
+		return false // without, it may not have been recorded
+	}
+	return len(k.Command) == 0 || zypp.SameCommand(zypp.QuoteCommand(k.Command), c.command)
 }
 
 // write appends what is pending.

@@ -256,6 +256,28 @@ func TestEvent(t *testing.T) {
 	}
 }
 
+// What the administrator does not want on record is not imported either, and a commit that
+// was recorded without it is known again.
+func TestConfiguredAway(t *testing.T) {
+	m := newMachine(t)
+	path := put(t, filepath.Join(m.root, "history"), `2026-03-01 10:00:01|command|root@db01|'zypper' '--token=abc' 'in' 'dracut'|change:1|
+2026-03-01 10:00:02|install|dracut|059-1|x86_64|root@db01|r|abc|change:1|
+`)
+	o := Options{
+		Files: []string{path}, Zone: m.zone, Root: m.root, Version: "1.0.0", NoUserData: true,
+		Redact:  func(arg string) string { return strings.ReplaceAll(arg, "abc", "***") },
+		Problem: func(p Problem) { t.Error(p) },
+	}
+	for _, added := range []int{1, 0} {
+		if sum, err := Import(t.Context(), m.store, o); err != nil || sum.Added != added {
+			t.Fatalf("%+v, %v", sum, err)
+		}
+	}
+	if r := m.rows()[0]; *r.Command != "'zypper' '--token=***' 'in' 'dracut'" || r.UserData != nil {
+		t.Errorf("command %q, user data %v", *r.Command, r.UserData)
+	}
+}
+
 // Every defect of a history that is known, in one.
 func TestDefects(t *testing.T) {
 	m := newMachine(t)
@@ -343,6 +365,7 @@ func TestRecordedCommitIsLinked(t *testing.T) {
 		"over three seconds before":   {nil, "06:51:02", 0},
 		"another command":             {func(b *store.CommitBegin, _ *store.CommitEnd) { b.Command = []string{"zypper", "dup"} }, "06:51:09", 0},
 		"a command that is not known": {func(b *store.CommitBegin, _ *store.CommitEnd) { b.Command = nil }, "06:51:09", 4},
+		"redacted further":            {func(b *store.CommitBegin, _ *store.CommitEnd) { b.Command[1] = "***" }, "06:51:09", 4},
 		"other user data":             {func(b *store.CommitBegin, _ *store.CommitEnd) { b.UserData = "x" }, "06:51:09", 0},
 		"a package more":              {func(_ *store.CommitBegin, e *store.CommitEnd) { e.Changes[0].Version = "6.4.0-1" }, "06:51:09", 3},
 		"still open":                  {func(_ *store.CommitBegin, e *store.CommitEnd) { e.Outcome = "" }, "06:51:09", 4},

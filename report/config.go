@@ -1,0 +1,61 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// ConfigurationSchema names the form of a configuration in JSON.
+const ConfigurationSchema = "klp-audit/config/1"
+
+// Configuration is the configuration that counts.
+type Configuration struct {
+	Schema   string    `json:"schema"`
+	Settings []Setting `json:"settings"` // every key
+	Problems []string  `json:"problems"` // what was left out of it, with file and line
+}
+
+// Setting is a value of the configuration.
+type Setting struct {
+	Key    string `json:"key"`
+	Value  any    `json:"value"`  // a string, a bool or a []string
+	Origin string `json:"origin"` // FILE:LINE, or "built in"
+}
+
+// ConfigurationFormats returns the formats of a configuration, the first being the default.
+func ConfigurationFormats() []string { return []string{"table", "json"} }
+
+// Write renders the configuration; the table has values as they stand in a file, and no
+// problems.
+func (c *Configuration) Write(w io.Writer, format string, style Style) error {
+	if format == "json" {
+		return WriteObject(w, c)
+	}
+	var cells [][]string
+	for _, s := range c.Settings {
+		cells = append(cells, []string{s.Key, Printable(s.Origin), Printable(inTOML(s.Value))})
+	}
+	return renderTable(w, []string{"KEY", "ORIGIN", "VALUE"}, fitted(cells, style), style)
+}
+
+// inTOML writes a value as it stands in a file. Between ' an expression stands as it is.
+func inTOML(value any) string {
+	switch v := value.(type) {
+	case string:
+		if strings.Contains(v, "'") || strings.ContainsFunc(v, unicode.IsControl) {
+			quoted, _ := json.Marshal(v) // TOML has the escapes of JSON
+			return string(quoted)
+		}
+		return "'" + v + "'"
+	case []string:
+		var items []string
+		for _, item := range v {
+			items = append(items, inTOML(item))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	return fmt.Sprint(value)
+}

@@ -1,0 +1,41 @@
+package report
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// hostileConfiguration has values of each type, and what an administrator's file may hold.
+var hostileConfiguration = Configuration{
+	Schema: ConfigurationSchema,
+	Settings: []Setting{
+		{"profile", "default", "built in"},
+		{"redact", []string{`token=\S+`, "it's \x1b[31m"}, "/etc/klp-audit/klp-audit.toml:3"},
+		{"userdata", false, "/etc/klp-audit/klp-audit.toml.d/a\x07.toml:1"},
+	},
+	Problems: []string{},
+}
+
+func TestConfiguration(t *testing.T) {
+	var b strings.Builder
+	if err := hostileConfiguration.Write(&b, "table", Style{Width: 200}); err != nil {
+		t.Fatal(err)
+	}
+	want := `KEY       ORIGIN                                     VALUE
+profile   built in                                   'default'
+redact    /etc/klp-audit/klp-audit.toml:3            ['token=\S+', "it's \u001b[31m"]
+userdata  /etc/klp-audit/klp-audit.toml.d/a?.toml:1  false
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	var v any
+	if err := json.Unmarshal([]byte(writtenObject(t, &hostileConfiguration)), &v); err != nil {
+		t.Fatal(err)
+	}
+	all := readSchemas(t)
+	for _, wrong := range all.check("config-1.json", all["config-1.json"], "", v) {
+		t.Error(wrong)
+	}
+}

@@ -1,0 +1,245 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// KindPrune is the kind of events that say that the bodies of old events have gone.
+const KindPrune EventKind = "prune"
+
+// Prune is the payload of a prune event. The hashes of all events stay: the tree over them
+// is the same as before, and so are the bodies that stay, byte for byte.
+type Prune struct {
+	Horizon Timestamp `json:"horizon"` // what is older may go
+	Through int64     `json:"through"` // number of the last event before the horizon; behind it, none went
+	Gone    int64     `json:"gone"`    // how many bodies went now
+	// Kept are the events up to that number that stay: the state at the horizon, from which
+	// views are derived.
+	Kept []int64 `json:"kept"`
+}
+
+// ErrUnproven says that an event which is to go is not the one that was recorded.
+var ErrUnproven = errors.New("the event does not fit its hash, and stays as evidence: see klp-audit verify")
+
+// PlanPrune returns what a prune with this horizon would do; Gone is 0 if nothing is older.
+func (s *Store) PlanPrune(ctx context.Context, horizon time.Time) (*Prune, error) {
+	return planPrune(ctx, s.db, horizon)
+}
+
+// Prune removes the bodies of the events before a horizon, but for those that make up the
+// state at it, and records that. It returns what it did; where there is nothing to remove
+// it does nothing. SQLite overwrites what is removed with zeros.
+func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *Prune, err error) {
+	if _, err := s.db.ExecContext(ctx, `PRAGMA secure_delete = 1`); err != nil {
+		return nil, classify(err)
+	}
+	var cp *Checkpoint
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		if plan, err = planPrune(ctx, tx, horizon); err != nil || plan.Gone == 0 {
+			return err
+		}
+		if err := proven(ctx, tx, plan); err != nil {
+			return err
+		}
+		a, err := s.newAppender(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := a.addEvent(&Event{Header: NewHeader(KindPrune, s.root, s.version), Prune: plan}); err != nil {
+			return err
+		}
+		if cp, err = a.finish(); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM events WHERE seq <= ? AND seq NOT IN (SELECT value FROM json_each(?))`, plan.Through, numbers(plan.Kept))
+		if err != nil {
+			return err
+		}
+		_, err = rebuild(ctx, tx, tx)
+		return err
+	})
+	if err == nil && cp != nil && s.announces() {
+		cp.announce()
+	}
+	return plan, err
+}
+
+// planPrune finds out what would go. The log is cut at one place: what stands before the
+// first event that is young enough, whatever the clock said then. Events that stay in any
+// case do not count.
+func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*Prune, error) {
+	p := &Prune{Horizon: Timestamp{horizon.UTC().Truncate(time.Microsecond)}, Kept: []int64{}}
+	for e, err := range events(ctx, q, 0) {
+		if err != nil {
+			return nil, err
+		}
+		ev, err := decode(e.body)
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", e.seq, err)
+		}
+		if ev.Kind == KindRecorder || ev.Kind == KindPrune {
+			continue
+		}
+		if !ev.Time.Before(p.Horizon.Time) {
+			break
+		}
+		p.Through = e.seq
+	}
+	var size int64
+	if err := q.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&size); err != nil {
+		return nil, classify(err)
+	}
+	before, err := lastPrune(ctx, q, size)
+	if err != nil || p.Through == 0 || before != nil && p.Through < before.Through {
+		return p, err
+	}
+	if p.Kept, err = stateAt(ctx, q, p.Through, p.Horizon); err != nil {
+		return nil, err
+	}
+	var there int64
+	err = q.QueryRowContext(ctx, `SELECT count(*) FROM events WHERE seq <= ?`, p.Through).Scan(&there)
+	p.Gone = there - int64(len(p.Kept))
+	return p, classify(err)
+}
+
+// stateAt returns the events up to a number that make up the state behind it, in order. Both
+// ends of a commit stay or go together: half of one says something else.
+func stateAt(ctx context.Context, q rowQuerier, through int64, horizon Timestamp) ([]int64, error) {
+	const query = `WITH state (seq) AS (
+		-- who recorded with which keys, and what was pruned before
+		SELECT event FROM recorders
+		UNION SELECT seq FROM events WHERE json_extract(body, '$.kind') = 'prune'
+		-- commits without an end, staged ones that may yet become effective, and those that
+		-- packages were not compared after
+		UNION SELECT begin_event FROM commits WHERE end_event IS NULL OR end_event > ?1
+		UNION SELECT end_event FROM commits WHERE begin_event > ?1
+		UNION SELECT end_event FROM commits WHERE outcome = 'staged' OR settled_event > ?1
+		UNION SELECT end_event FROM commits WHERE end_event > (SELECT max(event) FROM snapshots)
+		-- what was installed, where the root directory was, and what the live patches fixed
+		UNION SELECT max(event) FROM snapshots WHERE event <= ?1
+		UNION SELECT max(event) FROM snapshots WHERE event <= ?1 AND root_subvolume IS NOT NULL
+		UNION SELECT max(n.event) FROM (SELECT event FROM snapshots UNION SELECT end_event FROM commits) n JOIN events e ON e.seq = n.event
+			WHERE n.event <= ?1 AND coalesce(e.body -> '$.end.fixes', e.body -> '$.drift.fixes') IS NOT NULL
+		-- what ran, and the boot that it ran in
+		UNION SELECT max(event) FROM observations WHERE event <= ?1
+		UNION SELECT event FROM (SELECT event FROM boots WHERE event <= ?1 ORDER BY first DESC LIMIT 1)
+		-- accepted findings
+		UNION SELECT event FROM exceptions WHERE until >= ?2 AND (end_event IS NULL OR end_event > ?1)
+	) SELECT seq FROM state WHERE seq <= ?1
+	UNION SELECT begin_event FROM commits JOIN state ON seq = end_event WHERE begin_event <= ?1
+	UNION SELECT end_event FROM commits JOIN state ON seq = begin_event WHERE end_event <= ?1 ORDER BY 1`
+	rows, err := q.QueryContext(ctx, query, through, horizon.UnixMicro())
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	kept := []int64{}
+	for rows.Next() {
+		var seq int64
+		if err := rows.Scan(&seq); err != nil {
+			return nil, err
+		}
+		kept = append(kept, seq)
+	}
+	return kept, classify(rows.Err())
+}
+
+// proven checks that the events which are to go are those that were recorded: an altered one
+// is evidence, and nothing could be told from its hash alone.
+func proven(ctx context.Context, tx *sql.Tx, p *Prune) error {
+	for e, err := range events(ctx, tx, 0) {
+		if err != nil {
+			return err
+		}
+		if e.seq > p.Through {
+			return nil
+		}
+		stored, err := hashReader(ctx, tx)([]int64{tlog.StoredHashIndex(0, e.seq-1)})
+		if err != nil {
+			return err
+		}
+		if stored[0] != tlog.RecordHash(e.body) {
+			return fmt.Errorf("event %d: %w", e.seq, ErrUnproven)
+		}
+	}
+	return nil
+}
+
+// lastPrune returns what the newest prune event among the first so many says, nil if there
+// is none.
+func lastPrune(ctx context.Context, q querier, size int64) (*Prune, error) {
+	var body []byte
+	// The plus keeps SQLite to the index of prune events: else it would look at all events.
+	err := q.QueryRowContext(ctx, `SELECT body FROM events WHERE json_extract(body, '$.kind') = 'prune' AND +seq <= ?
+		ORDER BY json_extract(body, '$.prune.through') DESC, seq DESC LIMIT 1`, size).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	} else if err != nil {
+		return nil, classify(err)
+	}
+	ev, err := decode(body)
+	if err != nil || ev.Prune == nil {
+		return nil, err
+	}
+	return ev.Prune, nil
+}
+
+// took says whether the body of an event went.
+func (p *Prune) took(seq int64) bool {
+	return p != nil && seq <= p.Through && !slices.Contains(p.Kept, seq)
+}
+
+// first is the number of the event from which on none went.
+func (p *Prune) first() int64 {
+	if p == nil {
+		return 1
+	}
+	seq := p.Through + 1
+	for slices.Contains(p.Kept, seq-1) {
+		seq--
+	}
+	return seq
+}
+
+// bodies is how many events of a log of this size have a body.
+func (p *Prune) bodies(size int64) int64 {
+	if p == nil {
+		return size
+	}
+	return size - p.Through + int64(len(p.Kept))
+}
+
+func numbers(list []int64) string {
+	b, _ := json.Marshal(list)
+	return string(b)
+}
+
+// gaps are the events of a log that have no body, and what prune events say of that.
+type gaps struct {
+	seqs   []int64
+	pruned *Prune // by the prune event that goes farthest
+}
+
+// see takes in an event.
+func (g *gaps) see(ev *Event) {
+	if p := ev.Prune; p != nil && (g.pruned == nil || p.Through >= g.pruned.Through) {
+		g.pruned = p
+	}
+}
+
+// check reports the events that no prune event explains.
+func (g *gaps) check(v *Verification) {
+	for _, seq := range g.seqs {
+		if !g.pruned.took(seq) {
+			v.problem(Altered, "event %d is missing", seq)
+		}
+	}
+}

@@ -1,0 +1,358 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// aged is a moment long after the recorder began, which writes the time that it is.
+func aged(n int) store.Timestamp { return store.Timestamp{Time: at(n).AddDate(20, 0, 0)} }
+
+// long is a record of all that a prune must know of. Its events, by number in the log:
+// 1 recorder, 2 and 3 a commit, 4 and 5 observations, 6 a commit without an end, 7 and 8
+// exceptions, 9 and 10 a staged commit, 11 and 12 a commit, 13 the boot of what was staged,
+// 14 a commit without an end.
+func long(t *testing.T) string {
+	t.Helper()
+	root := newRoot(t)
+	first, open := begin(1, patch(store.ResultUnknown)), begin(5)
+	first.Begin.Installed = []store.Package{{Name: "k", Version: "1", Arch: "x86_64"}}
+	firstEnd := end(2, first, store.OutcomeCompleted, patch(store.ResultOK))
+	firstEnd.End.Fixes = map[string]store.Fixes{"p-1.x86_64": {CVEs: []string{"CVE-2026-7"}}}
+	firstEnd.End.Installed, firstEnd.End.Compared = first.Begin.Installed, true
+	seen, again := observation(3, boot(4, true, "livepatch_5")), observation(4)
+	seen.Observation.Installed, again.Observation.Installed = first.Begin.Installed, first.Begin.Installed
+	seen.Observation.Compared, again.Observation.Compared = true, true
+	seen.Observation.Subvolume = "/@/.snapshots/5/snapshot"
+	exception := func(n int, check string, until int) *store.Event {
+		return &store.Event{Header: header(store.KindException, n), Exception: &store.ExceptionChange{
+			Action: store.ExceptionAdd, Check: check, Reason: "r", Until: new(aged(until))}}
+	}
+	second := begin(20)
+	evs := slices.Concat([]*store.Event{first, firstEnd, seen, again, open, exception(6, "taint", 90), exception(7, "clock", 8)}, staged(10, "6", "k 2"),
+		[]*store.Event{second, end(21, second, store.OutcomeCompleted, install("k", "3", store.ResultOK))},
+		bootedInto(40, 6, "k 2 11"), []*store.Event{begin(50)})
+	for _, ev := range evs {
+		ev.Time.Time = ev.Time.AddDate(20, 0, 0)
+		if ev.Observation != nil {
+			ev.Observation.Kernel.BootTime.Time = ev.Observation.Kernel.BootTime.AddDate(20, 0, 0)
+		}
+	}
+	record(t, root, evs...)
+	return root
+}
+
+func prune(t *testing.T, root string, horizon store.Timestamp) *store.Prune {
+	t.Helper()
+	s := open(t, root)
+	p, err := s.Prune(t.Context(), horizon.Time)
+	check(t, errors.Join(err, s.Close()))
+	return p
+}
+
+func bodies(t *testing.T, root string) []string {
+	t.Helper()
+	return query(t, raw(t, root), `SELECT seq FROM events ORDER BY seq`)
+}
+
+// What goes, what stays, and from when on the record speaks.
+func TestPrune(t *testing.T) {
+	for _, tt := range []struct {
+		horizon int
+		through int64
+		kept    []int64
+		first   int // minute
+	}{
+		{1, 0, []int64{}, 0},
+		{2, 2, []int64{1, 2}, 0}, // its end is not old enough
+		{3, 3, []int64{1, 2, 3}, 0},
+		{6, 6, []int64{1, 2, 3, 4, 5, 6}, 0},
+		{15, 10, []int64{1, 2, 3, 4, 5, 6, 7, 9, 10}, 10},
+		{30, 12, []int64{1, 2, 3, 4, 5, 6, 7, 9, 10}, 40},
+		{45, 13, []int64{1, 2, 3, 4, 6, 7, 13}, 40},
+	} {
+		t.Run(fmt.Sprint(tt.horizon), func(t *testing.T) {
+			root := long(t)
+			before := verify(t, root, "")
+			p := prune(t, root, aged(tt.horizon))
+			gone := tt.through - int64(len(tt.kept))
+			if p.Through != tt.through || p.Gone != gone || !slices.Equal(p.Kept, tt.kept) {
+				t.Errorf("got %+v, want %+v", p, tt)
+			}
+			size := 15
+			if gone == 0 {
+				size = 14
+			}
+			if got := bodies(t, root); len(got) != size-int(gone) {
+				t.Errorf("there are events %v", got)
+			}
+			v := verify(t, root, "")
+			if v.Result != store.Intact || v.TreeSize != int64(size) {
+				t.Errorf("%+v", v)
+			}
+			s := open(t, root)
+			sum, err := s.Summarize(t.Context())
+			check(t, err)
+			if tt.first > 0 && (!sum.First.Equal(aged(tt.first).Time) || !v.FirstTime.Equal(sum.First.Time)) {
+				t.Errorf("it speaks from %s, verify says %s", sum.First, v.FirstTime)
+			}
+			if v, err := s.Verify(t.Context(), "", before.Checkpoint); err != nil || v.Result != store.Intact {
+				t.Errorf("with the checkpoint from before: %+v, %v", v, err)
+			}
+		})
+	}
+}
+
+// The state at the horizon is what it was: all that is recorded later builds on it.
+func TestPruneKeepsTheState(t *testing.T) {
+	root := long(t)
+	state := func() (state []string) {
+		s := open(t, root)
+		defer s.Close()
+		last, err := s.LastSnapshot(t.Context())
+		check(t, err)
+		fixes, err := s.KnownFixes(t.Context())
+		check(t, err)
+		commits, err := s.OpenCommits(t.Context())
+		check(t, err)
+		for _, c := range commits {
+			state = append(state, c.Begin.ID)
+		}
+		exceptions, err := s.Exceptions(t.Context(), aged(45).Time)
+		check(t, err)
+		active, err := s.Observations(t.Context(), aged(45).Time, aged(45).Time)
+		check(t, err)
+		state = append(state, fmt.Sprint(last, fixes, exceptions[0].ID, *active[0].Module))
+		return append(state, query(t, raw(t, root), `SELECT * FROM patch_loads`)...)
+	}
+	want := state()
+	prune(t, root, aged(45))
+	if diff := cmp.Diff(want, state()); diff != "" {
+		t.Error(diff)
+	}
+	views := query(t, raw(t, root), `SELECT * FROM commits ORDER BY id`)
+	check(t, open(t, root).Rebuild(t.Context()))
+	if diff := cmp.Diff(views, query(t, raw(t, root), `SELECT * FROM commits ORDER BY id`)); diff != "" {
+		t.Error(diff)
+	}
+	// The record goes on as it was.
+	b := begin(60)
+	b.Time = aged(60)
+	record(t, root, b)
+	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 16 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// A staged commit that is older than all that is left can still be booted.
+func TestPruneKeepsWhatIsStaged(t *testing.T) {
+	root := newRoot(t)
+	evs := slices.Concat(staged(10, "6", "k 1"), []*store.Event{begin(20)})
+	boot := bootedInto(30, 6, "k 1 11")
+	for _, ev := range append(slices.Clone(evs), boot...) {
+		ev.Time.Time = ev.Time.AddDate(20, 0, 0)
+	}
+	boot[0].Observation.Kernel.BootTime = aged(30)
+	record(t, root, evs...)
+	s := open(t, root)
+	if p, err := s.Prune(t.Context(), aged(15).Time); err != nil || p.Gone != 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	check(t, s.Close())
+	record(t, root, boot...)
+	if got := query(t, raw(t, root), `SELECT outcome FROM commits WHERE snapshot = 6`); !slices.Equal(got, []string{"completed"}) {
+		t.Errorf("%v", got)
+	}
+}
+
+// A second prune goes on from the first one; an earlier horizon changes nothing.
+func TestPruneAgain(t *testing.T) {
+	root := long(t)
+	prune(t, root, aged(15))
+	for _, earlier := range []int{5, 15} {
+		if p := prune(t, root, aged(earlier)); p.Gone != 0 {
+			t.Errorf("horizon %d: %+v", earlier, p)
+		}
+	}
+	p := prune(t, root, aged(45))
+	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 16 || p.Gone == 0 {
+		t.Errorf("%+v, %+v", p, v)
+	}
+	if causes := query(t, raw(t, root), `SELECT json_extract(body, '$.kind') FROM events WHERE seq > 14`); !slices.Equal(causes, []string{"prune", "prune"}) {
+		t.Errorf("%v", causes)
+	}
+}
+
+// What is removed cannot be read in the file.
+func TestPrunedBytesAreGone(t *testing.T) {
+	root := long(t)
+	secret := []byte("nobody is to know this any more; ")
+	old := &store.Event{Header: header(store.KindException, 9), Exception: &store.ExceptionChange{
+		Action: store.ExceptionAdd, Check: "clock", Reason: strings.Repeat(string(secret), 10000), Until: new(aged(8))}}
+	old.ID, old.Time = "019ca8d5-0000-7000-8000-000000000999", aged(9)
+	record(t, root, old)
+	count := func() int {
+		b, err := os.ReadFile(store.Path(root))
+		check(t, err)
+		return bytes.Count(b, secret)
+	}
+	if count() < 9000 {
+		t.Fatal("the test looks for the wrong thing")
+	}
+	if prune(t, root, aged(60)); count() > 0 {
+		t.Error("it is in the file still")
+	}
+}
+
+// An altered event does not go: that would make it good.
+func TestPruneLeavesEvidence(t *testing.T) {
+	root := long(t)
+	db := attack(t, root)
+	exec(t, db, `UPDATE events SET body = json_set(body, '$.exception.reason', 'x') WHERE seq = 8`)
+	check(t, db.Close())
+	s := open(t, root)
+	if _, err := s.Prune(t.Context(), aged(45).Time); !errors.Is(err, store.ErrUnproven) || !strings.Contains(err.Error(), "event 8") {
+		t.Errorf("got %v", err)
+	}
+	if got := bodies(t, root); len(got) != 14 {
+		t.Errorf("there are events %v", got)
+	}
+}
+
+// Behind a prune the log is as append-only as before.
+func TestPrunedLogRefusesChanges(t *testing.T) {
+	root := long(t)
+	prune(t, root, aged(15))
+	db := raw(t, root)
+	for _, sql := range []string{`DELETE FROM events WHERE seq = 1`, `DELETE FROM events WHERE seq = 7`, `DELETE FROM events WHERE seq = 11`, `DELETE FROM events`} {
+		if _, err := db.Exec(sql); err == nil || !strings.Contains(err.Error(), "append only") {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+// Nothing hides behind a prune.
+func TestTamperingWithAPrunedRecord(t *testing.T) {
+	template := long(t)
+	body := query(t, raw(t, template), `SELECT body FROM events WHERE seq = 8`)[0]
+	prune(t, template, aged(45))
+	for name, tt := range map[string]struct{ sql, problem string }{
+		"an event that stayed":      {`DELETE FROM events WHERE seq = 7`, "event 7 is missing"},
+		"an event behind it":        {`DELETE FROM events WHERE seq = 14`, "event 14 is missing"},
+		"the prune event":           {`DELETE FROM events WHERE seq = 15`, "the checkpoint covers 15 events"},
+		"the hash of one that went": {`UPDATE hashes SET hash = zeroblob(32) WHERE id = 11`, "its hash is"}, // of event 8, with that of 7 and 8
+		"the leaf of one that went": {`UPDATE hashes SET hash = zeroblob(32) WHERE id = 10`, ""},
+		"no hash of one that went":  {`DELETE FROM hashes WHERE id = 10`, ""},
+		"one that went is back":     {`INSERT INTO events VALUES (8, '` + body + `')`, "there are 10 events, numbered up to 15"},
+		"more went":                 {`UPDATE events SET body = json_set(body, '$.prune.kept', json('[1]')) WHERE seq = 15; DELETE FROM events WHERE seq = 7`, "event 15: its hash is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			check(t, os.CopyFS(root, os.DirFS(template)))
+			db := attack(t, root)
+			exec(t, db, tt.sql)
+			check(t, db.Close())
+			if v := verify(t, root, ""); v.Result == store.Intact || !strings.Contains(strings.Join(v.Problems, "\n"), tt.problem) {
+				t.Errorf("%s: %q", v.Result, v.Problems)
+			}
+		})
+	}
+}
+
+// The export of a pruned record is verified as the record is, and read as it is.
+func TestExportOfAPrunedRecord(t *testing.T) {
+	root := long(t)
+	prune(t, root, aged(45))
+	for since := range int64(16) {
+		export, want := exported(t, root, since)
+		got := verifyExport(t, export, "")
+		if got.Result != store.Intact || got.RootHash != want.RootHash {
+			t.Errorf("since %d: %+v", since, got)
+		}
+	}
+	export, _ := exported(t, root, 0)
+	if n := bytes.Count(export, []byte(`,"event":`)); n != 9 || bytes.Count(export, []byte("\n")) != 17 {
+		t.Errorf("%d events in\n%s", n, export)
+	}
+	lines := bytes.SplitAfter(export, []byte("\n"))
+	for seq, problem := range map[int]string{7: "event 7 is missing", 14: "event 14 is missing"} { // the body of one that stayed is cut out
+		l := slices.Clone(lines)
+		head, _, _ := bytes.Cut(l[seq], []byte(`,"event":`))
+		l[seq] = append(slices.Clone(head), "}\n"...)
+		if v := verifyExport(t, bytes.Join(l, nil), ""); v.Result != store.Altered || !strings.Contains(strings.Join(v.Problems, "\n"), problem) {
+			t.Errorf("without the body of %d: %+v", seq, v)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "export")
+	check(t, os.WriteFile(path, export, 0o600))
+	s, v, err := store.OpenExport(t.Context(), path, "")
+	check(t, err)
+	defer s.Close()
+	original := open(t, root)
+	if diff := cmp.Diff(history(t, original, store.HistoryFilter{}), history(t, s, store.HistoryFilter{}), rowOpts); diff != "" || v.Result != store.Intact {
+		t.Errorf("%+v\n%s", v, diff)
+	}
+}
+
+// A history that reaches behind the horizon does not bring back what went.
+func TestPrunedImport(t *testing.T) {
+	root := long(t)
+	s := open(t, root)
+	im, err := s.Imported(t.Context())
+	check(t, err)
+	if im.Pruned(at(0).Time) {
+		t.Error("nothing was pruned")
+	}
+	_, err = s.Prune(t.Context(), aged(45).Time)
+	check(t, err)
+	im, err = s.Imported(t.Context())
+	check(t, err)
+	if !im.Pruned(aged(44).Time) || im.Pruned(aged(45).Time) {
+		t.Error("what is before the horizon is pruned, and nothing else")
+	}
+	if from, _, err := s.Extent(t.Context()); err != nil || !from.Equal(aged(45).Time) {
+		t.Errorf("the record speaks from %s, %v", from, err)
+	}
+}
+
+// A prune while the record is verified is no finding.
+func TestVerifyWhileEventsGo(t *testing.T) {
+	root := newRoot(t)
+	var evs []*store.Event
+	for n := 1; n < 1200; n++ {
+		o := observation(n)
+		o.Time = aged(n)
+		evs = append(evs, o)
+	}
+	record(t, root, evs...)
+	s := open(t, root)
+	done := make(chan error)
+	go func() {
+		var err error
+		for n := 300; n < 1200 && err == nil; n += 300 { // fewer than verify tries again
+			_, err = s.Prune(t.Context(), aged(n).Time)
+		}
+		done <- err
+	}()
+	for {
+		if v := verify(t, root, ""); v.Result != store.Intact {
+			t.Errorf("size %d: %q", v.TreeSize, v.Problems)
+		}
+		select {
+		case err := <-done:
+			check(t, err)
+			return
+		default:
+		}
+	}
+}
