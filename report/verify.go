@@ -34,6 +34,9 @@ func WriteVerification(w io.Writer, format string, v *store.Verification) error 
 	if v.Key != "" {
 		fmt.Fprintf(&b, "Key        %s\n", Printable(v.Key))
 	}
+	if v.Result == store.Intact {
+		b.WriteString("A record that was written anew and signed is found only with a checkpoint that was kept\nelsewhere (--checkpoint FILE), or a key that was noted (--key).\n")
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -122,7 +122,8 @@ func (a *appender) brokenProof(last identity) string {
 
 // loadKey reads the key. It makes a new one where there is none, where the old one cannot
 // be read, and where a cloned machine still has its original's; what was there stays
-// beside it. existed says whether there was a file.
+// beside it. A new key is beside its place until the record names it: where the disk is full
+// or the power fails, what it signed may not be there. existed says whether there was a file.
 func loadKey(path string, cloned bool, recorded string) (k *key, existed bool, err error) {
 	b, err := os.ReadFile(path)
 	existed = err == nil
@@ -138,16 +139,23 @@ func loadKey(path string, cloned bool, recorded string) (k *key, existed bool, e
 			return nil, true, err
 		}
 	}
+	if b, err := os.ReadFile(path + newSuffix); err == nil && !existed {
+		if k, err := parseKey(string(b)); err == nil && k.verifier == recorded {
+			return k, false, errors.Join(os.Rename(path+newSuffix, path), syncDir(filepath.Dir(path)))
+		}
+	}
 	text, err := makeKey()
 	if err != nil {
 		return nil, existed, err
 	}
-	if err := writeDurably(path, []byte(text+"\n"), 0o600); err != nil {
+	if err := writeDurably(path+newSuffix, []byte(text+"\n"), 0o600); err != nil {
 		return nil, existed, err
 	}
 	k, err = parseKey(text)
 	return k, existed, err
 }
+
+const newSuffix = ".new"
 
 func parseKey(text string) (*key, error) {
 	text = strings.TrimSpace(text)

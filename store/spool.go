@@ -35,24 +35,25 @@ const (
 // outlives it.
 func Spool(root string, ev *Event, reason error, chroot bool) error {
 	ev.Spooled = reason.Error()
-	body, err := encode(ev)
-	if err != nil {
-		return err
-	}
 	dirs := spoolDirs
 	if chroot {
 		dirs = spoolDirs[1:]
 	}
 	var errs []error
 	for _, dir := range dirs {
-		err := spoolInto(filepath.Join(root, "/", dir), root, ev, body)
+		err := spoolInto(filepath.Join(root, "/", dir), root, ev)
 		if err == nil {
 			return nil
 		}
 		errs = append(errs, err)
+		ev.Spooled += "; " + err.Error()
 	}
 	if ownMachine(root) {
-		err := journal.Send("klp-audit could not store this event", journal.PriErr, map[string]string{
+		body, err := encode(ev)
+		if err != nil {
+			return err
+		}
+		err = journal.Send("klp-audit could not store this event", journal.PriErr, map[string]string{
 			"MESSAGE_ID":        spoolMessageID,
 			"SYSLOG_IDENTIFIER": "klp-audit",
 			"KLP_EVENT":         string(body),
@@ -65,7 +66,11 @@ func Spool(root string, ev *Event, reason error, chroot bool) error {
 	return fmt.Errorf("spooling event %s: %w", ev.ID, errors.Join(errs...))
 }
 
-func spoolInto(dir, root string, ev *Event, body []byte) error {
+func spoolInto(dir, root string, ev *Event) error {
+	body, err := encode(ev)
+	if err != nil {
+		return err
+	}
 	if err := makeDir(filepath.Dir(dir), 0o750, groupID(root, "klp-audit")); err != nil {
 		return err
 	}
@@ -94,7 +99,7 @@ func spoolFiles(root string) []string { return filesIn(root, spoolSuffix) }
 func filesIn(root, suffix string) []string {
 	var paths []string
 	for _, dir := range spoolDirs {
-		entries, _ := os.ReadDir(filepath.Join(root, "/", dir))
+		entries := ownEntries(root, dir)
 		for _, e := range entries {
 			if strings.HasSuffix(e.Name(), suffix) && e.Type().IsRegular() {
 				paths = append(paths, filepath.Join(root, "/", dir, e.Name()))
@@ -103,6 +108,16 @@ func filesIn(root, suffix string) []string {
 	}
 	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(filepath.Base(a), filepath.Base(b)) })
 	return paths
+}
+
+// ownEntries lists a folder, if nobody else can have laid anything into it.
+func ownEntries(root, dir string) []os.DirEntry {
+	path := filepath.Join(root, "/", dir)
+	if own(filepath.Dir(path)) != nil || own(path) != nil {
+		return nil
+	}
+	entries, _ := os.ReadDir(path)
+	return entries
 }
 
 // Waiting returns how many events wait in the spool below root.
@@ -132,8 +147,7 @@ func ownMachine(root string) bool { return filepath.Clean("/"+root) == "/" }
 // removeOldTemps removes what dead writers left of files that they never finished.
 func removeOldTemps(root string) {
 	for _, dir := range append([]string{StateDir}, spoolDirs...) {
-		entries, _ := os.ReadDir(filepath.Join(root, "/", dir))
-		for _, e := range entries {
+		for _, e := range ownEntries(root, dir) {
 			info, err := e.Info()
 			if err == nil && strings.HasPrefix(e.Name(), tempPrefix) && time.Since(info.ModTime()) > tempAge {
 				os.Remove(filepath.Join(root, "/", dir, e.Name()))

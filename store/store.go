@@ -24,7 +24,7 @@ const (
 	StateDir = "var/lib/klp-audit"
 	// Schema is the version of the views. An older one is rebuilt from the events, a
 	// newer one is refused.
-	Schema = 1
+	Schema = 2
 
 	noSchema      = -1         // of a database without tables
 	applicationID = 0x4b4c5041 // "KLPA"
@@ -242,6 +242,9 @@ func named(path string, err error) error { return fmt.Errorf("record %q: %w", pa
 // createFile makes the state folder and an empty database in it, with the modes that the
 // record must have from its first moment.
 func createFile(root, path string) error {
+	if err := own(filepath.Dir(path)); err != nil {
+		return named(path, err)
+	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -264,7 +267,7 @@ func makeDir(dir string, mode fs.FileMode, gid int) error {
 	}
 	if err := os.Mkdir(dir, mode); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return nil
+			return own(dir)
 		}
 		return err
 	}

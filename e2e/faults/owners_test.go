@@ -1,0 +1,108 @@
+package faults
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// eve is another user of the machine.
+const eve = 4711
+
+// A folder in the place of the record or of the spool that is a symbolic link, or that is not
+// root's, or that everybody may write to: what is in it may be anybody's, and what is written
+// there may end up anywhere. Nothing is read from it and nothing written through it, the
+// event goes to the next place, and says for ever which folder it is and what is wrong.
+func TestForeignFolders(t *testing.T) {
+	t.Parallel()
+	spool := stateDir + "/spool"
+	for name, tt := range map[string]struct {
+		dir   string
+		make  func(m *machine, dir string)
+		wrong string // what the message says
+	}{
+		"state is eve's":       {stateDir, (*machine).evesFolder, "belongs to user 4711"},
+		"state is everybody's": {stateDir, (*machine).everybodysFolder, "everybody may write"},
+		"state is a link":      {stateDir, (*machine).evesLink, "symbolic link"},
+		"spool is eve's":       {spool, (*machine).evesFolder, "belongs to user 4711"},
+		"spool is everybody's": {spool, (*machine).everybodysFolder, "everybody may write"},
+		"spool is a link":      {spool, (*machine).evesLink, "symbolic link"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			var schema string
+			if tt.dir == spool {
+				m.commit("first", around{})
+				schema = m.sqlite3("PRAGMA user_version; PRAGMA user_version = 99") // so that the spool is needed
+			}
+			tt.make(m, tt.dir)
+			m.forge(tt.dir)
+			had := m.list()
+			stderr := m.commit("commit", around{})
+			spooled := m.spooled(logDir)
+			m.once(spooled, "commit")
+			for _, ev := range spooled {
+				if !strings.Contains(ev.Spooled, tt.wrong) || !strings.Contains(ev.Spooled, `"`+tt.dir+`"`) {
+					t.Errorf("spooled because %q; stderr %q; want %q of %q", ev.Spooled, stderr, tt.wrong, tt.dir)
+				}
+			}
+			if has := m.list(); has != had {
+				t.Errorf("eve has %q, had %q", has, had)
+			}
+			if tt.dir == spool {
+				m.sqlite3("PRAGMA user_version = " + schema)
+				m.settle("first", "commit")
+				if slices.Contains(begun(m.recorded()), "forged") {
+					t.Error("an event of eve's was taken in")
+				}
+			}
+		})
+	}
+}
+
+func (m *machine) evesFolder(dir string) {
+	m.Helper()
+	m.check(os.MkdirAll(m.root+dir, 0o755))
+	m.check(os.Chown(m.root+dir, eve, eve))
+}
+
+func (m *machine) everybodysFolder(dir string) {
+	m.Helper()
+	m.check(os.MkdirAll(m.root+dir, 0o755))
+	m.check(os.Chmod(m.root+dir, 0o777))
+}
+
+func (m *machine) evesLink(dir string) {
+	m.Helper()
+	m.evesFolder("/home/eve")
+	m.check(os.MkdirAll(filepath.Dir(m.root+dir), 0o755))
+	target, err := filepath.Rel(filepath.Dir(dir), "/home/eve")
+	m.check(err)
+	m.check(os.Symlink(target, m.root+dir))
+}
+
+// forge lays an event into the spool that is in the folder, or is the folder.
+func (m *machine) forge(dir string) {
+	m.Helper()
+	ev := &store.Event{Header: store.NewHeader(store.KindCommitBegin, m.root, "1.0.0")}
+	ev.Begin = &store.CommitBegin{UserData: "forged"}
+	text, err := json.Marshal(ev)
+	m.check(err)
+	if filepath.Base(dir) != "spool" {
+		dir += "/spool"
+	}
+	m.check(os.MkdirAll(m.root+dir, 0o755))
+	m.check(os.WriteFile(m.root+dir+"/1-forged.event", text, 0o644))
+}
+
+// list names what eve has.
+func (m *machine) list() string {
+	m.Helper()
+	return m.end(m.command("/usr/bin/find", "/home/eve")).stdout
+}
