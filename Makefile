@@ -102,7 +102,7 @@ unit:
 
 # The stories with the real zypper: that of this machine, and a newer one.
 e2e:
-	$(ROOT) $(GO) test -tags '$(TAGS)' -count=1 -timeout 30m ./e2e ./e2e/browser
+	$(ROOT) $(GO) test -tags '$(TAGS)' -count=1 -timeout 60m ./e2e ./e2e/browser ./e2e/faults
 
 # A machine boots in qemu with a live patch in its initrd, and with a stale one: 10 minutes.
 test-boot: build

@@ -1,16 +1,14 @@
-// Package bench measures klp-audit on large data that it makes itself. Each benchmark runs
-// only when it is given a size.
 package bench
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,135 +23,42 @@ const (
 	// fillers is how many lines user space writes for one of the kernel. A server that runs
 	// for a week or two has about that.
 	fillers = 20
-	runs    = 15
-
-	allowedRatio = 0.5
-	allowedAnon  = 64 << 20
 )
 
-// TestJournal compares klp-audit with journalctl on a journal of KLP_AUDIT_BENCH_JOURNAL
-// (100M, 1G, 4G). It keeps the journal in build/.
-func TestJournal(t *testing.T) {
-	size := os.Getenv("KLP_AUDIT_BENCH_JOURNAL")
-	if size == "" {
-		t.Skip("KLP_AUDIT_BENCH_JOURNAL=1G runs it; make bench-journal")
+// journals compares klp-audit with journalctl on journals of the sizes that
+// KLP_AUDIT_BENCH_JOURNALS names.
+func (b *bench) journals() {
+	if !b.has("journals", remote, "journalctl") {
+		return
 	}
-	program, err := filepath.Abs("../build/klp-audit")
-	if err != nil {
-		t.Fatal(err)
+	dirs := map[int]string{}
+	var sizes []size
+	for _, text := range strings.Fields(cmp.Or(os.Getenv("KLP_AUDIT_BENCH_JOURNALS"), "100M 1G")) {
+		n, dir := parseSize(b.T, text), filepath.Join(b.tree, "build/journal-"+text)
+		generate(b.T, dir, n)
+		dirs[int(n)] = dir
+		sizes = append(sizes, size{fmt.Sprintf("%d MiB", diskUse(b.T, dir)>>20), int(n), text == "4G"})
 	}
-	dir, err := filepath.Abs("../build/journal-" + size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	generate(t, dir, parseSize(t, size))
-	last := lastBoot(t, dir)
-	fmt.Printf("journal: %s, %d files, %d MiB on disk, %d boots; medians of %d alternating runs (fastest to slowest)\n\n",
-		size, len(journalFiles(t, dir)), diskUse(t, dir)>>20, strings.Count(output(t, "journalctl", "-D", dir, "-F", "_BOOT_ID"), "\n"), runs)
-	fmt.Printf("%-10s  %-26s  %-26s  %5s  %9s  %s\n", "", "klp-audit boots", "journalctl", "ratio", "CPU ratio", "anonymous memory")
-	for _, c := range []struct {
-		name            string
-		ours, reference []string
+	for _, q := range []struct {
+		what, command string
+		last          bool // only the last boot
+		journalctl    []string
+		asked         float64
 	}{
-		{"last boot", []string{"--boot", last}, []string{"-b", "-k"}},
-		{"all boots", nil, []string{"_TRANSPORT=kernel"}},
+		{"boots, the last one", "boots", true, []string{"-b", "-k"}, 0.3},
+		{"boots, all", "boots", false, []string{"_TRANSPORT=kernel"}, 0},
+		{"initrd", "initrd", true, []string{"-b", "-k"}, 0},
 	} {
-		ours := append([]string{program, "boots", "--format", "json", "--journal", dir}, c.ours...)
-		reference := append([]string{"journalctl", "-o", "json", "--no-pager", "-D", dir}, c.reference...)
-		compare(t, c.name, ours, reference)
-	}
-	fmt.Printf("\nrequired: ratio at most %.1f, anonymous memory below %d MiB\n", allowedRatio, allowedAnon>>20)
-}
-
-// compare runs both commands in turn and prints a row.
-func compare(t *testing.T, name string, ours, reference []string) {
-	var mine, theirs series
-	for i := range runs + 1 {
-		m, r := run(t, ours), run(t, reference)
-		if i == 0 {
-			continue // fills the page cache
-		}
-		mine, theirs = append(mine, m), append(theirs, r)
-	}
-	ratio, anon := mine.median(wall)/theirs.median(wall), mine.peak()
-	verdict := "ok"
-	if ratio > allowedRatio || anon >= allowedAnon {
-		verdict = "TOO MUCH"
-		t.Fail()
-	}
-	fmt.Printf("%-10s  %-26s  %-26s  %5.2f  %9.2f  %.1f MiB  %s\n", name, mine.spread(), theirs.spread(), ratio,
-		mine.median(cpu)/theirs.median(cpu), float64(anon)/(1<<20), verdict)
-}
-
-// measured is one run of a command.
-type measured struct {
-	wall, cpu time.Duration
-	anon      int // most anonymous memory it was seen with, bytes
-}
-
-func wall(m measured) time.Duration { return m.wall }
-func cpu(m measured) time.Duration  { return m.cpu }
-
-type series []measured
-
-// sorted returns one of the times of each run, milliseconds.
-func (s series) sorted(of func(measured) time.Duration) (ms []float64) {
-	for _, m := range s {
-		ms = append(ms, float64(of(m).Microseconds())/1000)
-	}
-	slices.Sort(ms)
-	return ms
-}
-
-func (s series) median(of func(measured) time.Duration) float64 { return s.sorted(of)[len(s)/2] }
-
-func (s series) spread() string {
-	ms := s.sorted(wall)
-	return fmt.Sprintf("%.0f ms (%.0f to %.0f)", ms[len(ms)/2], ms[0], ms[len(ms)-1])
-}
-
-func (s series) peak() (bytes int) {
-	for _, m := range s {
-		bytes = max(bytes, m.anon)
-	}
-	return bytes
-}
-
-func run(t *testing.T, args []string) (m measured) {
-	t.Helper()
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Stderr = os.Stderr
-	start := time.Now()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	for tick := time.NewTicker(2 * time.Millisecond); ; {
-		select {
-		case err := <-done:
-			tick.Stop()
-			if err != nil {
-				t.Fatalf("%q: %v", args, err)
+		b.grown(q.what, sizes, q.asked, func(n size) (*entrant, *entrant) {
+			dir := dirs[n.amount]
+			ours := []string{q.command, "--format", "json", "--journal", dir}
+			if q.last {
+				ours = append(ours, "--boot", lastBoot(b.T, dir))
 			}
-			m.wall, m.cpu = time.Since(start), cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()
-			return m
-		case <-tick.C:
-			m.anon = max(m.anon, rssAnon(cmd.Process.Pid))
-		}
+			return b.ours(ours...), b.command("journalctl "+strings.Join(q.journalctl, " ")+" -o json",
+				append([]string{"journalctl", "-o", "json", "--no-pager", "-D", dir}, q.journalctl...)...)
+		})
 	}
-}
-
-// rssAnon is the anonymous memory of a process, bytes: see proc(5), status.
-func rssAnon(pid int) int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(b), "RssAnon:")
-	kib, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	n, _ := strconv.Atoi(kib)
-	return n << 10
 }
 
 func parseSize(t *testing.T, text string) int64 {
@@ -197,14 +102,6 @@ func diskUse(t *testing.T, dir string) (sum int64) {
 		sum += sizeOf(f)
 	}
 	return sum
-}
-
-func sizeOf(path string) int64 {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return info.Size()
 }
 
 // generate makes a journal of a size, unless it is there, with systemd's own writer: the

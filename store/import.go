@@ -179,13 +179,9 @@ var ErrMoved = errors.New("the record has grown meanwhile")
 // AppendImports adds import events, if nobody else has added an event since Imported was
 // called; else nothing, and the error is ErrMoved.
 func (s *Store) AppendImports(ctx context.Context, im *Imported, evs ...*Event) error {
-	var bodies [][]byte
-	for _, ev := range evs {
-		body, err := encode(ev)
-		if err != nil {
-			return err
-		}
-		bodies = append(bodies, body)
+	bodies, err := encodeAll(evs)
+	if err != nil {
+		return err
 	}
 	size, err := s.appendAt(ctx, im.events, bodies...)
 	if err == nil {

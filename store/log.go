@@ -21,13 +21,9 @@ func (s *Store) Append(ctx context.Context, evs ...*Event) error {
 	if err := s.TakeIn(ctx); err != nil {
 		return err
 	}
-	var bodies [][]byte
-	for _, ev := range evs {
-		body, err := encode(ev)
-		if err != nil {
-			return err
-		}
-		bodies = append(bodies, body)
+	bodies, err := encodeAll(evs)
+	if err != nil {
+		return err
 	}
 	return s.append(ctx, bodies...)
 }
@@ -41,16 +37,23 @@ func (s *Store) Size(ctx context.Context) (int64, error) {
 // AppendAt adds events to a log that still has a size; else it is ErrMoved, and nothing is
 // added: what the events say may not be so any more.
 func (s *Store) AppendAt(ctx context.Context, size int64, evs ...*Event) error {
-	var bodies [][]byte
+	bodies, err := encodeAll(evs)
+	if err != nil {
+		return err
+	}
+	_, err = s.appendAt(ctx, size, bodies...)
+	return err
+}
+
+func encodeAll(evs []*Event) (bodies [][]byte, err error) {
 	for _, ev := range evs {
 		body, err := encode(ev)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		bodies = append(bodies, body)
 	}
-	_, err := s.appendAt(ctx, size, bodies...)
-	return err
+	return bodies, nil
 }
 
 // TakeIn moves what waits in the spool into the log, in order. A file that holds no event

@@ -246,7 +246,8 @@ func cutEvent(line []byte) (head eventHead, body []byte, ok bool) {
 
 // cutGap reads the line of an event that has no body any more.
 func cutGap(line []byte) (head eventHead, ok bool) {
-	ok = json.Unmarshal(line, &head) == nil && head.Seq > 0 && isCanonical(line, head)
+	const longest = 128 // a number and a hash
+	ok = len(line) <= longest && json.Unmarshal(line, &head) == nil && head.Seq > 0 && isCanonical(line, head)
 	return head, ok
 }
 

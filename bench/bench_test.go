@@ -1,0 +1,149 @@
+// Package bench measures what klp-audit costs, each time side by side with other programs
+// that do the same. make bench writes RESULTS.md, and make bench-smoke looks at small data
+// whether time and memory grow as they may.
+package bench
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What is refused of one that reads ten times the data: it took so many times longer, or
+// needs so much more memory.
+const (
+	mostGrowth = 13.0
+	mostMemory = 10 << 20
+)
+
+// TestBench measures as KLP_AUDIT_BENCH says: "full" or "smoke". KLP_AUDIT_BENCH_ONLY names
+// the parts to measure, and then RESULTS.md stays as it is.
+func TestBench(t *testing.T) {
+	b := newBench(t, os.Getenv("KLP_AUDIT_BENCH"))
+	only := strings.Fields(os.Getenv("KLP_AUDIT_BENCH_ONLY"))
+	before := loadNow()
+	fmt.Fprint(b.out, head)
+	for _, part := range []struct {
+		name string
+		run  func()
+		full bool // not in a smoke test
+	}{
+		{"plugin", b.plugin, false}, {"record", b.records, false}, {"import", b.imports, false},
+		{"image", b.images, false}, {"journal", b.journals, true},
+	} {
+		if part.full && b.smoke || len(only) > 0 && !slices.Contains(only, part.name) {
+			continue
+		}
+		part.run()
+	}
+	fmt.Fprintf(b.out, "\n%s; %s\n", b.machine(), before.since())
+	if b.smoke {
+		b.judge()
+	} else if len(only) == 0 {
+		b.write(before)
+	}
+}
+
+func newBench(t *testing.T, mode string) *bench {
+	t.Helper()
+	tree, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{T: t, tree: tree, cache: filepath.Join(tree, "build/bench"), out: os.Stdout}
+	switch mode {
+	case "":
+		t.Skip("make bench and make bench-smoke run it")
+	case "smoke":
+		b.smoke, b.sizes, b.rounds, b.fewest, b.patience = true, []int{1000, 10_000}, 2, 1, 500*time.Millisecond
+	case "full":
+		b.sizes, b.rounds, b.patience = []int{1000, 10_000, 100_000}, 15, time.Minute
+		if n, err := strconv.Atoi(os.Getenv("KLP_AUDIT_BENCH_ROUNDS")); err == nil && n > 0 {
+			b.rounds, b.patience = n, time.Duration(4*n)*time.Second
+		}
+		b.fewest = max(b.rounds/5, 1)
+	default:
+		t.Fatalf("KLP_AUDIT_BENCH is %q, want full or smoke", mode)
+	}
+	if os.Getenv("KLP_AUDIT_BENCH_MILLION") != "" {
+		b.sizes = append(b.sizes, 1_000_000)
+	}
+	if _, err := os.Stat(b.program("klp-audit")); err != nil {
+		t.Fatalf("%v: make build", err)
+	}
+	return b
+}
+
+// judge fails on what grows faster than its data. It never fails on a time: what seems to
+// grow is measured again, for other programs may have been in the way.
+func (b *bench) judge() {
+	for _, r := range b.rows {
+		if r.less == nil {
+			continue
+		}
+		for again := 0; again < 3 && r.growth() > r.mostGrowth(); again++ {
+			b.race(r.less, r.ours)
+		}
+		if r.growth() > r.mostGrowth() {
+			b.Errorf("%s, %s: %.1f times the time for %g times the data", r.what, r.size, r.growth(), r.times)
+		}
+		if r.peak > r.before+mostMemory {
+			b.Errorf("%s, %s: %d MiB of memory, and %d MiB with %g times less data", r.what, r.size, r.peak>>20, r.before>>20, r.times)
+		}
+	}
+}
+
+func (r *row) mostGrowth() float64 { return mostGrowth * r.times / 10 }
+
+// size is how much data something is measured with.
+type size struct {
+	label  string
+	amount int
+	asked  bool // what is asked of the ratio is asked here
+}
+
+// events are the sizes of records.
+func (b *bench) events() (sizes []size) {
+	for _, n := range b.sizes {
+		sizes = append(sizes, size{thousands(n) + " events", n, n == 100_000})
+	}
+	return sizes
+}
+
+// grown measures an operation at several sizes, side by side. make returns the entrant of a
+// size and what it is held against.
+func (b *bench) grown(what string, sizes []size, asked float64, make func(size) (ours, against *entrant)) {
+	var rows []row
+	var entrants []*entrant
+	for i, n := range sizes {
+		r := row{what: what, size: n.label}
+		r.ours, r.against = make(n)
+		if n.asked {
+			r.asked = asked
+		}
+		if i > 0 {
+			r.less, r.times = rows[i-1].ours, float64(n.amount)/float64(sizes[i-1].amount)
+		}
+		rows, entrants = append(rows, r), append(entrants, r.ours, r.against)
+	}
+	b.race(entrants...)
+	for i, r := range rows {
+		if i > 0 {
+			r.before = b.rows[len(b.rows)-1].peak
+		}
+		b.add(r)
+	}
+}
+
+// thousands writes a number with commas.
+func thousands(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+}

@@ -1,0 +1,213 @@
+package bench
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// entrant is one of those that are measured side by side.
+type entrant struct {
+	name    string
+	run     func() sample
+	peak    func() int // most memory that was resident, bytes; nil: not asked for
+	samples []sample
+}
+
+// sample is one run.
+type sample struct {
+	wall, cpu time.Duration // cpu: of the process and the children that it waited for
+}
+
+func wall(s sample) float64 { return float64(s.wall.Microseconds()) / 1000 }
+func cpu(s sample) float64  { return float64(s.cpu.Microseconds()) / 1000 }
+
+// race runs the entrants in turn, round after round: what else happens on the machine
+// happens to all of them. The first round fills caches and does not count, unless it took so
+// long that it is the only one.
+func (b *bench) race(entrants ...*entrant) {
+	start := time.Now()
+	entrants = distinct(entrants)
+	for round := range b.rounds + 1 {
+		took := time.Since(start)
+		if round > b.fewest && took > b.patience || round > 0 && took > 5*b.patience {
+			break
+		}
+		for _, e := range entrants {
+			if s := e.run(); round == 1 {
+				e.samples[len(e.samples)-1] = s
+			} else {
+				e.samples = append(e.samples, s)
+			}
+		}
+	}
+}
+
+// distinct leaves out what is there twice: held against several.
+func distinct(entrants []*entrant) (list []*entrant) {
+	for _, e := range entrants {
+		if !slices.Contains(list, e) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// quartiles are those of some numbers, with their median and the least.
+type quartiles struct{ least, low, median, high float64 }
+
+func quartilesOf(v []float64) quartiles {
+	slices.Sort(v)
+	return quartiles{v[0], v[len(v)/4], v[len(v)/2], v[len(v)-1-len(v)/4]}
+}
+
+// of returns a figure of all runs, milliseconds.
+func (e *entrant) of(figure func(sample) float64) quartiles {
+	var v []float64
+	for _, s := range e.samples {
+		v = append(v, figure(s))
+	}
+	return quartilesOf(v)
+}
+
+// ratio compares each run with that of another entrant in the same round.
+func (e *entrant) ratio(to *entrant, figure func(sample) float64) quartiles {
+	var v []float64
+	for i, s := range e.samples {
+		v = append(v, figure(s)/max(figure(to.samples[i]), 0.001))
+	}
+	return quartilesOf(v)
+}
+
+// command is an entrant that runs a program, in the environment that it is measured in.
+func (b *bench) command(name string, args ...string) *entrant {
+	return &entrant{name: name, run: func() sample { return b.time(exec.Command(args[0], args[1:]...)) }, peak: func() int { return b.peakOf(args) }}
+}
+
+// ours is an entrant that runs klp-audit.
+func (b *bench) ours(args ...string) *entrant {
+	return b.command("klp-audit "+strings.Join(args, " "), append([]string{b.program("klp-audit")}, args...)...)
+}
+
+// shell is an entrant that runs a line of shell.
+func (b *bench) shell(name, line string, args ...string) *entrant {
+	return b.command(name, append([]string{"/bin/sh", "-c", "set -e; " + line, "sh"}, args...)...)
+}
+
+func (b *bench) program(name string) string { return filepath.Join(b.tree, "build", name) }
+
+// time runs a command that has to succeed. The findings of check are a success.
+func (b *bench) time(cmd *exec.Cmd) sample {
+	b.Helper()
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	start := time.Now()
+	err := cmd.Run()
+	took := time.Since(start)
+	found := slices.Contains(cmd.Args, "check") && cmp.Or(cmd.ProcessState.ExitCode(), 3) < 3
+	if err != nil && !found {
+		b.Fatalf("%q: %v\n%s", cmd.Args, err, complaint.Bytes())
+	}
+	return sample{took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+}
+
+// peakOf runs a command once more and reads the most memory that it had resident when it
+// ends. It stops there for that, see PTRACE_EVENT_EXIT in ptrace(2): what wait4(2) tells
+// counts the memory of this process, too, before exec.
+func (b *bench) peakOf(args []string) (bytes int) {
+	b.Helper()
+	runtime.LockOSThread() // ptrace knows threads, not processes
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	pid, status := cmd.Process.Pid, syscall.WaitStatus(0)
+	b.traced(syscall.Wait4(pid, &status, 0, nil))
+	b.check(syscall.PtraceSetOptions(pid, syscall.PTRACE_O_TRACEEXIT))
+	for signal := 0; ; {
+		b.check(syscall.PtraceCont(pid, signal))
+		b.traced(syscall.Wait4(pid, &status, 0, nil))
+		switch {
+		case status.Exited() || status.Signaled():
+			cmd.Process.Release()
+			return bytes
+		case status.TrapCause() == syscall.PTRACE_EVENT_EXIT:
+			bytes, signal = peakMemory(pid), 0
+		default:
+			signal = int(status.StopSignal()) // is for the program
+		}
+	}
+}
+
+func (b *bench) traced(_ int, err error) {
+	b.Helper()
+	b.check(err)
+}
+
+// peakMemory is the most memory that a process had resident, bytes: see VmHWM in proc(5).
+func peakMemory(pid int) (bytes int) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
+		fmt.Sscan(rest, &bytes)
+	}
+	return bytes << 10
+}
+
+// bench is one run of the measurements.
+type bench struct {
+	*testing.T
+	tree     string // the project's
+	cache    string // below build: what is made once
+	out      io.Writer
+	sizes    []int         // of records, events
+	rounds   int           // runs that count
+	fewest   int           // also where they take longer than patience
+	patience time.Duration // for one race
+	smoke    bool
+	rows     []row
+}
+
+func (b *bench) check(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// kept returns the path of something that is made once, and makes it if it is not there.
+func (b *bench) kept(name string, make func(path string)) string {
+	b.Helper()
+	path := filepath.Join(b.cache, name)
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	b.check(os.MkdirAll(b.cache, 0o755))
+	part := path + ".part"
+	b.check(os.RemoveAll(part))
+	make(part)
+	b.check(os.Rename(part, path))
+	return path
+}
+
+// has says whether programs are here; what needs them is left out where they are not.
+func (b *bench) has(what string, programs ...string) bool {
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			fmt.Fprintf(b.out, "left out: %s: %v\n", what, err)
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,315 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// A generated host has an observation a day and a commit every other day: 1,000 events are a
+// year, so that what looks back for a year finds as much in a record of any size.
+const (
+	daysPerCommit = 2
+	daysPerBoot   = 15
+	perKernel     = 40 // commits until the next kernel comes
+	batch         = 1000
+	version       = "bench"
+	machineID     = "0123456789abcdef0123456789abcdef"
+)
+
+// record returns the root of a file tree with a record of so many events, which ends today.
+func (b *bench) record(events int) string {
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	name := fmt.Sprintf("record-%d-", events)
+	if old, _ := filepath.Glob(filepath.Join(b.cache, name+"*")); len(old) > 0 && !strings.HasSuffix(old[0], today.Format("-"+time.DateOnly)) {
+		for _, path := range old {
+			b.check(os.RemoveAll(path)) // what is judged by its age would be too old
+		}
+	}
+	return b.kept(name+today.Format(time.DateOnly), func(root string) {
+		started := time.Now()
+		newRoot(b.T, root)
+		h := newHost(today.AddDate(0, 0, -daysOf(events)))
+		openAt(b.T, root, h.now)
+		b.fill(root, h, events)
+		fmt.Fprintf(b.out, "made a record of %s events in %v\n", thousands(events), time.Since(started).Round(time.Second))
+	})
+}
+
+// daysOf is how many days it takes until a host has so many events.
+func daysOf(events int) (days int) {
+	for n := 2; n < events; days++ {
+		n++
+		if days%daysPerCommit == 0 {
+			n += 3
+		}
+		if (days+1)%daysPerBoot == 0 {
+			n++
+		}
+	}
+	return days
+}
+
+func newRoot(t *testing.T, root string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "etc/machine-id"), []byte(machineID+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openAt begins a record at a moment: its first event takes the time from the clock. What is
+// older than such a clock can be begins later than its events, which is long before the
+// years that reports look at.
+func openAt(t *testing.T, root string, at time.Time) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(at))
+		s, err := store.Open(t.Context(), root, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	})
+}
+
+// fill appends events until there are so many.
+func (b *bench) fill(root string, h *host, events int) {
+	b.Helper()
+	s, err := store.Open(b.Context(), root, version)
+	b.check(err)
+	for done := 1; done < events; {
+		for len(h.events) < batch {
+			h.day()
+		}
+		n := min(len(h.events), batch, events-done)
+		b.check(s.Append(b.Context(), h.events[:n]...))
+		h.events = h.events[n:]
+		done += n
+	}
+	b.check(s.Close())
+}
+
+// host is a machine that is made up, with what its recorder writes down.
+type host struct {
+	now       time.Time
+	events    []*store.Event
+	count     int // of events
+	commits   int
+	days      int
+	kernel    int // number of the newest one
+	patch     int // number of its live patch
+	running   int // number of the kernel that runs
+	boot      store.Boot
+	installed []store.Package
+}
+
+func newHost(from time.Time) *host {
+	h := &host{now: from, kernel: 1, patch: 1, running: 1}
+	for _, name := range []string{"kernel-default", livePatch(1), "kernel-macros", "kernel-devel", "dracut", "suse-module-tools", "drbd-kmp-default", "kernel-livepatch-tools"} {
+		h.installed = append(h.installed, store.Package{Name: name, Version: h.versionOf(name), Arch: "x86_64", Vendor: "SUSE LLC <https://www.suse.com/>",
+			SignatureKey: "f74f09bc3fa1d6ce", InstallTime: from.Unix(), BuildTime: from.Unix(), SourceRPM: name + ".src.rpm"})
+	}
+	h.start()
+	return h
+}
+
+// The kernels of a host are numbered.
+func release(kernel int) string { return fmt.Sprintf("6.4.0-150600.%d.42-default", kernel) }
+func livePatch(kernel int) string {
+	return fmt.Sprintf("kernel-livepatch-6_4_0-150600_%d_42-default", kernel)
+}
+func module(kernel, n int) string        { return fmt.Sprintf("livepatch_%d_150600_%d_42", n, kernel) }
+func moment(t time.Time) store.Timestamp { return store.Timestamp{Time: t} }
+
+// versionOf is the version that a package would have now.
+func (h *host) versionOf(name string) string {
+	switch {
+	case strings.HasPrefix(name, "kernel-livepatch-6"):
+		return fmt.Sprintf("%d-150600.13.%d.1", h.patch, 3*h.patch)
+	case strings.HasPrefix(name, "kernel-"):
+		return fmt.Sprintf("6.4.0-150600.%d.42.2", h.kernel)
+	}
+	return fmt.Sprintf("1.%d-150600.3", h.commits)
+}
+
+func (h *host) header(kind store.EventKind) store.Header {
+	h.count++
+	return store.Header{
+		V: store.EventVersion, Kind: kind, ID: fmt.Sprintf("%08x-%04x-7000-8000-%012x", h.now.UnixMilli()>>16&0xffffffff, h.now.UnixMilli()&0xffff, h.count),
+		Time: moment(h.now), UTCOffset: "+01:00", BoottimeUS: h.now.Sub(h.boot.First.Time).Microseconds(),
+		Host: store.Host{MachineID: machineID, Hostname: "db01"}, BootID: h.boot.ID, Recorder: store.Program{Program: "klp-audit", Version: version},
+	}
+}
+
+// day is a day of the host: commits, an observation, and a reboot now and then.
+func (h *host) day() {
+	dawn := h.now
+	if h.days%daysPerCommit == 0 {
+		h.now = dawn.Add(9 * time.Hour)
+		h.commit()
+	}
+	h.now = dawn.Add(21 * time.Hour)
+	h.observe(store.TriggerTimer)
+	if h.days++; h.days%daysPerBoot == 0 {
+		h.now = dawn.Add(22 * time.Hour)
+		h.start()
+	}
+	h.now = dawn.Add(24 * time.Hour)
+}
+
+// start boots the newest kernel, whose initrd holds its live patch.
+func (h *host) start() {
+	h.running = h.kernel
+	h.boot = store.Boot{ID: fmt.Sprintf("%032x", 0xb007<<32+h.days), KernelRelease: release(h.kernel), First: moment(h.now), StartInJournal: true, Builds: []store.Build{}}
+	h.now = h.now.Add(2 * time.Second)
+	h.load("initrd", "R2")
+	h.now = h.now.Add(30 * time.Second)
+	h.observe(store.TriggerBoot)
+}
+
+func (h *host) load(phase, rule string) {
+	for i := range h.boot.Loads {
+		if l := &h.boot.Loads[i]; l.Disabled == nil {
+			l.Disabled, l.Replaced = new(moment(h.now)), module(h.running, h.patch)
+		}
+	}
+	h.boot.Loads = append(h.boot.Loads, store.Load{Patch: module(h.running, h.patch), Phase: phase, Rule: rule, Result: "complete",
+		Time: moment(h.now), Cursor: fmt.Sprintf("s=0123456789abcdef0123456789abcdef;i=%x;b=%s", h.count, h.boot.ID)})
+}
+
+// commit changes one to five packages; each kernel comes with a live patch of its own, and
+// the live patches after that come between others.
+func (h *host) commit() {
+	var names []string
+	switch h.commits++; {
+	case h.commits%perKernel == 0:
+		h.kernel, h.patch = h.kernel+1, 1
+		names = []string{"kernel-default", livePatch(h.kernel)}
+	case h.commits%4 == 0 && h.running == h.kernel:
+		h.patch++
+		names = []string{livePatch(h.kernel)}
+	}
+	for _, name := range []string{"dracut", "suse-module-tools", "drbd-kmp-default", "kernel-macros", "kernel-devel"}[:1+h.commits%5] {
+		if len(names) < 5 {
+			names = append(names, name)
+		}
+	}
+	begin := &store.Event{Header: h.header(store.KindCommitBegin), Begin: &store.CommitBegin{
+		Libzypp: store.Process{PID: 1000 + h.commits%30000, StartTicks: uint64(h.count)},
+		Actor:   store.Actor{Login: "tux", LoginUID: "1000", EUID: "0", SudoUser: "tux", SudoUID: "1000", TTY: "pts/0", Session: "3", Exe: "/usr/bin/zypper"},
+		Command: []string{"zypper", "-n", "patch", "--category", "security"}, UserData: fmt.Sprintf("CHG-%d", h.commits),
+		Installed: append([]store.Package{}, h.installed...), Announced: []store.Change{},
+		History: store.HistoryMark{Path: "/var/log/zypp/history", Inode: 4711, Offset: int64(h.count) * 200},
+	}}
+	var changes []store.Change
+	for _, name := range names {
+		changes = append(changes, h.change(name))
+	}
+	for _, c := range changes {
+		c.Result, c.Stage, c.InstallTime = store.ResultUnknown, "", nil
+		begin.Begin.Announced = append(begin.Begin.Announced, c)
+	}
+	h.now = h.now.Add(10 * time.Second)
+	end := &store.Event{Header: h.header(store.KindCommitEnd), End: &store.CommitEnd{
+		Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: changes, Installed: append([]store.Package{}, h.installed...),
+		Advisories: []store.Advisory{{ID: fmt.Sprintf("SUSE-SLE-Live-Patching-15-SP6-2026-%d", h.commits), OldState: "needed", NewState: "applied"}},
+	}}
+	if names[0] == livePatch(h.running) {
+		h.load("system", "R3")
+	}
+	h.events = append(h.events, begin, end)
+	h.now = h.now.Add(3 * time.Second)
+	h.observe(store.TriggerCommit)
+}
+
+// change installs a package as it would be now.
+func (h *host) change(name string) store.Change {
+	c := store.Change{Kind: "support", Action: "install", Package: name, Arch: "x86_64", Version: h.versionOf(name), Result: store.ResultOK, Step: "+", Stage: "ok",
+		InstallTime: new(moment(h.now)), Repo: "SLE-Module-Live-Patching15-SP6-Updates", Checksum: fmt.Sprintf("%064x", h.count), SignatureKey: "f74f09bc3fa1d6ce",
+		Vendor: "SUSE LLC <https://www.suse.com/>", BuildTime: new(moment(h.now.AddDate(0, 0, -6)))}
+	switch {
+	case name == "kernel-default":
+		c.Kind, c.Step, c.KernelRelease = "kernel", "M", release(h.kernel)
+	case name == livePatch(h.kernel):
+		c.Kind, c.KernelRelease, c.Module, c.PatchNumber, c.Initial = "livepatch", release(h.kernel), module(h.kernel, h.patch), h.patch, h.patch == 1
+		c.Added = fixes(h.kernel, h.patch)
+	case strings.Contains(name, "-kmp-"):
+		c.Kind = "kmp"
+	}
+	p := store.Package{Name: name, Version: c.Version, Arch: c.Arch, InstallTime: h.now.Unix(), InstallTID: h.now.Unix(), DBInstance: int64(h.count),
+		BuildTime: c.BuildTime.Unix(), Vendor: c.Vendor, SignatureKey: c.SignatureKey, SourceRPM: name + ".src.rpm"}
+	for i, old := range h.installed {
+		// The live patch of the kernel before goes when a new one comes.
+		if old.Name == name || c.Kind == "livepatch" && strings.HasPrefix(old.Name, "kernel-livepatch-6") {
+			if h.installed[i] = p; old.Name == name {
+				c.Action, c.Previous = "upgrade", old.Version
+			}
+		}
+	}
+	return c
+}
+
+// fixes are what a live patch brings.
+func fixes(kernel, n int) (f store.Fixes) {
+	for i := range 5 * min(n-1, 1) {
+		f.CVEs = append(f.CVEs, fmt.Sprintf("CVE-2025-%d", 1000+kernel*100+n*5+i))
+		f.Bugs = append(f.Bugs, fmt.Sprintf("bsc#%d", 1200000+kernel*100+n*5+i))
+	}
+	return f
+}
+
+func (h *host) observe(trigger store.Trigger) {
+	active := module(h.running, h.patch)
+	if n := len(h.boot.Loads); n > 0 {
+		active = h.boot.Loads[n-1].Patch
+	}
+	pending := store.PendingLivePatched
+	if h.running != h.kernel {
+		pending = store.PendingYes
+	}
+	boot := h.boot
+	boot.Last, boot.Loads = moment(h.now), append([]store.Load{}, h.boot.Loads...)
+	since := boot.Loads[len(boot.Loads)-1].Time
+	o := &store.Observation{
+		Trigger: trigger, Kernel: store.Kernel{Release: release(h.running), Version: "#1 SMP PREEMPT_DYNAMIC", BootTime: h.boot.First, Marked: new(true)},
+		Installed: append([]store.Package{}, h.installed...), Patches: []store.LoadedPatch{{Module: active, Enabled: true, Replace: new(true), StackOrder: new(1), SrcVersion: "0123456789ABCDEF0123456"}},
+		LivePatch: &store.LivePatch{Module: active, Package: new(livePatch(h.running)), Version: new(h.versionOf(livePatch(h.running))), PatchNumber: new(h.patch), Initial: new(h.patch == 1),
+			Enabled: true, Forced: new(false), Since: &since, CVEs: append([]string{}, fixes(h.kernel, h.patch).CVEs...), Bugs: append([]string{}, fixes(h.kernel, h.patch).Bugs...)},
+		Initrd: store.Initrd{KernelRelease: release(h.running), Patch: active, Verdict: store.VerdictContained, Basis: store.BasisBoot,
+			Evidence: []store.Evidence{{Says: "the initrd loaded it", Time: &since, BootID: h.boot.ID, Cursor: boot.Loads[0].Cursor, Message: "livepatch: enabling patch '" + active + "'"}}},
+		NextBoot: &store.NextBoot{KernelRelease: release(h.kernel), Image: "/boot/initrd-" + release(h.kernel), Source: "/boot/grub2/grub.cfg"},
+		Reboot:   &store.Reboot{Pending: pending, NewestKernel: release(h.kernel)},
+		Boots:    []store.Boot{boot}, Parts: h.parts(), Unknown: map[string]string{},
+	}
+	h.events = append(h.events, &store.Event{Header: h.header(store.KindObservation), Observation: o})
+}
+
+// parts are what an observation says beside.
+func (h *host) parts() map[string]json.RawMessage {
+	parts := map[string]json.RawMessage{}
+	for name, text := range map[string]string{
+		"taint":           `{"value":36864,"flags":[{"bit":12,"letter":"O","meaning":"module from outside"},{"bit":15,"letter":"K","meaning":"live patched"}]}`,
+		"coverage":        `{"date":"` + h.now.AddDate(0, 6, 0).Format(time.DateOnly) + `","file":"/var/lib/lifecycle/data/sle-module-live-patching.lifecycle","line":3}`,
+		"locks":           `[]`,
+		"blockers":        `[]`,
+		"gpgcheck":        `{"gpgcheck":true,"repos":[{"alias":"updates","repo_gpgcheck":true,"pkg_gpgcheck":"unless-repo-signed"}]}`,
+		"activation":      `{"products":[{"name":"sle-module-live-patching","version":"15.6","endoflife":"2099-12-31"}],"patterns":["patterns-lp_sles"],"lifecycle":["lifecycle-data-sle-module-live-patching"]}`,
+		"clock":           `{"synced":"yes","source":"adjtimex","last_sync":null}`,
+		"journal_storage": `{"setting":"auto","kept":"persistent","persistent":true}`,
+		"files":           `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"file","mode":"0755","uid":0},{"path":"/var/lib/klp-audit","there":true,"type":"directory","mode":"0750","uid":0}]`,
+		"warnings":        `{"count":0,"messages":[]}`,
+		"verify":          `{"result":"intact","tree_size":7,"problems":[]}`,
+	} {
+		parts[name] = json.RawMessage(text)
+	}
+	return parts
+}
