@@ -85,31 +85,51 @@ func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*History
 		if size == 0 {
 			size, err = s.size(ctx)
 		}
-		left := f.Limit
-		var last *HistoryRow
-		for err == nil {
-			var page []*HistoryRow
-			if page, err = s.historyPage(ctx, f, size, last); err != nil {
-				break
-			}
-			for _, row := range page {
-				if !yield(row, nil) {
-					return
-				}
-				if left--; left == 0 {
-					return
-				}
-			}
-			if len(page) < pageSize {
-				return
-			}
-			last = page[len(page)-1]
+		if err != nil {
+			yield(nil, classify(err))
+			return
 		}
-		yield(nil, classify(err))
+		shown := 0
+		for next := s.fetchHistory(ctx, f, size, nil); next != nil; {
+			p := <-next
+			if next = nil; p.err == nil && len(p.rows) == pageSize && (f.Limit == 0 || shown+pageSize < f.Limit) {
+				next = s.fetchHistory(ctx, f, size, p.rows[pageSize-1])
+			}
+			for _, row := range p.rows {
+				if !yield(row, nil) {
+					if next != nil {
+						<-next // the record may be closed after this
+					}
+					return
+				}
+				if shown++; shown == f.Limit {
+					return
+				}
+			}
+			if p.err != nil {
+				yield(nil, classify(p.err))
+			}
+		}
 	}
 }
 
-func (s *Store) historyPage(ctx context.Context, f HistoryFilter, size int64, last *HistoryRow) (page []*HistoryRow, err error) {
+// historyPage is a page of a history, or why it could not be read.
+type historyPage struct {
+	rows []*HistoryRow
+	err  error
+}
+
+// fetchHistory reads a page while the one before is still being rendered.
+func (s *Store) fetchHistory(ctx context.Context, f HistoryFilter, size int64, last *HistoryRow) <-chan historyPage {
+	page := make(chan historyPage, 1)
+	go func() {
+		rows, err := s.readHistory(ctx, f, size, last)
+		page <- historyPage{rows, err}
+	}()
+	return page
+}
+
+func (s *Store) readHistory(ctx context.Context, f HistoryFilter, size int64, last *HistoryRow) (page []*HistoryRow, err error) {
 	where, args := f.where(size, last)
 	order := " ORDER BY c.time DESC, c.event DESC, c.pos DESC"
 	if f.OldestFirst {
