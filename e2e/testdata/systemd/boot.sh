@@ -1,7 +1,7 @@
 #!/bin/sh
 # Boots the system below a mounted root: boot.sh ROOT. systemd becomes process 1 of namespaces
 # of its own, in a cgroup of its own, as in a container: it can change nothing of the kernel.
-set -eux
+set -eu
 root=$1
 
 if [ "${2:-}" != inside ]; then
@@ -26,7 +26,9 @@ for dir in dev run tmp; do mount -t tmpfs -o mode=0755 tmpfs "$dir"; done
 chmod 1777 tmp
 for name in null zero full random urandom tty; do cp -a "/dev/$name" dev/; done
 mkdir -p dev/pts dev/shm old
+mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
 pivot_root . old
 exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin /bin/sh -c 'umount -l /old
 exec setpriv --bounding-set -sys_module,-sys_rawio,-sys_time,-syslog,-sys_boot \
-	/lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no' </dev/null
+	/lib/systemd/systemd --system --unit=multi-user.target --log-target=journal --show-status=no' </dev/null

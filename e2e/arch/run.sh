@@ -1,0 +1,50 @@
+#!/bin/sh
+# Runs the tests of packages as programs of another architecture: run.sh ARCH PACKAGE…, as root,
+# with build tags in $TAGS. qemu runs them, with the libraries of a Debian tree for that
+# architecture; programs that they start, such as rpm, are this machine's own.
+set -eu
+
+arch=$1
+# What qemu cannot do: a program that looks at its parent sees qemu. Before its release 8 it
+# does not start /proc/self/exe, and gives programs of s390x the times of files without their
+# fractions of a second.
+skip='TestInspectNamesTheRealParent|TestReaderNeedsNoWritePermission|TestWriterThatDiedIsRepairedByTheNext'
+case $arch in
+s390x) debian=s390x triplet=s390x-linux-gnu loader=ld64.so.1 skip="$skip|TestReadDescribesTheFile" ;;
+ppc64le) debian=ppc64el triplet=powerpc64le-linux-gnu loader=ld64.so.2 ;;
+*) echo "run.sh: s390x and ppc64le can be tried, not $arch" >&2; exit 1 ;;
+esac
+cd "$(dirname "$0")/../.."
+
+# Tests start themselves again, so the kernel must know who runs such programs. Where it does
+# not know already, it does until this mount namespace ends (before Linux 6.7: until a reboot).
+formats=/proc/sys/fs/binfmt_misc
+if [ ! -e "$formats/qemu-$arch" ]; then
+	if [ -z "${KLP_AUDIT_APART:-}" ]; then
+		exec env KLP_AUDIT_APART=1 unshare -m --propagation private -- "$0" "$@"
+	fi
+	[ -e "$formats/register" ] || mount -t binfmt_misc binfmt_misc "$formats"
+	[ -e "$formats/qemu-$arch" ] || cat "/usr/lib/binfmt.d/qemu-$arch.conf" >"$formats/register"
+fi
+shift
+
+# The same release as that of the compiler's C library.
+# shellcheck disable=SC1091
+. /etc/os-release
+tree=$VERSION_CODENAME-$arch
+e2e/tree.sh "$tree" "$VERSION_CODENAME" libsystemd0 "--arch=$debian" --foreign
+libraries=${KLP_AUDIT_CACHE:-/var/cache/klp-audit}/$tree/usr/lib/$triplet
+
+# Records go from one architecture to the other, which takes the same tests as a program of
+# this machine.
+other=$(mktemp -d)
+trap 'rm -rf "$other"' EXIT
+go test -c -tags "$TAGS" -o "$other/arch.test" ./e2e/arch
+
+# Where the libraries are is written into the programs, for what tests start may have another
+# environment. An RPATH, not a RUNPATH: libsystemd is loaded at run time, and needs others.
+link="-Wl,--dynamic-linker=$libraries/$loader,--disable-new-dtags,-rpath,$libraries"
+echo "run.sh: $arch, without $skip, which qemu cannot run"
+KLP_AUDIT_OTHER=$other/arch.test CGO_ENABLED=1 GOARCH=$arch CC=$triplet-gcc \
+	go test -vet=off -short -timeout 20m -tags "$TAGS" -skip "^($skip)\$" \
+	-ldflags "-linkmode=external -extldflags '$link'" "$@" ./e2e/arch

@@ -1,0 +1,184 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestSystemd boots a lab with the real systemd and the units of the package: in their sandbox
+// they record what they are for, and see as much as root does without one.
+func TestSystemd(t *testing.T) {
+	if os.Getenv(wanted) != "1" {
+		t.Skip("the end-to-end tests need root and the real systemd: run `make test`")
+	}
+	k := newKit(t)
+	l := newLab(t, newBase(t, k, "/"))
+	l.installUnits(k)
+	l.mustRun("/bin/sh", "-c", "rpm -i --nodeps --justdb /lab/repo/kernel-default-6.4.0-150600.23.42.2.*.rpm")
+	m := l.boot()
+
+	m.run("systemctl", "is-active", "klp-audit-observe.path", "klp-audit-observe.timer")
+	m.run("systemctl", "start", "klp-audit-observe-daily.service")
+	m.run("touch", "/run/klp-audit/observe")
+	l.await("the observation that was asked for", func() bool { return strings.Contains(m.observed(), "commit") })
+	m.run("klp-audit", "observe")
+
+	if diff := cmp.Diff("boot timer commit manual", m.observed()); diff != "" {
+		t.Errorf("observations (-want +got):\n%s", diff)
+	}
+	seen := m.query(`SELECT DISTINCT json_extract(body, '$.observation.unknown', '$.observation.installed') FROM events
+		WHERE json_extract(body, '$.kind') = 'observation'`)
+	if strings.Contains(seen, "\n") || !strings.Contains(seen, `"name":"kernel-default","version":"6.4.0-150600.23.42.2"`) {
+		t.Errorf("root sees something else without the sandbox, or no kernel at all:\n%s", seen)
+	}
+	if _, err := m.try("test", "-e", "/run/klp-audit/observe"); err == nil {
+		t.Error("the request is still there")
+	}
+	m.run("klp-audit", "verify")
+	l.checkRecordFiles()
+	signed := m.run("journalctl", "--no-pager", "-o", "cat", "--output-fields=_SYSTEMD_UNIT", "MESSAGE_ID=0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41")
+	if !strings.Contains(signed, "klp-audit-observe.service\n") {
+		t.Errorf("the journal has no checkpoint of the service that ran at boot:\n%s", signed)
+	}
+}
+
+// installUnits puts klp-audit and its units where the package does, and enables what the
+// package's preset does. Nothing else of the machine is to start.
+func (l *lab) installUnits(k *kit) {
+	l.t.Helper()
+	for _, pattern := range []string{"/etc/systemd/system", "/etc/init.d", "/etc/rc?.d", "/etc/fstab", "/var/log/journal", "/run/log/journal"} {
+		found, err := filepath.Glob(l.root + pattern)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		for _, name := range found {
+			if err := os.RemoveAll(name); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+	}
+	l.write("/var/log/journal/.keep", "")
+	l.write("/etc/hostname", "lab\n")
+	l.install(k.bin+"/klp-audit", "/usr/bin/klp-audit")
+	for pattern, dir := range map[string]string{
+		"*.service": "system", "*.timer": "system", "*.path": "system", "*.preset": "system-preset", "hardening.conf": "system/klp-audit-.service.d",
+	} {
+		files, err := filepath.Glob("../packaging/systemd/" + pattern)
+		if err != nil || len(files) == 0 {
+			l.t.Fatalf("%s: %v, %v", pattern, files, err)
+		}
+		execute(l.t, "install", append([]string{"-D", "-m", "0644", "-t", l.root + "/usr/lib/systemd/" + dir}, files...)...)
+	}
+	for kind, dir := range map[string]string{"sysusers": "sysusers.d", "tmpfiles": "tmpfiles.d"} {
+		execute(l.t, "install", "-D", "-m", "0644", "../packaging/systemd/klp-audit."+kind, l.root+"/usr/lib/"+dir+"/klp-audit.conf")
+	}
+	l.mustRun("/usr/bin/systemd-sysusers", "/usr/lib/sysusers.d/klp-audit.conf")
+	l.mustRun("/usr/bin/systemctl", "preset", "klp-audit-observe.service", "klp-audit-observe.timer", "klp-audit-observe.path")
+}
+
+// machine is a lab that systemd runs.
+type machine struct {
+	*lab
+	pid int // of systemd, as the test sees it
+}
+
+// boot starts systemd in the lab, and waits until the service that runs at boot has recorded.
+func (l *lab) boot() *machine {
+	l.t.Helper()
+	cmd := exec.Command("testdata/systemd/boot.sh", l.root)
+	console := &bytes.Buffer{}
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = console, console, &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	m := &machine{lab: l}
+	l.t.Cleanup(func() {
+		if l.t.Failed() {
+			for _, args := range []string{"systemctl list-jobs", "systemctl --failed", "systemctl status klp-audit-observe*", "journalctl --no-pager -n 50"} {
+				out, err := m.try(strings.Fields(args)...)
+				l.t.Logf("%s: %v\n%s", args, err, out)
+			}
+		}
+		if m.pid != 0 {
+			syscall.Kill(m.pid, syscall.SIGKILL) // and with it all of its namespace
+		} else {
+			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+		cmd.Wait()
+		if l.t.Failed() {
+			l.t.Logf("the console:\n%s", console)
+		}
+	})
+	l.await("systemd", func() bool { m.pid = systemdBelow(cmd.Process.Pid); return m.pid != 0 })
+	// Others of the machine's own units may fail in a container.
+	l.await("the observation at boot", func() bool { return m.observed() != "" })
+	return m
+}
+
+// systemdBelow is the process number of the systemd that a process started, 0 if there is none.
+func systemdBelow(pid int) int {
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return 0
+	}
+	for _, child := range strings.Fields(string(children)) {
+		n, err := strconv.Atoi(child)
+		if err != nil {
+			return 0
+		}
+		if comm, err := os.ReadFile("/proc/" + child + "/comm"); err == nil && string(comm) == "systemd\n" {
+			return n
+		}
+		if n = systemdBelow(n); n != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+// try runs a program on the machine, as root and without any sandbox.
+func (m *machine) try(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	in := []string{"--target", strconv.Itoa(m.pid), "--mount", "--pid", "--cgroup", "--uts", "--ipc", "--root", "--wd=/", "--"}
+	cmd := exec.CommandContext(ctx, "nsenter", append(in, args...)...)
+	cmd.Env = []string{"LANG=C", "TZ=UTC", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// run runs what must succeed.
+func (m *machine) run(args ...string) string {
+	m.t.Helper()
+	out, err := m.try(args...)
+	if err != nil {
+		m.t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// observed are the triggers of the observations on record.
+func (m *machine) observed() string {
+	m.t.Helper()
+	return m.query(`SELECT group_concat(json_extract(body, '$.observation.trigger'), ' ') FROM events WHERE json_extract(body, '$.kind') = 'observation'`)
+}
+
+// query asks the record; while there is none, or another writes, the answer is empty.
+func (m *machine) query(sql string) string {
+	m.t.Helper()
+	out, err := m.try("sqlite3", "-readonly", "/var/lib/klp-audit/klp-audit.db", sql)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(out)
+}
