@@ -80,23 +80,24 @@ func (a *app) configuredProfile() (*report.Profile, error) {
 }
 
 func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
-	at, err := report.ParseTime(f.at, a.Now(), a.bootTime())
+	at, err := a.at(f.at)
 	if err != nil {
-		return usageError{fmt.Errorf("--at: %w", err)}
+		return err
 	}
 	p, err := a.loadProfile(f.profile)
 	if err != nil {
 		return err
 	}
-	s, err := a.openRecord(cmd.Context())
+	s, err := a.openSection(cmd, &f.sectionFlags, "compliance")
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	c, err := a.judge(cmd.Context(), s, p, at)
+	c, err := a.judge(cmd.Context(), s.Store, p, at)
 	if err != nil {
 		return err
 	}
+	c.Provenance.Input = s.provenance.Input
 	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return c.Write(w, f.format, style) }, c.Provenance)
 }
 
