@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,7 +57,7 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.In
 		question.Live.SrcVersion = srcVersion(patches, question.Patch)
 	}
 	question.Installed = installed(ctx, root, question)
-	boots, journalErr := journal.Boots(ctx, journalDir(root), journal.Query{Boot: now.BootID})
+	boots, journalErr := thisBoot(ctx, root, now.BootID)
 	question.Boots = runBy(running, boots)
 	v := Judge(question)
 	if journalErr != nil && question.Patch != "" {
@@ -64,6 +65,16 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.In
 	}
 	return readImage(ctx, v, question, q.Image), nil
 }
+
+// thisBoot reads this boot from the machine's journal.
+func thisBoot(ctx context.Context, root, id string) ([]journal.Boot, error) {
+	if id == "" {
+		return nil, errBootID // an empty one would ask for all boots
+	}
+	return journal.Boots(ctx, journalDir(root), journal.Query{Boot: id})
+}
+
+var errBootID = errors.New("the id of this boot is not known")
 
 // isBoot says whether a boot id, or the beginning of one, or none, names this boot.
 func isBoot(this, asked string) bool {

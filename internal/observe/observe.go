@@ -104,7 +104,7 @@ func (t *taker) journal() {
 	q := journal.Query{Skip: t.known}
 	switch {
 	case t.boot == "":
-		t.failed("journal", errors.New("the id of this boot is not known"))
+		t.failed("journal", errBootID)
 		return
 	case t.Trigger == store.TriggerCommit:
 		q = journal.Query{Boot: t.boot}

@@ -121,6 +121,15 @@ func TestImageWithAnOldTime(t *testing.T) {
 	}
 }
 
+// Where it is not known which boot this is, no boot of the journal is taken for it.
+func TestBootThatIsNotKnown(t *testing.T) {
+	root := host(t, map[string]string{"proc/sys/kernel/random/boot_id": ""})
+	v, err := JudgeMachine(t.Context(), root, MachineQuestion{})
+	if err != nil || v.Basis == store.BasisBoot || len(v.Evidence) == 0 || !strings.Contains(v.Evidence[0].Says, "the id of this boot is not known") {
+		t.Errorf("got %+v, %v", v, err)
+	}
+}
+
 // What a boot's initrd loaded says nothing of another kernel's.
 func TestInitrdOfAnotherKernel(t *testing.T) {
 	root := host(t, nil)
