@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -138,14 +137,9 @@ func (s *Store) ChangesAfter(ctx context.Context, event int64) (changes []Change
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var seq int64
-		var body []byte
-		if err := rows.Scan(&seq, &body); err != nil {
-			return nil, err
-		}
-		ev, err := decode(body)
+		_, ev, err := scanEvent(rows)
 		if err != nil {
-			return nil, fmt.Errorf("event %d: %w", seq, err)
+			return nil, err
 		}
 		if ev.End == nil || ev.End.Outcome == OutcomeStaged || ev.End.Outcome == OutcomeDiscarded {
 			continue

@@ -224,25 +224,24 @@ type OpenCommit struct {
 }
 
 // OpenCommits returns the commits that have no end, oldest first.
-func (s *Store) OpenCommits(ctx context.Context) (open []OpenCommit, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.begin_event
-		WHERE c.end_event IS NULL ORDER BY e.seq`)
-	if err != nil {
-		return nil, classify(err)
+func (s *Store) OpenCommits(ctx context.Context) ([]OpenCommit, error) {
+	return collect(ctx, s.db, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.begin_event
+		WHERE c.end_event IS NULL ORDER BY e.seq`, nil, func(rows *sql.Rows) (OpenCommit, error) {
+		seq, ev, err := scanEvent(rows)
+		return OpenCommit{seq, ev}, err
+	})
+}
+
+// scanEvent reads a row with the number and the body of an event.
+func scanEvent(rows *sql.Rows) (seq int64, ev *Event, err error) {
+	var body []byte
+	if err := rows.Scan(&seq, &body); err != nil {
+		return 0, nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var o OpenCommit
-		var body []byte
-		if err := rows.Scan(&o.Event, &body); err != nil {
-			return nil, err
-		}
-		if o.Begin, err = decode(body); err != nil {
-			return nil, fmt.Errorf("event %d: %w", o.Event, err)
-		}
-		open = append(open, o)
+	if ev, err = decode(body); err != nil {
+		return seq, nil, fmt.Errorf("event %d: %w", seq, err)
 	}
-	return open, rows.Err()
+	return seq, ev, nil
 }
 
 // Summary describes a record as a whole.

@@ -122,17 +122,12 @@ func (s *Store) Imported(ctx context.Context) (*Imported, error) {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var seq int64
-		var body []byte
-		if err := rows.Scan(&seq, &body); err != nil {
-			return nil, err
-		}
-		ev, err := decode(body)
+		seq, ev, err := scanEvent(rows)
 		if err == nil && ev.Import == nil {
-			err = errNoImport
+			err = fmt.Errorf("event %d: %w", seq, errNoImport)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("event %d: %w", seq, err)
+			return nil, err
 		}
 		im.Add(ev.Import)
 	}
