@@ -1,6 +1,7 @@
 // Command klp-audit-plugin is what libzypp executes in each commit, installed as
 // /usr/lib/zypp/plugins/commit/klp-audit. It records what the commit does to kernels and
-// live patches. libzypp gives it no arguments; --root DIR makes it work on another file
+// live patches; and, as /usr/lib/zypp/plugins/system/klp-audit, what changed without a
+// recorded commit. libzypp gives it no arguments; --root DIR makes it work on another file
 // tree.
 package main
 

@@ -55,7 +55,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 	}
 	enumFlag(cmd, &check, "check", "the check with this `ID`", report.CheckIDs())
 	cmd.Flags().StringVar(&reason, "reason", "", "why it is accepted, a `TEXT` for auditors")
-	cmd.Flags().StringVar(&until, "until", "", "until when: "+report.TimeHelp+"; a date is its first moment in UTC")
+	cmd.Flags().StringVar(&until, "until", "", "until when: "+report.TimeHelp+"; a date is its first moment where you are")
 	return cmd
 }
 
