@@ -52,15 +52,25 @@ func ExposureStatuses() []ExposureStatus {
 	return []ExposureStatus{StatusFixed, StatusInstalled, StatusLost, StatusOtherKernel, StatusUnknown, StatusNotInRecord}
 }
 
-// NewExposures returns the fixes that live patches on record brought, by kernel. The
-// timeline must be that of the whole record, as WholeTimeline returns it. Without ids all
-// are returned. An id that no live patch of the running kernel fixes is not-in-record, which
-// is not the same as not fixed: what a kernel package itself fixes is not recorded.
-func NewExposures(ctx context.Context, s *store.Store, t *Timeline, ids []string) ([]Exposure, error) {
-	f, err := readFixes(ctx, s, t)
+// NewExposures returns the fixes that live patches on record brought, by kernel, as the first
+// so many events of the record have it; 0: all. The timeline must begin with the record, as
+// that of WholeTimeline does. Without ids all are returned. An id that no live patch of the
+// running kernel fixes is not-in-record, which is not the same as not fixed: what a kernel
+// package itself fixes is not recorded.
+func NewExposures(ctx context.Context, s *store.Store, t *Timeline, events int64, ids []string) ([]Exposure, error) {
+	names, err := s.LivePatches(ctx, t.From.Time, t.To.Time)
+	if err != nil {
+		return nil, fmt.Errorf("reading live patches: %w", err)
+	}
+	f, err := readFixes(ctx, s, t, names, events)
 	if err != nil {
 		return nil, err
 	}
+	return f.exposures(ids), nil
+}
+
+// exposures follows each fix, or those with the ids.
+func (f *fixRecord) exposures(ids []string) []Exposure {
 	list := []Exposure{}
 	for _, name := range slices.Sorted(maps.Keys(f.packages)) {
 		p := f.packages[name]
@@ -78,7 +88,7 @@ func NewExposures(ctx context.Context, s *store.Store, t *Timeline, ids []string
 	slices.SortStableFunc(list, func(a, b Exposure) int {
 		return cmp.Or(compareCVE(a.CVE, b.CVE), cmp.Compare(a.KernelRelease, b.KernelRelease))
 	})
-	return list, nil
+	return list
 }
 
 // compareCVE orders CVE numbers, "CVE-2025-9" before "CVE-2025-10".

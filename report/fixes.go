@@ -1,10 +1,13 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/klp-audit/klp-audit/store"
@@ -36,28 +39,37 @@ type fixRecord struct {
 	ctx      context.Context
 	store    *store.Store
 	timeline *Timeline
+	events   int64                    // of the log: what later ones say does not count
 	packages map[string]*patchHistory // by name
 	running  string                   // the last kernel that is known to run
 	severity map[string]string        // of advisories, by id, as libzypp's history has it
 }
 
-func readFixes(ctx context.Context, s *store.Store, t *Timeline) (*fixRecord, error) {
-	f := &fixRecord{ctx: ctx, store: s, timeline: t, packages: map[string]*patchHistory{}, severity: map[string]string{}}
-	for _, read := range []func() error{f.readSeen, f.readChanges, f.readAdvisories} {
-		if err := read(); err != nil {
-			return nil, fmt.Errorf("reading fixes: %w", err)
+// readFixes reads what the first so many events of the record, 0: all, say of live patch
+// packages. The timeline must begin before the first of them.
+func readFixes(ctx context.Context, s *store.Store, t *Timeline, names []string, events int64) (*fixRecord, error) {
+	f := &fixRecord{ctx: ctx, store: s, timeline: t, events: events, packages: map[string]*patchHistory{}, severity: map[string]string{}}
+	if events == 0 {
+		f.events = math.MaxInt64
+	}
+	for _, name := range names {
+		p := &patchHistory{name: name, versions: map[string]*patchVersion{}}
+		if err := errors.Join(f.readSeen(p), f.readChanges(p)); err != nil {
+			return nil, fmt.Errorf("reading fixes of %q: %w", name, err)
 		}
+		if len(p.versions) > 0 {
+			f.packages[name] = p
+		}
+	}
+	if err := f.readAdvisories(); err != nil {
+		return nil, fmt.Errorf("reading advisories: %w", err)
 	}
 	f.assignSpans()
 	return f, nil
 }
 
-func (f *fixRecord) version(pkg, kernel, version string, at store.Timestamp, event int64) *patchVersion {
-	p := f.packages[pkg]
-	if p == nil {
-		p = &patchHistory{name: pkg, kernel: kernel, versions: map[string]*patchVersion{}}
-		f.packages[pkg] = p
-	}
+func (p *patchHistory) version(kernel, version string, at store.Timestamp, event int64) *patchVersion {
+	p.kernel = cmp.Or(p.kernel, kernel)
 	v := p.versions[version]
 	if v == nil {
 		v = &patchVersion{version: version, seen: at, event: event}
@@ -66,23 +78,23 @@ func (f *fixRecord) version(pkg, kernel, version string, at store.Timestamp, eve
 	return v
 }
 
-// readSeen reads the live patches that observations saw active.
-func (f *fixRecord) readSeen() error {
-	seen, err := f.store.PatchesSeen(f.ctx)
+// readSeen reads the versions that observations saw active.
+func (f *fixRecord) readSeen(p *patchHistory) error {
+	seen, err := f.store.PatchesSeen(f.ctx, p.name, f.events)
 	if err != nil {
 		return err
 	}
-	for _, p := range seen {
-		ev, err := f.store.Event(f.ctx, p.Event)
+	for _, s := range seen {
+		ev, err := f.store.Event(f.ctx, s.Event)
 		if err != nil {
 			return err
 		}
-		v := f.version(p.Package, p.KernelRelease, p.Version, ev.Time, p.Event)
+		v := p.version(s.KernelRelease, s.Version, ev.Time, s.Event)
 		if lp := ev.Observation.LivePatch; lp != nil && lp.CVEs != nil {
 			v.fixes = setOf(lp.CVEs)
 		}
 		for _, i := range ev.Observation.Installed {
-			if i.Name == p.Package && i.Version == p.Version && i.BuildTime > 0 {
+			if i.Name == p.name && i.Version == s.Version && i.BuildTime > 0 {
 				v.built = new(stamp(time.Unix(i.BuildTime, 0)))
 			}
 		}
@@ -92,8 +104,8 @@ func (f *fixRecord) readSeen() error {
 
 // readChanges reads what was installed, upgraded and removed. What is staged in a snapshot
 // of a transactional update is not installed yet.
-func (f *fixRecord) readChanges() error {
-	changes, err := f.store.PatchChanges(f.ctx)
+func (f *fixRecord) readChanges(p *patchHistory) error {
+	changes, err := f.store.PatchChanges(f.ctx, p.name, f.events)
 	if err != nil {
 		return err
 	}
@@ -101,8 +113,7 @@ func (f *fixRecord) readChanges() error {
 		if c.Outcome == store.OutcomeDiscarded {
 			continue
 		}
-		v := f.version(c.Package, c.KernelRelease, c.Version, c.Time, c.Event)
-		p := f.packages[c.Package]
+		v := p.version(c.KernelRelease, c.Version, c.Time, c.Event)
 		if c.Action != "remove" && v.fixes == nil {
 			v.fixes = p.fold(c)
 		}
@@ -111,7 +122,7 @@ func (f *fixRecord) readChanges() error {
 		}
 		if p.changes = append(p.changes, c); c.Action != "remove" && v.installed == nil {
 			v.installed, v.event = &c.Time, c.Event
-			if err := f.readChange(c, v); err != nil {
+			if err := f.readChange(p, c, v); err != nil {
 				return err
 			}
 		}
@@ -134,13 +145,13 @@ func (p *patchHistory) fold(c store.PatchChange) map[string]bool {
 
 // readChange takes from the event what is in no view: when the package was built, and the
 // severities of advisories.
-func (f *fixRecord) readChange(c store.PatchChange, v *patchVersion) error {
+func (f *fixRecord) readChange(p *patchHistory, c store.PatchChange, v *patchVersion) error {
 	ev, err := f.store.Event(f.ctx, c.Event)
 	if err != nil || ev.End == nil {
 		return err
 	}
 	for _, change := range ev.End.Changes {
-		if change.Package == c.Package && change.Version == c.Version && change.BuildTime != nil {
+		if change.Package == p.name && change.Version == c.Version && change.BuildTime != nil {
 			v.built = change.BuildTime
 		}
 	}

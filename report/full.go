@@ -59,7 +59,8 @@ const verifiedSince = 31 * 24 * time.Hour
 func NewFull(ctx context.Context, s *store.Store, p *Profile, at time.Time, h *History) (*Full, error) {
 	f := &Full{Provenance: h.Provenance, History: h}
 	for _, read := range []func(context.Context, *store.Store) error{
-		f.readTimeline, f.readMarks,
+		func(ctx context.Context, s *store.Store) error { return f.readTimeline(ctx, s, at) },
+		f.readMarks,
 		func(ctx context.Context, s *store.Store) (err error) {
 			f.Compliance, err = NewCompliance(ctx, s, p, at)
 			return err
@@ -78,13 +79,18 @@ func NewFull(ctx context.Context, s *store.Store, p *Profile, at time.Time, h *H
 	return f, nil
 }
 
-// readTimeline reads fixes from the whole record, and the timeline for what was asked.
-func (f *Full) readTimeline(ctx context.Context, s *store.Store) error {
-	t, err := WholeTimeline(ctx, s)
+// readTimeline reads fixes from the whole record up to a moment, and the timeline for what
+// was asked.
+func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) error {
+	t, err := TimelineUntil(ctx, s, at)
 	if err != nil {
 		return err
 	}
-	if f.Exposures, err = NewExposures(ctx, s, t, nil); err != nil {
+	size, err := s.SizeAt(ctx, at)
+	if err != nil {
+		return err
+	}
+	if f.Exposures, err = NewExposures(ctx, s, t, size, nil); err != nil {
 		return fmt.Errorf("reading fixes: %w", err)
 	}
 	f.Latency, f.Timeline = Summarize(f.Exposures), t

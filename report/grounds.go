@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -321,17 +322,67 @@ func (g *grounds) exceptionFor(id string) *Exception {
 	return best
 }
 
-// readTimeline reads gaps of the period, and exposures, which may begin long before it.
+// readTimeline reads gaps of the period, and the fixes of the live patches that were installed
+// in it. What it reads may begin before the period, but not with the record, which may be long.
 func (g *grounds) readTimeline(ctx context.Context, s *store.Store) error {
 	from, _, err := s.Extent(ctx)
 	if err != nil || from.IsZero() || !from.Before(g.at) {
 		return err
 	}
-	t, err := NewTimeline(ctx, s, from.Time, g.at.Add(instant))
+	names, begin, err := g.livePatches(ctx, s)
+	if err != nil {
+		return fmt.Errorf("reading live patches: %w", err)
+	}
+	t, err := NewTimeline(ctx, s, later(from, stamp(begin)).Time, g.at.Add(instant))
 	if err != nil {
 		return err
 	}
 	g.gaps = slices.DeleteFunc(t.Gaps, func(gap Gap) bool { return gap.To.Before(g.since) })
-	g.exposures, err = NewExposures(ctx, s, t, nil)
-	return err
+	f, err := readFixes(ctx, s, t, names, g.size)
+	if err != nil {
+		return err
+	}
+	g.exposures = f.exposures(nil)
+	return nil
+}
+
+// livePatches are the packages that were installed at some moment of the period: they changed
+// or were seen active in it, or were there at its begin or its end. begin is that of the
+// period, or when the first of them came.
+func (g *grounds) livePatches(ctx context.Context, s *store.Store) (names []string, begin time.Time, err error) {
+	if names, err = s.LivePatches(ctx, g.since, g.at); err != nil {
+		return nil, begin, err
+	}
+	first, err := seenAt(ctx, s, g.since)
+	if err != nil {
+		return nil, begin, err
+	}
+	for _, o := range []*seen{first, g.seen} {
+		names = append(names, o.livePatches()...)
+	}
+	slices.Sort(names)
+	names, begin = slices.Compact(names), g.since
+	for _, name := range names {
+		came, err := s.LivePatchBegin(ctx, name)
+		if err != nil {
+			return nil, begin, err
+		}
+		if !came.IsZero() && came.Before(begin) {
+			begin = came
+		}
+	}
+	return names, begin, nil
+}
+
+// livePatches are the names of the installed live patch packages, as far as they are known.
+func (o *seen) livePatches() (names []string) {
+	if o == nil {
+		return nil
+	}
+	for _, p := range o.Installed {
+		if livepatch.KindOf(p.Name) == livepatch.KindLivepatch {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }

@@ -665,9 +665,19 @@ func ends(list []int64, more ...int64) []int64 {
 
 // WholeTimeline is the timeline from the first thing on record to the newest observation.
 func WholeTimeline(ctx context.Context, s *store.Store) (*Timeline, error) {
+	return TimelineUntil(ctx, s, forever)
+}
+
+// forever is later than whatever is on record.
+var forever = time.Unix(1<<40, 0)
+
+// TimelineUntil is the timeline from the first thing on record to the last one before a
+// moment, and empty where the record begins later.
+func TimelineUntil(ctx context.Context, s *store.Store, at time.Time) (*Timeline, error) {
 	from, to, err := s.Extent(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the extent of the record: %w", err)
 	}
-	return NewTimeline(ctx, s, from.Time, to.Add(instant))
+	to = earlier(to, stamp(at))
+	return NewTimeline(ctx, s, from.Time, later(from, to).Add(instant))
 }

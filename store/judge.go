@@ -52,6 +52,12 @@ func (s *Store) SizeAt(ctx context.Context, at time.Time) (n int64, err error) {
 		coalesce((SELECT begin_event FROM commits WHERE coalesce(begin_time, end_time) <= ?1 ORDER BY coalesce(begin_time, end_time) DESC, id DESC LIMIT 1), 0),
 		coalesce((SELECT end_event FROM commits WHERE end_time <= ?1 ORDER BY end_time DESC, end_event DESC LIMIT 1), 0))`,
 		at.UnixMicro()).Scan(&n)
+	if err != nil {
+		return 0, classify(err)
+	}
+	// The views do not have the times of all events, an import's for example.
+	err = s.db.QueryRowContext(ctx, `SELECT coalesce((SELECT seq - 1 FROM events WHERE seq > ?1 AND body ->> '$.time' > ?2 ORDER BY seq LIMIT 1),
+		(SELECT max(seq) FROM events), 0)`, n, at.UTC().Format(timeLayout)).Scan(&n)
 	return n, classify(err)
 }
 

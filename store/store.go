@@ -24,7 +24,7 @@ const (
 	StateDir = "var/lib/klp-audit"
 	// Schema is the version of the views. An older one is rebuilt from the events, a
 	// newer one is refused.
-	Schema = 2
+	Schema = 3
 
 	noSchema      = -1         // of a database without tables
 	applicationID = 0x4b4c5041 // "KLPA"

@@ -278,12 +278,14 @@ func orEmpty(s *string) string {
 // Extent returns the times of the first thing on record, or of the horizon of what was pruned,
 // and of the last event.
 func (s *Store) Extent(ctx context.Context) (from, to Timestamp, err error) {
-	const query = `SELECT min(first), max(last) FROM (
-		SELECT min(time) AS first, max(time) AS last FROM observations
-		UNION ALL SELECT min(first), max(first) FROM boots
-		UNION ALL SELECT min(time), max(time) FROM changes
-		UNION ALL SELECT min(coalesce(begin_time, end_time)), max(coalesce(begin_time, end_time)) FROM commits
-		UNION ALL SELECT min(time), max(time) FROM recorders)`
+	// Each end is one step into an index.
+	const query = `SELECT
+		(SELECT min(t) FROM (SELECT min(time) AS t FROM observations UNION ALL SELECT min(first) FROM boots UNION ALL SELECT min(time) FROM changes
+			UNION ALL SELECT min(time) FROM recorders
+			UNION ALL SELECT * FROM (SELECT coalesce(begin_time, end_time) FROM commits ORDER BY coalesce(begin_time, end_time) LIMIT 1))),
+		(SELECT max(t) FROM (SELECT max(time) AS t FROM observations UNION ALL SELECT max(first) FROM boots UNION ALL SELECT max(time) FROM changes
+			UNION ALL SELECT max(time) FROM recorders
+			UNION ALL SELECT * FROM (SELECT coalesce(begin_time, end_time) FROM commits ORDER BY coalesce(begin_time, end_time) DESC LIMIT 1)))`
 	var first, last *int64
 	if err := s.db.QueryRowContext(ctx, query).Scan(&first, &last); err != nil || first == nil {
 		return from, to, classify(err)
@@ -307,18 +309,44 @@ func (s *Store) FirstSeen(ctx context.Context, kernel, module string) (event int
 	return event, classify(err)
 }
 
-// PatchSeen is a live patch that an observation saw active.
-type PatchSeen struct {
-	KernelRelease, Module, Package, Version string
-	Event                                   int64 // the first one
+// LivePatches returns the names of the live patch packages that changed, or that were seen
+// active, from one moment to another, both included.
+func (s *Store) LivePatches(ctx context.Context, from, to time.Time) ([]string, error) {
+	const query = `SELECT package FROM changes WHERE kind = 'livepatch' AND result = 'ok' AND time BETWEEN ?1 AND ?2
+		UNION SELECT package FROM observations WHERE package IS NOT NULL AND time BETWEEN ?1 AND ?2 ORDER BY package`
+	return collect(ctx, s.db, query, []any{from.UnixMicro(), to.UnixMicro()}, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) })
 }
 
-// PatchesSeen returns the live patches whose package observations knew.
-func (s *Store) PatchesSeen(ctx context.Context) ([]PatchSeen, error) {
-	const query = `SELECT kernel_release, module, package, coalesce(version, ''), min(event) FROM observations
-		WHERE package IS NOT NULL GROUP BY kernel_release, module, package, version ORDER BY min(event)`
-	return collect(ctx, s.db, query, nil, func(rows *sql.Rows) (p PatchSeen, err error) {
-		err = rows.Scan(&p.KernelRelease, &p.Module, &p.Package, &p.Version, &p.Event)
+// LivePatchBegin returns when the first thing about a live patch package was: a change of it,
+// an observation that saw it active, or the boot that loaded its module first. The time is
+// zero if there is none.
+func (s *Store) LivePatchBegin(ctx context.Context, name string) (time.Time, error) {
+	const query = `SELECT min(t) FROM (
+		SELECT min(time) AS t FROM changes WHERE package = ?1
+		UNION ALL SELECT min(time) FROM observations WHERE package = ?1
+		UNION ALL SELECT min(b.first) FROM (SELECT DISTINCT kernel_release, module FROM observations WHERE package = ?1) m
+			JOIN patch_loads l ON l.patch = m.module JOIN boots b ON b.boot_id = l.boot_id
+			WHERE coalesce(b.kernel_release, m.kernel_release) = m.kernel_release)`
+	var us *int64
+	if err := s.db.QueryRowContext(ctx, query, name).Scan(&us); err != nil || us == nil {
+		return time.Time{}, classify(err)
+	}
+	return microseconds(*us).Time, nil
+}
+
+// PatchSeen is a live patch that an observation saw active.
+type PatchSeen struct {
+	KernelRelease, Module, Version string
+	Event                          int64 // the first one
+}
+
+// PatchesSeen returns the live patches of a package that observations saw active, by the
+// first so many events of the log.
+func (s *Store) PatchesSeen(ctx context.Context, name string, events int64) ([]PatchSeen, error) {
+	const query = `SELECT kernel_release, module, coalesce(version, ''), min(event) FROM observations
+		WHERE package = ? AND event <= ? GROUP BY kernel_release, module, version ORDER BY min(event)`
+	return collect(ctx, s.db, query, []any{name, events}, func(rows *sql.Rows) (p PatchSeen, err error) {
+		err = rows.Scan(&p.KernelRelease, &p.Module, &p.Version, &p.Event)
 		return p, err
 	})
 }
@@ -328,31 +356,25 @@ type PatchChange struct {
 	Time                   Timestamp // of one that was staged and booted: of that boot
 	Event                  int64
 	Action                 string
-	Package, Version       string
+	Version                string
 	Previous               string // empty: none
 	KernelRelease          string
 	Outcome                Outcome // of the commit; empty: not known
 	CVEsAdded, CVEsRemoved []string
 }
 
-// PatchChanges returns the changes of live patch packages, in the order of time.
-func (s *Store) PatchChanges(ctx context.Context) (all []PatchChange, err error) {
-	const query = `SELECT c.time, c.event, c.pos, c.action, c.package, c.version, coalesce(c.previous, ''), coalesce(c.kernel_release, ''),
-		coalesce(t.outcome, ''), c.cves_added, c.cves_removed, coalesce(t.effective, c.time) FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
-		WHERE c.kind = 'livepatch' AND c.result = 'ok' AND (c.time, c.event, c.pos) > (?, ?, ?) ORDER BY c.time, c.event, c.pos LIMIT ?`
-	var at, event, pos, effective int64
-	for {
-		page, err := collect(ctx, s.db, query, []any{at, event, pos, pageSize}, func(rows *sql.Rows) (c PatchChange, err error) {
-			err = rows.Scan(&at, &event, &pos, &c.Action, &c.Package, &c.Version, &c.Previous, &c.KernelRelease, &c.Outcome,
-				jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved}, &effective)
-			c.Time, c.Event = microseconds(effective), event
-			return c, err
-		})
-		if err != nil {
-			return nil, err
-		}
-		if all = append(all, page...); len(page) < pageSize {
-			return all, nil
-		}
-	}
+// PatchChanges returns the changes of a live patch package by the first so many events of the
+// log, in the order of time. What was staged counts as that until an event settled it.
+func (s *Store) PatchChanges(ctx context.Context, name string, events int64) ([]PatchChange, error) {
+	const query = `SELECT CASE WHEN t.settled_event <= ?2 THEN coalesce(t.effective, c.time) ELSE c.time END, c.event, c.action, c.version,
+		coalesce(c.previous, ''), coalesce(c.kernel_release, ''),
+		CASE WHEN t.settled_event > ?2 THEN 'staged' ELSE coalesce(t.outcome, '') END, c.cves_added, c.cves_removed
+		FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
+		WHERE c.package = ?1 AND c.event <= ?2 AND c.kind = 'livepatch' AND c.result = 'ok' ORDER BY c.time, c.event, c.pos`
+	return collect(ctx, s.db, query, []any{name, events}, func(rows *sql.Rows) (c PatchChange, err error) {
+		var us int64
+		err = rows.Scan(&us, &c.Event, &c.Action, &c.Version, &c.Previous, &c.KernelRelease, &c.Outcome, jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved})
+		c.Time = microseconds(us)
+		return c, err
+	})
 }

@@ -79,6 +79,7 @@ CREATE INDEX changes_package ON changes (package, time);
 CREATE INDEX changes_result ON changes (result, time, event, pos);
 CREATE INDEX changes_action ON changes (action, time, event, pos);
 CREATE INDEX changes_source ON changes (source, time, event, pos);
+CREATE INDEX changes_livepatch ON changes (time, package) WHERE kind = 'livepatch' AND result = 'ok';
 
 -- One row for each observation.
 CREATE TABLE observations (
@@ -102,6 +103,7 @@ CREATE TABLE observations (
 
 CREATE INDEX observations_time ON observations (time, event);
 CREATE INDEX observations_module ON observations (kernel_release, module, event);
+CREATE INDEX observations_package ON observations (package, event) WHERE package IS NOT NULL;
 
 -- The boots that the journal showed, each as the newest observation has it.
 CREATE TABLE boots (
@@ -131,6 +133,8 @@ CREATE TABLE patch_loads (
   cursor   TEXT NOT NULL,
   PRIMARY KEY (boot_id, pos)
 ) STRICT;
+
+CREATE INDEX patch_loads_patch ON patch_loads (patch, boot_id);
 
 CREATE TABLE image_builds (
   boot_id        TEXT NOT NULL,

@@ -89,7 +89,7 @@ func (s *section) fixes(ctx context.Context, at time.Time, ids []string) (*repor
 	if err != nil {
 		return nil, err
 	}
-	exposures, err := report.NewExposures(ctx, s.Store, t, ids)
+	exposures, err := report.NewExposures(ctx, s.Store, t, 0, ids)
 	if err != nil {
 		return nil, err
 	}
