@@ -116,3 +116,22 @@ func TestFixesComeWithoutHindsight(t *testing.T) {
 		t.Errorf("of the period (-then +later): %s", diff)
 	}
 }
+
+// The record counts the changes that a history shows.
+func TestRecordCountsItsChanges(t *testing.T) {
+	for seed := range uint64(6) {
+		s := randomMachine(t, rand.New(rand.NewPCG(seed, 4))).record()
+		sum, err := s.Summarize(t.Context())
+		check(t, err)
+		rows, commits := int64(0), map[string]bool{}
+		for row, err := range s.History(t.Context(), store.HistoryFilter{}) {
+			check(t, err)
+			if rows++; row.Commit != nil {
+				commits[*row.Commit] = true
+			}
+		}
+		if rows != sum.Changes || int64(len(commits)) != sum.Commits || rows == 0 {
+			t.Errorf("seed %d: a history has %d changes in %d commits, the record counts %d in %d", seed, rows, len(commits), sum.Changes, sum.Commits)
+		}
+	}
+}

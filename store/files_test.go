@@ -162,7 +162,7 @@ func TestOlderSchemaIsRebuiltElsewhereByAReader(t *testing.T) {
 	root, tmp := sample(t), t.TempDir()
 	want := verify(t, root, "")
 	db := raw(t, root)
-	exec(t, db, fmt.Sprintf(`DROP TABLE changes; ALTER TABLE commits DROP COLUMN userdata; PRAGMA user_version = %d`, store.Schema-1))
+	exec(t, db, fmt.Sprintf(`DROP TRIGGER commits_ended; DROP TABLE changes; ALTER TABLE commits DROP COLUMN userdata; PRAGMA user_version = %d`, store.Schema-1))
 	check(t, db.Close())
 	path := store.Path(root)
 	data, err := os.ReadFile(path)

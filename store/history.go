@@ -265,9 +265,7 @@ type Summary struct {
 func (s *Store) Summarize(ctx context.Context) (*Summary, error) {
 	var sum Summary
 	var lastEnd *int64
-	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), 
-		(SELECT count(*) FROM changes) - (SELECT count(*) FROM commits t JOIN changes c ON c.event = t.begin_event WHERE t.end_event IS NOT NULL),
-		(SELECT count(*) FROM commits),
+	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
 		(SELECT count(*) FROM commits WHERE end_event IS NULL),
 		coalesce((SELECT note FROM checkpoint), ''), coalesce((SELECT key FROM recorders ORDER BY event DESC LIMIT 1), ''),
 		coalesce((SELECT version FROM recorders ORDER BY event DESC LIMIT 1), ''),

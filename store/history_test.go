@@ -298,4 +298,9 @@ func TestEndBeforeItsBegin(t *testing.T) {
 	if len(got) != 1 || got[0] != "ok completed change:4711" {
 		t.Errorf("got %q", got)
 	}
+	sum, err := s.Summarize(t.Context())
+	check(t, err)
+	if sum.Changes != 1 || sum.Commits != 1 {
+		t.Errorf("%d changes in %d commits are counted, want one", sum.Changes, sum.Commits)
+	}
 }

@@ -36,7 +36,7 @@ var (
 	logSchema string
 	//go:embed views.sql
 	viewSchema string
-	views      = []string{"recorders", "commits", "changes", "observations", "boots", "patch_loads", "image_builds", "exceptions", "snapshots"}
+	views      = []string{"recorders", "commits", "changes", "observations", "boots", "patch_loads", "image_builds", "exceptions", "snapshots", "totals"}
 )
 
 var (

@@ -366,11 +366,12 @@ type PatchChange struct {
 // PatchChanges returns the changes of a live patch package by the first so many events of the
 // log, in the order of time. What was staged counts as that until an event settled it.
 func (s *Store) PatchChanges(ctx context.Context, name string, events int64) ([]PatchChange, error) {
+	// The plus keeps SQLite to the index of packages.
 	const query = `SELECT CASE WHEN t.settled_event <= ?2 THEN coalesce(t.effective, c.time) ELSE c.time END, c.event, c.action, c.version,
 		coalesce(c.previous, ''), coalesce(c.kernel_release, ''),
 		CASE WHEN t.settled_event > ?2 THEN 'staged' ELSE coalesce(t.outcome, '') END, c.cves_added, c.cves_removed
 		FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
-		WHERE c.package = ?1 AND c.event <= ?2 AND c.kind = 'livepatch' AND c.result = 'ok' ORDER BY c.time, c.event, c.pos`
+		WHERE c.package = ?1 AND c.event <= ?2 AND c.kind = 'livepatch' AND +c.result = 'ok' ORDER BY c.time, c.event, c.pos`
 	return collect(ctx, s.db, query, []any{name, events}, func(rows *sql.Rows) (c PatchChange, err error) {
 		var us int64
 		err = rows.Scan(&us, &c.Event, &c.Action, &c.Version, &c.Previous, &c.KernelRelease, &c.Outcome, jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved})

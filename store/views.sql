@@ -174,3 +174,26 @@ CREATE TABLE snapshots (
 ) STRICT;
 
 CREATE INDEX snapshots_subvolume ON snapshots (event) WHERE root_subvolume IS NOT NULL;
+
+-- How many rows there are, so that no report counts them: changes as a history shows them,
+-- without what was announced of commits that have ended.
+CREATE TABLE totals (
+  id      INTEGER PRIMARY KEY CHECK (id = 1),
+  changes INTEGER NOT NULL,
+  commits INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO totals VALUES (1, 0, 0);
+
+CREATE TRIGGER commits_begun AFTER INSERT ON commits BEGIN
+  UPDATE totals SET commits = commits + 1;
+END;
+
+CREATE TRIGGER commits_ended AFTER UPDATE OF end_event ON commits WHEN old.end_event IS NULL AND new.end_event IS NOT NULL BEGIN
+  UPDATE totals SET changes = changes - (SELECT count(*) FROM changes WHERE event = new.begin_event);
+END;
+
+CREATE TRIGGER changes_made AFTER INSERT ON changes
+  WHEN NOT EXISTS (SELECT 1 FROM commits WHERE id = new.commit_id AND begin_event = new.event AND end_event IS NOT NULL) BEGIN
+  UPDATE totals SET changes = changes + 1;
+END;
