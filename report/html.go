@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -240,13 +239,12 @@ func texts(s string) (pieces []pageText) {
 	return pieces
 }
 
-var eventName = regexp.MustCompile(`^event ([0-9]+)$`)
-
 // evidence links an event to its row, if the page has one.
 func (p *page) evidence(text string) pageEvidence {
 	e := pageEvidence{Text: clip(text, maxText)}
-	if m := eventName.FindStringSubmatch(text); m != nil && slices.ContainsFunc(p.Changes, func(c pageChange) bool { return c.Anchor == "event-"+m[1] }) {
-		e.Anchor = "event-" + m[1]
+	number, ok := strings.CutPrefix(text, "event ")
+	if anchor := "event-" + number; ok && slices.ContainsFunc(p.Changes, func(c pageChange) bool { return c.Anchor == anchor }) {
+		e.Anchor = anchor
 	}
 	return e
 }

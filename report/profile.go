@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -55,18 +54,16 @@ type Criteria struct {
 // Period is a stretch of time, in a profile as "14d", "48h" or "90m".
 type Period time.Duration
 
-var periodForm = regexp.MustCompile(`^([0-9]{1,4})([dhm])$`)
-
 // UnmarshalText reads a number of days, hours or minutes.
 func (p *Period) UnmarshalText(text []byte) error {
-	m := periodForm.FindSubmatch(text)
-	if m == nil {
+	last := max(len(text)-1, 0)
+	n, err := strconv.ParseUint(string(text[:last]), 10, 14)
+	unit := map[string]time.Duration{"d": 24 * time.Hour, "h": time.Hour, "m": time.Minute}[string(text[last:])]
+	if err != nil || unit == 0 || n > 9999 {
 		return fmt.Errorf("%.20q is no period: want a number of days, hours or minutes, as 14d, 48h, 90m", text)
 	}
-	n, err := strconv.Atoi(string(m[1]))
-	unit := map[string]time.Duration{"d": 24 * time.Hour, "h": time.Hour, "m": time.Minute}[string(m[2])]
 	*p = Period(time.Duration(n) * unit)
-	return err
+	return nil
 }
 
 // String returns whole days where there are two of them at least, else hours or minutes.
@@ -84,7 +81,10 @@ func (p Period) String() string {
 // Profiles returns the names of the profiles that are built in.
 func Profiles() []string { return []string{DefaultProfile, "disa-stig-sles15", "pci-dss-4.0.1"} }
 
-var profileName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+// isProfileName says whether a name can be one of an own profile, which is a file's, too.
+func isProfileName(name string) bool {
+	return len(name) > 0 && len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == "" && !strings.Contains("._-", name[:1])
+}
 
 // LoadProfile reads a profile: one that is built in, or NAME.toml in a folder of own ones,
 // which may be nil. What is wrong in it is named with file and line.
@@ -97,7 +97,7 @@ func LoadProfile(name string, own fs.FS) (*Profile, error) {
 	switch {
 	case slices.Contains(Profiles(), name):
 		return parseProfile(builtIn, "profiles/"+file, p)
-	case !profileName.MatchString(name):
+	case !isProfileName(name):
 		return nil, fmt.Errorf("profile %q: want a name of lower case letters, digits, dots and dashes", name)
 	case own == nil:
 		return nil, fmt.Errorf("%w: %q; built in are %s", ErrNoProfile, name, strings.Join(Profiles(), ", "))

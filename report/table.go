@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
@@ -28,10 +29,12 @@ const (
 	sgrYellow = "\x1b[33m"
 )
 
-// bad and odd are the words that are coloured.
+// bad and odd are the words that are coloured. Most output has no colour.
 var (
-	bad = regexp.MustCompile(`(^| )(failed|fail)( |$)`)
-	odd = regexp.MustCompile(`(^| )(unknown|warn|not-done|downgrade|aborted|interrupted|open)( |$)`)
+	bad = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^| )(failed|fail)( |$)`) })
+	odd = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(^| )(unknown|warn|not-done|downgrade|aborted|interrupted|open)( |$)`)
+	})
 )
 
 // writeTable writes a history for people: one line a change where the width allows it,
@@ -192,8 +195,8 @@ func colored(line string, header bool) string {
 	if header {
 		return sgrBold + line + sgrReset
 	}
-	line = bad.ReplaceAllString(line, "$1"+sgrRed+"$2"+sgrReset+"$3")
-	return odd.ReplaceAllString(line, "$1"+sgrYellow+"$2"+sgrReset+"$3")
+	line = bad().ReplaceAllString(line, "$1"+sgrRed+"$2"+sgrReset+"$3")
+	return odd().ReplaceAllString(line, "$1"+sgrYellow+"$2"+sgrReset+"$3")
 }
 
 // writeFooter prints the provenance. more says that the table stopped before the rows did.

@@ -28,7 +28,7 @@ they mean, integrity, and what the report was made from.
 --format html writes one file that needs nothing else: it holds a picture of the time, shows
 the newest 1,000 changes, follows the reader's choice of light or dark, and prints on A4.
 --since and --until choose the time of the picture and the history; --at is the moment that
-the state and the checks are of.`,
+the state, the checks and the fixes are of, and the picture ends there.`,
 		Example: `  klp-audit report
   klp-audit report --format html --output report.html
   klp-audit report --since this-year --profile pci-dss-4.0.1 --format json`,
@@ -38,7 +38,7 @@ the state and the checks are of.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.since, "since", "", "the time from `TIME` on: "+report.TimeHelp)
 	flags.StringVar(&f.until, "until", "", "the time before `TIME`")
-	flags.StringVar(&f.at, "at", "now", "state and checks as of `TIME`")
+	flags.StringVar(&f.at, "at", "now", "state, checks and fixes as of `TIME`")
 	a.profileFlag(cmd, &f.profile)
 	a.sectionFlags(cmd, &f.sectionFlags, report.FullFormats())
 	cmd.AddCommand(a.historyCommand(), a.complianceCommand(), a.stateCommand(), a.cveCommand())
