@@ -1,0 +1,64 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// While reports run, a commit is recorded at once: an append that waited too long for a reader
+// would fail, and its event go to the spool.
+func TestReportsKeepNoCommitWaiting(t *testing.T) {
+	m := randomMachine(t, rand.New(rand.NewPCG(2, 5)))
+	s := m.record()
+	m.observe(store.TriggerManual)
+	again := m.written[len(m.written)-1]
+	var stop atomic.Bool
+	ready, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		var err error
+		for n := 0; err == nil && !stop.Load(); n++ {
+			err = reportAll(t.Context(), s, m)
+			if n == 0 {
+				close(ready)
+			}
+		}
+		done <- err
+	}()
+	<-ready
+	w, err := store.Open(t.Context(), m.root, "1.0.0")
+	check(t, err)
+	defer w.Close()
+	for i := range 40 {
+		again.ID = fmt.Sprint(i)
+		check(t, w.Append(t.Context(), again))
+	}
+	stop.Store(true)
+	check(t, <-done)
+	if n := store.Waiting(m.root); n != 0 {
+		t.Errorf("%d events are in the spool", n)
+	}
+}
+
+func reportAll(ctx context.Context, s *store.Store, m *machine) error {
+	sum, err := s.Summarize(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := LoadProfile(DefaultProfile, nil)
+	if err != nil {
+		return err
+	}
+	h := NewHistory(store.HistoryFilter{}, "html", NewProvenance("report", "1.0.0", m.now, sum))
+	h.Rows = s.History(ctx, h.Filter)
+	f, err := NewFull(ctx, s, p, m.now, h)
+	if err != nil {
+		return err
+	}
+	return f.Write(io.Discard, "html", Style{})
+}
