@@ -1,13 +1,17 @@
 package report
 
 import (
-	"encoding/csv"
+	"bufio"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/store"
 )
+
+// lineBuffer gathers what is written line by line.
+const lineBuffer = 64 << 10
 
 // columns are the columns of a CSV file, named as the keys in JSON. Lists are separated
 // by blanks.
@@ -69,27 +73,61 @@ func initial(r *store.HistoryRow) string {
 // writeCSV writes a history with a header row, as RFC 4180 has it but for the line ends,
 // and nothing else.
 func writeCSV(w io.Writer, h *History) error {
-	out := csv.NewWriter(w)
-	record := make([]string, len(columns))
+	out := bufio.NewWriterSize(w, lineBuffer)
 	for i, c := range columns {
-		record[i] = c.name
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteString(c.name)
 	}
-	if err := out.Write(record); err != nil {
-		return err
-	}
+	out.WriteByte('\n')
+	var line []byte
 	for row, err := range h.counted() {
 		if err != nil {
-			return err
+			return errors.Join(err, out.Flush())
 		}
-		for i, c := range columns {
-			record[i] = harmless(Printable(c.cell(row)))
+		line = line[:0]
+		for _, c := range columns {
+			line = append(appendCell(line, c.cell(row)), ',')
 		}
-		if err := out.Write(record); err != nil {
+		line[len(line)-1] = '\n'
+		if _, err := out.Write(line); err != nil {
 			return err
 		}
 	}
-	out.Flush()
-	return out.Error()
+	return out.Flush()
+}
+
+// appendCell appends a cell that neither a terminal nor a spreadsheet obeys, quoted where
+// it has to be.
+func appendCell(line []byte, cell string) []byte {
+	if isBare(cell) {
+		return append(line, cell...) // nearly every one, and a history has many
+	}
+	cell = harmless(Printable(cell))
+	if cell[0] != ' ' && cell != `\.` && !strings.ContainsAny(cell, `",`) {
+		return append(line, cell...)
+	}
+	line = append(line, '"')
+	line = append(line, strings.ReplaceAll(cell, `"`, `""`)...)
+	return append(line, '"')
+}
+
+// isBare says whether a cell may stand in a line as it is. Where it says no, it still may.
+func isBare(cell string) bool {
+	if cell == "" {
+		return true
+	}
+	switch cell[0] {
+	case ' ', '=', '+', '-', '@', '\\':
+		return false
+	}
+	for i := range len(cell) {
+		if c := cell[i]; c < ' ' || c > '~' || c == '"' || c == ',' {
+			return false
+		}
+	}
+	return true
 }
 
 // harmless keeps a spreadsheet from taking a cell for a formula (OWASP, CSV injection).

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -97,14 +98,24 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-func FuzzHarmless(f *testing.F) {
-	for _, seed := range hostileTexts {
+// A cell is what encoding/csv makes of it, and neither a formula nor a control character.
+func FuzzCell(f *testing.F) {
+	for _, seed := range append(hostileTexts, `\.`, `say "no"`, "a,b", "-1", "@a", "a=b") {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		cell := harmless(Printable(s))
 		if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
 			t.Errorf("cell %q of %q is a formula", cell, s)
+		}
+		var want strings.Builder
+		out := csv.NewWriter(&want)
+		if out.Write([]string{"", cell}); out.Error() != nil {
+			t.Fatal(out.Error())
+		}
+		out.Flush()
+		if got := "," + string(appendCell(nil, s)) + "\n"; got != want.String() {
+			t.Errorf("cell of %q is %q, want %q", s, got, want.String())
 		}
 	})
 }
