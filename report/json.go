@@ -1,10 +1,13 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -30,37 +33,38 @@ func writeJSON(w io.Writer, h *History) error {
 // writeRows writes the rows of a history as the elements of an array.
 func writeRows(w io.Writer, h *History) error {
 	separator := "\n"
-	for row, err := range h.counted() {
-		if err != nil {
-			return err
-		}
-		b, err := compact(row)
-		if err != nil {
-			return err
-		}
-		if _, err := io.WriteString(w, separator+string(b)); err != nil {
-			return err
-		}
+	return encodeRows(w, h, func(out *bufio.Writer, row []byte) error {
+		out.WriteString(separator)
 		separator = ",\n"
-	}
-	return nil
+		_, err := out.Write(row)
+		return err
+	})
 }
 
 // writeJSONL writes a history as one object a line, and nothing else.
 func writeJSONL(w io.Writer, h *History) error {
+	return encodeRows(w, h, func(out *bufio.Writer, row []byte) error {
+		out.Write(row)
+		return out.WriteByte('\n')
+	})
+}
+
+// encodeRows encodes the rows of a history one by one.
+func encodeRows(w io.Writer, h *History, write func(out *bufio.Writer, row []byte) error) error {
+	out, e := bufio.NewWriterSize(w, lineBuffer), newEncoder()
 	for row, err := range h.counted() {
 		if err != nil {
-			return err
+			return errors.Join(err, out.Flush())
 		}
-		b, err := compact(row)
+		b, err := e.compact(row)
 		if err != nil {
 			return err
 		}
-		if _, err := w.Write(append(b, '\n')); err != nil {
+		if err := write(out, b); err != nil {
 			return err
 		}
 	}
-	return nil
+	return out.Flush()
 }
 
 // WriteObject writes a value as a JSON object on one line.
@@ -75,19 +79,33 @@ func WriteObject(w io.Writer, v any) error {
 
 // compact encodes a value in one line. What a terminal might obey is escaped, beyond what
 // JSON demands: C1 controls and marks that turn the direction of text.
-func compact(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+func compact(v any) ([]byte, error) { return newEncoder().compact(v) }
+
+// encoder encodes values with the same buffer.
+type encoder struct {
+	b    bytes.Buffer
+	json *json.Encoder
+}
+
+func newEncoder() *encoder {
+	var e encoder
+	e.json = json.NewEncoder(&e.b)
+	e.json.SetEscapeHTML(false)
+	return &e
+}
+
+// compact is as the function; what it returns is valid until it is called again.
+func (e *encoder) compact(v any) ([]byte, error) {
+	e.b.Reset()
+	if err := e.json.Encode(v); err != nil {
 		return nil, err
 	}
-	return escapeUnprintable(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+	return escapeUnprintable(bytes.TrimSuffix(e.b.Bytes(), []byte("\n"))), nil
 }
 
 func escapeUnprintable(b []byte) []byte {
-	if !bytes.ContainsFunc(b, hidden) {
-		return b
+	if !slices.ContainsFunc(b, func(c byte) bool { return c >= 0x7f }) {
+		return b // nearly every row
 	}
 	var out []byte
 	for len(b) > 0 {
