@@ -3,9 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,7 +43,7 @@ type HistoryRow struct {
 	BugsAdded     []string  `json:"bugs_added"`
 	BugsRemoved   []string  `json:"bugs_removed"`
 
-	pos int
+	pos int64
 }
 
 // RowActor is who made a change. What is not known is null or "unset".
@@ -129,26 +129,23 @@ func (s *Store) fetchHistory(ctx context.Context, f HistoryFilter, size int64, l
 	return page
 }
 
-func (s *Store) readHistory(ctx context.Context, f HistoryFilter, size int64, last *HistoryRow) (page []*HistoryRow, err error) {
+func (s *Store) readHistory(ctx context.Context, f HistoryFilter, size int64, last *HistoryRow) ([]*HistoryRow, error) {
+	query, args := f.query(size, last)
+	return readRows(ctx, s.db, query, args, historyRow)
+}
+
+// query asks for a page that starts behind last.
+func (f HistoryFilter) query(size int64, last *HistoryRow) (string, []any) {
 	where, args := f.where(size, last)
 	order := " ORDER BY c.time DESC, c.event DESC, c.pos DESC"
 	if f.OldestFirst {
 		order = " ORDER BY c.time, c.event, c.pos"
 	}
-	args = append(append([]any{size}, args...), pageSize)
-	rows, err := s.db.QueryContext(ctx, historyColumns+where+order+" LIMIT ?", args...)
-	if err != nil {
-		return nil, err
+	limit := int64(pageSize)
+	if f.Limit > 0 {
+		limit = min(limit, int64(f.Limit))
 	}
-	defer rows.Close()
-	for rows.Next() {
-		row, err := scanHistory(rows)
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, row)
-	}
-	return page, rows.Err()
+	return historyColumns + where + order + " LIMIT ?", slices.Concat([]any{size}, args, []any{limit})
 }
 
 // where returns the conditions of a page that starts behind last.
@@ -182,35 +179,30 @@ func (f HistoryFilter) where(size int64, last *HistoryRow) (string, []any) {
 	return " WHERE " + strings.Join(conds, " AND "), args
 }
 
-func scanHistory(rows *sql.Rows) (*HistoryRow, error) {
-	var r HistoryRow
-	var us int64
-	a := &r.Actor
-	err := rows.Scan(&us, &r.TimeSource, &r.UTCOffset, &r.Commit, &r.Event, &r.pos, &r.Host, &r.BootID, &r.Kind, &r.Action,
-		&r.Package, &r.Arch, &r.Version, &r.Previous, &r.KernelRelease, &r.PatchNumber, &r.Initial, &r.Result, &r.Outcome, &r.Source,
-		&a.Login, &a.SudoUser, &a.Exe, &a.TTY, &a.Session, &a.Automation, &r.Command, &r.UserData, &r.Repo, &r.Checksum, &r.SignatureKey,
-		jsonList{&r.Advisories}, jsonList{&r.CVEsAdded}, jsonList{&r.CVEsRemoved}, jsonList{&r.BugsAdded}, jsonList{&r.BugsRemoved})
-	r.Time = microseconds(us)
-	return &r, err
+func historyRow(c *cells) *HistoryRow {
+	r := &HistoryRow{
+		Time: microseconds(take[int64](c)), TimeSource: take[string](c), UTCOffset: take[string](c), Commit: takeOrNil[string](c),
+		Event: take[int64](c), pos: take[int64](c), Host: take[string](c), BootID: take[string](c), Kind: take[string](c), Action: take[string](c),
+		Package: take[string](c), Arch: take[string](c), Version: take[string](c), Previous: takeOrNil[string](c), KernelRelease: takeOrNil[string](c),
+	}
+	if n := takeOrNil[int64](c); n != nil {
+		r.PatchNumber = new(int(*n))
+	}
+	if n := takeOrNil[int64](c); n != nil {
+		r.Initial = new(*n != 0)
+	}
+	r.Result, r.Outcome, r.Source = Result(take[string](c)), (*Outcome)(takeOrNil[string](c)), take[string](c)
+	r.Actor = RowActor{
+		Login: takeOrNil[string](c), SudoUser: takeOrNil[string](c), Exe: takeOrNil[string](c),
+		TTY: takeOrNil[string](c), Session: takeOrNil[string](c), Automation: takeOrNil[string](c),
+	}
+	r.Command, r.UserData, r.Repo = takeOrNil[string](c), takeOrNil[string](c), takeOrNil[string](c)
+	r.Checksum, r.SignatureKey, r.Advisories = takeOrNil[string](c), takeOrNil[string](c), takeList(c)
+	r.CVEsAdded, r.CVEsRemoved, r.BugsAdded, r.BugsRemoved = takeList(c), takeList(c), takeList(c), takeList(c)
+	return r
 }
 
 func microseconds(us int64) Timestamp { return Timestamp{time.UnixMicro(us).UTC()} }
-
-// jsonList scans a column that holds a JSON array of strings.
-type jsonList struct{ into *[]string }
-
-// Scan implements sql.Scanner.
-func (l jsonList) Scan(v any) error {
-	text, ok := v.(string)
-	if !ok {
-		return fmt.Errorf("list column holds %T", v)
-	}
-	*l.into = []string{}
-	if text == "[]" {
-		return nil
-	}
-	return json.Unmarshal([]byte(text), l.into)
-}
 
 func (s *Store) size(ctx context.Context) (n int64, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&n)

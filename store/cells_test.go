@@ -1,0 +1,56 @@
+package store
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A list is what encoding/json takes it for, however it is read.
+func FuzzParseList(f *testing.F) {
+	for _, seed := range []string{"[]", `["a"]`, `["CVE-2026-1","CVE-2026-2"]`, `[""]`, `["",""]`, `[",",""]`, `["a" , "b"]`, `["a""b"]`, `["a","b","]`,
+		`["\u003c","\\","\""]`, `["é","\u001b"]`, "[\"\xff\"]", "[\"a\x00\"]", `[null,"a"]`, `["a",1]`, `["]`, `"]`, `[" ]`, "null", "", `["a"]]`, `[["a"]]`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		want := []string{}
+		wrong := json.Unmarshal([]byte(text), &want)
+		got, err := parseList(text)
+		if (err != nil) != (wrong != nil) {
+			t.Fatalf("parseList(%q): %v, encoding/json: %v", text, err, wrong)
+		}
+		if diff := cmp.Diff(want, got); err == nil && diff != "" {
+			t.Errorf("parseList(%q) (-want +got):\n%s", text, diff)
+		}
+	})
+}
+
+// A column that is not what a row has there ends the page with an error, and without the row.
+func TestColumnOfAnotherTypeIsAnError(t *testing.T) {
+	s, err := Open(t.Context(), t.TempDir(), "1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for query, want := range map[string]string{
+		"SELECT 'a' UNION ALL SELECT 2":    "column 1 holds int64, not string",
+		"SELECT 'a' UNION ALL SELECT NULL": "column 1 holds <nil>, not string",
+	} {
+		rows, err := readRows(t.Context(), s.db, query, nil, take[string])
+		if err == nil || err.Error() != want || len(rows) != 1 {
+			t.Errorf("%s: %q and %v, want %s", query, rows, err, want)
+		}
+	}
+	lists, err := readRows(t.Context(), s.db, `SELECT '["a"]' UNION ALL SELECT '["b"'`, nil, takeList)
+	if err == nil || len(lists) != 1 {
+		t.Errorf("half a list: %q and %v", lists, err)
+	}
+	n, err := readRows(t.Context(), s.db, `SELECT 7 UNION ALL SELECT NULL`, nil, takeOrNil[int64])
+	if err != nil || len(n) != 2 || *n[0] != 7 || n[1] != nil {
+		t.Errorf("a number and none: %v and %v", n, err)
+	}
+	if err := s.db.PingContext(t.Context()); err != nil {
+		t.Errorf("the record is of no use after that: %v", err)
+	}
+}
