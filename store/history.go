@@ -153,14 +153,19 @@ func (f HistoryFilter) where(size int64, last *HistoryRow) (string, []any) {
 	// What was announced counts until the commit ends, as of then.
 	conds, args := []string{"c.event <= ?", "(c.event IS NOT t.begin_event OR t.end_event IS NULL OR t.end_event > ?)"}, []any{size, size}
 	add := func(cond string, values ...any) { conds, args = append(conds, cond), append(args, values...) }
-	if !f.Since.IsZero() {
+	// Behind a page its end is the bound: SQLite would begin each at the other one anew.
+	if !f.Since.IsZero() && (last == nil || !f.OldestFirst) {
 		add("c.time >= ?", f.Since.UnixMicro())
 	}
-	if !f.Until.IsZero() {
+	if !f.Until.IsZero() && (last == nil || f.OldestFirst) {
 		add("c.time < ?", f.Until.UnixMicro())
 	}
+	packageIs := "c.package = ?"
+	if strings.ContainsAny(f.Package, "*?[") {
+		packageIs = "+c.package GLOB ?" // + for the order of time: that of names would be sorted for each page
+	}
 	for _, eq := range []struct{ cond, value string }{
-		{"c.package GLOB ?", f.Package}, {"c.kind = ?", f.Kind}, {"c.action = ?", f.Action}, {"c.result = ?", f.Result}, {"c.source = ?", f.Source},
+		{packageIs, f.Package}, {"c.kind = ?", f.Kind}, {"c.action = ?", f.Action}, {"c.result = ?", f.Result}, {"c.source = ?", f.Source},
 	} {
 		if eq.value != "" {
 			add(eq.cond, eq.value)

@@ -185,21 +185,27 @@ func many(t *testing.T, s *store.Store) (versions []string) {
 func TestPagesLoseAndRepeatNothing(t *testing.T) {
 	s := open(t, newRoot(t))
 	want := many(t, s)
-	for _, oldestFirst := range []bool{true, false} {
-		if !oldestFirst {
-			slices.Reverse(want)
-		}
-		for _, limit := range []int{0, 500, 501, 5000} {
-			var got []string
-			for _, r := range history(t, s, store.HistoryFilter{OldestFirst: oldestFirst, Limit: limit}) {
-				got = append(got, r.Version)
+	check(t, s.Append(t.Context(), end(1, begin(30), store.OutcomeCompleted, install("kernel-rt", "before", store.ResultOK)),
+		end(3, begin(31), store.OutcomeCompleted, install("kernel-rt", "after", store.ResultOK))))
+	for _, filter := range []store.HistoryFilter{
+		{Since: at(2).Time, Until: at(3).Time}, {Package: "kernel-default"}, {Package: "kernel-d*"}, {Package: "*l?", Since: at(1).Time},
+	} {
+		for _, filter.OldestFirst = range []bool{true, false} {
+			expect := slices.Clone(want)
+			if !filter.OldestFirst {
+				slices.Reverse(expect)
 			}
-			expect := want
-			if limit > 0 && limit < len(want) {
-				expect = want[:limit]
-			}
-			if diff := cmp.Diff(expect, got); diff != "" {
-				t.Errorf("oldest first %v, limit %d:\n%s", oldestFirst, limit, diff)
+			for _, filter.Limit = range []int{0, 5000, 501, 500, 3} {
+				if filter.Limit > 0 {
+					expect = expect[:min(filter.Limit, len(expect))]
+				}
+				var got []string
+				for _, r := range history(t, s, filter) {
+					got = append(got, r.Version)
+				}
+				if diff := cmp.Diff(expect, got); diff != "" {
+					t.Errorf("%+v:\n%s", filter, diff)
+				}
 			}
 		}
 	}

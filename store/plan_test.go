@@ -1,0 +1,77 @@
+package store
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// plan returns how SQLite goes about a query, one step a line.
+func plan(t *testing.T, s *Store, query string, args []any) string {
+	t.Helper()
+	rows, err := s.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var steps []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(steps, "\n")
+}
+
+// Each page of a history begins where the one before ended, and is read in its order:
+// a long one takes no longer for a row than a short one.
+func TestPagesOfAHistoryAreRanges(t *testing.T) {
+	root := t.TempDir()
+	s, err := Open(t.Context(), root, "1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	from, to := time.Unix(1, 0), time.Unix(2, 0)
+	const behind, ahead = "(time,event,pos)<(?,?,?)", "(time,event,pos)>(?,?,?)"
+	for _, tt := range []struct {
+		filter       HistoryFilter
+		first        string // how the first page is found
+		newer, older string // and the next, newest first and oldest first
+	}{
+		{HistoryFilter{}, "", "changes_time (" + behind, "changes_time (" + ahead},
+		{HistoryFilter{Since: from}, "changes_time (time>?", "changes_time (time>? AND " + behind, "changes_time (" + ahead},
+		{HistoryFilter{Until: to}, "changes_time (time<?", "changes_time (" + behind, "changes_time (" + ahead + " AND time<?"},
+		{HistoryFilter{Since: from, Until: to}, "changes_time (time>? AND time<?", "changes_time (time>? AND " + behind, "changes_time (" + ahead + " AND time<?"},
+		{HistoryFilter{Package: "kernel-*"}, "", "changes_time (" + behind, "changes_time (" + ahead},
+		{HistoryFilter{Package: "kernel-default"}, "changes_package (package=?", "changes_package (package=? AND time<?", "changes_package (package=? AND time>?"},
+		{HistoryFilter{Kind: "kernel", User: "tux"}, "", "changes_time (" + behind, "changes_time (" + ahead},
+		{HistoryFilter{Action: "remove"}, "changes_action (action=?", "changes_action (action=? AND " + behind, "changes_action (action=? AND " + ahead},
+		{HistoryFilter{Result: "failed", Until: to}, "changes_result (result=? AND time<?", "changes_result (result=? AND " + behind, "changes_result (result=? AND " + ahead + " AND time<?"},
+		{HistoryFilter{Source: "drift", Since: from}, "changes_source (source=? AND time>?", "changes_source (source=? AND time>? AND " + behind, "changes_source (source=? AND " + ahead},
+	} {
+		for _, page := range []struct {
+			last  *HistoryRow
+			older bool
+			want  string
+		}{{nil, false, tt.first}, {nil, true, tt.first}, {&HistoryRow{}, false, tt.newer}, {&HistoryRow{}, true, tt.older}} {
+			f := tt.filter
+			f.OldestFirst = page.older
+			query, args := f.query(9, page.last)
+			steps := plan(t, s, query, args)
+			want := "SEARCH c USING INDEX " + page.want + ")\n"
+			if page.want == "" {
+				want = "SCAN c USING INDEX changes_time\n" // all that there is
+			}
+			if !strings.HasPrefix(steps, want) || strings.Contains(steps, "FOR ORDER BY") {
+				t.Errorf("%+v, first page %v:\n%s\nwant %s", f, page.last == nil, steps, want)
+			}
+		}
+	}
+}
