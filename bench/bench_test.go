@@ -33,8 +33,9 @@ func TestBench(t *testing.T) {
 		run  func()
 		full bool // not in a smoke test
 	}{
-		{"plugin", b.plugin, false}, {"record", b.records, false}, {"import", b.imports, false},
-		{"image", b.images, false}, {"journal", b.journals, true},
+		{"plugin", b.plugin, false}, {"history", b.histories, false}, {"report", b.reports, false}, {"append", b.appends, false},
+		{"export", b.exports, false}, {"rebuild", b.rebuilds, true}, // verify rebuilds the views, too
+		{"import", b.imports, false}, {"image", b.images, false}, {"journal", b.journals, true},
 	} {
 		if part.full && b.smoke || len(only) > 0 && !slices.Contains(only, part.name) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,11 +20,8 @@ const historyQuery = `SELECT c.time, c.time_source, c.utc_offset, c.commit_id, c
 	FROM changes c LEFT JOIN commits t ON t.id = c.commit_id WHERE c.event IS NOT t.begin_event OR t.end_event IS NULL
 	ORDER BY c.time DESC, c.event DESC, c.pos DESC`
 
-// records measures what reads a record, and what adds to it.
-func (b *bench) records() {
-	sqlite := func(query string) func(db string) *entrant {
-		return func(db string) *entrant { return b.command("sqlite3", "sqlite3", "-readonly", "-csv", db, query) }
-	}
+// histories measures the history in every format.
+func (b *bench) histories() {
 	for _, f := range []struct {
 		format string
 		asked  float64
@@ -31,20 +29,28 @@ func (b *bench) records() {
 		if b.smoke && f.format == "json" {
 			continue // is jsonl in brackets
 		}
-		b.reads("report history --format "+f.format, f.asked, sqlite(historyQuery), "report", "history", "--format", f.format)
+		b.reads("report history --format "+f.format, f.asked, b.query("sqlite3", historyQuery, "-csv"), "report", "history", "--format", f.format)
 	}
+}
+
+// reports measures the reports that look at a part of the record.
+func (b *bench) reports() {
 	middle := time.Now().UTC().AddDate(0, -2, 0).Format(time.DateOnly)
 	b.flat("report state --at", "report", "state", "--at", middle, "--format", "json")
 	b.flat("report compliance", "report", "compliance", "--format", "json")
 	b.flat("check", "check")
-	b.grown("append and close", b.events(), 0, b.appends())
-	b.exports()
-	if b.smoke {
-		return // verify has just rebuilt the views
+}
+
+// rebuilds measures what makes the views anew.
+func (b *bench) rebuilds() {
+	b.reads("rebuild", 0, b.query("sqlite3 reading all bodies", `SELECT count(json_extract(body, '$.id')) FROM events`), "rebuild")
+}
+
+// query is what the sqlite3 program takes to query a record.
+func (b *bench) query(name, query string, flags ...string) func(db string) *entrant {
+	return func(db string) *entrant {
+		return b.command(name, slices.Concat([]string{"sqlite3", "-readonly"}, flags, []string{db, query})...)
 	}
-	b.reads("rebuild", 0, func(db string) *entrant {
-		return b.command("sqlite3 reading all bodies", "sqlite3", "-readonly", db, `SELECT count(json_extract(body, '$.id')) FROM events`)
-	}, "rebuild")
 }
 
 // reads measures a command on records of all sizes.
@@ -94,9 +100,9 @@ func (b *bench) exports() {
 
 // appends measures what a commit does to the record: open it, add an event, close it. Each
 // size has a copy of its own, and is held against the smallest.
-func (b *bench) appends() func(n size) (*entrant, *entrant) {
+func (b *bench) appends() {
 	var least *entrant
-	return func(n size) (*entrant, *entrant) {
+	b.grown("append and close", b.events(), 0, func(n size) (*entrant, *entrant) {
 		root := b.copyOf(b.record(n.amount))
 		added := 0
 		e := &entrant{name: "the same at " + thousands(n.amount), run: func() sample {
@@ -115,7 +121,7 @@ func (b *bench) appends() func(n size) (*entrant, *entrant) {
 			least = e
 		}
 		return e, least
-	}
+	})
 }
 
 // copyOf copies a tree with a record, for a test that writes to it.
