@@ -139,6 +139,7 @@ func openDB(path string, params url.Values) (*sql.DB, error) {
 	// database/sql gives a connection to one goroutine at a time, so that SQLite's mutexes
 	// around each column of each row guard nothing.
 	params.Set("_mutex", "no")
+	params.Set("_stmt_cache_size", "64") // more than there are: each is prepared once
 	name := "file:" + (&url.URL{Path: path}).EscapedPath()
 	db, err := sql.Open("sqlite3", name+"?"+params.Encode())
 	if err != nil {
