@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -48,6 +49,15 @@ var ErrNotContinued = errors.New("the record does not continue the checkpoint")
 // Export writes the record as JSON lines: the events behind number since, as they are
 // stored, and the checkpoint.
 func (s *Store) Export(ctx context.Context, w io.Writer, since int64) error {
+	out := bufio.NewWriterSize(w, 64<<10)
+	if err := s.export(ctx, out, since); err != nil {
+		out.Flush()
+		return err
+	}
+	return out.Flush()
+}
+
+func (s *Store) export(ctx context.Context, w *bufio.Writer, since int64) error {
 	h, err := s.readHead(ctx)
 	if err != nil {
 		return err
@@ -104,8 +114,8 @@ func (s *Store) exportGap(ctx context.Context, w io.Writer, seq int64, pruned *P
 	return writeLine(w, eventHead{seq, hash[0]})
 }
 
-func (s *Store) exportEvent(ctx context.Context, w io.Writer, e event) error {
-	if bytes.ContainsAny(e.body, "\r\n") {
+func (s *Store) exportEvent(ctx context.Context, w *bufio.Writer, e event) error {
+	if !isOneLine(e.body) {
 		return fmt.Errorf("%w: event %d is not one line", ErrDamaged, e.seq)
 	}
 	hash, err := hashReader(ctx, s.db)([]int64{tlog.StoredHashIndex(0, e.seq-1)})
@@ -116,10 +126,17 @@ func (s *Store) exportEvent(ctx context.Context, w io.Writer, e event) error {
 	if err != nil {
 		return err
 	}
-	line := append(bytes.TrimSuffix(head, []byte("}")), eventKey...)
-	line = append(append(line, e.body...), "}\n"...)
-	_, err = w.Write(line)
+	w.Write(bytes.TrimSuffix(head, []byte("}")))
+	w.WriteString(eventKey)
+	w.Write(e.body)
+	_, err = w.WriteString("}\n")
 	return err
+}
+
+// isOneLine says whether an event can be a line of an export. Two searches for a byte are
+// ten times faster than one for any of two.
+func isOneLine(body []byte) bool {
+	return bytes.IndexByte(body, '\n') < 0 && bytes.IndexByte(body, '\r') < 0
 }
 
 func writeLine(w io.Writer, v any) error {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -149,7 +148,7 @@ func (a *appender) addEvent(ev *Event) error {
 // add appends one body, unless its event is in the log or comes too late.
 func (a *appender) add(body []byte) error {
 	ev, err := decode(body)
-	if err == nil && bytes.ContainsAny(body, "\r\n") {
+	if err == nil && !isOneLine(body) {
 		err = fmt.Errorf("%w: not one line", errNoEvent)
 	}
 	if err != nil {
@@ -264,11 +263,9 @@ func eventPage(ctx context.Context, q rowQuerier, after int64) (page []event, er
 	defer rows.Close()
 	for rows.Next() {
 		var e event
-		var body sql.RawBytes
-		if err := rows.Scan(&e.seq, &body); err != nil {
+		if err := rows.Scan(&e.seq, &e.body); err != nil {
 			return nil, err
 		}
-		e.body = slices.Clone(body)
 		page = append(page, e)
 	}
 	return page, rows.Err()
