@@ -258,17 +258,18 @@ type Summary struct {
 	LastCommit  *Timestamp `json:"last_commit"`
 }
 
+const summary = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
+	(SELECT count(*) FROM commits INDEXED BY commits_open WHERE end_event IS NULL),
+	coalesce((SELECT note FROM checkpoint), ''), coalesce((SELECT key FROM recorders ORDER BY event DESC LIMIT 1), ''),
+	coalesce((SELECT version FROM recorders ORDER BY event DESC LIMIT 1), ''),
+	(SELECT outcome FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1),
+	(SELECT end_time FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1)`
+
 // Summarize returns the summary of the record.
 func (s *Store) Summarize(ctx context.Context) (*Summary, error) {
 	var sum Summary
 	var lastEnd *int64
-	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
-		(SELECT count(*) FROM commits WHERE end_event IS NULL),
-		coalesce((SELECT note FROM checkpoint), ''), coalesce((SELECT key FROM recorders ORDER BY event DESC LIMIT 1), ''),
-		coalesce((SELECT version FROM recorders ORDER BY event DESC LIMIT 1), ''),
-		(SELECT outcome FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1),
-		(SELECT end_time FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1)`
-	err := s.db.QueryRowContext(ctx, query).Scan(&sum.Events, &sum.Changes, &sum.Commits, &sum.Open, &sum.Checkpoint,
+	err := s.db.QueryRowContext(ctx, summary).Scan(&sum.Events, &sum.Changes, &sum.Commits, &sum.Open, &sum.Checkpoint,
 		&sum.Key, &sum.RecordedBy, &sum.LastOutcome, &lastEnd)
 	if err != nil || sum.Events == 0 {
 		return &sum, classify(err)

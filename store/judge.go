@@ -100,12 +100,13 @@ type OpenAt struct {
 	Time  Timestamp
 }
 
+const commitsOpenAt = `SELECT begin_event, begin_time FROM (
+	SELECT begin_event, begin_time FROM commits WHERE end_event IS NULL AND begin_event IS NOT NULL AND begin_time <= ?1
+	UNION SELECT begin_event, begin_time FROM commits WHERE end_time > ?1 AND begin_time <= ?1) ORDER BY begin_event`
+
 // CommitsOpenAt returns the commits that had no end at a moment, oldest first.
 func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]OpenAt, error) {
-	const query = `SELECT begin_event, begin_time FROM (
-		SELECT begin_event, begin_time FROM commits WHERE end_event IS NULL AND begin_event IS NOT NULL AND begin_time <= ?1
-		UNION SELECT begin_event, begin_time FROM commits WHERE end_time > ?1 AND begin_time <= ?1) ORDER BY begin_event`
-	return collect(ctx, s.db, query, []any{at.UnixMicro()}, func(rows *sql.Rows) (o OpenAt, err error) {
+	return collect(ctx, s.db, commitsOpenAt, []any{at.UnixMicro()}, func(rows *sql.Rows) (o OpenAt, err error) {
 		var us int64
 		err = rows.Scan(&o.Event, &us)
 		o.Time = microseconds(us)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,39 @@ func TestPagesOfAHistoryAreRanges(t *testing.T) {
 			if !strings.HasPrefix(steps, want) || strings.Contains(steps, "FOR ORDER BY") {
 				t.Errorf("%+v, first page %v:\n%s\nwant %s", f, page.last == nil, steps, want)
 			}
+		}
+	}
+}
+
+// grows is a step that reads a table, or an index, that grows with the record from one end on.
+var grows = regexp.MustCompile(`(?m)^SCAN (c|t|o|l|b|m|e|events|changes|commits|observations|boots|patch_loads|image_builds)\b`)
+
+// What reports ask of the record is found by an index, so that a long record takes no longer:
+// no table that grows with it is read from one end to the other.
+func TestReportsReadRanges(t *testing.T) {
+	s, err := Open(t.Context(), t.TempDir(), "1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for name, query := range map[string]string{
+		"state before":   observedColumns + `WHERE time < ? ORDER BY time DESC, event DESC LIMIT 1`,
+		"state":          observedColumns + `WHERE time <= ? AND (time, event) > (?, ?) ORDER BY time, event LIMIT ?`,
+		"boots before":   bootColumns + `WHERE first < ? ORDER BY first DESC, boot_id DESC LIMIT 1`,
+		"commits before": commitColumns + `WHERE coalesce(begin_time, end_time) < ? ORDER BY coalesce(begin_time, end_time) DESC, id DESC LIMIT 1`,
+		"commits":        commitColumns + `WHERE coalesce(begin_time, end_time) <= ? AND (coalesce(begin_time, end_time), id) > (?, ?) ORDER BY coalesce(begin_time, end_time), id LIMIT ?`,
+		"patch package":  patchPackage, "first seen": firstSeen, "live patches": livePatches, "live patch begin": livePatchBegin,
+		"patches seen": patchesSeen, "patch changes": patchChanges, "summary": summary, "commits open at": commitsOpenAt,
+	} {
+		args := make([]any, strings.Count(query, "?"))
+		if strings.Contains(query, "?1") {
+			args = args[:2]
+		}
+		steps := plan(t, s, query, args)
+		// The newest end of a commit is at the end of an index, and the first step there.
+		newest := strings.Count(query, "ORDER BY end_time DESC, end_event DESC LIMIT 1")
+		if n := len(grows.FindAllString(steps, -1)); n != newest {
+			t.Errorf("%s:\n%s", name, steps)
 		}
 	}
 }

@@ -211,12 +211,13 @@ func (s *Store) Recorders(ctx context.Context) ([]RecorderRow, error) {
 	})
 }
 
+const patchPackage = `SELECT package, coalesce(version, '') FROM observations WHERE kernel_release = ? AND module = ?
+	AND package IS NOT NULL ORDER BY event LIMIT 1`
+
 // PatchPackage returns the name and version of the package that a live patch module of a
 // kernel came from, as the first observation that knew it says; empty if none does.
 func (s *Store) PatchPackage(ctx context.Context, kernel, module string) (name, version string, err error) {
-	const query = `SELECT package, coalesce(version, '') FROM observations WHERE kernel_release = ? AND module = ?
-		AND package IS NOT NULL ORDER BY event LIMIT 1`
-	err = s.db.QueryRowContext(ctx, query, kernel, module).Scan(&name, &version)
+	err = s.db.QueryRowContext(ctx, patchPackage, kernel, module).Scan(&name, &version)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
@@ -275,19 +276,20 @@ func orEmpty(s *string) string {
 	return *s
 }
 
+// Each end is one step into an index.
+const extent = `SELECT
+	(SELECT min(t) FROM (SELECT min(time) AS t FROM observations UNION ALL SELECT min(first) FROM boots UNION ALL SELECT min(time) FROM changes
+		UNION ALL SELECT min(time) FROM recorders
+		UNION ALL SELECT * FROM (SELECT coalesce(begin_time, end_time) FROM commits ORDER BY coalesce(begin_time, end_time) LIMIT 1))),
+	(SELECT max(t) FROM (SELECT max(time) AS t FROM observations UNION ALL SELECT max(first) FROM boots UNION ALL SELECT max(time) FROM changes
+		UNION ALL SELECT max(time) FROM recorders
+		UNION ALL SELECT * FROM (SELECT coalesce(begin_time, end_time) FROM commits ORDER BY coalesce(begin_time, end_time) DESC LIMIT 1)))`
+
 // Extent returns the times of the first thing on record, or of the horizon of what was pruned,
 // and of the last event.
 func (s *Store) Extent(ctx context.Context) (from, to Timestamp, err error) {
-	// Each end is one step into an index.
-	const query = `SELECT
-		(SELECT min(t) FROM (SELECT min(time) AS t FROM observations UNION ALL SELECT min(first) FROM boots UNION ALL SELECT min(time) FROM changes
-			UNION ALL SELECT min(time) FROM recorders
-			UNION ALL SELECT * FROM (SELECT coalesce(begin_time, end_time) FROM commits ORDER BY coalesce(begin_time, end_time) LIMIT 1))),
-		(SELECT max(t) FROM (SELECT max(time) AS t FROM observations UNION ALL SELECT max(first) FROM boots UNION ALL SELECT max(time) FROM changes
-			UNION ALL SELECT max(time) FROM recorders
-			UNION ALL SELECT * FROM (SELECT coalesce(begin_time, end_time) FROM commits ORDER BY coalesce(begin_time, end_time) DESC LIMIT 1)))`
 	var first, last *int64
-	if err := s.db.QueryRowContext(ctx, query).Scan(&first, &last); err != nil || first == nil {
+	if err := s.db.QueryRowContext(ctx, extent).Scan(&first, &last); err != nil || first == nil {
 		return from, to, classify(err)
 	}
 	size, err := s.size(ctx)
@@ -301,34 +303,37 @@ func (s *Store) Extent(ctx context.Context) (from, to Timestamp, err error) {
 	return from, to, err
 }
 
+const firstSeen = `SELECT coalesce(min(event), 0) FROM observations WHERE kernel_release = ? AND module = ? AND package IS NOT NULL`
+
 // FirstSeen returns the number of the first observation that saw a live patch module of a
 // kernel active and knew its package, 0 if there is none.
 func (s *Store) FirstSeen(ctx context.Context, kernel, module string) (event int64, err error) {
-	const query = `SELECT coalesce(min(event), 0) FROM observations WHERE kernel_release = ? AND module = ? AND package IS NOT NULL`
-	err = s.db.QueryRowContext(ctx, query, kernel, module).Scan(&event)
+	err = s.db.QueryRowContext(ctx, firstSeen, kernel, module).Scan(&event)
 	return event, classify(err)
 }
+
+const livePatches = `SELECT package FROM changes WHERE kind = 'livepatch' AND result = 'ok' AND time BETWEEN ?1 AND ?2
+	UNION SELECT package FROM observations WHERE package IS NOT NULL AND time BETWEEN ?1 AND ?2 ORDER BY package`
 
 // LivePatches returns the names of the live patch packages that changed, or that were seen
 // active, from one moment to another, both included.
 func (s *Store) LivePatches(ctx context.Context, from, to time.Time) ([]string, error) {
-	const query = `SELECT package FROM changes WHERE kind = 'livepatch' AND result = 'ok' AND time BETWEEN ?1 AND ?2
-		UNION SELECT package FROM observations WHERE package IS NOT NULL AND time BETWEEN ?1 AND ?2 ORDER BY package`
-	return collect(ctx, s.db, query, []any{from.UnixMicro(), to.UnixMicro()}, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) })
+	return collect(ctx, s.db, livePatches, []any{from.UnixMicro(), to.UnixMicro()}, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) })
 }
+
+const livePatchBegin = `SELECT min(t) FROM (
+	SELECT min(time) AS t FROM changes WHERE package = ?1
+	UNION ALL SELECT min(time) FROM observations WHERE package = ?1
+	UNION ALL SELECT min(b.first) FROM (SELECT DISTINCT kernel_release, module FROM observations WHERE package = ?1) m
+		JOIN patch_loads l ON l.patch = m.module JOIN boots b ON b.boot_id = l.boot_id
+		WHERE coalesce(b.kernel_release, m.kernel_release) = m.kernel_release)`
 
 // LivePatchBegin returns when the first thing about a live patch package was: a change of it,
 // an observation that saw it active, or the boot that loaded its module first. The time is
 // zero if there is none.
 func (s *Store) LivePatchBegin(ctx context.Context, name string) (time.Time, error) {
-	const query = `SELECT min(t) FROM (
-		SELECT min(time) AS t FROM changes WHERE package = ?1
-		UNION ALL SELECT min(time) FROM observations WHERE package = ?1
-		UNION ALL SELECT min(b.first) FROM (SELECT DISTINCT kernel_release, module FROM observations WHERE package = ?1) m
-			JOIN patch_loads l ON l.patch = m.module JOIN boots b ON b.boot_id = l.boot_id
-			WHERE coalesce(b.kernel_release, m.kernel_release) = m.kernel_release)`
 	var us *int64
-	if err := s.db.QueryRowContext(ctx, query, name).Scan(&us); err != nil || us == nil {
+	if err := s.db.QueryRowContext(ctx, livePatchBegin, name).Scan(&us); err != nil || us == nil {
 		return time.Time{}, classify(err)
 	}
 	return microseconds(*us).Time, nil
@@ -340,12 +345,13 @@ type PatchSeen struct {
 	Event                          int64 // the first one
 }
 
+const patchesSeen = `SELECT kernel_release, module, coalesce(version, ''), min(event) FROM observations
+	WHERE package = ? AND event <= ? GROUP BY kernel_release, module, version ORDER BY min(event)`
+
 // PatchesSeen returns the live patches of a package that observations saw active, by the
 // first so many events of the log.
 func (s *Store) PatchesSeen(ctx context.Context, name string, events int64) ([]PatchSeen, error) {
-	const query = `SELECT kernel_release, module, coalesce(version, ''), min(event) FROM observations
-		WHERE package = ? AND event <= ? GROUP BY kernel_release, module, version ORDER BY min(event)`
-	return collect(ctx, s.db, query, []any{name, events}, func(rows *sql.Rows) (p PatchSeen, err error) {
+	return collect(ctx, s.db, patchesSeen, []any{name, events}, func(rows *sql.Rows) (p PatchSeen, err error) {
 		err = rows.Scan(&p.KernelRelease, &p.Module, &p.Version, &p.Event)
 		return p, err
 	})
@@ -363,16 +369,17 @@ type PatchChange struct {
 	CVEsAdded, CVEsRemoved []string
 }
 
+// The plus keeps SQLite to the index of packages.
+const patchChanges = `SELECT CASE WHEN t.settled_event <= ?2 THEN coalesce(t.effective, c.time) ELSE c.time END, c.event, c.action, c.version,
+	coalesce(c.previous, ''), coalesce(c.kernel_release, ''),
+	CASE WHEN t.settled_event > ?2 THEN 'staged' ELSE coalesce(t.outcome, '') END, c.cves_added, c.cves_removed
+	FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
+	WHERE c.package = ?1 AND c.event <= ?2 AND c.kind = 'livepatch' AND +c.result = 'ok' ORDER BY c.time, c.event, c.pos`
+
 // PatchChanges returns the changes of a live patch package by the first so many events of the
 // log, in the order of time. What was staged counts as that until an event settled it.
 func (s *Store) PatchChanges(ctx context.Context, name string, events int64) ([]PatchChange, error) {
-	// The plus keeps SQLite to the index of packages.
-	const query = `SELECT CASE WHEN t.settled_event <= ?2 THEN coalesce(t.effective, c.time) ELSE c.time END, c.event, c.action, c.version,
-		coalesce(c.previous, ''), coalesce(c.kernel_release, ''),
-		CASE WHEN t.settled_event > ?2 THEN 'staged' ELSE coalesce(t.outcome, '') END, c.cves_added, c.cves_removed
-		FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
-		WHERE c.package = ?1 AND c.event <= ?2 AND c.kind = 'livepatch' AND +c.result = 'ok' ORDER BY c.time, c.event, c.pos`
-	return collect(ctx, s.db, query, []any{name, events}, func(rows *sql.Rows) (c PatchChange, err error) {
+	return collect(ctx, s.db, patchChanges, []any{name, events}, func(rows *sql.Rows) (c PatchChange, err error) {
 		var us int64
 		err = rows.Scan(&us, &c.Event, &c.Action, &c.Version, &c.Previous, &c.KernelRelease, &c.Outcome, jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved})
 		c.Time = microseconds(us)
