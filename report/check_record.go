@@ -256,8 +256,13 @@ func (g *grounds) difference() (differ []string, known bool) {
 
 // isJudged says whether observations list packages of a name: kernels and live patches.
 func isJudged(name string, listed []store.Package) bool {
-	return strings.HasPrefix(name, "kernel-livepatch-") && strings.Count(name, "_") > 1 || strings.HasPrefix(name, "kgraft-patch-") ||
-		slices.ContainsFunc(listed, func(p store.Package) bool { return p.Name == name })
+	return isLivePatch(name) || slices.ContainsFunc(listed, func(p store.Package) bool { return p.Name == name })
+}
+
+// isLivePatch says whether a package is one with a live patch, by its name: that of a kernel is
+// in it.
+func isLivePatch(name string) bool {
+	return strings.HasPrefix(name, "kernel-livepatch-") && strings.Count(name, "_") > 1 || strings.HasPrefix(name, "kgraft-patch-")
 }
 
 // integrity is that the checkpoint is right, and that the last full verification found nothing.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -380,7 +379,7 @@ func (o *seen) livePatches() (names []string) {
 		return nil
 	}
 	for _, p := range o.Installed {
-		if livepatch.KindOf(p.Name) == livepatch.KindLivepatch {
+		if isLivePatch(p.Name) {
 			names = append(names, p.Name)
 		}
 	}
