@@ -220,7 +220,8 @@ func projectAll(ctx context.Context, tx *sql.Tx, log rowQuerier, last int64) (in
 		if err != nil {
 			return last, fmt.Errorf("event %d: %w", e.seq, err)
 		}
-		if err := project(ctx, tx, e.seq, ev); err != nil {
+		// Reading the next page notices that ctx has ended; for each statement that would cost a goroutine.
+		if err := project(context.WithoutCancel(ctx), tx, e.seq, ev); err != nil {
 			return last, err
 		}
 		last = e.seq
