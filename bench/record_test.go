@@ -27,7 +27,7 @@ const (
 // record returns the root of a file tree with a record of so many events, which ends today.
 func (b *bench) record(events int) string {
 	today := time.Now().UTC().Truncate(24 * time.Hour)
-	name := fmt.Sprintf("record-%d-", events)
+	name := fmt.Sprintf("record-%d-views%d-", events, store.Schema)
 	if old, _ := filepath.Glob(filepath.Join(b.cache, name+"*")); len(old) > 0 && !strings.HasSuffix(old[0], today.Format("-"+time.DateOnly)) {
 		for _, path := range old {
 			b.check(os.RemoveAll(path)) // what is judged by its age would be too old
