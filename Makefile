@@ -26,13 +26,16 @@ FUZZTIME ?= 30s
 .PHONY: all build install man srpm rpm rpmlint demo test test-boot test-arch unit e2e check bench bench-smoke fuzz deps rpm-deps clean
 all: build
 
+# What libzypp executes is static, for it starts in every commit.
 build:
-	$(GO) build -trimpath -buildmode=pie -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
+	$(GO) build -trimpath -buildmode=pie -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o build/ ./cmd/klp-audit ./cmd/klp-audit-recorder
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(STRIP)' -o build/ ./cmd/klp-audit-plugin
 
 # All files of an installed system. The package takes them from here.
 install: $(BUILD)
 	install -D -m 0755 build/klp-audit $(PREFIX)/bin/klp-audit
 	install -D -m 0755 build/klp-audit-plugin $(PREFIX)/lib/zypp/plugins/commit/klp-audit
+	install -D -m 0755 build/klp-audit-recorder $(PREFIX)/lib/klp-audit/recorder
 	install -d $(PREFIX)/lib/zypp/plugins/system $(PREFIX)/lib/zypper/commands
 	ln -sfn ../commit/klp-audit $(PREFIX)/lib/zypp/plugins/system/klp-audit
 	ln -sfn ../../../bin/klp-audit $(PREFIX)/lib/zypper/commands/zypper-klp-audit

@@ -22,12 +22,15 @@ const module = "github.com/klp-audit/klp-audit"
 // outside belong to it alone. The way is cmd -> plugin, report -> store and internal.
 var arrows = map[string][]string{
 	"cmd/klp-audit":                {"plugin", "report", "store", "internal/config", "internal/initrd", "internal/livepatch", "internal/observe", "internal/rpm", "internal/zyppimport"},
-	"cmd/klp-audit-plugin":         {"plugin"},
-	"plugin":                       {"store", "internal/config", "internal/livepatch", "internal/rpm", "internal/snapshot", "internal/zypp"},
+	"cmd/klp-audit-plugin":         {"plugin/front"},
+	"cmd/klp-audit-recorder":       {"plugin"},
+	"plugin":                       {"store", "internal/config", "internal/frame", "internal/rpm", "internal/snapshot", "internal/tracked", "internal/zypp"},
+	"plugin/front":                 {"internal/frame", "internal/tracked"},
 	"report":                       {"store"},
 	"store":                        {},
 	"bench":                        {"internal/journal/journaltest"},
 	"internal/config":              {"internal/rooted"},
+	"internal/frame":               {},
 	"internal/initrd":              {},
 	"internal/journal":             {},
 	"internal/livepatch":           {"internal/rooted"},
@@ -38,6 +41,7 @@ var arrows = map[string][]string{
 	"internal/rpm/rpmtest":         {},
 	"internal/snapshot":            {"store", "internal/livepatch", "internal/rooted", "internal/rpm"},
 	"internal/zypp":                {"internal/rooted"},
+	"internal/tracked":             {},
 	"internal/unpack":              {},
 	"internal/zyppimport":          {"store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},
 }
@@ -95,12 +99,26 @@ func TestArrowsRunOneWay(t *testing.T) {
 	}
 }
 
-// The plugin starts in every commit: what it does not need, it does not link.
+// The plugin starts in every commit: it links what it needs to answer, and no C. What a
+// package here costs at the start has been measured.
 func TestPluginLinksLittle(t *testing.T) {
+	few := []string{"bufio", "bytes", "cmp", "context", "encoding/binary", "errors", "io", "io/fs", "iter", "math", "math/bits", "os", "os/signal", "path",
+		"reflect", "runtime", "slices", "sort", "strconv", "strings", "sync", "sync/atomic", "syscall", "time", "unicode", "unicode/utf8", "unsafe",
+		"golang.org/x/sys/unix", module + "/internal/frame", module + "/internal/tracked", module + "/plugin/front"}
 	for _, dep := range list(t, "./cmd/klp-audit-plugin")[0].Deps {
-		for _, heavy := range []string{"github.com/spf13/", "github.com/olekukonko/", "github.com/BurntSushi/", "html/template", "text/template", "encoding/xml", "net/http", "github.com/klauspost/", "github.com/ulikunitz/", "github.com/BurntSushi/"} {
+		inside := strings.HasPrefix(dep, "internal/") || strings.HasPrefix(dep, "runtime/")
+		if !inside && !slices.Contains(few, dep) {
+			t.Errorf("the plugin links %s", dep)
+		}
+	}
+}
+
+// The recorder starts in every commit of a kernel.
+func TestRecorderLinksLittle(t *testing.T) {
+	for _, dep := range list(t, "./cmd/klp-audit-recorder")[0].Deps {
+		for _, heavy := range []string{"github.com/spf13/", "github.com/olekukonko/", "github.com/BurntSushi/", "html/template", "text/template", "encoding/xml", "net/http", "github.com/klauspost/", "github.com/ulikunitz/"} {
 			if strings.HasPrefix(dep, heavy) {
-				t.Errorf("the plugin links %s", dep)
+				t.Errorf("the recorder links %s", dep)
 			}
 		}
 	}

@@ -36,10 +36,15 @@ const python = "/usr/bin/python3"
 // commit measures a commit of some steps, none of them tracked, and returns the memory.
 func (b *bench) commit(what string, steps int, asked float64, floor func(frames) *entrant) (peak int) {
 	f := framesOf(stepsOf(steps)...)
-	ours, against := b.session("klp-audit-plugin", f, b.program("klp-audit-plugin"), "--root", b.TempDir()), floor(f)
+	ours, against := b.audited(f, b.TempDir()), floor(f)
 	b.race(b.several(ours, against)...)
 	b.add(row{what: what, size: thousands(steps) + " steps", ours: ours, against: against, asked: asked})
 	return b.rows[len(b.rows)-1].peak
+}
+
+// audited is a session with klp-audit's plugin, which records below root.
+func (b *bench) audited(f frames, root string) *entrant {
+	return b.session("klp-audit-plugin", f, b.program("klp-audit-plugin"), "--recorder", b.program("klp-audit-recorder"), "--root", root)
 }
 
 // several makes each run the time of some lives of a plugin, which are short.
@@ -73,7 +78,7 @@ func (b *bench) kernelCommit() {
 	root := b.copyOf(b.system())
 	f := framesOf(append(stepsOf(20), step("M", "kernel-default", "6.4.0", "150600.23.42.2"),
 		step("+", "kernel-livepatch-6_4_0-150600_23_42-default", "4", "150600.13.12.1"))...)
-	ours := b.session("klp-audit-plugin", f, b.program("klp-audit-plugin"), "--root", root)
+	ours := b.audited(f, root)
 	floor := b.session("cat, 2 x rpm -qa, 2 x sqlite3", f, "/bin/cat")
 	answer, db := floor.run, filepath.Join(root, "floor.db")
 	b.time(exec.Command("sqlite3", db, "CREATE TABLE events (seq INTEGER PRIMARY KEY, body TEXT NOT NULL)"))

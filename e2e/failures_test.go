@@ -183,7 +183,7 @@ func killAllInPost(p *pair) {
 func killPluginInPre(p *pair) {
 	p.atGate(patchInPre, func(r *running) {
 		if r.lab == p.audited {
-			r.signal(childOf(r, "klp-audit"), syscall.SIGKILL)
+			r.signal(childOf(r, "recorder"), syscall.SIGKILL)
 		}
 	})
 	p.history(upgraded(patchInPre, "ok", "interrupted"))

@@ -10,7 +10,7 @@ import (
 
 // kit is what all labs share: built once in a run.
 type kit struct {
-	bin  string // klp-audit, klp-audit-plugin, relay
+	bin  string // klp-audit, klp-audit-plugin, klp-audit-recorder, relay
 	repo string // the packages
 }
 
@@ -19,7 +19,7 @@ func newKit(t *testing.T) *kit {
 	t.Helper()
 	dir := t.TempDir()
 	k := &kit{bin: filepath.Join(dir, "bin"), repo: buildRepo(t, dir)}
-	execute(t, "go", "build", "-o", k.bin+"/", "../cmd/klp-audit", "../cmd/klp-audit-plugin", "./testdata/relay")
+	execute(t, "go", "build", "-o", k.bin+"/", "../cmd/klp-audit", "../cmd/klp-audit-plugin", "../cmd/klp-audit-recorder", "./testdata/relay")
 	return k
 }
 

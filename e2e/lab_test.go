@@ -21,6 +21,7 @@ const patience = 90 * time.Second
 const (
 	pluginPath       = "/usr/lib/zypp/plugins/commit/klp-audit"
 	systemPluginPath = "/usr/lib/zypp/plugins/system/klp-audit"
+	recorderPath     = "/usr/lib/klp-audit/recorder"
 )
 
 // lab is a throw-away system: an overlay of a real one, mounted in this run's own namespace.

@@ -254,7 +254,7 @@ func liveWithPackage(t *testing.T, b *base, pkg string) {
 	if out := l.mustZypper("rm", "klp-audit"); !strings.Contains(out, "the record stays in /var/lib/klp-audit") {
 		t.Errorf("removal does not say that the record stays:\n%s", out)
 	}
-	for _, name := range []string{pluginPath, "/usr/lib/zypp/plugins/system/klp-audit", "/usr/bin/klp-audit", "/usr/lib/dracut/modules.d/99zz-klp-audit"} {
+	for _, name := range []string{pluginPath, systemPluginPath, "/usr/lib/klp-audit", "/usr/bin/klp-audit", "/usr/lib/dracut/modules.d/99zz-klp-audit"} {
 		if l.exists(name) {
 			t.Errorf("%s is there after removal", name)
 		}

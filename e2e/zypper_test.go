@@ -149,6 +149,7 @@ func newPair(t *testing.T, b *base) *pair {
 	p.audited.install(b.kit.bin+"/klp-audit", "/usr/bin/klp-audit")
 	p.audited.install(b.kit.bin+"/klp-audit-plugin", pluginPath)
 	p.audited.install(b.kit.bin+"/klp-audit-plugin", systemPluginPath)
+	p.audited.install(b.kit.bin+"/klp-audit-recorder", recorderPath)
 	return p
 }
 

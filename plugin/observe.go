@@ -14,8 +14,8 @@ const (
 	// takes it gets longer, to store it. PLUGINEND waits for both.
 	observeTime    = 2 * time.Second
 	observeProcess = answerTime - time.Second
-	// program takes the observation. It is another process, because the plugin starts in
-	// every commit and links nothing that reads journals and images.
+	// program takes the observation. It is another process, because the recorder starts in
+	// commits and links nothing that reads journals and images.
 	program = "usr/bin/klp-audit"
 	// requestFile asks the service for an observation: a .path unit watches it.
 	requestFile = "run/klp-audit/observe"

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/klp-audit/klp-audit/internal/frame"
 )
 
 const (
@@ -25,11 +27,14 @@ const (
 // Serve speaks libzypp's commit plugin protocol from PLUGINBEGIN to _DISCONNECT or the
 // end of input and records with rec. It returns an error if the frames made no sense; the
 // record may be complete all the same.
-func Serve(r io.Reader, w io.Writer, rec *Recorder) error {
+func Serve(r io.Reader, w io.Writer, rec *Recorder) error { return Resume(r, w, rec, 0) }
+
+// Resume is Serve for frames of which the first ones have been answered already.
+func Resume(r io.Reader, w io.Writer, rec *Recorder, answered int) error {
 	s := session{rec: rec}
-	frames := newFrameReader(r)
-	for {
-		f, err := frames.next()
+	frames := frame.NewReader(r)
+	for n := 1; ; n++ {
+		f, err := frames.Next()
 		if err != nil {
 			s.ended(err)
 			if err == io.EOF {
@@ -37,33 +42,20 @@ func Serve(r io.Reader, w io.Writer, rec *Recorder) error {
 			}
 			return fmt.Errorf("reading frame: %w", err)
 		}
-		command := s.handle(f)
-		if err := answer(w, command); err != nil {
-			s.ended(io.EOF) // nobody listens: libzypp is gone
-			return err
+		s.handle(f)
+		if n > answered {
+			err = frame.Answer(w, frame.Reply(f.Command))
 		}
-		switch f.command {
-		case cmdCommitEnd:
+		if err != nil {
+			s.ended(io.EOF) // nobody listens: libzypp is gone
+			return fmt.Errorf("answering %s: %w", f.Command, err)
+		}
+		switch f.Command {
+		case frame.CommitEnd:
 			s.observe() // while libzypp rebuilds its caches
-		case cmdDisconnect:
+		case frame.Disconnect:
 			s.wait(quietTime)
 			return nil
-		}
-	}
-}
-
-// Dummy answers every frame and records nothing.
-func Dummy(r io.Reader, w io.Writer) error {
-	frames := newFrameReader(r)
-	for {
-		f, err := frames.next()
-		if err == io.EOF {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("reading frame: %w", err)
-		}
-		if err := answer(w, answerACK); err != nil || f.command == cmdDisconnect {
-			return err
 		}
 	}
 }
@@ -78,47 +70,44 @@ type session struct {
 	busy      chan struct{} // closed when the last work has ended; nil: there was none
 }
 
-// handle does what a frame asks for and returns the answer.
-func (s *session) handle(f *frame) string {
+// handle does what a frame asks for.
+func (s *session) handle(f *frame.Frame) {
 	s.rec.log.reset()
-	switch f.command {
-	case cmdPluginBegin:
-		s.userData, _ = f.get("userdata")
-	case cmdCommitBegin:
+	switch f.Command {
+	case frame.PluginBegin:
+		s.userData, _ = f.Get("userdata")
+	case frame.CommitBegin:
 		s.commitBegin(f)
-	case cmdCommitEnd:
+	case frame.CommitEnd:
 		s.commitEnd(f)
-	case cmdPluginEnd:
+	case frame.PluginEnd:
 		s.close(func() { s.rec.end(ending{how: aborted}) })
 		if s.observing {
 			s.wait(answerTime)
 		}
-	case cmdPackagesChanged:
+	case frame.PackagesChanged:
 		s.within(s.rec.drift)
-	case cmdDisconnect:
+	case frame.Disconnect:
 		// Without PLUGINEND before it, libzypp has dropped this plugin while the commit
 		// goes on. How it ends is for whoever opens the record next to find out.
-	default:
-		return answerUnknown
 	}
-	return answerACK
 }
 
-func (s *session) commitBegin(f *frame) {
-	steps, err := trackedSteps(f.body)
-	if len(steps) == 0 && err == nil || err != nil && f.cut() {
+func (s *session) commitBegin(f *frame.Frame) {
+	steps, err := trackedSteps(f.Body)
+	if len(steps) == 0 && err == nil || err != nil && f.Cut() {
 		return // nothing tracked; or libzypp ended while it wrote, and nothing begins
 	}
 	s.begun = true
 	s.within(func() { s.rec.start(steps, err, s.userData) })
 }
 
-func (s *session) commitEnd(f *frame) {
+func (s *session) commitEnd(f *frame.Frame) {
 	if !s.begun {
 		return
 	}
-	steps, err := trackedSteps(f.body)
-	if err != nil && f.cut() {
+	steps, err := trackedSteps(f.Body)
+	if err != nil && f.Cut() {
 		return // libzypp ended while it wrote this: the end of input says the rest
 	}
 	s.changed = true

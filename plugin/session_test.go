@@ -277,13 +277,3 @@ func TestStderrIsBounded(t *testing.T) {
 		t.Error("the next frame has no room")
 	}
 }
-
-func TestDummyAnswersAndForgets(t *testing.T) {
-	var out bytes.Buffer
-	if err := Dummy(strings.NewReader(frames("PLUGINBEGIN", "COMMITBEGIN "+kernelList, "_DISCONNECT")), &out); err != nil {
-		t.Fatal(err)
-	}
-	if want := strings.Repeat("ACK\n\n\x00", 3); out.String() != want {
-		t.Errorf("got %q", out.String())
-	}
-}

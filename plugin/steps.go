@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/internal/tracked"
 )
 
 // maxStep bounds the JSON text of one step; libzypp's are about 120 bytes long.
@@ -35,10 +35,26 @@ func (s *step) evr() rpm.EVR {
 }
 
 // trackedSteps reads a body of COMMITBEGIN or COMMITEND and returns the steps on tracked
-// packages. It reads the list as a stream: of all other steps it keeps nothing and
-// decodes nothing. An error means that the list cannot be understood as a whole; the
-// steps returned beside it are right.
-func trackedSteps(r io.Reader) (steps []step, problem error) {
+// packages. An error means that the list cannot be understood as a whole; the steps
+// returned beside it are right. A list that surely names no tracked package has no such
+// steps, whatever is wrong with it otherwise: package front goes by the same, and starts no
+// recorder for it.
+func trackedSteps(r io.Reader) ([]step, error) {
+	var list tracked.List
+	r = io.TeeReader(r, &list)
+	steps, problem := decodeTracked(r)
+	if problem == nil {
+		return steps, nil
+	}
+	if _, err := io.Copy(io.Discard, r); err == nil && list.Nothing() {
+		return nil, nil
+	}
+	return steps, problem
+}
+
+// decodeTracked reads a step list as a stream: of all steps but those on tracked packages it
+// keeps nothing and decodes nothing.
+func decodeTracked(r io.Reader) (steps []step, problem error) {
 	s := stepScanner{r: bufio.NewReaderSize(r, 64<<10)}
 	for {
 		raw, err := s.next()
@@ -47,7 +63,7 @@ func trackedSteps(r io.Reader) (steps []step, problem error) {
 		} else if err != nil {
 			return steps, fmt.Errorf("%w: %w", errStepList, err)
 		}
-		if !livepatch.MayBeTracked(raw) {
+		if !tracked.MayName(raw) {
 			continue
 		}
 		var st step

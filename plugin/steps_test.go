@@ -12,21 +12,39 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/internal/frame"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 )
+
+// message is a frame with its body read.
+type message struct{ Command, Body string }
+
+func readAll(t testing.TB, input string) (all []message) {
+	t.Helper()
+	for fr := frame.NewReader(strings.NewReader(input)); ; {
+		f, err := fr.Next()
+		if err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(f.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, message{f.Command, string(body)})
+	}
+}
 
 func TestStepsOfLibzypp(t *testing.T) {
 	b, err := os.ReadFile("testdata/libzypp-17.25.7-update.frames")
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := readAll(t, string(b))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got []string
-	for _, m := range all {
-		if m.Command != cmdCommitEnd {
+	for _, m := range readAll(t, string(b)) {
+		if m.Command != frame.CommitEnd {
 			continue
 		}
 		steps, err := trackedSteps(strings.NewReader(m.Body))
@@ -67,6 +85,8 @@ func TestSteps(t *testing.T) {
 		"cut off behind the list":     {`{"TransactionStepList": [` + kernel + `]`, []string{"kernel-default-3:1-2"}, true},
 		"unbalanced":                  {`{"TransactionStepList": [` + kernel + `]}]`, []string{"kernel-default-3:1-2"}, true},
 		"a tracked step is damaged":   {`{"TransactionStepList": [{"solvable":{"n":"kernel-rt","e":"x"}},` + kernel + `]}`, []string{"kernel-default-3:1-2"}, true},
+		"damaged, names nothing":      {"{\n\"TransactionStepList\": [{]\n}", nil, false},
+		"damaged, names something":    {"{\n\"TransactionStepList\": [{kernel]\n}", nil, true},
 		"a huge step":                 {`{"TransactionStepList": [{"n":"` + strings.Repeat("x", maxStep) + `"}]}`, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,11 +143,7 @@ func FuzzSteps(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.frames")
 	for _, name := range files {
 		b, _ := os.ReadFile(name)
-		all, err := readAll(f, string(b))
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, m := range all {
+		for _, m := range readAll(f, string(b)) {
 			f.Add(m.Body)
 		}
 	}

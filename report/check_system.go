@@ -155,9 +155,15 @@ func (f ownFile) fault() string {
 	return ""
 }
 
+// executable says whether this is a program that can be run.
+func (f ownFile) executable() bool {
+	mode, err := strconv.ParseUint(f.Mode, 8, 32)
+	return f.There && err == nil && mode&0o111 != 0
+}
+
 // recorder is that the recorder is in place, and still reports.
 func recorder(g *grounds, _ Criteria) finding {
-	const plugin = "/usr/lib/zypp/plugins/commit/klp-audit"
+	const plugin, program = "/usr/lib/zypp/plugins/commit/klp-audit", "/usr/lib/klp-audit/recorder"
 	if problem := g.stale(); problem != "" {
 		return found(Fail, "%s", problem).by(g.seen.events()...)
 	}
@@ -169,14 +175,17 @@ func recorder(g *grounds, _ Criteria) finding {
 	if i < 0 {
 		return found(NotDetermined, "The observation says nothing of %s.", plugin).by(g.seen.event)
 	}
-	mode, err := strconv.ParseUint(files[i].Mode, 8, 32)
-	switch {
-	case !files[i].There:
+	switch f := files[i]; {
+	case !f.There:
 		return found(Fail, "The commit plugin is not installed: %s is not there.", plugin).by(g.seen.event)
-	case files[i].Type != "file":
-		return found(Warn, "%s is no regular file, but a %s.", plugin, files[i].Type).by(g.seen.event)
-	case err != nil || mode&0o111 == 0:
-		return found(Fail, "libzypp cannot run the commit plugin: %s has mode %s.", plugin, files[i].Mode).by(g.seen.event)
+	case f.Type != "file":
+		return found(Warn, "%s is no regular file, but a %s.", plugin, f.Type).by(g.seen.event)
+	case !f.executable():
+		return found(Fail, "libzypp cannot run the commit plugin: %s has mode %s.", plugin, f.Mode).by(g.seen.event)
+	}
+	// Observations of other versions may know of no such program.
+	if i = slices.IndexFunc(files, func(f ownFile) bool { return f.Path == program }); i >= 0 && !files[i].executable() {
+		return found(Fail, "The commit plugin cannot run %s, and records nothing.", program).by(g.seen.event)
 	}
 	return found(Pass, "The commit plugin is in place, and the newest observation is from %s.", shortTime(g.seen.at)).by(g.seen.event)
 }

@@ -237,6 +237,7 @@ func TestStateChecks(t *testing.T) {
 		{"recorder", "plugin gone", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":false}]`), Fail, "not installed"},
 		{"recorder", "plugin not executable", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"file","mode":"0644"}]`), Fail, "cannot run"},
 		{"recorder", "plugin is a link", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"link"}]`), Warn, "link"},
+		{"recorder", "program gone", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"file","mode":"0755"},{"path":"/usr/lib/klp-audit/recorder","there":false}]`), Fail, "cannot run /usr/lib/klp-audit/recorder"},
 		{"recorder", "plugin not looked at", with("files", `[]`), NotDetermined, "says nothing"},
 		{"recorder", "not readable", unread("files"), NotDetermined, "permission denied"},
 		{"recorder", "silent for days", func(m *machine) { m.wait(72 * time.Hour) }, Fail, "more than 2 days ago"},

@@ -1,66 +1,79 @@
 // Command klp-audit-plugin is what libzypp executes in each commit, installed as
-// /usr/lib/zypp/plugins/commit/klp-audit. It records what the commit does to kernels and
-// live patches; and, as /usr/lib/zypp/plugins/system/klp-audit, what changed without a
-// recorded commit. libzypp gives it no arguments; --root DIR makes it work on another file
-// tree.
+// /usr/lib/zypp/plugins/commit/klp-audit, and, as /usr/lib/zypp/plugins/system/klp-audit,
+// whenever packages have changed. It answers what needs no record; where there may be
+// something to record, it becomes the recorder: the same process goes on as that program.
+// libzypp gives it no arguments. With --recorder PATH, the first one, it executes another
+// recorder; what follows is for that.
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/plugin/front"
 )
 
-// version is set when the program is built.
-var version = "devel"
+// recorder is the program that records.
+const recorder = "/usr/lib/klp-audit/recorder"
 
 func main() {
 	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
-	// not end it before the commit is recorded.
+	// not end it before the commit is recorded. The recorder ignores them from its start.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
-	os.Chdir("/")        // the caller's folder is not kept busy
-	syscall.Umask(0o022) // zypper's caller may have any
-	answers, err := privateStdout()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "klp-audit: %v\n", err)
-		os.Exit(1)
-	}
-	if err := run(answers); err != nil {
-		fmt.Fprintf(stderr{}, "klp-audit: %v\n", err)
+	os.Chdir("/") // the caller's folder is not kept busy
+	if err := serve(); err != nil {
+		complain(err)
 	}
 }
 
-func run(answers *os.File) error {
+func serve() error {
 	if os.Getenv("DISABLE_KLP_AUDIT_PLUGIN") != "" {
-		return plugin.Dummy(os.Stdin, answers)
+		return front.Dummy(os.Stdin, os.Stdout)
 	}
-	root := "/"
-	if len(os.Args) == 3 && os.Args[1] == "--root" {
-		root = os.Args[2]
+	path, args := recorder, os.Args[1:]
+	if len(args) >= 2 && args[0] == "--recorder" {
+		path, args = args[1], args[2:]
 	}
-	return plugin.Serve(os.Stdin, answers, plugin.NewRecorder(root, version, os.Getenv, stderr{}))
+	return front.Serve(os.Stdin, os.Stdout, func(read []byte, answered int) bool {
+		complain(become(path, args, read, answered))
+		return false
+	})
 }
 
-// privateStdout keeps libzypp's pipe for frames alone: whatever else writes to stdout
-// writes to stderr from here on.
-func privateStdout() (*os.File, error) {
-	fd, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
+// become executes the recorder in place of this program. It returns only if that fails.
+func become(path string, args []string, read []byte, answered int) error {
+	fd, err := inMemory(read)
 	if err != nil {
-		return nil, fmt.Errorf("keeping stdout: %w", err)
+		return err
 	}
-	if err := unix.Dup3(2, 1, 0); err != nil {
-		return nil, fmt.Errorf("keeping stdout: %w", err)
-	}
-	return os.NewFile(uintptr(fd), "answers"), nil
+	defer unix.Close(fd)
+	args = append([]string{path, "--handed", strconv.Itoa(fd), "--answered", strconv.Itoa(answered)}, args...)
+	return &os.PathError{Op: "executing", Path: path, Err: unix.Exec(path, args, os.Environ())}
 }
 
-// stderr writes to libzypp's pipe for messages, which does not block, past Go's runtime,
-// which would wait for a full pipe: then the message is lost, not the commit.
-type stderr struct{}
+// inMemory puts data into a file that is in memory only and that a program executed later
+// can read.
+func inMemory(data []byte) (fd int, err error) {
+	fd, err = unix.MemfdCreate("klp-audit", 0)
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	for written := 0; written < len(data) && err == nil; {
+		var n int
+		n, err = unix.Pwrite(fd, data[written:], int64(written))
+		written += n
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("pwrite", err)
+	}
+	return fd, nil
+}
 
-func (stderr) Write(p []byte) (int, error) { return unix.Write(2, p) }
+// complain writes to libzypp's pipe for messages, which does not block, past Go's runtime,
+// which would wait for a full pipe: then the message is lost, not the commit.
+func complain(err error) { unix.Write(2, []byte("klp-audit: "+err.Error()+"\n")) }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,23 +17,32 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// The roles that this test program plays besides that of the test.
-const (
-	rolePlugin  = "plugin"  // the real plugin, started by
-	roleLibzypp = "libzypp" // a process that speaks libzypp's side, and ends
-	roleEnv     = "KLP_AUDIT_TEST_ROLE"
-)
+// roleEnv is set where this test program plays libzypp: a process that speaks its side, and
+// ends. The value is where the programs are.
+const roleEnv = "KLP_AUDIT_TEST_LIBZYPP"
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(roleEnv) {
-	case rolePlugin:
-		main()
-		os.Exit(0)
-	case roleLibzypp:
-		playLibzypp()
+	if bin := os.Getenv(roleEnv); bin != "" {
+		playLibzypp(bin)
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// build builds the plugin and the recorder and returns the folder that they are in.
+func build(t *testing.T) (bin string) {
+	t.Helper()
+	bin = t.TempDir()
+	cmd := exec.Command("go", "build", "-tags", "sqlite_omit_load_extension", "-o", bin+"/", ".", "../klp-audit-recorder")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
+}
+
+// pluginCall is a call of the plugin that records below root.
+func pluginCall(bin, root string) *exec.Cmd {
+	return exec.Command(filepath.Join(bin, "klp-audit-plugin"), "--recorder", filepath.Join(bin, "klp-audit-recorder"), "--root", root)
 }
 
 const (
@@ -40,6 +50,116 @@ const (
 	seed     = 20261123
 	toggled  = "kernel-livepatch-6_4_0-150600_23_42-default"
 )
+
+// talk gives the plugin frames and returns its answers and what it wrote to stderr.
+func talk(t *testing.T, cmd *exec.Cmd, frames string) (answers, stderr string) {
+	t.Helper()
+	var complaint strings.Builder
+	cmd.Stdin, cmd.Stderr = strings.NewReader(frames), &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		t.Errorf("%q: %v", cmd.Args, err)
+	}
+	return strings.ReplaceAll(string(out), "\n\n\x00", " "), complaint.String()
+}
+
+const (
+	begun = "PLUGINBEGIN\nuserdata:ticket 7\n\n\x00COMMITBEGIN\n\n"
+	list  = `{"TransactionStepList":[{"solvable":{"a":"noarch","n":"` + toggled + `","r":"1","v":"2"},"type":"+"}]}`
+	over  = "\x00COMMITEND\n\n" + list + "\x00PLUGINEND\n\n\x00_DISCONNECT\n\n\x00"
+)
+
+// The recorder goes on where the plugin stopped, as the same process: it knows the user data,
+// answers no frame twice, and its parent is libzypp.
+func TestRecorderGoesOn(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Symlink("/proc", filepath.Join(root, "proc")); err != nil {
+		t.Fatal(err)
+	}
+	answers, stderr := talk(t, pluginCall(build(t), root), begun+list+over)
+	if answers != "ACK ACK ACK ACK ACK " || stderr != "" {
+		t.Errorf("answers %q, stderr %q", answers, stderr)
+	}
+	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for row, err := range s.History(t.Context(), store.HistoryFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		exe, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *row.UserData != "ticket 7" || *row.Actor.Exe != exe {
+			t.Errorf("user data %q, done by %q", *row.UserData, *row.Actor.Exe)
+		}
+		return
+	}
+	t.Error("nothing is recorded")
+}
+
+// Whatever is wrong with the recorder, zypper gets its answers, and its log says why nothing
+// is recorded. A pipe for messages that nobody empties keeps nobody waiting.
+func TestRecorderThatCannotBeExecuted(t *testing.T) {
+	bin, dir := build(t), t.TempDir()
+	write := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, path := range map[string]string{
+		"missing": filepath.Join(dir, "missing"), "not executable": write("mode", "\x7fELF", 0o644), "empty": write("empty", "", 0o755),
+		"damaged": write("damaged", "\x7fELF\x02\x01\x01", 0o755), "no program": write("text", "hello", 0o755), "a folder": dir,
+	} {
+		cmd := exec.Command(filepath.Join(bin, "klp-audit-plugin"), "--recorder", path)
+		answers, stderr := talk(t, cmd, begun+list+over)
+		if answers != "ACK ACK ACK ACK ACK " || !strings.Contains(stderr, path) || len(stderr) > 4<<10 {
+			t.Errorf("%s: answers %q, stderr %q", name, answers, stderr)
+		}
+	}
+	cmd := exec.Command(filepath.Join(bin, "klp-audit-plugin"), "--recorder", dir)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(begun+list+over), fullPipe(t)
+	if out, err := cmd.Output(); err != nil || strings.Count(string(out), "ACK") != 5 {
+		t.Errorf("stderr is full: answers %q, %v", out, err)
+	}
+}
+
+// fullPipe is a pipe as libzypp makes it for messages, which does not block, without room.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	var fds [2]int
+	err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, fd := os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w"), fds[1]
+	t.Cleanup(func() { r.Close(); w.Close() })
+	if err := syscall.SetNonblock(fd, true); err != nil { // only now: os/exec leaves it so
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = syscall.Write(fd, make([]byte, 4<<10))
+	}
+	return w
+}
+
+// DISABLE_KLP_AUDIT_PLUGIN leaves the answers, and no recorder.
+func TestDisabled(t *testing.T) {
+	root := t.TempDir()
+	cmd := pluginCall(build(t), root)
+	cmd.Env = append(os.Environ(), "DISABLE_KLP_AUDIT_PLUGIN=1")
+	if answers, stderr := talk(t, cmd, begun+list+over); answers != "ACK ACK ACK ACK ACK " || stderr != "" {
+		t.Errorf("answers %q, stderr %q", answers, stderr)
+	}
+	if entries, _ := os.ReadDir(root); len(entries) != 0 {
+		t.Errorf("files %v", entries)
+	}
+}
 
 // In 300 commits with a live patch the plugin is killed at a random moment, from its start
 // to its end. Afterwards each commit whose COMMITBEGIN was acknowledged is in the record
@@ -50,13 +170,14 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		t.Skip("300 commits take half a minute")
 	}
 	root, pkg := labRoot(t)
+	bin := build(t)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	acked, ended := map[string]bool{}, map[string]bool{}
-	whole := wholeCommit(t, root, pkg)
+	whole := wholeCommit(t, bin, root, pkg)
 	for i := range killRuns {
 		name := fmt.Sprintf("run-%d", i)
 		delay := time.Duration(rnd.Int64N(int64(whole) * 3 / 2)) // some are not killed
-		for _, command := range commit(t, root, pkg, name, delay) {
+		for _, command := range commit(t, bin, root, pkg, name, delay) {
 			acked[name] = acked[name] || command == "COMMITBEGIN"
 			ended[name] = ended[name] || command == "COMMITEND"
 		}
@@ -65,7 +186,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	if n := len(trueOf(acked)); n == 0 || len(trueOf(ended)) == killRuns {
 		t.Fatalf("%d of %d begins acknowledged: the kills hit nothing", n, killRuns)
 	}
-	rec := plugin.NewRecorder(root, version, os.Getenv, os.Stderr)
+	rec := plugin.NewRecorder(root, "test", os.Getenv, os.Stderr)
 	if err := rec.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -73,12 +194,12 @@ func TestKilledAtAnyMoment(t *testing.T) {
 }
 
 // wholeCommit is how long a commit takes here and now that nobody kills.
-func wholeCommit(t *testing.T, root, pkg string) time.Duration {
+func wholeCommit(t *testing.T, bin, root, pkg string) time.Duration {
 	t.Helper()
 	var longest time.Duration
 	for i := range 4 {
 		start := time.Now()
-		commit(t, root, pkg, fmt.Sprintf("whole-%d", i), time.Hour)
+		commit(t, bin, root, pkg, fmt.Sprintf("whole-%d", i), time.Hour)
 		longest = max(longest, time.Since(start))
 	}
 	return longest
@@ -176,10 +297,10 @@ func execute(t *testing.T, name string, args ...string) {
 
 // commit runs one commit in a libzypp process of its own, which kills its plugin after a
 // delay, and returns the commands that the plugin acknowledged.
-func commit(t *testing.T, root, pkg, name string, delay time.Duration) []string {
+func commit(t *testing.T, bin, root, pkg, name string, delay time.Duration) []string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], root, pkg, name, delay.String())
-	cmd.Env = append(os.Environ(), roleEnv+"="+roleLibzypp, "HOME=/root")
+	cmd.Env = append(os.Environ(), roleEnv+"="+bin, "HOME=/root")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -190,11 +311,10 @@ func commit(t *testing.T, root, pkg, name string, delay time.Duration) []string 
 
 // playLibzypp is a libzypp that installs the package, or removes it if it is installed.
 // It goes on when its plugin is gone, as libzypp does.
-func playLibzypp() {
+func playLibzypp(bin string) {
 	root, pkg, name := os.Args[1], os.Args[2], os.Args[3]
 	delay, _ := time.ParseDuration(os.Args[4])
-	cmd := exec.Command(os.Args[0], "--root", root)
-	cmd.Env = append(os.Environ(), roleEnv+"="+rolePlugin)
+	cmd := pluginCall(bin, root)
 	in, _ := cmd.StdinPipe()
 	out, _ := cmd.StdoutPipe()
 	cmd.Stderr = os.Stderr

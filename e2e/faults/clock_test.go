@@ -44,7 +44,7 @@ func TestClockSet(t *testing.T) {
 	}
 }
 
-// shiftedPlugin builds a plugin whose clock is off by the environment's CLOCK.
+// shiftedPlugin builds a recorder, which is a plugin by itself, whose clock is off by the environment's CLOCK.
 func (m *machine) shiftedPlugin() string {
 	m.Helper()
 	dir := m.TempDir()
@@ -62,7 +62,7 @@ func (m *machine) shiftedPlugin() string {
 	m.check(err)
 	m.check(os.WriteFile(dir+"/overlay.json", overlay, 0o644))
 	const plugin = "/lab/shifted"
-	build := exec.Command("go", "build", "-tags", "sqlite_omit_load_extension", "-overlay", dir+"/overlay.json", "-o", m.root+plugin, "../../cmd/klp-audit-plugin")
+	build := exec.Command("go", "build", "-tags", "sqlite_omit_load_extension", "-overlay", dir+"/overlay.json", "-o", m.root+plugin, "../../cmd/klp-audit-recorder")
 	if out, err := build.CombinedOutput(); err != nil {
 		m.Fatalf("building: %v\n%s", err, out)
 	}

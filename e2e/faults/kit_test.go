@@ -24,6 +24,8 @@ const patience = 30 * time.Second
 
 const (
 	pluginPath = "/usr/lib/zypp/plugins/commit/klp-audit"
+	// recorderPath is what it becomes.
+	recorderPath = "/usr/lib/klp-audit/recorder"
 	// programPath is not where the plugin looks for klp-audit: only where a test says so a
 	// commit is observed.
 	programPath = "/lab/klp-audit"

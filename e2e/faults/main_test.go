@@ -134,12 +134,17 @@ func makeTemplate() error {
 			return err
 		}
 	}
-	build := exec.Command("go", "build", "-tags", "sqlite_omit_load_extension", "-o", template+"/lab/", "../../cmd/klp-audit", "../../cmd/klp-audit-plugin")
+	build := exec.Command("go", "build", "-tags", "sqlite_omit_load_extension", "-o", template+"/lab/", "../../cmd/klp-audit", "../../cmd/klp-audit-plugin", "../../cmd/klp-audit-recorder")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building: %w\n%s", err, out)
 	}
-	if err := os.Rename(template+"/lab/klp-audit-plugin", template+pluginPath); err != nil {
-		return err
+	for name, path := range map[string]string{"/lab/klp-audit-plugin": pluginPath, "/lab/klp-audit-recorder": recorderPath} {
+		if err := os.MkdirAll(filepath.Dir(template+path), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(template+name, template+path); err != nil {
+			return err
+		}
 	}
 	rpm := exec.Command("rpm", "--dbpath", template+"/var/lib/rpm", "--initdb")
 	if out, err := rpm.CombinedOutput(); err != nil {

@@ -5,11 +5,7 @@
 // It is cheap: the package is linked into a program that libzypp starts in every commit.
 package livepatch
 
-import (
-	"bytes"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Kind says what part a package plays in live patching.
 type Kind string
@@ -29,7 +25,7 @@ func Kinds() []Kind {
 }
 
 // KindOf returns the kind of the package called name, KindNone if it is not
-// tracked.
+// tracked. The name of each tracked package has one of tracked.Words in it.
 //
 // A name with -kmp- in it is a kernel module package whatever else it looks
 // like. Debug information, developer files and meta packages of kernels and
@@ -88,17 +84,4 @@ func isSupport(name string) bool {
 	}
 	return name == "suse-module-tools" || strings.HasPrefix(name, "dracut") ||
 		strings.HasSuffix(name, "kernel_livepatching")
-}
-
-// MayBeTracked reports whether the JSON text raw may hold the name of a
-// tracked package. It is a filter before decoding: false is certain, true is
-// not. Since JSON can spell any letter as a \u escape, such an escape is
-// always a maybe; no other escape stands for a character of the words below.
-func MayBeTracked(raw []byte) bool {
-	words := [...]string{
-		"kernel", "kgraft-patch-", "-kmp-", "dracut", "live-patching", "lp_sles", "suse-module-tools", `\u`,
-	}
-	return slices.ContainsFunc(words[:], func(word string) bool {
-		return bytes.Contains(raw, []byte(word))
-	})
 }

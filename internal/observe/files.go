@@ -35,6 +35,7 @@ var ownFiles = [...]struct {
 	digest bool
 }{
 	{"/usr/bin/klp-audit", true},
+	{"/usr/lib/klp-audit/recorder", true},
 	{"/usr/lib/zypp/plugins/commit/klp-audit", true},
 	{"/usr/lib/zypp/plugins/system/klp-audit", true},
 	{"/usr/lib/zypper/commands/zypper-klp-audit", true},

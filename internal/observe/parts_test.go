@@ -160,7 +160,7 @@ func TestOwnFiles(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
-	if len(files) != 19 {
+	if len(files) != 20 {
 		t.Errorf("%d files", len(files))
 	}
 }

@@ -1,4 +1,4 @@
-package plugin
+package frame
 
 import (
 	"bytes"
@@ -21,19 +21,19 @@ type message struct {
 
 func readAll(t testing.TB, input string) (all []message, err error) {
 	t.Helper()
-	fr := newFrameReader(strings.NewReader(input))
+	fr := NewReader(strings.NewReader(input))
 	for {
-		f, err := fr.next()
+		f, err := fr.Next()
 		if err == io.EOF {
 			return all, nil
 		} else if err != nil {
 			return all, err
 		}
-		body, err := io.ReadAll(f.body)
+		body, err := io.ReadAll(f.Body)
 		if err != nil {
 			return all, err
 		}
-		all = append(all, message{f.command, f.header, string(body)})
+		all = append(all, message{f.Command, f.Header, string(body)})
 	}
 }
 
@@ -41,8 +41,8 @@ func writeAll(t testing.TB, all []message) string {
 	t.Helper()
 	var b bytes.Buffer
 	for _, m := range all {
-		f := frame{command: m.Command, header: m.Header, body: strings.NewReader(m.Body)}
-		if err := f.writeTo(&b); err != nil {
+		f := Frame{Command: m.Command, Header: m.Header, Body: strings.NewReader(m.Body)}
+		if err := f.Write(&b); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -50,7 +50,7 @@ func writeAll(t testing.TB, all []message) string {
 }
 
 func TestFramesOfLibzypp(t *testing.T) {
-	files, _ := filepath.Glob("testdata/*.frames")
+	files, _ := filepath.Glob("../../plugin/testdata/*.frames")
 	if len(files) < 5 {
 		t.Fatalf("only %d recordings", len(files))
 	}
@@ -63,10 +63,10 @@ func TestFramesOfLibzypp(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if got := all[0].Command; got != cmdPluginBegin {
+		if got := all[0].Command; got != PluginBegin {
 			t.Errorf("%s: first frame %q", name, got)
 		}
-		if got := all[len(all)-1].Command; got != cmdDisconnect {
+		if got := all[len(all)-1].Command; got != Disconnect {
 			t.Errorf("%s: last frame %q", name, got)
 		}
 		if diff := cmp.Diff(string(b), writeAll(t, all)); diff != "" {
@@ -115,24 +115,24 @@ func TestUserData(t *testing.T) {
 		"an escape that nobody knows stays":     "content-length:0\nuserdata:change:4711|x\\y\n",
 		"an old libzypp's backslashes are text": "userdata:change:4711|x\\y\n",
 	} {
-		f, err := newFrameReader(strings.NewReader("PLUGINBEGIN\n" + head + "\n\x00")).next()
+		f, err := NewReader(strings.NewReader("PLUGINBEGIN\n" + head + "\n\x00")).Next()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := f.get("userdata"); got != want || !ok {
+		if got, ok := f.Get("userdata"); got != want || !ok {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	f := frame{header: []string{`content-length:0`, `userdata:\\c\n\r\\`}}
-	if got, _ := f.get("userdata"); got != "\\c\n\r\\" {
+	f := Frame{Header: []string{`content-length:0`, `userdata:\\c\n\r\\`}}
+	if got, _ := f.Get("userdata"); got != "\\c\n\r\\" {
 		t.Errorf("all escapes: got %q", got)
 	}
 }
 
 func TestHeadIsBounded(t *testing.T) {
-	fr := newFrameReader(io.MultiReader(strings.NewReader("A\nk:"), neverEnding('x')))
-	if _, err := fr.next(); err != errHead {
-		t.Errorf("got %v, want %v", err, errHead)
+	fr := NewReader(io.MultiReader(strings.NewReader("A\nk:"), neverEnding('x')))
+	if _, err := fr.Next(); err != ErrHead {
+		t.Errorf("got %v, want %v", err, ErrHead)
 	}
 }
 

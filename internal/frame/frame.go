@@ -1,9 +1,11 @@
-package plugin
+// Package frame reads and writes the frames of libzypp's plugin protocol. It links little:
+// a program that libzypp starts in every commit uses it.
+package frame
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -11,43 +13,53 @@ import (
 
 // The commands of libzypp's commit plugin protocol (PluginExecutor.cc) and the answers.
 const (
-	cmdPluginBegin = "PLUGINBEGIN"
-	cmdCommitBegin = "COMMITBEGIN"
-	cmdCommitEnd   = "COMMITEND"
-	cmdPluginEnd   = "PLUGINEND"
-	cmdDisconnect  = "_DISCONNECT"
-	// cmdPackagesChanged comes to a system plugin, which this program is, too.
-	cmdPackagesChanged = "PACKAGESETCHANGED"
+	PluginBegin = "PLUGINBEGIN"
+	CommitBegin = "COMMITBEGIN"
+	CommitEnd   = "COMMITEND"
+	PluginEnd   = "PLUGINEND"
+	Disconnect  = "_DISCONNECT"
+	// PackagesChanged comes to a system plugin, which klp-audit is, too.
+	PackagesChanged = "PACKAGESETCHANGED"
 
-	answerACK     = "ACK"
-	answerUnknown = "_ENOMETHOD"
+	ACK      = "ACK"
+	NoMethod = "_ENOMETHOD"
 )
 
-// maxHead bounds the command and the headers of a frame. libzypp sends one header of its
-// own and the user data.
-const maxHead = 1 << 20
-
-var errHead = errors.New("command and headers are longer than 1 MiB")
-
-// frame is one message of libzypp's plugin protocol, a STOMP frame: a command line,
-// header lines, an empty line, a body, and a NUL, which end of input may stand for.
-type frame struct {
-	command string
-	header  []string  // lines as they came, key:value
-	body    io.Reader // to be read before the next frame
+// Reply is the answer to a command that was carried out.
+func Reply(command string) string {
+	switch command {
+	case PluginBegin, CommitBegin, CommitEnd, PluginEnd, Disconnect, PackagesChanged:
+		return ACK
+	}
+	return NoMethod
 }
 
-// cut says whether the body, once read, was ended by the end of input.
-func (f *frame) cut() bool {
-	b, ok := f.body.(*bodyReader)
+// MaxHead bounds the command and the headers of a frame. libzypp sends one header of its
+// own and the user data.
+const MaxHead = 1 << 20
+
+// ErrHead says that something is no frame: its head has no end.
+var ErrHead = errors.New("command and headers are longer than 1 MiB")
+
+// Frame is one message of libzypp's plugin protocol, a STOMP frame: a command line,
+// header lines, an empty line, a body, and a NUL, which end of input may stand for.
+type Frame struct {
+	Command string
+	Header  []string  // lines as they came, key:value
+	Body    io.Reader // to be read before the next frame
+}
+
+// Cut says whether the body, once read, was ended by the end of input.
+func (f *Frame) Cut() bool {
+	b, ok := f.Body.(*bodyReader)
 	return ok && b.cut
 }
 
-// get returns the value of a header. A libzypp that sends content-length (17.34.2 and
+// Get returns the value of a header. A libzypp that sends content-length (17.34.2 and
 // later) escapes line ends and backslashes in values, and until 17.35.11 colons; an
 // older one sends them as they are.
-func (f *frame) get(key string) (value string, ok bool) {
-	for _, line := range f.header {
+func (f *Frame) Get(key string) (value string, ok bool) {
+	for _, line := range f.Header {
 		if k, v, found := strings.Cut(line, ":"); found && k == key {
 			if key != "content-length" && f.escaped() {
 				v = unescape(v)
@@ -58,25 +70,25 @@ func (f *frame) get(key string) (value string, ok bool) {
 	return "", false
 }
 
-func (f *frame) escaped() bool {
-	_, ok := f.get("content-length")
+func (f *Frame) escaped() bool {
+	_, ok := f.Get("content-length")
 	return ok
 }
 
 // unescape undoes STOMP's escapes. One that is not known stays as it is.
 var unescape = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r", `\c`, ":").Replace
 
-// writeTo writes the frame, with its NUL.
-func (f *frame) writeTo(w io.Writer) error {
-	head := f.command + "\n"
-	for _, line := range f.header {
+// Write writes the frame, with its NUL.
+func (f *Frame) Write(w io.Writer) error {
+	head := f.Command + "\n"
+	for _, line := range f.Header {
 		head += line + "\n"
 	}
 	if _, err := io.WriteString(w, head+"\n"); err != nil {
 		return err
 	}
-	if f.body != nil {
-		if _, err := io.Copy(w, f.body); err != nil {
+	if f.Body != nil {
+		if _, err := io.Copy(w, f.Body); err != nil {
 			return err
 		}
 	}
@@ -84,17 +96,18 @@ func (f *frame) writeTo(w io.Writer) error {
 	return err
 }
 
-// frameReader reads frames from libzypp.
-type frameReader struct {
+// Reader reads frames from libzypp.
+type Reader struct {
 	r    *bufio.Reader
 	body *bodyReader // of the last frame
 }
 
-func newFrameReader(r io.Reader) *frameReader { return &frameReader{r: bufio.NewReaderSize(r, 64<<10)} }
+// NewReader returns a reader of the frames in r.
+func NewReader(r io.Reader) *Reader { return &Reader{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// next returns the next frame, io.EOF at the end of input. It skips what is left of the
+// Next returns the next frame, io.EOF at the end of input. It skips what is left of the
 // frame before.
-func (fr *frameReader) next() (*frame, error) {
+func (fr *Reader) Next() (*Frame, error) {
 	if fr.body != nil {
 		if _, err := io.Copy(io.Discard, fr.body); err != nil {
 			return nil, err
@@ -105,20 +118,20 @@ func (fr *frameReader) next() (*frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &frame{command: head[0], header: head[1:]}
+	f := &Frame{Command: head[0], Header: head[1:]}
 	fr.body = &bodyReader{r: fr.r, left: -1}
-	if text, ok := f.get("content-length"); ok {
+	if text, ok := f.Get("content-length"); ok {
 		if n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64); err == nil && n >= 0 {
 			fr.body.left = n
 		}
 	}
-	f.body = fr.body
+	f.Body = fr.body
 	return f, nil
 }
 
 // head reads the lines up to the empty one. A frame may be cut off anywhere in them by its
 // NUL or by the end of input; what there is, counts.
-func (fr *frameReader) head() (lines []string, err error) {
+func (fr *Reader) head() (lines []string, err error) {
 	var line []byte
 	for size := 0; ; size++ {
 		b, err := fr.r.ReadByte()
@@ -127,8 +140,8 @@ func (fr *frameReader) head() (lines []string, err error) {
 			return nil, io.EOF
 		case err != nil && err != io.EOF:
 			return nil, err
-		case size >= maxHead:
-			return nil, errHead
+		case size >= MaxHead:
+			return nil, ErrHead
 		case err == io.EOF:
 			return append(lines, string(line)), nil
 		case b == 0:
@@ -172,16 +185,19 @@ func (b *bodyReader) Read(p []byte) (n int, err error) {
 // NUL should come; what does is part of the body all the same, for it is not a frame.
 func (b *bodyReader) readToNUL(p []byte) (n int, err error) {
 	if _, err := b.r.Peek(1); err != nil {
-		b.done, b.cut = true, err == io.EOF
+		b.cut = err == io.EOF
+		b.done = b.cut // what cannot be read now may be read later
 		return 0, err
 	}
 	buffered, _ := b.r.Peek(min(b.r.Buffered(), len(p)))
-	for n < len(buffered) && buffered[n] != 0 {
-		n++
+	n = bytes.IndexByte(buffered, 0)
+	ended := n >= 0
+	if !ended {
+		n = len(buffered)
 	}
 	copy(p, buffered[:n])
 	b.r.Discard(n)
-	if n < len(buffered) {
+	if ended {
 		b.r.Discard(1)
 		b.done = true
 		if n == 0 {
@@ -191,11 +207,12 @@ func (b *bodyReader) readToNUL(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// answer writes a frame with nothing but a command.
-func answer(w io.Writer, command string) error {
-	f := frame{command: command}
-	if err := f.writeTo(w); err != nil {
-		return fmt.Errorf("answering %s: %w", command, err)
-	}
-	return nil
+// Buffered is how much of what comes behind the last frame has been read already, once its
+// body has been read to the end.
+func (fr *Reader) Buffered() int { return fr.r.Buffered() }
+
+// Answer writes a frame with nothing but a command, in one piece.
+func Answer(w io.Writer, command string) error {
+	_, err := io.WriteString(w, command+"\n\n\x00")
+	return err
 }

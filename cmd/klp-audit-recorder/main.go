@@ -1,0 +1,73 @@
+// Command klp-audit-recorder records what a commit does to kernels and live patches, and, as
+// a system plugin, what changed without a recorded commit. It is installed as
+// /usr/lib/klp-audit/recorder, and klp-audit-plugin becomes it: --handed names an open file
+// with what that has read of the frames, --answered says how many of them it has answered.
+// By itself it is a whole plugin. --root DIR makes it work on another file tree.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/plugin"
+)
+
+// version is set when the program is built.
+var version = "devel"
+
+func main() {
+	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
+	// not end it before the commit is recorded.
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
+	os.Chdir("/")        // the caller's folder is not kept busy
+	syscall.Umask(0o022) // zypper's caller may have any
+	answers, err := privateStdout()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "klp-audit: %v\n", err)
+		os.Exit(1)
+	}
+	if err := run(answers); err != nil {
+		fmt.Fprintf(stderr{}, "klp-audit: %v\n", err)
+	}
+}
+
+func run(answers *os.File) error {
+	flags := flag.NewFlagSet("recorder", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	root := flags.String("root", "/", "")
+	handed := flags.Int("handed", -1, "")
+	answered := flags.Int("answered", 0, "")
+	problem := flags.Parse(os.Args[1:]) // what is left is recorded all the same
+	var in io.Reader = os.Stdin
+	if *handed >= 0 {
+		unix.CloseOnExec(*handed)
+		in = io.MultiReader(os.NewFile(uintptr(*handed), "handed"), os.Stdin)
+	}
+	return errors.Join(problem, plugin.Resume(in, answers, plugin.NewRecorder(*root, version, os.Getenv, stderr{}), *answered))
+}
+
+// privateStdout keeps libzypp's pipe for frames alone: whatever else writes to stdout
+// writes to stderr from here on.
+func privateStdout() (*os.File, error) {
+	fd, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("keeping stdout: %w", err)
+	}
+	if err := unix.Dup3(2, 1, 0); err != nil {
+		return nil, fmt.Errorf("keeping stdout: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "answers"), nil
+}
+
+// stderr writes to libzypp's pipe for messages, which does not block, past Go's runtime,
+// which would wait for a full pipe: then the message is lost, not the commit.
+type stderr struct{}
+
+func (stderr) Write(p []byte) (int, error) { return unix.Write(2, p) }
