@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"internal/rooted":              {},
 	"internal/rpm":                 {},
 	"internal/rpm/rpmtest":         {},
-	"internal/snapshot":            {"store", "internal/livepatch", "internal/rooted", "internal/rpm"},
+	"internal/snapshot":            {"store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/tracked"},
 	"internal/zypp":                {"internal/rooted"},
 	"internal/tracked":             {},
 	"internal/unpack":              {},

@@ -25,12 +25,12 @@ type seen struct {
 func look(ctx context.Context, db rpm.DB, b *store.CommitBegin) (s seen, err error) {
 	appended, historyErr := zypp.Mark(b.History).Since(db.Root)
 	s.history = appended
-	installed, err := db.Installed(ctx, snapshot.Tracked)
+	installed, err := snapshot.Read(ctx, db)
 	if err != nil {
 		return s, errors.Join(historyErr, err)
 	}
 	s.installed = append([]rpm.Package{}, installed...)
-	s.fixes, err = snapshot.Fixes(ctx, db, installed, b.Fixes)
+	s.fixes, err = snapshot.Fixes(ctx, db, installed, snapshot.Known{Installed: snapshot.Installed(b.Installed), Fixes: b.Fixes})
 	return s, errors.Join(historyErr, err)
 }
 
@@ -72,7 +72,7 @@ func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *s
 	end.Outcome = outcome(end.Changes, e.how, b.Staging != nil)
 	end.Compared = b.Compared && strangers == 0
 	if b.Staging == nil && after.installed != nil {
-		end.Installed, end.Fixes = snapshot.Record(after.installed), snapshot.FixesOf(after.installed, b.Fixes, after.fixes)
+		end.Installed, end.Fixes = snapshot.Record(after.installed), after.fixes
 	}
 	return end
 }

@@ -184,6 +184,8 @@ func TestConclude(t *testing.T) {
 // A live patch's change says what it fixed, or took away.
 func TestFixesOfChange(t *testing.T) {
 	p1, p2 := pkg(t, livePatch, "1-150600.13.3.1", 1), pkg(t, livePatch, "2-150600.13.6.1", 2)
+	other := pkg(t, livePatch, "2-150600.13.6.1", 3)
+	other.BuildTime++
 	fix := store.Fixes{CVEs: []string{"CVE-2024-50115"}, Bugs: []string{"bsc#1233019"}}
 	for name, tt := range map[string]struct {
 		before, after   []rpm.Package
@@ -191,9 +193,12 @@ func TestFixesOfChange(t *testing.T) {
 		added, removed  store.Fixes
 		number, release string
 	}{
-		"upgrade":   {[]rpm.Package{p1}, []rpm.Package{p2}, map[string]store.Fixes{p1.String(): {}}, map[string]store.Fixes{p2.String(): fix}, fix, store.Fixes{}, "2 false", ""},
-		"downgrade": {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]store.Fixes{p2.String(): fix}, map[string]store.Fixes{p1.String(): {}}, store.Fixes{}, fix, "1 true", ""},
-		"remove":    {[]rpm.Package{p2}, []rpm.Package{}, map[string]store.Fixes{p2.String(): fix}, nil, store.Fixes{}, fix, "2 false", ""},
+		"upgrade":                     {[]rpm.Package{p1}, []rpm.Package{p2}, map[string]store.Fixes{p1.String(): {}}, map[string]store.Fixes{p2.String(): fix}, fix, store.Fixes{}, "2 false", ""},
+		"downgrade":                   {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]store.Fixes{p2.String(): fix}, map[string]store.Fixes{p1.String(): {}}, store.Fixes{}, fix, "1 true", ""},
+		"reinstall of one built anew": {[]rpm.Package{p2}, []rpm.Package{other}, map[string]store.Fixes{p2.String(): {}}, map[string]store.Fixes{p2.String(): fix}, fix, store.Fixes{}, "2 false", ""},
+		"changelog not read before":   {[]rpm.Package{p1}, []rpm.Package{p2}, nil, map[string]store.Fixes{p2.String(): fix}, store.Fixes{}, store.Fixes{}, "2 false", ""},
+		"changelog not read after":    {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]store.Fixes{p2.String(): fix}, nil, store.Fixes{}, store.Fixes{}, "1 true", ""},
+		"remove":                      {[]rpm.Package{p2}, []rpm.Package{}, map[string]store.Fixes{p2.String(): fix}, nil, store.Fixes{}, fix, "2 false", ""},
 	} {
 		begin := &store.Event{Begin: &store.CommitBegin{Fixes: tt.had}}
 		c := conclude(begin, tt.before, seen{installed: tt.after, fixes: tt.has}, ending{}).Changes[0]

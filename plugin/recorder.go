@@ -23,6 +23,8 @@ const (
 	closeTime = time.Second
 	// endTime is how long it may take behind the end, when nothing changes any more.
 	endTime = 25 * time.Second
+	// quickTime is how long something may take that only saves time.
+	quickTime = 200 * time.Millisecond
 	// patience is how often to look whether an rpm transaction has ended.
 	patience = 500 * time.Millisecond
 )
@@ -117,14 +119,31 @@ func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
 	ctx, cancel := context.WithTimeout(context.Background(), beginTime)
 	defer cancel()
 	db := rpm.DB{Root: target}
-	installed, err := db.Installed(ctx, snapshot.Tracked)
+	installed, err := snapshot.Read(ctx, db)
 	if err != nil {
 		return err
 	}
 	r.open.before = append([]rpm.Package{}, installed...)
 	b.Installed = snapshot.Record(installed)
-	b.Fixes, err = snapshot.Fixes(ctx, db, installed, nil)
+	b.Fixes, err = snapshot.Fixes(ctx, db, installed, r.known(ctx))
 	return err
+}
+
+// known are the fixes that the record has from the last time: to read a changelog takes
+// another run of rpm. Where the record cannot be read at once, nothing is known.
+func (r *Recorder) known(ctx context.Context) snapshot.Known {
+	ctx, cancel := context.WithTimeout(ctx, quickTime)
+	defer cancel()
+	s, err := store.OpenReadOnly(ctx, store.Path(r.root))
+	if err != nil {
+		return snapshot.Known{}
+	}
+	defer s.Close()
+	installed, fixes, err := s.RecentFixes(ctx)
+	if err != nil {
+		return snapshot.Known{}
+	}
+	return snapshot.Known{Installed: snapshot.Installed(installed), Fixes: fixes}
 }
 
 // ending says how a commit ended, as the plugin saw it.

@@ -127,6 +127,30 @@ func (s *Store) KnownFixes(ctx context.Context) (map[string]Fixes, error) {
 	return fixes, json.Unmarshal([]byte(text), &fixes)
 }
 
+// RecentFixes returns the newest snapshot that lists fixes of live patches, by NEVRA: it and
+// they are of the same moment. It looks at some of the newest snapshots only.
+func (s *Store) RecentFixes(ctx context.Context) (installed []Package, fixes map[string]Fixes, err error) {
+	const query = `SELECT e.seq, e.body FROM (SELECT event FROM snapshots ORDER BY event DESC LIMIT 64) n JOIN events e ON e.seq = n.event
+		WHERE coalesce(e.body -> '$.end.fixes', e.body -> '$.drift.fixes') IS NOT NULL ORDER BY n.event DESC LIMIT 1`
+	rows, err := s.db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, nil, classify(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, nil, classify(rows.Err())
+	}
+	_, ev, err := scanEvent(rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	installed, _ = ev.installed()
+	if ev.End != nil {
+		return installed, ev.End.Fixes, nil
+	}
+	return installed, ev.Drift.Fixes, nil
+}
+
 // ChangesAfter returns what commits did, or may have done, to the running system that ended
 // after an event of the log.
 func (s *Store) ChangesAfter(ctx context.Context, event int64) (changes []Change, err error) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,6 +81,30 @@ func TestInstalled(t *testing.T) {
 	kept, err := l.Installed(t.Context(), func(name string) bool { return name == "unrelated" })
 	if diff := cmp.Diff(kept, got[1:]); err != nil || diff != "" {
 		t.Errorf("%v, got -, want +\n%s", err, diff)
+	}
+}
+
+// Words select packages by their names alone, and all versions of them; a word that is in no
+// name selects nothing.
+func TestInstalledByWords(t *testing.T) {
+	l := newLab(t)
+	for _, nvr := range []string{"kernel-default 1 1", "kernel-default 1 2", "drbd-kmp-default 1 1", "dracut 59 1", "libc++ 1 1", "kern 1 kernel", "x 1 1"} {
+		l.rpm("-i", l.build(nvr, "Summary: kernel", ""))
+	}
+	for _, words := range [][]string{{"kernel", "kmp-", "dracut"}, {"dracut"}, {"-"}, {"kmp-", "drbd"}, {"c++"}, {"none"}} {
+		var want []Package
+		for _, p := range l.installed() {
+			if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(p.Name, w) }) {
+				want = append(want, p)
+			}
+		}
+		got, err := l.Installed(t.Context(), nil, words...)
+		if diff := cmp.Diff(got, want); err != nil || diff != "" {
+			t.Errorf("%q: %v, got -, want +\n%s", words, err, diff)
+		}
+	}
+	if none, err := l.Installed(t.Context(), nil, "none"); err != nil || none != nil {
+		t.Errorf("got %v, %v", none, err)
 	}
 }
 
@@ -168,9 +193,11 @@ func TestDamagedDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	packages, err := l.Installed(t.Context(), nil)
-	if err == nil || packages != nil || !strings.Contains(err.Error(), "error:") {
-		t.Errorf("Installed() = %v, %v, want what rpm complains of", packages, err)
+	for _, words := range [][]string{nil, {"kernel"}} {
+		packages, err := l.Installed(t.Context(), nil, words...)
+		if err == nil || packages != nil || !strings.Contains(err.Error(), "error:") {
+			t.Errorf("Installed() = %v, %v, want what rpm complains of", packages, err)
+		}
 	}
 }
 
@@ -195,9 +222,9 @@ func TestFailures(t *testing.T) {
 		"complaint":            {script(t, "echo warning: x >&2; echo error: broken >&2"), "error: broken"},
 		"too much to say":      {script(t, "head -c 100000 /dev/zero >&2"), `reports errors: "\x00`},
 		"no end":               {script(t, "echo text"), "record 1"},
-		"mangled":              {script(t, `printf 'kernel%s' "${3##*VENDOR\}}"`), `record 1 of rpm's output, "kernel": 1 fields`},
+		"mangled":              {script(t, `printf 'kernel%s' "${5##*VENDOR\}}"`), `record 1 of rpm's output, "kernel": 1 fields`},
 		"endless":              {script(t, "exec cat /dev/zero"), "longer than 65536 bytes"},
-		"killed in the middle": {script(t, `printf 'kernel%s' "${3##*VENDOR\}}"; kill -9 $$`), "record 1"},
+		"killed in the middle": {script(t, `printf 'kernel%s' "${5##*VENDOR\}}"; kill -9 $$`), "record 1"},
 		"ended by a signal":    {script(t, `kill -9 $$`), "signal: killed"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -33,13 +33,18 @@ const (
 )
 
 // Installed returns the installed packages whose names keep accepts (nil: all),
-// ordered by name, architecture, version and record number.
+// ordered by name, architecture, version and record number. If there are words, it
+// looks only at packages whose names have one of them in it.
 //
-// It runs rpm -qa once. Restricting that by patterns would gain nothing, for
-// rpm reads each package in any case (1,000 packages: 20 to 30 ms either way).
-func (db DB) Installed(ctx context.Context, keep func(name string) bool) ([]Package, error) {
+// It runs rpm -qa once. rpm reads each package in any case, but to write of a
+// package takes longer than to read it.
+func (db DB) Installed(ctx context.Context, keep func(name string) bool, words ...string) ([]Package, error) {
 	var packages []Package
-	err := db.query(ctx, packageFormat, maxRecord, nil, func(record string) error {
+	patterns := make([]string, len(words))
+	for i, w := range words {
+		patterns[i] = "*" + w + "*"
+	}
+	err := db.query(ctx, packageFormat, maxRecord, patterns, func(record string) error {
 		name, _, _ := strings.Cut(record, fieldEnd)
 		if keep != nil && !keep(name) {
 			return nil
@@ -85,13 +90,14 @@ func (db DB) Changelogs(ctx context.Context, packages []Package) (map[string]str
 }
 
 // query runs rpm -qa and calls each for every record, in the given format, of
-// the packages with the given names (none: all). No record may be longer than
-// limit.
-func (db DB) query(ctx context.Context, format string, limit int, names []string, each func(record string) error) error {
+// the packages whose names match one of the patterns (none: all). No record may
+// be longer than limit.
+func (db DB) query(ctx context.Context, format string, limit int, patterns []string, each func(record string) error) error {
 	// No package can hold this mark: it is made after the packages.
 	end := fieldEnd + rand.Text() + "\n"
 	out := &records{end: []byte(end), limit: limit, each: each}
-	args := append([]string{"-qa", "--qf", format + end, "--"}, names...)
+	// What a pattern means can be configured: with another meaning, packages would be missing.
+	args := append([]string{"--define", "_query_selector_match glob", "-qa", "--qf", format + end, "--"}, patterns...)
 	if err := db.run(ctx, out, args...); err != nil {
 		return err
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 // Change makes the record of a difference between two snapshots. before and after are the
-// fixes of the live patches in them, by NEVRA.
+// fixes of all live patches in them, by NEVRA; where one is missing, nothing is said of what
+// was fixed.
 func Change(d rpm.Change, before, after map[string]store.Fixes) store.Change {
 	p := d.After
 	if p == nil {
@@ -22,8 +23,11 @@ func Change(d rpm.Change, before, after map[string]store.Fixes) store.Change {
 	c.Action, c.Result = string(d.Action), store.ResultOK
 	c.SignatureKey, c.Vendor, c.SourceRPM = p.SigningKey, p.Vendor, p.SourceRPM
 	c.BuildTime = moment(p.BuildTime)
-	had, has := fixesIn(d.Before, before, after), fixesIn(d.After, after, before)
-	c.Added, c.Removed = store.Fixes(has.Minus(had)), store.Fixes(had.Minus(has))
+	had, knownBefore := fixesIn(d.Before, before)
+	has, knownAfter := fixesIn(d.After, after)
+	if knownBefore && knownAfter {
+		c.Added, c.Removed = store.Fixes(has.Minus(had)), store.Fixes(had.Minus(has))
+	}
 	if d.After != nil {
 		c.InstallTime = moment(d.After.InstallTime)
 		if d.Before != nil {
@@ -38,54 +42,53 @@ func Change(d rpm.Change, before, after map[string]store.Fixes) store.Change {
 // looks the same, but libzypp announced that.
 func Renumbered(d rpm.Change) bool {
 	return d.Action == rpm.ActionReinstall && d.Before.InstallTime == d.After.InstallTime &&
-		d.Before.InstallTID == d.After.InstallTID
+		d.Before.InstallTID == d.After.InstallTID && d.Before.BuildTime == d.After.BuildTime
 }
 
-// fixesIn looks up the fixes of a package; a live patch that was installed before and
-// after has them in one of the two only.
-func fixesIn(p *rpm.Package, fixes, others map[string]store.Fixes) livepatch.Fixes {
+// fixesIn looks up the fixes of a package: none is known to fix nothing.
+func fixesIn(p *rpm.Package, fixes map[string]store.Fixes) (f livepatch.Fixes, known bool) {
 	if p == nil {
-		return livepatch.Fixes{}
+		return f, true
 	}
-	if f, ok := fixes[p.String()]; ok {
-		return livepatch.Fixes(f)
-	}
-	return livepatch.Fixes(others[p.String()])
+	found, known := fixes[p.String()]
+	return livepatch.Fixes(found), known
 }
 
-// Fixes reads what the changelogs of the live patches among packages say, by NEVRA, but for
-// those that are known. A kernel's changelog is never read: it is huge, and says nothing
-// about live patches.
-func Fixes(ctx context.Context, db rpm.DB, installed []rpm.Package, known map[string]store.Fixes) (map[string]store.Fixes, error) {
-	pkgs := slices.DeleteFunc(slices.Clone(installed), func(p rpm.Package) bool {
-		_, read := known[p.String()]
-		return read || livepatch.KindOf(p.Name) != livepatch.KindLivepatch
-	})
-	if len(pkgs) == 0 {
-		return nil, nil
+// Known are fixes of live patches that were read before, by NEVRA, and the packages that
+// were installed then.
+type Known struct {
+	Installed []rpm.Package
+	Fixes     map[string]store.Fixes
+}
+
+// of returns the fixes of a package if it is the one that they were read from: one that was
+// built anew may have the same version, and another changelog.
+func (k Known) of(p rpm.Package) (fixes store.Fixes, ok bool) {
+	fixes, ok = k.Fixes[p.String()]
+	return fixes, ok && slices.Contains(k.Installed, p)
+}
+
+// Fixes returns what the changelogs of the live patches among packages say, by NEVRA. It reads
+// those that are not known. A kernel's changelog is never read: it is huge, and says nothing
+// about live patches. If it cannot read them, the known ones are in the answer.
+func Fixes(ctx context.Context, db rpm.DB, installed []rpm.Package, known Known) (map[string]store.Fixes, error) {
+	fixes := map[string]store.Fixes{}
+	var pkgs []rpm.Package
+	for _, p := range installed {
+		if f, ok := known.of(p); ok {
+			fixes[p.String()] = f
+		} else if livepatch.KindOf(p.Name) == livepatch.KindLivepatch {
+			pkgs = append(pkgs, p)
+		}
 	}
 	logs, err := db.Changelogs(ctx, pkgs)
 	if err != nil {
-		return nil, fmt.Errorf("reading changelogs of live patches: %w", err)
+		return fixes, fmt.Errorf("reading changelogs of live patches: %w", err)
 	}
-	fixes := map[string]store.Fixes{}
 	for nevra, text := range logs {
 		fixes[nevra] = store.Fixes(livepatch.ParseFixes(text))
 	}
 	return fixes, nil
-}
-
-// FixesOf picks the fixes of the installed live patches out of what is known, by NEVRA.
-func FixesOf(installed []rpm.Package, known ...map[string]store.Fixes) map[string]store.Fixes {
-	fixes := map[string]store.Fixes{}
-	for _, p := range installed {
-		for _, k := range known {
-			if f, ok := k[p.String()]; ok {
-				fixes[p.String()] = f
-			}
-		}
-	}
-	return fixes
 }
 
 func moment(seconds int64) *store.Timestamp {

@@ -19,7 +19,7 @@ var ErrBusy = errors.New("an rpm transaction runs")
 func Take(ctx context.Context, root string) ([]rpm.Package, error) {
 	db := rpm.DB{Root: root}
 	lock, lockErr := db.Lock(ctx)
-	installed, err := db.Installed(ctx, Tracked)
+	installed, err := Read(ctx, db)
 	if err != nil {
 		return nil, err
 	}
@@ -158,13 +158,14 @@ func describe(ctx context.Context, s *store.Store, db rpm.DB, d *store.Drift, di
 	if err != nil {
 		d.Problems = append(d.Problems, err.Error())
 	}
-	read, err := Fixes(ctx, db, after, known)
-	if err != nil {
+	same := slices.DeleteFunc(slices.Clone(after), func(p rpm.Package) bool {
+		return slices.ContainsFunc(diff, func(c rpm.Change) bool { return c.After != nil && c.After.String() == p.String() })
+	})
+	if d.Fixes, err = Fixes(ctx, db, after, Known{same, known}); err != nil {
 		d.Problems = append(d.Problems, err.Error())
 	}
-	d.Fixes = FixesOf(after, known, read)
 	for _, c := range diff {
-		change := Change(c, known, read)
+		change := Change(c, known, d.Fixes)
 		if c.Before != nil && unread(*c.Before, known) || c.After != nil && unread(*c.After, d.Fixes) {
 			change.Added, change.Removed = store.Fixes{}, store.Fixes{}
 			d.Problems = append(d.Problems, fmt.Sprintf("%s %s: which fixes came or went with it is not known", change.Package, change.Version))

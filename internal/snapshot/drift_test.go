@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/store"
@@ -146,6 +148,73 @@ func TestDrift(t *testing.T) {
 			t.Fatalf("got %s by %s, want %q", got, row.Source, want)
 		}
 		want = want[1:]
+	}
+}
+
+// What rpm is asked for are the tracked packages: one of each kind, and what looks like them.
+func TestReadFindsEachKind(t *testing.T) {
+	rpmtest.Need(t)
+	root := t.TempDir()
+	for _, name := range []string{"kernel-default-base", livePatch, "kgraft-patch-3_12_74-60_64_110-default", "drbd-kmp-rt", "lifecycle-data-sle-module-live-patching",
+		"sle-module-live-patching-release", "patterns-sle-lp_sles", "patterns-base-kernel_livepatching", "dracut", "suse-module-tools", "kernel-macros", "kernel-firmware", "glibc"} {
+		rpmtest.Install(t, root, name+" 1 1")
+	}
+	want, err := rpm.DB{Root: root}.Installed(t.Context(), Tracked)
+	if err != nil || len(want) != 11 {
+		t.Fatalf("%d packages, %v", len(want), err)
+	}
+	got, err := Read(t.Context(), rpm.DB{Root: root})
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// A live patch that was built anew, with the same version, has fixes of its own, to whoever
+// knows those of the other one; and one that is still the same is not asked for again.
+func TestFixesOfAPackageBuiltAnew(t *testing.T) {
+	h := newHost(t)
+	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
+	db := rpm.DB{Root: h.root}
+	read := func(known Known) map[string]store.Fixes {
+		t.Helper()
+		installed, err := Read(t.Context(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fixes, err := Fixes(t.Context(), db, installed, known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fixes
+	}
+	installed, err := Read(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nevra := installed[0].String()
+	mark := Known{installed, map[string]store.Fixes{nevra: {CVEs: []string{"from what is known"}}}}
+	if got := read(mark)[nevra].CVEs; fmt.Sprint(got) != "[from what is known]" {
+		t.Errorf("of a package that is still the same: %q", got)
+	}
+	rpmtest.Rpm(t, h.root, "-U", "--force", patchFixing(t, "2", "CVE-2024-1", "CVE-2024-2"))
+	if got := read(mark)[nevra].CVEs; fmt.Sprint(got) != "[CVE-2024-1 CVE-2024-2]" {
+		t.Errorf("of a package that was built anew: %q", got)
+	}
+
+	rpmtest.Rpm(t, h.root, "-e", livePatch)
+	h.observed()
+	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
+	h.drift()
+	const dated = "%global source_date_epoch_from_changelog 1\n%global use_source_date_epoch_as_buildtime 1"
+	anew := rpmtest.Build(t, livePatch+" 2 150600.2.2", dated, "%changelog\n* Tue May 13 2025 a@example.com\n- Fix for CVE-2024-7\n")
+	rpmtest.Rpm(t, h.root, "-U", "--force", anew)
+	d := h.drift()
+	if d == nil || d.Changes[0].Action != "reinstall" || fmt.Sprint(d.Changes[0].Added.CVEs, d.Fixes[nevra].CVEs) != "[CVE-2024-7] [CVE-2024-7]" {
+		t.Errorf("drift: %+v", d)
+	}
+	packages, fixes, err := h.store.RecentFixes(t.Context())
+	if err != nil || len(packages) != 1 || fmt.Sprint(fixes[nevra].CVEs) != "[CVE-2024-7]" {
+		t.Errorf("on record: %v, %v, %v", packages, fixes, err)
 	}
 }
 

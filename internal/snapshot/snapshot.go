@@ -4,13 +4,21 @@
 package snapshot
 
 import (
+	"context"
+
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/tracked"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // Tracked says whether a package is recorded, by its name.
 func Tracked(name string) bool { return livepatch.KindOf(name) != livepatch.KindNone }
+
+// Read returns the tracked packages that are installed, nil if there is none.
+func Read(ctx context.Context, db rpm.DB) ([]rpm.Package, error) {
+	return db.Installed(ctx, Tracked, tracked.Words()...)
+}
 
 // Record returns a snapshot of the rpm database as it is recorded.
 func Record(installed []rpm.Package) []store.Package {
