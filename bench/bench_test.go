@@ -33,7 +33,7 @@ func TestBench(t *testing.T) {
 		run  func()
 		full bool // not in a smoke test
 	}{
-		{"plugin", b.plugin, false}, {"history", b.histories, false}, {"report", b.reports, false}, {"append", b.appends, false},
+		{"plugin", b.plugin, false}, {"zypper", b.zypper, true}, {"history", b.histories, false}, {"report", b.reports, false}, {"append", b.appends, false},
 		{"export", b.exports, false}, {"rebuild", b.rebuilds, true}, // verify rebuilds the views, too
 		{"import", b.imports, false}, {"image", b.images, false}, {"journal", b.journals, true},
 	} {

@@ -106,21 +106,30 @@ const rpmFormat = "%{NAME} %{ARCH} %{EPOCHNUM} %{VERSION} %{RELEASE} %{INSTALLTI
 func (b *bench) system() string {
 	return b.kept("system", func(root string) {
 		newRoot(b.T, root)
-		var rest strings.Builder
-		for i := range 596 {
-			fmt.Fprintf(&rest, "%%package -n lib%d\nSummary: x\n%%description -n lib%d\nx\n%%files -n lib%d\n", i, i, i)
-		}
-		many := rpmtest.Build(b, "base 1 1", "", rest.String())
-		built, err := filepath.Glob(filepath.Join(filepath.Dir(many), "*.rpm"))
-		b.check(err)
-		rpmtest.Rpm(b, root, append([]string{"-i"}, built...)...)
-		changelog := "%changelog\n"
-		for i := range 200 {
-			changelog += fmt.Sprintf("* Tue May 13 2025 a@example.com\n- Fix for CVE-2024-%d (bsc#12%d)\n  KLP: CVE-2024-%d\n- commit %d\n\n", 1000+i, 10000+i, 1000+i, i)
-		}
+		rpmtest.Rpm(b, root, append([]string{"-i"}, b.manyPackages()...)...)
 		rpmtest.Rpm(b, root, "-i", rpmtest.Build(b, "kernel-default 6.4.0 150600.23.42.2", "", ""),
-			rpmtest.Build(b, "kernel-livepatch-6_4_0-150600_23_42-default 4 150600.13.12.1", "", changelog), rpmtest.Build(b, "dracut 59 1", "", ""))
+			rpmtest.Build(b, "kernel-livepatch-6_4_0-150600_23_42-default 4 150600.13.12.1", "", longChangelog()), rpmtest.Build(b, "dracut 59 1", "", ""))
 	})
+}
+
+// manyPackages builds 597 packages, none of them tracked.
+func (b *bench) manyPackages() (built []string) {
+	var rest strings.Builder
+	for i := range 596 {
+		fmt.Fprintf(&rest, "%%package -n lib%d\nSummary: x\n%%description -n lib%d\nx\n%%files -n lib%d\n", i, i, i)
+	}
+	built, err := filepath.Glob(filepath.Join(filepath.Dir(rpmtest.Build(b, "base 1 1", "", rest.String())), "*.rpm"))
+	b.check(err)
+	return built
+}
+
+// longChangelog is one of a live patch with 200 fixes.
+func longChangelog() string {
+	changelog := "%changelog\n"
+	for i := range 200 {
+		changelog += fmt.Sprintf("* Tue May 13 2025 a@example.com\n- Fix for CVE-2024-%d (bsc#12%d)\n  KLP: CVE-2024-%d\n- commit %d\n\n", 1000+i, 10000+i, 1000+i, i)
+	}
+	return changelog
 }
 
 // frames are those of a commit, in their order.

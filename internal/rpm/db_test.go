@@ -179,6 +179,10 @@ func TestLock(t *testing.T) {
 	f.Close()
 	<-ended
 	check(false)
+	packages, same, err := l.InstalledAndLock(t.Context(), nil)
+	if diff := cmp.Diff(packages, l.installed()); err != nil || same != lock || diff != "" {
+		t.Errorf("%v, lock %v, want %v; got -, want +\n%s", err, same, lock, diff)
+	}
 }
 
 func TestDamagedDatabase(t *testing.T) {

@@ -11,6 +11,9 @@ import (
 	"syscall"
 )
 
+// lockMacro names rpm's lock file.
+const lockMacro = "%{_rpmlock_path}"
+
 // Lock is rpm's transaction lock.
 type Lock struct{ path string }
 
@@ -50,7 +53,7 @@ func (db DB) lockPath(ctx context.Context) (string, error) {
 		path = line
 		return nil
 	}}
-	if err := db.run(ctx, out, "--eval", "%{_rpmlock_path}"); err != nil {
+	if err := db.run(ctx, out, "--eval", lockMacro); err != nil {
 		return "", err
 	}
 	if !filepath.IsAbs(path) {

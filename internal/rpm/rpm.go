@@ -39,12 +39,32 @@ const (
 // It runs rpm -qa once. rpm reads each package in any case, but to write of a
 // package takes longer than to read it.
 func (db DB) Installed(ctx context.Context, keep func(name string) bool, words ...string) ([]Package, error) {
+	return db.installed(ctx, nil, keep, words)
+}
+
+// InstalledAndLock is Installed and Lock in one run of rpm. Where rpm does not say
+// which its lock is, that is one that nobody holds.
+func (db DB) InstalledAndLock(ctx context.Context, keep func(name string) bool, words ...string) ([]Package, Lock, error) {
+	var lock Lock
+	packages, err := db.installed(ctx, &lock, keep, words)
+	return packages, lock, err
+}
+
+// installed is Installed, and finds the lock if there is one to be filled in.
+func (db DB) installed(ctx context.Context, lock *Lock, keep func(name string) bool, words []string) ([]Package, error) {
 	var packages []Package
-	patterns := make([]string, len(words))
-	for i, w := range words {
-		patterns[i] = "*" + w + "*"
+	q := query{format: packageFormat, limit: maxRecord}
+	if lock != nil {
+		q.macro = lockMacro
 	}
-	err := db.query(ctx, packageFormat, maxRecord, patterns, func(record string) error {
+	for _, w := range words {
+		q.patterns = append(q.patterns, "*"+w+"*")
+	}
+	err := db.query(ctx, q, func(record string) error {
+		if lock != nil && lock.path == "" && filepath.IsAbs(record) {
+			lock.path = filepath.Join(db.Root, record)
+			return nil
+		}
 		name, _, _ := strings.Cut(record, fieldEnd)
 		if keep != nil && !keep(name) {
 			return nil
@@ -76,7 +96,7 @@ func (db DB) Changelogs(ctx context.Context, packages []Package) (map[string]str
 	if len(names) == 0 {
 		return changelogs, nil
 	}
-	err := db.query(ctx, changelogFormat, maxChangelog, names, func(record string) error {
+	err := db.query(ctx, query{format: changelogFormat, limit: maxChangelog, patterns: names}, func(record string) error {
 		p, changelog, err := parseName(record)
 		if err == nil && wanted[p.String()] {
 			changelogs[p.String()] = changelog
@@ -89,15 +109,25 @@ func (db DB) Changelogs(ctx context.Context, packages []Package) (map[string]str
 	return changelogs, nil
 }
 
-// query runs rpm -qa and calls each for every record, in the given format, of
-// the packages whose names match one of the patterns (none: all). No record may
-// be longer than limit.
-func (db DB) query(ctx context.Context, format string, limit int, patterns []string, each func(record string) error) error {
+// query is a question to rpm.
+type query struct {
+	macro    string   // its value is the first record; empty: none
+	format   string   // of the other records, one for each package
+	limit    int      // no record may be longer
+	patterns []string // which names of packages match; none: all do
+}
+
+// query runs rpm -qa and calls each for every record.
+func (db DB) query(ctx context.Context, q query, each func(record string) error) error {
 	// No package can hold this mark: it is made after the packages.
-	end := fieldEnd + rand.Text() + "\n"
-	out := &records{end: []byte(end), limit: limit, each: each}
+	end := fieldEnd + rand.Text()
+	out := &records{end: []byte(end + "\n"), limit: q.limit, each: each}
 	// What a pattern means can be configured: with another meaning, packages would be missing.
-	args := append([]string{"--define", "_query_selector_match glob", "-qa", "--qf", format + end, "--"}, patterns...)
+	args := []string{"--define", "_query_selector_match glob"}
+	if q.macro != "" {
+		args = append(args, "--eval", q.macro+end) // writes a line end behind it
+	}
+	args = append(append(args, "-qa", "--qf", q.format+end+"\n", "--"), q.patterns...)
 	if err := db.run(ctx, out, args...); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/tracked"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -17,16 +18,12 @@ var ErrBusy = errors.New("an rpm transaction runs")
 // Take reads which tracked packages are installed on the system whose file tree is at root.
 // It is never nil without an error.
 func Take(ctx context.Context, root string) ([]rpm.Package, error) {
-	db := rpm.DB{Root: root}
-	lock, lockErr := db.Lock(ctx)
-	installed, err := Read(ctx, db)
+	installed, lock, err := rpm.DB{Root: root}.InstalledAndLock(ctx, Tracked, tracked.Words()...)
 	if err != nil {
 		return nil, err
 	}
-	if lockErr == nil {
-		if held, err := lock.Held(); err == nil && held {
-			return nil, ErrBusy
-		}
+	if held, err := lock.Held(); err == nil && held {
+		return nil, ErrBusy
 	}
 	return append([]rpm.Package{}, installed...), nil
 }

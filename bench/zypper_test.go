@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
+)
+
+// What zypper may take longer with the plugin: so many times, or so many milliseconds.
+const (
+	mostZypper      = 1.05
+	mostZypperExtra = 40
+)
+
+// zypper measures the real zypper that installs a kernel and a live patch, with the plugin
+// and without, in two copies of this machine.
+func (b *bench) zypper() {
+	const what = "zypper in of a kernel and a live patch, with and without the plugin"
+	if os.Geteuid() != 0 {
+		fmt.Fprintf(b.out, "left out: %s: only root can\n", what)
+		return
+	}
+	if !b.has(what, "/usr/bin/zypper", "/usr/bin/rpm", "rpmbuild", "createrepo_c", "nsenter", "unshare") {
+		return
+	}
+	audited, plain := b.zypperLab("with the plugin", true), b.zypperLab("zypper without it", false)
+	if audited == nil || plain == nil {
+		fmt.Fprintf(b.out, "left out: %s: no copy of this machine can be mounted\n", what)
+		return
+	}
+	b.race(audited, plain)
+	asked := max(mostZypper, 1+mostZypperExtra/plain.of(wall).median)
+	b.add(row{what: what, size: "2 steps", ours: audited, against: plain, asked: float64(int(asked*100)) / 100})
+}
+
+// zypperLab mounts a copy of this machine with 600 packages and a repository, and returns the
+// entrant that installs from it. nil: it cannot be mounted.
+func (b *bench) zypperLab(name string, audited bool) *entrant {
+	files := b.copyOf(b.zypperFiles())
+	for program, path := range map[string]string{
+		"klp-audit": "usr/bin/klp-audit", "klp-audit-plugin": "usr/lib/zypp/plugins/commit/klp-audit", "klp-audit-recorder": "usr/lib/klp-audit/recorder",
+	} {
+		if audited {
+			rpmtest.Run(b, "install", "-D", "-m", "0755", b.program(program), filepath.Join(files, path))
+		}
+	}
+	if audited {
+		b.check(os.MkdirAll(filepath.Join(files, "usr/lib/zypp/plugins/system"), 0o755))
+		b.check(os.Symlink("../commit/klp-audit", filepath.Join(files, "usr/lib/zypp/plugins/system/klp-audit")))
+	}
+	pid, ok := b.mounted(files)
+	if !ok {
+		return nil
+	}
+	inside := func(args ...string) *exec.Cmd {
+		cmd := exec.Command("nsenter", append([]string{"--mount", "--target", pid, "chroot", "/proc/" + pid + "/cwd", "/usr/bin/zypper", "-n", "--no-gpg-checks"}, args...)...)
+		cmd.Env = []string{"LANG=C", "TZ=UTC", "HOME=/root", "TERM=dumb", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+		return cmd
+	}
+	e := &entrant{name: name}
+	e.run = func() sample {
+		s := b.time(inside("in", "kernel-default", labPatch))
+		b.time(inside("rm", "kernel-default", labPatch))
+		return s
+	}
+	e.peak = func() int {
+		peak := b.peakOfPlugin(inside("in", "kernel-default", labPatch))
+		b.time(inside("rm", "kernel-default", labPatch))
+		return peak
+	}
+	return e
+}
+
+const labPatch = "kernel-livepatch-6_4_0-150600_23_42-default"
+
+// zypperFiles is what a lab has of its own: packages, a repository, and zypper's configuration.
+func (b *bench) zypperFiles() string {
+	return b.kept("zypper", func(root string) {
+		for path, text := range map[string]string{
+			// Debian's rpm looks for root's database in the home folder, where libzypp does not.
+			"etc/rpm/macros.lab": "%_dbpath /var/lib/rpm\n",
+			// What else runs on the machine is not to be looked at.
+			"etc/zypp/zypper.conf":      "[commit]\npsCheckAccessDeleted = no\n",
+			"etc/zypp/zypp.conf":        "[main]\nmultiversion = provides:multiversion(kernel)\n",
+			"etc/zypp/repos.d/lab.repo": "[lab]\nname=lab\nenabled=1\nautorefresh=0\nbaseurl=dir:///lab/repo\ngpgcheck=0\n",
+			"etc/machine-id":            machineID + "\n",
+		} {
+			b.check(os.MkdirAll(filepath.Join(root, filepath.Dir(path)), 0o755))
+			b.check(os.WriteFile(filepath.Join(root, path), []byte(text), 0o644))
+		}
+		base, repo := filepath.Join(root, "lab/base"), filepath.Join(root, "lab/repo")
+		for _, dir := range []string{base, repo, filepath.Join(root, "var/lib/rpm")} {
+			b.check(os.MkdirAll(dir, 0o755))
+		}
+		for _, built := range b.manyPackages() {
+			rpmtest.Run(b, "cp", built, base)
+		}
+		rpmtest.Run(b, "cp", rpmtest.Build(b, "kernel-default 6.4.0 150600.23.42.2", "Provides: multiversion(kernel)", ""),
+			rpmtest.Build(b, labPatch+" 4 150600.13.12.1", "", longChangelog()), repo)
+		rpmtest.Run(b, "createrepo_c", "--quiet", repo)
+	})
+}
+
+// mounted mounts a copy of this machine with some files over it. It says in whose namespace,
+// and that process's folder, it is.
+func (b *bench) mounted(files string) (pid string, ok bool) {
+	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", filepath.Join(b.tree, "bench/testdata/lab.sh"), files)
+	in, err := cmd.StdinPipe()
+	b.check(err)
+	out, err := cmd.StdoutPipe()
+	b.check(err)
+	cmd.Stderr = os.Stderr
+	b.check(cmd.Start())
+	b.Cleanup(func() { in.Close(); cmd.Wait() })
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if lines.Text() == "ready" {
+			return strconv.Itoa(cmd.Process.Pid), true
+		}
+	}
+	return "", false
+}
+
+// peakOfPlugin runs zypper and returns the most memory of klp-audit's plugin below it, which
+// it looks at as long as that is there.
+func (b *bench) peakOfPlugin(zypper *exec.Cmd) (peak int) {
+	b.Helper()
+	b.check(zypper.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- zypper.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			b.check(err)
+			return peak
+		case <-time.After(time.Millisecond):
+		}
+		for _, child := range childrenOf(zypper.Process.Pid) {
+			if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", child)); string(name) == "klp-audit\n" || string(name) == "recorder\n" {
+				peak = max(peak, peakMemory(child))
+			}
+		}
+	}
+}
+
+func childrenOf(pid int) (children []int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, word := range strings.Fields(string(text)) {
+		if child, err := strconv.Atoi(word); err == nil {
+			children = append(children, child)
+		}
+	}
+	return children
+}
