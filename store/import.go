@@ -195,18 +195,22 @@ type KnownChange struct {
 	// From and To are between which moments it was made: while the commit ran, or between the
 	// looks that found it. Zero where that is not known, and To while the commit is open.
 	From, To time.Time
-	Command  []string // empty: not known
-	UserData string
+	// UTCOffset is that of the local time of whoever wrote the event.
+	UTCOffset string
+	Command   []string // empty: not known
+	UserData  string
 }
 
-// KnownChanges returns the changes on record that are not from an import, in the order of
-// the log. What was announced counts only as long as the commit has no end.
-func (s *Store) KnownChanges(ctx context.Context) (known []KnownChange, err error) {
+// KnownChanges returns the changes on record that are not from an import and were not over
+// before a moment, in the order of the log. What was announced counts only as long as the
+// commit has no end.
+func (s *Store) KnownChanges(ctx context.Context, since time.Time) (known []KnownChange, err error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT c.event, c.pos, c.source, c.package, c.arch, c.version, c.action = 'remove', c.time,
 		c.time_source = 'rpm', coalesce(t.begin_time, 0), coalesce(t.end_time, 0), coalesce(json_extract(e.body, '$.drift.since'), ''),
-		coalesce(json_extract(b.body, '$.begin.command'), 'null'), coalesce(t.userdata, '')
+		coalesce(json_extract(b.body, '$.begin.command'), 'null'), coalesce(t.userdata, ''), c.utc_offset
 		FROM changes c JOIN events e ON e.seq = c.event LEFT JOIN commits t ON t.id = c.commit_id LEFT JOIN events b ON b.seq = t.begin_event
-		WHERE c.source <> 'import' AND (c.event IS NOT t.begin_event OR t.end_event IS NULL) ORDER BY c.event, c.pos`)
+		WHERE c.source <> 'import' AND (c.event IS NOT t.begin_event OR t.end_event IS NULL)
+		AND (c.source = 'plugin' AND t.end_time IS NULL OR coalesce(t.end_time, c.time) >= ?) ORDER BY c.event, c.pos`, since.UnixMicro())
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -217,7 +221,7 @@ func (s *Store) KnownChanges(ctx context.Context) (known []KnownChange, err erro
 		var exact bool
 		var since string
 		err := rows.Scan(&k.Event, &k.Pos, &k.Source, &k.Package, &k.Arch, &k.Version, &k.Removal, &at, &exact, &begin, &end, &since,
-			jsonList{&k.Command}, &k.UserData)
+			jsonList{&k.Command}, &k.UserData, &k.UTCOffset)
 		if err != nil {
 			return nil, err
 		}

@@ -39,6 +39,7 @@ type commit struct {
 // found out in its turn.
 type change struct {
 	store.ImportedChange
+	at      time.Time // the same as Time, in the zone that it was read by
 	evr     rpm.EVR
 	removal bool
 }
@@ -208,7 +209,7 @@ func (r *reader) claim(rec *zypp.Record, at time.Time, guess bool, mark store.Hi
 }
 
 func newChange(name string, evr rpm.EVR, arch string, removal bool, at time.Time, mark store.HistoryLine) change {
-	c := change{evr: evr, removal: removal}
+	c := change{at: at, evr: evr, removal: removal}
 	c.Change = snapshot.Describe(name, evr, arch)
 	c.Time, c.UTCOffset, c.Line = store.Timestamp{Time: at.UTC()}, at.Format("-07:00"), mark
 	return c

@@ -21,9 +21,6 @@ const (
 
 	batch = 200 // events in one transaction: a commit that begins meanwhile waits no longer than that takes
 	tries = 5   // when others write to the record meanwhile
-
-	// near is how far apart the same change can be in two sources that count in seconds.
-	near = 2 * time.Second
 )
 
 // Options say what to import.
@@ -126,27 +123,22 @@ type importer struct {
 	store     *store.Store
 	sum       *Summary
 	imported  *store.Imported
-	known     map[string][]store.KnownChange // by what they are about
-	claimed   map[[2]int64]bool
+	matcher   matcher
 	installed inventory
 	pending   []*store.Event
 }
 
 func importFiles(ctx context.Context, s *store.Store, o Options, sources []source, sum *Summary) (err error) {
-	im := &importer{Options: o, ctx: ctx, store: s, sum: sum, known: map[string][]store.KnownChange{}, claimed: map[[2]int64]bool{}}
+	im := &importer{Options: o, ctx: ctx, store: s, sum: sum}
 	im.sum.Known = 0
 	if im.imported, err = s.Imported(ctx); err != nil {
 		return err
 	}
-	changes, err := s.KnownChanges(ctx)
+	changes, err := s.KnownChanges(ctx, time.Time{})
 	if err != nil {
 		return err
 	}
-	for _, k := range changes {
-		about := subject(k.Package, k.Version, k.Arch, k.Removal)
-		im.known[about] = append(im.known[about], k)
-		im.claimed[[2]int64{k.Event, int64(k.Pos)}] = im.imported.Claimed(k)
-	}
+	im.matcher = newMatcher(changes, im.imported.Claimed)
 	r := &reader{clock: clock{zone: o.Zone}, problem: o.Problem, emit: im.take}
 	if err := im.stock(sources[0].first); err != nil {
 		return err
@@ -160,10 +152,6 @@ func importFiles(ctx context.Context, s *store.Store, o Options, sources []sourc
 		return err
 	}
 	return im.write()
-}
-
-func subject(name, version, arch string, removal bool) string {
-	return fmt.Sprintf("%t %s %s %s", removal, name, version, arch)
 }
 
 // stock fills the inventory with what the record knows of the time before the first file.
@@ -206,7 +194,7 @@ func (im *importer) take(c *commit) error {
 		im.apply(&change)
 		if pruned || im.imported.Has(change.Line) {
 			im.sum.Known++
-		} else if k, ok := im.find(c, &change); ok {
+		} else if k, ok := im.matcher.find(c, &change); ok {
 			i.Recorded = append(i.Recorded, store.RecordedChange{Event: k.Event, Pos: k.Pos, Line: change.Line})
 		} else {
 			i.Changes = append(i.Changes, change.ImportedChange)
@@ -262,34 +250,6 @@ func (c *commit) outcome() store.Outcome {
 		return store.OutcomeFailed
 	}
 	return ""
-}
-
-// find looks for a change on record that must be this one: the same package, command and
-// user data, at that time; the first one that no other line was found for.
-func (im *importer) find(c *commit, h *change) (store.KnownChange, bool) {
-	candidates := im.known[subject(h.Package, h.Version, h.Arch, h.removal)]
-	for _, k := range candidates {
-		place := [2]int64{k.Event, int64(k.Pos)}
-		if !im.claimed[place] && isSame(c, h, k) {
-			im.claimed[place] = true
-			return k, true
-		}
-	}
-	return store.KnownChange{}, false
-}
-
-func isSame(c *commit, h *change, k store.KnownChange) bool {
-	at := h.Time.Time
-	if at.Before(k.From.Add(-near)) || !k.To.IsZero() && at.After(k.To.Add(near)) {
-		return false
-	}
-	if k.Source != "plugin" || !c.known {
-		return true // there is no command to compare
-	}
-	if k.UserData != "" && k.UserData != c.userData {
-		return false // without, it may not have been recorded
-	}
-	return len(k.Command) == 0 || zypp.SameCommand(zypp.QuoteCommand(k.Command), c.command)
 }
 
 // write appends what is pending.

@@ -396,6 +396,28 @@ func TestRecordedCommitIsLinked(t *testing.T) {
 	}
 }
 
+// libzypp writes the local time of whoever calls it, whatever the machine's zone is. The plugin
+// has noted that zone's offset.
+func TestRecordedCommitOfAnotherZoneIsLinked(t *testing.T) {
+	const line = "2026-03-01 07:00:01|install|dracut|2-1|x86_64|root@vm|r||\n"
+	for offset, linked := range map[string]int{"-05:00": 1, "+00:00": 0, "": 0} {
+		m := newMachine(t)
+		begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, m.root, "1.0.0"), Begin: &store.CommitBegin{Announced: []store.Change{}}}
+		end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, m.root, "1.0.0")}
+		begin.Time.Time = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		end.Time.Time, end.UTCOffset = begin.Time.Add(2*time.Second), offset
+		end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: []store.Change{
+			{Kind: "support", Action: "install", Package: "dracut", Arch: "x86_64", Version: "2-1", Result: "ok"},
+		}}
+		if err := m.store.Append(t.Context(), begin, end); err != nil {
+			t.Fatal(err)
+		}
+		if sum, _ := m.text(line); sum.Linked != linked {
+			t.Errorf("offset %q: %+v, want %d linked", offset, sum, linked)
+		}
+	}
+}
+
 // commit records the update of the fixtures as the plugin would; rpm was done at 06:51:11.
 func (m *machine) commit(begun string, change func(*store.CommitBegin, *store.CommitEnd)) {
 	m.Helper()

@@ -1,0 +1,76 @@
+package zyppimport
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// near is how far apart the same change can be in two sources that count in seconds.
+const near = 2 * time.Second
+
+// matcher finds the change on record that a line of a history is about, too: of several the
+// first one, and each for one line.
+type matcher struct {
+	known   map[string][]store.KnownChange // by what they are about
+	claimed map[[2]int64]bool              // by event and place
+}
+
+// newMatcher returns a matcher for changes on record, some of which may have a line already.
+func newMatcher(changes []store.KnownChange, claimed func(store.KnownChange) bool) matcher {
+	m := matcher{map[string][]store.KnownChange{}, map[[2]int64]bool{}}
+	for _, k := range changes {
+		about := subject(k.Package, k.Version, k.Arch, k.Removal)
+		m.known[about] = append(m.known[about], k)
+		m.claimed[[2]int64{k.Event, int64(k.Pos)}] = claimed(k)
+	}
+	return m
+}
+
+func subject(name, version, arch string, removal bool) string {
+	return fmt.Sprintf("%t %s %s %s", removal, name, version, arch)
+}
+
+// find looks for a change on record that must be this one: the same package, command and
+// user data, at that time; the first one that no other line was found for.
+func (m matcher) find(c *commit, h *change) (store.KnownChange, bool) {
+	candidates := m.known[subject(h.Package, h.Version, h.Arch, h.removal)]
+	for _, k := range candidates {
+		place := [2]int64{k.Event, int64(k.Pos)}
+		if !m.claimed[place] && isSame(c, h, k) {
+			m.claimed[place] = true
+			return k, true
+		}
+	}
+	return store.KnownChange{}, false
+}
+
+func isSame(c *commit, h *change, k store.KnownChange) bool {
+	if !isWithin(h.Time.Time, k) && (k.Source != "plugin" || !isWithin(byOffset(h, k.UTCOffset), k)) {
+		return false
+	}
+	if k.Source != "plugin" || !c.known {
+		return true // there is no command to compare
+	}
+	if k.UserData != "" && k.UserData != c.userData {
+		return false // without, it may not have been recorded
+	}
+	return len(k.Command) == 0 || zypp.SameCommand(zypp.QuoteCommand(k.Command), c.command)
+}
+
+func isWithin(at time.Time, k store.KnownChange) bool {
+	return !at.Before(k.From.Add(-near)) && (k.To.IsZero() || !at.After(k.To.Add(near)))
+}
+
+// byOffset is the moment of a line if its local time is that of an offset from UTC: libzypp
+// has its zone from the environment, and so has the plugin.
+func byOffset(h *change, offset string) time.Time {
+	if t, err := time.Parse("-07:00", offset); err == nil {
+		_, read := h.at.Zone()
+		_, noted := t.Zone()
+		return h.at.Add(time.Duration(read-noted) * time.Second)
+	}
+	return h.at
+}
