@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"internal/journal":             {},
 	"internal/livepatch":           {"internal/rooted"},
 	"internal/journal/journaltest": {},
-	"internal/observe":             {"store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},
+	"internal/observe":             {"store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp", "internal/zyppimport"},
 	"internal/rooted":              {},
 	"internal/rpm":                 {},
 	"internal/rpm/rpmtest":         {},

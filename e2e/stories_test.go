@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // story is something that happens to a system, and the history that it must leave.
@@ -26,6 +30,7 @@ func stories() []story {
 		{"transactional update", updateSnapshot},
 		{"observed", observeAfterCommit},
 		{"behind zypper's back", changeBehindZypper},
+		{"without the plugin", changeWithoutPlugin},
 
 		{"aborted", abortAfterFailure},
 		{"ignored", ignoreFailure},
@@ -108,6 +113,55 @@ func changeBehindZypper(p *pair) {
 	}
 	p.mustZypper("in", "lab-tool")
 	p.history(rows...)
+}
+
+// What was installed and removed while the plugin was disabled leaves nothing in the rpm
+// database: libzypp's history shows it, and the check of completeness names its lines.
+func changeWithoutPlugin(p *pair) {
+	p.mustZypper("in", oldKernel, livepatch+"="+patch1)
+	for _, args := range [][]string{{"in", newLivepatch + "=" + patch1}, {"rm", newLivepatch}} {
+		p.both(func(l *lab) result {
+			cmd := l.zypper(args...)
+			cmd.Env = append(cmd.Env, "DISABLE_KLP_AUDIT_PLUGIN=1")
+			return l.start(cmd).wait()
+		})
+	}
+	before := p.audited.history()
+	p.audited.mustRun("/usr/bin/klp-audit", "observe")
+	if diff := cmp.Diff(before, p.audited.history()); len(before) != 2 || diff != "" {
+		p.Errorf("%d changes on record, then (-before +after the observation)\n%s", len(before), diff)
+	}
+	for _, action := range []string{"install", "remove"} {
+		want := regexp.MustCompile(action + " of " + newLivepatch + " " + patch1 + " at [^ ]* stands only in libzypp's history, line [0-9]+, by '/?.*zypper' ")
+		if c := p.audited.completeness(); c.Result != "fail" || !want.MatchString(c.Detail) {
+			p.Errorf("completeness is %s, want fail with %q: %s", c.Result, want, c.Detail)
+		}
+	}
+	p.audited.mustRun("/usr/bin/klp-audit", "import", "/var/log/zypp/history")
+	p.audited.mustRun("/usr/bin/klp-audit", "observe")
+	if c := p.audited.completeness(); c.Result != "pass" {
+		p.Errorf("after an import completeness is %s: %s", c.Result, c.Detail)
+	}
+}
+
+// checked is what a compliance check came to.
+type checked struct{ ID, Result, Detail string }
+
+// completeness asks for that check.
+func (l *lab) completeness() checked {
+	l.t.Helper()
+	var report struct{ Checks []checked }
+	out := l.mustRun("/usr/bin/klp-audit", "report", "compliance", "--format", "json")
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		l.t.Fatalf("reading the compliance report: %v\n%s", err, out)
+	}
+	for _, c := range report.Checks {
+		if c.ID == "completeness" {
+			return c
+		}
+	}
+	l.t.Fatalf("no check of completeness in %s", out)
+	return checked{}
 }
 
 func upgradePatch(p *pair) {

@@ -167,13 +167,34 @@ func attribution(g *grounds, _ Criteria) finding {
 	return found(Pass, "All %s name a person or an automation.", plural(int(a.Commits), "commit"))
 }
 
-// completeness is that what is installed came by commits on record, and that no time went by
-// unrecorded.
+// completeness is that what is installed came by commits on record, that libzypp's history shows
+// nothing else, and that no time went by unrecorded.
 func completeness(g *grounds, _ Criteria) finding {
 	if len(g.recorders) == 0 {
 		return found(NotDetermined, "Nothing is on record.")
 	}
-	f := found(Fail, "")
+	bypassed, unclear := g.unrecorded()
+	f, known := g.incomplete(bypassed)
+	if f.detail != "" {
+		return f
+	}
+	if problem := g.stale(); problem != "" {
+		return found(NotDetermined, "%s", problem)
+	}
+	if !known {
+		return found(NotDetermined, "There is nothing on record to hold the %s installed packages against.", count(g.seen.Installed)).by(g.seen.event)
+	}
+	if unclear != "" {
+		return found(NotDetermined, "%s", unclear).by(g.seen.event)
+	}
+	return found(Pass, "All %s that the observation shows are those of the %s before it, libzypp's history showed no other change at %s, and there is no gap.",
+		plural(len(g.seen.Installed), "package"), g.base.what, shortTime(g.parts[historyPart].Time)).by(g.base.event, g.seen.event, g.parts[historyPart].Event)
+}
+
+// incomplete is what the record lacks, without a detail if nothing is found; known is false if
+// that cannot be told by the installed packages.
+func (g *grounds) incomplete(bypassed []string) (f finding, known bool) {
+	f = found(Fail, "")
 	var odd []string
 	for _, gap := range g.holes() {
 		odd = append(odd, "gap from "+shortTime(gap.From)+" to "+shortTime(gap.To)+" ("+strings.TrimSuffix(gap.Why, ".")+")")
@@ -184,22 +205,16 @@ func completeness(g *grounds, _ Criteria) finding {
 		f = f.by(row.Event)
 	}
 	differ, known := g.difference()
-	odd = append(odd, differ...)
-	if len(differ) > 0 {
+	if odd = append(odd, differ...); len(differ) > 0 {
 		f = f.by(g.base.event, g.seen.event)
 	}
-	if odd != nil {
+	if odd = append(odd, bypassed...); len(bypassed) > 0 {
+		f = f.by(g.parts[historyPart].Event)
+	}
+	if len(odd) > 0 {
 		f.detail = fmt.Sprintf("%s in the record: %s.", plural(len(odd), "hole"), some(odd))
-		return f
 	}
-	if problem := g.stale(); problem != "" {
-		return found(NotDetermined, "%s", problem)
-	}
-	if !known {
-		return found(NotDetermined, "There is nothing on record to hold the %s installed packages against.", count(g.seen.Installed)).by(g.seen.event)
-	}
-	return found(Pass, "All %s that the observation shows are those of the %s before it, and there is no gap.", plural(len(g.seen.Installed), "package"), g.base.what).
-		by(g.base.event, g.seen.event)
+	return f, known
 }
 
 func count(list []store.Package) string {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -75,6 +76,13 @@ func (m *machine) drop(name, why string) {
 // set gives a part of the newest observation another value.
 func (m *machine) set(name, json string) { m.last().Parts[name] = []byte(json) }
 
+// with and unread are stories in which a part of the newest observation is another, or unknown.
+func with(part, json string) func(*machine) { return func(m *machine) { m.set(part, json) } }
+
+func unread(part string) func(*machine) {
+	return func(m *machine) { m.drop(part, "permission denied") }
+}
+
 // judged is what the checks come to on a machine.
 func (m *machine) judged(p *Profile) *Compliance {
 	m.t.Helper()
@@ -143,8 +151,6 @@ func TestStateChecks(t *testing.T) {
 			pending(p)(m)
 		}
 	}
-	unread := func(part string) func(*machine) { return func(m *machine) { m.drop(part, "permission denied") } }
-	with := func(part, json string) func(*machine) { return func(m *machine) { m.set(part, json) } }
 	noReboot := func(m *machine) { m.last().Reboot, m.last().Unknown["reboot"] = nil, "rpm failed" }
 	unpatched := func(m *machine) {
 		o := m.last()
@@ -331,6 +337,30 @@ func TestRecordChecks(t *testing.T) {
 			m.recording = true
 			renew(m)
 		}, Fail, "gap from 2026-02-10T11:00:00Z"},
+		{"completeness", "libzypp's history agrees", func(*machine) {}, Pass, "libzypp's history showed no other change at 2026-02-10T11:00:00Z"},
+		{"completeness", "libzypp's history has more", with(historyPart, missing("2026-02-09T10:00:00Z", 0)), Fail, "1 hole in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'."},
+		{"completeness", "libzypp's history has much more", with(historyPart, missing("2026-02-09T10:00:00Z", 3)), Fail, "2 holes in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'; 3 older lines"},
+		{"completeness", "libzypp's history had more long ago", with(historyPart, missing("2024-02-09T10:00:00Z", 3)), Pass, "no other change"},
+		{"completeness", "libzypp's history lost lines", with(historyPart, `{"missing":[],"lost":[{"to":"2026-02-09T10:00:00.000000Z","why":"lines were removed"}]}`), NotDetermined, "at 2026-02-09T10:00:00Z lines were removed."},
+		{"completeness", "libzypp's history lost lines long ago", with(historyPart, `{"missing":[],"lost":[{"to":"2024-02-09T10:00:00.000000Z","why":"lines were removed"}]}`), Pass, "no other change"},
+		{"completeness", "libzypp's history has more, and lost lines", with(historyPart, strings.Replace(missing("2026-02-09T10:00:00Z", 0), `"lost":[]`, `"lost":[{"to":"2026-02-09T10:00:00.000000Z","why":"x"}]`, 1)), Fail, "1 hole"},
+		{"completeness", "libzypp's history is long", with(historyPart, `{"behind":true}`), NotDetermined, "not compared to its end"},
+		{"completeness", "libzypp's history not readable", unread(historyPart), NotDetermined, "permission denied"},
+		{"completeness", "libzypp's history not compared", func(m *machine) { delete(m.last().Parts, historyPart) }, Pass, "no other change at 2026-02-10T03:00:00Z"},
+		{"completeness", "libzypp's history never compared", func(m *machine) {
+			for _, ev := range m.all {
+				if ev.Observation != nil {
+					delete(ev.Observation.Parts, historyPart)
+				}
+			}
+		}, NotDetermined, "no observation has compared it"},
+		{"completeness", "libzypp's history compared long ago", func(m *machine) {
+			delete(m.parts, historyPart)
+			later(m, 4)
+			renew(m)
+		}, NotDetermined, "compared last at 2026-02-10T11:00:00Z, more than 2 days ago"},
+		{"completeness", "libzypp's history of another form", with(historyPart, `[]`), NotDetermined, "cannot be read"},
+
 		{"completeness", "too old", func(m *machine) { m.wait(72 * time.Hour) }, NotDetermined, "more than 2 days ago"},
 
 		{"integrity", "altered", func(m *machine) { m.set("verify", `{"result":"altered","tree_size":7,"problems":["event 3"]}`) }, Fail, "event 3"},
@@ -351,6 +381,12 @@ func TestRecordChecks(t *testing.T) {
 		{"retention", "an earlier record is gone", lostRecord, Fail, "0 minutes, and 365 days is asked for"},
 		{"retention", "since installation", func(*machine) {}, Pass, "installation of the recorder"},
 	})
+}
+
+// missing is a comparison with libzypp's history that found a line of some day, and some before.
+func missing(at string, more int) string {
+	return fmt.Sprintf(`{"missing":[{"time":%q,"action":"install","package":"dracut","version":"1-1","arch":"x86_64","command":"'zypper' 'up'",
+		"line":{"file":"/var/log/zypp/history","line":7,"sha256":"abc"}}],"more":%d,"lost":[],"behind":false}`, at, more)
 }
 
 // lostRecord has somebody remove the record; its key stays.

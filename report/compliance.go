@@ -113,7 +113,7 @@ func rules() []rule {
 		{"signatures", "Packages are signed and checked", "set gpgcheck = 1 in zypp.conf and its repositories", []string{"keys"}, true, signatures},
 		{"attribution", "Every change has an author", "log in as yourself and use sudo, so that pam_loginuid notes it", nil, false, attribution},
 		{"clock", "Clock is in step", "see `chronyc tracking` or `timedatectl`", []string{"warn"}, true, clock},
-		{"completeness", "Record holds every change", "find out who changed packages without zypper; see the recorder gaps", nil, false, completeness},
+		{"completeness", "Record holds every change", "find out who changed packages without zypper or without the plugin; see the recorder gaps; `klp-audit import` takes in what only libzypp's history has", nil, false, completeness},
 		{"integrity", "Record is intact", "run `klp-audit verify`; enable klp-audit-observe.timer", []string{"warn", "fail"}, false, integrity},
 		{"retention", "Record reaches back far enough", "restore older events from an export", []string{"fail"}, false, retention},
 		{"permissions", "Record is protected", "run `rpm --setperms --setugids klp-audit`, and see who may write", nil, true, permissions},

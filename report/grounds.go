@@ -126,14 +126,14 @@ func seenAt(ctx context.Context, s *store.Store, at time.Time) (*seen, error) {
 }
 
 func (g *grounds) readParts(ctx context.Context, s *store.Store) error {
-	for _, name := range []string{"taint", "coverage", "blockers", "gpgcheck", "activation", "clock", "journal_storage", "files", "verify"} {
+	for _, name := range []string{"taint", "coverage", "blockers", "gpgcheck", "activation", "clock", "journal_storage", "files", "verify", historyPart} {
 		if g.seen != nil && g.seen.Parts[name] != nil {
 			g.parts[name] = &store.Part{Event: g.seen.event, Time: g.seen.at, JSON: g.seen.Parts[name]}
 			continue
 		}
-		// What was unknown when it was looked at last is unknown; the full verification is
-		// not tried at each observation.
-		if name != "verify" {
+		// What was unknown when it was looked at last is unknown; the full verification, and
+		// libzypp's history, are not tried at each observation.
+		if name != "verify" && (name != historyPart || g.seen != nil && g.seen.Unknown[name] != "") {
 			continue
 		}
 		part, err := s.NewestPart(ctx, name, g.at.Add(-partsSince), g.at)

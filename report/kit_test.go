@@ -70,10 +70,11 @@ func newMachine(t *testing.T, start string) *machine {
 	check(t, os.MkdirAll(filepath.Join(root, "etc"), 0o755))
 	check(t, os.WriteFile(filepath.Join(root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
 	return &machine{t: t, root: root, now: when(t, start), timer: when(t, start).Add(-5 * time.Hour), initrds: map[string]string{}, known: map[string]time.Time{}, parts: map[string]any{
-		"taint":      map[string]any{"value": 32768, "flags": []any{}},
-		"coverage":   map[string]any{"date": "2026-03-31", "file": "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", "line": 3, "name": "*", "version": "*"},
-		"locks":      []any{},
-		"activation": map[string]any{"product": "sle-module-live-patching"},
+		"taint":        map[string]any{"value": 32768, "flags": []any{}},
+		"coverage":     map[string]any{"date": "2026-03-31", "file": "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", "line": 3, "name": "*", "version": "*"},
+		"locks":        []any{},
+		"activation":   map[string]any{"product": "sle-module-live-patching"},
+		"zypp_history": map[string]any{"file": "/var/log/zypp/history", "missing": []any{}, "more": 0, "lost": []any{}, "behind": false},
 	}}
 }
 

@@ -33,7 +33,9 @@ func (a *app) observeCommand() *cobra.Command {
 		Short: "Record what the machine shows now",
 		Long: `Record what the machine shows now: the running kernel, the active live patch, whether the
 initrd holds it, and what compliance checks need. The services do this at boot and daily,
-and after a commit until a transition to another live patch has ended.
+and after a commit until a transition to another live patch has ended. But for those after
+a commit, libzypp's history is held against the record: what it shows of kernels and live
+patches that is not on record is listed, from the recorder's installation on.
 
 What cannot be read is recorded as unknown, with the reason.`,
 		Example: `  klp-audit observe
@@ -93,7 +95,10 @@ func (a *app) observeOnce(ctx context.Context, f *observeFlags) (obs *store.Obse
 		defer cancel()
 	}
 	a.catchUp(ctx)
-	obs, err = observe.Record(ctx, observe.Options{Root: a.root, Version: version, Trigger: store.Trigger(f.trigger), Quiet: !a.config().CheckpointsToJournal})
+	obs, err = observe.Record(ctx, observe.Options{
+		Root: a.root, Version: version, Trigger: store.Trigger(f.trigger), Quiet: !a.config().CheckpointsToJournal,
+		Redact: a.config().Redact, NoUserData: !a.config().UserData,
+	})
 	if err != nil {
 		return nil, false, fmt.Errorf("recording the observation: %w", err)
 	}

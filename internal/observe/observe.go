@@ -12,6 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/internal/zyppimport"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -25,7 +26,12 @@ type Options struct {
 	Known map[string]time.Time
 	// Verify verifies the record; nil: the observation has nothing about that.
 	Verify func(context.Context) (any, error)
-	Quiet  bool // the journal gets no copy of the checkpoint
+	// Compare holds libzypp's history against the record; nil: likewise.
+	Compare func(context.Context) (any, error)
+	// Redact and NoUserData are what of a command line and of user data is not recorded.
+	Redact     func(string) string
+	NoUserData bool
+	Quiet      bool // the journal gets no copy of the checkpoint
 }
 
 // Take takes an observation. It takes as long as the journal, rpm and at most one image
@@ -196,6 +202,9 @@ func (t *taker) parts() {
 	}
 	t.part("warnings", t.warnings)
 	t.part("advisories", func() (any, error) { return Advisories(t.ctx, t.Root) })
+	if t.Compare != nil {
+		t.part(zyppimport.ComparisonPart, func() (any, error) { return t.Compare(t.ctx) })
+	}
 	if t.Verify != nil {
 		t.part("verify", func() (any, error) { return t.Verify(t.ctx) })
 	}

@@ -251,3 +251,39 @@ func TestRecord(t *testing.T) {
 		t.Errorf("%v, %d events wait", err, store.Waiting(root))
 	}
 }
+
+// What libzypp did while nobody recorded it shows in its history, as far as it is not found to
+// be drift.
+func TestHistoryIsCompared(t *testing.T) {
+	root := host(t, nil)
+	rpmtest.Install(t, root, "kernel-default 6.1.0 50.1")
+	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerBoot}); err != nil {
+		t.Fatal(err)
+	}
+	rpmtest.Install(t, root, "kernel-default 6.1.0 50.2")
+	now := time.Now().UTC().Add(time.Second).Format(time.DateTime)
+	history := now + "|command|root@vm|'zypper' 'up'|\n" + now + "|install|kernel-default|6.1.0-50.2|noarch||repo|abc|\n" +
+		now + "|install|dracut|1-1|x86_64||repo|abc|\n" + now + "|remove |dracut|1-1|x86_64||\n"
+	if err := os.MkdirAll(filepath.Join(root, "var/log/zypp"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "var/log/zypp/history"), []byte(history), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerTimer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found struct {
+		Missing []struct{ Action, Package string }
+	}
+	if err := json.Unmarshal(obs.Parts["zypp_history"], &found); err != nil {
+		t.Fatal(err, obs.Unknown["zypp_history"])
+	}
+	if got := asJSON(t, found.Missing); got != `[{"Action":"install","Package":"dracut"},{"Action":"remove","Package":"dracut"}]` {
+		t.Errorf("missing: %s", got)
+	}
+	if obs, err = Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerCommit}); err != nil || obs.Parts["zypp_history"] != nil {
+		t.Errorf("behind a commit: %s, %v", obs.Parts["zypp_history"], err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/internal/zyppimport"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -28,6 +29,7 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 		if known, err := s.KnownBoots(ctx); err == nil {
 			o.Known = known
 		}
+		o.Compare = func(ctx context.Context) (any, error) { return compareHistory(ctx, s, o) }
 		if o.Trigger == store.TriggerTimer {
 			o.Verify = func(ctx context.Context) (any, error) { return s.Verify(ctx, "") }
 		}
@@ -49,4 +51,25 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 		}
 	}
 	return ev.Observation, nil
+}
+
+// compareHistory holds libzypp's history against the record. What of it is missing may be drift
+// that nobody has looked for yet: then it is compared again with what that brings.
+func compareHistory(ctx context.Context, s *store.Store, o Options) (*zyppimport.Comparison, error) {
+	how := zyppimport.CompareOptions{Root: o.Root, Now: time.Now(), Redact: o.Redact, NoUserData: o.NoUserData}
+	found, err := zyppimport.Compare(ctx, s, how)
+	if err != nil || len(found.Missing) == 0 {
+		return found, err
+	}
+	size, err := s.Size(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if installed, err := snapshot.Take(ctx, o.Root); err == nil {
+		err = snapshot.Append(ctx, s, o.Root, o.Version, size, installed, nil)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return zyppimport.Compare(ctx, s, how)
 }

@@ -28,6 +28,9 @@ type Mark struct {
 	Offset int64  `json:"offset"`
 }
 
+// Disabled says that libzypp writes no history.
+func (m Mark) Disabled() bool { return m.Path == disabledHistory }
+
 // Install is an install record: what libzypp says it installed. It is a claim, not proof.
 type Install struct {
 	Time        string `json:"time"`
@@ -171,7 +174,7 @@ func (g *group) read(r io.Reader, offset int64) error {
 		switch {
 		case err == io.EOF:
 			return nil
-		case err == errLongLine || err == errTornLine:
+		case IsOfLine(err):
 			g.problem("line %d at byte %d: %v", in.number, in.start, err)
 			continue
 		case err != nil:

@@ -2,6 +2,7 @@ package zypp
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -14,7 +15,12 @@ type Line struct {
 	Number int    // from 1
 	Raw    []byte // as it is in the file, without its newline; valid until the next line
 	Text   string // as valid UTF-8
+
+	Start, End int64 // bytes before it, and up to where the next one begins
 }
+
+// ErrUnfinished says that a line has no end yet: it is being written, or never was to its end.
+var ErrUnfinished = errors.New("unfinished, skipped")
 
 // Lines yields the lines of a history file. A line that is too long, or that has no end yet,
 // comes with an error, and the reading goes on; after any other error there is no more.
@@ -26,13 +32,15 @@ func Lines(r io.Reader) iter.Seq2[Line, error] {
 			if err == io.EOF {
 				return
 			}
-			goesOn := err == nil || err == errLongLine || err == errTornLine
-			if !yield(Line{in.number, in.raw, text}, err) || !goesOn {
+			if !yield(Line{in.number, in.raw, text, in.start, in.end}, err) || err != nil && !IsOfLine(err) {
 				return
 			}
 		}
 	}
 }
+
+// IsOfLine says whether an error is about one line, behind which the reading goes on.
+func IsOfLine(err error) bool { return err == errLongLine || err == ErrUnfinished }
 
 // Comment is what libzypp notes about one package before or after its record.
 type Comment struct {

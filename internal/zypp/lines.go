@@ -7,14 +7,11 @@ import (
 	"strings"
 )
 
-// maxLine is the longest line that is read. Only a command line could be longer (the kernel
+// MaxLine is the longest line that is read. Only a command line could be longer (the kernel
 // allows some MiB), and a commit without its command can still be read.
-const maxLine = 1 << 20
+const MaxLine = 1 << 20
 
-var (
-	errLongLine = errors.New("longer than 1 MiB, skipped")
-	errTornLine = errors.New("unfinished, skipped")
-)
+var errLongLine = errors.New("longer than 1 MiB, skipped")
 
 // lines reads lines of bounded length and knows where it is.
 type lines struct {
@@ -25,7 +22,7 @@ type lines struct {
 }
 
 // next returns the next line as valid UTF-8 without its newline. After errLongLine and
-// errTornLine the reading can go on.
+// ErrUnfinished the reading can go on.
 func (l *lines) next() (string, error) {
 	l.number++
 	l.start = l.end
@@ -33,7 +30,7 @@ func (l *lines) next() (string, error) {
 	for {
 		part, err := l.r.ReadSlice('\n')
 		l.end += int64(len(part))
-		if l.end-l.start <= maxLine {
+		if l.end-l.start <= MaxLine {
 			l.raw = append(l.raw, part...)
 		}
 		switch {
@@ -41,10 +38,10 @@ func (l *lines) next() (string, error) {
 			continue
 		case err != nil && (err != io.EOF || l.start == l.end):
 			return "", err
-		case l.end-l.start > maxLine:
+		case l.end-l.start > MaxLine:
 			return "", errLongLine
 		case err == io.EOF:
-			return "", errTornLine
+			return "", ErrUnfinished
 		}
 		l.raw = l.raw[:len(l.raw)-1]
 		return strings.ToValidUTF8(string(l.raw), "\uFFFD"), nil

@@ -50,6 +50,10 @@ type reader struct {
 	clock   clock
 	problem func(Problem)
 	emit    func(*commit) error
+	seen    func(zypp.Line) // is told of each line, unless it is nil
+
+	skipped int   // lines of the file before the first that is read
+	passed  int64 // their bytes
 
 	file    string
 	copies  map[[16]byte]int // of the lines of this file that matter
@@ -72,7 +76,11 @@ func (r *reader) read(path string) error {
 func (r *reader) readFrom(f io.Reader, path string) error {
 	r.file, r.copies, r.crossed = path, map[[16]byte]int{}, true
 	for line, err := range zypp.Lines(f) {
+		line.Number, line.Start, line.End = line.Number+r.skipped, line.Start+r.passed, line.End+r.passed
 		if err == nil {
+			if r.seen != nil {
+				r.seen(line)
+			}
 			err = r.take(line)
 		} else {
 			r.lost = true

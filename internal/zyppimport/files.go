@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/klp-audit/klp-audit/internal/unpack"
@@ -18,6 +21,24 @@ import (
 type source struct {
 	path  string
 	first string // local time of its first record
+}
+
+// turned matches what logrotate puts behind a name: a date, or a number, and how it is packed.
+var turned = regexp.MustCompile(`^[-.][0-9][-.T0-9]*?(\.(gz|xz|bz2|zst))?$`)
+
+// rotations are a history file, and those that were rotated away from it.
+func rotations(path string) (paths []string, err error) {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		if rest, ok := strings.CutPrefix(e.Name(), base); ok && (rest == "" || turned.MatchString(rest)) {
+			paths = append(paths, dir+e.Name())
+		}
+	}
+	return paths, nil
 }
 
 // inOrder opens each file for a look at its first record and puts them in the order of time,
@@ -49,6 +70,9 @@ func firstTime(path string) (string, error) {
 	}
 	defer f.Close()
 	for line, err := range zypp.Lines(f) {
+		if err != nil && !zypp.IsOfLine(err) {
+			return "", fmt.Errorf("reading history %q: %w", path, err)
+		}
 		if r, bad := zypp.ParseRecord(clean(line.Text)); err == nil && bad == nil {
 			return r.Time, nil
 		}

@@ -1,0 +1,323 @@
+package zyppimport
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// ComparisonPart is the part of an observation that a comparison is.
+const ComparisonPart = "zypp_history"
+
+const (
+	// maxCompared bounds what one comparison reads: a year of a busy machine. The next one
+	// goes on behind it.
+	maxCompared = 128 << 20
+	// maxMissing bounds what a comparison lists, for each repeats what those before it found.
+	maxMissing = 50
+	maxLost    = 20
+	// maxShift is more than two clocks on the wall are ever apart.
+	maxShift = 48 * time.Hour
+)
+
+// Comparison is libzypp's history held against the record: what it shows of tracked packages
+// that is not on record. The next comparison begins where this one ended.
+type Comparison struct {
+	File   string          `json:"file"`   // of the history
+	Since  store.Timestamp `json:"since"`  // of the recorder's installation: what is older counts for nothing
+	From   store.Timestamp `json:"from"`   // what was written before that was compared by those before
+	To     store.Timestamp `json:"to"`     // when it was read
+	Behind bool            `json:"behind"` // more was written than one comparison reads
+	Mark   *Mark           `json:"mark"`   // the last line that was read; null: there was none
+	// Missing are the newest lines since the installation that no event accounts for, the
+	// oldest first; More counts those before them.
+	Missing []Missing `json:"missing"`
+	More    int       `json:"more"`
+	// Lost are the times of which lines are gone or cannot be read: whether the record has
+	// what they said is not known.
+	Lost []Lost `json:"lost"`
+}
+
+// Mark is a line of a history file, by which the place is found again, also in a file that was
+// rotated and packed meanwhile.
+type Mark struct {
+	Line   int    `json:"line"` // from 1
+	Start  int64  `json:"start"`
+	End    int64  `json:"end"`    // where the next line begins
+	SHA256 string `json:"sha256"` // of its bytes without the newline
+}
+
+// Missing is a change that a line of the history claims, and that is not on record.
+type Missing struct {
+	Time      store.Timestamp   `json:"time"`
+	UTCOffset string            `json:"utc_offset"`
+	Action    string            `json:"action"` // install, which is also an upgrade, or remove
+	Package   string            `json:"package"`
+	Arch      string            `json:"arch"`
+	Version   string            `json:"version"`
+	Command   string            `json:"command"` // as the history quotes it; empty: not known
+	UserData  string            `json:"userdata"`
+	Line      store.HistoryLine `json:"line"`
+}
+
+// Lost is a time of which the history does not tell all.
+type Lost struct {
+	From store.Timestamp `json:"from"`
+	To   store.Timestamp `json:"to"`
+	Why  string          `json:"why"`
+}
+
+// CompareOptions say how a history is compared.
+type CompareOptions struct {
+	Root       string // of the machine
+	Now        time.Time
+	Redact     func(string) string // as in Options, like NoUserData
+	NoUserData bool
+
+	limit int64 // bytes; 0: maxCompared
+}
+
+var errDisabled = errors.New("libzypp's history is switched off in zypp.conf")
+
+// Compare compares what libzypp wrote into its history since the comparison that is on record
+// last, the first time since the recorder was installed. Lines of which it was found before
+// that they are missing are looked for again: what was imported, or found to be drift, is on
+// record now.
+func Compare(ctx context.Context, s *store.Store, o CompareOptions) (*Comparison, error) {
+	c, err := newComparer(ctx, s, o)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := c.sources()
+	if err != nil {
+		return nil, err
+	}
+	first, from := c.begin(sources)
+	if err := c.prepare(); err != nil {
+		return nil, err
+	}
+	for i := first; i < len(sources) && c.left > 0; i++ {
+		if err := c.read(sources[i].path, from); err != nil {
+			return nil, err
+		}
+		from = Mark{}
+	}
+	if err := errors.Join(c.reader.flush(), ctx.Err()); err != nil {
+		return nil, err
+	}
+	return c.concluded(), nil
+}
+
+// comparer compares.
+type comparer struct {
+	CompareOptions
+	ctx      context.Context
+	store    *store.Store
+	path     string      // of the history
+	last     *Comparison // nil: there is none
+	anew     bool        // what was missing is found again
+	result   *Comparison
+	reader   reader
+	raw      []byte // the line at the mark
+	left     int64  // bytes that may be read
+	matcher  matcher
+	imported *store.Imported            // nil: not needed so far
+	done     map[store.HistoryLine]bool // lines, without their places
+	broken   []Problem                  // that count
+	doubtful *Problem                   // one that is maybe older than the recorder
+	before   time.Time                  // the record in front of that
+}
+
+func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*comparer, error) {
+	history, err := zypp.MarkHistory(o.Root)
+	if err == nil && history.Disabled() {
+		err = errDisabled
+	}
+	if err != nil {
+		return nil, err
+	}
+	zone, err := Zone(o.Root, "")
+	if err != nil {
+		return nil, err
+	}
+	c := &comparer{CompareOptions: o, ctx: ctx, store: s, path: filepath.Join(o.Root, "/", history.Path), left: o.limit, done: map[store.HistoryLine]bool{}}
+	if c.left == 0 {
+		c.left = maxCompared
+	}
+	c.reader = reader{clock: clock{zone: zone}, problem: c.problem, emit: c.take, seen: c.seen}
+	now := store.Timestamp{Time: o.Now.UTC()}
+	c.result = &Comparison{File: history.Path, Since: now, To: now, Missing: []Missing{}, Lost: []Lost{}}
+	recorders, err := s.Recorders(ctx)
+	if err == nil && len(recorders) > 0 {
+		c.result.Since = recorders[0].Time
+	}
+	if err == nil {
+		err = c.readLast()
+	}
+	return c, err
+}
+
+// readLast reads the comparison that is on record last. Where it left out lines that were
+// missing, nothing is gone on from: they are all found again, or no longer.
+func (c *comparer) readLast() error {
+	c.result.From = c.result.Since
+	part, err := c.store.NewestPart(c.ctx, ComparisonPart, time.Unix(0, 0), c.Now.AddDate(1000, 0, 0))
+	if err != nil || part == nil {
+		return err
+	}
+	var last Comparison
+	if err := json.Unmarshal(part.JSON, &last); err != nil {
+		return fmt.Errorf("event %d: its comparison of libzypp's history: %w", part.Event, err)
+	}
+	c.last, c.result.Lost, c.result.From = &last, append(c.result.Lost, last.Lost...), last.To
+	return nil
+}
+
+// prepare reads what is on record of the time that is compared, and looks again for what was
+// missing. What libzypp writes later than that is not compared with it.
+func (c *comparer) prepare() error {
+	from := c.result.From.Time
+	if c.last != nil && len(c.last.Missing) > 0 && c.last.Missing[0].Time.Before(from) {
+		from = c.last.Missing[0].Time.Time
+	}
+	changes, err := c.store.KnownChanges(c.ctx, from.Add(-maxShift))
+	if err != nil {
+		return err
+	}
+	c.matcher = newMatcher(changes, func(store.KnownChange) bool { return false })
+	if c.last == nil || c.anew {
+		return nil
+	}
+	for _, m := range c.last.Missing {
+		commit, h := m.claim()
+		if err := c.missing(commit, h, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take looks for the changes of a commit in the record.
+func (c *comparer) take(commit *commit) error {
+	for _, h := range commit.changes {
+		if h.Result != store.ResultOK || h.Time.Before(c.result.Since.Time) {
+			continue
+		}
+		m := Missing{
+			Time: h.Time, UTCOffset: h.UTCOffset, Action: "install", Package: h.Package, Arch: h.Arch, Version: h.Version,
+			Command: short(zypp.RedactWith(commit.command, c.Redact)), Line: h.Line,
+		}
+		if h.removal {
+			m.Action = "remove"
+		}
+		if !c.NoUserData {
+			m.UserData = short(commit.userData)
+		}
+		if err := c.missing(commit, &h, m); err != nil {
+			return err
+		}
+	}
+	return c.ctx.Err()
+}
+
+// claim is the change again that a line was about.
+func (m *Missing) claim() (*commit, *change) {
+	known := m.Command != "" && !isShort(m.Command) && !isShort(m.UserData)
+	c := &commit{known: known, command: m.Command, userData: m.UserData}
+	h := &change{at: m.Time.Time, removal: m.Action == "remove"}
+	if t, err := time.Parse("-07:00", m.UTCOffset); err == nil {
+		h.at = m.Time.In(t.Location())
+	}
+	h.Time, h.Package, h.Arch, h.Version, h.Line = m.Time, m.Package, m.Arch, m.Version, m.Line
+	return c, h
+}
+
+// short is the beginning of a text that may be of any length.
+func short(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + more
+}
+
+func isShort(text string) bool { return len(text) > len(more) && strings.HasSuffix(text, more) }
+
+const (
+	maxText = 1000
+	more    = "…"
+)
+
+// missing lists a change unless it is on record.
+func (c *comparer) missing(commit *commit, h *change, m Missing) (err error) {
+	line := store.HistoryLine{SHA256: m.Line.SHA256, Copy: m.Line.Copy}
+	if c.done[line] {
+		return nil // of a copy of a file
+	}
+	c.done[line] = true
+	if _, ok := c.matcher.find(commit, h); ok {
+		return nil
+	}
+	if c.imported == nil {
+		if c.imported, err = c.store.Imported(c.ctx); err != nil {
+			return err
+		}
+	}
+	if c.imported.Has(m.Line) || c.imported.Pruned(m.Time.Time) {
+		return nil
+	}
+	if c.result.Missing = append(c.result.Missing, m); len(c.result.Missing) > maxMissing {
+		c.result.Missing = c.result.Missing[1:]
+		c.result.More++
+	}
+	return nil
+}
+
+// lose notes that of the time since the last comparison not all is known.
+func (c *comparer) lose(why string) {
+	from := c.result.Since
+	if c.last != nil {
+		from = c.last.To
+	}
+	lost := c.result.Lost
+	if n := len(lost); n > 0 && lost[n-1].Why == why {
+		lost[n-1].To = c.result.To
+		return
+	}
+	if len(lost) == maxLost {
+		lost[1].From = lost[0].From
+		lost = lost[1:]
+	}
+	c.result.Lost = append(lost, Lost{from, c.result.To, why})
+}
+
+// concluded is what the comparison came to.
+func (c *comparer) concluded() *Comparison {
+	if c.settle(); c.doubtful != nil {
+		c.broken = append(c.broken, *c.doubtful)
+	}
+	switch n := len(c.broken); {
+	case n == 1:
+		c.lose(c.broken[0].Error())
+	case n > 1:
+		c.lose(fmt.Sprintf("%v; and more that cannot be read", c.broken[0]))
+	}
+	if m := c.result.Mark; m != nil && m.SHA256 == "" {
+		m.SHA256 = digest(c.raw)
+	}
+	c.result.Behind = c.left <= 0
+	return c.result
+}
+
+func digest(line []byte) string {
+	sum := sha256.Sum256(line)
+	return hex.EncodeToString(sum[:])
+}
