@@ -290,6 +290,8 @@ func runTests(t *testing.T, tests []checkTest) {
 func TestRecordChecks(t *testing.T) {
 	later := func(m *machine, days int) { m.until(m.now.AddDate(0, 0, days).Format(time.RFC3339)) }
 	renew := func(m *machine) { m.observe(store.TriggerTimer) }
+	imported := change(patchPackage(releaseB, 1))
+	imported.Action = "install"
 	runTests(t, []checkTest{
 		{"failed-commits", "failed", func(m *machine) { m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil) }, Fail, "1 failure not made good: upgrade of kernel-livepatch"},
 		{"failed-commits", "made good", func(m *machine) {
@@ -330,6 +332,12 @@ func TestRecordChecks(t *testing.T) {
 		}, Fail, kernelB + ".x86_64 is installed, by no commit"},
 		{"completeness", "a package that no commit removed", func(m *machine) { m.last().Installed = m.last().Installed[:1] }, Fail, "is gone"},
 		{"completeness", "a commit, then an observation", func(m *machine) { m.install(patchPackage(releaseA, 3)) }, Pass, "those of the commit"},
+		{"completeness", "an import, then an observation", func(m *machine) {
+			m.write(&store.Event{Header: m.header(store.KindImport), Import: &store.Import{Commit: "c", Time: store.Timestamp{Time: m.now.Add(-time.Hour)}, Changes: []store.ImportedChange{{
+				Change: imported, Time: store.Timestamp{Time: m.now.Add(-time.Hour)}}}}})
+			m.wait(time.Minute)
+			renew(m)
+		}, Pass, "those of the observation"},
 		{"completeness", "packages not known", func(m *machine) { m.last().Installed = nil }, NotDetermined, "unknown installed packages"},
 		{"completeness", "a week without recorder", func(m *machine) {
 			m.recording = false

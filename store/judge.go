@@ -115,11 +115,13 @@ func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]OpenAt, erro
 }
 
 // CommitBefore returns the begin and the end of the newest commit that ended before a
-// moment, nil if there is none. begin is nil if it is not on record.
+// moment, nil if there is none. begin is nil if it is not on record. What was imported does not
+// count: nobody looked at what was installed then.
 func (s *Store) CommitBefore(ctx context.Context, at time.Time) (begin, end *Event, seq int64, err error) {
 	var first, last []byte
 	err = s.db.QueryRowContext(ctx, `SELECT c.end_event, b.body, e.body FROM commits c LEFT JOIN events b ON b.seq = c.begin_event
-		JOIN events e ON e.seq = c.end_event WHERE c.end_time < ? ORDER BY c.end_time DESC, c.end_event DESC LIMIT 1`, at.UnixMicro()).Scan(&seq, &first, &last)
+		JOIN events e ON e.seq = c.end_event WHERE c.end_time < ? AND (c.begin_event IS NOT NULL OR json_extract(e.body, '$.kind') <> 'import')
+		ORDER BY c.end_time DESC, c.end_event DESC LIMIT 1`, at.UnixMicro()).Scan(&seq, &first, &last)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, 0, nil
 	} else if err != nil {
