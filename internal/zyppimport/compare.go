@@ -209,7 +209,7 @@ func (c *comparer) prepare() error {
 // take looks for the changes of a commit in the record.
 func (c *comparer) take(commit *commit) error {
 	for _, h := range commit.changes {
-		if h.Result != store.ResultOK || h.Time.Before(c.result.Since.Time) {
+		if h.Result != store.ResultOK || h.Time.Before(c.result.Since.Truncate(time.Second)) {
 			continue
 		}
 		m := Missing{
