@@ -51,7 +51,7 @@ var owners = map[string][]string{
 	"database/sql":                               {"store"},
 	"github.com/mattn/go-sqlite3":                {"store"},
 	"github.com/coreos/go-systemd/v22/sdjournal": {"internal/journal"},
-	"os/exec":                           {"internal/rpm", "internal/rpm/rpmtest", "plugin"},
+	"os/exec":                           {"internal/journal/journaltest", "internal/rpm", "internal/rpm/rpmtest", "plugin"},
 	"github.com/olekukonko/tablewriter": {"report"},
 }
 

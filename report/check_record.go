@@ -304,6 +304,9 @@ func integrity(g *grounds, c Criteria) finding {
 		Result   string
 		TreeSize int64 `json:"tree_size"`
 		Problems []string
+
+		Checkpoints int
+		Unread      string
 	}
 	if err := json.Unmarshal(part.JSON, &v); err != nil {
 		return found(NotDetermined, "The last full verification cannot be read: %v.", err).by(part.Event)
@@ -312,7 +315,17 @@ func integrity(g *grounds, c Criteria) finding {
 		return found(Fail, "The full verification of %s found the record %s: %s.", shortTime(part.Time), v.Result, some(append(v.Problems, "see the event"))).by(part.Event)
 	}
 	age := g.at.Sub(part.Time.Time)
-	return found(c.longer(age), "The newest checkpoint is right, and the full verification %s ago found all %d events intact.", span(age), v.TreeSize).by(part.Event)
+	f := found(c.longer(age), "The newest checkpoint is right, and the full verification %s ago found all %d events intact", span(age), v.TreeSize).by(part.Event)
+	if v.Unread != "" {
+		f.detail += ", but could not read all checkpoints in the journal: " + strings.TrimSuffix(v.Unread, ".")
+		if f.rating == Pass {
+			f.rating = Warn
+		}
+	} else if v.Checkpoints > 0 {
+		f.detail += ", grown from " + plural(v.Checkpoints, "checkpoint") + " in the journal"
+	}
+	f.detail += "."
+	return f
 }
 
 // retention is that the record reaches back far enough, or to its recorder's installation.

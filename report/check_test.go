@@ -372,6 +372,8 @@ func TestRecordChecks(t *testing.T) {
 		{"completeness", "too old", func(m *machine) { m.wait(72 * time.Hour) }, NotDetermined, "more than 2 days ago"},
 
 		{"integrity", "altered", func(m *machine) { m.set("verify", `{"result":"altered","tree_size":7,"problems":["event 3"]}`) }, Fail, "event 3"},
+		{"integrity", "grown from the journal's checkpoints", with("verify", `{"result":"intact","tree_size":7,"problems":[],"checkpoints":6}`), Pass, "all 7 events intact, grown from 6 checkpoints in the journal."},
+		{"integrity", "the journal not readable", with("verify", `{"result":"intact","tree_size":7,"problems":[],"checkpoints":1,"unread":"permission denied"}`), Warn, "could not read all checkpoints in the journal: permission denied."},
 		{"integrity", "a few days ago", func(m *machine) { delete(m.parts, "verify"); later(m, 4); renew(m) }, Warn, "4 days ago"},
 		{"integrity", "weeks ago", func(m *machine) { delete(m.parts, "verify"); later(m, 20); renew(m) }, Fail, "20 days ago"},
 		{"integrity", "never", func(m *machine) {

@@ -2,16 +2,14 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -24,32 +22,6 @@ func verified(t *testing.T, root string) (v store.Verification, code int) {
 		t.Fatalf("%v: %s%s", err, &out, &errs)
 	}
 	return v, code
-}
-
-// journalled writes checkpoints into the journal of the machine at root, as its recorder does.
-func journalled(t *testing.T, root string, notes ...string) {
-	t.Helper()
-	const remote = "/usr/lib/systemd/systemd-journal-remote"
-	if _, err := os.Stat(remote); err != nil {
-		t.Skip("needs systemd-journal-remote")
-	}
-	var b bytes.Buffer
-	for i, note := range notes {
-		fmt.Fprintf(&b, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%032d\n_TRANSPORT=journal\n_UID=0\nMESSAGE_ID=%s\nKLP_CHECKPOINT\n",
-			time.Now().UnixMicro(), i+1, 7, store.CheckpointMessageID)
-		binary.Write(&b, binary.LittleEndian, uint64(len(note)))
-		b.WriteString(note + "\nMESSAGE=klp-audit record\n\n")
-	}
-	export, dir := filepath.Join(t.TempDir(), "entries"), filepath.Join(root, "var/log/journal")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(export, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(remote, "-o", filepath.Join(dir, "system.journal"), export).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 }
 
 // The checkpoints in the journal show that an older copy of the record was put back.
@@ -76,7 +48,7 @@ func TestVerifyAgainstTheJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := grow()
-	journalled(t, root, first, "1\nno checkpoint\n", second)
+	journaltest.Checkpoints(t, filepath.Join(root, "var/log/journal"), store.CheckpointMessageID, first, "1\nno checkpoint\n", second)
 	if v, code := verified(t, root); code != exitDone || v.Result != store.Intact {
 		t.Errorf("as it is: %d, %+v", code, v)
 	}

@@ -100,18 +100,11 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*store.Verification, e
 // verifyRecord checks the record, as it is. One that SQLite cannot read is altered, too, and
 // one that is gone while its key is there is truncated as much as can be.
 func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*store.Verification, error) {
-	if a.db == "" {
-		noted, err := observe.Checkpoints(ctx, a.root)
-		if err != nil {
-			a.complain("the checkpoints in the journal are not looked at: %v", err)
-		}
-		earlier = append(earlier, noted...)
-	}
 	s, err := store.OpenReadOnly(ctx, a.recordPath())
 	if err == nil {
 		defer s.Close()
 		var v *store.Verification
-		if v, err = s.Verify(ctx, key, earlier...); err == nil {
+		if v, err = a.verifyOpen(ctx, s, key, earlier); err == nil {
 			return v, nil
 		}
 	}
@@ -122,6 +115,21 @@ func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*
 		return &store.Verification{Result: store.Truncated, Problems: []string{err.Error() + ", but its key is there"}}, nil
 	}
 	return nil, err
+}
+
+// verifyOpen checks an open record: the machine's own with what its journal knows of it.
+func (a *app) verifyOpen(ctx context.Context, s *store.Store, key string, earlier []string) (*store.Verification, error) {
+	if a.db != "" {
+		return s.Verify(ctx, key, earlier...)
+	}
+	v, err := observe.Verify(ctx, s, a.root, key, earlier...)
+	if err != nil {
+		return nil, err
+	}
+	if v.Unread != "" {
+		a.complain("not all checkpoints in the journal are looked at: %s", v.Unread)
+	}
+	return v.Verification, nil
 }
 
 func (a *app) rebuildCommand() *cobra.Command {

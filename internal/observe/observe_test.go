@@ -2,6 +2,7 @@ package observe
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -285,5 +286,45 @@ func TestHistoryIsCompared(t *testing.T) {
 	}
 	if obs, err = Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerCommit}); err != nil || obs.Parts["zypp_history"] != nil {
 		t.Errorf("behind a commit: %s, %v", obs.Parts["zypp_history"], err)
+	}
+}
+
+// The daily verification knows the checkpoints in the journal: they show that an older copy of
+// the record was put back, which looks intact by itself.
+func TestDailyVerificationKnowsTheJournal(t *testing.T) {
+	root := host(t, nil)
+	daily := func() (v Verified) {
+		t.Helper()
+		obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerTimer})
+		if err == nil {
+			err = json.Unmarshal(obs.Parts["verify"], &v)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	daily()
+	older, err := os.ReadFile(store.Path(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	daily()
+	journaltest.Checkpoints(t, filepath.Join(root, "var/log/journal"), store.CheckpointMessageID, daily().Checkpoint, "1\nno checkpoint\n")
+	if v := daily(); v.Result != store.Intact || v.Checkpoints != 1 || v.Unread != "" {
+		t.Errorf("as it is: %+v", v)
+	}
+	if err := os.WriteFile(store.Path(root), older, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if v := daily(); v.Result != store.Truncated || !strings.Contains(strings.Join(v.Problems, "\n"), "rolled back or replaced") {
+		t.Errorf("put back: %+v", v)
+	}
+	dir := filepath.Join(root, "var/log/journal")
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "system.journal"), []byte("garbage"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if v := daily(); v.Unread == "" || v.Checkpoints != 0 {
+		t.Errorf("a journal that cannot be read: %+v", v)
 	}
 }

@@ -31,7 +31,7 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 		}
 		o.Compare = func(ctx context.Context) (any, error) { return compareHistory(ctx, s, o) }
 		if o.Trigger == store.TriggerTimer {
-			o.Verify = func(ctx context.Context) (any, error) { return s.Verify(ctx, "") }
+			o.Verify = func(ctx context.Context) (any, error) { return Verify(ctx, s, o.Root, "") }
 		}
 	}
 	ev := Take(ctx, o)

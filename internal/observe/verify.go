@@ -1,0 +1,37 @@
+package observe
+
+import (
+	"context"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// journalTime bounds how long checkpoints are looked for in the journal: they are found by its
+// index, a hundred thousand of them in seconds.
+const journalTime = 5 * time.Minute
+
+// Verified is a verification that knew the checkpoints in the journal.
+type Verified struct {
+	*store.Verification
+	Checkpoints int    `json:"checkpoints"`      // how many the journal has
+	Unread      string `json:"unread,omitempty"` // why there may be more
+}
+
+// Verify checks the record of the machine whose file tree is at root with a verifier key
+// (empty: the one in the record): that it is intact, and that it grew from earlier checkpoints
+// and from those that the machine's journal holds.
+func Verify(ctx context.Context, s *store.Store, root, key string, earlier ...string) (*Verified, error) {
+	reading, cancel := context.WithTimeout(ctx, journalTime)
+	noted, unread := Checkpoints(reading, root)
+	cancel()
+	v, err := s.Verify(ctx, key, append(noted, earlier...)...)
+	if err != nil {
+		return nil, err
+	}
+	verified := &Verified{Verification: v, Checkpoints: len(noted)}
+	if unread != nil {
+		verified.Unread = unread.Error()
+	}
+	return verified, nil
+}
