@@ -27,7 +27,9 @@ func stories() []story {
 		{"userdata", keepUserData},
 		{"nothing happens", tryWithoutDoing},
 		{"other packages", installOtherPackage},
-		{"transactional update", updateSnapshot},
+		{"transactional update in a chroot", updateFrom(inChroot)},
+		{"transactional update from outside", updateFrom(fromOutside)},
+		{"transactional update discarded", discardUpdate},
 		{"observed", observeAfterCommit},
 		{"behind zypper's back", changeBehindZypper},
 		{"without the plugin", changeWithoutPlugin},
@@ -254,28 +256,4 @@ func installOtherPackage(p *pair) {
 	p.mustZypper("in", "lab-tool=2")
 	p.mustZypper("rm", "lab-tool")
 	p.noRecord()
-}
-
-// updateSnapshot is how transactional-update runs zypper: on the tree of a new snapshot, while
-// the plugin and its record are those of the running system. The older libzypp runs no plugin then.
-func updateSnapshot(p *pair) {
-	p.both(func(l *lab) result {
-		l.mustRun("/bin/mkdir", "-p", "/lab/snapshot/etc", "/lab/snapshot/var/lib/rpm", "/lab/snapshot/run")
-		l.mustRun("/bin/cp", "-a", "/etc/zypp", "/lab/snapshot/etc/")
-		l.mustRun("/usr/bin/rpm", "--root", "/lab/snapshot", "--initdb")
-		l.mustRun("/usr/bin/rpm", "--root", "/lab/snapshot", "-i", "--nodeps", "/lab/repo/lab-base-1-1.noarch.rpm")
-		cmd := l.zypper("--root", "/lab/snapshot", "in", oldKernel, livepatch+"="+patch1)
-		cmd.Env = append(cmd.Env, "TRANSACTIONAL_UPDATE=true", "TRANSACTIONAL_UPDATE_ROOT=/.snapshots/7/snapshot")
-		got := l.start(cmd).wait()
-		got.out += l.mustRun("/usr/bin/rpm", "--root", "/lab/snapshot", "-qa")
-		return got
-	})
-	if p.base.old {
-		p.noRecord()
-		return
-	}
-	p.history(
-		row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2", Outcome: "staged"},
-		row{Action: "install", Package: livepatch, Version: patch1, Outcome: "staged"},
-	)
 }

@@ -20,8 +20,22 @@ func (r *Recorder) CatchUp(ctx context.Context) error {
 	return r.upToDate(ctx, func(*store.Store) error { return nil })
 }
 
+// InSnapshot says whether this process runs in a snapshot that transactional-update prepares.
+// A record in there is lost with the update's end, and so would be what is taken into it from
+// the spool, which is the running system's.
+func (r *Recorder) InSnapshot() bool {
+	var b store.CommitBegin
+	if r.getenv("TRANSACTIONAL_UPDATE") != "" {
+		r.inspect(&b) // who runs this may be unknown: then it names no root directory either
+	}
+	return b.Staging != nil && b.Staging.Chroot
+}
+
 // upToDate brings the record up to date and then does what is to be done with it.
 func (r *Recorder) upToDate(ctx context.Context, do func(*store.Store) error) error {
+	if r.InSnapshot() {
+		return nil
+	}
 	if _, err := os.Stat(store.Path(r.root)); errors.Is(err, fs.ErrNotExist) && store.Waiting(r.root) == 0 {
 		return nil
 	}

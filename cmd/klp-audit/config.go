@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/config"
+	"github.com/klp-audit/klp-audit/plugin"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -73,10 +74,21 @@ func (a *app) configured() (*config.Config, error) {
 
 // openWriter opens the machine's record to write to it.
 func (a *app) openWriter(ctx context.Context) (*store.Store, error) {
+	if err := a.keeps(); err != nil {
+		return nil, err
+	}
 	s, err := store.Open(ctx, a.root, version)
 	if err != nil {
 		return nil, err
 	}
 	s.AnnounceIf(func() bool { return a.config().CheckpointsToJournal })
 	return s, nil
+}
+
+// keeps is an error where what is recorded is lost.
+func (a *app) keeps() error {
+	if a.root == "/" && plugin.NewRecorder(a.root, version, a.Getenv, a.Stderr).InSnapshot() {
+		return errors.New("this is a snapshot that transactional-update prepares, and what is recorded in it is lost: work on the record in the running system")
+	}
+	return nil
 }

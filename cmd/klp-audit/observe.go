@@ -61,6 +61,9 @@ func (a *app) observe(ctx context.Context, f *observeFlags) (*store.Observation,
 	if a.db != "" || a.root != "/" {
 		return nil, usageError{errors.New("observe: only this machine can be observed: leave --db and --root out")}
 	}
+	if err := a.keeps(); err != nil {
+		return nil, err
+	}
 	deadline := a.Now().Add(f.wait)
 	obs, finished, err := a.observeOnce(ctx, f)
 	if err == nil && store.InTransition(obs.Patches) && f.wait > 0 {
