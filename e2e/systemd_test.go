@@ -25,6 +25,10 @@ func TestSystemd(t *testing.T) {
 	l := newLab(t, newBase(t, k, "/"))
 	l.installUnits(k)
 	l.mustRun("/bin/sh", "-c", "rpm -i --nodeps --justdb /lab/repo/kernel-default-6.4.0-150600.23.42.2.*.rpm")
+	l.write("/var/log/zypp/history", "2026-01-01 00:00:00|command|root@lab|'zypper' 'up'|\n")
+	if err := os.Chmod(l.root+"/var/log/zypp", 0o750); err != nil {
+		t.Fatal(err)
+	}
 	m := l.boot()
 
 	m.run("systemctl", "is-active", "klp-audit-observe.path", "klp-audit-observe.timer")
@@ -40,6 +44,16 @@ func TestSystemd(t *testing.T) {
 		WHERE json_extract(body, '$.kind') = 'observation'`)
 	if strings.Contains(seen, "\n") || !strings.Contains(seen, `"name":"kernel-default","version":"6.4.0-150600.23.42.2"`) {
 		t.Errorf("root sees something else without the sandbox, or no kernel at all:\n%s", seen)
+	}
+	compared := m.query(`SELECT group_concat(json_extract(body, '$.observation.trigger'), ' ') FROM events
+		WHERE json_extract(body, '$.observation.parts.zypp_history.mark.line') = 1`)
+	if compared != "boot timer manual" {
+		t.Errorf("libzypp's history was compared by %q", compared)
+	}
+	verified := m.query(`SELECT json_extract(body, '$.observation.parts.verify.checkpoints') > 0 AND json_extract(body, '$.observation.parts.verify.unread') IS NULL
+		AND json_extract(body, '$.observation.parts.verify.result') = 'intact' FROM events WHERE json_extract(body, '$.observation.trigger') = 'timer'`)
+	if verified != "1" {
+		t.Errorf("the daily verification did not see the checkpoints in the journal: %q", verified)
 	}
 	if _, err := m.try("test", "-e", "/run/klp-audit/observe"); err == nil {
 		t.Error("the request is still there")
