@@ -201,16 +201,17 @@ type KnownChange struct {
 	UserData  string
 }
 
-// KnownChanges returns the changes on record that are not from an import and were not over
-// before a moment, in the order of the log. What was announced counts only as long as the
-// commit has no end.
-func (s *Store) KnownChanges(ctx context.Context, since time.Time) (known []KnownChange, err error) {
+// KnownChanges returns the changes on record that are not from an import, in the order of the
+// log: those that were not over before a moment, and all behind an event. What was announced
+// counts only as long as the commit has no end.
+func (s *Store) KnownChanges(ctx context.Context, since time.Time, event int64) (known []KnownChange, err error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT c.event, c.pos, c.source, c.package, c.arch, c.version, c.action = 'remove', c.time,
 		c.time_source = 'rpm', coalesce(t.begin_time, 0), coalesce(t.end_time, 0), coalesce(json_extract(e.body, '$.drift.since'), ''),
 		coalesce(json_extract(b.body, '$.begin.command'), 'null'), coalesce(t.userdata, ''), c.utc_offset
 		FROM changes c JOIN events e ON e.seq = c.event LEFT JOIN commits t ON t.id = c.commit_id LEFT JOIN events b ON b.seq = t.begin_event
 		WHERE c.source <> 'import' AND (c.event IS NOT t.begin_event OR t.end_event IS NULL)
-		AND (c.source = 'plugin' AND t.end_time IS NULL OR coalesce(t.end_time, c.time) >= ?) ORDER BY c.event, c.pos`, since.UnixMicro())
+		AND (c.source = 'plugin' AND t.end_time IS NULL OR coalesce(t.end_time, c.time) >= ? OR c.event > ?) ORDER BY c.event, c.pos`,
+		since.UnixMicro(), event)
 	if err != nil {
 		return nil, classify(err)
 	}

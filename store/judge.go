@@ -32,6 +32,21 @@ func (s *Store) NewestPart(ctx context.Context, name string, since, at time.Time
 	return &p, classify(err)
 }
 
+// LastPart returns a part of the last observation in the log that has it, whatever the clock
+// showed then; nil if none has.
+func (s *Store) LastPart(ctx context.Context, name string) (*Part, error) {
+	var p Part
+	var us int64
+	var text string
+	err := s.db.QueryRowContext(ctx, `SELECT o.event, o.time, e.body -> ?1 FROM observations o JOIN events e ON e.seq = o.event
+		WHERE e.body -> ?1 IS NOT NULL ORDER BY o.event DESC LIMIT 1`, `$.observation.parts."`+name+`"`).Scan(&p.Event, &us, &text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	p.Time, p.JSON = microseconds(us), json.RawMessage(text)
+	return &p, classify(err)
+}
+
 // Forced says whether the journal of a boot, as far as it is on record, shows that tasks were
 // forced over to a live patch; nil if it does not show the patch's load.
 func (s *Store) Forced(ctx context.Context, boot, module string) (*bool, error) {

@@ -25,6 +25,8 @@ const (
 	// maxMissing bounds what a comparison lists, for each repeats what those before it found.
 	maxMissing = 50
 	maxLost    = 20
+	// maxMeanwhile is more events than are written while an observation is taken.
+	maxMeanwhile = 100
 	// maxShift is more than two clocks on the wall are ever apart.
 	maxShift = 48 * time.Hour
 )
@@ -124,7 +126,9 @@ type comparer struct {
 	store    *store.Store
 	path     string      // of the history
 	last     *Comparison // nil: there is none
+	event    int64       // that it is in
 	anew     bool        // what was missing is found again
+	since    time.Time   // what is older counts for nothing; zero: all of it is younger
 	result   *Comparison
 	reader   reader
 	raw      []byte // the line at the mark
@@ -170,7 +174,7 @@ func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*compar
 // missing, nothing is gone on from: they are all found again, or no longer.
 func (c *comparer) readLast() error {
 	c.result.From = c.result.Since
-	part, err := c.store.NewestPart(c.ctx, ComparisonPart, time.Unix(0, 0), c.Now.AddDate(1000, 0, 0))
+	part, err := c.store.LastPart(c.ctx, ComparisonPart)
 	if err != nil || part == nil {
 		return err
 	}
@@ -178,6 +182,7 @@ func (c *comparer) readLast() error {
 	if err := json.Unmarshal(part.JSON, &last); err != nil {
 		return fmt.Errorf("event %d: its comparison of libzypp's history: %w", part.Event, err)
 	}
+	c.event = part.Event
 	c.last, c.result.Lost, c.result.From = &last, append(c.result.Lost, last.Lost...), last.To
 	return nil
 }
@@ -189,7 +194,7 @@ func (c *comparer) prepare() error {
 	if c.last != nil && len(c.last.Missing) > 0 && c.last.Missing[0].Time.Before(from) {
 		from = c.last.Missing[0].Time.Time
 	}
-	changes, err := c.store.KnownChanges(c.ctx, from.Add(-maxShift))
+	changes, err := c.store.KnownChanges(c.ctx, from.Add(-maxShift), c.event-maxMeanwhile)
 	if err != nil {
 		return err
 	}
@@ -209,7 +214,7 @@ func (c *comparer) prepare() error {
 // take looks for the changes of a commit in the record.
 func (c *comparer) take(commit *commit) error {
 	for _, h := range commit.changes {
-		if h.Result != store.ResultOK || h.Time.Before(c.result.Since.Truncate(time.Second)) {
+		if h.Result != store.ResultOK || h.Time.Before(c.since) {
 			continue
 		}
 		m := Missing{

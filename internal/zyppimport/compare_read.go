@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/klp-audit/klp-audit/internal/zypp"
 )
@@ -45,7 +46,7 @@ func (c *comparer) begin(sources []source) (int, Mark) {
 			c.lose("the line that was read last is not in the history any more: lines were removed, or the file was replaced")
 		}
 	}
-	c.result.From = c.result.Since
+	c.result.From, c.since = c.result.Since, c.result.Since.Truncate(time.Second)
 	i := len(sources) - 1
 	for i > 0 && !c.isBefore(sources[i].first) {
 		i--
@@ -64,7 +65,7 @@ func (c *comparer) isBefore(first string) bool {
 		return false // of a file without any record
 	}
 	at, _ := (&clock{zone: c.reader.clock.zone}).moment(wall)
-	return at.Before(c.result.Since.Time)
+	return at.Before(c.since)
 }
 
 // isIn says whether a file has the line, at its place.
@@ -137,7 +138,7 @@ func (c *comparer) seen(line zypp.Line) {
 func (c *comparer) problem(p Problem) {
 	switch {
 	case errors.Is(p.Err, zypp.ErrUnfinished) && (c.left <= 0 || p.File == c.path):
-	case c.reader.clock.last.Before(c.result.Since.Time):
+	case c.reader.clock.last.Before(c.since):
 		c.doubtful, c.before = &p, c.reader.clock.last
 	default:
 		c.broken = append(c.broken[:min(len(c.broken), maxLost)], p)
@@ -150,7 +151,7 @@ func (c *comparer) settle() {
 	if c.doubtful == nil || at.Equal(c.before) {
 		return
 	}
-	if !at.Before(c.result.Since.Time) {
+	if !at.Before(c.since) {
 		c.broken = append(c.broken, *c.doubtful)
 	}
 	c.doubtful = nil

@@ -390,3 +390,25 @@ func TestCompareWithAnotherCommand(t *testing.T) {
 	c.records(2, "2-1")
 	c.finds("another command is", false, 2)
 }
+
+// The clock of the machine is no judge of what comes after what: lines behind the one that was
+// read last are younger, whatever their time.
+func TestCompareWithClockSet(t *testing.T) {
+	c := newCompared(t)
+	c.writes("# nothing yet")
+	c.finds("before", false)
+	c.writes("2025-01-01 10:00:01|install|dracut|1-1|x86_64|root@vm|r||", "2025-01-0")
+	c.finds("set back by a year", true, 2)
+
+	c = newCompared(t)
+	c.writes("# nothing yet")
+	now := c.now
+	c.now = now.AddDate(10, 0, 0)
+	c.finds("set forward by ten years", false)
+	c.now = now
+	c.records(11, "2-1")
+	c.writes(installs(11, "2-1")...)
+	c.finds("and back again", false)
+	c.writes(installs(12, "3-1")...)
+	c.finds("behind that", false, 5)
+}

@@ -134,7 +134,7 @@ func importFiles(ctx context.Context, s *store.Store, o Options, sources []sourc
 	if im.imported, err = s.Imported(ctx); err != nil {
 		return err
 	}
-	changes, err := s.KnownChanges(ctx, time.Time{})
+	changes, err := s.KnownChanges(ctx, time.Time{}, 0)
 	if err != nil {
 		return err
 	}
