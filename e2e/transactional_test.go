@@ -31,6 +31,7 @@ func (l *lab) snapshot() *lab {
 		}
 		s.mount(l.root+name, s.root+name, "", syscall.MS_BIND, "")
 	}
+	s.mount(l.root+"/proc", s.root+"/proc", "", syscall.MS_BIND|syscall.MS_REC, "") // the same boot
 	for _, name := range []string{"/run", "/tmp", "/var/tmp"} {
 		s.mount("tmpfs", s.root+name, "tmpfs", 0, "mode=0755")
 	}
