@@ -308,6 +308,7 @@ func (h *host) parts() map[string]json.RawMessage {
 		"files":           `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"file","mode":"0755","uid":0},{"path":"/var/lib/klp-audit","there":true,"type":"directory","mode":"0750","uid":0}]`,
 		"warnings":        `{"count":0,"messages":[]}`,
 		"verify":          `{"result":"intact","tree_size":7,"problems":[]}`,
+		"zypp_history":    `{"to":"` + h.now.UTC().Format(time.RFC3339) + `","behind":false,"missing":[],"more":0,"lost":[]}`,
 	} {
 		parts[name] = json.RawMessage(text)
 	}
