@@ -87,12 +87,14 @@ rpmlint:
 	$(SUDO) packaging/rpm-deps.sh lint
 	rpmlint -c packaging/rpmlint.toml -r packaging/klp-audit-rpmlintrc $(TOPDIR)/SRPMS/*.rpm $(TOPDIR)/RPMS/*/*.rpm
 
-# A real zypper installs, upgrades and downgrades in a throw-away copy of this machine,
-# and the history of it is printed.
-demo: deps
+# A real zypper installs the package, and then kernels and live patches, in a throw-away copy of
+# this machine, and the history of it is printed.
+demo:
+	@$(SUDO) packaging/deps.sh demo
 	@mkdir -p build
-	@$(ROOT) env KLP_AUDIT_DEMO=1 $(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e > build/demo.log 2>&1 \
-		|| { cat build/demo.log; exit 1; }
+	@$(MAKE) --no-print-directory rpm RPMFLAGS=--nocheck > build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
+	@$(ROOT) KLP_AUDIT_DEMO=$(TOPDIR)/RPMS/$(ARCH)/klp-audit-$(VERSION)-0.$(ARCH).rpm \
+		$(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e > build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
 	@sed -n 's/^demo: //p' build/demo.log
 
 test: deps check unit e2e

@@ -42,6 +42,7 @@ func TestPackage(t *testing.T) {
 	rpms[sle16RPM] = buildLater(t, machine, "--define 'lab_suse_version 1600'")
 	t.Run("SLE 16", func(t *testing.T) { checkVendorConf(t, rpms[sle16RPM]) })
 	kit := newKit(t)
+	t.Run("demo", func(t *testing.T) { checkDemo(t, kit, native.main(t)) })
 	for _, b := range []*base{newBase(t, kit, "/"), newBase(t, kit, debianTree(t, "trixie", "trixie", "zypper,rpm"))} {
 		t.Run(b.name, func(t *testing.T) { checkLives(t, b, rpms) })
 	}
