@@ -34,16 +34,21 @@ var lives = []struct {
 	{"configuration of SLE 15 on 16", moveConfiguration},
 }
 
-// checkLives has the real zypper carry the packages, by their names in a lab, through all of it.
-func checkLives(t *testing.T, b *base, rpms map[string]string) {
-	b = b.with(t, func(l *lab) {
+// withPackages returns a base with the packages, by their names there, and with what they need.
+func (b *base) withPackages(t *testing.T, rpms map[string]string) *base {
+	t.Helper()
+	return b.with(t, func(l *lab) {
 		for name, rpm := range rpms {
 			execute(t, "cp", rpm, l.root+name)
 		}
 		execute(t, "cp", buildSystem(t, rpms[thisRPM]), l.root+"/lab/lab-system.rpm")
 		l.mustRun("/usr/bin/rpm", "-i", "--nodeps", "/lab/lab-system.rpm")
-		l.mustZypper("in", "--allow-unsigned-rpm", thisRPM)
 	})
+}
+
+// checkLives has the real zypper carry the packages through all of it.
+func checkLives(t *testing.T, b *base) {
+	b = b.with(t, func(l *lab) { l.mustZypper("in", "--allow-unsigned-rpm", thisRPM) })
 	for _, life := range lives {
 		t.Run(life.name, func(t *testing.T) {
 			l := newLab(t, b)
@@ -53,6 +58,40 @@ func checkLives(t *testing.T, b *base, rpms map[string]string) {
 			}
 		})
 	}
+}
+
+// checkServices has zypper do that on a machine that runs: the installation itself records what
+// is there, and the removal stops what watches.
+func checkServices(t *testing.T, b *base) {
+	l := newLab(t, b)
+	l.startNothing()
+	m := l.boot()
+	zypper := func(args ...string) string {
+		return m.run(append([]string{"zypper", "-n", "--no-gpg-checks"}, args...)...)
+	}
+	enabled := []string{"klp-audit-observe.service", "klp-audit-observe.timer", "klp-audit-observe.path"}
+	watching := enabled[1:]
+
+	zypper("in", "--allow-unsigned-rpm", thisRPM)
+	m.run(append([]string{"systemctl", "is-enabled"}, enabled...)...)
+	m.run(append([]string{"systemctl", "is-active"}, watching...)...)
+	l.await("the first observation", func() bool { return m.observed() == "commit" })
+	l.checkRecordFiles()
+	zypper("in", oldKernel)
+	zypper("in", "--allow-unsigned-rpm", laterRPM)
+	m.run(append([]string{"systemctl", "is-active"}, watching...)...)
+	if out := m.run("klp-audit", "report", "history"); !strings.Contains(out, "1 of 1 changes shown") {
+		t.Errorf("history: %s", out)
+	}
+
+	zypper("rm", "klp-audit")
+	for _, unit := range enabled {
+		if state, err := m.try("systemctl", "is-active", unit); err == nil {
+			t.Errorf("%s is %s after removal", unit, state)
+		}
+	}
+	l.lacks("/usr/lib/systemd/system/"+enabled[0], "/etc/systemd/system/multi-user.target.wants/"+enabled[0])
+	l.removed()
 }
 
 // with returns a base on which something was done.

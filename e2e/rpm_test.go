@@ -43,8 +43,11 @@ func TestPackage(t *testing.T) {
 	t.Run("SLE 16", func(t *testing.T) { checkVendorConf(t, rpms[sle16RPM]) })
 	kit := newKit(t)
 	t.Run("demo", func(t *testing.T) { checkDemo(t, kit, native.main(t)) })
-	for _, b := range []*base{newBase(t, kit, "/"), newBase(t, kit, debianTree(t, "trixie", "trixie", "zypper,rpm"))} {
-		t.Run(b.name, func(t *testing.T) { checkLives(t, b, rpms) })
+	own := newBase(t, kit, "/").withPackages(t, rpms)
+	newer := newBase(t, kit, debianTree(t, "trixie", "trixie", "zypper,rpm")).withPackages(t, rpms)
+	t.Run("services", func(t *testing.T) { checkServices(t, own) })
+	for _, b := range []*base{own, newer} {
+		t.Run(b.name, func(t *testing.T) { checkLives(t, b) })
 	}
 }
 
