@@ -97,7 +97,7 @@ demo:
 		$(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e > build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
 	@sed -n 's/^demo: //p' build/demo.log
 
-test: deps check unit e2e
+test: deps check unit e2e test-arch
 
 # What unit tests.
 PKGS ?= ./...
@@ -114,14 +114,15 @@ test-boot: build
 	$(SUDO) e2e/boot/deps.sh
 	$(ROOT) env KLP_AUDIT_BOOT=1 $(GO) test -tags '$(TAGS)' -count=1 -v -timeout 60m ./e2e/boot
 
-# The tests of the packages as programs of other architectures, run by qemu.
+# The tests of the packages as programs of other architectures, run by qemu, all at the same time.
 ARCHES ?= s390x ppc64le
 
 test-arch:
 	$(SUDO) e2e/arch/deps.sh $(ARCHES)
-	@set -e; for arch in $(ARCHES); do \
-		$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $$arch ./plugin/... ./store/... ./report/... ./internal/...; \
-	done
+	@$(MAKE) --no-print-directory -j -O $(ARCHES:%=arch-%)
+
+arch-%:
+	@$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $* ./plugin/... ./store/... ./report/... ./internal/...
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
