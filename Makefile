@@ -89,12 +89,14 @@ rpmlint:
 
 # A real zypper installs the package, and then kernels and live patches, in a throw-away copy of
 # this machine, and the history of it is printed.
+demo: QUIETLY = > build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
 demo:
-	@$(SUDO) packaging/deps.sh demo
+	@echo 'installing what is missing, and building the package: minutes, the first time' >&2
 	@mkdir -p build
-	@$(MAKE) --no-print-directory rpm RPMFLAGS=--nocheck > build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
+	@$(SUDO) packaging/deps.sh demo $(QUIETLY)
+	@$(MAKE) --no-print-directory rpm RPMFLAGS=--nocheck $(QUIETLY)
 	@$(ROOT) KLP_AUDIT_DEMO=$(TOPDIR)/RPMS/$(ARCH)/klp-audit-$(VERSION)-0.$(ARCH).rpm \
-		$(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e > build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
+		$(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e $(QUIETLY)
 	@sed -n 's/^demo: //p' build/demo.log
 
 test: deps check unit e2e test-arch
