@@ -76,7 +76,7 @@ func (l *lab) unchanged() {
 // removed checks that the package has gone, and the record has not.
 func (l *lab) removed() {
 	l.t.Helper()
-	l.lacks(pluginPath, systemPluginPath, "/usr/bin/klp-audit", "/usr/lib/zypper/commands/zypper-klp-audit",
+	l.lacks(pluginPath, systemPluginPath, "/usr/bin/klp-audit", "/usr/lib/klp-audit", "/usr/lib/zypper/commands/zypper-klp-audit",
 		"/usr/lib/dracut/modules.d/99zz-klp-audit", "/usr/lib/systemd/system/klp-audit-observe.service", "/etc/klp-audit")
 	if !l.exists(recordDB) {
 		l.t.Error("removal took the record away")

@@ -115,7 +115,7 @@ func buildLater(t *testing.T, machine string, flags ...string) string {
 	edit(t, dir+"/store/store.go", `(?m)^\tSchema = (\d+)$`, "\tSchema = 1${1}")
 	edit(t, dir+"/packaging/klp-audit.toml", `\z`, "# later\n")
 	flags = append(flags, "--define 'debug_package %{nil}'", "--define '_binary_payload w1.gzdio'")
-	execute(t, "make", "--no-print-directory", "-C", dir, "rpm", "ARCH="+machine, "TOPDIR="+dir+"/rpm", rpmFlags(flags...))
+	execute(t, "make", "--no-print-directory", "-C", dir, "rpm", "ARCH="+machine, "TOPDIR="+dir+"/rpm", rpmFlags(machine, flags...))
 	return packages(dir + "/rpm").main(t)
 }
 
