@@ -242,13 +242,13 @@ func checkForeign(t *testing.T, arch string) {
 	}{"s390x": {elf.EM_S390, binary.BigEndian}, "ppc64le": {elf.EM_PPC64, binary.LittleEndian}}[arch]
 	dir := t.TempDir()
 	execute(t, "sh", "-c", `rpm2cpio "$0" | cpio -idm --quiet -D "$1"`, name, dir)
-	for _, program := range []string{"/usr/bin/klp-audit", pluginPath} {
+	for program, kind := range map[string]elf.Type{"/usr/bin/klp-audit": elf.ET_DYN, recorderPath: elf.ET_DYN, pluginPath: elf.ET_EXEC} {
 		f, err := elf.Open(dir + program)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if f.Machine != want.machine || f.ByteOrder != want.order || f.Type != elf.ET_DYN {
+		if f.Machine != want.machine || f.ByteOrder != want.order || f.Type != kind {
 			t.Errorf("%s: %v, %v, %v", program, f.Machine, f.ByteOrder, f.Type)
 		}
 	}
