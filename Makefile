@@ -87,15 +87,19 @@ rpmlint:
 	$(SUDO) packaging/rpm-deps.sh lint
 	rpmlint -c packaging/rpmlint.toml -r packaging/klp-audit-rpmlintrc $(TOPDIR)/SRPMS/*.rpm $(TOPDIR)/RPMS/*/*.rpm
 
-# A real zypper installs, upgrades and downgrades in a throw-away copy of this machine,
-# and the history of it is printed.
-demo: deps
+# A real zypper installs the package, and then kernels and live patches, in a throw-away copy of
+# this machine, and the history of it is printed.
+demo: QUIETLY = > build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
+demo:
+	@echo 'installing what is missing, and building the package: minutes, the first time' >&2
 	@mkdir -p build
-	@$(ROOT) env KLP_AUDIT_DEMO=1 $(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e > build/demo.log 2>&1 \
-		|| { cat build/demo.log; exit 1; }
+	@$(SUDO) packaging/deps.sh demo $(QUIETLY)
+	@$(MAKE) --no-print-directory rpm RPMFLAGS=--nocheck $(QUIETLY)
+	@$(ROOT) KLP_AUDIT_DEMO=$(TOPDIR)/RPMS/$(ARCH)/klp-audit-$(VERSION)-0.$(ARCH).rpm \
+		$(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e $(QUIETLY)
 	@sed -n 's/^demo: //p' build/demo.log
 
-test: deps check unit e2e
+test: deps check unit e2e test-arch
 
 # What unit tests.
 PKGS ?= ./...
@@ -112,14 +116,15 @@ test-boot: build
 	$(SUDO) e2e/boot/deps.sh
 	$(ROOT) env KLP_AUDIT_BOOT=1 $(GO) test -tags '$(TAGS)' -count=1 -v -timeout 60m ./e2e/boot
 
-# The tests of the packages as programs of other architectures, run by qemu.
+# The tests of the packages as programs of other architectures, run by qemu, all at the same time.
 ARCHES ?= s390x ppc64le
 
 test-arch:
 	$(SUDO) e2e/arch/deps.sh $(ARCHES)
-	@set -e; for arch in $(ARCHES); do \
-		$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $$arch ./plugin/... ./store/... ./report/... ./internal/...; \
-	done
+	@$(MAKE) --no-print-directory -j -O $(ARCHES:%=arch-%)
+
+arch-%:
+	@$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $* ./plugin/... ./store/... ./report/... ./internal/...
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

@@ -9,8 +9,10 @@ import (
 	"go/token"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -215,4 +217,29 @@ func TestNoHiddenInputs(t *testing.T) {
 			return true
 		})
 	})
+}
+
+// The package names the SQLite that is compiled in, for those who look for its vulnerabilities.
+func TestSpecNamesTheBundledSQLite(t *testing.T) {
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/mattn/go-sqlite3").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	named := func(file, pattern string) string {
+		t.Helper()
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		version := regexp.MustCompile(pattern).FindSubmatch(text)
+		if version == nil {
+			t.Fatalf("no %q in %q", pattern, file)
+		}
+		return string(version[1])
+	}
+	got := named("packaging/klp-audit.spec", `bundled\(sqlite3\) = (\S+)`)
+	want := named(strings.TrimSpace(string(dir))+"/sqlite3-binding.h", `#define SQLITE_VERSION +"([^"]+)"`)
+	if got != want {
+		t.Errorf("packaging/klp-audit.spec: SQLite %s, want %s", got, want)
+	}
 }

@@ -19,7 +19,7 @@ func newKit(t *testing.T) *kit {
 	t.Helper()
 	dir := t.TempDir()
 	k := &kit{bin: filepath.Join(dir, "bin"), repo: buildRepo(t, dir)}
-	execute(t, "go", "build", "-o", k.bin+"/", "../cmd/klp-audit", "../cmd/klp-audit-plugin", "../cmd/klp-audit-recorder", "./testdata/relay")
+	execute(t, "go", "build", "-tags", "sqlite_omit_load_extension", "-o", k.bin+"/", "../cmd/klp-audit", "../cmd/klp-audit-plugin", "../cmd/klp-audit-recorder", "./testdata/relay")
 	return k
 }
 

@@ -7,9 +7,11 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,7 +26,7 @@ const (
 )
 
 // TestMain moves the run into a mount namespace of its own, so that every mount ends with it,
-// however it ends.
+// however it ends. Its host name is its own, too.
 func TestMain(m *testing.M) {
 	if os.Getenv(wanted) != "1" || os.Getenv(apart) != "" {
 		os.Exit(m.Run())
@@ -46,7 +48,7 @@ func moveApart() error {
 	if err != nil {
 		return err
 	}
-	argv := append([]string{"unshare", "-m", "--propagation", "private", "--", self}, os.Args[1:]...)
+	argv := append([]string{"unshare", "-m", "-u", "--propagation", "private", "--", self}, os.Args[1:]...)
 	return syscall.Exec(unshare, argv, append(os.Environ(), apart+"=1"))
 }
 
@@ -89,9 +91,10 @@ func TestZypper(t *testing.T) {
 func debianTree(t *testing.T, name, suite, packages string, options ...string) string {
 	t.Helper()
 	execute(t, "./tree.sh", append([]string{name, suite, packages}, options...)...)
-	cache := os.Getenv("KLP_AUDIT_CACHE")
-	if cache == "" {
-		cache = "/var/cache/klp-audit"
-	}
-	return cache + "/" + name
+	return cached(name)
+}
+
+// cached is the path of a folder that outlives a run.
+func cached(name string) string {
+	return filepath.Join(cmp.Or(os.Getenv("KLP_AUDIT_CACHE"), "/var/cache/klp-audit"), name)
 }

@@ -43,6 +43,7 @@ type rpmSpec struct {
 	Name, Version, Release string
 	Arch                   string // empty: the machine's own
 	Provides               []string
+	Requires               []string // of its %post
 	Pre, Post              string
 	Changelog              string
 }
@@ -80,6 +81,7 @@ func specs() []rpmSpec {
 		kernelSpec("23.47"),
 		{Name: "kernel-devel", Version: "6.4.0", Release: "150600.23.42.1", Arch: "noarch"},
 		{Name: "kernel-prefail", Version: "1", Release: "1", Pre: "exit 1"},
+		{Name: "kernel-gate", Version: "1", Release: "1", Requires: []string{"klp-audit >= 1000"}, Post: waitAtGate},
 		patchSpec("23_42", patch1, bumped),
 		patchSpec("23_42", patch2, fixes2+bumped),
 		patchSpec("23_42", patch3, fixes3+bumped),
@@ -123,6 +125,7 @@ Vendor: klp-audit tests
 AutoReqProv: no
 {{with .Arch}}BuildArch: {{.}}
 {{end}}{{range .Provides}}Provides: {{.}}
+{{end}}{{range .Requires}}Requires(post): {{.}}
 {{end}}%description
 %{summary}.
 {{with .Pre}}%pre

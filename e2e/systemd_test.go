@@ -30,6 +30,7 @@ func TestSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := l.boot()
+	l.await("the observation at boot", func() bool { return m.observed() != "" })
 
 	m.run("systemctl", "is-active", "klp-audit-observe.path", "klp-audit-observe.timer")
 	m.run("systemctl", "start", "klp-audit-observe-daily.service")
@@ -66,9 +67,8 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
-// installUnits puts klp-audit and its units where the package does, and enables what the
-// package's preset does. Nothing else of the machine is to start.
-func (l *lab) installUnits(k *kit) {
+// startNothing leaves of the machine's own system only systemd itself and its journal.
+func (l *lab) startNothing() {
 	l.t.Helper()
 	for _, pattern := range []string{"/etc/systemd/system", "/etc/init.d", "/etc/rc?.d", "/etc/fstab", "/var/log/journal", "/run/log/journal"} {
 		found, err := filepath.Glob(l.root + pattern)
@@ -83,6 +83,13 @@ func (l *lab) installUnits(k *kit) {
 	}
 	l.write("/var/log/journal/.keep", "")
 	l.write("/etc/hostname", "lab\n")
+}
+
+// installUnits puts klp-audit and its units where the package does, and enables what the
+// package's preset does. Nothing else of the machine is to start.
+func (l *lab) installUnits(k *kit) {
+	l.t.Helper()
+	l.startNothing()
 	l.install(k.bin+"/klp-audit", "/usr/bin/klp-audit")
 	for pattern, dir := range map[string]string{
 		"*.service": "system", "*.timer": "system", "*.path": "system", "*.preset": "system-preset", "hardening.conf": "system/klp-audit-.service.d",
@@ -106,7 +113,7 @@ type machine struct {
 	pid int // of systemd, as the test sees it
 }
 
-// boot starts systemd in the lab, and waits until the service that runs at boot has recorded.
+// boot starts systemd in the lab, and waits until it has.
 func (l *lab) boot() *machine {
 	l.t.Helper()
 	cmd := exec.Command("testdata/systemd/boot.sh", l.root)
@@ -134,8 +141,11 @@ func (l *lab) boot() *machine {
 		}
 	})
 	l.await("systemd", func() bool { m.pid = systemdBelow(cmd.Process.Pid); return m.pid != 0 })
-	// Others of the machine's own units may fail in a container.
-	l.await("the observation at boot", func() bool { return m.observed() != "" })
+	l.await("the end of the boot", func() bool {
+		state, _ := m.try("systemctl", "is-system-running")
+		// Others of the machine's own units may fail in a container.
+		return state == "running\n" || state == "degraded\n"
+	})
 	return m
 }
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what building and testing klp-audit needs and this machine lacks.
+# Installs what building and testing klp-audit needs and this machine lacks; `deps.sh demo` leaves
+# out what only the tests of the report's page need.
 set -eu
 
 missing() { ! command -v "$1" >/dev/null 2>&1; }
@@ -14,9 +15,11 @@ done
 # For the report's page: a browser, what prints are read with, and what fetches the checker
 # of accessibility.
 page=
-missing chromium && page="chromium"
-missing pdftotext && page="$page poppler-utils"
-missing npm && page="$page npm"
+if [ "${1:-}" != demo ]; then
+	missing chromium && page="chromium"
+	missing pdftotext && page="$page poppler-utils"
+	missing npm && page="$page npm"
+fi
 [ -z "$need$page" ] && exit 0
 
 if ! missing apt-get; then
@@ -27,8 +30,10 @@ elif ! missing zypper; then
 	# openSUSE and SLE with the development tools module. debootstrap is in openSUSE
 	# only; without it the tests use the machine's own zypper alone.
 	zypper --non-interactive install gcc systemd-devel rpm-build createrepo_c sqlite3 util-linux strace
+	# What the spec file asks for besides; a Go without a package does not count there.
+	zypper --non-interactive install bash-completion sysuser-tools systemd-rpm-macros 'golang(API) >= 1.26'
 	zypper --non-interactive install debootstrap systemd-journal-remote mandoc || true
-	zypper --non-interactive install chromium poppler-tools npm-default || true
+	[ -z "$page" ] || zypper --non-interactive install chromium poppler-tools npm-default || true
 else
 	echo "deps.sh: neither apt-get nor zypper here; install:$need $page" >&2
 	exit 1
