@@ -85,8 +85,14 @@ func (r *running) interrupt() {
 // kill is kill -9 of zypper alone.
 func (r *running) kill() { r.signal(r.cmd.Process.Pid, syscall.SIGKILL) }
 
-// killAll ends zypper, the plugin and rpm at once, as a power cut does.
-func (r *running) killAll() { r.signal(-r.cmd.Process.Pid, syscall.SIGKILL) }
+// killAll ends zypper, the plugin and rpm at once, as a power cut does. The plugin is in a
+// process group of its own.
+func (r *running) killAll() {
+	if recorder := childOf(r, "recorder"); recorder != 0 {
+		r.signal(recorder, syscall.SIGKILL)
+	}
+	r.signal(-r.cmd.Process.Pid, syscall.SIGKILL)
+}
 
 func (r *running) signal(pid int, sig syscall.Signal) {
 	r.lab.t.Helper()

@@ -22,7 +22,7 @@ const recorder = "/usr/lib/klp-audit/recorder"
 
 func main() {
 	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
-	// not end it before the commit is recorded. The recorder ignores them from its start.
+	// not end it before the commit is recorded. The recorder does the same.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
 	os.Chdir("/") // the caller's folder is not kept busy
 	if err := serve(); err != nil {
@@ -46,22 +46,20 @@ func serve() error {
 
 // become executes the recorder in place of this program. It returns only if that fails.
 func become(path string, args []string, read []byte, answered int) error {
-	fd, err := inMemory(read)
+	fd, err := hidden(read)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
 	args = append([]string{path, "--handed", strconv.Itoa(fd), "--answered", strconv.Itoa(answered)}, args...)
+	// What is sent to zypper's process group would end a program of Go that is starting.
+	unix.Setpgid(0, 0)
 	return &os.PathError{Op: "executing", Path: path, Err: unix.Exec(path, args, os.Environ())}
 }
 
-// inMemory puts data into a file that is in memory only and that a program executed later
-// can read.
-func inMemory(data []byte) (fd int, err error) {
-	fd, err = unix.MemfdCreate("klp-audit", 0)
-	if err != nil {
-		return -1, os.NewSyscallError("memfd_create", err)
-	}
+// hidden puts data into a file without a name that a program executed later can read.
+func hidden(data []byte) (fd int, err error) {
+	fd, err = nameless()
 	for written := 0; written < len(data) && err == nil; {
 		var n int
 		n, err = unix.Pwrite(fd, data[written:], int64(written))
@@ -69,9 +67,23 @@ func inMemory(data []byte) (fd int, err error) {
 	}
 	if err != nil {
 		unix.Close(fd)
-		return -1, os.NewSyscallError("pwrite", err)
+		return -1, os.NewSyscallError("keeping what was read", err)
 	}
 	return fd, nil
+}
+
+// nameless makes a file without a name: in memory, where a kernel may demand that it cannot
+// be executed (vm.memfd_noexec), and an older one not know how to say so, or else where
+// files of the running system are.
+func nameless() (fd int, err error) {
+	const name = "klp-audit"
+	if fd, err = unix.MemfdCreate(name, unix.MFD_NOEXEC_SEAL); err == nil {
+		return fd, nil
+	}
+	if fd, err = unix.MemfdCreate(name, 0); err == nil {
+		return fd, nil
+	}
+	return unix.Open("/run", unix.O_TMPFILE|unix.O_RDWR, 0o600)
 }
 
 // complain writes to libzypp's pipe for messages, which does not block, past Go's runtime,

@@ -69,6 +69,60 @@ const (
 	over  = "\x00COMMITEND\n\n" + list + "\x00PLUGINEND\n\n\x00_DISCONNECT\n\n\x00"
 )
 
+// No signal to zypper's process group ends the plugin, not even while it becomes the recorder.
+func TestSignalsWhileItBecomesTheRecorder(t *testing.T) {
+	bin := build(t)
+	zypper := exec.Command("sh", "-c", "trap '' TERM QUIT INT HUP; exec sleep 1h")
+	zypper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := zypper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { zypper.Process.Kill(); zypper.Wait() }()
+	for range 10 {
+		root := t.TempDir()
+		if err := os.Symlink("/proc", filepath.Join(root, "proc")); err != nil {
+			t.Fatal(err)
+		}
+		var complaint strings.Builder
+		cmd := pluginCall(bin, root)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: zypper.Process.Pid}
+		cmd.Stderr = &complaint
+		in, _ := cmd.StdinPipe()
+		out, _ := cmd.StdoutPipe()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		frame, answers := strings.SplitAfter(begun+list+over, "\x00"), bufio.NewReader(out)
+		io.WriteString(in, frame[0])
+		answers.ReadString(0) // it ignores signals by now
+		io.WriteString(in, frame[1])
+		for end := time.Now().Add(40 * time.Millisecond); time.Now().Before(end); {
+			for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGINT, syscall.SIGHUP} {
+				syscall.Kill(-zypper.Process.Pid, s)
+			}
+		}
+		io.WriteString(in, strings.Join(frame[2:], ""))
+		rest, _ := io.ReadAll(answers)
+		if err := cmd.Wait(); err != nil || strings.Count(string(rest), "ACK\n\n\x00") != 4 {
+			t.Fatalf("%v, %q\n%s", err, rest, &complaint)
+		}
+	}
+}
+
+// Where no file can be made in memory, another place keeps what was read.
+func TestHiddenFileIsReadable(t *testing.T) {
+	fd, err := hidden([]byte("what was read"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "hidden")
+	defer f.Close()
+	got, err := io.ReadAll(f)
+	if string(got) != "what was read" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // The recorder goes on where the plugin stopped, as the same process: it knows the user data,
 // answers no frame twice, and its parent is libzypp.
 func TestRecorderGoesOn(t *testing.T) {
