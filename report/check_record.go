@@ -75,9 +75,9 @@ func (e Exposure) took(at time.Time) (time.Duration, bool) {
 	case e.Released == nil:
 		return 0, false
 	case e.Active != nil:
-		return e.Active.Sub(e.Released.Time), true
+		at = e.Active.Time
 	}
-	return at.Sub(e.Released.Time), true
+	return max(0, at.Sub(e.Released.Time)), true // a package may be there before its advisory
 }
 
 // failedCommits is that no change that failed was left as it was.

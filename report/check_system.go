@@ -158,7 +158,7 @@ func (f ownFile) fault() string {
 // executable says whether this is a program that can be run.
 func (f ownFile) executable() bool {
 	mode, err := strconv.ParseUint(f.Mode, 8, 32)
-	return f.There && err == nil && mode&0o111 != 0
+	return f.There && f.Type == "file" && err == nil && mode&0o111 != 0
 }
 
 // recorder is that the recorder is in place, and still reports.

@@ -52,17 +52,17 @@ func ExposureStatuses() []ExposureStatus {
 	return []ExposureStatus{StatusFixed, StatusInstalled, StatusLost, StatusOtherKernel, StatusUnknown, StatusNotInRecord}
 }
 
-// NewExposures returns the fixes that live patches on record brought, by kernel, as the first
-// so many events of the record have it; 0: all. The timeline must begin with the record, as
-// that of WholeTimeline does. Without ids all are returned. An id that no live patch of the
-// running kernel fixes is not-in-record, which is not the same as not fixed: what a kernel
-// package itself fixes is not recorded.
-func NewExposures(ctx context.Context, s *store.Store, t *Timeline, events int64, ids []string) ([]Exposure, error) {
+// NewExposures returns the fixes that live patches brought, by kernel, as far as they are on
+// record up to a moment. The timeline must begin with the record, as that of TimelineUntil
+// does. Without ids all are returned. An id that no live patch of the running kernel fixes is
+// not-in-record, which is not the same as not fixed: what a kernel package itself fixes is not
+// recorded.
+func NewExposures(ctx context.Context, s *store.Store, t *Timeline, until store.Moment, ids []string) ([]Exposure, error) {
 	names, err := s.LivePatches(ctx, t.From.Time, t.To.Time)
 	if err != nil {
 		return nil, fmt.Errorf("reading live patches: %w", err)
 	}
-	f, err := readFixes(ctx, s, t, names, events)
+	f, err := readFixes(ctx, s, t, names, until)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +106,12 @@ type patchHistory struct {
 	changes  []store.PatchChange
 	spans    []PatchSpan        // what is known while its kernel ran
 	kept     []*store.Timestamp // for each span, when an initrd is first proven to hold its live patch
+}
+
+// goneBefore says whether the package was removed before a moment, and was not there since.
+func (p *patchHistory) goneBefore(at time.Time) bool {
+	n := len(p.changes)
+	return n > 0 && p.changes[n-1].Action == "remove" && p.changes[n-1].Time.Before(at)
 }
 
 // exposure follows one fix.

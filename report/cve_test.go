@@ -18,7 +18,7 @@ func exposures(t *testing.T, s *store.Store, ids ...string) []Exposure {
 	t.Helper()
 	tl, err := WholeTimeline(t.Context(), s)
 	check(t, err)
-	list, err := NewExposures(t.Context(), s, tl, 0, ids)
+	list, err := NewExposures(t.Context(), s, tl, store.Always(), ids)
 	check(t, err)
 	return list
 }

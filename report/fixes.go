@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"time"
 
 	"github.com/klp-audit/klp-audit/store"
@@ -39,19 +38,16 @@ type fixRecord struct {
 	ctx      context.Context
 	store    *store.Store
 	timeline *Timeline
-	events   int64                    // of the log: what later ones say does not count
+	until    store.Moment
 	packages map[string]*patchHistory // by name
 	running  string                   // the last kernel that is known to run
 	severity map[string]string        // of advisories, by id, as libzypp's history has it
 }
 
-// readFixes reads what the first so many events of the record, 0: all, say of live patch
-// packages. The timeline must begin before the first of them.
-func readFixes(ctx context.Context, s *store.Store, t *Timeline, names []string, events int64) (*fixRecord, error) {
-	f := &fixRecord{ctx: ctx, store: s, timeline: t, events: events, packages: map[string]*patchHistory{}, severity: map[string]string{}}
-	if events == 0 {
-		f.events = math.MaxInt64
-	}
+// readFixes reads what is on record of live patch packages up to a moment. The timeline must
+// begin before the first of them.
+func readFixes(ctx context.Context, s *store.Store, t *Timeline, names []string, until store.Moment) (*fixRecord, error) {
+	f := &fixRecord{ctx: ctx, store: s, timeline: t, until: until, packages: map[string]*patchHistory{}, severity: map[string]string{}}
 	for _, name := range names {
 		p := &patchHistory{name: name, versions: map[string]*patchVersion{}}
 		if err := errors.Join(f.readSeen(p), f.readChanges(p)); err != nil {
@@ -80,7 +76,7 @@ func (p *patchHistory) version(kernel, version string, at store.Timestamp, event
 
 // readSeen reads the versions that observations saw active.
 func (f *fixRecord) readSeen(p *patchHistory) error {
-	seen, err := f.store.PatchesSeen(f.ctx, p.name, f.events)
+	seen, err := f.store.PatchesSeen(f.ctx, p.name, f.until)
 	if err != nil {
 		return err
 	}
@@ -105,7 +101,7 @@ func (f *fixRecord) readSeen(p *patchHistory) error {
 // readChanges reads what was installed, upgraded and removed. What is staged in a snapshot
 // of a transactional update is not installed yet.
 func (f *fixRecord) readChanges(p *patchHistory) error {
-	changes, err := f.store.PatchChanges(f.ctx, p.name, f.events)
+	changes, err := f.store.PatchChanges(f.ctx, p.name, f.until)
 	if err != nil {
 		return err
 	}

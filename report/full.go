@@ -86,11 +86,11 @@ func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) e
 	if err != nil {
 		return err
 	}
-	size, err := s.SizeAt(ctx, at)
+	until, err := s.MomentAt(ctx, at)
 	if err != nil {
 		return err
 	}
-	if f.Exposures, err = NewExposures(ctx, s, t, size, nil); err != nil {
+	if f.Exposures, err = NewExposures(ctx, s, t, until, nil); err != nil {
 		return fmt.Errorf("reading fixes: %w", err)
 	}
 	f.Latency, f.Timeline = Summarize(f.Exposures), t

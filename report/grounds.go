@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -337,28 +338,37 @@ func (g *grounds) readTimeline(ctx context.Context, s *store.Store) error {
 		return err
 	}
 	g.gaps = slices.DeleteFunc(t.Gaps, func(gap Gap) bool { return gap.To.Before(g.since) })
-	f, err := readFixes(ctx, s, t, names, g.size)
+	f, err := readFixes(ctx, s, t, names, store.Moment{Events: g.size, Time: g.at})
 	if err != nil {
 		return err
 	}
+	maps.DeleteFunc(f.packages, func(_ string, p *patchHistory) bool { return p.goneBefore(g.since) })
 	g.exposures = f.exposures(nil)
 	return nil
 }
 
-// livePatches are the packages that were installed at some moment of the period: they changed
-// or were seen active in it, or were there at its begin or its end. begin is that of the
-// period, or when the first of them came.
+// livePatches are the packages that may have been installed at some moment of the period: they
+// changed or were seen active in it, or were there at its begin or its end. Where what was
+// there is not known, these are all. begin is that of the period, or when the first of them
+// came.
 func (g *grounds) livePatches(ctx context.Context, s *store.Store) (names []string, begin time.Time, err error) {
-	if names, err = s.LivePatches(ctx, g.since, g.at); err != nil {
-		return nil, begin, err
-	}
 	first, err := seenAt(ctx, s, g.since)
 	if err != nil {
 		return nil, begin, err
 	}
+	from := g.since
 	for _, o := range []*seen{first, g.seen} {
+		if o == nil || o.Installed == nil {
+			from = time.Time{}
+			continue
+		}
 		names = append(names, o.livePatches()...)
 	}
+	changed, err := s.LivePatches(ctx, from, g.at)
+	if err != nil {
+		return nil, begin, err
+	}
+	names = append(names, changed...)
 	slices.Sort(names)
 	names, begin = slices.Compact(names), g.since
 	for _, name := range names {
@@ -373,11 +383,8 @@ func (g *grounds) livePatches(ctx context.Context, s *store.Store) (names []stri
 	return names, begin, nil
 }
 
-// livePatches are the names of the installed live patch packages, as far as they are known.
+// livePatches are the names of the installed live patch packages.
 func (o *seen) livePatches() (names []string) {
-	if o == nil {
-		return nil
-	}
 	for _, p := range o.Installed {
 		if isLivePatch(p.Name) {
 			names = append(names, p.Name)

@@ -28,7 +28,7 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 				at := m.randomMoment(r)
 				g, err := readGrounds(t.Context(), s, p, at)
 				check(t, err)
-				whole := exposuresAt(t, s, at, g.size)
+				whole := exposuresAt(t, s, at, store.Moment{Events: g.size, Time: at})
 				missing := slices.DeleteFunc(slices.Clone(whole), func(e Exposure) bool { return slices.ContainsFunc(g.exposures, sameFix(e)) })
 				for _, e := range g.exposures {
 					i := slices.IndexFunc(whole, sameFix(e))
@@ -40,7 +40,7 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 					}
 				}
 				for _, e := range missing {
-					if e.Active != nil && !e.Active.Before(g.since) {
+					if e.counts(g, p.Criteria["latency"]) && !removedBefore(t, s, e.Package, g) {
 						t.Errorf("%s, %s: %+v is missing", at, time.Duration(p.LookBack), e)
 					}
 				}
@@ -53,12 +53,20 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 	}
 }
 
+// removedBefore says whether a package was removed before the period.
+func removedBefore(t *testing.T, s *store.Store, name string, g *grounds) bool {
+	t.Helper()
+	changes, err := s.PatchChanges(t.Context(), name, store.Moment{Events: g.size, Time: g.at})
+	check(t, err)
+	return (&patchHistory{changes: changes}).goneBefore(g.since)
+}
+
 // exposuresAt are the fixes that the record had at a moment.
-func exposuresAt(t *testing.T, s *store.Store, at time.Time, events int64) []Exposure {
+func exposuresAt(t *testing.T, s *store.Store, at time.Time, until store.Moment) []Exposure {
 	t.Helper()
 	tl, err := TimelineUntil(t.Context(), s, at)
 	check(t, err)
-	list, err := NewExposures(t.Context(), s, tl, events, nil)
+	list, err := NewExposures(t.Context(), s, tl, until, nil)
 	check(t, err)
 	return list
 }
@@ -94,26 +102,63 @@ func groundsOf(t *testing.T, m *machine, p *Profile) *grounds {
 	return g
 }
 
-// A fix that was released before a moment and installed after it is not on record then. Only
-// the proof of what was active may be a later observation.
+// A fix that was released before a moment and installed after it is not on record then, in
+// whatever order the log has it. Only the proof of what was active may be a later observation.
 func TestFixesComeWithoutHindsight(t *testing.T) {
 	m := healthy(t)
 	m.observe(store.TriggerTimer)
 	at := m.now
-	want := exposuresAt(t, m.record(), at, 0)
+	want := exposuresAt(t, m.record(), at, store.Always())
 	m.wait(time.Hour)
 	m.install(patchPackage(releaseA, 3))
+	late := m.written // a commit before that goes to the spool, and is taken in last
+	m.written = nil
+	m.wait(24 * time.Hour)
+	m.install(patchPackage(releaseA, 4))
+	m.written = append(m.written, late...)
+	m.write(&store.Event{Header: m.header(store.KindImport), Import: oldImport(at.AddDate(0, 0, -500))})
 	s := m.record()
-	size, err := s.SizeAt(t.Context(), at)
+	until, err := s.MomentAt(t.Context(), at)
 	check(t, err)
 	proof := cmpopts.IgnoreFields(Exposure{}, "Events")
-	if diff := cmp.Diff(want, exposuresAt(t, s, at, size), proof); diff != "" {
+	if diff := cmp.Diff(want, exposuresAt(t, s, at, until), proof); diff != "" {
 		t.Errorf("(-then +later): %s", diff)
 	}
 	g, err := readGrounds(t.Context(), s, profile(t, DefaultProfile), at)
 	check(t, err)
 	if diff := cmp.Diff(want, g.exposures, proof); diff != "" {
 		t.Errorf("of the period (-then +later): %s", diff)
+	}
+	for _, moment := range []time.Time{at.AddDate(0, 0, -499), at.AddDate(0, 0, -200), at.AddDate(-20, 0, 0)} {
+		until, err := s.MomentAt(t.Context(), moment)
+		check(t, err)
+		if list := exposuresAt(t, s, moment, until); len(list) != 0 {
+			t.Errorf("at %s there is %+v", moment, list)
+		}
+	}
+}
+
+// oldImport is an import of the installation of a live patch without fixes.
+func oldImport(at time.Time) *store.Import {
+	c := store.Change{Kind: "livepatch", Action: "install", Result: store.ResultOK, Package: patchPackage(releaseA, 1).Name, Version: "1-1", Arch: "x86_64", KernelRelease: releaseA}
+	return &store.Import{Commit: "old", Time: store.Timestamp{Time: at}, Changes: []store.ImportedChange{{Change: c, Time: store.Timestamp{Time: at}}}}
+}
+
+// Where it is not known what was installed, no fix is left out.
+func TestUnknownPackagesLeaveNoFixOut(t *testing.T) {
+	m := healthy(t)
+	m.install(kernelPackage(kernelB), patchPackage(releaseB, 3))
+	m.wait(50 * 24 * time.Hour)
+	m.observe(store.TriggerTimer)
+	for _, ev := range m.written {
+		if ev.Observation != nil {
+			ev.Observation.Installed = nil
+		}
+	}
+	p := profile(t, DefaultProfile)
+	p.LookBack = Period(30 * 24 * time.Hour)
+	if f := latency(groundsOf(t, m, p), p.Criteria["latency"]); f.rating != Fail {
+		t.Errorf("%s: %s", f.rating, f.detail)
 	}
 }
 

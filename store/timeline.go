@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -339,6 +340,22 @@ func (s *Store) LivePatchBegin(ctx context.Context, name string) (time.Time, err
 	return microseconds(*us).Time, nil
 }
 
+// Moment is up to when a record is asked: by its first so many events, and of what they say
+// what happened until then. An event may come late, with what was long before.
+type Moment struct {
+	Events int64
+	Time   time.Time
+}
+
+// Always is all that is on record.
+func Always() Moment { return Moment{math.MaxInt64, time.UnixMicro(math.MaxInt64)} }
+
+// MomentAt is a moment that a record is looked at as of.
+func (s *Store) MomentAt(ctx context.Context, at time.Time) (Moment, error) {
+	size, err := s.SizeAt(ctx, at)
+	return Moment{size, at}, err
+}
+
 // PatchSeen is a live patch that an observation saw active.
 type PatchSeen struct {
 	KernelRelease, Module, Version string
@@ -346,12 +363,11 @@ type PatchSeen struct {
 }
 
 const patchesSeen = `SELECT kernel_release, module, coalesce(version, ''), min(event) FROM observations
-	WHERE package = ? AND event <= ? GROUP BY kernel_release, module, version ORDER BY min(event)`
+	WHERE package = ?1 AND event <= ?2 AND time <= ?3 GROUP BY kernel_release, module, version ORDER BY min(event)`
 
-// PatchesSeen returns the live patches of a package that observations saw active, by the
-// first so many events of the log.
-func (s *Store) PatchesSeen(ctx context.Context, name string, events int64) ([]PatchSeen, error) {
-	return collect(ctx, s.db, patchesSeen, []any{name, events}, func(rows *sql.Rows) (p PatchSeen, err error) {
+// PatchesSeen returns the live patches of a package that observations saw active up to a moment.
+func (s *Store) PatchesSeen(ctx context.Context, name string, until Moment) ([]PatchSeen, error) {
+	return collect(ctx, s.db, patchesSeen, []any{name, until.Events, until.Time.UnixMicro()}, func(rows *sql.Rows) (p PatchSeen, err error) {
 		err = rows.Scan(&p.KernelRelease, &p.Module, &p.Version, &p.Event)
 		return p, err
 	})
@@ -369,17 +385,19 @@ type PatchChange struct {
 	CVEsAdded, CVEsRemoved []string
 }
 
-// The plus keeps SQLite to the index of packages.
-const patchChanges = `SELECT CASE WHEN t.settled_event <= ?2 THEN coalesce(t.effective, c.time) ELSE c.time END, c.event, c.action, c.version,
-	coalesce(c.previous, ''), coalesce(c.kernel_release, ''),
-	CASE WHEN t.settled_event > ?2 THEN 'staged' ELSE coalesce(t.outcome, '') END, c.cves_added, c.cves_removed
-	FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
-	WHERE c.package = ?1 AND c.event <= ?2 AND c.kind = 'livepatch' AND +c.result = 'ok' ORDER BY c.time, c.event, c.pos`
+// What was staged counts as that until it is settled: effective by a boot, or discarded. The
+// plus keeps SQLite to the index of packages.
+const patchChanges = `SELECT CASE WHEN settled THEN coalesce(effective, time) ELSE time END, event, action, version, previous, kernel_release,
+	CASE WHEN settled OR settled_event IS NULL THEN outcome ELSE 'staged' END, cves_added, cves_removed FROM (
+		SELECT c.time, c.event, c.pos, c.action, c.version, coalesce(c.previous, '') AS previous, coalesce(c.kernel_release, '') AS kernel_release,
+		coalesce(t.outcome, '') AS outcome, t.effective, t.settled_event, coalesce(t.settled_event <= ?2 AND coalesce(t.effective <= ?3, 1), 0) AS settled,
+		c.cves_added, c.cves_removed FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
+		WHERE c.package = ?1 AND c.event <= ?2 AND c.time <= ?3 AND c.kind = 'livepatch' AND +c.result = 'ok')
+	ORDER BY time, event, pos`
 
-// PatchChanges returns the changes of a live patch package by the first so many events of the
-// log, in the order of time. What was staged counts as that until an event settled it.
-func (s *Store) PatchChanges(ctx context.Context, name string, events int64) ([]PatchChange, error) {
-	return collect(ctx, s.db, patchChanges, []any{name, events}, func(rows *sql.Rows) (c PatchChange, err error) {
+// PatchChanges returns the changes of a live patch package up to a moment, in the order of time.
+func (s *Store) PatchChanges(ctx context.Context, name string, until Moment) ([]PatchChange, error) {
+	return collect(ctx, s.db, patchChanges, []any{name, until.Events, until.Time.UnixMicro()}, func(rows *sql.Rows) (c PatchChange, err error) {
 		var us int64
 		err = rows.Scan(&us, &c.Event, &c.Action, &c.Version, &c.Previous, &c.KernelRelease, &c.Outcome, jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved})
 		c.Time = microseconds(us)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/store"
 )
 
 // cveFlags are the flags of report cve.
@@ -89,7 +90,7 @@ func (s *section) fixes(ctx context.Context, at time.Time, ids []string) (*repor
 	if err != nil {
 		return nil, err
 	}
-	exposures, err := report.NewExposures(ctx, s.Store, t, 0, ids)
+	exposures, err := report.NewExposures(ctx, s.Store, t, store.Always(), ids)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -52,6 +53,9 @@ func (a *app) full(cmd *cobra.Command, f *fullFlags) error {
 	at, err := a.at(f.at)
 	if err != nil {
 		return err
+	}
+	if cmd.Flags().Changed("at") && f.filter.Since.After(at) {
+		return usageError{fmt.Errorf("--since %s is after --at %s", f.since, f.at)}
 	}
 	p, err := a.loadProfile(f.profile)
 	if err != nil {
