@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"flag"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -155,6 +157,37 @@ func TestReaderRefuses(t *testing.T) {
 				t.Errorf("writer: %v", err)
 			}
 		})
+	}
+}
+
+// Who has no time for the views of an older schema leaves the record as it was, and whole:
+// nobody has to roll anything back.
+func TestRebuildThatIsCutShort(t *testing.T) {
+	root := newRoot(t)
+	s := open(t, root)
+	for range 12 {
+		var evs []*store.Event
+		for range 100 {
+			evs = append(evs, begin(1, patch(store.ResultUnknown)))
+			evs[len(evs)-1].ID = rand.Text()
+		}
+		check(t, s.Append(t.Context(), evs...))
+	}
+	check(t, s.Close())
+	db := raw(t, root)
+	exec(t, db, fmt.Sprintf(`PRAGMA user_version = %d`, store.Schema-1))
+	check(t, db.Close())
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := store.Open(ctx, root, "1.0.0")
+	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("cut short: %v", err)
+	}
+	if _, err := os.Stat(store.Path(root) + "-journal"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a journal is left: %v", err)
+	}
+	if v := verify(t, root, ""); v.Result != store.Intact {
+		t.Errorf("%+v", v)
 	}
 }
 

@@ -200,9 +200,14 @@ func schemaOf(ctx context.Context, q querier) (int, error) {
 	return max(schema, 0), nil
 }
 
-// inTx runs f in one transaction.
+// inTx runs f in one transaction. When ctx ends, a statement of f fails, and the transaction is
+// rolled back before inTx returns: database/sql would do that in its own time, and a process
+// that ends before leaves the record unfinished.
 func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tx, err := s.db.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return classify(err)
 	}
