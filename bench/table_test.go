@@ -97,7 +97,7 @@ func loadNow() load {
 func (l load) since() string {
 	now := loadNow()
 	all := now.start.Sub(l.start).Seconds() * float64(runtime.NumCPU())
-	others := now.busy - l.busy - (now.own - l.own).Seconds()
+	others := max(0, now.busy-l.busy-(now.own-l.own).Seconds()) // the two clocks differ a little
 	return fmt.Sprintf("others used %.0f %% of its processors meanwhile, the host took %.0f %%", 100*others/all, 100*(now.stolen-l.stolen)/all)
 }
 
