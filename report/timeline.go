@@ -207,11 +207,8 @@ func inOrder(byID map[string]*KernelSpan) []KernelSpan {
 
 // WholeTimeline is the timeline from the first thing on record to the newest observation.
 func WholeTimeline(ctx context.Context, s *store.Store) (*Timeline, error) {
-	return TimelineUntil(ctx, s, forever)
+	return TimelineUntil(ctx, s, store.Always().Time)
 }
-
-// forever is later than whatever is on record.
-var forever = time.Unix(1<<40, 0)
 
 // TimelineUntil is the timeline from the first thing on record to the last one before a
 // moment, and empty where the record begins later.
