@@ -93,9 +93,42 @@ func TestDecodeRefuses(t *testing.T) {
 		"a version that is not for us":  {`{"v":2,"kind":"x","id":"y"}`, errNewerEvent},
 		"a number where text should be": {`{"v":1,"kind":"x","id":7}`, errNoEvent},
 	} {
-		if ev, err := decode([]byte(tt.body)); !errors.Is(err, tt.want) {
-			t.Errorf("%s: %+v, %v", name, ev, err)
+		for _, read := range []func([]byte) (*Event, error){decode, decodeOutline} {
+			if ev, err := read([]byte(tt.body)); !errors.Is(err, tt.want) {
+				t.Errorf("%s: %+v, %v", name, ev, err)
+			}
 		}
+	}
+}
+
+// A verification reads little of most events, and the same as whoever reads all.
+func TestOutline(t *testing.T) {
+	for _, body := range bodies {
+		outlineAgrees(t, mustDecode(t, body), []byte(body))
+	}
+	for name, body := range map[string]string{
+		"another order":  `{"id":"y","kind":"x","v":1,"time":"2026-01-02T03:04:05Z"}`,
+		"the time alone": `{"v":1,"kind":"x","id":"y"}`,
+		"its own name":   `{"v":1,"kind":"x","ID":"y","time":"2026-01-02T03:04:05Z"}`,
+	} {
+		t.Run(name, func(t *testing.T) { outlineAgrees(t, mustDecode(t, body), []byte(body)) })
+	}
+}
+
+// outlineAgrees holds the outline of an event's body against all of it.
+func outlineAgrees(t *testing.T, ev *Event, body []byte) {
+	t.Helper()
+	outline, err := decodeOutline(body)
+	if err != nil {
+		t.Fatalf("outline of %q: %v", body, err)
+	}
+	want := Event{Header: Header{V: ev.V, Kind: ev.Kind, ID: ev.ID, Time: ev.Time}}
+	got := Event{Header: Header{V: outline.V, Kind: outline.Kind, ID: outline.ID, Time: outline.Time}}
+	if ev.Kind == KindRecorder || ev.Kind == KindPrune {
+		want.Identity, want.Prune, got.Identity, got.Prune = ev.Identity, ev.Prune, outline.Identity, outline.Prune
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("outline of %q: %s", body, diff)
 	}
 }
 
@@ -119,6 +152,7 @@ func FuzzDecode(f *testing.F) {
 		if ev, err = decode(first); err != nil {
 			t.Fatalf("its own writing %q: %v", first, err)
 		}
+		outlineAgrees(t, ev, first)
 		if second, err := encode(ev); err != nil || string(second) != string(first) {
 			t.Errorf("%q became %q, %v", first, second, err)
 		}

@@ -26,7 +26,8 @@ const maxExportLine = 64 << 20
 var ErrNoExport = errors.New("not an export of klp-audit")
 
 // VerifyExport checks an export as Verify checks a record, without having the record: the
-// hash of each event, the tree over them, and the checkpoint with its signature.
+// hash of each event, the tree over them, and the checkpoint with its signature. It reads
+// what the events say of the log; the rest is read by who opens the export as a record.
 func VerifyExport(ctx context.Context, r io.Reader, verifierKey string, earlier ...string) (*Verification, error) {
 	x := exportVerifier{ctx: ctx, key: verifierKey, earlier: earlier}
 	return x.verify(r)
@@ -39,6 +40,7 @@ type exportVerifier struct {
 	earlier []string
 	into    *sql.Tx // where to write what it holds; nil: nowhere
 
+	line []byte // the one that is read, in a buffer that serves all
 	v    *Verification
 	head exportHeader
 	tree tree
@@ -51,11 +53,10 @@ type exportVerifier struct {
 func (x *exportVerifier) verify(r io.Reader) (*Verification, error) {
 	x.v = &Verification{Result: Intact, Problems: []string{}, Key: x.key}
 	in := bufio.NewReaderSize(r, 1<<20)
-	line, err := exportLine(in)
-	if err != nil && err != io.EOF {
+	if err := x.next(in); err != nil && err != io.EOF {
 		return nil, err
 	}
-	if err := x.begin(line); err != nil {
+	if err := x.begin(x.line); err != nil {
 		return nil, err
 	}
 	checks, err := newEarlier(x.earlier)
@@ -120,7 +121,8 @@ func (x *exportVerifier) events(in *bufio.Reader, checks *earlierCheckpoints) (e
 		if err := x.ctx.Err(); err != nil {
 			return nil, err
 		}
-		line, err := exportLine(in)
+		err := x.next(in)
+		line := x.line
 		if err == io.EOF {
 			if len(line) > 0 {
 				x.v.problem(Truncated, "the last line has no end")
@@ -174,7 +176,7 @@ func (x *exportVerifier) add(head eventHead, body []byte) error {
 	if err := x.tree.grow(head.Hash); err != nil {
 		return err
 	}
-	ev, err := decode(body)
+	ev, err := x.decode(body)
 	if err != nil {
 		x.v.problem(Altered, "event %d: %v", head.Seq, err)
 		return nil
@@ -187,6 +189,14 @@ func (x *exportVerifier) add(head eventHead, body []byte) error {
 		x.v.checkIdentity(head.Seq, ev.Identity)
 	}
 	return x.keep(body)
+}
+
+// decode reads an event: all of it, if it shall go into a record.
+func (x *exportVerifier) decode(body []byte) (*Event, error) {
+	if x.into == nil {
+		return decodeOutline(body)
+	}
+	return decode(body)
 }
 
 // keep writes an event into the record that an export is opened as.
@@ -217,18 +227,20 @@ func (x *exportVerifier) end(line []byte, root tlog.Hash) error {
 	return err
 }
 
-// exportLine reads a line without its newline. With io.EOF comes what has no newline.
-func exportLine(in *bufio.Reader) (line []byte, err error) {
+// next reads a line without its newline. With io.EOF comes what has no newline.
+func (x *exportVerifier) next(in *bufio.Reader) error {
+	x.line = x.line[:0]
 	for {
 		part, err := in.ReadSlice('\n')
-		if line = append(line, part...); len(line) > maxExportLine {
-			return nil, fmt.Errorf("%w: a line is longer than %d MiB", ErrNoExport, maxExportLine>>20)
+		if x.line = append(x.line, part...); len(x.line) > maxExportLine {
+			return fmt.Errorf("%w: a line is longer than %d MiB", ErrNoExport, maxExportLine>>20)
 		}
 		if err == nil {
-			return line[:len(line)-1], nil
+			x.line = x.line[:len(x.line)-1]
+			return nil
 		}
 		if err != bufio.ErrBufferFull {
-			return line, err
+			return err
 		}
 	}
 }

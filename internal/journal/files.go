@@ -73,11 +73,15 @@ func isID(name string) bool {
 
 func (f *files) addRoot(dir string, wanted func(name string) bool) {
 	for _, e := range f.addDir(dir) {
-		path := filepath.Join(dir, e.Name())
-		if info, err := os.Stat(path); err == nil && info.IsDir() && wanted(e.Name()) {
+		if path := filepath.Join(dir, e.Name()); wanted(e.Name()) && isDir(path) {
 			f.addDir(path)
 		}
 	}
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // addDir adds the files of a folder, and returns what is in it. The files of users are left
