@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 
+	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
@@ -21,17 +24,43 @@ type seen struct {
 
 // look reads the rpm database, the changelogs of live patches that were not there before,
 // and what libzypp wrote into its history. What it cannot read is missing in the answer,
-// and in the error.
+// and in the error. While one rpm lists the packages, another one reads the changelogs of
+// those that were announced.
 func look(ctx context.Context, db rpm.DB, b *store.CommitBegin) (s seen, err error) {
 	appended, historyErr := zypp.Mark(b.History).Since(db.Root)
 	s.history = appended
+	known := snapshot.KnownOf(b.Installed, b.Fixes)
+	var announced snapshot.Known // nil: they could not be read, and are tried again
+	wait := beside(func() { announced, _ = snapshot.ReadFixes(ctx, db, announcedPatches(b)...) })
 	installed, err := snapshot.Read(ctx, db)
+	wait()
 	if err != nil {
 		return s, errors.Join(historyErr, err)
 	}
+	maps.Copy(known, announced)
 	s.installed = append([]rpm.Package{}, installed...)
-	s.fixes, err = snapshot.Fixes(ctx, db, installed, snapshot.Known{Installed: snapshot.Installed(b.Installed), Fixes: b.Fixes})
+	s.fixes, err = snapshot.Fixes(ctx, db, installed, known)
 	return s, errors.Join(historyErr, err)
+}
+
+// beside does work while other work is done. wait waits for it; what panicked has found nothing.
+func beside(work func()) (wait func()) {
+	var w sync.WaitGroup
+	w.Go(func() {
+		defer func() { recover() }()
+		work()
+	})
+	return w.Wait
+}
+
+// announcedPatches are the names of the live patches that a commit was to install.
+func announcedPatches(b *store.CommitBegin) (names []string) {
+	for _, c := range b.Announced {
+		if c.Kind == string(livepatch.KindLivepatch) && c.Action != string(rpm.ActionRemove) {
+			names = append(names, c.Package)
+		}
+	}
+	return names
 }
 
 // conclude compares what was with what is: the difference of the rpm snapshots is the

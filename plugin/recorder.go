@@ -119,13 +119,16 @@ func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
 	ctx, cancel := context.WithTimeout(context.Background(), beginTime)
 	defer cancel()
 	db := rpm.DB{Root: target}
+	var known snapshot.Known
+	wait := beside(func() { known = r.known(ctx) })
 	installed, err := snapshot.Read(ctx, db)
+	wait()
 	if err != nil {
 		return err
 	}
 	r.open.before = append([]rpm.Package{}, installed...)
 	b.Installed = snapshot.Record(installed)
-	b.Fixes, err = snapshot.Fixes(ctx, db, installed, r.known(ctx))
+	b.Fixes, err = snapshot.Fixes(ctx, db, installed, known)
 	return err
 }
 
@@ -136,14 +139,14 @@ func (r *Recorder) known(ctx context.Context) snapshot.Known {
 	defer cancel()
 	s, err := store.OpenReadOnly(ctx, store.Path(r.root))
 	if err != nil {
-		return snapshot.Known{}
+		return nil
 	}
 	defer s.Close()
 	installed, fixes, err := s.RecentFixes(ctx)
 	if err != nil {
-		return snapshot.Known{}
+		return nil
 	}
-	return snapshot.Known{Installed: snapshot.Installed(installed), Fixes: fixes}
+	return snapshot.KnownOf(installed, fixes)
 }
 
 // ending says how a commit ended, as the plugin saw it.

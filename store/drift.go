@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"time"
 )
@@ -110,27 +109,14 @@ func (s *Store) LastSnapshot(ctx context.Context) (*Snapshot, error) {
 	return &last, nil
 }
 
-// KnownFixes returns the fixes of live patches that the newest event which lists any has,
-// by NEVRA.
-func (s *Store) KnownFixes(ctx context.Context) (map[string]Fixes, error) {
-	const query = `SELECT coalesce(e.body -> '$.end.fixes', e.body -> '$.drift.fixes') AS fixes
-		FROM (SELECT event FROM snapshots UNION SELECT end_event FROM commits WHERE end_event IS NOT NULL) n
-		JOIN events e ON e.seq = n.event WHERE fixes IS NOT NULL ORDER BY n.event DESC LIMIT 1`
-	var text string
-	err := s.db.QueryRowContext(ctx, query).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	} else if err != nil {
-		return nil, classify(err)
-	}
-	fixes := map[string]Fixes{}
-	return fixes, json.Unmarshal([]byte(text), &fixes)
-}
-
-// RecentFixes returns the newest snapshot that lists fixes of live patches, by NEVRA: it and
-// they are of the same moment. It looks at some of the newest snapshots only.
+// RecentFixes returns the fixes of live patches, by NEVRA, that the newest event which lists
+// any has, and the packages that were installed then. It looks at some of the newest events
+// only.
 func (s *Store) RecentFixes(ctx context.Context) (installed []Package, fixes map[string]Fixes, err error) {
-	const query = `SELECT e.seq, e.body FROM (SELECT event FROM snapshots ORDER BY event DESC LIMIT 64) n JOIN events e ON e.seq = n.event
+	const query = `SELECT e.seq, e.body FROM
+		(SELECT event FROM (SELECT event FROM snapshots ORDER BY event DESC LIMIT 64)
+		UNION SELECT end_event FROM (SELECT end_event FROM commits WHERE end_time IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 64)) n
+		JOIN events e ON e.seq = n.event
 		WHERE coalesce(e.body -> '$.end.fixes', e.body -> '$.drift.fixes') IS NOT NULL ORDER BY n.event DESC LIMIT 1`
 	rows, err := s.db.QueryContext(ctx, query)
 	if err != nil {
@@ -141,14 +127,13 @@ func (s *Store) RecentFixes(ctx context.Context) (installed []Package, fixes map
 		return nil, nil, classify(rows.Err())
 	}
 	_, ev, err := scanEvent(rows)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, nil, err
+	case ev.End != nil:
+		return ev.End.Installed, ev.End.Fixes, nil
 	}
-	installed, _ = ev.installed()
-	if ev.End != nil {
-		return installed, ev.End.Fixes, nil
-	}
-	return installed, ev.Drift.Fixes, nil
+	return ev.Drift.Installed, ev.Drift.Fixes, nil
 }
 
 // ChangesAfter returns what commits did, or may have done, to the running system that ended

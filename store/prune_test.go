@@ -121,7 +121,7 @@ func TestPruneKeepsTheState(t *testing.T) {
 		defer s.Close()
 		last, err := s.LastSnapshot(t.Context())
 		check(t, err)
-		fixes, err := s.KnownFixes(t.Context())
+		_, fixes, err := s.RecentFixes(t.Context())
 		check(t, err)
 		commits, err := s.OpenCommits(t.Context())
 		check(t, err)

@@ -24,7 +24,7 @@ type File struct {
 	UID    uint32 `json:"uid"`
 	GID    uint32 `json:"gid"`
 	Target string `json:"target,omitempty"` // of a link
-	SHA256 string `json:"sha256,omitempty"` // of what does not change by itself
+	SHA256 string `json:"sha256,omitempty"` // of what does not change by itself; empty: not read
 }
 
 // ownFiles are klp-audit's files; those in folders ending in * are all that is there. The
@@ -57,9 +57,9 @@ var ownFiles = [...]struct {
 }
 
 // OwnFiles describes klp-audit's own files, so that later it can be seen who could have
-// changed the record, and whether the program changed. Links to folders are followed, links
-// to files are described.
-func OwnFiles(root string) ([]File, error) {
+// changed the record, and, by their digests, whether the program changed. Those of the
+// programs take a while. Links to folders are followed, links to files are described.
+func OwnFiles(root string, digests bool) ([]File, error) {
 	files := []File{}
 	for _, own := range ownFiles {
 		names := []string{own.path}
@@ -74,7 +74,7 @@ func OwnFiles(root string) ([]File, error) {
 			}
 		}
 		for _, name := range names {
-			f, err := describe(root, name, own.digest)
+			f, err := describe(root, name, digests && own.digest)
 			if err != nil {
 				return nil, err
 			}

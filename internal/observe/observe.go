@@ -24,6 +24,8 @@ type Options struct {
 	// Known are the boots on record, each with the time up to which it is known: only what
 	// is new in the journal is read.
 	Known map[string]time.Time
+	// Fixes are those of live patches that the record has: their changelogs are not read again.
+	Fixes snapshot.Known
 	// Verify verifies the record; nil: the observation has nothing about that.
 	Verify func(context.Context) (any, error)
 	// Compare holds libzypp's history against the record; nil: likewise.
@@ -40,10 +42,12 @@ func Take(ctx context.Context, o Options) *store.Event {
 	ev := &store.Event{Header: store.NewHeader(store.KindObservation, o.Root, o.Version)}
 	ev.Observation = &store.Observation{Trigger: o.Trigger, Unknown: map[string]string{}}
 	t := taker{ctx: ctx, Options: o, obs: ev.Observation, boot: ev.BootID}
+	wait := t.readInstalled()
 	t.kernel()
-	t.readInstalled()
+	t.subvolume()
 	t.patches()
 	t.journal()
+	wait()
 	t.livePatch()
 	t.initrd()
 	t.nextBoot()
@@ -80,11 +84,26 @@ func (t *taker) kernel() {
 	t.failed("kernel", errors.Join(errs[:]...))
 }
 
-func (t *taker) readInstalled() {
-	pkgs, err := snapshot.Take(t.ctx, t.Root)
-	if !t.failed("installed", err) {
-		t.packages, t.obs.Installed = pkgs, snapshot.Record(pkgs)
+// readInstalled has rpm read its database, which takes a while, beside what else is done
+// until the answer is waited for.
+func (t *taker) readInstalled() (wait func()) {
+	var packages []rpm.Package
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		packages, err = snapshot.Take(t.ctx, t.Root)
+	}()
+	return func() {
+		<-done
+		if !t.failed("installed", err) {
+			t.packages, t.obs.Installed = packages, snapshot.Record(packages)
+		}
 	}
+}
+
+func (t *taker) subvolume() {
+	var err error
 	t.obs.Subvolume, err = snapshot.Subvolume(t.Root)
 	t.failed("root_subvolume", err)
 }
@@ -155,9 +174,9 @@ func (t *taker) livePatch() {
 	if n, ok := livepatch.PatchNumber(p.EVR.Version); ok {
 		lp.PatchNumber, lp.Initial = &n, new(n == 1)
 	}
-	logs, err := rpm.DB{Root: t.Root}.Changelogs(t.ctx, []rpm.Package{*p})
+	all, err := snapshot.Fixes(t.ctx, rpm.DB{Root: t.Root}, []rpm.Package{*p}, t.Fixes)
 	if !t.failed("fixes", err) {
-		fixes := livepatch.ParseFixes(logs[p.String()])
+		fixes := all[p.String()]
 		lp.CVEs, lp.Bugs = append([]string{}, fixes.CVEs...), append([]string{}, fixes.Bugs...)
 	}
 }
@@ -195,7 +214,7 @@ func (t *taker) parts() {
 	t.part("activation", t.activation)
 	t.part("clock", func() (any, error) { return ClockSync(t.Root) })
 	t.part("journal_storage", func() (any, error) { return JournalStorage(t.Root) })
-	t.part("files", func() (any, error) { return OwnFiles(t.Root) })
+	t.part("files", func() (any, error) { return OwnFiles(t.Root, t.Trigger != store.TriggerCommit) })
 	t.part("system", func() (any, error) { return System(t.Root) })
 	if t.Trigger == store.TriggerCommit {
 		return // the rest takes its time

@@ -29,6 +29,9 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 		if known, err := s.KnownBoots(ctx); err == nil {
 			o.Known = known
 		}
+		if installed, fixes, err := s.RecentFixes(ctx); err == nil {
+			o.Fixes = snapshot.KnownOf(installed, fixes)
+		}
 		o.Compare = func(ctx context.Context) (any, error) { return compareHistory(ctx, s, o) }
 		if o.Trigger == store.TriggerTimer {
 			o.Verify = func(ctx context.Context) (any, error) { return Verify(ctx, s, o.Root, "") }

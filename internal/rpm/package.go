@@ -28,6 +28,14 @@ func (p Package) String() string {
 	return p.Name + "-" + p.EVR.String() + "." + p.Arch
 }
 
+// Instance returns what tells p from all packages that are or were installed: name,
+// version and architecture, times and numbers. What p holds is the same as long as
+// that is.
+func (p Package) Instance() Package {
+	p.SourceRPM, p.Vendor, p.SigningKey = "", "", ""
+	return p
+}
+
 // comparePackages orders by name, architecture, version and record.
 func comparePackages(a, b Package) int {
 	return cmp.Or(
@@ -42,55 +50,55 @@ func comparePackages(a, b Package) int {
 // may contain it.
 const fieldEnd = "\x1f"
 
-// nameFormat is rpm's query format of the fields of parseName in order.
-const nameFormat = "%{NAME}" + fieldEnd + "%{ARCH}" + fieldEnd +
-	"%{EPOCHNUM}" + fieldEnd + "%{VERSION}" + fieldEnd + "%{RELEASE}" + fieldEnd
+// instanceFormat is rpm's query format of the fields of parseInstance in order.
+const instanceFormat = "%{NAME}" + fieldEnd + "%{ARCH}" + fieldEnd +
+	"%{EPOCHNUM}" + fieldEnd + "%{VERSION}" + fieldEnd + "%{RELEASE}" + fieldEnd +
+	"%{INSTALLTIME}" + fieldEnd + "%{INSTALLTID}" + fieldEnd + "%{DBINSTANCE}" + fieldEnd + "%{BUILDTIME}" + fieldEnd
 
 // packageFormat is rpm's query format of the fields of parsePackage in order.
 // The signature is where rpm itself looks for it.
-const packageFormat = nameFormat +
-	"%{INSTALLTIME}" + fieldEnd + "%{INSTALLTID}" + fieldEnd + "%{DBINSTANCE}" + fieldEnd + "%{BUILDTIME}" + fieldEnd +
+const packageFormat = instanceFormat +
 	"%{SOURCERPM}" + fieldEnd +
 	"%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{" +
 	"%|SIGGPG?{%{SIGGPG:pgpsig}}:{%|SIGPGP?{%{SIGPGP:pgpsig}}|}|}|}|" + fieldEnd +
 	"%{VENDOR}"
 
-// changelogFormat is rpm's query format of a package's name and its changelog
-// as rpm -q --changelog prints it.
-const changelogFormat = nameFormat + "[* %{CHANGELOGTIME:day} %{CHANGELOGNAME}\n%{CHANGELOGTEXT}\n\n]"
+// changelogFormat is rpm's query format of a package and its changelog as rpm -q
+// --changelog prints it.
+const changelogFormat = instanceFormat + "[* %{CHANGELOGTIME:day} %{CHANGELOGNAME}\n%{CHANGELOGTEXT}\n\n]"
 
 // parsePackage parses a record in packageFormat.
 func parsePackage(record string) (Package, error) {
-	p, rest, err := parseName(record)
+	p, rest, err := parseInstance(record)
 	if err != nil {
 		return Package{}, err
 	}
-	f := strings.SplitN(rest, fieldEnd, 7)
-	if len(f) != 7 {
-		return Package{}, fmt.Errorf("%d fields instead of 12", 5+len(f))
+	f := strings.SplitN(rest, fieldEnd, 3)
+	if len(f) != 3 {
+		return Package{}, fmt.Errorf("%d fields instead of 12", 9+len(f))
 	}
-	for i, number := range [...]*int64{&p.InstallTime, &p.InstallTID, &p.DBInstance, &p.BuildTime} {
-		if *number, err = parseNumber(f[i]); err != nil {
-			return Package{}, err
-		}
-	}
-	p.SourceRPM, p.SigningKey, p.Vendor = orNone(f[4]), keyID(f[5]), orNone(f[6])
+	p.SourceRPM, p.SigningKey, p.Vendor = orNone(f[0]), keyID(f[1]), orNone(f[2])
 	return p, nil
 }
 
-// parseName parses the beginning of a record, in nameFormat, and returns what
-// comes after it.
-func parseName(record string) (p Package, rest string, err error) {
-	f := strings.SplitN(record, fieldEnd, 6)
-	if len(f) != 6 {
-		return Package{}, "", fmt.Errorf("%d fields where name and version alone have 5", len(f))
+// parseInstance parses the beginning of a record, in instanceFormat, to what Instance
+// returns of the package, and returns what comes after it.
+func parseInstance(record string) (p Package, rest string, err error) {
+	f := strings.SplitN(record, fieldEnd, 10)
+	if len(f) != 10 {
+		return Package{}, "", fmt.Errorf("%d fields where name, version and times alone have 9", len(f))
 	}
-	epoch, err := parseNumber(f[2])
-	if err != nil {
-		return Package{}, "", err
+	var epoch int64
+	for i, number := range [...]*int64{2: &epoch, 5: &p.InstallTime, 6: &p.InstallTID, 7: &p.DBInstance, 8: &p.BuildTime} {
+		if number == nil {
+			continue
+		}
+		if *number, err = parseNumber(f[i]); err != nil {
+			return Package{}, "", err
+		}
 	}
-	p = Package{Name: f[0], Arch: f[1], EVR: EVR{Epoch: int(epoch), Version: f[3], Release: f[4]}}
-	return p, f[5], p.check()
+	p.Name, p.Arch, p.EVR = f[0], f[1], EVR{Epoch: int(epoch), Version: f[3], Release: f[4]}
+	return p, f[9], p.check()
 }
 
 // check reports what makes p's name, architecture or version unfit to be any.

@@ -80,26 +80,20 @@ func (db DB) installed(ctx context.Context, lock *Lock, keep func(name string) b
 	return packages, nil
 }
 
-// Changelogs returns the changelogs of the given packages as rpm -q
-// --changelog prints them. The keys are the packages' String; a package that
-// is not installed has none.
+// Changelogs returns the changelogs of the installed packages with these names, as
+// rpm -q --changelog prints them. The keys are the packages' Instance.
 //
 // The packages are looked for by name in all, since asking for one that is
 // missing makes rpm say so in the midst of its output, and fail.
-func (db DB) Changelogs(ctx context.Context, packages []Package) (map[string]string, error) {
-	wanted, names := map[string]bool{}, []string{}
-	for _, p := range packages {
-		wanted[p.String()] = true
-		names = append(names, p.Name)
-	}
-	changelogs := map[string]string{}
+func (db DB) Changelogs(ctx context.Context, names ...string) (map[Package]string, error) {
+	changelogs := map[Package]string{}
 	if len(names) == 0 {
 		return changelogs, nil
 	}
 	err := db.query(ctx, query{format: changelogFormat, limit: maxChangelog, patterns: names}, func(record string) error {
-		p, changelog, err := parseName(record)
-		if err == nil && wanted[p.String()] {
-			changelogs[p.String()] = changelog
+		p, changelog, err := parseInstance(record)
+		if err == nil && slices.Contains(names, p.Name) {
+			changelogs[p] = changelog
 		}
 		return err
 	})

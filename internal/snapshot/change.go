@@ -1,9 +1,6 @@
 package snapshot
 
 import (
-	"context"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
@@ -52,43 +49,6 @@ func fixesIn(p *rpm.Package, fixes map[string]store.Fixes) (f livepatch.Fixes, k
 	}
 	found, known := fixes[p.String()]
 	return livepatch.Fixes(found), known
-}
-
-// Known are fixes of live patches that were read before, by NEVRA, and the packages that
-// were installed then.
-type Known struct {
-	Installed []rpm.Package
-	Fixes     map[string]store.Fixes
-}
-
-// of returns the fixes of a package if it is the one that they were read from: one that was
-// built anew may have the same version, and another changelog.
-func (k Known) of(p rpm.Package) (fixes store.Fixes, ok bool) {
-	fixes, ok = k.Fixes[p.String()]
-	return fixes, ok && slices.Contains(k.Installed, p)
-}
-
-// Fixes returns what the changelogs of the live patches among packages say, by NEVRA. It reads
-// those that are not known. A kernel's changelog is never read: it is huge, and says nothing
-// about live patches. If it cannot read them, the known ones are in the answer.
-func Fixes(ctx context.Context, db rpm.DB, installed []rpm.Package, known Known) (map[string]store.Fixes, error) {
-	fixes := map[string]store.Fixes{}
-	var pkgs []rpm.Package
-	for _, p := range installed {
-		if f, ok := known.of(p); ok {
-			fixes[p.String()] = f
-		} else if livepatch.KindOf(p.Name) == livepatch.KindLivepatch {
-			pkgs = append(pkgs, p)
-		}
-	}
-	logs, err := db.Changelogs(ctx, pkgs)
-	if err != nil {
-		return fixes, fmt.Errorf("reading changelogs of live patches: %w", err)
-	}
-	for nevra, text := range logs {
-		fixes[nevra] = store.Fixes(livepatch.ParseFixes(text))
-	}
-	return fixes, nil
 }
 
 func moment(seconds int64) *store.Timestamp {

@@ -151,14 +151,11 @@ func explained(d rpm.Change, commits []store.Change) bool {
 // describe fills in the changes of a drift with the fixes that came and went with them. The
 // changelog of a package that is gone cannot be read: the record knows its fixes, or nobody.
 func describe(ctx context.Context, s *store.Store, db rpm.DB, d *store.Drift, diff []rpm.Change, after []rpm.Package) {
-	known, err := s.KnownFixes(ctx)
+	installed, known, err := s.RecentFixes(ctx)
 	if err != nil {
 		d.Problems = append(d.Problems, err.Error())
 	}
-	same := slices.DeleteFunc(slices.Clone(after), func(p rpm.Package) bool {
-		return slices.ContainsFunc(diff, func(c rpm.Change) bool { return c.After != nil && c.After.String() == p.String() })
-	})
-	if d.Fixes, err = Fixes(ctx, db, after, Known{same, known}); err != nil {
+	if d.Fixes, err = Fixes(ctx, db, after, KnownOf(installed, known)); err != nil {
 		d.Problems = append(d.Problems, err.Error())
 	}
 	for _, c := range diff {

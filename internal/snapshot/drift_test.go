@@ -192,7 +192,7 @@ func TestFixesOfAPackageBuiltAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	nevra := installed[0].String()
-	mark := Known{installed, map[string]store.Fixes{nevra: {CVEs: []string{"from what is known"}}}}
+	mark := Known{installed[0].Instance(): {CVEs: []string{"from what is known"}}}
 	if got := read(mark)[nevra].CVEs; fmt.Sprint(got) != "[from what is known]" {
 		t.Errorf("of a package that is still the same: %q", got)
 	}

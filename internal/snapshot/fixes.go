@@ -1,0 +1,61 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// Known are fixes of live patches that were read before, by rpm.Package's Instance: one that
+// was built anew may have the same version, and another changelog.
+type Known map[rpm.Package]store.Fixes
+
+// KnownOf returns what a record knows: fixes, by NEVRA, of packages that were installed when
+// they were read.
+func KnownOf(installed []store.Package, fixes map[string]store.Fixes) Known {
+	known := Known{}
+	for _, p := range Installed(installed) {
+		if f, ok := fixes[p.String()]; ok {
+			known[p.Instance()] = f
+		}
+	}
+	return known
+}
+
+// ReadFixes reads the changelogs of the installed live patches with these names.
+func ReadFixes(ctx context.Context, db rpm.DB, names ...string) (Known, error) {
+	logs, err := db.Changelogs(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("reading changelogs of live patches: %w", err)
+	}
+	fixes := Known{}
+	for p, text := range logs {
+		fixes[p] = store.Fixes(livepatch.ParseFixes(text))
+	}
+	return fixes, nil
+}
+
+// Fixes returns what the changelogs of the live patches among packages say, by NEVRA. It reads
+// those that are not known. A kernel's changelog is never read: it is huge, and says nothing
+// about live patches. If it cannot read them, the known ones are in the answer.
+func Fixes(ctx context.Context, db rpm.DB, installed []rpm.Package, known Known) (map[string]store.Fixes, error) {
+	fixes := map[string]store.Fixes{}
+	var left []string
+	for _, p := range installed {
+		if f, ok := known[p.Instance()]; ok {
+			fixes[p.String()] = f
+		} else if livepatch.KindOf(p.Name) == livepatch.KindLivepatch {
+			left = append(left, p.Name)
+		}
+	}
+	read, err := ReadFixes(ctx, db, left...)
+	for _, p := range installed {
+		if f, ok := read[p.Instance()]; ok {
+			fixes[p.String()] = f
+		}
+	}
+	return fixes, err
+}
