@@ -62,6 +62,9 @@ func (r *Recorder) drift() {
 		if err != nil || len(open) > 0 {
 			return err
 		}
+		if _, ok := snapshot.Still(ctx, s, r.root, r.version); ok {
+			return nil
+		}
 		size, err := s.Size(ctx)
 		if err != nil {
 			return err
@@ -149,11 +152,11 @@ func (r *Recorder) lookLate(ctx context.Context, b *store.CommitBegin, beginning
 		if _, err := os.Stat(root); b.Staging.Snapshot == "" || err != nil {
 			return seen{}, fmt.Errorf("snapshot %q: %w", b.Staging.Snapshot, errDiscarded)
 		}
-		return look(ctx, rpm.DB{Root: root}, b)
+		return look(ctx, rpm.DB{Root: root}, b, "")
 	}
-	if beginning != nil && beginning.before != nil && beginning.begin.Begin.Staging == nil {
+	if beginning != nil && beginning.before.Packages != nil && beginning.begin.Begin.Staging == nil {
 		history, err := zypp.Mark(b.History).Since(r.target(b))
 		return seen{installed: beginning.before, fixes: beginning.begin.Begin.Fixes, history: history}, err
 	}
-	return look(ctx, rpm.DB{Root: r.target(b)}, b)
+	return look(ctx, rpm.DB{Root: r.target(b)}, b, "")
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
@@ -17,7 +16,7 @@ import (
 
 // seen is what the machine shows after a commit.
 type seen struct {
-	installed []rpm.Package // nil: not known
+	installed rpm.Snapshot // its packages are nil: not known
 	fixes     map[string]store.Fixes
 	history   zypp.Appended
 }
@@ -25,21 +24,22 @@ type seen struct {
 // look reads the rpm database, the changelogs of live patches that were not there before,
 // and what libzypp wrote into its history. What it cannot read is missing in the answer,
 // and in the error. While one rpm lists the packages, another one reads the changelogs of
-// those that were announced.
-func look(ctx context.Context, db rpm.DB, b *store.CommitBegin) (s seen, err error) {
+// those that were announced. stamp is one that the database had before, if it had any.
+func look(ctx context.Context, db rpm.DB, b *store.CommitBegin, stamp rpm.Stamp) (s seen, err error) {
 	appended, historyErr := zypp.Mark(b.History).Since(db.Root)
 	s.history = appended
 	known := snapshot.KnownOf(b.Installed, b.Fixes)
 	var announced snapshot.Known // nil: they could not be read, and are tried again
 	wait := beside(func() { announced, _ = snapshot.ReadFixes(ctx, db, announcedPatches(b)...) })
+	db.Settle(stamp)
 	installed, err := snapshot.Read(ctx, db)
 	wait()
 	if err != nil {
 		return s, errors.Join(historyErr, err)
 	}
 	maps.Copy(known, announced)
-	s.installed = append([]rpm.Package{}, installed...)
-	s.fixes, err = snapshot.Fixes(ctx, db, installed, known)
+	s.installed = installed
+	s.fixes, err = snapshot.Fixes(ctx, db, installed.Packages, known)
 	return s, errors.Join(historyErr, err)
 }
 
@@ -53,10 +53,11 @@ func beside(work func()) (wait func()) {
 	return w.Wait
 }
 
-// announcedPatches are the names of the live patches that a commit was to install.
+// announcedPatches are the names of the live patches that a commit was to bring.
 func announcedPatches(b *store.CommitBegin) (names []string) {
 	for _, c := range b.Announced {
-		if c.Kind == string(livepatch.KindLivepatch) && c.Action != string(rpm.ActionRemove) {
+		_, had := b.Fixes[c.Package+"-"+c.Version+"."+c.Arch]
+		if c.Module != "" && c.Action != string(rpm.ActionRemove) && !had {
 			names = append(names, c.Package)
 		}
 	}
@@ -72,11 +73,11 @@ func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *s
 		end.Problems = append(end.Problems, e.problem.Error())
 	}
 	claims := newClaims(b.Announced, e.steps)
-	known := before != nil && after.installed != nil
+	known := before != nil && after.installed.Packages != nil
 	disturbed := map[string]bool{} // names that something else changed, too
 	strangers := 0
 	if known {
-		for _, d := range rpm.Diff(before, after.installed, claims.parallel) {
+		for _, d := range rpm.Diff(before, after.installed.Packages, claims.parallel) {
 			c := snapshot.Change(d, b.Fixes, after.fixes)
 			c.Step, c.Stage = claims.take(d)
 			unannounced := c.Step == ""
@@ -100,8 +101,9 @@ func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *s
 	addHistory(end, b, after.history)
 	end.Outcome = outcome(end.Changes, e.how, b.Staging != nil)
 	end.Compared = b.Compared && strangers == 0
-	if b.Staging == nil && after.installed != nil {
-		end.Installed, end.Fixes = snapshot.Record(after.installed), after.fixes
+	if b.Staging == nil && after.installed.Packages != nil {
+		end.Installed, end.Fixes = snapshot.Record(after.installed.Packages), after.fixes
+		end.RPMDB = string(after.installed.Stamp)
 	}
 	return end
 }

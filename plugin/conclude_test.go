@@ -166,7 +166,7 @@ func TestConclude(t *testing.T) {
 			if tt.how == committed {
 				e.steps = tt.steps
 			}
-			end := conclude(begin, tt.before, seen{installed: tt.after, history: zypp.Appended{Failed: tt.failed}}, e)
+			end := conclude(begin, tt.before, seen{installed: rpm.Snapshot{Packages: tt.after}, history: zypp.Appended{Failed: tt.failed}}, e)
 			var got []string
 			for _, c := range end.Changes {
 				got = append(got, fmt.Sprintf("%s %s %s was:%s %s", c.Action, c.Package, c.Version, c.Previous, c.Result))
@@ -201,7 +201,7 @@ func TestFixesOfChange(t *testing.T) {
 		"remove":                      {[]rpm.Package{p2}, []rpm.Package{}, map[string]store.Fixes{p2.String(): fix}, nil, store.Fixes{}, fix, "2 false", ""},
 	} {
 		begin := &store.Event{Begin: &store.CommitBegin{Fixes: tt.had}}
-		c := conclude(begin, tt.before, seen{installed: tt.after, fixes: tt.has}, ending{}).Changes[0]
+		c := conclude(begin, tt.before, seen{installed: rpm.Snapshot{Packages: tt.after}, fixes: tt.has}, ending{}).Changes[0]
 		if diff := cmp.Diff([]store.Fixes{tt.added, tt.removed}, []store.Fixes{c.Added, c.Removed}); diff != "" {
 			t.Errorf("%s: added and removed (-want +got):\n%s", name, diff)
 		}
@@ -225,12 +225,12 @@ func TestHistoryOfCommit(t *testing.T) {
 		Advisories: []zypp.Advisory{{ID: "SUSE-1", OldState: "needed", NewState: "applied"}},
 	}
 	begin := &store.Event{Begin: &store.CommitBegin{Command: []string{"zypper", "in", zypp.Redact(argv[2])}}}
-	end := conclude(begin, []rpm.Package{}, seen{installed: []rpm.Package{p}, history: history}, ending{})
+	end := conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, ending{})
 	if c := end.Changes[0]; c.Repo != "updates" || c.Checksum != "abc" || len(end.Advisories) != 1 {
 		t.Errorf("repo %q, checksum %q, %d advisories", c.Repo, c.Checksum, len(end.Advisories))
 	}
 	begin.Begin.Command = []string{"zypper", "up"}
-	end = conclude(begin, []rpm.Package{}, seen{installed: []rpm.Package{p}, history: history}, ending{})
+	end = conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, ending{})
 	if c := end.Changes[0]; c.Repo != "" || len(end.Advisories) != 0 || len(end.Problems) != 1 {
 		t.Errorf("of another command: repo %q, %d advisories, problems %q", c.Repo, len(end.Advisories), end.Problems)
 	}

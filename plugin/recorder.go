@@ -44,8 +44,8 @@ type Recorder struct {
 // openCommit is what the end of a commit is compared with.
 type openCommit struct {
 	begin  *store.Event
-	before []rpm.Package // nil: not known
-	stored bool          // the begin event is in the record or in the spool
+	before rpm.Snapshot // its packages are nil: not known
+	stored bool         // the begin event is in the record or in the spool
 }
 
 // NewRecorder returns a recorder for the machine whose file tree is at root. version is
@@ -81,7 +81,7 @@ func (r *Recorder) start(steps []step, problem error, userData string) {
 	b.History = store.HistoryMark(mark)
 	note(r.snapshotBefore(target, b))
 	for _, s := range steps {
-		b.Announced = append(b.Announced, announce(s, r.open.before))
+		b.Announced = append(b.Announced, announce(s, r.open.before.Packages))
 	}
 	r.save(ev)
 }
@@ -118,35 +118,38 @@ func (r *Recorder) target(b *store.CommitBegin) string {
 func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
 	ctx, cancel := context.WithTimeout(context.Background(), beginTime)
 	defer cancel()
-	db := rpm.DB{Root: target}
-	var known snapshot.Known
-	wait := beside(func() { known = r.known(ctx) })
-	installed, err := snapshot.Read(ctx, db)
-	wait()
+	installed, known, ok := r.remembered(ctx, b)
+	db, err := rpm.DB{Root: target}, error(nil)
+	if !ok {
+		installed, err = snapshot.Read(ctx, db)
+	}
 	if err != nil {
 		return err
 	}
-	r.open.before = append([]rpm.Package{}, installed...)
-	b.Installed = snapshot.Record(installed)
-	b.Fixes, err = snapshot.Fixes(ctx, db, installed, known)
+	r.open.before = installed
+	b.Installed = snapshot.Record(installed.Packages)
+	b.Fixes, err = snapshot.Fixes(ctx, db, installed.Packages, known)
 	return err
 }
 
-// known are the fixes that the record has from the last time: to read a changelog takes
-// another run of rpm. Where the record cannot be read at once, nothing is known.
-func (r *Recorder) known(ctx context.Context) snapshot.Known {
+// remembered is what the record has from the last time, which saves runs of rpm: what is
+// installed on the running system, if that still holds, and the fixes of live patches.
+// Where the record cannot be read at once, nothing is known.
+func (r *Recorder) remembered(ctx context.Context, b *store.CommitBegin) (installed rpm.Snapshot, known snapshot.Known, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, quickTime)
 	defer cancel()
 	s, err := store.OpenReadOnly(ctx, store.Path(r.root))
 	if err != nil {
-		return nil
+		return installed, nil, false
 	}
 	defer s.Close()
-	installed, fixes, err := s.RecentFixes(ctx)
-	if err != nil {
-		return nil
+	if packages, fixes, err := s.RecentFixes(ctx); err == nil {
+		known = snapshot.KnownOf(packages, fixes)
 	}
-	return snapshot.KnownOf(installed, fixes)
+	if b.Staging == nil {
+		installed, ok = snapshot.Still(ctx, s, r.root, r.version)
+	}
+	return installed, known, ok
 }
 
 // ending says how a commit ended, as the plugin saw it.
@@ -181,9 +184,9 @@ func (r *Recorder) end(e ending) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
-	after, err := look(ctx, db, o.begin.Begin)
+	after, err := look(ctx, db, o.begin.Begin, o.before.Stamp)
 	ev := &store.Event{Header: store.NewHeader(store.KindCommitEnd, r.root, r.version)}
-	ev.End = conclude(o.begin, o.before, after, e)
+	ev.End = conclude(o.begin, o.before.Packages, after, e)
 	if err != nil {
 		ev.End.Problems = append(ev.End.Problems, err.Error())
 	}
@@ -272,7 +275,7 @@ func (r *Recorder) closeOthers(ctx context.Context, s *store.Store, o *openCommi
 
 // driftBefore is what changed, unrecorded, before a commit begins.
 func (r *Recorder) driftBefore(ctx context.Context, s *store.Store, o *openCommit, ev *store.Event) []*store.Event {
-	if ev.Begin == nil || ev.Begin.Staging != nil || o.before == nil {
+	if ev.Begin == nil || ev.Begin.Staging != nil || o.before.Packages == nil {
 		return nil
 	}
 	drift, compared, err := snapshot.Drift(ctx, s, r.root, r.version, o.before)

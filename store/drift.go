@@ -16,7 +16,8 @@ type Drift struct {
 	Compared  int64      `json:"compared_with"` // event whose snapshot this is the difference to
 	Since     Timestamp  `json:"since"`         // its time: the changes were between then and this event
 	Changes   []Change   `json:"changes"`
-	Installed []Package  `json:"installed"` // tracked packages now
+	Installed []Package  `json:"installed"`       // tracked packages now
+	RPMDB     string     `json:"rpmdb,omitempty"` // stamp of the rpm database that this was read from
 	// Fixes are those of the live patches among them, by NEVRA.
 	Fixes map[string]Fixes `json:"fixes,omitempty"`
 	// Subvolume is where the root directory is within its file system, empty if that is not
@@ -57,35 +58,39 @@ func applyDrift(seq int64, ev *Event) (m []mutation) {
 type Snapshot struct {
 	Event     int64
 	Time      Timestamp
+	BootID    string  // of the event
+	Recorder  Program // that wrote the event
 	Installed []Package
+	RPMDB     string // stamp of the rpm database that they were read from; empty: not known
 	Subvolume string // of the root directory, as the newest event that knew it has it; empty: none did
 }
 
 // applySnapshot notes that an event says what was installed on the running system, and that
 // all that differs from the snapshot before it is on record.
 func applySnapshot(seq int64, ev *Event) []mutation {
-	installed, subvolume := ev.installed()
-	if installed == nil {
+	s := ev.snapshot()
+	if s.Installed == nil {
 		return nil
 	}
 	return []mutation{{
 		query: `INSERT INTO snapshots (event, root_subvolume) VALUES (?, ?)`,
-		args:  []any{seq, orNull(subvolume)},
+		args:  []any{seq, orNull(s.Subvolume)},
 	}}
 }
 
-// installed returns what an event says of the packages on the running system, nil if it
-// says nothing of them, or what was not compared with the record.
-func (ev *Event) installed() (packages []Package, subvolume string) {
+// snapshot returns what an event says of the packages on the running system. Installed is nil
+// if it says nothing of them, or what was not compared with the record.
+func (ev *Event) snapshot() Snapshot {
+	s := Snapshot{Time: ev.Time, BootID: ev.BootID, Recorder: ev.Recorder}
 	switch {
 	case ev.End != nil && ev.End.Compared && ev.End.Outcome != OutcomeStaged:
-		return ev.End.Installed, ""
+		s.Installed, s.RPMDB = ev.End.Installed, ev.End.RPMDB
 	case ev.Observation != nil && ev.Observation.Compared:
-		return ev.Observation.Installed, ev.Observation.Subvolume
+		s.Installed, s.RPMDB, s.Subvolume = ev.Observation.Installed, ev.Observation.RPMDB, ev.Observation.Subvolume
 	case ev.Drift != nil:
-		return ev.Drift.Installed, ev.Drift.Subvolume
+		s.Installed, s.RPMDB, s.Subvolume = ev.Drift.Installed, ev.Drift.RPMDB, ev.Drift.Subvolume
 	}
-	return nil, ""
+	return s
 }
 
 // LastSnapshot returns the newest snapshot of the installed packages, nil if the record has
@@ -93,19 +98,20 @@ func (ev *Event) installed() (packages []Package, subvolume string) {
 func (s *Store) LastSnapshot(ctx context.Context) (*Snapshot, error) {
 	const query = `SELECT event, coalesce((SELECT root_subvolume FROM snapshots WHERE root_subvolume IS NOT NULL ORDER BY event DESC LIMIT 1), '')
 		FROM snapshots ORDER BY event DESC LIMIT 1`
-	var last Snapshot
-	err := s.db.QueryRowContext(ctx, query).Scan(&last.Event, &last.Subvolume)
+	var event int64
+	var subvolume string
+	err := s.db.QueryRowContext(ctx, query).Scan(&event, &subvolume)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	} else if err != nil {
 		return nil, classify(err)
 	}
-	ev, err := s.Event(ctx, last.Event)
+	ev, err := s.Event(ctx, event)
 	if err != nil {
 		return nil, err
 	}
-	last.Time = ev.Time
-	last.Installed, _ = ev.installed()
+	last := ev.snapshot()
+	last.Event, last.Subvolume = event, subvolume
 	return &last, nil
 }
 

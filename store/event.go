@@ -187,6 +187,7 @@ type CommitEnd struct {
 	// What is there after it, on the running system: tracked packages (null: not known), and
 	// the fixes of the live patches among them, by NEVRA.
 	Installed []Package        `json:"installed"`
+	RPMDB     string           `json:"rpmdb,omitempty"` // stamp of the rpm database that this was read from
 	Fixes     map[string]Fixes `json:"fixes,omitempty"`
 	Compared  bool             `json:"compared"` // all that differs from what the record knew is on record
 }

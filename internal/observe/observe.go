@@ -24,6 +24,8 @@ type Options struct {
 	// Known are the boots on record, each with the time up to which it is known: only what
 	// is new in the journal is read.
 	Known map[string]time.Time
+	// Installed is what is installed, if that is known already; its packages are nil: rpm says.
+	Installed rpm.Snapshot
 	// Fixes are those of live patches that the record has: their changelogs are not read again.
 	Fixes snapshot.Known
 	// Verify verifies the record; nil: the observation has nothing about that.
@@ -87,17 +89,19 @@ func (t *taker) kernel() {
 // readInstalled has rpm read its database, which takes a while, beside what else is done
 // until the answer is waited for.
 func (t *taker) readInstalled() (wait func()) {
-	var packages []rpm.Package
-	var err error
+	installed, err := t.Installed, error(nil)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		packages, err = snapshot.Take(t.ctx, t.Root)
+		if installed.Packages == nil {
+			installed, err = snapshot.Take(t.ctx, t.Root)
+		}
 	}()
 	return func() {
 		<-done
 		if !t.failed("installed", err) {
-			t.packages, t.obs.Installed = packages, snapshot.Record(packages)
+			t.packages, t.obs.Installed = installed.Packages, snapshot.Record(installed.Packages)
+			t.obs.RPMDB = string(installed.Stamp)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zyppimport"
 	"github.com/klp-audit/klp-audit/store"
@@ -33,6 +34,9 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 			o.Fixes = snapshot.KnownOf(installed, fixes)
 		}
 		o.Compare = func(ctx context.Context) (any, error) { return compareHistory(ctx, s, o) }
+		if o.Trigger == store.TriggerCommit {
+			o.Installed, _ = snapshot.Still(ctx, s, o.Root, o.Version)
+		}
 		if o.Trigger == store.TriggerTimer {
 			o.Verify = func(ctx context.Context) (any, error) { return Verify(ctx, s, o.Root, "") }
 		}
@@ -45,7 +49,8 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 		// Taking it may have used up ctx; storing it has a time of its own.
 		keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 		defer cancel()
-		err = snapshot.Append(keep, s, o.Root, o.Version, size, snapshot.Installed(ev.Observation.Installed), ev)
+		installed := rpm.Snapshot{Packages: snapshot.Installed(ev.Observation.Installed), Stamp: rpm.Stamp(ev.Observation.RPMDB)}
+		err = snapshot.Append(keep, s, o.Root, o.Version, size, installed, ev)
 	}
 	if err != nil {
 		ev.Observation.Compared = false

@@ -177,9 +177,9 @@ func TestLock(t *testing.T) {
 	f.Close()
 	<-ended
 	check(false)
-	packages, same, err := l.InstalledAndLock(t.Context(), nil)
-	if diff := cmp.Diff(packages, l.installed()); err != nil || same != lock || diff != "" {
-		t.Errorf("%v, lock %v, want %v; got -, want +\n%s", err, same, lock, diff)
+	now, err := l.Snapshot(t.Context(), nil)
+	if diff := cmp.Diff(now.Packages, l.installed()); err != nil || now.Lock != lock || diff != "" {
+		t.Errorf("%v, lock %v, want %v; got -, want +\n%s", err, now.Lock, lock, diff)
 	}
 }
 

@@ -42,12 +42,21 @@ func (db DB) Installed(ctx context.Context, keep func(name string) bool, words .
 	return db.installed(ctx, nil, keep, words)
 }
 
-// InstalledAndLock is Installed and Lock in one run of rpm. Where rpm does not say
-// which its lock is, that is one that nobody holds.
-func (db DB) InstalledAndLock(ctx context.Context, keep func(name string) bool, words ...string) ([]Package, Lock, error) {
-	var lock Lock
-	packages, err := db.installed(ctx, &lock, keep, words)
-	return packages, lock, err
+// Snapshot is what a database holds at a moment.
+type Snapshot struct {
+	Packages []Package
+	Lock     Lock  // where rpm does not say which it is: one that nobody holds
+	Stamp    Stamp // of the database when it was read; empty: not known
+}
+
+// Snapshot is Installed, Lock and the stamp of the database in one run of rpm.
+func (db DB) Snapshot(ctx context.Context, keep func(name string) bool, words ...string) (s Snapshot, err error) {
+	began := fileClock()
+	s.Packages, err = db.installed(ctx, &s.Lock, keep, words)
+	if dir, ok := strings.CutPrefix(filepath.Dir(s.Lock.path), filepath.Join("/", db.Root)); ok && err == nil {
+		s.Stamp = db.stampSince(filepath.Join("/", dir), began)
+	}
+	return s, err
 }
 
 // installed is Installed, and finds the lock if there is one to be filled in.
@@ -83,24 +92,33 @@ func (db DB) installed(ctx context.Context, lock *Lock, keep func(name string) b
 // Changelogs returns the changelogs of the installed packages with these names, as
 // rpm -q --changelog prints them. The keys are the packages' Instance.
 //
-// The packages are looked for by name in all, since asking for one that is
-// missing makes rpm say so in the midst of its output, and fail.
+// rpm finds them by its index of names. Where one is missing it says so in the midst
+// of its output, and fails: then they are looked for in all packages.
 func (db DB) Changelogs(ctx context.Context, names ...string) (map[Package]string, error) {
-	changelogs := map[Package]string{}
-	if len(names) == 0 {
-		return changelogs, nil
+	q := query{format: changelogFormat, limit: maxChangelog, patterns: names, indexed: true}
+	changelogs, err := db.changelogs(ctx, q)
+	if err != nil {
+		q.indexed = false
+		changelogs, err = db.changelogs(ctx, q)
 	}
-	err := db.query(ctx, query{format: changelogFormat, limit: maxChangelog, patterns: names}, func(record string) error {
-		p, changelog, err := parseInstance(record)
-		if err == nil && slices.Contains(names, p.Name) {
-			changelogs[p] = changelog
-		}
-		return err
-	})
 	if err != nil {
 		return nil, fmt.Errorf("reading changelogs: %w", err)
 	}
 	return changelogs, nil
+}
+
+func (db DB) changelogs(ctx context.Context, q query) (map[Package]string, error) {
+	changelogs := map[Package]string{}
+	if len(q.patterns) == 0 {
+		return changelogs, nil
+	}
+	return changelogs, db.query(ctx, q, func(record string) error {
+		p, changelog, err := parseInstance(record)
+		if err == nil && slices.Contains(q.patterns, p.Name) {
+			changelogs[p] = changelog
+		}
+		return err
+	})
 }
 
 // query is a question to rpm.
@@ -109,9 +127,10 @@ type query struct {
 	format   string   // of the other records, one for each package
 	limit    int      // no record may be longer
 	patterns []string // which names of packages match; none: all do
+	indexed  bool     // the patterns are names of packages that are there
 }
 
-// query runs rpm -qa and calls each for every record.
+// query runs rpm -q and calls each for every record.
 func (db DB) query(ctx context.Context, q query, each func(record string) error) error {
 	// No package can hold this mark: it is made after the packages.
 	end := fieldEnd + rand.Text()
@@ -121,7 +140,11 @@ func (db DB) query(ctx context.Context, q query, each func(record string) error)
 	if q.macro != "" {
 		args = append(args, "--eval", q.macro+end) // writes a line end behind it
 	}
-	args = append(append(args, "-qa", "--qf", q.format+end+"\n", "--"), q.patterns...)
+	mode := "-qa"
+	if q.indexed {
+		mode = "-q"
+	}
+	args = append(append(args, mode, "--qf", q.format+end+"\n", "--"), q.patterns...)
 	if err := db.run(ctx, out, args...); err != nil {
 		return err
 	}

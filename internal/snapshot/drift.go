@@ -8,30 +8,13 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
-	"github.com/klp-audit/klp-audit/internal/tracked"
 	"github.com/klp-audit/klp-audit/store"
 )
-
-// ErrBusy says that an rpm transaction runs: half of one is no state of the system.
-var ErrBusy = errors.New("an rpm transaction runs")
-
-// Take reads which tracked packages are installed on the system whose file tree is at root.
-// It is never nil without an error.
-func Take(ctx context.Context, root string) ([]rpm.Package, error) {
-	installed, lock, err := rpm.DB{Root: root}.InstalledAndLock(ctx, Tracked, tracked.Words()...)
-	if err != nil {
-		return nil, err
-	}
-	if held, err := lock.Held(); err == nil && held {
-		return nil, ErrBusy
-	}
-	return append([]rpm.Package{}, installed...), nil
-}
 
 // Append adds an event that says what is installed to a log that had a size before that was
 // read (ev nil: none), and the drift that shows by it. Where something else was recorded
 // meanwhile, the packages are read again: in between a commit may have ended.
-func Append(ctx context.Context, s *store.Store, root, version string, size int64, installed []rpm.Package, ev *store.Event) error {
+func Append(ctx context.Context, s *store.Store, root, version string, size int64, installed rpm.Snapshot, ev *store.Event) error {
 	for range tries {
 		drift, compared, err := Drift(ctx, s, root, version, installed)
 		if ev != nil {
@@ -52,7 +35,7 @@ func Append(ctx context.Context, s *store.Store, root, version string, size int6
 		}
 		installed, err = Take(ctx, root)
 		if ev != nil {
-			ev.Observation.Installed = Record(installed)
+			ev.Observation.Installed, ev.Observation.RPMDB = Record(installed.Packages), string(installed.Stamp)
 		}
 		if err != nil && ev == nil {
 			return err
@@ -76,7 +59,8 @@ const tries = 5
 // that differs: nil if it does not. What commits did in the snapshot that was booted since is
 // on record, too. compared is false, and nothing can be said, while a commit is open, and
 // where the packages are not known (nil). version is the program's.
-func Drift(ctx context.Context, s *store.Store, root, version string, after []rpm.Package) (ev *store.Event, compared bool, err error) {
+func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Snapshot) (ev *store.Event, compared bool, err error) {
+	after := now.Packages
 	if after == nil {
 		return nil, false, nil
 	}
@@ -104,7 +88,7 @@ func Drift(ctx context.Context, s *store.Store, root, version string, after []rp
 	}
 	ev = &store.Event{Header: store.NewHeader(store.KindDrift, root, version)}
 	ev.Drift = &store.Drift{
-		Cause: store.DriftUnrecorded, Compared: last.Event, Since: last.Time, Installed: Record(after), Previous: last.Subvolume,
+		Cause: store.DriftUnrecorded, Compared: last.Event, Since: last.Time, Installed: Record(after), RPMDB: string(now.Stamp), Previous: last.Subvolume,
 	}
 	d := ev.Drift
 	if d.Subvolume = subvolume; subvolumeErr != nil {

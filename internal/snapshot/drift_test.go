@@ -69,7 +69,7 @@ func (h *host) observed() {
 		h.Fatal(err)
 	}
 	ev := &store.Event{Header: store.NewHeader(store.KindObservation, h.root, "1")}
-	ev.Observation = &store.Observation{Trigger: store.TriggerBoot, Installed: Record(installed), Compared: true, Subvolume: subvolume, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
+	ev.Observation = &store.Observation{Trigger: store.TriggerBoot, Installed: Record(installed.Packages), RPMDB: string(installed.Stamp), Compared: true, Subvolume: subvolume, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
 	h.append(ev)
 }
 
@@ -164,7 +164,7 @@ func TestReadFindsEachKind(t *testing.T) {
 		t.Fatalf("%d packages, %v", len(want), err)
 	}
 	got, err := Read(t.Context(), rpm.DB{Root: root})
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+	if diff := cmp.Diff(want, got.Packages); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
@@ -181,7 +181,7 @@ func TestFixesOfAPackageBuiltAnew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fixes, err := Fixes(t.Context(), db, installed, known)
+		fixes, err := Fixes(t.Context(), db, installed.Packages, known)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,8 +191,8 @@ func TestFixesOfAPackageBuiltAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nevra := installed[0].String()
-	mark := Known{installed[0].Instance(): {CVEs: []string{"from what is known"}}}
+	nevra := installed.Packages[0].String()
+	mark := Known{installed.Packages[0].Instance(): {CVEs: []string{"from what is known"}}}
 	if got := read(mark)[nevra].CVEs; fmt.Sprint(got) != "[from what is known]" {
 		t.Errorf("of a package that is still the same: %q", got)
 	}
@@ -262,7 +262,7 @@ func (h *host) stage(snapshot int, root string, before []rpm.Package) {
 	}}
 	begin.BootID = "another"
 	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, h.root, "1"), End: &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeStaged}}
-	for _, d := range rpm.Diff(before, after, nil) {
+	for _, d := range rpm.Diff(before, after.Packages, nil) {
 		end.End.Changes = append(end.End.Changes, Change(d, nil, nil))
 	}
 	h.append(begin)
@@ -283,7 +283,7 @@ func TestBootOfAStagedSnapshotIsNoDrift(t *testing.T) {
 	// The snapshot's rpm database becomes the system's when it is booted.
 	rpmtest.Rpm(t, h.root, "-U", rpmtest.Build(t, "kernel-default 6.4.0 150600.23.42.1", "", ""))
 	rpmtest.Rpm(t, h.root, "-e", "dracut")
-	h.stage(7, h.root, before)
+	h.stage(7, h.root, before.Packages)
 	h.bootInto(7)
 	if d := h.drift(); d != nil {
 		t.Errorf("what was staged is drift: %+v", d.Changes)
@@ -313,10 +313,10 @@ func (h *host) commit(compared bool, name, version string) {
 	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, h.root, "1"), Begin: &store.CommitBegin{Compared: compared}}
 	h.append(begin)
 	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, h.root, "1")}
-	end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Compared: compared, Installed: Record(installed), Changes: []store.Change{
+	end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Compared: compared, Installed: Record(installed.Packages), Changes: []store.Change{
 		{Kind: "kernel", Action: "install", Package: name, Version: version, Arch: "noarch", Result: store.ResultOK},
 	}}
-	for _, p := range installed {
+	for _, p := range installed.Packages {
 		if p.Name == name {
 			end.End.Changes[0].InstallTime = moment(p.InstallTime)
 		}
@@ -340,7 +340,7 @@ func TestAppendAfterSomethingWasRecordedMeanwhile(t *testing.T) {
 	rpmtest.Install(t, h.root, "kernel-rt 6.4.0 1.1")
 	h.commit(true, "kernel-rt", "6.4.0-1.1")
 	ev := &store.Event{Header: store.NewHeader(store.KindObservation, h.root, "1")}
-	ev.Observation = &store.Observation{Installed: Record(stale), Unknown: map[string]string{}, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
+	ev.Observation = &store.Observation{Installed: Record(stale.Packages), Unknown: map[string]string{}, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
 	if err := Append(t.Context(), h.store, h.root, "1", size, stale, ev); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
@@ -15,9 +16,48 @@ import (
 // Tracked says whether a package is recorded, by its name.
 func Tracked(name string) bool { return livepatch.KindOf(name) != livepatch.KindNone }
 
-// Read returns the tracked packages that are installed, nil if there is none.
-func Read(ctx context.Context, db rpm.DB) ([]rpm.Package, error) {
-	return db.Installed(ctx, Tracked, tracked.Words()...)
+// ErrBusy says that an rpm transaction runs: half of one is no state of the system.
+var ErrBusy = errors.New("an rpm transaction runs")
+
+// Read reads which tracked packages are installed, also while an rpm transaction runs. They
+// are never nil without an error.
+func Read(ctx context.Context, db rpm.DB) (rpm.Snapshot, error) {
+	s, err := db.Snapshot(ctx, Tracked, tracked.Words()...)
+	if err != nil {
+		return rpm.Snapshot{}, err
+	}
+	s.Packages = append([]rpm.Package{}, s.Packages...)
+	return s, nil
+}
+
+// Take reads which tracked packages are installed on the system whose file tree is at root.
+// They are never nil without an error.
+func Take(ctx context.Context, root string) (rpm.Snapshot, error) {
+	s, err := Read(ctx, rpm.DB{Root: root})
+	if err != nil {
+		return rpm.Snapshot{}, err
+	}
+	if held, err := s.Lock.Held(); err == nil && held {
+		return rpm.Snapshot{}, ErrBusy
+	}
+	return s, nil
+}
+
+// Still returns what is installed on the running system without rpm: the record's last
+// snapshot, if the rpm database has not been written since. ok is false where that is not
+// certain. It holds for snapshots of this boot and of this program's version, which tracks
+// the same packages; those at boot and the daily ones are read by rpm in any case.
+func Still(ctx context.Context, s *store.Store, root, version string) (_ rpm.Snapshot, ok bool) {
+	last, err := s.LastSnapshot(ctx)
+	now := store.NewHeader("", root, version)
+	if err != nil || last == nil || last.BootID == "" || last.BootID != now.BootID || last.Recorder != now.Recorder {
+		return rpm.Snapshot{}, false
+	}
+	still := rpm.Snapshot{Packages: Installed(last.Installed), Stamp: rpm.Stamp(last.RPMDB)}
+	if still.Packages == nil || !(rpm.DB{Root: root}).Unchanged(still.Stamp) {
+		return rpm.Snapshot{}, false
+	}
+	return still, true
 }
 
 // Record returns a snapshot of the rpm database as it is recorded.
