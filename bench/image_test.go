@@ -57,11 +57,19 @@ func (b *bench) image(p packer) {
 	}
 	root := b.machineRoot()
 	b.grown("initrd image, "+p.name, sizes, p.asked, func(n size) (*entrant, *entrant) {
-		path := b.kept(fmt.Sprintf("initrd-%s-%d", p.name, n.amount), func(path string) { b.makeImage(path, p.pack, int64(n.amount)<<20) })
+		path := b.imageOf(p, n.amount)
 		return b.ours("--root", root, "initrd", "--format", "json", "--kernel", release(1), "--patch", module(1, 1), "--image", path),
 			b.shell(p.tools, p.contents+" >/dev/null", path)
 	})
 }
+
+// imageOf is an image of some MiB.
+func (b *bench) imageOf(p packer, mebibytes int) string {
+	return b.kept(fmt.Sprintf("initrd-%s-%d", p.name, mebibytes), func(path string) { b.makeImage(path, p.pack, int64(mebibytes)<<20) })
+}
+
+// plainImage is an image without compression.
+func (b *bench) plainImage(mebibytes int) string { return b.imageOf(packers()[0], mebibytes) }
 
 // machineRoot is a file tree with as much of a machine as a question for an image takes.
 func (b *bench) machineRoot() string {

@@ -20,29 +20,61 @@ const (
 )
 
 // zypper measures the real zypper that installs a kernel and a live patch, with the plugin
-// and without, in two copies of this machine.
+// and without, in two copies of this machine: packages without files, which take it less than
+// anything real, and a kernel with as many files as SUSE's, but without the building of its
+// initrd, which takes longer than all else.
 func (b *bench) zypper() {
 	const what = "zypper in of a kernel and a live patch, with and without the plugin"
 	if os.Geteuid() != 0 {
 		fmt.Fprintf(b.out, "left out: %s: only root can\n", what)
 		return
 	}
-	if !b.has(what, "/usr/bin/zypper", "/usr/bin/rpm", "rpmbuild", "createrepo_c", "nsenter", "unshare") {
+	if !b.has(what, "/usr/bin/zypper", "/usr/bin/rpm", "rpmbuild", "createrepo_c", "nsenter", "unshare", "cpio") {
 		return
 	}
-	audited, plain := b.zypperLab("with the plugin", true), b.zypperLab("zypper without it", false)
+	audited, plain := b.zypperLab(true), b.zypperLab(false)
 	if audited == nil || plain == nil {
 		fmt.Fprintf(b.out, "left out: %s: no copy of this machine can be mounted\n", what)
 		return
 	}
-	b.race(audited, plain)
-	asked := max(mostZypper, 1+mostZypperExtra/plain.of(wall).median)
-	b.add(row{what: what, size: "2 steps", ours: audited, against: plain, asked: float64(int(asked*100)) / 100})
+	b.zypperIn(what, "2 empty packages", audited, plain, "kernel-default", labPatch)
+	if !b.smoke {
+		b.zypperIn(what, fmt.Sprintf("a kernel of %d MiB", labKernelSize), audited, plain, "kernel-rt", labPatchRT)
+	}
 }
 
-// zypperLab mounts a copy of this machine with 600 packages and a repository, and returns the
-// entrant that installs from it. nil: it cannot be mounted.
-func (b *bench) zypperLab(name string, audited bool) *entrant {
+// zypperIn measures the installation of packages in two labs.
+func (b *bench) zypperIn(what, size string, audited, plain lab, packages ...string) {
+	ours, against := b.installs("with the plugin", audited, packages), b.installs("zypper without it", plain, packages)
+	b.race(ours, against)
+	asked := max(mostZypper, 1+mostZypperExtra/against.of(wall).median)
+	b.add(row{what: what, size: size, ours: ours, against: against, asked: float64(int(asked*100)) / 100})
+}
+
+// lab runs zypper in a copy of this machine.
+type lab func(args ...string) *exec.Cmd
+
+// installs is the entrant that installs packages in a lab; they are removed again.
+func (b *bench) installs(name string, zypper lab, packages []string) *entrant {
+	in, rm := append([]string{"in"}, packages...), append([]string{"rm"}, packages...)
+	return &entrant{
+		name: name,
+		run: func() sample {
+			s := b.time(zypper(in...))
+			b.time(zypper(rm...))
+			return s
+		},
+		peak: func() int {
+			peak := b.peakOfPlugin(zypper(in...))
+			b.time(zypper(rm...))
+			return peak
+		},
+	}
+}
+
+// zypperLab mounts a copy of this machine with 600 packages and a repository. nil: it cannot
+// be mounted.
+func (b *bench) zypperLab(audited bool) lab {
 	files := b.copyOf(b.zypperFiles())
 	for program, path := range map[string]string{
 		"klp-audit": "usr/bin/klp-audit", "klp-audit-plugin": "usr/lib/zypp/plugins/commit/klp-audit", "klp-audit-recorder": "usr/lib/klp-audit/recorder",
@@ -59,30 +91,22 @@ func (b *bench) zypperLab(name string, audited bool) *entrant {
 	if !ok {
 		return nil
 	}
-	inside := func(args ...string) *exec.Cmd {
+	return func(args ...string) *exec.Cmd {
 		cmd := exec.Command("nsenter", append([]string{"--mount", "--target", pid, "chroot", "/proc/" + pid + "/cwd", "/usr/bin/zypper", "-n", "--no-gpg-checks"}, args...)...)
 		cmd.Env = []string{"LANG=C", "TZ=UTC", "HOME=/root", "TERM=dumb", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 		return cmd
 	}
-	e := &entrant{name: name}
-	e.run = func() sample {
-		s := b.time(inside("in", "kernel-default", labPatch))
-		b.time(inside("rm", "kernel-default", labPatch))
-		return s
-	}
-	e.peak = func() int {
-		peak := b.peakOfPlugin(inside("in", "kernel-default", labPatch))
-		b.time(inside("rm", "kernel-default", labPatch))
-		return peak
-	}
-	return e
 }
 
-const labPatch = "kernel-livepatch-6_4_0-150600_23_42-default"
+const (
+	labPatch      = "kernel-livepatch-6_4_0-150600_23_42-default"
+	labPatchRT    = "kernel-livepatch-6_4_0-150600_10_26-rt"
+	labKernelSize = 100 // MiB
+)
 
 // zypperFiles is what a lab has of its own: packages, a repository, and zypper's configuration.
 func (b *bench) zypperFiles() string {
-	return b.kept("zypper", func(root string) {
+	return b.kept("zypper2", func(root string) {
 		for path, text := range map[string]string{
 			// Debian's rpm looks for root's database in the home folder, where libzypp does not.
 			"etc/rpm/macros.lab": "%_dbpath /var/lib/rpm\n",
@@ -103,9 +127,25 @@ func (b *bench) zypperFiles() string {
 			rpmtest.Run(b, "cp", built, base)
 		}
 		rpmtest.Run(b, "cp", rpmtest.Build(b, "kernel-default 6.4.0 150600.23.42.2", "Provides: multiversion(kernel)", ""),
-			rpmtest.Build(b, labPatch+" 4 150600.13.12.1", "", longChangelog()), repo)
+			rpmtest.Build(b, labPatch+" 4 150600.13.12.1", "", longChangelog()), b.labKernel(), rpmtest.Build(b, labPatchRT+" 4 150600.13.12.1", "", longChangelog()), repo)
 		rpmtest.Run(b, "createrepo_c", "--quiet", repo)
 	})
+}
+
+// labKernel builds a kernel with the files of this system that an image for the benchmarks
+// holds.
+func (b *bench) labKernel() string {
+	const release = "6.4.0-150600.10.26-rt"
+	return rpmtest.Build(b, "kernel-rt 6.4.0 150600.10.26.1", `Provides: multiversion(kernel)
+AutoReqProv: no
+%global __os_install_post %nil
+%global _binaries_in_noarch_packages_terminate_build 0
+%global _binary_payload w3.zstdio`, fmt.Sprintf(`/usr/lib/modules/%[1]s
+%%install
+mkdir -p %%{buildroot}/usr/lib/modules/%[1]s
+cd %%{buildroot}/usr/lib/modules/%[1]s
+cpio --quiet -idm --no-absolute-filenames <%[2]s
+`, release, b.plainImage(labKernelSize)))
 }
 
 // mounted mounts a copy of this machine with some files over it. It says in whose namespace,

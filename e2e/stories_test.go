@@ -79,6 +79,20 @@ func observeAfterCommit(p *pair) {
 	if p.audited.exists("/run/klp-audit/observe") {
 		p.Error("the service was asked to observe, too")
 	}
+	// Nothing wrote to the rpm database behind the commit: it needs no other look.
+	var end, seen string
+	for line := range strings.Lines(p.audited.mustRun("/usr/bin/klp-audit", "export")) {
+		var l struct {
+			Event struct{ End, Observation struct{ RPMDB string } }
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			p.Fatal(err)
+		}
+		end, seen = end+l.Event.End.RPMDB, seen+l.Event.Observation.RPMDB
+	}
+	if end == "" || seen != end {
+		p.Errorf("the commit ended with the rpm database %q, the observation saw %q", end, seen)
+	}
 	program := p.audited.root + "/usr/bin/klp-audit"
 	if err := os.Rename(program, program+".away"); err != nil {
 		p.Fatal(err)

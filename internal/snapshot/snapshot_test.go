@@ -1,11 +1,15 @@
 package snapshot
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -30,5 +34,61 @@ func TestWhatIsNotUnderstoodIsUnknown(t *testing.T) {
 	}
 	if Installed(nil) != nil || Installed([]store.Package{}) == nil {
 		t.Error("none installed and not known are not told apart")
+	}
+}
+
+// What the record has of the installed packages holds as long as rpm's database was not written,
+// in the same boot, for the same program.
+func TestStill(t *testing.T) {
+	h := newHost(t)
+	boot := func(id string) {
+		t.Helper()
+		path := filepath.Join(h.root, "proc/sys/kernel/random/boot_id")
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(id), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	still := func(version string) bool {
+		t.Helper()
+		s, ok := Still(t.Context(), h.store, h.root, version)
+		if !ok && (s.Packages != nil || s.Stamp != "") {
+			t.Errorf("%+v, and it does not hold", s)
+		}
+		if now, err := Take(t.Context(), h.root); ok && (err != nil || !cmp.Equal(now.Packages, s.Packages) || now.Stamp != s.Stamp) {
+			t.Errorf("got %+v, rpm says %+v, %v", s, now, err)
+		}
+		return ok
+	}
+	boot("4a7f")
+	if still("1") {
+		t.Error("there is no snapshot")
+	}
+	rpmtest.Install(t, h.root, "kernel-default 6.4.0 150600.23.42.1")
+	h.observed()
+	time.Sleep(50 * time.Millisecond) // the clock that stamps files goes on
+	h.observed()
+	if now, err := Take(t.Context(), h.root); err != nil || now.Stamp == "" {
+		t.Skipf("the rpm database has no stamp: %v", err)
+	}
+	if !still("1") {
+		t.Error("nothing has changed")
+	}
+	if still("2") {
+		t.Error("another version tracks other packages")
+	}
+	boot("5b80")
+	if still("1") {
+		t.Error("in another boot")
+	}
+	boot("4a7f")
+	rpmtest.Rpm(t, h.root, "-e", "kernel-default")
+	if still("1") {
+		t.Error("a package was removed")
+	}
+	if d := h.drift(); d == nil || d.RPMDB == "" && still("1") {
+		t.Errorf("the drift: %+v", d)
 	}
 }
