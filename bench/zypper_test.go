@@ -21,8 +21,8 @@ const (
 
 // zypper measures the real zypper that installs a kernel and a live patch, with the plugin
 // and without, in two copies of this machine: packages without files, which take it less than
-// anything real, and a kernel with as many files as SUSE's, but without the building of its
-// initrd, which takes longer than all else.
+// anything real, and a kernel that is as large as SUSE's, but without the building of its initrd,
+// which takes longer than all else.
 func (b *bench) zypper() {
 	const what = "zypper in of a kernel and a live patch, with and without the plugin"
 	if os.Geteuid() != 0 {

@@ -88,7 +88,12 @@ func observeAfterCommit(p *pair) {
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			p.Fatal(err)
 		}
-		end, seen = end+l.Event.End.RPMDB, seen+l.Event.Observation.RPMDB
+		if now := l.Event.End.RPMDB; now != "" {
+			end = now
+		}
+		if now := l.Event.Observation.RPMDB; now != "" {
+			seen = now
+		}
 	}
 	if end == "" || seen != end {
 		p.Errorf("the commit ended with the rpm database %q, the observation saw %q", end, seen)

@@ -152,11 +152,11 @@ func (r *Recorder) lookLate(ctx context.Context, b *store.CommitBegin, beginning
 		if _, err := os.Stat(root); b.Staging.Snapshot == "" || err != nil {
 			return seen{}, fmt.Errorf("snapshot %q: %w", b.Staging.Snapshot, errDiscarded)
 		}
-		return look(ctx, rpm.DB{Root: root}, b, "")
+		return r.look(ctx, rpm.DB{Root: root}, b, "")
 	}
 	if beginning != nil && beginning.before.Packages != nil && beginning.begin.Begin.Staging == nil {
 		history, err := zypp.Mark(b.History).Since(r.target(b))
 		return seen{installed: beginning.before, fixes: beginning.begin.Begin.Fixes, history: history}, err
 	}
-	return look(ctx, rpm.DB{Root: r.target(b)}, b, "")
+	return r.look(ctx, rpm.DB{Root: r.target(b)}, b, "")
 }

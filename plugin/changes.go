@@ -25,12 +25,12 @@ type seen struct {
 // and what libzypp wrote into its history. What it cannot read is missing in the answer,
 // and in the error. While one rpm lists the packages, another one reads the changelogs of
 // those that were announced. stamp is one that the database had before, if it had any.
-func look(ctx context.Context, db rpm.DB, b *store.CommitBegin, stamp rpm.Stamp) (s seen, err error) {
+func (r *Recorder) look(ctx context.Context, db rpm.DB, b *store.CommitBegin, stamp rpm.Stamp) (s seen, err error) {
 	appended, historyErr := zypp.Mark(b.History).Since(db.Root)
 	s.history = appended
 	known := snapshot.KnownOf(b.Installed, b.Fixes)
 	var announced snapshot.Known // nil: they could not be read, and are tried again
-	wait := beside(func() { announced, _ = snapshot.ReadFixes(ctx, db, announcedPatches(b)...) })
+	wait := r.beside(func() { announced, _ = snapshot.ReadFixes(ctx, db, announcedPatches(b)...) })
 	db.Settle(stamp)
 	installed, err := snapshot.Read(ctx, db)
 	wait()
@@ -44,10 +44,14 @@ func look(ctx context.Context, db rpm.DB, b *store.CommitBegin, stamp rpm.Stamp)
 }
 
 // beside does work while other work is done. wait waits for it; what panicked has found nothing.
-func beside(work func()) (wait func()) {
+func (r *Recorder) beside(work func()) (wait func()) {
 	var w sync.WaitGroup
 	w.Go(func() {
-		defer func() { recover() }()
+		defer func() {
+			if p := recover(); p != nil {
+				r.log.printf("panic: %v", p)
+			}
+		}()
 		work()
 	})
 	return w.Wait

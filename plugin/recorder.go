@@ -118,8 +118,9 @@ func (r *Recorder) target(b *store.CommitBegin) string {
 func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
 	ctx, cancel := context.WithTimeout(context.Background(), beginTime)
 	defer cancel()
+	db := rpm.DB{Root: target}
 	installed, known, ok := r.remembered(ctx, b)
-	db, err := rpm.DB{Root: target}, error(nil)
+	var err error
 	if !ok {
 		installed, err = snapshot.Read(ctx, db)
 	}
@@ -127,7 +128,7 @@ func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
 		return err
 	}
 	r.open.before = installed
-	b.Installed = snapshot.Record(installed.Packages)
+	b.Installed, b.RPMDB = snapshot.Record(installed.Packages), string(installed.Stamp)
 	b.Fixes, err = snapshot.Fixes(ctx, db, installed.Packages, known)
 	return err
 }
@@ -143,9 +144,7 @@ func (r *Recorder) remembered(ctx context.Context, b *store.CommitBegin) (instal
 		return installed, nil, false
 	}
 	defer s.Close()
-	if packages, fixes, err := s.RecentFixes(ctx); err == nil {
-		known = snapshot.KnownOf(packages, fixes)
-	}
+	known, _ = snapshot.Remembered(ctx, s, r.version)
 	if b.Staging == nil {
 		installed, ok = snapshot.Still(ctx, s, r.root, r.version)
 	}
@@ -184,7 +183,7 @@ func (r *Recorder) end(e ending) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
-	after, err := look(ctx, db, o.begin.Begin, o.before.Stamp)
+	after, err := r.look(ctx, db, o.begin.Begin, o.before.Stamp)
 	ev := &store.Event{Header: store.NewHeader(store.KindCommitEnd, r.root, r.version)}
 	ev.End = conclude(o.begin, o.before.Packages, after, e)
 	if err != nil {

@@ -115,31 +115,41 @@ func (s *Store) LastSnapshot(ctx context.Context) (*Snapshot, error) {
 	return &last, nil
 }
 
-// RecentFixes returns the fixes of live patches, by NEVRA, that the newest event which lists
-// any has, and the packages that were installed then. It looks at some of the newest events
-// only.
-func (s *Store) RecentFixes(ctx context.Context) (installed []Package, fixes map[string]Fixes, err error) {
+// RecordedFixes are the fixes of live patches that an event lists, by NEVRA, with the packages
+// that were installed then.
+type RecordedFixes struct {
+	Recorder  Program // that read the changelogs
+	Installed []Package
+	Fixes     map[string]Fixes
+}
+
+// AllEvents is as many events as there are.
+const AllEvents = -1
+
+// LastFixes returns the fixes that the newest event which lists any has, nil if there is none. It
+// looks at so many of the newest events only that say what is installed.
+func (s *Store) LastFixes(ctx context.Context, newest int) (*RecordedFixes, error) {
 	const query = `SELECT e.seq, e.body FROM
-		(SELECT event FROM (SELECT event FROM snapshots ORDER BY event DESC LIMIT 64)
-		UNION SELECT end_event FROM (SELECT end_event FROM commits WHERE end_time IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 64)) n
+		(SELECT event FROM (SELECT event FROM snapshots ORDER BY event DESC LIMIT ?1)
+		UNION SELECT end_event FROM (SELECT end_event FROM commits WHERE end_time IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT ?1)) n
 		JOIN events e ON e.seq = n.event
 		WHERE coalesce(e.body -> '$.end.fixes', e.body -> '$.drift.fixes') IS NOT NULL ORDER BY n.event DESC LIMIT 1`
-	rows, err := s.db.QueryContext(ctx, query)
+	rows, err := s.db.QueryContext(ctx, query, newest)
 	if err != nil {
-		return nil, nil, classify(err)
+		return nil, classify(err)
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return nil, nil, classify(rows.Err())
+		return nil, classify(rows.Err())
 	}
 	_, ev, err := scanEvent(rows)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case ev.End != nil:
-		return ev.End.Installed, ev.End.Fixes, nil
+		return &RecordedFixes{ev.Recorder, ev.End.Installed, ev.End.Fixes}, nil
 	}
-	return ev.Drift.Installed, ev.Drift.Fixes, nil
+	return &RecordedFixes{ev.Recorder, ev.Drift.Installed, ev.Drift.Fixes}, nil
 }
 
 // ChangesAfter returns what commits did, or may have done, to the running system that ended

@@ -114,6 +114,7 @@ type CommitBegin struct {
 	UserData  string           `json:"userdata,omitempty"`
 	Announced []Change         `json:"announced"`       // libzypp's tracked steps, result unknown
 	Installed []Package        `json:"installed"`       // tracked packages in the rpm database; null: not known
+	RPMDB     string           `json:"rpmdb,omitempty"` // stamp of the rpm database that this was read from
 	Fixes     map[string]Fixes `json:"fixes,omitempty"` // of the installed live patches, by NEVRA
 	History   HistoryMark      `json:"history"`
 	Compared  bool             `json:"compared"` // with what the record knew: what differed is a drift event before this one

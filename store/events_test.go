@@ -91,6 +91,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"a time before the year 0":      {`{"v":1,"kind":"x","id":"y","time":"0000-01-01T00:00:00+01:00"}`, errNoEvent},
 		"a time after the year 9999":    {`{"v":1,"kind":"x","id":"y","time":"9999-12-31T23:59:59-01:00"}`, errNoEvent},
 		"a version that is not for us":  {`{"v":2,"kind":"x","id":"y"}`, errNewerEvent},
+		"written as ours, but newer":    {`{"v":2,"kind":"x","id":"y","time":"2026-01-02T03:04:05Z"}`, errNewerEvent},
 		"a number where text should be": {`{"v":1,"kind":"x","id":7}`, errNoEvent},
 	} {
 		for _, read := range []func([]byte) (*Event, error){decode, decodeOutline} {

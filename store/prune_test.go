@@ -121,7 +121,7 @@ func TestPruneKeepsTheState(t *testing.T) {
 		defer s.Close()
 		last, err := s.LastSnapshot(t.Context())
 		check(t, err)
-		_, fixes, err := s.RecentFixes(t.Context())
+		fixes, err := s.LastFixes(t.Context(), store.AllEvents)
 		check(t, err)
 		commits, err := s.OpenCommits(t.Context())
 		check(t, err)

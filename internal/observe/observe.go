@@ -89,7 +89,8 @@ func (t *taker) kernel() {
 // readInstalled has rpm read its database, which takes a while, beside what else is done
 // until the answer is waited for.
 func (t *taker) readInstalled() (wait func()) {
-	installed, err := t.Installed, error(nil)
+	installed := t.Installed
+	var err error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

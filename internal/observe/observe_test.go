@@ -13,6 +13,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -250,6 +251,41 @@ func TestRecord(t *testing.T) {
 	}
 	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerTimer}); err != nil || store.Waiting(root) != 1 {
 		t.Errorf("%v, %d events wait", err, store.Waiting(root))
+	}
+}
+
+// Behind a commit the record's word is taken for what is installed, as long as the rpm database
+// is as it was; otherwise rpm is asked. What takes long is left to other observations.
+func TestRecordBehindACommit(t *testing.T) {
+	root := host(t, map[string]string{"usr/bin/klp-audit": "program"})
+	rpmtest.Install(t, root, "kernel-default 6.1.0 50.1")
+	time.Sleep(50 * time.Millisecond) // the clock that stamps files goes on
+	now, err := snapshot.Take(t.Context(), root)
+	if err != nil || now.Stamp == "" {
+		t.Skipf("the rpm database has no stamp: %v", err)
+	}
+	s, err := store.Open(t.Context(), root, "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ev := &store.Event{Header: store.NewHeader(store.KindObservation, root, "1")}
+	ev.Observation = &store.Observation{Trigger: store.TriggerBoot, Compared: true, RPMDB: string(now.Stamp), Initrd: store.Initrd{Verdict: store.VerdictUnknown},
+		Installed: append(snapshot.Record(now.Packages), store.Package{Name: "kernel-rt", Version: "1-1", Arch: "noarch"})}
+	if err := s.Append(t.Context(), ev); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		trigger store.Trigger
+		want    int // packages
+	}{{store.TriggerCommit, 2}, {store.TriggerManual, 1}} {
+		obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: tt.trigger})
+		if err != nil || len(obs.Installed) != tt.want || obs.RPMDB != string(now.Stamp) {
+			t.Errorf("%s: %d packages, %q, %v", tt.trigger, len(obs.Installed), obs.RPMDB, err)
+		}
+		if has := strings.Contains(string(obs.Parts["files"]), "sha256"); has == (tt.trigger == store.TriggerCommit) {
+			t.Errorf("%s: digests %v", tt.trigger, has)
+		}
 	}
 }
 

@@ -30,9 +30,7 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 		if known, err := s.KnownBoots(ctx); err == nil {
 			o.Known = known
 		}
-		if installed, fixes, err := s.RecentFixes(ctx); err == nil {
-			o.Fixes = snapshot.KnownOf(installed, fixes)
-		}
+		o.Fixes, _ = snapshot.Remembered(ctx, s, o.Version)
 		o.Compare = func(ctx context.Context) (any, error) { return compareHistory(ctx, s, o) }
 		if o.Trigger == store.TriggerCommit {
 			o.Installed, _ = snapshot.Still(ctx, s, o.Root, o.Version)

@@ -174,6 +174,10 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(true)
+	settled()
+	if s := l.snapshot(); s.Stamp != "" {
+		t.Errorf("a stamp in the midst of a transaction: %q", s.Stamp)
+	}
 	f.Close()
 	<-ended
 	check(false)

@@ -11,8 +11,11 @@ import (
 	"syscall"
 )
 
-// lockMacro names rpm's lock file.
-const lockMacro = "%{_rpmlock_path}"
+// lockMacro names rpm's lock file, folderMacro the folder of its database.
+const (
+	lockMacro   = "%{_rpmlock_path}"
+	folderMacro = "%{_dbpath}"
+)
 
 // Lock is rpm's transaction lock.
 type Lock struct{ path string }

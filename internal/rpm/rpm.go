@@ -49,29 +49,37 @@ type Snapshot struct {
 	Stamp    Stamp // of the database when it was read; empty: not known
 }
 
-// Snapshot is Installed, Lock and the stamp of the database in one run of rpm.
+// Snapshot is Installed, Lock and the stamp of the database in one run of rpm. There is no
+// stamp while a transaction runs.
 func (db DB) Snapshot(ctx context.Context, keep func(name string) bool, words ...string) (s Snapshot, err error) {
-	began := fileClock()
-	s.Packages, err = db.installed(ctx, &s.Lock, keep, words)
-	if dir, ok := strings.CutPrefix(filepath.Dir(s.Lock.path), filepath.Join("/", db.Root)); ok && err == nil {
-		s.Stamp = db.stampSince(filepath.Join("/", dir), began)
+	began, moment := time.Now(), fileClock()
+	var at place
+	s.Packages, err = db.installed(ctx, &at, keep, words)
+	if filepath.IsAbs(at.lock) {
+		s.Lock.path = filepath.Join(db.Root, at.lock)
+	}
+	if held, lockErr := s.Lock.Held(); err == nil && lockErr == nil && !held && !setBack(began) {
+		s.Stamp = db.stampSince(at.folder, moment)
 	}
 	return s, err
 }
 
-// installed is Installed, and finds the lock if there is one to be filled in.
-func (db DB) installed(ctx context.Context, lock *Lock, keep func(name string) bool, words []string) ([]Package, error) {
+// place is where a database is, as rpm says.
+type place struct{ lock, folder string }
+
+// installed is Installed, and finds out where the database is if that is to be filled in.
+func (db DB) installed(ctx context.Context, at *place, keep func(name string) bool, words []string) ([]Package, error) {
 	var packages []Package
 	q := query{format: packageFormat, limit: maxRecord}
-	if lock != nil {
-		q.macro = lockMacro
+	if at != nil {
+		q.macro = lockMacro + fieldEnd + folderMacro
 	}
 	for _, w := range words {
 		q.patterns = append(q.patterns, "*"+w+"*")
 	}
 	err := db.query(ctx, q, func(record string) error {
-		if lock != nil && lock.path == "" && filepath.IsAbs(record) {
-			lock.path = filepath.Join(db.Root, record)
+		if at != nil && *at == (place{}) {
+			at.lock, at.folder, _ = strings.Cut(record, fieldEnd)
 			return nil
 		}
 		name, _, _ := strings.Cut(record, fieldEnd)

@@ -14,12 +14,17 @@ import (
 // is the same, so is what it holds. An empty one says nothing.
 type Stamp string
 
-// stampFiles are the files of a database: of ndb, and of SQLite with its log. Each transaction
-// writes to them by system calls, which leave a time. Berkeley DB has "Packages", and writes to
-// mapped pages, of which the file's time does not tell.
-var stampFiles = [...]string{"Packages.db", "Index.db", "rpmdb.sqlite", "rpmdb.sqlite-wal"}
+// stampFiles are the files of a database: of ndb, and of SQLite. Each transaction writes to them
+// by system calls, which leave a time.
+var stampFiles = [...]string{"Packages.db", "Index.db", "rpmdb.sqlite"}
 
-const berkeleyFile = "Packages"
+const (
+	// walFile is SQLite's log: what is in it is not in the database yet.
+	walFile = "rpmdb.sqlite-wal"
+	// berkeleyFile is the database of Berkeley DB, which writes to mapped pages: the file's time
+	// does not tell of them.
+	berkeleyFile = "Packages"
+)
 
 // stampFilesystems note when a file was written by the clock of this machine, at once.
 var stampFilesystems = []int64{
@@ -28,20 +33,30 @@ var stampFilesystems = []int64{
 
 // Unchanged reports whether the database is still as it was with a stamp.
 func (db DB) Unchanged(s Stamp) bool {
-	dir, _, _ := strings.Cut(string(s), " ")
-	now, _ := db.stamp(dir)
-	return s != "" && now == s
+	if s == "" {
+		return false
+	}
+	now, _ := db.stamp(s.folder())
+	return now == s
 }
 
 // Settle waits until a database, which had a stamp, can have one again after a transaction: what
 // is written from then on will show in it. It takes a step of the clock that stamps files, which
 // is 10 ms at most.
 func (db DB) Settle(s Stamp) {
-	dir, _, _ := strings.Cut(string(s), " ")
-	_, newest := db.stamp(dir)
+	if s == "" {
+		return
+	}
+	_, newest := db.stamp(s.folder())
 	for deadline := time.Now().Add(20 * time.Millisecond); !newest.Before(fileClock()) && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// folder is where the database is, below the root.
+func (s Stamp) folder() string {
+	dir, _, _ := strings.Cut(string(s), " ")
+	return dir
 }
 
 // stampSince returns the stamp of a database in a folder below the root, if its files were not
@@ -61,14 +76,14 @@ func (db DB) stamp(dir string) (s Stamp, newest time.Time) {
 	if unix.Statfs(folder, &fs) != nil || !slices.Contains(stampFilesystems, int64(fs.Type)) || strings.Contains(dir, " ") {
 		return "", newest
 	}
-	if unix.Access(filepath.Join(folder, berkeleyFile), unix.F_OK) == nil {
+	if unix.Access(filepath.Join(folder, berkeleyFile), unix.F_OK) == nil || !isEmpty(filepath.Join(folder, walFile)) {
 		return "", newest
 	}
 	text := dir
 	for _, name := range stampFiles {
 		var f unix.Stat_t
-		if unix.Lstat(filepath.Join(folder, name), &f) != nil || f.Size == 0 {
-			continue // an empty log is one that a reader made
+		if unix.Lstat(filepath.Join(folder, name), &f) != nil {
+			continue // of the other backend
 		}
 		if f.Mode&unix.S_IFMT != unix.S_IFREG || f.Mtim.Nsec == 0 || f.Ctim.Nsec == 0 {
 			return "", newest // a file system that counts seconds, for example
@@ -85,6 +100,19 @@ func (db DB) stamp(dir string) (s Stamp, newest time.Time) {
 		return "", newest
 	}
 	return Stamp(text), newest
+}
+
+// isEmpty says whether there is nothing in a file: as readers leave a log, or none.
+func isEmpty(path string) bool {
+	var f unix.Stat_t
+	err := unix.Lstat(path, &f)
+	return err == unix.ENOENT || err == nil && f.Size == 0
+}
+
+// setBack says whether the clock was set back since a moment: what is written then seems older.
+func setBack(since time.Time) bool {
+	now := time.Now()
+	return now.Sub(since)-now.Round(0).Sub(since.Round(0)) > time.Millisecond
 }
 
 // fileClock is the clock that file systems stamp their files with: it goes on in steps of some

@@ -3,6 +3,7 @@ package rpm
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,8 +74,11 @@ func TestStampOfWhatWasJustWritten(t *testing.T) {
 	}
 	db := DB{Root: filepath.Dir(dir)}
 	write("rpmdb.sqlite", "1")
-	if s := db.stampSince("/db", fileClock().Add(-time.Hour)); s != "" {
-		t.Errorf("written after the moment: %q", s)
+	_, newest := db.stamp("/db")
+	for _, moment := range []time.Time{newest.Add(-time.Hour), newest} {
+		if s := db.stampSince("/db", moment); s != "" {
+			t.Errorf("written at %s, and not before %s: %q", newest, moment, s)
+		}
 	}
 	settled()
 	s := db.stampSince("/db", fileClock())
@@ -89,7 +93,7 @@ func TestStampOfWhatWasJustWritten(t *testing.T) {
 		t.Error("an empty log changes the stamp")
 	}
 	for name, change := range map[string]func(){
-		"the log":    func() { write("rpmdb.sqlite-wal", "1") },
+		"its log":    func() { write("rpmdb.sqlite-wal", "1") },
 		"the file":   func() { write("rpmdb.sqlite", "2") },
 		"its mode":   func() { os.Chmod(file, 0o600) },
 		"another":    func() { os.Rename(file, file+".old"); write("rpmdb.sqlite", "1") },
@@ -108,7 +112,7 @@ func TestStampOfWhatWasJustWritten(t *testing.T) {
 		if s == "" || db.Unchanged(s) {
 			t.Errorf("%s: %q is the same", name, s)
 		}
-		if now, _ := db.stamp("/db"); now != "" && (name == "none" || name == "seconds" || name == "Berkeley's") {
+		if now, _ := db.stamp("/db"); now != "" && slices.Contains([]string{"its log", "none", "seconds", "Berkeley's"}, name) {
 			t.Errorf("%s: %q", name, now)
 		}
 	}
@@ -116,5 +120,52 @@ func TestStampOfWhatWasJustWritten(t *testing.T) {
 		if db.Unchanged(s) {
 			t.Errorf("%q is unchanged", s)
 		}
+	}
+}
+
+// The stamp is that of the database, wherever rpm's lock is, and there is none of one in the
+// midst of a transaction.
+func TestStampIsOfTheDatabase(t *testing.T) {
+	for name, tt := range map[string]struct {
+		script string
+		want   string // how the stamp begins
+	}{
+		"usual":          {`echo "/db/.rpm.lock\037/db$end"`, "/db rpmdb.sqlite:"},
+		"lock elsewhere": {`echo "/left/.rpm.lock\037/db$end"`, "/db rpmdb.sqlite:"},
+		"no such folder": {`echo "/db/.rpm.lock\037/none$end"`, ""},
+		"not said":       {`echo "%{_rpmlock_path}\037%{_dbpath}$end"`, ""},
+	} {
+		root := t.TempDir()
+		for _, dir := range []string{"db", "left"} {
+			if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(root, dir, "rpmdb.sqlite"), []byte(dir), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settled()
+		// The mark is what stands behind the macros.
+		db := script(t, `for a; do case $a in *_dbpath*) end=${a#*_dbpath\}};; esac; done; `+tt.script)
+		db.Root = root
+		s, err := db.Snapshot(t.Context(), nil)
+		if err != nil || !strings.HasPrefix(string(s.Stamp), tt.want) || tt.want == "" && s.Stamp != "" {
+			if known, _ := db.stamp("/db"); err == nil && known == "" {
+				t.Skip("the file system has no stamps")
+			}
+			t.Errorf("%s: stamp %q, %v", name, s.Stamp, err)
+		}
+	}
+}
+
+// Packages that are there are found without reading all.
+func TestChangelogsByName(t *testing.T) {
+	asked := filepath.Join(t.TempDir(), "asked")
+	if _, err := script(t, `echo "$@" >>`+asked).Changelogs(t.Context(), "a", "b"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(asked)
+	if err != nil || strings.Count(string(text), " -q --qf ") != 1 || !strings.HasSuffix(string(text), " -- a b\n") || strings.Contains(string(text), "-qa") {
+		t.Errorf("asked for %q, %v", text, err)
 	}
 }

@@ -96,7 +96,7 @@ func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Sn
 	} else if last.Subvolume != "" && d.Subvolume != last.Subvolume {
 		d.Cause = store.DriftSnapshot
 	}
-	describe(ctx, s, rpm.DB{Root: root}, d, diff, after)
+	describe(ctx, s, rpm.DB{Root: root}, ev, diff, after)
 	return ev, true, nil
 }
 
@@ -134,17 +134,21 @@ func explained(d rpm.Change, commits []store.Change) bool {
 
 // describe fills in the changes of a drift with the fixes that came and went with them. The
 // changelog of a package that is gone cannot be read: the record knows its fixes, or nobody.
-func describe(ctx context.Context, s *store.Store, db rpm.DB, d *store.Drift, diff []rpm.Change, after []rpm.Package) {
-	installed, known, err := s.RecentFixes(ctx)
+func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *store.Event, diff []rpm.Change, after []rpm.Package) {
+	d := ev.Drift
+	last, err := s.LastFixes(ctx, store.AllEvents)
 	if err != nil {
 		d.Problems = append(d.Problems, err.Error())
 	}
-	if d.Fixes, err = Fixes(ctx, db, after, KnownOf(installed, known)); err != nil {
+	if last == nil {
+		last = &store.RecordedFixes{}
+	}
+	if d.Fixes, err = Fixes(ctx, db, after, readBy(ev.Recorder, last)); err != nil {
 		d.Problems = append(d.Problems, err.Error())
 	}
 	for _, c := range diff {
-		change := Change(c, known, d.Fixes)
-		if c.Before != nil && unread(*c.Before, known) || c.After != nil && unread(*c.After, d.Fixes) {
+		change := Change(c, last.Fixes, d.Fixes)
+		if c.Before != nil && unread(*c.Before, last.Fixes) || c.After != nil && unread(*c.After, d.Fixes) {
 			change.Added, change.Removed = store.Fixes{}, store.Fixes{}
 			d.Problems = append(d.Problems, fmt.Sprintf("%s %s: which fixes came or went with it is not known", change.Package, change.Version))
 		}

@@ -212,9 +212,37 @@ func TestFixesOfAPackageBuiltAnew(t *testing.T) {
 	if d == nil || d.Changes[0].Action != "reinstall" || fmt.Sprint(d.Changes[0].Added.CVEs, d.Fixes[nevra].CVEs) != "[CVE-2024-7] [CVE-2024-7]" {
 		t.Errorf("drift: %+v", d)
 	}
-	packages, fixes, err := h.store.RecentFixes(t.Context())
-	if err != nil || len(packages) != 1 || fmt.Sprint(fixes[nevra].CVEs) != "[CVE-2024-7]" {
-		t.Errorf("on record: %v, %v, %v", packages, fixes, err)
+	last, err := h.store.LastFixes(t.Context(), store.AllEvents)
+	if err != nil || len(last.Installed) != 1 || fmt.Sprint(last.Fixes[nevra].CVEs) != "[CVE-2024-7]" {
+		t.Errorf("on record: %+v, %v", last, err)
+	}
+}
+
+// What fixes went is on record, however long ago they came.
+func TestFixesThatCameLongAgo(t *testing.T) {
+	h := newHost(t)
+	h.observed()
+	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
+	h.drift()
+	for range 70 {
+		h.observed()
+	}
+	rpmtest.Rpm(t, h.root, "-U", patchFixing(t, "3", "CVE-2024-1", "CVE-2024-3"))
+	if d := h.drift(); d == nil || len(d.Problems) > 0 || fmt.Sprint(d.Changes[0].Added.CVEs) != "[CVE-2024-3]" {
+		t.Errorf("got %+v", d)
+	}
+}
+
+// Another version of the program may have read the changelogs in another way.
+func TestFixesThatAnotherVersionRead(t *testing.T) {
+	h := newHost(t)
+	h.observed()
+	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
+	h.drift()
+	for version, want := range map[string]int{"1": 1, "2": 0} {
+		if known, err := Remembered(t.Context(), h.store, version); err != nil || len(known) != want {
+			t.Errorf("version %s knows %v, %v", version, known, err)
+		}
 	}
 }
 

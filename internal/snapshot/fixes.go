@@ -25,6 +25,28 @@ func KnownOf(installed []store.Package, fixes map[string]store.Fixes) Known {
 	return known
 }
 
+// recent is how many events Remembered looks at: the record may be long, and rpm knows the rest.
+const recent = 64
+
+// Remembered returns the newest fixes that a record knows, if the program of this version read
+// them.
+func Remembered(ctx context.Context, s *store.Store, version string) (Known, error) {
+	last, err := s.LastFixes(ctx, recent)
+	if err != nil || last == nil {
+		return nil, err
+	}
+	return readBy(store.NewHeader("", "", version).Recorder, last), nil
+}
+
+// readBy returns fixes if a program read them: another one may understand changelogs in
+// another way.
+func readBy(program store.Program, r *store.RecordedFixes) Known {
+	if r.Recorder != program {
+		return nil
+	}
+	return KnownOf(r.Installed, r.Fixes)
+}
+
 // ReadFixes reads the changelogs of the installed live patches with these names.
 func ReadFixes(ctx context.Context, db rpm.DB, names ...string) (Known, error) {
 	logs, err := db.Changelogs(ctx, names...)

@@ -88,7 +88,13 @@ func TestStill(t *testing.T) {
 	if still("1") {
 		t.Error("a package was removed")
 	}
-	if d := h.drift(); d == nil || d.RPMDB == "" && still("1") {
-		t.Errorf("the drift: %+v", d)
+	time.Sleep(50 * time.Millisecond)
+	if d := h.drift(); d == nil || d.RPMDB == "" || !still("1") {
+		t.Errorf("the drift is a snapshot, too: %+v", d)
+	}
+	boot("")
+	h.observed()
+	if still("1") {
+		t.Error("it is not known which boot this is")
 	}
 }
