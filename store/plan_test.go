@@ -94,7 +94,8 @@ func TestReportsReadRanges(t *testing.T) {
 		"state":          observedColumns + `WHERE time <= ? AND (time, event) > (?, ?) ORDER BY time, event LIMIT ?`,
 		"boots before":   bootColumns + `WHERE first < ? ORDER BY first DESC, boot_id DESC LIMIT 1`,
 		"commits before": commitColumns + `WHERE coalesce(begin_time, end_time) < ? ORDER BY coalesce(begin_time, end_time) DESC, id DESC LIMIT 1`,
-		"commits":        commitColumns + `WHERE coalesce(begin_time, end_time) <= ? AND (coalesce(begin_time, end_time), id) > (?, ?) ORDER BY coalesce(begin_time, end_time), id LIMIT ?`,
+		"commits":        commitColumns + commitPage,
+		"boots":          bootColumns + bootPage,
 		"patch package":  patchPackage, "first seen": firstSeen, "live patches": livePatches, "live patch begin": livePatchBegin,
 		"patches seen": patchesSeen, "patch changes": patchChanges, "summary": summary, "commits open at": commitsOpenAt,
 	} {
@@ -111,6 +112,10 @@ func TestReportsReadRanges(t *testing.T) {
 		newest := strings.Count(query, "ORDER BY end_time DESC, end_event DESC LIMIT 1")
 		if n := len(grows.FindAllString(steps, -1)); n != newest {
 			t.Errorf("%s:\n%s", name, steps)
+		}
+		// The next page begins where the last one ended, not where the table does.
+		if strings.Contains(query, "> (?, ?)") && !strings.Contains(steps, ">?") && !strings.Contains(steps, ">(?") {
+			t.Errorf("%s has no lower bound:\n%s", name, steps)
 		}
 	}
 }

@@ -77,6 +77,8 @@ type BootRow struct {
 
 const bootColumns = `SELECT boot_id, event, coalesce(kernel_release, ''), first, last, start_in_journal, messages_lost FROM boots `
 
+const bootPage = `WHERE first <= ? AND (first, boot_id) > (?, ?) ORDER BY first, boot_id LIMIT ?`
+
 // Boots returns the boots that began from one moment to another, both included, with the
 // newest one before and the oldest one after them, in the order of time.
 func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]BootRow, error) {
@@ -86,7 +88,7 @@ func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]BootRow, error
 	}
 	last, id := from.UnixMicro(), ""
 	for {
-		page, err := s.boots(ctx, `WHERE first <= ? AND (first, boot_id) > (?, ?) ORDER BY first, boot_id LIMIT ?`, to.UnixMicro(), last, id, pageSize)
+		page, err := s.boots(ctx, bootPage, to.UnixMicro(), last, id, pageSize)
 		if err != nil {
 			return nil, err
 		}
@@ -155,18 +157,23 @@ type CommitRow struct {
 const commitColumns = `SELECT id, begin_event, end_event, begin_time, end_time, outcome, boot_id, effective
 	FROM (SELECT * FROM commits WHERE begin_event IS NOT NULL OR boot_id != '') `
 
+// begun is when a commit began, as the index commits_time has it.
+const begun = `coalesce(begin_time, end_time)`
+
+// commitPage has a lower bound of its own: of an expression SQLite finds none in a row value.
+const commitPage = `WHERE ` + begun + ` BETWEEN ? AND ? AND (` + begun + `, id) > (?, ?) ORDER BY ` + begun + `, id LIMIT ?`
+
 // Commits returns the commits that began from one moment to another, both included, with
 // the newest one before and the oldest one after them, in the order of time. Those whose
 // begin is not on record count by their end.
 func (s *Store) Commits(ctx context.Context, from, to time.Time) ([]CommitRow, error) {
-	const begun = `coalesce(begin_time, end_time)`
 	list, err := s.commits(ctx, `WHERE `+begun+` < ? ORDER BY `+begun+` DESC, id DESC LIMIT 1`, from.UnixMicro())
 	if err != nil {
 		return nil, err
 	}
 	last, id := from.UnixMicro(), ""
 	for {
-		page, err := s.commits(ctx, `WHERE `+begun+` <= ? AND (`+begun+`, id) > (?, ?) ORDER BY `+begun+`, id LIMIT ?`, to.UnixMicro(), last, id, pageSize)
+		page, err := s.commits(ctx, commitPage, last, to.UnixMicro(), last, id, pageSize)
 		if err != nil {
 			return nil, err
 		}
