@@ -68,9 +68,6 @@ func (b *bench) imageOf(p packer, mebibytes int) string {
 	return b.kept(fmt.Sprintf("initrd-%s-%d", p.name, mebibytes), func(path string) { b.makeImage(path, p.pack, int64(mebibytes)<<20) })
 }
 
-// plainImage is an image without compression.
-func (b *bench) plainImage(mebibytes int) string { return b.imageOf(packers()[0], mebibytes) }
-
 // machineRoot is a file tree with as much of a machine as a question for an image takes.
 func (b *bench) machineRoot() string {
 	b.Helper()

@@ -21,8 +21,8 @@ const (
 
 // zypper measures the real zypper that installs a kernel and a live patch, with the plugin
 // and without, in two copies of this machine: packages without files, which take it less than
-// anything real, and a kernel that is as large as SUSE's, but without the building of its initrd,
-// which takes longer than all else.
+// anything real, and a kernel that has files, but without the building of its initrd, which takes
+// longer than all else.
 func (b *bench) zypper() {
 	const what = "zypper in of a kernel and a live patch, with and without the plugin"
 	if os.Geteuid() != 0 {
@@ -38,9 +38,7 @@ func (b *bench) zypper() {
 		return
 	}
 	b.zypperIn(what, "2 empty packages", audited, plain, "kernel-default", labPatch)
-	if !b.smoke {
-		b.zypperIn(what, fmt.Sprintf("a kernel of %d MiB", labKernelSize), audited, plain, "kernel-rt", labPatchRT)
-	}
+	b.zypperIn(what, fmt.Sprintf("a kernel of %d MiB", labKernelSize), audited, plain, "kernel-rt", labPatchRT)
 }
 
 // zypperIn measures the installation of packages in two labs.
@@ -106,7 +104,7 @@ const (
 
 // zypperFiles is what a lab has of its own: packages, a repository, and zypper's configuration.
 func (b *bench) zypperFiles() string {
-	return b.kept("zypper2", func(root string) {
+	return b.kept("zypper-kernels", func(root string) {
 		for path, text := range map[string]string{
 			// Debian's rpm looks for root's database in the home folder, where libzypp does not.
 			"etc/rpm/macros.lab": "%_dbpath /var/lib/rpm\n",
@@ -132,8 +130,8 @@ func (b *bench) zypperFiles() string {
 	})
 }
 
-// labKernel builds a kernel with the files of this system that an image for the benchmarks
-// holds.
+// labKernel builds a kernel with the files of this system that an image without compression for
+// the benchmarks holds.
 func (b *bench) labKernel() string {
 	const release = "6.4.0-150600.10.26-rt"
 	return rpmtest.Build(b, "kernel-rt 6.4.0 150600.10.26.1", `Provides: multiversion(kernel)
@@ -145,7 +143,7 @@ AutoReqProv: no
 mkdir -p %%{buildroot}/usr/lib/modules/%[1]s
 cd %%{buildroot}/usr/lib/modules/%[1]s
 cpio --quiet -idm --no-absolute-filenames <%[2]s
-`, release, b.plainImage(labKernelSize)))
+`, release, b.imageOf(packers()[0], labKernelSize)))
 }
 
 // mounted mounts a copy of this machine with some files over it. It says in whose namespace,

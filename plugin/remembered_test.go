@@ -86,21 +86,24 @@ func kinds(t *testing.T, root string) (kinds, begun string) {
 // The look that libzypp asks for, and a commit that begins, take the record's word for what is
 // installed, as long as the rpm database is as it was.
 func TestRecordIsAskedBeforeRPM(t *testing.T) {
-	root, rec := remembering(t)
-	rec.drift()
-	rec.start(nil, nil, "")
-	if got, begun := kinds(t, root); got != "recorder observation commit-begin" || begun != "dracut kernel-rt" {
-		t.Errorf("events %s, installed at the begin: %s", got, begun)
-	}
-}
-
-func TestRPMIsAskedWhereItsDatabaseWasWritten(t *testing.T) {
-	root, rec := remembering(t)
-	touched(t, root)
-	rec.drift()
-	rec.start(nil, nil, "")
-	if got, begun := kinds(t, root); got != "recorder observation drift commit-begin" || begun != "dracut" {
-		t.Errorf("events %s, installed at the begin: %s", got, begun)
+	for name, tt := range map[string]struct {
+		touched       bool
+		events, begun string
+	}{
+		"as it was": {false, "recorder observation commit-begin", "dracut kernel-rt"},
+		"written":   {true, "recorder observation drift commit-begin", "dracut"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, rec := remembering(t)
+			if tt.touched {
+				touched(t, root)
+			}
+			rec.drift()
+			rec.start(nil, nil, "")
+			if got, begun := kinds(t, root); got != tt.events || begun != tt.begun {
+				t.Errorf("events %s, installed at the begin: %s", got, begun)
+			}
+		})
 	}
 }
 

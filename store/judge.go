@@ -60,7 +60,7 @@ func (s *Store) SizeAt(ctx context.Context, at time.Time) (n int64, err error) {
 		coalesce((SELECT max(event) FROM recorders WHERE time <= ?1), 0),
 		coalesce((SELECT max(max(event), coalesce(max(end_event), 0)) FROM (SELECT event, CASE WHEN end_time <= ?1 THEN end_event END AS end_event FROM exceptions WHERE time <= ?1)), 0),
 		coalesce((SELECT event FROM observations WHERE time <= ?1 ORDER BY time DESC, event DESC LIMIT 1), 0),
-		coalesce((SELECT begin_event FROM commits WHERE coalesce(begin_time, end_time) <= ?1 ORDER BY coalesce(begin_time, end_time) DESC, id DESC LIMIT 1), 0),
+		coalesce((SELECT begin_event FROM commits WHERE `+begun+` <= ?1 ORDER BY `+begun+` DESC, id DESC LIMIT 1), 0),
 		coalesce((SELECT end_event FROM commits WHERE end_time <= ?1 ORDER BY end_time DESC, end_event DESC LIMIT 1), 0))`,
 		at.UnixMicro()).Scan(&n)
 	if err != nil {
@@ -81,14 +81,14 @@ type Attribution struct {
 
 // Attribution counts the commits from one moment to another by whether it is known who made them.
 func (s *Store) Attribution(ctx context.Context, since, at time.Time) (a Attribution, err error) {
-	const in = ` FROM commits WHERE coalesce(begin_time, end_time) BETWEEN ? AND ?`
+	const in = ` FROM commits WHERE ` + begun + ` BETWEEN ? AND ?`
 	const nobody = `coalesce(nullif(login, 'unset'), '') = '' AND coalesce(nullif(sudo_user, 'unset'), '') = '' AND coalesce(automation, '') = ''`
 	from, to := since.UnixMicro(), at.UnixMicro()
 	err = s.db.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(`+nobody+`), 0)`+in, from, to).Scan(&a.Commits, &a.Unknown)
 	if err != nil || a.Unknown == 0 {
 		return a, classify(err)
 	}
-	a.Events, err = collect(ctx, s.db, `SELECT coalesce(begin_event, end_event)`+in+` AND `+nobody+` ORDER BY coalesce(begin_time, end_time), id LIMIT 5`,
+	a.Events, err = collect(ctx, s.db, `SELECT coalesce(begin_event, end_event)`+in+` AND `+nobody+` ORDER BY `+begun+`, id LIMIT 5`,
 		[]any{from, to}, func(rows *sql.Rows) (event int64, err error) { return event, rows.Scan(&event) })
 	return a, err
 }

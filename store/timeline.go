@@ -288,10 +288,10 @@ func orEmpty(s *string) string {
 const extent = `SELECT
 	(SELECT min(t) FROM (SELECT min(time) AS t FROM observations UNION ALL SELECT min(first) FROM boots UNION ALL SELECT min(time) FROM changes
 		UNION ALL SELECT min(time) FROM recorders
-		UNION ALL SELECT * FROM (SELECT coalesce(begin_time, end_time) FROM commits ORDER BY coalesce(begin_time, end_time) LIMIT 1))),
+		UNION ALL SELECT * FROM (SELECT ` + begun + ` FROM commits ORDER BY ` + begun + ` LIMIT 1))),
 	(SELECT max(t) FROM (SELECT max(time) AS t FROM observations UNION ALL SELECT max(first) FROM boots UNION ALL SELECT max(time) FROM changes
 		UNION ALL SELECT max(time) FROM recorders
-		UNION ALL SELECT * FROM (SELECT coalesce(begin_time, end_time) FROM commits ORDER BY coalesce(begin_time, end_time) DESC LIMIT 1)))`
+		UNION ALL SELECT * FROM (SELECT ` + begun + ` FROM commits ORDER BY ` + begun + ` DESC LIMIT 1)))`
 
 // Extent returns the times of the first thing on record, or of the horizon of what was pruned,
 // and of the last event.

@@ -164,8 +164,6 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 	h := report.NewHistory(f.filter, f.format, s.provenance)
 	h.Filter.Events = s.summary.Events // the rows are those of the provenance
 	h.Rows = s.History(cmd.Context(), h.Filter)
-	// A row is garbage as soon as it is written. To collect that less often takes a fifth less of
-	// the time, and 12 MiB more.
 	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return h.Write(w, f.format, style) }, h.Provenance)
 }
 
