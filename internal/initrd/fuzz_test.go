@@ -17,7 +17,7 @@ func FuzzScan(f *testing.F) {
 		f.Add([]byte(whole(reg(patchPath+".x", compress(f, kind, ko)), hardlink(patchPath, "", 3), hardlink("x", ko, 3))))
 	}
 	f.Fuzz(func(t *testing.T, image []byte) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		img, err := Scan(ctx, strings.NewReader(string(image)))
 		if err != nil {

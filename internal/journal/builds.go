@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -17,9 +18,18 @@ type builds struct {
 // building is a build being read.
 type building struct {
 	Build
-	stream string // what tells its lines from those of another build at the same time
-	pid    string // of the process that wrote klp-audit's own entries
+	stream string     // what tells its lines from those of another build at the same time
+	args   *arguments // nil: its beginning is not there
+	listed []listed   // what it said to have packed
+	moved  bool       // its image was written under another name, and then moved
+
+	// Of klp-audit's own entries:
+	id   string    // of the build, else of the process that wrote them
+	said time.Time // when the last one about a module was written
 }
+
+// listed is a live patch module in dracut's list of files, and the kernel that it is for.
+type listed struct{ file, release string }
 
 // takeDracut takes in a line of dracut, which by logger(1) has no stream.
 func (b *builds) takeDracut(f fields, message string) error {
@@ -38,6 +48,26 @@ func (b *builds) takeKernelLog(f fields, message string) error {
 		return nil
 	}
 	return b.takeLine(f, stream, plainText(text))
+}
+
+// builtIn is the root file system that a process had by the path of its program, as
+// journald saw it: one in a chroot begins with where that is. Empty: it cannot be told.
+func builtIn(f fields) string {
+	exe := f.get("_EXE")
+	for _, folder := range []string{"/usr/", "/bin/", "/sbin/"} {
+		if root, _, ok := strings.Cut(exe, folder); ok {
+			return cmp.Or(root, RootHere)
+		}
+	}
+	return ""
+}
+
+// told is the first of two roots, unless the second one tells more.
+func told(first, second string) string {
+	if first == "" || first == RootUnclear && second != "" {
+		return second
+	}
+	return first
 }
 
 // plainText takes away what dracut puts before its lines on stderr: "dracut: " or, as
@@ -64,12 +94,17 @@ func (b *builds) takeLine(f fields, stream, text string) error {
 		return err
 	}
 	build := b.current(stream)
-	if build == nil || line.executes {
+	if build == nil || line.args != nil {
 		build = &building{Build: Build{Start: e.Time, Source: SourceModules}, stream: stream}
 		b.list = append(b.list, build)
 	}
 	build.Entry = e
-	line.applyTo(&build.Build)
+	if build.Root == "" && f.get("_TRANSPORT") == "kernel" {
+		build.Root = RootUnclear
+	} else if build.Root == "" {
+		build.Root = builtIn(f)
+	}
+	line.applyTo(build)
 	if line.telling() {
 		build.Evidence = append(build.Evidence, e)
 	}
@@ -78,52 +113,59 @@ func (b *builds) takeLine(f fields, stream, text string) error {
 
 // line is what a line of dracut says.
 type line struct {
-	executes bool   // "Executing: /usr/bin/dracut …": the beginning of a build
-	kernel   string // its --kver
-	module   string // a dracut module that is included
-	file     string // a live patch in the list of files
-	release  string // the kernel that the file is for
-	image    string // the image that is written
-	success  bool   // and was written
+	args    *arguments // "Executing: /usr/bin/dracut …": the beginning of a build
+	module  string     // a dracut module that is included
+	file    string     // a live patch in the list of files
+	release string     // the kernel that the file is for
+	image   string     // the image that is written
+	success bool       // and was written
+	move    bool       // under another name, and is moved to this one
+	failed  bool       // it could not be written or moved
 }
 
 func parseLine(text string) (l line, ok bool) {
 	if args, found := strings.CutPrefix(text, "Executing: "); found {
-		return line{executes: true, kernel: kernelArgument(strings.Fields(args))}, true
+		return line{args: parseArguments(args)}, true
 	}
 	if text, found := strings.CutPrefix(text, "*** "); found {
-		if l.module, ok = quoted(text, "Including module: ", " ***"); ok {
-			return l, true
-		}
-		if l.image, ok = quoted(text, "Creating initramfs image file '", "' done ***"); ok {
-			l.success = true
-			return l, true
-		}
-		l.image, ok = quoted(text, "Creating image file '", "' ***")
-		return l, ok
+		return parseStep(text)
+	}
+	if strings.HasSuffix(text, " failed") {
+		l.failed = strings.Contains(text, "reation of ") || strings.HasPrefix(text, "Move of ")
+		return l, l.failed
 	}
 	l.file, l.release = listedPatch(text)
 	return l, l.file != ""
 }
 
-// kernelArgument finds the kernel release in dracut's arguments, empty if it has none: then
-// the running kernel is meant. The last --kver counts.
-func kernelArgument(args []string) (release string) {
-	for i, arg := range args {
-		if r, ok := strings.CutPrefix(arg, "--kver="); ok {
-			release = r
-		} else if arg == "--kver" && i+1 < len(args) {
-			release = args[i+1]
+// parseStep reads what dracut says of one of its steps, without the stars before it.
+func parseStep(text string) (l line, ok bool) {
+	if l.module, ok = quoted(text, "Including module: ", " ***"); ok {
+		return l, true
+	}
+	if moved, found := strings.CutPrefix(text, "Moving image file '"); found {
+		from, to, _ := strings.Cut(moved, "' to '")
+		l.image, l.success = strings.CutSuffix(to, "' done ***")
+		l.image, l.move = strings.TrimSuffix(l.image, "' ***"), true
+		if from != l.image+temporary {
+			return line{}, false
+		}
+		return l, true
+	}
+	for _, kind := range []string{"initramfs", "UEFI", "signed UEFI"} {
+		if l.image, l.success = quoted(text, "Creating "+kind+" image file '", "' done ***"); l.success {
+			return l, true
+		}
+		if l.image, l.failed = quoted(text, "Creating "+kind+" image file '", "' failed ***"); l.failed {
+			return l, true
 		}
 	}
-	// dracut [OPTION…] [IMAGE [RELEASE]] [OPTION…]: no option is followed by a path and a number.
-	for i := 1; release == "" && i+1 < len(args); i++ {
-		if next := args[i+1]; strings.HasPrefix(args[i], "/") && next[0] >= '0' && next[0] <= '9' {
-			release = next
-		}
-	}
-	return release
+	l.image, ok = quoted(text, "Creating image file '", "' ***")
+	return l, ok
 }
+
+// temporary ends the name under which dracut 107 and later writes an image that exists.
+const temporary = ".tmp"
 
 // listedPatch finds a live patch module in a line of dracut's list of files, as `ls -l`
 // prints them: …/modules/RELEASE/livepatch/NAME.ko, or kgraft on SLE 12.
@@ -141,26 +183,58 @@ func listedPatch(text string) (file, release string) {
 	return file, release
 }
 
-func (l line) applyTo(b *Build) {
+func (l line) applyTo(b *building) {
 	switch {
-	case l.executes:
-		b.KernelRelease = l.kernel
-	case strings.Contains(l.module, "livepatch") || strings.Contains(l.module, "kgraft"):
+	case l.args != nil:
+		b.args = l.args
+		if root := path.Clean("/" + l.args.sysroot); root != RootHere {
+			b.Root = root
+		}
+	case isPatching(l.module):
 		b.LivepatchModule = true
 	case l.file != "":
 		b.Source = SourceList
-		b.Modules = append(b.Modules, Module{File: l.file})
-		if b.KernelRelease == "" {
-			b.KernelRelease = l.release
-		}
+		b.listed = append(b.listed, listed{l.file, l.release})
+	case l.failed:
+		b.Failed, b.Success = true, false
 	case l.image != "":
 		b.Image, b.Success = l.image, l.success
+		b.moved = b.moved || l.move
+		if l.success {
+			b.Done = b.Time
+		}
 	}
 }
 
-// telling says whether a line is evidence for what was packed, or that it ended well.
+// isPatching says whether a dracut module is one that packs live patches.
+func isPatching(module string) bool {
+	return strings.Contains(module, "livepatch") || strings.Contains(module, "kgraft")
+}
+
+// telling says whether a line is evidence for what was packed, or for how it ended.
 func (l line) telling() bool {
-	return l.executes || l.file != "" || l.success || strings.Contains(l.module, "livepatch") || strings.Contains(l.module, "kgraft")
+	return l.args != nil || l.file != "" || l.success || l.failed || isPatching(l.module)
+}
+
+// end fills in what the lines say together. Where dracut was not told a kernel, it is the
+// running one. An image that waits to be moved is not there yet.
+func (b *building) end(running string) Build {
+	if image, ok := strings.CutSuffix(b.Image, temporary); ok && !b.moved {
+		b.Image, b.Success = image, false
+	}
+	b.KernelRelease = b.args.kernel(b.Image, running)
+	for _, m := range b.listed {
+		if b.KernelRelease == "" && b.args == nil {
+			b.KernelRelease = m.release
+		}
+		if m.release == b.KernelRelease {
+			b.Modules = append(b.Modules, Module{File: m.file})
+		}
+	}
+	if !b.Success {
+		b.Done = time.Time{}
+	}
+	return b.Build
 }
 
 // current is the build that a stream's lines belong to, nil if there is none. A list of
@@ -174,50 +248,83 @@ func (b *builds) current(stream string) *building {
 	return nil
 }
 
-// takeOwn takes in an entry of klp-audit's dracut module. Those of one process about one
-// image are one build: they come at once.
+// takeOwn takes in an entry of klp-audit's dracut module about a live patch that an image
+// packs, or that it packs none.
 func (b *builds) takeOwn(f fields, message string) error {
-	e, err := f.entry(message)
+	build, e, err := b.ownBuild(f, message)
 	if err != nil {
 		return err
 	}
-	pid, kernel, image := f.get("_PID"), f.get("KLP_KERNEL"), f.get("KLP_IMAGE")
-	var build *building
-	if n := len(b.own); n > 0 && b.own[n-1].pid == pid && b.own[n-1].Image == image && b.own[n-1].KernelRelease == kernel &&
-		e.Time.Sub(b.own[n-1].Time) < ownSpan {
-		build = b.own[n-1]
-	} else {
-		build = &building{Build: Build{Start: e.Time, Source: SourceOwn, KernelRelease: kernel, Image: image}, pid: pid}
-		b.own = append(b.own, build)
-	}
-	build.Entry = e
+	build.Source, build.said = SourceOwn, e.Time
 	if file := f.get("KLP_MODULE"); file != "" {
 		build.Modules = append(build.Modules, Module{File: file, SrcVersion: f.get("KLP_SRCVERSION"), SHA256: f.get("KLP_SHA256")})
+		count, _ := f.number("KLP_COUNT")
+		build.Partial = int64(len(build.Modules)) < count
 	} else {
 		build.None = true
 	}
-	build.Evidence = append(build.Evidence, e)
 	return nil
+}
+
+// takeWritten takes in the entry of klp-audit's dracut module that an image was written.
+func (b *builds) takeWritten(f fields, message string) error {
+	build, e, err := b.ownBuild(f, message)
+	if err != nil {
+		return err
+	}
+	size, _ := f.number("KLP_SIZE")
+	if us, ok := f.number("KLP_TIME"); ok {
+		build.Written = &Written{Size: size, Time: time.UnixMicro(us).UTC()}
+		build.Success, build.Done = true, e.Time
+	}
+	return nil
+}
+
+// ownBuild is the build that an own entry is of. It has its id; those of an older module that
+// one process wrote about one image are one build: they come at once.
+func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
+	e, err := f.entry(message)
+	if err != nil {
+		return nil, e, err
+	}
+	if us, ok := f.number("_SOURCE_REALTIME_TIMESTAMP"); ok && us < e.Time.UnixMicro() {
+		e.Time = time.UnixMicro(us).UTC() // journald may receive it late
+	}
+	id, kernel, image := f.get("KLP_BUILD"), f.get("KLP_KERNEL"), f.get("KLP_IMAGE")
+	span := time.Duration(math.MaxInt64)
+	if id == "" {
+		id, span = f.get("_PID"), ownSpan
+	}
+	for _, build := range slices.Backward(b.own) {
+		if build.id == id && build.Image == image && build.KernelRelease == kernel && e.Time.Sub(build.Time) < span {
+			build.Entry, build.Root = e, told(builtIn(f), build.Root)
+			build.Evidence = append(build.Evidence, e)
+			return build, e, nil
+		}
+		if span == ownSpan {
+			break // another process wrote since
+		}
+	}
+	build := &building{Build: Build{Entry: e, Start: e.Time, Source: SourceModules, KernelRelease: kernel, Image: image, Evidence: []Entry{e}}, id: id}
+	build.Root = told(builtIn(f), f.get("KLP_ROOT"))
+	b.own = append(b.own, build)
+	return build, e, nil
 }
 
 // ownSpan is how long one process may take for the entries of one build, at most; after
 // that its number is another's.
 const ownSpan = time.Minute
 
-// done returns the builds. Where dracut was not told a kernel, it is the running one. What
-// klp-audit's own entries say is of the dracut that wrote that image around them: several
-// may be at work, such as for the crash kernel.
+// done returns the builds. What klp-audit's own entries say is of the dracut that wrote that
+// image around them: several may be at work, such as for the crash kernel.
 func (b *builds) done(running string) []Build {
 	var list []Build
 	for _, build := range b.list {
-		build.KernelRelease = cmp.Or(build.KernelRelease, running)
-		list = append(list, build.Build)
+		list = append(list, build.end(running))
 	}
 	for _, own := range b.own {
-		if i := around(list, own.Build); i >= 0 {
-			list[i].Source, list[i].Modules, list[i].None = SourceOwn, own.Modules, own.None
-			list[i].Evidence = append(slices.Clone(list[i].Evidence), own.Evidence...)
-			slices.SortStableFunc(list[i].Evidence, func(a, b Entry) int { return a.Time.Compare(b.Time) })
+		if i := around(list, own); i >= 0 {
+			list[i] = joined(list[i], own.Build)
 		} else {
 			list = append(list, own.Build)
 		}
@@ -226,14 +333,40 @@ func (b *builds) done(running string) []Build {
 	return list
 }
 
-// around is the index of the newest of dracut's builds in which own entries were written,
-// -1 if there is none.
-func around(list []Build, own Build) int {
-	for i, b := range slices.Backward(list) {
-		if b.Source != SourceOwn && b.Image == own.Image && b.KernelRelease == own.KernelRelease &&
-			!own.Start.Before(b.Start) && !own.Time.After(b.Time) {
-			return i
-		}
+// joined is a build of dracut's with what its own entries say.
+func joined(b, own Build) Build {
+	if own.Source == SourceOwn {
+		b.Source, b.Modules, b.None, b.Partial = SourceOwn, own.Modules, own.None, own.Partial
 	}
-	return -1
+	if own.Written != nil {
+		b.Written, b.Success, b.Done = own.Written, true, own.Done
+	}
+	b.Image, b.Root = cmp.Or(b.Image, own.Image), told(b.Root, own.Root)
+	b.Evidence = append(slices.Clone(b.Evidence), own.Evidence...)
+	slices.SortStableFunc(b.Evidence, func(a, b Entry) int { return a.Time.Compare(b.Time) })
+	return b
+}
+
+// around is the index of dracut's build in which own entries were written, -1 if there is
+// none, or if it may be another one.
+func around(list []Build, own *building) int {
+	found := -1
+	for i, b := range list {
+		sameRoot := told(b.Root, own.Root) == told(own.Root, b.Root)
+		if b.Source == SourceOwn || b.Image != "" && b.Image != own.Image || b.KernelRelease != own.KernelRelease || !sameRoot {
+			continue
+		}
+		within := !own.said.Before(b.Start) && !own.said.After(b.Time)
+		if own.said.IsZero() { // the entry that it is written is the last
+			within = !b.Done.IsZero() && !own.Start.Before(b.Done) && own.Start.Sub(b.Time) < ownSpan
+		}
+		if !within {
+			continue
+		}
+		if found >= 0 {
+			return -1
+		}
+		found = i
+	}
+	return found
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/sdjournal"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
 // Unread is a file of a journal that could not be read, or not to its end.
@@ -57,11 +59,11 @@ func findFiles(dir string) (*files, error) {
 		return f, nil
 	}
 	f.addRoot(volatileDir, isID)
-	own, err := os.ReadFile("/etc/machine-id")
+	own, err := rooted.ReadFile("/", "/etc/machine-id")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	f.addRoot(persistentDir, func(name string) bool { return name == strings.TrimSpace(string(own)) })
+	f.addRoot(persistentDir, func(name string) bool { return name == strings.TrimSpace(own) })
 	return f, nil
 }
 

@@ -50,13 +50,15 @@ const (
 // lines say of it.
 type Load struct {
 	Entry
-	Patch    string // module name
-	Phase    Phase
-	Rule     string // R1 to R4, what decided the phase; empty if nothing did
-	Result   Result
-	Forced   bool       // tasks were forced over
-	Disabled *time.Time // when it was disabled again
-	Replaced string     // the patch that replaced it
+	Patch     string // module name
+	Phase     Phase
+	Rule      string // R1 to R4, what decided the phase; empty if nothing did
+	Result    Result
+	Forced    bool       // tasks were forced over
+	Completed *time.Time // when it was active everywhere; nil: that line is not there
+	Reverted  *time.Time // when it was turned back before that; nil: likewise
+	Disabled  *time.Time // when it was disabled again
+	Replaced  string     // the patch that replaced it
 }
 
 // Entry is one entry of the journal.
@@ -80,14 +82,31 @@ const (
 type Build struct {
 	Entry           // its newest one
 	Start           time.Time
-	KernelRelease   string
-	Image           string
+	KernelRelease   string // empty: it cannot be told
+	Image           string // empty: it did not say
+	Root            string // the root file system that it was built in and of: RootHere, RootUnclear or a path; empty: not said
 	Source          Source
-	Modules         []Module // live patches that it said to have packed
-	None            bool     // it said that it packed none
-	LivepatchModule bool     // it included a dracut module that packs live patches
-	Success         bool     // it said that it ended well
+	Modules         []Module  // live patches that it said to have packed
+	None            bool      // it said that it packed none
+	Partial         bool      // it said to have packed more than Modules
+	LivepatchModule bool      // it included a dracut module that packs live patches
+	Success         bool      // it said that it ended well
+	Failed          bool      // it said that it did not
+	Done            time.Time // when it said that the image was written; zero: it did not
+	Written         *Written  // nil: not said
 	Evidence        []Entry
+}
+
+// The roots of a build that are not those of another system.
+const (
+	RootHere    = "/"
+	RootUnclear = "?" // it may have been built in another one: it found no journal, or is in a chroot
+)
+
+// Written is what an image file was when its build had ended.
+type Written struct {
+	Size int64
+	Time time.Time // of its last change, by the file, to the microsecond
 }
 
 // Module is a live patch module that a build packed.

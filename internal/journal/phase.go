@@ -34,7 +34,7 @@ func (m *marks) take(f fields, message string) {
 	case strings.HasPrefix(message, "Running in init"): // "initrd." or, until 247, "initial RAM disk."
 		m.inInitrd = true
 	case strings.HasPrefix(message, "systemd ") && strings.Contains(message, "running in system mode"):
-		if src, ok := f.micros("_SOURCE_MONOTONIC_TIMESTAMP"); ok {
+		if src, ok := f.number("_SOURCE_MONOTONIC_TIMESTAMP"); ok {
 			m.systemModes = append(m.systemModes, src)
 		}
 	}
@@ -53,18 +53,18 @@ func endsInitrd(f fields) bool {
 
 // takeStartup reads "Startup finished"; a soft reboot has one, too, without KERNEL_USEC.
 func (m *marks) takeStartup(f fields) {
-	kernel, ok := f.micros("KERNEL_USEC")
+	kernel, ok := f.number("KERNEL_USEC")
 	if !ok || m.startup != 0 {
 		return
 	}
-	initrd, _ := f.micros("INITRD_USEC") // none without a systemd in the initrd
+	initrd, _ := f.number("INITRD_USEC") // none without a systemd in the initrd
 	m.startup = kernel + initrd
 }
 
 // takeSwitch keeps the latest moment that is still the first switch: unit lines come
 // before "Switching root." itself, which may be a kernel line.
 func (m *marks) takeSwitch(f fields) {
-	us, ok := f.micros("_SOURCE_MONOTONIC_TIMESTAMP")
+	us, ok := f.number("_SOURCE_MONOTONIC_TIMESTAMP")
 	if !ok {
 		mono, err := f.j.GetMonotonicUsec()
 		if us = int64(mono); err != nil {

@@ -223,7 +223,7 @@ func bootEnds(j *sdjournal.Journal, id string) (b Boot, err error) {
 	return b, err
 }
 
-func received(j *sdjournal.Journal) (time.Time, error) {
+func received(j source) (time.Time, error) {
 	us, err := j.GetRealtimeUsec()
 	return time.UnixMicro(int64(us)).UTC(), err
 }

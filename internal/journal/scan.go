@@ -4,12 +4,16 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/sdjournal"
 )
 
-// BuildMessageID marks the entries of klp-audit's own dracut module.
-const BuildMessageID = "6f1c0a4b6e0b4c6f9a7d4b6f1f0e9a11"
+// The entries of klp-audit's own dracut module.
+const (
+	BuildMessageID   = "6f1c0a4b6e0b4c6f9a7d4b6f1f0e9a11" // what an image packs
+	WrittenMessageID = "2d0f7c5e8a6b4f3c9e1d7a4b5c6f8e90" // that it was written
+)
 
 // MESSAGE_IDs of systemd (sd-messages.h).
 const (
@@ -36,6 +40,7 @@ var groups = [][]string{
 	{"MESSAGE_ID=" + idUnitStarted, "UNIT=initrd-switch-root.target", "_UID=0"},
 	{"MESSAGE_ID=" + idMessagesMissed, "_TRANSPORT=driver"},
 	{"MESSAGE_ID=" + BuildMessageID, "_TRANSPORT=journal", "_UID=0"},
+	{"MESSAGE_ID=" + WrittenMessageID, "_TRANSPORT=journal", "_UID=0"},
 	{"SYSLOG_IDENTIFIER=dracut", "_UID=0"},
 	// dracut without a journald in its chroot; only root can write to /dev/kmsg.
 	{"_TRANSPORT=kernel", "SYSLOG_FACILITY=1"},
@@ -116,7 +121,7 @@ func holds(j *sdjournal.Journal, boot string, group []string) (bool, error) {
 
 // fields reads fields of the current entry, one at a time: most entries are done with
 // after their message.
-type fields struct{ j *sdjournal.Journal }
+type fields struct{ j source }
 
 // get returns a field's first value, empty if the entry has none.
 func (f fields) get(name string) string {
@@ -127,10 +132,10 @@ func (f fields) get(name string) string {
 	return v
 }
 
-// micros returns a field with a time in microseconds.
-func (f fields) micros(name string) (us int64, ok bool) {
-	us, err := strconv.ParseInt(f.get(name), 10, 64)
-	return us, err == nil && us >= 0
+// number returns a field with a number, such as a time in microseconds.
+func (f fields) number(name string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(f.get(name), 10, 64)
+	return n, err == nil && n >= 0
 }
 
 func (f fields) entry(message string) (Entry, error) {
@@ -182,6 +187,8 @@ func (s *scan) take(f fields) error {
 		return nil
 	case BuildMessageID:
 		return s.builds.takeOwn(f, message)
+	case WrittenMessageID:
+		return s.builds.takeWritten(f, message)
 	}
 	return s.builds.takeKernelLog(f, message)
 }
@@ -221,7 +228,7 @@ func (s *scan) livepatch(f fields, message string) error {
 		if err != nil {
 			return err
 		}
-		src, known := f.micros("_SOURCE_MONOTONIC_TIMESTAMP")
+		src, known := f.number("_SOURCE_MONOTONIC_TIMESTAMP")
 		s.boot.Loads = append(s.boot.Loads, Load{Entry: e, Patch: patch, Result: ResultUnknown})
 		s.times = append(s.times, moment{src, known, f.get("_RUNTIME_SCOPE")})
 		return nil
@@ -238,20 +245,9 @@ func (s *scan) livepatch(f fields, message string) error {
 		before, after string
 		happened      func(*Load)
 	}{
-		{"'", "': patching complete", func(l *Load) { s.complete(l) }},
-		{"'", "': starting unpatching transition", func(l *Load) {
-			if l.Result == ResultUnknown {
-				l.Result = ResultReverted
-			}
-		}},
-		{"'", "': unpatching complete", func(l *Load) {
-			switch l.Result {
-			case ResultComplete:
-				l.Disabled = &t
-			case ResultUnknown:
-				l.Result = ResultReverted
-			}
-		}},
+		{"'", "': patching complete", func(l *Load) { s.complete(l, t) }},
+		{"'", "': starting unpatching transition", func(l *Load) { l.end(t) }},
+		{"'", "': unpatching complete", func(l *Load) { l.end(t) }}, // of one whose start is not there
 		{"failed to enable patch '", "'", func(l *Load) { l.Result = ResultFailed }},
 	} {
 		if patch, ok := quoted(text, end.before, end.after); ok {
@@ -264,10 +260,21 @@ func (s *scan) livepatch(f fields, message string) error {
 	return nil
 }
 
-// complete notes that a patch is active everywhere. SUSE's live patches are cumulative:
-// each replaces the one before, which leaves no line of its own.
-func (s *scan) complete(l *Load) {
-	l.Result = ResultComplete
+// end notes that a patch is taken away: from the start of that on it does not protect everywhere.
+func (l *Load) end(t time.Time) {
+	switch {
+	case l.Result == ResultComplete && l.Disabled == nil:
+		l.Disabled = &t
+	case l.Result == ResultUnknown:
+		l.Result, l.Reverted = ResultReverted, &t
+	}
+}
+
+// complete notes that a patch is active everywhere, also one that was being taken away.
+// SUSE's live patches are cumulative: each replaces the one before, which leaves no line of
+// its own.
+func (s *scan) complete(l *Load, t time.Time) {
+	l.Result, l.Completed, l.Reverted, l.Disabled = ResultComplete, &t, nil, nil
 	for i := range s.boot.Loads {
 		if old := &s.boot.Loads[i]; old != l && old.Result == ResultComplete && old.Disabled == nil && old.Replaced == "" {
 			old.Replaced = l.Patch

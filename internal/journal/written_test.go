@@ -127,6 +127,26 @@ func TestResultsOfLoads(t *testing.T) {
 	}
 }
 
+// A load says when it was complete, and when it was turned back: until then it protected
+// nothing, and from then on it does not.
+func TestTimesOfLoads(t *testing.T) {
+	const a, b = "livepatch_1_1", "livepatch_2_1"
+	loads := boots(t, written(t, linuxLine,
+		kernelSays(1, "system", "enabling patch '"+a+"'"), kernelSays(2, "system", "'"+a+"': patching complete"),
+		kernelSays(3, "system", "enabling patch '"+b+"'"), kernelSays(4, "system", "'"+b+"': starting unpatching transition"),
+		kernelSays(5, "system", "'"+b+"': unpatching complete"),
+	))[0].Loads
+	second := func(at *time.Time) int {
+		if at == nil {
+			return -1
+		}
+		return at.Second()
+	}
+	if len(loads) != 2 || second(loads[0].Completed) != 2 || second(loads[0].Reverted) != -1 || second(loads[1].Completed) != -1 || second(loads[1].Reverted) != 4 {
+		t.Errorf("got %+v", loads)
+	}
+}
+
 // Builds are told apart, however dracut logs, and whoever runs it.
 func TestBuildsOfEveryForm(t *testing.T) {
 	executing, done := "Executing: /usr/bin/dracut --kver "+testKernel, "*** Creating initramfs image file '/boot/initrd-x' done ***"
@@ -260,5 +280,92 @@ func TestWhatIsMissing(t *testing.T) {
 	rotated := boots(t, written(t, kernelSays(86400, "system", "enabling patch 'livepatch_1_1'")))[0]
 	if rotated.StartInJournal || len(rotated.Loads) != 1 || rotated.Loads[0].Phase != PhaseUnknown {
 		t.Errorf("got %+v", rotated)
+	}
+}
+
+// Which kernel and image a build is of: as dracut itself reads its words, of which the line
+// has lost the quotes. What cannot be told is empty, and never taken for the running kernel.
+func TestKernelOfABuild(t *testing.T) {
+	const other = "6.4.0-150600.23.47-default"
+	for name, tt := range map[string]struct{ args, image, want string }{
+		"a relative image":              {"--force initrd-" + other + " " + other, "/boot/initrd-" + other, other},
+		"a relative path":               {"--force boot/initrd-" + other + " " + other, "/boot/initrd-" + other, other},
+		"an absolute image":             {"-f /boot/initrd-" + other + " " + other, "/boot/initrd-" + other, other},
+		"options after the words":       {"initrd " + other + " -f --no-hostonly", "/root/initrd", other},
+		"an empty image":                {"-f  " + other, "/boot/initrd-" + other, other},
+		"an empty image, spaces lost":   {"-f " + other, "/boot/initrd-" + other, ""},
+		"an image alone":                {"-f initrd.img", "/root/initrd.img", testKernel},
+		"no word":                       {"-f", "/boot/initrd-" + testKernel, testKernel},
+		"--kver":                        {"-f --kver " + other, "/boot/initrd-" + other, other},
+		"--kver=":                       {"-f --kver=" + other, "/boot/initrd-" + other, other},
+		"--kver twice":                  {"-f --kver=" + testKernel + " --kver " + other, "/boot/initrd-" + other, other},
+		"--kver, shortened":             {"-f --kv " + other, "/boot/initrd-" + other, other},
+		"an option's value":             {"-f --add network --tmpdir /tmp 5", "/root/5", testKernel},
+		"short options":                 {"-fvm base -I /a initrd " + other, "/root/initrd", other},
+		"a value in the option":         {"-f -mbase --add=x initrd " + other, "/root/initrd", other},
+		"an included folder":            {"-f --include /a /b initrd " + other, "/root/initrd", other},
+		"behind --":                     {"-f -- initrd " + other, "/root/initrd", other},
+		"a value of several words":      {"-f --add a b initrd-" + other + " " + other, "/boot/initrd-" + other, other},
+		"a value that looks like words": {"-f --kernel-cmdline quiet b 5", "/boot/initrd-" + testKernel, ""},
+		"words that make no sense":      {"-f a b c", "/root/a", ""},
+		"made from another image":       {"-f --rebuild /boot/initrd-" + other, "/boot/initrd-" + other, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var entries []string
+			for _, l := range []string{"Executing: /usr/bin/dracut " + tt.args, "*** Creating initramfs image file '" + tt.image + "' done ***"} {
+				entries = append(entries, fmt.Sprintf(dracutLine, "a", l))
+			}
+			got := boots(t, written(t, append([]string{linuxLine}, entries...)...))[0].Builds
+			if len(got) != 1 || got[0].KernelRelease != tt.want || got[0].Image != tt.image || !got[0].Success {
+				t.Errorf("got %+v, want %q", got, tt.want)
+			}
+		})
+	}
+	t.Run("its beginning is gone", func(t *testing.T) {
+		done := fmt.Sprintf(dracutLine, "a", "*** Creating initramfs image file '/boot/initrd' done ***")
+		if got := boots(t, written(t, linuxLine, done))[0].Builds; len(got) != 1 || got[0].KernelRelease != "" {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("listed for another kernel", func(t *testing.T) {
+		lines := []string{linuxLine}
+		for _, l := range []string{"Executing: /usr/bin/dracut -f", "*** Creating initramfs image file '/boot/initrd' done ***",
+			"-rw-r--r-- 1 root root 1 Nov 23 06:41 lib/modules/" + other + "/livepatch/livepatch-1-1.ko"} {
+			lines = append(lines, fmt.Sprintf(dracutLine, "a", l))
+		}
+		if got := boots(t, written(t, lines...))[0].Builds; len(got) != 1 || len(got[0].Modules) != 0 {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+// dracut 107 and later writes an image that exists under another name, and moves it.
+func TestImageThatIsMoved(t *testing.T) {
+	const image, creating, moving = "/boot/initrd-x", "*** Creating initramfs image file '/boot/initrd-x.tmp' done ***", "*** Moving image file '/boot/initrd-x.tmp' to '/boot/initrd-x' "
+	own := fmt.Sprintf(ownEntry, "journal", "0", "7", "KLP_MODULE=livepatch-1-1.ko")
+	for name, tt := range map[string]struct {
+		lines []string
+		want  string
+	}{
+		"moved":         {[]string{creating, moving + "***", moving + "done ***"}, "own /boot/initrd-x true"},
+		"not moved":     {[]string{creating, moving + "***", "Move of " + image + " failed"}, "own /boot/initrd-x false"},
+		"not yet":       {[]string{creating}, "own /boot/initrd-x false"},
+		"not created":   {[]string{"Creation of " + image + ".tmp failed"}, "own /boot/initrd-x false"},
+		"a name .tmp":   {[]string{strings.ReplaceAll(creating, "x.tmp", "x")}, "own /boot/initrd-x true"},
+		"moved by hand": {[]string{creating, "*** Moving image file '/a' to '/b' done ***"}, "own /boot/initrd-x false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entries := []string{linuxLine, fmt.Sprintf(dracutLine, "a", "Executing: /usr/bin/dracut -f --kver "+testKernel), own}
+			for _, l := range tt.lines {
+				entries = append(entries, fmt.Sprintf(dracutLine, "a", l))
+			}
+			var got []string
+			for _, b := range boots(t, written(t, entries...))[0].Builds {
+				got = append(got, fmt.Sprintf("%s %s %t", b.Source, b.Image, b.Success))
+			}
+			if diff := cmp.Diff([]string{tt.want}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }

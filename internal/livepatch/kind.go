@@ -5,7 +5,10 @@
 // It is cheap: the package is linked into a program that libzypp starts in every commit.
 package livepatch
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Kind says what part a package plays in live patching.
 type Kind string
@@ -59,15 +62,38 @@ func kernelKind(rest string) Kind {
 	return KindSupport
 }
 
-// isFlavour reports whether s names a flavour of SUSE kernels that can be booted.
+// Certain reports whether the name alone says what kind of package it is. Else it is a kernel
+// if it provides one.
+func Certain(name string) bool {
+	flavour := Flavour(name)
+	return flavour == "" || slices.Contains(flavours, flavour)
+}
+
+// ProvidesKernel reports whether one of the names that a package provides is that of a kernel.
+func ProvidesKernel(name string) bool { return name == "kernel" || name == "kernel-uname-r" }
+
+// flavours are those of SUSE's kernels so far.
+var flavours = []string{
+	"default", "rt", "rt_debug", "azure", "azure_debug", "coco", "coco_debug", "64kb", "longterm", // supported products
+	"debug", "kvmsmall", "pae", "vanilla", "preempt", "xen", "ec2", "trace", "desktop", "bigsmp", "lpae", "smp", "zfcpdump",
+}
+
+// isFlavour reports whether s may be a flavour of kernels that can be booted: nobody knows
+// tomorrow's. uname -r has it behind the last dash, so there is none in it.
 func isFlavour(s string) bool {
-	switch s {
-	case "default", "rt", "rt_debug", "azure", "64kb", "longterm", // supported products
-		"debug", "kvmsmall", "pae", "vanilla", "preempt", "xen", "ec2",
-		"trace", "desktop", "bigsmp", "lpae", "smp", "zfcpdump":
-		return true
+	if s == "" || slices.Contains(noFlavours, s) {
+		return false
 	}
-	return false
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '+'
+	})
+}
+
+// noFlavours are what else packages are called after kernels for.
+var noFlavours = []string{
+	"source", "syms", "devel", "macros", "headers", "tools", "utils", "livepatch",
+	"base", "extra", "optional", "core", "modules", "abi", "man", "dtb", "dtbs",
+	"debuginfo", "debugsource", "selftests", "testsuite", "bootsplash",
 }
 
 // isSupport reports whether a package not called kernel-* is tracked for what

@@ -16,7 +16,7 @@ var names = map[Kind][]string{
 		"kernel-default", "kernel-default-base", "kernel-rt", "kernel-rt_debug", "kernel-azure", "kernel-azure-base",
 		"kernel-64kb", "kernel-debug", "kernel-kvmsmall", "kernel-pae", "kernel-vanilla", "kernel-preempt", "kernel-xen",
 		"kernel-ec2", "kernel-trace", "kernel-desktop", "kernel-bigsmp", "kernel-lpae", "kernel-smp", "kernel-zfcpdump",
-		"kernel-longterm",
+		"kernel-longterm", "kernel-coco", "kernel-coco_debug", "kernel-azure_debug", "kernel-coco-base", "kernel-slowroll", "kernel-bsc1234567", "kernel-next",
 	},
 	KindLivepatch: {
 		"kernel-livepatch-6_4_0-150600_23_42-default", "kernel-livepatch-6_4_0-150700_7_3-rt",
@@ -29,6 +29,9 @@ var names = map[Kind][]string{
 	KindSupport: {
 		"kernel-default-devel", "kernel-default-debuginfo", "kernel-default-extra", "kernel-macros", "kernel-source",
 		"kernel-default-base-rebuild", "kernel-livepatch-tools", "kernel-livepatch-tools-devel", "kernel-default-livepatch",
+		"kernel-source", "kernel-syms", "kernel-devel", "kernel-headers", "kernel-tools", "kernel-obs-build", "kernel-obs-qa", "kernel-install-tools",
+		"kernel-coco-devel", "kernel-coco_debug-debuginfo", "kernel-default-optional", "kernel-default-vdso", "kernel-dtb", "kernel-syms-rt", "kernel-source-azure",
+		"kernel-livepatch", "kernel-", "kernel-base", "kernel-x.y",
 		"kernel-default-livepatch-devel", "kernel-rt-livepatch", "kernel-livepatch-SLE15-SP6_Update_9-debugsource",
 		"kernel-livepatch-6_4_0-150600_23_42-default-debuginfo", "kernel-livepatch-6_4_0-150600_23_42_1_1-default",
 		"lifecycle-data-sle-module-live-patching", "lifecycle-data-sle-live-patching",
@@ -154,6 +157,11 @@ func TestKernelRelease(t *testing.T) {
 		{"kernel-default", "6.4.0", "150600.1.1.gabc1234", "6.4.0-150600.1.gabc1234-default"},
 		{"kernel-default", "5.3.18", "150300.59.93.1.25577.0.PTF.1203935", "5.3.18-150300.59.93.1.25577.0.PTF.1203935-default"},
 		{"kernel-default-base", "5.14.21", "150400.24.100.2.150400.24.46.1", "5.14.21-150400.24.100-default"},
+		{"kernel-default-base", "5.14.21", "150500.55.2.1.150500.6.2.5", "5.14.21-150500.55.2-default"},
+		{"kernel-default-base", "5.3.18", "24.52.1.9.24.1", ""}, // its own release holds the kernel's first number
+		{"kernel-default-base", "5.3.18", "24.64.1.9.28.1", ""},
+		{"kernel-coco", "6.4.0", "15061.18.coco15sp6.1", "6.4.0-15061.18.coco15sp6-coco"},
+		{"kernel-azure_debug", "6.4.0", "150600.8.5.1", "6.4.0-150600.8.5-azure_debug"},
 		{"kernel-default-base", "4.12.14", "197.4.1", ""},
 		{"kernel-default-base", "6.4.0", "1.2.1.3.1.4", ""},
 		{"kernel-default-base", "6.4.0", "5.5", ""},

@@ -91,6 +91,14 @@ func isSLE12(release string) bool {
 	return false
 }
 
+// Flavour returns which kernels the package called name is one of, empty if it is none.
+func Flavour(name string) string {
+	if KindOf(name) != KindKernel {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(name, "kernel-"), "-base")
+}
+
 // KernelRelease returns what uname -r prints when the kernel of the package
 // name-version-release runs. It is not ok if that is no kernel that can be
 // booted, or cannot be told from the three.
@@ -99,13 +107,14 @@ func isSLE12(release string) bool {
 // counts rebuilds and is no part of it. A suffix with a letter in it, as of a
 // kernel of the day, stays; a fix made for one customer (PTF) keeps all of
 // its release. A kernel-default-base built on its own has the kernel's release
-// before its own, which begins with the same number.
+// before its own, which begins with the same number; only where that is the number
+// of a product, as 150400, it can stand for nothing else.
 func KernelRelease(name, version, release string) (uname string, ok bool) {
-	if KindOf(name) != KindKernel || !allDigits(strings.Split(version, ".")) || !isPlain(release) {
+	flavour := Flavour(name)
+	if flavour == "" || !allDigits(strings.Split(version, ".")) || !isPlain(release) {
 		return "", false
 	}
-	flavour, isBase := strings.CutSuffix(strings.TrimPrefix(name, "kernel-"), "-base")
-	if isBase {
+	if strings.HasSuffix(name, "-base") {
 		if release, ok = baseKernel(release); !ok {
 			return "", false
 		}
@@ -118,7 +127,7 @@ func KernelRelease(name, version, release string) (uname string, ok bool) {
 func baseKernel(release string) (kernel string, ok bool) {
 	numbers := strings.Split(release, ".")
 	own := slices.Index(numbers[1:], numbers[0]) + 1
-	if own < 2 || slices.Contains(numbers[own+1:], numbers[0]) {
+	if own < 2 || len(numbers[0]) < len("150400") || slices.Contains(numbers[own+1:], numbers[0]) {
 		return "", false
 	}
 	return strings.Join(numbers[:own], "."), true

@@ -6,6 +6,7 @@ package rooted
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -29,6 +30,31 @@ var (
 	ErrNotRegular = errors.New("not a regular file")
 	ErrTooLarge   = errors.New("larger than is read")
 )
+
+// Regular returns an error that says what is at a path, if that is no regular file. Where there
+// is nothing, that is no error. Links are followed.
+func Regular(path string) error {
+	info, err := os.Stat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		return &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%w, but %s", ErrNotRegular, kindOf(info.Mode()))}
+	}
+	return nil
+}
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a folder"
+	case m&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
 
 // Path is where the file called name in the tree is: each link is followed as the machine
 // itself would follow it, with root as its root directory.
@@ -63,7 +89,10 @@ func Open(root, name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A FIFO in the file's place must not block the open.
+	if err := Regular(p); err != nil { // to open a device may do something
+		return nil, err
+	}
+	// A FIFO that comes into the file's place now must not block the open.
 	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -79,20 +108,46 @@ func Open(root, name string) (*os.File, error) {
 }
 
 // ReadFile reads a regular file of MaxFile bytes at most.
-func ReadFile(root, name string) (string, error) {
+func ReadFile(root, name string) (string, error) { return ReadAtMost(root, name, MaxFile) }
+
+// ReadAtMost reads a regular file of a certain size at most.
+func ReadAtMost(root, name string, size int64) (string, error) {
 	f, err := Open(root, name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err == nil && len(text) > MaxFile {
+	text, err := io.ReadAll(io.LimitReader(f, size+1))
+	if err == nil && int64(len(text)) > size {
 		err = &fs.PathError{Op: "read", Path: f.Name(), Err: ErrTooLarge}
 	}
 	if err != nil {
 		return "", err
 	}
 	return string(text), nil
+}
+
+// ReadDevice reads size bytes at an offset of a block device, or of a file with a copy of one.
+func ReadDevice(root, name string, offset int64, size int) (string, error) {
+	p, err := Path(root, name)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if m := info.Mode(); !m.IsRegular() && m.Type() != fs.ModeDevice {
+		return "", &fs.PathError{Op: "read", Path: p, Err: ErrNotRegular}
+	}
+	b := make([]byte, size)
+	_, err = f.ReadAt(b, offset)
+	return string(b), err
 }
 
 // Stat describes a file, whatever it is, with links followed.

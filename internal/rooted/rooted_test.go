@@ -131,3 +131,35 @@ func TestRelativeRoot(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// What is in a file's place is named, and nothing of it is opened.
+func TestRegular(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	err := errors.Join(os.Mkdir(at("folder"), 0o755), syscall.Mkfifo(at("fifo"), 0o600), os.WriteFile(at("file"), []byte("12345"), 0o600),
+		os.Symlink("/dev/null", at("device")), syscall.Mknod(at("socket"), syscall.S_IFSOCK|0o600, 0), os.Symlink("file", at("link")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, kind := range map[string]string{"folder": "a folder", "fifo": "a FIFO", "device": "a device", "socket": "a socket"} {
+		_, openErr := Open(dir, name)
+		for _, err := range []error{Regular(at(name)), openErr} {
+			if name == "device" && err == openErr {
+				continue // the link leads to dev/null below dir, where nothing is
+			}
+			if !errors.Is(err, ErrNotRegular) || !strings.Contains(err.Error(), kind) || !strings.Contains(err.Error(), at(name)) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	for _, name := range []string{"file", "link", "none"} {
+		if err := Regular(at(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for size, want := range map[int64]error{4: ErrTooLarge, 5: nil} {
+		if _, err := ReadAtMost(dir, "file", size); !errors.Is(err, want) {
+			t.Errorf("at most %d bytes: %v", size, err)
+		}
+	}
+}

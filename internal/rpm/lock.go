@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
 // lockMacro names rpm's lock file, folderMacro the folder of its database.
@@ -33,7 +34,7 @@ func (db DB) Lock(ctx context.Context) (Lock, error) {
 // Held reports whether another process is changing the database: it holds a write lock
 // then. Nothing is locked or created.
 func (l Lock) Held() (bool, error) {
-	f, err := os.Open(l.path)
+	f, err := rooted.Open("/", l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // no transaction ever
 	}

@@ -21,6 +21,9 @@ type Package struct {
 	SourceRPM  string `json:"source_rpm,omitempty"`
 	Vendor     string `json:"vendor,omitempty"`
 	SigningKey string `json:"signing_key,omitempty"` // key id in hex; empty: not signed
+
+	// Kind is what the package is, by who has asked for more than its name; empty: its name says it.
+	Kind string `json:"kind,omitempty"`
 }
 
 // String returns name-[epoch:]version-release.arch.
@@ -32,7 +35,7 @@ func (p Package) String() string {
 // version and architecture, times and numbers. What p holds is the same as long as
 // that is.
 func (p Package) Instance() Package {
-	p.SourceRPM, p.Vendor, p.SigningKey = "", "", ""
+	p.SourceRPM, p.Vendor, p.SigningKey, p.Kind = "", "", "", ""
 	return p
 }
 
@@ -66,6 +69,9 @@ const packageFormat = instanceFormat +
 // changelogFormat is rpm's query format of a package and its changelog as rpm -q
 // --changelog prints it.
 const changelogFormat = instanceFormat + "[* %{CHANGELOGTIME:day} %{CHANGELOGNAME}\n%{CHANGELOGTEXT}\n\n]"
+
+// providesFormat is rpm's query format of a package and the names that it provides.
+const providesFormat = instanceFormat + "[%{PROVIDENAME}\n]"
 
 // parsePackage parses a record in packageFormat.
 func parsePackage(record string) (Package, error) {

@@ -18,7 +18,13 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/klp-audit/klp-audit/internal/room"
 )
+
+// needs is what there must be for an rpm, and for what a transaction that may run beside it
+// starts.
+var needs = room.Room{Tasks: 6, Memory: 12 << 20}
 
 // DB is the rpm database of a system. The zero value is that of this one.
 type DB struct {
@@ -27,9 +33,9 @@ type DB struct {
 }
 
 const (
-	maxRecord    = 64 << 10 // a package's fields have some hundred bytes
-	maxChangelog = 4 << 20  // that of a live patch some hundred thousand; of a kernel: too many
-	maxStderr    = 2 << 10
+	maxRecord = 64 << 10 // a package's fields have some hundred bytes
+	maxText   = 4 << 20  // the changelog of a live patch has some hundred thousand, of a kernel too many
+	maxStderr = 2 << 10
 )
 
 // Installed returns the installed packages whose names keep accepts (nil: all),
@@ -103,27 +109,43 @@ func (db DB) installed(ctx context.Context, at *place, keep func(name string) bo
 // rpm finds them by its index of names. Where one is missing it says so in the midst
 // of its output, and fails: then they are looked for in all packages.
 func (db DB) Changelogs(ctx context.Context, names ...string) (map[Package]string, error) {
-	q := query{format: changelogFormat, limit: maxChangelog, patterns: names, indexed: true}
-	changelogs, err := db.changelogs(ctx, q)
-	if err != nil {
-		q.indexed = false
-		changelogs, err = db.changelogs(ctx, q)
-	}
+	changelogs, err := db.texts(ctx, changelogFormat, names)
 	if err != nil {
 		return nil, fmt.Errorf("reading changelogs: %w", err)
 	}
 	return changelogs, nil
 }
 
-func (db DB) changelogs(ctx context.Context, q query) (map[Package]string, error) {
-	changelogs := map[Package]string{}
-	if len(q.patterns) == 0 {
-		return changelogs, nil
+// Provides returns what the installed packages with these names provide, without versions,
+// a name a line. The keys are the packages' Instance.
+func (db DB) Provides(ctx context.Context, names ...string) (map[Package]string, error) {
+	provides, err := db.texts(ctx, providesFormat, names)
+	if err != nil {
+		return nil, fmt.Errorf("reading what packages provide: %w", err)
 	}
-	return changelogs, db.query(ctx, q, func(record string) error {
-		p, changelog, err := parseInstance(record)
+	return provides, nil
+}
+
+// texts returns a text for each installed package with one of the names.
+func (db DB) texts(ctx context.Context, format string, names []string) (map[Package]string, error) {
+	q := query{format: format, limit: maxText, patterns: names, indexed: true}
+	texts, err := db.queryTexts(ctx, q)
+	if err != nil {
+		q.indexed = false
+		texts, err = db.queryTexts(ctx, q)
+	}
+	return texts, err
+}
+
+func (db DB) queryTexts(ctx context.Context, q query) (map[Package]string, error) {
+	texts := map[Package]string{}
+	if len(q.patterns) == 0 {
+		return texts, nil
+	}
+	return texts, db.query(ctx, q, func(record string) error {
+		p, text, err := parseInstance(record)
 		if err == nil && slices.Contains(q.patterns, p.Name) {
-			changelogs[p] = changelog
+			texts[p] = text
 		}
 		return err
 	})
@@ -164,6 +186,9 @@ func (db DB) query(ctx context.Context, q query, each func(record string) error)
 // so it does, without any package, where a tag of the format is unknown.
 func (db DB) run(ctx context.Context, out *records, args ...string) error {
 	cmd, err := db.command(ctx, args)
+	if err == nil {
+		err = room.For(needs)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,11 @@ package zypp
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
+	"strconv"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
 const (
@@ -14,28 +15,62 @@ const (
 	disabledHistory = "/dev/null"
 )
 
+var errNoZypp = errors.New("this system has no zypp.conf, nor a folder /etc/zypp")
+
 // historyPath is the path of the history below root, as zypp.conf has it.
 func historyPath(root string) (string, error) {
-	text, err := readConf(root)
+	conf, err := readConf(root)
+	if err != nil && !errors.Is(err, errNoZypp) {
+		return "", err
+	}
+	return confPath(conf, "history.logfile", defaultHistory), nil
+}
+
+// readConf is the text of zypp.conf and, as libzypp 17.38 reads them, of the fragments in
+// zypp.conf.d: what comes later counts. None is the same as an empty one where there is a
+// folder for it.
+func readConf(root string) (string, error) {
+	folders := []string{"/etc/zypp", "/run/zypp", "/usr/etc/zypp"} // the first that has a file of a name counts
+	text, found := "", false
+	for _, folder := range folders {
+		main, err := rooted.ReadFile(root, path.Join(folder, "zypp.conf"))
+		if err == nil {
+			text, found = main, true
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	for i := range folders {
+		folders[i] += "/zypp.conf.d"
+	}
+	names, err := rooted.DropIns(root, ".conf", folders...)
 	if err != nil {
 		return "", err
 	}
-	name := confValue(text, "main", "history.logfile")
-	if name == "" {
-		return defaultHistory, nil
+	for _, name := range names {
+		more, err := rooted.ReadFile(root, name)
+		if err != nil {
+			return "", err
+		}
+		text, found = text+"\n[]\n"+more, true
 	}
-	return path.Clean("/" + name), nil
+	if found {
+		return text, nil
+	}
+	if _, err = rooted.Stat(root, "/etc/zypp"); errors.Is(err, fs.ErrNotExist) {
+		err = errNoZypp
+	}
+	return "", err
 }
 
-// readConf returns the text of zypp.conf: the administrator's, else the vendor's, else nothing.
-func readConf(root string) (string, error) {
-	for _, name := range []string{"/etc/zypp/zypp.conf", "/usr/etc/zypp/zypp.conf"} {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		if !errors.Is(err, fs.ErrNotExist) {
-			return string(text), err
-		}
+// confPath is a path in the configuration, or what it is without.
+func confPath(text, key, standard string) string {
+	if name := confValue(text, "main", key); name != "" {
+		return path.Clean("/" + name)
 	}
-	return "", nil
+	return standard
 }
 
 // confValue finds a key in an INI file as libzypp reads it: the last one counts.
@@ -53,4 +88,26 @@ func confValue(text, section, key string) string {
 		}
 	}
 	return value
+}
+
+// boolean reads a boolean as libzypp does (str::strToTrue, str::strToFalse); nil for a text
+// that is none, which leaves the default.
+func boolean(text string) *bool {
+	switch text = strings.ToLower(text); text {
+	case "0", "no", "false", "off", "-":
+		return new(false)
+	case "1", "yes", "true", "on", "+":
+		return new(true)
+	}
+	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return new(n != 0)
+	}
+	return nil
+}
+
+func orDefault(value *bool, standard bool) bool {
+	if value == nil {
+		return standard
+	}
+	return *value
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
 const (
@@ -78,6 +80,8 @@ type Appended struct {
 	// Failed names packages (or package files) whose installation or removal failed. Only
 	// the messages of an untranslated libzypp are understood.
 	Failed []string `json:"failed"`
+	// Scripts are those that failed.
+	Scripts []Script `json:"scripts"`
 	// Problems tells what could not be read; lines are counted from the mark.
 	Problems []string `json:"problems"`
 }
@@ -113,8 +117,7 @@ func (m Mark) Since(root string) (Appended, error) {
 	if m.Path == disabledHistory {
 		return g.Appended, nil
 	}
-	// A FIFO in the history's place must not block the open.
-	f, err := os.OpenFile(filepath.Join(root, m.Path), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := rooted.Open(root, m.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if m.Inode != 0 {
 			g.problem("history was rotated: nothing was written since")
@@ -140,7 +143,8 @@ func inode(info fs.FileInfo) uint64 {
 // group collects the records of one commit.
 type group struct {
 	Appended
-	begun bool
+	begun   bool
+	scripts Scripts
 }
 
 func (g *group) readFile(f *os.File, m Mark) error {
@@ -169,6 +173,7 @@ func (g *group) readFile(f *os.File, m Mark) error {
 // After a rotation the group may begin without its command.
 func (g *group) read(r io.Reader, offset int64) error {
 	in := lines{r: bufio.NewReader(r), end: offset}
+	defer func() { g.Scripts = g.scripts.Failed }()
 	for {
 		text, err := in.next()
 		switch {
@@ -195,6 +200,7 @@ func (g *group) take(number int, text string) (more bool) {
 	if text == "" {
 		return true
 	}
+	g.scripts.Record()
 	r, err := ParseRecord(text)
 	if err != nil {
 		g.problem("line %d: %v", number, err)
@@ -233,6 +239,7 @@ func (g *group) add(r Record) {
 }
 
 func (g *group) comment(text string) {
+	g.scripts.Comment(text)
 	if c, ok := ParseComment(text); ok && c.Failed {
 		g.Failed = append(g.Failed, c.Package)
 	}

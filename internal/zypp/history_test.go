@@ -131,6 +131,10 @@ func TestMarkHistoryFindsThePath(t *testing.T) {
 		{"other section", "/var/log/zypp/history", []string{"etc/zypp/zypp.conf", "[else]\nhistory.logfile=/x\n[main]\n"}},
 		{"set", "/srv/h", []string{"etc/zypp/zypp.conf", "[main]\n  history.logfile=/srv/../srv/h \n"}},
 		{"vendor's", "/dev/null", []string{"usr/etc/zypp/zypp.conf", disabled}},
+		{"a fragment's", "/dev/null", []string{"etc/zypp/zypp.conf", "[main]\nhistory.logfile = /x\n", "etc/zypp/zypp.conf.d/history.conf", disabled}},
+		{"the vendor's fragment's", "/dev/null", []string{"usr/etc/zypp/zypp.conf.d/history.conf", disabled}},
+		{"a fragment's without a section", "/var/log/zypp/history", []string{"etc/zypp/zypp.conf", "[main]\n", "etc/zypp/zypp.conf.d/1.conf", "history.logfile = /x\n"}},
+		{"of this boot", "/dev/null", []string{"usr/etc/zypp/zypp.conf", "[main]\n", "run/zypp/zypp.conf.d/1.conf", disabled}},
 		{"administrator's first", "/var/log/zypp/history", []string{"usr/etc/zypp/zypp.conf", disabled, "etc/zypp/zypp.conf", "[main]\n"}},
 	}
 	for _, test := range tests {

@@ -71,6 +71,7 @@ func ParseComment(text string) (c Comment, ok bool) {
 	}{
 		{" installed ok", false, false}, {" install failed", true, false},
 		{" removed ok", false, true}, {" remove failed", true, true},
+		{" uninstall failed", true, true}, // of all packages in one transaction
 	} {
 		if c.Package, ok = strings.CutSuffix(text, m.message); ok {
 			c.Failed, c.Removal = m.failed, m.removal

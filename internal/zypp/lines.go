@@ -11,7 +11,13 @@ import (
 // allows some MiB), and a commit without its command can still be read.
 const MaxLine = 1 << 20
 
-var errLongLine = errors.New("longer than 1 MiB, skipped")
+// maxSkipped is how much of a longer line is skipped: where it goes on, the file is no history.
+const maxSkipped = 64 << 20
+
+var (
+	errLongLine = errors.New("longer than 1 MiB, skipped")
+	errNoLine   = errors.New("a line is longer than 64 MiB: this is no history")
+)
 
 // lines reads lines of bounded length and knows where it is.
 type lines struct {
@@ -34,6 +40,8 @@ func (l *lines) next() (string, error) {
 			l.raw = append(l.raw, part...)
 		}
 		switch {
+		case l.end-l.start > maxSkipped:
+			return "", errNoLine
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err != nil && (err != io.EOF || l.start == l.end):

@@ -31,7 +31,7 @@ type Lock struct {
 
 // Locks lists the locks that libzypp applies. The file need not be there.
 func Locks(root string) ([]Lock, error) {
-	conf, err := wholeConf(root)
+	conf, err := readConf(root)
 	if err != nil {
 		return nil, err
 	}
@@ -102,12 +102,26 @@ func (l *Lock) set(key, value string) error {
 			l.anyName = true
 			return nil
 		}
-		l.Names = append(l.Names, value)
+		name, version := splitVersion(value)
+		l.Names = append(l.Names, name)
+		if version != "" {
+			l.Versions = append(l.Versions, version)
+		}
 	default:
 		l.complex = l.complex || key == "complex"
 		l.Other = append(l.Other, key+": "+value)
 	}
 	return nil
+}
+
+// splitVersion splits "NAME OP VERSION", as zypper's addlock writes it; libzypp takes the
+// condition for one on the version (PoolQuery.cc, bsc#1112911).
+func splitVersion(value string) (name, version string) {
+	f := strings.Fields(value)
+	if len(f) != 3 || !slices.Contains([]string{"=", "==", "!=", "<>", "<", "<=", "=<", ">", ">=", "=>"}, f[1]) {
+		return value, ""
+	}
+	return f[0], f[1] + " " + f[2]
 }
 
 // Matches tells whether the lock holds for packages of a name, perhaps only for some of their

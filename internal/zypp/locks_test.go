@@ -28,6 +28,11 @@ func TestLocks(t *testing.T) {
 					Status: "installed", Other: []string{"query_string: q", "solvable_arch: x86_64"}},
 			},
 		},
+		"versions beside names": {
+			files: map[string]string{"etc/zypp/locks": "type: package\nmatch_type: glob\nsolvable_name: kernel-default > 6.4.0\nsolvable_name: kernel-rt  <=  6.4.0-150600.23\nsolvable_name: a b\nversion: != 7\n"},
+			want: []Lock{{File: "/etc/zypp/locks", Line: 1, Types: []string{"package"}, MatchType: "glob",
+				Names: []string{"kernel-default", "kernel-rt", "a b"}, Versions: []string{"> 6.4.0", "<= 6.4.0-150600.23", "!= 7"}, Status: "all"}},
+		},
 		"none":          {files: map[string]string{"etc/zypp/zypp.conf": ""}, want: []Lock{}},
 		"not applied":   {files: map[string]string{"etc/zypp/zypp.conf": "[main]\nlocksfile.apply = no", "etc/zypp/locks": "x"}, want: []Lock{}},
 		"no libzypp":    {err: "no zypp.conf"},
@@ -67,6 +72,10 @@ func TestLockMatches(t *testing.T) {
 		{"query_string: kernel\nsolvable_name: x", "kernel-default", false, ""},
 		{"complex: solvable_name;C;kernel", "kernel-default", false, "complex condition is not understood"},
 		{"version: > 4", "kernel-default", false, ""},
+		{"solvable_name: kernel-default > 6.4.0\nmatch_type: glob", "kernel-default", true, ""},
+		{"solvable_name: kernel-default == 6.4.0-1\nmatch_type: exact", "kernel-default", true, ""},
+		{"solvable_name: kernel-* < 7\nmatch_type: glob", "kernel-default", true, ""},
+		{"solvable_name: kernel-rt > 6.4.0\nmatch_type: glob", "kernel-default", false, ""},
 	} {
 		locks, err := parseLocks("/etc/zypp/locks", tt.lock)
 		if err != nil || len(locks) != 1 {

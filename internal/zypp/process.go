@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
 // Process names a process for as long as the machine runs, although its number is used again.
@@ -129,6 +131,13 @@ const maxText = 256 << 10
 
 // readText reads the start of a small text file.
 func readText(fsys fs.FS, name string) (string, error) {
+	info, err := fs.Stat(fsys, name)
+	if err == nil && !info.Mode().IsRegular() { // to open a FIFO might take for ever
+		err = &fs.PathError{Op: "open", Path: name, Err: rooted.ErrNotRegular}
+	}
+	if err != nil {
+		return "", err
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return "", err

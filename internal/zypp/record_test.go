@@ -152,3 +152,12 @@ func writeRecord(r Record) string {
 	}
 	return strings.Join(fields, "|")
 }
+
+// A removal that failed is called so by rpm in one transaction.
+func TestUninstallFailed(t *testing.T) {
+	want := Comment{Time: "2026-10-02 11:00:05", Package: "kernel-default", Failed: true, Removal: true}
+	got, ok := ParseComment("# 2026-10-02 11:00:05 kernel-default uninstall failed")
+	if !ok || got != want {
+		t.Errorf("%+v, %t", got, ok)
+	}
+}

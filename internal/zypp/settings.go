@@ -2,9 +2,9 @@ package zypp
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +33,7 @@ type RepoSignatures struct {
 // GPGCheck reads which signatures are checked. The rules are those of libzypp's
 // RepoInfo::repoGpgCheckIsMandatory and pkgGpgCheckIsMandatory.
 func GPGCheck(root string) (Signatures, error) {
-	conf, err := wholeConf(root)
+	conf, err := readConf(root)
 	if err != nil {
 		return Signatures{}, err
 	}
@@ -109,32 +109,32 @@ type Reboot struct {
 	Since  *time.Time `json:"since"` // when the file was written last
 }
 
-// PendingReboot looks for the file that libzypp makes after installing what needs a reboot;
-// zypp-boot-plugin writes into it what kind of reboot would do.
+// PendingReboot looks for the file that libzypp makes after installing what needs a reboot.
+// That it exists is the sign, whatever it is or contains; zypp-boot-plugin writes into it what
+// kind of reboot would do.
 func PendingReboot(root string) (Reboot, error) {
 	if _, err := rooted.Stat(root, "/run"); err != nil {
 		return Reboot{}, err
 	}
 	for _, name := range []string{"/run/reboot-needed", "/var/run/reboot-needed"} {
-		text, err := rooted.ReadFile(root, name)
+		info, err := rooted.Stat(root, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return Reboot{}, err
 		}
-		info, err := rooted.Stat(root, name)
-		if err != nil {
-			return Reboot{}, err
-		}
-		r := Reboot{Needed: true, File: name, Since: new(info.ModTime().UTC())}
-		switch text = strings.TrimSpace(text); text {
-		case "", "soft-reboot", "kexec", "reboot":
-			r.Hint = text
-		default:
-			return Reboot{}, fmt.Errorf("parsing %q: unknown kind of reboot %.100q", name, text)
-		}
-		return r, nil
+		return Reboot{Needed: true, Hint: rebootHint(root, name), File: name, Since: new(info.ModTime().UTC())}, nil
 	}
 	return Reboot{}, nil
+}
+
+// rebootHint is the kind of reboot that would do, empty if the file names none that is known.
+func rebootHint(root, name string) string {
+	text, err := rooted.ReadFile(root, name)
+	text = strings.TrimSpace(text)
+	if err != nil || !slices.Contains([]string{"soft-reboot", "kexec", "reboot"}, text) {
+		return ""
+	}
+	return text
 }

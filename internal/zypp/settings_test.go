@@ -107,9 +107,16 @@ func TestPendingReboot(t *testing.T) {
 			files: map[string]string{"run/x": "", "var/run/reboot-needed": "reboot"},
 			want:  Reboot{true, "reboot", "/var/run/reboot-needed", &when},
 		},
-		"nonsense": {files: map[string]string{"run/reboot-needed": "\x1b]"}, err: `parsing "/run/reboot-needed": unknown kind of reboot "\x1b]"`},
+		"another's": {
+			files: map[string]string{"run/reboot-needed": "\x1b] needed by a script\n"},
+			want:  Reboot{Needed: true, File: "/run/reboot-needed", Since: &when},
+		},
+		"too large to read": {
+			files: map[string]string{"run/reboot-needed": strings.Repeat("x", 64<<20)},
+			want:  Reboot{Needed: true, File: "/run/reboot-needed", Since: &when},
+		},
 		"no /run":  {err: "run: no such file"},
-		"a folder": {files: map[string]string{"run/reboot-needed/x": ""}, err: "not a regular file"},
+		"a folder": {files: map[string]string{"run/reboot-needed/x": ""}, want: Reboot{Needed: true, File: "/run/reboot-needed", Since: &when}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := tree(t, tt.files)

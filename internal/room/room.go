@@ -1,0 +1,151 @@
+// Package room tells how many tasks and how much memory may still be taken where a process
+// runs: what klp-audit takes, zypper and rpm may lack. It links little and reads few files, for
+// a program that libzypp starts in every commit uses it.
+package room
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// unlimited is what is free where no limit is known.
+const unlimited = math.MaxInt64
+
+// Room is what is needed.
+type Room struct {
+	Tasks  int64  // threads count
+	Memory int64  // bytes; 0: it is not looked at
+	Files  uint64 // that the process may have open
+}
+
+// What there must be for a plugin that has nothing to record, for a recorder with its rpm, and
+// for one that does several things at a time. What zypper takes meanwhile is in it. With 12 open
+// files a recorder failed.
+var (
+	Plugin   = Room{Tasks: 12}
+	Recorder = Room{Tasks: 12, Memory: 24 << 20, Files: 16}
+	Plenty   = Room{Tasks: 24, Memory: 64 << 20}
+)
+
+// For says what is missing here of what is needed, if anything is. The tightest limit counts:
+// those of this process's control groups and of all that they are in, its user's, and its own.
+func For(need Room) error {
+	groups := text("/proc/self/cgroup")
+	if free := min(tasks.free(groups), ofUser()); free < need.Tasks {
+		return scarce(free, " tasks")
+	}
+	if err := openFiles(need.Files); err != nil {
+		return err
+	}
+	if need.Memory == 0 {
+		return nil
+	}
+	if free := memory.free(groups); free < need.Memory {
+		return scarce(free>>10, " KiB of memory")
+	}
+	return nil
+}
+
+func scarce(free int64, what string) error {
+	free = max(free, 0)
+	what += " are"
+	if free == 1 {
+		what = strings.TrimSuffix(strings.TrimSuffix(what, " are"), "s") + " is"
+	}
+	return errors.New("only " + strconv.FormatInt(free, 10) + what + " free, which zypper may need")
+}
+
+// resource is what control groups limit.
+type resource struct {
+	controller string
+	v1, v2     files
+}
+
+// files are those of a control group that say how much may be used, and is; how much of that is
+// the kernel's, where memory.stat does not tell what of it can be given away; and which lines of
+// memory.stat are what is given to who needs it.
+type files struct {
+	limit, used, kernel string
+	given               []string
+}
+
+var (
+	tasks = resource{"pids",
+		files{limit: "/pids.max", used: "/pids.current"},
+		files{limit: "/pids.max", used: "/pids.current"}}
+	memory = resource{"memory",
+		files{limit: "/memory.limit_in_bytes", used: "/memory.usage_in_bytes", kernel: "/memory.kmem.usage_in_bytes",
+			given: []string{"total_inactive_file", "total_active_file"}},
+		files{limit: "/memory.max", used: "/memory.current",
+			given: []string{"inactive_file", "active_file", "slab_reclaimable"}}}
+)
+
+// free is how much of it is free in the control groups that /proc/self/cgroup lists: the one
+// of version 1 that has it, or else that of version 2.
+func (r resource) free(groups string) int64 {
+	unified := ""
+	for line := range strings.Lines(groups) {
+		_, group, _ := strings.Cut(strings.TrimSpace(line), ":")
+		switch controllers, path, _ := strings.Cut(group, ":"); controllers {
+		case r.controller:
+			return r.v1.free("/sys/fs/cgroup/"+r.controller, path)
+		case "":
+			unified = path
+		}
+	}
+	return r.v2.free("/sys/fs/cgroup", unified)
+}
+
+// free is how much is free in a control group, and in all that it is in.
+func (f files) free(mount, path string) (free int64) {
+	path = strings.TrimRight(path, "/")
+	// A container may see a part of the hierarchy alone: then the first folders are not there.
+	for path != "" && unix.Access(mount+path, unix.F_OK) != nil {
+		_, path, _ = strings.Cut(path[1:], "/")
+		path = strings.TrimRight("/"+path, "/")
+	}
+	for free = unlimited; ; path = path[:strings.LastIndexByte(path, '/')] {
+		free = min(free, f.of(mount+path))
+		if path == "" {
+			return free
+		}
+	}
+}
+
+// of is how much the control group in a folder has free.
+func (f files) of(folder string) int64 {
+	limit, ok := number(folder + f.limit)
+	if !ok || limit >= endless {
+		return unlimited
+	}
+	used, _ := number(folder + f.used)
+	return limit - used + f.givenAway(folder)
+}
+
+// endless is a limit of memory that is none: what cgroup v1 writes for that.
+const endless = 1 << 60
+
+// givenAway is how much of what is used goes to who needs it: what is in files, too, and what the
+// kernel remembers of files. Version 1 does not say what else of the kernel's is: it is all
+// counted, for to step aside where there is room would leave a hole in the record.
+func (f files) givenAway(folder string) (bytes int64) {
+	if len(f.given) == 0 {
+		return 0
+	}
+	if f.kernel != "" {
+		bytes, _ = number(folder + f.kernel)
+	}
+	for line := range strings.Lines(text(folder + "/memory.stat")) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if slices.Contains(f.given, name) {
+			n, _ := parse(value)
+			bytes += n
+		}
+	}
+	return bytes
+}

@@ -1,0 +1,105 @@
+package zypp
+
+import (
+	"regexp"
+	"strings"
+	"time"
+)
+
+const (
+	maxScripts = 100 // that are told of one commit
+	maxOutput  = 200 // bytes of what a script printed first
+)
+
+// Script is a script of a package that failed. The package may be installed all the same.
+type Script struct {
+	Package string // name-version-release.arch
+	Name    string // as rpm calls it: posttrans, post, postin, …
+	Status  string // "exit status 1", "signal 9"; empty: libzypp did not note it
+	// Output is the first line that the script printed; empty where there was none, or where
+	// the history does not say which of several scripts printed what.
+	Output string
+}
+
+// Scripts finds the scripts that failed in the comments of a history. libzypp tells it to
+// nobody else. It notes them in three ways: rpm's own words, in the midst of what was printed;
+// "<package> %posttrans script failed" behind a comment with the output (until 17.28); and
+// "Failed to execute <script> script" before it (TargetImpl.cc, all in one transaction).
+type Scripts struct {
+	Failed []Script
+
+	own    bool    // the lines that come are of one script alone
+	output string  // the first of them
+	open   *Script // has failed, and its lines may still come
+}
+
+var (
+	scriptFailed  = regexp.MustCompile(`^(?:warning|error): %([a-z]+)\(([^ ()]+)\) scriptlet failed, ((?:exit status|signal) [0-9]+)$`)
+	scriptFailed1 = regexp.MustCompile(`^([^ ]+) %(posttrans) script failed \(returned ([0-9]+)\)$`)
+	scriptFailed2 = regexp.MustCompile(`^Failed to execute ([a-z]+) script for ([^ ]+) *$`)
+	// scriptOutput is translated: what stands around the script's name is not looked at.
+	scriptOutput = regexp.MustCompile(`%[a-z]+\([^ ()]+\)|^Output of [^ ]+ %posttrans script:$`)
+)
+
+// Comment takes in the next comment of a history, with the "#" that it begins with.
+func (s *Scripts) Comment(text string) {
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "#"), " ")
+	if len(text) > len(historyTime) {
+		if _, err := time.Parse(historyTime, text[:len(historyTime)]); err == nil {
+			s.headline(text[len(historyTime)+1:])
+			return
+		}
+	}
+	s.line(text)
+}
+
+// Record says that a line that is no comment comes in between.
+func (s *Scripts) Record() { s.own, s.output, s.open = false, "", nil }
+
+// headline takes in a comment with a time: with it begins something else.
+func (s *Scripts) headline(text string) {
+	output := s.output
+	s.Record()
+	if m := scriptFailed1.FindStringSubmatch(text); m != nil {
+		s.add(Script{strings.TrimSuffix(m[1], ".rpm"), m[2], "exit status " + m[3], output})
+	} else if m := scriptFailed2.FindStringSubmatch(text); m != nil && m[2] != "unknown" {
+		s.open = s.add(Script{Package: m[2], Name: m[1]})
+		s.own = true
+	} else {
+		s.own = scriptOutput.MatchString(text)
+	}
+}
+
+// line takes in a line that a script, or rpm, printed.
+func (s *Scripts) line(text string) {
+	m := scriptFailed.FindStringSubmatch(text)
+	switch {
+	case m != nil && s.open != nil && s.open.Package == m[2]:
+		s.open.Status, s.open = m[3], nil
+	case m != nil:
+		s.add(Script{strings.TrimSuffix(m[2], ".rpm"), m[1], m[3], s.output})
+		s.Record()
+	case !s.own || s.output != "" || text == "rpm output:":
+	default:
+		s.output = firstOf(strings.TrimSpace(text))
+		if s.open != nil {
+			s.open.Output = s.output
+		}
+	}
+}
+
+func (s *Scripts) add(failed Script) *Script {
+	if len(s.Failed) == maxScripts {
+		return nil
+	}
+	s.Failed = append(s.Failed, failed)
+	return &s.Failed[len(s.Failed)-1]
+}
+
+// firstOf is the beginning of a line that may be of any length.
+func firstOf(text string) string {
+	if len(text) <= maxOutput {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxOutput], "") + "…"
+}
