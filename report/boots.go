@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -91,7 +92,7 @@ func loadText(l store.Load) string {
 }
 
 func buildText(b store.Build) string {
-	text := "initrd built for " + Printable(b.KernelRelease)
+	text := "initrd built for " + cmp.Or(Printable(b.KernelRelease), "a kernel that cannot be told")
 	if b.Image != "" {
 		text += ": " + Printable(b.Image)
 	}
@@ -150,10 +151,12 @@ func WriteInitrd(w io.Writer, format string, v store.Initrd, explain bool, style
 // InitrdText is the verdict in a sentence.
 func InitrdText(v store.Initrd) string {
 	patch, kernel := Printable(v.Patch), Printable(v.KernelRelease)
-	switch v.Verdict {
-	case store.VerdictContained:
+	switch {
+	case v.Reason == store.ReasonNoImage:
+		return fmt.Sprintf("MISSING: %s has no initrd: this kernel does not boot (no-image). Before any reboot %s.", kernel, buildHint(v.KernelRelease))
+	case v.Verdict == store.VerdictContained:
 		return fmt.Sprintf("CONTAINED: the initrd of %s holds %s, %s.", kernel, patch, basisText[v.Basis])
-	case store.VerdictMissing:
+	case v.Verdict == store.VerdictMissing:
 		return fmt.Sprintf("MISSING: the initrd of %s does not hold %s, %s. A reboot now loses its fixes.", kernel, patch, basisText[v.Basis])
 	}
 	switch {
@@ -175,6 +178,7 @@ var basisText = map[store.Basis]string{
 }
 
 var reasonText = map[store.Reason]string{
+	store.ReasonOtherSnapshot:    "the next boot may run another snapshot",
 	store.ReasonPatchesUnknown:   "what the kernel runs cannot be read",
 	store.ReasonNoJournal:        "there is no journal to read",
 	store.ReasonJournalUnread:    "a file of the journal that may hold more cannot be read",

@@ -12,49 +12,70 @@ import (
 
 // latency is that fixes were active soon after their release.
 func latency(g *grounds, c Criteria) finding {
-	var n, unmeasured, slow, lost int
-	var worst time.Duration
-	var which Exposure
-	rating := Pass
-	f := finding{}
+	l := latencies{rating: Pass}
 	for _, e := range g.exposures {
-		if !e.counts(g, c) {
-			continue
-		}
-		n++
-		took, known := e.took(g.at)
-		if !known {
-			unmeasured++
-			continue
-		}
-		if e.Status == StatusLost {
-			lost++
-		}
-		r := c.longer(took)
-		if r != Pass {
-			slow++
-			f = f.by(e.Events...)
-		}
-		if r.weight() < rating.weight() {
-			rating = r
-		}
-		if took > worst {
-			worst, which = took, e
+		if e.counts(g, c) {
+			l.add(e, g.at, c)
 		}
 	}
+	return l.finding(g)
+}
+
+// latencies are the fixes of a period, and how long they took.
+type latencies struct {
+	rating           Rating // of the slowest
+	n, slow          int
+	waiting          int // installed and not active
+	unmeasured, lost int
+	worst            time.Duration
+	which            string // the slowest
+	slowest          finding
+}
+
+func (l *latencies) add(e Exposure, at time.Time, c Criteria) {
+	l.n++
+	took, known := e.took(at)
+	if !known {
+		l.unmeasured++
+		return
+	}
+	switch e.Status {
+	case StatusLost:
+		l.lost++
+	case StatusInstalled:
+		l.waiting++
+	}
+	r := c.longer(took)
+	if r != Pass {
+		l.slow++
+		l.slowest = l.slowest.by(e.Events...)
+	}
+	if r.weight() < l.rating.weight() {
+		l.rating = r
+	}
+	if took > l.worst {
+		l.worst, l.which = took, e.CVE
+	}
+}
+
+func (l *latencies) finding(g *grounds) (f finding) {
 	switch {
-	case n == 0:
+	case l.n == 0:
 		return found(NotApplicable, "No fix of a live patch came in since %s.", shortTime(stamp(g.since)))
-	case rating != Pass:
-		f.rating, f.detail = rating, fmt.Sprintf("%d of %d fixes took longer than they may; the slowest is %s with %s.", slow, n, which.CVE, span(worst))
-	case unmeasured > 0:
-		f = found(NotDetermined, "Of %d of %d fixes release or activation are not on record.", unmeasured, n)
+	case l.rating != Pass:
+		f = found(l.rating, "%d of %d fixes took longer than they may; the slowest is %s with %s", l.slow, l.n, l.which, span(l.worst))
+		f.evidence = l.slowest.evidence
+	case l.unmeasured > 0:
+		f = found(NotDetermined, "Of %d of %d fixes release or activation are not on record", l.unmeasured, l.n)
+	case l.waiting > 0:
+		f = found(Warn, "%d of %d fixes are installed, and not active; it is not too late for any yet", l.waiting, l.n)
 	default:
-		f = found(Pass, "All fixes were active in time (%d); the slowest took %s.", n, span(worst))
+		f = found(Pass, "All fixes were active in time (%d); the slowest took %s", l.n, span(l.worst))
 	}
-	if lost > 0 {
-		f.detail = strings.TrimSuffix(f.detail, ".") + fmt.Sprintf("; taken away again: %d.", lost)
+	if l.lost > 0 {
+		f.detail += fmt.Sprintf("; taken away again: %d", l.lost)
 	}
+	f.detail += "."
 	return f
 }
 
@@ -63,7 +84,7 @@ func (e Exposure) counts(g *grounds, c Criteria) bool {
 	switch {
 	case e.Status == StatusNotInRecord, e.Active != nil && e.Active.Before(g.since):
 		return false
-	case e.Active == nil && e.Status == StatusOtherKernel: // its kernel never ran
+	case e.Active == nil && g.running != "" && e.KernelRelease != g.running: // there is nothing to protect
 		return false
 	}
 	return len(c.Severities) == 0 || e.Severity == nil || slices.Contains(c.Severities, *e.Severity)
@@ -72,7 +93,7 @@ func (e Exposure) counts(g *grounds, c Criteria) bool {
 // took is how long a fix was on its way, or is, if it is not active yet.
 func (e Exposure) took(at time.Time) (time.Duration, bool) {
 	switch {
-	case e.Released == nil:
+	case e.Released == nil, e.Active == nil && e.Status == StatusUnknown:
 		return 0, false
 	case e.Active != nil:
 		at = e.Active.Time
@@ -85,7 +106,10 @@ func failedCommits(g *grounds, c Criteria) finding {
 	var failed, unclear []string
 	f := finding{}
 	for _, row := range g.failed {
-		text := row.Action + " of " + row.Package + " " + row.Version + " at " + shortTime(row.Time)
+		text := row.Action + " of " + named(row) + " at " + shortTime(row.Time)
+		if s := scripts(row); s != "" {
+			text += ", " + s
+		}
 		if row.Result == store.ResultUnknown {
 			unclear = append(unclear, text)
 		} else {
@@ -139,6 +163,9 @@ func (l lowered) String() string {
 		what = l.Package + " " + l.Version + " removed"
 	}
 	what += " at " + shortTime(l.Time) + " by " + by(l.Actor)
+	if source := unseen(l.HistoryRow); source != "" {
+		what += " (" + source + ")"
+	}
 	var warnings struct{ Count int }
 	var taint struct{ Value uint64 }
 	switch {
@@ -283,14 +310,20 @@ func isLivePatch(name string) bool {
 // integrity is that the checkpoint is right, and that the last full verification found nothing.
 func integrity(g *grounds, c Criteria) finding {
 	for _, r := range g.recorders {
-		if r.Cause == store.CauseProofBroken || r.Cause == store.CauseRecordLost {
+		switch r.Cause {
+		case store.CauseProofBroken, store.CauseRecordLost:
 			return found(Fail, "At %s the recorder found that the record was not the one it had signed last (%s).", shortTime(r.Time), r.Cause).by(r.Event)
+		case store.CauseKeyReplaced:
+			return found(Fail, "At %s the machine's key was gone, and another one took over that it had not signed for: nothing vouches for what was recorded before.", shortTime(r.Time)).by(r.Event)
 		}
 	}
+	checkpoint := "The newest checkpoint is right"
 	cp, err := store.ParseCheckpoint(g.summary.Checkpoint, g.summary.Key)
 	switch {
 	case g.summary.Events == 0:
 		return found(NotDetermined, "Nothing is on record.")
+	case g.summary.Part:
+		checkpoint = "The checkpoint of then is not kept"
 	case err != nil:
 		return found(Fail, "The newest checkpoint is not right: %v.", err)
 	case cp.Size != g.summary.Events:
@@ -298,7 +331,7 @@ func integrity(g *grounds, c Criteria) finding {
 	}
 	part := g.parts["verify"]
 	if part == nil {
-		return found(NotDetermined, "The newest checkpoint is right; no full verification of the last 31 days is on record.")
+		return found(NotDetermined, "%s; no full verification of the last 31 days is on record.", checkpoint)
 	}
 	var v struct {
 		Result   string
@@ -315,7 +348,7 @@ func integrity(g *grounds, c Criteria) finding {
 		return found(Fail, "The full verification of %s found the record %s: %s.", shortTime(part.Time), v.Result, some(append(v.Problems, "see the event"))).by(part.Event)
 	}
 	age := g.at.Sub(part.Time.Time)
-	f := found(c.longer(age), "The newest checkpoint is right, and the full verification %s ago found all %d events intact", span(age), v.TreeSize).by(part.Event)
+	f := found(c.longer(age), "%s, and the full verification %s ago found all %d events intact", checkpoint, span(age), v.TreeSize).by(part.Event)
 	if v.Unread != "" {
 		f.detail += ", but could not read all checkpoints in the journal: " + strings.TrimSuffix(v.Unread, ".")
 		if f.rating == Pass {

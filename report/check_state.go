@@ -14,17 +14,46 @@ import (
 // patch is active.
 func kernelSupported(g *grounds, _ Criteria) finding {
 	r, running := g.seen.Reboot, g.seen.Kernel.Release
-	switch {
-	case r == nil:
+	if r == nil {
 		return g.notKnown("reboot")
+	}
+	switch unknown := g.seen.newestUnknown(); {
+	case unknown != "" && r.Pending == store.PendingLivePatched:
+		return found(Pass, "Kernel %s runs with its newest live patch; %s.", running, unknown)
+	case unknown != "":
+		return found(NotDetermined, "Kernel %s runs; %s.", running, unknown)
 	case r.NewestKernel == "":
 		return found(NotDetermined, "Kernel %s runs, and no package of such a kernel is installed.", running)
 	case r.NewestKernel == running:
 		return found(Pass, "Kernel %s runs, the newest one that is installed.", running)
-	case r.Pending == store.PendingLivePatched:
+	}
+	switch g.seen.pending() {
+	case store.PendingLivePatched:
 		return found(Pass, "Kernel %s runs with its newest live patch; the newer %s is installed.", running, r.NewestKernel)
+	case store.PendingUnknown:
+		return g.notKnown("patches")
 	}
 	return found(Fail, "Kernel %s runs without its newest live patch, and the newer %s is installed.", running, r.NewestKernel)
+}
+
+// pending is whether a reboot was pending, PendingUnknown also where the observation only could
+// not see that a live patch makes up for it.
+func (o *seen) pending() store.Pending {
+	switch {
+	case o.Reboot == nil:
+		return store.PendingUnknown
+	case o.Reboot.Pending == store.PendingYes && o.Patches == nil && (o.Installed == nil || o.patchPackage() != nil):
+		return store.PendingUnknown
+	}
+	return o.Reboot.Pending
+}
+
+// pendingReboot is what an observation says of it, nil if it does not know.
+func pendingReboot(o *store.Observation) *store.Pending {
+	if p := (&seen{Observation: o}).pending(); p != store.PendingUnknown {
+		return &p
+	}
+	return nil
 }
 
 // patchState is that one live patch is enabled, by itself and with nothing forced.
@@ -40,9 +69,15 @@ func patchState(g *grounds, c Criteria) finding {
 		}
 	}
 	lp := o.LivePatch
-	switch {
+	switch leaves := o.leaving(); {
 	case len(o.Patches) == 0:
 		return found(NotApplicable, "No live patch is loaded.")
+	case leaves != "" && len(enabled) > 0:
+		return found(NotDetermined, "Live patch %s is being disabled%s; since when is not on record.", leaves, g.blocked())
+	case leaves != "":
+		return found(Fail, "Live patch %s is being disabled%s, and no other is enabled.", leaves, g.blocked())
+	case o.replaces():
+		return transition(g, c, lp)
 	case len(enabled) == 0:
 		return found(Fail, "Live patch %s is loaded, and not enabled.", o.Patches[0].Module)
 	case len(enabled) > 1:
@@ -51,6 +86,8 @@ func patchState(g *grounds, c Criteria) finding {
 		return found(NotDetermined, "Live patch %s is enabled, and the observation does not describe it.", enabled[0])
 	case lp.Transition:
 		return transition(g, c, lp)
+	case lp.Package == nil && o.Installed == nil:
+		return g.notKnown("installed")
 	case lp.Package == nil:
 		return found(Fail, "Live patch %s is enabled, and is of no installed package.", lp.Module)
 	case g.forced == nil:
@@ -61,17 +98,41 @@ func patchState(g *grounds, c Criteria) finding {
 	return found(Pass, "Live patch %s is enabled, complete and not forced.", lp.Module)
 }
 
-func transition(g *grounds, c Criteria, lp *store.LivePatch) finding {
-	blocked := ""
-	var tasks []struct{}
-	if _, ok := g.part("blockers", &tasks); ok && len(tasks) > 0 {
-		blocked = fmt.Sprintf(", held up by %s", plural(len(tasks), "task"))
+// leaving is the module of a live patch that is being disabled, empty if none is. It has no
+// part in what LivePatch describes. kGraft has one transition for all patches.
+func (o *seen) leaving() string {
+	for _, p := range o.Patches {
+		if p.Transition && !p.Enabled && !p.KGraft {
+			return p.Module
+		}
 	}
+	return ""
+}
+
+// replaces says whether the active live patch takes the place of all others. Until it has, the
+// kernel leaves those enabled, and that is one transition (klp_discard_replaced_patches).
+// Older kernels do not show what a patch replaces; SUSE's replace all.
+func (o *seen) replaces() bool {
+	return o.LivePatch != nil && slices.ContainsFunc(o.Patches, func(p store.LoadedPatch) bool {
+		return p.Module == o.LivePatch.Module && p.Enabled && p.Transition && (p.Replace == nil || *p.Replace)
+	})
+}
+
+func transition(g *grounds, c Criteria, lp *store.LivePatch) finding {
 	if lp.Since == nil {
-		return found(NotDetermined, "Live patch %s is in transition%s; since when is not on record.", lp.Module, blocked)
+		return found(NotDetermined, "Live patch %s is in transition%s; since when is not on record.", lp.Module, g.blocked())
 	}
 	held := g.seen.at.Sub(lp.Since.Time)
-	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, span(held), blocked)
+	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, span(held), g.blocked())
+}
+
+// blocked says how many tasks hold a transition up, with the comma before it.
+func (g *grounds) blocked() string {
+	var tasks []struct{}
+	if _, ok := g.part("blockers", &tasks); !ok || len(tasks) == 0 {
+		return ""
+	}
+	return ", held up by " + plural(len(tasks), "task")
 }
 
 // longer rates a time that should be short.
@@ -111,6 +172,8 @@ func patchLoaded(g *grounds, c Criteria) finding {
 	}
 	lp, active := o.LivePatch, "none is active"
 	switch {
+	case lp != nil && lp.Transition:
+		active = "the load of " + lp.Module + " is not complete"
 	case lp != nil && text(lp.Package) == p.Name && text(lp.Version) == p.Version && lp.Enabled:
 		return found(Pass, "Live patch %s is installed and active.", p.Version)
 	case lp != nil:
@@ -141,6 +204,8 @@ func patchInInitrd(g *grounds, _ Criteria) finding {
 	switch {
 	case v.Reason == store.ReasonNoPatch:
 		return found(NotApplicable, "No live patch is active.")
+	case v.Reason == store.ReasonNoImage:
+		f = found(Fail, "Kernel %s has no initrd at all: it does not boot.", v.KernelRelease)
 	case v.Verdict == store.VerdictContained:
 		f = found(Pass, "The initrd of kernel %s holds %s (basis: %s).", v.KernelRelease, v.Patch, v.Basis)
 	case v.Verdict == store.VerdictMissing:
@@ -169,7 +234,12 @@ func nextBoot(g *grounds, _ Criteria) finding {
 		return g.notKnown("reboot")
 	}
 	next, newest := o.NextBoot.KernelRelease, o.Reboot.NewestKernel
-	switch {
+	if next != "" && g.noImageOf() == next {
+		return found(Fail, "The next boot runs kernel %s, which has no initrd: it does not boot.", next)
+	}
+	switch unknown := o.newestUnknown(); {
+	case next != "" && unknown != "":
+		return found(NotDetermined, "The next boot runs kernel %s; %s.", next, unknown)
 	case next == "" || newest == "":
 		return found(NotDetermined, "The next boot runs kernel %q, and the newest installed one is %q.", next, newest)
 	case next == newest && next == o.Kernel.Release:
@@ -182,9 +252,19 @@ func nextBoot(g *grounds, _ Criteria) finding {
 	return found(Fail, "The next boot runs kernel %s, which is neither the running %s nor the newest installed %s.", next, o.Kernel.Release, newest)
 }
 
+// unpatched says whether no live patch is loaded, and none installed.
+func (o *seen) unpatched() bool {
+	return o.Patches != nil && o.LivePatch == nil && o.Installed != nil && o.patchPackage() == nil
+}
+
+// patched says whether a live patch is loaded or installed.
+func (o *seen) patched() bool {
+	return o.LivePatch != nil || o.Installed != nil && o.patchPackage() != nil
+}
+
 // coverage is that the vendor still makes live patches for the kernel.
 func coverage(g *grounds, c Criteria) finding {
-	if g.seen.LivePatch == nil && g.seen.Installed != nil && g.seen.patchPackage() == nil {
+	if g.seen.unpatched() {
 		return found(NotApplicable, "Kernel %s runs without live patches.", g.seen.Kernel.Release)
 	}
 	var part struct {
@@ -227,11 +307,16 @@ func (g *grounds) daysUntil(date time.Time) int { return int(date.Sub(day(g.at.U
 // rebootLag is that no newer kernel waits for a reboot for too long.
 func rebootLag(g *grounds, c Criteria) finding {
 	r := g.seen.Reboot
-	switch {
-	case r == nil:
+	if r == nil {
 		return g.notKnown("reboot")
+	}
+	switch unknown := g.seen.newestUnknown(); {
+	case unknown != "":
+		return found(NotDetermined, "Kernel %s runs; %s.", g.seen.Kernel.Release, unknown)
 	case r.NewestKernel == g.seen.Kernel.Release:
 		return found(Pass, "Kernel %s runs, and no newer one waits.", g.seen.Kernel.Release)
+	case r.NewestKernel == "":
+		return found(NotDetermined, "Which installed kernel is the newest is not known.")
 	case g.seen.Installed == nil:
 		return g.notKnown("installed")
 	}
@@ -240,28 +325,38 @@ func rebootLag(g *grounds, c Criteria) finding {
 		return found(NotDetermined, "Kernel %q waits for a reboot; since when is not on record.", r.NewestKernel)
 	}
 	patched := "without its newest live patch"
-	if r.Pending == store.PendingLivePatched {
+	switch g.seen.pending() {
+	case store.PendingLivePatched:
 		patched = "live patched"
+	case store.PendingUnknown:
+		patched = "and whether it is live patched is not known"
 	}
 	lag := g.at.Sub(time.Unix(p.InstallTime, 0))
 	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, span(lag), g.seen.Kernel.Release, patched)
 }
 
-// kernelPackage is the installed package of a kernel, nil if none is known to be. Its version
-// is the release without the flavour, and may count rebuilds behind it.
+// kernelPackage is the installed package of a kernel, nil if none is known to be.
 func (o *seen) kernelPackage(release string) *store.Package {
-	i := strings.LastIndexByte(release, '-')
-	if i < 0 {
-		return nil
-	}
-	version, name := release[:i], "kernel"+release[i:]
-	n := slices.IndexFunc(o.Installed, func(p store.Package) bool {
-		return p.Name == name && (p.Version == version || strings.HasPrefix(p.Version, version+"."))
-	})
+	n := slices.IndexFunc(o.Installed, func(p store.Package) bool { return isKernel(p, release) })
 	if n < 0 {
 		return nil
 	}
 	return &o.Installed[n]
+}
+
+// newestUnknown is why it is not known whether the newest kernel runs, empty if it is. Older
+// programs did not note that a kernel was built anew with the same release.
+func (o *seen) newestUnknown() string {
+	running, boot := o.Kernel.Release, o.Kernel.BootTime.Time
+	if o.Reboot.NewestUnknown != "" || o.Reboot.NewestKernel != running || boot.IsZero() {
+		return o.Reboot.NewestUnknown
+	}
+	for _, p := range o.Installed {
+		if isKernel(p, running) && p.InstallTime > boot.Unix() {
+			return fmt.Sprintf("whether its newest build runs cannot be told: %s %s was installed since the boot", p.Name, p.Version)
+		}
+	}
+	return ""
 }
 
 // taint is that nothing but live patches taints the kernel.

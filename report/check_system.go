@@ -199,11 +199,12 @@ func (o *seen) events() []int64 {
 
 // entitlement is that the system is set up to get live patches.
 func entitlement(g *grounds, _ Criteria) finding {
+	type product struct {
+		Name, Version string
+		EndOfLife     string `json:"endoflife"`
+	}
 	var part struct {
-		Products []struct {
-			Name, Version string
-			EndOfLife     string `json:"endoflife"`
-		}
+		Products, Included  []product
 		Patterns, Lifecycle []string
 	}
 	if f, ok := g.part("activation", &part); !ok {
@@ -212,24 +213,36 @@ func entitlement(g *grounds, _ Criteria) finding {
 	switch {
 	case part.Products == nil || part.Patterns == nil || part.Lifecycle == nil:
 		return found(NotDetermined, "The observation does not say what product, pattern and lifecycle data are installed.")
-	case len(part.Products)+len(part.Patterns)+len(part.Lifecycle) == 0 && g.seen.LivePatch == nil && g.seen.Installed != nil && g.seen.patchPackage() == nil:
+	case len(part.Products)+len(part.Patterns)+len(part.Lifecycle) > 0 || g.seen.patched():
+	case g.seen.unpatched():
 		return found(NotApplicable, "The system has nothing of live patching.")
+	case g.seen.Patches == nil:
+		return g.notKnown("patches")
+	default:
+		return g.notKnown("installed")
 	}
 	var missing []string
-	for _, p := range part.Products {
+	for _, p := range slices.Concat(part.Products, part.Included) {
 		if end, err := time.Parse(time.DateOnly, p.EndOfLife); err == nil && end.Before(day(g.at.UTC())) {
 			missing = append(missing, "product "+p.Name+" "+p.Version+" ended on "+p.EndOfLife)
 		}
 	}
-	for _, need := range []struct {
+	type need struct {
 		what string
 		has  int
-	}{{"the live patching product", len(part.Products)}, {"its pattern", len(part.Patterns)}, {"the lifecycle data", len(part.Lifecycle)}} {
+	}
+	needs := []need{{"the live patching product", len(part.Products)}, {"its pattern", len(part.Patterns)}, {"the lifecycle data", len(part.Lifecycle)}}
+	if len(part.Included) > 0 {
+		needs = nil // they have no live patching product, which brings the rest
+	}
+	for _, need := range needs {
 		if need.has == 0 {
 			missing = append(missing, need.what+" is not installed")
 		}
 	}
 	switch {
+	case missing == nil && len(part.Included) > 0:
+		return found(Pass, "Product %s %s has live patches in its own repositories.", part.Included[0].Name, part.Included[0].Version)
 	case missing == nil:
 		return found(Pass, "Product %s %s, pattern and lifecycle data are installed.", part.Products[0].Name, part.Products[0].Version)
 	case len(part.Products) > 0 && !strings.HasPrefix(missing[0], "product"):

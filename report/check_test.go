@@ -130,6 +130,40 @@ func TestHealthyMachinePasses(t *testing.T) {
 	}
 }
 
+// noImage has the running kernel have no initrd.
+func noImage(m *machine) {
+	v := &m.last().Initrd
+	v.Verdict, v.Basis, v.Reason = store.VerdictMissing, "", store.ReasonNoImage
+}
+
+// Without an initrd the kernel does not boot: nothing says to reboot before there is one.
+func TestNothingSaysToRebootWithoutAnImage(t *testing.T) {
+	m := healthy(t)
+	noImage(m)
+	o := m.last()
+	o.LivePatch = nil
+	c := m.judged(profile(t, DefaultProfile))
+	const build = "build its initrd with `dracut -f --kver "
+	for _, r := range c.Checks {
+		if hint := r.hint(); strings.Contains(hint, "reboot") && !strings.Contains(hint, build) || r.ID == "patch-in-initrd" && !strings.Contains(hint, build) {
+			t.Errorf("%s: %s", r.ID, hint)
+		}
+	}
+	s := m.record()
+	_, seen, err := s.Extent(t.Context())
+	check(t, err)
+	st, err := NewState(t.Context(), s, seen.Time)
+	check(t, err)
+	if text := initrdText(st); text != "no initrd, proven: this kernel does not boot" {
+		t.Errorf("the state says %q", text)
+	}
+	var f strings.Builder
+	check(t, WriteObservation(&f, "table", o, Style{}))
+	if !strings.Contains(f.String(), "no initrd: this kernel does not boot") || !strings.Contains(f.String(), "dracut -f") {
+		t.Errorf("the observation says\n%s", f.String())
+	}
+}
+
 // checkTest is one thing that can be with a machine, and what a check has to say of it.
 type checkTest struct {
 	check  string
@@ -151,7 +185,19 @@ func TestStateChecks(t *testing.T) {
 			pending(p)(m)
 		}
 	}
+	untold := func(p store.Pending) func(*machine) {
+		return func(m *machine) {
+			m.last().Reboot = &store.Reboot{Pending: p, NewestUnknown: "which installed kernel is the newest cannot be told: kernel-default-base-6 does not say"}
+		}
+	}
 	noReboot := func(m *machine) { m.last().Reboot, m.last().Unknown["reboot"] = nil, "rpm failed" }
+	unreadable := func(story func(*machine)) func(*machine) {
+		return func(m *machine) {
+			o := m.last()
+			o.Patches, o.LivePatch, o.Unknown["patches"] = nil, nil, "no sysfs"
+			story(m)
+		}
+	}
 	unpatched := func(m *machine) {
 		o := m.last()
 		o.LivePatch, o.Patches, o.Installed = nil, []store.LoadedPatch{}, o.Installed[:1]
@@ -161,7 +207,18 @@ func TestStateChecks(t *testing.T) {
 		{"kernel-supported", "a newer kernel waits, the newest patch is active", pending(store.PendingLivePatched), Pass, "runs with its newest live patch"},
 		{"kernel-supported", "a newer kernel waits", pending(store.PendingYes), Fail, "without its newest live patch"},
 		{"kernel-supported", "no package of the kernel", func(m *machine) { m.last().Reboot = &store.Reboot{} }, NotDetermined, "no package"},
+		{"kernel-supported", "newest not known", untold(store.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
+		{"kernel-supported", "newest not known, the newest patch is active", untold(store.PendingLivePatched), Pass, "with its newest live patch"},
+		{"next-boot", "newest not known", untold(store.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
+		{"reboot-lag", "newest not known", untold(store.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
 		{"kernel-supported", "not known", noReboot, NotDetermined, "rpm failed"},
+		{"kernel-supported", "a newer kernel waits, live patches not known", unreadable(pending(store.PendingUnknown)), NotDetermined, "no sysfs"},
+		{"kernel-supported", "a newer kernel waits, live patches not known, as told before", unreadable(pending(store.PendingYes)), NotDetermined, "no sysfs"},
+		{"kernel-supported", "a newer kernel waits, no live patch is installed, loaded ones not known", unreadable(func(m *machine) {
+			m.last().Installed = m.last().Installed[:1]
+			pending(store.PendingYes)(m)
+		}), Fail, "without its newest"},
+		{"kernel-supported", "the newest kernel runs, live patches not known", unreadable(func(*machine) {}), Pass, "the newest"},
 
 		{"patch-state", "not known", func(m *machine) { m.last().Patches = nil; m.last().Unknown["patches"] = "no sysfs" }, NotDetermined, "no sysfs"},
 		{"patch-state", "none", unpatched, NotApplicable, "No live patch"},
@@ -170,6 +227,10 @@ func TestStateChecks(t *testing.T) {
 			m.last().Patches = append(m.last().Patches, store.LoadedPatch{Module: "livepatch_x", Enabled: true})
 		}, Fail, "2 live patches"},
 		{"patch-state", "of no package", func(m *machine) { m.last().LivePatch.Package = nil }, Fail, "no installed package"},
+		{"patch-state", "of which package is not known", func(m *machine) {
+			m.last().LivePatch.Package, m.last().Installed = nil, nil
+			m.last().Unknown["installed"] = "rpm failed"
+		}, NotDetermined, "rpm failed"},
 		{"patch-state", "not described", func(m *machine) { m.last().LivePatch = nil }, NotDetermined, "not describe"},
 		{"patch-state", "forced", func(m *machine) { m.last().LivePatch.Forced = new(true) }, Fail, "forced over"},
 		{"patch-state", "force known from the boot", func(m *machine) { m.last().LivePatch.Forced = nil }, Pass, "not forced"},
@@ -179,10 +240,36 @@ func TestStateChecks(t *testing.T) {
 		{"patch-state", "in transition for long", inTransition(3 * time.Hour), Fail, "3 hours"},
 		{"patch-state", "in transition since nobody knows", func(m *machine) { m.last().LivePatch.Transition, m.last().LivePatch.Since = true, nil }, NotDetermined, "since when"},
 
+		{"patch-state", "replacing another for a moment", replaces(10 * time.Minute), Pass, "was in transition for 10 minutes, held up by 1 task"},
+		{"patch-state", "replacing another for long", replaces(3 * time.Hour), Fail, "was in transition for 3 hours, held up by 1 task"},
+		{"patch-state", "replacing two others", func(m *machine) {
+			replaces(3 * time.Hour)(m)
+			m.last().Patches = append(m.last().Patches, store.LoadedPatch{Module: "livepatch_y", Enabled: true})
+		}, Fail, "was in transition for 3 hours"},
+		{"patch-state", "replacing another, as an older kernel shows it", func(m *machine) {
+			replaces(10 * time.Minute)(m)
+			m.last().Patches[1].Replace = nil
+		}, Pass, "was in transition for 10 minutes"},
+		{"patch-state", "beside another", func(m *machine) {
+			replaces(10 * time.Minute)(m)
+			m.last().Patches[1].Replace = new(false)
+		}, Fail, "2 live patches"},
+		{"patch-state", "disabled again before it had replaced another", func(m *machine) {
+			replaced := m.last().LivePatch.Module
+			inTransition(3 * time.Hour)(m)
+			m.last().LivePatch.Transition = false
+			m.last().Patches = []store.LoadedPatch{{Module: replaced, Enabled: true}, {Module: "livepatch_new", Transition: true}}
+		}, NotDetermined, "livepatch_new is being disabled, held up by 1 task"},
+
 		{"patch-loaded", "none installed", unpatched, NotApplicable, "No live patch is installed"},
 		{"patch-loaded", "installed packages not known", func(m *machine) { m.last().Installed = nil; m.last().Unknown["installed"] = "rpm failed" }, NotDetermined, "rpm failed"},
 		{"patch-loaded", "patches not known", func(m *machine) { m.last().Patches = nil; m.last().Unknown["patches"] = "no sysfs" }, NotDetermined, "no sysfs"},
 		{"patch-loaded", "another is active", func(m *machine) { m.last().LivePatch.Version = new("1-150600.13.3.1") }, Fail, "is active"},
+		{"patch-loaded", "its load is not complete", inTransition(30 * time.Minute), Fail, "not complete"},
+		{"patch-loaded", "its load is not complete yet", func(m *machine) {
+			inTransition(30 * time.Minute)(m)
+			m.last().Installed[1].InstallTime = m.now.Add(-65 * time.Minute).Unix()
+		}, Warn, "not complete"},
 		{"patch-loaded", "none is active", func(m *machine) { m.last().LivePatch = nil }, Fail, "none is active"},
 		{"patch-loaded", "just installed", func(m *machine) {
 			m.last().LivePatch = nil
@@ -190,6 +277,14 @@ func TestStateChecks(t *testing.T) {
 		}, Warn, "none is active"},
 
 		{"patch-in-initrd", "missing", func(m *machine) { m.last().Initrd.Verdict = store.VerdictMissing }, Fail, "loses its fixes"},
+		{"patch-in-initrd", "no image", func(m *machine) {
+			m.last().Initrd.Verdict, m.last().Initrd.Basis, m.last().Initrd.Reason = store.VerdictMissing, "", store.ReasonNoImage
+		}, Fail, "has no initrd at all"},
+		{"patch-in-initrd", "no image, and no patch", func(m *machine) {
+			unpatched(m)
+			m.last().Initrd = store.Initrd{KernelRelease: releaseA, Verdict: store.VerdictMissing, Reason: store.ReasonNoImage}
+		}, Fail, "has no initrd at all"},
+		{"next-boot", "it has no image", noImage, Fail, "no initrd: it does not boot"},
 		{"patch-in-initrd", "not provable", func(m *machine) {
 			m.last().Initrd.Verdict, m.last().Initrd.Reason = store.VerdictUnknown, store.ReasonNoBuild
 		}, NotDetermined, "no-build-evidence"},
@@ -208,10 +303,16 @@ func TestStateChecks(t *testing.T) {
 		{"coverage", "no date", with("coverage", `{"date":"soon"}`), NotDetermined, `"soon"`},
 		{"coverage", "no lifecycle data", unread("coverage"), NotDetermined, "permission denied"},
 		{"coverage", "no live patch", unpatched, NotApplicable, "without live patches"},
+		{"coverage", "no live patch installed, loaded ones not known", unreadable(func(m *machine) {
+			m.last().Installed = m.last().Installed[:1]
+			delete(m.last().Parts, "coverage")
+		}), NotDetermined, "nothing of coverage"},
 
 		{"reboot-lag", "not long", waiting(10, store.PendingYes), Pass, "10 days"},
 		{"reboot-lag", "long", waiting(100, store.PendingLivePatched), Warn, "100 days; " + releaseA + " runs, live patched"},
 		{"reboot-lag", "too long", waiting(400, store.PendingYes), Fail, "400 days"},
+		{"reboot-lag", "live patches not known", unreadable(waiting(10, store.PendingYes)), Pass, "whether it is live patched is not known"},
+		{"reboot-lag", "newest kernel not known", func(m *machine) { m.last().Reboot = &store.Reboot{Pending: store.PendingNo} }, NotDetermined, "newest"},
 		{"reboot-lag", "since nobody knows", pending(store.PendingYes), NotDetermined, "since when"},
 		{"reboot-lag", "not known", noReboot, NotDetermined, "rpm failed"},
 
@@ -252,6 +353,12 @@ func TestStateChecks(t *testing.T) {
 		{"entitlement", "no lifecycle data", with("activation", `{"products":[{"name":"n","version":"1"}],"patterns":["p"],"lifecycle":[]}`), Warn, "lifecycle data is not installed"},
 		{"entitlement", "product ended", with("activation", `{"products":[{"name":"n","version":"1","endoflife":"2026-01-01"}],"patterns":["p"],"lifecycle":["l"]}`), Warn, "ended on 2026-01-01"},
 		{"entitlement", "nothing of it", func(m *machine) { unpatched(m); m.set("activation", `{"products":[],"patterns":[],"lifecycle":[]}`) }, NotApplicable, "nothing of live patching"},
+		{"entitlement", "nothing of it, live patches not known", unreadable(func(m *machine) {
+			m.last().Installed = m.last().Installed[:1]
+			m.set("activation", `{"products":[],"patterns":[],"lifecycle":[]}`)
+		}), NotDetermined, "no sysfs"},
+		{"entitlement", "live patches included", with("activation", `{"products":[],"included":[{"name":"SLES","version":"16.0"}],"patterns":[],"lifecycle":[]}`), Pass, "SLES 16.0 has live patches in its own repositories"},
+		{"entitlement", "live patches included, product ended", with("activation", `{"products":[],"included":[{"name":"SL-Micro","version":"6.0","endoflife":"2026-01-01"}],"patterns":[],"lifecycle":[]}`), Warn, "SL-Micro 6.0 ended on 2026-01-01"},
 		{"entitlement", "of another form", with("activation", `{}`), NotDetermined, "does not say"},
 		{"entitlement", "not known", unread("activation"), NotDetermined, "permission denied"},
 
@@ -267,6 +374,18 @@ func inTransition(d time.Duration) func(*machine) {
 		lp := m.last().LivePatch
 		lp.Transition, lp.Since = true, &store.Timestamp{Time: m.now.Add(-time.Hour - d)}
 		m.set("blockers", `[{"pid":1,"tid":1,"comm":"x"}]`)
+	}
+}
+
+// replaces is a transition to the active live patch, while the one that it replaces is still
+// enabled.
+func replaces(d time.Duration) func(*machine) {
+	return func(m *machine) {
+		inTransition(d)(m)
+		m.last().Patches = []store.LoadedPatch{
+			{Module: "livepatch_old", Enabled: true, Replace: new(true)},
+			{Module: m.last().LivePatch.Module, Enabled: true, Transition: true, Replace: new(true)},
+		}
 	}
 }
 
@@ -299,6 +418,16 @@ func TestRecordChecks(t *testing.T) {
 			m.wait(time.Minute)
 			m.install(patchPackage(releaseA, 3))
 		}, Pass, "No failed change"},
+		{"failed-commits", "a script", func(m *machine) {
+			m.install(patchPackage(releaseA, 3))
+			m.failScript()
+		}, Fail, "1 failure not made good: upgrade of kernel-livepatch-6_4_0-150600_23_42-default 3-150600.13.9.1 at 2026-02-10T12:00:05Z, posttrans script failed (exit status 4): no image."},
+		{"failed-commits", "a script, made good", func(m *machine) {
+			m.install(patchPackage(releaseA, 3))
+			m.failScript()
+			m.wait(time.Minute)
+			m.install(patchPackage(releaseA, 3))
+		}, Pass, "No failed change"},
 		{"failed-commits", "goes on", func(m *machine) { m.commit("", []store.Package{patchPackage(releaseA, 3)}, nil); m.wait(time.Minute) }, Warn, "going on"},
 		{"failed-commits", "never ended", func(m *machine) { m.commit("", []store.Package{patchPackage(releaseA, 3)}, nil); m.wait(2 * time.Hour) }, Fail, "has no end"},
 		{"failed-commits", "not known", func(m *machine) {
@@ -316,6 +445,23 @@ func TestRecordChecks(t *testing.T) {
 			m.install(patchPackage(releaseA, 1))
 		}, Warn, "after 3 kernel warnings"},
 		{"downgrades", "a removal", func(m *machine) { m.remove(patchPackage(releaseA, 2)) }, Warn, "removed"},
+		{"downgrades", "a removal long before its kernel's", func(m *machine) {
+			m.remove(patchPackage(releaseA, 2))
+			m.wait(time.Hour)
+			m.remove(kernelPackage(kernelA))
+		}, Warn, "removed"},
+		{"downgrades", "a removal after its kernel's", func(m *machine) {
+			m.remove(kernelPackage(kernelA))
+			m.wait(time.Hour)
+			m.remove(patchPackage(releaseA, 2))
+		}, Pass, "Nothing"},
+		{"downgrades", "a removal after its kernel had come back", func(m *machine) {
+			m.remove(kernelPackage(kernelA))
+			m.wait(time.Hour)
+			m.install(kernelPackage(kernelA))
+			m.wait(time.Hour)
+			m.remove(patchPackage(releaseA, 2))
+		}, Warn, "removed"},
 		{"downgrades", "a removal with its kernel", func(m *machine) { m.remove(kernelPackage(kernelA), patchPackage(releaseA, 2)) }, Pass, "Nothing"},
 
 		{"attribution", "nobody", func(m *machine) {
@@ -407,7 +553,7 @@ func lostRecord(m *machine) {
 }
 
 func fix(status ExposureStatus, released, active string, severity *string) Exposure {
-	e := Exposure{CVE: "CVE-2026-1", Status: status, Severity: severity, Events: []int64{7}}
+	e := Exposure{CVE: "CVE-2026-1", KernelRelease: releaseA, Status: status, Severity: severity, Events: []int64{7}}
 	for _, set := range []struct {
 		to   **store.Timestamp
 		from string
@@ -417,6 +563,30 @@ func fix(status ExposureStatus, released, active string, severity *string) Expos
 		}
 	}
 	return e
+}
+
+func otherKernel(e Exposure) Exposure {
+	e.KernelRelease = releaseB
+	return e
+}
+
+// A live patch of another kernel than the one that runs protects nothing, and is not late.
+func TestLatencyOfAKernelThatDoesNotRun(t *testing.T) {
+	m := running(t, 2)
+	m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
+	m.until("2025-04-01T09:00:00Z")
+	m.reboot()
+	m.until("2025-04-02T09:00:00Z")
+	s := m.record()
+	for at, want := range map[string]Rating{"2025-04-01T08:00:00Z": Pass, "2025-04-02T09:00:00Z": Fail} {
+		c, err := NewCompliance(t.Context(), s, profile(t, DefaultProfile), when(t, at))
+		check(t, err)
+		for _, r := range c.Checks {
+			if r.ID == "latency" && r.Result != want {
+				t.Errorf("%s: %s: %s", at, r.Result, r.Detail)
+			}
+		}
+	}
 }
 
 func TestLatency(t *testing.T) {
@@ -436,15 +606,17 @@ func TestLatency(t *testing.T) {
 		{"too late, and critical", "pci-dss-4.0.1", []Exposure{fix(StatusFixed, "2026-01-01", "2026-02-05", new("critical"))}, Fail, "35 days"},
 		{"too late, severity not on record", "pci-dss-4.0.1", []Exposure{fix(StatusFixed, "2026-01-01", "2026-02-05", nil)}, Fail, "35 days"},
 		{"not active yet", DefaultProfile, []Exposure{fix(StatusInstalled, "2026-01-01", "", nil)}, Fail, "40 days"},
+		{"not active yet, and not late", DefaultProfile, []Exposure{soon, fix(StatusInstalled, "2026-02-08", "", nil)}, Warn, "1 of 2 fixes are installed, and not active"},
+		{"not known to be active", DefaultProfile, []Exposure{soon, fix(StatusUnknown, "2026-02-08", "", nil)}, NotDetermined, "1 of 2 fixes"},
 		{"release not on record", DefaultProfile, []Exposure{soon, fix(StatusFixed, "", "2026-02-05", nil)}, NotDetermined, "1 of 2 fixes"},
 		{"before the period", DefaultProfile, []Exposure{fix(StatusFixed, "2024-01-01", "2024-09-05", nil)}, NotApplicable, "No fix"},
-		{"for a kernel that never ran", DefaultProfile, []Exposure{fix(StatusOtherKernel, "2026-01-01", "", nil)}, NotApplicable, "No fix"},
+		{"for a kernel that never ran", DefaultProfile, []Exposure{otherKernel(fix(StatusInstalled, "2026-01-01", "", nil))}, NotApplicable, "No fix"},
 		{"not on record", DefaultProfile, []Exposure{fix(StatusNotInRecord, "", "", nil)}, NotApplicable, "No fix"},
 		{"taken away", DefaultProfile, []Exposure{fix(StatusLost, "2026-01-01", "2026-01-06", nil)}, Pass, "; taken away again: 1."},
 	} {
 		p := profile(t, tt.profile)
 		at := when(t, "2026-02-10T00:00:00Z")
-		g := &grounds{at: at, since: at.Add(-time.Duration(p.LookBack)), profile: p, exposures: tt.fixes}
+		g := &grounds{at: at, since: at.Add(-time.Duration(p.LookBack)), profile: p, exposures: tt.fixes, running: releaseA}
 		if f := latency(g, p.Criteria["latency"]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) {
 			t.Errorf("%s: %s: %s", tt.name, f.rating, f.detail)
 		}
@@ -552,5 +724,13 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 		if f := g.run(r, p.Criteria[tt.check]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) {
 			t.Errorf("%s, %s: %s: %s", tt.check, tt.name, f.rating, f.detail)
 		}
+	}
+}
+
+// A load that is not complete protects nothing: the metric does not count it.
+func TestMetricOfATransition(t *testing.T) {
+	st := &State{LivePatch: &store.LivePatch{Enabled: true, Transition: true}}
+	if active := st.active(); active == nil || *active {
+		t.Errorf("active: %v", active)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klp-audit/klp-audit/store"
@@ -43,7 +44,8 @@ type Compliance struct {
 	// Observed is when the machine was observed last; the moment judged if that is too long ago.
 	Observed store.Timestamp `json:"-"`
 
-	coverageLeft *int // days; nil: not known
+	coverageLeft *int   // days; nil: not known
+	warning      string // of what was judged; empty: nothing is known to be wrong with it
 }
 
 // CheckResult is what one check came to.
@@ -54,6 +56,10 @@ type CheckResult struct {
 	Detail     string   `json:"detail"`   // one sentence
 	Evidence   []string `json:"evidence"` // "event 12", journal cursors
 	References []string `json:"references"`
+	// NoImageOf is the kernel that has no initrd at all; empty: none is known to have none.
+	NoImageOf string `json:"-"`
+	// KnownSince is when the last of the events among the evidence was recorded; null: not known, or none.
+	KnownSince *store.Timestamp `json:"known_since"`
 	// Exception is what was granted for this check, expired ones included; it changes
 	// nothing in the result.
 	Exception *Exception `json:"exception"`
@@ -97,6 +103,9 @@ type rule struct {
 	judge           func(*grounds, Criteria) finding
 }
 
+// integrityID is the check that fails wherever a record is not intact, asked for or not.
+const integrityID = "integrity"
+
 // rules are all checks, in the order in which they are explained.
 func rules() []rule {
 	return []rule{
@@ -114,7 +123,7 @@ func rules() []rule {
 		{"attribution", "Every change has an author", "log in as yourself and use sudo, so that pam_loginuid notes it", nil, false, attribution},
 		{"clock", "Clock is in step", "see `chronyc tracking` or `timedatectl`", []string{"warn"}, true, clock},
 		{"completeness", "Record holds every change", "find out who changed packages without zypper or without the plugin; see the recorder gaps; `klp-audit import` takes in what only libzypp's history has", nil, false, completeness},
-		{"integrity", "Record is intact", "run `klp-audit verify`; enable klp-audit-observe.timer", []string{"warn", "fail"}, false, integrity},
+		{integrityID, "Record is intact", "run `klp-audit verify`; enable klp-audit-observe.timer", []string{"warn", "fail"}, false, integrity},
 		{"retention", "Record reaches back far enough", "restore older events from an export", []string{"fail"}, false, retention},
 		{"permissions", "Record is protected", "run `rpm --setperms --setugids klp-audit`, and see who may write", nil, true, permissions},
 		{"recorder", "Recorder is alive", "reinstall klp-audit; enable klp-audit-observe.timer", nil, false, recorder},
@@ -147,14 +156,51 @@ func Hint(id string) string {
 	return r.hint
 }
 
-// NewCompliance judges the record by a profile, as of a moment: what came after it counts
-// for nothing.
+// hint says what to do when the check does not pass. A kernel that has no initrd does not boot:
+// that is mended before anything that may be a reboot.
+func (r *CheckResult) hint() string {
+	hint := Hint(r.ID)
+	switch {
+	case r.NoImageOf == "":
+		return hint
+	case r.ID == "patch-in-initrd", r.ID == "next-boot":
+		return buildHint(r.NoImageOf) + " before any reboot"
+	case strings.Contains(hint, "reboot"):
+		return "first " + buildHint(r.NoImageOf) + ", for without one kernel " + r.NoImageOf + " does not boot; then " + hint
+	}
+	return hint
+}
+
+// buildHint says how a kernel gets an initrd.
+func buildHint(kernel string) string {
+	return fmt.Sprintf("build its initrd with `dracut -f --kver %s`", Printable(kernel))
+}
+
+// NewCompliance judges the record by a profile, as of a moment: what happened after it counts
+// for nothing, and what came on record later of what was before counts.
 func NewCompliance(ctx context.Context, s *store.Store, p *Profile, at time.Time) (*Compliance, error) {
 	g, err := readGrounds(ctx, s, p, at)
 	if err != nil {
 		return nil, fmt.Errorf("reading what the checks look at: %w", err)
 	}
-	return g.compliance(), nil
+	c := g.compliance()
+	for i := range c.Checks {
+		if c.Checks[i].KnownSince, err = s.RecordedAt(ctx, c.Checks[i].events()...); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// events are those among the evidence.
+func (r *CheckResult) events() (list []int64) {
+	for _, text := range r.Evidence {
+		number, _ := strings.CutPrefix(text, "event ")
+		if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 // compliance runs all checks.
@@ -171,12 +217,20 @@ func (g *grounds) compliance() *Compliance {
 		f := g.run(r, criteria)
 		c.Checks = append(c.Checks, CheckResult{
 			ID: r.id, Title: r.title, Result: f.rating, Detail: f.detail, Evidence: orNone(f.evidence),
-			References: orNone(criteria.References), Exception: g.exceptionFor(r.id),
+			References: orNone(criteria.References), Exception: g.exceptionFor(r.id), NoImageOf: g.noImageOf(),
 		})
 	}
 	slices.SortStableFunc(c.Checks, func(a, b CheckResult) int { return cmp.Compare(a.Result.weight(), b.Result.weight()) })
 	c.Verdict = c.worst()
 	return c
+}
+
+// noImageOf is the kernel that has no initrd at all, empty if none is known to have none.
+func (g *grounds) noImageOf() string {
+	if g.stale() != "" || g.seen.Initrd.Reason != store.ReasonNoImage {
+		return ""
+	}
+	return g.seen.Initrd.KernelRelease
 }
 
 // run runs one check within its criteria.
@@ -200,10 +254,13 @@ func (g *grounds) run(r rule, c Criteria) finding {
 	return f
 }
 
-// Only returns the results of some checks alone; with except those of all others.
+// Only returns the results of some checks alone; with except those of all others. That the
+// record is not intact stays among them.
 func (c *Compliance) Only(ids []string, except bool) *Compliance {
 	few := *c
-	few.Checks = slices.DeleteFunc(slices.Clone(c.Checks), func(r CheckResult) bool { return slices.Contains(ids, r.ID) == except })
+	few.Checks = slices.DeleteFunc(slices.Clone(c.Checks), func(r CheckResult) bool {
+		return slices.Contains(ids, r.ID) == except && !(c.warning != "" && r.ID == integrityID)
+	})
 	few.Verdict = few.worst()
 	return &few
 }

@@ -77,9 +77,9 @@ func TestComplianceFollowsItsSchema(t *testing.T) {
 		{ID: "b", Event: 4, Time: stamp(testNow), Until: stamp(testNow.AddDate(1, 0, 0)), Ended: new(stamp(testNow)), EndedBy: &store.RowActor{}},
 	}} {
 		var b, table strings.Builder
-		check(t, WriteExceptions(&b, "json", list, testNow, Style{}))
+		check(t, WriteExceptions(&b, "json", list, nil, testNow, Style{}))
 		checkAgainst(t, all, "exceptions-1.json", b.String())
-		check(t, WriteExceptions(&table, "table", list, testNow, Style{}))
+		check(t, WriteExceptions(&table, "table", list, nil, testNow, Style{}))
 		checkPlain(t, "exceptions", table.String(), 80)
 	}
 }

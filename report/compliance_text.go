@@ -18,9 +18,10 @@ func (c *Compliance) Write(w io.Writer, format string, style Style) error {
 	case "json":
 		return WriteObject(w, struct {
 			Schema     string      `json:"schema"`
+			Warning    *string     `json:"warning"`
 			Provenance *Provenance `json:"provenance"`
 			*Compliance
-		}{ComplianceSchema, c.Provenance, c})
+		}{ComplianceSchema, orNull(c.warning), c.Provenance, c})
 	case "csv":
 		return c.writeCSV(w)
 	}
@@ -31,6 +32,9 @@ func (c *Compliance) Write(w io.Writer, format string, style Style) error {
 func (c *Compliance) writeTable(w io.Writer, style Style) error {
 	if style.Width <= 0 {
 		style.Width = tableWidth
+	}
+	if err := writeWarning(w, c.warning, style); err != nil {
+		return err
 	}
 	lines := []string{
 		"Verdict: " + strings.ToUpper(string(c.Verdict)) + ". " + c.Sum() + ".",
@@ -89,7 +93,7 @@ func (r *CheckResult) texts() []string {
 	if !r.open() {
 		return texts
 	}
-	texts = append(texts, "To do: "+Hint(r.ID)+".")
+	texts = append(texts, "To do: "+r.hint()+".")
 	if x := r.Exception; x != nil {
 		texts = append(texts, x.text())
 	}
@@ -144,13 +148,14 @@ func (p *Provenance) lines() (lines []string) {
 // writeCSV writes the checks with a header row.
 func (c *Compliance) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	records := [][]string{{"id", "title", "result", "detail", "evidence", "references", "exception"}}
+	header := []string{"id", "title", "result", "detail", "evidence", "references", "exception", "known_since"}
+	records := append(warningRow(c.warning, len(header)), header)
 	for _, r := range c.Checks {
 		exception := ""
 		if r.Exception != nil {
 			exception = r.Exception.text()
 		}
-		records = append(records, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception})
+		records = append(records, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception, exactly(r.KnownSince)})
 	}
 	for _, record := range records {
 		for i := range record {

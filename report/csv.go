@@ -54,6 +54,8 @@ var columns = []struct {
 	{"cves_removed", func(r *store.HistoryRow) string { return strings.Join(r.CVEsRemoved, " ") }},
 	{"bugs_added", func(r *store.HistoryRow) string { return strings.Join(r.BugsAdded, " ") }},
 	{"bugs_removed", func(r *store.HistoryRow) string { return strings.Join(r.BugsRemoved, " ") }},
+	{"scripts", func(r *store.HistoryRow) string { return scripts(r) }},
+	{"known_since", func(r *store.HistoryRow) string { return exactly(r.KnownSince) }},
 }
 
 func patchNumber(r *store.HistoryRow) string {
@@ -71,9 +73,13 @@ func initial(r *store.HistoryRow) string {
 }
 
 // writeCSV writes a history with a header row, as RFC 4180 has it but for the line ends,
-// and nothing else.
+// and nothing else but the warning.
 func writeCSV(w io.Writer, h *History) error {
 	out := bufio.NewWriterSize(w, lineBuffer)
+	if warning := h.Provenance.Warning(); warning != "" {
+		out.Write(appendCell(nil, warning))
+		out.WriteString(strings.Repeat(",", len(columns)-1) + "\n")
+	}
 	for i, c := range columns {
 		if i > 0 {
 			out.WriteByte(',')

@@ -20,18 +20,47 @@ type Exposure struct {
 	Package       string           `json:"package"`
 	Version       string           `json:"version"`         // the first one on record that fixes it
 	Released      *store.Timestamp `json:"released"`        // of that package or its advisory, see ReleasedBy
-	ReleasedBy    string           `json:"released_by"`     // build-time (a lower bound), advisory; empty: not known
+	ReleasedBy    string           `json:"released_by"`     // build-time (a lower bound), advisory, advisory-day (no more than the day is known); empty: not known
 	Advisory      *string          `json:"advisory"`        // id
 	Severity      *string          `json:"severity"`        // of the advisory
 	Installed     *store.Timestamp `json:"installed"`       // package in the rpm database
-	Active        *store.Timestamp `json:"active"`          // a live patch with the fix active
+	Active        *store.Timestamp `json:"active"`          // a live patch with the fix active, first
 	InInitrd      *store.Timestamp `json:"in_initrd"`       // first proof that an unexpected reboot keeps it
-	Lost          *store.Timestamp `json:"lost"`            // taken away again, the last time
-	LostBy        string           `json:"lost_by"`         // downgrade, removal, disabling, boot; empty: not lost
+	Intervals     []Interval       `json:"intervals"`       // in which it is known to have been active
+	Lost          *store.Timestamp `json:"lost"`            // known to be taken away again, the last time
+	LostBy        LossCause        `json:"lost_by"`         // empty: not lost
 	Back          *store.Timestamp `json:"back"`            // active again after that; null: not
 	Status        ExposureStatus   `json:"status"`          //
+	Reason        string           `json:"reason"`          // why it is installed and not fixed, or not known; else empty
 	Seconds       *int64           `json:"latency_seconds"` // Released to Active
 	Events        []int64          `json:"events"`
+	KnownSince    *store.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
+}
+
+// Interval is a time in which a fix is known to have been active. A reboot that brought the fix
+// back from the initrd does not end it; what is not known does.
+type Interval struct {
+	From   store.Timestamp  `json:"from"`
+	To     *store.Timestamp `json:"to"`      // null: it went on at the end of the time that was asked for
+	Lost   *store.Timestamp `json:"lost"`    // from when on it is known that the fix was not active; null: it was not lost, or that is not known
+	LostBy LossCause        `json:"lost_by"` // empty: it was not lost, or that is not known
+}
+
+// LossCause is what took a fix away.
+type LossCause = string
+
+// The causes.
+const (
+	LostByBoot      LossCause = "boot"      // into an initrd without it
+	LostByDowngrade LossCause = "downgrade" // a live patch with a lower number replaced it
+	LostByRemoval   LossCause = "removal"   // of the package
+	LostByDisabling LossCause = "disabling" // of the live patch
+	LostByUnknown   LossCause = "unknown"   // the record does not say
+)
+
+// LossCauses returns the closed set of causes.
+func LossCauses() []LossCause {
+	return []LossCause{LostByBoot, LostByDowngrade, LostByRemoval, LostByDisabling, LostByUnknown}
 }
 
 // ExposureStatus is how it stands with a fix at the end of the timeline.
@@ -40,8 +69,8 @@ type ExposureStatus string
 // The statuses.
 const (
 	StatusFixed       ExposureStatus = "fixed"         // active
-	StatusInstalled   ExposureStatus = "installed"     // the package is installed, and was never active
-	StatusLost        ExposureStatus = "lost"          // taken away again, in the kernel that runs
+	StatusInstalled   ExposureStatus = "installed"     // the package is installed, and the fix is not active, nor known to have been
+	StatusLost        ExposureStatus = "lost"          // taken away again, from the kernel that runs, or with its package before it was active
 	StatusOtherKernel ExposureStatus = "other-kernel"  // was active while its kernel ran; another one runs now
 	StatusUnknown     ExposureStatus = "unknown"       // the record does not say
 	StatusNotInRecord ExposureStatus = "not-in-record" // no live patch on record fixes it; a kernel itself may
@@ -52,21 +81,42 @@ func ExposureStatuses() []ExposureStatus {
 	return []ExposureStatus{StatusFixed, StatusInstalled, StatusLost, StatusOtherKernel, StatusUnknown, StatusNotInRecord}
 }
 
-// NewExposures returns the fixes that live patches brought, by kernel, as far as they are on
-// record up to a moment. The timeline must begin with the record, as that of TimelineUntil
-// does. Without ids all are returned. An id that no live patch of the running kernel fixes is
-// not-in-record, which is not the same as not fixed: what a kernel package itself fixes is not
-// recorded.
-func NewExposures(ctx context.Context, s *store.Store, t *Timeline, until store.Moment, ids []string) ([]Exposure, error) {
-	names, err := s.LivePatches(ctx, t.From.Time, t.To.Time)
+// NewExposures returns the fixes that live patches brought, by kernel, as it stood with them at a
+// moment, by all that is on record. The timeline must begin with the record and end at that
+// moment, as that of TimelineUntil does. Without ids all are returned. An id that no live patch of
+// the running kernel fixes is not-in-record, which is not the same as not fixed: what a kernel
+// package itself fixes is not recorded.
+func NewExposures(ctx context.Context, s *store.Store, t *Timeline, at time.Time, ids []string) ([]Exposure, error) {
+	names, err := s.LivePatches(ctx, time.Time{}, at) // also those of what stays of a record that was pruned
 	if err != nil {
 		return nil, fmt.Errorf("reading live patches: %w", err)
 	}
-	f, err := readFixes(ctx, s, t, names, until)
+	f, err := readFixes(ctx, s, t, names, at)
 	if err != nil {
 		return nil, err
 	}
-	return f.exposures(ids), nil
+	list := f.exposures(ids)
+	return list, f.date(list)
+}
+
+// date fills in since when each fix is known as it is.
+func (f *fixRecord) date(list []Exposure) error {
+	since := map[int64]*store.Timestamp{} // by event
+	for i := range list {
+		e := &list[i]
+		if len(e.Events) == 0 {
+			continue
+		}
+		last := e.Events[len(e.Events)-1]
+		if _, known := since[last]; !known {
+			var err error
+			if since[last], err = f.store.RecordedAt(f.ctx, e.Events...); err != nil {
+				return err
+			}
+		}
+		e.KnownSince = since[last]
+	}
+	return nil
 }
 
 // exposures follows each fix, or those with the ids.
@@ -74,15 +124,15 @@ func (f *fixRecord) exposures(ids []string) []Exposure {
 	list := []Exposure{}
 	for _, name := range slices.Sorted(maps.Keys(f.packages)) {
 		p := f.packages[name]
-		for _, cve := range p.cves() {
+		for _, cve := range slices.SortedFunc(maps.Keys(p.cves()), compareCVE) {
 			if len(ids) == 0 || slices.Contains(ids, cve) {
-				list = append(list, p.exposure(cve, f.running))
+				list = append(list, p.exposure(cve))
 			}
 		}
 	}
 	for _, id := range ids {
 		if !slices.ContainsFunc(list, func(e Exposure) bool { return e.CVE == id && e.KernelRelease == f.running }) {
-			list = append(list, Exposure{CVE: id, KernelRelease: f.running, Status: StatusNotInRecord, Events: []int64{}})
+			list = append(list, Exposure{CVE: id, KernelRelease: f.running, Status: StatusNotInRecord, Intervals: []Interval{}, Events: []int64{}})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Exposure) int {
@@ -103,136 +153,148 @@ type patchHistory struct {
 	name     string
 	kernel   string
 	versions map[string]*patchVersion
+	modules  map[string]string // versions by the modules that they hold
 	changes  []store.PatchChange
-	spans    []PatchSpan        // what is known while its kernel ran
+	looked   *seen              // at what is installed, last; nil: nobody looked
+	state    *State             // what is installed, if the record goes on; else nil
+	spans    []ranSpan          // of the whole timeline
+	from     store.Timestamp    // what was before is told in part only
+	newest   *KernelSpan        // the newest boot; nil: none is on record
+	goesOn   bool               // the record, after the moment: what it does not know of that is not known
 	kept     []*store.Timestamp // for each span, when an initrd is first proven to hold its live patch
 }
 
 // goneBefore says whether the package was removed before a moment, and was not there since.
 func (p *patchHistory) goneBefore(at time.Time) bool {
 	n := len(p.changes)
-	return n > 0 && p.changes[n-1].Action == "remove" && p.changes[n-1].Time.Before(at)
+	return n > 0 && p.changes[n-1].Action == "remove" && p.changes[n-1].Result == store.ResultOK && p.changes[n-1].Time.Before(at)
 }
 
 // exposure follows one fix.
-func (p *patchHistory) exposure(cve, running string) Exposure {
+func (p *patchHistory) exposure(cve string) Exposure {
 	first := p.first(cve)
 	e := Exposure{
 		CVE: cve, KernelRelease: p.kernel, Package: p.name, Version: first.version, Installed: first.installed,
 		Advisory: first.advisory, Severity: first.severity, Events: ends(nil, first.event),
 	}
 	switch {
+	case first.issued != nil && first.onDay:
+		e.Released, e.ReleasedBy = first.issued, releasedOnDay
 	case first.issued != nil:
 		e.Released, e.ReleasedBy = first.issued, "advisory"
 	case first.built != nil:
 		e.Released, e.ReleasedBy = first.built, "build-time"
 	}
-	p.follow(&e)
+	c := p.follow(cve)
+	if e.Intervals = c.since(p.from); len(c.intervals) > 0 {
+		e.Active, e.Events = &c.intervals[0].From, ends(e.Events, c.events...)
+	}
+	if seen := p.seenActive(cve); seen != nil && (e.Active == nil || seen.Before(e.Active.Time)) {
+		e.Active = seen // before what the timeline shows: the rest was pruned
+	}
+	if all := e.losses(); len(all) > 0 {
+		last := all[len(all)-1]
+		e.Lost, e.LostBy, e.Back = last.at, last.by, last.back
+	}
 	e.InInitrd = p.inInitrd(cve)
 	if e.Released != nil && e.Active != nil {
-		e.Seconds = new(int64(e.Active.Sub(e.Released.Time) / time.Second))
+		e.Seconds = new(e.seconds())
 	}
-	e.Status = p.status(&e, running)
+	e.Status, e.Reason = p.status(&c, first)
+	if n := len(e.Intervals); e.Status == StatusFixed {
+		e.Intervals[n-1].To = nil
+	}
 	return e
 }
 
-// cves are all that some version fixes, in order.
-func (p *patchHistory) cves() []string {
-	all := map[string]bool{}
-	for _, v := range p.versions {
-		maps.Copy(all, v.fixes)
+// releasedOnDay says that no more than the day of the advisory is known.
+const releasedOnDay = "advisory-day"
+
+// seconds is how long a fix took to be active. Of a release on a day whole days count, from the
+// end of it; one that was active before has taken less than none.
+func (e *Exposure) seconds() int64 {
+	const day = 24 * time.Hour
+	took := e.Active.Sub(e.Released.Time)
+	if e.ReleasedBy == releasedOnDay {
+		if took >= 0 {
+			took = max(0, took-day).Truncate(day)
+		} else {
+			took = (took + 1 - day).Truncate(day)
+		}
 	}
-	return slices.SortedFunc(maps.Keys(all), compareCVE)
+	return int64(took / time.Second)
+}
+
+// seenActive is when a live patch with a fix was seen active first, null if it was not.
+func (p *patchHistory) seenActive(cve string) (first *store.Timestamp) {
+	for _, v := range p.versions {
+		if v.active != nil && p.has(v.version, cve) == yes && (first == nil || v.active.Before(first.Time)) {
+			first = v.active
+		}
+	}
+	return first
+}
+
+// loss is that a fix was taken away.
+type loss struct {
+	at   *store.Timestamp
+	by   LossCause
+	back *store.Timestamp // null: it is not known to have come back
+}
+
+// losses are all times that a fix was taken away, in their order.
+func (e *Exposure) losses() (list []loss) {
+	for i, in := range e.Intervals {
+		if in.Lost == nil {
+			continue
+		}
+		l := loss{at: in.Lost, by: in.LostBy}
+		if i+1 < len(e.Intervals) {
+			l.back = &e.Intervals[i+1].From
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+// text says when a fix was lost, by what, and when it came back.
+func (l loss) text(when func(*store.Timestamp) string) string {
+	text := when(l.at) + " by " + l.by
+	if l.by == LostByUnknown {
+		text = when(l.at) + ", by what is not known"
+	}
+	if l.back != nil {
+		text += ", back " + when(l.back)
+	}
+	return text
 }
 
 // first is the version that brought a fix first.
 func (p *patchHistory) first(cve string) (first *patchVersion) {
 	for _, name := range slices.Sorted(maps.Keys(p.versions)) {
-		if v := p.versions[name]; v.fixes[cve] && (first == nil || v.since().Before(first.since())) {
+		if v := p.versions[name]; v.present && p.has(name, cve) == yes && (first == nil || v.since().Before(first.since())) {
 			first = v
 		}
 	}
 	return first
 }
 
-// fixes says whether a span has a live patch active that fixes a CVE.
-func (p *patchHistory) fixes(s PatchSpan, cve string) bool {
-	if s.Version == nil {
-		return false
-	}
-	v := p.versions[*s.Version]
-	return v != nil && v.fixes[cve]
-}
-
-// follow finds when a fix became active, was lost, and came back.
-func (p *patchHistory) follow(e *Exposure) {
-	var before *PatchSpan // the span before, if it had the fix
-	for i, s := range p.spans {
-		has := p.fixes(s, e.CVE)
-		switch {
-		case has && e.Active == nil:
-			e.Active, e.Events = new(loaded(s)), ends(e.Events, s.Events...)
-		case has && before == nil:
-			e.Back = new(loaded(s))
-		case !has && before != nil:
-			e.Lost, e.Back, e.LostBy = &p.spans[i].From, nil, p.lostBy(*before, s)
-		}
-		if before = nil; has {
-			before = &p.spans[i]
-		}
-	}
-}
-
-// loaded is when the live patch of a span was loaded: it may have been seen later only.
-func loaded(s PatchSpan) store.Timestamp {
-	if s.Since != nil {
-		return earlier(*s.Since, s.From)
+// active is from when on the live patch of a span protects: it may have been seen later only.
+func active(s PatchSpan) store.Timestamp {
+	if s.Completed != nil {
+		return earlier(*s.Completed, s.From)
 	}
 	return s.From
-}
-
-// lostBy says what took a fix away between two spans.
-func (p *patchHistory) lostBy(with, without PatchSpan) string {
-	switch {
-	case with.BootID != without.BootID:
-		return "boot"
-	case without.Module != "":
-		return "downgrade"
-	}
-	const commit = 10 * time.Minute // a long one
-	removed := slices.ContainsFunc(p.changes, func(c store.PatchChange) bool {
-		return c.Action == "remove" && c.Time.Sub(without.From.Time).Abs() < commit
-	})
-	if removed {
-		return "removal"
-	}
-	return "disabling"
 }
 
 // inInitrd is the first proof that an initrd held a fix.
 func (p *patchHistory) inInitrd(cve string) *store.Timestamp {
 	for i, s := range p.spans {
-		if p.kept[i] != nil && p.fixes(s, cve) {
+		if p.kept[i] != nil && p.has(p.versionOf(s.Module), cve) == yes {
 			return p.kept[i]
 		}
 	}
 	return nil
-}
-
-func (p *patchHistory) status(e *Exposure, running string) ExposureStatus {
-	switch removed := len(p.changes) > 0 && p.changes[len(p.changes)-1].Action == "remove"; {
-	case e.Active == nil && e.Installed == nil:
-		return StatusUnknown
-	case e.Active == nil && removed:
-		return StatusLost
-	case e.Active == nil:
-		return StatusInstalled
-	case p.kernel != running:
-		return StatusOtherKernel
-	case e.Lost != nil && e.Back == nil:
-		return StatusLost
-	}
-	return StatusFixed
 }
 
 // ParseCVE reads a CVE number, in any case.

@@ -68,11 +68,8 @@ func course(e Exposure) string {
 			words = append(words, m.what+" "+minute(m.at))
 		}
 	}
-	if e.Lost != nil {
-		words = append(words, "lost "+minute(e.Lost)+" by "+e.LostBy)
-		if e.Back != nil {
-			words[len(words)-1] += ", back " + minute(e.Back)
-		}
+	for _, l := range e.losses() {
+		words = append(words, "lost "+l.text(minute))
 	}
 	if e.Status == StatusNotInRecord {
 		return string(e.Status)
@@ -82,7 +79,7 @@ func course(e Exposure) string {
 
 // A fix that is taken away for good is lost, and what took it is named.
 func TestLostFixes(t *testing.T) {
-	for by, take := range map[string]func(m *machine){
+	for by, take := range map[LossCause]func(m *machine){
 		"downgrade": func(m *machine) { m.install(patchPackage(releaseA, 1)) },
 		"disabling": func(m *machine) { m.disable() },
 		"removal": func(m *machine) {
@@ -95,7 +92,7 @@ func TestLostFixes(t *testing.T) {
 			m.reboot()
 		},
 	} {
-		t.Run(by, func(t *testing.T) {
+		t.Run(string(by), func(t *testing.T) {
 			m := patched(t, 2)
 			m.wait(time.Hour)
 			take(m)
@@ -135,6 +132,24 @@ func TestReleasedByAdvisory(t *testing.T) {
 	e := exposures(t, m.record(), "CVE-2025-4221")[0]
 	if e.ReleasedBy != "advisory" || text(e.Advisory) != "SUSE-2025-7" || date(e.Released) != "2024-12-20" || *e.Seconds < 12*86400 {
 		t.Errorf("released %v by %s %v, latency %v", e.Released, e.ReleasedBy, e.Advisory, e.Seconds)
+	}
+}
+
+// Of an advisory's date without a zone no more than the day is known: latencies are whole days
+// since the end of it, and none on the day itself.
+func TestReleasedByAdvisoryOfADay(t *testing.T) {
+	for issued, days := range map[string]int64{"2024-12-20": 11, "2024-12-31": 0, "2025-01-01": 0, "2025-01-03": -2} {
+		m := patched(t, 2)
+		p := patchPackage(releaseA, 2)
+		m.parts["advisories"] = []any{map[string]any{"repo": "updates", "live_patches": []any{
+			map[string]any{"package": p.Name, "version": p.Version, "advisory": "SUSE-2025-7", "issued": issued + "T00:00:00Z", "issued_day_only": true},
+		}}}
+		m.wait(time.Hour)
+		m.observe(store.TriggerTimer)
+		e := exposures(t, m.record(), "CVE-2025-4221")[0]
+		if e.ReleasedBy != "advisory-day" || date(e.Released) != issued || *e.Seconds != days*86400 {
+			t.Errorf("%s: released %v by %s, latency %d s; want %d days", issued, e.Released, e.ReleasedBy, *e.Seconds, days)
+		}
 	}
 }
 
@@ -255,18 +270,39 @@ func TestOpenVEX(t *testing.T) {
 		st, err := NewState(t.Context(), s, when(t, at))
 		check(t, err)
 		var b bytes.Buffer
-		return b.String(), func() error { err := writeVEX(&b, st, storyProvenance("cve")); return err }()
+		return b.String(), func() error { err := writeVEX(&b, st, nil, storyProvenance("cve")); return err }()
 	}
 	for at, want := range map[string]string{
 		"2025-01-20":           "no live patch with fixes was active", // the initial patch
 		"2025-01-08":           "no live patch with fixes was active",
 		"2025-04-22T03:15:00Z": "the live patch is not known: No boot is on record",
 		"2030-01-01":           "the live patch is not known: The machine was not observed since",
-		"2025-08-16":           "the package of the running kernel is not known: Packages changed",
+		"2025-08-13":           "the package of the running kernel is not known: Packages changed",
 	} {
 		if _, err := write(at); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", at, err, want)
 		}
+	}
+}
+
+// There is no statement of a load that is not complete, and none of a number that was not asked for.
+func TestOpenVEXOfATransition(t *testing.T) {
+	m := patched(t, 2)
+	m.wait(time.Hour)
+	m.observe(store.TriggerTimer)
+	s := m.record()
+	last, err := s.LastObserved(t.Context())
+	check(t, err)
+	st, err := NewState(t.Context(), s, last.Time)
+	check(t, err)
+	c := NewCVEs(exposures(t, s, "CVE-2025-4221"), st, storyProvenance("cve"))
+	c.Asked = []string{"CVE-2025-4221"}
+	if text := written(t, func(b *bytes.Buffer) error { return c.Write(b, "openvex", Style{}) }); !strings.Contains(text, "CVE-2025-4221") || strings.Contains(text, "CVE-2025-4222") {
+		t.Errorf("of one number: %s", text)
+	}
+	st.LivePatch.Transition = true
+	if err := c.Write(&bytes.Buffer{}, "openvex", Style{}); err == nil || !strings.Contains(err.Error(), "not complete") {
+		t.Errorf("in a transition: %v", err)
 	}
 }
 

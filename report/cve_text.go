@@ -19,6 +19,7 @@ type CVEs struct {
 	Exposures  []Exposure  `json:"exposures"`
 	Latency    *Latency    `json:"latency"`
 	At         *State      `json:"-"` // what an OpenVEX document is about
+	Asked      []string    `json:"-"` // numbers; none: all
 	Provenance *Provenance `json:"-"`
 }
 
@@ -33,13 +34,14 @@ func (c *CVEs) Write(w io.Writer, format string, style Style) error {
 	case "json":
 		return WriteObject(w, struct {
 			Schema     string      `json:"schema"`
+			Warning    *string     `json:"warning"`
 			Provenance *Provenance `json:"provenance"`
 			*CVEs
-		}{CVESchema, c.Provenance, c})
+		}{CVESchema, orNull(c.Provenance.Warning()), c.Provenance, c})
 	case "csv":
 		return c.writeCSV(w)
 	case "openvex":
-		return writeVEX(w, c.At, c.Provenance)
+		return writeVEX(w, c.At, c.Asked, c.Provenance)
 	}
 	return fmt.Errorf("format %q: the CVE section has %s", format, strings.Join(CVEFormats(), ", "))
 }
@@ -48,6 +50,9 @@ func (c *CVEs) Write(w io.Writer, format string, style Style) error {
 func (c *CVEs) writeTable(w io.Writer, style Style) error {
 	if style.Width <= 0 {
 		style.Width = tableWidth
+	}
+	if err := writeWarning(w, c.Provenance.Warning(), style); err != nil {
+		return err
 	}
 	header := []string{"CVE", "STATUS", "KERNEL", "LIVE PATCH", "RELEASED", "INSTALLED", "ACTIVE", "IN INITRD", "LATENCY", "LOST"}
 	var cells [][]string
@@ -72,7 +77,7 @@ func (c *CVEs) footer() []string {
 		lines = append(lines, "")
 	}
 	lines = append(lines,
-		fmt.Sprintf("%s; times are UTC. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound.", plural(len(c.Exposures), "row")),
+		fmt.Sprintf("%s; times are UTC. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound; of a date without a zone the end of the day counts.", plural(len(c.Exposures), "row")),
 		"not-in-record is not the same as not fixed: what a kernel package itself fixes is not recorded.")
 	if c.Provenance != nil {
 		lines = append(lines, c.Provenance.lines()...)
@@ -82,12 +87,9 @@ func (c *CVEs) footer() []string {
 
 // cells are one fix in a line.
 func (e *Exposure) cells() []string {
-	lost := ""
-	if e.Lost != nil {
-		lost = date(e.Lost) + " by " + e.LostBy
-		if e.Back != nil {
-			lost += ", back " + date(e.Back)
-		}
+	var lost []string
+	for _, l := range e.losses() {
+		lost = append(lost, l.text(date))
 	}
 	number := ""
 	if n := patchNumberOf(e.Version); n > 0 {
@@ -95,7 +97,7 @@ func (e *Exposure) cells() []string {
 	}
 	return []string{
 		Printable(e.CVE), string(e.Status), Printable(e.KernelRelease), number, e.released(), date(e.Installed), date(e.Active),
-		date(e.InInitrd), took(e.Seconds), lost,
+		date(e.InInitrd), e.latency(), strings.Join(lost, "; "),
 	}
 }
 
@@ -142,26 +144,18 @@ func (e *Exposure) course() (lines []string) {
 	add("active", e.Active)
 	add("in initrd", e.InInitrd)
 	if e.Seconds != nil {
-		parts = append(parts, "latency "+took(e.Seconds))
+		parts = append(parts, "latency "+e.latency())
 	}
 	if len(parts) > 0 {
 		lines = append(lines, strings.Join(parts, ", "))
 	}
-	if e.Lost != nil {
-		text := "lost " + minute(e.Lost) + " by " + e.LostBy
-		if e.Back != nil {
-			text += ", back " + minute(e.Back)
-		}
-		lines = append(lines, text)
+	for _, l := range e.losses() {
+		lines = append(lines, "lost "+l.text(minute))
+	}
+	if e.Reason != "" {
+		lines = append(lines, e.Reason)
 	}
 	return lines
-}
-
-func took(seconds *int64) string {
-	if seconds == nil {
-		return ""
-	}
-	return duration(seconds)
 }
 
 // minute is a moment without its seconds.
@@ -172,17 +166,19 @@ func minute(t *store.Timestamp) string {
 	return t.UTC().Format("2006-01-02T15:04Z")
 }
 
-// writeCSV writes the fixes with a header row, and nothing else.
+// writeCSV writes the fixes with a header row, and nothing else but the warning.
 func (c *CVEs) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	records := [][]string{{
+	header := []string{
 		"cve", "kernel_release", "package", "version", "released", "released_by", "advisory", "severity", "installed", "active",
-		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events",
-	}}
+		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events", "intervals", "reason", "known_since",
+	}
+	records := append(warningRow(c.Provenance.Warning(), len(header)), header)
 	for _, e := range c.Exposures {
 		records = append(records, []string{
 			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, text(e.Advisory), text(e.Severity), exactly(e.Installed),
 			exactly(e.Active), exactly(e.InInitrd), exactly(e.Lost), e.LostBy, exactly(e.Back), string(e.Status), seconds(e.Seconds), numbers(e.Events),
+			intervals(e.Intervals), e.Reason, exactly(e.KnownSince),
 		})
 	}
 	for _, record := range records {
@@ -191,6 +187,20 @@ func (c *CVEs) writeCSV(w io.Writer) error {
 		}
 	}
 	return out.WriteAll(records)
+}
+
+// intervals are the times in which a fix was active, FROM/TO each as in ISO 8601, with what took
+// it away.
+func intervals(list []Interval) string {
+	var words []string
+	for _, in := range list {
+		word := exactly(&in.From) + "/" + orElse(exactly(in.To), "..")
+		if in.Lost != nil {
+			word += " lost " + exactly(in.Lost) + " by " + in.LostBy
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, "; ")
 }
 
 func exactly(t *store.Timestamp) string {

@@ -19,8 +19,9 @@ type exceptionRow struct {
 	EndedBy *string          `json:"ended_by"`
 }
 
-// WriteExceptions renders exceptions as they are at a moment.
-func WriteExceptions(w io.Writer, format string, list []store.Exception, now time.Time, style Style) error {
+// WriteExceptions renders exceptions as they are at a moment, out of a record that was found so
+// (nil: nothing is known to be wrong with it).
+func WriteExceptions(w io.Writer, format string, list []store.Exception, in *Input, now time.Time, style Style) error {
 	rows := []exceptionRow{}
 	for _, x := range list {
 		row := exceptionRow{Exception: exceptionAt(x, now), Added: x.Time, Ended: x.Ended}
@@ -32,8 +33,12 @@ func WriteExceptions(w io.Writer, format string, list []store.Exception, now tim
 	if format == "json" {
 		return WriteObject(w, struct {
 			Schema     string         `json:"schema"`
+			Warning    *string        `json:"warning"`
 			Exceptions []exceptionRow `json:"exceptions"`
-		}{ExceptionsSchema, rows})
+		}{ExceptionsSchema, orNull(in.Warning()), rows})
+	}
+	if err := writeWarning(w, in.Warning(), style); err != nil {
+		return err
 	}
 	if len(rows) == 0 {
 		return writeWrapped(w, []string{"There is no exception."}, Style{Width: tableWidth})

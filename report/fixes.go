@@ -6,23 +6,112 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// patchVersion is one version of a live patch package on record.
-type patchVersion struct {
-	version   string
-	fixes     map[string]bool
-	seen      store.Timestamp  // by an observation or a change, first
-	installed *store.Timestamp // by a commit on record, first; null: it was there before
-	built     *store.Timestamp
-	issued    *store.Timestamp // of its advisory
-	advisory  *string
-	severity  *string
-	event     int64
+// fixRecord is what the record has about live patch packages and what they fix: as the machine
+// was at a moment, by all that is on record.
+type fixRecord struct {
+	ctx      context.Context
+	store    *store.Store
+	timeline *Timeline
+	at       time.Time
+	packages map[string]*patchHistory // by name
+	running  string                   // the kernel of the newest boot; empty: not known
+	severity map[string]string        // of advisories, by id, as libzypp's history has it
+}
+
+// readFixes reads what is on record of live patch packages as they were up to a moment. The
+// timeline must begin before the first of them, and end there.
+func readFixes(ctx context.Context, s *store.Store, t *Timeline, names []string, at time.Time) (*fixRecord, error) {
+	f := &fixRecord{ctx: ctx, store: s, timeline: t, at: at, packages: map[string]*patchHistory{}, severity: map[string]string{}}
+	for _, name := range names {
+		p := newPatchHistory(name)
+		if err := f.readPackage(p); err != nil {
+			return nil, fmt.Errorf("reading fixes of %q: %w", name, err)
+		}
+		if p.present() {
+			f.packages[name] = p
+		}
+	}
+	if err := errors.Join(f.readAdvisories(), f.readInstalled()); err != nil {
+		return nil, fmt.Errorf("reading advisories and installed packages: %w", err)
+	}
+	f.assignSpans()
+	return f, nil
+}
+
+func newPatchHistory(name string) *patchHistory {
+	kernel, _ := livepatch.KernelFor(name)
+	return &patchHistory{name: name, kernel: kernel, versions: map[string]*patchVersion{}, modules: map[string]string{}}
+}
+
+// present says whether the machine had a version of the package, or was about to.
+func (p *patchHistory) present() bool {
+	for _, v := range p.versions {
+		if v.present {
+			return true
+		}
+	}
+	return false
+}
+
+// readPackage reads the versions of a package, and what they fix. What a version fixes is so
+// whenever it was learned.
+func (f *fixRecord) readPackage(p *patchHistory) error {
+	changes, err := f.store.PatchChanges(f.ctx, p.name, store.Always())
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.readSeen(p), f.readLists(p, changes)); err != nil {
+		return err
+	}
+	for news := true; news; {
+		news = false
+		for _, c := range changes {
+			before, after := p.sides(c)
+			news = learn(before, after, c.CVEsAdded, c.CVEsRemoved) || news
+		}
+	}
+	for module, version := range p.moduleNames() {
+		p.modules[module] = version
+	}
+	return f.readChanges(p)
+}
+
+func (p *patchHistory) moduleNames() map[string]string {
+	names := map[string]string{}
+	for version := range p.versions {
+		if module := moduleOfPackage(p.name, version); module != "" && p.modules[module] == "" {
+			names[module] = version
+		}
+	}
+	return names
+}
+
+// version is what is known of a version.
+func (p *patchHistory) version(version string) *patchVersion {
+	v := p.versions[version]
+	if v == nil {
+		v = &patchVersion{version: version, number: patchNumberOf(version), fixes: map[string]bool{}}
+		p.versions[version] = v
+	}
+	return v
+}
+
+// saw notes that the machine had a version, or was about to.
+func (v *patchVersion) saw(at store.Timestamp, event int64) {
+	if !v.present || at.Before(v.seen.Time) {
+		v.seen = at
+	}
+	if !v.present {
+		v.present, v.event = true, event
+	}
 }
 
 // since is from when on the version is on record.
@@ -33,50 +122,20 @@ func (v *patchVersion) since() time.Time {
 	return v.seen.Time
 }
 
-// fixRecord is what the record has about live patch packages and what they fix.
-type fixRecord struct {
-	ctx      context.Context
-	store    *store.Store
-	timeline *Timeline
-	until    store.Moment
-	packages map[string]*patchHistory // by name
-	running  string                   // the last kernel that is known to run
-	severity map[string]string        // of advisories, by id, as libzypp's history has it
-}
-
-// readFixes reads what is on record of live patch packages up to a moment. The timeline must
-// begin before the first of them.
-func readFixes(ctx context.Context, s *store.Store, t *Timeline, names []string, until store.Moment) (*fixRecord, error) {
-	f := &fixRecord{ctx: ctx, store: s, timeline: t, until: until, packages: map[string]*patchHistory{}, severity: map[string]string{}}
-	for _, name := range names {
-		p := &patchHistory{name: name, versions: map[string]*patchVersion{}}
-		if err := errors.Join(f.readSeen(p), f.readChanges(p)); err != nil {
-			return nil, fmt.Errorf("reading fixes of %q: %w", name, err)
-		}
-		if len(p.versions) > 0 {
-			f.packages[name] = p
-		}
+// sides are the versions that a change took away and brought, nil where there is none.
+func (p *patchHistory) sides(c store.PatchChange) (before, after *patchVersion) {
+	if c.Action == "remove" {
+		return p.version(c.Version), nil
 	}
-	if err := f.readAdvisories(); err != nil {
-		return nil, fmt.Errorf("reading advisories: %w", err)
+	if c.Previous != "" {
+		before = p.version(c.Previous)
 	}
-	f.assignSpans()
-	return f, nil
-}
-
-func (p *patchHistory) version(kernel, version string, at store.Timestamp, event int64) *patchVersion {
-	p.kernel = cmp.Or(p.kernel, kernel)
-	v := p.versions[version]
-	if v == nil {
-		v = &patchVersion{version: version, seen: at, event: event}
-		p.versions[version] = v
-	}
-	return v
+	return before, p.version(c.Version)
 }
 
 // readSeen reads the versions that observations saw active.
 func (f *fixRecord) readSeen(p *patchHistory) error {
-	seen, err := f.store.PatchesSeen(f.ctx, p.name, f.until)
+	seen, err := f.store.PatchesSeen(f.ctx, p.name)
 	if err != nil {
 		return err
 	}
@@ -85,9 +144,20 @@ func (f *fixRecord) readSeen(p *patchHistory) error {
 		if err != nil {
 			return err
 		}
-		v := p.version(s.KernelRelease, s.Version, ev.Time, s.Event)
-		if lp := ev.Observation.LivePatch; lp != nil && lp.CVEs != nil {
-			v.fixes = setOf(lp.CVEs)
+		v := p.version(s.Version)
+		p.kernel, p.modules[s.Module] = cmp.Or(p.kernel, s.KernelRelease), s.Version
+		if !s.Time.After(f.at) {
+			v.saw(s.Time, s.Event)
+		}
+		lp := ev.Observation.LivePatch
+		if lp != nil && lp.CVEs != nil {
+			v.list(lp.CVEs)
+		}
+		if s.Complete != nil && !s.Complete.After(f.at) {
+			v.active = s.Complete
+			if lp != nil && lp.Since != nil && s.Complete.Equal(s.Time.Time) {
+				v.active = new(earlier(*lp.Since, *v.active))
+			}
 		}
 		for _, i := range ev.Observation.Installed {
 			if i.Name == p.name && i.Version == s.Version && i.BuildTime > 0 {
@@ -98,10 +168,56 @@ func (f *fixRecord) readSeen(p *patchHistory) error {
 	return nil
 }
 
-// readChanges reads what was installed, upgraded and removed. What is staged in a snapshot
-// of a transactional update is not installed yet.
+// readLists takes from the events of changes what is in no view: all that the live patches fix
+// that were installed before and after, when they were built, and the severities of advisories.
+func (f *fixRecord) readLists(p *patchHistory, changes []store.PatchChange) error {
+	read := map[int64]bool{0: true}
+	for _, c := range changes {
+		for _, seq := range []int64{c.Begin, c.Event} {
+			if read[seq] {
+				continue
+			}
+			read[seq] = true
+			ev, err := f.store.Event(f.ctx, seq)
+			if err != nil {
+				return err
+			}
+			f.take(p, ev)
+		}
+	}
+	return nil
+}
+
+func (f *fixRecord) take(p *patchHistory, ev *store.Event) {
+	var fixes map[string]store.Fixes
+	var changes []store.Change
+	switch {
+	case ev.Begin != nil:
+		fixes = ev.Begin.Fixes
+	case ev.End != nil:
+		fixes, changes = ev.End.Fixes, ev.End.Changes
+		for _, a := range ev.End.Advisories {
+			f.severity[a.ID] = a.Severity
+		}
+	case ev.Drift != nil:
+		fixes, changes = ev.Drift.Fixes, ev.Drift.Changes
+	}
+	for nevra, list := range fixes {
+		if rest, ok := strings.CutPrefix(nevra, p.name+"-"); ok {
+			p.version(rest[:max(0, strings.LastIndexByte(rest, '.'))]).list(list.CVEs)
+		}
+	}
+	for _, c := range changes {
+		if c.Package == p.name && c.Action != "remove" && p.version(c.Version).built == nil {
+			p.version(c.Version).built = c.BuildTime
+		}
+	}
+}
+
+// readChanges reads what was installed, upgraded and removed up to the moment. What is staged in
+// a snapshot of a transactional update is not installed yet.
 func (f *fixRecord) readChanges(p *patchHistory) error {
-	changes, err := f.store.PatchChanges(f.ctx, p.name, f.until)
+	changes, err := f.store.PatchChanges(f.ctx, p.name, f.at)
 	if err != nil {
 		return err
 	}
@@ -109,66 +225,71 @@ func (f *fixRecord) readChanges(p *patchHistory) error {
 		if c.Outcome == store.OutcomeDiscarded {
 			continue
 		}
-		v := p.version(c.KernelRelease, c.Version, c.Time, c.Event)
-		if c.Action != "remove" && v.fixes == nil {
-			v.fixes = p.fold(c)
+		before, after := p.sides(c)
+		p.kernel = cmp.Or(p.kernel, c.KernelRelease)
+		for _, v := range []*patchVersion{before, after} {
+			if v != nil && c.Result == store.ResultOK {
+				v.saw(c.Time, c.Event)
+			}
 		}
 		if c.Outcome == store.OutcomeStaged {
 			continue
 		}
-		if p.changes = append(p.changes, c); c.Action != "remove" && v.installed == nil {
-			v.installed, v.event = &c.Time, c.Event
-			if err := f.readChange(p, c, v); err != nil {
-				return err
-			}
+		p.changes = append(p.changes, c)
+		if c.Result == store.ResultOK && after != nil && after.installed == nil {
+			after.installed, after.event = new(c.Time), c.Event
 		}
 	}
 	return nil
 }
 
-// fold adds what a change brought to what the version before it fixed.
-func (p *patchHistory) fold(c store.PatchChange) map[string]bool {
-	fixes := map[string]bool{}
-	if before := p.versions[c.Previous]; before != nil {
-		maps.Copy(fixes, before.fixes)
+// readInstalled reads which versions are installed: as the state of the moment has it or, where
+// nobody looked since, as it was seen last.
+func (f *fixRecord) readInstalled() error {
+	last, err := f.store.LastObserved(f.ctx)
+	if err != nil {
+		return fmt.Errorf("looking for the last observation: %w", err)
 	}
-	for _, cve := range c.CVEsRemoved {
-		delete(fixes, cve)
+	if last == nil || !last.After(f.at) {
+		return f.readLooked()
 	}
-	maps.Copy(fixes, setOf(c.CVEsAdded))
-	return fixes
-}
-
-// readChange takes from the event what is in no view: when the package was built, and the
-// severities of advisories.
-func (f *fixRecord) readChange(p *patchHistory, c store.PatchChange, v *patchVersion) error {
-	ev, err := f.store.Event(f.ctx, c.Event)
-	if err != nil || ev.End == nil {
+	w, err := f.timeline.rows.witness(f.ctx, f.store, f.at)
+	if err != nil {
 		return err
 	}
-	for _, change := range ev.End.Changes {
-		if change.Package == p.name && change.Version == c.Version && change.BuildTime != nil {
-			v.built = change.BuildTime
-		}
+	w.state = &State{Unknown: map[string]string{}}
+	for _, p := range f.packages {
+		p.goesOn, p.state = true, w.state
 	}
-	for _, a := range ev.End.Advisories {
-		f.severity[a.ID] = a.Severity
-	}
-	return nil
+	return w.installed()
 }
 
-func setOf(list []string) map[string]bool {
-	set := map[string]bool{}
-	for _, s := range list {
-		set[s] = true
+// readLooked reads which versions were installed when the machine was looked at last.
+func (f *fixRecord) readLooked() error {
+	const few = 50 // observations that could not read the rpm database
+	at := f.at
+	for range few {
+		o, err := seenAt(f.ctx, f.store, at)
+		if err != nil || o == nil {
+			return err
+		}
+		if o.Installed == nil {
+			at = o.at.Add(-instant)
+			continue
+		}
+		for _, p := range f.packages {
+			p.looked = o
+		}
+		return nil
 	}
-	return set
+	return nil
 }
 
 // issued is an advisory that brought a live patch, as the part "advisories" has it.
 type issued struct {
 	Package, Version, Advisory string
 	Issued                     *store.Timestamp
+	DayOnly                    bool `json:"issued_day_only"` // of Issued no more than the day is known
 }
 
 // readAdvisories takes the dates of issue from the newest observation that read them: one
@@ -202,34 +323,60 @@ func (f *fixRecord) takeAdvisory(a issued) {
 	if v.issued != nil && !a.Issued.Before(v.issued.Time) {
 		return
 	}
-	v.issued, v.advisory, v.severity = a.Issued, &a.Advisory, nil
+	v.issued, v.onDay, v.advisory, v.severity = a.Issued, a.DayOnly, &a.Advisory, nil
 	if severity := f.severity[a.Advisory]; severity != "" {
 		v.severity = &severity
 	}
 }
 
-// assignSpans gives each package what is known of live patches while its kernel ran. That
-// none is active before the initrd loads one says nothing: it is so in every boot.
+// assignSpans gives each package what is known of live patches, and while which kernel ran.
 func (f *fixRecord) assignSpans() {
-	release := map[string]string{} // by boot
-	for _, k := range f.timeline.Kernels {
-		release[k.BootID] = k.KernelRelease
-		if k.KernelRelease != "" {
-			f.running = k.KernelRelease
+	t, boots := f.timeline.whole(), map[string]KernelSpan{}
+	var last *KernelSpan
+	for i, k := range t.Kernels {
+		if k.BootID != "" {
+			boots[k.BootID], last = k, &t.Kernels[i]
 		}
 	}
-	byKernel := map[string][]PatchSpan{}
-	for i, s := range f.timeline.Patches {
-		starting := i+1 < len(f.timeline.Patches) && f.timeline.Patches[i+1].BootID == s.BootID && f.timeline.Patches[i+1].Phase == "initrd"
-		if s.Confidence == Unknown || s.Module == "" && starting {
-			continue
-		}
-		byKernel[release[s.BootID]] = append(byKernel[release[s.BootID]], s)
+	if last != nil && last.Confidence != Unknown {
+		f.running = last.KernelRelease
+	}
+	spans := make([]ranSpan, 0, len(t.Patches))
+	for i, s := range t.Patches {
+		spans = append(spans, ranSpan{PatchSpan: s, boot: boots[s.BootID], loading: isLoading(t.Patches[i:])})
+	}
+	now := last
+	if n := len(t.Kernels) - 1; n >= 0 && t.Kernels[n].BootID == "" {
+		now = &t.Kernels[n] // what runs is not known
 	}
 	for _, p := range f.packages {
-		p.spans = byKernel[p.kernel]
-		p.inInitrds(f.timeline.Initrds)
+		p.spans, p.newest, p.from = spans, last, f.timeline.From
+		if p.goesOn {
+			p.newest = now
+		}
+		p.inInitrds(t.Initrds)
 	}
+}
+
+// ranSpan is what is known of live patches in a span, and the boot that it is of.
+type ranSpan struct {
+	PatchSpan
+	boot    KernelSpan // without an id: it was off, or that is not known
+	loading bool       // the initrd of that boot is about to load one: it is so in every boot
+}
+
+// isLoading says whether the first of the spans only leads to what the initrd loads.
+func isLoading(spans []PatchSpan) bool {
+	first := spans[0]
+	for _, s := range spans[1:] {
+		if s.BootID != first.BootID || s.Confidence == Unknown || s.Phase != "initrd" {
+			return false
+		}
+		if !s.Transition {
+			return first.Module == "" || first.Transition && first.Phase == "initrd"
+		}
+	}
+	return false
 }
 
 // inInitrds notes for each span when an initrd is first proven to hold its live patch: the
@@ -238,8 +385,11 @@ func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
 	p.kept = make([]*store.Timestamp, len(p.spans))
 	next := 0
 	for i, s := range p.spans {
+		if s.Confidence == Unknown || s.boot.KernelRelease != p.kernel {
+			continue
+		}
 		if s.Phase == "initrd" && s.Module != "" {
-			p.kept[i] = new(loaded(s))
+			p.kept[i] = new(active(s.PatchSpan))
 		}
 		for ; next < len(initrds) && initrds[next].From.Before(s.To.Time); next++ {
 			v := initrds[next]
@@ -248,4 +398,45 @@ func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
 			}
 		}
 	}
+}
+
+// versionsIn are the versions of the package among installed ones.
+func (p *patchHistory) versionsIn(pkgs []store.Package) (versions []string) {
+	for _, i := range pkgs {
+		if i.Name == p.name {
+			versions = append(versions, i.Version)
+		}
+	}
+	return versions
+}
+
+// installedNow says which versions of the package are installed; known is false if that is not
+// on record, for the reason.
+func (p *patchHistory) installedNow() (versions []string, known bool, reason string) {
+	since := time.Time{}
+	switch {
+	case p.state != nil:
+		reason = p.state.Unknown["installed"]
+		return p.versionsIn(p.state.Installed), reason == "", reason
+	case p.looked != nil:
+		versions, known, since = p.versionsIn(p.looked.Installed), true, p.looked.at.Time
+	}
+	for _, c := range p.changes {
+		switch {
+		case !c.Time.After(since):
+			continue
+		case c.Result != store.ResultOK:
+			known, reason = false, fmt.Sprintf("What became of the %s of %s %s at %s is not known.", c.Action, p.name, c.Version, shortTime(c.Time))
+			continue
+		}
+		gone := cmp.Or(c.Previous, c.Version)
+		versions = slices.DeleteFunc(versions, func(v string) bool { return v == gone })
+		if known, reason = true, ""; c.Action != "remove" {
+			versions = append(versions, c.Version)
+		}
+	}
+	if !known && reason == "" {
+		reason = "No observation shows what is installed."
+	}
+	return versions, known, reason
 }

@@ -36,8 +36,9 @@ type Latency struct {
 	Median   *int64 `json:"median_seconds"`
 	Worst    *int64 `json:"worst_seconds"`
 	WorstCVE string `json:"worst_cve"`
-	Open     int    `json:"open"` // installed, but not active
-	Lost     int    `json:"lost"`
+	Open     int    `json:"open"`   // installed, but not active
+	Lost     int    `json:"lost"`   // and not back
+	Losses   int    `json:"losses"` // how often a fix was taken away, in all
 }
 
 // Integrity is what is known of the record itself.
@@ -46,7 +47,7 @@ type Integrity struct {
 	RootHash   string           `json:"root_hash"`
 	Key        string           `json:"key"`
 	Checkpoint string           `json:"checkpoint"`
-	Verified   *store.Timestamp `json:"verified"` // the last full verification on record; null: none
+	Verified   *store.Timestamp `json:"verified"` // for this report, else the last full verification on record; null: none
 	Result     string           `json:"result"`   // of it: intact, altered, truncated; empty: none
 }
 
@@ -62,7 +63,9 @@ func NewFull(ctx context.Context, s *store.Store, p *Profile, at time.Time, h *H
 		func(ctx context.Context, s *store.Store) error { return f.readTimeline(ctx, s, at) },
 		f.readMarks,
 		func(ctx context.Context, s *store.Store) (err error) {
-			f.Compliance, err = NewCompliance(ctx, s, p, at)
+			if f.Compliance, err = NewCompliance(ctx, s, p, at); err == nil {
+				f.Compliance.Distrust(f.Provenance.Input)
+			}
 			return err
 		},
 		func(ctx context.Context, s *store.Store) error { return f.readState(ctx, s, at) },
@@ -86,11 +89,7 @@ func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) e
 	if err != nil {
 		return err
 	}
-	until, err := s.MomentAt(ctx, at)
-	if err != nil {
-		return err
-	}
-	if f.Exposures, err = NewExposures(ctx, s, t, until, nil); err != nil {
+	if f.Exposures, err = NewExposures(ctx, s, t, at, nil); err != nil {
 		return fmt.Errorf("reading fixes: %w", err)
 	}
 	f.Latency, f.Timeline = Summarize(f.Exposures), t
@@ -119,7 +118,7 @@ func (f *Full) readMarks(ctx context.Context, s *store.Store) error {
 			if err != nil {
 				return err
 			}
-			f.Marks = append(f.Marks, Mark{Time: row.Time, Kind: kind, What: row.Package + " " + row.Version, Event: row.Event})
+			f.Marks = append(f.Marks, Mark{Time: row.Time, Kind: kind, What: named(row), Event: row.Event})
 		}
 	}
 	return nil
@@ -143,6 +142,9 @@ func (f *Full) readIntegrity(ctx context.Context, s *store.Store, at time.Time) 
 		return err
 	}
 	f.Integrity = &Integrity{TreeSize: sum.Events, RootHash: sum.RootHash, Key: sum.Key, Checkpoint: sum.Checkpoint}
+	if f.Integrity.foundFor(f.Provenance) {
+		return nil
+	}
 	part, err := s.NewestPart(ctx, "verify", at.Add(-verifiedSince), at)
 	if part == nil || err != nil {
 		return err
@@ -155,6 +157,15 @@ func (f *Full) readIntegrity(ctx context.Context, s *store.Store, at time.Time) 
 	return nil
 }
 
+// foundFor says whether it was found out for a report how the record is, and notes it.
+func (i *Integrity) foundFor(p *Provenance) bool {
+	if p.Input == nil {
+		return false
+	}
+	i.Verified, i.Result = &p.MadeAt, string(p.Input.Result)
+	return true
+}
+
 // Summarize sums exposures up. What the record has no fix of does not count.
 func Summarize(exposures []Exposure) *Latency {
 	var l Latency
@@ -164,6 +175,7 @@ func Summarize(exposures []Exposure) *Latency {
 			continue
 		}
 		l.Fixes++
+		l.Losses += len(e.losses())
 		switch e.Status {
 		case StatusInstalled:
 			l.Open++
@@ -206,12 +218,13 @@ func (f *Full) Write(w io.Writer, format string, style Style) error {
 func writeFullJSON(w io.Writer, f *Full) error {
 	head, err := compact(struct {
 		Schema     string      `json:"schema"`
+		Warning    *string     `json:"warning"`
 		Compliance *Compliance `json:"compliance"`
 		State      *State      `json:"state"`
 		CVE        CVEs        `json:"cve"`
 		Timeline   *Timeline   `json:"timeline"`
 		Integrity  *Integrity  `json:"integrity"`
-	}{FullSchema, f.Compliance, f.State, CVEs{Exposures: f.Exposures, Latency: f.Latency}, f.Timeline, f.Integrity})
+	}{FullSchema, orNull(f.Provenance.Warning()), f.Compliance, f.State, CVEs{Exposures: f.Exposures, Latency: f.Latency}, f.Timeline, f.Integrity})
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ func writeFullTable(w io.Writer, f *Full, style Style) error {
 	if style.Width <= 0 {
 		style.Width = tableWidth
 	}
-	p := printer{w: w, style: style}
+	p := printer{w: w, style: style, err: writeWarning(w, f.Provenance.Warning(), style)}
 	p.verdict(f)
 	p.heading("State now")
 	p.facts(append(stateFacts(f.State), inferredFact(f.State)...))
@@ -121,7 +121,7 @@ func (p *printer) exposures(all []Exposure) {
 		if e.Active != nil {
 			brought += ", active " + date(e.Active)
 		}
-		cells = append(cells, []string{clip(e.CVE, 20), string(e.Status), duration(e.Seconds), brought})
+		cells = append(cells, []string{clip(e.CVE, 20), string(e.Status), orElse(e.latency(), duration(nil)), brought})
 	}
 	if len(cells) > 0 {
 		p.line("")
@@ -140,6 +140,9 @@ func (p *printer) history(h *History) {
 	var more bool
 	if rows, more, p.err = gathered(h); p.err == nil && len(rows) > 0 {
 		p.err = renderRows(p.w, rows, p.style)
+	}
+	for _, note := range sourceNotes(rows) {
+		p.text(note)
 	}
 	switch {
 	case p.err == nil && more:

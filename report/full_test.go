@@ -16,7 +16,7 @@ import (
 
 // scenes are whole reports as values, each with what a page must cope with.
 func scenes() map[string]*Full {
-	return map[string]*Full{"years": years(), "fresh": fresh(), "empty": nothing(), "hostile": hostile()}
+	return map[string]*Full{"years": years(), "fresh": fresh(), "empty": nothing(), "hostile": hostile(), "altered": altered()}
 }
 
 func ts(text string) store.Timestamp {
@@ -47,6 +47,16 @@ func initrdOf(v store.Verdict, from, to string) InitrdSpan {
 	return InitrdSpan{Span: between(from, to), Module: "livepatch_3_150600_13_9", Verdict: v, Basis: store.BasisBuild}
 }
 
+// lose has a fix be taken away, and come back or not.
+func (e *Exposure) lose(at string, by LossCause, back string) {
+	last := &e.Intervals[len(e.Intervals)-1]
+	last.To, last.Lost, last.LostBy = new(ts(at)), new(ts(at)), by
+	if e.Lost, e.LostBy, e.Back = last.Lost, by, nil; back != "" {
+		e.Back = new(ts(back))
+		e.Intervals = append(e.Intervals, Interval{From: *e.Back})
+	}
+}
+
 func fixOf(cve, released, installed, active string) Exposure {
 	e := Exposure{
 		CVE: cve, KernelRelease: releaseA, Package: "kernel-livepatch-6_4_0-150600_23_42-default", Version: "3-150600.13.9.1", ReleasedBy: "build-time",
@@ -59,6 +69,10 @@ func fixOf(cve, released, installed, active string) Exposure {
 		if m.text != "" {
 			*m.into = new(ts(m.text))
 		}
+	}
+	e.Intervals = []Interval{}
+	if e.Active != nil {
+		e.Intervals = append(e.Intervals, Interval{From: *e.Active})
 	}
 	if e.Active != nil {
 		e.Status, e.InInitrd = StatusFixed, e.Active
@@ -75,7 +89,7 @@ func change1(event int64, at, action, version, previous string) *store.HistoryRo
 		Version: version, KernelRelease: new(releaseA), Result: store.ResultOK, Outcome: &completed, Source: "plugin",
 		Actor:   store.RowActor{Login: new("root"), SudoUser: new("tux"), Exe: new("/usr/bin/zypper"), TTY: new("pts/0"), Session: new("3")},
 		Command: new("zypper --non-interactive patch --with-interactive"), UserData: new("CHG-4711"),
-		Advisories: []string{}, CVEsAdded: []string{}, CVEsRemoved: []string{}, BugsAdded: []string{}, BugsRemoved: []string{},
+		Advisories: []string{}, CVEsAdded: []string{}, CVEsRemoved: []string{}, BugsAdded: []string{}, BugsRemoved: []string{}, Scripts: []store.Script{},
 	}
 	if previous != "" {
 		r.Previous = &previous
@@ -101,6 +115,44 @@ func whole(f *Full, rows ...*store.HistoryRow) *Full {
 	}
 	f.History = &History{Rows: listed(rows), Provenance: f.Provenance}
 	return f
+}
+
+// A change that nobody recorded while it was made does not look like one that was recorded.
+func TestSourceIsShown(t *testing.T) {
+	rows := func() (list []*store.HistoryRow) {
+		for i, source := range []string{"plugin", "drift", "import"} {
+			row := change1(int64(i+1), "2026-05-13T09:00:00Z", "install", "1-1", "")
+			row.Source = source
+			list = append(list, row)
+		}
+		return list
+	}
+	names := regexp.MustCompile(`\b(drift|import)\b`)
+	for _, width := range []int{60, 80, 120, 200} {
+		var table bytes.Buffer
+		h := &History{Rows: listed(rows()), Provenance: whole(&Full{}, rows()...).Provenance}
+		check(t, h.Write(&table, "table", Style{Width: width}))
+		changes, legend, _ := strings.Cut(table.String(), "changes shown")
+		if got := names.FindAllString(changes, -1); strings.Join(got, " ") != "drift import" {
+			t.Errorf("%d columns: %q\n%s", width, got, table.String())
+		}
+		if !strings.Contains(legend, "drift") || !strings.Contains(legend, "import") {
+			t.Errorf("%d columns: what they mean is not said:\n%s", width, legend)
+		}
+	}
+	var page page
+	check(t, page.history(&History{Rows: listed(rows()), Provenance: whole(&Full{}, rows()...).Provenance}))
+	for i, want := range []string{"", "found as drift", "imported"} {
+		if got := page.Changes[i].Source; got != want {
+			t.Errorf("on the page: %q, want %q", got, want)
+		}
+	}
+	var f facts
+	st := Status{Record: &store.Summary{Events: 3, First: new(ts("2026-05-13T09:00:00Z")), Last: new(ts("2026-05-13T09:00:00Z"))}, Kernel: rows()[1], LivePatch: rows()[2]}
+	st.addRecord(&f)
+	if text := fmt.Sprint(f); !strings.Contains(text, "found as drift") || !strings.Contains(text, "imported") {
+		t.Errorf("status: %s", text)
+	}
 }
 
 func listed(rows []*store.HistoryRow) iter.Seq2[*store.HistoryRow, error] {
@@ -163,9 +215,9 @@ func years() *Full {
 	}
 	for i := range f.Exposures[:2] {
 		e := &f.Exposures[2+i]
-		e.Lost, e.LostBy, e.Back = new(ts("2025-04-22T03:22:00Z")), "boot", new(ts("2025-04-29T09:00:00Z"))
+		e.lose("2025-04-22T03:22:00Z", LostByBoot, "2025-04-29T09:00:00Z")
 		if i == 1 {
-			e.Lost, e.LostBy, e.Back = new(ts("2025-05-13T09:00:00Z")), "downgrade", new(ts("2025-05-25T09:00:00Z"))
+			e.lose("2025-05-13T09:00:00Z", LostByDowngrade, "2025-05-25T09:00:00Z")
 		}
 	}
 	f.Latency = &Latency{Fixes: 12, Measured: 10, Median: new(int64(11*86400 + 32400)), Worst: new(int64(46*86400 + 32400)), WorstCVE: "CVE-2026-3041", Open: 2}
@@ -246,6 +298,15 @@ func fresh() *Full {
 	return whole(f, change1(1, "2026-11-23T06:10:00Z", "install", "3-150600.13.9.1", ""))
 }
 
+// altered is a report on an export that was altered, of a host where all else is well.
+func altered() *Full {
+	f := fresh()
+	f.Provenance.Input = &Input{File: "record.jsonl", Result: store.Altered, Problems: []string{"event 3: its hash is another one", "the root hash is another one"}}
+	f.Compliance.Distrust(f.Provenance.Input)
+	f.Integrity.foundFor(f.Provenance)
+	return f
+}
+
 // nothing is a record without events.
 func nothing() *Full {
 	return whole(&Full{
@@ -277,7 +338,8 @@ func hostile() *Full {
 	f.Compliance.Profile = evil
 	for i := range f.Exposures {
 		e := &f.Exposures[i]
-		e.CVE, e.Package, e.Version, e.LostBy, e.ReleasedBy = evil, long, evil, evil, evil
+		e.CVE, e.Package, e.Version, e.ReleasedBy, e.Reason = evil, long, evil, evil, long
+		e.Intervals = []Interval{{Lost: &store.Timestamp{}, LostBy: evil}}
 	}
 	f.Latency.WorstCVE = evil
 	for i := range f.Timeline.Kernels {
@@ -298,7 +360,7 @@ func hostile() *Full {
 // kept, for the browser.
 func TestFullGolden(t *testing.T) {
 	compareGolden(t, "testdata/full-hostile.html", renderFull(t, hostile(), "html", Style{}))
-	for _, name := range []string{"years", "fresh", "empty"} {
+	for _, name := range []string{"years", "fresh", "empty", "altered"} {
 		for ending, g := range map[string]struct {
 			format string
 			style  Style
@@ -329,7 +391,7 @@ func TestFullTableFitsAndIsPlain(t *testing.T) {
 
 func TestFullFollowsItsSchema(t *testing.T) {
 	all := readSchemas(t)
-	for _, name := range []string{"years", "fresh", "empty"} {
+	for _, name := range []string{"years", "fresh", "empty", "altered"} {
 		t.Run(name, func(t *testing.T) {
 			checkAgainst(t, all, "report-1.json", renderFull(t, scenes()[name], "json", Style{}))
 		})
@@ -360,5 +422,15 @@ func TestFullColor(t *testing.T) {
 	plain := renderFull(t, years(), "table", Style{Width: 100})
 	if got := sgr.ReplaceAllString(renderFull(t, years(), "table", Style{Width: 100, Color: true}), ""); got != plain {
 		t.Errorf("coloured:\n%s\nplain:\n%s", got, plain)
+	}
+}
+
+func TestTakenAwayIsSaidOnce(t *testing.T) {
+	for want, l := range map[string]Latency{"0": {}, "2": {Lost: 2, Losses: 2}, "1; in all it happened 3 times": {Lost: 1, Losses: 3}} {
+		for _, f := range latencyFacts(&l) {
+			if f.name == "Taken away again" && f.text != want {
+				t.Errorf("%+v: %q, want %q", l, f.text, want)
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,6 +116,8 @@ func initrdText(s *State) string {
 	switch {
 	case i == nil:
 		return "not known"
+	case i.Reason == store.ReasonNoImage:
+		return "no initrd, " + sure + ": this kernel does not boot"
 	case i.Verdict == store.VerdictContained:
 		return "yes, " + sure + ": a reboot keeps the fixes"
 	case i.Verdict == store.VerdictMissing:
@@ -136,8 +139,13 @@ func openText(l *Latency) string {
 	if l.Lost > 0 {
 		text += fmt.Sprintf("; %d taken away again", l.Lost)
 	}
+	if n := l.Losses; n > l.Lost {
+		text += fmt.Sprintf("; taken away %s in all", times(n))
+	}
 	return text
 }
+
+func times(n int) string { return plural(n, "time") }
 
 func recordText(p *Provenance, i *Integrity) string {
 	if p.FirstEvent == nil {
@@ -154,7 +162,7 @@ func verifiedText(i *Integrity) string {
 	if i.Verified == nil {
 		return "no full verification on record"
 	}
-	return fmt.Sprintf("%s at the last full verification, %s", i.Result, shortTime(*i.Verified))
+	return fmt.Sprintf("found %s at %s", i.Result, shortTime(*i.Verified))
 }
 
 // day10 is the date of a moment in ten characters.
@@ -171,7 +179,11 @@ func unknownIfNull(s *string) string {
 func latencyFacts(l *Latency) (out facts) {
 	out.add("Fixes on record", "%d", l.Fixes)
 	out.add("Not active", "%d", l.Open)
-	out.add("Taken away again", "%d", l.Lost)
+	lost := strconv.Itoa(l.Lost)
+	if l.Losses > l.Lost {
+		lost += "; in all it happened " + times(l.Losses)
+	}
+	out.add("Taken away again", "%s", lost)
 	out.add("Median", "%s", duration(l.Median))
 	worst := duration(l.Worst)
 	if l.WorstCVE != "" {
@@ -199,6 +211,18 @@ func duration(seconds *int64) string {
 		return fmt.Sprintf("%d h %d min", s/3600, s%3600/60)
 	}
 	return fmt.Sprintf("%d d %d h", s/86400, s%86400/3600)
+}
+
+// latency is how long a fix took to be active, in days where no more than the day of its release is
+// known; empty: that is not known.
+func (e *Exposure) latency() string {
+	switch {
+	case e.Seconds == nil:
+		return ""
+	case e.ReleasedBy == releasedOnDay && *e.Seconds >= 0:
+		return fmt.Sprintf("%d d", *e.Seconds/86400)
+	}
+	return duration(e.Seconds)
 }
 
 // worthALook are the exposures that a page shows: what does not protect first, then the
@@ -247,7 +271,7 @@ func provenanceFacts(p *Provenance) (out facts) {
 		out.add("Root hash", "%s", p.RootHash)
 	}
 	if p.Input != nil {
-		out.add("Made from", "the export %s, found %s", p.Input.File, p.Input.Result)
+		out.add("Made from", "%s, found %s", p.Input.File, p.Input.Result)
 	}
 	if p.OpenCommits > 0 {
 		out.add("Commits without an end", "%d: what became of their changes is unknown", p.OpenCommits)

@@ -23,7 +23,6 @@ const maxRows = 1000
 type grounds struct {
 	at, since   time.Time
 	profile     *Profile
-	size        int64                  // of the log at that moment
 	summary     *store.Summary         // of the record as it is
 	seen        *seen                  // the newest observation; nil: none
 	parts       map[string]*store.Part // the newest of each
@@ -37,6 +36,7 @@ type grounds struct {
 	base        *base // nil: none
 	gaps        []Gap
 	exposures   []Exposure
+	running     string // the kernel that runs at the end; empty: not known
 	exceptions  []store.Exception
 }
 
@@ -75,9 +75,6 @@ func readGrounds(ctx context.Context, s *store.Store, p *Profile, at time.Time) 
 
 // readRecord reads what is known of the record itself.
 func (g *grounds) readRecord(ctx context.Context, s *store.Store) (err error) {
-	if g.size, err = s.SizeAt(ctx, g.at); err != nil {
-		return err
-	}
 	if g.summary, err = s.Summarize(ctx); err != nil {
 		return err
 	}
@@ -188,18 +185,20 @@ func afterCommit(installed []store.Package, end *store.CommitEnd) []store.Packag
 	return after
 }
 
-// readFailed reads the changes that did not come to what was wanted, and drops those that a
-// later change of the same package made good.
+// readFailed reads the changes that did not come to what was wanted, and those of which a
+// script failed, and drops what a later change of the same package made good.
 func (g *grounds) readFailed(ctx context.Context, s *store.Store) error {
 	good := map[string]time.Time{} // when a package was changed last
-	for _, result := range []store.Result{store.ResultFailed, store.ResultNotDone, store.ResultUnknown} {
-		rows, err := g.history(ctx, s, store.HistoryFilter{Result: string(result)})
+	for _, f := range []store.HistoryFilter{
+		{Result: string(store.ResultFailed)}, {Result: string(store.ResultNotDone)}, {Result: string(store.ResultUnknown)},
+		{Scripts: true},
+	} {
+		rows, err := g.history(ctx, s, f)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			if row.Outcome == nil || *row.Outcome == store.OutcomeStaged || *row.Outcome == store.OutcomeDiscarded ||
-				result == store.ResultNotDone && *row.Outcome == store.OutcomeCompleted {
+			if f.Scripts && row.Result != store.ResultOK || !isFailure(row) {
 				continue
 			}
 			if _, asked := good[row.Package]; !asked {
@@ -215,27 +214,38 @@ func (g *grounds) readFailed(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
+// isFailure says whether a change that did not come to what was wanted, or not whole, counts as
+// one: it was tried, on the running system.
+func isFailure(row *store.HistoryRow) bool {
+	o := row.Outcome
+	switch {
+	case o == nil:
+		return row.Result == store.ResultOK // of an import: libzypp's history never says that all went well
+	case *o == store.OutcomeStaged || *o == store.OutcomeDiscarded:
+		return false
+	}
+	return row.Result != store.ResultNotDone || *o != store.OutcomeCompleted
+}
+
 // readLowered reads downgrades, and removals of live patches whose kernel stayed.
 func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 	var rows []*store.HistoryRow
-	gone := map[string]bool{} // kernel releases
+	kernels, err := g.history(ctx, s, store.HistoryFilter{Kind: "kernel", Result: string(store.ResultOK)})
+	if err != nil {
+		return err
+	}
 	for _, action := range []string{"downgrade", "remove"} {
 		list, err := g.history(ctx, s, store.HistoryFilter{Action: action})
 		if err != nil {
 			return err
 		}
 		list = slices.DeleteFunc(list, func(row *store.HistoryRow) bool { return row.Result != store.ResultOK })
-		for _, row := range list {
-			if row.Action == "remove" && row.Kind == "kernel" {
-				gone[text(row.KernelRelease)] = true
-			}
-		}
 		rows = append(rows, list...)
 	}
 	for _, row := range rows {
 		switch {
 		case row.Kind != "kernel" && row.Kind != "livepatch":
-		case row.Action == "remove" && (row.Kind == "kernel" || gone[text(row.KernelRelease)]):
+		case row.Action == "remove" && (row.Kind == "kernel" || !stayed(kernels, row)):
 		default:
 			low := lowered{HistoryRow: row}
 			if err := low.read(ctx, s, len(g.lowered)); err != nil {
@@ -247,6 +257,17 @@ func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 	drift, err := g.history(ctx, s, store.HistoryFilter{Source: "drift"})
 	g.drift = slices.DeleteFunc(drift, func(row *store.HistoryRow) bool { return row.Result != store.ResultOK })
 	return err
+}
+
+// stayed says whether the kernel of a live patch was there when that was removed, by the changes of
+// kernels, the newest first.
+func stayed(kernels []*store.HistoryRow, removed *store.HistoryRow) bool {
+	for _, k := range kernels {
+		if text(k.KernelRelease) == text(removed.KernelRelease) && !k.Time.After(removed.Time.Time) {
+			return k.Action != "remove"
+		}
+	}
+	return true
 }
 
 // read finds what the kernel had said before the newest few.
@@ -264,12 +285,9 @@ func (l *lowered) read(ctx context.Context, s *store.Store, n int) (err error) {
 
 // history reads changes of the period, newest first.
 func (g *grounds) history(ctx context.Context, s *store.Store, f store.HistoryFilter) (rows []*store.HistoryRow, err error) {
-	f.Since, f.Until, f.Events = g.since, g.at.Add(time.Microsecond), g.size
+	f.Since, f.Until = g.since, g.at.Add(time.Microsecond)
 	if f.Limit == 0 {
 		f.Limit = maxRows
-	}
-	if g.size == 0 {
-		return nil, nil
 	}
 	for row, err := range s.History(ctx, f) {
 		if err != nil {
@@ -338,12 +356,15 @@ func (g *grounds) readTimeline(ctx context.Context, s *store.Store) error {
 		return err
 	}
 	g.gaps = slices.DeleteFunc(t.Gaps, func(gap Gap) bool { return gap.To.Before(g.since) })
-	f, err := readFixes(ctx, s, t, names, store.Moment{Events: g.size, Time: g.at})
+	f, err := readFixes(ctx, s, t, names, g.at)
 	if err != nil {
 		return err
 	}
 	maps.DeleteFunc(f.packages, func(_ string, p *patchHistory) bool { return p.goneBefore(g.since) })
-	g.exposures = f.exposures(nil)
+	g.exposures, g.running = f.exposures(nil), f.running
+	if err := f.date(g.exposures); err != nil {
+		return err
+	}
 	return nil
 }
 

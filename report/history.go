@@ -64,16 +64,9 @@ type Provenance struct {
 	Host         store.Host        `json:"host"`
 	Program      string            `json:"program"`
 	Version      string            `json:"version"`
-	Input        *Input            `json:"input"` // export that it was made from; null: a record
+	Input        *Input            `json:"input"` // what it was made from; null: the machine's own record, and nothing is known to be wrong with it
 	MadeAt       store.Timestamp   `json:"made_at"`
 	Scope        string            `json:"scope"`
-}
-
-// Input is an export that a report was made from.
-type Input struct {
-	File     string          `json:"file"`
-	Result   store.Integrity `json:"result"` // of its verification
-	Problems []string        `json:"problems"`
 }
 
 // NewProvenance fills in what does not depend on the rows.
@@ -95,7 +88,7 @@ func (p *Provenance) ask(f store.HistoryFilter) {
 		p.Until = &store.Timestamp{Time: f.Until.UTC()}
 	}
 	for name, value := range map[string]string{
-		"package": f.Package, "kind": f.Kind, "action": f.Action, "result": f.Result, "user": f.User,
+		"package": f.Package, "kind": f.Kind, "action": f.Action, "result": f.Result, "source": f.Source, "user": f.User,
 	} {
 		if value != "" {
 			p.Filters[name] = value
@@ -164,6 +157,26 @@ func by(a store.RowActor) string {
 	return "unset"
 }
 
+// unseen says in words that a change was not recorded while it was made, empty if it was.
+func unseen(r *store.HistoryRow) string {
+	switch r.Source {
+	case "drift":
+		return "found as drift"
+	case "import":
+		return "imported"
+	}
+	return ""
+}
+
+// named is the package of a change with its version, and what else it must not be shown without.
+func named(r *store.HistoryRow) string {
+	name := r.Package + " " + r.Version
+	if source := unseen(r); source != "" {
+		name += " (" + source + ")"
+	}
+	return name
+}
+
 // fixes sums the CVEs of a row up, "+3 -1 CVE".
 func fixes(r *store.HistoryRow) string {
 	var parts []string
@@ -177,6 +190,22 @@ func fixes(r *store.HistoryRow) string {
 		return ""
 	}
 	return strings.Join(append(parts, "CVE"), " ")
+}
+
+// scripts says which scripts failed, and what they said.
+func scripts(r *store.HistoryRow) string {
+	var parts []string
+	for _, s := range r.Scripts {
+		part := s.Script + " script failed"
+		if s.Status != "" {
+			part += " (" + s.Status + ")"
+		}
+		if s.Output != "" {
+			part += ": " + s.Output
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "; ")
 }
 
 func text[T ~string](s *T) string {

@@ -32,6 +32,8 @@ type page struct {
 	Policy       string // Content-Security-Policy
 	Host         string
 	Made         string
+	Warning      string // what stands before all else; empty: nothing
+	Found        string // in a word, ALTERED
 	Verdict      Rating
 	Title        string
 	Reason       string
@@ -97,7 +99,8 @@ type pageText struct {
 type pageEvidence struct{ Text, Anchor string }
 
 type pageExposure struct {
-	CVE, Package, Released, ReleasedBy, Installed, Active, InInitrd, Latency, Status, Lost string
+	CVE, Package, Released, ReleasedBy, Installed, Active, InInitrd, Latency, Status string
+	Lost                                                                             []string
 }
 
 type pageSpan struct{ From, To, What, Detail, Confidence string }
@@ -107,7 +110,9 @@ type pageChange struct {
 	Time, Action, Package, Version, Before string
 	Result, Outcome, Fixes, By, Command    string
 	Event                                  int64
-	Notable                                bool // a failure or a downgrade
+	Scripts                                string // that failed
+	Source                                 string // empty: it was recorded while it was made
+	Notable                                bool   // a failure or a downgrade
 }
 
 // writeHTML writes the whole report as one file that needs nothing else: no script, no
@@ -135,9 +140,12 @@ func newPage(f *Full) (*page, error) {
 	}
 	p := &page{
 		CSS: template.CSS(css), Policy: policy(css), Host: clip(f.Provenance.Host.Hostname, 80), Made: shortTime(f.Provenance.MadeAt),
-		Verdict: f.Compliance.Verdict, Title: verdictText(f.Compliance.Verdict), Reason: verdictReason(f.Compliance), Scope: f.Provenance.Scope,
+		Warning: f.Provenance.Warning(), Verdict: f.Compliance.Verdict, Title: verdictText(f.Compliance.Verdict), Reason: verdictReason(f.Compliance), Scope: f.Provenance.Scope,
 		Sections: sections, Key: pageFacts(keyFacts(f)), Picture: draw(f.Timeline, f.Exposures, f.Marks),
 		GapsNote: gapsNote, Proof: integrityNote,
+	}
+	if p.Warning != "" {
+		p.Found = strings.ToUpper(string(f.Provenance.Input.Result))
 	}
 	if err := p.history(f.History); err != nil { // first: it counts the rows, and evidence leads to them
 		return nil, err
@@ -177,7 +185,8 @@ func (p *page) history(h *History) error {
 			Time: shortTime(row.Time), Action: clip(row.Action, 40), Package: clip(row.Package, maxText), Version: clip(row.Version, maxText),
 			Before: clip(text(row.Previous), maxText), Result: clip(string(row.Result), 40), Outcome: clip(outcome(row), 40), Fixes: fixes(row),
 			By: clip(by(row.Actor), 80), Command: clip(text(row.Command), maxText), Event: row.Event,
-			Notable: row.Action == "downgrade" || row.Result == "failed",
+			Scripts: clip(scripts(row), maxText), Source: clip(unseen(row), 40),
+			Notable: row.Action == "downgrade" || row.Result == "failed" || len(row.Scripts) > 0,
 		}
 		if u := text(row.UserData); u != "" {
 			c.Command = strings.TrimPrefix(c.Command+"; "+clip(u, 80), "; ")
@@ -209,7 +218,7 @@ func (p *page) compliance(c *Compliance) {
 	for _, check := range c.Checks {
 		row := pageCheck{ID: clip(check.ID, 80), Title: clip(check.Title, maxText), Detail: clip(check.Detail, 2*maxText), Short: clip(check.Detail, 160), Result: check.Result}
 		if check.Result != Pass && check.Result != NotApplicable {
-			row.Hint = texts(Hint(check.ID))
+			row.Hint = texts(check.hint())
 		}
 		for _, e := range check.Evidence {
 			row.Evidence = append(row.Evidence, p.evidence(e))
@@ -256,10 +265,10 @@ func (p *page) exposure(l *Latency, all []Exposure) {
 	for _, e := range shown {
 		row := pageExposure{
 			CVE: clip(e.CVE, 20), Package: clip(e.Package+" "+e.Version, maxText), Released: date(e.Released), ReleasedBy: clip(strings.ReplaceAll(e.ReleasedBy, "-", " "), 40), Installed: date(e.Installed),
-			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: duration(e.Seconds), Status: string(e.Status),
+			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: orElse(e.latency(), duration(nil)), Status: string(e.Status),
 		}
-		if e.Lost != nil {
-			row.Lost = strings.TrimSuffix(date(e.Lost)+", by "+clip(e.LostBy, 40), ", by ")
+		for _, l := range e.losses() {
+			row.Lost = append(row.Lost, clip(l.text(date), maxText))
 		}
 		p.Exposures = append(p.Exposures, row)
 	}

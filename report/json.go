@@ -16,7 +16,14 @@ import (
 // writeJSON writes a history as one object. The rows are streamed; the provenance stands
 // behind them, because it counts them.
 func writeJSON(w io.Writer, h *History) error {
-	if _, err := fmt.Fprintf(w, "{\"schema\":%q,\"rows\":[", HistorySchema); err != nil {
+	head, err := compact(struct {
+		Schema  string  `json:"schema"`
+		Warning *string `json:"warning"`
+	}{HistorySchema, orNull(h.Provenance.Warning())})
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "%s,\"rows\":[", bytes.TrimSuffix(head, []byte("}"))); err != nil {
 		return err
 	}
 	if err := writeRows(w, h); err != nil {
@@ -41,8 +48,16 @@ func writeRows(w io.Writer, h *History) error {
 	})
 }
 
-// writeJSONL writes a history as one object a line, and nothing else.
+// writeJSONL writes a history as one object a line, and nothing else but the warning.
 func writeJSONL(w io.Writer, h *History) error {
+	if warning := h.Provenance.Warning(); warning != "" {
+		err := WriteObject(w, struct {
+			Warning string `json:"warning"`
+		}{warning})
+		if err != nil {
+			return err
+		}
+	}
 	return encodeRows(w, h, func(out *bufio.Writer, row []byte) error {
 		out.Write(row)
 		return out.WriteByte('\n')

@@ -255,7 +255,7 @@ func (m *machine) load(module, phase, rule string) {
 		}
 	}
 	m.number++
-	m.boot.Loads = append(loads, store.Load{Patch: module, Phase: phase, Rule: rule, Result: "complete", Time: m.stamp(), Cursor: "s=1;i=" + strconv.Itoa(m.number)})
+	m.boot.Loads = append(loads, store.Load{Patch: module, Phase: phase, Rule: rule, Result: "complete", Time: m.stamp(), Completed: new(m.stamp()), Cursor: "s=1;i=" + strconv.Itoa(m.number)})
 	m.module, m.since = module, m.now
 	m.happened()
 }
@@ -335,6 +335,16 @@ func fixesOf(p store.Package) (f store.Fixes) {
 		f.Bugs = append(f.Bugs, fmt.Sprintf("bsc#12%s%d", minor, i))
 	}
 	return f
+}
+
+// failScript lets a script of the newest change fail.
+func (m *machine) failScript() {
+	for _, ev := range slices.Backward(m.written) {
+		if ev.End != nil {
+			ev.End.Changes[0].Scripts = []store.Script{{Script: "posttrans", Status: "exit status 4", Output: "no image"}}
+			return
+		}
+	}
 }
 
 // install is a commit that brings packages in, beside or instead of others, and ends well.

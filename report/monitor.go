@@ -39,7 +39,7 @@ func (c *Compliance) WriteCheck(w io.Writer, p *Profile) error {
 			} else {
 				text = "  " + text
 			}
-			if _, err = fmt.Fprintln(w, nagiosText(text)); err != nil {
+			if _, err = fmt.Fprintln(w, NagiosText(text)); err != nil {
 				return err
 			}
 		}
@@ -53,14 +53,17 @@ func (c *Compliance) headline() string {
 		return "no check was asked for"
 	}
 	if c.Verdict == Pass {
-		return nagiosText(c.Sum())
+		return NagiosText(c.Sum())
 	}
 	first := c.Checks[0]
-	return nagiosText(fmt.Sprintf("%s: %s (%s)", first.ID, strings.TrimSuffix(first.Detail, "."), c.Sum()))
+	if c.warning != "" { // which says which check it is
+		return NagiosText(fmt.Sprintf("%s (%s)", strings.TrimSuffix(first.Detail, "."), c.Sum()))
+	}
+	return NagiosText(fmt.Sprintf("%s: %s (%s)", first.ID, strings.TrimSuffix(first.Detail, "."), c.Sum()))
 }
 
-// nagiosText is printable, and without the character that performance data begins with.
-func nagiosText(s string) string { return strings.ReplaceAll(Printable(s), "|", "/") }
+// NagiosText is printable, and without the character that performance data begins with.
+func NagiosText(s string) string { return strings.ReplaceAll(Printable(s), "|", "/") }
 
 // perfdata are the numbers: 'label'=value[unit];warn;crit.
 func (c *Compliance) perfdata(p *Profile) string {
@@ -108,11 +111,10 @@ func WriteMetrics(w io.Writer, c *Compliance, st *State) error {
 		if len(m.samples) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "# TYPE %s gauge\n", m.name)
+		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s gauge\n", m.name, m.help, m.name)
 		if m.unit != "" {
 			fmt.Fprintf(&b, "# UNIT %s %s\n", m.name, m.unit)
 		}
-		fmt.Fprintf(&b, "# HELP %s %s\n", m.name, m.help)
 		for _, s := range m.samples {
 			fmt.Fprintf(&b, "%s%s %s\n", m.name, s.labels, s.value)
 		}
@@ -134,18 +136,21 @@ func metrics(c *Compliance, st *State) []metric {
 	}
 	_, verdict := c.Verdict.Nagios()
 	return []metric{
+		{"klp_audit_history_verify_ok", "", strings.TrimLeft(helpText(c.warning)+" 1 if the record is intact.", " "), yesNo(c.intact())},
 		{"klp_audit_check_status", "", "Result of a compliance check: 0 pass, 1 warn, 2 fail, 3 unknown.", status},
 		{"klp_audit_status", "", "Verdict over all checks: 0 pass, 1 warn, 2 fail, 3 unknown.", single(verdict)},
-		{"klp_audit_livepatch_active", "", "1 if a live patch is active.", yesNo(st.active())},
+		{"klp_audit_livepatch_active", "", "1 if a live patch is active, and its load complete.", yesNo(st.active())},
 		{"klp_audit_livepatch_in_initrd", "", "1 if the initrd holds the active live patch.", yesNo(st.inInitrd())},
 		{"klp_audit_livepatch_coverage_end_timestamp_seconds", "seconds", "Last day on which SUSE makes live patches for the running kernel.", moment(st.coverageEnd())},
 		{"klp_audit_last_transaction_timestamp_seconds", "seconds", "End of the newest commit on record.", moment(c.Record.LastCommit)},
 		{"klp_audit_last_event_timestamp_seconds", "seconds", "Newest event on record.", moment(c.Record.Last)},
-		{"klp_audit_history_verify_ok", "", "1 if the record is intact.", yesNo(c.intact())},
 		{"klp_audit_reboot_required", "", "1 if a reboot is pending, also while the kernel is live patched.", yesNo(st.rebootPending())},
 		{"klp_audit_check_timestamp_seconds", "seconds", "When this was found out.", moment(&c.At)},
 	}
 }
+
+// helpText is without what is an escape in the help of a metric.
+func helpText(s string) string { return strings.NewReplacer(`\`, "/", `"`, "'").Replace(Printable(s)) }
 
 func single(n int) []sample { return []sample{{"", fmt.Sprint(n)}} }
 
@@ -171,7 +176,7 @@ func moment(t *store.Timestamp) []sample {
 func (s *State) active() *bool {
 	switch {
 	case s.LivePatch != nil:
-		return &s.LivePatch.Enabled
+		return new(s.LivePatch.Enabled && !s.LivePatch.Transition)
 	case s.Unknown["live_patch"] != "" || s.Confidence == Unknown:
 		return nil
 	}
@@ -209,7 +214,7 @@ func (s *State) rebootPending() *bool {
 func (c *Compliance) intact() *bool {
 	for _, r := range c.Checks {
 		switch {
-		case r.ID != "integrity":
+		case r.ID != integrityID:
 		case r.Result == Fail:
 			return new(false)
 		case r.Result == Pass || r.Result == Warn:

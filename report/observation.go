@@ -27,7 +27,7 @@ func WriteObservation(w io.Writer, format string, o *store.Observation, style St
 func machineFacts(o *store.Observation) (f facts) {
 	f.add("Kernel", "%s, booted %s", o.Kernel.Release, shortTime(o.Kernel.BootTime))
 	f.add("Live patch", "%s", livePatchText(o))
-	if o.LivePatch != nil {
+	if o.LivePatch != nil || o.Initrd.Reason == store.ReasonNoImage {
 		f.add("In initrd", "%s", InitrdText(o.Initrd))
 	}
 	f.add("Covered", "%s", coverageText(o))
@@ -56,8 +56,11 @@ func livePatchText(o *store.Observation) string {
 		return "none"
 	}
 	text := lp.Module + " of no installed package"
-	if lp.Package != nil {
+	switch {
+	case lp.Package != nil:
 		text = lp.Module + " of " + *lp.Package + " " + *lp.Version
+	case o.Installed == nil:
+		text = lp.Module + " of a package that is not known"
 	}
 	switch {
 	case lp.Initial != nil && *lp.Initial:
@@ -94,12 +97,16 @@ func rebootText(o *store.Observation) string {
 		why = ": kernel " + r.NewestKernel + " is installed"
 	} else if r.Asked {
 		why = ": libzypp asks for it"
+	} else if r.NewestUnknown != "" {
+		why = ": a newer kernel is installed"
 	}
-	switch r.Pending {
+	switch (&seen{Observation: o}).pending() {
+	case store.PendingUnknown:
+		return "PENDING" + why + "; whether a live patch protects the running kernel until then could not be read"
 	case store.PendingYes:
 		return "PENDING" + why
 	case store.PendingLivePatched:
-		return "pending" + why + "; until then the newest installed live patch protects the running kernel"
+		return "pending" + why + "; until then its live patch protects the running kernel"
 	}
 	return "not pending"
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/store"
@@ -44,15 +45,28 @@ type vexProduct struct {
 	ID string `json:"@id"`
 }
 
+// errNotAsked says that what was asked for is not among what could be stated.
+var errNotAsked = errors.New("none of the numbers is among the fixes of the live patch that was active")
+
 // errNoFixes says that there is nothing to state: a document needs a statement.
 var errNoFixes = errors.New("no live patch with fixes was active")
 
+// ErrDistrusted says that no OpenVEX document is made of what was altered or cut: scanners drop
+// findings by it, and nobody reads it before.
+var ErrDistrusted = errors.New("there is no OpenVEX document of what proves nothing")
+
 // writeVEX writes an OpenVEX document about the kernel package that runs, for scanners see
-// its version only and report what its live patch fixes. The same record gives the same
-// document.
-func writeVEX(w io.Writer, st *State, p *Provenance) error {
+// its version only and report what its live patch fixes: all of that, or the numbers asked for. The
+// same record gives the same document.
+func writeVEX(w io.Writer, st *State, asked []string, p *Provenance) error {
+	if p.Warning() != "" {
+		return ErrDistrusted
+	}
 	if reason := st.Unknown["live_patch"]; reason != "" {
 		return fmt.Errorf("OpenVEX document for %s: the live patch is not known: %s", asOf(st.At), reason)
+	}
+	if st.LivePatch != nil && st.LivePatch.Transition {
+		return fmt.Errorf("OpenVEX document for %s: the load of live patch %s was not complete: some tasks may have run without its fixes", asOf(st.At), st.LivePatch.Module)
 	}
 	if st.LivePatch == nil || len(st.CVEs) == 0 {
 		if reason := st.Unknown["cves"]; reason != "" {
@@ -69,9 +83,15 @@ func writeVEX(w io.Writer, st *State, p *Provenance) error {
 		Author: p.Host.Hostname, Role: "Host", Timestamp: exactly(&st.At), Version: 1, Tooling: p.Program + " " + p.Version,
 	}
 	for _, cve := range st.CVEs {
+		if len(asked) > 0 && !slices.Contains(asked, cve) {
+			continue
+		}
 		s := vexStatement{Products: products, Status: "fixed", Notes: vexNotes(st)}
 		s.Vulnerability.Name = cve
 		d.Statements = append(d.Statements, s)
+	}
+	if len(d.Statements) == 0 {
+		return fmt.Errorf("OpenVEX document for %s: %w", asOf(st.At), errNotAsked)
 	}
 	return WriteObject(w, d)
 }
@@ -113,15 +133,21 @@ func vexProducts(st *State) ([]vexProduct, error) {
 }
 
 // isKernel says whether a package is the kernel of a release: that of uname lacks the
-// counter of rebuilds, and has the flavour of the package's name behind it.
+// counter of rebuilds, and has the flavour of the package's name behind it. A kernel base
+// package may have its own release behind that, which begins with the number of the product.
 func isKernel(p store.Package, release string) bool {
 	i := strings.LastIndexByte(release, '-')
 	if i < 0 {
 		return false
 	}
-	flavour, version := release[i+1:], release[:i]
+	name, version := "kernel-"+release[i+1:], release[:i]
 	rest, ok := strings.CutPrefix(p.Version, version)
-	return (p.Name == "kernel-"+flavour || p.Name == "kernel-"+flavour+"-base") && ok && (rest == "" || rest[0] == '.')
+	if !ok || rest != "" && rest[0] != '.' || p.Name != name && p.Name != name+"-base" {
+		return false
+	}
+	counter, own, more := strings.Cut(strings.TrimPrefix(rest, "."), ".")
+	product, _, _ := strings.Cut(version[strings.IndexByte(version, '-')+1:], ".")
+	return strings.Trim(counter, "0123456789") == "" && (!more || p.Name != name && len(product) >= len("150400") && strings.HasPrefix(own, product+"."))
 }
 
 // purl is the package URL of an rpm package, see

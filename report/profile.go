@@ -111,6 +111,16 @@ func LoadProfile(name string, own fs.FS) (*Profile, error) {
 
 // parseProfile reads a profile over another one, whose settings it keeps where it has none.
 func parseProfile(dir fs.FS, file string, base *Profile) (*Profile, error) {
+	info, err := fs.Stat(dir, file)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: file, Err: errors.New("not a regular file")}
+	}
+	if err == nil && info.Size() > maxProfile {
+		return nil, fmt.Errorf("profile %s: it is longer than %d bytes", file, maxProfile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
 	b, err := fs.ReadFile(dir, file)
 	if err != nil {
 		return nil, fmt.Errorf("profile: %w", err)

@@ -183,7 +183,7 @@ func TestOutputFollowsSchema(t *testing.T) {
 	}
 	validate("no record", "status-1.json", writtenObject(t, &Status{Schema: StatusSchema}))
 	for _, v := range []store.Verification{
-		{Result: store.Intact, TreeSize: 1, FirstTime: &store.Timestamp{Time: testNow}, Problems: []string{}},
+		{Result: store.Intact, TreeSize: 1, FirstTime: &store.Timestamp{Time: testNow}, Problems: []string{}, Keys: []store.KeyInLog{{Key: "a", Event: 1}, {Key: "b", Event: 2, Signed: new(true)}}},
 		{Result: store.Altered, Problems: []string{"damaged"}},
 	} {
 		var b strings.Builder

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -38,6 +37,8 @@ type State struct {
 	Inferred   []string          `json:"inferred"` // parts that are not proven
 	Unknown    map[string]string `json:"unknown"`  // why a part is not known, by its name
 	Events     []int64           `json:"events"`   // that prove it
+	// KnownSince is when the last of them was recorded; null: not known, or none.
+	KnownSince *store.Timestamp `json:"known_since"`
 
 	Provenance *Provenance `json:"-"` // of the section when it is written alone
 }
@@ -48,10 +49,10 @@ type NextBoot struct {
 	LivePatch     *string `json:"live_patch"` // module in that kernel's initrd, where that is known
 }
 
-// NewState returns the state at a moment. What it says stands on the events around that
-// moment: the last observation up to it and the first one from it on, with the journal that
-// these carry. So the machine's own state is not known after the newest observation, and
-// events that come later change nothing of a state between two observations.
+// NewState returns the state at a moment, by the whole record: it says of kernel, live patch and
+// initrd what the timeline says, of which it is read. What events tell that came later counts, too:
+// KnownSince says when the last of them was recorded. What was known at an earlier moment is told by
+// the record as it was then, see store.KnownAt.
 func NewState(ctx context.Context, s *store.Store, at time.Time) (*State, error) {
 	at = at.UTC().Truncate(time.Microsecond)
 	w, err := newWitness(ctx, s, at)
@@ -67,11 +68,17 @@ func NewState(ctx context.Context, s *store.Store, at time.Time) (*State, error)
 	if err := w.installed(); err != nil {
 		return nil, err
 	}
-	w.initrd()
+	if err := w.initrd(); err != nil {
+		return nil, err
+	}
 	w.nextBoot()
 	w.parts()
+	if w.broken != nil {
+		return nil, w.broken
+	}
 	st.Events = w.proof()
-	return st, nil
+	st.KnownSince, err = s.RecordedAt(ctx, st.Events...)
+	return st, err
 }
 
 // witness is what the record has around a moment.
@@ -79,25 +86,35 @@ type witness struct {
 	ctx   context.Context
 	store *store.Store
 	at    time.Time
-	rows
+	*rows
 	*Timeline // of that moment alone
 	state     *State
-	before    *store.Event // the last observation up to the moment; nil: none
-	after     *store.Event // the first one from it on
+	sound     []store.Observed // whose time can be
+	before    *store.Event     // the last observation up to the moment; nil: none
+	after     *store.Event     // the first one from it on
 	beforeSeq int64
 	afterSeq  int64
 	more      []int64 // other events that prove something
+	read      map[int64]*store.Event
+	broken    error // of the first event that could not be read
 }
 
-func newWitness(ctx context.Context, s *store.Store, at time.Time) (w *witness, err error) {
-	w = &witness{ctx: ctx, store: s, at: at}
-	if w.rows, err = readRows(ctx, s, at, at); err != nil {
+func newWitness(ctx context.Context, s *store.Store, at time.Time) (*witness, error) {
+	r, err := readRows(ctx, s)
+	if err != nil {
 		return nil, err
 	}
+	return r.witness(ctx, s, at)
+}
+
+// witness is what rows have around a moment.
+func (r *rows) witness(ctx context.Context, s *store.Store, at time.Time) (w *witness, err error) {
+	w = &witness{ctx: ctx, store: s, at: at, rows: r, read: map[int64]*store.Event{}}
 	if w.Timeline, err = w.timeline(ctx, s, at, at.Add(instant)); err != nil {
 		return nil, err
 	}
-	for _, o := range w.observed {
+	w.sound = w.soundly()
+	for _, o := range w.sound {
 		if !o.Time.After(at) {
 			w.beforeSeq = o.Event
 		}
@@ -112,12 +129,29 @@ func newWitness(ctx context.Context, s *store.Store, at time.Time) (w *witness, 
 	return w, err
 }
 
-// event reads an event; there is none with number 0.
-func (w *witness) event(seq int64) (*store.Event, error) {
-	if seq == 0 {
-		return nil, nil
+// soundly are the observations whose time can be, in the order of time.
+func (r *rows) soundly() (list []store.Observed) {
+	for i := range r.ran {
+		for _, o := range r.ran[i].observed {
+			if v := &r.ran[i]; !o.Time.Before(v.From.Time) && o.Time.Before(v.To.Time) {
+				list = append(list, o)
+			}
+		}
 	}
-	return w.store.Event(w.ctx, seq)
+	return list
+}
+
+// event reads an event, once; there is none with number 0.
+func (w *witness) event(seq int64) (ev *store.Event, err error) {
+	if seq == 0 || w.read[seq] != nil {
+		return w.read[seq], nil
+	}
+	if ev, err = w.store.Event(w.ctx, seq); err == nil {
+		w.read[seq] = ev
+	} else if w.broken == nil {
+		w.broken = err
+	}
+	return ev, err
 }
 
 // exact says whether the machine was observed at that very moment.
@@ -150,6 +184,9 @@ func (w *witness) kernel() {
 		w.state.Unknown["kernel_release"] = cmp.Or(w.between(), w.whyUnknown())
 		return
 	}
+	if k.Confidence == Inferred {
+		w.state.Inferred = append(w.state.Inferred, "kernel_release")
+	}
 	w.state.BootID = &k.BootID
 	if k.KernelRelease == "" {
 		w.state.Confidence = Unknown
@@ -181,133 +218,135 @@ func (w *witness) livePatch() error {
 			st.Unknown[part] = cmp.Or(st.Unknown["kernel_release"], w.whyUnknown())
 		}
 		return nil
-	case p.Confidence == Inferred && !w.exact():
+	case p.Confidence == Inferred && (!w.exact() || w.Kernels[0].Confidence == Inferred):
 		st.Confidence = Inferred
 		st.Inferred = append(st.Inferred, "live_patch")
 	}
-	if p.Module == "" {
-		st.CVEs, st.Bugs = []string{}, []string{}
-		return nil
+	if p.Module != "" {
+		st.LivePatch = &store.LivePatch{
+			Module: p.Module, Package: p.Package, Version: p.Version, PatchNumber: p.PatchNumber, Initial: p.Initial, Enabled: true,
+			Transition: p.Transition, Since: p.Since,
+		}
 	}
-	st.LivePatch = &store.LivePatch{
-		Module: p.Module, Package: p.Package, Version: p.Version, PatchNumber: p.PatchNumber, Initial: p.Initial, Enabled: true, Since: p.Since,
-	}
-	if w.exact() && w.before.Observation.LivePatch != nil {
-		st.LivePatch.Transition = w.before.Observation.LivePatch.Transition
-	}
-	return w.fixes()
+	return w.fixes(p)
 }
 
-// fixes finds what the active patch fixes in an observation that saw it active.
-func (w *witness) fixes() error {
-	st := w.state
-	seq, err := w.store.FirstSeen(w.ctx, *st.KernelRelease, st.LivePatch.Module)
-	if err != nil {
-		return err
+// fixes finds what is fixed in a span: what each of the live patches fixes that tasks may run.
+func (w *witness) fixes(p PatchSpan) error {
+	st, modules := w.state, []string{p.Module}
+	if p.Transition && p.Replaces != nil {
+		modules = append(modules, *p.Replaces)
 	}
-	first, err := w.event(seq)
-	if err != nil {
-		return err
-	}
-	for _, ev := range []*store.Event{w.before, w.after, first} {
-		if ev == nil || ev.Observation.LivePatch == nil || ev.Observation.Kernel.Release != *st.KernelRelease {
-			continue
+	if p.Module != "" && st.KernelRelease != nil {
+		lp, err := w.described(p.Module)
+		if err != nil {
+			return err
 		}
-		if lp := ev.Observation.LivePatch; lp.Module == st.LivePatch.Module && lp.CVEs != nil {
-			st.CVEs, st.Bugs, st.LivePatch.Forced = lp.CVEs, append([]string{}, lp.Bugs...), lp.Forced
-			st.LivePatch.CVEs, st.LivePatch.Bugs = st.CVEs, st.Bugs
+		if lp != nil {
+			st.LivePatch.CVEs, st.LivePatch.Bugs, st.LivePatch.Forced = lp.CVEs, append([]string{}, lp.Bugs...), lp.Forced
+		}
+	}
+	switch {
+	case p.unsure:
+		w.noFixes("Whether its load was complete is not known.")
+		return nil
+	case p.Transition && p.Replaces == nil:
+		w.noFixes("Its load was not complete, and which live patch was active before is not known.")
+		return nil
+	case slices.Contains(modules, ""):
+		st.CVEs, st.Bugs = []string{}, []string{}
+		return nil
+	case st.KernelRelease == nil:
+		w.noFixes(st.Unknown["kernel_release"])
+		return nil
+	}
+	for i, module := range modules {
+		lp, err := w.described(module)
+		switch {
+		case err != nil:
+			return err
+		case lp == nil:
+			st.CVEs, st.Bugs = nil, nil
+			w.noFixes(fmt.Sprintf("No observation has the changelog of %s.", module))
 			return nil
+		case i == 0:
+			st.CVEs, st.Bugs = append([]string{}, lp.CVEs...), append([]string{}, lp.Bugs...)
+		default:
+			st.CVEs, st.Bugs = common(st.CVEs, lp.CVEs), common(st.Bugs, lp.Bugs)
 		}
 	}
-	st.Unknown["cves"] = "No observation has the changelog of this live patch."
-	st.Unknown["bugs"] = st.Unknown["cves"]
 	return nil
 }
 
-func (w *witness) initrd() {
+func (w *witness) noFixes(why string) { w.state.Unknown["cves"], w.state.Unknown["bugs"] = why, why }
+
+// common is what is in both lists.
+func common(a, b []string) []string {
+	return slices.DeleteFunc(a, func(s string) bool { return !slices.Contains(b, s) })
+}
+
+// described is a live patch of the running kernel as an observation has it that knew what it
+// fixes, nil if none did.
+func (w *witness) described(module string) (*store.LivePatch, error) {
+	seq, err := w.store.FirstSeen(w.ctx, *w.state.KernelRelease, module)
+	if err != nil {
+		return nil, err
+	}
+	for _, seq := range []int64{w.beforeSeq, w.afterSeq, seq} {
+		ev, err := w.event(seq)
+		if err != nil {
+			return nil, err
+		}
+		if ev == nil || ev.Observation.LivePatch == nil || ev.Observation.Kernel.Release != *w.state.KernelRelease {
+			continue
+		}
+		if lp := ev.Observation.LivePatch; lp.Module == module && lp.CVEs != nil {
+			w.more = append(w.more, seq)
+			return lp, nil
+		}
+	}
+	w.more = append(w.more, seq) // which has its package
+	return nil, nil
+}
+
+func (w *witness) initrd() error {
 	i, st := w.Initrds[0], w.state
 	switch {
-	case w.exact() && w.before.Observation.LivePatch != nil:
-		st.Initrd = &w.before.Observation.Initrd
+	case w.exact() && w.Kernels[0].Confidence == Proven && w.before.Observation.Initrd.Reason == store.ReasonNoImage && !w.staged(st.At):
+		st.Initrd = &w.before.Observation.Initrd // live patch or not
 	case st.LivePatch == nil && st.Unknown["live_patch"] == "":
-		return // there is none to look for
+		return nil // there is none to look for
+	case w.staged(st.At):
+		st.Unknown["initrd"] = stagedText
+	case w.exact() && w.before.Observation.LivePatch != nil && w.Kernels[0].Confidence == Proven:
+		st.Initrd = &w.before.Observation.Initrd
 	case i.Confidence == Unknown || st.LivePatch == nil || i.Module != st.LivePatch.Module:
 		w.unknown("initrd")
-	default: // the verdict of the observation before holds
-		st.Initrd = &w.before.Observation.Initrd
+	default:
+		seq := i.by
+		if w.says(w.before, i) {
+			seq = w.beforeSeq
+		}
+		ev, err := w.event(seq)
+		if err != nil {
+			return err
+		}
+		st.Initrd = &store.Initrd{KernelRelease: *st.KernelRelease, Patch: i.Module, Verdict: i.Verdict, Basis: i.Basis, Evidence: []store.Evidence{}}
+		if ev != nil {
+			st.Initrd = &ev.Observation.Initrd
+		}
 		st.Inferred = append(st.Inferred, "initrd")
+		w.more = append(w.more, cmp.Or(seq, i.Events[0]))
 	}
+	return nil
 }
 
-func (w *witness) nextBoot() {
-	next, ok := agreed(w, "next_boot", func(o *store.Observation) *store.NextBoot { return o.NextBoot })
-	if !ok {
-		return
-	}
-	w.state.NextBoot = &NextBoot{KernelRelease: next.KernelRelease}
-	if v := w.state.Initrd; v != nil && v.Verdict == store.VerdictContained && v.KernelRelease == next.KernelRelease {
-		w.state.NextBoot.LivePatch = &v.Patch
-	}
+// says tells whether an observation has the verdict of a span.
+func (w *witness) says(ev *store.Event, i InitrdSpan) bool {
+	return ev != nil && ev.BootID == w.Kernels[0].BootID && ev.Observation.Initrd.Verdict == i.Verdict && ev.Observation.Initrd.Patch == i.Module
 }
 
-// parts are what the observation before says, if the one after says the same.
-func (w *witness) parts() {
-	st := w.state
-	if r, ok := agreed(w, "pending_reboot", func(o *store.Observation) *store.Reboot { return o.Reboot }); ok {
-		st.PendingReboot = new(string(r.Pending))
-	}
-	for name, into := range map[string]*json.RawMessage{"locks": &st.Locks, "taint": &st.Taint, "activation": &st.Activation} {
-		if v, ok := agreed(w, name, part(name)); ok {
-			*into = *v
-		}
-	}
-	if v, ok := agreed(w, "covered_until", part("coverage")); ok {
-		var c struct{ Date string }
-		if err := json.Unmarshal(*v, &c); err != nil || c.Date == "" {
-			w.unknown("covered_until")
-			return
-		}
-		st.CoveredUntil = &c.Date
-	}
-	slices.Sort(st.Inferred)
-}
-
-func part(name string) func(*store.Observation) *json.RawMessage {
-	return func(o *store.Observation) *json.RawMessage {
-		if v, ok := o.Parts[name]; ok {
-			return &v
-		}
-		return nil
-	}
-}
-
-// agreed is a part that both observations around the moment show, in the same boot and
-// alike. If they do not, it is not known.
-func agreed[T any](w *witness, name string, read func(*store.Observation) *T) (*T, bool) {
-	if w.before == nil || w.after == nil {
-		w.unknown(name)
-		return nil, false
-	}
-	a, b := read(w.before.Observation), read(w.after.Observation)
-	if a == nil && w.exact() {
-		w.state.Unknown[name] = cmp.Or(w.before.Observation.Unknown[name], "It could not be read.")
-		return nil, false
-	}
-	if a == nil || b == nil || w.before.BootID != w.after.BootID || !sameJSON(a, b) {
-		w.unknown(name)
-		return nil, false
-	}
-	if !w.exact() {
-		w.state.Inferred = append(w.state.Inferred, name)
-	}
-	return a, true
-}
-
-func sameJSON(a, b any) bool {
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
-}
+const stagedText = "An update waits in another snapshot, which the next boot is of."
 
 // proof are the events that the state stands on.
 func (w *witness) proof() []int64 {

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -11,12 +13,14 @@ import (
 type snapshot struct {
 	at     store.Timestamp
 	event  int64
-	commit string          // whose begin or end it is; empty: an observation
-	pkgs   []store.Package // kernels and live patches; nil: not known
+	commit string           // whose begin or end it is; empty: an observation
+	ends   *store.Timestamp // of a commit's begin: when that ended; nil: another event's, or not on record
+	run    *run             // in which it was taken
+	pkgs   []store.Package  // kernels and live patches; nil: not known
 }
 
 // installed fills in the packages: known where the snapshots before and after the moment
-// show the same ones, installed at the same times.
+// show the same ones, installed at the same times, or where those times tell which were there.
 func (w *witness) installed() error {
 	before, after, err := w.snapshots()
 	if err != nil {
@@ -24,80 +28,205 @@ func (w *witness) installed() error {
 	}
 	st := w.state
 	switch {
-	case before == nil || after == nil:
+	case before == nil || after == nil, w.setBetween(before, after), w.otherRoot(before, after):
 		w.unknown("installed")
+		return nil
 	case before.pkgs == nil || after.pkgs == nil:
 		st.Unknown["installed"] = fmt.Sprintf("Events %d and %d do not both say what was installed.", before.event, after.event)
+		return nil
 	case slices.Equal(identities(before.pkgs), identities(after.pkgs)):
 		st.Installed = before.pkgs
-		w.more = append(w.more, before.event, after.event)
-	case before.commit != "" && before.commit == after.commit:
-		st.Unknown["installed"] = fmt.Sprintf("A commit was changing packages (events %d and %d).", before.event, after.event)
 	default:
-		st.Unknown["installed"] = fmt.Sprintf("Packages changed between %s and %s (events %d and %d), and no commit on record says when.",
-			shortTime(before.at), shortTime(after.at), before.event, after.event)
+		if st.Installed = byTimes(before, after, w.at); st.Installed == nil {
+			st.Unknown["installed"] = fmt.Sprintf("Packages changed between %s and %s (events %d and %d), and no commit on record says when.",
+				shortTime(before.at), shortTime(after.at), before.event, after.event)
+			if before.oneCommit(after) {
+				st.Unknown["installed"] = fmt.Sprintf("A commit was changing packages (events %d and %d).", before.event, after.event)
+			}
+			return nil
+		}
+		st.Inferred = append(st.Inferred, "installed")
 	}
+	w.more = append(w.more, before.event, after.event)
 	return nil
 }
 
-// snapshots are the last one up to the moment, and the first one from it on.
+// setBetween says whether the clock was set in a boot that, by it, began before the second of two
+// snapshots: the machine may have been set back, and its packages with it, or it ran already.
+func (w *witness) setBetween(before, after *snapshot) bool {
+	return before.run != after.run && slices.ContainsFunc(w.ran, func(r run) bool {
+		return r.set && r.From.After(before.run.From.Time) && !r.began.After(after.at.Time)
+	})
+}
+
+// otherRoot says whether the root file system was another one after a boot: its packages may
+// be others, too, and those of a boot in between.
+func (w *witness) otherRoot(before, after *snapshot) bool {
+	return before.run != after.run && w.root(before.run) != w.root(after.run)
+}
+
+// root is where the root directory was in a run, empty if that is not known.
+func (w *witness) root(v *run) string {
+	for _, o := range v.observed {
+		if ev, err := w.event(o.Event); err == nil && ev.Observation.Subvolume != "" {
+			return ev.Observation.Subvolume
+		}
+	}
+	return ""
+}
+
+// oneCommit says whether one commit did all that changed between two snapshots: it changes each package once.
+func (s *snapshot) oneCommit(after *snapshot) bool {
+	return s.ends != nil && !after.at.After(s.ends.Time)
+}
+
+// replacing is how long it takes at most until a package that came has replaced the one before.
+const replacing = time.Minute
+
+// byTimes tells by the times that rpm noted which packages were there at a moment, nil if they do
+// not tell: what went says nothing of itself, only what came in its place, and nothing of what was there
+// between the two, unless one commit did it.
+func byTimes(before, after *snapshot, at time.Time) []store.Package {
+	list, gone := slices.Clone(before.pkgs), lacking(before.pkgs, after.pkgs)
+	for _, p := range lacking(after.pkgs, before.pkgs) {
+		came := time.Unix(p.InstallTime, 0)
+		switch {
+		case came.Before(before.at.Truncate(time.Second)), came.After(after.at.Time):
+			return nil // the clock was wrong, or the database is another one
+		case !at.Before(came.Add(replacing)):
+			list = append(list, p)
+		case !at.Before(came):
+			return nil
+		case of(gone, p) == 0: // it came beside others
+		case before.oneCommit(after) && p.Kind == "livepatch": // what it was to replace was still there
+			gone = slices.DeleteFunc(gone, func(q store.Package) bool { return sameName(p, q) })
+		default:
+			return nil
+		}
+	}
+	for _, p := range gone {
+		if of(before.pkgs, p) != 1 || of(after.pkgs, p) != 1 {
+			return nil
+		}
+		list = slices.DeleteFunc(list, func(q store.Package) bool { return identity(q) == identity(p) })
+	}
+	return list
+}
+
+// of is how many packages have the name of one.
+func of(pkgs []store.Package, p store.Package) (n int) {
+	for _, q := range pkgs {
+		if sameName(p, q) {
+			n++
+		}
+	}
+	return n
+}
+
+func sameName(p, q store.Package) bool { return p.Name == q.Name && p.Arch == q.Arch }
+
+// lacking are the packages of one list that another one does not have.
+func lacking(list, from []store.Package) (more []store.Package) {
+	has := identities(from)
+	for _, p := range list {
+		if !slices.Contains(has, identity(p)) {
+			more = append(more, p)
+		}
+	}
+	return more
+}
+
+// snapshots are the last one up to the moment, and the first one from it on. Of observations that could not
+// read rpm, the next ones count.
 func (w *witness) snapshots() (before, after *snapshot, err error) {
-	list, err := w.allSnapshots()
-	if err != nil {
+	list := w.allSnapshots()
+	split := 0
+	for split < len(list) && !list[split].at.After(w.at) {
+		split++
+	}
+	earlier := slices.Clone(list[:split])
+	slices.Reverse(earlier)
+	if before, err = w.first(earlier); err != nil || before == nil {
 		return nil, nil, err
 	}
-	slices.SortStableFunc(list, func(a, b snapshot) int { return a.at.Compare(b.at.Time) })
-	for i := range list {
-		if s := &list[i]; !s.at.After(w.at) {
-			before = s
-		} else if after == nil {
-			after = s
-		}
-	}
-	if before != nil && before.at.Equal(w.at) {
+	if before.at.Equal(w.at) {
 		return before, before, nil
 	}
-	return before, after, nil
+	after, err = w.first(list[split:])
+	return before, after, err
 }
 
-func (w *witness) allSnapshots() (list []snapshot, err error) {
+// first is the first of some snapshots that says something of the running system.
+func (w *witness) first(list []snapshot) (*snapshot, error) {
+	for i := range list {
+		s := &list[i]
+		known, err := w.readSnapshot(s)
+		if err != nil || known && (s.pkgs != nil || s.commit != "") {
+			return s, err
+		}
+		if i+1 >= tries {
+			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
+// allSnapshots are when packages were looked at, in the order of time.
+func (w *witness) allSnapshots() (list []snapshot) {
+	commits := map[int64]string{}
+	ends := map[int64]*store.Timestamp{}
 	for _, c := range w.commits {
-		of, err := w.commitSnapshots(c)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, of...)
-	}
-	for seq, ev := range map[int64]*store.Event{w.beforeSeq: w.before, w.afterSeq: w.after} {
-		if ev != nil {
-			list = append(list, snapshot{at: ev.Time, event: seq, pkgs: ev.Observation.Installed})
+		for _, seq := range []*int64{c.BeginEvent, c.EndEvent} {
+			if seq != nil && c.BeginEvent != nil {
+				commits[*seq], ends[*c.BeginEvent] = c.ID, c.End
+			}
 		}
 	}
-	slices.SortFunc(list, func(a, b snapshot) int { return int(a.event - b.event) })
-	return list, nil
+	observed := map[int64]bool{}
+	for _, o := range w.sound {
+		observed[o.Event] = true
+	}
+	for i := range w.ran {
+		v := &w.ran[i]
+		for _, seen := range v.seen {
+			says := seen.Snapshot || observed[seen.Event] || commits[seen.Event] != ""
+			if says && !seen.Time.Before(v.From.Time) && seen.Time.Before(v.To.Time) {
+				list = append(list, snapshot{at: seen.Time, event: seen.Event, commit: commits[seen.Event], ends: ends[seen.Event], run: v})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b snapshot) int { return cmp.Or(a.at.Compare(b.at.Time), cmp.Compare(a.event, b.event)) })
+	return list
 }
 
-// commitSnapshots are what a commit's begin and end say. One in a snapshot of a
-// transactional update says nothing about the running system, and a late end nothing about
-// its own moment.
-func (w *witness) commitSnapshots(c store.CommitRow) ([]snapshot, error) {
-	if c.BeginEvent == nil {
-		return nil, nil
+// readSnapshot reads what an event says of packages, and whether that is about the running
+// system at its own moment: a commit in a snapshot of a transactional update says nothing about
+// that, and a late end nothing about its moment.
+func (w *witness) readSnapshot(s *snapshot) (ok bool, err error) {
+	ev, err := w.event(s.event)
+	if err != nil {
+		return false, err
 	}
-	begin, err := w.event(*c.BeginEvent)
+	switch {
+	case ev.Observation != nil:
+		s.pkgs = ev.Observation.Installed
+		return true, nil
+	case ev.Drift != nil:
+		s.pkgs = relevant(ev.Drift.Installed)
+		return s.pkgs != nil, nil
+	case ev.Begin != nil:
+		s.pkgs = relevant(ev.Begin.Installed)
+		return ev.Begin.Staging == nil, nil
+	case ev.End == nil || ev.End.Late:
+		return false, nil
+	}
+	i := slices.IndexFunc(w.commits, func(c store.CommitRow) bool { return c.ID == s.commit })
+	begin, err := w.event(*w.commits[i].BeginEvent)
 	if err != nil || begin.Begin.Staging != nil {
-		return nil, err
+		return false, err
 	}
-	installed := relevant(begin.Begin.Installed)
-	list := []snapshot{{at: begin.Time, event: *c.BeginEvent, commit: c.ID, pkgs: installed}}
-	if c.EndEvent == nil {
-		return list, nil
-	}
-	end, err := w.event(*c.EndEvent)
-	if err != nil || end.End.Late {
-		return list, err
-	}
-	return append(list, snapshot{at: end.Time, event: *c.EndEvent, commit: c.ID, pkgs: afterwards(installed, end.End)}), nil
+	s.pkgs = afterwards(relevant(begin.Begin.Installed), ev.End)
+	return true, nil
 }
 
 // relevant are the kernels and live patches among packages, nil if their kinds are not known.
@@ -155,8 +284,12 @@ func packageOf(c store.Change) store.Package {
 func identities(pkgs []store.Package) []string {
 	ids := []string{}
 	for _, p := range pkgs {
-		ids = append(ids, fmt.Sprintf("%s-%s.%s %d", p.Name, p.Version, p.Arch, p.InstallTime))
+		ids = append(ids, identity(p))
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+func identity(p store.Package) string {
+	return fmt.Sprintf("%s-%s.%s %d", p.Name, p.Version, p.Arch, p.InstallTime)
 }

@@ -17,9 +17,10 @@ func (s *State) Write(w io.Writer, format string, style Style) error {
 	case "json":
 		return WriteObject(w, struct {
 			Schema     string      `json:"schema"`
+			Warning    *string     `json:"warning"`
 			Provenance *Provenance `json:"provenance"`
 			*State
-		}{StateSchema, s.Provenance, s})
+		}{StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s})
 	}
 	return fmt.Errorf("format %q: a state has %s", format, strings.Join(StateFormats(), ", "))
 }
@@ -27,6 +28,9 @@ func (s *State) Write(w io.Writer, format string, style Style) error {
 func (s *State) writeTable(w io.Writer, style Style) error {
 	if style.Width <= 0 {
 		style.Width = tableWidth
+	}
+	if err := writeWarning(w, s.Provenance.Warning(), style); err != nil {
+		return err
 	}
 	if err := writeWrapped(w, []string{"State at " + asOf(s.At) + ": " + strings.ToUpper(string(s.Confidence)) + ".", ""}, style); err != nil {
 		return err

@@ -13,12 +13,15 @@ const StatusSchema = "klp-audit/status/1"
 // Status is what is known now: the machine, and its record.
 type Status struct {
 	Schema          string             `json:"schema"`
+	Warning         *string            `json:"warning"`          // what is wrong with the record; null: nothing is known to be
 	Machine         *store.Observation `json:"machine"`          // as it is seen now; null: of a copy, or of another machine's files
 	Path            string             `json:"path"`             // of the record
 	Record          *store.Summary     `json:"record"`           // null: nothing is recorded yet
-	Waiting         *int               `json:"spooled_events"`   // that wait to be taken in; null: not known of a copy
+	Waiting         *int               `json:"spooled_events"`   // that wait to be taken in; null: not known, as of a copy
 	WaitingReason   string             `json:"spooled_reason"`   // why the first of them had to wait
 	SetAside        *int               `json:"set_aside_events"` // files of the spool that hold no event that can be taken in
+	SpoolUnseen     string             `json:"spool_unseen"`     // why the spool could not be looked at
+	HeldBy          string             `json:"held_by"`          // who holds the record while events wait, or may wait
 	PluginInstalled *bool              `json:"plugin_installed"` // the commit plugin; null: not known of a copy
 	Kernel          *store.HistoryRow  `json:"last_kernel_change"`
 	LivePatch       *store.HistoryRow  `json:"last_livepatch_change"`
@@ -33,17 +36,18 @@ func (s *Status) Write(w io.Writer, format string, style Style) error {
 	if format == "json" {
 		return WriteObject(w, s)
 	}
+	if s.Warning != nil {
+		if err := writeWarning(w, *s.Warning, style); err != nil {
+			return err
+		}
+	}
 	var f facts
 	if s.Machine != nil {
 		f = machineFacts(s.Machine)
 	}
 	f.add("Record", "%s", s.Path)
 	s.addRecord(&f)
-	if s.Waiting != nil && *s.Waiting > 0 {
-		text := fmt.Sprintf("%d events wait to be taken into the record", *s.Waiting)
-		if s.WaitingReason != "" {
-			text += "; the first one for: " + s.WaitingReason
-		}
+	if text := s.spool(); text != "" {
 		f.add("Spool", "%s", text)
 	}
 	if s.SetAside != nil && *s.SetAside > 0 {
@@ -54,6 +58,35 @@ func (s *Status) Write(w io.Writer, format string, style Style) error {
 	}
 	f.add("Program", "klp-audit %s", s.Program)
 	return f.write(w, style)
+}
+
+// SeeSpool fills in what there is to see of the spool.
+func (s *Status) SeeSpool(sp store.Spooled) {
+	if s.SpoolUnseen = sp.Unseen; sp.Unseen == "" {
+		s.Waiting, s.SetAside, s.WaitingReason = &sp.Waiting, &sp.SetAside, sp.Reason
+	}
+	if sp.Holder != nil {
+		s.HeldBy = sp.Holder.String()
+	}
+}
+
+// spool is the spool in words, empty if there is nothing to say.
+func (s *Status) spool() (text string) {
+	switch {
+	case s.SpoolUnseen != "":
+		text = "unknown: " + s.SpoolUnseen
+	case s.Waiting == nil || *s.Waiting == 0:
+		return ""
+	default:
+		text = waits(*s.Waiting) + " to be taken into the record"
+		if s.WaitingReason != "" {
+			text += "; the first one for: " + s.WaitingReason
+		}
+	}
+	if s.HeldBy != "" {
+		text += "; " + s.HeldBy + " holds the record now"
+	}
+	return text
 }
 
 func (s *Status) addRecord(f *facts) {
@@ -67,7 +100,11 @@ func (s *Status) addRecord(f *facts) {
 	f.add("Host", "%s", hostName(r.Host))
 	commits := fmt.Sprintf("%d", r.Commits)
 	if r.LastCommit != nil {
-		commits += fmt.Sprintf(", the last one %s at %s", *r.LastOutcome, shortTime(*r.LastCommit))
+		how := "with an outcome that is not known" // an import has none
+		if r.LastOutcome != nil {
+			how = string(*r.LastOutcome)
+		}
+		commits += fmt.Sprintf(", the last one %s at %s", how, shortTime(*r.LastCommit))
 	}
 	if r.Open > 0 {
 		commits += fmt.Sprintf("; %d without an end", r.Open)
@@ -79,7 +116,7 @@ func (s *Status) addRecord(f *facts) {
 		row  *store.HistoryRow
 	}{{"Last kernel", s.Kernel}, {"Last live patch", s.LivePatch}} {
 		if last.row != nil {
-			f.add(last.name, "%s of %s %s at %s", last.row.Action, last.row.Package, last.row.Version, shortTime(last.row.Time))
+			f.add(last.name, "%s of %s at %s", last.row.Action, named(last.row), shortTime(last.row.Time))
 		}
 	}
 }

@@ -266,12 +266,25 @@ func (d *drawing) patches(spans []PatchSpan) {
 		if s.Initial != nil && *s.Initial {
 			class, label = "patch initial", "initial patch"
 		}
-		title := fmt.Sprintf("Live patch %s, %s, %s", clip(s.Module, 120), label, period(s.Span))
-		if b, ok := d.bar(lanePatch, s.From.Time, s.To.Time, class+unsure(s.Span), title); ok {
+		what := fmt.Sprintf("Live patch %s, %s", clip(s.Module, 120), label)
+		if s.Transition {
+			class, label, what = "patch loading", label+", loading", what+loading(s)
+		}
+		b, ok := d.bar(lanePatch, s.From.Time, s.To.Time, class+unsure(s.Span), what+", "+period(s.Span))
+		if ok && (!s.Transition || b.W > slender) { // most loads take seconds
 			d.Bars = add(d.Bars, b)
 			d.label(b, label, small)
 		}
 	}
+}
+
+// loading says of a live patch in a transition what it replaces.
+func loading(s PatchSpan) string {
+	over := ""
+	if s.Replaces != nil && *s.Replaces != "" {
+		over = " over " + clip(*s.Replaces, 120)
+	}
+	return ", is being loaded" + over + " and not complete"
 }
 
 func (d *drawing) initrds(spans []InitrdSpan) {
@@ -376,6 +389,7 @@ var legendEntries = []legendEntry{
 	{Class: "failed", Sign: true, Text: "failed change"},
 	{Class: "patch", Text: "live patch active"},
 	{Class: "patch initial", Text: "initial patch, fixes nothing"},
+	{Class: "patch loading", Text: "being loaded, not complete"},
 	{Class: "initrd contained", Text: "in the initrd"},
 	{Class: "initrd missing", Text: "not in the initrd: a reboot loses it"},
 	{Class: "none", Text: "no live patch"},

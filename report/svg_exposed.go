@@ -78,12 +78,13 @@ func (e *Exposure) stretches(end time.Time) (list []stretch) {
 	case e.Status == StatusInstalled:
 		list = append(list, stretch{from: known.Time, to: end})
 	}
-	switch {
-	case e.Lost == nil:
-	case e.Back != nil:
-		list = append(list, stretch{from: e.Lost.Time, to: e.Back.Time, lost: true})
-	case e.Status == StatusLost:
-		list = append(list, stretch{from: e.Lost.Time, to: end, lost: true})
+	for _, l := range e.losses() {
+		switch {
+		case l.back != nil:
+			list = append(list, stretch{from: l.at.Time, to: l.back.Time, lost: true})
+		case e.Status == StatusLost:
+			list = append(list, stretch{from: l.at.Time, to: end, lost: true})
+		}
 	}
 	return list
 }

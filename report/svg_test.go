@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,6 +74,36 @@ func TestOutside(t *testing.T) {
 	}
 }
 
+// A live patch that is being loaded is drawn as what it is, where that can be seen.
+func TestTransitions(t *testing.T) {
+	span := func(from, to string) Span { return Span{From: ts(from), To: ts(to), Confidence: Proven} }
+	tl := &Timeline{From: ts("2025-03-01"), To: ts("2025-04-01"), Patches: []PatchSpan{
+		{Span: span("2025-03-01", "2025-03-10"), BootID: "1", Module: "l2", PatchNumber: new(2)},
+		{Span: span("2025-03-10", "2025-03-15"), BootID: "1", Module: "l3", PatchNumber: new(3), Transition: true, Replaces: new("l2")},
+		{Span: span("2025-03-15", "2025-03-20"), BootID: "1", Module: "l3", PatchNumber: new(3)},
+	}}
+	p := draw(tl, nil, nil)
+	var got []string
+	for _, b := range p.Bars {
+		got = append(got, b.Class+": "+b.Label+": "+b.Title)
+	}
+	want := []string{
+		"patch: patch 2: Live patch l2, patch 2, from 2025-03-01T00:00:00Z to 2025-03-10T00:00:00Z",
+		"patch loading: patch 3, loading: Live patch l3, patch 3, is being loaded over l2 and not complete, from 2025-03-10T00:00:00Z to 2025-03-15T00:00:00Z",
+		"patch: patch 3: Live patch l3, patch 3, from 2025-03-15T00:00:00Z to 2025-03-20T00:00:00Z",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !slices.ContainsFunc(p.Legend, func(e legendEntry) bool { return e.Class == "patch loading" }) {
+		t.Errorf("legend %v", p.Legend)
+	}
+	tl.Patches[1].To, tl.Patches[2].From = stamp(tl.Patches[1].From.Add(time.Minute)), stamp(tl.Patches[1].From.Add(time.Minute))
+	if p := draw(tl, nil, nil); len(p.Bars) != 2 {
+		t.Errorf("a load of a minute is drawn: %v", p.Bars)
+	}
+}
+
 // Fixes that are missing at the same time are one stretch; one that was taken away makes it
 // another.
 func TestExposed(t *testing.T) {
@@ -80,9 +111,10 @@ func TestExposed(t *testing.T) {
 	later := fixOf("CVE-2025-1001", "2025-01-05", "2025-01-20", "2025-01-20")
 	open := fixOf("CVE-2025-1002", "2025-03-01", "2025-03-02", "")
 	lost := fixOf("CVE-2025-1003", "2025-01-10", "2025-01-10", "2025-01-10")
-	lost.Lost, lost.LostBy, lost.Back = new(ts("2025-01-15")), "boot", new(ts("2025-01-17"))
+	lost.lose("2025-01-15", LostByBoot, "2025-01-17")
 	gone := fixOf("CVE-2025-1004", "2025-01-10", "2025-01-10", "2025-01-10")
-	gone.Lost, gone.Status = new(ts("2025-03-20")), StatusLost
+	gone.lose("2025-03-20", LostByBoot, "")
+	gone.Status = StatusLost
 	elsewhere := gone
 	elsewhere.Status = StatusOtherKernel // its kernel no longer runs
 	unknown := Exposure{CVE: "CVE-2025-1005", Status: StatusNotInRecord}

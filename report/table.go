@@ -31,9 +31,9 @@ const (
 
 // bad and odd are the words that are coloured. Most output has no colour.
 var (
-	bad = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^| )(failed|fail)( |$)`) })
+	bad = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^| )(failed|fail)(,| |$)`) })
 	odd = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(^| )(unknown|warn|not-done|downgrade|aborted|interrupted|open)( |$)`)
+		return regexp.MustCompile(`(^| )(unknown|warn|not-done|downgrade|aborted|interrupted|open|drift|import)(,| |$)`)
 	})
 )
 
@@ -47,12 +47,15 @@ func writeTable(w io.Writer, h *History, style Style) error {
 	if err != nil {
 		return err
 	}
+	if err := writeWarning(w, h.Provenance.Warning(), style); err != nil {
+		return err
+	}
 	if len(rows) > 0 {
 		if err := renderRows(w, rows, style); err != nil {
 			return err
 		}
 	}
-	return writeFooter(w, h.Provenance, more, style)
+	return writeFooter(w, h.Provenance, rows, more, style)
 }
 
 // gathered are the rows of a table, and whether it stops before they do.
@@ -83,15 +86,15 @@ func wide(rows []*store.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
 			shortTime(r.Time), Printable(r.Action), Printable(r.Package), Printable(r.Version), Printable(text(r.Previous)),
-			Printable(string(r.Result)), Printable(outcome(r)), fixes(r), Printable(by(r.Actor)),
+			Printable(string(r.Result) + failedScripts(r)), Printable(outcome(r)), fixes(r), Printable(by(r.Actor)), Printable(r.Source),
 		})
 	}
-	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY"}, cells
+	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY", "SOURCE"}, cells
 }
 
 // narrow is the layout with two lines a change and a blank one before it; in 80
-// columns a live patch's name fits. It names the outcome of a commit only if it is not
-// the usual one.
+// columns a live patch's name fits. It names the outcome of a commit, and the source of a
+// change, only if it is not the usual one.
 func narrow(rows []*store.HistoryRow, width int) (header []string, cells [][]string) {
 	left, middle := len(shortTime(rows[0].Time)), len("reinstall")
 	right := max(width-left-middle-2*gap, 10)
@@ -113,13 +116,31 @@ func detail(r *store.HistoryRow) string {
 	if r.Previous != nil && *r.Previous != r.Version {
 		parts[0] = Printable(*r.Previous) + " -> " + parts[0]
 	}
+	if r.Source != "plugin" {
+		parts = append(parts, "source "+Printable(r.Source))
+	}
 	if f := fixes(r); f != "" {
 		parts = append(parts, f)
 	}
 	if o := outcome(r); o != "" && o != string(store.OutcomeCompleted) {
 		parts = append(parts, "commit "+Printable(o))
 	}
+	if s := scripts(r); s != "" {
+		parts = append(parts, Printable(s))
+	}
 	return strings.Join(parts, ", ")
+}
+
+// failedScripts names the scripts that failed, behind the result.
+func failedScripts(r *store.HistoryRow) string {
+	var names []string
+	for _, s := range r.Scripts {
+		names = append(names, s.Script)
+	}
+	if names == nil {
+		return ""
+	}
+	return ", " + strings.Join(names, " and ") + " failed"
 }
 
 func shortTime(t store.Timestamp) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
@@ -199,13 +220,26 @@ func colored(line string, header bool) string {
 	return odd().ReplaceAllString(line, "$1"+sgrYellow+"$2"+sgrReset+"$3")
 }
 
+// sourceNotes say what the sources mean that are not the usual one.
+func sourceNotes(rows []*store.HistoryRow) (notes []string) {
+	for _, note := range []struct{ source, text string }{
+		{"drift", "Source drift: no commit on record made the change; it was found later, and may be older than it seems."},
+		{"import", "Source import: libzypp's history claims the change; nobody recorded it while it was made."},
+	} {
+		if slices.ContainsFunc(rows, func(r *store.HistoryRow) bool { return r.Source == note.source }) {
+			notes = append(notes, note.text)
+		}
+	}
+	return notes
+}
+
 // writeFooter prints the provenance. more says that the table stopped before the rows did.
-func writeFooter(w io.Writer, p *Provenance, more bool, style Style) error {
+func writeFooter(w io.Writer, p *Provenance, rows []*store.HistoryRow, more bool, style Style) error {
 	shown := fmt.Sprintf("%d of %d changes shown, %s; times are UTC.", p.RowsShown, p.RowsInRecord, p.Order)
 	if len(p.Filters) > 0 || p.Since != nil || p.Until != nil {
 		shown += " Asked for: " + asked(p) + "."
 	}
-	lines := []string{shown}
+	lines := append([]string{shown}, sourceNotes(rows)...)
 	if more {
 		lines = append(lines, stopsAt(p))
 	}

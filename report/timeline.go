@@ -1,9 +1,9 @@
 package report
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -31,6 +31,8 @@ type Timeline struct {
 	Patches []PatchSpan     `json:"patches"`
 	Initrds []InitrdSpan    `json:"initrds"`
 	Gaps    []Gap           `json:"gaps"` // in the order of their beginnings; may overlap
+
+	rows *rows // that it was cut out of
 }
 
 // Span is a stretch of time: from From on, before To.
@@ -50,17 +52,24 @@ type KernelSpan struct {
 	KernelRelease string `json:"kernel_release"` // empty: not known
 }
 
-// PatchSpan is a live patch being active within one boot, from its load on; or that none is.
+// PatchSpan is a live patch being active within one boot, or being loaded; or that none is.
 type PatchSpan struct {
 	Span
-	BootID      string           `json:"boot_id"`
-	Module      string           `json:"module"`  // empty: none is active, unless the confidence is unknown
-	Package     *string          `json:"package"` // null: no package on record has this module
+	BootID string `json:"boot_id"`
+	Module string `json:"module"` // empty: none is active, unless the confidence is unknown
+	// Transition: it is being loaded, and not complete. Until then it protects nothing, and the
+	// one that it replaces goes on to protect.
+	Transition  bool             `json:"transition"`
+	Replaces    *string          `json:"replaces"` // in a transition: the module that was active before, empty: none; null: not known
+	Package     *string          `json:"package"`  // null: no package on record has this module
 	Version     *string          `json:"version"`
 	PatchNumber *int             `json:"patch_number"`
 	Initial     *bool            `json:"initial"`
-	Phase       string           `json:"phase"` // initrd, system, unknown: where it was loaded
-	Since       *store.Timestamp `json:"since"` // when it was loaded; null: not on record
+	Phase       string           `json:"phase"`     // initrd, system, unknown: where it was loaded
+	Since       *store.Timestamp `json:"since"`     // when it was loaded; null: not on record
+	Completed   *store.Timestamp `json:"completed"` // and when that was complete: from then on it protects; null: likewise
+
+	unsure bool // it may not be complete
 }
 
 // InitrdSpan is a verdict on the initrd for the running kernel and its active patch; a reboot
@@ -70,6 +79,7 @@ type InitrdSpan struct {
 	Module  string        `json:"module"` // that the verdict is about
 	Verdict store.Verdict `json:"verdict"`
 	Basis   store.Basis   `json:"basis"`
+	by      int64         // the observation whose verdict it is; 0: none, the boot's initrd loaded it
 }
 
 // Gap is a stretch of time in which nothing, or not everything, was recorded.
@@ -103,36 +113,57 @@ const (
 
 // NewTimeline reads from the record what it says of a stretch of time, from before to.
 func NewTimeline(ctx context.Context, s *store.Store, from, to time.Time) (*Timeline, error) {
-	r, err := readRows(ctx, s, from, to)
+	r, err := readRows(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	return r.timeline(ctx, s, from, to)
 }
 
+// timeline cuts a stretch out of what the whole record says: what is asked for changes no
+// answer.
 func (r *rows) timeline(ctx context.Context, s *store.Store, from, to time.Time) (*Timeline, error) {
-	kernels := r.kernels()
 	t := &Timeline{
-		From: stamp(from), To: stamp(to), Gaps: clipped(r.gaps(kernels, from, to), from, to),
-		Kernels: filled(kernels, from, to), Patches: filled(r.patches(kernels), from, to), Initrds: filled(r.initrds(), from, to),
+		rows: r, From: stamp(from), To: stamp(to), Gaps: clipped(r.gaps(from, to), from, to),
+		Kernels: filled(r.kernels(), from, to), Patches: filled(r.patches(), from, to), Initrds: filled(r.initrds(), from, to),
 	}
-	return t, name(ctx, s, kernels, t.Patches)
+	return t, name(ctx, s, t.Kernels, t.Patches)
+}
+
+// whole is the timeline with what the record has of the time before it: where a prune took things
+// away, that is not all of it.
+func (t *Timeline) whole() *Timeline {
+	if r := t.rows; len(r.ran) > 0 && r.ran[0].From.Before(t.From.Time) {
+		from, to := r.ran[0].From, t.To
+		return &Timeline{
+			From: from, To: to, Kernels: filled(r.kernels(), from.Time, to.Time),
+			Patches: filled(r.patches(), from.Time, to.Time), Initrds: filled(r.initrds(), from.Time, to.Time),
+		}
+	}
+	return t
 }
 
 func stamp(t time.Time) store.Timestamp { return store.Timestamp{Time: t.UTC()} }
 
-// rows are the rows of the record about a stretch of time, and the next ones before and
-// behind it.
+// rows are what the record has of boots, live patches and who recorded, and what follows of
+// when boots ran.
 type rows struct {
 	observed  []store.Observed
+	sightings []store.Sighting
 	boots     []store.BootRow
 	commits   []store.CommitRow
 	recorders []store.RecorderRow
+	ran       []run
 }
 
-func readRows(ctx context.Context, s *store.Store, from, to time.Time) (r rows, err error) {
+func readRows(ctx context.Context, s *store.Store) (r *rows, err error) {
+	r = &rows{}
+	from, to := time.UnixMicro(math.MinInt64), store.Always()
 	if r.observed, err = s.Observations(ctx, from, to); err != nil {
 		return r, fmt.Errorf("reading observations: %w", err)
+	}
+	if r.sightings, err = s.Sightings(ctx); err != nil {
+		return r, fmt.Errorf("reading boots: %w", err)
 	}
 	if r.boots, err = s.Boots(ctx, from, to); err != nil {
 		return r, fmt.Errorf("reading boots: %w", err)
@@ -143,6 +174,7 @@ func readRows(ctx context.Context, s *store.Store, from, to time.Time) (r rows, 
 	if r.recorders, err = s.Recorders(ctx); err != nil {
 		return r, fmt.Errorf("reading recorder events: %w", err)
 	}
+	r.ran = r.runs()
 	return r, nil
 }
 
@@ -151,63 +183,17 @@ func (r *rows) boot(id string) int {
 	return slices.IndexFunc(r.boots, func(b store.BootRow) bool { return b.ID == id })
 }
 
-// kernels are the boots, each as far as the journal, observations and commits show it.
-func (r *rows) kernels() []KernelSpan {
-	byID := map[string]*KernelSpan{}
-	see := func(id, release string, from, to store.Timestamp, event int64) {
-		k := byID[id]
-		if k == nil {
-			k = &KernelSpan{Span: Span{From: from, To: to, Confidence: Proven}, BootID: id}
-			byID[id] = k
-		}
-		k.From, k.To = earlier(k.From, from), later(k.To, stamp(to.Add(instant)))
-		k.KernelRelease = cmp.Or(k.KernelRelease, release)
-		k.Events = ends(k.Events, event)
+// kernels are the boots, as far as it is known when they ran.
+func (r *rows) kernels() (spans []KernelSpan) {
+	for _, v := range r.ran {
+		spans = append(spans, v.KernelSpan)
 	}
-	for _, b := range r.boots {
-		see(b.ID, b.KernelRelease, b.First, b.Last, b.Event)
-	}
-	for _, o := range r.observed {
-		from := o.Time
-		if byID[o.BootID] == nil { // the journal did not show it
-			from = earlier(o.BootTime, o.Time)
-		}
-		see(o.BootID, o.KernelRelease, from, o.Time, o.Event)
-	}
-	for _, c := range r.commits {
-		if c.Begin != nil {
-			see(c.BootID, "", *c.Begin, *c.Begin, *c.BeginEvent)
-		}
-	}
-	delete(byID, "") // where /proc did not say
-	return inOrder(byID)
-}
-
-// inOrder sorts boots. Where two overlap, for the clock was wrong, neither is known.
-func inOrder(byID map[string]*KernelSpan) []KernelSpan {
-	var list []KernelSpan
-	for _, k := range byID {
-		list = append(list, *k)
-	}
-	slices.SortFunc(list, func(a, b KernelSpan) int {
-		return cmp.Or(a.From.Compare(b.From.Time), cmp.Compare(a.BootID, b.BootID))
-	})
-	for i := 1; i < len(list); i++ {
-		if before, k := &list[i-1], &list[i]; before.To.After(k.From.Time) {
-			before.To, k.From = k.From, before.To
-			k.To = later(k.To, k.From)
-		}
-	}
-	list = slices.DeleteFunc(list, func(k KernelSpan) bool { return !k.From.Before(k.To.Time) })
-	if len(list) > 0 {
-		list[len(list)-1].Open = true
-	}
-	return list
+	return spans
 }
 
 // WholeTimeline is the timeline from the first thing on record to the newest observation.
 func WholeTimeline(ctx context.Context, s *store.Store) (*Timeline, error) {
-	return TimelineUntil(ctx, s, store.Always().Time)
+	return TimelineUntil(ctx, s, store.Always())
 }
 
 // TimelineUntil is the timeline from the first thing on record to the last one before a

@@ -8,7 +8,8 @@ import (
 )
 
 // gaps are when not everything was recorded.
-func (r *rows) gaps(kernels []KernelSpan, from, to time.Time) (gaps []Gap) {
+func (r *rows) gaps(from, to time.Time) (gaps []Gap) {
+	kernels := r.kernels()
 	add := func(kind GapKind, from, to store.Timestamp, why string, events ...int64) {
 		gaps = append(gaps, Gap{Span: Span{From: from, To: to, Confidence: Unknown, Events: ends(nil, events...)}, Kind: kind, Why: why})
 	}

@@ -1,23 +1,44 @@
 package report
 
 import (
+	"cmp"
 	"slices"
+	"time"
 
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// initrds are the verdicts of the observations. Each is taken to hold until something is on
-// record that may have changed it, if what comes next does not speak against it.
+// initrds are the verdicts of the observations, and of boots, whose initrds held what they loaded. Each
+// is taken to hold from the last thing on record that may have changed it until the next one, if what
+// comes next does not speak against it.
 func (r *rows) initrds() (spans []InitrdSpan) {
-	for i, o := range r.observed {
-		if o.Verdict == store.VerdictUnknown || o.Module == nil {
+	for i := range r.ran {
+		spans = append(spans, within(r.initrdsOf(i), &r.ran[i])...)
+	}
+	return spans
+}
+
+func (r *rows) initrdsOf(i int) (spans []InitrdSpan) {
+	v := &r.ran[i]
+	list, boot := v.observed, v.booted()
+	if boot != nil {
+		list = slices.Insert(slices.Clone(list), 0, *boot)
+	}
+	for j, o := range list {
+		if o.Verdict == store.VerdictUnknown || o.Module == nil || r.staged(o.Time) {
 			continue
 		}
 		s := InitrdSpan{
 			Span:   Span{From: o.Time, To: stamp(o.Time.Add(instant)), Confidence: Proven, Events: []int64{o.Event}},
 			Module: *o.Module, Verdict: o.Verdict, Basis: o.Basis,
 		}
-		if to, event, ok := r.holds(o, r.observed[i+1:]); ok && to.After(s.To.Time) {
+		if boot == nil || j > 0 {
+			s.by = o.Event
+			if from, ok := r.held(v, list, j); ok && from.Before(s.From.Time) {
+				s.From, s.Confidence = from, Inferred
+			}
+		}
+		if to, event, ok := r.holds(i, o, list[j+1:]); ok && to.After(s.To.Time) {
 			s.To, s.Confidence, s.Events = to, Inferred, ends(s.Events, event)
 		}
 		spans = addInitrd(spans, s)
@@ -25,73 +46,165 @@ func (r *rows) initrds() (spans []InitrdSpan) {
 	return spans
 }
 
-func addInitrd(spans []InitrdSpan, s InitrdSpan) []InitrdSpan {
-	if n := len(spans) - 1; n >= 0 && spans[n].To.Equal(s.From.Time) && spans[n].Module == s.Module && spans[n].Verdict == s.Verdict && spans[n].Basis == s.Basis {
-		if spans[n].Confidence == Inferred {
-			spans[n].To, spans[n].Events = s.To, ends(spans[n].Events, s.Events...)
-			return spans
+// booted is a boot's own verdict on the initrd that it came from, nil if that loaded no live patch, or nobody knows.
+func (v *run) booted() *store.Observed {
+	if !v.started {
+		return nil
+	}
+	for _, l := range v.row.Loads {
+		if l.Phase == "initrd" && l.Result == "complete" && !l.Time.Before(v.from.Time) && l.Time.Before(v.from.Add(startup)) {
+			return &store.Observed{Event: l.Event, Time: l.Time, BootID: v.BootID, KernelRelease: v.KernelRelease, Module: &l.Patch, Verdict: store.VerdictContained, Basis: store.BasisBoot}
 		}
 	}
-	return append(spans, s)
+	return nil
+}
+
+// staged says whether at a moment an update waits in another snapshot: the next boot is of that,
+// and what the running system says of its own boot entries and images says nothing of it.
+func (r *rows) staged(at store.Timestamp) bool {
+	return slices.ContainsFunc(r.commits, func(c store.CommitRow) bool { return r.waits(c, at) })
+}
+
+// waits says whether at a moment what a commit made in another snapshot has not been booted yet.
+func (r *rows) waits(c store.CommitRow, at store.Timestamp) bool {
+	return isStaged(c) && !c.End.After(at.Time) && !slices.ContainsFunc(r.ran, func(v run) bool {
+		return v.From.After(c.End.Time) && !v.From.After(at.Time)
+	})
+}
+
+// isStaged says whether a commit went to another snapshot, whatever became of that.
+func isStaged(c store.CommitRow) bool {
+	return c.End != nil && (c.Effective != nil || c.Outcome != nil && (*c.Outcome == store.OutcomeStaged || *c.Outcome == store.OutcomeDiscarded))
+}
+
+// addInitrd appends a span after what is known already, or lengthens the last one if it says the same: whichever
+// of two images was there while a build wrote the second.
+func addInitrd(spans []InitrdSpan, s InitrdSpan) []InitrdSpan {
+	if len(spans) == 0 {
+		return append(spans, s)
+	}
+	last := &spans[len(spans)-1]
+	if s.From = later(s.From, last.To); !s.From.Before(s.To.Time) {
+		return spans
+	}
+	if s.From.Sub(last.To.Time) > writing || last.Module != s.Module || last.Verdict != s.Verdict || last.Basis != s.Basis || last.Confidence != Inferred {
+		return append(spans, s)
+	}
+	last.To, last.Events, last.by = s.To, ends(last.Events, s.Events...), cmp.Or(last.by, s.by)
+	return spans
+}
+
+// briefly is for how long an image is taken not to be changed by hand before somebody looks.
+const briefly = time.Hour
+
+// held says since when the verdict of an observation holds: since the last thing on record that may
+// have changed it after the verdict before, or in the boot. What an image was read to hold does not say
+// which build wrote it, nor when.
+func (r *rows) held(v *run, list []store.Observed, j int) (from store.Timestamp, ok bool) {
+	o, after := list[j], v.from
+	for _, before := range list[:j] {
+		if before.Verdict != store.VerdictUnknown {
+			after = before.Time
+		}
+	}
+	changes := r.changesIn(v.row, o.KernelRelease, after, o.Time)
+	if o.Basis == store.BasisImage || len(changes) == 0 {
+		return from, false
+	}
+	from = changes[len(changes)-1].at
+	return from, v.covered(from, o.Time) && o.Time.Sub(from.Time) <= briefly && !slices.ContainsFunc(r.commits, func(c store.CommitRow) bool {
+		return c.Begin != nil && c.Begin.After(from.Time) && c.Begin.Before(o.Time.Time)
+	})
 }
 
 // holds says until when the verdict of an observation is taken to hold, and by which event:
 // until the next image is built for that kernel, the next load, the next observation or the
 // end of the boot, whatever comes first.
-func (r *rows) holds(o store.Observed, later []store.Observed) (to store.Timestamp, event int64, ok bool) {
-	i := r.boot(o.BootID)
-	if len(later) > 0 && later[0].BootID == o.BootID {
-		next := later[0]
-		if i >= 0 && r.boots[i].Last.Before(next.Time.Time) {
-			return next.Time, next.Event, agree(o, next) && len(changesIn(r.boots[i], o, next.Time)) == 0
+func (r *rows) holds(i int, o store.Observed, later []store.Observed) (to store.Timestamp, event int64, ok bool) {
+	v := &r.ran[i]
+	if i := slices.IndexFunc(later, func(n store.Observed) bool { return n.Verdict != store.VerdictUnknown }); i >= 0 && agree(o, later[i]) {
+		next := later[i]
+		if whole := v.covered(o.Time, next.Time) || next.Time.Sub(o.Time.Time) <= silence; whole && len(r.changesIn(v.row, o.KernelRelease, o.Time, next.Time)) == 0 {
+			return next.Time, next.Event, true
 		}
-		if i < 0 {
-			return next.Time, next.Event, agree(o, next) && next.Time.Sub(o.Time.Time) <= silence
-		}
-		if changes := changesIn(r.boots[i], o, next.Time); len(changes) > 0 {
-			return changes[0], next.Event, true
-		}
-		return next.Time, next.Event, agree(o, next)
 	}
-	if i < 0 || len(later) == 0 {
+	if next := nextVerdict(later); next != nil {
+		changes := r.changesIn(v.row, o.KernelRelease, o.Time, next.Time)
+		if len(changes) == 0 || !v.covered(o.Time, next.Time) {
+			return o.Time, 0, false
+		}
+		return changes[0].from, next.Event, true
+	}
+	changes := r.changesIn(v.row, o.KernelRelease, o.Time, v.to)
+	switch {
+	case len(changes) > 0:
+		return changes[0].from, v.Events[len(v.Events)-1], v.covered(o.Time, changes[0].at)
+	case !v.last || !v.covered(o.Time, v.to) || i+1 == len(r.ran):
 		return o.Time, 0, false
 	}
-	end := stamp(r.boots[i].Last.Add(instant))
-	if changes := changesIn(r.boots[i], o, end); len(changes) > 0 {
-		return changes[0], later[0].Event, true
+	next := &r.ran[i+1]
+	return v.to, next.Events[0], next.agrees(o)
+}
+
+// nextVerdict is the next observation that could look for the live patch and its load.
+func nextVerdict(list []store.Observed) *store.Observed {
+	for i, o := range list {
+		switch o.Reason {
+		case store.ReasonPatchesUnknown, store.ReasonNoJournal, store.ReasonJournalUnread:
+		default:
+			return &list[i]
+		}
 	}
-	return end, later[0].Event, r.bootAgrees(o, i+1)
+	return nil
 }
 
 func agree(o, next store.Observed) bool {
 	return o.Verdict == next.Verdict && orEmpty(o.Module) == orEmpty(next.Module)
 }
 
-// bootAgrees says whether the next boot loaded from the initrd what the verdict says.
-func (r *rows) bootAgrees(o store.Observed, next int) bool {
-	if next >= len(r.boots) || r.boots[next].KernelRelease != o.KernelRelease || !r.boots[next].StartInJournal || r.boots[next].MessagesLost {
+// agrees says whether a boot loaded from the initrd what the verdict says.
+func (v *run) agrees(o store.Observed) bool {
+	if !v.started || v.KernelRelease != o.KernelRelease || !v.covered(v.from, stamp(v.from.Add(instant))) {
 		return false
 	}
-	loaded := slices.ContainsFunc(r.boots[next].Loads, func(l store.Load) bool { return l.Patch == *o.Module && l.Phase == "initrd" })
-	undecided := slices.ContainsFunc(r.boots[next].Loads, func(l store.Load) bool { return l.Patch == *o.Module && l.Phase == "unknown" })
+	loaded := slices.ContainsFunc(v.row.Loads, func(l store.LoadRow) bool { return l.Patch == *o.Module && l.Phase == "initrd" })
+	undecided := slices.ContainsFunc(v.row.Loads, func(l store.LoadRow) bool { return l.Patch == *o.Module && l.Phase == "unknown" })
 	return !undecided && loaded == (o.Verdict == store.VerdictContained)
 }
 
-// changesIn are the moments after an observation and before another one at which the journal
-// shows what may change a verdict on the initrd, in their order.
-func changesIn(b store.BootRow, o store.Observed, before store.Timestamp) (moments []store.Timestamp) {
-	for _, l := range b.Loads {
-		moments = append(moments, l.Time)
-		if l.Disabled != nil {
-			moments = append(moments, *l.Disabled)
+// imageChange is something on record that may change a verdict on an initrd.
+type imageChange struct {
+	from store.Timestamp // at the earliest
+	at   store.Timestamp // at the latest
+}
+
+// writing is how long before its last line a build may have written its image.
+const writing = 10 * time.Second
+
+// changesIn are the changes within a stretch of time that may concern the initrd of a kernel, in their order.
+func (r *rows) changesIn(b *store.BootRow, kernel string, after, before store.Timestamp) (changes []imageChange) {
+	add := func(at store.Timestamp, before time.Duration) {
+		changes = append(changes, imageChange{stamp(at.Add(-before)), at})
+	}
+	if b != nil {
+		for _, l := range b.Loads {
+			add(l.Time, 0)
+			if l.Disabled != nil {
+				add(*l.Disabled, 0)
+			}
+		}
+		for _, img := range b.Builds {
+			if img.KernelRelease == kernel || img.KernelRelease == "" {
+				add(img.Time, writing)
+			}
 		}
 	}
-	for _, img := range b.Builds {
-		if img.KernelRelease == o.KernelRelease || img.KernelRelease == "" {
-			moments = append(moments, img.Time)
+	for _, c := range r.commits {
+		if isStaged(c) {
+			add(*c.End, 0)
 		}
 	}
-	moments = slices.DeleteFunc(moments, func(t store.Timestamp) bool { return !t.After(o.Time.Time) || !t.Before(before.Time) })
-	slices.SortFunc(moments, func(a, b store.Timestamp) int { return a.Compare(b.Time) })
-	return moments
+	changes = slices.DeleteFunc(changes, func(c imageChange) bool { return !c.at.After(after.Time) || !c.at.Before(before.Time) })
+	slices.SortFunc(changes, func(a, b imageChange) int { return a.at.Compare(b.at.Time) })
+	return changes
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,79 +12,135 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// patches are the live patches of all boots.
-func (r *rows) patches(kernels []KernelSpan) (spans []PatchSpan) {
-	observed := map[string][]store.Observed{} // by boot
-	for _, o := range r.observed {
-		if o.Patched != nil {
-			observed[o.BootID] = append(observed[o.BootID], o)
-		}
-	}
-	for _, k := range kernels {
-		b := bootEvidence{KernelSpan: k, commits: r.commits, observed: observed[k.BootID]}
-		if i := r.boot(k.BootID); i >= 0 {
-			b.row = &r.boots[i]
-		}
-		spans = append(spans, b.patches()...)
+// patches are the live patches of all boots, each as far as it is known when that ran.
+func (r *rows) patches() (spans []PatchSpan) {
+	for i := range r.ran {
+		b := bootEvidence{run: &r.ran[i], commits: r.commits}
+		spans = append(spans, within(b.patches(), b.run)...)
 	}
 	return spans
 }
 
-// bootEvidence is what is known of the live patches of one boot.
+// within are the spans of a run that can be, and no surer than it.
+func within[T any, P spanned[T]](spans []T, r *run) []T {
+	spans = clipped[T, P](spans, r.From.Time, r.To.Time)
+	for i := range spans {
+		s := P(&spans[i]).span()
+		if s.Open = r.Open && !s.To.Before(r.To.Time); r.Confidence == Inferred {
+			s.Confidence = Inferred
+		}
+	}
+	return spans
+}
+
+// bootEvidence is what is known of the live patches of a boot, while its clock was not set.
 type bootEvidence struct {
-	KernelSpan
-	row      *store.BootRow // nil: the journal did not show it
-	observed []store.Observed
-	commits  []store.CommitRow
+	*run
+	commits []store.CommitRow
 }
 
-// point is a moment from which on a live patch is active, or none.
+// point is a moment from which on a live patch is active, or being loaded, or none.
 type point struct {
-	at     store.Timestamp
-	module string
-	known  bool // else what is active from here on is not known
-	seen   bool // by an observation
-	since  *store.Timestamp
-	phase  string
-	event  int64
+	at         store.Timestamp
+	module     string
+	transition bool             // it is being loaded
+	replaces   *string          // by it
+	known      bool             // else what is active from here on is not known
+	lost       bool             // something is to follow, and nobody knows when: what is seen later tells nothing
+	seen       bool             // by an observation
+	sure       bool             // else it was loaded then, and complete at some time
+	border     bool             // nothing happened, but what shows it is another thing from here on
+	since      *store.Timestamp // when it was loaded
+	completed  *store.Timestamp // and complete
+	phase      string
+	event      int64
 }
 
-// patches turns the points of a boot into spans: what is between two points follows from
-// the journal, if it is complete there, else from two observations that agree, a day apart
-// at most and without a commit in between.
+// done says whether a load is known to have been complete at a time.
+func (p *point) done(at store.Timestamp) bool {
+	return p.transition || p.completed != nil && !p.completed.After(at.Time)
+}
+
+// like says whether two points say the same.
+func (p *point) like(q *point) bool { return p.module == q.module && p.transition == q.transition }
+
+// patches turns the points of a boot into spans.
 func (b *bootEvidence) patches() (spans []PatchSpan) {
 	points := b.points()
-	for i, p := range points {
-		end, next := b.To, (*point)(nil)
+	for i := range points {
+		p := &points[i]
+		end, next := b.to, (*point)(nil)
 		if i+1 < len(points) {
 			next = &points[i+1]
 			end = next.at
 		}
-		module, c := b.between(p, next, end)
-		switch {
-		case c != Unknown:
-			spans = b.add(spans, p, module, end, c, next)
-		case p.seen:
-			spans = b.add(spans, p, p.module, stamp(p.at.Add(instant)), Proven, nil)
+		said, c := b.between(p, next, end)
+		if c == Unknown && p.seen && p.at.Before(end.Time) {
+			spans = b.add(spans, *p, stamp(p.at.Add(instant)), Proven, nil)
+		} else if c != Unknown {
+			spans = b.add(spans, said, end, c, next)
+		}
+		if next != nil && next.border { // it says what is so until there
+			at := next.at
+			*next = said
+			next.at, next.border, next.seen, next.known = at, true, false, c != Unknown
 		}
 	}
 	return spans
 }
 
-// between decides which patch is active from one point until the next, or the boot's end.
-func (b *bootEvidence) between(p point, next *point, end store.Timestamp) (module string, c Confidence) {
-	confirmed := next != nil && next.seen && next.since != nil && !next.since.After(p.at.Time)
-	switch agree := next != nil && next.seen && next.module == p.module; {
-	case !p.known && confirmed:
-		return next.module, Proven
-	case !p.known, next != nil && next.seen && !agree:
-		return "", Unknown
-	case b.covered(p.at, end), agree && confirmed:
-		return p.module, Proven
-	case agree && next.at.Sub(p.at.Time) <= silence && !commitIn(b.commits, p.at, next.at):
-		return p.module, Inferred
+// between decides what is so from one point until the next, or the boot's end. It follows from the journal,
+// if it is complete there, else from two observations that agree, a day apart at most and
+// without a commit in between.
+func (b *bootEvidence) between(p, next *point, end store.Timestamp) (said point, c Confidence) {
+	said = *p
+	seen := next != nil && next.seen
+	agree := seen && next.like(p)
+	covered := b.covered(p.at, end)
+	said.at = p.at
+	switch {
+	case p.lost, p.known && seen && !agree, p.known && p.transition && !agree && b.undated(p.module):
+		return said, Unknown
+	case p.known && covered && (agree || b.watched(p.module, end)):
+		if !p.sure {
+			return said, Inferred
+		}
+		return said, Proven
+	case p.known && covered && end.Sub(p.at.Time) <= silence: // that it was disabled would not show
+		return said, Inferred
+	case seen && next.module != "" && (covered || next.since != nil && !next.since.After(p.at.Time)):
+		said = *next // which was loaded before
+		said.at, said.event = p.at, p.event
+		if said.sure = covered || p.known && p.sure && p.like(next) || next.done(p.at); !said.sure {
+			return said, Inferred
+		}
+		return said, Proven
+	case p.known && agree && next.at.Sub(p.at.Time) <= silence && !commitIn(b.commits, p.at, next.at):
+		return said, Inferred
 	}
-	return "", Unknown
+	return said, Unknown
+}
+
+// undated says whether the load of a live patch has an end on record, and not when that was.
+func (b *bootEvidence) undated(module string) bool {
+	return slices.ContainsFunc(b.loads(), func(l store.LoadRow) bool {
+		return l.Patch == module && (l.Result == "reverted" && l.Reverted == nil || l.Result == "complete" && l.Completed == nil)
+	})
+}
+
+// watched says whether the journal would show what becomes of a live patch until a moment: it
+// does if it has the load, for the lines that follow are read as what became of that.
+func (b *bootEvidence) watched(module string, until store.Timestamp) bool {
+	return module == "" || slices.ContainsFunc(b.loads(), func(l store.LoadRow) bool {
+		return l.Patch == module && !until.After(l.Until.Add(instant))
+	})
+}
+
+func (b *bootEvidence) loads() []store.LoadRow {
+	if b.row == nil {
+		return nil
+	}
+	return b.row.Loads
 }
 
 // commitIn says whether a commit began or ended within a stretch of time.
@@ -93,43 +150,174 @@ func commitIn(commits []store.CommitRow, from, to store.Timestamp) bool {
 }
 
 // covered says whether the journal has every load between two moments.
-func (b *bootEvidence) covered(from, to store.Timestamp) bool {
-	return b.row != nil && !b.row.MessagesLost && !from.Before(b.row.First.Time) && !to.After(b.row.Last.Add(instant))
+func (r *run) covered(from, to store.Timestamp) bool {
+	return r.row != nil && slices.ContainsFunc(r.row.Looks, func(l store.Look) bool {
+		return !from.Before(l.First.Time) && !to.After(l.Last.Add(instant))
+	})
 }
 
 // points are what the journal and the observations say, in the order of time.
-func (b *bootEvidence) points() (points []point) {
-	if b.row != nil {
-		points = b.journalPoints()
-	}
+func (b *bootEvidence) points() []point {
+	points := b.journalPoints()
 	for _, o := range b.observed {
-		p := point{at: o.Time, known: true, seen: true, since: o.Since, phase: "unknown", event: o.Event}
-		if *o.Patched && o.Module != nil {
-			p.module = *o.Module
+		if o.Patched == nil {
+			continue
 		}
-		if o.Since != nil && !o.Since.Before(b.From.Time) && !slices.ContainsFunc(points, func(p point) bool { return p.at.Equal(o.Since.Time) }) {
-			points = append(points, point{at: *o.Since, module: p.module, known: true, since: o.Since, phase: "unknown", event: o.Event})
+		p := point{at: o.Time, known: true, seen: true, sure: true, phase: "unknown", event: o.Event}
+		if *o.Patched && o.Module != nil {
+			p.module, p.transition = *o.Module, o.Transition != nil && *o.Transition
+			b.loadOf(&p, o)
+		}
+		if l := orTime(p.completed, p.since); !l.IsZero() && !slices.ContainsFunc(points, func(q point) bool { return q.module == p.module && q.at.Equal(l.Time) }) {
+			loaded := p
+			loaded.at, loaded.seen, loaded.sure = l, false, p.transition || p.completed != nil
+			points = append(points, loaded)
 		}
 		points = append(points, p)
 	}
-	slices.SortStableFunc(points, func(p, q point) int { return p.at.Compare(q.at.Time) })
-	return b.withJournalEnd(points)
+	slices.SortStableFunc(points, func(p, q point) int {
+		return cmp.Or(p.at.Compare(q.at.Time), cmp.Compare(p.rank(), q.rank()))
+	})
+	return b.withBorders(points)
 }
 
-// journalPoints are the loads of a boot; at its start, none is active.
+// rank orders points of one time: an observation that saw a load under way has its time from its
+// beginning, and the load ended after that.
+func (p *point) rank() int {
+	if p.seen && p.transition {
+		return 0
+	}
+	return 1
+}
+
+// loadOf says of a live patch that an observation saw when it was loaded, and what it replaces.
+func (b *bootEvidence) loadOf(p *point, o store.Observed) {
+	if o.Since == nil || o.Since.Before(b.from.Time) || o.Since.After(o.Time.Time) {
+		return
+	}
+	p.since = o.Since
+	for i, l := range b.loads() {
+		if l.Patch == p.module && l.Time.Equal(o.Since.Time) {
+			p.replaces = b.replacedBy(i)
+			if l.Completed != nil && !p.transition && !l.Completed.After(o.Time.Time) {
+				p.completed = l.Completed
+			}
+		}
+	}
+}
+
+func orTime(a, b *store.Timestamp) (t store.Timestamp) {
+	switch {
+	case a != nil:
+		return *a
+	case b != nil:
+		return *b
+	}
+	return t
+}
+
+// replacedBy is the live patch that was active when another one was loaded; empty: none; nil: not known.
+func (b *bootEvidence) replacedBy(i int) *string {
+	if !b.started || !b.covered(b.from, b.row.Loads[i].Time) {
+		return nil
+	}
+	before := ""
+	for _, l := range b.row.Loads[:i] {
+		switch {
+		case l.Result == "unknown":
+			return nil
+		case l.Result == "complete":
+			before = l.Patch
+		}
+		if l.Disabled != nil && before == l.Patch && l.Disabled.Before(b.row.Loads[i].Time.Time) {
+			before = ""
+		}
+	}
+	if !b.watched(before, b.row.Loads[i].Time) {
+		return nil
+	}
+	return &before
+}
+
+// journalPoints are the loads of a boot, in the order of the journal; at its start, none is
+// active. Where a time does not fit that order, the clock was set: then nothing is known
+// from what was before on.
 func (b *bootEvidence) journalPoints() (points []point) {
-	if b.row.StartInJournal {
-		points = append(points, point{at: b.row.First, known: !b.row.MessagesLost, event: b.row.Event})
+	if b.row == nil {
+		return nil
+	}
+	at := b.from
+	if b.started && b.covered(b.from, stamp(b.from.Add(instant))) {
+		points = append(points, point{at: at, known: true, sure: true, event: b.row.Event})
 	}
 	for i, l := range b.row.Loads {
-		if l.Result == "failed" {
-			continue
+		switch {
+		case l.Result == "failed":
+		case b.last && !b.has(l.Event):
+			points = append(points, b.endings(i)...)
+		case b.order(at, l):
+			points = append(points, b.load(i)...)
+			at = l.Time
+		case b.last:
+			points = append(append(points, point{at: at, lost: true, event: b.row.Event}), b.endings(i)...)
+		default:
+			points = append(points, b.endings(i)...)
 		}
-		points = append(points, point{at: l.Time, module: l.Patch, known: l.Result == "complete", since: &l.Time, phase: l.Phase, event: b.row.Event})
-		newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n store.Load) bool { return n.Result == "complete" && !n.Time.After(orZero(l.Disabled)) })
-		if l.Disabled != nil && l.Replaced == "" && !newer {
-			points = append(points, point{at: *l.Disabled, known: true, event: b.row.Event})
+	}
+	return points
+}
+
+// endings are when a load of before the clock was set, or after it, may have changed what is active: until the
+// next one, for no two are under way at once.
+func (b *bootEvidence) endings(i int) (points []point) {
+	l, until := b.row.Loads[i], b.to
+	if next := slices.IndexFunc(b.row.Loads[i+1:], func(n store.LoadRow) bool { return b.has(n.Event) && b.order(b.from, n) }); next >= 0 {
+		until = b.row.Loads[i+1+next].Time
+	}
+	for _, at := range []*store.Timestamp{l.Completed, l.Reverted, l.Disabled} {
+		if at != nil && at.After(b.from.Time) && at.Before(until.Time) {
+			points = append(points, point{at: *at, lost: true, event: b.row.Event})
 		}
+	}
+	return points
+}
+
+// order says whether the time of a load can be: after what was before it, and before the first
+// event that has it.
+func (b *bootEvidence) order(after store.Timestamp, l store.LoadRow) bool {
+	until := b.to
+	for _, o := range b.observed {
+		if o.Event == l.Event {
+			until = o.Time
+		}
+	}
+	return !l.Time.Before(after.Time) && !l.Time.After(until.Add(taking)) && l.Time.Before(b.to.Time)
+}
+
+// load are the points of one load: its beginning, and its end.
+func (b *bootEvidence) load(i int) (points []point) {
+	l := b.row.Loads[i]
+	p := point{at: l.Time, module: l.Patch, known: true, sure: true, since: &l.Time, phase: l.Phase, event: b.row.Event}
+	begun := p
+	begun.transition, begun.replaces = true, b.replacedBy(i)
+	switch {
+	case l.Result == "reverted" && l.Reverted == nil:
+		return []point{{at: l.Time, lost: true, event: b.row.Event}}
+	case l.Result == "reverted":
+		back := point{at: *l.Reverted, known: begun.replaces != nil, sure: true, module: orEmpty(begun.replaces), phase: "unknown", event: b.row.Event}
+		return []point{begun, back}
+	case l.Result == "unknown":
+		return []point{begun}
+	case l.Completed == nil: // an event of before that was kept
+		p.sure = l.Phase == "initrd"
+		points = []point{p}
+	default:
+		p.at, p.completed = *l.Completed, l.Completed
+		points = []point{begun, p}
+	}
+	newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n store.LoadRow) bool { return n.Result == "complete" && !n.Time.After(orZero(l.Disabled)) })
+	if l.Disabled != nil && l.Replaced == "" && !newer {
+		points = append(points, point{at: *l.Disabled, known: true, sure: true, event: b.row.Event})
 	}
 	return points
 }
@@ -141,46 +329,56 @@ func orZero(t *store.Timestamp) time.Time {
 	return t.Time
 }
 
-// withJournalEnd adds where the journal ends, so that what follows is judged on its own.
-func (b *bootEvidence) withJournalEnd(points []point) []point {
-	if b.row == nil || b.row.MessagesLost {
+// withBorders adds where what the journal shows begins and ends, so that each stretch is judged
+// on its own.
+func (b *bootEvidence) withBorders(points []point) []point {
+	if len(points) == 0 || points[0].at.After(b.from.Time) { // what is seen later may tell of it
+		points = slices.Insert(points, 0, point{at: b.from, event: b.Events[0]})
+	}
+	if b.row == nil {
 		return points
 	}
-	end := stamp(b.row.Last.Add(instant))
-	for i := len(points) - 1; i >= 0; i-- {
-		if p := points[i]; p.at.Before(end.Time) {
-			p.at, p.seen = end, false
-			return slices.Insert(points, i+1, p)
+	add := func(at store.Timestamp) {
+		if at.After(points[0].at.Time) && at.Before(b.to.Time) {
+			points = append(points, point{at: at, border: true})
 		}
 	}
+	for _, l := range b.row.Looks {
+		add(l.First)
+		add(stamp(l.Last.Add(instant)))
+	}
+	for _, l := range b.row.Loads {
+		add(stamp(l.Until.Add(instant)))
+	}
+	slices.SortStableFunc(points, func(p, q point) int { return p.at.Compare(q.at.Time) })
 	return points
 }
 
 // add appends a span, or lengthens the last one if it says the same.
-func (b *bootEvidence) add(spans []PatchSpan, p point, module string, to store.Timestamp, c Confidence, next *point) []PatchSpan {
+func (b *bootEvidence) add(spans []PatchSpan, p point, to store.Timestamp, c Confidence, next *point) []PatchSpan {
 	if !p.at.Before(to.Time) {
 		return spans
 	}
-	since := p.since
-	if since == nil && module != "" && next != nil {
-		since = next.since
+	if p.since == nil && next != nil && next.like(&p) && next.since != nil && !next.since.After(p.at.Time) {
+		p.since, p.completed = next.since, next.completed
 	}
 	events := ends(nil, p.event)
 	if next != nil && next.seen {
 		events = ends(events, next.event)
 	}
-	open := b.Open && !to.Before(b.To.Time)
-	if n := len(spans) - 1; n >= 0 && spans[n].same(module, since, c) && spans[n].To.Equal(p.at.Time) {
-		spans[n].To, spans[n].Open, spans[n].Events = to, open, ends(spans[n].Events, events...)
+	s := PatchSpan{
+		Span: Span{From: p.at, To: to, Confidence: c, Events: events}, BootID: b.BootID,
+		Module: p.module, Transition: p.transition, Replaces: p.replaces, Since: p.since, Completed: p.completed, Phase: p.phase, unsure: !p.sure,
+	}
+	if n := len(spans) - 1; n >= 0 && spans[n].same(&s) && spans[n].To.Equal(p.at.Time) {
+		spans[n].To, spans[n].Events = to, ends(spans[n].Events, events...)
 		return spans
 	}
-	return append(spans, PatchSpan{
-		Span: Span{From: p.at, To: to, Open: open, Confidence: c, Events: events}, BootID: b.BootID, Module: module, Since: since, Phase: p.phase,
-	})
+	return append(spans, s)
 }
 
-func (p *PatchSpan) same(module string, since *store.Timestamp, c Confidence) bool {
-	return p.Module == module && p.Confidence == c && orZero(p.Since).Equal(orZero(since))
+func (p *PatchSpan) same(q *PatchSpan) bool {
+	return p.Module == q.Module && p.Transition == q.Transition && p.Confidence == q.Confidence && p.unsure == q.unsure && orZero(p.Since).Equal(orZero(q.Since))
 }
 
 // name finds the packages of the modules.

@@ -31,12 +31,29 @@ func WriteVerification(w io.Writer, format string, v *store.Verification) error 
 	if v.RootHash != "" {
 		fmt.Fprintf(&b, "Root hash  %s\n", v.RootHash)
 	}
-	if v.Key != "" {
-		fmt.Fprintf(&b, "Key        %s\n", Printable(v.Key))
-	}
+	writeKeys(&b, v)
 	if v.Result == store.Intact {
 		b.WriteString("A record that was written anew and signed is found only with a checkpoint that was kept\nelsewhere (--checkpoint FILE), or a key that was noted (--key).\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeKeys names the keys of a record: the one that signs it now, and those before it with how
+// far each vouches.
+func writeKeys(b *strings.Builder, v *store.Verification) {
+	if v.Key != "" {
+		fmt.Fprintf(b, "Key        %s\n", Printable(v.Key))
+	}
+	for i, k := range v.Keys {
+		if i+1 == len(v.Keys) {
+			break
+		}
+		next := v.Keys[i+1]
+		how := "vouches up to event %d, and signed for the next key"
+		if !*next.Signed {
+			how = "is named up to event %d, and did not sign for the next key"
+		}
+		fmt.Fprintf(b, "Before it  %s\n           "+how+"\n", Printable(k.Key), next.Event-1)
+	}
 }

@@ -199,7 +199,7 @@ func (a *altered) bytesAltered(data []byte) (how string, b []byte) {
 
 // found says whether a verification finds something.
 func (a *altered) found(earlier ...string) (bool, string) {
-	s, err := store.OpenReadOnly(a.Context(), a.path)
+	s, err := store.OpenToVerify(a.Context(), a.path)
 	if err == nil {
 		defer s.Close()
 		var v *store.Verification
@@ -226,7 +226,7 @@ func contents(path string) string {
 	}
 	defer db.Close()
 	var b strings.Builder
-	names := []string{"events", "hashes", "checkpoint", "recorders", "commits", "changes", "observations", "boots", "patch_loads", "image_builds",
+	names := []string{"events", "hashes", "checkpoint", "recorders", "commits", "changes", "observations", "sightings", "boots", "boot_looks", "patch_loads", "image_builds",
 		"exceptions", "snapshots", "sqlite_schema", "pragma_integrity_check"}
 	for _, name := range names {
 		what := "*"

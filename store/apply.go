@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,13 +13,25 @@ import (
 type mutation struct {
 	query string
 	args  []any
-	guard bool // when it changes no row, the mutations behind it do not apply
+	guard bool   // when it changes no row, the mutations behind it do not apply
+	row   string // of an INSERT: its values, which may stand there for many rows
 }
 
 // apply returns what an event changes in the views. It is pure: the same event gives the
 // same mutations for ever, so that the views can be rebuilt byte for byte.
 func apply(seq int64, ev *Event) []mutation {
-	return append(applySnapshot(seq, ev), applyPayload(seq, ev)...)
+	return slices.Concat(applySighting(seq, ev), applySnapshot(seq, ev), applyPayload(seq, ev))
+}
+
+// applySighting notes that the machine ran when an event was written, as its header says.
+func applySighting(seq int64, ev *Event) []mutation {
+	if ev.BootID == "" { // /proc did not say
+		return nil
+	}
+	return []mutation{{
+		query: `INSERT INTO sightings (event, time, boot_id, boottime_us, spooled) VALUES (?, ?, ?, ?, ?)`,
+		args:  []any{seq, ev.Time.UnixMicro(), ev.BootID, ev.BoottimeUS, ev.Spooled != ""},
+	}}
 }
 
 func applyPayload(seq int64, ev *Event) []mutation {
@@ -88,6 +101,9 @@ func insertChange(seq int64, pos int, ev *Event, commit string, c *Change, advis
 		switch {
 		case c.InstallTime != nil:
 			from.time, from.timeSource = *c.InstallTime, "rpm"
+			if ev.End.Begun != nil {
+				from.time = notBefore(from.time, ev.End.Begun.Time)
+			}
 		case ev.End.Begun != nil:
 			from.time = *ev.End.Begun
 		}
@@ -104,6 +120,8 @@ type origin struct {
 	bootID     string // empty: not known
 }
 
+var changeRow = "(" + strings.Repeat("?, ", 29) + "?)"
+
 func insertChangeFrom(from origin, seq int64, pos int, ev *Event, commit string, c *Change, advisories []string) mutation {
 	var patch, initial, installed any
 	if c.PatchNumber > 0 {
@@ -113,14 +131,15 @@ func insertChangeFrom(from origin, seq int64, pos int, ev *Event, commit string,
 		installed = c.InstallTime.Unix()
 	}
 	return mutation{
+		row: changeRow,
 		query: `INSERT INTO changes (event, pos, commit_id, time, time_source, utc_offset, host, boot_id, kind, action,
 			package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum,
-			signature_key, install_time, advisories, cves_added, cves_removed, bugs_added, bugs_removed)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			signature_key, install_time, advisories, cves_added, cves_removed, bugs_added, bugs_removed, scripts, recorded)
+			VALUES ` + changeRow,
 		args: []any{seq, pos, orNull(commit), from.time.UnixMicro(), from.timeSource, from.utcOffset, ev.Host.Hostname, from.bootID, c.Kind, c.Action,
 			c.Package, c.Arch, c.Version, orNull(c.Previous), orNull(c.KernelRelease), patch, initial, c.Result, from.source,
 			orNull(c.Repo), orNull(c.Checksum), orNull(c.SignatureKey), installed, list(advisories),
-			list(c.Added.CVEs), list(c.Removed.CVEs), list(c.Added.Bugs), list(c.Removed.Bugs)},
+			list(c.Added.CVEs), list(c.Removed.CVEs), list(c.Added.Bugs), list(c.Removed.Bugs), list(c.Scripts), micros(ev.recorded())},
 	}
 }
 
@@ -138,7 +157,7 @@ func applied(c *Change, advisories []Advisory) (ids []string) {
 	return ids
 }
 
-func list(s []string) string {
+func list[T any](s []T) string {
 	if len(s) == 0 {
 		return "[]"
 	}
@@ -168,9 +187,33 @@ func shellJoin(argv []string) any {
 	return strings.Join(quoted, " ")
 }
 
+// rowsAtOnce is how many rows one statement inserts: SQLite keeps a copy of each page that a
+// statement changes, so that a statement for each row takes five times as long.
+const rowsAtOnce = 100
+
+// together joins insertions into one table, as far as they fill a statement.
+func together(ms []mutation) (joined []mutation) {
+	for len(ms) > 0 {
+		n := 1
+		for n < min(len(ms), rowsAtOnce) && ms[0].row != "" && ms[n].query == ms[0].query {
+			n++
+		}
+		if n < rowsAtOnce {
+			n = 1
+		}
+		m := ms[0]
+		m.query += strings.Repeat(", "+m.row, n-1)
+		for _, next := range ms[1:n] {
+			m.args = append(m.args, next.args...)
+		}
+		joined, ms = append(joined, m), ms[n:]
+	}
+	return joined
+}
+
 // project writes one event into the views.
 func project(ctx context.Context, tx *sql.Tx, seq int64, ev *Event) error {
-	for _, m := range apply(seq, ev) {
+	for _, m := range together(apply(seq, ev)) {
 		res, err := tx.ExecContext(ctx, m.query, m.args...)
 		if err != nil {
 			return fmt.Errorf("applying event %d: %w", seq, err)
@@ -197,16 +240,22 @@ func (s *Store) Rebuild(ctx context.Context) error {
 // rebuild makes the views anew from a log, which may be in another database, and returns
 // the sequence number of the last event in them.
 func rebuild(ctx context.Context, tx *sql.Tx, log rowQuerier) (int64, error) {
-	for _, v := range views {
-		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+v); err != nil {
-			return 0, err
-		}
-	}
-	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, applicationID, Schema)
-	if _, err := tx.ExecContext(ctx, viewSchema+stamp); err != nil {
+	if err := emptyViews(ctx, tx); err != nil {
 		return 0, err
 	}
 	return projectAll(ctx, tx, log, 0)
+}
+
+// emptyViews makes the views without any row.
+func emptyViews(ctx context.Context, tx *sql.Tx) error {
+	for _, v := range views {
+		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+v); err != nil {
+			return err
+		}
+	}
+	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, applicationID, Schema)
+	_, err := tx.ExecContext(ctx, viewSchema+stamp)
+	return err
 }
 
 // projectAll writes the events of a log after a sequence number into the views, and
@@ -216,7 +265,7 @@ func projectAll(ctx context.Context, tx *sql.Tx, log rowQuerier, last int64) (in
 		if err != nil {
 			return last, err
 		}
-		ev, err := decode(e.body)
+		ev, err := decodeAt(e.seq, e.body)
 		if err != nil {
 			return last, fmt.Errorf("event %d: %w", e.seq, err)
 		}

@@ -1,5 +1,7 @@
 package store
 
+import "encoding/json"
+
 // applyObservation writes what an observation shows into the views.
 func applyObservation(seq int64, ev *Event) []mutation {
 	o := ev.Observation
@@ -17,9 +19,10 @@ func applyObservation(seq int64, ev *Event) []mutation {
 	}
 	m := []mutation{{
 		query: `INSERT INTO observations (event, time, boot_id, kernel_release, boot_time, patched, module, package, version, enabled,
-			transition, since, verdict, basis, reason, next_kernel) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			transition, since, verdict, basis, reason, next_kernel, covered_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		args: []any{seq, ev.Time.UnixMicro(), ev.BootID, o.Kernel.Release, o.Kernel.BootTime.UnixMicro(), patched, module, pkg, version,
-			enabled, transition, since, o.Initrd.Verdict, orNull(string(o.Initrd.Basis)), orNull(string(o.Initrd.Reason)), next},
+			enabled, transition, since, o.Initrd.Verdict, orNull(string(o.Initrd.Basis)), orNull(string(o.Initrd.Reason)), next,
+			orNull(coveredUntil(o))},
 	}}
 	for _, b := range o.Boots {
 		m = append(m, applyBoot(seq, &b)...)
@@ -27,36 +30,73 @@ func applyObservation(seq int64, ev *Event) []mutation {
 	return append(m, applyBooted(seq, ev)...)
 }
 
-// applyBoot writes a boot; a later look at the same boot shows more of it, unless its
-// start has been rotated away since. Then its loads and builds stay as they are, too.
+// coveredUntil is until when the running kernel is supported, empty if that is not known.
+func coveredUntil(o *Observation) string {
+	var c struct{ Date string }
+	if err := json.Unmarshal(o.Parts["coverage"], &c); err != nil {
+		return "" // another program's, or none
+	}
+	return c.Date
+}
+
+// applyBoot writes a look at a boot. What it shows stays, also when the journal has lost it
+// since: looks that overlap tell of a boot together. One that had to leave files out, or has
+// lost messages, adds what it shows, and takes nothing away; nor does any take back what became of
+// a load.
 func applyBoot(seq int64, b *Boot) []mutation {
-	const taken = ` (SELECT event FROM boots WHERE boot_id = ?) = ?`
-	m := []mutation{
-		{
-			query: `INSERT INTO boots (boot_id, event, kernel_release, first, last, start_in_journal, messages_lost, incomplete) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-				ON CONFLICT (boot_id) DO UPDATE SET event = excluded.event, kernel_release = excluded.kernel_release, first = excluded.first,
-				last = excluded.last, start_in_journal = excluded.start_in_journal, messages_lost = excluded.messages_lost, incomplete = excluded.incomplete
-				WHERE (excluded.start_in_journal, boots.incomplete) >= (boots.start_in_journal, excluded.incomplete)
-				AND (excluded.start_in_journal > boots.start_in_journal OR excluded.first <= boots.first)`,
-			args: []any{b.ID, seq, orNull(b.KernelRelease), b.First.UnixMicro(), b.Last.UnixMicro(), b.StartInJournal, b.MessagesLost, b.Incomplete},
-		},
-		{query: `DELETE FROM patch_loads WHERE boot_id = ? AND` + taken, args: []any{b.ID, b.ID, seq}},
-		{query: `DELETE FROM image_builds WHERE boot_id = ? AND` + taken, args: []any{b.ID, b.ID, seq}},
+	first, last := b.First.UnixMicro(), b.Last.UnixMicro()
+	m := []mutation{{
+		query: `INSERT INTO boots (boot_id, event, kernel_release, first, last, start_in_journal, messages_lost, incomplete) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (boot_id) DO UPDATE SET event = excluded.event, kernel_release = coalesce(excluded.kernel_release, kernel_release),
+			first = CASE WHEN excluded.start_in_journal > start_in_journal THEN excluded.first
+				WHEN excluded.start_in_journal < start_in_journal THEN first ELSE min(first, excluded.first) END,
+			last = excluded.last, start_in_journal = max(start_in_journal, excluded.start_in_journal),
+			messages_lost = excluded.messages_lost, incomplete = excluded.incomplete WHERE excluded.incomplete <= incomplete`,
+		args: []any{b.ID, seq, orNull(b.KernelRelease), first, last, b.StartInJournal, b.MessagesLost, b.Incomplete},
+	}}
+	whole, until := !b.MessagesLost && !b.Incomplete, int64(0)
+	if whole {
+		if first > last && b.StartInJournal { // the clock was set back
+			first = 0
+		}
+		m, until = append(m, applyLook(seq, b.ID, first, last)...), last
 	}
 	for i, l := range b.Loads {
 		m = append(m, mutation{
-			query: `INSERT INTO patch_loads (boot_id, pos, patch, phase, rule, result, forced, time, disabled, replaced, cursor)
-				SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE` + taken,
-			args: []any{b.ID, i, l.Patch, l.Phase, l.Rule, l.Result, l.Forced, l.Time.UnixMicro(), micros(l.Disabled), orNull(l.Replaced), l.Cursor, b.ID, seq},
+			query: `INSERT INTO patch_loads (boot_id, pos, patch, phase, rule, result, forced, time, completed, reverted, disabled, replaced, cursor, event, until)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+				ON CONFLICT (boot_id, patch, time) DO UPDATE SET pos = iif(?, excluded.pos, pos), phase = CASE WHEN excluded.phase = 'unknown' THEN phase ELSE excluded.phase END,
+				rule = CASE WHEN excluded.phase = 'unknown' THEN rule ELSE excluded.rule END, result = CASE WHEN excluded.result = 'unknown' THEN result ELSE excluded.result END,
+				forced = max(forced, excluded.forced), completed = coalesce(excluded.completed, completed), reverted = coalesce(excluded.reverted, reverted),
+				disabled = coalesce(excluded.disabled, disabled), replaced = coalesce(excluded.replaced, replaced), cursor = excluded.cursor, until = max(until, excluded.until)`,
+			args: []any{b.ID, place(seq, i), l.Patch, l.Phase, l.Rule, l.Result, l.Forced, l.Time.UnixMicro(), micros(l.Completed), micros(l.Reverted),
+				micros(l.Disabled), orNull(l.Replaced), l.Cursor, seq, max(until, l.Time.UnixMicro()), whole},
 		})
 	}
 	for i, img := range b.Builds {
 		m = append(m, mutation{
-			query: `INSERT INTO image_builds (boot_id, pos, kernel_release, image, success, time, cursor) SELECT ?, ?, ?, ?, ?, ?, ? WHERE` + taken,
-			args:  []any{b.ID, i, orNull(img.KernelRelease), orNull(img.Image), img.Success, img.Time.UnixMicro(), img.Cursor, b.ID, seq},
+			query: `INSERT INTO image_builds (boot_id, pos, kernel_release, image, success, time, cursor) VALUES (?, ?, ?, ?, ?, ?, ?)
+				ON CONFLICT (boot_id, time, cursor) DO UPDATE SET pos = iif(?, excluded.pos, pos), kernel_release = excluded.kernel_release, image = excluded.image, success = excluded.success`,
+			args: []any{b.ID, place(seq, i), orNull(img.KernelRelease), orNull(img.Image), img.Success, img.Time.UnixMicro(), img.Cursor, whole},
 		})
 	}
 	return m
+}
+
+// place orders the lines of a boot: what a later look no longer shows was before what it shows.
+func place(seq int64, i int) int64 { return seq<<20 + int64(i) }
+
+// applyLook notes that the journal showed all of a stretch of a boot.
+func applyLook(seq int64, boot string, first, last int64) []mutation {
+	const overlapping = ` WHERE boot_id = ? AND first <= ? AND last >= ?`
+	return []mutation{
+		{
+			query: `INSERT INTO boot_looks (boot_id, event, first, last) SELECT ?, ?, min(?, coalesce(min(first), ?)), max(?, coalesce(max(last), ?))
+				FROM boot_looks` + overlapping + ` ON CONFLICT (boot_id, event) DO UPDATE SET first = excluded.first, last = excluded.last`,
+			args: []any{boot, seq, first, first, last, last, boot, last, first},
+		},
+		{query: `DELETE FROM boot_looks` + overlapping + ` AND event <> ?`, args: []any{boot, last, first, seq}},
+	}
 }
 
 func micros(t *Timestamp) any {

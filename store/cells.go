@@ -85,6 +85,19 @@ func takeList(c *cells) []string {
 	return list
 }
 
+// takeScripts takes a column that holds a JSON array of scripts.
+func takeScripts(c *cells) []Script {
+	list := []Script{}
+	text := take[string](c)
+	if text == "[]" {
+		return list
+	}
+	if err := json.Unmarshal([]byte(text), &list); err != nil && c.err == nil {
+		c.err = fmt.Errorf("column %d: %w", c.taken, err)
+	}
+	return list
+}
+
 // parseList reads a JSON array of texts. Those that views hold are nearly all plain, and
 // then they are cut and not parsed.
 func parseList(text string) ([]string, error) {

@@ -108,15 +108,16 @@ func TestRecorderEventsSayWhatChanged(t *testing.T) {
 		version string
 		want    []string
 		newKey  bool
+		result  store.Integrity
 	}{
-		"nothing":             {func(*testing.T, string) {}, program, []string{"installed"}, false},
-		"the program version": {func(*testing.T, string) {}, "1.1.0", []string{"installed", "upgraded"}, false},
+		"nothing":             {func(*testing.T, string) {}, program, []string{"installed"}, false, store.Intact},
+		"the program version": {func(*testing.T, string) {}, "1.1.0", []string{"installed", "upgraded"}, false, store.Intact},
 		"the key lost": {func(t *testing.T, root string) { check(t, os.Remove(keyFile(root))) }, program,
-			[]string{"installed", "key-replaced"}, true},
+			[]string{"installed", "key-replaced"}, true, store.Altered},
 		"another machine": {func(t *testing.T, root string) { put(t, filepath.Join(root, "etc/machine-id"), "m2\n") }, program,
-			[]string{"installed", "identity-changed"}, true},
+			[]string{"installed", "identity-changed"}, true, store.Intact},
 		"another machine with an upgrade": {func(t *testing.T, root string) { put(t, filepath.Join(root, "etc/machine-id"), "m2\n") }, "1.1.0",
-			[]string{"installed", "identity-changed"}, true},
+			[]string{"installed", "identity-changed"}, true, store.Intact},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := sample(t)
@@ -132,7 +133,7 @@ func TestRecorderEventsSayWhatChanged(t *testing.T) {
 				t.Errorf("recorder events %q, want %q", got, tt.want)
 			}
 			v := verify(t, root, "")
-			if v.Result != store.Intact || (v.Key != before) != tt.newKey {
+			if v.Result != tt.result || (v.Key != before) != tt.newKey {
 				t.Errorf("%s %q, key before %q, now %q", v.Result, v.Problems, before, v.Key)
 			}
 		})
@@ -169,7 +170,7 @@ func TestUnusableKeyIsReplaced(t *testing.T) {
 	if old, err := filepath.Glob(path + ".old-*"); err != nil || len(old) != 4 {
 		t.Errorf("old keys %q, %v", old, err)
 	}
-	if v := verify(t, root, ""); v.Result != store.Intact {
+	if v := verify(t, root, ""); v.Result != store.Altered || len(v.Problems) != 4 || len(v.Keys) != 5 {
 		t.Errorf("%s %q", v.Result, v.Problems)
 	}
 }

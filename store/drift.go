@@ -37,14 +37,15 @@ const (
 )
 
 // applyDrift writes the changes of a drift into the views. When a package was removed nothing
-// says, and neither does the install time of one that came with another snapshot, or an older
-// rpm database: then it is the time of finding it out, and maybe another boot.
+// says, and neither does the install time of one that came with another snapshot, where it was
+// installed before, or an older rpm database: then it is the time of finding it out, and maybe
+// another boot.
 func applyDrift(seq int64, ev *Event) (m []mutation) {
 	for i, c := range ev.Drift.Changes {
 		from := origin{source: "drift", time: ev.Time, timeSource: "found", utcOffset: ev.UTCOffset}
 		since := ev.Drift.Since.Time
-		if t := c.InstallTime; t != nil && !t.Before(since.Truncate(time.Second)) && !t.After(ev.Time.Time) {
-			from.time, from.timeSource, since = *t, "rpm", t.Time
+		if t := c.InstallTime; t != nil && ev.Drift.Cause != DriftSnapshot && !t.Before(since.Truncate(time.Second)) && !t.After(ev.Time.Time) {
+			from.time, from.timeSource, since = ev.Drift.installed(t, ev.Time), "rpm", t.Time
 		}
 		if booted := ev.Time.Add(-time.Duration(ev.BoottimeUS) * time.Microsecond); since.After(booted) {
 			from.bootID = ev.BootID
@@ -52,6 +53,24 @@ func applyDrift(seq int64, ev *Event) (m []mutation) {
 		m = append(m, insertChangeFrom(from, seq, i, ev, "", &c, nil))
 	}
 	return m
+}
+
+// installed is when a package of a drift came, by a time in seconds: after the snapshot that did
+// not have it, also within its second.
+func (d *Drift) installed(second *Timestamp, found Timestamp) Timestamp {
+	if t := notBefore(*second, d.Since.Add(time.Microsecond)); !t.After(found.Time) {
+		return t
+	}
+	return *second
+}
+
+// notBefore is the moment that a time in whole seconds stands for, if it cannot have been before
+// another one: within the second an order is all that is known.
+func notBefore(second Timestamp, bound time.Time) Timestamp {
+	if bound.After(second.Time) && bound.Sub(second.Time) < time.Second {
+		return Timestamp{bound.UTC()}
+	}
+	return second
 }
 
 // Snapshot is what was installed as an event has it: all tracked packages.

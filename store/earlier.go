@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -66,8 +67,16 @@ func (e *earlierCheckpoints) at(v *Verification, size int64, root func() (tlog.H
 func (e *earlierCheckpoints) finish(v *Verification, keys map[string]bool) {
 	var farthest int64
 	strange := map[string]bool{}
+	named := map[string]map[string]bool{} // of each origin, which is the name of its key
+	for key := range keys {
+		name, _, _ := strings.Cut(key, "+")
+		if named[name] == nil {
+			named[name] = map[string]bool{}
+		}
+		named[name][key] = true
+	}
 	for _, c := range e.all {
-		if _, err := parseWithAny(c.Note, keys); err != nil && !strange[c.Origin] {
+		if _, err := parseWithAny(c.Note, named[c.Origin]); err != nil && !strange[c.Origin] {
 			strange[c.Origin] = true
 			v.problem(Altered, "the earlier checkpoint of %d events was not signed with a key of this record: %v", c.Size, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -68,6 +69,16 @@ type Header struct {
 	BootID     string    `json:"boot_id"` // 32 hex digits; empty where /proc does not say
 	Recorder   Program   `json:"recorder"`
 	Spooled    string    `json:"spooled,omitempty"` // why the event waited in the spool before it came into the log
+	// TakenIn is when it came from there. 0.1.0 did not note that.
+	TakenIn *Timestamp `json:"taken_in,omitempty"`
+}
+
+// recorded is when an event came into the log, nil if that is not known.
+func (h *Header) recorded() *Timestamp {
+	if h.TakenIn == nil && h.Spooled == "" {
+		return &h.Time
+	}
+	return h.TakenIn
 }
 
 // Host names the machine that an event is about.
@@ -251,6 +262,15 @@ type Change struct {
 	SourceRPM     string     `json:"source_rpm,omitempty"`
 	Added         Fixes      `json:"added"`   // fixes that came with the change
 	Removed       Fixes      `json:"removed"` // fixes that it took away
+	Scripts       []Script   `json:"scripts,omitempty"`
+}
+
+// Script is a script of a package that failed, as libzypp's history tells. The package may be
+// installed all the same.
+type Script struct {
+	Script string `json:"script"`           // as rpm calls it: posttrans, post, …
+	Status string `json:"status,omitempty"` // "exit status 1", "signal 9"; empty: not known
+	Output string `json:"output,omitempty"` // first line that it printed; empty: none, or not known
 }
 
 // Advisory is a patch whose state this commit changed, from libzypp's history.
@@ -277,50 +297,124 @@ func encode(ev *Event) ([]byte, error) {
 var (
 	errNoEvent    = errors.New("not an event")
 	errNewerEvent = errors.New("event of a newer version")
+	errNotOneLine = fmt.Errorf("%w: not one line", errNoEvent)
 )
 
-// decode reads an event's body. It refuses bodies of a newer version.
+// payloadKeys names the one key beside the header that an event of a kind has.
+var payloadKeys = map[EventKind]string{
+	KindRecorder: "identity", KindCommitBegin: "begin", KindCommitEnd: "end", KindObservation: "observation",
+	KindDrift: "drift", KindException: "exception", KindImport: "import", KindPrune: "prune",
+}
+
+// decode reads an event's body. It refuses bodies of a newer version, and what two readers
+// could read differently.
 func decode(body []byte) (*Event, error) {
 	var ev Event
+	if _, err := readHeader(body); err != nil {
+		return nil, err
+	}
 	if err := json.Unmarshal(body, &ev); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoEvent, err)
-	}
-	if err := ev.check(); err != nil {
-		return nil, err
 	}
 	return &ev, nil
 }
 
-// decodeOutline reads of an event's body what a verification needs: id, version, kind and
-// time, which encode writes first, and all of an event that speaks of the log itself. What
-// else is in the body is for the views, and reading it would take most of the time.
-func decodeOutline(body []byte) (*Event, error) {
-	var h Header
-	d := json.NewDecoder(bytes.NewReader(body))
-	if open, _ := d.Token(); open != json.Delim('{') {
-		return decode(body)
+// decodeAt is decode for event number seq of a log: it is one line there, and what it says of
+// the log before it must be possible.
+func decodeAt(seq int64, body []byte) (*Event, error) {
+	if !isOneLine(body) {
+		return nil, errNotOneLine
 	}
-	for _, field := range []struct {
-		key  string
-		into any
-	}{{"v", &h.V}, {"kind", &h.Kind}, {"id", &h.ID}, {"time", &h.Time}} {
-		if key, _ := d.Token(); key != field.key || d.Decode(field.into) != nil {
-			return decode(body) // which says what is wrong with it
-		}
+	ev, err := decode(body)
+	if err == nil && ev.Prune != nil {
+		err = ev.Prune.check(seq, ev.Time)
 	}
-	if h.Kind == KindRecorder || h.Kind == KindPrune || h.check() != nil {
-		return decode(body)
+	return ev, err
+}
+
+// decodeOutline is decodeAt for a verification: it refuses the same, and reads the header's
+// kind, id and time, and all of an event that speaks of the log itself. What else is in the
+// body is for the views, and making values of it would take most of the time.
+func decodeOutline(seq int64, body []byte) (*Event, error) {
+	if !isOneLine(body) {
+		return nil, errNotOneLine
+	}
+	h, err := readHeader(body)
+	if err != nil {
+		return nil, err
+	}
+	if h.Kind == KindRecorder || h.Kind == KindPrune {
+		return decodeAt(seq, body)
 	}
 	return &Event{Header: h}, nil
 }
 
-// check refuses what is no event, or one of a newer version.
-func (h *Header) check() error {
+// readHeader reads of an event version, kind, id and time, and looks at all the rest.
+func readHeader(body []byte) (h Header, err error) {
+	at, err := scan(body, eventShape())
+	if err == nil {
+		err = h.read(body, at)
+	}
+	if err == nil {
+		err = checkPayload(h.Kind, body, at)
+	}
+	if err == nil {
+		return h, nil
+	}
+	// A newer version may look otherwise, and that is no fault of it.
+	var newer struct{ V int }
+	if json.Unmarshal(body, &newer) == nil && newer.V > EventVersion {
+		return h, fmt.Errorf("%w: it has version %d, this program knows %d", errNewerEvent, newer.V, EventVersion)
+	}
+	return h, fmt.Errorf("%w: %w", errNoEvent, err)
+}
+
+// read reads what SQLite reads, too, by the text: no other spelling will do.
+func (h *Header) read(body []byte, at []span) error {
+	of := func(key string) []byte { return at[eventShape().index[key]].of(body) }
+	id, kind, moment := of("id"), of("kind"), of("time")
 	switch {
-	case h.ID == "" || h.Kind == "":
-		return fmt.Errorf("%w: id or kind is missing", errNoEvent)
-	case h.V > EventVersion:
-		return fmt.Errorf("%w: %q has version %d, this program knows %d", errNewerEvent, h.ID, h.V, EventVersion)
+	case !isWord(id, "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"):
+		return fmt.Errorf("id %.80s", orMissing(id))
+	case !isWord(kind, "-abcdefghijklmnopqrstuvwxyz"):
+		return fmt.Errorf("kind %.80s", orMissing(kind))
+	case len(moment) == 0 || h.Time.UnmarshalJSON(moment) != nil || h.Time.Format(`"`+timeLayout+`"`) != string(moment):
+		return fmt.Errorf("time %.80s is not written as %s", orMissing(moment), timeLayout)
+	}
+	h.ID, h.Kind = string(id[1:len(id)-1]), EventKind(kind[1:len(kind)-1])
+	v, err := strconv.Atoi(string(of("v")))
+	if h.V = v; err != nil || v < 1 || v > EventVersion {
+		return fmt.Errorf("version %.80s", orMissing(of("v")))
+	}
+	return nil
+}
+
+// isWord says whether a text in JSON is one of these letters only.
+func isWord(quoted []byte, letters string) bool {
+	const longest = 64
+	word := bytes.Trim(quoted, `"`)
+	return len(word) > 0 && len(word) <= longest && len(quoted) == len(word)+2 && len(bytes.Trim(word, letters)) == 0
+}
+
+func orMissing(text []byte) string {
+	if len(text) == 0 {
+		return "is missing"
+	}
+	return string(text)
+}
+
+// checkPayload sees that an event is about what its kind says, and about nothing else. What a
+// kind that is not known is about is not known either.
+func checkPayload(kind EventKind, body []byte, at []span) error {
+	want := payloadKeys[kind]
+	for _, key := range payloadKeys {
+		there := at[eventShape().index[key]].of(body)
+		switch {
+		case key != want && len(there) > 0:
+			return fmt.Errorf("an event of kind %s has a key %q", kind, key)
+		case key == want && (len(there) == 0 || there[0] == 'n'):
+			return fmt.Errorf("an event of kind %s without a key %q", kind, key)
+		}
 	}
 	return nil
 }

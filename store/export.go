@@ -219,15 +219,27 @@ func parseWithAny(note string, keys map[string]bool) (cp *Checkpoint, err error)
 	return nil, err
 }
 
-// Copy writes the database into a new file, which must not exist. Unlike a copy of the file,
-// it is whole whatever is written meanwhile.
-func (s *Store) Copy(ctx context.Context, path string) error {
+// Copy writes a copy of the database. Unlike one of the file, it is whole whatever is written
+// meanwhile. SQLite writes it into a folder that is nobody else's first, for it knows files by
+// their paths alone.
+func (s *Store) Copy(ctx context.Context, w io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "klp-audit-copy-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "record.db")
 	// query_only would refuse to write the new file, too; the record is opened read-only.
 	const query = `PRAGMA query_only = 0; VACUUM INTO ?; PRAGMA query_only = 1`
 	if _, err := s.db.ExecContext(ctx, query, "file:"+(&url.URL{Path: path}).EscapedPath()); err != nil {
-		return fmt.Errorf("copying the record to %q: %w", path, classify(err))
+		return fmt.Errorf("copying the record: %w", classify(err))
 	}
-	return os.Chmod(path, 0o640)
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, f)
+	return errors.Join(err, f.Close())
 }
 
 // OpenExport opens an export for reading, as if it were the record that it is of: it is
@@ -241,15 +253,10 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *Verific
 		return nil, nil, err
 	}
 	defer f.Close()
-	dir, err := os.MkdirTemp("", "klp-audit-export-")
+	s, err := newTemp("")
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := openDB(filepath.Join(dir, "views.db"), url.Values{"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}})
-	if err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	s := &Store{db: db, temp: dir}
 	var v *Verification
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
@@ -261,6 +268,9 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *Verific
 		}
 		if x.head.Since > 0 {
 			return fmt.Errorf("it holds the events since number %d: reports need all", x.head.Since)
+		}
+		if v.Result != Intact {
+			return rebuildReadable(ctx, tx)
 		}
 		_, err = rebuild(ctx, tx, tx)
 		return err

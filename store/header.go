@@ -52,9 +52,9 @@ func boottime() time.Duration {
 }
 
 func readWord(root, name string) string {
-	b, err := os.ReadFile(filepath.Join(root, name))
+	text, err := readAtMost(filepath.Join(root, name), maxSmall)
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(b))
+	return strings.TrimSpace(text)
 }

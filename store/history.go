@@ -30,7 +30,7 @@ type HistoryRow struct {
 	Initial       *bool     `json:"initial"`
 	Result        Result    `json:"result"`
 	Outcome       *Outcome  `json:"outcome"` // of the commit; null while it is open
-	Source        string    `json:"source"`  // plugin, drift, import
+	Source        string    `json:"source"`  // one of Sources
 	Actor         RowActor  `json:"actor"`
 	Command       *string   `json:"command"`
 	UserData      *string   `json:"userdata"`
@@ -42,9 +42,16 @@ type HistoryRow struct {
 	CVEsRemoved   []string  `json:"cves_removed"`
 	BugsAdded     []string  `json:"bugs_added"`
 	BugsRemoved   []string  `json:"bugs_removed"`
+	Scripts       []Script  `json:"scripts"` // that failed
+	// KnownSince is when its event came into the log; nil: that is not known.
+	KnownSince *Timestamp `json:"known_since"`
 
 	pos int64
 }
+
+// Sources returns the closed set of what the record may have a change from: the plugin, which
+// saw it made; drift, which was found later; an import of libzypp's history.
+func Sources() []string { return []string{"plugin", "drift", "import"} }
 
 // RowActor is who made a change. What is not known is null or "unset".
 type RowActor struct {
@@ -63,8 +70,9 @@ type HistoryFilter struct {
 	Kind         string
 	Action       string
 	Result       string
-	Source       string // plugin, drift, import
+	Source       string // one of Sources
 	User         string // login or sudo user
+	Scripts      bool   // of which a script failed
 	Limit        int    // at most so many rows; 0: all
 	Events       int64  // of the first so many events only; 0: of all that there are now
 	OldestFirst  bool
@@ -74,7 +82,7 @@ const historyColumns = `SELECT c.time, c.time_source, c.utc_offset, c.commit_id,
 	c.package, c.arch, c.version, c.previous, c.kernel_release, c.patch_number, c.initial, c.result,
 	CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END, c.source,
 	t.login, t.sudo_user, t.exe, t.tty, t.session, t.automation, t.command, t.userdata, c.repo, c.checksum, c.signature_key,
-	c.advisories, c.cves_added, c.cves_removed, c.bugs_added, c.bugs_removed
+	c.advisories, c.cves_added, c.cves_removed, c.bugs_added, c.bugs_removed, c.scripts, c.recorded
 	FROM changes c LEFT JOIN commits t ON t.id = c.commit_id`
 
 // History yields the changes that the filter selects, newest first unless it says
@@ -171,6 +179,9 @@ func (f HistoryFilter) where(size int64, last *HistoryRow) (string, []any) {
 			add(eq.cond, eq.value)
 		}
 	}
+	if f.Scripts {
+		add("c.scripts <> '[]'")
+	}
 	if f.User != "" {
 		add("(t.login = ? OR t.sudo_user = ?)", f.User, f.User)
 	}
@@ -204,6 +215,8 @@ func historyRow(c *cells) *HistoryRow {
 	r.Command, r.UserData, r.Repo = takeOrNil[string](c), takeOrNil[string](c), takeOrNil[string](c)
 	r.Checksum, r.SignatureKey, r.Advisories = takeOrNil[string](c), takeOrNil[string](c), takeList(c)
 	r.CVEsAdded, r.CVEsRemoved, r.BugsAdded, r.BugsRemoved = takeList(c), takeList(c), takeList(c), takeList(c)
+	r.Scripts = takeScripts(c)
+	r.KnownSince = microsOrNil(takeOrNil[int64](c))
 	return r
 }
 
@@ -256,6 +269,7 @@ type Summary struct {
 	RecordedBy  string     `json:"recorder_version"`
 	LastOutcome *Outcome   `json:"last_outcome"` // of the newest ended commit
 	LastCommit  *Timestamp `json:"last_commit"`
+	Part        bool       `json:"-"` // these are the first events of a longer log: nobody kept the checkpoint of then
 }
 
 const summary = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
@@ -280,12 +294,15 @@ func (s *Store) Summarize(ctx context.Context) (*Summary, error) {
 	if cp, err := ParseCheckpoint(sum.Checkpoint, sum.Key); err == nil {
 		sum.RootHash = cp.Root.String()
 	}
+	if s.known != nil {
+		sum.Part, sum.RootHash = true, s.known.root
+	}
 	return &sum, s.summarizeEnds(ctx, &sum)
 }
 
 // summarizeEnds fills in what the first and the last event say.
 func (s *Store) summarizeEnds(ctx context.Context, sum *Summary) error {
-	pruned, err := lastPrune(ctx, s.db, sum.Events)
+	pruned, err := s.lastPrune(ctx, sum.Events)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func patchRow() *store.HistoryRow {
 		Outcome: new(store.OutcomeCompleted), Source: "plugin", Actor: actor, Command: new("zypper in 'a b'"),
 		UserData: new("change:4711"), Repo: new("updates"), Checksum: new("abc"), SignatureKey: new("f74f09bc3fa1d6ce"),
 		Advisories: []string{"SUSE-2026-1"}, CVEsAdded: []string{"CVE-2026-1", "CVE-2026-2"}, CVEsRemoved: []string{"CVE-2025-9"},
-		BugsAdded: []string{"bsc#1"}, BugsRemoved: []string{},
+		BugsAdded: []string{"bsc#1"}, BugsRemoved: []string{}, Scripts: []store.Script{}, KnownSince: new(at(2)),
 	}
 }
 
@@ -39,7 +39,7 @@ func TestCommitIsOpenUntilItsEnd(t *testing.T) {
 
 	announced := patchRow()
 	announced.Time, announced.Event, announced.Result = at(1), 2, store.ResultUnknown
-	announced.Outcome, announced.Advisories = nil, []string{}
+	announced.Outcome, announced.Advisories, announced.KnownSince = nil, []string{}, new(at(1))
 	got := history(t, s, store.HistoryFilter{OldestFirst: true})
 	if len(got) != 2 || !cmp.Equal(got[0], announced, rowOpts) {
 		t.Errorf("open commit: %d rows, -want +got\n%s", len(got), cmp.Diff(announced, got[0], rowOpts))
@@ -98,7 +98,7 @@ func TestTimeOfAChangeInACommitClosedLateIsItsInstallTime(t *testing.T) {
 func TestHistoryKeys(t *testing.T) {
 	const documented = `time time_source utc_offset commit event host boot_id kind action package arch version previous
 		kernel_release patch_number initial result outcome source actor command userdata repo checksum signature_key
-		advisories cves_added cves_removed bugs_added bugs_removed`
+		advisories cves_added cves_removed bugs_added bugs_removed scripts known_since`
 	if diff := cmp.Diff(strings.Fields(documented), keys(t, patchRow())); diff != "" {
 		t.Error(diff)
 	}

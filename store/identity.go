@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -29,9 +31,14 @@ type key struct {
 	verifier string
 }
 
-func (k *key) sign(size int64, root tlog.Hash) (*Checkpoint, error) {
+// sign signs a checkpoint; from is the key that hands over to this one, nil if none does.
+func (k *key) sign(size int64, root tlog.Hash, from *key) (*Checkpoint, error) {
 	text := fmt.Sprintf("%s\n%d\n%s\n", k.signer.Name(), size, root)
-	signed, err := note.Sign(&note.Note{Text: text}, k.signer)
+	signers := []note.Signer{k.signer}
+	if from != nil {
+		signers = append(signers, from.signer)
+	}
+	signed, err := note.Sign(&note.Note{Text: text}, signers...)
 	if err != nil {
 		return nil, fmt.Errorf("signing checkpoint: %w", err)
 	}
@@ -39,73 +46,139 @@ func (k *key) sign(size int64, root tlog.Hash) (*Checkpoint, error) {
 }
 
 // identify loads the key and adds the recorder event that is due: on the first event of a
-// log, and whenever the program version, the machine or the key is another one. Before
-// that it looks whether the log is still the one that was signed last: a new signature
-// must not make good what was altered.
-func (a *appender) identify(root, version string) error {
+// log, and whenever the program version, the machine or the key is another one. Before that it
+// looks whether the log is still the one that this machine's key signed last: a new signature
+// must not make good what was altered. problem says what was wrong with its tables, if anything was.
+func (a *appender) identify(root, version, problem string) error {
 	last, err := lastIdentity(a.ctx, a.tx)
 	if err != nil {
 		return err
 	}
-	if problem := a.brokenProof(last); problem != "" {
-		ev := &Event{Header: NewHeader(KindRecorder, root, version)}
-		ev.Identity = &Identity{Cause: CauseProofBroken, Schema: Schema, Key: last.key, Problem: problem, Checkpoint: last.checkpoint}
-		if err := a.addEvent(ev); err != nil {
-			return err
-		}
-	}
 	ev := &Event{Header: NewHeader(KindRecorder, root, version)}
-	machine := ev.Host.MachineID
-	// Where the machine id cannot be read for a while, nothing has changed.
-	cloned := !last.fresh && machine != "" && last.machine != "" && machine != last.machine
-	k, existed, err := loadKey(KeyPath(root), cloned, last.key)
+	old, existed, err := a.openKey(KeyPath(root), last.checkpoint)
 	if err != nil {
 		return err
 	}
-	a.signer = k
-	ev.Identity = &Identity{Schema: Schema, Key: k.verifier}
+	ev.Identity = &Identity{Schema: Schema}
+	machine := ev.Host.MachineID
+	problem = cmp.Or(a.brokenProof(last, old), problem)
 	switch {
-	case last.fresh && existed:
+	case a.size == 0 && existed:
 		ev.Identity.Cause = CauseRecordLost
-	case last.fresh:
+	case a.size == 0:
 		ev.Identity.Cause = CauseInstalled
-	case cloned:
-		ev.Identity.Cause = CauseIdentityChanged
-	case last.key != k.verifier:
+	case problem != "":
+		ev.Identity.Cause, ev.Identity.Problem, ev.Identity.Checkpoint = CauseProofBroken, problem, last.checkpoint
+	case old == nil:
 		ev.Identity.Cause = CauseKeyReplaced
+	// Where the machine id cannot be read for a while, nothing has changed.
+	case machine != "" && last.machine != "" && machine != last.machine:
+		ev.Identity.Cause = CauseIdentityChanged
 	case last.version != version:
 		ev.Identity.Cause, ev.Identity.Previous = CauseUpgraded, last.version
-	default:
-		return nil
+	}
+	if err := a.chooseKey(KeyPath(root), old, ev.Identity); err != nil || ev.Identity.Cause == "" {
+		return err
+	}
+	if a.size == 0 || ev.Identity.Cause == CauseProofBroken {
+		if err := a.clear(); err != nil {
+			return err
+		}
 	}
 	return a.addEvent(ev)
 }
 
+// clear takes away what is left of another log and would be in the way of what comes: rows of its
+// views, and hashes of events that are gone. What was found is said in the event that follows.
+func (a *appender) clear() error {
+	if err := rebuildReadable(a.ctx, a.tx); err != nil {
+		return err
+	}
+	surplus := fmt.Sprintf(` FROM hashes WHERE id < 0 OR id >= %d`, tlog.StoredHashCount(a.size))
+	var n int64
+	if err := a.tx.QueryRowContext(a.ctx, `SELECT count(*)`+surplus).Scan(&n); err != nil || n == 0 {
+		return err
+	}
+	var trigger string
+	err := a.tx.QueryRowContext(a.ctx, `SELECT sql FROM sqlite_schema WHERE name = 'hashes_no_delete'`).Scan(&trigger)
+	for _, step := range []string{`DROP TRIGGER hashes_no_delete`, `DELETE` + surplus, trigger} {
+		if err == nil {
+			_, err = a.tx.ExecContext(a.ctx, step)
+		}
+	}
+	return err
+}
+
+// chooseKey decides on the key that signs from here on: the machine's, or a new one where there
+// is none, or where a cloned machine has its original's, which then hands over to it.
+func (a *appender) chooseKey(path string, old *key, id *Identity) (err error) {
+	a.signer = old
+	if old == nil || id.Cause == CauseIdentityChanged {
+		if a.signer, err = newKey(path); err != nil {
+			return err
+		}
+		a.newKey = path
+	}
+	id.Key = a.signer.verifier
+	if id.Cause != CauseIdentityChanged {
+		return nil
+	}
+	root, err := tlog.TreeHash(a.size, hashReader(a.ctx, a.tx))
+	if err != nil {
+		return err
+	}
+	a.from = old
+	id.Checkpoint, err = handOver(old, a.signer, a.size, root)
+	return err
+}
+
 // identity is what the record says of its recorder.
 type identity struct {
-	fresh                             bool // it says nothing yet
 	version, machine, key, checkpoint string
 }
 
+// lastIdentity reads what the newest recorder events say. The view tells where they are, and is not
+// believed otherwise.
 func lastIdentity(ctx context.Context, tx *sql.Tx) (last identity, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT version, coalesce((SELECT machine_id FROM recorders WHERE machine_id != '' ORDER BY event DESC LIMIT 1), ''),
-		key, coalesce((SELECT note FROM checkpoint), '') FROM recorders ORDER BY event DESC LIMIT 1`).
-		Scan(&last.version, &last.machine, &last.key, &last.checkpoint)
-	if errors.Is(err, sql.ErrNoRows) {
-		return identity{fresh: true}, nil
+	err = tx.QueryRowContext(ctx, `SELECT coalesce((SELECT note FROM checkpoint), '')`).Scan(&last.checkpoint)
+	if err != nil {
+		return last, err
 	}
-	return last, err
+	rows, err := tx.QueryContext(ctx, `SELECT e.body FROM recorders r JOIN events e ON e.seq = r.event ORDER BY r.event DESC LIMIT 100`)
+	if err != nil {
+		return last, err
+	}
+	defer rows.Close()
+	for rows.Next() && (last.key == "" || last.machine == "") {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return last, err
+		}
+		ev, err := decode(body)
+		if err != nil || ev.Identity == nil {
+			continue // the proof does not fit then
+		}
+		if last.key == "" {
+			last.key, last.version = ev.Identity.Key, ev.Recorder.Version
+		}
+		last.machine = cmp.Or(last.machine, ev.Host.MachineID)
+	}
+	return last, rows.Err()
 }
 
-// brokenProof says how the log differs from the one that was signed last, empty if it does
-// not.
-func (a *appender) brokenProof(last identity) string {
-	if last.fresh {
-		return ""
+// brokenProof says how the log differs from the one that the machine's key signed last, empty
+// if it does not. Without that key (nil) it goes by the one that the record names.
+func (a *appender) brokenProof(last identity, machine *key) string {
+	trusted := last.key
+	if machine != nil {
+		trusted = machine.verifier
 	}
-	cp, err := ParseCheckpoint(last.checkpoint, last.key)
+	cp, err := ParseCheckpoint(last.checkpoint, trusted)
 	if err != nil {
 		return err.Error()
+	}
+	if last.key != trusted {
+		return fmt.Sprintf("the record names the key %q, and the machine's is %q", last.key, trusted)
 	}
 	if cp.Size != a.size {
 		return fmt.Sprintf("the checkpoint covers %d events, the log has %d", cp.Size, a.size)
@@ -120,42 +193,98 @@ func (a *appender) brokenProof(last identity) string {
 	return ""
 }
 
-// loadKey reads the key. It makes a new one where there is none, where the old one cannot
-// be read, and where a cloned machine still has its original's; what was there stays
-// beside it. A new key is beside its place until the record names it: where the disk is full
-// or the power fails, what it signed may not be there. existed says whether there was a file.
-func loadKey(path string, cloned bool, recorded string) (k *key, existed bool, err error) {
-	b, err := os.ReadFile(path)
+const (
+	newSuffix    = ".new"
+	publicSuffix = ".pub"
+)
+
+// openKey reads the machine's key, nil where there is none or none that can be used. existed
+// says whether there was a file. A new key is beside its place until the record that it signed
+// is on the disk; where a writer died then, it is put in its place now.
+func (a *appender) openKey(path, newest string) (k *key, existed bool, err error) {
+	text, err := readKeyFile(path)
 	existed = err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, false, err
 	}
-	if existed {
-		k, err = parseKey(string(b))
-		if err == nil && !(cloned && k.verifier == recorded) {
-			return k, true, nil
-		}
-		if err := os.Rename(path, path+".old-"+newID(time.Now())); err != nil {
-			return nil, true, err
-		}
-	}
-	if b, err := os.ReadFile(path + newSuffix); err == nil && !existed {
-		if k, err := parseKey(string(b)); err == nil && k.verifier == recorded {
-			return k, false, errors.Join(os.Rename(path+newSuffix, path), syncDir(filepath.Dir(path)))
+	k, parseErr := parseKey(text)
+	if text, err := readKeyFile(path + newSuffix); err == nil {
+		made, err := parseKey(text)
+		// Beside a key that can be used, only what that one has signed, too.
+		if err == nil && noteSignedBy(newest, made) && (parseErr != nil || noteSignedBy(newest, k)) {
+			return made, true, placeKey(path, made)
 		}
 	}
-	text, err := makeKey()
-	if err != nil {
-		return nil, existed, err
+	if parseErr != nil {
+		return nil, existed, nil
 	}
-	if err := writeDurably(path+newSuffix, []byte(text+"\n"), 0o600); err != nil {
-		return nil, existed, err
+	if !isPublished(path, k) {
+		if err := publishKey(path, k); err != nil {
+			return nil, existed, err
+		}
 	}
-	k, err = parseKey(text)
-	return k, existed, err
+	return k, existed, nil
 }
 
-const newSuffix = ".new"
+// noteSignedBy says whether a key is one of those that signed a checkpoint.
+func noteSignedBy(checkpoint string, k *key) bool {
+	v, err := note.NewVerifier(k.verifier)
+	if err != nil {
+		return false
+	}
+	_, err = note.Open([]byte(checkpoint), note.VerifierList(v))
+	return err == nil
+}
+
+// newKey makes a key, and keeps it beside its place.
+func newKey(path string) (*key, error) {
+	text, err := makeKey()
+	if err != nil {
+		return nil, err
+	}
+	if err := writeDurably(path+newSuffix, []byte(text+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	return parseKey(text)
+}
+
+// placeKey puts a new key in its place. What was there stays beside it.
+func placeKey(path string, k *key) error {
+	err := os.Rename(path, path+".old-"+newID(time.Now()))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return errors.Join(os.Rename(path+newSuffix, path), syncDir(filepath.Dir(path)), publishKey(path, k))
+}
+
+// publishKey writes the public half of a key for those who may read the record and not the key:
+// the group of the folder.
+func publishKey(path string, k *key) error {
+	public := path + publicSuffix
+	if err := writeDurably(public, []byte(k.verifier+"\n"), 0o640); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(public, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(chownGroup(f, int(groupOf(filepath.Dir(path)))), f.Close())
+}
+
+// isPublished says whether the public half of a key is there for the group.
+func isPublished(path string, k *key) bool {
+	public, err := readKeyFile(path + publicSuffix)
+	return err == nil && public == k.verifier+"\n" && groupOf(path+publicSuffix) == groupOf(filepath.Dir(path))
+}
+
+// groupOf is the group of a file; who cannot see it gets root's.
+func groupOf(path string) uint32 {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Sys().(*syscall.Stat_t).Gid
+}
 
 func parseKey(text string) (*key, error) {
 	text = strings.TrimSpace(text)

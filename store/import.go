@@ -34,11 +34,20 @@ type Import struct {
 // wrote it down as done.
 type ImportedChange struct {
 	Change
-	Time      Timestamp   `json:"time"`
+	Time      Timestamp   `json:"time"`                 // in seconds
+	NotBefore *Timestamp  `json:"not_before,omitempty"` // end of the recorded commit whose lines stand before it, in the same second
 	UTCOffset string      `json:"utc_offset"`
 	Ambiguous bool        `json:"ambiguous,omitempty"` // the local time may stand for another moment, too, or stands for none
 	Requested string      `json:"requested_by,omitempty"`
 	Line      HistoryLine `json:"line"`
+}
+
+// moment is when the change was: behind what the history has before it.
+func (c *ImportedChange) moment() Timestamp {
+	if c.NotBefore == nil {
+		return c.Time
+	}
+	return notBefore(c.Time, c.NotBefore.Add(time.Microsecond))
 }
 
 // RecordedChange is a change on record that a line of libzypp's history is about, too.
@@ -76,7 +85,7 @@ func applyImport(seq int64, ev *Event) []mutation {
 		})
 	}
 	for i, c := range im.Changes {
-		from := origin{source: "import", time: c.Time, timeSource: "history", utcOffset: c.UTCOffset}
+		from := origin{source: "import", time: c.moment(), timeSource: "history", utcOffset: c.UTCOffset}
 		m = append(m, insertChangeFrom(from, seq, i, ev, im.Commit, &c.Change, nil))
 	}
 	if im.Outcome != "" {
@@ -192,6 +201,7 @@ type KnownChange struct {
 	Source                 string // plugin, drift
 	Package, Arch, Version string
 	Removal                bool
+	OK                     bool // it is what became of it
 	// From and To are between which moments it was made: while the commit ran, or between the
 	// looks that found it. Zero where that is not known, and To while the commit is open.
 	From, To time.Time
@@ -205,7 +215,7 @@ type KnownChange struct {
 // log: those that were not over before a moment, and all behind an event. What was announced
 // counts only as long as the commit has no end.
 func (s *Store) KnownChanges(ctx context.Context, since time.Time, event int64) (known []KnownChange, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT c.event, c.pos, c.source, c.package, c.arch, c.version, c.action = 'remove', c.time,
+	rows, err := s.db.QueryContext(ctx, `SELECT c.event, c.pos, c.source, c.package, c.arch, c.version, c.action = 'remove', c.result = 'ok', c.time,
 		c.time_source = 'rpm', coalesce(t.begin_time, 0), coalesce(t.end_time, 0), coalesce(json_extract(e.body, '$.drift.since'), ''),
 		coalesce(json_extract(b.body, '$.begin.command'), 'null'), coalesce(t.userdata, ''), c.utc_offset
 		FROM changes c JOIN events e ON e.seq = c.event LEFT JOIN commits t ON t.id = c.commit_id LEFT JOIN events b ON b.seq = t.begin_event
@@ -221,7 +231,7 @@ func (s *Store) KnownChanges(ctx context.Context, since time.Time, event int64) 
 		var at, begin, end int64
 		var exact bool
 		var since string
-		err := rows.Scan(&k.Event, &k.Pos, &k.Source, &k.Package, &k.Arch, &k.Version, &k.Removal, &at, &exact, &begin, &end, &since,
+		err := rows.Scan(&k.Event, &k.Pos, &k.Source, &k.Package, &k.Arch, &k.Version, &k.Removal, &k.OK, &at, &exact, &begin, &end, &since,
 			jsonList{&k.Command}, &k.UserData, &k.UTCOffset)
 		if err != nil {
 			return nil, err

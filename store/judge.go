@@ -54,24 +54,6 @@ func (s *Store) Forced(ctx context.Context, boot, module string) (*bool, error) 
 	return &forced, classify(err)
 }
 
-// SizeAt returns how many events the log had at a moment, by their times.
-func (s *Store) SizeAt(ctx context.Context, at time.Time) (n int64, err error) {
-	err = s.db.QueryRowContext(ctx, `SELECT max(
-		coalesce((SELECT max(event) FROM recorders WHERE time <= ?1), 0),
-		coalesce((SELECT max(max(event), coalesce(max(end_event), 0)) FROM (SELECT event, CASE WHEN end_time <= ?1 THEN end_event END AS end_event FROM exceptions WHERE time <= ?1)), 0),
-		coalesce((SELECT event FROM observations WHERE time <= ?1 ORDER BY time DESC, event DESC LIMIT 1), 0),
-		coalesce((SELECT begin_event FROM commits WHERE `+begun+` <= ?1 ORDER BY `+begun+` DESC, id DESC LIMIT 1), 0),
-		coalesce((SELECT end_event FROM commits WHERE end_time <= ?1 ORDER BY end_time DESC, end_event DESC LIMIT 1), 0))`,
-		at.UnixMicro()).Scan(&n)
-	if err != nil {
-		return 0, classify(err)
-	}
-	// The views do not have the times of all events, an import's for example.
-	err = s.db.QueryRowContext(ctx, `SELECT coalesce((SELECT seq - 1 FROM events WHERE seq > ?1 AND body ->> '$.time' > ?2 ORDER BY seq LIMIT 1),
-		(SELECT max(seq) FROM events), 0)`, n, at.UTC().Format(timeLayout)).Scan(&n)
-	return n, classify(err)
-}
-
 // Attribution counts who made commits.
 type Attribution struct {
 	Commits int64

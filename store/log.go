@@ -1,13 +1,12 @@
 package store
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -55,30 +54,6 @@ func encodeAll(evs []*Event) (bodies [][]byte, err error) {
 	return bodies, nil
 }
 
-// TakeIn moves what waits in the spool into the log, in order. A file that holds no event
-// is set aside under another name (see SetAside); one that a newer program wrote waits on.
-func (s *Store) TakeIn(ctx context.Context) error {
-	for _, path := range spoolFiles(s.root) {
-		body, err := os.ReadFile(path)
-		if err != nil {
-			continue // taken in by another writer, or unreadable: it waits
-		}
-		err = s.append(ctx, bytes.TrimSuffix(body, []byte("\n")))
-		switch {
-		case err == nil:
-			os.Remove(path)
-		case errors.Is(err, errNewerEvent):
-			continue
-		case errors.Is(err, errNoEvent) || isConstraint(err):
-			os.Rename(path, path+asideSuffix)
-		default:
-			return fmt.Errorf("spooled event %q: %w", path, err)
-		}
-	}
-	removeOldTemps(s.root)
-	return nil
-}
-
 // append adds bodies in one transaction.
 func (s *Store) append(ctx context.Context, bodies ...[]byte) error {
 	_, err := s.appendAt(ctx, anySize, bodies...)
@@ -90,51 +65,85 @@ const anySize = -1
 // appendAt adds bodies to a log of a certain size, else it fails with ErrMoved. It returns
 // the new size.
 func (s *Store) appendAt(ctx context.Context, expected int64, bodies ...[]byte) (size int64, err error) {
-	var cp *Checkpoint
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&size); err != nil {
-			return err
-		}
-		if expected != anySize && size != expected {
+	cp, err := s.write(ctx, func(a *appender) error {
+		if expected != anySize && a.found != expected {
 			return ErrMoved
-		}
-		a, err := s.newAppender(ctx, tx)
-		if err != nil {
-			return err
 		}
 		for _, body := range bodies {
 			if err := a.add(body); err != nil {
 				return err
 			}
 		}
-		cp, err = a.finish()
 		size = a.size
+		return nil
+	})
+	if err != nil {
+		return size, named(Path(s.root), err)
+	}
+	s.announce(cp)
+	return size, nil
+}
+
+// write adds to the log in one transaction, and signs what is there then. The checkpoint is nil
+// if nothing was added.
+//
+// Where something that somebody laid into the tables is in the way, all of it that is not of the
+// events goes, and the log says so.
+func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *Checkpoint, err error) {
+	cp, err = s.writeOver(ctx, "", add)
+	if isConstraint(err) {
+		if again, stillErr := s.writeOver(ctx, fmt.Sprintf("its tables held what is not of its events: %v", err), add); stillErr == nil {
+			return again, nil
+		}
+	}
+	return cp, err
+}
+
+// writeOver is write for tables of which a problem is known; empty: none is.
+func (s *Store) writeOver(ctx context.Context, known string, add func(*appender) error) (cp *Checkpoint, err error) {
+	var a *appender
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		problem, err := s.prepareIn(ctx, tx)
+		if err != nil {
+			return err
+		}
+		problem = cmp.Or(problem, known)
+		if a, err = s.newAppender(ctx, tx, problem); err != nil {
+			return err
+		}
+		if err := add(a); err != nil {
+			return err
+		}
+		cp, err = a.finish()
 		return err
 	})
-	if err == nil && cp != nil && s.announces() {
-		cp.announce()
+	if err == nil && a.newKey != "" {
+		// Where this fails, the next writer does it: the new key has signed.
+		placeKey(a.newKey, a.signer)
 	}
-	if err != nil {
-		err = named(Path(s.root), err)
-	}
-	return size, err
+	return cp, err
 }
 
 // appender adds events within one transaction.
 type appender struct {
 	ctx    context.Context
 	tx     *sql.Tx
+	found  int64 // how many events there were before
 	size   int64 // of the tree
 	signer *key
+	from   *key   // that hands over to the signer; nil: none does
+	newKey string // place of the signer's file, if it is a new one
 	added  bool
 }
 
-func (s *Store) newAppender(ctx context.Context, tx *sql.Tx) (*appender, error) {
+// newAppender begins to add to a log. problem says what was wrong with the tables, if anything was.
+func (s *Store) newAppender(ctx context.Context, tx *sql.Tx, problem string) (*appender, error) {
 	a := &appender{ctx: ctx, tx: tx}
-	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&a.size); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&a.found); err != nil {
 		return nil, err
 	}
-	return a, a.identify(s.root, s.version)
+	a.size = a.found
+	return a, a.identify(s.root, s.version, problem)
 }
 
 func (a *appender) addEvent(ev *Event) error {
@@ -147,10 +156,7 @@ func (a *appender) addEvent(ev *Event) error {
 
 // add appends one body, unless its event is in the log or comes too late.
 func (a *appender) add(body []byte) error {
-	ev, err := decode(body)
-	if err == nil && !isOneLine(body) {
-		err = fmt.Errorf("%w: not one line", errNoEvent)
-	}
+	ev, err := decodeAt(a.size+1, body)
 	if err != nil {
 		return err
 	}
@@ -177,7 +183,8 @@ func (a *appender) add(body []byte) error {
 
 func (a *appender) known(ev *Event) (known bool, err error) {
 	const query = `SELECT EXISTS (SELECT 1 FROM events WHERE json_extract(body, '$.id') = ?)
-		OR EXISTS (SELECT 1 FROM commits WHERE id = ? AND end_event IS NOT NULL)`
+		OR EXISTS (SELECT 1 FROM commits c JOIN events e ON e.seq = c.end_event
+			WHERE c.id = ?2 AND coalesce(json_extract(e.body, '$.end.commit'), json_extract(e.body, '$.import.commit')) = ?2)` // the view alone may say anything
 	ended := ""
 	if ev.End != nil {
 		ended = ev.End.Commit
@@ -195,7 +202,7 @@ func (a *appender) finish() (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	cp, err := a.signer.sign(a.size, root)
+	cp, err := a.signer.sign(a.size, root, a.from)
 	if err != nil {
 		return nil, err
 	}
@@ -230,8 +237,12 @@ type event struct {
 	body []byte
 }
 
-// pageSize bounds how long a reader holds its lock: it reads a page, and asks again.
-const pageSize = 500
+// A page bounds how long a reader holds its lock, and how much it holds in memory: it reads one,
+// and asks again.
+const (
+	pageSize  = 500     // events
+	pageBytes = 8 << 20 // of bodies, and one event more
+)
 
 // events yields the events after a sequence number, page by page.
 func events(ctx context.Context, q rowQuerier, after int64) iter.Seq2[event, error] {
@@ -243,14 +254,17 @@ func events(ctx context.Context, q rowQuerier, after int64) iter.Seq2[event, err
 				return
 			}
 			for _, e := range page {
-				if !yield(e, nil) {
+				if e.seq <= after { // where pages of the file are damaged, this would never end
+					yield(event{}, fmt.Errorf("%w: event %d comes after event %d", ErrDamaged, e.seq, after))
+					return
+				}
+				if after = e.seq; !yield(e, nil) {
 					return
 				}
 			}
-			if len(page) < pageSize {
+			if len(page) == 0 {
 				return
 			}
-			after = page[len(page)-1].seq
 		}
 	}
 }
@@ -261,11 +275,12 @@ func eventPage(ctx context.Context, q rowQuerier, after int64) (page []event, er
 		return nil, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for size := 0; size < pageBytes && rows.Next(); {
 		var e event
 		if err := rows.Scan(&e.seq, &e.body); err != nil {
 			return nil, err
 		}
+		size += len(e.body)
 		page = append(page, e)
 	}
 	return page, rows.Err()

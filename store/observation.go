@@ -93,8 +93,10 @@ type NextBoot struct {
 // Reboot says whether the machine waits for a reboot.
 type Reboot struct {
 	Pending      Pending `json:"pending"`
-	NewestKernel string  `json:"newest_kernel"` // release of the newest installed one of the running one's flavour; empty: none is installed
+	NewestKernel string  `json:"newest_kernel"` // release of the newest installed one of the running one's flavour; empty: none is installed, or not known
 	Asked        bool    `json:"asked"`         // by libzypp, for what it installed
+	// NewestUnknown is why which installed kernel is the newest is not known; empty: it is, or none is installed.
+	NewestUnknown string `json:"newest_unknown,omitempty"`
 }
 
 // Pending says whether a reboot is pending.
@@ -104,7 +106,8 @@ type Pending string
 const (
 	PendingNo          Pending = "no"
 	PendingYes         Pending = "yes"
-	PendingLivePatched Pending = "yes-live-patched" // the newest installed live patch for the running kernel is active
+	PendingLivePatched Pending = "yes-live-patched" // a live patch is active, and no newer one for the running kernel is installed
+	PendingUnknown     Pending = "unknown"          // yes or yes-live-patched: which live patches are active could not be read
 )
 
 // Journal is what a journal shows.
@@ -143,6 +146,10 @@ type Load struct {
 	Disabled *Timestamp `json:"disabled"` // when it was disabled again; null: not on record
 	Replaced string     `json:"replaced"` // the module that replaced it; empty: none on record
 	Cursor   string     `json:"cursor"`
+	// Completed is when it was active everywhere, Reverted when it was turned back before that;
+	// null: not on record, as in all events of 0.1.0.
+	Completed *Timestamp `json:"completed"`
+	Reverted  *Timestamp `json:"reverted_at"`
 }
 
 // Build is the building of an initrd image.
@@ -196,6 +203,8 @@ const (
 	ReasonNoModuleLine     Reason = "build-without-livepatch-module" // dracut did not say that it packs live patches
 	ReasonUnloggedBuild    Reason = "unlogged-build"                 // the image is newer than any build that is on record
 	ReasonUnreadable       Reason = "image-unreadable"               // the image file cannot be read
+	ReasonOtherSnapshot    Reason = "other-snapshot"                 // the next boot may run another snapshot, with another image
+	ReasonNoImage          Reason = "no-image"                       // there is none: missing, and proven
 )
 
 // MarshalJSON writes an empty basis as null.

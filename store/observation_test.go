@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -69,11 +70,11 @@ func TestBootIsKnownAsFarAsTheJournalShowedIt(t *testing.T) {
 	}{
 		"once":                       {[]store.Boot{boot(5, true, "a")}, 5, "a"},
 		"a second look shows more":   {[]store.Boot{boot(5, true, "a"), boot(9, true, "a", "b")}, 9, "a b"},
-		"a second look shows less":   {[]store.Boot{boot(5, true, "a", "b"), boot(9, true, "a")}, 9, "a"},
-		"its start was rotated away": {[]store.Boot{boot(5, true, "a"), boot(9, false)}, 5, "a"},
+		"a second look shows less":   {[]store.Boot{boot(5, true, "a", "b"), boot(9, true, "a")}, 9, "b a"}, // none: what was there stays
+		"its start was rotated away": {[]store.Boot{boot(5, true, "a"), boot(9, false)}, 9, "a"},
 		"files cannot be read":       {[]store.Boot{boot(5, true, "a", "b"), incomplete(boot(9, true, "a"))}, 5, "a b"},
 		"files can be read again":    {[]store.Boot{incomplete(boot(5, true, "a")), boot(9, true, "a", "b")}, 9, "a b"},
-		"more was rotated away":      {[]store.Boot{boot(5, false, "a", "b"), begun(3, boot(9, false))}, 5, "a b"},
+		"more was rotated away":      {[]store.Boot{boot(5, false, "a", "b"), begun(3, boot(9, false))}, 9, "a b"},
 		"never seen from its start":  {[]store.Boot{boot(5, false), boot(9, false, "b")}, 9, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,6 +98,39 @@ func TestBootIsKnownAsFarAsTheJournalShowedIt(t *testing.T) {
 			}
 			if v := verify(t, root, ""); len(v.Problems) > 0 {
 				t.Errorf("record: %q", v.Problems)
+			}
+		})
+	}
+}
+
+// Looks at a boot that overlap tell of it together, also when the newer one has lost its start;
+// one that left something out says nothing of what it does not show.
+func TestLooksAtABootTogether(t *testing.T) {
+	for name, tt := range map[string]struct {
+		looks []store.Boot
+		want  string // stretches in minutes
+	}{
+		"the newer one is longer":        {[]store.Boot{boot(5, true), boot(9, true)}, "0-9"},
+		"the newer one lost the start":   {[]store.Boot{boot(5, true), begun(3, boot(9, false))}, "0-9"},
+		"they do not overlap":            {[]store.Boot{boot(5, true), begun(6, boot(9, false))}, "0-5 6-9"},
+		"a third one joins them":         {[]store.Boot{boot(5, true), begun(7, boot(9, false)), begun(4, boot(10, false))}, "0-10"},
+		"the newer one left files out":   {[]store.Boot{boot(5, true), incomplete(boot(9, true))}, "0-5"},
+		"none could read all":            {[]store.Boot{incomplete(boot(9, true))}, ""},
+		"the same observation, two rows": {[]store.Boot{boot(5, true), boot(5, true)}, "0-5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := newRoot(t)
+			for n, look := range tt.looks {
+				record(t, root, observation(n+1, look))
+			}
+			boots, err := open(t, root).Boots(t.Context(), at(0).Time, at(20).Time)
+			check(t, err)
+			var got []string
+			for _, l := range boots[0].Looks {
+				got = append(got, fmt.Sprintf("%.0f-%.0f", l.First.Sub(at(0).Time).Minutes(), l.Last.Sub(at(0).Time).Minutes()))
+			}
+			if text := strings.Join(got, " "); text != tt.want {
+				t.Errorf("got %q, want %q", text, tt.want)
 			}
 		})
 	}

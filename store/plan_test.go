@@ -56,6 +56,7 @@ func TestPagesOfAHistoryAreRanges(t *testing.T) {
 		{HistoryFilter{Kind: "kernel", User: "tux"}, "", "changes_time (" + behind, "changes_time (" + ahead},
 		{HistoryFilter{Action: "remove"}, "changes_action (action=?", "changes_action (action=? AND " + behind, "changes_action (action=? AND " + ahead},
 		{HistoryFilter{Result: "failed", Until: to}, "changes_result (result=? AND time<?", "changes_result (result=? AND " + behind, "changes_result (result=? AND " + ahead + " AND time<?"},
+		{HistoryFilter{Scripts: true, Since: from, Until: to}, "changes_scripts (time>? AND time<?", "changes_scripts (time>? AND " + behind, "changes_scripts (" + ahead + " AND time<?"},
 		{HistoryFilter{Source: "drift", Since: from}, "changes_source (source=? AND time>?", "changes_source (source=? AND time>? AND " + behind, "changes_source (source=? AND " + ahead},
 	} {
 		for _, page := range []struct {

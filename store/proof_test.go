@@ -28,7 +28,7 @@ func TestIntactRecord(t *testing.T) {
 	if pinned := verify(t, root, v.Key); !cmp.Equal(v, pinned) {
 		t.Error(cmp.Diff(v, pinned))
 	}
-	if diff := cmp.Diff(strings.Fields("result tree_size root_hash first_time last_time checkpoint key problems"), keys(t, v)); diff != "" {
+	if diff := cmp.Diff(strings.Fields("result tree_size root_hash first_time last_time checkpoint key keys problems"), keys(t, v)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -68,17 +68,17 @@ func TestTampering(t *testing.T) {
 		verdict   store.Integrity
 		problems  []string // what each problem contains
 	}{
-		{"event", `UPDATE events SET body = json_set(body, '$.boottime_us', 1) WHERE seq = 3`, altered, []string{"event 3: its hash is "}},
+		{"event", `UPDATE events SET body = json_set(body, '$.boottime_us', 1) WHERE seq = 3`, altered, []string{"event 3: its hash is ", `view "sightings" differs`}},
 		{"space in an event", `UPDATE events SET body = body || ' ' WHERE seq = 4`, altered, []string{"event 4: its hash is "}},
-		{"last event", `UPDATE events SET body = json_set(body, '$.boottime_us', 1) WHERE seq = 7`, altered, []string{"event 7: its hash is "}},
+		{"last event", `UPDATE events SET body = json_set(body, '$.boottime_us', 1) WHERE seq = 7`, altered, []string{"event 7: its hash is ", `view "sightings" differs`}},
 		{"two events", `UPDATE events SET body = json_set(body, '$.boottime_us', 1) WHERE seq IN (2, 5)`, altered,
-			[]string{"event 2: its hash is ", "event 5: its hash is "}},
+			[]string{"event 2: its hash is ", "event 5: its hash is ", `view "sightings" differs`}},
 		{"event that a view shows", `UPDATE events SET body = json_set(body, '$.begin.actor.login', 'eve') WHERE seq = 2`, altered,
 			[]string{"event 2: its hash is ", `view "commits" differs`}},
 		{"event with its view", `UPDATE events SET body = json_set(body, '$.begin.actor.login', 'eve') WHERE seq = 2;
 			UPDATE commits SET login = 'eve' WHERE begin_event = 2`, altered, []string{"event 2: its hash is "}},
 		{"event that is no event any more", `UPDATE events SET body = 'x' WHERE seq = 2`, altered,
-			[]string{"event 2: its hash is ", "event 2: not an event", "event 2: not an event"}},
+			[]string{"event 2: its hash is ", "event 2: not an event", "views cannot be rebuilt"}},
 		{"recorder's key", `UPDATE events SET body = json_set(body, '$.identity.key', 'k') WHERE seq = 1`, altered,
 			[]string{"event 1: its hash is ", `checkpoint key "k"`, `view "recorders" differs`}},
 		{"hash of the last event", `UPDATE hashes SET hash = zeroblob(32) WHERE id = 10`, altered, []string{"event 7: its hash is ", "the root hash is"}},
@@ -86,15 +86,15 @@ func TestTampering(t *testing.T) {
 		{"short hash", `UPDATE hashes SET hash = x'00' WHERE id = 10`, altered, []string{"event 7: damaged record: hash 10"}},
 		{"hash gone", `DELETE FROM hashes WHERE id = 10`, altered, []string{"event 7: damaged record: hash 10"}},
 		{"last event and its hash gone", `DELETE FROM events WHERE seq = 7; DELETE FROM hashes WHERE id = 10`, truncated,
-			[]string{"the checkpoint covers 7 events, the log has 6", `view "commits" differs`, `view "changes" differs`, `view "totals" differs`}},
+			[]string{"the checkpoint covers 7 events, the log has 6", `view "commits" differs`, `view "changes" differs`, `view "sightings" differs`, `view "totals" differs`}},
 		{"last event gone", `DELETE FROM events WHERE seq = 7`, truncated,
-			[]string{"the proof has hashes for more than the 6 events", "the checkpoint covers 7", `view "commits" differs`, `view "changes" differs`, `view "totals" differs`}},
-		{"middle event gone", `DELETE FROM events WHERE seq = 4`, altered, []string{"event 4 is missing", "there are 6 events, numbered up to 7", `view "commits" differs`}},
+			[]string{"the proof has hashes for more than the 6 events", "the checkpoint covers 7", `view "commits" differs`, `view "changes" differs`, `view "sightings" differs`, `view "totals" differs`}},
+		{"middle event gone", `DELETE FROM events WHERE seq = 4`, altered, []string{"event 4 is missing", "there are 6 events, numbered up to 7", `view "commits" differs`, `view "sightings" differs`}},
 		{"first event gone", `DELETE FROM events WHERE seq = 1`, altered, []string{"event 1 is missing", "there are 6 events, numbered up to 7", `checkpoint key ""`, `view "recorders" differs`}},
 		{"all events gone", `DELETE FROM events`, truncated, []string{"there is no event",
-			`view "recorders"`, `view "commits"`, `view "changes"`, `view "totals"`}},
+			`view "recorders"`, `view "commits"`, `view "changes"`, `view "sightings" differs`, `view "totals"`}},
 		{"events swapped", `UPDATE events SET seq = -seq; UPDATE events SET seq = CASE seq WHEN -3 THEN 4 WHEN -4 THEN 3 ELSE -seq END`, altered,
-			[]string{"event 3: its hash is ", "event 4: its hash is ", `view "commits"`, `view "changes"`}},
+			[]string{"event 3: its hash is ", "event 4: its hash is ", `view "commits"`, `view "changes"`, `view "sightings" differs`}},
 		{"event added", `INSERT INTO events SELECT 8, json_set(body, '$.id', 'x') FROM events WHERE seq = 1`, altered,
 			[]string{"event 8: damaged record: hash 14 of the tree is missing", "the checkpoint covers 7 events, the log has 8", `view "recorders"`}},
 		{"checkpoint gone", `DELETE FROM checkpoint`, altered, []string{"the checkpoint is missing"}},
@@ -105,9 +105,9 @@ func TestTampering(t *testing.T) {
 			[]string{"view \"changes\" differs from what the events say in 2 rows; `klp-audit rebuild` makes it anew"}},
 		{"row of a view gone", `DELETE FROM commits WHERE begin_event = 2`, altered, []string{`view "commits" differs`}},
 		{"row of a view twice", `CREATE TABLE c AS SELECT * FROM changes; DROP TABLE changes; ALTER TABLE c RENAME TO changes;
-			INSERT INTO changes SELECT * FROM changes`, altered, []string{`view "changes" differs`}},
-		{"view gone", `DROP TABLE changes`, altered, []string{`view "changes": damaged record: no such table`}},
-		{"view with a further column", `ALTER TABLE changes ADD COLUMN x TEXT`, altered, []string{`view "changes"`}},
+			INSERT INTO changes SELECT * FROM changes`, altered, []string{"the table changes is missing or another one"}},
+		{"view gone", `DROP TABLE changes`, altered, []string{"the table changes is missing or another one"}},
+		{"view with a further column", `ALTER TABLE changes ADD COLUMN x TEXT`, altered, []string{"the table changes is missing or another one"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := t.TempDir()
@@ -185,11 +185,8 @@ func TestVerifyCannotRunWithoutItsTables(t *testing.T) {
 	for _, table := range []string{"events", "hashes", "checkpoint"} {
 		root := sample(t)
 		exec(t, attack(t, root), `DROP TABLE `+table)
-		s, err := store.OpenReadOnly(t.Context(), store.Path(root))
-		check(t, err)
-		defer s.Close()
-		if v, err := s.Verify(t.Context(), ""); !errors.Is(err, store.ErrDamaged) && (err != nil || v.Result == store.Intact) {
-			t.Errorf("without %s: %+v, %v", table, v, err)
+		if _, err := store.OpenToVerify(t.Context(), store.Path(root)); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("without %s: %v", table, err)
 		}
 	}
 }
@@ -216,7 +213,7 @@ func TestTamperingWithTheTree(t *testing.T) {
 	bodies := query(t, db, `SELECT body FROM events WHERE seq < 8 ORDER BY seq`)
 	exec(t, db, `DELETE FROM events; DELETE FROM hashes`)
 	for _, body := range bodies {
-		addRaw(t, db, strings.Replace(body, `"boottime_us":60000000,`, `"boottime_us":60000001,`, 1))
+		addRaw(t, db, strings.Replace(body, `"euid":"0"`, `"euid":"1"`, 1))
 	}
 	v = verify(t, root, "")
 	if v.Result != store.Altered || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], "the root hash is ") {
@@ -241,7 +238,7 @@ func forge(t *testing.T, root string, v *store.Verification) {
 func TestAnotherMachinesRecordFailsThePinnedKey(t *testing.T) {
 	key := verify(t, sample(t), "").Key
 	v := verify(t, sample(t), key)
-	if v.Result != store.Altered || v.Key != key || len(v.Problems) != 1 {
+	if v.Result != store.Altered || v.Key == key || len(v.Problems) != 1 {
 		t.Errorf("got %s %q", v.Result, v.Problems)
 	}
 }

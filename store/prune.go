@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -29,6 +30,8 @@ type Prune struct {
 // ErrUnproven says that an event which is to go is not the one that was recorded.
 var ErrUnproven = errors.New("the event does not fit its hash, and stays as evidence: see klp-audit verify")
 
+var errGap = errors.New("no prune took it, and none shall cover that: see klp-audit verify")
+
 // PlanPrune returns what a prune with this horizon would do; Gone is 0 if nothing is older.
 func (s *Store) PlanPrune(ctx context.Context, horizon time.Time) (*Prune, error) {
 	return planPrune(ctx, s.db, horizon)
@@ -41,33 +44,28 @@ func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *Prune, err 
 	if _, err := s.db.ExecContext(ctx, `PRAGMA secure_delete = 1`); err != nil {
 		return nil, classify(err)
 	}
-	var cp *Checkpoint
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		if plan, err = planPrune(ctx, tx, horizon); err != nil || plan.Gone == 0 {
+	cp, err := s.write(ctx, func(a *appender) error {
+		if _, err := rebuild(ctx, a.tx, a.tx); err != nil { // what stays is what the events say
 			return err
 		}
-		if err := proven(ctx, tx, plan); err != nil {
+		if plan, err = planPrune(ctx, a.tx, horizon); err != nil || plan.Gone == 0 {
 			return err
 		}
-		a, err := s.newAppender(ctx, tx)
-		if err != nil {
+		if err := proven(ctx, a.tx, plan); err != nil {
 			return err
 		}
 		if err := a.addEvent(&Event{Header: NewHeader(KindPrune, s.root, s.version), Prune: plan}); err != nil {
 			return err
 		}
-		if cp, err = a.finish(); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM events WHERE seq <= ? AND seq NOT IN (SELECT value FROM json_each(?))`, plan.Through, numbers(plan.Kept))
+		_, err := a.tx.ExecContext(ctx, `DELETE FROM events WHERE seq <= ? AND seq NOT IN (SELECT value FROM json_each(?))`, plan.Through, numbers(plan.Kept))
 		if err != nil {
 			return err
 		}
-		_, err = rebuild(ctx, tx, tx)
+		_, err = rebuild(ctx, a.tx, a.tx)
 		return err
 	})
-	if err == nil && cp != nil && s.announces() {
-		cp.announce()
+	if err == nil {
+		s.announce(cp)
 	}
 	return plan, err
 }
@@ -81,7 +79,7 @@ func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*Prune, er
 		if err != nil {
 			return nil, err
 		}
-		ev, err := decode(e.body)
+		ev, err := decodeAt(e.seq, e.body)
 		if err != nil {
 			return nil, fmt.Errorf("event %d: %w", e.seq, err)
 		}
@@ -104,9 +102,12 @@ func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*Prune, er
 	if p.Kept, err = stateAt(ctx, q, p.Through, p.Horizon); err != nil {
 		return nil, err
 	}
-	var there int64
-	err = q.QueryRowContext(ctx, `SELECT count(*) FROM events WHERE seq <= ?`, p.Through).Scan(&there)
-	p.Gone = there - int64(len(p.Kept))
+	var there, looks int64
+	err = q.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE json_extract(body, '$.kind') IN (?, ?) AND seq IN (SELECT value FROM json_each(?)))
+		FROM events WHERE seq <= ?`, KindObservation, KindDrift, numbers(p.Kept), p.Through).Scan(&there, &looks)
+	if looks <= maxLooks+p.Through-int64(len(p.Kept)) { // else so little would go that it may look chosen
+		p.Gone = there - int64(len(p.Kept))
+	}
 	return p, classify(err)
 }
 
@@ -128,15 +129,25 @@ func stateAt(ctx context.Context, q rowQuerier, through int64, horizon Timestamp
 		UNION SELECT max(event) FROM snapshots WHERE event <= ?1 AND root_subvolume IS NOT NULL
 		UNION SELECT max(n.event) FROM (SELECT event FROM snapshots UNION SELECT end_event FROM commits) n JOIN events e ON e.seq = n.event
 			WHERE n.event <= ?1 AND coalesce(e.body -> '$.end.fixes', e.body -> '$.drift.fixes') IS NOT NULL
-		-- what ran, and the boot that it ran in
-		UNION SELECT max(event) FROM observations WHERE event <= ?1
-		UNION SELECT event FROM (SELECT event FROM boots WHERE event <= ?1 ORDER BY first DESC LIMIT 1)
+		-- how the installed live patches came, and what was installed when somebody looked last
+		UNION SELECT event FROM (SELECT max(event) AS event, action FROM changes WHERE kind = 'livepatch' AND result = 'ok' AND event <= ?1 GROUP BY package)
+			WHERE action <> 'remove'
+		UNION SELECT event FROM changes WHERE kind = 'livepatch' AND result IN ('ok', 'unknown') AND event <= ?1 AND event > (
+			SELECT coalesce(max(o.event), 0) FROM observations o JOIN snapshots s ON s.event = o.event WHERE o.event <= ?1)
+		-- what tells of live patches and boots
+		UNION SELECT value FROM json_each(?3)
 		-- accepted findings
 		UNION SELECT event FROM exceptions WHERE until >= ?2 AND (end_event IS NULL OR end_event > ?1)
 	) SELECT seq FROM state WHERE seq <= ?1
 	UNION SELECT begin_event FROM commits JOIN state ON seq = end_event WHERE begin_event <= ?1
-	UNION SELECT end_event FROM commits JOIN state ON seq = begin_event WHERE end_event <= ?1 ORDER BY 1`
-	rows, err := q.QueryContext(ctx, query, through, horizon.UnixMicro())
+	UNION SELECT end_event FROM commits JOIN state ON seq = begin_event WHERE end_event <= ?1
+	-- and what became of a staged one
+	UNION SELECT settled_event FROM commits JOIN state ON seq IN (begin_event, end_event) WHERE settled_event <= ?1 ORDER BY 1`
+	told, err := keptFor(ctx, q, through, horizon)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := q.QueryContext(ctx, query, through, horizon.UnixMicro(), numbers(told))
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -152,14 +163,24 @@ func stateAt(ctx context.Context, q rowQuerier, through int64, horizon Timestamp
 	return kept, classify(rows.Err())
 }
 
-// proven checks that the events which are to go are those that were recorded: an altered one
-// is evidence, and nothing could be told from its hash alone.
+// proven checks that the events which are to go are those that were recorded, and that no other
+// has gone: an altered one is evidence, and nothing could be told from its hash alone.
 func proven(ctx context.Context, tx *sql.Tx, p *Prune) error {
+	before, err := lastPrune(ctx, tx, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	next := int64(1)
 	for e, err := range events(ctx, tx, 0) {
 		if err != nil {
 			return err
 		}
-		if e.seq > p.Through {
+		for ; next < min(e.seq, p.Through+1); next++ {
+			if !before.took(next) {
+				return fmt.Errorf("event %d is missing: %w", next, errGap)
+			}
+		}
+		if next++; e.seq > p.Through {
 			return nil
 		}
 		stored, err := hashReader(ctx, tx)([]int64{tlog.StoredHashIndex(0, e.seq-1)})
@@ -173,28 +194,62 @@ func proven(ctx context.Context, tx *sql.Tx, p *Prune) error {
 	return nil
 }
 
+// lastPrune is lastPrune of a log, or of the longer one that it is the begin of.
+func (s *Store) lastPrune(ctx context.Context, size int64) (*Prune, error) {
+	if s.known != nil {
+		return s.known.pruned, nil
+	}
+	return lastPrune(ctx, s.db, size)
+}
+
 // lastPrune returns what the newest prune event among the first so many says, nil if there
 // is none.
 func lastPrune(ctx context.Context, q querier, size int64) (*Prune, error) {
+	var seq int64
 	var body []byte
 	// The plus keeps SQLite to the index of prune events: else it would look at all events.
-	err := q.QueryRowContext(ctx, `SELECT body FROM events WHERE json_extract(body, '$.kind') = 'prune' AND +seq <= ?
-		ORDER BY json_extract(body, '$.prune.through') DESC, seq DESC LIMIT 1`, size).Scan(&body)
+	err := q.QueryRowContext(ctx, `SELECT seq, body FROM events WHERE json_extract(body, '$.kind') = 'prune' AND +seq <= ?
+		ORDER BY json_extract(body, '$.prune.through') DESC, seq DESC LIMIT 1`, size).Scan(&seq, &body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	} else if err != nil {
 		return nil, classify(err)
 	}
-	ev, err := decode(body)
-	if err != nil || ev.Prune == nil {
-		return nil, err
+	ev, err := decodeAt(seq, body)
+	if err != nil {
+		return nil, fmt.Errorf("event %d: %w", seq, err)
 	}
 	return ev.Prune, nil
 }
 
+// check refuses what a prune event with a number and a time cannot say: nothing goes that came
+// after it, or was younger than it, and what stays has each its place.
+func (p *Prune) check(seq int64, at Timestamp) error {
+	switch {
+	case p.Through < 0 || p.Through >= seq:
+		return fmt.Errorf("%w: it prunes through event %d, and is event %d", errNoEvent, p.Through, seq)
+	case p.Horizon.After(at.Time):
+		return fmt.Errorf("%w: its horizon %s is ahead of it", errNoEvent, p.Horizon.Format(timeLayout))
+	case p.Gone < 0 || p.Gone > p.Through:
+		return fmt.Errorf("%w: %d of %d events went", errNoEvent, p.Gone, p.Through)
+	}
+	last := int64(0)
+	for _, kept := range p.Kept {
+		if kept <= last || kept > p.Through {
+			return fmt.Errorf("%w: events that stay: %d comes after %d, of %d", errNoEvent, kept, last, p.Through)
+		}
+		last = kept
+	}
+	return nil
+}
+
 // took says whether the body of an event went.
 func (p *Prune) took(seq int64) bool {
-	return p != nil && seq <= p.Through && !slices.Contains(p.Kept, seq)
+	if p == nil || seq > p.Through {
+		return false
+	}
+	_, kept := slices.BinarySearch(p.Kept, seq)
+	return !kept
 }
 
 // first is the number of the event from which on none went.
@@ -203,7 +258,7 @@ func (p *Prune) first() int64 {
 		return 1
 	}
 	seq := p.Through + 1
-	for slices.Contains(p.Kept, seq-1) {
+	for i := len(p.Kept) - 1; i >= 0 && p.Kept[i] == seq-1; i-- {
 		seq--
 	}
 	return seq
@@ -220,26 +275,4 @@ func (p *Prune) bodies(size int64) int64 {
 func numbers(list []int64) string {
 	b, _ := json.Marshal(list)
 	return string(b)
-}
-
-// gaps are the events of a log that have no body, and what prune events say of that.
-type gaps struct {
-	seqs   []int64
-	pruned *Prune // by the prune event that goes farthest
-}
-
-// see takes in an event.
-func (g *gaps) see(ev *Event) {
-	if p := ev.Prune; p != nil && (g.pruned == nil || p.Through >= g.pruned.Through) {
-		g.pruned = p
-	}
-}
-
-// check reports the events that no prune event explains.
-func (g *gaps) check(v *Verification) {
-	for _, seq := range g.seqs {
-		if !g.pruned.took(seq) {
-			v.problem(Altered, "event %d is missing", seq)
-		}
-	}
 }

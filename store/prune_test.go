@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -54,10 +57,23 @@ func long(t *testing.T) string {
 
 func prune(t *testing.T, root string, horizon store.Timestamp) *store.Prune {
 	t.Helper()
-	s := open(t, root)
-	p, err := s.Prune(t.Context(), horizon.Time)
-	check(t, errors.Join(err, s.Close()))
+	var p *store.Prune
+	later(t, func(t *testing.T) {
+		s := open(t, root)
+		var err error
+		p, err = s.Prune(t.Context(), horizon.Time)
+		check(t, errors.Join(err, s.Close()))
+	})
 	return p
+}
+
+// later does something when all that is aged is long over.
+func later(t *testing.T, do func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(aged(0).AddDate(1, 0, 0)))
+		do(t)
+	})
 }
 
 func bodies(t *testing.T, root string) []string {
@@ -175,6 +191,52 @@ func TestPruneKeepsWhatIsStaged(t *testing.T) {
 	}
 }
 
+// Of a staged commit that stays, what became of it stays, too.
+func TestPruneKeepsWhatBecameOfAStagedCommit(t *testing.T) {
+	root := newRoot(t)
+	evs := staged(10, "6", "p 1")
+	evs[1].End.Changes[0].Kind, evs[1].End.Changes[0].Added = "livepatch", store.Fixes{CVEs: []string{"CVE-2026-7"}}
+	evs = append(evs, bootedInto(30, 6, "p 1 11")...)
+	for n := range 12 {
+		evs = append(evs, bootedInto(40+n, 7, "k 1 11")...)
+	}
+	for _, ev := range evs {
+		ev.Time.Time = ev.Time.AddDate(20, 0, 0)
+		if ev.Observation != nil {
+			ev.Observation.LivePatch = nil
+			ev.Observation.Kernel.BootTime.Time = ev.Observation.Kernel.BootTime.AddDate(20, 0, 0)
+		}
+	}
+	record(t, root, evs...)
+	outcome := func() []string { return query(t, raw(t, root), `SELECT outcome, effective FROM commits`) }
+	before := outcome()
+	if p := prune(t, root, aged(51)); p.Gone == 0 {
+		t.Errorf("%+v", p)
+	}
+	if diff := cmp.Diff(before, outcome()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Where nearly all looks would stay, none goes: what goes would look chosen.
+func TestPruneOfLittle(t *testing.T) {
+	root := newRoot(t)
+	var evs []*store.Event
+	for n := range 14 {
+		o := observation(n + 1)
+		o.Time = aged(n)
+		o.Observation.Parts = map[string]json.RawMessage{"taint": json.RawMessage("0")}
+		if n < 12 {
+			o.Observation.Parts[fmt.Sprintf("part-%d", n)] = json.RawMessage("0")
+		}
+		evs = append(evs, o)
+	}
+	record(t, root, evs...)
+	if p := prune(t, root, aged(13)); p.Gone != 0 || len(bodies(t, root)) != 15 {
+		t.Errorf("%+v", p)
+	}
+}
+
 // A second prune goes on from the first one; an earlier horizon changes nothing.
 func TestPruneAgain(t *testing.T) {
 	root := long(t)
@@ -220,11 +282,14 @@ func TestPruneLeavesEvidence(t *testing.T) {
 	db := attack(t, root)
 	exec(t, db, `UPDATE events SET body = json_set(body, '$.exception.reason', 'x') WHERE seq = 8`)
 	check(t, db.Close())
-	s := open(t, root)
-	if _, err := s.Prune(t.Context(), aged(45).Time); !errors.Is(err, store.ErrUnproven) || !strings.Contains(err.Error(), "event 8") {
-		t.Errorf("got %v", err)
-	}
-	if got := bodies(t, root); len(got) != 14 {
+	later(t, func(t *testing.T) {
+		s := open(t, root)
+		defer s.Close()
+		if _, err := s.Prune(t.Context(), aged(45).Time); !errors.Is(err, store.ErrUnproven) || !strings.Contains(err.Error(), "event 8") {
+			t.Errorf("got %v", err)
+		}
+	})
+	if got := bodies(t, root); len(got) != 15 { // with the one that says that the triggers were gone
 		t.Errorf("there are events %v", got)
 	}
 }
@@ -313,8 +378,7 @@ func TestPrunedImport(t *testing.T) {
 	if im.Pruned(at(0).Time) {
 		t.Error("nothing was pruned")
 	}
-	_, err = s.Prune(t.Context(), aged(45).Time)
-	check(t, err)
+	prune(t, root, aged(45))
 	im, err = s.Imported(t.Context())
 	check(t, err)
 	if !im.Pruned(aged(44).Time) || im.Pruned(aged(45).Time) {
@@ -335,15 +399,15 @@ func TestVerifyWhileEventsGo(t *testing.T) {
 		evs = append(evs, o)
 	}
 	record(t, root, evs...)
-	s := open(t, root)
 	done := make(chan error)
-	go func() {
+	go later(t, func(t *testing.T) {
+		s := open(t, root)
 		var err error
 		for n := 300; n < 1200 && err == nil; n += 300 { // fewer than verify tries again
 			_, err = s.Prune(t.Context(), aged(n).Time)
 		}
-		done <- err
-	}()
+		done <- errors.Join(err, s.Close())
+	})
 	for {
 		if v := verify(t, root, ""); v.Result != store.Intact {
 			t.Errorf("size %d: %q", v.TreeSize, v.Problems)

@@ -5,72 +5,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
-// verifySchema holds the tables, indexes and triggers of the record against those of a
-// new one: without its triggers a log is not append only, and with others it may be
-// anything.
-func (s *Store) verifySchema(ctx context.Context, v *Verification) error {
-	fresh, err := openDB(":memory:", url.Values{})
-	if err != nil {
-		return err
-	}
-	defer fresh.Close()
-	if _, err := fresh.ExecContext(ctx, logSchema+viewSchema); err != nil {
-		return err
-	}
-	want, err := schemaObjects(ctx, fresh)
-	if err != nil {
-		return err
-	}
-	got, err := schemaObjects(ctx, s.db)
-	if err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if got[name] != want[name] {
-			v.problem(Altered, "the %s is missing or another one", name)
-		}
-		delete(got, name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(got)) {
-		v.problem(Altered, "the %q does not belong to a record", name)
-	}
-	return nil
-}
-
-// schemaObjects returns what makes up a database, "trigger events_no_update" and its SQL.
-func schemaObjects(ctx context.Context, db *sql.DB) (map[string]string, error) {
-	rows, err := db.QueryContext(ctx, `SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name`)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	objects := map[string]string{}
-	for rows.Next() {
-		var name, text string
-		if err := rows.Scan(&name, &text); err != nil {
-			return nil, err
-		}
-		objects[name] = text
-	}
-	return objects, classify(rows.Err())
-}
-
 // verifyViews holds the views against ones that are rebuilt from the events.
-func (s *Store) verifyViews(ctx context.Context, v *Verification) error {
-	var path string
-	if err := s.db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path); err != nil {
-		return classify(err)
-	}
+func (s *Store) verifyViews(ctx context.Context, v *Verification, l *layout) error {
 	err := ErrMoved
 	for n := 0; n < 5 && errors.Is(err, ErrMoved); n++ {
-		err = s.compareViews(ctx, path, v)
+		err = s.compareViews(ctx, s.path, v, l)
 	}
 	if errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err) {
 		v.problem(Altered, "the views cannot be rebuilt: %v", err)
@@ -80,7 +24,7 @@ func (s *Store) verifyViews(ctx context.Context, v *Verification) error {
 }
 
 // compareViews returns ErrMoved if the record was pruned meanwhile.
-func (s *Store) compareViews(ctx context.Context, path string, v *Verification) error {
+func (s *Store) compareViews(ctx context.Context, path string, v *Verification, l *layout) error {
 	const query = `SELECT coalesce(max(seq), 0) - count(*) FROM events`
 	var gone, goneNow int64
 	if err := s.db.QueryRowContext(ctx, query).Scan(&gone); err != nil {
@@ -103,6 +47,9 @@ func (s *Store) compareViews(ctx context.Context, path string, v *Verification) 
 			return err
 		}
 		for _, view := range views {
+			if !l.hasView(view) {
+				continue // which is said already, and it may be anything
+			}
 			if err := compareView(ctx, tx, view, v); err != nil {
 				return err
 			}
@@ -135,35 +82,43 @@ func compareView(ctx context.Context, tx *sql.Tx, view string, v *Verification) 
 // record at path, which it attaches under the name `record` and only reads. It returns
 // how many events the views hold.
 func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
-	record, err := openDB(path, readOnly())
+	record, err := openDB(path, readOnly(ctx))
 	if err != nil {
 		return nil, 0, err
 	}
 	defer record.Close()
-	// In a folder of its own: beside a file in a shared one, anybody could lay a journal
-	// that SQLite would roll back into it.
-	dir, err := os.MkdirTemp("", "klp-audit-views-")
+	s, err := newTemp(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	db, err := openDB(filepath.Join(dir, "views.db"), url.Values{"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}})
-	if err != nil {
-		return nil, 0, errors.Join(err, os.RemoveAll(dir))
-	}
-	s := &Store{db: db, temp: dir}
 	var size int64
 	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
 		size, err = rebuild(ctx, tx, record)
 		return err
 	})
 	if err == nil {
-		_, err = db.ExecContext(ctx, `ATTACH ? AS record`, "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro")
+		_, err = s.db.ExecContext(ctx, `ATTACH ? AS record`, "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro")
 	}
-	if isConstraint(err) {
+	if isConstraint(err) || errors.Is(err, errNoEvent) {
 		err = fmt.Errorf("%w: its events cannot be: %w", ErrDamaged, err)
 	}
 	if err != nil {
 		return nil, 0, errors.Join(named(path, classify(err)), s.Close())
 	}
 	return s, size, nil
+}
+
+// newTemp makes an empty database that goes when it is closed. path is the record's that it is
+// for; empty: an export's. It is in a folder of its own: beside a file in a shared one, anybody
+// could lay a journal that SQLite would roll back into it.
+func newTemp(path string) (*Store, error) {
+	dir, err := os.MkdirTemp("", "klp-audit-views-")
+	if err != nil {
+		return nil, err
+	}
+	db, err := openDB(filepath.Join(dir, "views.db"), url.Values{"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &Store{db: db, path: path, temp: dir, patience: maxLockTime}, nil
 }

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -94,12 +96,16 @@ func nextNumber(root string, now int64) int64 {
 }
 
 // spoolFiles lists the waiting events of both folders in their order.
-func spoolFiles(root string) []string { return filesIn(root, spoolSuffix) }
+func spoolFiles(root string) []string {
+	paths, _ := filesIn(root, spoolSuffix)
+	return paths
+}
 
-func filesIn(root, suffix string) []string {
-	var paths []string
+// filesIn lists files of both folders. Its error says which could not be looked at.
+func filesIn(root, suffix string) (paths []string, err error) {
 	for _, dir := range spoolDirs {
-		entries := ownEntries(root, dir)
+		entries, dirErr := ownEntries(root, dir)
+		err = errors.Join(err, dirErr)
 		for _, e := range entries {
 			if strings.HasSuffix(e.Name(), suffix) && e.Type().IsRegular() {
 				paths = append(paths, filepath.Join(root, "/", dir, e.Name()))
@@ -107,38 +113,78 @@ func filesIn(root, suffix string) []string {
 		}
 	}
 	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(filepath.Base(a), filepath.Base(b)) })
-	return paths
+	return paths, err
 }
 
 // ownEntries lists a folder, if nobody else can have laid anything into it.
-func ownEntries(root, dir string) []os.DirEntry {
+func ownEntries(root, dir string) ([]os.DirEntry, error) {
 	path := filepath.Join(root, "/", dir)
-	if own(filepath.Dir(path)) != nil || own(path) != nil {
-		return nil
+	for _, dir := range []string{filepath.Dir(path), path} {
+		if err := own(dir); err != nil {
+			return nil, err
+		}
 	}
-	entries, _ := os.ReadDir(path)
-	return entries
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil
+	}
+	return entries, err
 }
 
 // Waiting returns how many events wait in the spool below root.
 func Waiting(root string) int { return len(spoolFiles(root)) }
 
-// WaitingReason returns why the first of the waiting events had to wait.
-func WaitingReason(root string) string {
-	for _, path := range spoolFiles(root) {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err.Error()
-		}
-		if ev, err := decode(b); err == nil {
-			return ev.Spooled
-		}
-	}
-	return ""
+// Spooled is what there is to see of the spool.
+type Spooled struct {
+	Unseen   string     // why it cannot be looked at; empty: it was
+	Waiting  int        // events that wait to be taken in
+	SetAside int        // files that could not be taken in and were set aside
+	Since    *Timestamp // since when the first of the events waits; nil: none does
+	Reason   string     // why it had to wait
+	Holder   *Holder    // who holds the record now; nil: nobody, or nothing waits
 }
 
-// SetAside returns how many files of the spool could not be taken in and were set aside.
-func SetAside(root string) int { return len(filesIn(root, asideSuffix)) }
+// LookAtSpool looks at the spool of the machine whose file tree is at root.
+func LookAtSpool(root string) (s Spooled) {
+	waiting, err := filesIn(root, spoolSuffix)
+	aside, asideErr := filesIn(root, asideSuffix)
+	if s.Waiting, s.SetAside = len(waiting), len(aside); errors.Is(err, fs.ErrPermission) {
+		s.Unseen = "only root may look"
+	} else if err := cmp.Or(err, asideErr); err != nil {
+		s.Unseen = err.Error()
+	}
+	for _, path := range waiting {
+		s.look(path)
+	}
+	if s.Waiting > 0 || s.Unseen != "" {
+		s.Holder = HeldBy(Path(root))
+	}
+	return s
+}
+
+// look looks at a file that waits.
+func (s *Spooled) look(path string) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return // taken in meanwhile
+	}
+	if at := info.ModTime(); s.Since == nil || at.Before(s.Since.Time) {
+		s.Since = &Timestamp{at.UTC()}
+	}
+	if s.Reason != "" {
+		return
+	}
+	var ev *Event
+	text, err := readAtMost(path, hastySize)
+	if err == nil {
+		ev, err = decode([]byte(text))
+	}
+	if err != nil {
+		s.Reason = err.Error()
+	} else {
+		s.Reason = ev.Spooled
+	}
+}
 
 // ownMachine says whether root is this machine's own file system, whose journal is the
 // right place for its events.
@@ -147,7 +193,8 @@ func ownMachine(root string) bool { return filepath.Clean("/"+root) == "/" }
 // removeOldTemps removes what dead writers left of files that they never finished.
 func removeOldTemps(root string) {
 	for _, dir := range append([]string{StateDir}, spoolDirs...) {
-		for _, e := range ownEntries(root, dir) {
+		entries, _ := ownEntries(root, dir)
+		for _, e := range entries {
 			info, err := e.Info()
 			if err == nil && strings.HasPrefix(e.Name(), tempPrefix) && time.Since(info.ModTime()) > tempAge {
 				os.Remove(filepath.Join(root, "/", dir, e.Name()))

@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -15,8 +16,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
 const (
@@ -24,11 +29,9 @@ const (
 	StateDir = "var/lib/klp-audit"
 	// Schema is the version of the views. An older one is rebuilt from the events, a
 	// newer one is refused.
-	Schema = 3
+	Schema = 4
 
-	noSchema      = -1         // of a database without tables
 	applicationID = 0x4b4c5041 // "KLPA"
-	busyTimeout   = "2000"     // milliseconds: longer, and the event goes to the spool
 )
 
 var (
@@ -36,7 +39,9 @@ var (
 	logSchema string
 	//go:embed views.sql
 	viewSchema string
-	views      = []string{"recorders", "commits", "changes", "observations", "boots", "patch_loads", "image_builds", "exceptions", "snapshots", "totals"}
+	//go:embed views-3.sql
+	viewSchema3 string // of 0.1.0
+	views       = []string{"recorders", "commits", "changes", "observations", "sightings", "boots", "boot_looks", "patch_loads", "image_builds", "exceptions", "snapshots", "totals"}
 )
 
 var (
@@ -56,7 +61,13 @@ type Store struct {
 	db      *sql.DB
 	root    string // of a writer
 	version string // of a writer: the program's
+	path    string // of the file; empty: of an export
+	exact   *int64 // of a writer: SQLite's number of the tables that were found to be right; nil: none
 	temp    string // folder with rebuilt views, removed by Close
+	known   *known // of a record of the first events of another one; nil: it is whole
+
+	patience time.Duration // with who holds the record
+	stuck    []error       // why files stay in the spool
 
 	toJournal func() bool // whether a checkpoint goes to the journal; nil: it does
 }
@@ -74,13 +85,13 @@ func Open(ctx context.Context, root, version string) (*Store, error) {
 		return nil, err
 	}
 	db, err := openDB(path, url.Values{
-		"_txlock": {"immediate"}, "_busy_timeout": {busyTimeout},
+		"_txlock": {"immediate"}, "_busy_timeout": {milliseconds(lockTime(ctx))},
 		"_synchronous": {"EXTRA"}, "_foreign_keys": {"on"},
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, root: root, version: version}
+	s := &Store{db: db, path: path, root: root, version: version, patience: maxLockTime}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(named(path, err), db.Close())
 	}
@@ -95,22 +106,22 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	db, err := openDB(path, readOnly())
+	db, err := openDB(path, readOnly(ctx))
 	if err != nil {
 		return nil, err
 	}
-	schema, err := schemaOf(ctx, db)
-	if err == nil && schema == noSchema {
+	l, err := readLayout(ctx, db)
+	if errors.Is(err, errNothingThere) {
 		err = ErrNoRecord
 	}
 	if err != nil {
 		return nil, errors.Join(named(path, err), db.Close())
 	}
-	if schema < Schema {
+	if !l.exact() {
 		s, _, err := openRebuilt(ctx, path)
 		return s, errors.Join(err, db.Close())
 	}
-	return &Store{db: db}, nil
+	return &Store{db: db, path: path, patience: maxLockTime}, nil
 }
 
 // AnnounceIf has checkpoints go to the journal only where wanted says so; it is asked when
@@ -122,6 +133,12 @@ func (s *Store) announces() bool {
 	return ownMachine(s.root) && (s.toJournal == nil || s.toJournal())
 }
 
+func (s *Store) announce(cp *Checkpoint) {
+	if cp != nil && s.announces() {
+		cp.announce()
+	}
+}
+
 // Close closes the record.
 func (s *Store) Close() error {
 	err := s.db.Close()
@@ -131,73 +148,99 @@ func (s *Store) Close() error {
 	return err
 }
 
-func readOnly() url.Values {
-	return url.Values{"mode": {"ro"}, "_query_only": {"1"}, "_busy_timeout": {busyTimeout}}
+func readOnly(ctx context.Context) url.Values {
+	return url.Values{"mode": {"ro"}, "_query_only": {"1"}, "_busy_timeout": {milliseconds(lockTime(ctx))}}
 }
+
+// sqliteFiles are what SQLite opens beside a database, if it is there.
+var sqliteFiles = [...]string{"", "-journal", "-wal", "-shm"}
 
 func openDB(path string, params url.Values) (*sql.DB, error) {
 	// database/sql gives a connection to one goroutine at a time, so that SQLite's mutexes
 	// around each column of each row guard nothing.
 	params.Set("_mutex", "no")
 	params.Set("_stmt_cache_size", "64") // more than there are: each is prepared once
-	name := "file:" + (&url.URL{Path: path}).EscapedPath()
-	db, err := sql.Open("sqlite3", name+"?"+params.Encode())
-	if err != nil {
-		return nil, err
+	for _, suffix := range sqliteFiles {
+		if err := rooted.Regular(path + suffix); err != nil {
+			return nil, err // SQLite would wait for a FIFO
+		}
 	}
+	db := sql.OpenDB(connector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + params.Encode()))
 	db.SetMaxOpenConns(1)
 	return db, nil
 }
 
-// prepare brings a new or older database up to date.
+// connector opens a database by its name, which is a URI.
+type connector string
+
+// Connect implements driver.Connector.
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(string(c)) }
+
+// Driver implements driver.Connector.
+func (connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{ConnectHook: defend} }
+
+// maxText bounds a text of SQL or a value that SQLite makes.
+const maxText = maxExportLine
+
+// defend readies a connection for a file that somebody may have made to do harm: its schema runs
+// no function with effects, each page is checked as it is read, and nothing in it grows without
+// end (see sqlite.org/security.html).
+func defend(c *sqlite3.SQLiteConn) error {
+	for limit, most := range map[int]int{
+		sqlite3.SQLITE_LIMIT_LENGTH: maxText, sqlite3.SQLITE_LIMIT_SQL_LENGTH: 1 << 20, sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 4,
+		sqlite3.SQLITE_LIMIT_ATTACHED: 1, sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 100, sqlite3.SQLITE_LIMIT_VDBE_OP: 100_000,
+	} {
+		c.SetLimit(limit, most)
+	}
+	_, err := c.Exec(`PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1`, nil)
+	return err
+}
+
+// prepare brings a new or older database up to date, and one that somebody else has changed.
 func (s *Store) prepare(ctx context.Context) error {
-	schema, err := schemaOf(ctx, s.db)
-	if err != nil || schema == Schema {
+	l, err := readLayout(ctx, s.db)
+	if err == nil && l.exact() {
+		s.exact = &l.cookie
+		return nil
+	} else if err != nil && !errors.Is(err, errNothingThere) {
 		return err
 	}
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		// Another writer may have been faster.
-		if schema, err = schemaOf(ctx, tx); err != nil || schema == Schema {
-			return err
+	// A record without any event does not exist: one with none has lost them.
+	_, err = s.write(ctx, func(*appender) error { return nil })
+	return err
+}
+
+// prepareIn is prepare within a transaction: another writer may have been faster. It says what
+// was found to be changed.
+func (s *Store) prepareIn(ctx context.Context, tx *sql.Tx) (problem string, err error) {
+	var cookie int64
+	err = tx.QueryRowContext(ctx, `PRAGMA main.schema_version`).Scan(&cookie)
+	if err != nil || s.exact != nil && *s.exact == cookie {
+		return "", err
+	}
+	l, err := readLayout(ctx, tx)
+	switch {
+	case errors.Is(err, errNothingThere):
+		_, err = tx.ExecContext(ctx, logSchema)
+	case err != nil || l.exact():
+		return "", err
+	default:
+		var differences []string
+		if differences, err = l.differences(ctx); len(differences) > 0 {
+			return strings.Join(differences, "; "), errors.Join(l.repair(ctx, tx), rebuildReadable(ctx, tx))
 		}
-		if schema == noSchema {
-			if _, err := tx.ExecContext(ctx, logSchema); err != nil {
-				return err
-			}
-		}
-		if _, err := rebuild(ctx, tx, tx); err != nil || schema != noSchema {
-			return err
-		}
-		// A record without any event does not exist: one with none has lost them.
-		a, err := s.newAppender(ctx, tx)
-		if err != nil {
-			return err
-		}
-		_, err = a.finish()
-		return err
-	})
+	}
+	if err == nil {
+		_, err = rebuild(ctx, tx, tx)
+	}
+	if errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || isConstraint(err) {
+		return fmt.Sprintf("its events cannot all be read: %v", err), rebuildReadable(ctx, tx)
+	}
+	return "", err
 }
 
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// schemaOf returns the view schema of a record, noSchema for an empty database.
-func schemaOf(ctx context.Context, q querier) (int, error) {
-	var app, schema, tables int
-	const query = `SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)`
-	if err := q.QueryRowContext(ctx, query).Scan(&app, &schema, &tables); err != nil {
-		return 0, classify(err)
-	}
-	switch {
-	case app == 0 && schema == 0 && tables == 0:
-		return noSchema, nil
-	case app != applicationID:
-		return 0, fmt.Errorf("%w: it is a database of another program", ErrDamaged)
-	case schema > Schema:
-		return 0, fmt.Errorf("%w: its schema is %d, this program knows %d", ErrNewer, schema, Schema)
-	}
-	return max(schema, 0), nil
 }
 
 // inTx runs f in one transaction. When ctx ends, a statement of f fails, and the transaction is
@@ -205,6 +248,9 @@ func schemaOf(ctx context.Context, q querier) (int, error) {
 // that ends before leaves the record unfinished.
 func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.setLockTime(ctx); err != nil {
 		return err
 	}
 	tx, err := s.db.BeginTx(context.WithoutCancel(ctx), nil)
@@ -246,7 +292,15 @@ func isStatement(err error) bool {
 	return errors.As(err, &e) && e.Code == sqlite3.ErrError
 }
 
-func named(path string, err error) error { return fmt.Errorf("record %q: %w", path, err) }
+// named names the record that an error is about, and who holds it, if that is what is wrong.
+func named(path string, err error) error {
+	if IsLocked(err) {
+		if h := HeldBy(path); h != nil {
+			return fmt.Errorf("record %q: held by %s: %w", path, h, err)
+		}
+	}
+	return fmt.Errorf("record %q: %w", path, err)
+}
 
 // createFile makes the state folder and an empty database in it, with the modes that the
 // record must have from its first moment.
@@ -262,40 +316,56 @@ func createFile(root, path string) error {
 	if err := makeDir(dir, 0o750, gid); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o640)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Chmod(0o640), chownGroup(path, gid), f.Close())
+	return errors.Join(f.Chmod(0o640), chownGroup(f, gid), f.Close())
 }
 
-// makeDir creates a folder with exactly this mode, durably; an existing one stays as it is.
+// makeDir creates a folder with exactly this mode, whatever the umask, and those above it, durably;
+// an existing one stays as it is.
 func makeDir(dir string, mode fs.FileMode, gid int) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, mode); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return own(dir)
+	above := filepath.Dir(dir)
+	if _, err := os.Stat(above); errors.Is(err, fs.ErrNotExist) {
+		if err := makeDir(above, 0o755, -1); err != nil {
+			return err
 		}
+	}
+	parent, err := os.OpenRoot(above)
+	if err != nil {
 		return err
 	}
-	return errors.Join(os.Chmod(dir, mode), chownGroup(dir, gid), syncDir(filepath.Dir(dir)))
+	defer parent.Close()
+	if err := parent.Mkdir(filepath.Base(dir), mode); errors.Is(err, fs.ErrExist) {
+		return own(dir)
+	} else if err != nil {
+		return err
+	}
+	// Not even its owner may open a folder with the mode that some umasks leave.
+	if err := parent.Chmod(filepath.Base(dir), mode); err != nil {
+		return err
+	}
+	f, err := parent.OpenFile(filepath.Base(dir), os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(chownGroup(f, gid), f.Close(), syncDir(above))
 }
 
 // chownGroup gives a file to a group; gid -1 and users that may not are left alone.
-func chownGroup(path string, gid int) error {
+func chownGroup(f *os.File, gid int) error {
 	if gid < 0 || os.Geteuid() != 0 {
 		return nil
 	}
-	return os.Chown(path, 0, gid)
+	return f.Chown(0, gid)
 }
 
 // groupID looks a group up in the group file, -1 if it has none. The name service is not
 // asked: it may wait for a network.
 func groupID(root, name string) int {
-	b, _ := os.ReadFile(filepath.Join(root, "/etc/group"))
-	for line := range strings.Lines(string(b)) {
+	text, _ := readAtMost(filepath.Join(root, "etc/group"), rooted.MaxFile)
+	for line := range strings.Lines(text) {
 		if f := strings.Split(line, ":"); len(f) > 2 && f[0] == name {
 			if gid, err := strconv.Atoi(f[2]); err == nil {
 				return gid

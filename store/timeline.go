@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 )
 
@@ -27,10 +26,11 @@ type Observed struct {
 	Basis         Basis
 	Reason        Reason
 	NextKernel    *string
+	CoveredUntil  *string // YYYY-MM-DD
 }
 
 const observedColumns = `SELECT event, time, boot_id, kernel_release, boot_time, patched, module, package, version, transition,
-	since, verdict, basis, reason, next_kernel FROM observations `
+	since, verdict, basis, reason, next_kernel, covered_until FROM observations `
 
 // Observations returns the observations from one moment to another, both included, with
 // the newest one before and the oldest one after them, in the order of time.
@@ -61,21 +61,54 @@ func (s *Store) observed(ctx context.Context, where string, args ...any) ([]Obse
 		var since *int64
 		var basis, reason *string
 		err = rows.Scan(&o.Event, &at, &o.BootID, &o.KernelRelease, &boot, &o.Patched, &o.Module, &o.Package, &o.Version, &o.Transition,
-			&since, &o.Verdict, &basis, &reason, &o.NextKernel)
+			&since, &o.Verdict, &basis, &reason, &o.NextKernel, &o.CoveredUntil)
 		o.Time, o.BootTime, o.Since = microseconds(at), microseconds(boot), microsOrNil(since)
 		o.Basis, o.Reason = Basis(orEmpty(basis)), Reason(orEmpty(reason))
 		return o, err
 	})
 }
 
-// BootRow is a boot as the newest observation that shows it has it. What its builds packed is
-// in that observation only.
+// BootRow is a boot as the observations that show it have it together. What its builds packed
+// is in those only.
 type BootRow struct {
-	Event int64
+	Event int64 // the newest of them that could read all
 	Boot
+	Loads []LoadRow
+	Looks []Look // in the order of time; between them, things may be missing
 }
 
-const bootColumns = `SELECT boot_id, event, coalesce(kernel_release, ''), first, last, start_in_journal, messages_lost FROM boots `
+// Look is a stretch of a boot of which the journal showed everything.
+type Look struct{ First, Last Timestamp }
+
+// LoadRow is the loading of a live patch, in the order of the journal.
+type LoadRow struct {
+	Load
+	Event int64     // the first that has it: it was loaded before that
+	Until Timestamp // up to then the journal showed what became of it
+}
+
+// Sighting is an event being written in a boot.
+type Sighting struct {
+	Event    int64
+	Time     Timestamp
+	BootID   string
+	Boottime time.Duration // since the start of the boot
+	Spooled  bool          // the event waited: its number says nothing of the order
+	Snapshot bool          // it says what was installed on the running system
+}
+
+// Sightings returns when the machine is known to have run, by all events, in the order of the log.
+func (s *Store) Sightings(ctx context.Context) ([]Sighting, error) {
+	const query = `SELECT event, time, boot_id, boottime_us, spooled, EXISTS (SELECT 1 FROM snapshots n WHERE n.event = s.event) FROM sightings s ORDER BY event`
+	return collect(ctx, s.db, query, nil, func(rows *sql.Rows) (v Sighting, err error) {
+		var at, since int64
+		err = rows.Scan(&v.Event, &at, &v.BootID, &since, &v.Spooled, &v.Snapshot)
+		v.Time, v.Boottime = microseconds(at), time.Duration(since)*time.Microsecond
+		return v, err
+	})
+}
+
+const bootColumns = `SELECT boot_id, event, coalesce(kernel_release, ''), first, last, start_in_journal, messages_lost, incomplete FROM boots `
 
 const bootPage = `WHERE first <= ? AND (first, boot_id) > (?, ?) ORDER BY first, boot_id LIMIT ?`
 
@@ -104,7 +137,7 @@ func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]BootRow, error
 func (s *Store) boots(ctx context.Context, where string, args ...any) ([]BootRow, error) {
 	list, err := collect(ctx, s.db, bootColumns+where, args, func(rows *sql.Rows) (b BootRow, err error) {
 		var first, last int64
-		err = rows.Scan(&b.ID, &b.Event, &b.KernelRelease, &first, &last, &b.StartInJournal, &b.MessagesLost)
+		err = rows.Scan(&b.ID, &b.Event, &b.KernelRelease, &first, &last, &b.StartInJournal, &b.MessagesLost, &b.Incomplete)
 		b.First, b.Last = microseconds(first), microseconds(last)
 		return b, err
 	})
@@ -115,18 +148,32 @@ func (s *Store) boots(ctx context.Context, where string, args ...any) ([]BootRow
 		if err == nil {
 			list[i].Builds, err = s.builds(ctx, list[i].ID)
 		}
+		if err == nil {
+			list[i].Looks, err = s.looks(ctx, list[i].ID)
+		}
 	}
 	return list, err
 }
 
-func (s *Store) loads(ctx context.Context, boot string) ([]Load, error) {
-	const query = `SELECT patch, phase, rule, result, forced, time, disabled, coalesce(replaced, ''), cursor
+func (s *Store) loads(ctx context.Context, boot string) ([]LoadRow, error) {
+	const query = `SELECT patch, phase, rule, result, forced, time, completed, reverted, disabled, coalesce(replaced, ''), cursor, event, until
 		FROM patch_loads WHERE boot_id = ? ORDER BY pos`
-	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l Load, err error) {
-		var at int64
-		var disabled *int64
-		err = rows.Scan(&l.Patch, &l.Phase, &l.Rule, &l.Result, &l.Forced, &at, &disabled, &l.Replaced, &l.Cursor)
-		l.Time, l.Disabled = microseconds(at), microsOrNil(disabled)
+	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l LoadRow, err error) {
+		var at, until int64
+		var completed, reverted, disabled *int64
+		err = rows.Scan(&l.Patch, &l.Phase, &l.Rule, &l.Result, &l.Forced, &at, &completed, &reverted, &disabled, &l.Replaced, &l.Cursor, &l.Event, &until)
+		l.Time, l.Until = microseconds(at), microseconds(until)
+		l.Completed, l.Reverted, l.Disabled = microsOrNil(completed), microsOrNil(reverted), microsOrNil(disabled)
+		return l, err
+	})
+}
+
+func (s *Store) looks(ctx context.Context, boot string) ([]Look, error) {
+	const query = `SELECT first, last FROM boot_looks WHERE boot_id = ? ORDER BY first`
+	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l Look, err error) {
+		var first, last int64
+		err = rows.Scan(&first, &last)
+		l.First, l.Last = microseconds(first), microseconds(last)
 		return l, err
 	})
 }
@@ -304,7 +351,7 @@ func (s *Store) Extent(ctx context.Context) (from, to Timestamp, err error) {
 	if err != nil {
 		return from, to, classify(err)
 	}
-	pruned, err := lastPrune(ctx, s.db, size)
+	pruned, err := s.lastPrune(ctx, size)
 	if from, to = microseconds(*first), microseconds(*last); pruned != nil && from.Before(pruned.Horizon.Time) {
 		from = pruned.Horizon
 	}
@@ -345,69 +392,4 @@ func (s *Store) LivePatchBegin(ctx context.Context, name string) (time.Time, err
 		return time.Time{}, classify(err)
 	}
 	return microseconds(*us).Time, nil
-}
-
-// Moment is up to when a record is asked: by its first so many events, and of what they say
-// what happened until then. An event may come late, with what was long before.
-type Moment struct {
-	Events int64
-	Time   time.Time
-}
-
-// Always is all that is on record.
-func Always() Moment { return Moment{math.MaxInt64, time.UnixMicro(math.MaxInt64)} }
-
-// MomentAt is a moment that a record is looked at as of.
-func (s *Store) MomentAt(ctx context.Context, at time.Time) (Moment, error) {
-	size, err := s.SizeAt(ctx, at)
-	return Moment{size, at}, err
-}
-
-// PatchSeen is a live patch that an observation saw active.
-type PatchSeen struct {
-	KernelRelease, Module, Version string
-	Event                          int64 // the first one
-}
-
-const patchesSeen = `SELECT kernel_release, module, coalesce(version, ''), min(event) FROM observations
-	WHERE package = ?1 AND event <= ?2 AND time <= ?3 GROUP BY kernel_release, module, version ORDER BY min(event)`
-
-// PatchesSeen returns the live patches of a package that observations saw active up to a moment.
-func (s *Store) PatchesSeen(ctx context.Context, name string, until Moment) ([]PatchSeen, error) {
-	return collect(ctx, s.db, patchesSeen, []any{name, until.Events, until.Time.UnixMicro()}, func(rows *sql.Rows) (p PatchSeen, err error) {
-		err = rows.Scan(&p.KernelRelease, &p.Module, &p.Version, &p.Event)
-		return p, err
-	})
-}
-
-// PatchChange is a change of a live patch package that the rpm database shows.
-type PatchChange struct {
-	Time                   Timestamp // of one that was staged and booted: of that boot
-	Event                  int64
-	Action                 string
-	Version                string
-	Previous               string // empty: none
-	KernelRelease          string
-	Outcome                Outcome // of the commit; empty: not known
-	CVEsAdded, CVEsRemoved []string
-}
-
-// What was staged counts as that until it is settled: effective by a boot, or discarded. The
-// plus keeps SQLite to the index of packages.
-const patchChanges = `SELECT CASE WHEN settled THEN coalesce(effective, time) ELSE time END, event, action, version, previous, kernel_release,
-	CASE WHEN settled OR settled_event IS NULL THEN outcome ELSE 'staged' END, cves_added, cves_removed FROM (
-		SELECT c.time, c.event, c.pos, c.action, c.version, coalesce(c.previous, '') AS previous, coalesce(c.kernel_release, '') AS kernel_release,
-		coalesce(t.outcome, '') AS outcome, t.effective, t.settled_event, coalesce(t.settled_event <= ?2 AND coalesce(t.effective <= ?3, 1), 0) AS settled,
-		c.cves_added, c.cves_removed FROM changes c LEFT JOIN commits t ON t.id = c.commit_id
-		WHERE c.package = ?1 AND c.event <= ?2 AND c.time <= ?3 AND c.kind = 'livepatch' AND +c.result = 'ok')
-	ORDER BY time, event, pos`
-
-// PatchChanges returns the changes of a live patch package up to a moment, in the order of time.
-func (s *Store) PatchChanges(ctx context.Context, name string, until Moment) ([]PatchChange, error) {
-	return collect(ctx, s.db, patchChanges, []any{name, until.Events, until.Time.UnixMicro()}, func(rows *sql.Rows) (c PatchChange, err error) {
-		var us int64
-		err = rows.Scan(&us, &c.Event, &c.Action, &c.Version, &c.Previous, &c.KernelRelease, &c.Outcome, jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved})
-		c.Time = microseconds(us)
-		return c, err
-	})
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -28,49 +30,109 @@ type Verification struct {
 	LastTime   *Timestamp `json:"last_time"`
 	Checkpoint string     `json:"checkpoint"` // the signed text
 	Key        string     `json:"key"`        // verifier key that it was checked with
+	Keys       []KeyInLog `json:"keys"`       // all that the record names, the newest last
 	Problems   []string   `json:"problems"`
+
+	Found int `json:"-"` // how many problems, also those that are not listed
 }
 
 func (v *Verification) problem(verdict Integrity, format string, args ...any) {
 	if v.Result != Truncated {
 		v.Result = verdict
 	}
+	v.Found++
 	if len(v.Problems) < 100 {
 		v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
 	}
 }
 
-// Verify checks the record: the tree recomputed from the exact bytes of the events, the
-// checkpoint's signature with the given verifier key (empty: the one that the record
-// itself names), and the views against a rebuild. Earlier checkpoints, kept elsewhere, must
-// be of a beginning of the record.
-func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...string) (*Verification, error) {
-	v := &Verification{Result: Intact, Problems: []string{}, Key: verifierKey}
-	h, err := s.readHead(ctx)
+// OpenToVerify opens the record at path for Verify alone: whatever its version says, and
+// whatever belongs to it or not. What has no log in it cannot be verified: that is ErrDamaged.
+func OpenToVerify(ctx context.Context, path string) (*Store, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w at %q", ErrNoRecord, path)
+	} else if err != nil {
+		return nil, err
+	}
+	db, err := openDB(path, readOnly(ctx))
 	if err != nil {
 		return nil, err
+	}
+	if _, err = readLayout(ctx, db); errors.Is(err, errNothingThere) {
+		err = ErrNoRecord
+	}
+	if err != nil && !errors.Is(err, ErrNewer) {
+		return nil, errors.Join(named(path, err), db.Close())
+	}
+	return &Store{db: db, path: path, patience: maxLockTime}, nil
+}
+
+// Verify checks the record: its tables, indexes and triggers; the tree recomputed from the exact
+// bytes of the events; that each key was handed over by the one before it, and the newest signed
+// the checkpoint; and the views against a rebuild. A verifier key that is trusted (empty: none)
+// must be one of the record's. Earlier checkpoints, kept elsewhere, must be of a beginning of
+// the record.
+func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...string) (*Verification, error) {
+	if s.temp != "" { // its views are not those in the file
+		file, err := OpenToVerify(ctx, s.path)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		return file.Verify(ctx, verifierKey, earlier...)
+	}
+	v := newVerification()
+	l, err := layoutOf(ctx, s.db)
+	if err != nil {
+		return nil, err
+	}
+	differences, err := l.differences(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.verifyLog(ctx, v, verifierKey, earlier); err != nil {
+		return nil, err
+	}
+	for _, d := range differences { // what happened to the events is said first
+		v.problem(Altered, "%s", d)
+	}
+	if l.version == Schema {
+		err = s.verifyViews(ctx, v, l)
+	}
+	if err == nil && v.Result == Intact {
+		err = s.verifyFile(ctx, v)
+	}
+	if err == nil && v.Result == Intact && l.newer() {
+		err = named(s.path, fmt.Errorf("%w: its log is intact, its views cannot be checked", ErrNewer))
+	}
+	return v, err
+}
+
+func newVerification() *Verification {
+	return &Verification{Result: Intact, Problems: []string{}, Keys: []KeyInLog{}}
+}
+
+// verifyLog checks the events, the tree over them, and who signed that.
+func (s *Store) verifyLog(ctx context.Context, v *Verification, trusted string, earlier []string) error {
+	h, err := s.readHead(ctx)
+	if err != nil {
+		return err
 	}
 	v.TreeSize, v.Checkpoint = h.size, h.checkpoint
 	checks, err := newEarlier(earlier)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	root, pruned, err := s.verifyTree(ctx, v, checks)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	v.RootHash = root.String()
 	v.checkHead(h, root, pruned)
-	if s.temp != "" {
-		return v, nil // of an older schema: its views were just rebuilt
+	if trusted != "" {
+		v.Trust(trusted)
 	}
-	if err := s.verifySchema(ctx, v); err != nil {
-		return nil, err
-	}
-	if err := s.verifyViews(ctx, v); err != nil || v.Result != Intact {
-		return v, err
-	}
-	return v, s.verifyFile(ctx, v)
+	return nil
 }
 
 // verifyFile lets SQLite check the file: all above read its tables, and what reports find
@@ -93,14 +155,16 @@ type head struct {
 	size       int64 // sequence number of the last event
 	events     int64 // how many there are
 	hashes     int64 // how many hashes the proof has
+	first      int64 // number of the first hash, and of the first event
+	covers     int64 // how many events the table says that the checkpoint covers
 	checkpoint string
 }
 
 func (s *Store) readHead(ctx context.Context) (h head, err error) {
 	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT count(*) FROM events),
-		(SELECT coalesce(max(id) + 1, 0) FROM hashes),
-		coalesce((SELECT note FROM checkpoint), '')`
-	err = classify(s.db.QueryRowContext(ctx, query).Scan(&h.size, &h.events, &h.hashes, &h.checkpoint))
+		(SELECT count(*) FROM hashes), (SELECT min(0, coalesce(min(id), 0)) FROM hashes) + (SELECT min(0, coalesce(min(seq), 0)) FROM events),
+		coalesce((SELECT CAST(size AS INTEGER) FROM checkpoint), 0), coalesce((SELECT CAST(note AS TEXT) FROM checkpoint), '')`
+	err = classify(s.db.QueryRowContext(ctx, query).Scan(&h.size, &h.events, &h.hashes, &h.first, &h.covers, &h.checkpoint))
 	return h, err
 }
 
@@ -111,6 +175,8 @@ func (v *Verification) checkHead(h head, root tlog.Hash, pruned *Prune) {
 		return
 	case h.events != pruned.bodies(h.size):
 		v.problem(Altered, "there are %d events, numbered up to %d", h.events, h.size)
+	case h.first < 0:
+		v.problem(Altered, "there are events or hashes with numbers below the first")
 	case h.hashes > tlog.StoredHashCount(h.size):
 		v.problem(Altered, "the proof has hashes for more than the %d events in the log", h.size)
 	}
@@ -119,6 +185,9 @@ func (v *Verification) checkHead(h head, root tlog.Hash, pruned *Prune) {
 		return
 	}
 	v.checkCheckpoint(h.checkpoint, h.size, root)
+	if h.covers != h.size && v.Result == Intact {
+		v.problem(Altered, "the table says that the checkpoint covers %d events, the log has %d", h.covers, h.size)
+	}
 }
 
 // checkCheckpoint holds the newest checkpoint against the log.
@@ -147,28 +216,30 @@ func (v *Verification) checkIdentity(seq int64, id *Identity) {
 }
 
 // verifyTree recomputes the hash of every event and returns the root over them, and what
-// was pruned. It fills in the times of the events, and the newest key that they name unless
-// one is given. Of an event that has no body it takes the hash as it is stored.
+// was pruned. It fills in the times of the events, and the keys that they name. Of an event that
+// has no body it takes the hash as it is stored.
 func (s *Store) verifyTree(ctx context.Context, v *Verification, checks *earlierCheckpoints) (root tlog.Hash, pruned *Prune, err error) {
 	t := tree{kept: map[int64]tlog.Hash{}}
-	key, keys := "", map[string]bool{v.Key: true}
-	var g gaps
+	w := newWitness(v)
 	for e, err := range events(ctx, s.db, 0) {
 		if err != nil {
 			return root, nil, err
 		}
-		ev, badEvent := decodeOutline(e.body)
 		if e.seq > v.TreeSize { // came in after the head was read, and may have taken bodies away
-			if badEvent == nil {
-				g.see(ev)
+			if ev, err := decodeOutline(e.seq, e.body); err == nil {
+				w.gaps.seeLate(ev)
 			}
 			continue
 		}
-		if whole, err := s.bridge(ctx, v, &t, &g, checks, e.seq); err != nil {
+		if whole, err := s.bridge(ctx, v, &t, &w.gaps, checks, e.seq); err != nil {
 			return root, nil, err
 		} else if !whole {
 			v.problem(Altered, "event %d is missing, and its hash", t.size+1)
 			break
+		}
+		heard, err := hear(e.seq, e.body, t.root)
+		if err != nil {
+			return root, nil, err
 		}
 		if problem := t.add(ctx, s.db, tlog.RecordHash(e.body)); problem != "" {
 			v.problem(Altered, "event %d: %s", e.seq, problem)
@@ -176,24 +247,12 @@ func (s *Store) verifyTree(ctx context.Context, v *Verification, checks *earlier
 		if err := checks.at(v, t.size, t.root); err != nil {
 			return root, nil, err
 		}
-		if badEvent != nil {
-			v.problem(Altered, "event %d: %v", e.seq, badEvent)
-			continue
-		}
-		g.see(ev)
-		pruned = g.pruned
-		v.takeTime(ev)
-		if ev.Identity != nil {
-			key = ev.Identity.Key
-			keys[key] = true
-			v.checkIdentity(e.seq, ev.Identity)
-		}
+		w.take(heard)
+		pruned = w.gaps.pruned
 	}
-	if v.Key == "" {
-		v.Key = key
-	}
-	checks.finish(v, keys)
-	g.check(v)
+	v.Key = v.newestKey()
+	checks.finish(v, v.keyNames())
+	w.gaps.check(v)
 	root, err = t.root()
 	return root, pruned, err
 }

@@ -5,16 +5,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/ed25519"
 	"database/sql"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -44,14 +40,12 @@ type exportVerifier struct {
 	v    *Verification
 	head exportHeader
 	tree tree
-	keys map[string]bool
-	gaps gaps
-
-	named string // the newest key that an event names
+	seen *witness
 }
 
 func (x *exportVerifier) verify(r io.Reader) (*Verification, error) {
-	x.v = &Verification{Result: Intact, Problems: []string{}, Key: x.key}
+	x.v = newVerification()
+	x.seen = newWitness(x.v)
 	in := bufio.NewReaderSize(r, 1<<20)
 	if err := x.next(in); err != nil && err != io.EOF {
 		return nil, err
@@ -76,17 +70,21 @@ func (x *exportVerifier) verify(r io.Reader) (*Verification, error) {
 		return nil, err
 	}
 	x.v.RootHash = root.String()
-	if x.v.Key == "" {
-		x.v.Key = cmp.Or(x.named, x.head.Key)
-	}
-	if x.head.Key != x.v.Key || x.named != "" && x.named != x.head.Key {
-		x.v.problem(Altered, "the first line says that the key is %q, not %q", x.head.Key, cmp.Or(x.named, x.v.Key))
-	} else if !isCanonicalKey(x.v.Key) {
+	named := x.v.newestKey()
+	x.v.Key = cmp.Or(named, x.head.Key)
+	if x.head.Key != x.v.Key {
+		x.v.problem(Altered, "the first line says that the key is %q, not %q", x.head.Key, named)
+	} else if CheckVerifierKey(x.v.Key) != nil {
 		x.v.problem(Altered, "the key %q is not written as klp-audit does", x.v.Key)
 	}
-	x.keys[x.v.Key] = true
-	checks.finish(x.v, x.keys)
-	x.gaps.check(x.v)
+	if named == "" { // no event of this part of the log does
+		x.v.Keys = append(x.v.Keys, KeyInLog{Key: x.head.Key})
+	}
+	checks.finish(x.v, x.v.keyNames())
+	x.seen.gaps.check(x.v)
+	if x.key != "" {
+		x.v.Trust(x.key)
+	}
 	return x.v, x.end(end, root)
 }
 
@@ -97,12 +95,14 @@ func (x *exportVerifier) begin(line []byte) error {
 		return fmt.Errorf("%w: its first line is %.80q", ErrNoExport, line)
 	}
 	x.tree = tree{size: x.head.Since, kept: map[int64]tlog.Hash{}}
-	x.keys = map[string]bool{x.head.Key: true}
 	if x.head.Since < 0 || x.head.Since > 1<<40 {
 		return fmt.Errorf("%w: since event %d", ErrNoExport, x.head.Since)
 	}
 	if !isCanonical(line, x.head) {
 		x.v.problem(Altered, "the first line is not written as klp-audit does")
+	}
+	if x.head.Since > 0 && x.key != "" && x.key != x.head.Key {
+		x.v.Keys = append(x.v.Keys, KeyInLog{Key: x.key}) // that signed before this part of the log
 	}
 	ids := subtrees(x.head.Since)
 	if len(ids) != len(x.head.Tree) {
@@ -161,42 +161,27 @@ func (x *exportVerifier) events(in *bufio.Reader, checks *earlierCheckpoints) (e
 
 // add takes in an event.
 func (x *exportVerifier) add(head eventHead, body []byte) error {
-	if want := x.tree.size + 1; head.Seq != want {
-		x.v.problem(Altered, "event %d is missing: number %d follows", want, head.Seq)
+	seq := x.tree.size + 1
+	if head.Seq != seq {
+		x.v.problem(Altered, "event %d is missing: number %d follows", seq, head.Seq)
 	}
 	if body == nil {
-		x.gaps.seqs = append(x.gaps.seqs, x.tree.size+1)
+		x.seen.gaps.seqs = append(x.seen.gaps.seqs, seq)
 		x.v.FirstTime = nil
 		return x.tree.grow(head.Hash)
 	}
 	if hash := tlog.RecordHash(body); hash != head.Hash {
 		x.v.problem(Altered, "event %d: its hash is %s, the export says %s: the event or its hash was altered", head.Seq, hash, head.Hash)
 	}
-	// Going on with the hash in the export, one altered event is one problem.
-	if err := x.tree.grow(head.Hash); err != nil {
+	heard, err := hear(seq, body, x.tree.root)
+	if err != nil {
 		return err
 	}
-	ev, err := x.decode(body)
-	if err != nil {
-		x.v.problem(Altered, "event %d: %v", head.Seq, err)
-		return nil
-	}
-	x.v.takeTime(ev)
-	x.gaps.see(ev)
-	if ev.Identity != nil {
-		x.keys[ev.Identity.Key] = true
-		x.named = ev.Identity.Key
-		x.v.checkIdentity(head.Seq, ev.Identity)
+	// Going on with the hash in the export, one altered event is one problem.
+	if err := x.tree.grow(head.Hash); err != nil || !x.seen.take(heard) {
+		return err
 	}
 	return x.keep(body)
-}
-
-// decode reads an event: all of it, if it shall go into a record.
-func (x *exportVerifier) decode(body []byte) (*Event, error) {
-	if x.into == nil {
-		return decodeOutline(body)
-	}
-	return decode(body)
 }
 
 // keep writes an event into the record that an export is opened as.
@@ -204,7 +189,7 @@ func (x *exportVerifier) keep(body []byte) error {
 	if x.into == nil {
 		return nil
 	}
-	_, err := x.into.ExecContext(x.ctx, `INSERT OR IGNORE INTO events (seq, body) VALUES (?, ?)`, x.tree.size, string(body))
+	_, err := x.into.ExecContext(x.ctx, `INSERT INTO events (seq, body) VALUES (?, ?)`, x.tree.size, string(body))
 	return err
 }
 
@@ -268,19 +253,4 @@ func cutGap(line []byte) (head eventHead, ok bool) {
 func isCanonical(line []byte, v any) bool {
 	var b bytes.Buffer
 	return writeLine(&b, v) == nil && bytes.Equal(bytes.TrimSuffix(b.Bytes(), []byte("\n")), line)
-}
-
-// isCanonicalKey says whether a verifier key is written as note.NewEd25519VerifierKey does:
-// hex digits and base64 have other spellings.
-func isCanonicalKey(key string) bool {
-	f := strings.SplitN(key, "+", 3)
-	if len(f) != 3 {
-		return false
-	}
-	b, err := base64.StdEncoding.DecodeString(f[2])
-	if err != nil || len(b) != 1+ed25519.PublicKeySize {
-		return false
-	}
-	canonical, err := note.NewEd25519VerifierKey(f[0], b[1:])
-	return err == nil && canonical == key
 }

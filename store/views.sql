@@ -70,6 +70,8 @@ CREATE TABLE changes (
   cves_removed   TEXT NOT NULL,
   bugs_added     TEXT NOT NULL,
   bugs_removed   TEXT NOT NULL,
+  scripts        TEXT NOT NULL, -- that failed
+  recorded       INTEGER, -- when its event came into the log; null: that is not known
   PRIMARY KEY (event, pos)
 ) STRICT;
 
@@ -79,6 +81,7 @@ CREATE INDEX changes_package ON changes (package, time);
 CREATE INDEX changes_result ON changes (result, time, event, pos);
 CREATE INDEX changes_action ON changes (action, time, event, pos);
 CREATE INDEX changes_source ON changes (source, time, event, pos);
+CREATE INDEX changes_scripts ON changes (time, event, pos) WHERE scripts <> '[]';
 CREATE INDEX changes_livepatch ON changes (time, package) WHERE kind = 'livepatch' AND result = 'ok';
 
 -- One row for each observation.
@@ -98,14 +101,25 @@ CREATE TABLE observations (
   verdict        TEXT NOT NULL CHECK (verdict IN ('contained', 'missing', 'unknown')),
   basis          TEXT CHECK (basis IN ('build', 'boot', 'build-inferred', 'image')),
   reason         TEXT,
-  next_kernel    TEXT
+  next_kernel    TEXT,
+  covered_until  TEXT -- YYYY-MM-DD: until when the running kernel is supported with live patches
+) STRICT;
+
+-- Who wrote an event ran then, in that boot. The time since its start tells whether the clock
+-- was set in between.
+CREATE TABLE sightings (
+  event       INTEGER PRIMARY KEY,
+  time        INTEGER NOT NULL,
+  boot_id     TEXT NOT NULL,
+  boottime_us INTEGER NOT NULL,
+  spooled     INTEGER NOT NULL CHECK (spooled IN (0, 1)) -- it waited: its number says nothing of the order
 ) STRICT;
 
 CREATE INDEX observations_time ON observations (time, event);
 CREATE INDEX observations_module ON observations (kernel_release, module, event);
 CREATE INDEX observations_package ON observations (package, event) WHERE package IS NOT NULL;
 
--- The boots that the journal showed, each as the newest observation has it.
+-- The boots that the journal showed, each as the newest observation has it that could read all.
 CREATE TABLE boots (
   boot_id          TEXT PRIMARY KEY,
   event            INTEGER NOT NULL,
@@ -119,21 +133,35 @@ CREATE TABLE boots (
 
 CREATE INDEX boots_time ON boots (first, boot_id);
 
+-- The stretches of boots of which the journal showed everything. Looks that overlap are one.
+CREATE TABLE boot_looks (
+  boot_id TEXT NOT NULL,
+  event   INTEGER NOT NULL, -- the newest of them
+  first   INTEGER NOT NULL, -- 0: the start of the boot, whatever the clock was then
+  last    INTEGER NOT NULL,
+  PRIMARY KEY (boot_id, event)
+) STRICT;
+
 CREATE TABLE patch_loads (
-  boot_id  TEXT NOT NULL,
-  pos      INTEGER NOT NULL,
-  patch    TEXT NOT NULL,
-  phase    TEXT NOT NULL CHECK (phase IN ('initrd', 'system', 'unknown')),
-  rule     TEXT NOT NULL,
-  result   TEXT NOT NULL CHECK (result IN ('complete', 'failed', 'reverted', 'unknown')),
-  forced   INTEGER NOT NULL CHECK (forced IN (0, 1)),
-  time     INTEGER NOT NULL,
-  disabled INTEGER,
-  replaced TEXT, -- by this module
-  cursor   TEXT NOT NULL,
+  boot_id   TEXT NOT NULL,
+  pos       INTEGER NOT NULL,
+  patch     TEXT NOT NULL,
+  phase     TEXT NOT NULL CHECK (phase IN ('initrd', 'system', 'unknown')),
+  rule      TEXT NOT NULL,
+  result    TEXT NOT NULL CHECK (result IN ('complete', 'failed', 'reverted', 'unknown')),
+  forced    INTEGER NOT NULL CHECK (forced IN (0, 1)),
+  time      INTEGER NOT NULL,
+  completed INTEGER,
+  reverted  INTEGER,
+  disabled  INTEGER,
+  replaced  TEXT, -- by this module
+  cursor    TEXT NOT NULL,
+  event     INTEGER NOT NULL, -- the first that has it
+  until     INTEGER NOT NULL, -- up to then the journal showed what became of it
   PRIMARY KEY (boot_id, pos)
 ) STRICT;
 
+CREATE UNIQUE INDEX patch_loads_once ON patch_loads (boot_id, patch, time);
 CREATE INDEX patch_loads_patch ON patch_loads (patch, boot_id);
 
 CREATE TABLE image_builds (
@@ -146,6 +174,8 @@ CREATE TABLE image_builds (
   cursor         TEXT NOT NULL,
   PRIMARY KEY (boot_id, pos)
 ) STRICT;
+
+CREATE UNIQUE INDEX image_builds_once ON image_builds (boot_id, time, cursor);
 
 -- Findings that somebody accepts for a while. One row for each, by the event that added it.
 CREATE TABLE exceptions (

@@ -1,16 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/report"
@@ -23,6 +21,7 @@ type checkFlags struct {
 	warn, crit int // days
 	only, skip []string
 	metrics    string
+	knownAt    string
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -34,8 +33,13 @@ func (a *app) checkCommand() *cobra.Command {
 not pass and what to do.
 
 The exit status is that of Nagios plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; 3 also
-when the command is called wrongly or the record cannot be read. The newest observation on
-record is judged; the machine itself is not looked at.`,
+when the command is called wrongly or the record cannot be read; always 2 when the record is
+altered or events are missing at its end, whatever is asked for. It is verified fully if that
+takes less than 5 s; else the newest checkpoint, the key and what the daily verification found are
+looked at. That the key was lost once is a finding of integrity. The newest observation on
+record is judged; of the machine itself only the spool is looked at, where events wait that
+the record did not take. --known-at TIME judges as of that moment, by what was recorded until then,
+and looks at no spool.`,
 		Example: `  klp-audit check
   klp-audit check --only coverage,patch-in-initrd --warn 30 --crit 7
   klp-audit check --metrics /var/lib/node_exporter/textfile/klp-audit.prom`,
@@ -50,6 +54,7 @@ record is judged; the machine itself is not looked at.`,
 	flags.IntVar(&f.crit, "crit", 0, "critical when the coverage ends in less than `DAYS` (as the profile says)")
 	flags.StringSliceVar(&f.only, "only", nil, "only the checks `ID,…`: "+strings.Join(report.CheckIDs(), ", "))
 	flags.StringSliceVar(&f.skip, "skip", nil, "all checks but `ID,…`")
+	flags.StringVar(&f.knownAt, "known-at", "", "judge as of `TIME`, and leave out what was recorded after it: "+report.TimeHelp)
 	flags.StringVar(&f.metrics, "metrics", "", "write OpenMetrics text to `FILE`, too, for node_exporter's textfile collector")
 	for _, name := range []string{"only", "skip"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(report.CheckIDs(), cobra.ShellCompDirectiveNoFileComp))
@@ -64,10 +69,17 @@ func (a *app) unknown(err error) error {
 		return err
 	}
 	_, code := report.NotDetermined.Nagios()
-	fmt.Fprintf(a.Stdout, "KLP-AUDIT UNKNOWN - %s\n", strings.ReplaceAll(report.Printable(err.Error()), "|", "/"))
+	fmt.Fprintf(a.Stdout, "KLP-AUDIT UNKNOWN - %s\n", report.NagiosText(err.Error()))
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(a.Stdout, "To do: %s\n", hint)
 	}
+	return exitStatus(code)
+}
+
+// critical is the answer to a record that cannot be read any more.
+func (a *app) critical(in *report.Input) error {
+	_, code := report.Fail.Nagios()
+	fmt.Fprintf(a.Stdout, "KLP-AUDIT CRITICAL - %s\nTo do: %s.\n", report.NagiosText(in.Warning()), report.Hint("integrity"))
 	return exitStatus(code)
 }
 
@@ -76,15 +88,26 @@ func (a *app) check(cmd *cobra.Command, f *checkFlags) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.openRecord(cmd.Context())
+	section := sectionFlags{knownAt: f.knownAt}
+	at, err := section.at(a, "", "now")
 	if err != nil {
+		return err
+	}
+	s, in, err := a.openFound(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		return a.critical(in)
+	}
+	c, s, err := a.judgeKnown(cmd.Context(), s, p, at, in, f.knownAt)
+	if err != nil && in.Warning() != "" {
+		return a.critical(in)
+	} else if err != nil {
 		return err
 	}
 	defer s.Close()
-	c, err := a.judge(cmd.Context(), s, p, a.Now())
-	if err != nil {
-		return err
-	}
+	a.seeSpool(c, p, &section)
 	if f.only != nil || f.skip != nil {
 		c = c.Only(slices.Concat(f.only, f.skip), f.skip != nil)
 	}
@@ -100,6 +123,19 @@ func (a *app) check(cmd *cobra.Command, f *checkFlags) error {
 		return exitStatus(status)
 	}
 	return nil
+}
+
+// judgeKnown is judge by what was known at a moment, and closes the record if it fails.
+func (a *app) judgeKnown(ctx context.Context, s *store.Store, p *report.Profile, at time.Time, in *report.Input, known string) (*report.Compliance, *store.Store, error) {
+	s, err := a.knownAt(ctx, s, known)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := a.judge(ctx, s, p, at, in)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return c, s, nil
 }
 
 // checkProfile is the profile with what the flags say otherwise.
@@ -139,17 +175,10 @@ func (a *app) checkProfile(cmd *cobra.Command, f *checkFlags) (*report.Profile, 
 
 // writeMetrics replaces the file in one step; the collector is another user.
 func (a *app) writeMetrics(ctx context.Context, s *store.Store, c *report.Compliance, path string) error {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("writing %q: not a regular file", path)
-	}
 	// Of the time since then nothing can be proven; whether it was too long is judged.
 	st, err := report.NewState(ctx, s, c.Observed.Time)
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	if err := report.WriteMetrics(&b, c, st); err != nil {
-		return err
-	}
-	return renameio.WriteFile(path, b.Bytes(), 0o644, renameio.IgnoreUmask())
+	return place(path, 0o644, true, func(w io.Writer) error { return report.WriteMetrics(w, c, st) })
 }

@@ -37,7 +37,7 @@ func recordKnows(flag string) bool {
 
 // recorded lists the values that the newest rows of the history have for a flag.
 func (a *app) recorded(cmd *cobra.Command, flag string) []string {
-	s, err := store.OpenReadOnly(cmd.Context(), a.recordPath())
+	s, err := a.open(cmd.Context())
 	if err != nil {
 		return nil
 	}

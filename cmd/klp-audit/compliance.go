@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -35,7 +36,9 @@ that say so, and what to do. What cannot be told is unknown, and never passes.
 
 Profiles of your own are in /etc/klp-audit/profiles/NAME.toml; what they do not say is as the
 profile default has it. Exceptions (see klp-audit exception) stand beside a result; they
-change nothing in it.`,
+change nothing in it.
+
+` + knownHelp,
 		Example: `  klp-audit report compliance
   klp-audit report compliance --profile pci-dss-4.0.1 --format json
   klp-audit report compliance --at 2026-06-30 --format csv --output june.csv`,
@@ -44,7 +47,7 @@ change nothing in it.`,
 	}
 	flags := cmd.Flags()
 	a.profileFlag(cmd, &f.profile)
-	flags.StringVar(&f.at, "at", "now", "as of `TIME`: "+report.TimeHelp)
+	flags.StringVar(&f.at, "at", "", "as of `TIME` (now, or that of --known-at): "+report.TimeHelp)
 	a.sectionFlags(cmd, &f.sectionFlags, report.ComplianceFormats())
 	return cmd
 }
@@ -80,7 +83,7 @@ func (a *app) configuredProfile() (*report.Profile, error) {
 }
 
 func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
-	at, err := a.at(f.at)
+	at, err := f.sectionFlags.at(a, f.at, "now")
 	if err != nil {
 		return err
 	}
@@ -93,21 +96,24 @@ func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
 		return err
 	}
 	defer s.Close()
-	c, err := a.judge(cmd.Context(), s.Store, p, at)
+	c, err := a.judge(cmd.Context(), s.Store, p, at, s.provenance.Input)
 	if err != nil {
 		return err
 	}
-	c.Provenance.Input = s.provenance.Input
+	maps.Copy(c.Provenance.Filters, s.provenance.Filters)
+	a.seeSpool(c, p, &f.sectionFlags)
 	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return c.Write(w, f.format, style) }, c.Provenance)
 }
 
-// judge returns a compliance summary with its provenance.
-func (a *app) judge(ctx context.Context, s *store.Store, p *report.Profile, at time.Time) (*report.Compliance, error) {
+// judge returns a compliance summary of an input, with its provenance.
+func (a *app) judge(ctx context.Context, s *store.Store, p *report.Profile, at time.Time, in *report.Input) (*report.Compliance, error) {
 	c, err := report.NewCompliance(ctx, s, p, at)
 	if err != nil {
 		return nil, err
 	}
+	c.Distrust(in)
 	c.Provenance = report.NewProvenance("compliance", version, a.Now(), c.Record)
+	c.Provenance.Input = in
 	c.Provenance.Since, c.Provenance.Until = &c.Since, &c.At
 	c.Provenance.Filters["profile"] = p.Name
 	return c, nil

@@ -77,6 +77,9 @@ func (a *app) openWriter(ctx context.Context) (*store.Store, error) {
 	if err := a.keeps(); err != nil {
 		return nil, err
 	}
+	if err := a.misplaced(); err != nil {
+		return nil, err
+	}
 	s, err := store.Open(ctx, a.root, version)
 	if err != nil {
 		return nil, err

@@ -24,23 +24,29 @@ func (a *app) cveCommand() *cobra.Command {
 		Use:   "cve [CVE...]",
 		Short: "Print how fixes came to where they protect, and whether they were lost",
 		Long: `Print for each fix that a live patch brought: which package, when it was released, installed,
-active, and first proven to be in the initrd; and whether it was taken away again, by a
-downgrade, a removal, by disabling it, or by a boot into an older initrd.
+active, and first proven to be in the initrd; and each time that it was taken away again, by a
+downgrade, a removal, by disabling it, or by a boot into an older initrd. installed is a fix
+whose package is there, and which is not active: it says why. A load that is not complete fixes
+nothing yet. unknown says what the record lacks.
 
 Released is the date of issue of the advisory, if the repositories' metadata was there to be
-observed, and else the build time of the package, which is a lower bound: it says which.
+observed, and else the build time of the package, which is a lower bound: it says which. Of a
+date without a zone no more than the day is known (advisory-day): whole days count, from its end.
 not-in-record is not the same as not fixed: what a kernel package itself fixes is not recorded.
+
+` + knownHelp + `
 
 --format openvex writes an OpenVEX document (0.2.0) about the kernel package that ran at a
 moment and the fixes of its live patch, because scanners see only the package's version. Its
-statements are "fixed", and hold as long as that boot and live patch do.`,
+statements are "fixed", and hold as long as that boot and live patch do. There is none of a
+record that is altered or cut.`,
 		Example: `  klp-audit report cve
   klp-audit report cve CVE-2025-21999 --format json
   klp-audit report cve --format openvex --output host.openvex.json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.cve(cmd, &f, args) },
 	}
-	cmd.Flags().StringVar(&f.at, "at", "", "with --format openvex: the fixes at `TIME` (when the machine was observed last)")
+	cmd.Flags().StringVar(&f.at, "at", "", "how it stood at `TIME` (at the end of the record): "+report.TimeHelp)
 	a.sectionFlags(cmd, &f.sectionFlags, report.CVEFormats())
 	return cmd
 }
@@ -50,7 +56,7 @@ func (a *app) cve(cmd *cobra.Command, f *cveFlags, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	at, err := a.at(f.at)
+	at, err := f.sectionFlags.at(a, f.at, "")
 	if err != nil {
 		return err
 	}
@@ -80,19 +86,25 @@ func cveNumbers(args []string) (ids []string, err error) {
 	return ids, nil
 }
 
-// fixes are the fixes on record, and those of the live patch that was active at a moment.
+// fixes are the fixes as it stood with them at a moment, zero for the end of the record, and the
+// state then.
 func (s *section) fixes(ctx context.Context, at time.Time, ids []string) (*report.CVEs, error) {
 	st, err := s.state(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	t, err := report.WholeTimeline(ctx, s.Store)
+	if at.IsZero() {
+		at = store.Always()
+	}
+	t, err := report.TimelineUntil(ctx, s.Store, at)
 	if err != nil {
 		return nil, err
 	}
-	exposures, err := report.NewExposures(ctx, s.Store, t, store.Always(), ids)
+	exposures, err := report.NewExposures(ctx, s.Store, t, at, ids)
 	if err != nil {
 		return nil, err
 	}
-	return report.NewCVEs(exposures, st, s.provenance), nil
+	c := report.NewCVEs(exposures, st, s.provenance)
+	c.Asked = ids
+	return c, nil
 }

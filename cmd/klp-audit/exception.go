@@ -86,7 +86,7 @@ func (a *app) appendException(ctx context.Context, x *store.ExceptionChange) (id
 	case a.root == "/" && os.Geteuid() != 0:
 		return "", fmt.Errorf("exceptions are events of the record, which only root writes: %w", os.ErrPermission)
 	}
-	s, err := store.OpenReadOnly(ctx, a.recordPath()) // makes no new one
+	s, err := a.open(ctx) // makes no new one
 	if err != nil {
 		return "", err
 	}
@@ -126,16 +126,23 @@ func (a *app) exceptionListCommand() *cobra.Command {
 		Short: "Print all exceptions on record, ended ones included",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.openRecord(cmd.Context())
+			s, in, err := a.openFound(cmd.Context())
 			if err != nil {
 				return err
+			}
+			if s == nil {
+				a.complain("%s", in.Warning())
+				return exit(in)
 			}
 			defer s.Close()
 			list, err := s.Exceptions(cmd.Context(), a.Now())
 			if err != nil {
 				return err
 			}
-			return report.WriteExceptions(a.Stdout, format, list, a.Now(), a.style(false))
+			if err := report.WriteExceptions(a.Stdout, format, list, in, a.Now(), a.style(false)); err != nil {
+				return err
+			}
+			return exit(in)
 		},
 	}
 	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())

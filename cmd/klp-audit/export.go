@@ -3,15 +3,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -34,11 +33,6 @@ write to it at that moment.`,
   klp-audit export --db record.db`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, name := range []string{"since", "output", "db"} {
-				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
-					return usageError{fmt.Errorf("--%s: want a value", name)}
-				}
-			}
 			if db != "" && (since != "" || output != "") {
 				return usageError{errors.New("--db writes a copy of the whole database: it goes with neither --since nor --output")}
 			}
@@ -48,7 +42,7 @@ write to it at that moment.`,
 			}
 			defer s.Close()
 			if db != "" {
-				return copyRecord(cmd, s, db)
+				return place(db, 0o640, false, func(w io.Writer) error { return s.Copy(cmd.Context(), w) })
 			}
 			from, err := exportFrom(cmd, s, since)
 			if err != nil {
@@ -75,33 +69,19 @@ func exportFrom(cmd *cobra.Command, s *store.Store, since string) (int64, error)
 	if n, err := strconv.ParseInt(since, 10, 64); err == nil {
 		return n, nil
 	}
-	note, err := readCheckpoint(since)
+	note, err := readCheckpoint("--since", since)
 	if err != nil {
 		return 0, err
 	}
 	return s.SinceCheckpoint(cmd.Context(), note)
 }
 
-// copyRecord writes a copy of the database. It gets its name when it is whole.
-func copyRecord(cmd *cobra.Command, s *store.Store, path string) error {
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("copying the record to %q: there is a file already", path)
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".klp-audit-copy-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	whole := filepath.Join(dir, "record.db")
-	if err := s.Copy(cmd.Context(), whole); err != nil {
-		return err
-	}
-	return os.Link(whole, path) // unlike a rename, it replaces nothing
-}
-
-// readCheckpoint reads a file with a checkpoint: its text, or what verify prints in JSON.
+// readCheckpoint reads the file that a flag names, with a checkpoint: its text, or what verify prints in JSON.
 // What copying does to the end of a text does not matter.
-func readCheckpoint(path string) (string, error) {
+func readCheckpoint(flag, path string) (string, error) {
+	if err := expect(flag, path, "a checkpoint", filekind.Checkpoint, filekind.Verification); err != nil {
+		return "", err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

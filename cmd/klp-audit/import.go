@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +26,8 @@ Importing again adds only what is new. What is on record already is not added: t
 is noted as further evidence for it. What is taken in is shown with the source "import", for
 it is libzypp's claim: nobody compared it with the rpm database then.
 
-Lines that cannot be read are listed, and the rest goes in.`,
+Lines that cannot be read are listed, and the rest goes in. If no line of any file can be read,
+that is an error. A machine without a record gets one only if there is something to take in.`,
 		Example: `  klp-audit import /var/log/zypp/history*
   klp-audit import --timezone Europe/Berlin history-20240101.xz`,
 		Args: cobra.MinimumNArgs(1),
@@ -30,17 +35,14 @@ Lines that cannot be read are listed, and the rest goes in.`,
 			if a.db != "" {
 				return usageError{errors.New("import works on a machine's record, not on --db")}
 			}
+			if slices.Contains(files, "") {
+				return usageError{errors.New("import: want the names of files, not an empty one")}
+			}
 			rules, err := zyppimport.Zone(a.root, zone)
 			if err != nil {
 				return usageError{err}
 			}
-			a.catchUp(cmd.Context())
-			s, err := a.openWriter(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			sum, err := zyppimport.Import(cmd.Context(), s, zyppimport.Options{
+			sum, err := a.takeIn(cmd.Context(), zyppimport.Options{
 				Files: files, Zone: rules, Root: a.root, Version: version,
 				Problem: func(p zyppimport.Problem) { a.complain("%v", p) },
 				Redact:  a.config().Redact, NoUserData: !a.config().UserData,
@@ -55,4 +57,20 @@ Lines that cannot be read are listed, and the rest goes in.`,
 	}
 	cmd.Flags().StringVar(&zone, "timezone", "", "the history's local times are of `ZONE`, like Europe/Berlin, UTC or +01:00 (default: the machine's)")
 	return cmd
+}
+
+// takeIn takes history files into the machine's record. It makes one only for what goes into it.
+func (a *app) takeIn(ctx context.Context, o zyppimport.Options) (zyppimport.Summary, error) {
+	if _, err := os.Stat(a.recordPath()); errors.Is(err, fs.ErrNotExist) {
+		if worth, sum, err := zyppimport.Worth(o); !worth {
+			return sum, err
+		}
+	}
+	a.catchUp(ctx)
+	s, err := a.openWriter(ctx)
+	if err != nil {
+		return zyppimport.Summary{}, err
+	}
+	defer s.Close()
+	return zyppimport.Import(ctx, s, o)
 }

@@ -23,7 +23,9 @@ func (a *app) pruneCommand() *cobra.Command {
 		Long: `Remove the events that are older than --keep says, or else the configuration. Their hashes stay, so that the record can
 be verified as before, and so do the events that make up the state at that moment: who
 recorded, commits without an end, the last packages, live patches and boot on record,
-accepted findings. An event says for ever what went.
+accepted findings; and of each live patch the first observation that saw it active, for it may be
+loaded again. What a report says of the time since does not change. An event says for ever what
+went.
 
 It cannot be undone. An export or a copy from before keeps everything, and can be verified
 on its own.`,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -28,7 +28,13 @@ type sectionFlags struct {
 	format  string
 	output  string
 	noColor bool
+	knownAt string
 }
+
+// knownHelp says what --at and --known-at mean, in each section.
+const knownHelp = `--at TIME says what was so then by the whole record, also by events that came later; known_since
+is when the last of the events was recorded that something needs. --known-at TIME leaves out
+what was recorded after that moment, so that its answer never changes.`
 
 // sectionFlags adds the flags of a section with these formats.
 func (a *app) sectionFlags(cmd *cobra.Command, f *sectionFlags, formats []string) {
@@ -36,62 +42,29 @@ func (a *app) sectionFlags(cmd *cobra.Command, f *sectionFlags, formats []string
 	flags.StringVar(&f.input, "input", "", "read the export in `FILE`, which is verified first")
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", formats)
 	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, which is replaced only when all is written")
+	flags.StringVar(&f.knownAt, "known-at", "", "leave out what was recorded after `TIME`: "+report.TimeHelp)
 	flags.BoolVar(&f.noColor, "no-color", false, "no colours (also: environment variable NO_COLOR)")
 	cmd.MarkFlagFilename("input")
 }
 
-// section is an open record and what a section about it begins with.
-type section struct {
-	*store.Store
-	summary    *store.Summary
-	provenance *report.Provenance
-}
-
-// openSection opens the record that a section is to be made from.
-func (a *app) openSection(cmd *cobra.Command, f *sectionFlags, name string) (*section, error) {
-	switch {
-	case cmd.Flags().Changed("output") && f.output == "":
-		return nil, usageError{errors.New("--output: want the name of a file")}
-	case f.input != "" && a.db != "":
-		return nil, usageError{errors.New("--input and --db both name a record: leave one out")}
-	}
-	s, verified, err := a.openInput(cmd.Context(), f.input)
-	if err != nil {
-		return nil, err
-	}
-	sum, err := s.Summarize(cmd.Context())
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	p := report.NewProvenance(name, version, a.Now(), sum)
-	if verified != nil {
-		p.Input = &report.Input{File: f.input, Result: verified.Result, Problems: verified.Problems}
-	}
-	return &section{Store: s, summary: sum, provenance: p}, nil
-}
-
-// openInput opens an export, or the record if none is named.
-func (a *app) openInput(ctx context.Context, input string) (*store.Store, *store.Verification, error) {
-	if input == "" {
-		s, err := a.openRecord(ctx)
-		return s, nil, err
-	}
-	s, v, err := store.OpenExport(ctx, input, "")
-	if err == nil && v.Result != store.Intact {
-		a.complain("export %q is %s; what follows is what it says", input, v.Result)
-	}
-	return s, v, err
-}
-
-// at reads the value of --at, zero if there is none.
-func (a *app) at(text string) (t time.Time, err error) {
+// moment reads the value of a flag, zero if there is none.
+func (a *app) moment(flag, text string) (t time.Time, err error) {
 	if text == "" {
 		return t, nil
 	}
 	if t, err = report.ParseTime(text, a.Now(), a.bootTime()); err != nil {
-		return t, usageError{fmt.Errorf("--at: %w", err)}
+		return t, usageError{fmt.Errorf("%s: %w", flag, err)}
 	}
 	return t, nil
+}
+
+// at reads the value of --at; without one, what was known at a moment is asked for as of then, and
+// else it is the default.
+func (f *sectionFlags) at(a *app, text, otherwise string) (time.Time, error) {
+	if text == "" && f.knownAt != "" {
+		return a.moment("--known-at", f.knownAt)
+	}
+	return a.moment("--at", cmp.Or(text, otherwise))
 }
 
 // state is the state at a moment; a zero one is when the machine was observed last.
@@ -128,7 +101,13 @@ func (a *app) historyCommand() *cobra.Command {
 
 A table stops at 1,000 rows unless --limit says otherwise. Tables and JSON carry what they
 were made from; CSV and JSON Lines hold nothing but rows, and that goes to stderr, or with
---output FILE to FILE.provenance.json.`,
+--output FILE to FILE.provenance.json.
+
+If that is altered or cut, the first line says so in each format: in CSV it is a row before
+the header, in JSON Lines an object with nothing but warning.
+
+--known-at TIME leaves out what was recorded after that moment, so that its answer never
+changes; known_since is when the event of a change was recorded.`,
 		Example: `  klp-audit report history --since this-month
   klp-audit report history --kind livepatch --result failed
   klp-audit report history --format csv --output history.csv`,
@@ -142,6 +121,7 @@ were made from; CSV and JSON Lines hold nothing but rows, and that goes to stder
 	enumFlag(cmd, &f.filter.Kind, "kind", "only packages of this `KIND`", kinds())
 	enumFlag(cmd, &f.filter.Action, "action", "only changes with this `ACTION`", actions())
 	enumFlag(cmd, &f.filter.Result, "result", "only changes with this `RESULT`", results())
+	enumFlag(cmd, &f.filter.Source, "source", "only changes on record from this `SOURCE`", store.Sources())
 	flags.StringVar(&f.filter.User, "user", "", "only changes by `NAME`, as login or through sudo")
 	flags.IntVar(&f.filter.Limit, "limit", 0, "at most `N` rows (0: all; in a table 1,000)")
 	flags.BoolVar(&f.filter.OldestFirst, "reverse", false, "oldest first")
@@ -192,9 +172,22 @@ func (a *app) bootTime() time.Time {
 	return a.Now().Add(-time.Duration(ts.Nano()))
 }
 
-// write renders to the output that the flags name, and puts the provenance beside it if
-// the format has no place for it.
+// write renders to the output that the flags name. The exit status says what the report was
+// made from was found to be.
 func (a *app) write(f *sectionFlags, render func(io.Writer, report.Style) error, p *report.Provenance) error {
+	err := a.render(f, render, p)
+	if errors.Is(err, report.ErrDistrusted) {
+		a.complain("%v", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return exit(p.Input)
+}
+
+// render renders, and puts the provenance beside the output if the format has no place for it.
+func (a *app) render(f *sectionFlags, render func(io.Writer, report.Style) error, p *report.Provenance) error {
 	if f.output == "" {
 		if err := render(a.Stdout, a.style(f.noColor)); err != nil {
 			return err
@@ -209,23 +202,6 @@ func (a *app) write(f *sectionFlags, render func(io.Writer, report.Style) error,
 		return err
 	}
 	return writeFile(f.output+".provenance.json", func(w io.Writer) error { return report.WriteObject(w, p) })
-}
-
-// writeFile replaces a file in one step, when all of it is written. It replaces nothing
-// but plain files: devices and links are worth more than a report.
-func writeFile(path string, write func(io.Writer) error) error {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("writing %q: not a regular file", path)
-	}
-	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o640))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup()
-	if err := write(f); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
 }
 
 // style is how stdout wants a table.

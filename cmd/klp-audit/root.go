@@ -14,7 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// The exit codes of all commands but verify, which has two more.
+// The exit codes of all commands; what reads a record has two more.
 const (
 	exitDone  = 0
 	exitError = 1
@@ -28,6 +28,9 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 
 // usageError is a mistake in how a command was called.
 type usageError struct{ error }
+
+// Unwrap returns the mistake.
+func (u usageError) Unwrap() error { return u.error }
 
 // app is what all commands share.
 type app struct {
@@ -83,12 +86,13 @@ kernels and kernel live patches on this machine.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
-	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the record in `FILE` instead of the machine's")
+	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the copy of a record in `FILE`, which reports verify first")
 	cmd.MarkPersistentFlagDirname("root")
 	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.pruneCommand(), a.versionCommand(),
 		a.observeCommand(), a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand(),
 		a.checkCommand(), a.exceptionCommand(), a.configCommand())
 	a.completeFromRecord(cmd)
+	refuseEmpty(cmd)
 	return cmd
 }
 
@@ -97,7 +101,7 @@ kernels and kernel live patches on this machine.`,
 // the record before anything is added.
 func (a *app) openRecord(ctx context.Context) (*store.Store, error) {
 	a.catchUp(ctx)
-	return store.OpenReadOnly(ctx, a.recordPath())
+	return a.open(ctx)
 }
 
 func (a *app) recordPath() string {
@@ -126,7 +130,12 @@ func (a *app) complain(format string, args ...any) {
 
 // hintFor says what to do about an error, if there is something to do.
 func hintFor(err error) string {
+	var m mistaken
 	switch {
+	case errors.As(err, &m):
+		return m.hint()
+	case errors.As(err, new(badKey)):
+		return "a key looks like klp-audit/0123456789abcdef+01234567+A…, as `klp-audit verify` prints it"
 	case errors.As(err, new(config.Problem)):
 		return "`klp-audit config` names all that is wrong; klp-audit.toml(5) explains the keys"
 	case errors.Is(err, store.ErrNoRecord):

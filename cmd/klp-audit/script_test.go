@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 			"alter":   alter,
 			"events":  appendEvents,
 			"journal": unpackJournal,
+			"pack":    pack,
 		},
 	})
 }

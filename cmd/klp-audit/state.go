@@ -23,11 +23,16 @@ func (a *app) stateCommand() *cobra.Command {
 when and what it fixes, whether the initrd held it, what was installed, and how sure all that
 is.
 
-What is proven follows from an observation at that very moment, or from the journal that an
-observation carries. What is inferred follows from observations before and after that agree.
-Else it is unknown, with the reason: before the recorder was installed, in a gap, between two
-boots, while a commit was changing packages, and after the newest observation. Events that
-come later change nothing of a state between two observations.`,
+Sections read the same timeline, so they say the same.
+What is proven follows from an observation at that very moment, or from the journal that
+observations carry. A boot that nobody looked at while it ran is inferred: its clock may have
+been set. What else is inferred follows from what was before and after, where nothing on
+record speaks against it. Else it is unknown, with the reason: before the recorder was
+installed, in a gap, between two boots, where the clock was set, while a commit was changing
+packages, and after the newest observation. While an update waits in another snapshot, next
+boot and initrd are unknown. A live patch whose load is not complete fixes nothing yet.
+
+` + knownHelp,
 		Example: `  klp-audit report state
   klp-audit report state --at 2026-03-11T20:00:00Z
   klp-audit report state --at yesterday --format json`,
@@ -40,7 +45,7 @@ come later change nothing of a state between two observations.`,
 }
 
 func (a *app) state(cmd *cobra.Command, f *stateFlags) error {
-	at, err := a.at(f.at)
+	at, err := a.moment("--at", f.at)
 	if err != nil {
 		return err
 	}

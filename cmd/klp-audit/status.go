@@ -21,42 +21,61 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Print what protects the machine now, and its record, on one screen",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, err := a.status(cmd.Context())
+			st, in, err := a.status(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return st.Write(a.Stdout, format, a.style(false))
+			if err := st.Write(a.Stdout, format, a.style(false)); err != nil {
+				return err
+			}
+			return exit(in)
 		},
 	}
 	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
 	return cmd
 }
 
-func (a *app) status(ctx context.Context) (*report.Status, error) {
-	st := &report.Status{Schema: report.StatusSchema, Path: a.recordPath(), Program: version}
+func (a *app) status(ctx context.Context) (st *report.Status, in *report.Input, err error) {
+	st = &report.Status{Schema: report.StatusSchema, Path: a.recordPath(), Program: version}
 	defer a.lookAround(ctx, st) // after the record was brought up to date
-	s, err := a.openRecord(ctx)
+	s, in, err := a.openFound(ctx)
 	if errors.Is(err, store.ErrNoRecord) {
-		return st, nil
+		return st, nil, nil
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if warning := in.Warning(); warning != "" {
+		st.Warning = &warning
+	}
+	if s == nil {
+		return st, in, nil
 	}
 	defer s.Close()
-	if st.Record, err = s.Summarize(ctx); err != nil {
-		return nil, err
+	if err := recorded(ctx, s, st); err != nil && st.Warning == nil { // where it is altered, that is said
+		return nil, nil, err
 	}
+	return st, in, nil
+}
+
+// recorded fills in what the record says.
+func recorded(ctx context.Context, s *store.Store, st *report.Status) error {
+	sum, err := s.Summarize(ctx)
+	if err != nil {
+		return err
+	}
+	st.Record = sum
 	for _, last := range []struct {
 		kind string
 		into **store.HistoryRow
 	}{{"kernel", &st.Kernel}, {"livepatch", &st.LivePatch}} {
 		for row, err := range s.History(ctx, store.HistoryFilter{Kind: last.kind, Result: "ok", Limit: 1}) {
 			if err != nil {
-				return nil, fmt.Errorf("reading newest %s change: %w", last.kind, err)
+				return fmt.Errorf("reading newest %s change: %w", last.kind, err)
 			}
 			*last.into = row
 		}
 	}
-	return st, nil
+	return nil
 }
 
 // lookAround fills in what is beside the record on its machine; of a copy, nothing is.
@@ -69,6 +88,13 @@ func (a *app) lookAround(ctx context.Context, st *report.Status) {
 		st.Machine = observe.Take(ctx, observe.Options{Root: a.root, Version: version, Trigger: store.TriggerCommit}).Observation
 	}
 	_, err := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins/commit/klp-audit"))
-	st.PluginInstalled, st.Waiting, st.SetAside = new(err == nil), new(store.Waiting(a.root)), new(store.SetAside(a.root))
-	st.WaitingReason = store.WaitingReason(a.root)
+	st.PluginInstalled = new(err == nil)
+	st.SeeSpool(store.LookAtSpool(a.root))
+}
+
+// seeSpool adds to a summary of the machine's own record what there is to see of its spool.
+func (a *app) seeSpool(c *report.Compliance, p *report.Profile, f *sectionFlags) {
+	if a.db == "" && f.input == "" && f.knownAt == "" {
+		c.SeeSpool(store.LookAtSpool(a.root), p)
+	}
 }

@@ -8,15 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klp-audit/klp-audit/internal/observe"
+	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
-)
-
-// The further exit codes of verify.
-const (
-	exitAltered   = 4
-	exitTruncated = 5
 )
 
 // verifyFlags are the flags of verify.
@@ -30,18 +24,23 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check that the record is intact",
-		Long: `Check that the record is intact: the hash of every event, the tree over them, the
-signature of the checkpoint, and that the views say what the events say; and that the record
-grew from those whose checkpoints the recorder wrote to this machine's journal.
+		Long: `Check that the record is intact: its tables and triggers, the hash of every event, the
+tree over them, the signature of the checkpoint, and that the views say what the events say. It
+must be signed with this machine's key, and have grown from the checkpoints that the recorder
+wrote to its journal.
 
-With --export, check an export instead, on any machine. With --checkpoint, also that the
-record grew from the one that a checkpoint, noted earlier and kept elsewhere, is of: nothing
-else shows a record that was rolled back to an older copy, or made anew with its key.
+With --export, check an export instead, on any machine. With --key, the record must be of the
+key that was noted, or of one that it handed over to; all keys in it are named, and how far each
+vouches. With --checkpoint, it must have grown from the one that a checkpoint, noted earlier and
+kept elsewhere, is of: nothing else shows a record that was rolled back to an older copy, or made
+anew with its key.
 
 The exit status is 0 if it is intact, 4 if it was altered, 5 if its end is missing, and 1 if
-that cannot be told. A record is tamper-evident, not tamper-proof: who can write to it and
-read its key can make another one. Compare the key and a checkpoint that were noted
-elsewhere.`,
+that cannot be told, also because the file is no record: it is named for what it is, unless it
+took the place of the machine's own record. A KEY with a typing error is a wrong call, 2.
+
+A record is tamper-evident, not tamper-proof: who can write to it and read its key can make
+another one. Compare the key and a checkpoint that were noted elsewhere.`,
 		Example: `  klp-audit verify
   klp-audit verify --key klp-audit/0123456789abcdef+… --checkpoint last-audit.checkpoint
   klp-audit verify --export record.jsonl --checkpoint last-audit.checkpoint`,
@@ -54,26 +53,23 @@ elsewhere.`,
 			if err := report.WriteVerification(a.Stdout, f.format, v); err != nil {
 				return err
 			}
-			switch v.Result {
-			case store.Altered:
-				return exitStatus(exitAltered)
-			case store.Truncated:
-				return exitStatus(exitTruncated)
-			}
-			return nil
+			return exitFor(v.Result)
 		},
 	}
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.StatusFormats())
-	cmd.Flags().StringVar(&f.key, "key", "", "check the signature with this verifier `KEY`, not with the one in the record")
+	cmd.Flags().StringVar(&f.key, "key", "", "this verifier `KEY` must be one of the record's")
 	cmd.Flags().StringArrayVar(&f.checkpoints, "checkpoint", nil, "check that the record grew from that of the earlier checkpoint in `FILE`; may be repeated")
 	cmd.Flags().StringVar(&f.export, "export", "", "check the export in `FILE`")
 	return cmd
 }
 
 func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*store.Verification, error) {
+	if err := checkKey(cmd, f.key); err != nil {
+		return nil, err
+	}
 	var earlier []string
 	for _, path := range f.checkpoints {
-		note, err := readCheckpoint(path)
+		note, err := readCheckpoint("--checkpoint", path)
 		if err != nil {
 			return nil, err
 		}
@@ -84,6 +80,9 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*store.Verification, e
 	}
 	if a.db != "" {
 		return nil, usageError{errors.New("verify: --export and --db name two records")}
+	}
+	if err := expect("--export", f.export, "an export", filekind.Export); err != nil {
+		return nil, err
 	}
 	in, err := os.Open(f.export)
 	if err != nil {
@@ -100,7 +99,11 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*store.Verification, e
 // verifyRecord checks the record, as it is. One that SQLite cannot read is altered, too, and
 // one that is gone while its key is there is truncated as much as can be.
 func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*store.Verification, error) {
-	s, err := store.OpenReadOnly(ctx, a.recordPath())
+	err := a.misplaced()
+	var s *store.Store
+	if err == nil {
+		s, err = store.OpenToVerify(ctx, a.recordPath())
+	}
 	if err == nil {
 		defer s.Close()
 		var v *store.Verification
@@ -108,28 +111,10 @@ func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*
 			return v, nil
 		}
 	}
-	if errors.Is(err, store.ErrDamaged) {
-		return &store.Verification{Result: store.Altered, Problems: []string{err.Error()}}, nil
-	}
-	if _, keyErr := os.Stat(store.KeyPath(a.root)); a.db == "" && errors.Is(err, store.ErrNoRecord) && keyErr == nil {
-		return &store.Verification{Result: store.Truncated, Problems: []string{err.Error() + ", but its key is there"}}, nil
+	if v := a.lost(err); v != nil {
+		return v, nil
 	}
 	return nil, err
-}
-
-// verifyOpen checks an open record: the machine's own with what its journal knows of it.
-func (a *app) verifyOpen(ctx context.Context, s *store.Store, key string, earlier []string) (*store.Verification, error) {
-	if a.db != "" {
-		return s.Verify(ctx, key, earlier...)
-	}
-	v, err := observe.Verify(ctx, s, a.root, key, earlier...)
-	if err != nil {
-		return nil, err
-	}
-	if v.Unread != "" {
-		a.complain("not all checkpoints in the journal are looked at: %s", v.Unread)
-	}
-	return v.Verification, nil
 }
 
 func (a *app) rebuildCommand() *cobra.Command {
@@ -142,7 +127,7 @@ func (a *app) rebuildCommand() *cobra.Command {
 			if a.db != "" {
 				return usageError{errors.New("rebuild works on a machine's record, not on --db")}
 			}
-			s, err := store.OpenReadOnly(cmd.Context(), a.recordPath()) // makes no new one
+			s, err := a.open(cmd.Context()) // makes no new one
 			if err != nil {
 				return err
 			}

@@ -78,41 +78,35 @@ func (m *machine) spooled(dir string) (evs []event) {
 func (m *machine) settle(commits ...string) {
 	m.Helper()
 	m.mustAudit("report", "history")
-	if n := store.Waiting(m.root) + store.SetAside(m.root); n != 0 {
-		m.Errorf("%d files left in the spool", n)
+	if s := store.LookAtSpool(m.root); s.Waiting+s.SetAside != 0 {
+		m.Errorf("left in the spool: %+v", s)
 	}
 	m.once(append(m.recorded(), m.journal.events(m.T)...), commits...)
 	m.intact()
 }
 
 // once looks for the begin and the end of each commit. An event that is in two places has
-// the same id in both, and counts once. Of an end that only the journal has the next writer
-// does not know, and writes another one, which says so.
+// the same id in both, and counts once. A large begin may wait in the spool while its end goes
+// into the record. Of an end that only the journal has the next writer does not know, and
+// writes another one, which says so.
 func (m *machine) once(evs []event, commits ...string) {
 	m.Helper()
-	got, seen := map[string]string{}, map[string]bool{}
+	begins, ends, seen := map[string][]string{}, map[string]int{}, map[string]bool{}
 	for _, ev := range evs {
 		if seen[ev.ID] {
 			continue
 		}
 		seen[ev.ID] = true
-		switch ev.Kind {
-		case "commit-begin":
-			got[ev.Begin.UserData] += "begin " + ev.ID + " "
-		case "commit-end":
-			if ev.End.Late {
-				continue
-			}
-			for name, events := range got {
-				if strings.HasPrefix(events, "begin "+ev.End.Commit) {
-					got[name] += "end"
-				}
-			}
+		switch {
+		case ev.Kind == "commit-begin":
+			begins[ev.Begin.UserData] = append(begins[ev.Begin.UserData], ev.ID)
+		case ev.Kind == "commit-end" && !ev.End.Late:
+			ends[ev.End.Commit]++
 		}
 	}
 	for _, name := range commits {
-		if f := strings.Fields(got[name]); len(f) != 3 || f[2] != "end" {
-			m.Errorf("commit %s: recorded %q, want one begin and one end", name, got[name])
+		if ids := begins[name]; len(ids) != 1 || ends[ids[0]] != 1 {
+			m.Errorf("commit %s: begins %q, ends %v, want one begin and one end", name, ids, ends)
 		}
 	}
 }

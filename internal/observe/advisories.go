@@ -35,12 +35,13 @@ const (
 type RepoAdvisories struct {
 	Repo string `json:"repo"` // folder in the cache, which is the alias
 	File string `json:"file"` // empty: the repository has no advisories
-	// Newest is when the newest advisory was issued.
+	// Newest is when the newest advisory was issued, which may only be known to the day.
 	Newest *time.Time `json:"newest"`
 	// Security counts the security advisories that bring live patches.
 	Security    int                 `json:"security"`
 	LivePatches []LivePatchAdvisory `json:"live_patches"`
-	Problem     string              `json:"problem,omitempty"` // why it was not read to its end
+	Retracted   []LivePatchAdvisory `json:"retracted,omitempty"` // they bring nothing any more
+	Problem     string              `json:"problem,omitempty"`   // why it was not read to its end
 }
 
 // LivePatchAdvisory is the advisory that first brought a live patch package.
@@ -48,8 +49,9 @@ type LivePatchAdvisory struct {
 	Package  string     `json:"package"`
 	Version  string     `json:"version"` // [epoch:]version-release
 	Advisory string     `json:"advisory"`
-	Type     string     `json:"type"`   // security, recommended, …
-	Issued   *time.Time `json:"issued"` // null: it does not say
+	Type     string     `json:"type"`                      // security, recommended, …
+	Issued   *time.Time `json:"issued"`                    // null: it does not say
+	DayOnly  bool       `json:"issued_day_only,omitempty"` // of Issued no more than the day is known
 }
 
 // Advisories reads what libzypp has in its cache, which is as new as its last refresh: of
@@ -114,12 +116,13 @@ func updateInfoFile(root, dir string) (string, error) {
 // updateInfo collects what an updateinfo.xml says.
 type updateInfo struct {
 	RepoAdvisories
-	only     []string
-	found    map[[2]string]LivePatchAdvisory // by package and version
-	advisory LivePatchAdvisory               // the one being read
-	patches  [][2]string                     // that it brings
-	element  []string                        // where the reading is
-	begun    bool                            // the root element was there
+	only      []string
+	found     map[[2]string]LivePatchAdvisory // by package and version
+	advisory  LivePatchAdvisory               // the one being read
+	patches   [][2]string                     // that it brings
+	retracted bool                            // it was
+	element   []string                        // where the reading is
+	begun     bool                            // the root element was there
 }
 
 func (u *updateInfo) readRepo(ctx context.Context, root, dir string) (err error) {
@@ -212,9 +215,9 @@ func (u *updateInfo) start(t xml.StartElement) error {
 	case len(u.element) == 1:
 		u.begun = true
 	case len(u.element) == 2:
-		u.advisory, u.patches = LivePatchAdvisory{Type: attr(t, "type")}, nil
+		u.advisory, u.patches, u.retracted = LivePatchAdvisory{Type: attr(t, "type")}, nil, attr(t, "status") == "retracted"
 	case len(u.element) == 3 && t.Name.Local == "issued":
-		u.advisory.Issued = issued(attr(t, "date"))
+		u.advisory.Issued, u.advisory.DayOnly = issued(attr(t, "date"))
 	case t.Name.Local == "package":
 		if _, ok := livepatch.KernelFor(attr(t, "name")); !ok {
 			return nil
@@ -223,7 +226,7 @@ func (u *updateInfo) start(t xml.StartElement) error {
 		if epoch := attr(t, "epoch"); epoch != "" && epoch != "0" {
 			version = epoch + ":" + version
 		}
-		if len(attr(t, "name"))+len(version) > maxName || len(u.patches)+len(u.found) > maxPackages {
+		if len(attr(t, "name"))+len(version) > maxName || len(u.patches)+len(u.found)+len(u.Retracted) > maxPackages {
 			return fmt.Errorf("packages of advisory %q: %w", u.advisory.Advisory, rooted.ErrTooLarge)
 		}
 		u.patches = append(u.patches, [2]string{attr(t, "name"), version})
@@ -237,6 +240,10 @@ func (u *updateInfo) end() {
 	if a.Issued != nil && (u.Newest == nil || a.Issued.After(*u.Newest)) {
 		u.Newest = a.Issued
 	}
+	if u.retracted {
+		u.takeBack()
+		return
+	}
 	if a.Type == "security" && len(u.patches) > 0 {
 		u.Security++
 	}
@@ -245,11 +252,26 @@ func (u *updateInfo) end() {
 		if known && (a.Issued == nil || old.Issued != nil && !a.Issued.Before(*old.Issued)) {
 			continue
 		}
-		if len(u.only) == 0 || slices.Contains(u.only, p[0]) {
+		if u.wanted(p) {
 			a.Package, a.Version = p[0], p[1]
 			u.found[p] = a
 		}
 	}
+}
+
+// takeBack takes in an advisory that was retracted: what it brought is on offer no more.
+func (u *updateInfo) takeBack() {
+	for _, p := range u.patches {
+		a := u.advisory
+		a.Package, a.Version = p[0], p[1]
+		if u.wanted(p) && !slices.Contains(u.Retracted, a) { // it may have one for each architecture
+			u.Retracted = append(u.Retracted, a)
+		}
+	}
+}
+
+func (u *updateInfo) wanted(p [2]string) bool {
+	return len(u.only) == 0 || slices.Contains(u.only, p[0])
 }
 
 func (u *updateInfo) result() RepoAdvisories {
@@ -268,21 +290,26 @@ func attr(t xml.StartElement, name string) string {
 	return ""
 }
 
-// issued reads a date: seconds since 1970, or a text in UTC as other makers have it. nil is
-// one that says nothing, or a time that no advisory can be from.
-func issued(text string) *time.Time {
-	var t time.Time
-	seconds, err := strconv.ParseInt(text, 10, 48)
-	if err == nil {
-		t = time.Unix(seconds, 0).UTC()
-	} else if t, err = time.Parse(time.DateTime, text); err != nil {
-		t, err = time.Parse(time.DateOnly, text)
+// issued reads a date: seconds since 1970, or a text as other makers have it. Without a zone
+// that tells the day, whose beginning is returned, and no moment. nil is one that says nothing,
+// or a time that no advisory can be from.
+func issued(text string) (at *time.Time, dayOnly bool) {
+	t, dayOnly, ok := parseIssued(strings.TrimSpace(text))
+	if !ok || t.Year() < 2000 || t.Year() > 2100 {
+		return nil, false
 	}
-	if err != nil {
-		return nil
+	return &t, dayOnly
+}
+
+func parseIssued(text string) (t time.Time, dayOnly, ok bool) {
+	if seconds, err := strconv.ParseInt(text, 10, 48); err == nil {
+		return time.Unix(seconds, 0).UTC(), false, true
 	}
-	if t.Year() < 2000 || t.Year() > 2100 {
-		return nil
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 UTC"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), false, true
+		}
 	}
-	return &t
+	t, err := time.Parse(time.DateOnly, text[:min(len(text), len(time.DateOnly))])
+	return t, true, err == nil
 }

@@ -80,11 +80,11 @@ func pack(t testing.TB, name, text string) string {
 
 func TestAdvisories(t *testing.T) {
 	all := []LivePatchAdvisory{
-		{pkg12, "2-150600.13.6.1", "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", "security", issuedAt(1715592853)},
-		{pkg21, "1:1-150600.1.1", "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", "security", issuedAt(1715592853)},
-		{pkg21, "3-1", "UNDATED", "security", nil},
+		{pkg12, "2-150600.13.6.1", "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", "security", issuedAt(1715592853), false},
+		{pkg21, "1:1-150600.1.1", "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", "security", issuedAt(1715592853), false},
+		{pkg21, "3-1", "UNDATED", "security", nil, false},
 	}
-	newest := new(time.Date(2024, 6, 14, 10, 0, 0, 0, time.UTC))
+	newest := new(time.Date(2024, 6, 14, 0, 0, 0, 0, time.UTC)) // the text has no zone
 	for _, suffix := range []string{".xml", ".xml.gz", ".xml.xz", ".xml.zst"} {
 		href := "repodata/abc-updateinfo" + suffix
 		root := machine(t, map[string]string{
@@ -104,6 +104,55 @@ func TestAdvisories(t *testing.T) {
 	if _, err := Advisories(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "var/cache/zypp/raw") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A text without a zone says on which day an advisory was issued, and no more.
+func TestIssued(t *testing.T) {
+	moment := time.Date(2020, 6, 30, 8, 29, 1, 0, time.UTC)
+	day := time.Date(2020, 6, 30, 0, 0, 0, 0, time.UTC)
+	for text, tt := range map[string]struct {
+		want    time.Time
+		dayOnly bool
+	}{
+		"1593505741":                {moment, false},
+		"2020-06-30 13:29:01":       {day, true},
+		"2020-06-30T13:29:01":       {day, true},
+		"2020-06-30":                {day, true},
+		"2020-06-30 08:29:01 UTC":   {moment, false},
+		"2020-06-30T08:29:01Z":      {moment, false},
+		"2020-06-30T10:29:01+02:00": {moment, false},
+		"2020-06-30 10:29:01 +0200": {moment, false},
+		"1999-06-30":                {}, "2020-13-30": {}, "": {}, "yesterday": {}, "2020-06-30 13:29:01 CEST": {day, true},
+	} {
+		got, dayOnly := issued(text)
+		if got == nil && tt.want.IsZero() {
+			continue
+		}
+		if got == nil || !got.Equal(tt.want) || dayOnly != tt.dayOnly {
+			t.Errorf("%q: %v, %v", text, got, dayOnly)
+		}
+	}
+}
+
+// A retracted advisory brings nothing, and is not forgotten.
+func TestRetractedAdvisories(t *testing.T) {
+	update := func(status, id, date, version string) string {
+		return `<update status="` + status + `" type="security"><id>` + id + `</id><issued date="` + date + `"/><pkglist><collection>` +
+			`<package name="` + pkg12 + `" version="` + version + `" release="1"/></collection></pkglist></update>`
+	}
+	root := machine(t, map[string]string{
+		"var/cache/zypp/raw/a/repodata/repomd.xml": index("repodata/u.xml"),
+		"var/cache/zypp/raw/a/repodata/u.xml": "<updates>" + update("retracted", "BAD", "1715592000", "2") + update("stable", "GOOD", "1715592853", "2") +
+			update("retracted", "WORSE", "1715592001", "3") + "</updates>",
+	})
+	got, err := Advisories(t.Context(), root)
+	want(t, got, err, []RepoAdvisories{{
+		Repo: "a", File: "/var/cache/zypp/raw/a/repodata/u.xml", Newest: issuedAt(1715592853), Security: 1,
+		LivePatches: []LivePatchAdvisory{{pkg12, "2-1", "GOOD", "security", issuedAt(1715592853), false}},
+		Retracted: []LivePatchAdvisory{
+			{pkg12, "2-1", "BAD", "security", issuedAt(1715592000), false}, {pkg12, "3-1", "WORSE", "security", issuedAt(1715592001), false},
+		},
+	}}, "")
 }
 
 // xzHeader is the start of an xz file whose block has a filter and a size of dictionary.

@@ -21,12 +21,14 @@ const (
 // systemdBootDefault reads the default of systemd-boot: a variable in the firmware, for one
 // boot or for all (LoaderEntryOneShot and LoaderEntryDefault of the Boot Loader Interface),
 // else the pattern in loader.conf(5); and the entry by the UAPI Boot Loader Specification.
-func systemdBootDefault(root string) (BootEntry, error) {
+//
+// SUSE's GRUB for such entries (grub2-bls) takes the variables, too, and not loader.conf.
+func systemdBootDefault(root string, loader string) (BootEntry, error) {
 	boot, err := espOf(root)
 	if err != nil {
 		return BootEntry{}, err
 	}
-	pattern, source, err := systemdBootPattern(root, boot)
+	pattern, source, err := systemdBootPattern(root, boot, loader)
 	if err != nil {
 		return BootEntry{}, err
 	}
@@ -36,24 +38,64 @@ func systemdBootDefault(root string) (BootEntry, error) {
 	}
 	e, err := readBLS(root, boot, entry)
 	e.Source = source
-	return e, err
+	return e.BootEntry, err
+}
+
+// blsEntries are the entries that start this system, and which snapshot of it.
+func blsEntries(root string) (entries []blsEntry, err error) {
+	boot, err := espOf(root)
+	if err != nil {
+		return nil, err
+	}
+	folder := path.Join(boot, "loader/entries")
+	files, err := rooted.ReadDir(root, folder)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if e, err := readBLS(root, boot, path.Join(folder, f.Name())); err == nil && strings.HasSuffix(f.Name(), ".conf") {
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+// blsEntry is an entry with the subvolume that it starts; empty: it names none.
+type blsEntry struct {
+	BootEntry
+	subvolume string
+}
+
+// rootFlag is the subvolume in the options of an entry.
+func rootFlag(options []string) (subvolume string) {
+	for _, o := range options {
+		flags, _ := strings.CutPrefix(o, "rootflags=")
+		for flag := range strings.SplitSeq(flags, ",") {
+			if name, ok := strings.CutPrefix(flag, "subvol="); ok && flags != o {
+				subvolume = path.Clean("/" + name)
+			}
+		}
+	}
+	return subvolume
 }
 
 // espOf is where the partition is mounted that systemd-boot reads.
 func espOf(root string) (string, error) {
-	for _, dir := range []string{"/boot/efi", "/efi", "/boot"} {
-		_, err := rooted.Stat(root, path.Join(dir, "loader/loader.conf"))
-		if err == nil {
-			return dir, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
+	for _, file := range []string{"loader/loader.conf", "loader/entries"} {
+		for _, dir := range []string{"/boot/efi", "/efi", "/boot"} {
+			_, err := rooted.Stat(root, path.Join(dir, file))
+			if err == nil {
+				return dir, nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return "", err
+			}
 		}
 	}
 	return "", errors.New("no loader/loader.conf in /boot/efi, /efi, or /boot")
 }
 
-func systemdBootPattern(root, boot string) (pattern, source string, err error) {
+func systemdBootPattern(root, boot, loader string) (pattern, source string, err error) {
 	vars, err := rooted.ReadDir(root, efiVars)
 	if err != nil {
 		return "", "", err
@@ -76,6 +118,9 @@ func systemdBootPattern(root, boot string) (pattern, source string, err error) {
 		if pattern != "" {
 			return pattern, source, nil
 		}
+	}
+	if loader == grubBLS {
+		return "", "", errors.New("the variables of the firmware name no default")
 	}
 	source = path.Join(boot, "loader/loader.conf")
 	text, err := rooted.ReadFile(root, source)
@@ -134,25 +179,33 @@ func matchingEntry(root, folder, pattern string) (string, error) {
 }
 
 // readBLS reads an entry. Its version may have the number of a snapshot before it (27@6.4.0…).
-func readBLS(root, boot, name string) (BootEntry, error) {
+func readBLS(root, boot, name string) (blsEntry, error) {
 	text, err := rooted.ReadFile(root, name)
 	if err != nil {
-		return BootEntry{}, err
+		return blsEntry{}, err
 	}
 	fields := blsFields(text)
+	options, own := strings.Fields(fields["options"]), readOwnSystem(root)
+	err = own.check(rootArgument(options), "")
+	if id := fields["machine-id"]; err == nil && id != "" && own.machineID != "" && id != own.machineID {
+		err = fmt.Errorf("it starts another system: its machine id is %.100q", id)
+	}
+	if err != nil {
+		return blsEntry{}, fmt.Errorf("entry %q: %w", name, err)
+	}
 	_, release, found := strings.Cut(fields["version"], "@")
 	if !found {
 		release = fields["version"]
 	}
 	if release == "" {
 		if release, err = kernelRelease(root, fields["linux"]); err != nil {
-			return BootEntry{}, fmt.Errorf("parsing %q: %w", name, err)
+			return blsEntry{}, fmt.Errorf("parsing %q: %w", name, err)
 		}
 	}
 	if !isRelease(release) || fields["linux"] == "" {
-		return BootEntry{}, fmt.Errorf("parsing %q: it names no kernel and release", name)
+		return blsEntry{}, fmt.Errorf("parsing %q: it names no kernel and release", name)
 	}
-	e := BootEntry{Title: fields["title"], KernelRelease: release}
+	e := blsEntry{BootEntry{Title: fields["title"], KernelRelease: release, Source: name}, rootFlag(options)}
 	if fields["initrd"] != "" {
 		e.Initrd = path.Join(boot, path.Clean("/"+fields["initrd"]))
 	}

@@ -1,13 +1,17 @@
 package observe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
 )
 
 // BootEntry is what the boot loader starts if nobody interferes.
@@ -21,6 +25,7 @@ type BootEntry struct {
 const (
 	grubConf = "/boot/grub2/grub.cfg"
 	ziplConf = "/etc/zipl.conf"
+	grubBLS  = "grub2-bls"
 )
 
 // DefaultBoot reads what the next boot would run from the configuration of the boot loader.
@@ -35,8 +40,8 @@ func DefaultBoot(root string) (BootEntry, error) {
 	switch loader {
 	case "grub2", "grub2-efi":
 		e, err = grubDefault(root)
-	case "systemd-boot":
-		e, err = systemdBootDefault(root)
+	case "systemd-boot", grubBLS:
+		e, err = systemdBootDefault(root, loader)
 	case "zipl":
 		e, err = ziplDefault(root)
 	default:
@@ -46,6 +51,77 @@ func DefaultBoot(root string) (BootEntry, error) {
 		return BootEntry{}, fmt.Errorf("reading the default of boot loader %s: %w", loader, err)
 	}
 	return e, nil
+}
+
+// NextBoot is what the next boot runs. Where that may be another snapshot than the one that
+// runs, it is what both have as their default.
+func NextBoot(root string) (BootEntry, error) {
+	e, err := DefaultBoot(root)
+	if err != nil {
+		return e, err
+	}
+	others, err := otherSnapshots(root)
+	for _, tree := range others {
+		other, errOther := DefaultBoot(filepath.Join(cmp.Or(root, "/"), tree))
+		if errOther != nil || other.KernelRelease != e.KernelRelease {
+			err = errors.Join(err, fmt.Errorf("another snapshot may be booted next, with another kernel: %s", tree))
+			continue
+		}
+		e.Initrd = path.Join(tree, other.Initrd)
+	}
+	return e, err
+}
+
+// entryOf is the entry that the boot loader has for a kernel of this system: the default, if
+// that is one, else the only one that there is, of the snapshot that runs if they are told
+// apart. It is errNoEntry where there is none, and another error where that cannot be told.
+func entryOf(root, kernel string) (BootEntry, error) {
+	if e, err := DefaultBoot(root); err == nil && e.KernelRelease == kernel {
+		return e, nil
+	}
+	loader, err := loaderType(root)
+	if err != nil {
+		return BootEntry{}, err
+	}
+	var entries []BootEntry
+	switch loader {
+	case "grub2", "grub2-efi":
+		entries, err = grubEntries(root)
+	case "systemd-boot", grubBLS:
+		entries, err = blsEntriesHere(root)
+	default:
+		err = fmt.Errorf("the entries of boot loader %.100q are not read", loader)
+	}
+	if err != nil {
+		return BootEntry{}, err
+	}
+	entries = slices.DeleteFunc(entries, func(e BootEntry) bool { return e.KernelRelease != kernel })
+	for _, e := range entries {
+		if e.Initrd != entries[0].Initrd {
+			return BootEntry{}, fmt.Errorf("kernel %s has entries with several images", kernel)
+		}
+	}
+	if len(entries) == 0 {
+		return BootEntry{}, errNoEntry
+	}
+	return entries[0], nil
+}
+
+var errNoEntry = errors.New("the boot loader has no entry for it")
+
+// blsEntriesHere are the entries of the snapshot that runs, and those that name none.
+func blsEntriesHere(root string) (here []BootEntry, err error) {
+	entries, err := blsEntries(root)
+	if err != nil {
+		return nil, err
+	}
+	running, _ := snapshot.Subvolume(root) // empty: not known
+	for _, e := range entries {
+		if e.subvolume == "" || running == "" || e.subvolume == running {
+			here = append(here, e.BootEntry)
+		}
+	}
+	return here, nil
 }
 
 // loaderType is the boot loader by SUSE's setting, else the one that is configured.
@@ -110,7 +186,7 @@ func isKernelName(base string) bool {
 }
 
 func isRelease(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+	return s != "" && s[0] >= '0' && s[0] <= '9' && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._+~-", r)
 	})
 }

@@ -132,6 +132,180 @@ func TestGrubDefault(t *testing.T) {
 	}
 }
 
+// What the default entry starts may be another system, which has nothing to do with this one's
+// kernels.
+func TestEntriesOfOtherSystems(t *testing.T) {
+	const head, ours, theirs = "set default=it\n", "menuentry Ours $menuentry_id_option gnulinux-simple-aaaa {\n linux /boot/vmlinuz-1.2 root=UUID=aaaa\n initrd /boot/initrd-1.2\n}\n", "menuentry It --id it {\n"
+	entry := func(lines ...string) string { return head + ours + theirs + strings.Join(lines, "\n") + "\n}\n" }
+	cmdline := func(root string) string { return "BOOT_IMAGE=/boot/vmlinuz-1.2 root=" + root + " quiet\n" }
+	kernel, initrd := "linux /boot/vmlinuz-"+kernel42+" root=UUID=", "initrd /boot/initrd-"+kernel42
+	fine := BootEntry{"It", kernel42, "/boot/initrd-" + kernel42, grubConf}
+	const another = "starts another system"
+	for name, tt := range map[string]struct {
+		menu string
+		more []string
+		err  string
+	}{
+		"its own":                  {menu: entry(kernel+"aaaa", initrd), more: []string{"proc/cmdline", cmdline("UUID=aaaa")}},
+		"its own, with a search":   {menu: entry("search --no-floppy --fs-uuid --set=root aaaa", kernel+"aaaa", initrd), more: []string{"proc/cmdline", cmdline("UUID=aaaa")}},
+		"its own, by the menu":     {menu: entry(kernel+"aaaa", initrd)},
+		"its own, by fstab":        {menu: entry(kernel+"cccc", initrd), more: []string{"proc/cmdline", cmdline("/dev/sda1"), "etc/fstab", "# c\nUUID=cccc / btrfs defaults 0 0\n"}},
+		"its own, by the device":   {menu: entry(kernel+"dddd", initrd), more: []string{"proc/cmdline", cmdline("/dev/sda1"), "dev/sda1", "", "dev/disk/by-uuid/dddd", "-> ../../sda1"}},
+		"its own /boot":            {menu: entry("search --fs-uuid --set=root bbbb", kernel+"aaaa", initrd), more: []string{"etc/fstab", "UUID=aaaa / xfs x 0 0\nUUID=bbbb /boot xfs x 0 0\n"}},
+		"another root":             {menu: entry(kernel+"bbbb", initrd), more: []string{"proc/cmdline", cmdline("UUID=aaaa")}, err: another},
+		"another root, by fstab":   {menu: entry(kernel+"bbbb", initrd), more: []string{"etc/fstab", "UUID=\"aaaa\" / xfs x 0 0\n"}, err: another},
+		"another root, by menu":    {menu: entry(kernel+"bbbb", initrd), err: another},
+		"another device":           {menu: entry("linux /boot/vmlinuz-"+kernel42+" root=/dev/sdc7", initrd), more: []string{"proc/cmdline", cmdline("UUID=aaaa")}, err: another},
+		"another file system":      {menu: entry("search --no-floppy --fs-uuid --set=root bbbb", kernel+"aaaa", initrd), more: []string{"proc/cmdline", cmdline("UUID=aaaa")}, err: another},
+		"another /boot":            {menu: entry("search --fs-uuid --set=root cccc", kernel+"aaaa", initrd), more: []string{"etc/fstab", "UUID=aaaa / xfs x 0 0\nUUID=bbbb /boot xfs x 0 0\n"}, err: another},
+		"found by os-prober":       {menu: strings.Replace(entry(kernel+"aaaa", initrd), "--id it", "$menuentry_id_option osprober-gnulinux-it", 1) + "set default=osprober-gnulinux-it\n", err: ""},
+		"linux is no release":      {menu: entry("linux /vmlinuz-linux root=UUID=aaaa rw", "initrd /initramfs-linux-fallback.img"), err: "cannot be told"},
+		"a link of another system": {menu: entry("search --fs-uuid --set=root 3abe", "linux /boot/vmlinuz root=/dev/sdc7", "initrd /boot/initrd"), more: []string{"boot/vmlinuz", "-> vmlinuz-" + kernel42}, err: another},
+	} {
+		if name == "found by os-prober" {
+			tt.menu, tt.err = strings.Replace(tt.menu, head, "", 1), another
+		}
+		t.Run(name, func(t *testing.T) {
+			got, err := DefaultBoot(machine(t, with(map[string]string{"boot/grub2/grub.cfg": tt.menu}, tt.more...)))
+			want(t, got, err, fine, tt.err)
+		})
+	}
+	t.Run("boot loader specification", func(t *testing.T) {
+		const loader, entries = "boot/efi/loader/loader.conf", "boot/efi/loader/entries/a.conf"
+		base := []string{loader, "default a\n", "sys/firmware/efi/efivars/Other-1", "", "etc/machine-id", "0123\n", "proc/cmdline", cmdline("UUID=aaaa")}
+		for text, wantErr := range map[string]string{
+			"version 1.2\nlinux /l\ninitrd /i\noptions root=UUID=aaaa quiet\n": "",
+			"version 1.2\nlinux /l\ninitrd /i\nmachine-id 0123\n":              "",
+			"version 1.2\nlinux /l\ninitrd /i\noptions root=UUID=bbbb quiet\n": another,
+			"version 1.2\nlinux /l\ninitrd /i\nmachine-id 4567\n":              another,
+			"linux /vmlinuz-linux-tiny\ninitrd /i\n":                           "cannot be told",
+			"version linux-tiny\nlinux /l\ninitrd /i\n":                        "it names no kernel and release",
+		} {
+			got, err := DefaultBoot(machine(t, with(map[string]string{entries: text}, base...)))
+			want(t, got, err, BootEntry{"", "1.2", "/boot/efi/i", "/" + loader}, wantErr)
+		}
+	})
+}
+
+// On btrfs GRUB keeps its variables in a block before the file system.
+func TestEnvironmentBlockOfBtrfs(t *testing.T) {
+	const mount = "22 1 0:20 /@/.snapshots/1/snapshot / rw,relatime shared:1 - btrfs /dev/vda2 rw,subvolid=268,subvol=/@/.snapshots/1/snapshot\n"
+	block := func(env ...string) string {
+		text := "# GRUB Environment Block\n" + strings.Join(env, "\n") + "\n"
+		return strings.Repeat("\x00", 512*512) + text + strings.Repeat("#", 1024)
+	}
+	files := grub("${saved_entry}", "env_block=512+2", "saved_entry=0")
+	files["boot/grub2/grub.cfg"] += "if [ \"${env_block}\" ] ; then\n set env_block=\"(${root})${env_block}\"\n load_env -f \"${env_block}\"\nfi\n"
+	old := BootEntry{"SLES 15-SP6, with Linux " + kernel42, kernel42, "/boot/initrd-" + kernel42, "/dev/vda2"}
+	for name, tt := range map[string]struct {
+		device string
+		want   BootEntry
+		err    string
+	}{
+		"for the next boot":  {block("next_entry=1>1"), old, ""},
+		"saved":              {block("saved_entry=1>1"), old, ""},
+		"nothing for a boot": {block("next_entry="), BootEntry{"SLES 15-SP6", kernel47, "/boot/initrd-" + kernel47, grubEnv}, ""},
+		"not a block":        {"x", BootEntry{}, "GRUB keeps its variables"},
+		"a FIFO":             {"fifo", BootEntry{}, "GRUB keeps its variables"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := DefaultBoot(machine(t, with(files, "proc/1/mountinfo", mount, "dev/vda2", tt.device)))
+			want(t, got, err, tt.want, tt.err)
+		})
+	}
+}
+
+// The image that counts is the one that the kernel's boot entry has.
+func TestImageOfTheBootEntry(t *testing.T) {
+	const loader, entries = "boot/efi/loader/loader.conf", "boot/efi/loader/entries/"
+	bls := func(snapshot, initrd string) string {
+		return "version " + snapshot + "@" + kernel42 + "\nlinux /sles/linux-0\ninitrd /sles/" + initrd + "\noptions root=UUID=a rootflags=subvol=@/.snapshots/" + snapshot + "/snapshot\n"
+	}
+	mount := func(n string) string {
+		return "1 0 0:1 /@/.snapshots/" + n + "/snapshot / rw shared:1 - btrfs /dev/vda2 rw\n"
+	}
+	esp := map[string]string{
+		loader: "default b\n", "sys/firmware/efi/efivars/Other-1": "", entries + "a.conf": bls("7", "initrd-0123"), entries + "b.conf": bls("8", "initrd-4567"),
+		"boot/efi/sles/initrd-0123": "7", "boot/efi/sles/initrd-4567": "8", "boot/initrd-" + kernel42: "old", "proc/1/mountinfo": mount("7"),
+	}
+	menu := "set default=0\nmenuentry a {\nlinux /boot/vmlinuz-" + kernel47 + "\ninitrd /boot/initrd-" + kernel47 + "\n}\nmenuentry b {\nlinux /boot/vmlinuz-" + kernel42 + "\n}\n"
+	full := strings.Replace(menu, kernel42+"\n", kernel42+"\ninitrd /boot/initrd-"+kernel42+"\n", 1)
+	for name, tt := range map[string]struct {
+		files map[string]string
+		image string
+		none  string
+	}{
+		"the default's":             {esp, "/boot/efi/sles/initrd-4567", ""},
+		"this snapshot's":           {with(esp, loader, "default c\n", entries+"c.conf", "version 1.2\nlinux /l\ninitrd /i\n"), "/boot/efi/sles/initrd-0123", ""},
+		"it is gone":                {with(esp, "boot/efi/sles/initrd-4567", "-> nothing"), "", "is not there"},
+		"GRUB's":                    {map[string]string{"boot/grub2/grub.cfg": full, "boot/initrd-" + kernel42: "x"}, "/boot/initrd-" + kernel42, ""},
+		"GRUB's, gone":              {map[string]string{"boot/grub2/grub.cfg": full}, "", "is not there"},
+		"an entry without":          {map[string]string{"boot/grub2/grub.cfg": menu}, "", "has no initrd"},
+		"no entry, image there":     {map[string]string{"boot/grub2/grub.cfg": grubMenuText[:0] + "set default=0\n", "boot/initrd-" + kernel42: "x"}, "/boot/initrd-" + kernel42, ""},
+		"no entry, a kernel there":  {map[string]string{"boot/grub2/grub.cfg": "set default=0\n", "boot/vmlinuz-" + kernel42: "x"}, "", "is not there"},
+		"no entry, no kernel there": {map[string]string{"boot/grub2/grub.cfg": "set default=0\n"}, "", ""},
+		"no boot loader":            {map[string]string{"boot/vmlinuz-" + kernel42: "x"}, "", ""},
+		"no boot loader, an image":  {map[string]string{"boot/initrd-" + kernel42: "x"}, "/boot/initrd-" + kernel42, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := machine(t, tt.files)
+			l := live(root, kernel42)
+			image := ""
+			if l.Size > 0 {
+				image = strings.TrimPrefix(l.Image, root)
+			}
+			if image != tt.image || (l.NoImage == "") != (tt.none == "") || !strings.Contains(l.NoImage, tt.none) {
+				t.Errorf("got %+v, want %q, %q", l, tt.image, tt.none)
+			}
+		})
+	}
+}
+
+// What a transactional update or a rollback made is another system, which the next boot may
+// run: an answer holds for both, or is none.
+func TestNextBootOfAnotherSnapshot(t *testing.T) {
+	info := func(text string) string {
+		return "<?xml version=\"1.0\"?>\n<snapshot>\n  <type>single</type>\n" + text + "\n</snapshot>\n"
+	}
+	const update, busy = "<description>Snapshot Update of #7</description>", "<userdata><key>transactional-update-in-progress</key><value>yes</value></userdata>"
+	base := with(grub("0"), "proc/1/mountinfo", "1 0 0:1 /@/.snapshots/7/snapshot / rw shared:1 - btrfs /dev/vda2 rw\n",
+		"boot/initrd-"+kernel47, "x", ".snapshots/7/info.xml", info(update), ".snapshots/3/info.xml", info(update))
+	snapshot := func(description, standard string) map[string]string {
+		files := with(base, ".snapshots/8/info.xml", info(description))
+		for name, text := range grub(standard) {
+			files[".snapshots/8/snapshot/"+name] = text
+		}
+		return files
+	}
+	first, other := BootEntry{"SLES 15-SP6", kernel47, "/boot/initrd-" + kernel47, grubConf}, "another snapshot may be booted next"
+	both := first
+	both.Initrd = "/.snapshots/8/snapshot" + first.Initrd
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  BootEntry
+		err   string
+	}{
+		"none":                      {base, first, ""},
+		"an update, same kernel":    {snapshot(update, "0"), both, ""},
+		"an update, another kernel": {snapshot(update, "1>1"), BootEntry{}, other},
+		"a rollback":                {snapshot("<description>writable copy of #5</description>", "1>1"), BootEntry{}, other},
+		"an update in progress":     {snapshot(update+busy, "1>1"), first, ""},
+		"of zypper":                 {snapshot("<description>zypp(zypper)</description>", "1>1"), first, ""},
+		"an update without a menu":  {with(base, ".snapshots/8/info.xml", info(update)), BootEntry{}, other},
+		"without its description":   {with(base, ".snapshots/8/x", ""), BootEntry{}, other},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := machine(t, tt.files)
+			got, err := NextBoot(root)
+			want(t, got, err, tt.want, tt.err)
+			q := Question{Kernel: kernel47, Patch: patch2, Live: live(root, kernel47)}
+			if v := Judge(q); (v.Reason == "other-snapshot") != (len(q.Live.Others) > 0) || (tt.want == first) != (len(q.Live.Others) == 0) {
+				t.Errorf("got %+v, %+v", v, q.Live)
+			}
+		})
+	}
+}
+
 // efiVariable is a variable as efivarfs shows it.
 func efiVariable(text string) string {
 	b := []byte{6, 0, 0, 0}
@@ -232,7 +406,7 @@ func TestUnknownBootLoader(t *testing.T) {
 	for wantErr, files := range map[string]map[string]string{
 		"no configuration of a boot loader is there":            {},
 		"more than one boot loader is configured (grub2, zipl)": {"boot/grub2/grub.cfg": "", "etc/zipl.conf": "", "etc/sysconfig/bootloader": "LOADER_TYPE=\"\"\n"},
-		`of boot loader "grub2-bls" cannot be read`:             {"boot/grub2/grub.cfg": "", "etc/sysconfig/bootloader": "LOADER_TYPE=grub2-bls"},
+		`of boot loader "lilo" cannot be read`:                  {"boot/grub2/grub.cfg": "", "etc/sysconfig/bootloader": "LOADER_TYPE=lilo"},
 		"not a regular file":                                    {"etc/sysconfig/bootloader": "fifo"},
 		"too many levels":                                       {"etc/zipl.conf": "-> zipl.conf"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/store"
@@ -18,7 +19,7 @@ func Boots(ctx context.Context, dir, boot string) (store.Journal, error) {
 	}
 	recorded := store.Journal{Boots: []store.Boot{}, Unread: []store.UnreadFile{}}
 	for _, b := range j.Boots {
-		recorded.Boots = append(recorded.Boots, record(b))
+		recorded.Boots = append(recorded.Boots, Row(b))
 	}
 	for _, u := range j.Unread {
 		recorded.Unread = append(recorded.Unread, store.UnreadFile{Path: u.Path, Why: u.Err.Error()})
@@ -26,8 +27,8 @@ func Boots(ctx context.Context, dir, boot string) (store.Journal, error) {
 	return recorded, nil
 }
 
-// record is a boot as it is kept and shown.
-func record(b journal.Boot) store.Boot {
+// Row is a boot as it is kept and shown.
+func Row(b journal.Boot) store.Boot {
 	r := store.Boot{
 		ID: b.ID, KernelRelease: b.KernelRelease, First: *stamp(b.First), Last: *stamp(b.Last),
 		StartInJournal: b.StartInJournal, MessagesLost: b.MessagesLost, Incomplete: len(b.Unread) > 0,
@@ -37,9 +38,7 @@ func record(b journal.Boot) store.Boot {
 		load := store.Load{
 			Patch: l.Patch, Phase: string(l.Phase), Rule: l.Rule, Result: string(l.Result), Forced: l.Forced,
 			Time: *stamp(l.Time), Replaced: l.Replaced, Cursor: l.Cursor,
-		}
-		if l.Disabled != nil {
-			load.Disabled = stamp(*l.Disabled)
+			Completed: stampOrNil(l.Completed), Reverted: stampOrNil(l.Reverted), Disabled: stampOrNil(l.Disabled),
 		}
 		r.Loads = append(r.Loads, load)
 	}
@@ -54,6 +53,13 @@ func record(b journal.Boot) store.Boot {
 		})
 	}
 	return r
+}
+
+func stampOrNil(t *time.Time) *store.Timestamp {
+	if t == nil {
+		return nil
+	}
+	return stamp(*t)
 }
 
 // JournalQuestion says what a verdict from a journal alone is asked about. Empty fields

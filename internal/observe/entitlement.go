@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
@@ -11,9 +12,10 @@ import (
 
 // Entitlement is what makes a system one that gets live patches. Each part may be missing.
 type Entitlement struct {
-	Products  []Product `json:"products"`  // SUSE Linux Enterprise 12 and 15
-	Patterns  []string  `json:"patterns"`  // packages of the patterns lp_sles and kernel_livepatching
-	Lifecycle []string  `json:"lifecycle"` // packages with the lifecycle data
+	Products  []Product `json:"products"`           // SUSE Linux Enterprise 12 and 15
+	Included  []Product `json:"included,omitempty"` // products that have live patches in their own repositories
+	Patterns  []string  `json:"patterns"`           // packages of the patterns lp_sles and kernel_livepatching
+	Lifecycle []string  `json:"lifecycle"`          // packages with the lifecycle data
 }
 
 // Product is an installed product.
@@ -42,8 +44,11 @@ func Activation(root string, installed []string) (Entitlement, error) {
 		if err != nil {
 			return Entitlement{}, err
 		}
-		if strings.HasSuffix(p.Name, "live-patching") {
+		switch {
+		case strings.HasSuffix(p.Name, "live-patching"):
 			e.Products = append(e.Products, p)
+		case p.includesLivePatches():
+			e.Included = append(e.Included, p)
 		}
 	}
 	for _, name := range installed {
@@ -55,6 +60,20 @@ func Activation(root string, installed []string) (Entitlement, error) {
 		}
 	}
 	return e, nil
+}
+
+// includesLivePatches says whether a product needs no other one for live patches: that is so
+// since SUSE Linux Enterprise 16 and SUSE Linux Micro 6.
+func (p Product) includesLivePatches() bool {
+	major, _, _ := strings.Cut(p.Version, ".")
+	n, err := strconv.Atoi(major)
+	switch {
+	case err != nil:
+		return false
+	case p.Name == "SL-Micro":
+		return n >= 6
+	}
+	return n >= 16 && strings.HasPrefix(p.Name, "SLE")
 }
 
 // readProduct reads a product file; the elements of a codestream within it are not meant.

@@ -39,6 +39,23 @@ func TestActivation(t *testing.T) {
 	}
 }
 
+// Some products have live patches in their own repositories.
+func TestActivationOfProductsThatIncludeLivePatches(t *testing.T) {
+	for product, includes := range map[string]bool{
+		"SLES 16.0": true, "SLES_SAP 16.1": true, "SLES 17": true, "SL-Micro 6.0": true, "SL-Micro 6.2": true,
+		"SLES 15.7": false, "SLES 12.5": false, "SLE-Micro 5.5": false, "SUSE-MicroOS 5.1": false, "Leap 16.0": false, "sle-module-basesystem 15.6": false,
+		"SLES x": false, "SLES ": false,
+	} {
+		name, version, _ := strings.Cut(product, " ")
+		got, err := Activation(machine(t, map[string]string{
+			"etc/products.d/base.prod": "<product><name>" + name + "</name><version>" + version + "</version></product>",
+		}), nil)
+		if err != nil || (len(got.Included) == 1) != includes || includes && got.Included[0].Name != name {
+			t.Errorf("%s: %+v, %v", product, got.Included, err)
+		}
+	}
+}
+
 // A baseproduct link is no product of its own, and a FIFO must not block.
 func TestActivationOfAnOddFolder(t *testing.T) {
 	root := machine(t, map[string]string{"etc/products.d/x": ""})

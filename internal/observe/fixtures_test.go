@@ -25,7 +25,7 @@ func TestVerdictsOfRealBoots(t *testing.T) {
 		{"C", 0, p2, "unknown no-build-evidence"}, {"C", 1, p1, "contained boot"}, {"C", 1, "", "contained boot"},
 		{"C", 1, p2, "unknown no-build-evidence"},
 		{"D", 0, "", "unknown no-live-patch"},
-		{"E", 0, p2, "contained build-inferred"}, {"E", 1, p2, "contained boot"},
+		{"E", 0, p2, "unknown build-before-load"}, {"E", 1, p2, "contained boot"},
 		{"E-verbose", 0, p1, "contained build"}, {"E-verbose", 0, p2, "missing build"},
 		{"F", 0, p1, "contained boot"},
 		{"K", 0, p2, "contained build"}, {"K", 0, "", "contained build"}, {"K", 1, p2, "contained boot"}, {"K", 0, p1, "missing build"},

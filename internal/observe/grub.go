@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
 )
 
 const grubEnv = "/boot/grub2/grubenv"
@@ -17,19 +18,18 @@ const grubEnv = "/boot/grub2/grubenv"
 // entry that was saved. GRUB_DEFAULT in /etc/default/grub is where the menu has its default
 // from; it has no say at boot.
 func grubDefault(root string) (BootEntry, error) {
-	text, err := rooted.ReadFile(root, grubConf)
+	menu, own, err := readGrub(root)
 	if err != nil {
 		return BootEntry{}, err
-	}
-	menu, err := parseGrub(text)
-	if err != nil {
-		return BootEntry{}, fmt.Errorf("parsing %q: %w", grubConf, err)
 	}
 	which, source, err := menu.chosen(root)
 	if err != nil {
 		return BootEntry{}, err
 	}
 	item, err := menu.find(which)
+	if err == nil {
+		err = item.check(own)
+	}
 	if err != nil {
 		return BootEntry{}, fmt.Errorf("default %.200q by %s: %w", which, source, err)
 	}
@@ -38,6 +38,54 @@ func grubDefault(root string) (BootEntry, error) {
 		return BootEntry{}, err
 	}
 	return BootEntry{item.title, release, bootFile(item.initrd), source}, nil
+}
+
+// grubEntries are the entries of the menu that start this system.
+func grubEntries(root string) (entries []BootEntry, err error) {
+	menu, own, err := readGrub(root)
+	if err != nil {
+		return nil, err
+	}
+	var walk func(*grubMenu)
+	walk = func(m *grubMenu) {
+		for _, item := range m.items {
+			if release, err := kernelRelease(root, item.linux); err == nil && item.check(own) == nil {
+				entries = append(entries, BootEntry{item.title, release, bootFile(item.initrd), grubConf})
+			}
+			walk(item)
+		}
+	}
+	walk(menu)
+	return entries, nil
+}
+
+// readGrub reads the menu, and what this system is called in it.
+func readGrub(root string) (*grubMenu, ownSystem, error) {
+	text, err := rooted.ReadFile(root, grubConf)
+	if err != nil {
+		return nil, ownSystem{}, err
+	}
+	menu, err := parseGrub(text)
+	if err != nil {
+		return nil, ownSystem{}, fmt.Errorf("parsing %q: %w", grubConf, err)
+	}
+	menu.envBlock = strings.Contains(text, "${env_block}")
+	own := readOwnSystem(root)
+	for _, item := range menu.items {
+		// grub2-mkconfig calls them after the file system that it was run in.
+		if uuid, ok := strings.CutPrefix(item.id, "gnulinux-simple-"); ok && len(own.roots) == 0 {
+			own.add(&own.roots, "UUID="+uuid)
+		}
+	}
+	return menu, own, nil
+}
+
+// check is an error if an entry starts another system.
+func (m *grubMenu) check(own ownSystem) error {
+	if strings.HasPrefix(m.id, "osprober-") {
+		return errors.New("it starts another system, which os-prober found")
+	}
+	return own.check(m.root, m.search)
 }
 
 // bootFile is where the running system sees a file of the boot loader's: in /boot, whatever
@@ -59,6 +107,9 @@ type grubMenu struct {
 	conditional   bool // whether it is shown depends on what only the boot loader knows
 	items         []*grubMenu
 	linux, initrd string
+	root          string   // the kernel's root=
+	search        string   // the UUID of the file system that the files are on
+	envBlock      bool     // variables are in a block outside of the file system, too, of the top menu
 	defaults      []string // what default is set to, of the top menu
 	elsewhere     bool     // entries are in other files, too
 }
@@ -79,43 +130,80 @@ func (m *grubMenu) chosen(root string) (which, source string, err error) {
 	if !isSaved && !hasNext {
 		return static[0], grubConf, nil
 	}
-	env, err := readGrubEnv(root)
+	env, err := m.readEnv(root)
 	if err != nil {
 		return "", "", err
 	}
-	switch {
-	case hasNext && env["next_entry"] != "":
-		return env["next_entry"], grubEnv, nil
-	case !isSaved:
+	names := []string{"prev_saved_entry", "saved_entry"}
+	if hasNext {
+		names = append([]string{"next_entry"}, names...)
+	}
+	for _, name := range names {
+		if v := env[name]; v.text != "" && (isSaved || name == "next_entry") {
+			return v.text, v.source, nil
+		}
+	}
+	if !isSaved {
 		return static[0], grubConf, nil
-	case env["prev_saved_entry"] != "":
-		return env["prev_saved_entry"], grubEnv, nil
-	case env["saved_entry"] != "":
-		return env["saved_entry"], grubEnv, nil
 	}
 	return "0", grubConf, nil // GRUB's own default
 }
 
-// readGrubEnv reads the environment block: lines key=value, filled up with #.
-func readGrubEnv(root string) (map[string]string, error) {
+// variable is one of GRUB's, and where it was read.
+type variable struct{ text, source string }
+
+// readEnv reads the environment block, and the one outside of the file system that the menu
+// reads after it: GRUB cannot write to a file on btrfs.
+func (m *grubMenu) readEnv(root string) (map[string]variable, error) {
 	text, err := rooted.ReadFile(root, grubEnv)
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(text, "# GRUB Environment Block\n") {
-		return nil, fmt.Errorf("parsing %q: not an environment block", grubEnv)
+	env := map[string]variable{}
+	if err := parseGrubEnv(text, grubEnv, env); err != nil {
+		return nil, err
 	}
-	env := map[string]string{}
+	if where := env["env_block"].text; where != "" {
+		block, device, err := readEnvBlock(root, where)
+		if err == nil && !m.envBlock {
+			err = errors.New("the menu does not read them")
+		}
+		if err == nil {
+			err = parseGrubEnv(block, device, env)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %q: GRUB keeps its variables outside of the file system (env_block): %w", grubEnv, err)
+		}
+	}
+	return env, nil
+}
+
+// readEnvBlock reads sectors FIRST+COUNT of the device that the root file system is on.
+func readEnvBlock(root, where string) (text, device string, err error) {
+	var first, count int64
+	if n, err := fmt.Sscanf(where, "%d+%d", &first, &count); n != 2 || err != nil || first < 1 || first > 1<<20 || count < 1 || count > 64 {
+		return "", "", fmt.Errorf("%.100q is no block", where)
+	}
+	m, err := snapshot.RootMount(root)
+	if err != nil {
+		return "", "", err
+	}
+	text, err = rooted.ReadDevice(root, m.Device, first*512, int(count)*512)
+	return text, m.Device, err
+}
+
+// parseGrubEnv reads an environment block into env: lines key=value, filled up with #.
+func parseGrubEnv(text, source string, env map[string]variable) error {
+	if !strings.HasPrefix(text, "# GRUB Environment Block\n") {
+		return fmt.Errorf("parsing %q: not an environment block", source)
+	}
 	for line := range strings.Lines(text) {
 		key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		if ok && !strings.HasPrefix(line, "#") {
-			env[key] = strings.ReplaceAll(value, `\\`, `\`)
+			env[key] = variable{strings.ReplaceAll(value, `\\`, `\`), source}
 		}
 	}
-	if env["env_block"] != "" {
-		return nil, fmt.Errorf("reading %q: GRUB keeps its variables outside of the file system (env_block)", grubEnv)
-	}
-	return env, nil
+	return nil
 }
 
 // find finds an entry as GRUB does: by the number, title or id of each level, > in between.
@@ -196,7 +284,11 @@ func (p *grubParser) line(words []string) error {
 		}
 	case "linux", "linuxefi", "linux16":
 		if current != nil && len(words) > 1 {
-			current.linux = words[1]
+			current.linux, current.root = words[1], rootArgument(words[2:])
+		}
+	case "search":
+		if current != nil && slices.ContainsFunc(words, func(w string) bool { return w == "--fs-uuid" || w == "-u" }) {
+			current.search = words[len(words)-1]
 		}
 	case "initrd", "initrdefi", "initrd16":
 		if current != nil {
@@ -252,6 +344,9 @@ func initrdOf(files []string) string {
 		if base := path.Base(f); strings.HasPrefix(base, "initrd") || strings.HasPrefix(base, "initramfs") {
 			return f
 		}
+	}
+	if len(files) > 0 {
+		return files[len(files)-1]
 	}
 	return ""
 }

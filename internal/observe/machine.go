@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -63,7 +65,7 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.In
 	if journalErr != nil && question.Patch != "" {
 		v.Evidence = append(v.Evidence, store.Evidence{Says: journalErr.Error()})
 	}
-	return readImage(ctx, v, question, q.Image), nil
+	return judgeImages(v, question, q.Image, func(path string) (*initrd.Image, error) { return readImage(ctx, path) }), nil
 }
 
 // thisBoot reads this boot from the machine's journal.
@@ -99,22 +101,47 @@ func journalDir(root string) string {
 	return filepath.Join(root, "/var/log/journal")
 }
 
-// live is what the machine shows of the image that the next boot of a kernel uses.
+// live is what the machine shows of the image that the next boot of a kernel uses: that of its
+// boot entry, else the one that is called after it.
 func live(root, kernel string) *Live {
-	l := &Live{Image: filepath.Join(root, "/boot/initrd-"+kernel)}
+	name := "/boot/initrd-" + kernel
+	entry, err := entryOf(root, kernel)
+	if err == nil && entry.Initrd != "" {
+		name = entry.Initrd
+	}
+	l := &Live{Image: filepath.Join(root, name), Names: []string{name}, Others: imagesElsewhere(root, kernel)}
 	l.BootTime, _ = bootTime(root) // zero: then any image may be newer
-	resolved, err := rooted.Path(root, "/boot/initrd-"+kernel)
-	if err != nil {
+	if err == nil && entry.Initrd == "" {
+		l.NoImage = fmt.Sprintf("the boot entry of kernel %s has no initrd (%s)", kernel, entry.Source)
+		return l
+	}
+	resolved, errPath := rooted.Path(root, name)
+	if errPath != nil {
+		return l
+	}
+	if _, gone := os.Stat(resolved); errors.Is(gone, fs.ErrNotExist) && (err == nil || errors.Is(err, errNoEntry) && hasKernel(root, kernel)) {
+		l.NoImage = fmt.Sprintf("the image of kernel %s is not there", kernel)
 		return l
 	}
 	if target, err := filepath.EvalSymlinks(resolved); err == nil && root == "/" {
 		resolved = target
 	}
 	l.Image = resolved
+	if inside, err := filepath.Rel(filepath.Join("/", root), resolved); err == nil {
+		l.Names = append(l.Names, "/"+inside)
+	}
 	if info, err := os.Lstat(l.Image); err == nil {
-		l.ImageTime = written(info)
+		l.ImageTime, l.ModTime, l.Size = written(info), info.ModTime(), info.Size()
 	}
 	return l
+}
+
+// hasKernel says whether the file of a kernel is in /boot.
+func hasKernel(root, kernel string) bool {
+	return slices.ContainsFunc([]string{"vmlinuz", "image", "vmlinux", "Image"}, func(name string) bool {
+		_, err := rooted.Stat(root, "/boot/"+name+"-"+kernel)
+		return err == nil
+	})
 }
 
 func srcVersion(patches []livepatch.Patch, module string) string {
@@ -162,19 +189,37 @@ func written(info os.FileInfo) time.Time {
 	return info.ModTime()
 }
 
-// readImage decides by the image where the journal could not, or where a file was named.
-func readImage(ctx context.Context, v store.Initrd, q Question, named string) store.Initrd {
-	path := named
+// readImage reads an image, if there is still time.
+func readImage(ctx context.Context, path string) (*initrd.Image, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("there was no time to read the image %q", path)
+	}
+	return initrd.Read(ctx, path)
+}
+
+// judgeImages decides by the image where the journal could not, or where a file was named. Where
+// the next boot may use one of several, they must agree.
+func judgeImages(v store.Initrd, q Question, named string, read func(path string) (*initrd.Image, error)) store.Initrd {
+	images := []string{named}
 	switch {
 	case v.Patch == "", named == "" && v.Verdict != store.VerdictUnknown:
 		return v
+	case named == "" && v.Reason == store.ReasonOtherSnapshot:
+		images = append([]string{q.Live.Image}, q.Live.Others...)
 	case named == "":
-		path = q.Live.Image
+		images = []string{q.Live.Image}
 	}
-	if ctx.Err() != nil {
-		v.Evidence = append(v.Evidence, store.Evidence{Says: "there was no time to read the image", Path: path})
-		return v
+	first := store.Verdict("")
+	for _, path := range images {
+		img, err := read(path)
+		v = JudgeImage(v, img, err, q.Live.SrcVersion)
+		if first == "" {
+			first = v.Verdict
+		}
+		if v.Verdict != first {
+			v.Verdict, v.Basis, v.Reason = store.VerdictUnknown, "", store.ReasonOtherSnapshot
+			return v
+		}
 	}
-	img, err := initrd.Read(ctx, path)
-	return JudgeImage(v, img, err, q.Live.SrcVersion)
+	return v
 }

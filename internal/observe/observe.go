@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
@@ -62,11 +63,9 @@ func Take(ctx context.Context, o Options) *store.Event {
 type taker struct {
 	ctx context.Context
 	Options
-	obs      *store.Observation
-	boot     string           // id of this one
-	packages []rpm.Package    // tracked ones
-	active   *livepatch.Patch // nil: none, or not known
-	journals []journal.Boot   // this boot, as far as the journal has it; nil: not known
+	obs   *store.Observation
+	boot  string // id of this one
+	sight Sight
 }
 
 // failed notes why a part is unknown.
@@ -83,6 +82,7 @@ func (t *taker) kernel() {
 	k.Release, errs[0] = runningKernel(t.Root)
 	k.Version, k.Marked, errs[1] = kernelVersion(t.Root)
 	k.BootTime.Time, errs[2] = bootTime(t.Root)
+	t.sight.Kernel = k.Release
 	t.failed("kernel", errors.Join(errs[:]...))
 }
 
@@ -101,7 +101,7 @@ func (t *taker) readInstalled() (wait func()) {
 	return func() {
 		<-done
 		if !t.failed("installed", err) {
-			t.packages, t.obs.Installed = installed.Packages, snapshot.Record(installed.Packages)
+			t.sight.Packages, t.obs.Installed = installed.Packages, snapshot.Record(installed.Packages)
 			t.obs.RPMDB = string(installed.Stamp)
 		}
 	}
@@ -125,13 +125,13 @@ func (t *taker) patches() {
 	for _, p := range loaded {
 		t.obs.Patches = append(t.obs.Patches, store.LoadedPatch(p))
 	}
-	t.active = livepatch.Active(loaded)
+	t.sight.Patches = append([]livepatch.Patch{}, loaded...)
 }
 
 // journal reads this boot, and those that are not on record yet. A commit has no time for
 // the latter, and the boot's own observation has had it.
 func (t *taker) journal() {
-	q := journal.Query{Skip: t.known}
+	q := journal.Query{Skip: OnRecord(t.Known, t.boot)}
 	switch {
 	case t.boot == "":
 		t.failed("journal", errBootID)
@@ -142,42 +142,27 @@ func (t *taker) journal() {
 	boots, err := journal.Boots(t.ctx, journalDir(t.Root), q)
 	t.failed("journal", err)
 	for _, b := range boots {
-		t.obs.Boots = append(t.obs.Boots, record(b))
+		t.obs.Boots = append(t.obs.Boots, Row(b))
 		if b.ID == t.boot {
-			t.journals = runBy(t.obs.Kernel.Release, []journal.Boot{b})
+			t.sight.Boots = []journal.Boot{b}
 		}
 	}
 }
 
-// known says whether all that the journal has of a boot is on record.
-func (t *taker) known(b journal.Boot) bool {
-	last, known := t.Known[b.ID]
-	return known && !b.Last.After(last) && b.ID != t.boot
+// OnRecord says of the boots of a journal whether all of one is on record; this one goes on. known
+// is until when boots are.
+func OnRecord(known map[string]time.Time, this string) func(journal.Boot) bool {
+	return func(b journal.Boot) bool {
+		last, is := known[b.ID]
+		return is && !b.Last.After(last) && b.ID != this
+	}
 }
 
-// livePatch describes the active patch and finds the package that it came from.
+// livePatch describes the active patch and what it fixes.
 func (t *taker) livePatch() {
-	if t.active == nil {
+	lp, p := t.sight.LivePatch()
+	if t.obs.LivePatch = lp; p == nil {
 		return
-	}
-	lp := &store.LivePatch{Module: t.active.Module, Enabled: t.active.Enabled, Transition: t.active.Transition}
-	t.obs.LivePatch = lp
-	if len(t.journals) > 0 {
-		if load := lastLoad(t.journals[0], lp.Module); load != nil {
-			lp.Since = stamp(load.Time)
-			if load.Forced || load.Result == journal.ResultComplete && !t.journals[0].MessagesLost && len(t.journals[0].Unread) == 0 {
-				lp.Forced = &load.Forced
-			}
-		}
-	}
-	p := packageOf(t.packages, t.obs.Kernel.Release, lp.Module)
-	if p == nil {
-		return
-	}
-	version := p.EVR.String()
-	lp.Package, lp.Version = &p.Name, &version
-	if n, ok := livepatch.PatchNumber(p.EVR.Version); ok {
-		lp.PatchNumber, lp.Initial = &n, new(n == 1)
 	}
 	all, err := snapshot.Fixes(t.ctx, rpm.DB{Root: t.Root}, []rpm.Package{*p}, t.Fixes)
 	if !t.failed("fixes", err) {
@@ -187,22 +172,12 @@ func (t *taker) livePatch() {
 }
 
 func (t *taker) initrd() {
-	q := Question{Kernel: t.obs.Kernel.Release, Boots: t.journals, Live: live(t.Root, t.obs.Kernel.Release)}
-	if t.active != nil {
-		q.Patch, q.Live.SrcVersion = t.active.Module, t.active.SrcVersion
-		if p := packageOf(t.packages, q.Kernel, q.Patch); p != nil {
-			q.Installed = time.Unix(p.InstallTime, 0)
-		}
-	}
-	v := Judge(q)
-	if t.active == nil && t.obs.Patches == nil {
-		v.Reason = store.ReasonPatchesUnknown
-	}
-	t.obs.Initrd = readImage(t.ctx, v, q, "")
+	t.sight.Live = live(t.Root, t.obs.Kernel.Release)
+	t.obs.Initrd = t.sight.Initrd(func(path string) (*initrd.Image, error) { return readImage(t.ctx, path) })
 }
 
 func (t *taker) nextBoot() {
-	next, err := DefaultBoot(t.Root)
+	next, err := NextBoot(t.Root)
 	if !t.failed("next_boot", err) {
 		t.obs.NextBoot = &store.NextBoot{KernelRelease: next.KernelRelease, Image: next.Initrd, Source: next.Source}
 	}
@@ -263,6 +238,9 @@ func (t *taker) coverage() (any, error) {
 }
 
 func (t *taker) blockers() (any, error) {
+	if t.obs.Patches == nil {
+		return nil, errors.New(t.obs.Unknown["patches"])
+	}
 	if !store.InTransition(t.obs.Patches) {
 		return []livepatch.Blocker{}, nil
 	}
@@ -273,8 +251,8 @@ func (t *taker) activation() (any, error) {
 	if t.obs.Installed == nil {
 		return nil, errors.New(t.obs.Unknown["installed"])
 	}
-	names := make([]string, len(t.packages))
-	for i, p := range t.packages {
+	names := make([]string, len(t.sight.Packages))
+	for i, p := range t.sight.Packages {
 		names[i] = p.Name
 	}
 	return Activation(t.Root, names)

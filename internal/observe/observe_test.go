@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
+	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/store"
@@ -219,12 +220,137 @@ func TestReboot(t *testing.T) {
 		t.Errorf("the newest kernel runs: %+v", got)
 	}
 	rpmtest.Install(t, root, "kernel-default 6.4.0 150600.23.100.1")
-	if got := pending(); got != (store.Reboot{Pending: store.PendingYes, NewestKernel: "6.4.0-150600.23.100-default"}) {
-		t.Errorf("another kernel is newer: %+v", got)
+	if got := pending(); got != (store.Reboot{Pending: store.PendingLivePatched, NewestKernel: "6.4.0-150600.23.100-default"}) {
+		t.Errorf("another kernel is newer, and the package of the live patch is gone: %+v", got)
 	}
 	rpmtest.Install(t, root, "kernel-livepatch-6_4_0-150600_23_42-default 2 150600.2.40")
 	if got := pending(); got.Pending != store.PendingLivePatched {
 		t.Errorf("live patched: %+v", got)
+	}
+}
+
+// A live patch makes up for a reboot if it is not the initial one, and no newer one is installed.
+func TestLivePatchInPlaceOfAReboot(t *testing.T) {
+	kernels := []string{"kernel-default 6.4.0 150600.23.42.1", "kernel-default 6.4.0 150600.23.100.1"}
+	const pkg = "kernel-livepatch-6_4_0-150600_23_42-default"
+	for _, tt := range []struct {
+		name, module string
+		installed    []string
+		want         store.Pending
+	}{
+		{"the initial one", "livepatch_1_150600_1_1", []string{pkg + " 1 150600.1.1"}, store.PendingYes},
+		{"the initial one, its package is gone", "livepatch_1_150600_1_1", nil, store.PendingYes},
+		{"its package is gone", "livepatch_3_150600_3_1", nil, store.PendingLivePatched},
+		{"an older one is installed", "livepatch_3_150600_3_1", []string{pkg + " 2 150600.2.1"}, store.PendingLivePatched},
+		{"a newer one is installed", "livepatch_3_150600_3_1", []string{pkg + " 4 150600.4.1"}, store.PendingYes},
+		{"one that is not SUSE's", "klp_by_hand", nil, store.PendingYes},
+		{"one of a newer kernel is installed", "livepatch_3_150600_3_1", []string{"kernel-livepatch-6_4_0-150600_23_100-default 4 150600.4.1"}, store.PendingLivePatched},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := host(t, map[string]string{
+				"proc/sys/kernel/osrelease":                         "6.4.0-150600.23.42-default",
+				"sys/kernel/livepatch/" + tt.module + "/enabled":    "1",
+				"sys/kernel/livepatch/" + tt.module + "/transition": "0",
+			})
+			rpmtest.Install(t, root, append(kernels, tt.installed...)...)
+			o := take(t, Options{Root: root, Trigger: store.TriggerCommit})
+			if o.Reboot == nil || o.Reboot.Pending != tt.want {
+				t.Errorf("%+v, want %s", o.Reboot, tt.want)
+			}
+		})
+	}
+}
+
+// Where live patches cannot be read, a reboot is not said to be needed for want of one, and
+// nobody is said not to hold one up.
+func TestRebootWhereLivePatchesCannotBeRead(t *testing.T) {
+	root := host(t, map[string]string{
+		"proc/sys/kernel/osrelease": "6.4.0-150600.23.42-default", "sys/kernel/livepatch/livepatch_2_1/enabled": "x",
+	})
+	rpmtest.Install(t, root, "kernel-default 6.4.0 150600.23.42.1", "kernel-default 6.4.0 150600.23.100.1")
+	if o := take(t, Options{Root: root, Trigger: store.TriggerCommit}); o.Reboot == nil || o.Reboot.Pending != store.PendingYes {
+		t.Errorf("without a live patch that could be active: %+v", o.Reboot)
+	}
+	rpmtest.Install(t, root, "kernel-livepatch-6_4_0-150600_23_42-default 2 150600.2.40")
+	o := take(t, Options{Root: root, Trigger: store.TriggerCommit})
+	if o.Reboot == nil || o.Reboot.Pending != store.PendingUnknown || o.Reboot.NewestKernel != "6.4.0-150600.23.100-default" {
+		t.Errorf("%+v, %s", o.Reboot, o.Unknown["reboot"])
+	}
+	if o.Parts["blockers"] != nil || o.Unknown["blockers"] == "" {
+		t.Errorf("blockers %s, %q", o.Parts["blockers"], o.Unknown["blockers"])
+	}
+}
+
+// A kernel whose release its package does not tell may be the newest one, and is never left out.
+func TestNewestKernelAmongThoseThatCannotBeTold(t *testing.T) {
+	for name, tt := range map[string]struct {
+		running   string
+		installed []string
+		newest    string // empty: not known
+		untold    string
+	}{
+		"a release candidate runs":        {"5.13.0-rc7-17-default", []string{"kernel-default 5.13~rc7 17.1", "kernel-default 5.12.9 1.1"}, "", "kernel-default-5.13~rc7-17.1"},
+		"an older release candidate":      {"5.13.1-1-default", []string{"kernel-default 5.13~rc7 17.1", "kernel-default 5.13.1 1.1"}, "5.13.1-1-default", ""},
+		"a base kernel may be newer":      {"5.3.18-24.52-default", []string{"kernel-default-base 5.3.18 24.64.1.9.28.1", "kernel-default 5.3.18 24.52.1"}, "", "kernel-default-base-5.3.18-24.64.1.9.28.1"},
+		"a base kernel is older":          {"5.3.18-24.64-default", []string{"kernel-default-base 5.3.18 24.52.1.9.24.1", "kernel-default 5.3.18 24.64.1"}, "5.3.18-24.64-default", ""},
+		"of another flavour":              {"6.4.0-1-default", []string{"kernel-default 6.4.0 1.1", "kernel-rt 6.5~rc1 1.1"}, "6.4.0-1-default", ""},
+		"nothing but one of them":         {"5.3.18-24.52-default", []string{"kernel-default-base 5.3.18 24.52.1.9.24.1"}, "", "kernel-default-base-5.3.18-24.52.1.9.24.1"},
+		"a flavour that nobody knows yet": {"6.4.0-1-next", []string{"kernel-next 6.4.0 1.1", "kernel-next 6.4.0 2.1"}, "6.4.0-2-next", ""},
+		"a flavour with a dash in it":     {"6.4.0-15061.18.coco15sp6-coco_debug", []string{"kernel-coco_debug 6.4.0 15061.18.coco15sp6.1", "kernel-coco 6.4.0 15061.19.coco15sp6.1"}, "6.4.0-15061.18.coco15sp6-coco_debug", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var pkgs []rpm.Package
+			for _, p := range tt.installed {
+				f := strings.Fields(p)
+				pkgs = append(pkgs, rpm.Package{Name: f[0], EVR: rpm.EVR{Version: f[1], Release: f[2]}, Arch: "x86_64"})
+			}
+			newest, untold := newestKernel(pkgs, store.Kernel{Release: tt.running})
+			if untold == "" != (tt.untold == "") || !strings.Contains(untold, tt.untold) || untold == "" && newest != tt.newest {
+				t.Errorf("got %q, %q", newest, untold)
+			}
+		})
+	}
+}
+
+// What is pending is not known where the newest kernel is not, unless it is asked for, or one
+// that is certainly newer waits.
+func TestRebootWithoutKnowingTheNewestKernel(t *testing.T) {
+	root := host(t, map[string]string{"proc/sys/kernel/osrelease": "5.12.9-1-default"})
+	look := func() *store.Observation { return take(t, Options{Root: root, Trigger: store.TriggerCommit}) }
+	rpmtest.Install(t, root, "kernel-default 5.12.9 1.1", "kernel-default 5.13~rc7 17.1")
+	if o := look(); o.Reboot != nil || !strings.Contains(o.Unknown["reboot"], "kernel-default-5.13~rc7-17.1") {
+		t.Errorf("%+v, %q", o.Reboot, o.Unknown["reboot"])
+	}
+	asks := filepath.Join(root, "run/reboot-needed")
+	if err := os.WriteFile(asks, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := look().Reboot; r == nil || r.Pending != store.PendingLivePatched || r.NewestKernel != "" || r.NewestUnknown == "" {
+		t.Errorf("asked for: %+v", r)
+	}
+	root = host(t, map[string]string{"proc/sys/kernel/osrelease": "5.12.9-1-default"})
+	rpmtest.Install(t, root, "kernel-default 5.12.9 1.1", "kernel-default 5.12.10 1.1", "kernel-default 5.13~rc7 17.1")
+	if r := look().Reboot; r == nil || r.Pending != store.PendingLivePatched || r.NewestKernel != "" || r.NewestUnknown == "" {
+		t.Errorf("a newer one waits: %+v", r)
+	}
+}
+
+// A kernel that was built anew keeps its release: after it was installed, another build of it runs.
+func TestRebuiltKernelOfTheSameRelease(t *testing.T) {
+	boot := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	k := rpm.Package{Name: "kernel-default", EVR: rpm.EVR{Version: "5.11.4", Release: "1.3"}, Arch: "x86_64", InstallTime: boot.Unix() - 60}
+	running := store.Kernel{Release: "5.11.4-1-default", BootTime: store.Timestamp{Time: boot}}
+	if newest, untold := newestKernel([]rpm.Package{k}, running); newest != running.Release || untold != "" {
+		t.Errorf("installed before the boot: %q, %q", newest, untold)
+	}
+	k.InstallTime = boot.Unix() + 60
+	if newest, untold := newestKernel([]rpm.Package{k}, running); !strings.Contains(untold, "kernel-default-5.11.4-1.3") || !strings.Contains(untold, "since the boot") {
+		t.Errorf("installed since the boot: %q, %q", newest, untold)
+	}
+	older := k
+	older.EVR.Release, older.InstallTime = "1.2", boot.Unix()-60
+	if _, untold := newestKernel([]rpm.Package{older, k}, running); untold == "" {
+		t.Error("beside the build that runs: known")
 	}
 }
 

@@ -12,52 +12,98 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// reboot says whether the machine waits for a reboot: because libzypp says so, or because
-// another kernel than the newest one runs.
+// reboot says whether the machine waits for a reboot.
 func (t *taker) reboot() {
 	asked, err := zypp.PendingReboot(t.Root)
-	if err == nil && t.obs.Installed == nil {
-		err = fmt.Errorf("which kernels are installed is not known: %s", t.obs.Unknown["installed"])
+	if err == nil {
+		t.obs.Reboot, err = Reboot(t.obs, t.sight.Packages, asked.Needed)
 	}
-	r := &store.Reboot{Pending: store.PendingNo, NewestKernel: newestKernel(t.packages, t.obs.Kernel.Release), Asked: asked.Needed}
-	switch {
-	case err != nil:
-	case t.obs.Kernel.Release == "":
-		err = errors.New("which kernel runs is not known")
-	case r.NewestKernel == "" && !r.Asked:
-		err = errors.New("no kernel of the running one's flavour is installed")
-	}
-	if t.failed("reboot", err) {
-		return
-	}
-	t.obs.Reboot = r
-	if !r.Asked && r.NewestKernel == t.obs.Kernel.Release {
-		return
-	}
-	r.Pending = store.PendingYes
-	if lp := t.obs.LivePatch; lp != nil && lp.Initial != nil && !*lp.Initial && !lp.Transition && t.newest(lp) {
-		r.Pending = store.PendingLivePatched
-	}
+	t.failed("reboot", err)
 }
 
-// newest says whether no newer version of a live patch is installed.
-func (t *taker) newest(lp *store.LivePatch) bool {
-	return !slices.ContainsFunc(t.packages, func(p rpm.Package) bool {
+// Reboot says whether a machine that was observed so, with these packages, waits for a reboot:
+// because libzypp asks for it, or because another kernel than the newest one runs.
+func Reboot(o *store.Observation, pkgs []rpm.Package, asked bool) (*store.Reboot, error) {
+	if o.Installed == nil {
+		return nil, fmt.Errorf("which kernels are installed is not known: %s", o.Unknown["installed"])
+	}
+	newest, untold := newestKernel(pkgs, o.Kernel)
+	r := &store.Reboot{Pending: store.PendingNo, NewestKernel: newest, Asked: asked}
+	switch {
+	case o.Kernel.Release == "":
+		return nil, errors.New("which kernel runs is not known")
+	case asked:
+	case untold != "" && (newest == "" || newest == o.Kernel.Release):
+		return nil, errors.New(untold)
+	case newest == "":
+		return nil, errors.New("no kernel of the running one's flavour is installed")
+	}
+	if untold != "" {
+		r.NewestKernel, r.NewestUnknown = "", untold
+	}
+	if !asked && r.NewestKernel == o.Kernel.Release {
+		return r, nil
+	}
+	r.Pending = store.PendingYes
+	if o.Patches == nil && patchable(pkgs, o.Kernel.Release) {
+		r.Pending = store.PendingUnknown
+	}
+	if lp := o.LivePatch; lp != nil && !lp.Transition && makesUpFor(pkgs, o.Kernel.Release, lp) {
+		r.Pending = store.PendingLivePatched
+	}
+	return r, nil
+}
+
+// patchable says whether a live patch for a kernel is installed.
+func patchable(pkgs []rpm.Package, kernel string) bool {
+	return slices.ContainsFunc(pkgs, func(p rpm.Package) bool {
+		release, ok := livepatch.KernelFor(p.Name)
+		return ok && release == kernel
+	})
+}
+
+// makesUpFor says whether a live patch fixes something, and no newer one for that kernel is
+// installed. Where its package is gone, its module has the number.
+func makesUpFor(pkgs []rpm.Package, kernel string, lp *store.LivePatch) bool {
+	number := lp.PatchNumber
+	if lp.Package == nil {
+		version, _, _ := livepatch.ParseModule(lp.Module)
+		if n, ok := livepatch.PatchNumber(version); ok {
+			number = &n
+		}
+	}
+	return number != nil && *number > 1 && !slices.ContainsFunc(pkgs, func(p rpm.Package) bool {
+		release, isPatch := livepatch.KernelFor(p.Name)
 		n, ok := livepatch.PatchNumber(p.EVR.Version)
-		return p.Name == *lp.Package && (!ok || n > *lp.PatchNumber)
+		return isPatch && release == kernel && (!ok || n > *number)
 	})
 }
 
 // newestKernel is the release of the newest installed kernel of a running kernel's flavour,
-// empty if there is none.
-func newestKernel(pkgs []rpm.Package, running string) (newest string) {
-	flavour := running[strings.LastIndexByte(running, '-')+1:]
-	var evr rpm.EVR
+// empty if there is none. Where it cannot be told, unknown says why, and newest is one that is
+// certainly there: a kernel whose package does not tell its release may be newer, and one that
+// was installed since the boot, with the release that runs, is another build than the one that does.
+func newestKernel(pkgs []rpm.Package, running store.Kernel) (newest, unknown string) {
+	flavour := running.Release[strings.LastIndexByte(running.Release, '-')+1:]
+	var told, untold rpm.Package
 	for _, p := range pkgs {
+		if livepatch.Flavour(p.Name) != flavour || p.Kind != "" && p.Kind != string(livepatch.KindKernel) {
+			continue
+		}
 		release, ok := livepatch.KernelRelease(p.Name, p.EVR.Version, p.EVR.Release)
-		if ok && strings.HasSuffix(release, "-"+flavour) && (newest == "" || p.EVR.Compare(evr) > 0) {
-			newest, evr = release, p.EVR
+		switch {
+		case !ok && (untold.Name == "" || p.EVR.Compare(untold.EVR) > 0):
+			untold = p
+		case ok && (newest == "" || p.EVR.Compare(told.EVR) > 0):
+			newest, told = release, p
 		}
 	}
-	return newest
+	boot := running.BootTime.Time
+	switch {
+	case untold.Name != "" && (newest == "" || untold.EVR.Compare(told.EVR) > 0):
+		unknown = fmt.Sprintf("which installed kernel is the newest cannot be told: %s does not say which release it is", untold)
+	case newest != "" && newest == running.Release && !boot.IsZero() && told.InstallTime > boot.Unix():
+		unknown = fmt.Sprintf("whether the newest build of kernel %s runs cannot be told: %s was installed since the boot", newest, told)
+	}
+	return newest, unknown
 }

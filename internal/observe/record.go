@@ -31,7 +31,9 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 			o.Known = known
 		}
 		o.Fixes, _ = snapshot.Remembered(ctx, s, o.Version)
-		o.Compare = func(ctx context.Context) (any, error) { return compareHistory(ctx, s, o) }
+		if !s.Awaits(ctx) {
+			o.Compare = func(ctx context.Context) (any, error) { return compareHistory(ctx, s, o) }
+		}
 		if o.Trigger == store.TriggerCommit {
 			o.Installed, _ = snapshot.Still(ctx, s, o.Root, o.Version)
 		}

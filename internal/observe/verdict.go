@@ -25,56 +25,66 @@ type Question struct {
 // Live is what only the machine itself shows.
 type Live struct {
 	Image      string    // the image that the next boot of the kernel uses, links resolved
+	Names      []string  // what a build in this system may call it
+	Others     []string  // images of snapshots that the next boot may run instead
+	NoImage    string    // why there is none; empty: there is one, or that is not known
 	ImageTime  time.Time // when it was written last; zero: not known
+	Size       int64     // of the image
+	ModTime    time.Time // of its content; ImageTime may be later
 	SrcVersion string    // of the loaded module, from /sys/module; empty: not known
 	BootTime   time.Time
 }
 
-// Judge decides from the journal's evidence; the newest wins. Only the last boot counts:
-// what its initrd loaded is newer than any build before it, and what it did not load is no
-// proof. Nothing is concluded from the absence of a line.
+// Judge decides from the journal's evidence; the newest wins. Only the last boot counts: what
+// its initrd loaded is newer than any build before it, and what it did not load is no proof.
+// On the machine a build counts only if it wrote the image that is there. Nothing is concluded
+// from the absence of a line.
 func Judge(q Question) store.Initrd {
 	j := judgement{Initrd: store.Initrd{KernelRelease: q.Kernel, Patch: q.Patch, Evidence: []store.Evidence{}}, q: q}
-	if q.Patch == "" {
+	switch {
+	case q.Live != nil && len(q.Live.Others) > 0 && q.Patch != "":
+		for _, image := range q.Live.Others {
+			j.add(store.Evidence{Says: "the next boot may run another snapshot, with this image", Path: image})
+		}
+		return j.unknown(store.ReasonOtherSnapshot)
+	case q.Live != nil && q.Live.NoImage != "":
+		j.add(store.Evidence{Says: q.Live.NoImage, Path: q.Live.Image})
+		j.Verdict, j.Reason = store.VerdictMissing, store.ReasonNoImage
+		return j.Initrd
+	case q.Patch == "":
 		return j.unknown(store.ReasonNoPatch)
-	}
-	if len(q.Boots) == 0 {
+	case len(q.Boots) == 0:
 		return j.unknown(store.ReasonNoJournal)
 	}
 	j.boot = q.Boots[len(q.Boots)-1]
-	v := j.decide()
-	if q.Live != nil && !q.Live.dated() && v.Verdict != store.VerdictUnknown {
-		// Whatever was so once, this image may be another one.
-		j.add(store.Evidence{Says: "when the image was written is not known", Path: q.Live.Image})
-		j.Basis = ""
-		v = j.unknown(store.ReasonUnreadable)
+	load := lastLoad(j.boot, q.Patch)
+	if j.boot.KernelRelease != q.Kernel {
+		load = nil // of another kernel's initrd, or of one that is not known
 	}
-	if len(j.boot.Unread) > 0 && (v.Verdict == store.VerdictUnknown || !q.Live.dated()) {
+	v := j.decide(load)
+	if j.hidden(v) {
 		return j.unread()
 	}
 	return v
 }
 
-// decide decides from what the journal holds of the boot.
-func (j *judgement) decide() store.Initrd {
-	q := j.q
-	load, build := lastLoad(j.boot, q.Patch), newestBuild(j.boot, q)
-	if j.boot.KernelRelease != q.Kernel {
-		load = nil // of another kernel's initrd, or of one that is not known
-	}
+func (j *judgement) decide(load *journal.Load) store.Initrd {
 	switch {
-	case q.Live != nil && unlogged(q.Live, build):
-		j.add(store.Evidence{
-			Says: "the image was written after anything that the journal says of a build",
-			Time: stamp(q.Live.ImageTime), Path: q.Live.Image,
-		})
-		return j.unknown(store.ReasonUnloggedBuild)
-	case build == nil || load != nil && !build.Time.After(load.Time):
-		return j.byBoot(load, build)
-	case build.Source == journal.SourceModules:
-		return j.byInference(load, build)
+	case j.q.Live == nil:
+		return j.byJournal(load)
+	case !j.q.Live.dated():
+		// Whatever was so once, this image may be another one.
+		j.add(store.Evidence{Says: "when the image was written is not known", Path: j.q.Live.Image})
+		return j.unknown(store.ReasonUnreadable)
 	}
-	return j.byBuild(build)
+	return j.onMachine(load)
+}
+
+// hidden says whether a file of the journal that cannot be read may hold what speaks against
+// a verdict: a newer build or the load; on the machine, where the image's time rules a newer
+// build out, more of what a build said to have packed.
+func (j *judgement) hidden(v store.Initrd) bool {
+	return len(j.boot.Unread) > 0 && (v.Verdict != store.VerdictContained || j.q.Live == nil)
 }
 
 // dated says whether it is known when the image was written: then no build can hide.
@@ -138,71 +148,13 @@ func lastLoad(boot journal.Boot, patch string) *journal.Load {
 	return nil
 }
 
-// newestBuild is the newest build of the image that the next boot of the kernel uses, nil
-// if there is none on record.
-func newestBuild(boot journal.Boot, q Question) *journal.Build {
-	for i := len(boot.Builds) - 1; i >= 0; i-- {
-		b := &boot.Builds[i]
-		if b.KernelRelease != q.Kernel || isKdump(b.Image) || isFirstStage(b.Image) {
-			continue
-		}
-		if q.Live != nil && b.Image != "" && !sameImage(b.Image, q) {
-			continue
-		}
-		return b
-	}
-	return nil
-}
-
-// isKdump says whether an image is for the crash kernel, which never boots the machine.
-func isKdump(image string) bool {
-	return strings.Contains(filepath.Base(image), "kdump") || strings.HasPrefix(image, "/var/lib/kdump/")
-}
-
-// isFirstStage says whether an image only starts grub on IBM Z, which then starts the kernel
-// with its own initrd (grub2-zipl-setup).
-func isFirstStage(image string) bool {
-	return strings.HasPrefix(filepath.Clean(image), "/boot/zipl/")
-}
-
-func sameImage(built string, q Question) bool {
-	built = filepath.Clean(built)
-	return built == q.Live.Image || built == "/boot/initrd-"+q.Kernel
-}
-
-// clockSlack is by how much the time of a file and that of the journal's line about it may
-// differ: dracut says that it is done after it wrote the image.
-const clockSlack = 2 * time.Second
-
-// buildTime is how long a build may go on behind its entries: dracut resolves, strips and
-// compresses after the modules ran that say what is packed.
-const buildTime = 15 * time.Minute
-
-// unlogged says whether the image was written in this boot, and after every build that the
-// journal knows of. A build that said what it packed, but not that it ended, may be what
-// wrote it.
-func unlogged(l *Live, build *journal.Build) bool {
-	if l.ImageTime.IsZero() || !l.ImageTime.After(l.BootTime) {
-		return false
-	}
-	slack := clockSlack
-	if build != nil && build.Source == journal.SourceOwn && !build.Success {
-		slack = buildTime
-	}
-	return build == nil || l.ImageTime.After(build.Time.Add(slack))
-}
-
-// byBoot decides from what this boot's initrd loaded; build, if there is one, is older
-// than the load.
-func (j *judgement) byBoot(load *journal.Load, build *journal.Build) store.Initrd {
+// byLoad decides from what this boot's initrd loaded, where no build of this boot is known to
+// have come after.
+func (j *judgement) byLoad(load *journal.Load) store.Initrd {
 	switch {
 	case load != nil && load.Phase == journal.PhaseInitrd:
 		j.addLoad(load, "this boot's initrd loaded the patch (rule "+load.Rule+"), and no later build is on record")
 		return j.proven(store.VerdictContained, store.BasisBoot)
-	case load != nil && load.Phase == journal.PhaseSystem && build != nil:
-		j.addLoad(load, "the patch was loaded after the switch to the real root (rule "+load.Rule+")")
-		j.addBuild(build, "the newest build is older than that")
-		return j.unknown(store.ReasonBuildBefore)
 	case load != nil && load.Phase == journal.PhaseSystem:
 		j.addLoad(load, "the patch was loaded after the switch to the real root (rule "+load.Rule+")")
 		return j.unknown(store.ReasonNoBuild)
@@ -217,11 +169,10 @@ func (j *judgement) byBoot(load *journal.Load, build *journal.Build) store.Initr
 	return j.unknown(store.ReasonNoBuild)
 }
 
-// byBuild decides from the newest build, which named the modules that it packed.
+// byBuild decides from the build that wrote the image, by what it said to have packed.
 func (j *judgement) byBuild(b *journal.Build) store.Initrd {
-	if !j.written(b) {
-		j.addBuild(b, "the build said what it packed; that it ended well, with this image, is not on record")
-		return j.unknown(store.ReasonBuildUnconfirmed)
+	if b.Source == journal.SourceModules {
+		return j.byInference(b)
 	}
 	i := slices.IndexFunc(b.Modules, func(m journal.Module) bool { return moduleName(m.File) == j.Patch })
 	switch {
@@ -231,6 +182,9 @@ func (j *judgement) byBuild(b *journal.Build) store.Initrd {
 	case i >= 0:
 		j.addBuild(b, "the newest build packed the patch, and ended well")
 		return j.proven(store.VerdictContained, store.BasisBuild)
+	case b.Partial:
+		j.addBuild(b, "the newest build packed more than what is on record")
+		return j.unknown(store.ReasonBuildUnconfirmed)
 	case len(b.Modules) > 0 || b.None:
 		j.addBuild(b, "the newest build said what it packed, and the patch is not among it")
 		return j.proven(store.VerdictMissing, store.BasisBuild)
@@ -239,43 +193,20 @@ func (j *judgement) byBuild(b *journal.Build) store.Initrd {
 	return j.unknown(store.ReasonNoBuild)
 }
 
-// written says whether a build wrote the image. Lines of dracut alone may be of a build in
-// another root file system, which calls its image the same: on the machine the image's time
-// must fit, too.
-func (j *judgement) written(b *journal.Build) bool {
-	if b.Success && (j.q.Live == nil || b.Source == journal.SourceOwn) {
-		return true
-	}
-	return j.imageSince(b.Start)
-}
-
-// imageSince says whether the image on this machine was written at or after a moment.
-func (j *judgement) imageSince(t time.Time) bool {
-	return j.q.Live.dated() && !j.q.Live.ImageTime.Add(clockSlack).Before(t)
-}
-
-// byInference decides from the newest build, which said only whether it packs live patches
-// at all: it packed this one if its module was there before.
-func (j *judgement) byInference(load *journal.Load, b *journal.Build) store.Initrd {
-	there, says := j.q.Installed, "the patch's package was installed before"
-	if there.IsZero() && load != nil {
-		there, says = load.Time, "the patch was loaded before, so its module was there"
-	}
+// byInference decides from a build that said only whether it packs live patches at all: it
+// packed the files that were there. Which they were is known where the package that brings
+// this patch is the one that is installed, and was before.
+func (j *judgement) byInference(b *journal.Build) store.Initrd {
+	there := j.q.Installed
 	switch {
-	case !b.Success:
-		j.addBuild(b, "the newest build did not say that it ended well")
-		return j.unknown(store.ReasonBuildFailed)
-	case !j.written(b):
-		j.addBuild(b, "the newest build ended well; that it wrote this machine's image is not on record")
-		return j.unknown(store.ReasonBuildUnconfirmed)
 	case !b.LivepatchModule:
 		j.addBuild(b, "the newest build did not say that it packs live patches")
 		return j.unknown(store.ReasonNoModuleLine)
-	case there.IsZero() || !there.Before(b.Start):
+	case j.q.Live == nil || there.IsZero() || !there.Before(b.Start):
 		j.addBuild(b, "the newest build packed live patches; that this one was there before is not on record")
 		return j.unknown(store.ReasonBuildBefore)
 	}
-	j.add(store.Evidence{Says: says, Time: stamp(there), BootID: j.boot.ID})
+	j.add(store.Evidence{Says: "the patch's package was installed before", Time: stamp(there), BootID: j.boot.ID})
 	j.addBuild(b, "the newest build packed the live patches that were there, and ended well")
 	return j.proven(store.VerdictContained, store.BasisInferred)
 }

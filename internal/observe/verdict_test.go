@@ -3,6 +3,7 @@ package observe
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func load(minutes int, patch string, phase journal.Phase) journal.Load {
 func build(minutes int, source journal.Source, files ...string) journal.Build {
 	b := journal.Build{
 		Entry: journal.Entry{Cursor: "c", Time: at(minutes + 1)}, Start: at(minutes), KernelRelease: kernel,
-		Image: "/boot/initrd-" + kernel, Source: source, LivepatchModule: true, Success: true,
+		Image: "/boot/initrd-" + kernel, Source: source, LivepatchModule: true, Success: true, Done: at(minutes + 1),
 	}
 	for _, f := range files {
 		b.Modules = append(b.Modules, journal.Module{File: f, SrcVersion: "S2"})
@@ -48,7 +49,7 @@ const file2 = "livepatch-2-150600_13_6_1.ko"
 // Every combination of evidence has one verdict; the newest evidence wins.
 func TestJudge(t *testing.T) {
 	inInitrd, later := load(0, patch2, journal.PhaseInitrd), load(5, patch2, journal.PhaseSystem)
-	fails := func(b *journal.Build) { b.Success = false }
+	fails := func(b *journal.Build) { b.Success, b.Done = false, time.Time{} }
 	live := func(imageMinutes int) *Live {
 		return &Live{Image: "/boot/initrd-" + kernel, ImageTime: at(imageMinutes), BootTime: at(0), SrcVersion: "S2"}
 	}
@@ -74,21 +75,21 @@ func TestJudge(t *testing.T) {
 		"the image of zipl's first stage built last":             {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.Image, b.None = "/boot/zipl/initrd", true })}, want: "contained boot"},
 		"another kernel's image built last":                      {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.KernelRelease, b.None = "6.4.0-1-default", true })}, want: "contained boot"},
 		"another image of this kernel, on the machine":           {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.Image, b.None = "/tmp/test.img", true })}, live: live(-9), want: "contained boot"},
-		"another image of this kernel, by the journal":           {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.Image, b.None = "/tmp/test.img", true })}, want: "missing build"},
+		"another image of this kernel, by the journal":           {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(3, journal.SourceOwn), func(b *journal.Build) { b.Image, b.None = "/tmp/test.img", true })}, want: "unknown build-unconfirmed"},
 		"a build that left no line":                              {loads: []journal.Load{inInitrd}, live: live(7), want: "unknown unlogged-build"},
 		"a build that left no line after one that did":           {loads: []journal.Load{inInitrd}, builds: []journal.Build{build(3, journal.SourceOwn, file2)}, live: live(30), want: "unknown unlogged-build"},
 		"an own entry whose build then failed":                   {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, want: "unknown build-unconfirmed"},
 		"an own entry, the image is older than it":               {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(-9), want: "unknown build-unconfirmed"},
-		"an own entry, confirmed by the image":                   {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(8), want: "contained build"},
-		"an own entry, confirmed by the image of a slow build":   {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(18), want: "contained build"},
-		"an own entry, and an image long after it":               {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(60), want: "unknown unlogged-build"},
+		"an own entry, confirmed by the image":                   {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(8), want: "unknown build-unconfirmed"},
+		"an own entry, confirmed by the image of a slow build":   {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(18), want: "unknown build-unconfirmed"},
+		"an own entry, and an image long after it":               {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(60), want: "unknown build-unconfirmed"},
 		"an own entry with another source version":               {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), func(b *journal.Build) { b.Modules[0].SrcVersion = "S9" })}, live: live(8), want: "missing build"},
-		"loaded at run time, a build after it":                   {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceModules)}, want: "contained build-inferred"},
+		"loaded at run time, a build after it":                   {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceModules)}, want: "unknown build-before-load"},
 		"loaded at run time, its list after it":                  {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceList, file2)}, want: "contained build"},
 		"a build that failed":                                    {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceModules), fails)}, want: "unknown build-failed"},
 		"loaded at run time, a build before it":                  {loads: []journal.Load{later}, builds: []journal.Build{build(2, journal.SourceModules)}, want: "unknown build-before-load"},
 		"installed after the build, loaded after that":           {loads: []journal.Load{later}, builds: []journal.Build{build(6, journal.SourceModules)}, installed: at(8), want: "unknown build-before-load"},
-		"installed before the build, never loaded":               {builds: []journal.Build{build(6, journal.SourceModules)}, installed: at(1), want: "contained build-inferred"},
+		"installed before the build, never loaded":               {builds: []journal.Build{build(6, journal.SourceModules)}, installed: at(1), want: "unknown build-before-load"},
 		"never loaded, when it was installed is not known":       {builds: []journal.Build{build(6, journal.SourceModules)}, want: "unknown build-before-load"},
 		"loaded at run time, no build":                           {loads: []journal.Load{later}, want: "unknown no-build-evidence"},
 		"a load that failed is none":                             {loads: []journal.Load{{Patch: patch2, Phase: journal.PhaseInitrd, Result: journal.ResultFailed}}, want: "unknown no-build-evidence"},
@@ -99,11 +100,11 @@ func TestJudge(t *testing.T) {
 		"disabled at the end, still in the initrd":               {loads: []journal.Load{changedLoad(inInitrd)}, want: "contained boot"},
 		"a list of a build elsewhere, the image is older":        {builds: []journal.Build{build(7, journal.SourceList, file2)}, live: live(-9), want: "unknown build-unconfirmed"},
 		"a list that the image's time fits":                      {builds: []journal.Build{build(7, journal.SourceList, file2)}, live: live(8), want: "contained build"},
-		"a list, when the image was written is not known":        {builds: []journal.Build{build(7, journal.SourceList, file2)}, live: &Live{Image: "/boot/initrd-" + kernel, BootTime: at(0)}, want: "unknown build-unconfirmed"},
+		"a list, when the image was written is not known":        {builds: []journal.Build{build(7, journal.SourceList, file2)}, live: &Live{Image: "/boot/initrd-" + kernel, BootTime: at(0)}, want: "unknown image-unreadable"},
 		"a build elsewhere of all that was there":                {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceModules)}, live: live(-9), want: "unknown build-unconfirmed"},
-		"a build elsewhere without the livepatch module":         {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(7, journal.SourceModules), func(b *journal.Build) { b.LivepatchModule = false })}, live: live(-9), want: "unknown build-unconfirmed"},
-		"a build of all that was there, the image's time fits":   {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceModules)}, live: live(8), want: "contained build-inferred"},
-		"own entries of a build that ended well":                 {builds: []journal.Build{build(7, journal.SourceOwn, file2)}, live: live(-9), want: "contained build"},
+		"a build elsewhere without the livepatch module":         {loads: []journal.Load{inInitrd}, builds: []journal.Build{changed(build(7, journal.SourceModules), func(b *journal.Build) { b.LivepatchModule = false })}, live: live(-9), want: "contained boot"},
+		"a build of all that was there, the image's time fits":   {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceModules)}, live: live(8), want: "unknown build-before-load"},
+		"own entries of a build that ended well":                 {builds: []journal.Build{build(7, journal.SourceOwn, file2)}, live: live(-9), want: "unknown build-unconfirmed"},
 		"loaded in the initrd, a file is unread":                 {loads: []journal.Load{inInitrd}, change: unread, want: "unknown journal-unreadable"},
 		"packed by the newest build, a file is unread":           {builds: []journal.Build{build(7, journal.SourceOwn, file2)}, change: unread, want: "unknown journal-unreadable"},
 		"not packed by the newest build, a file is unread":       {builds: []journal.Build{build(7, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko")}, change: unread, want: "unknown journal-unreadable"},
@@ -127,6 +128,109 @@ func TestJudge(t *testing.T) {
 	}
 	if v := Judge(Question{Kernel: kernel, Patch: patch2}); v.Reason != store.ReasonNoJournal {
 		t.Errorf("without a journal: %+v", v)
+	}
+}
+
+// On the machine a build counts only if it wrote the image that the machine boots, and what
+// is known of one never answers for another.
+func TestWhichBuildWroteTheImage(t *testing.T) {
+	const image, other = "/boot/initrd-" + kernel, "6.4.0-150600.23.47-default"
+	own := func(minutes int, change func(*journal.Build)) journal.Build { // at log level 0
+		return changed(build(minutes, journal.SourceOwn, file2), func(b *journal.Build) {
+			b.Success, b.Done, b.Time = false, time.Time{}, b.Start
+			change(b)
+		})
+	}
+	wrote := func(minutes int, size int64) func(*journal.Build) {
+		return func(b *journal.Build) {
+			b.Success, b.Done, b.Time = true, at(minutes), at(minutes)
+			b.Written = &journal.Written{Size: size, Time: at(minutes)}
+		}
+	}
+	nothing := func(*journal.Build) {}
+	in := func(root string) func(*journal.Build) { return func(b *journal.Build) { b.Root = root } }
+	first := func(b *journal.Build) { b.Modules[0].File = "livepatch-1-150600_13_3_1.ko" }
+	for name, tt := range map[string]struct {
+		loads     []journal.Load
+		builds    []journal.Build
+		image     time.Time
+		installed time.Time
+		change    func(*Live)
+		want      string
+	}{
+		"said that it was written":             {builds: []journal.Build{own(7, wrote(8, 5))}, image: at(8), want: "contained build"},
+		"said so of another size":              {builds: []journal.Build{own(7, wrote(8, 6))}, image: at(8), want: "unknown unlogged-build"},
+		"said so, and the file changed since":  {builds: []journal.Build{own(7, wrote(8, 5))}, image: at(8).Add(time.Second), want: "unknown unlogged-build"},
+		"said so, and its mode changed since":  {builds: []journal.Build{own(7, wrote(8, 5))}, image: at(8).Add(time.Hour), change: func(l *Live) { l.ModTime = at(8) }, want: "contained build"},
+		"said so in a chroot, of another file": {builds: []journal.Build{own(7, wrote(8, 5)), changed(own(9, wrote(10, 5)), in("/mnt"))}, image: at(8), want: "contained build"},
+		"said so, and then no more":            {builds: []journal.Build{changed(own(7, wrote(8, 5)), first), own(9, nothing)}, image: at(10), want: "unknown build-unconfirmed"},
+		"said so, of the first of two builds":  {builds: []journal.Build{own(7, wrote(8, 5)), changed(own(9, nothing), first)}, image: at(8), want: "contained build"},
+		"its entry alone":                      {builds: []journal.Build{own(7, nothing)}, image: at(8), want: "unknown build-unconfirmed"},
+		"its entry alone, of a chroot":         {builds: []journal.Build{own(7, in("/mnt"))}, image: at(8), want: "unknown unlogged-build"},
+		"ended well at that time":              {builds: []journal.Build{build(7, journal.SourceOwn, file2)}, image: at(8).Add(-time.Second), want: "contained build"},
+		"ended well long after that":           {builds: []journal.Build{build(7, journal.SourceOwn, file2)}, image: at(8).Add(-10 * time.Second), want: "unknown unlogged-build"},
+		"ended well before that":               {builds: []journal.Build{build(7, journal.SourceOwn, file2)}, image: at(8).Add(time.Second), want: "unknown unlogged-build"},
+		"ended well in a chroot":               {builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), in("/mnt"))}, image: at(8), want: "unknown unlogged-build"},
+		"ended well in a chroot, image older":  {loads: []journal.Load{load(0, patch2, journal.PhaseInitrd)}, builds: []journal.Build{build(7, journal.SourceOwn, "x.ko")}, image: at(-9), want: "contained boot"},
+		"a later one without its entry":        {builds: []journal.Build{build(7, journal.SourceOwn, file2), build(9, journal.SourceModules)}, image: at(10), want: "unknown build-before-load"},
+		"a later one that left no line":        {builds: []journal.Build{build(7, journal.SourceOwn, file2)}, image: at(8).Add(30 * time.Second), want: "unknown unlogged-build"},
+		"packed before it was loaded":          {loads: []journal.Load{load(9, patch2, journal.PhaseSystem)}, builds: []journal.Build{build(7, journal.SourceOwn, file2)}, image: at(8), want: "contained build"},
+		"for another kernel, into this image":  {builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), func(b *journal.Build) { b.KernelRelease = other })}, image: at(8), want: "unknown build-unconfirmed"},
+		"for a kernel that is not told":        {builds: []journal.Build{changed(build(7, journal.SourceList, file2), func(b *journal.Build) { b.KernelRelease = "" })}, image: at(8), want: "unknown build-unconfirmed"},
+		"by another name of the image":         {builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), func(b *journal.Build) { b.Image = "/efi/i" })}, image: at(8), change: func(l *Live) { l.Names = []string{"/efi/i"} }, want: "contained build"},
+		"of an image that is not booted":       {builds: []journal.Build{build(7, journal.SourceOwn, file2)}, image: at(8), change: func(l *Live) { l.Image = "/efi/initrd-0123" }, want: "unknown unlogged-build"},
+		"all that was there":                   {builds: []journal.Build{build(7, journal.SourceModules)}, image: at(8), installed: at(1), want: "contained build-inferred"},
+		"all that was there, another package":  {loads: []journal.Load{load(0, patch2, journal.PhaseInitrd)}, builds: []journal.Build{build(7, journal.SourceModules)}, image: at(8), want: "unknown build-before-load"},
+		"some of its entries":                  {builds: []journal.Build{changed(build(7, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko"), func(b *journal.Build) { b.Partial = true })}, image: at(8), want: "unknown build-unconfirmed"},
+		"the clock was wrong at the start":     {loads: []journal.Load{load(-90, patch2, journal.PhaseInitrd)}, image: at(-80), want: "unknown unlogged-build"},
+		"there is no image":                    {loads: []journal.Load{load(0, patch2, journal.PhaseInitrd)}, change: func(l *Live) { l.NoImage = "it is gone" }, want: "missing no-image"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			boot := journal.Boot{ID: "b", KernelRelease: kernel, First: at(0), Last: at(30), StartInJournal: true, Loads: tt.loads, Builds: tt.builds}
+			if len(tt.loads) > 0 && tt.loads[0].Time.Before(boot.First) {
+				boot.First = tt.loads[0].Time
+			}
+			live := &Live{Image: image, ImageTime: tt.image, ModTime: tt.image, Size: 5, BootTime: at(0), SrcVersion: "S2"}
+			if tt.change != nil {
+				tt.change(live)
+			}
+			v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{boot}, Installed: tt.installed, Live: live})
+			if got := strings.TrimSpace(fmt.Sprintf("%s %s%s", v.Verdict, v.Basis, v.Reason)); got != tt.want {
+				t.Errorf("got %s, want %s\n%+v", got, tt.want, v.Evidence)
+			}
+		})
+	}
+}
+
+// By a journal alone a build is held for one of the system's image unless it is told to be
+// of another; where that cannot be told, nothing follows, of what was before neither.
+func TestBuildsOfOtherSystems(t *testing.T) {
+	booted := load(0, patch2, journal.PhaseInitrd)
+	for name, tt := range map[string]struct {
+		change func(*journal.Build)
+		want   string
+	}{
+		"of this system":            {func(b *journal.Build) { b.Root = journal.RootHere }, "missing build"},
+		"not said":                  {func(*journal.Build) {}, "missing build"},
+		"in a chroot":               {func(b *journal.Build) { b.Root = "/.snapshots/8/snapshot" }, "contained boot"},
+		"perhaps in a chroot":       {func(b *journal.Build) { b.Root = journal.RootUnclear }, "unknown build-unconfirmed"},
+		"for a kernel not told":     {func(b *journal.Build) { b.KernelRelease = "" }, "unknown build-unconfirmed"},
+		"another kernel's image":    {func(b *journal.Build) { b.KernelRelease, b.Image = "", "/boot/initrd-6.4.0-1-default" }, "contained boot"},
+		"an image not told":         {func(b *journal.Build) { b.Image = "" }, "unknown build-unconfirmed"},
+		"an image in another place": {func(b *journal.Build) { b.Image = "/var/tmp/initrd-0" }, "unknown build-unconfirmed"},
+		"failed":                    {func(b *journal.Build) { b.Success, b.Failed, b.Done = false, true, time.Time{} }, "unknown build-failed"},
+	} {
+		b := changed(build(7, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko"), tt.change)
+		boot := journal.Boot{ID: "b", KernelRelease: kernel, First: at(0), Last: at(30), StartInJournal: true, Loads: []journal.Load{booted}, Builds: []journal.Build{b}}
+		v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{boot}})
+		if got := fmt.Sprintf("%s %s%s", v.Verdict, v.Basis, v.Reason); got != tt.want {
+			t.Errorf("%s: got %s, want %s\n%+v", name, got, tt.want, v.Evidence)
+		}
+	}
+	two := []journal.Build{build(7, journal.SourceOwn, file2), changed(build(7, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko"), func(b *journal.Build) { b.Start = b.Start.Add(time.Second) })}
+	boot := journal.Boot{ID: "b", KernelRelease: kernel, First: at(0), Last: at(30), StartInJournal: true, Builds: two}
+	if v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{boot}}); v.Reason != store.ReasonBuildUnconfirmed {
+		t.Errorf("two at a time: got %+v", v)
 	}
 }
 

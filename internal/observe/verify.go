@@ -16,11 +16,13 @@ type Verified struct {
 	*store.Verification
 	Checkpoints int    `json:"checkpoints"`      // how many the journal has
 	Unread      string `json:"unread,omitempty"` // why there may be more
+	// KeyUnread says why the record could not be held against the machine's key.
+	KeyUnread string `json:"key_unread,omitempty"`
 }
 
-// Verify checks the record of the machine whose file tree is at root with a verifier key
-// (empty: the one in the record): that it is intact, and that it grew from earlier checkpoints
-// and from those that the machine's journal holds.
+// Verify checks the record of the machine whose file tree is at root: that it is intact, signed
+// with the key of that machine and, if one is given, with a verifier key; and that it grew from
+// earlier checkpoints and from those that the machine's journal holds.
 func Verify(ctx context.Context, s *store.Store, root, key string, earlier ...string) (*Verified, error) {
 	reading, cancel := context.WithTimeout(ctx, journalTime)
 	noted, unread := Checkpoints(reading, root)
@@ -32,6 +34,9 @@ func Verify(ctx context.Context, s *store.Store, root, key string, earlier ...st
 	verified := &Verified{Verification: v, Checkpoints: len(noted)}
 	if unread != nil {
 		verified.Unread = unread.Error()
+	}
+	if err := v.TrustMachine(root); err != nil {
+		verified.KeyUnread = err.Error()
 	}
 	return verified, nil
 }

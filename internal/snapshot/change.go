@@ -17,6 +17,9 @@ func Change(d rpm.Change, before, after map[string]store.Fixes) store.Change {
 		p = d.Before
 	}
 	c := Describe(p.Name, p.EVR, p.Arch)
+	if c.Kind = kind(*p); c.Kind == string(livepatch.KindSupport) {
+		c.KernelRelease = ""
+	}
 	c.Action, c.Result = string(d.Action), store.ResultOK
 	c.SignatureKey, c.Vendor, c.SourceRPM = p.SigningKey, p.Vendor, p.SourceRPM
 	c.BuildTime = moment(p.BuildTime)

@@ -57,11 +57,11 @@ const tries = 5
 // Drift compares what is installed on the running system, whose file tree is at root, with
 // what the record knew last and what commits did since, and returns the event that says how
 // that differs: nil if it does not. What commits did in the snapshot that was booted since is
-// on record, too. compared is false, and nothing can be said, while a commit is open, and
-// where the packages are not known (nil). version is the program's.
+// on record, too. compared is false, and nothing can be said, while a commit is open or an event
+// of the spool is awaited, and where the packages are not known (nil). version is the program's.
 func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Snapshot) (ev *store.Event, compared bool, err error) {
 	after := now.Packages
-	if after == nil {
+	if after == nil || s.Awaits(ctx) {
 		return nil, false, nil
 	}
 	open, err := s.OpenCommits(ctx)

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -421,5 +422,27 @@ func TestObservationThatWasNotComparedIsNoBaseline(t *testing.T) {
 	h.append(ev)
 	if d := h.drift(); d == nil {
 		t.Error("the installation by hand is lost")
+	}
+}
+
+// While an event waits in the spool, it may explain what differs: nothing is called drift.
+func TestNoDriftWhileAnEventWaits(t *testing.T) {
+	h := newHost(t)
+	h.observed()
+	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
+	waiting := &store.Event{Header: store.NewHeader(store.KindCommitBegin, h.root, "1"), Begin: &store.CommitBegin{}}
+	if err := store.Spool(h.root, waiting, errors.New("held"), false); err != nil {
+		t.Fatal(err)
+	}
+	if d := h.drift(); d != nil {
+		t.Errorf("drift %+v", d)
+	}
+	if err := h.store.TakeIn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, h.root, "1"), End: &store.CommitEnd{Commit: waiting.ID, Outcome: store.OutcomeCompleted}}
+	h.append(end)
+	if d := h.drift(); d == nil || len(d.Changes) != 1 {
+		t.Errorf("drift %+v, want what no commit explains", d)
 	}
 }

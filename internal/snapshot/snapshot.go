@@ -4,8 +4,11 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
@@ -27,8 +30,35 @@ func Read(ctx context.Context, db rpm.DB) (rpm.Snapshot, error) {
 		return rpm.Snapshot{}, err
 	}
 	s.Packages = append([]rpm.Package{}, s.Packages...)
+	askKinds(ctx, db, s.Packages)
 	return s, nil
 }
+
+// askKinds asks rpm which packages of an unknown flavour are kernels, if there are any. Where
+// rpm does not answer, they are what they are called.
+func askKinds(ctx context.Context, db rpm.DB, packages []rpm.Package) {
+	var names []string
+	for _, p := range packages {
+		if !livepatch.Certain(p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	provides, err := db.Provides(ctx, names...)
+	if err != nil {
+		return
+	}
+	for i, p := range packages {
+		if list, asked := provides[p.Instance()]; asked {
+			packages[i].Kind = string(livepatch.KindSupport)
+			if slices.ContainsFunc(strings.Fields(list), livepatch.ProvidesKernel) {
+				packages[i].Kind = string(livepatch.KindKernel)
+			}
+		}
+	}
+}
+
+// kind is what kind of package this is.
+func kind(p rpm.Package) string { return cmp.Or(p.Kind, string(livepatch.KindOf(p.Name))) }
 
 // Take reads which tracked packages are installed on the system whose file tree is at root.
 // They are never nil without an error.
@@ -65,7 +95,7 @@ func Record(installed []rpm.Package) []store.Package {
 	list := make([]store.Package, len(installed))
 	for i, p := range installed {
 		list[i] = store.Package{
-			Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, Kind: string(livepatch.KindOf(p.Name)), InstallTime: p.InstallTime, InstallTID: p.InstallTID,
+			Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, Kind: kind(p), InstallTime: p.InstallTime, InstallTID: p.InstallTID,
 			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SignatureKey: p.SigningKey, SourceRPM: p.SourceRPM,
 		}
 	}
@@ -84,9 +114,13 @@ func Installed(list []store.Package) []rpm.Package {
 		if err != nil {
 			return nil // unknown, rather than a part of the truth
 		}
+		kind := ""
+		if !livepatch.Certain(p.Name) {
+			kind = p.Kind
+		}
 		installed = append(installed, rpm.Package{
 			Name: p.Name, EVR: evr, Arch: p.Arch, InstallTime: p.InstallTime, InstallTID: p.InstallTID,
-			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SigningKey: p.SignatureKey, SourceRPM: p.SourceRPM,
+			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SigningKey: p.SignatureKey, SourceRPM: p.SourceRPM, Kind: kind,
 		})
 	}
 	return installed

@@ -27,6 +27,42 @@ func TestThereAndBack(t *testing.T) {
 	}
 }
 
+// A name that may be a kernel's is one if rpm says that the package provides a kernel.
+func TestKindByWhatIsProvided(t *testing.T) {
+	rpmtest.Need(t)
+	root := t.TempDir()
+	for name, header := range map[string]string{
+		"kernel-next": "Provides: kernel = 6.4.0-1.1", "kernel-later": "Provides: kernel-uname-r", "kernel-poster": "Provides: kernel-picture",
+		"kernel-coco": "", "kernel-default": "", "kernel-macros": "",
+	} {
+		rpmtest.Rpm(t, root, "-i", rpmtest.Build(t, name+" 6.4.0 1.1", header, ""))
+	}
+	s, err := Take(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]string{}
+	for _, p := range Record(s.Packages) {
+		kinds[p.Name] = p.Kind
+	}
+	want := map[string]string{
+		"kernel-next": "kernel", "kernel-later": "kernel", "kernel-poster": "support", "kernel-coco": "kernel", "kernel-default": "kernel", "kernel-macros": "support",
+	}
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	again := Installed(Record(s.Packages))
+	if diff := cmp.Diff(s.Packages, again); diff != "" {
+		t.Errorf("there and back (-want +got):\n%s", diff)
+	}
+	for _, d := range rpm.Diff(again, nil, nil) {
+		c := Change(d, nil, nil)
+		if c.Kind != want[c.Package] || (c.KernelRelease != "") != (c.Kind == "kernel") {
+			t.Errorf("removed: %+v", c)
+		}
+	}
+}
+
 // Half a snapshot would look as if the rest had been removed.
 func TestWhatIsNotUnderstoodIsUnknown(t *testing.T) {
 	if got := Installed([]store.Package{{Name: "a", Version: "1-1"}, {Name: "b", Version: ""}}); got != nil {

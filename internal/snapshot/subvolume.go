@@ -21,11 +21,21 @@ func Subvolume(root string) (string, error) {
 // Mount is what mountinfo says of a mount, see proc(5).
 type Mount struct {
 	Subvolume string
-	ReadOnly  bool // the mount, or its file system
+	ReadOnly  bool   // the mount, or its file system
+	Device    string // that the file system is on
+}
+
+// OwnSubvolume is where this process's root directory is within its file system, as it may
+// be in a chroot.
+func OwnSubvolume() (string, error) {
+	m, err := rootMount("/", "/proc/self/mountinfo")
+	return m.Subvolume, err
 }
 
 // RootMount finds the mount of the root directory; the last one covers those before.
-func RootMount(root string) (Mount, error) {
+func RootMount(root string) (Mount, error) { return rootMount(root, mountInfo) }
+
+func rootMount(root, mountInfo string) (Mount, error) {
 	text, err := rooted.ReadFile(root, mountInfo)
 	if err != nil {
 		return Mount{}, err
@@ -40,6 +50,9 @@ func RootMount(root string) (Mount, error) {
 		if fields[4] == "/" {
 			options := "," + fields[5] + "," + superFields[len(superFields)-1] + ","
 			m = &Mount{Subvolume: unescapeMount(fields[3]), ReadOnly: strings.Contains(options, ",ro,")}
+			if len(superFields) > 1 {
+				m.Device = unescapeMount(superFields[1])
+			}
 		}
 	}
 	if m == nil {

@@ -33,6 +33,7 @@ type commit struct {
 	lines      []store.HistoryLine // of the command and the advisories
 	failed     map[string]bool     // by name-version-release.arch
 	aborted    bool
+	scripts    zypp.Scripts
 }
 
 // change is a claim of the history about a tracked package. What it did to the one before is
@@ -104,7 +105,14 @@ func (r *reader) take(line zypp.Line) error {
 		return nil
 	}
 	if strings.HasPrefix(text, "#") {
-		return r.comment(line, text)
+		err := r.comment(line, text)
+		if r.open != nil {
+			r.open.scripts.Comment(text)
+		}
+		return err
+	}
+	if r.open != nil {
+		r.open.scripts.Record()
 	}
 	rec, err := zypp.ParseRecord(text)
 	if err != nil {
@@ -196,7 +204,19 @@ func (r *reader) flush() error {
 	if c == nil || len(c.changes) == 0 {
 		return nil
 	}
+	c.attachScripts()
 	return r.emit(c)
+}
+
+// attachScripts notes with each package which of its scripts failed.
+func (c *commit) attachScripts() {
+	for _, s := range c.scripts.Failed {
+		for i := range c.changes {
+			if change := &c.changes[i]; nvra(change.Package, change.evr, change.Arch) == s.Package {
+				change.Scripts = append(change.Scripts, store.Script{Script: s.Name, Status: s.Status, Output: s.Output})
+			}
+		}
+	}
 }
 
 // claim takes in an install or remove record of a tracked package.
@@ -225,7 +245,7 @@ func newChange(name string, evr rpm.EVR, arch string, removal bool, at time.Time
 
 // comment takes in a comment: what failed has no record of its own.
 func (r *reader) comment(line zypp.Line, text string) error {
-	if text == "# Commit was aborted." && r.open != nil && !r.lost {
+	if strings.HasPrefix(text, "# Commit was aborted") && r.open != nil && !r.lost {
 		r.open.aborted = true
 	}
 	c, ok := zypp.ParseComment(text)
@@ -233,8 +253,11 @@ func (r *reader) comment(line zypp.Line, text string) error {
 		return nil
 	}
 	file := strings.TrimSuffix(c.Package, ".rpm")
-	name, evr, arch, ok := parseNVRA(file)
-	if !ok || livepatch.KindOf(name) == livepatch.KindNone {
+	name, evr, arch, known := parseNVRA(file)
+	if !known {
+		name = file // of all packages in one transaction
+	}
+	if livepatch.KindOf(name) == livepatch.KindNone {
 		return nil
 	}
 	if !c.Failed {
@@ -255,11 +278,27 @@ func (r *reader) comment(line zypp.Line, text string) error {
 	}
 	r.crossed = false
 	change := newChange(name, evr, arch, c.Removal, at, mark)
+	if !known {
+		change = withoutVersion(change)
+	}
 	change.Result, change.Ambiguous = store.ResultFailed, guess
 	r.open.failed[file] = !c.Removal
 	r.open.last = at
 	r.open.changes = append(r.open.changes, change)
 	return nil
+}
+
+// unknown stands for the version and the architecture of a package that is only named.
+const unknown = "unknown"
+
+// withoutVersion takes away what was made of a version that is not known.
+func withoutVersion(c change) change {
+	c.Version, c.Arch = unknown, unknown
+	if c.Kind == string(livepatch.KindKernel) {
+		c.KernelRelease = ""
+	}
+	c.Module, c.PatchNumber, c.Initial = "", 0, false
+	return c
 }
 
 // nvra is how a package's file is called, without ".rpm".

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/internal/unpack"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 )
@@ -20,7 +21,8 @@ import (
 // source is a history file that is there and begins with time.
 type source struct {
 	path  string
-	first string // local time of its first record
+	first string  // local time of its first record; empty: it has none
+	why   Problem // for that
 }
 
 // turned matches what logrotate puts behind a name: a date, or a number, and how it is packed.
@@ -42,42 +44,75 @@ func rotations(path string) (paths []string, err error) {
 }
 
 // inOrder opens each file for a look at its first record and puts them in the order of time,
-// whatever their names. A file without any record is left out; one that cannot be read is
-// told to problem.
+// whatever their names. One that cannot be read, or is something else, is left out and told to
+// problem.
 func inOrder(paths []string, problem func(Problem)) (sources []source) {
 	for _, path := range paths {
 		if abs, err := filepath.Abs(path); err == nil {
 			path = abs
 		}
-		first, err := firstTime(path)
+		src, err := look(path)
 		if err != nil {
 			problem(Problem{File: path, Err: err})
 			continue
 		}
 		same := func(s source) bool { return s.path == path }
 		if !slices.ContainsFunc(sources, same) {
-			sources = append(sources, source{path, first})
+			sources = append(sources, src)
 		}
 	}
 	slices.SortStableFunc(sources, func(a, b source) int { return cmp.Compare(a.first, b.first) })
 	return sources
 }
 
-func firstTime(path string) (string, error) {
-	f, err := open(path)
+// look looks for the first record of a file. What is plainly something else is an error: its
+// lines are nobody's business.
+func look(path string) (source, error) {
+	src := source{path: path, why: Problem{File: path, Err: fmt.Errorf("reading history %q: no record is in it", path)}}
+	kind, err := filekind.Of(path)
 	if err != nil {
-		return "", err
+		return src, err
+	}
+	if kind == filekind.Empty {
+		src.why.Err = notHistory(path, kind)
+	} else if kind.Known() && kind != filekind.History {
+		return src, notHistory(path, kind)
+	}
+	return src, src.lookInto()
+}
+
+func notHistory(path string, is filekind.Kind) error {
+	return fmt.Errorf("reading history %q: it is %s", path, is)
+}
+
+// lookInto reads up to the first record. Where there is none, the first line that cannot be
+// read is why.
+func (src *source) lookInto() error {
+	f, err := open(src.path)
+	if err != nil {
+		return err
 	}
 	defer f.Close()
 	for line, err := range zypp.Lines(f) {
-		if err != nil && !zypp.IsOfLine(err) {
-			return "", fmt.Errorf("reading history %q: %w", path, err)
+		text := clean(line.Text)
+		switch {
+		case err != nil && !zypp.IsOfLine(err):
+			return fmt.Errorf("reading history %q: %w", src.path, err)
+		case err == nil && (text == "" || strings.HasPrefix(text, "#")):
+			continue
 		}
-		if r, bad := zypp.ParseRecord(clean(line.Text)); err == nil && bad == nil {
-			return r.Time, nil
+		if err == nil {
+			var r zypp.Record
+			if r, err = zypp.ParseRecord(text); err == nil {
+				src.first = r.Time
+				return nil
+			}
+		}
+		if src.why.Line == 0 {
+			src.why = Problem{src.path, line.Number, err}
 		}
 	}
-	return "", nil
+	return nil
 }
 
 // file is an open history file, unpacked.

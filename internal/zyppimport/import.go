@@ -65,7 +65,7 @@ type Summary struct {
 	Broken  int // lines that could not be read
 }
 
-// ErrNothingRead says that none of the files could be read.
+// ErrNothingRead says that no file has a line that is a record of libzypp's history.
 var ErrNothingRead = errors.New("no history could be read")
 
 // Import takes history files into the record: what is not there yet, in the order of the
@@ -79,11 +79,11 @@ func Import(ctx context.Context, s *store.Store, o Options) (Summary, error) {
 		}
 		report(p)
 	}
-	sources := inOrder(o.Files, o.Problem)
-	o.Problem = bounded(o.Problem)
-	if sum.Files = len(sources); sum.Files == 0 {
-		return sum, ErrNothingRead
+	sources, err := o.sources(&sum)
+	if err != nil {
+		return sum, err
 	}
+	o.Problem = bounded(o.Problem)
 	if err := s.TakeIn(ctx); err != nil {
 		return sum, err
 	}
@@ -93,6 +93,59 @@ func Import(ctx context.Context, s *store.Store, o Options) (Summary, error) {
 			return sum, err
 		}
 	}
+}
+
+// sources are the files, in the order of time. There is a record in at least one of them.
+func (o *Options) sources(sum *Summary) ([]source, error) {
+	sources := inOrder(o.Files, o.Problem)
+	sum.Files = len(sources)
+	if slices.ContainsFunc(sources, func(s source) bool { return s.first != "" }) {
+		return sources, nil
+	}
+	for _, s := range sources {
+		o.Problem(s.why)
+	}
+	return nil, ErrNothingRead
+}
+
+// Worth says whether an import without a record takes anything in: nobody makes one for less.
+// What cannot be read is told only if it does not.
+func Worth(o Options) (bool, Summary, error) {
+	var sum Summary
+	var problems []Problem
+	tell := o.Problem
+	o.Problem = func(p Problem) {
+		if p.Line > 0 {
+			sum.Broken++
+		}
+		problems = append(problems, p)
+	}
+	err := o.worth(&sum)
+	if errors.Is(err, errWorth) {
+		return true, sum, nil
+	}
+	tell = bounded(tell)
+	for _, p := range problems {
+		tell(p)
+	}
+	return false, sum, err
+}
+
+// errWorth ends the reading: there is something to take in.
+var errWorth = errors.New("there is something to take in")
+
+func (o *Options) worth(sum *Summary) error {
+	sources, err := o.sources(sum)
+	if err != nil {
+		return err
+	}
+	r := &reader{clock: clock{zone: o.Zone}, problem: o.Problem, emit: func(*commit) error { return errWorth }}
+	for _, src := range sources {
+		if err := r.read(src.path); err != nil {
+			return err
+		}
+	}
+	return r.flush()
 }
 
 // bounded drops the problems that were told before, for an import that begins again meets
@@ -125,6 +178,7 @@ type importer struct {
 	imported  *store.Imported
 	matcher   matcher
 	installed inventory
+	recorded  time.Time // end of the recorded commit of which the last line was
 	pending   []*store.Event
 }
 
@@ -140,7 +194,8 @@ func importFiles(ctx context.Context, s *store.Store, o Options, sources []sourc
 	}
 	im.matcher = newMatcher(changes, im.imported.Claimed)
 	r := &reader{clock: clock{zone: o.Zone}, problem: o.Problem, emit: im.take}
-	if err := im.stock(sources[0].first); err != nil {
+	dated := slices.IndexFunc(sources, func(s source) bool { return s.first != "" })
+	if err := im.stock(sources[dated].first); err != nil {
 		return err
 	}
 	for _, src := range sources {
@@ -159,7 +214,7 @@ func (im *importer) stock(first string) error {
 	im.installed = inventory{}
 	wall, err := zypp.LocalTime(first)
 	if err != nil {
-		return nil // there is no record in any file
+		return err
 	}
 	at, _ := (&clock{zone: im.Zone}).moment(wall)
 	filter := store.HistoryFilter{Until: at, Result: string(store.ResultOK), OldestFirst: true}
@@ -195,8 +250,12 @@ func (im *importer) take(c *commit) error {
 		if pruned || im.imported.Has(change.Line) {
 			im.sum.Known++
 		} else if k, ok := im.matcher.find(c, &change); ok {
+			im.recorded = k.To
 			i.Recorded = append(i.Recorded, store.RecordedChange{Event: k.Event, Pos: k.Pos, Line: change.Line})
 		} else {
+			if end := im.recorded; end.After(change.at) && end.Sub(change.at) < time.Second {
+				change.NotBefore = &store.Timestamp{Time: end}
+			}
 			i.Changes = append(i.Changes, change.ImportedChange)
 		}
 	}
@@ -236,6 +295,10 @@ func (im *importer) apply(c *change) {
 		if c.Result == store.ResultOK {
 			im.installed.remove(&c.Change, c.evr)
 		}
+		return
+	}
+	if c.Version == unknown {
+		c.Action = string(rpm.ActionInstall)
 		return
 	}
 	im.installed.install(&c.Change, c.evr, c.Result == store.ResultOK)

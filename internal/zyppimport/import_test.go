@@ -348,6 +348,61 @@ func TestDefects(t *testing.T) {
 	}
 }
 
+// rpm names in one transaction only the package that failed, without a version.
+func TestFailuresWithoutVersions(t *testing.T) {
+	m := newMachine(t)
+	text := strings.Join([]string{
+		"2026-10-02 10:00:00|command|root@host|'zypper' 'in' 'kernel-livepatch-6_12_0-160000_5-default'|",
+		"# 2026-10-02 10:00:05 kernel-livepatch-6_12_0-160000_5-default install failed",
+		"# rpm output:",
+		"# error: %pre(kernel-livepatch-6_12_0-160000_5-default-2-160000.1.1.x86_64) scriptlet failed, exit status 1",
+		"#",
+		"2026-10-02 11:00:00|command|root@host|'zypper' 'rm' 'kernel-default-6.12.0-160000.5.1'|",
+		"# 2026-10-02 11:00:05 kernel-default uninstall failed",
+		"2026-10-02 12:00:00|command|root@host|'zypper' 'up'|",
+		"2026-10-02 12:00:04|install|dracut|110-1.1|x86_64||repo|abc|",
+		"# 2026-10-02 12:00:04 dracut installed ok",
+		"# 2026-10-02 12:00:05 kernel-default install failed",
+		"# 2026-10-02 12:00:05 of-another-kind install failed",
+		"2026-10-02 13:00:00|command|root@host|'zypper' 'in' 'kernel-default'|",
+		"# 2026-10-02 13:00:01 kernel-default install failed",
+		"# Commit was aborted, failed to run zypp-rpm",
+		"",
+	}, "\n")
+	for range 2 { // the second time nothing is new
+		m.text(text)
+		m.shows(
+			"2026-10-02T10:00:05 install kernel-livepatch-6_12_0-160000_5-default-unknown.unknown failed import commit failed",
+			"2026-10-02T11:00:05 remove kernel-default-unknown.unknown failed import commit failed",
+			"2026-10-02T12:00:04 install dracut-110-1.1.x86_64 ok import commit failed",
+			"2026-10-02T12:00:05 install kernel-default-unknown.unknown failed import commit failed",
+			"2026-10-02T13:00:01 install kernel-default-unknown.unknown failed import commit aborted",
+		)
+	}
+	for _, r := range m.rows() {
+		if r.Package == "kernel-default" && r.KernelRelease != nil {
+			t.Errorf("a kernel without a version is %s", *r.KernelRelease)
+		}
+	}
+}
+
+// Of the changes on record, one that failed is what such a line is about, never one that went well.
+func TestFailureWithoutVersionIsLinked(t *testing.T) {
+	for result, linked := range map[store.Result]int{store.ResultFailed: 1, store.ResultOK: 0} {
+		m := newMachine(t)
+		m.commit("06:51:09", func(_ *store.CommitBegin, e *store.CommitEnd) {
+			e.Changes = e.Changes[:1]
+			e.Changes[0].Result, e.Outcome = result, store.OutcomeFailed
+		})
+		sum, _ := m.text("2026-11-23 06:51:09|command|root@vm|'zypper' '--non-interactive' '--no-gpg-checks' 'up'|\n" +
+			"# 2026-11-23 06:51:11 kernel-default install failed\n")
+		if sum.Linked != linked || sum.Added != 1-linked {
+			t.Errorf("%s: %+v", result, sum)
+		}
+		m.intact()
+	}
+}
+
 // What the plugin recorded is not added; the history is further evidence for it.
 func TestRecordedCommitIsLinked(t *testing.T) {
 	text, err := os.ReadFile("../zypp/testdata/libzypp-17.25.7-update.history")
@@ -428,7 +483,7 @@ func (m *machine) commit(begun string, change func(*store.CommitBegin, *store.Co
 	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, m.root, "1.0.0")}
 	begin.Time.Time = at
 	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, m.root, "1.0.0")}
-	end.Time.Time = time.Date(2026, 11, 23, 6, 51, 12, 0, time.UTC)
+	end.Time.Time = time.Date(2026, 11, 23, 6, 51, 12, 500e6, time.UTC)
 	if at.Before(end.Time.Time.Add(-5*time.Second)) && begun == "06:51:02" {
 		end.Time.Time = at.Add(5 * time.Second)
 	}
@@ -492,6 +547,29 @@ func TestDriftIsLinked(t *testing.T) {
 	)
 }
 
+// A history counts in seconds. A line behind those of a recorded commit comes after it, also in
+// the second in which that ended.
+func TestOrderWithinASecond(t *testing.T) {
+	m := newMachine(t)
+	m.commit("06:51:09", func(_ *store.CommitBegin, e *store.CommitEnd) { e.Changes = e.Changes[:1] }) // ends at 06:51:12
+	m.text(`2026-11-23 06:51:10|command|root@vm|'zypper' '--non-interactive' '--no-gpg-checks' 'up'|
+2026-11-23 06:51:12|install|kernel-default|6.4.0-150600.23.22.1|x86_64|root@vm|r||
+2026-11-23 06:51:12|command|root@vm|'zypper' 'in' 'dracut'|
+2026-11-23 06:51:12|install|dracut|2-1|x86_64|root@vm|r||
+# 2026-11-23 06:51:12 kernel-devel-1-1.noarch.rpm install failed
+2026-11-23 06:51:13|install|kernel-macros|6.4.0-1|noarch|root@vm|r||
+`)
+	var got []string
+	for _, r := range m.rows() {
+		got = append(got, r.Time.UTC().Format("05.000000 ")+r.Package)
+	}
+	want := []string{"12.500000 kernel-default", "12.500001 dracut", "12.500001 kernel-devel", "13.000000 kernel-macros"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	m.intact()
+}
+
 // Files come in any order; the older ones may have come before, or come together with a copy.
 func TestFilesInOrder(t *testing.T) {
 	m := newMachine(t)
@@ -518,6 +596,11 @@ func TestFilesInOrder(t *testing.T) {
 	if got := m.lines(); !slices.Contains(got, "2025-03-01T10:00:01 upgrade dracut-1-3.x86_64 ok import was 1-2") {
 		t.Errorf("what the record knew before the file counts: %q", got)
 	}
+	next = put(t, filepath.Join(dir, "history"), "2025-04-01 10:00:00|command|root@vm|'zypper' 'up'|\n2025-04-01 10:00:01|install|dracut|1-4|x86_64||r|a|\n")
+	m.imports(put(t, filepath.Join(dir, "empty"), ""), next)
+	if got := m.lines(); !slices.Contains(got, "2025-04-01T10:00:01 upgrade dracut-1-4.x86_64 ok import was 1-3") {
+		t.Errorf("an empty file beside it changes that: %q", got)
+	}
 }
 
 // A history that ends here and there within one commit, each time imported, shows the same as
@@ -534,7 +617,7 @@ func TestCutInEveryLine(t *testing.T) {
 2026-01-02 10:00:00|command|root@vm|'zypper' 'up'|
 `
 	m := newMachine(t)
-	for cut := range len(history) {
+	for cut := strings.IndexByte(history, '\n'); cut < len(history); cut++ {
 		if strings.HasSuffix(history[:cut+1], "\n") || cut%50 == 0 {
 			m.text(history[:cut+1])
 		}

@@ -24,6 +24,10 @@ func newMatcher(changes []store.KnownChange, claimed func(store.KnownChange) boo
 	for _, k := range changes {
 		about := subject(k.Package, k.Version, k.Arch, k.Removal)
 		m.known[about] = append(m.known[about], k)
+		if !k.OK { // a line without a version tells of nothing that went well
+			about = subject(k.Package, unknown, unknown, k.Removal)
+			m.known[about] = append(m.known[about], k)
+		}
 		m.claimed[[2]int64{k.Event, int64(k.Pos)}] = claimed(k)
 	}
 	return m

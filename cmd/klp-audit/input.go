@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/internal/filekind"
+	"github.com/klp-audit/klp-audit/internal/observe"
+	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// The further exit codes of what reads a record.
+const (
+	exitAltered   = 4
+	exitTruncated = 5
+)
+
+// exitFor is the exit status that says what a record, or an export, was found to be.
+func exitFor(found store.Integrity) error {
+	switch found {
+	case store.Altered:
+		return exitStatus(exitAltered)
+	case store.Truncated:
+		return exitStatus(exitTruncated)
+	}
+	return nil
+}
+
+// exit is the exit status of a report on an input, nil for one that nothing is wrong with.
+func exit(in *report.Input) error {
+	if in == nil {
+		return nil
+	}
+	return exitFor(in.Result)
+}
+
+// section is an open record and what a section about it begins with.
+type section struct {
+	*store.Store
+	summary    *store.Summary
+	provenance *report.Provenance
+}
+
+// openSection opens the record that a section is to be made from.
+func (a *app) openSection(cmd *cobra.Command, f *sectionFlags, name string) (*section, error) {
+	if f.input != "" && a.db != "" {
+		return nil, usageError{errors.New("--input and --db both name a record: leave one out")}
+	}
+	s, in, err := a.openInput(cmd.Context(), f.input)
+	if err != nil {
+		return nil, err
+	}
+	if warning := in.Warning(); warning != "" {
+		a.complain("%s", warning)
+	}
+	if s == nil {
+		return nil, exit(in)
+	}
+	if s, err = a.knownAt(cmd.Context(), s, f.knownAt); err != nil {
+		return nil, err
+	}
+	sum, err := s.Summarize(cmd.Context())
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	p := report.NewProvenance(name, version, a.Now(), sum)
+	p.Input = in
+	if at, err := a.moment("--known-at", f.knownAt); err == nil && !at.IsZero() {
+		p.Filters["known_at"] = at.Format(time.RFC3339Nano)
+	}
+	return &section{Store: s, summary: sum, provenance: p}, nil
+}
+
+// knownAt is an open record as it was known at a moment, the record itself if none is named.
+func (a *app) knownAt(ctx context.Context, s *store.Store, text string) (*store.Store, error) {
+	at, err := a.moment("--known-at", text)
+	if err != nil || at.IsZero() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+		return s, err
+	}
+	part, err := s.KnownAt(ctx, at)
+	if err != nil {
+		err = fmt.Errorf("--known-at %s: %w", at.Format(time.RFC3339Nano), err)
+	}
+	return part, errors.Join(err, s.Close())
+}
+
+// openInput opens an export, or the record if none is named, and says how it was found.
+func (a *app) openInput(ctx context.Context, input string) (*store.Store, *report.Input, error) {
+	if input == "" {
+		s, in, err := a.openFound(ctx)
+		if s != nil && in.Warning() != "" {
+			s = understood(ctx, s, a.recordPath())
+		}
+		return s, in, err
+	}
+	if err := expect("--input", input, "an export", filekind.Export); err != nil {
+		return nil, nil, err
+	}
+	s, v, err := store.OpenExport(ctx, input, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, report.NewInput(input, v), nil
+}
+
+// openFound opens the record that the flags name for a report on it, and says how it was
+// found, nil if there is nothing to say. Where it cannot be read because it is altered or
+// gone, there is no store.
+func (a *app) openFound(ctx context.Context) (*store.Store, *report.Input, error) {
+	s, err := a.openRecord(ctx)
+	if errors.Is(err, store.ErrDamaged) { // its views cannot be made, or it is no record at all
+		if readable, altered := store.OpenAltered(ctx, a.recordPath()); altered == nil {
+			s, err = readable, nil
+		}
+	}
+	if err != nil {
+		if v := a.lost(err); v != nil {
+			return nil, report.NewInput(a.recordPath(), v), nil
+		}
+		return nil, nil, err
+	}
+	v, err := a.look(ctx, s)
+	if err != nil {
+		if v = a.lost(err); v == nil {
+			return nil, nil, errors.Join(err, s.Close())
+		}
+	}
+	if v == nil {
+		return s, nil, nil
+	}
+	return s, report.NewInput(a.recordPath(), v), nil
+}
+
+// understood is what can be understood of an open record that is not intact; the record as it
+// stands, where nothing can.
+func understood(ctx context.Context, s *store.Store, path string) *store.Store {
+	altered, err := store.OpenAltered(ctx, path)
+	if err != nil {
+		return s
+	}
+	s.Close()
+	return altered
+}
+
+// lookTime is how long a report, or a check, waits for a verification of a machine's record: one of
+// five years takes a second.
+const lookTime = 5 * time.Second
+
+// look says how an open record is found, by verifying it. A machine's own, which is verified daily,
+// is only looked at where that takes too long; nil if that shows nothing. That it lost its key once
+// is a finding of the check integrity, and no reason to believe nothing of the rest.
+func (a *app) look(ctx context.Context, s *store.Store) (*store.Verification, error) {
+	if a.db != "" {
+		return a.verifyOpen(ctx, s, "", nil)
+	}
+	soon, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	v, err := s.Verify(soon, "")
+	if err == nil {
+		v.TrustMachine(a.root) // who may read neither half of the key looks without
+	}
+	whole := err == nil
+	if err != nil && !errors.Is(err, store.ErrDamaged) { // no time, or no room for what it needs
+		v, err = s.Look(ctx, a.root)
+	}
+	if err == nil && (v.OnlyKeys() || !whole && v.Result == store.Intact) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// lost says what it means for a record that it cannot be read: one that SQLite makes no sense
+// of is altered, and one that is gone while its key is there is truncated as much as can be.
+// It is nil if neither is so.
+func (a *app) lost(err error) *store.Verification {
+	if errors.Is(err, store.ErrDamaged) {
+		return &store.Verification{Result: store.Altered, Problems: []string{err.Error()}}
+	}
+	if _, keyErr := os.Stat(store.KeyPath(a.root)); a.db == "" && errors.Is(err, store.ErrNoRecord) && keyErr == nil {
+		return &store.Verification{Result: store.Truncated, Problems: []string{err.Error() + ", but its key is there"}}
+	}
+	return nil
+}
+
+// verifyOpen checks an open record: a machine's own with what its journal knows of it.
+func (a *app) verifyOpen(ctx context.Context, s *store.Store, key string, earlier []string) (*store.Verification, error) {
+	if a.db != "" {
+		return s.Verify(ctx, key, earlier...)
+	}
+	v, err := observe.Verify(ctx, s, a.root, key, earlier...)
+	if err != nil {
+		return nil, err
+	}
+	if v.KeyUnread != "" {
+		a.complain("not compared with the machine's key: %s", v.KeyUnread)
+	}
+	if v.Unread != "" {
+		a.complain("not all checkpoints in the journal are looked at: %s", v.Unread)
+	}
+	return v.Verification, nil
+}

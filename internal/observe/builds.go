@@ -1,0 +1,164 @@
+package observe
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/journal"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// onMachine decides by the build that wrote the image which is there; if it was not written
+// since the boot, by what the boot loaded from it.
+func (j *judgement) onMachine(load *journal.Load) store.Initrd {
+	builds := ofThisImage(j.boot, j.q)
+	if b := j.q.Live.writer(builds); b != nil {
+		if b.KernelRelease != j.q.Kernel {
+			j.addBuild(b, "the build that wrote the image was for another kernel, or for one that cannot be told")
+			return j.unknown(store.ReasonBuildUnconfirmed)
+		}
+		return j.byBuild(b)
+	}
+	if j.writtenSinceBoot() {
+		return j.unconfirmed(builds)
+	}
+	v := j.byLoad(load)
+	if n := len(builds); n > 0 && v.Verdict == store.VerdictUnknown {
+		j.addBuild(&builds[n-1], "this build did not write the image, which is older")
+		return j.unknown(store.ReasonBuildUnconfirmed)
+	}
+	return v
+}
+
+// unconfirmed says why the build that wrote the image is not known. One that did not say that
+// it had ended may be it.
+func (j *judgement) unconfirmed(builds []journal.Build) store.Initrd {
+	l := j.q.Live
+	if n := len(builds); n > 0 && builds[n-1].Done.IsZero() && !builds[n-1].Start.After(l.ImageTime.Add(clockSlack)) {
+		return j.ending(&builds[n-1])
+	}
+	j.add(store.Evidence{Says: "no build on record is known to have written the image", Time: stamp(l.ImageTime), Path: l.Image})
+	return j.unknown(store.ReasonUnloggedBuild)
+}
+
+// ending is the verdict on a build that did not say that it ended well.
+func (j *judgement) ending(b *journal.Build) store.Initrd {
+	if b.Failed || b.Source == journal.SourceModules {
+		j.addBuild(b, "the newest build did not say that it ended well")
+		return j.unknown(store.ReasonBuildFailed)
+	}
+	j.addBuild(b, "the build said what it packed; that it ended well, with this image, is not on record")
+	return j.unknown(store.ReasonBuildUnconfirmed)
+}
+
+// byJournal decides by the newest build on record, if it is known to be one of the image that
+// the system boots, as far as a journal alone can tell.
+func (j *judgement) byJournal(load *journal.Load) store.Initrd {
+	builds := ofThisSystem(j.boot, j.q.Kernel)
+	if len(builds) == 0 {
+		return j.byLoad(load)
+	}
+	newest := &builds[len(builds)-1]
+	others := slices.ContainsFunc(builds[:len(builds)-1], func(b journal.Build) bool { return b.Time.After(newest.Start) })
+	switch {
+	case !newest.Success:
+		return j.ending(newest)
+	case others:
+		j.addBuild(newest, "another build went on at the same time")
+		return j.unknown(store.ReasonBuildUnconfirmed)
+	case newest.KernelRelease == "" || newest.Root == journal.RootUnclear || !bootable(newest.Image):
+		j.addBuild(newest, "that the newest build is of the image that this system boots is not on record")
+		return j.unknown(store.ReasonBuildUnconfirmed)
+	}
+	return j.byBuild(newest)
+}
+
+// ofThisImage are the builds that may have written the image on this machine, in the order
+// in which they ended.
+func ofThisImage(boot journal.Boot, q Question) []journal.Build {
+	return ended(boot, func(b journal.Build) bool {
+		if b.Image == "" {
+			return elsewhere(b) || b.KernelRelease != "" && b.KernelRelease != q.Kernel
+		}
+		named := path.Clean(b.Image)
+		return named != q.Live.Image && !slices.Contains(q.Live.Names, named) || elsewhere(b) && b.Written == nil
+	})
+}
+
+// ofThisSystem are the builds of a kernel's image that, by the journal alone, may be of the
+// one that the system boots.
+func ofThisSystem(boot journal.Boot, kernel string) []journal.Build {
+	return ended(boot, func(b journal.Build) bool {
+		named := journal.ImageRelease(b.Image)
+		return elsewhere(b) || isKdump(b.Image) || isFirstStage(b.Image) ||
+			b.KernelRelease != "" && b.KernelRelease != kernel || named != "" && !strings.HasPrefix(named, kernel)
+	})
+}
+
+// ended are the builds of a boot but some, in the order in which they ended.
+func ended(boot journal.Boot, without func(journal.Build) bool) []journal.Build {
+	builds := slices.DeleteFunc(slices.Clone(boot.Builds), without)
+	slices.SortStableFunc(builds, func(a, b journal.Build) int { return a.Time.Compare(b.Time) })
+	return builds
+}
+
+// elsewhere says whether a build is told to be of another root file system.
+func elsewhere(b journal.Build) bool {
+	return b.Root != "" && b.Root != journal.RootHere && b.Root != journal.RootUnclear
+}
+
+// isKdump says whether an image is for the crash kernel, which never boots the machine.
+func isKdump(image string) bool {
+	return strings.Contains(path.Base(image), "kdump") || strings.HasPrefix(image, "/var/lib/kdump/")
+}
+
+// isFirstStage says whether an image only starts grub on IBM Z, which then starts the kernel
+// with its own initrd (grub2-zipl-setup).
+func isFirstStage(image string) bool {
+	return strings.HasPrefix(path.Clean(image), "/boot/zipl/")
+}
+
+// bootable says whether an image is where boot loaders have them. What is built elsewhere may
+// be copied there, under any name, or never be.
+func bootable(image string) bool {
+	return slices.ContainsFunc([]string{"/boot/", "/efi/", "/lib/modules/", "/usr/lib/modules/"}, func(folder string) bool {
+		return strings.HasPrefix(image, folder)
+	})
+}
+
+// clockSlack is by how much the time of a file may be before that of the journal's line
+// about it: dracut says that it is done after it wrote the image, and journald may be slow.
+const clockSlack = 2 * time.Second
+
+// writer is the build that wrote the image, nil if that is not known: the file is still what
+// it was at its end, or else was written last when the build said so.
+func (l *Live) writer(builds []journal.Build) *journal.Build {
+	for _, wrote := range []func(journal.Build) bool{l.isOf, l.writtenAtEnd} {
+		for i := range slices.Backward(builds) {
+			if wrote(builds[i]) {
+				return &builds[i]
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Live) isOf(b journal.Build) bool {
+	return b.Written != nil && b.Written.Size == l.Size && b.Written.Time.Equal(l.ModTime.Truncate(time.Microsecond))
+}
+
+func (l *Live) writtenAtEnd(b journal.Build) bool {
+	return b.Written == nil && b.Success && !l.ImageTime.After(b.Done) && b.Done.Sub(l.ImageTime) <= clockSlack
+}
+
+// writtenSinceBoot says whether the image may have been written in this boot, by the clock as
+// it is now, or as it was at the start if it was set forward since.
+func (j *judgement) writtenSinceBoot() bool {
+	start, first := j.q.Live.BootTime, j.boot.First
+	if first.Before(start) && !j.boot.Last.Before(start) {
+		start = first
+	}
+	return j.q.Live.ImageTime.After(start)
+}

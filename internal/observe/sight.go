@@ -1,0 +1,66 @@
+package observe
+
+import (
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/initrd"
+	"github.com/klp-audit/klp-audit/internal/journal"
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// Sight is what an observation saw of the machine, as far as the active live patch and the verdict
+// on its initrd follow from it.
+type Sight struct {
+	Kernel   string            // release of the running one
+	Patches  []livepatch.Patch // in the kernel; nil: not known
+	Boots    []journal.Boot    // this boot, as far as the journal has it; nil: not known
+	Packages []rpm.Package     // tracked ones that are installed; nil: not known
+	Live     *Live
+}
+
+// LivePatch describes the active live patch, but for what it fixes, and finds the package that
+// brings it. Each is nil if there is none, or none is known.
+func (s *Sight) LivePatch() (*store.LivePatch, *rpm.Package) {
+	active := livepatch.Active(s.Patches)
+	if active == nil {
+		return nil, nil
+	}
+	lp := &store.LivePatch{Module: active.Module, Enabled: active.Enabled, Transition: active.Transition}
+	if len(s.Boots) > 0 {
+		if load := lastLoad(s.Boots[0], lp.Module); load != nil {
+			lp.Since = stamp(load.Time)
+			if load.Forced || load.Result == journal.ResultComplete && !s.Boots[0].MessagesLost && len(s.Boots[0].Unread) == 0 {
+				lp.Forced = &load.Forced
+			}
+		}
+	}
+	p := packageOf(s.Packages, s.Kernel, lp.Module)
+	if p == nil {
+		return lp, nil
+	}
+	version := p.EVR.String()
+	lp.Package, lp.Version = &p.Name, &version
+	if n, ok := livepatch.PatchNumber(p.EVR.Version); ok {
+		lp.PatchNumber, lp.Initial = &n, new(n == 1)
+	}
+	return lp, p
+}
+
+// Initrd is the verdict on the initrd of the running kernel: by the journal, and else by the image,
+// which read reads.
+func (s *Sight) Initrd(read func(path string) (*initrd.Image, error)) store.Initrd {
+	q := Question{Kernel: s.Kernel, Boots: runBy(s.Kernel, s.Boots), Live: s.Live}
+	if active := livepatch.Active(s.Patches); active != nil {
+		q.Patch, q.Live.SrcVersion = active.Module, active.SrcVersion
+		if p := packageOf(s.Packages, q.Kernel, q.Patch); p != nil {
+			q.Installed = time.Unix(p.InstallTime, 0)
+		}
+	}
+	v := Judge(q)
+	if v.Reason == store.ReasonNoPatch && s.Patches == nil {
+		v.Reason = store.ReasonPatchesUnknown
+	}
+	return judgeImages(v, q, "", read)
+}

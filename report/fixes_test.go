@@ -1,0 +1,420 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// running is a machine with a live patch of the first kernel that was there before the recorder,
+// which has seen it active.
+func running(t *testing.T, n int) *machine {
+	t.Helper()
+	m := newMachine(t, "2025-01-05T08:00:00Z")
+	m.next = releaseA
+	m.apply([]store.Package{kernelPackage(kernelA), patchPackage(releaseA, n)}, nil)
+	m.settled()
+	m.startRecording()
+	m.start(releaseA)
+	m.wait(time.Hour)
+	return m
+}
+
+// unrecorded is what happens while the recorder is away.
+func (m *machine) unrecorded(do func()) {
+	was := m.recording
+	m.recording = false
+	do()
+	m.recording = was
+}
+
+func fixNow(t *testing.T, m *machine, cve string) Exposure {
+	t.Helper()
+	return fixAt(t, m.record(), store.Always(), cve)
+}
+
+func fixAt(t *testing.T, s *store.Store, at time.Time, cve string) Exposure {
+	t.Helper()
+	for _, e := range exposuresAt(t, s, at) {
+		if e.CVE == cve && e.Package != "" {
+			return e
+		}
+	}
+	return Exposure{Status: StatusNotInRecord}
+}
+
+// A version that is not on record may fix what a higher one does: nothing is lost by it.
+func TestVersionsThatAreNotOnRecord(t *testing.T) {
+	for _, tt := range []struct{ cve, want string }{{"CVE-2025-4221", "unknown"}, {"CVE-2025-4231", "unknown"}} {
+		m := running(t, 3)
+		m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 2)) // an image of before is put back
+		m.reboot()
+		m.observe(store.TriggerTimer)
+		if e := fixNow(t, m, tt.cve); string(e.Status) != tt.want || e.LostBy != "" {
+			t.Errorf("%s: %s, lost by %q", tt.cve, e.Status, e.LostBy)
+		}
+	}
+}
+
+// What a change brought tells what the version before it fixes, also where nobody saw that
+// active, and a version holds what those with lower numbers fix.
+func TestVersionsKnownByChanges(t *testing.T) {
+	m := running(t, 1)
+	m.install(patchPackage(releaseA, 3))
+	m.wait(time.Hour)
+	m.install(patchPackage(releaseA, 5))
+	m.wait(time.Hour)
+	m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 3))
+	m.reboot() // the package of what is active is not installed
+	m.wait(time.Hour)
+	m.observe(store.TriggerTimer)
+	for cve, want := range map[string]string{"CVE-2025-4221": "fixed ", "CVE-2025-4231": "fixed ", "CVE-2025-4241": "lost boot", "CVE-2025-4251": "lost boot"} {
+		if e := fixNow(t, m, cve); string(e.Status)+" "+string(e.LostBy) != want {
+			t.Errorf("%s: %s %s, want %s", cve, e.Status, e.LostBy, want)
+		}
+	}
+}
+
+// An upgrade is no loss, whenever its commit came on record.
+func TestUpgradeBeforeItsCommit(t *testing.T) {
+	m := running(t, 2)
+	m.wait(time.Hour)
+	m.load(moduleOf(patchPackage(releaseA, 3)), "system", "R3") // by hand
+	m.wait(90 * time.Minute)
+	at := m.now
+	m.wait(time.Hour)
+	m.install(patchPackage(releaseA, 3))
+	m.wait(time.Hour)
+	m.observe(store.TriggerTimer)
+	s := m.record()
+	for cve, want := range map[string]string{"CVE-2025-4221": "fixed ", "CVE-2025-4231": "not-in-record "} {
+		if e := fixAt(t, s, at, cve); string(e.Status)+" "+string(e.LostBy) != want {
+			t.Errorf("%s: %s %s, want %s", cve, e.Status, e.LostBy, want)
+		}
+	}
+}
+
+// unloaded is a commit that loads nothing: transactional, or by the setting LIVEPATCH_KERNEL.
+func (m *machine) unloaded(pkgs ...store.Package) {
+	module, since, loads := m.module, m.since, len(m.boot.Loads)
+	for i := range m.boot.Loads {
+		m.boot.Loads[i].Replaced = "" // as it was
+	}
+	first := len(m.written)
+	m.install(pkgs...)
+	m.module, m.since, m.boot.Loads = module, since, m.boot.Loads[:loads]
+	for i := range m.boot.Loads {
+		m.boot.Loads[i].Disabled, m.boot.Loads[i].Replaced = nil, ""
+	}
+	m.written = m.written[:first+2] // its observation comes later
+	m.happened()
+	m.observe(store.TriggerCommit)
+}
+
+// A version that was never loaded and is gone is not installed any more.
+func TestInstalledOnlyWhileItIs(t *testing.T) {
+	m := running(t, 2)
+	m.unloaded(patchPackage(releaseA, 3))
+	m.wait(time.Hour)
+	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusInstalled || !strings.HasSuffix(e.Reason, "does not fix it. It was never active.") {
+		t.Errorf("while it is there: %s %s", e.Status, e.Reason)
+	}
+	m.unloaded(patchPackage(releaseA, 2))
+	m.wait(time.Hour)
+	m.observe(store.TriggerTimer)
+	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusLost || e.Active != nil {
+		t.Errorf("%s, active %v", e.Status, e.Active)
+	}
+	if e := fixNow(t, m, "CVE-2025-4221"); e.Status != StatusFixed {
+		t.Errorf("what stayed is %s", e.Status)
+	}
+}
+
+// has is what is installed: a live patch by its number, with when it came.
+func has(n int, at time.Time) []store.Package {
+	p := patchPackage(releaseA, n)
+	p.InstallTime = at.Unix()
+	return []store.Package{p}
+}
+
+// drifts is a drift from one live patch package to another.
+func (l *life) drifts(at, boot, began string, old, fresh []store.Package) *store.Drift {
+	p, q := old[0], fresh[0]
+	e := l.event(store.KindDrift, at, boot, began)
+	e.Drift = &store.Drift{
+		Cause: store.DriftUnrecorded, Compared: 2, Since: l.evs[0].Time, Installed: fresh, Fixes: map[string]store.Fixes{q.Name + "-" + q.Version + ".x86_64": fixesOf(q)},
+		Changes: []store.Change{{
+			Kind: "livepatch", Package: q.Name, Arch: "x86_64", Version: q.Version, Previous: p.Version, Action: "upgrade", Result: store.ResultOK, KernelRelease: releaseA,
+			InstallTime: new(stamp(time.Unix(q.InstallTime, 0))), Added: store.Fixes{CVEs: []string{"CVE-2025-4231"}},
+		}},
+	}
+	return e.Drift
+}
+
+// What came with another snapshot was installed there before, and here when that was booted.
+func TestInstalledInAnotherSnapshot(t *testing.T) {
+	l := &life{t: t}
+	old, fresh := has(2, march(t, "1 08:00")), has(3, march(t, "5 12:00"))
+	first := l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", l.loads("1 09:00:02", "p2", "initrd")))
+	d := l.drifts("6 10:00", "B", "6 09:30", old, fresh)
+	second := l.sees("6 10:00", "B", "6 09:30", "p2", l.row("A", "1 09:00", "6 09:00", l.loads("1 09:00:02", "p2", "initrd")), l.row("B", "6 09:30", "6 10:00", l.loads("6 09:30:02", "p2", "initrd")))
+	d.Cause, d.Previous, d.Subvolume = store.DriftSnapshot, "/@/.snapshots/1/snapshot", "/@/.snapshots/2/snapshot"
+	first.Installed, first.Subvolume, first.Compared = old, d.Previous, true
+	second.Installed, second.Subvolume, second.Compared = fresh, d.Subvolume, true
+	s := l.record()
+	for at, want := range map[string]ExposureStatus{"5 13:00": StatusNotInRecord, "6 09:45": StatusNotInRecord, "6 10:01": StatusInstalled} {
+		if e := fixAt(t, s, march(t, at), "CVE-2025-4231"); e.Status != want || e.Installed != nil && e.Installed.Before(march(t, "6 09:30")) {
+			t.Errorf("%s: %s, installed %v, want %s", at, e.Status, e.Installed, want)
+		}
+	}
+}
+
+// What went between two looks, nobody knows when, is not known to be there.
+func TestInstalledUntilNobodyKnowsWhen(t *testing.T) {
+	l := &life{t: t}
+	p2 := l.loads("1 09:00:02", "p2", "initrd")
+	old, fresh := has(2, march(t, "1 08:00")), has(3, march(t, "4 09:00"))
+	l.sees("3 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "3 10:00", p2)).Installed = old
+	l.drifts("4 10:00", "A", "1 09:00", old, fresh)
+	l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", p2)).Installed = fresh
+	l.sees("6 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "6 10:00", p2)).Installed = fresh
+	l.sees("8 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "8 10:00", p2)).Installed = []store.Package{}
+	s := l.record()
+	for at, want := range map[string]ExposureStatus{"4 10:00": StatusInstalled, "5 10:00": StatusInstalled, "7 10:00": StatusUnknown} {
+		if e := fixAt(t, s, march(t, at), "CVE-2025-4231"); e.Status != want {
+			t.Errorf("%s: %s %s, want %s", at, e.Status, e.Reason, want)
+		}
+	}
+}
+
+// That a fix was never active is said only of a time that the record shows.
+func TestNeverActiveIsNotClaimed(t *testing.T) {
+	m := running(t, 2)
+	m.unloaded(patchPackage(releaseA, 3))
+	m.wait(time.Hour)
+	m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 2))
+	m.unrecorded(m.reboot)
+	m.pending = nil // the journal of the boot before is lost
+	m.wait(time.Hour)
+	m.observe(store.TriggerTimer)
+	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusInstalled || !strings.HasSuffix(e.Reason, "It is not known to have been active.") {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
+// What was active is not known to be, once the record ends otherwise.
+func TestRecordEndsOtherwise(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end    func(m *machine)
+		reason string
+	}{
+		"removed in a boot that nobody saw": {func(m *machine) {
+			m.unrecorded(m.reboot)
+			m.wait(time.Hour)
+			m.remove(patchPackage(releaseA, 2))
+			m.written = m.written[:len(m.written)-1] // nobody looks
+		}, "Which kernel runs since"},
+		"removed": {func(m *machine) {
+			m.remove(patchPackage(releaseA, 2))
+			m.written = m.written[:len(m.written)-1]
+		}, "nobody saw which live patch is active since"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := running(t, 2)
+			m.observe(store.TriggerTimer)
+			m.wait(time.Hour)
+			tt.end(m)
+			if e := fixNow(t, m, "CVE-2025-4221"); e.Status != StatusUnknown || !strings.Contains(e.Reason, tt.reason) {
+				t.Errorf("%s: %s", e.Status, e.Reason)
+			}
+		})
+	}
+}
+
+// A machine that was not looked at for long keeps its fixes.
+func TestSilenceTakesNoFixAway(t *testing.T) {
+	m := running(t, 2)
+	m.observe(store.TriggerTimer)
+	m.wait(90 * 24 * time.Hour)
+	if e := fixAt(t, m.record(), m.now, "CVE-2025-4221"); e.Status != StatusFixed {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
+// A load that is not complete fixes nothing; what it replaces goes on to.
+func TestTransitionFixesNothing(t *testing.T) {
+	m := running(t, 2)
+	m.wait(time.Hour)
+	m.install(patchPackage(releaseA, 3))
+	m.wait(time.Hour)
+	m.observe(store.TriggerTimer)
+	for _, ev := range m.written {
+		if ev.Observation != nil && ev.Observation.LivePatch != nil && *ev.Observation.LivePatch.PatchNumber == 3 {
+			ev.Observation.LivePatch.Transition = true
+		}
+	}
+	s := m.record()
+	tl, err := WholeTimeline(t.Context(), s)
+	check(t, err)
+	last := &tl.Patches[len(tl.Patches)-1]
+	last.Transition, last.Replaces = true, new(moduleOf(patchPackage(releaseA, 2)))
+	for cve, want := range map[string]string{"CVE-2025-4221": "fixed: ", "CVE-2025-4231": "installed: The load of livepatch_3_150600_13_9_1 is not complete: some tasks may run without it. It is not known to have been active."} {
+		for _, e := range exposuresIn(t, s, tl) {
+			if got := fmt.Sprintf("%s: %s", e.Status, e.Reason); e.CVE == cve && got != want {
+				t.Errorf("%s: %s, want %s", cve, got, want)
+			}
+		}
+	}
+	last.Replaces = new("")
+	for _, e := range exposuresIn(t, s, tl) {
+		if e.CVE == "CVE-2025-4221" && (e.Status == StatusFixed) {
+			t.Errorf("with nothing replaced: %s", e.Status)
+		}
+	}
+}
+
+// Each loss and each return of a fix is kept.
+func TestEveryLossIsKept(t *testing.T) {
+	m := running(t, 2)
+	m.observe(store.TriggerTimer)
+	for range 2 {
+		m.wait(24 * time.Hour)
+		m.install(patchPackage(releaseA, 1))
+		m.wait(time.Hour)
+		m.install(patchPackage(releaseA, 2))
+	}
+	m.wait(time.Hour)
+	m.reboot()
+	m.wait(time.Hour)
+	m.initrds[releaseA] = ""
+	m.reboot()
+	m.wait(time.Hour)
+	e := fixNow(t, m, "CVE-2025-4221")
+	var got []string
+	for _, in := range e.Intervals {
+		got = append(got, string(in.LostBy))
+	}
+	if strings.Join(got, " ") != "downgrade downgrade boot" || e.Status != StatusLost || e.LostBy != "boot" || e.Back != nil {
+		t.Errorf("lost by %q, %s by %q, back %v", got, e.Status, e.LostBy, e.Back)
+	}
+	lost := 0
+	for _, s := range exposed([]Exposure{e}, m.boot.First.AddDate(-1, 0, 0), m.now) {
+		if s.lost {
+			lost++
+		}
+	}
+	if sum := Summarize([]Exposure{e}); sum.Losses != 3 || lost != 3 {
+		t.Errorf("the summary counts %d losses, the picture %d", sum.Losses, lost)
+	}
+}
+
+// Of a moment that the record goes on after, what it does not know is not known; neither is what a
+// commit did that nobody looked at since.
+func TestMomentsThatAreNotKnown(t *testing.T) {
+	m := running(t, 2)
+	m.observe(store.TriggerTimer)
+	m.wait(time.Hour)
+	m.halt(0)
+	m.wait(time.Minute)
+	off := m.now
+	m.wait(time.Minute)
+	m.start(releaseA)
+	m.wait(time.Hour)
+	m.install(patchPackage(releaseA, 3))
+	m.written = m.written[:len(m.written)-1] // nobody looks
+	s := m.record()
+	if e := fixAt(t, s, off, "CVE-2025-4221"); e.Status != StatusUnknown {
+		t.Errorf("while it was off: %s", e.Status)
+	}
+	if e := fixAt(t, s, m.now, "CVE-2025-4231"); e.Status != StatusUnknown || !strings.Contains(e.Reason, "nobody saw which live patch is active since") {
+		t.Errorf("after the commit: %s %s", e.Status, e.Reason)
+	}
+}
+
+// While one live patch replaces another some tasks run either: only what both fix is fixed.
+func TestFixesOfATransition(t *testing.T) {
+	for _, tt := range []struct{ from, to, want string }{
+		{"p2", "p3", "CVE-2025-4221 CVE-2025-4222"}, {"p3", "p2", "CVE-2025-4221 CVE-2025-4222"}, {"p1", "p3", ""}, {"p3", "p1", ""},
+	} {
+		l := &life{t: t}
+		from, to := l.loads("1 09:00:02", tt.from, "initrd"), l.loads("4 09:00", tt.to, "system")
+		l.sees("3 10:00", "A", "1 09:00", tt.from, l.row("A", "1 09:00", "3 10:00", from))
+		to.Result, to.Completed = "unknown", nil
+		o := l.sees("4 10:00", "A", "1 09:00", tt.to, l.row("A", "1 09:00", "4 10:00", from, to))
+		o.LivePatch.Transition, o.LivePatch.Since = true, &to.Time
+		to.Result, to.Completed, from.Replaced = "complete", new(l.stamp("5 08:00")), tt.to
+		l.sees("6 10:00", "A", "1 09:00", tt.to, l.row("A", "1 09:00", "6 10:00", from, to))
+		s := l.record()
+		for _, at := range []string{"4 09:30", "4 10:00", "5 07:00"} {
+			st, err := NewState(t.Context(), s, march(t, at))
+			check(t, err)
+			if got := strings.Join(st.CVEs, " "); got != tt.want || st.CVEs == nil {
+				t.Errorf("%s to %s, %s: %q, want %q", tt.from, tt.to, at, st.CVEs, tt.want)
+			}
+		}
+	}
+}
+
+// What two looks around a moment agree on is not known of a moment at which nothing is known to
+// have run: the clock was set between them.
+func TestNothingPendsWhereNothingRan(t *testing.T) {
+	l := &life{t: t}
+	for _, at := range []string{"5 10:00", "6 10:00"} {
+		began := map[string]string{"5 10:00": "5 09:00", "6 10:00": "5 12:00"}[at]
+		l.sees(at, "A", began, "", l.row("A", "5 09:00", at)).Reboot = &store.Reboot{Pending: store.PendingNo, NewestKernel: releaseA}
+	}
+	st, err := NewState(t.Context(), l.record(), march(t, "5 11:00"))
+	check(t, err)
+	if st.KernelRelease != nil || st.PendingReboot != nil {
+		t.Errorf("kernel %v, pending reboot %v", st.KernelRelease, st.PendingReboot)
+	}
+}
+
+// Two looks that agree tell nothing of what was installed between them, where the second boot was
+// set back to its memory of before: the machine may have had more until then.
+func TestInstalledBeforeAMachineWasSetBack(t *testing.T) {
+	l := &life{t: t}
+	l.sees("4 10:00", "A", "4 09:00", "", l.row("A", "4 09:00", "4 10:00"))
+	l.sees("8 10:00", "B", "7 09:00", "", l.row("A", "4 09:00", "4 11:00"), l.row("B", "4 11:30", "8 10:00")) // 25 hours of its own
+	for at, known := range map[string]bool{"4 10:00": true, "6 10:00": false, "8 10:00": true} {
+		st, err := NewState(t.Context(), l.record(), march(t, at))
+		check(t, err)
+		if got := st.Unknown["installed"] == ""; got != known {
+			t.Errorf("%s: known %v, want %v", at, got, known)
+		}
+	}
+}
+
+// A clock that was ahead when the machine was started tells the start too late: what was installed
+// from then on, by the clock that was set, is not what it was before.
+func TestInstalledWhileTheClockWasSetBack(t *testing.T) {
+	l := &life{t: t}
+	p := has(1, march(t, "5 07:00"))
+	l.sees("4 10:00", "A", "4 09:00", "", l.row("A", "4 09:00", "4 10:00"))
+	l.sees("5 10:05", "B", "5 10:00", "", l.row("A", "4 09:00", "4 11:00"), l.row("B", "5 10:00", "5 10:05")) // it was 6:05
+	l.sees("6 10:00", "B", "5 06:00", "", l.row("B", "5 10:00", "6 10:00")).Installed = p
+	st, err := NewState(t.Context(), l.record(), march(t, "5 09:00"))
+	check(t, err)
+	if st.Installed != nil && len(st.Installed) == 0 {
+		t.Errorf("nothing was installed, the record says")
+	}
+}
+
+// Which kernel runs is not known between a boot and the next one on record.
+func TestOtherKernelOnlyWhileItRuns(t *testing.T) {
+	l := &life{t: t}
+	l.sees("4 10:00", "A", "4 09:00", "p2", l.row("A", "4 09:00", "4 10:00", l.loads("4 09:00:02", "p2", "initrd")))
+	rowB := l.row("B", "5 09:00", "5 12:00")
+	rowB.KernelRelease = releaseB
+	l.sees("5 10:00", "B", "5 09:00", "", l.row("A", "4 09:00", "4 12:00", l.loads("4 09:00:02", "p2", "initrd")), rowB).Kernel.Release = releaseB
+	l.sees("8 10:00", "C", "8 09:00", "p2", rowB, l.row("C", "8 09:00", "8 10:00", l.loads("8 09:00:02", "p2", "initrd")))
+	s := l.record()
+	for at, want := range map[string]ExposureStatus{"5 11:00": StatusOtherKernel, "6 10:00": StatusUnknown, "8 10:00": StatusFixed} {
+		if e := fixAt(t, s, march(t, at), "CVE-2025-4221"); e.Status != want {
+			t.Errorf("%s: %s %s, want %s", at, e.Status, e.Reason, want)
+		}
+	}
+}

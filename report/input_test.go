@@ -1,0 +1,81 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// The warning is the first line wherever there is one, and says what it is about.
+func TestWarning(t *testing.T) {
+	for _, tt := range []struct {
+		in   *Input
+		want string
+	}{
+		{nil, ""},
+		{&Input{File: "x", Result: store.Intact}, ""},
+		{&Input{File: "x", Result: store.Altered}, `ALTERED: "x" is not as it was signed. What follows is what it says, and proves nothing.`},
+		{&Input{File: "x", Result: store.Truncated, Problems: []string{"the last line has no end."}},
+			`TRUNCATED: the end of "x" is missing: the last line has no end. What follows is what it says, and proves nothing.`},
+		{&Input{File: "x", Result: store.Altered, Problems: []string{"a", "b", "c"}},
+			`ALTERED: "x" is not as it was signed: a, and 2 more problems. What follows is what it says, and proves nothing.`},
+	} {
+		if got := tt.in.Warning(); got != tt.want {
+			t.Errorf("%+v: %s\nwant %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+// On a page the warning comes before all else that is seen, and nothing says that the record is intact.
+func TestAlteredPage(t *testing.T) {
+	page := renderFull(t, altered(), "html", Style{})
+	checkPage(t, "altered", page)
+	_, body, _ := strings.Cut(page, "<body")
+	if _, rest, _ := strings.Cut(body, ">\n"); !strings.HasPrefix(rest, `<p class="warning" role="alert"><strong>ALTERED: `) {
+		t.Errorf("the page begins with %.200s", rest)
+	}
+	for _, lie := range []string{"found intact", "intact at the last", `<div class="verdict pass">`} {
+		if strings.Contains(page, lie) {
+			t.Errorf("the page says %s", lie)
+		}
+	}
+}
+
+// What is not intact fails its check first, and whatever else is asked for.
+func TestDistrust(t *testing.T) {
+	in := &Input{File: "x", Result: store.Truncated}
+	c := troubled(t)
+	c.Distrust(nil)
+	if c.Checks[0].ID == integrityID {
+		t.Error("integrity fails without a reason")
+	}
+	c.Distrust(in)
+	for _, c := range []*Compliance{c, c.Only([]string{"clock"}, false), c.Only([]string{integrityID}, true)} {
+		if r := c.Checks[0]; r.ID != integrityID || r.Result != Fail || c.Verdict != Fail {
+			t.Errorf("the first check is %s, %s; the verdict %s", r.ID, r.Result, c.Verdict)
+		}
+	}
+}
+
+// Scanners drop findings by an OpenVEX document, and nobody reads it before.
+func TestNoVEXOfAltered(t *testing.T) {
+	p := &Provenance{Input: &Input{File: "x", Result: store.Altered}}
+	var b bytes.Buffer
+	if err := NewCVEs(nil, &State{}, p).Write(&b, "openvex", Style{}); !errors.Is(err, ErrDistrusted) || b.Len() > 0 {
+		t.Errorf("%v, and %q", err, b.String())
+	}
+}
+
+func TestMetricsOfAltered(t *testing.T) {
+	c := troubled(t)
+	c.Distrust(&Input{File: `a\b"c`, Result: store.Altered, Problems: []string{"event 3\nis another one"}})
+	got := metricsOf(t, c, &State{}, &store.Summary{})
+	if !strings.HasPrefix(got, "# HELP klp_audit_history_verify_ok ALTERED: ") {
+		t.Errorf("it begins with %.200s", got)
+	}
+	checkExposition(t, got)
+	checkWithPromtool(t, got)
+}

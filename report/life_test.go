@@ -1,0 +1,146 @@
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// life is a short list of events, written down by hand.
+type life struct {
+	t    *testing.T
+	evs  []*store.Event
+	last time.Time
+}
+
+// march is a moment of March 2026: "5 10:00" or "5 10:00:30".
+func march(t *testing.T, text string) time.Time {
+	t.Helper()
+	d, clock, _ := strings.Cut(text, " ")
+	if strings.Count(clock, ":") == 1 {
+		clock += ":00"
+	}
+	at, err := time.Parse("2006-01-2 15:04:05", "2026-03-"+d+" "+clock)
+	check(t, err)
+	return at
+}
+
+func (l *life) stamp(text string) store.Timestamp { return store.Timestamp{Time: march(l.t, text)} }
+
+// bootID is the id of a boot that a story calls by a letter.
+func bootID(name string) string { return fmt.Sprintf("%032x", name[0]) }
+
+// event appends an event, written in a boot that began, by its clock, at a moment.
+func (l *life) event(kind store.EventKind, at, boot, began string) *store.Event {
+	e := &store.Event{Header: store.Header{
+		V: store.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", len(l.evs)+1), Time: l.stamp(at), UTCOffset: "+00:00",
+		Host:   store.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
+		BootID: bootID(boot), BoottimeUS: march(l.t, at).Sub(march(l.t, began)).Microseconds(), Recorder: store.Program{Program: "klp-audit", Version: "1.0.0"},
+	}}
+	l.evs = append(l.evs, e)
+	if e.Time.After(l.last) {
+		l.last = e.Time.Time
+	}
+	return e
+}
+
+// sees is an observation of a live patch, "" none, "?" unreadable.
+func (l *life) sees(at, boot, began, module string, rows ...store.Boot) *store.Observation {
+	e := l.event(store.KindObservation, at, boot, began)
+	o := &store.Observation{
+		Trigger: store.TriggerTimer, Kernel: store.Kernel{Release: releaseA, BootTime: l.stamp(began)},
+		Installed: []store.Package{}, Patches: []store.LoadedPatch{}, Boots: rows, Parts: map[string]json.RawMessage{}, Unknown: map[string]string{},
+		Initrd: store.Initrd{KernelRelease: releaseA, Verdict: store.VerdictUnknown, Reason: store.ReasonNoPatch, Evidence: []store.Evidence{}},
+	}
+	switch module {
+	case "":
+	case "?":
+		o.Patches = nil
+	default:
+		p := patchPackage(releaseA, int(module[1]-'0'))
+		fixes := fixesOf(p)
+		o.Patches = append(o.Patches, store.LoadedPatch{Module: module, Enabled: true})
+		o.LivePatch = &store.LivePatch{Module: module, Enabled: true, Package: &p.Name, Version: &p.Version, CVEs: append([]string{}, fixes.CVEs...), Bugs: fixes.Bugs}
+		o.Initrd.Patch = module
+	}
+	e.Observation = o
+	return o
+}
+
+// row is what the journal shows of a boot, from its start on.
+func (l *life) row(boot, first, last string, loads ...store.Load) store.Boot {
+	return store.Boot{ID: bootID(boot), KernelRelease: releaseA, First: l.stamp(first), Last: l.stamp(last), StartInJournal: true, Loads: loads, Builds: []store.Build{}}
+}
+
+// startLost is a row whose start the journal has lost.
+func startLost(b store.Boot) store.Boot {
+	b.StartInJournal = false
+	return b
+}
+
+// loads is a load that was complete at once.
+func (l *life) loads(at, module, phase string) store.Load {
+	return store.Load{Patch: module, Phase: phase, Rule: "R2", Result: "complete", Time: l.stamp(at), Completed: new(l.stamp(at)), Cursor: at}
+}
+
+// holds says that the initrd was proven to hold the live patch.
+func holdsPatch(o *store.Observation) {
+	o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = store.VerdictContained, store.BasisBuild, ""
+}
+
+func (l *life) record() *store.Store {
+	l.t.Helper()
+	return l.machine().record()
+}
+
+// machine is one with these events on record.
+func (l *life) machine() *machine {
+	l.t.Helper()
+	m := &machine{t: l.t, root: l.t.TempDir(), now: l.last.Add(time.Hour), written: l.evs}
+	check(l.t, os.MkdirAll(filepath.Join(m.root, "etc"), 0o755))
+	check(l.t, os.WriteFile(filepath.Join(m.root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
+	return m
+}
+
+// tells is what the record says of a moment: boot, live patch, verdict on the initrd, and how sure boot and patch are.
+func tells(tl *Timeline) string {
+	k, p, i := tl.Kernels[0], tl.Patches[0], tl.Initrds[0]
+	boot, module, verdict := "-", p.Module, ""
+	if k.Confidence != Unknown {
+		boot = fmt.Sprintf("%c", parseLetter(k.BootID))
+	}
+	switch {
+	case p.Confidence == Unknown:
+		module = "?"
+	case module == "":
+		module = "none"
+	case p.Transition && p.Replaces == nil:
+		module += " from ?"
+	case p.Transition:
+		module += " from " + cmp.Or(*p.Replaces, "none")
+	}
+	if i.Confidence != Unknown {
+		verdict = " " + string(i.Verdict)
+	}
+	return fmt.Sprintf("%s %s, %s %s%s", boot, k.Confidence, module, p.Confidence, verdict)
+}
+
+func parseLetter(id string) (c int) {
+	fmt.Sscanf(id, "%x", &c)
+	return c
+}
+
+// said by the timeline of that very moment.
+func (l *life) at(s *store.Store, at string) string {
+	l.t.Helper()
+	tl, err := NewTimeline(l.t.Context(), s, march(l.t, at), march(l.t, at).Add(instant))
+	check(l.t, err)
+	return tells(tl)
+}

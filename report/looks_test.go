@@ -1,0 +1,35 @@
+package report
+
+import (
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// What a look at a boot showed of a load stays, where another one does not show it: one that left
+// files out, or an older one that waited in the spool.
+func TestLoadStaysAsItWasShown(t *testing.T) {
+	for name, less := range map[string]func(b *store.Boot){
+		"files left out":  func(b *store.Boot) { b.Incomplete = true },
+		"messages lost":   func(b *store.Boot) { b.MessagesLost = true },
+		"an older look":   func(b *store.Boot) { b.Last.Time = b.Loads[0].Time.Time },
+		"without results": func(b *store.Boot) { b.Incomplete = true; b.Loads[0].Result, b.Loads[0].Completed = "unknown", nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &life{t: t}
+			load := l.loads("5 08:01", "l2", "initrd")
+			gone := load
+			gone.Disabled = new(l.stamp("5 12:00"))
+			l.sees("5 15:00", "a", "5 08:00", "?", l.row("a", "5 08:00", "5 15:00", gone))
+			row := l.row("a", "5 08:00", "5 16:00", load)
+			less(&row)
+			l.sees("5 16:00", "a", "5 08:00", "?", row)
+			s := l.record()
+			for at, want := range map[string]string{"5 10:00": "a proven, l2 proven contained", "5 14:00": "a proven, none proven"} {
+				if got := l.at(s, at); got != want {
+					t.Errorf("%s: got %q, want %q", at, got, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,372 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// troubles are short lives in which something went wrong, and what may be said of moments.
+var troubles = map[string]struct {
+	tell func(l *life)
+	want map[string]string
+}{
+	"a clock two hours ahead in the boot before": {
+		func(l *life) {
+			holdsPatch(l.sees("5 14:00", "A", "5 11:00", "p2", l.row("A", "5 11:00", "5 14:00", l.loads("5 11:00:02", "p2", "initrd"))))
+			holdsPatch(l.sees("5 12:45", "B", "5 12:30", "p2", l.row("B", "5 12:30", "5 12:45", l.loads("5 12:30:02", "p2", "initrd"))))
+		},
+		map[string]string{
+			"5 11:30": "A inferred, p2 inferred contained", // one of both clocks was wrong, and nothing says which
+			"5 12:40": "- unknown, ? unknown",
+			"5 13:30": "- unknown, ? unknown",
+		},
+	},
+	"one boot without a battery": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 10:00", l.loads("5 09:00:02", "p1", "initrd")))
+			l.sees("6 10:00", "B", "6 09:00", "p1", l.row("A", "5 09:00", "5 18:00", l.loads("5 09:00:02", "p1", "initrd")), l.row("B", "6 09:00", "6 10:00", l.loads("6 09:00:02", "p1", "initrd")))
+			l.sees("1 00:10", "C", "1 00:00", "p1", l.row("B", "6 09:00", "6 18:00", l.loads("6 09:00:02", "p1", "initrd")), l.row("C", "1 00:00", "1 00:10", l.loads("1 00:00:02", "p1", "initrd")))
+			l.sees("8 10:00", "C", "8 09:00", "p1", l.row("C", "1 00:00", "8 10:00", l.loads("1 00:00:02", "p1", "initrd")))
+		},
+		map[string]string{
+			"1 00:05": "- unknown, ? unknown",
+			"5 09:30": "A proven, p1 proven", "5 12:00": "A proven, p1 proven", "6 17:00": "B proven, p1 proven",
+			"7 12:00": "- unknown, ? unknown", "8 10:00": "C proven, p1 proven",
+		},
+	},
+	"a clock set back within the boot": {
+		func(l *life) {
+			o := l.sees("5 12:02", "A", "5 12:00", "p2", l.row("A", "5 14:00", "5 12:02", l.loads("5 14:00:02", "p1", "initrd"), l.loads("5 12:01:30", "p2", "system")))
+			o.LivePatch.Since = new(l.stamp("5 12:01:30"))
+			l.sees("5 18:00", "A", "5 12:00", "p2", l.row("A", "5 14:00", "5 18:00", l.loads("5 14:00:02", "p1", "initrd"), l.loads("5 12:01:30", "p2", "system")))
+		},
+		map[string]string{
+			"5 12:01:40": "A proven, p2 proven", // the journal has them in their order
+			"5 14:01":    "A proven, p2 proven",
+			"5 17:00":    "A proven, p2 proven",
+		},
+	},
+	"a machine set back to its memory of days ago": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 10:00", l.loads("5 09:00:02", "p1", "initrd")))
+			// 4 hours of its time between 76 of the world's
+			l.sees("8 14:00", "A", "8 09:00", "p1", l.row("A", "5 09:00", "8 14:00", l.loads("5 09:00:02", "p1", "initrd")))
+			l.sees("8 16:00", "A", "8 09:00", "p1", l.row("A", "5 09:00", "8 16:00", l.loads("5 09:00:02", "p1", "initrd")))
+		},
+		map[string]string{
+			"5 09:30": "A inferred, p1 inferred", // as sure as its clock was
+			"6 12:00": "- unknown, ? unknown",
+			"8 13:00": "- unknown, ? unknown",
+			"8 15:00": "A proven, p1 proven",
+		},
+	},
+	"a clock set ahead after the last event": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))
+			l.sees("5 15:00", "B", "5 14:59", "", l.row("A", "5 09:00", "5 18:00"), l.row("B", "5 14:59", "5 15:00"))
+		},
+		map[string]string{"5 09:30": "A inferred, none inferred", "5 12:00": "- unknown, ? unknown", "5 14:59:30": "B inferred, none inferred"},
+	},
+	"the load of the next patch": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 00:00", "5 10:00")))
+			o := l.sees("6 10:00", "A", "1 09:00", "p3", startLost(l.row("A", "5 00:00", "6 10:00", l.loads("6 09:00:30", "p3", "system"))))
+			o.LivePatch.Since = new(l.stamp("6 09:00:30"))
+		},
+		map[string]string{"5 12:00": "A proven, p2 inferred", "6 09:30": "A proven, p3 proven"},
+	},
+	"a load that was turned back": {
+		func(l *life) {
+			load := l.loads("1 09:00:30", "p2", "system")
+			load.Result, load.Completed = "unknown", nil
+			l.sees("1 09:01", "A", "1 08:00", "p2", l.row("A", "1 08:00", "1 09:01", load)).LivePatch.Transition = true
+			load.Result, load.Reverted = "reverted", new(l.stamp("1 09:30"))
+			l.sees("3 09:00", "B", "3 08:59", "", l.row("A", "1 08:00", "3 08:00", load), l.row("B", "3 08:59", "3 09:00"))
+		},
+		map[string]string{
+			"1 08:30": "A proven, none proven", "1 09:00:45": "A proven, p2 from none proven",
+			"1 09:45": "A proven, none proven", "2 12:00": "A proven, none proven",
+		},
+	},
+	"a load that was turned back, nobody knows when": {
+		func(l *life) {
+			load := l.loads("1 09:00:30", "p2", "system")
+			load.Result, load.Completed = "unknown", nil
+			l.sees("1 09:01", "A", "1 08:00", "p2", l.row("A", "1 08:00", "1 09:01", load)).LivePatch.Transition = true
+			load.Result = "reverted"
+			l.sees("3 09:00", "B", "3 08:59", "", l.row("A", "1 08:00", "3 08:00", load), l.row("B", "3 08:59", "3 09:00"))
+		},
+		map[string]string{"1 08:30": "A proven, none proven", "1 09:01": "A proven, p2 from ? proven", "1 09:45": "A proven, ? unknown", "2 12:00": "A proven, ? unknown"},
+	},
+	"a journal that could not be read": {
+		func(l *life) {
+			b := l.row("A", "5 09:00", "5 18:00")
+			b.Incomplete = true
+			l.sees("6 10:00", "B", "6 09:59", "", b, l.row("B", "6 09:59", "6 10:00"))
+		},
+		map[string]string{"5 12:00": "A inferred, ? unknown", "6 09:59:30": "B proven, none proven"},
+	},
+	"a neighbour that could not read": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 00:00", "5 10:00")))
+			l.sees("5 20:00", "A", "1 09:00", "?")
+			l.sees("6 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "5 00:00", "6 10:00")))
+		},
+		map[string]string{"5 15:00": "A proven, p2 proven", "5 20:00": "A proven, p2 proven", "6 05:00": "A proven, p2 proven"},
+	},
+	"looks that overlap": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "5 10:00", l.loads("1 09:00:02", "p2", "initrd")))
+			l.sees("9 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 10:00", "9 10:00")))
+			l.sees("12 10:00", "B", "12 09:59", "p2", startLost(l.row("A", "8 10:00", "11 10:00")), l.row("B", "12 09:59", "12 10:00", l.loads("12 09:59:02", "p2", "initrd")))
+		},
+		map[string]string{
+			"3 12:00": "A proven, p2 proven", "7 12:00": "A proven, p2 proven",
+			"10 12:00": "A proven, ? unknown", // that it was disabled would not show
+		},
+	},
+	"a transition that ended when it was seen": {
+		func(l *life) {
+			p1, p2 := l.loads("1 09:00:02", "p1", "initrd"), l.loads("2 09:00", "p2", "system")
+			p2.Result, p2.Completed = "unknown", nil
+			o := l.sees("2 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "2 10:00", p1, p2))
+			o.LivePatch.Transition, o.LivePatch.Since = true, &p2.Time
+			p2.Result, p2.Completed, p1.Replaced = "complete", new(l.stamp("2 10:00")), "p2"
+			l.sees("3 10:00", "B", "3 09:00", "p2", l.row("A", "1 09:00", "2 12:00", p1, p2), l.row("B", "3 09:00", "3 10:00", l.loads("3 09:00:02", "p2", "initrd")))
+		},
+		map[string]string{"2 09:30": "A proven, p2 from p1 proven", "2 11:00": "A proven, p2 proven"},
+	},
+	"a look at the very end of a transition": {
+		func(l *life) {
+			p1, p2 := l.loads("1 09:00:02", "p1", "initrd"), l.loads("2 09:00", "p2", "system")
+			p2.Completed, p1.Replaced = new(l.stamp("2 10:00")), "p2"
+			l.sees("2 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "2 10:00", p1)).LivePatch.Transition = true
+			l.sees("2 12:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "2 12:00", p1, p2))
+		},
+		map[string]string{"2 09:30": "A proven, p2 from p1 proven", "2 11:00": "A proven, p2 proven"},
+	},
+	"a load whose end nobody could read": {
+		func(l *life) {
+			p1, p2 := l.loads("1 09:00:02", "p1", "initrd"), l.loads("5 09:00", "p2", "system")
+			l.sees("4 10:00", "A", "1 09:00", "p1", l.row("A", "1 09:00", "4 10:00", p1))
+			p2.Result, p2.Completed = "unknown", nil
+			b := l.row("A", "1 09:00", "5 10:00", p1, p2)
+			b.Incomplete = true
+			l.sees("5 10:00", "A", "1 09:00", "p2", b).LivePatch.Since = &p2.Time
+		},
+		map[string]string{"5 09:30": "A proven, p2 inferred", "5 10:00": "A proven, p2 proven"},
+	},
+	"a load that nobody could read, of which a look knows when it was": {
+		func(l *life) {
+			l.sees("4 10:00", "A", "1 09:00", "p1", l.row("A", "1 09:00", "4 10:00", l.loads("1 09:00:02", "p1", "initrd")))
+			l.sees("5 10:00", "A", "1 09:00", "p2").LivePatch.Since = new(l.stamp("5 09:00"))
+			l.sees("5 12:00", "A", "1 09:00", "p2").LivePatch.Since = new(l.stamp("5 09:00"))
+		},
+		map[string]string{"5 09:30": "A proven, p2 inferred", "5 11:00": "A proven, p2 proven"},
+	},
+	"a transition that takes days": {
+		func(l *life) {
+			p1, p2 := l.loads("1 09:00:02", "p1", "initrd"), l.loads("2 09:00", "p2", "system")
+			p2.Result, p2.Completed = "unknown", nil
+			l.sees("2 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "2 10:00", p1, p2)).LivePatch.Transition = true
+			p2.Result, p2.Completed, p1.Replaced = "complete", new(l.stamp("4 08:00")), "p2"
+			l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", p1, p2))
+		},
+		map[string]string{"2 08:00": "A proven, p1 proven contained", "3 12:00": "A proven, p2 from ? proven", "4 09:00": "A proven, p2 proven"},
+	},
+	"a load that an observation of the spool showed first": {
+		func(l *life) {
+			p1, p2 := l.loads("3 09:00:02", "p1", "initrd"), l.loads("3 21:00", "p2", "system")
+			l.sees("4 10:00", "A", "3 09:00", "p2", l.row("A", "3 09:00", "4 10:00", p1, p2))
+			l.evs[0].Spooled = "the record is locked"
+			l.sees("6 10:00", "A", "3 09:00", "p2", l.row("A", "3 09:00", "6 10:00", p1, p2))
+		},
+		map[string]string{"3 12:00": "A proven, p1 proven contained", "3 22:00": "A proven, p2 proven", "5 12:00": "A proven, p2 proven"},
+	},
+	"a load that an observation of the spool showed after the clock was set": {
+		func(l *life) {
+			p1, p2 := l.loads("3 09:00:02", "p1", "initrd"), l.loads("5 21:00", "p2", "system")
+			l.sees("3 10:00", "A", "3 09:00", "p1", l.row("A", "3 09:00", "3 10:00", p1))
+			l.sees("5 10:00", "A", "3 08:00", "p1", l.row("A", "3 09:00", "5 10:00", p1))
+			l.sees("6 10:00", "A", "3 08:00", "?", l.row("A", "3 09:00", "6 10:00", p1, p2))
+			l.evs[1].Spooled, l.evs[2].Spooled = "the record is locked", "the record is locked"
+			l.sees("7 10:00", "A", "3 08:00", "?", l.row("A", "3 09:00", "7 10:00", p1, p2))
+		},
+		map[string]string{"3 09:30": "A inferred, p1 inferred", "5 12:00": "A proven, p1 proven", "6 12:00": "A proven, p2 proven"},
+	},
+	"a load that began before the clock was set and was turned back after it": {
+		func(l *life) {
+			load := l.loads("3 09:30", "p2", "system")
+			load.Result, load.Completed = "unknown", nil
+			l.sees("3 10:00", "A", "3 09:00", "p2", l.row("A", "3 09:00", "3 10:00", load)).LivePatch.Transition = true
+			l.sees("5 10:00", "A", "3 08:00", "p2", l.row("A", "3 09:00", "5 10:00", load)).LivePatch.Transition = true
+			load.Result, load.Reverted = "reverted", new(l.stamp("5 12:00"))
+			l.sees("6 10:00", "A", "3 08:00", "?", l.row("A", "3 09:00", "6 10:00", load))
+		},
+		map[string]string{"5 11:00": "A proven, p2 from ? proven", "5 13:00": "A proven, ? unknown", "6 10:00": "A proven, ? unknown"},
+	},
+	"a clock that was set ahead and back within the boot": {
+		func(l *life) {
+			l.sees("3 10:00", "A", "3 09:00", "", l.row("A", "3 09:00", "3 10:00"))
+			l.sees("4 12:00", "A", "3 11:00", "", l.row("A", "3 09:00", "4 12:00"))
+			load := slow(l.loads("5 14:00", "p1", "system"), l.stamp("5 13:00")) // it was set back before it was complete
+			o := l.sees("6 10:00", "A", "3 09:00", "p1", l.row("A", "3 09:00", "6 10:00", load))
+			o.LivePatch.Since = &load.Time
+			l.sees("7 10:00", "A", "3 09:00", "p1", l.row("A", "3 09:00", "7 10:00", load)).LivePatch.Since = &load.Time
+		},
+		map[string]string{"3 09:30": "A inferred, none inferred", "5 13:30": "- unknown, ? unknown", "6 12:00": "A proven, p1 proven"},
+	},
+	"a clock that was set back after the last line that anybody read": {
+		func(l *life) {
+			l.sees("7 10:08", "A", "7 10:07", "", l.row("A", "7 10:07", "7 10:08"))
+			l.sees("7 10:03", "A", "7 09:43", "")
+		},
+		map[string]string{"7 10:02": "- unknown, ? unknown", "7 10:03": "A proven, none proven", "7 10:06": "- unknown, ? unknown", "7 10:07:30": "- unknown, ? unknown"},
+	},
+	"a clock that was behind for a boot": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))
+			l.sees("5 12:05", "B", "5 12:00", "", l.row("A", "5 09:00", "5 15:00"), l.row("B", "5 12:00", "5 12:05")) // it was 15:02
+		},
+		map[string]string{"5 09:30": "A inferred, none inferred", "5 12:03": "B inferred, none inferred", "5 13:00": "- unknown, ? unknown"},
+	},
+	"a live patch that was disabled between two times that the clock was set": {
+		func(l *life) {
+			load := l.loads("3 09:30", "p2", "system")
+			l.sees("3 10:00", "A", "3 09:00", "p2", l.row("A", "3 09:00", "3 10:00", load))
+			l.sees("5 10:00", "A", "3 11:00", "p2", l.row("A", "3 09:00", "5 10:00", load))
+			load.Disabled = new(l.stamp("5 12:00"))
+			l.sees("6 10:00", "A", "3 11:00", "?", l.row("A", "3 09:00", "6 10:00", load))
+			l.sees("8 10:00", "A", "3 15:00", "", l.row("A", "3 09:00", "8 10:00", load))
+		},
+		map[string]string{"5 11:00": "A inferred, p2 inferred", "5 13:00": "A inferred, ? unknown"},
+	},
+	"a live patch that was disabled where the journal has lost its load": {
+		func(l *life) {
+			l.sees("4 10:00", "A", "1 09:00", "p1", l.row("A", "1 09:00", "4 10:00", l.loads("1 09:00:02", "p1", "initrd")))
+			// On the 5th p1 was disabled: of a load that is not there the journal tells no end.
+			l.sees("8 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 00:00", "8 10:00", slow(l.loads("7 09:00", "p2", "system"), l.stamp("7 12:00")))))
+		},
+		map[string]string{"3 12:00": "A proven, p1 proven", "6 12:00": "A proven, ? unknown", "7 10:00": "A proven, p2 from ? proven", "7 13:00": "A proven, p2 proven"},
+	},
+	"another end of a commit": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))
+			e := l.event(store.KindCommitEnd, "5 15:00", "A", "5 09:00")
+			e.End = &store.CommitEnd{Commit: "019ca8d5-0000-7000-8000-000000000999", Outcome: store.OutcomeInterrupted, Changes: []store.Change{}}
+			l.sees("6 10:00", "B", "6 09:59", "", l.row("B", "6 09:59", "6 10:00"))
+		},
+		map[string]string{"5 14:00": "A proven, ? unknown", "5 15:30": "- unknown, ? unknown"},
+	},
+}
+
+// slow is a load that was complete later.
+func slow(load store.Load, complete store.Timestamp) store.Load {
+	load.Completed = &complete
+	return load
+}
+
+func TestTroubles(t *testing.T) {
+	for name, tt := range troubles {
+		t.Run(name, func(t *testing.T) {
+			l := &life{t: t}
+			tt.tell(l)
+			s := l.record()
+			for at, want := range tt.want {
+				if got := l.at(s, at); got != want {
+					t.Errorf("%s: %s, want %s", at, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A moment's answer is the same, whether a state, a minute or the whole record is asked for it,
+// and spans neither overlap nor leave a hole.
+func TestOneAnswerForAMoment(t *testing.T) {
+	for name, tt := range troubles {
+		t.Run(name, func(t *testing.T) {
+			l := &life{t: t}
+			tt.tell(l)
+			oneAnswer(t, l.record(), l.evs)
+		})
+	}
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			m := randomMachine(t, newRand(seed))
+			oneAnswer(t, m.record(), m.all)
+		})
+	}
+}
+
+func oneAnswer(t *testing.T, s *store.Store, evs []*store.Event) {
+	t.Helper()
+	whole, err := WholeTimeline(t.Context(), s)
+	check(t, err)
+	checkSpans(t, whole)
+	for _, at := range momentsOf(evs) {
+		if at.Before(whole.From.Time) || !at.Before(whole.To.Time) {
+			continue
+		}
+		want := cutTo(whole, at, at.Add(instant))
+		for _, around := range []time.Duration{0, time.Minute, 100 * time.Hour} {
+			tl, err := NewTimeline(t.Context(), s, at.Add(-around), at.Add(around+instant))
+			check(t, err)
+			checkSpans(t, tl)
+			if got := tells(cutTo(tl, at, at.Add(instant))); got != tells(want) {
+				t.Errorf("%s: %s within %s, the whole record says %s", at, got, around, tells(want))
+			}
+		}
+		st, err := NewState(t.Context(), s, at)
+		check(t, err)
+		checkAgainstTimeline(t, whole, st)
+	}
+}
+
+func cutTo(tl *Timeline, from, to time.Time) *Timeline {
+	return &Timeline{Kernels: filled(tl.Kernels, from, to), Patches: filled(tl.Patches, from, to), Initrds: filled(tl.Initrds, from, to)}
+}
+
+// momentsOf are the times that events name, and the ones just before and after.
+func momentsOf(evs []*store.Event) (list []time.Time) {
+	add := func(at time.Time) { list = append(list, at.Add(-instant), at, at.Add(instant)) }
+	for i, ev := range evs {
+		if i%max(1, len(evs)/12) != 0 {
+			continue
+		}
+		add(ev.Time.Time)
+		if ev.Observation == nil {
+			continue
+		}
+		for _, b := range ev.Observation.Boots {
+			add(b.First.Time)
+			add(b.Last.Time)
+			for _, l := range b.Loads {
+				add(l.Time.Time)
+			}
+		}
+	}
+	slices.SortFunc(list, time.Time.Compare)
+	return slices.Compact(list)
+}
+
+// When a live patch was loaded is said of that patch alone, and is never after the moment.
+func TestSinceIsOfThatPatch(t *testing.T) {
+	for name, tt := range troubles {
+		t.Run(name, func(t *testing.T) {
+			l := &life{t: t}
+			tt.tell(l)
+			whole, err := WholeTimeline(t.Context(), l.record())
+			check(t, err)
+			for _, p := range whole.Patches {
+				if p.Since != nil && p.Since.After(p.From.Time) {
+					t.Errorf("%s from %s on, since %s", p.Module, p.From, p.Since)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,305 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// had says what was installed, patch levels with the times that rpm noted.
+func (l *life) had(o *store.Observation, patches ...string) {
+	for _, text := range patches {
+		var n int
+		level, at, _ := strings.Cut(text, "@")
+		fmt.Sscanf(level, "p%d", &n)
+		p := patchPackage(releaseA, n)
+		p.InstallTime = march(l.t, at).Unix()
+		o.Installed = append(o.Installed, p)
+	}
+}
+
+// ends is the end of a commit that brought a package.
+func (l *life) ends(at string, outcome store.Outcome, p store.Package) {
+	c := change(p)
+	c.Action = "install"
+	l.event(store.KindCommitEnd, at, "A", "5 09:00").End = &store.CommitEnd{Commit: fmt.Sprintf("019ca8d5-0000-7000-8000-000000%06d", 900000+len(l.evs)), Outcome: outcome, Changes: []store.Change{c}}
+}
+
+func covers(o *store.Observation, date string) {
+	o.Parts["coverage"] = json.RawMessage(`{"date":"` + date + `"}`)
+}
+
+func boots(o *store.Observation, release string) {
+	o.NextBoot = &store.NextBoot{KernelRelease: release}
+}
+
+// in says which live patch packages are installed in a state.
+func in(st *State) string {
+	if st.Installed == nil {
+		return "?"
+	}
+	var list []string
+	for _, p := range st.Installed {
+		list = append(list, fmt.Sprintf("p%d", number(p)))
+	}
+	return strings.Join(list, " ")
+}
+
+func nextOf(st *State) string {
+	if st.NextBoot == nil {
+		return "?"
+	}
+	return st.NextBoot.KernelRelease
+}
+
+func verdictOf(st *State) string {
+	if st.Initrd == nil {
+		return "?"
+	}
+	return string(st.Initrd.Verdict)
+}
+
+// differs is a look at packages that finds others than there were.
+func (l *life) differs(at string, patches ...string) {
+	var o store.Observation
+	l.had(&o, patches...)
+	d := &store.Drift{Cause: store.DriftUnrecorded, Compared: 1, Since: l.evs[0].Time, Installed: o.Installed, Changes: []store.Change{change(o.Installed[0])}}
+	d.Changes[0].Action = "install"
+	l.event(store.KindDrift, at, "A", "1 09:00").Drift = d
+}
+
+// inCommit is one from 10:00 to 10:02 that brings the second live patch in the place of the first one, at 10:00:30.
+func inCommit(l *life) {
+	var o store.Observation
+	l.had(&o, "p1@1 10:00")
+	begin := l.event(store.KindCommitBegin, "5 10:00", "A", "1 09:00")
+	c := change(patchPackage(releaseA, 2))
+	c.Action, c.Previous = "upgrade", o.Installed[0].Version
+	begin.Begin = &store.CommitBegin{Installed: o.Installed, Announced: []store.Change{c}, Command: []string{"zypper", "up"}}
+	c.InstallTime = new(l.stamp("5 10:00:30"))
+	l.event(store.KindCommitEnd, "5 10:02", "A", "1 09:00").End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: []store.Change{c}}
+}
+
+// What the events decide is said, although the machine was not observed on both sides, or not in full.
+func TestStateSaysWhatFollows(t *testing.T) {
+	for name, tt := range map[string]struct {
+		tell func(l *life)
+		at   string
+		say  func(*State) string
+		want string
+	}{
+		"a package that came before the moment": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p2@5 12:00")
+			}, "5 20:00", in, "p2",
+		},
+		"a package that came after the moment, maybe not alone": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p3@5 12:00")
+			}, "5 11:00", in, "?",
+		},
+		"the first package, which came after the moment": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "1 09:00", ""))
+				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@5 12:00")
+			}, "5 11:00", in, "",
+		},
+		"a package that was being installed": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p2@5 12:00")
+			}, "5 12:00:00", in, "?",
+		},
+		"a package that went, nobody knows when": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"))
+			}, "5 20:00", in, "?",
+		},
+		"one that could not read rpm": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				l.sees("5 15:00", "A", "1 09:00", "p1").Installed = nil
+				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+			}, "5 12:00", in, "p1",
+		},
+		"many that could not read rpm": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				for hour := range 6 {
+					l.sees(fmt.Sprintf("5 1%d:30", hour), "A", "1 09:00", "p1").Installed = nil
+				}
+				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+			}, "5 12:00", in, "p1",
+		},
+		"a look of the system plugin": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				l.differs("5 12:00", "p2@5 11:00")
+				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p3@6 08:00")
+			}, "5 12:00", in, "p2",
+		},
+		"what a commit was about to replace": {inCommit, "5 10:00:20", in, "p1"},
+		"what a commit was replacing":        {inCommit, "5 10:00:40", in, "?"},
+		"what a commit has replaced":         {inCommit, "5 10:01:40", in, "p2"},
+		"a machine that was set back in between": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "5 09:00", "p1"), "p1@1 10:00")
+				l.had(l.sees("8 14:00", "A", "8 09:00", "p1"), "p1@1 10:00")
+			}, "6 12:00", in, "?",
+		},
+		"covered, by the kernel alone": {
+			func(l *life) {
+				covers(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), "2026-12-31")
+				l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 20:00"))
+			}, "5 19:00", func(st *State) string { return orEmpty(st.CoveredUntil) }, "2026-12-31",
+		},
+		"covered, and the date was another one later": {
+			func(l *life) {
+				covers(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), "2026-12-31")
+				covers(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 20:00")), "2027-12-31")
+			}, "5 19:00", func(st *State) string { return orEmpty(st.CoveredUntil) }, "",
+		},
+		"the next boot, by the one that came": {
+			func(l *life) {
+				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
+				boots(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 20:00"), l.row("B", "7 09:00", "7 10:00")), releaseA)
+			}, "5 19:00", nextOf, releaseA,
+		},
+		"the next boot, right after one": {
+			func(l *life) {
+				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
+				boots(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 20:00"), l.row("B", "7 09:00", "7 10:00")), releaseA)
+			}, "7 09:30", nextOf, releaseA,
+		},
+		"the next boot of another snapshot with another kernel": {
+			func(l *life) {
+				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
+				l.ends("5 11:00", store.OutcomeStaged, kernelPackage("6.4.0-150600.23.47.2"))
+				boots(l.sees("5 12:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 12:00")), releaseA)
+			}, "5 12:00", nextOf, "?",
+		},
+		"the next boot of another snapshot with the same kernels": {
+			func(l *life) {
+				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
+				l.ends("5 11:00", store.OutcomeStaged, patchPackage(releaseA, 2))
+				boots(l.sees("5 12:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 12:00")), releaseA)
+			}, "5 12:00", nextOf, releaseA,
+		},
+		"the next boot, with a live patch that came in between": {
+			func(l *life) {
+				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
+				l.ends("5 11:00", store.OutcomeCompleted, patchPackage(releaseA, 2))
+				boots(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 20:00"), l.row("B", "7 09:00", "7 10:00")), releaseA)
+			}, "5 19:00", nextOf, releaseA,
+		},
+		"the next boot, with kernels that came before and after": {
+			func(l *life) {
+				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
+				l.ends("5 18:00", store.OutcomeCompleted, kernelPackage("6.4.0-150600.23.53.1"))
+				l.ends("5 21:00", store.OutcomeCompleted, kernelPackage("6.4.0-150600.23.47.2"))
+				boots(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 22:00"), l.row("B", "7 09:00", "7 10:00")), releaseA)
+			}, "5 19:00", nextOf, "?",
+		},
+		"the next boot, by the kernel that runs and is to run again": {
+			func(l *life) {
+				boots(l.sees("5 15:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 15:00")), releaseA)
+			}, "5 12:00", nextOf, releaseA,
+		},
+		"the next boot, of another kernel than the one that runs": {
+			func(l *life) {
+				boots(l.sees("5 15:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 15:00")), releaseB)
+			}, "5 12:00", nextOf, "?",
+		},
+		"the next boot, in one that nobody looked at": {
+			func(l *life) {
+				boots(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 20:00"), l.row("B", "7 09:00", "7 10:00")), releaseA)
+			}, "5 19:00", nextOf, releaseA,
+		},
+		"right after a boot, the image that it came from": {
+			func(l *life) {
+				holdsPatch(l.sees("5 09:01", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 09:01", l.loads("5 09:00:02", "p1", "initrd"))))
+			}, "5 09:00:30", verdictOf, "contained",
+		},
+		"hours after a boot, the image that it came from": {
+			func(l *life) {
+				holdsPatch(l.sees("5 20:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 20:00", l.loads("5 09:00:02", "p1", "initrd"))))
+			}, "5 12:00", verdictOf, "contained",
+		},
+		"hours after a boot, with looks that could not read what the kernel runs": {
+			func(l *life) {
+				load := l.loads("5 09:00:02", "p1", "initrd")
+				l.sees("5 20:00", "A", "5 09:00", "?", l.row("A", "5 09:00", "5 20:00", load)).Initrd.Reason = store.ReasonPatchesUnknown
+				b := l.row("A", "5 09:00", "5 22:00", load)
+				b.Builds = []store.Build{{KernelRelease: releaseA, Success: true, Time: l.stamp("5 21:00"), Cursor: "b"}}
+				l.sees("5 22:00", "A", "5 09:00", "?", b).Initrd.Reason = store.ReasonPatchesUnknown
+			}, "5 12:00", verdictOf, "contained",
+		},
+		"between looks that could not read the image": {
+			func(l *life) {
+				for _, at := range []string{"5 10:00", "5 15:00", "5 20:00", "6 08:00"} {
+					o := l.sees(at, "A", "5 09:00", "p1", l.row("A", "5 09:00", at, l.loads("5 09:30", "p1", "system")))
+					o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = store.VerdictMissing, store.BasisImage, ""
+					if at == "5 15:00" || at == "5 20:00" {
+						o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = store.VerdictUnknown, "", store.ReasonUnreadable
+					}
+				}
+			}, "5 17:00", verdictOf, "missing",
+		},
+		"before a build, and while it may have written its image": {
+			func(l *life) {
+				load := l.loads("5 09:00:02", "p1", "initrd")
+				holdsPatch(l.sees("5 10:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 10:00", load)))
+				b := l.row("A", "5 09:00", "5 12:00", load)
+				b.Builds = []store.Build{{KernelRelease: releaseA, Success: true, Time: l.stamp("5 11:00"), Cursor: "b"}}
+				l.sees("5 12:00", "A", "5 09:00", "p1", b).Initrd.Reason = store.ReasonNoModuleLine
+			}, "5 10:59:58", verdictOf, "?",
+		},
+		"since a build that the look after it did not judge": {
+			func(l *life) {
+				for _, at := range []string{"5 10:20", "5 10:40"} {
+					b := l.row("A", "5 09:00", at, l.loads("5 09:30", "p1", "system"))
+					b.Builds = []store.Build{{KernelRelease: releaseA, Success: true, Time: l.stamp("5 10:10"), Cursor: "b"}}
+					o := l.sees(at, "A", "5 09:00", "p1", b)
+					if o.Initrd.Reason = store.ReasonUnreadable; at == "5 10:40" {
+						holdsPatch(o)
+					}
+				}
+			}, "5 10:15", verdictOf, "contained",
+		},
+		"after a build that nobody knows of": {
+			func(l *life) {
+				o := l.sees("5 20:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 20:00", l.loads("5 09:00:02", "p1", "initrd")))
+				o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = store.VerdictMissing, store.BasisImage, ""
+			}, "5 12:00", verdictOf, "?",
+		},
+		"while an update waited in another snapshot, which was booted later": {
+			func(l *life) {
+				begin := l.event(store.KindCommitBegin, "5 10:59", "A", "5 09:00")
+				c := change(patchPackage(releaseA, 2))
+				c.Action, c.InstallTime = "install", new(l.stamp("5 10:59:30"))
+				begin.Begin = &store.CommitBegin{Installed: []store.Package{}, Announced: []store.Change{c}, Command: []string{"zypper", "up"}, Staging: &store.Staging{Snapshot: "45", Root: "/tmp/x"}}
+				l.event(store.KindCommitEnd, "5 11:00", "A", "5 09:00").End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeStaged, Changes: []store.Change{c}}
+				holdsPatch(l.sees("5 12:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 12:00", l.loads("5 09:00:02", "p1", "initrd"))))
+				o := l.sees("7 10:00", "B", "7 09:00", "p2", l.row("B", "7 09:00", "7 10:00", l.loads("7 09:00:02", "p2", "initrd")))
+				l.had(o, "p2@5 10:59:30")
+				o.Subvolume = "/@/.snapshots/45/snapshot"
+			}, "5 12:00", verdictOf, "?",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &life{t: t}
+			tt.tell(l)
+			st, err := NewState(t.Context(), l.record(), march(t, tt.at))
+			check(t, err)
+			if got := tt.say(st); got != tt.want {
+				t.Errorf("got %q, want %q; unknown: %q", got, tt.want, st.Unknown)
+			}
+		})
+	}
+}

@@ -1,0 +1,207 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// prune removes what is older than a moment from a machine's record.
+func (m *machine) prune(horizon time.Time) {
+	m.t.Helper()
+	m.flush()
+	synctest.Test(m.t, func(t *testing.T) {
+		time.Sleep(time.Until(m.now))
+		s, err := store.Open(t.Context(), m.root, "1.0.0")
+		check(t, err)
+		p, err := s.Prune(t.Context(), horizon)
+		check(t, err)
+		if p.Gone == 0 {
+			t.Error("nothing went")
+		}
+		check(t, s.Close())
+	})
+}
+
+// answers are all that a record says of some moments after a horizon, but which events say so.
+func answers(t *testing.T, s *store.Store, horizon time.Time, moments []time.Time) (all []string) {
+	t.Helper()
+	when := func(at *store.Timestamp) string {
+		switch {
+		case at == nil:
+			return "none"
+		case at.Before(horizon):
+			return "before"
+		}
+		return at.String()
+	}
+	for _, at := range moments {
+		st, err := NewState(t.Context(), s, at)
+		check(t, err)
+		st.Events, st.KnownSince = nil, nil
+		all = append(all, written(t, func(b *bytes.Buffer) error { return st.Write(b, "json", Style{}) }))
+		for _, e := range exposuresAt(t, s, at) {
+			all = append(all, fmt.Sprintf("%s: %s %s of %s %s: %s %v, active %s", at, e.CVE, e.Status, e.Package, e.Version, e.Reason,
+				e.Active != nil && e.Seconds != nil, when(e.Active)))
+			if e.Lost != nil && !e.Lost.Before(horizon) {
+				all = append(all, fmt.Sprintf("%s: %s lost by %s at %s, back %s", at, e.CVE, e.LostBy, when(e.Lost), when(e.Back)))
+			}
+		}
+	}
+	return all
+}
+
+// told changes what was written so far.
+func (m *machine) told(change func(ev *store.Event)) {
+	for _, ev := range m.written {
+		change(ev)
+	}
+}
+
+// unread has what was written so far not know of which package a live patch is.
+func (m *machine) unread() {
+	m.told(func(ev *store.Event) {
+		if o := ev.Observation; o != nil && o.LivePatch != nil {
+			o.LivePatch.Package, o.LivePatch.Version, o.LivePatch.PatchNumber, o.LivePatch.CVEs = nil, nil, nil, nil
+		}
+	})
+}
+
+// A prune changes no answer about what came after its horizon.
+func TestPruneChangesNoAnswer(t *testing.T) {
+	for name, story := range map[string]func(m *machine){
+		"a patch that stays loaded while newer ones come": func(m *machine) {
+			m.unloaded(patchPackage(releaseA, 3))
+			m.until("2025-03-01T09:00:00Z")
+			m.unloaded(patchPackage(releaseA, 4))
+		},
+		"an initrd of before": func(m *machine) {
+			m.install(patchPackage(releaseA, 3))
+			m.until("2025-03-10T09:00:00Z")
+			m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 2))
+			m.reboot()
+		},
+		"another kernel": func(m *machine) {
+			m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
+			m.wait(time.Hour)
+			m.reboot()
+		},
+		"the journal lost the start of the boot": func(m *machine) {
+			m.until("2025-02-25T09:00:00Z")
+			m.rotated = true
+		},
+		"the journal lost the start of a boot like an earlier one": func(m *machine) {
+			m.reboot()
+			m.until("2025-02-25T09:00:00Z")
+			m.rotated = true
+			m.until("2025-03-05T09:00:00Z")
+			m.reboot()
+		},
+		"only a journal that lost it since shows a load": func(m *machine) {
+			m.install(patchPackage(releaseA, 3))
+			m.until("2025-02-12T09:00:00Z")
+			m.unread()
+			m.rotated = true
+		},
+		"a live patch of an earlier boot, of which nobody could read the package, comes back": func(m *machine) {
+			m.install(patchPackage(releaseA, 3))
+			m.until("2025-02-10T09:00:00Z")
+			m.unread()
+			m.install(patchPackage(releaseA, 2))
+			m.reboot()
+			m.until("2025-03-05T09:00:00Z")
+			m.install(patchPackage(releaseA, 3))
+		},
+		"fixes that only differences tell": func(m *machine) {
+			m.install(patchPackage(releaseA, 3))
+			m.until("2025-02-10T09:00:00Z")
+			m.unloaded(patchPackage(releaseA, 4))
+			m.until("2025-03-31T09:00:00Z")
+			m.told(func(ev *store.Event) {
+				switch {
+				case ev.Begin != nil:
+					ev.Begin.Fixes = nil
+				case ev.End != nil:
+					ev.End.Fixes = nil
+				case ev.Observation != nil && ev.Observation.LivePatch != nil:
+					ev.Observation.LivePatch.CVEs, ev.Observation.LivePatch.Bugs = nil, nil
+				}
+			})
+		},
+		"taken away before anybody saw it active": func(m *machine) {
+			m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
+			m.until("2025-01-20T09:00:00Z")
+			m.remove(patchPackage(releaseB, 2))
+		},
+		"lost by a boot after one that was seen before the horizon": func(m *machine) {
+			m.until("2025-02-19T09:00:00Z")
+			m.recording = false
+			m.initrds[releaseA] = ""
+			m.until("2025-02-22T09:00:00Z")
+			m.reboot()
+			m.pending = nil
+			m.until("2025-02-23T09:00:00Z")
+			m.startRecording()
+		},
+		"the last look could read little": func(m *machine) {
+			m.until("2025-02-20T10:00:00Z")
+			m.observe(store.TriggerManual)
+			o := m.written[len(m.written)-1].Observation
+			o.Installed, o.RPMDB, o.Compared, o.Reboot, o.NextBoot, o.Parts = nil, "", false, nil, nil, nil
+		},
+		"installed and not loaded": func(m *machine) {
+			m.unloaded(patchPackage(releaseA, 3))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := running(t, 1)
+			m.until("2025-01-10T09:00:00Z")
+			m.install(patchPackage(releaseA, 2))
+			m.until("2025-01-15T09:00:00Z")
+			story(m)
+			m.until("2025-04-01T12:00:00Z")
+			horizon := when(t, "2025-02-20T11:00:00Z")
+			var moments []time.Time
+			for at := horizon.Add(40 * time.Hour); at.Before(m.now); at = at.Add(37 * time.Hour) {
+				moments = append(moments, at)
+			}
+			before := answers(t, m.record(), horizon, moments)
+			m.prune(horizon)
+			if diff := cmp.Diff(before, answers(t, m.record(), horizon, moments)); diff != "" {
+				t.Errorf("(-before +after): %s", diff)
+			}
+			if !slices.ContainsFunc(before, func(a string) bool { return strings.Contains(a, "CVE-2025-4221 ") }) {
+				t.Error("nothing is compared")
+			}
+		})
+	}
+}
+
+// A boot that, by its clock, ran until after the horizon is at odds with the one that runs, as before.
+func TestPruneKeepsWhatClocksSay(t *testing.T) {
+	l := &life{t: t}
+	p2, p1 := l.loads("5 16:01", "p2", "initrd"), l.loads("6 10:01", "p1", "initrd")
+	for _, at := range []string{"5 17:00", "5 18:00", "5 19:00", "5 20:00", "6 14:00"} {
+		l.sees(at, "A", "5 16:00", "p2", l.row("A", "5 16:00", at, p2))
+	}
+	l.sees("6 10:05", "B", "6 10:00", "p1", l.row("A", "5 16:00", "6 16:00", p2), l.row("B", "6 10:00", "6 10:05", p1))
+	l.sees("6 20:00", "B", "6 10:00", "p1", l.row("B", "6 10:00", "6 20:00", p1))
+	m, horizon := l.machine(), march(t, "6 15:00")
+	var moments []time.Time
+	for _, at := range []string{"6 15:30", "6 17:00", "6 20:00"} {
+		moments = append(moments, march(t, at))
+	}
+	before := answers(t, m.record(), horizon, moments)
+	m.prune(horizon)
+	if diff := cmp.Diff(before, answers(t, m.record(), horizon, moments)); diff != "" {
+		t.Errorf("(-before +after): %s", diff)
+	}
+}

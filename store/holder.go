@@ -1,0 +1,150 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
+)
+
+// SQLite's locks are ranges of bytes at this place in the file (see its pager.h): a writer that
+// waits for readers, a writer, and the readers.
+const (
+	pendingByte  = 0x40000000
+	reservedByte = pendingByte + 1
+	sharedFirst  = pendingByte + 2
+	sharedSize   = 510
+)
+
+// Holder is a process that holds a record, so that it cannot be written.
+type Holder struct {
+	PID     int    // 0: it cannot be told which process it is
+	Command string // its name as it calls itself, made printable; empty: not known
+}
+
+// String names the process for people.
+func (h Holder) String() string {
+	switch {
+	case h.PID <= 0:
+		return "another process"
+	case h.Command == "":
+		return fmt.Sprintf("process %d", h.PID)
+	}
+	return fmt.Sprintf("process %d (%s)", h.PID, h.Command)
+}
+
+// HeldBy says which other process holds the record at path, nil if none does or the record
+// cannot be looked at. Who may read the record may ask. It is the one that a writer would have to
+// wait for: a reader that a writer waits for already, else the writer, else a reader.
+func HeldBy(path string) *Holder {
+	fd, err := lockView(path)
+	if err != nil {
+		return nil
+	}
+	if waiting := ownerOf(fd, pendingByte, 1); waiting != nil {
+		return readerBut(fd, waiting)
+	}
+	return cmp.Or(ownerOf(fd, reservedByte, 1), ownerOf(fd, sharedFirst, sharedSize))
+}
+
+// readerBut is a reader other than a writer that waits for it, which has a lock as a reader, too:
+// all readers have the same bytes, and the system names one. Where it names the writer, that
+// holds the record as far as anybody can tell.
+func readerBut(fd int, writer *Holder) *Holder {
+	if reader := ownerOf(fd, sharedFirst, sharedSize); reader != nil && reader.PID != writer.PID {
+		return reader
+	}
+	return writer
+}
+
+// ownerOf is who has locked a range of the file, nil: nobody.
+func ownerOf(fd int, first, size int64) *Holder {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: first, Len: size}
+	if unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock) != nil || lock.Type == unix.F_UNLCK {
+		return nil
+	}
+	return &Holder{PID: max(0, int(lock.Pid)), Command: commandOf(lock.Pid)}
+}
+
+// lockViews are the files whose locks were looked at. They stay open: when a process closes a
+// file, the system takes away all locks that it has on it, SQLite's, too.
+var (
+	lockViews     = map[fileID]int{}
+	lockViewsLock sync.Mutex
+)
+
+type fileID struct{ dev, ino uint64 }
+
+func lockView(path string) (fd int, err error) {
+	lockViewsLock.Lock()
+	defer lockViewsLock.Unlock()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return -1, err
+	}
+	if fd, ok := lockViews[fileID{uint64(st.Dev), st.Ino}]; ok {
+		return fd, nil
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1, errors.New("not a regular file")
+	}
+	fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Fstat(fd, &st); err != nil {
+		return -1, err
+	}
+	lockViews[fileID{uint64(st.Dev), st.Ino}] = fd
+	return fd, nil
+}
+
+// commandOf is the name of a process of this machine, as far as it may be read.
+func commandOf(pid int32) string {
+	name := readWord("/proc", filepath.Join(strconv.Itoa(int(pid)), "comm"))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
+			return r
+		}
+		return '?'
+	}, name)
+}
+
+// IsLocked says whether an error is that another process holds the record.
+func IsLocked(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && (e.Code == sqlite3.ErrBusy || e.Code == sqlite3.ErrLocked)
+}
+
+// maxLockTime is how long who holds the record is waited for: longer, and an event goes to the
+// spool.
+const maxLockTime = 2 * time.Second
+
+// lockTime is how long that is where ctx may end before.
+func lockTime(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return max(0, min(maxLockTime, time.Until(deadline)))
+	}
+	return maxLockTime
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// WaitAtMost bounds how long the store waits for who holds the record; it never waits for
+// longer than the context of what it does.
+func (s *Store) WaitAtMost(d time.Duration) { s.patience = min(d, maxLockTime) }
+
+// setLockTime has what follows on the connection wait no longer than it may.
+func (s *Store) setLockTime(ctx context.Context) error {
+	_, err := s.db.ExecContext(context.WithoutCancel(ctx), `PRAGMA busy_timeout = `+milliseconds(min(s.patience, lockTime(ctx))))
+	return err
+}

@@ -1,0 +1,301 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// keeper collects which events before a horizon tell something that answers about later moments
+// stand on. Each thing has a name; of all events that tell of it the first or the newest stays, or both.
+type keeper struct {
+	goOn          map[string]bool // boots that later events are of, or tell of
+	written       map[string]bool // those that later events are of
+	first, newest map[string]int64
+	// What live patches fix, by package and version, and that they came, and by how much what two
+	// versions fix differs: the first that tells of it beside observations, which are better.
+	listed, came map[string]int64
+	differ       map[versions]int64
+	looks        []look
+	clocks       map[string][]sighting // by boot
+}
+
+// versions are the two of a package that a change is about, "NAME-" for none.
+type versions struct{ before, after string }
+
+// look is a stretch of a boot of which an observation shows everything.
+type look struct {
+	event       int64
+	boot        string
+	first, last time.Time
+}
+
+// sighting is an event in a boot: the clock, and the time since the boot began.
+type sighting struct {
+	event int64
+	at    time.Time
+	since time.Duration
+}
+
+// keptFor reads the events up to a number and returns those that stay for what they tell of live
+// patches and boots.
+func keptFor(ctx context.Context, q rowQuerier, through int64, horizon Timestamp) ([]int64, error) {
+	k := &keeper{goOn: map[string]bool{}, written: map[string]bool{}, first: map[string]int64{}, newest: map[string]int64{}, listed: map[string]int64{}, came: map[string]int64{},
+		differ: map[versions]int64{}, clocks: map[string][]sighting{}}
+	if err := k.readBoots(ctx, q, through, horizon); err != nil {
+		return nil, err
+	}
+	for e, err := range events(ctx, q, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if e.seq > through {
+			break
+		}
+		ev, err := decodeAt(e.seq, e.body)
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", e.seq, err)
+		}
+		k.see(e.seq, ev)
+	}
+	return k.kept(), nil
+}
+
+// readBoots finds the boots that go on, also by their own clock: of those before the horizon the newest
+// one may, too.
+func (k *keeper) readBoots(ctx context.Context, q rowQuerier, through int64, horizon Timestamp) error {
+	rows, err := q.QueryContext(ctx, `SELECT boot_id, max(written) FROM (SELECT boot_id, 1 AS written FROM sightings WHERE event > ?1
+		UNION ALL SELECT boot_id, 0 FROM boots WHERE event > ?1 OR last >= ?2
+		UNION ALL SELECT * FROM (SELECT boot_id, 0 FROM sightings WHERE event <= ?1 ORDER BY event DESC LIMIT 1)
+		UNION ALL SELECT * FROM (SELECT boot_id, 0 FROM boots WHERE event <= ?1 ORDER BY first DESC LIMIT 1)) GROUP BY boot_id`, through, horizon.UnixMicro())
+	if err != nil {
+		return classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		var written bool
+		if err := rows.Scan(&id, &written); err != nil {
+			return err
+		}
+		k.goOn[id], k.written[id] = true, written
+	}
+	return classify(rows.Err())
+}
+
+func (k *keeper) keepFirst(seq int64, format string, args ...any) {
+	if what := fmt.Sprintf(format, args...); k.first[what] == 0 {
+		k.first[what] = seq
+	}
+}
+
+func (k *keeper) keepNewest(seq int64, format string, args ...any) {
+	k.newest[fmt.Sprintf(format, args...)] = seq
+}
+
+func (k *keeper) keepBoth(seq int64, format string, args ...any) {
+	k.keepFirst(seq, format, args...)
+	k.keepNewest(seq, format, args...)
+}
+
+func (k *keeper) see(seq int64, ev *Event) {
+	if k.goOn[ev.BootID] {
+		k.clocks[ev.BootID] = append(k.clocks[ev.BootID], sighting{seq, ev.Time.Time, time.Duration(ev.BoottimeUS) * time.Microsecond})
+	}
+	switch {
+	case ev.Observation != nil:
+		k.seePatch(seq, ev.Observation)
+		k.seeParts(seq, ev.Observation)
+		for _, b := range ev.Observation.Boots {
+			k.seeBoot(seq, &b)
+		}
+	case ev.Begin != nil:
+		k.seeChanges(seq, ev.Begin.Fixes, ev.Begin.Announced)
+	case ev.End != nil:
+		k.seeChanges(seq, ev.End.Fixes, ev.End.Changes)
+	case ev.Drift != nil:
+		k.seeChanges(seq, ev.Drift.Fixes, ev.Drift.Changes)
+	case ev.Import != nil:
+		for _, c := range ev.Import.Changes {
+			k.seeChanges(seq, nil, []Change{c.Change})
+		}
+	}
+}
+
+// seePatch notes that a live patch was active, of what package it is, and what it fixes: it may be
+// loaded still, or again.
+func (k *keeper) seePatch(seq int64, o *Observation) {
+	p := o.LivePatch
+	if p == nil {
+		return
+	}
+	k.keepFirst(seq, "patch %s %s %s complete %t", o.Kernel.Release, p.Module, orEmpty(p.Version), !p.Transition)
+	if p.Package == nil {
+		return
+	}
+	k.keepFirst(seq, "seen %s-%s", *p.Package, orEmpty(p.Version))
+	if p.CVEs != nil {
+		k.keepFirst(seq, "fixes %s-%s", *p.Package, orEmpty(p.Version))
+	}
+}
+
+// seeChanges notes which live patches came, and what is told of what they fix: best all of it, else by
+// how much that of two versions differs.
+func (k *keeper) seeChanges(seq int64, fixes map[string]Fixes, changes []Change) {
+	first := func(of map[string]int64, name string, told bool) {
+		if told && of[name] == 0 {
+			of[name] = seq
+		}
+	}
+	for _, c := range changes {
+		if c.Kind != "livepatch" {
+			continue
+		}
+		for _, version := range []string{c.Version, c.Previous} {
+			name := c.Package + "-" + version
+			_, listed := fixes[name+"."+c.Arch]
+			first(k.listed, name, listed)
+			first(k.came, name, version != "" && c.Result == ResultOK)
+		}
+		if c.Action == "remove" && c.Result == ResultOK {
+			k.keepFirst(seq, "removed %s-%s", c.Package, c.Version)
+		}
+		of := versions{c.Package + "-" + c.Previous, c.Package + "-" + c.Version}
+		if len(c.Added.CVEs)+len(c.Removed.CVEs) > 0 && k.differ[of] == 0 {
+			k.differ[of] = seq
+		}
+	}
+}
+
+// seeParts notes what the machine showed: of each part the newest observation that could read it.
+func (k *keeper) seeParts(seq int64, o *Observation) {
+	k.keepNewest(seq, "observation")
+	for what, known := range map[string]bool{
+		"installed": o.Installed != nil, "compared": o.Compared, "subvolume": o.Subvolume != "", "patches": o.Patches != nil, "next": o.NextBoot != nil,
+		"reboot": o.Reboot != nil, "initrd": o.Initrd.Verdict != VerdictUnknown,
+	} {
+		if known {
+			k.keepNewest(seq, "%s", what)
+		}
+	}
+	for name := range o.Parts {
+		k.keepNewest(seq, "part %s", name)
+	}
+}
+
+// seeBoot notes which live patches a boot loaded, and all that the journal shows of one that goes on.
+func (k *keeper) seeBoot(seq int64, b *Boot) {
+	for _, l := range b.Loads {
+		if l.Result == "complete" {
+			k.keepFirst(seq, "loaded %s %s", b.KernelRelease, l.Patch)
+		}
+	}
+	if !k.goOn[b.ID] {
+		return
+	}
+	whole := !b.MessagesLost && !b.Incomplete
+	if first := b.First.Time; whole {
+		if first.After(b.Last.Time) && b.StartInJournal {
+			first = time.Time{} // the clock was set back
+		}
+		k.looks = append(k.looks, look{seq, b.ID, first, b.Last.Time})
+	}
+	k.keepBoth(seq, "boot %s %s %t %t", b.ID, b.KernelRelease, b.StartInJournal, whole)
+	for _, l := range b.Loads {
+		l.Cursor = ""
+		k.keepBoth(seq, "load %s %t %s", b.ID, whole, text(l))
+	}
+	for _, img := range b.Builds {
+		img.Cursor = ""
+		k.keepBoth(seq, "build %s %t %s", b.ID, whole, text(img))
+	}
+}
+
+func text(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+// lists says whether all that a version fixes stays on record.
+func (k *keeper) lists(version string) bool {
+	return strings.HasSuffix(version, "-") || k.listed[version] > 0 || k.first["fixes "+version] > 0
+}
+
+// kept are the events that stay, in order.
+func (k *keeper) kept() []int64 {
+	kept := slices.Concat(slices.Collect(maps.Values(k.first)), slices.Collect(maps.Values(k.newest)), chained(k.looks))
+	for name, seq := range k.listed {
+		if k.first["fixes "+name] == 0 {
+			kept = append(kept, seq)
+		}
+	}
+	for name, seq := range k.came {
+		if k.first["seen "+name] == 0 && k.listed[name] == 0 {
+			kept = append(kept, seq)
+		}
+	}
+	for of, seq := range k.differ {
+		if !k.lists(of.before) || !k.lists(of.after) {
+			kept = append(kept, seq)
+		}
+	}
+	for id, seen := range k.clocks {
+		first, last := settings(seen)
+		if kept = append(kept, first...); !k.written[id] { // later ones show how far it goes
+			kept = append(kept, last...)
+		}
+	}
+	slices.Sort(kept)
+	return slices.Compact(kept)
+}
+
+// chained are the fewest events whose looks show as much as all of these: of those that overlap what
+// is shown so far, the one that reaches furthest.
+func chained(looks []look) (events []int64) {
+	slices.SortStableFunc(looks, func(a, b look) int { return cmp.Or(strings.Compare(a.boot, b.boot), a.first.Compare(b.first)) })
+	for i := 0; i < len(looks); {
+		boot, reached := looks[i].boot, looks[i].first
+		for {
+			furthest := look{}
+			for ; i < len(looks) && looks[i].boot == boot && !looks[i].first.After(reached); i++ {
+				if looks[i].last.After(furthest.last) {
+					furthest = looks[i]
+				}
+			}
+			if !furthest.last.After(reached) {
+				break
+			}
+			events, reached = append(events, furthest.event), furthest.last
+		}
+	}
+	return events
+}
+
+// clockSet is by how much the time since the start of a boot and the clock differ at least, from one
+// event to another, when the clock was set.
+const clockSet = 10 * time.Second
+
+// settings are the first events after the clock of a boot was set, and the last ones before that.
+func settings(seen []sighting) (first, last []int64) {
+	told := !slices.ContainsFunc(seen, func(s sighting) bool { return s.since == 0 })
+	if told {
+		slices.SortStableFunc(seen, func(a, b sighting) int { return a.began().Compare(b.began()) })
+	}
+	for len(seen) > 0 {
+		from, to, n := seen[0].event, seen[0], 0
+		for ; n < len(seen) && (n == 0 || !told || seen[n].began().Sub(seen[n-1].began()) <= clockSet); n++ {
+			if from = min(from, seen[n].event); seen[n].at.After(to.at) {
+				to = seen[n]
+			}
+		}
+		first, last, seen = append(first, from), append(last, to.event), seen[n:]
+	}
+	return first, last
+}
+
+func (s sighting) began() time.Time { return s.at.Add(-s.since) }

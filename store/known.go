@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+var (
+	// ErrNothingKnown says that at a moment nothing was on record yet.
+	ErrNothingKnown = errors.New("nothing was on record then")
+	// ErrKnownPruned says that what was known at a moment has been pruned.
+	ErrKnownPruned = errors.New("what was known then was pruned")
+)
+
+// recordedAt is when event e came into the log, in the form of times in events. One that waited in
+// the spool says when it was taken in; of one that an earlier version took in, it is known only
+// that the next event came later. Null: nothing is known.
+const recordedAt = `coalesce(e.body ->> '$.taken_in', CASE WHEN e.body ->> '$.spooled' IS NULL THEN e.body ->> '$.time'
+	ELSE (SELECT n.body ->> '$.time' FROM events n WHERE n.seq > e.seq AND n.body ->> '$.spooled' IS NULL ORDER BY n.seq LIMIT 1) END)`
+
+// RecordedAt returns when the last of some events came into the log: from then on, what they say
+// together was known. It is nil for none, and where that is not known.
+func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *Timestamp, err error) {
+	for _, seq := range events {
+		var text *string
+		err := s.db.QueryRowContext(ctx, `SELECT `+recordedAt+` FROM events e WHERE seq = ?`, seq).Scan(&text)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, classify(err)
+		}
+		if text == nil {
+			return nil, nil
+		}
+		at, err := time.Parse(timeLayout, *text)
+		if err != nil {
+			return nil, nil // of a record that is not intact
+		}
+		if last == nil || at.After(last.Time) {
+			last = &Timestamp{at.UTC()}
+		}
+	}
+	return last, nil
+}
+
+// known is what a record of the first events of another one keeps of that.
+type known struct {
+	root   string // hash over these events; empty: not known
+	pruned *Prune // newest of that record; nil: none
+}
+
+// KnownAt returns the record as it was known at a moment: with the events that had been recorded
+// by then, and no others. They are copied, so that nothing which came later can show. What it
+// says does not change as the record grows.
+func (s *Store) KnownAt(ctx context.Context, at time.Time) (*Store, error) {
+	size, err := s.recordedUntil(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	pruned, err := lastPrune(ctx, s.db, math.MaxInt64)
+	switch {
+	case err != nil:
+		return nil, err
+	case pruned != nil && pruned.Horizon.After(at):
+		return nil, fmt.Errorf("%w: its horizon is %s", ErrKnownPruned, pruned.Horizon.Format(timeLayout))
+	case size == 0:
+		return nil, ErrNothingKnown
+	}
+	part, err := newTemp("")
+	if err != nil {
+		return nil, err
+	}
+	part.known = &known{pruned: pruned}
+	if err := s.copyTo(ctx, part, size); err != nil {
+		return nil, errors.Join(err, part.Close())
+	}
+	return part, nil
+}
+
+// copyTo copies so many events into an empty database, and makes the views of them.
+func (s *Store) copyTo(ctx context.Context, part *Store, size int64) error {
+	return part.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
+			return err
+		}
+		t := tree{kept: map[int64]tlog.Hash{}}
+		for e, err := range events(ctx, s.db, 0) {
+			if err != nil {
+				return err
+			}
+			if e.seq > size {
+				break
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO events (seq, body) VALUES (?, ?)`, e.seq, string(e.body)); err != nil {
+				return err
+			}
+			if e.seq == t.size+1 {
+				if err := t.grow(tlog.RecordHash(e.body)); err != nil {
+					return err
+				}
+			}
+		}
+		if t.size == size {
+			root, err := t.root()
+			if err != nil {
+				return err
+			}
+			part.known.root = root.String()
+		} else if root, err := tlog.TreeHash(size, hashReader(ctx, s.db)); err == nil {
+			part.known.root = root.String()
+		}
+		return rebuildReadable(ctx, tx)
+	})
+}
+
+// recordedUntil is how many events the log had at a moment: all before the first one that came
+// later. Where the clock was set back it is not believed: an event came as much later as the boot
+// had gone on, and else, like one of which nothing is known, no later than the next one. What a
+// recorder says of itself ends nothing: it may have been written anew.
+func (s *Store) recordedUntil(ctx context.Context, at time.Time) (size int64, err error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT seq, body ->> '$.kind', body ->> '$.time', coalesce(body ->> '$.taken_in', ''), body ->> '$.spooled' IS NOT NULL,
+		coalesce(body ->> '$.boot_id', ''), coalesce(body ->> '$.boottime_us', 0) FROM events ORDER BY seq`)
+	if err != nil {
+		return 0, classify(err)
+	}
+	defer rows.Close()
+	var c logClock
+	for rows.Next() {
+		var seq, boottime int64
+		var kind, written, takenIn, boot string
+		var spooled bool
+		if err := rows.Scan(&seq, &kind, &written, &takenIn, &spooled, &boot, &boottime); err != nil {
+			return 0, err
+		}
+		own := slices.Contains([]EventKind{KindRecorder, KindPrune}, EventKind(kind))
+		var came time.Time
+		var known bool
+		switch {
+		case spooled:
+			came, known = c.tookIn(parsed(takenIn))
+		case own:
+			came, known = parsed(written), true
+		default:
+			came, known = c.wrote(parsed(written), boot, time.Duration(boottime)*time.Microsecond)
+		}
+		if known && !came.After(at) {
+			size = seq
+		} else if known && !own {
+			return size, nil
+		}
+	}
+	return size, classify(rows.Err())
+}
+
+func parsed(text string) time.Time {
+	t, _ := time.Parse(timeLayout, text)
+	return t
+}
+
+// logClock follows when the events of a log came into it.
+type logClock struct {
+	last     time.Time // when the newest one came, at the earliest
+	shown    time.Time // the latest that the clock showed
+	boot     string    // in which that was
+	boottime time.Duration
+}
+
+// wrote is when an event came that did not wait; known is false where the clock was set back, and
+// nothing says how much later it was.
+func (c *logClock) wrote(at time.Time, boot string, boottime time.Duration) (came time.Time, known bool) {
+	if at.Before(c.shown) {
+		if boot == "" || boot != c.boot || boottime < c.boottime {
+			return at, false
+		}
+		at = c.shown.Add(boottime - c.boottime)
+	}
+	c.shown, c.boot, c.boottime = at, boot, boottime
+	if at.After(c.last) {
+		c.last = at
+	}
+	return c.last, true
+}
+
+// tookIn is when an event came that waited.
+func (c *logClock) tookIn(at time.Time) (came time.Time, known bool) {
+	if at.IsZero() || at.Before(c.shown) {
+		return at, false
+	}
+	if at.After(c.last) {
+		c.last = at
+	}
+	return c.last, true
+}
+
+// takenIn is the body of an event that waited in the spool, with the moment at which it came into
+// the log.
+func takenIn(body string, at time.Time) string {
+	body = strings.TrimSuffix(body, "\n")
+	if !strings.HasSuffix(body, "}") {
+		return body // no event
+	}
+	return strings.TrimSuffix(body, "}") + `,"taken_in":"` + at.UTC().Format(timeLayout) + `"}`
+}

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+)
+
+// meddled has something happen to a database after the first statements of who reads it.
+type meddled struct {
+	rowQuerier
+	before int
+	do     func()
+}
+
+func (m *meddled) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if m.before--; m.before == 0 {
+		m.do()
+	}
+	return m.rowQuerier.QueryRowContext(ctx, query, args...)
+}
+
+// Who opens a record while another process makes it sees nothing or all of it.
+func TestOpenedWhileItIsMade(t *testing.T) {
+	for before := 1; before <= 4; before++ {
+		root := t.TempDir()
+		if err := createFile(root, Path(root)); err != nil {
+			t.Fatal(err)
+		}
+		db, err := openDB(Path(root), readOnly(t.Context()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		l, err := layoutOf(t.Context(), &meddled{db, before, func() {
+			s, err := Open(t.Context(), root, "1.0.0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}})
+		if err != nil || !l.exact() {
+			t.Errorf("made before statement %d: %+v, %v", before, l, err)
+		}
+	}
+}

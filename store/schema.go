@@ -1,0 +1,237 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Whoever can write to the file can make anything of it: a view without an end in place of the
+// events, triggers, indexes that find something else. So the tables are looked at before
+// anything is read from them, and what is not a record to the letter is not used as one.
+
+// layouts are the views of every version that a release wrote, as SQL, this one's included: where
+// one is missing, the records of that release look altered.
+var layouts = map[int]string{3: viewSchema3, 4: viewSchema}
+
+// digest is that of all objects of a record of this version (see layout.digest); a test holds it
+// to the SQL. It spares writers to make these objects anew for a comparison.
+const digest = "2eedf50e238f16486e0625639bd9feba76c8dcab1067eeb1d21cc56f0e335cec"
+
+// layout is what a database is made of.
+type layout struct {
+	app, version int
+	cookie       int64 // SQLite's, another one after each change of the tables
+	digest       string
+	objects      map[string]string // their SQL by kind, name and table: "trigger events_no_update events"
+}
+
+// maxObjects is more than a record has. Of more, there is no need to know.
+const maxObjects = 500
+
+// layoutOf looks at a database, and at none of its tables.
+func layoutOf(ctx context.Context, q rowQuerier) (*layout, error) {
+	for {
+		l, err := readOnce(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		var cookie int64
+		if err := q.QueryRowContext(ctx, `PRAGMA main.schema_version`).Scan(&cookie); err != nil {
+			return nil, classify(err)
+		}
+		if cookie == l.cookie {
+			return l, nil
+		} // else somebody changed it meanwhile, or has just made it
+	}
+}
+
+func readOnce(ctx context.Context, q rowQuerier) (*layout, error) {
+	l := &layout{objects: map[string]string{}}
+	// As statements: a view could have the name of a function.
+	for _, p := range []struct {
+		name string
+		into any
+	}{{"schema_version", &l.cookie}, {"application_id", &l.app}, {"user_version", &l.version}} {
+		if err := q.QueryRowContext(ctx, `PRAGMA main.`+p.name).Scan(p.into); err != nil {
+			return nil, classify(err)
+		}
+	}
+	// Once there was a table with AUTOINCREMENT, the one with its counter stays, whatever is done.
+	rows, err := q.QueryContext(ctx, `SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM main.sqlite_schema
+		WHERE name <> 'sqlite_sequence' ORDER BY 1 LIMIT ?`, maxObjects)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	sum := sha256.New()
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			return nil, err
+		}
+		l.objects[name] = text
+		sum.Write([]byte(name + "\x00" + text + "\x00"))
+	}
+	l.digest = hex.EncodeToString(sum.Sum(nil))
+	return l, classify(rows.Err())
+}
+
+// empty says whether there is nothing in the database yet.
+func (l *layout) empty() bool { return l.app == 0 && l.version == 0 && len(l.objects) == 0 }
+
+// exact says whether this is a record of this version, to the letter.
+func (l *layout) exact() bool {
+	return l.app == applicationID && l.version == Schema && l.digest == digest
+}
+
+// usable says why the events cannot be read from this database.
+func (l *layout) usable() error {
+	if l.app != applicationID {
+		return fmt.Errorf("%w: it is a database of another program", ErrDamaged)
+	}
+	for _, table := range []string{"events", "hashes", "checkpoint"} {
+		if want := tableSQL(logSchema, table); l.objects["table "+table+" "+table] != want {
+			return fmt.Errorf("%w: its table %q is missing or another one", ErrDamaged, table)
+		}
+	}
+	return nil
+}
+
+// newer says whether a newer program wrote this. Its views are not known here; its log is.
+func (l *layout) newer() bool { return l.version > Schema }
+
+// hasView says whether a view is a table as this version makes it.
+func (l *layout) hasView(name string) bool {
+	return l.objects["table "+name+" "+name] == tableSQL(viewSchema, name)
+}
+
+// tableSQL cuts the statement that makes a table out of a schema, as SQLite keeps it.
+func tableSQL(schema, table string) string {
+	_, rest, _ := strings.Cut(schema, "CREATE TABLE "+table+" (")
+	body, _, _ := strings.Cut(rest, " STRICT;")
+	return "CREATE TABLE " + table + " (" + body + " STRICT"
+}
+
+// released are the objects of a record of this version, nil if no release wrote it.
+func released(ctx context.Context, version int) (map[string]string, error) {
+	views, ok := layouts[version]
+	switch {
+	case version >= Schema: // of a newer one only the log is of interest
+		views = viewSchema
+	case !ok:
+		return nil, nil
+	}
+	fresh, err := openDB(":memory:", url.Values{})
+	if err != nil {
+		return nil, err
+	}
+	defer fresh.Close()
+	if _, err := fresh.ExecContext(ctx, logSchema+views); err != nil {
+		return nil, err
+	}
+	l, err := layoutOf(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return l.objects, nil
+}
+
+// differences says in which objects this is another database than a record of its version.
+func (l *layout) differences(ctx context.Context) (list []string, err error) {
+	if l.exact() {
+		return nil, nil
+	}
+	want, err := released(ctx, l.version)
+	if err != nil {
+		return nil, err
+	}
+	if want == nil {
+		list = append(list, fmt.Sprintf("the version of its tables is %d, and no klp-audit up to this one writes that", l.version))
+		if want, err = released(ctx, Schema); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if l.objects[name] != want[name] && l.judged(name) {
+			list = append(list, fmt.Sprintf("the %s is missing or another one", shortName(name)))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.objects)) {
+		if _, ok := want[name]; !ok && l.judged(name) {
+			list = append(list, fmt.Sprintf("the %q does not belong to a record", shortName(name)))
+		}
+	}
+	return list, nil
+}
+
+// judged says whether it is known how an object has to be: of a newer record only what belongs to
+// the log.
+func (l *layout) judged(name string) bool { return !l.newer() || ofLog(name) }
+
+// ofLog says whether an object belongs to a table of the log or its proof.
+func ofLog(name string) bool {
+	return slices.Contains([]string{"events", "hashes", "checkpoint"}, name[strings.LastIndexByte(name, ' ')+1:])
+}
+
+// shortName is an object's kind and name. That of its table tells who reads it nothing.
+func shortName(object string) string { return object[:strings.LastIndexByte(object, ' ')] }
+
+// repair gives a record back its own triggers and indexes, and takes out what does not belong in
+// it. The views are to be made anew by the caller.
+func (l *layout) repair(ctx context.Context, tx *sql.Tx) error {
+	want, err := released(ctx, Schema)
+	if err != nil {
+		return err
+	}
+	for _, kind := range []string{"trigger", "view", "index", "table"} {
+		for _, name := range slices.Sorted(maps.Keys(l.objects)) {
+			f := strings.SplitN(name, " ", 2)
+			if f[0] != kind || want[name] == l.objects[name] || l.objects[name] == "" {
+				continue
+			}
+			quoted := `"` + strings.ReplaceAll(strings.TrimPrefix(shortName(name), kind+" "), `"`, `""`) + `"`
+			if _, err := tx.ExecContext(ctx, `DROP `+kind+` IF EXISTS `+quoted); err != nil {
+				return fmt.Errorf("%w: taking out %s: %w", ErrDamaged, quoted, err)
+			}
+		}
+	}
+	for _, kind := range []string{"index", "trigger"} {
+		for _, name := range slices.Sorted(maps.Keys(want)) {
+			if !strings.HasPrefix(name, kind+" ") || !ofLog(name) || want[name] == "" || l.objects[name] == want[name] {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, want[name]); err != nil {
+				return fmt.Errorf("%w: making the %s anew: %w", ErrDamaged, shortName(name), err)
+			}
+		}
+	}
+	return nil
+}
+
+var errNothingThere = errors.New("an empty database")
+
+// readLayout looks at the database of a reader or writer, and says what keeps it from being used.
+func readLayout(ctx context.Context, q rowQuerier) (*layout, error) {
+	l, err := layoutOf(ctx, q)
+	switch {
+	case err != nil:
+		return nil, err
+	case l.empty():
+		return l, errNothingThere
+	}
+	if err := l.usable(); err != nil {
+		return l, err
+	}
+	if l.version > Schema {
+		return l, fmt.Errorf("%w: its schema is %d, this program knows %d", ErrNewer, l.version, Schema)
+	}
+	return l, nil
+}

@@ -1,0 +1,93 @@
+package store_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// moment is one within the minute of event n.
+func moment(n int, after time.Duration) store.Timestamp {
+	return store.Timestamp{Time: at(n).Add(after)}
+}
+
+// inSecond are the rows of a history with the moments that it gives them, oldest first.
+func inSecond(t *testing.T, s *store.Store, f store.HistoryFilter) (got []string) {
+	t.Helper()
+	f.OldestFirst = true
+	for _, r := range history(t, s, f) {
+		got = append(got, fmt.Sprintf("%s %s %s %v", r.Source, r.Package, r.TimeSource, r.Time.Sub(epoch)))
+	}
+	return got
+}
+
+// rpm counts in seconds, the recorder in microseconds. What was found to have changed since the
+// end of a commit comes after it, also in the same second.
+func TestDriftInTheSecondOfACommitComesAfterIt(t *testing.T) {
+	s := open(t, newRoot(t))
+	b := begin(1)
+	e := end(2, b, store.OutcomeCompleted, install("kernel-default", "1-1", store.ResultOK))
+	e.Time = moment(2, 700*time.Millisecond)
+	by := func(name string, installed store.Timestamp) store.Change {
+		c := install(name, "2-1", store.ResultOK)
+		c.InstallTime = &installed
+		return c
+	}
+	d := &store.Event{Header: header(store.KindDrift, 3), Drift: &store.Drift{
+		Cause: store.DriftUnrecorded, Since: e.Time, Installed: []store.Package{},
+		Changes: []store.Change{
+			by("same-second", moment(2, 0)), by("next-second", moment(2, time.Second)), by("older-database", moment(1, 0)),
+			{Kind: "support", Action: "remove", Package: "gone", Arch: "noarch", Version: "1-1", Result: store.ResultOK},
+		},
+	}}
+	check(t, s.Append(t.Context(), b, e, d))
+	want := []string{
+		"plugin kernel-default commit 2m0.7s", "drift same-second rpm 2m0.700001s", "drift next-second rpm 2m1s",
+		"drift older-database found 3m0s", "drift gone found 3m0s",
+	}
+	if got := inSecond(t, s, store.HistoryFilter{}); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	since, until := store.HistoryFilter{Since: moment(2, 700*time.Millisecond+1000).Time}, store.HistoryFilter{Until: moment(2, 700*time.Millisecond+1000).Time}
+	if got := inSecond(t, s, since); !slices.Equal(got, want[1:]) {
+		t.Errorf("since the end of the commit: %q", got)
+	}
+	if got := inSecond(t, s, until); !slices.Equal(got, want[:1]) {
+		t.Errorf("until the end of the commit: %q", got)
+	}
+}
+
+// A clock that was set back between the looks gives no moment behind the one of the finding.
+func TestDriftAfterTheClockWasSetBack(t *testing.T) {
+	s := open(t, newRoot(t))
+	c := install("kernel-default", "2-1", store.ResultOK)
+	c.InstallTime = new(at(3))
+	d := &store.Event{Header: header(store.KindDrift, 3), Drift: &store.Drift{
+		Cause: store.DriftUnrecorded, Since: moment(3, 700*time.Millisecond), Installed: []store.Package{}, Changes: []store.Change{c},
+	}}
+	d.Time = moment(3, 400*time.Millisecond)
+	check(t, s.Append(t.Context(), d))
+	if got, want := inSecond(t, s, store.HistoryFilter{}), []string{"drift kernel-default rpm 3m0s"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// What a commit installed came after its begin.
+func TestLateEndInTheSecondOfItsBeginComesAfterIt(t *testing.T) {
+	s := open(t, newRoot(t))
+	first, b := begin(0), begin(1)
+	done := end(1, first, store.OutcomeCompleted, install("before", "1-1", store.ResultOK))
+	done.Time, b.Time = moment(1, 300*time.Millisecond), moment(1, 600*time.Millisecond)
+	same, later := install("kernel-default", "1-1", store.ResultOK), install("later", "1-1", store.ResultOK)
+	same.InstallTime, later.InstallTime = new(at(1)), new(moment(1, 2*time.Second))
+	e := end(90, b, store.OutcomeInterrupted, later, same)
+	e.End.Late, e.End.Begun = true, &b.Time
+	check(t, s.Append(t.Context(), first, done, b, e))
+	want := []string{"plugin before commit 1m0.3s", "plugin kernel-default rpm 1m0.6s", "plugin later rpm 1m2s"}
+	if got := inSecond(t, s, store.HistoryFilter{}); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

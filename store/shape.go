@@ -1,0 +1,138 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+)
+
+// shape is what JSON may stand where a type of Go is read. It follows from the type, so that
+// what fits it is what encoding/json reads without an error, and without a guess.
+type shape struct {
+	kind     shapeKind
+	optional bool           // of a time: it may be null, as all else may
+	of       *shape         // of the elements of a list or table
+	names    []string       // of an object: its keys
+	fields   []*shape       // by name
+	index    map[string]int // of a name
+}
+
+type shapeKind string
+
+const (
+	isAnything shapeKind = "value"
+	isObject   shapeKind = "object"
+	isTable    shapeKind = "table" // an object whose keys are data
+	isList     shapeKind = "list"
+	isText     shapeKind = "text"
+	isBoolean  shapeKind = "boolean"
+	isInteger  shapeKind = "integer"
+	isUnsigned shapeKind = "integer from 0 on"
+	isReal     shapeKind = "number"
+	isMoment   shapeKind = "time"
+)
+
+// anything is a value of which nothing is known. What it has inside is as little known.
+var anything = func() *shape {
+	sh := &shape{kind: isAnything}
+	sh.of = sh
+	return sh
+}()
+
+// begins says whether a value of this shape may begin with a byte.
+func (sh *shape) begins(c byte) bool {
+	number := c == '-' || '0' <= c && c <= '9'
+	switch sh.kind {
+	case isObject, isTable:
+		return c == '{'
+	case isList:
+		return c == '['
+	case isText, isMoment:
+		return c == '"'
+	case isBoolean:
+		return c == 't' || c == 'f'
+	case isInteger, isUnsigned, isReal:
+		return number
+	}
+	return number || strings.IndexByte(`{["tf`, c) >= 0
+}
+
+// field is the shape of a field, by its number if it is known.
+func (sh *shape) field(n int, known bool) *shape {
+	switch {
+	case known:
+		return sh.fields[n]
+	case sh.kind == isTable:
+		return sh.of
+	}
+	return anything
+}
+
+// eventShape is the shape of all events.
+var eventShape = sync.OnceValue(func() *shape { return shapeOf(reflect.TypeFor[Event]()) })
+
+func shapeOf(t reflect.Type) *shape {
+	switch t {
+	case reflect.TypeFor[Timestamp]():
+		return &shape{kind: isMoment}
+	case reflect.TypeFor[json.RawMessage]():
+		return anything
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		sh := *shapeOf(t.Elem())
+		sh.optional = true
+		return &sh
+	case reflect.Struct:
+		sh := &shape{kind: isObject, index: map[string]int{}}
+		sh.addFields(t)
+		return sh
+	case reflect.Map:
+		return &shape{kind: isTable, of: shapeOf(t.Elem())}
+	case reflect.Slice:
+		return &shape{kind: isList, of: shapeOf(t.Elem())}
+	case reflect.String:
+		return &shape{kind: isText}
+	case reflect.Bool:
+		return &shape{kind: isBoolean}
+	case reflect.Int, reflect.Int64:
+		return &shape{kind: isInteger}
+	case reflect.Uint64:
+		return &shape{kind: isUnsigned}
+	case reflect.Float64:
+		return &shape{kind: isReal}
+	}
+	panic(fmt.Sprintf("events have no field of type %s", t))
+}
+
+// addFields adds the fields of a struct. Those of one that is embedded count as its own, unless
+// it has one of that name itself.
+func (sh *shape) addFields(t reflect.Type) {
+	for _, embedded := range []bool{true, false} {
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			switch {
+			case f.Anonymous != embedded:
+			case embedded:
+				sh.addFields(f.Type)
+			default:
+				sh.addField(name, shapeOf(f.Type))
+			}
+		}
+	}
+}
+
+func (sh *shape) addField(name string, field *shape) {
+	if n, there := sh.index[name]; there {
+		sh.fields[n] = field
+		return
+	}
+	sh.index[name] = len(sh.names)
+	sh.names, sh.fields = append(sh.names, name), append(sh.fields, field)
+	if len(sh.names) > 64 || name == "" {
+		panic(fmt.Sprintf("field %q of an event", name)) // see scanner.object
+	}
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"database/sql"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// strange are texts that an event may hold, whoever made them.
+var strange = []string{
+	"", "\x00", "\xff\xfe", "\u2028\u2029", "\U0001F600", "\ud7ff\ue000", `\ud800`, `"}{`, "a\nb\r\tc", "\u212aelvin ſ", strings.Repeat("x", 100_000),
+}
+
+// What the recorder writes, it can read, whatever the machine showed it.
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	for _, text := range strange {
+		ev := &Event{Header: NewHeader(KindCommitBegin, "/", text)}
+		ev.Host.Hostname = text
+		ev.Begin = &CommitBegin{
+			Libzypp: Process{PID: -1, StartTicks: 1<<64 - 1}, Command: []string{text, text}, UserData: text,
+			Announced: []Change{{Package: text, Added: Fixes{CVEs: []string{text}}}},
+			Fixes:     map[string]Fixes{text: {}, "A" + text: {}, "a" + text: {}},
+			History:   HistoryMark{Path: text, Inode: 1<<64 - 1, Offset: -1 << 63},
+		}
+		body, err := encode(ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := decodeAt(1, body); err != nil {
+			t.Errorf("%.20q: %v", text, err)
+		}
+	}
+}
+
+// FuzzStrict demands that an event which is accepted is read alike by encoding/json and SQLite,
+// and by encoding/json when it matches keys to the letter.
+func FuzzStrict(f *testing.F) {
+	for _, body := range bodies {
+		f.Add(body)
+		f.Add(strings.Replace(body, `"kind"`, `"KIND"`, 1))
+		f.Add(strings.TrimSuffix(body, "}") + `,"x":{"y":[1e3,-0.5,"\u00e9\ud83d\ude00",null,true]}}`)
+	}
+	db, err := sql.Open("sqlite3", ":memory:")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { db.Close() })
+	f.Fuzz(func(t *testing.T, body string) {
+		ev, err := decodeOutline(1, []byte(body))
+		if err != nil {
+			return
+		}
+		var all Event
+		if err := json.Unmarshal([]byte(body), &all); err != nil {
+			t.Fatalf("%q: encoding/json: %v", body, err)
+		}
+		var exact map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(body), &exact); err != nil {
+			t.Fatal(err)
+		}
+		var kind, id, moment string
+		err = db.QueryRow(`SELECT ?1 ->> '$.kind', ?1 ->> '$.id', ?1 ->> '$.time'`, body).Scan(&kind, &id, &moment)
+		if err != nil || kind != string(ev.Kind) || id != ev.ID || moment != ev.Time.Format(timeLayout) {
+			t.Errorf("%q: SQLite reads %q, %q, %q, %v", body, kind, id, moment, err)
+		}
+		if all.Kind != ev.Kind || all.ID != ev.ID || !all.Time.Equal(ev.Time.Time) || string(exact["kind"]) != `"`+kind+`"` {
+			t.Errorf("%q: encoding/json reads %q, %q, %s", body, all.Kind, all.ID, all.Time)
+		}
+	})
+}
+
+// A verification reads 10,000 keys and 1,000 levels no slower than others: the test ends.
+func TestStrictIsLinear(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(strings.TrimSuffix(bodies[0], "}") + `,"more":{`)
+	for i := range 300_000 {
+		b.WriteString(`"` + strings.Repeat("k", i%7) + string(rune('a'+i%26)) + strings.Repeat("0", 1) + itoa(i) + `":1,`)
+	}
+	b.WriteString(`"last":1}}`)
+	if _, err := decodeAt(1, []byte(b.String())); err != nil {
+		t.Error(err)
+	}
+	p := Prune{Through: 600_000}
+	for i := range int64(300_000) {
+		p.Kept = append(p.Kept, 2*i+1)
+	}
+	g := gaps{pruned: &p, since: &p}
+	for seq := int64(2); seq <= p.Through; seq += 2 {
+		g.seqs = append(g.seqs, seq)
+	}
+	v := newVerification()
+	if g.check(v); v.Result != Intact {
+		t.Errorf("%d problems", len(v.Problems))
+	}
+}
+
+func itoa(i int) string {
+	b, _ := json.Marshal(i)
+	return string(b)
+}

@@ -1,0 +1,199 @@
+-- The views: every fact in here is in an event. Times are microseconds since 1970 UTC.
+
+-- Who recorded: one row for each `recorder` event.
+CREATE TABLE recorders (
+  event      INTEGER PRIMARY KEY,
+  time       INTEGER NOT NULL,
+  cause      TEXT NOT NULL CHECK (cause IN ('installed', 'upgraded', 'identity-changed', 'key-replaced', 'record-lost', 'proof-broken')),
+  version    TEXT NOT NULL,
+  machine_id TEXT NOT NULL,
+  key        TEXT NOT NULL
+) STRICT;
+
+-- One row for each commit; without an end it is open.
+CREATE TABLE commits (
+  id            TEXT PRIMARY KEY,
+  begin_event   INTEGER,
+  end_event     INTEGER,
+  begin_time    INTEGER,
+  end_time      INTEGER,
+  outcome       TEXT CHECK (outcome IN ('completed', 'failed', 'aborted', 'interrupted', 'staged', 'discarded')),
+  boot_id       TEXT NOT NULL,
+  pid           INTEGER,
+  start_ticks   INTEGER,
+  login         TEXT,
+  sudo_user     TEXT,
+  exe           TEXT,
+  tty           TEXT,
+  session       TEXT,
+  automation    TEXT,
+  command       TEXT,
+  userdata      TEXT,
+  snapshot      INTEGER, -- that it went to; null: the running system, or not known
+  effective     INTEGER, -- of one that was staged: the boot since which it is effective
+  settled_event INTEGER  -- the observation that showed what became of a staged one
+) STRICT;
+
+CREATE INDEX commits_staged ON commits (snapshot) WHERE outcome IN ('staged', 'discarded');
+CREATE INDEX commits_open ON commits (begin_event) WHERE end_event IS NULL;
+CREATE INDEX commits_end ON commits (end_time, end_event);
+CREATE INDEX commits_time ON commits (coalesce(begin_time, end_time), id);
+
+-- One row for each package change. Those of a begin are what libzypp announced; they count
+-- as long as the commit has no end, whose rows are what became of them.
+CREATE TABLE changes (
+  event          INTEGER NOT NULL,
+  pos            INTEGER NOT NULL,
+  commit_id      TEXT,
+  time           INTEGER NOT NULL,
+  time_source    TEXT NOT NULL CHECK (time_source IN ('commit', 'rpm', 'history', 'found')),
+  utc_offset     TEXT NOT NULL,
+  host           TEXT NOT NULL,
+  boot_id        TEXT NOT NULL,
+  kind           TEXT NOT NULL CHECK (kind IN ('kernel', 'livepatch', 'kmp', 'support')),
+  action         TEXT NOT NULL CHECK (action IN ('install', 'upgrade', 'downgrade', 'reinstall', 'remove')),
+  package        TEXT NOT NULL,
+  arch           TEXT NOT NULL,
+  version        TEXT NOT NULL,
+  previous       TEXT,
+  kernel_release TEXT,
+  patch_number   INTEGER,
+  initial        INTEGER CHECK (initial IN (0, 1)),
+  result         TEXT NOT NULL CHECK (result IN ('ok', 'failed', 'not-done', 'unknown')),
+  source         TEXT NOT NULL CHECK (source IN ('plugin', 'drift', 'import')),
+  repo           TEXT,
+  checksum       TEXT,
+  signature_key  TEXT,
+  install_time   INTEGER, -- that rpm noted with the package, in seconds
+  advisories     TEXT NOT NULL,
+  cves_added     TEXT NOT NULL,
+  cves_removed   TEXT NOT NULL,
+  bugs_added     TEXT NOT NULL,
+  bugs_removed   TEXT NOT NULL,
+  PRIMARY KEY (event, pos)
+) STRICT;
+
+CREATE INDEX changes_time ON changes (time, event, pos);
+CREATE INDEX changes_commit ON changes (commit_id);
+CREATE INDEX changes_package ON changes (package, time);
+CREATE INDEX changes_result ON changes (result, time, event, pos);
+CREATE INDEX changes_action ON changes (action, time, event, pos);
+CREATE INDEX changes_source ON changes (source, time, event, pos);
+CREATE INDEX changes_livepatch ON changes (time, package) WHERE kind = 'livepatch' AND result = 'ok';
+
+-- One row for each observation.
+CREATE TABLE observations (
+  event          INTEGER PRIMARY KEY,
+  time           INTEGER NOT NULL,
+  boot_id        TEXT NOT NULL,
+  kernel_release TEXT NOT NULL,
+  boot_time      INTEGER NOT NULL,
+  patched        INTEGER CHECK (patched IN (0, 1)), -- a live patch is active; null: not known
+  module         TEXT, -- of the active live patch
+  package        TEXT,
+  version        TEXT,
+  enabled        INTEGER CHECK (enabled IN (0, 1)),
+  transition     INTEGER CHECK (transition IN (0, 1)),
+  since          INTEGER,
+  verdict        TEXT NOT NULL CHECK (verdict IN ('contained', 'missing', 'unknown')),
+  basis          TEXT CHECK (basis IN ('build', 'boot', 'build-inferred', 'image')),
+  reason         TEXT,
+  next_kernel    TEXT
+) STRICT;
+
+CREATE INDEX observations_time ON observations (time, event);
+CREATE INDEX observations_module ON observations (kernel_release, module, event);
+CREATE INDEX observations_package ON observations (package, event) WHERE package IS NOT NULL;
+
+-- The boots that the journal showed, each as the newest observation has it.
+CREATE TABLE boots (
+  boot_id          TEXT PRIMARY KEY,
+  event            INTEGER NOT NULL,
+  kernel_release   TEXT,
+  first            INTEGER NOT NULL,
+  last             INTEGER NOT NULL,
+  start_in_journal INTEGER NOT NULL CHECK (start_in_journal IN (0, 1)),
+  messages_lost    INTEGER NOT NULL CHECK (messages_lost IN (0, 1)),
+  incomplete       INTEGER NOT NULL CHECK (incomplete IN (0, 1)) -- files of the journal were not read
+) STRICT;
+
+CREATE INDEX boots_time ON boots (first, boot_id);
+
+CREATE TABLE patch_loads (
+  boot_id  TEXT NOT NULL,
+  pos      INTEGER NOT NULL,
+  patch    TEXT NOT NULL,
+  phase    TEXT NOT NULL CHECK (phase IN ('initrd', 'system', 'unknown')),
+  rule     TEXT NOT NULL,
+  result   TEXT NOT NULL CHECK (result IN ('complete', 'failed', 'reverted', 'unknown')),
+  forced   INTEGER NOT NULL CHECK (forced IN (0, 1)),
+  time     INTEGER NOT NULL,
+  disabled INTEGER,
+  replaced TEXT, -- by this module
+  cursor   TEXT NOT NULL,
+  PRIMARY KEY (boot_id, pos)
+) STRICT;
+
+CREATE INDEX patch_loads_patch ON patch_loads (patch, boot_id);
+
+CREATE TABLE image_builds (
+  boot_id        TEXT NOT NULL,
+  pos            INTEGER NOT NULL,
+  kernel_release TEXT, -- that the image is for
+  image          TEXT,
+  success        INTEGER NOT NULL CHECK (success IN (0, 1)),
+  time           INTEGER NOT NULL,
+  cursor         TEXT NOT NULL,
+  PRIMARY KEY (boot_id, pos)
+) STRICT;
+
+-- Findings that somebody accepts for a while. One row for each, by the event that added it.
+CREATE TABLE exceptions (
+  id             TEXT PRIMARY KEY,
+  event          INTEGER NOT NULL,
+  time           INTEGER NOT NULL,
+  check_id       TEXT NOT NULL,
+  reason         TEXT NOT NULL,
+  until          INTEGER NOT NULL,
+  login          TEXT,
+  sudo_user      TEXT,
+  automation     TEXT,
+  end_event      INTEGER,
+  end_time       INTEGER,
+  end_login      TEXT,
+  end_sudo_user  TEXT,
+  end_automation TEXT
+) STRICT;
+
+CREATE INDEX exceptions_time ON exceptions (time);
+
+-- The events that say which tracked packages were installed on the running system.
+CREATE TABLE snapshots (
+  event          INTEGER PRIMARY KEY,
+  root_subvolume TEXT -- null: not known
+) STRICT;
+
+CREATE INDEX snapshots_subvolume ON snapshots (event) WHERE root_subvolume IS NOT NULL;
+
+-- How many rows there are, so that no report counts them: changes as a history shows them,
+-- without what was announced of commits that have ended.
+CREATE TABLE totals (
+  id      INTEGER PRIMARY KEY CHECK (id = 1),
+  changes INTEGER NOT NULL,
+  commits INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO totals VALUES (1, 0, 0);
+
+CREATE TRIGGER commits_begun AFTER INSERT ON commits BEGIN
+  UPDATE totals SET commits = commits + 1;
+END;
+
+CREATE TRIGGER commits_ended AFTER UPDATE OF end_event ON commits WHEN old.end_event IS NULL AND new.end_event IS NOT NULL BEGIN
+  UPDATE totals SET changes = changes - (SELECT count(*) FROM changes WHERE event = new.begin_event);
+END;
+
+CREATE TRIGGER changes_made AFTER INSERT ON changes
+  WHEN NOT EXISTS (SELECT 1 FROM commits WHERE id = new.commit_id AND begin_event = new.event AND end_event IS NOT NULL) BEGIN
+  UPDATE totals SET changes = changes + 1;
+END;
