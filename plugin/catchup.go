@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
@@ -17,7 +18,7 @@ import (
 // CatchUp brings the record up to date: it takes in the spool, and closes the commits
 // that were interrupted. It does nothing and creates nothing where there is no record.
 func (r *Recorder) CatchUp(ctx context.Context) error {
-	return r.upToDate(ctx, func(*store.Store) error { return nil })
+	return r.upToDate(ctx, ctx, func(*store.Store) error { return nil })
 }
 
 // InSnapshot says whether this process runs in a snapshot that transactional-update prepares.
@@ -31,33 +32,41 @@ func (r *Recorder) InSnapshot() bool {
 	return b.Staging != nil && b.Staging.Chroot
 }
 
-// upToDate brings the record up to date and then does what is to be done with it.
-func (r *Recorder) upToDate(ctx context.Context, do func(*store.Store) error) error {
+// upToDate brings the record up to date, which may take as long as soon, and then does what is
+// to be done with it; who holds the record is waited for no longer than soon all the way. While
+// an event of the spool is awaited, no commit is closed, and nothing is done: that event may say
+// what became of it.
+func (r *Recorder) upToDate(ctx, soon context.Context, do func(*store.Store) error) error {
 	if r.InSnapshot() {
 		return nil
 	}
 	if _, err := os.Stat(store.Path(r.root)); errors.Is(err, fs.ErrNotExist) && store.Waiting(r.root) == 0 {
 		return nil
 	}
-	s, err := r.openStore(ctx)
+	s, err := r.openStore(soon)
 	if err != nil {
 		return err
 	}
-	if err = s.TakeIn(ctx); err == nil {
-		err = r.closeDead(ctx, s, nil)
+	if deadline, ok := soon.Deadline(); ok {
+		s.WaitAtMost(time.Until(deadline))
 	}
-	if err == nil {
-		err = do(s)
+	err = s.TakeIn(soon)
+	r.tellStuck(s)
+	if err == nil && !s.Awaits(soon) {
+		if err = r.closeDead(ctx, s, nil); err == nil {
+			err = do(s)
+		}
 	}
 	return errors.Join(err, s.Close())
 }
 
 // drift records what changed without a recorded commit. libzypp asks for it whenever the
-// rpm database is not what it was, behind its own commits, too.
-func (r *Recorder) drift() {
-	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+// rpm database is not what it was, behind its own commits, too: where the record is held or
+// behind, no commit waits for it.
+func (r *Recorder) drift(ctx context.Context) {
+	soon, cancel := context.WithTimeout(ctx, quickTime)
 	defer cancel()
-	err := r.upToDate(ctx, func(s *store.Store) error {
+	err := r.upToDate(ctx, soon, func(s *store.Store) error {
 		open, err := s.OpenCommits(ctx)
 		if err != nil || len(open) > 0 {
 			return err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/klp-audit/klp-audit/internal/room"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
@@ -43,9 +44,13 @@ func (r *Recorder) look(ctx context.Context, db rpm.DB, b *store.CommitBegin, st
 	return s, errors.Join(historyErr, err)
 }
 
-// beside does work while other work is done. wait waits for it; what panicked has found nothing.
+// beside does work while other work is done, or before it where tasks or memory are scarce.
+// wait waits for it; what panicked has found nothing.
 func (r *Recorder) beside(work func()) (wait func()) {
 	var w sync.WaitGroup
+	if room.For(room.Plenty) != nil {
+		defer w.Wait()
+	}
 	w.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
@@ -153,6 +158,12 @@ func isAbout(text string, c store.Change) bool {
 	return text == nvra+".rpm" || text == nvra || text == c.Package
 }
 
+// before is what a change replaced, as a change.
+func before(c store.Change) store.Change {
+	c.Version = c.Previous
+	return c
+}
+
 // announce makes the record of a step before it is executed: what it would do to the
 // packages that are installed.
 func announce(s step, installed []rpm.Package) store.Change {
@@ -195,6 +206,13 @@ func addHistory(end *store.CommitEnd, b *store.CommitBegin, h zypp.Appended) {
 		for _, in := range h.Installs {
 			if c.Action != string(rpm.ActionRemove) && in.Name == c.Package && in.Version == c.Version && in.Arch == c.Arch {
 				c.Repo, c.Checksum = in.Repo, in.Checksum
+			}
+		}
+	}
+	for _, s := range h.Scripts {
+		for i := range end.Changes {
+			if c := &end.Changes[i]; isAbout(s.Package, *c) || isAbout(s.Package, before(*c)) {
+				c.Scripts = append(c.Scripts, store.Script{Script: s.Name, Status: s.Status, Output: s.Output})
 			}
 		}
 	}

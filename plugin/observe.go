@@ -7,6 +7,10 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/klp-audit/klp-audit/internal/goenv"
+	"github.com/klp-audit/klp-audit/internal/room"
+	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
 const (
@@ -22,15 +26,19 @@ const (
 )
 
 // observe has the machine observed after a commit that changed the running system. What
-// cannot be done now is left to the service.
+// cannot be done now, or would take tasks or memory that zypper may need, is left to the service.
 func (r *Recorder) observe() {
 	if !r.live {
+		return
+	}
+	if room.For(room.Plenty) != nil {
+		r.observeLater()
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), observeProcess)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(r.root, "/", program), "observe", "--trigger", "commit", "--within", observeTime.String())
-	cmd.Env = []string{"HOME=/root", "LC_ALL=C"}
+	cmd.Env = append(goenv.Own(), "HOME=/root", "LC_ALL=C")
 	cmd.Dir = "/"
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that it ends its own children
 	cmd.WaitDelay = 500 * time.Millisecond
@@ -52,7 +60,10 @@ func RequestObservation(root string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.Create(path)
+	if err := rooted.Regular(path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NONBLOCK, 0o666)
 	if err != nil {
 		return err
 	}

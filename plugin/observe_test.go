@@ -53,7 +53,7 @@ func TestCommitIsObserved(t *testing.T) {
 			if (err == nil) != tt.called || requested(root) != tt.asked {
 				t.Errorf("called %v, service asked %v", err == nil, requested(root))
 			}
-			if tt.called && string(call) != "observe --trigger commit --within 2s HOME=/root LC_ALL=C\n" {
+			if tt.called && string(call) != "observe --trigger commit --within 2s GOMAXPROCS=1 GOTRACEBACK=none HOME=/root LC_ALL=C\n" {
 				t.Errorf("called with %q", call)
 			}
 		})
@@ -66,7 +66,7 @@ func TestStagedCommitIsNotObserved(t *testing.T) {
 	observer(t, root, "exit 0")
 	rec := NewRecorder(root, "test", os.Getenv, os.Stderr)
 	rec.open = &openCommit{begin: &store.Event{Begin: &store.CommitBegin{Staging: &store.Staging{Snapshot: "7", Root: "/"}}}}
-	rec.end(ending{how: committed})
+	rec.end(t.Context(), ending{how: committed})
 	rec.observe()
 	if _, err := os.Stat(filepath.Join(root, "called")); err == nil || requested(root) {
 		t.Error("it was observed")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/config"
@@ -18,7 +19,7 @@ import (
 
 const (
 	// beginTime is how long rpm may take before a commit: until the ACK, nothing changes.
-	beginTime = answerTime - time.Second
+	beginTime = answerTime - 2*time.Second
 	// closeTime is how long a commit that begins may be kept waiting for the ends of others.
 	closeTime = time.Second
 	// endTime is how long it may take behind the end, when nothing changes any more.
@@ -39,6 +40,8 @@ type Recorder struct {
 
 	open *openCommit // between start and end
 	live bool        // the last commit that ended changed the running system
+	held error       // why the record takes nothing in this session; nil: nothing is known
+	told []string    // what stays in the spool, and why
 }
 
 // openCommit is what the end of a commit is compared with.
@@ -56,7 +59,7 @@ func NewRecorder(root, version string, getenv func(string) string, stderr io.Wri
 
 // start records that a commit with these tracked steps begins. problem says what of the
 // step list could not be read.
-func (r *Recorder) start(steps []step, problem error, userData string) {
+func (r *Recorder) start(ctx context.Context, steps []step, problem error, userData string) {
 	ev := &store.Event{Header: store.NewHeader(store.KindCommitBegin, r.root, r.version)}
 	b := &store.CommitBegin{UserData: userData, Command: []string{}, Announced: []store.Change{}}
 	ev.Begin = b
@@ -79,11 +82,11 @@ func (r *Recorder) start(steps []step, problem error, userData string) {
 	mark, err := zypp.MarkHistory(target)
 	note(err)
 	b.History = store.HistoryMark(mark)
-	note(r.snapshotBefore(target, b))
+	note(r.snapshotBefore(ctx, target, b))
 	for _, s := range steps {
 		b.Announced = append(b.Announced, announce(s, r.open.before.Packages))
 	}
-	r.save(ev)
+	r.open.stored = r.keep(ctx, r.open, ev)
 }
 
 // inspect finds out who runs the commit.
@@ -115,8 +118,8 @@ func (r *Recorder) target(b *store.CommitBegin) string {
 	return filepath.Join(r.root, "/")
 }
 
-func (r *Recorder) snapshotBefore(target string, b *store.CommitBegin) error {
-	ctx, cancel := context.WithTimeout(context.Background(), beginTime)
+func (r *Recorder) snapshotBefore(ctx context.Context, target string, b *store.CommitBegin) error {
+	ctx, cancel := context.WithTimeout(ctx, beginTime)
 	defer cancel()
 	db := rpm.DB{Root: target}
 	installed, known, ok := r.remembered(ctx, b)
@@ -167,8 +170,9 @@ const (
 	interrupted            // end of input: libzypp has gone
 )
 
-// end records how the open commit ended.
-func (r *Recorder) end(e ending) {
+// end records how the open commit ended. zypper waits for it as long as ctx; what takes
+// longer goes on all the same.
+func (r *Recorder) end(ctx context.Context, e ending) {
 	if r.open == nil {
 		return
 	}
@@ -179,17 +183,17 @@ func (r *Recorder) end(e ending) {
 		return // an rpm still runs: whoever opens the record next finds out what it did
 	}
 	if !o.stored {
-		r.keep(o, o.begin)
+		r.keep(ctx, o, o.begin)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	look, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
-	after, err := r.look(ctx, db, o.begin.Begin, o.before.Stamp)
+	after, err := r.look(look, db, o.begin.Begin, o.before.Stamp)
 	ev := &store.Event{Header: store.NewHeader(store.KindCommitEnd, r.root, r.version)}
 	ev.End = conclude(o.begin, o.before.Packages, after, e)
 	if err != nil {
 		ev.End.Problems = append(ev.End.Problems, err.Error())
 	}
-	r.keep(o, ev)
+	r.keep(ctx, o, ev)
 }
 
 // settle waits until no rpm transaction runs, and says whether none does. Where the lock
@@ -211,22 +215,28 @@ func settle(db rpm.DB, limit time.Duration) bool {
 	}
 }
 
-// save stores the begin of a commit.
-func (r *Recorder) save(ev *store.Event) { r.open.stored = r.keep(r.open, ev) }
-
-// keep stores an event: in the record, else in the spool, else in the journal.
-func (r *Recorder) keep(o *openCommit, ev *store.Event) bool {
+// keep stores an event: in the record, else in the spool, else in the journal. Who holds the
+// record is waited for once in a session.
+func (r *Recorder) keep(ctx context.Context, o *openCommit, ev *store.Event) bool {
 	staging := o.begin.Begin.Staging
 	chroot := staging != nil && staging.Chroot
-	err := errors.New("transactional update in a chroot")
-	if !chroot {
-		if err = r.append(o, ev); err == nil {
+	err := r.held
+	switch {
+	case chroot:
+		err = errors.New("transactional update in a chroot")
+	case err == nil:
+		if err = r.append(ctx, o, ev); err == nil {
 			return true
+		}
+		if store.IsLocked(err) {
+			r.held = err
 		}
 		r.log.printf("%v; the event goes to the spool", err)
 	}
 	if ev.Begin != nil {
 		ev.Begin.Compared = false
+	} else if ev.End != nil {
+		ev.End.Compared = false // others may come into the record before it
 	}
 	return r.report(store.Spool(r.root, ev, err, chroot))
 }
@@ -238,16 +248,32 @@ func (r *Recorder) report(err error) bool {
 	return err == nil
 }
 
+// tellStuck says why files stay in the spool, of each once in a session.
+func (r *Recorder) tellStuck(s *store.Store) {
+	for _, err := range s.Stuck() {
+		if text := err.Error(); !slices.Contains(r.told, text) {
+			r.told = append(r.told, text)
+			r.log.printf("taking in the spool: %s", text)
+		}
+	}
+}
+
 // append adds an event to the record. When a commit begins, those before it that nobody
 // ended are over.
-func (r *Recorder) append(o *openCommit, ev *store.Event) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+func (r *Recorder) append(ctx context.Context, o *openCommit, ev *store.Event) (err error) {
+	if ctx.Err() != nil { // zypper goes on already
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	s, err := r.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() {
+		r.tellStuck(s)
+		err = errors.Join(err, s.Close())
+	}()
 	if ev.Begin == nil {
 		return s.Append(ctx, ev)
 	}
@@ -267,6 +293,9 @@ func (r *Recorder) append(o *openCommit, ev *store.Event) (err error) {
 func (r *Recorder) closeOthers(ctx context.Context, s *store.Store, o *openCommit, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if s.Awaits(ctx) {
+		return // their ends may be there
+	}
 	if err := r.closeDead(ctx, s, o); err != nil {
 		r.log.printf("closing interrupted commits: %v", err)
 	}

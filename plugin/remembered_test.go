@@ -98,8 +98,8 @@ func TestRecordIsAskedBeforeRPM(t *testing.T) {
 			if tt.touched {
 				touched(t, root)
 			}
-			rec.drift()
-			rec.start(nil, nil, "")
+			rec.drift(t.Context())
+			rec.start(t.Context(), nil, nil, "")
 			if got, begun := kinds(t, root); got != tt.events || begun != tt.begun {
 				t.Errorf("events %s, installed at the begin: %s", got, begun)
 			}

@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +14,14 @@ import (
 )
 
 const (
-	// answerTime is when an answer goes out at the latest, finished or not. libzypp waits
-	// for 30 s.
+	// answerTime is how long zypper is kept waiting for all answers of a session together,
+	// finished or not. libzypp waits for 30 s for each.
 	answerTime = 5 * time.Second
-	// quietTime is how long the work for a session may go on once nobody waits for an
-	// answer any more: an rpm that outlived its zypper has to end first.
+	// spoolTime of that is left for an event that the record does not take in time.
+	spoolTime = time.Second
+	// restTime is how long the work for a session may go on once nobody waits for an answer
+	// any more; quietTime, where an rpm that outlived its zypper has to end first.
+	restTime  = 45 * time.Second
 	quietTime = 15 * time.Minute
 	// maxLog bounds what one frame may write to stderr, a pipe that libzypp empties only
 	// between frames.
@@ -31,7 +35,7 @@ func Serve(r io.Reader, w io.Writer, rec *Recorder) error { return Resume(r, w, 
 
 // Resume is Serve for frames of which the first ones have been answered already.
 func Resume(r io.Reader, w io.Writer, rec *Recorder, answered int) error {
-	s := session{rec: rec}
+	s := session{rec: rec, left: answerTime}
 	frames := frame.NewReader(r)
 	for n := 1; ; n++ {
 		f, err := frames.Next()
@@ -42,7 +46,9 @@ func Resume(r io.Reader, w io.Writer, rec *Recorder, answered int) error {
 			}
 			return fmt.Errorf("reading frame: %w", err)
 		}
+		s.until = time.Now().Add(s.left)
 		s.handle(f)
+		s.left = max(0, time.Until(s.until))
 		if n > answered {
 			err = frame.Answer(w, frame.Reply(f.Command))
 		}
@@ -54,7 +60,7 @@ func Resume(r io.Reader, w io.Writer, rec *Recorder, answered int) error {
 		case frame.CommitEnd:
 			s.observe() // while libzypp rebuilds its caches
 		case frame.Disconnect:
-			s.wait(quietTime)
+			s.rest(restTime)
 			return nil
 		}
 	}
@@ -68,6 +74,8 @@ type session struct {
 	changed   bool          // COMMITEND of such a commit, and no observation since
 	observing bool          // one is being taken
 	busy      chan struct{} // closed when the last work has ended; nil: there was none
+	left      time.Duration // that zypper may still be kept waiting
+	until     time.Time     // when this frame's answer goes out at the latest
 }
 
 // handle does what a frame asks for.
@@ -81,9 +89,9 @@ func (s *session) handle(f *frame.Frame) {
 	case frame.CommitEnd:
 		s.commitEnd(f)
 	case frame.PluginEnd:
-		s.close(func() { s.rec.end(ending{how: aborted}) })
+		s.close(ending{how: aborted})
 		if s.observing {
-			s.wait(answerTime)
+			s.wait()
 		}
 	case frame.PackagesChanged:
 		s.within(s.rec.drift)
@@ -99,7 +107,7 @@ func (s *session) commitBegin(f *frame.Frame) {
 		return // nothing tracked; or libzypp ended while it wrote, and nothing begins
 	}
 	s.begun = true
-	s.within(func() { s.rec.start(steps, err, s.userData) })
+	s.within(func(ctx context.Context) { s.rec.start(ctx, steps, err, s.userData) })
 }
 
 func (s *session) commitEnd(f *frame.Frame) {
@@ -111,16 +119,16 @@ func (s *session) commitEnd(f *frame.Frame) {
 		return // libzypp ended while it wrote this: the end of input says the rest
 	}
 	s.changed = true
-	s.close(func() { s.rec.end(ending{how: committed, steps: steps, problem: err}) })
+	s.close(ending{how: committed, steps: steps, problem: err})
 }
 
 // observe has the machine looked at after a recorded commit. Where already the record
-// takes long, zypper is not kept waiting for more.
+// takes long, or takes nothing, zypper is not kept waiting for more.
 func (s *session) observe() {
 	if !s.changed {
 		return
 	}
-	s.changed, s.observing = false, s.idle()
+	s.changed, s.observing = false, s.idle() && s.rec.held == nil
 	if s.observing {
 		s.run(s.rec.observe)
 		return
@@ -131,25 +139,32 @@ func (s *session) observe() {
 // ended is the end of input without _DISCONNECT: libzypp has ended or was killed.
 func (s *session) ended(err error) {
 	s.rec.log.reset()
-	if errors.Is(err, io.EOF) && s.begun {
-		s.begun = false
-		s.run(func() { s.rec.end(ending{how: interrupted}) })
+	if !errors.Is(err, io.EOF) || !s.begun {
+		s.rest(restTime)
+		return
 	}
-	s.wait(quietTime)
+	s.begun = false
+	s.run(func() { s.rec.end(context.Background(), ending{how: interrupted}) })
+	s.rest(quietTime)
 }
 
 // close does the work that ends an open commit.
-func (s *session) close(work func()) {
+func (s *session) close(e ending) {
 	if s.begun {
 		s.begun = false
-		s.within(work)
+		s.within(func(ctx context.Context) { s.rec.end(ctx, e) })
 	}
 }
 
-// within does work and waits for it as long as libzypp may be kept waiting.
-func (s *session) within(work func()) {
-	s.run(work)
-	s.wait(answerTime)
+// within does work and waits for it as long as libzypp may be kept waiting. Its context ends
+// a little before, so that what the record did not take can go to the spool.
+func (s *session) within(work func(context.Context)) {
+	ctx, cancel := context.WithDeadline(context.Background(), s.until.Add(-spoolTime))
+	s.run(func() {
+		defer cancel()
+		work(ctx)
+	})
+	s.wait()
 }
 
 // run starts work behind the work before it. What panics there stays there.
@@ -180,7 +195,11 @@ func (s *session) idle() bool {
 	}
 }
 
-func (s *session) wait(limit time.Duration) {
+// wait waits for the work as long as zypper may still be kept waiting.
+func (s *session) wait() { s.rest(time.Until(s.until)) }
+
+// rest waits for the work.
+func (s *session) rest(limit time.Duration) {
 	if s.busy == nil {
 		return
 	}

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/klp-audit/klp-audit/internal/goenv"
+	"github.com/klp-audit/klp-audit/internal/room"
 	"github.com/klp-audit/klp-audit/plugin/front"
 )
 
@@ -24,6 +27,10 @@ func main() {
 	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
 	// not end it before the commit is recorded. The recorder does the same.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
+	cleanUp()
+	if stepsAside(room.Plugin) {
+		return
+	}
 	os.Chdir("/") // the caller's folder is not kept busy
 	if err := serve(); err != nil {
 		complain(err)
@@ -39,9 +46,22 @@ func serve() error {
 		path, args = args[1], args[2:]
 	}
 	return front.Serve(os.Stdin, os.Stdout, func(read []byte, answered int) bool {
+		if stepsAside(room.Recorder) {
+			return true
+		}
 		complain(become(path, args, read, answered))
 		return false
 	})
+}
+
+// stepsAside says whether there is so little room that zypper may need it all. libzypp goes
+// on without a plugin that ends; what then changes will show as drift.
+func stepsAside(need room.Room) bool {
+	err := room.For(need)
+	if err != nil {
+		complain(errors.New("stepping aside, nothing is recorded: " + err.Error()))
+	}
+	return err != nil
 }
 
 // become executes the recorder in place of this program. It returns only if that fails.
@@ -54,7 +74,8 @@ func become(path string, args []string, read []byte, answered int) error {
 	args = append([]string{path, "--handed", strconv.Itoa(fd), "--answered", strconv.Itoa(answered)}, args...)
 	// What is sent to zypper's process group would end a program of Go that is starting.
 	unix.Setpgid(0, 0)
-	return &os.PathError{Op: "executing", Path: path, Err: unix.Exec(path, args, os.Environ())}
+	env, _ := goenv.Clean(os.Environ())
+	return &os.PathError{Op: "executing", Path: path, Err: unix.Exec(path, args, env)}
 }
 
 // hidden puts data into a file without a name that a program executed later can read.

@@ -29,14 +29,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// build builds the plugin and the recorder and returns the folder that they are in.
+// build builds the programs as they are shipped and returns the folder that they are in.
 func build(t *testing.T) (bin string) {
 	t.Helper()
 	bin = t.TempDir()
-	cmd := exec.Command("go", "build", "-tags", "sqlite_omit_load_extension", "-o", bin+"/", ".", "../klp-audit-recorder")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	execute(t, "make", "-s", "-C", "../..", "build", "OUT="+bin)
 	return bin
 }
 
@@ -335,16 +332,14 @@ func labRoot(t *testing.T) (root, pkg string) {
 	if err := os.WriteFile(spec, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, "rpm", "--root", root, "--initdb")
-	execute(t, "rpmbuild", "-bb", "--define", "_topdir "+root+"/build", "--define", "_rpmdir "+root, spec)
+	execute(t, "env", "HOME=/root", "rpm", "--root", root, "--initdb")
+	execute(t, "env", "HOME=/root", "rpmbuild", "-bb", "--define", "_topdir "+root+"/build", "--define", "_rpmdir "+root, spec)
 	return root, filepath.Join(root, "noarch", toggled+"-2-150600.13.6.1.noarch.rpm")
 }
 
 func execute(t *testing.T, name string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "HOME=/root")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
 	}
 }

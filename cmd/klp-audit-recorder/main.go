@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,11 +27,12 @@ func main() {
 	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
 	// not end it before the commit is recorded.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
-	os.Chdir("/")        // the caller's folder is not kept busy
-	syscall.Umask(0o022) // zypper's caller may have any
+	runtime.GOMAXPROCS(1) // which it is already if the plugin started this: zypper may need the tasks
+	os.Chdir("/")         // the caller's folder is not kept busy
+	syscall.Umask(0o022)  // zypper's caller may have any
 	answers, err := privateStdout()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "klp-audit: %v\n", err)
+		fmt.Fprintf(stderr{}, "klp-audit: %v\n", err)
 		os.Exit(1)
 	}
 	if err := run(answers); err != nil {
@@ -54,7 +56,7 @@ func run(answers *os.File) error {
 }
 
 // privateStdout keeps libzypp's pipe for frames alone: whatever else writes to stdout
-// writes to stderr from here on.
+// writes to stderr from here on, which is nowhere.
 func privateStdout() (*os.File, error) {
 	fd, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
@@ -65,9 +67,3 @@ func privateStdout() (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), "answers"), nil
 }
-
-// stderr writes to libzypp's pipe for messages, which does not block, past Go's runtime,
-// which would wait for a full pipe: then the message is lost, not the commit.
-type stderr struct{}
-
-func (stderr) Write(p []byte) (int, error) { return unix.Write(2, p) }

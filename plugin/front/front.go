@@ -13,8 +13,8 @@ import (
 )
 
 // HandOver gives the rest of a session to the recorder: what has been read of it, the first
-// frames of which are answered already, and the input. It returns when the session is over,
-// or false if there is no recorder.
+// frames of which are answered already, and the input. It returns when the session is over
+// for this plugin, or false if there is no recorder.
 type HandOver func(read []byte, answered int) bool
 
 // Serve answers frames from r up to the first one that the recorder may have to do with, and
