@@ -1,0 +1,104 @@
+package lives
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// stale is how old the newest observation may be that checks judge the machine by.
+const stale = 48 * time.Hour
+
+// ofState are checks that judge the newest observation.
+var ofState = []string{"kernel-supported", "patch-state", "patch-loaded", "patch-in-initrd", "next-boot", "coverage", "reboot-lag"}
+
+// furtherChecks checks results that are about the record, or that more than one state is right for.
+func (a *answers) furtherChecks(l *life, checks []report.CheckResult) {
+	at := a.at
+	if a.at.After(l.now) {
+		a.at = l.now // the history ends there
+	}
+	seen := slices.ContainsFunc(l.events, func(ev *store.Event) bool {
+		return ev.Observation != nil && !ev.Time.After(at) && at.Sub(ev.Time.Time) <= stale
+	})
+	for _, r := range checks {
+		isTrue := l.furtherCheck(r, at)
+		if slices.Contains(ofState, r.ID) && !seen {
+			isTrue = func(moment) bool { return r.Result == report.NotDetermined }
+		}
+		if isTrue != nil && r.Result != report.NotDetermined {
+			says := string(r.Result)
+			if !l.right(a.at, isTrue) {
+				says += ": " + r.Detail
+			}
+			a.add("check", r.ID+" more", says, false, isTrue)
+		}
+	}
+}
+
+func (l *life) furtherCheck(r report.CheckResult, at time.Time) func(moment) bool {
+	switch r.ID {
+	case "patch-state":
+		return func(m moment) bool {
+			switch r.Result {
+			case report.NotApplicable:
+				return m.active == "" && m.moving == ""
+			case report.Pass:
+				return m.active != "" || m.moving != ""
+			}
+			one := !strings.Contains(r.Detail, "are enabled, not one") // each replaces the one before
+			return one && (m.moving != "" || m.active != m.loaded)     // being disabled, or of no package
+		}
+	case "coverage":
+		return func(m moment) bool {
+			if r.Result == report.NotApplicable {
+				return m.active == "" && m.loaded == ""
+			}
+			return r.Result == report.Pass && strings.Contains(r.Detail, covered(m.kernel))
+		}
+	case "reboot-lag":
+		return func(m moment) bool {
+			waits := !strings.Contains(r.Detail, "no newer one waits")
+			return m.changing || (m.newest != m.kernel) == waits && !strings.Contains(r.Detail, "for -")
+		}
+	case "downgrades": // of before a time, which a wrong clock does not tell
+		return func(moment) bool { return !l.sound() || l.lowered(at) == (r.Result != report.Pass) }
+	case "completeness":
+		return func(moment) bool { return r.Result != report.Pass || !l.drifted(at) }
+	}
+	return nil
+}
+
+// lowered says whether a downgrade, or a removal of a live patch, is on record up to a time.
+func (l *life) lowered(at time.Time) bool {
+	return l.recorded(at, func(_ *store.Event, c store.Change) bool {
+		return c.Kind == "livepatch" && (c.Action == "downgrade" || c.Action == "remove") && c.Result == store.ResultOK
+	})
+}
+
+// drifted says whether a change without a commit is.
+func (l *life) drifted(at time.Time) bool {
+	return l.recorded(at, func(ev *store.Event, _ store.Change) bool { return ev.Drift != nil })
+}
+
+func (l *life) recorded(at time.Time, is func(*store.Event, store.Change) bool) bool {
+	return slices.ContainsFunc(l.events, func(ev *store.Event) bool {
+		var changes []store.Change
+		when := ev.Time.Time
+		switch {
+		case ev.End != nil:
+			changes = ev.End.Changes
+		case ev.Drift != nil:
+			changes = ev.Drift.Changes
+		case ev.Import != nil:
+			when = ev.Import.Time.Time
+			for _, c := range ev.Import.Changes {
+				changes = append(changes, c.Change)
+			}
+		}
+		return !when.After(at) && slices.ContainsFunc(changes, func(c store.Change) bool { return is(ev, c) })
+	})
+}

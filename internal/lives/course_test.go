@@ -1,0 +1,91 @@
+package lives
+
+import (
+	"slices"
+	"time"
+
+	"github.com/klp-audit/klp-audit/report"
+)
+
+// course checks what is said of a fix at other moments than that of the question: while it was
+// active, by what it was lost, and since when an initrd held it.
+func (a *answers) course(l *life, e report.Exposure) {
+	fixes := func(module string) bool {
+		return slices.Contains(fixesOf(e.KernelRelease, level(module)).CVEs, e.CVE)
+	}
+	has := func(m moment) bool { return m.kernel == e.KernelRelease && fixes(m.active) }
+	for _, in := range e.Intervals {
+		from, to := in.From.Time, a.at
+		if in.To != nil {
+			to = in.To.Time
+		}
+		for _, at := range []time.Time{from.Add(to.Sub(from) / 3), from.Add(to.Sub(from) * 2 / 3), to.Add(-time.Second)} {
+			ok := !at.After(from) || l.right(at, func(m moment) bool { return has(m) || m.moving != "" || m.boot == "" || l.starts(m) })
+			says := e.CVE
+			if !ok {
+				says += ", where " + l.truth(at)
+			}
+			// When a boot ran that only the journal shows is inferred.
+			a.add("cve", "interval", says, !l.sound(), func(moment) bool { return ok }, at)
+		}
+		if by := in.LostBy; in.Lost != nil && by != report.LostByUnknown && l.sound() {
+			truth := l.took(in.Lost.Time, fixes)
+			ok := by == truth || by == report.LostByRemoval && truth == report.LostByDisabling
+			a.add("cve", "lost by", e.CVE+" "+string(by), false, func(moment) bool { return ok }, in.Lost.Time)
+		}
+	}
+	if n := len(e.Intervals); n > 0 && e.Status == report.StatusLost {
+		a.add("cve", "loss", e.CVE+" lost, and not when", false, func(moment) bool { return e.Intervals[n-1].Lost != nil })
+	}
+	if e.InInitrd != nil {
+		a.check(l, "in initrd", e.CVE, e.InInitrd.Time, func(m moment) bool {
+			return fixes(m.images[e.KernelRelease]) || fixes(m.running[e.KernelRelease])
+		})
+	}
+}
+
+// starts says whether the initrd of a boot is still at work at a moment.
+func (l *life) starts(m moment) bool {
+	i := slices.IndexFunc(l.history, func(o moment) bool { return o.boot == m.boot })
+	return i >= 0 && m.from.Sub(l.history[i].from) < 10*time.Second && m.active == ""
+}
+
+// took is what took a fix away that is not active at a time.
+func (l *life) took(at time.Time, fixes func(module string) bool) report.LossCause {
+	var with, without moment
+	for _, m := range l.history {
+		module := m.active
+		if m.moving != "" && !m.undoing && !fixes(m.moving) {
+			module = m.moving
+		}
+		switch {
+		case m.from.After(at.Add(slack)), m.boot == "", l.starts(m):
+		case fixes(module):
+			with, without = m, moment{}
+		case without.boot == "":
+			without, without.active = m, module
+		}
+	}
+	switch {
+	case with.boot != without.boot:
+		return report.LostByBoot
+	case without.active != "":
+		return report.LostByDowngrade
+	}
+	return report.LostByDisabling
+}
+
+// changes are moments at which one live patch replaces another.
+func (l *life) changes(n int) (list []time.Time) {
+	var all []moment
+	for _, m := range l.history {
+		if m.moving != "" && m.active != "" {
+			all = append(all, m)
+		}
+	}
+	for range min(n, len(all)) {
+		m := all[l.IntN(len(all))]
+		list = append(list, m.from.Add(m.clock).Add(500*time.Millisecond))
+	}
+	return list
+}

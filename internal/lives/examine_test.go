@@ -1,0 +1,239 @@
+package lives
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// question is what a life is asked.
+type question struct {
+	about   string // moment, checks, cves
+	at      time.Time
+	variant string    // the same record in another form, which must give the same answer; empty: none
+	horizon time.Time // of a prune
+}
+
+// variants are the forms of a record that must not change an answer.
+var variants = []string{"lived later", "rebuilt", "exported", "doubled", "pruned", "known", "known since"}
+
+// later is by how much later a life is lived again.
+const later = 37*24*time.Hour + 5*time.Hour
+
+// answer is what came of a question.
+type answer struct {
+	question
+	*answers
+	err error
+	// decided is what the events decide; nil: the clock was wrong, or it is not asked.
+	decided *answers
+	// differs is a part about which another form of the record says something else.
+	differs, how string
+}
+
+// questions are what a life is asked about.
+func (l *life) questions() (list []question) {
+	for _, at := range append(l.moments(18), l.observed(3)...) {
+		list = append(list, question{about: "moment", at: at})
+	}
+	for _, at := range append(l.observed(2), l.now.Add(2*stale)) {
+		list = append(list, question{about: "checks", at: at})
+	}
+	for _, at := range append(append(l.moments(2), l.changes(1)...), l.now) {
+		list = append(list, question{about: "cves", at: at})
+	}
+	for _, at := range l.someAlone(2) {
+		list = append(list, question{about: "journal", at: at})
+	}
+	variant := variants[l.IntN(len(variants))]
+	if only := os.Getenv("KLP_AUDIT_VARIANT"); only != "" {
+		variant = only
+	}
+	horizon := l.history[0].from.Add(l.between(0, l.now.Sub(l.history[0].from)))
+	for _, q := range append(slices.Clone(list[:3]), list[len(list)-5:]...) {
+		if variant != "pruned" || q.at.After(horizon) {
+			q.variant, q.horizon = variant, horizon
+			list = append(list, q)
+		}
+	}
+	return list
+}
+
+// ask asks it.
+func (q question) ask(p *product, l *life) (*answers, error) {
+	switch q.about {
+	case "checks":
+		return p.askChecks(l, q.at)
+	case "journal":
+		return l.askAlone(q.at)
+	case "cves":
+		return p.askCVEs(l, q.at)
+	}
+	a, err := p.ask(q.at)
+	if err == nil {
+		a.more(l, p.timeline)
+	}
+	return a, err
+}
+
+// examine puts events on record and asks questions. It runs in a bubble whose time it sets.
+func (l *life) examine(t *testing.T, evs []*store.Event, questions []question) (list []answer) {
+	dir, err := os.MkdirTemp(shm(), "lives")
+	must(t, err)
+	defer os.RemoveAll(dir)
+	s := record(t, dir, evs)
+	defer s.Close()
+	p, err := newProduct(t.Context(), s)
+	for _, q := range questions {
+		a := answer{question: q, err: err}
+		if err == nil {
+			a.answers, a.err = q.ask(p, l)
+		}
+		if a.about == "moment" && a.variant == "" && l.sound() {
+			a.decided = decided(evs, q.at)
+		}
+		list = append(list, a)
+	}
+	for i := range list {
+		if a := &list[i]; a.err == nil && a.variant != "" {
+			a.compare(t, l, evs, s, dir)
+		}
+	}
+	return list
+}
+
+// record puts events on record in a folder, as they came.
+func record(t *testing.T, dir string, evs []*store.Event) *store.Store {
+	t.Helper()
+	path := filepath.Join(dir, "etc/machine-id")
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(t, os.WriteFile(path, []byte(machineID+"\n"), 0o644))
+	if d := time.Until(evs[0].Time.Time); d > 0 {
+		time.Sleep(d)
+	}
+	s, err := store.Open(t.Context(), dir, "1.0.0")
+	must(t, err)
+	must(t, s.Append(t.Context(), evs[0]))
+	must(t, s.Append(t.Context(), evs[1:]...))
+	return s
+}
+
+// compare asks again, of the record in another form.
+func (a *answer) compare(t *testing.T, l *life, evs []*store.Event, s *store.Store, dir string) {
+	other, shifted := s, *l
+	q := a.question
+	switch a.variant {
+	case "lived later":
+		shifted = *live(l.seed, l.n, birth.Add(later))
+		q.at = q.at.Add(later)
+		other = record(t, filepath.Join(dir, "later"), same(evs, shifted.events))
+		defer other.Close()
+	case "rebuilt":
+		must(t, s.Rebuild(t.Context()))
+	case "doubled":
+		must(t, s.Append(t.Context(), evs...))
+	case "exported":
+		other = exported(t, s, filepath.Join(dir, "export"))
+		defer other.Close()
+	case "pruned":
+		if d := time.Until(l.now); d > 0 {
+			time.Sleep(d)
+		}
+		_, err := s.Prune(t.Context(), a.horizon)
+		must(t, err)
+		v, err := s.Verify(t.Context(), "")
+		must(t, err)
+		if v.Result != store.Intact {
+			a.differs, a.how = "verify", strings.Join(v.Problems, "; ")
+			return
+		}
+	}
+	mine, b, err := a.answers, (*answers)(nil), error(nil)
+	switch a.variant {
+	case "known":
+		mine, b, err = l.grown(t, q, evs, s, dir)
+	case "known since":
+		b, err = l.knownSince(q, mine, s)
+	default:
+		b, err = shifted.of(other, q)
+	}
+	if err != nil {
+		a.differs, a.how = "error", err.Error()
+		return
+	}
+	if a.variant == "pruned" && !a.answers.at.After(a.horizon) {
+		return // nothing is on record after it
+	}
+	if mine != nil {
+		a.differs, a.how = compared(mine.said(a.question), b.said(q))
+	}
+}
+
+// same are the events with the ids of others.
+func same(ids, evs []*store.Event) (list []*store.Event) {
+	for _, ev := range evs {
+		if slices.ContainsFunc(ids, func(o *store.Event) bool { return o.ID == ev.ID }) {
+			list = append(list, ev)
+		}
+	}
+	return list
+}
+
+func exported(t *testing.T, s *store.Store, path string) *store.Store {
+	f, err := os.Create(path)
+	must(t, err)
+	must(t, s.Export(t.Context(), f, 0))
+	must(t, f.Close())
+	x, _, err := store.OpenExport(t.Context(), path, "")
+	must(t, err)
+	return x
+}
+
+// said are the claims of an answer, by section and part, with times as distances. When something
+// was that a prune took away, or cut, is not asked, nor that a fix came back which it lost before.
+func (a *answers) said(q question) map[string]string {
+	said := map[string]string{}
+	for _, c := range a.claims {
+		text := c.says
+		for _, stamp := range c.times {
+			text += fmt.Sprintf(" %s", stamp.Sub(q.at))
+		}
+		if q.variant == "pruned" && (c.part == "interval" || c.part == "in initrd") {
+			continue // those before the horizon are gone, or shorter
+		}
+		if q.variant == "known since" && c.section != "state" {
+			continue // it is the state's
+		}
+		if q.variant != "pruned" || !slices.ContainsFunc(c.times, func(t time.Time) bool { return !t.After(q.horizon) }) {
+			said[c.kind()] += text + "; "
+		}
+	}
+	return said
+}
+
+// compared names a part that is not the same in two answers.
+func compared(a, b map[string]string) (part, how string) {
+	for _, m := range []map[string]string{a, b} {
+		for part := range m {
+			if a[part] != b[part] {
+				name, _, _ := strings.Cut(part, " inferred")
+				return name, fmt.Sprintf("%q, %q", a[part], b[part])
+			}
+		}
+	}
+	return "", ""
+}
+
+// all are the claims of an answer, and what the events decide: both must be true.
+func (a *answer) all() []claim {
+	if a.decided == nil {
+		return a.claims
+	}
+	return slices.Concat(a.claims, a.decided.claims)
+}

@@ -1,0 +1,385 @@
+package lives
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/initrd"
+	"github.com/klp-audit/klp-audit/internal/journal"
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/observe"
+	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// recorder is what klp-audit sees of a world, and writes down.
+type recorder struct {
+	*world
+	working  bool
+	timer    time.Time // when the daily observation was taken last
+	events   []*store.Event
+	late     []*store.Event       // that wait in a spool
+	known    map[string]time.Time // until when boots are on record
+	last     []store.Package      // what is installed, as the record knows it; nil: nothing is known
+	lastAt   store.Timestamp
+	lastSeq  int64
+	lastRoot int // number of the system
+	missed   []store.Change
+	alone    []alone         // verdicts of the journal alone
+	open     *store.Event    // a begin whose end was cut off; nil: none
+	before   []store.Package // what was installed then
+	unread   map[string]bool // parts that the next observation cannot read
+
+	how     logging
+	plain   bool // the kernel does not say the source versions of modules
+	spooled bool // events go to the spool
+}
+
+func (r *recorder) stamp() store.Timestamp { return store.Timestamp{Time: r.wall().UTC()} }
+
+func (r *recorder) header(kind store.EventKind) store.Header {
+	r.number++
+	h := store.Header{
+		V: store.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", r.number), Time: r.stamp(), UTCOffset: "+01:00",
+		Host:     store.Host{MachineID: machineID, Hostname: "host"},
+		Recorder: store.Program{Program: "klp-audit", Version: "1.0.0"},
+	}
+	if r.boot != nil {
+		h.BootID, h.BoottimeUS = r.boot.id, r.now.Sub(r.boot.base).Microseconds()
+	}
+	return h
+}
+
+const machineID = "0123456789abcdef0123456789abcdef"
+
+// write puts an event on record, or into the spool.
+func (r *recorder) write(ev *store.Event) {
+	if r.spooled {
+		ev.Spooled = "the record is locked"
+		r.late = append(r.late, ev)
+		return
+	}
+	r.events = append(r.events, ev)
+}
+
+// takeIn takes in what waited.
+func (r *recorder) takeIn() {
+	r.events, r.late, r.spooled = append(r.events, r.late...), nil, false
+}
+
+// knows notes what the record knows to be installed.
+func (r *recorder) knows() {
+	r.last, r.lastAt, r.lastSeq, r.lastRoot = slices.Clone(r.sys.pkgs), r.stamp(), int64(len(r.events))+1, r.sys.number
+}
+
+// compare writes down as drift what changed without a recorded commit.
+func (r *recorder) compare() {
+	if r.last == nil || slices.Equal(r.last, r.sys.pkgs) && r.lastRoot == r.sys.number {
+		return
+	}
+	d := &store.Drift{Cause: store.DriftUnrecorded, Compared: r.lastSeq, Since: r.lastAt, Installed: slices.Clone(r.sys.pkgs), Fixes: fixesOfAll(r.sys.pkgs), Changes: difference(r.last, r.sys.pkgs)}
+	if r.lastRoot != r.sys.number {
+		d.Cause, d.Subvolume, d.Previous = store.DriftSnapshot, subvolume(r.sys.number), subvolume(r.lastRoot)
+	}
+	if len(d.Changes) == 0 {
+		return
+	}
+	r.write(&store.Event{Header: r.header(store.KindDrift), Drift: d})
+}
+
+func subvolume(number int) string { return fmt.Sprintf("/@/.snapshots/%d/snapshot", number) }
+
+func fixesOfAll(pkgs []store.Package) map[string]store.Fixes {
+	all := map[string]store.Fixes{}
+	for _, p := range pkgs {
+		if isPatch(p) {
+			all[p.Name+"-"+p.Version+"."+p.Arch] = fixesOf(releaseOf(p), level(p.Version))
+		}
+	}
+	return all
+}
+
+// difference is what leads from one set of packages to another.
+func difference(before, after []store.Package) (changes []store.Change) {
+	has := func(list []store.Package, p store.Package) bool {
+		return slices.ContainsFunc(list, func(q store.Package) bool {
+			return p.Name == q.Name && p.Version == q.Version && p.InstallTime == q.InstallTime
+		})
+	}
+	var gone, come []store.Package
+	for _, p := range before {
+		if !has(after, p) {
+			gone = append(gone, p)
+		}
+	}
+	for _, p := range after {
+		if !has(before, p) {
+			come = append(come, p)
+		}
+	}
+	for _, p := range come {
+		c := changeOf(p)
+		c.Action, c.Added = "install", minus(fixesOfPackage(p), store.Fixes{})
+		c.InstallTime = &store.Timestamp{Time: time.Unix(p.InstallTime, 0).UTC()}
+		if i := slices.IndexFunc(gone, func(q store.Package) bool { return isPatch(p) && q.Name == p.Name }); i >= 0 {
+			old := gone[i]
+			gone = slices.Delete(gone, i, i+1)
+			c.Previous, c.Added, c.Removed = old.Version, minus(fixesOfPackage(p), fixesOfPackage(old)), minus(fixesOfPackage(old), fixesOfPackage(p))
+			c.Action = map[int]string{-1: "downgrade", 0: "reinstall", 1: "upgrade"}[cmp.Compare(level(p.Version), level(old.Version))]
+		}
+		changes = append(changes, c)
+	}
+	for _, p := range gone {
+		c := changeOf(p)
+		c.Action, c.Removed = "remove", fixesOfPackage(p)
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+func fixesOfPackage(p store.Package) store.Fixes {
+	if !isPatch(p) {
+		return store.Fixes{}
+	}
+	return fixesOf(releaseOf(p), level(p.Version))
+}
+
+func minus(f, g store.Fixes) store.Fixes {
+	return store.Fixes(livepatch.Fixes(f).Minus(livepatch.Fixes(g)))
+}
+
+func changeOf(p store.Package) store.Change {
+	c := store.Change{
+		Kind: p.Kind, Package: p.Name, Arch: p.Arch, Version: p.Version, Result: store.ResultOK, KernelRelease: releaseOf(p),
+		SignatureKey: p.SignatureKey, Vendor: p.Vendor,
+	}
+	if isPatch(p) {
+		c.Module, c.PatchNumber, c.Initial = moduleOf(p), level(p.Version), level(p.Version) == 1
+	}
+	return c
+}
+
+// begin and end write down a commit. What it changes is known between them: of the system that it
+// changes, and compared if that is the one that runs.
+func (r *recorder) begin(s *system, in, out []store.Package) *store.Event {
+	if s == r.sys {
+		r.compare()
+	}
+	ev := &store.Event{Header: r.header(store.KindCommitBegin), Begin: &store.CommitBegin{
+		Libzypp: store.Process{PID: 1000 + r.number, StartTicks: 5000}, Actor: store.Actor{Login: "tux", LoginUID: "1000", EUID: "0", TTY: "pts/0", Session: "3", Exe: "/usr/bin/zypper"},
+		Command: []string{"zypper", "-n", "in"}, Announced: []store.Change{}, Installed: slices.Clone(s.pkgs), Fixes: fixesOfAll(s.pkgs), Compared: s == r.sys,
+	}}
+	for _, c := range difference(s.pkgs, after(s.pkgs, in, out)) {
+		c.Result, c.InstallTime, c.Added, c.Removed = store.ResultUnknown, nil, store.Fixes{}, store.Fixes{}
+		ev.Begin.Announced = append(ev.Begin.Announced, c)
+	}
+	if s != r.sys {
+		ev.Begin.Staging = &store.Staging{Snapshot: fmt.Sprint(s.number), Root: "/tmp/transactional-update"}
+	}
+	r.write(ev)
+	if s == r.sys {
+		r.knows()
+	}
+	return ev
+}
+
+func (r *recorder) end(begin *store.Event, s *system, before []store.Package) {
+	e := &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: difference(before, s.pkgs), Installed: slices.Clone(s.pkgs), Fixes: fixesOfAll(s.pkgs), Compared: true}
+	staged := begin.Begin.Staging != nil
+	if staged {
+		e.Outcome, e.Installed, e.Compared = store.OutcomeStaged, nil, false
+	}
+	r.write(&store.Event{Header: r.header(store.KindCommitEnd), End: e})
+	if !staged {
+		r.knows()
+	}
+}
+
+// endLate closes a commit whose end was cut off.
+func (r *recorder) endLate() {
+	if r.open != nil && r.lastRoot == r.sys.number {
+		r.write(&store.Event{Header: r.header(store.KindCommitEnd), End: &store.CommitEnd{
+			Commit: r.open.ID, Outcome: store.OutcomeInterrupted, Late: true, Begun: &r.open.Time, Changes: difference(r.before, r.sys.pkgs), Installed: slices.Clone(r.sys.pkgs), Fixes: fixesOfAll(r.sys.pkgs), Compared: true,
+		}})
+		r.knows()
+	}
+	r.open = nil
+}
+
+// fromHistory takes in from libzypp's history what was not recorded.
+func (r *recorder) fromHistory() {
+	for _, c := range r.missed {
+		if c.InstallTime == nil {
+			c.InstallTime = &store.Timestamp{Time: r.wall().UTC().Truncate(time.Second)}
+		}
+		r.number++
+		line := store.HistoryLine{File: "/var/log/zypp/history", Number: r.number, SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(r.number))))}
+		at := *c.InstallTime
+		c.InstallTime, c.Added, c.Removed = nil, store.Fixes{}, store.Fixes{}
+		r.write(&store.Event{Header: r.header(store.KindImport), Import: &store.Import{
+			Commit: fmt.Sprintf("019ca8d5-0000-8000-8000-%012d", r.number), Time: at, Zone: "UTC", User: "root@host", Command: "zypper in",
+			Changes: []store.ImportedChange{{Change: c, Time: at, UTCOffset: "+00:00", Line: line}}, Lines: []store.HistoryLine{line},
+		}})
+	}
+	r.missed = nil
+}
+
+// observe takes an observation, if somebody can.
+func (r *recorder) observe(trigger store.Trigger) {
+	if !r.working || r.boot == nil {
+		return
+	}
+	o := &store.Observation{
+		Trigger: trigger, Kernel: store.Kernel{Release: r.boot.release, Version: "#1 SMP", BootTime: store.Timestamp{Time: r.wall().Add(-r.now.Sub(r.boot.base)).Truncate(time.Second)}},
+		Installed: slices.Clone(r.sys.pkgs), Compared: true, Subvolume: subvolume(r.sys.number), Parts: map[string]json.RawMessage{}, Unknown: map[string]string{},
+		NextBoot: &store.NextBoot{KernelRelease: r.sys.next, Image: "/boot/initrd-" + r.sys.next, Source: "/boot/grub2/grub.cfg"},
+	}
+	r.see("installed", o, func() { o.Installed, o.Compared = nil, false })
+	if o.Installed != nil {
+		r.endLate()
+		r.compare()
+	}
+	r.log(map[string]string{"_TRANSPORT": "journal", "SYSLOG_IDENTIFIER": "systemd", "_UID": "0", "PRIORITY": "6", "MESSAGE": "Starting klp-audit observation."})
+	r.patches(o)
+	r.judge(o, r.journal(o))
+	for _, s := range r.laterSnapshots() {
+		if s.next != r.sys.next {
+			o.NextBoot, o.Unknown["next_boot"] = nil, "another snapshot may be booted next, with another kernel: "+tree(s)
+		}
+	}
+	r.see("next_boot", o, func() { o.NextBoot = nil })
+	r.reboot(o)
+	for name, value := range map[string]string{
+		"coverage": `{"date":"` + covered(r.boot.release) + `","file":"/var/lib/lifecycle/data/x.lifecycle","line":3,"name":"*","version":"*"}`,
+		"taint":    `{"value":32768,"flags":[]}`, "locks": `[]`, "blockers": `[]`,
+	} {
+		o.Parts[name] = json.RawMessage(value)
+	}
+	r.see("coverage", o, func() { delete(o.Parts, "coverage") })
+	r.write(&store.Event{Header: r.header(store.KindObservation), Observation: o})
+	if o.Installed != nil {
+		r.knows()
+	}
+	r.unread = map[string]bool{}
+}
+
+// covered is until when a kernel gets live patches.
+func covered(release string) string { return fmt.Sprintf("2027-%02d-28", kernelNumber(release)+1) }
+
+// see leaves out of an observation what cannot be read.
+func (r *recorder) see(part string, o *store.Observation, without func()) {
+	if r.unread[part] {
+		o.Unknown[part] = "It cannot be read."
+		without()
+	}
+}
+
+// patches is what /sys/kernel/livepatch shows.
+func (r *recorder) patches(o *store.Observation) {
+	o.Patches = []store.LoadedPatch{}
+	p := r.patch
+	source := func(module string) string {
+		if r.plain {
+			return ""
+		}
+		return srcVersion(module)
+	}
+	if !p.done && p.under != "" {
+		o.Patches = append(o.Patches, store.LoadedPatch{Module: p.under, Enabled: true, Replace: new(true), SrcVersion: source(p.under)})
+	}
+	if p.module != "" {
+		o.Patches = append(o.Patches, store.LoadedPatch{Module: p.module, Enabled: !p.undoing, Transition: !p.done, Replace: new(true), SrcVersion: source(p.module)})
+	}
+	r.see("patches", o, func() { o.Patches = nil })
+}
+
+// journal reads the boots of the journal, and returns the current one.
+func (r *recorder) journal(o *store.Observation) (current []journal.Boot) {
+	o.Boots = []store.Boot{}
+	onRecord := observe.OnRecord(r.known, r.boot.id)
+	for _, b := range r.boots {
+		if len(b.lines) == 0 || b != r.boot && o.Trigger == store.TriggerCommit {
+			continue
+		}
+		read, err := journal.ReadLines(b.id, b.lines)
+		if err != nil {
+			panic(err)
+		}
+		if b.unread {
+			read.Unread = []journal.Unread{{Path: "/var/log/journal/x.journal", Err: fmt.Errorf("it is damaged")}}
+		}
+		if b == r.boot {
+			current = []journal.Boot{read}
+		} else if onRecord(read) {
+			continue
+		}
+		r.known[b.id] = read.Last
+		o.Boots = append(o.Boots, observe.Row(read))
+	}
+	return current
+}
+
+// judge asks the product what it makes of the live patch and its initrd.
+func (r *recorder) judge(o *store.Observation, current []journal.Boot) {
+	img, path := r.sys.images[r.boot.release], "/boot/initrd-"+r.boot.release
+	sight := observe.Sight{Kernel: r.boot.release, Boots: current, Packages: snapshot.Installed(o.Installed), Live: &observe.Live{
+		Image: path, Names: []string{path}, ImageTime: img.written, ModTime: img.written, Size: img.size, BootTime: o.Kernel.BootTime.Time,
+	}}
+	for _, s := range r.laterSnapshots() {
+		sight.Live.Others = append(sight.Live.Others, tree(s)+path)
+	}
+	if o.Patches != nil {
+		sight.Patches = []livepatch.Patch{}
+	}
+	for _, p := range o.Patches {
+		sight.Patches = append(sight.Patches, livepatch.Patch(p))
+	}
+	lp, pkg := sight.LivePatch()
+	if o.LivePatch = lp; pkg != nil {
+		f := fixesOf(r.boot.release, *lp.PatchNumber)
+		lp.CVEs, lp.Bugs = append([]string{}, f.CVEs...), append([]string{}, f.Bugs...)
+	}
+	o.Initrd = sight.Initrd(r.image)
+	r.judgeAlone(current, r.boot.release, o.LivePatch)
+}
+
+// laterSnapshots are those that may be booted next instead of the one that runs, by their numbers.
+func (r *recorder) laterSnapshots() (list []*system) {
+	for _, s := range append(slices.Clone(r.left), r.next) {
+		if s.number > r.sys.number {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// image is what is found in an image of the running kernel.
+func (r *recorder) image(path string) (*initrd.Image, error) {
+	if r.unread["image"] {
+		return nil, fmt.Errorf("it cannot be read")
+	}
+	img := r.sys.images[r.boot.release]
+	for _, s := range r.laterSnapshots() {
+		if strings.HasPrefix(path, tree(s)) {
+			img = s.images[r.boot.release]
+		}
+	}
+	read := &initrd.Image{Path: path, ModTime: img.written}
+	if img.module != "" {
+		read.Modules = []initrd.Module{{Path: "x.ko", File: "x.ko", KernelRelease: r.boot.release, Name: img.module, SrcVersion: srcVersion(img.module), LivePatch: true}}
+	}
+	return read, nil
+}
+
+// reboot asks the product whether one is pending.
+func (r *recorder) reboot(o *store.Observation) {
+	pending, err := observe.Reboot(o, snapshot.Installed(o.Installed), false)
+	if o.Reboot = pending; err != nil {
+		o.Unknown["reboot"] = err.Error()
+	}
+}
