@@ -23,29 +23,33 @@ const module = "github.com/klp-audit/klp-audit"
 // arrows says which packages of the project a package may import, and which imports from
 // outside belong to it alone. The way is cmd -> plugin, report -> store and internal.
 var arrows = map[string][]string{
-	"cmd/klp-audit":                {"plugin", "report", "store", "internal/config", "internal/initrd", "internal/livepatch", "internal/observe", "internal/rpm", "internal/zyppimport"},
-	"cmd/klp-audit-plugin":         {"plugin/front"},
+	"cmd/klp-audit":                {"plugin", "report", "store", "internal/config", "internal/filekind", "internal/initrd", "internal/livepatch", "internal/observe", "internal/rpm", "internal/zyppimport"},
+	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
-	"plugin":                       {"store", "internal/config", "internal/frame", "internal/rpm", "internal/snapshot", "internal/tracked", "internal/zypp"},
+	"plugin":                       {"store", "internal/config", "internal/frame", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/tracked", "internal/zypp"},
 	"plugin/front":                 {"internal/frame", "internal/tracked"},
-	"report":                       {"store"},
-	"store":                        {},
+	"report":                       {"store", "internal/livepatch"},
+	"store":                        {"internal/rooted"},
 	"bench":                        {"internal/journal/journaltest"},
 	"internal/config":              {"internal/rooted"},
+	"internal/filekind":            {"store", "internal/zypp"},
 	"internal/frame":               {},
+	"internal/goenv":               {},
 	"internal/initrd":              {},
-	"internal/journal":             {},
+	"internal/journal":             {"internal/rooted"},
 	"internal/livepatch":           {"internal/rooted"},
 	"internal/journal/journaltest": {},
+	"internal/lives":               {}, // tests only
 	"internal/observe":             {"store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp", "internal/zyppimport"},
 	"internal/rooted":              {},
-	"internal/rpm":                 {},
+	"internal/room":                {},
+	"internal/rpm":                 {"internal/room", "internal/rooted"},
 	"internal/rpm/rpmtest":         {},
 	"internal/snapshot":            {"store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/tracked"},
 	"internal/zypp":                {"internal/rooted"},
 	"internal/tracked":             {},
 	"internal/unpack":              {},
-	"internal/zyppimport":          {"store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},
+	"internal/zyppimport":          {"store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},
 }
 
 // owners are imports that these packages alone have. The plugin starts klp-audit itself.
@@ -106,7 +110,7 @@ func TestArrowsRunOneWay(t *testing.T) {
 func TestPluginLinksLittle(t *testing.T) {
 	few := []string{"bufio", "bytes", "cmp", "context", "encoding/binary", "errors", "io", "io/fs", "iter", "math", "math/bits", "os", "os/signal", "path",
 		"reflect", "runtime", "slices", "sort", "strconv", "strings", "sync", "sync/atomic", "syscall", "time", "unicode", "unicode/utf8", "unsafe",
-		"golang.org/x/sys/unix", module + "/internal/frame", module + "/internal/tracked", module + "/plugin/front"}
+		"golang.org/x/sys/unix", module + "/internal/frame", module + "/internal/goenv", module + "/internal/room", module + "/internal/tracked", module + "/plugin/front"}
 	for _, dep := range list(t, "./cmd/klp-audit-plugin")[0].Deps {
 		inside := strings.HasPrefix(dep, "internal/") || strings.HasPrefix(dep, "runtime/")
 		if !inside && !slices.Contains(few, dep) {
@@ -241,5 +245,27 @@ func TestSpecNamesTheBundledSQLite(t *testing.T) {
 	want := named(strings.TrimSpace(string(dir))+"/sqlite3-binding.h", `#define SQLITE_VERSION +"([^"]+)"`)
 	if got != want {
 		t.Errorf("packaging/klp-audit.spec: SQLite %s, want %s", got, want)
+	}
+}
+
+// The package is built with one Go, that of go.mod: what several packages provide, the build
+// service asks about.
+func TestGoOfThePackage(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(mod)
+	for name, want := range map[string]string{
+		"packaging/klp-audit.spec": "\nBuildRequires:  go" + string(m[1]) + "\n",
+		"packaging/deps.sh":        " go" + string(m[1]) + "\n",
+	} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s: want %q", name, want)
+		}
 	}
 }

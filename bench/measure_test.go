@@ -21,6 +21,7 @@ type entrant struct {
 	name    string
 	run     func() sample
 	peak    func() int // most memory that was resident, bytes; nil: not asked for
+	rows    int        // events of which it keeps rows; 0: it reads them one after the other
 	samples []sample
 }
 

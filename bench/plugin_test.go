@@ -39,13 +39,27 @@ func (b *bench) commit(what string, steps int, asked float64, floor func(frames)
 	ours, against := b.audited(f, b.TempDir()), floor(f)
 	b.race(b.several(ours, against)...)
 	b.add(row{what: what, size: thousands(steps) + " steps", ours: ours, against: against, asked: asked})
-	return b.rows[len(b.rows)-1].peak
+	peak = b.rows[len(b.rows)-1].peak
+	if dir := earlier(); dir != "" && asked > 0 {
+		ours, against := b.audited(f, b.TempDir()), b.auditedBy(dir, "an earlier klp-audit", f, b.TempDir())
+		b.race(b.several(ours, against)...)
+		b.add(row{what: what, size: thousands(steps) + " steps", ours: ours, against: against})
+	}
+	return peak
 }
 
 // audited is a session with klp-audit's plugin, which records below root.
 func (b *bench) audited(f frames, root string) *entrant {
-	return b.session("klp-audit-plugin", f, b.program("klp-audit-plugin"), "--recorder", b.program("klp-audit-recorder"), "--root", root)
+	return b.auditedBy(filepath.Dir(b.program("klp-audit-plugin")), "klp-audit-plugin", f, root)
 }
+
+// auditedBy is audited with the programs in a folder.
+func (b *bench) auditedBy(dir, name string, f frames, root string) *entrant {
+	return b.session(name, f, filepath.Join(dir, "klp-audit-plugin"), "--recorder", filepath.Join(dir, "klp-audit-recorder"), "--root", root)
+}
+
+// earlier is where another klp-audit was built, to be compared with in the same run.
+func earlier() string { return os.Getenv("KLP_AUDIT_BENCH_EARLIER") }
 
 // several makes each run the time of some lives of a plugin, which are short.
 func (b *bench) several(entrants ...*entrant) []*entrant {
@@ -75,9 +89,7 @@ func (b *bench) kernelCommit() {
 	if !b.has(what, "/usr/bin/rpm", "rpmbuild", "sqlite3") {
 		return
 	}
-	root := b.copyOf(b.system())
-	const bootID = "proc/sys/kernel/random/boot_id" // what a look of this boot found may hold still
-	rpmtest.Run(b, "install", "-D", "-m", "0444", "/"+bootID, filepath.Join(root, bootID))
+	root := b.bootedSystem()
 	f := framesOf(append(stepsOf(20), step("M", "kernel-default", "6.4.0", "150600.23.42.2"),
 		step("+", "kernel-livepatch-6_4_0-150600_23_42-default", "4", "150600.13.12.1"))...)
 	ours := b.audited(f, root)
@@ -98,6 +110,19 @@ func (b *bench) kernelCommit() {
 	}
 	b.race(ours, floor)
 	b.add(row{what: what, size: "22 steps", ours: ours, against: floor, asked: 1.3})
+	if dir := earlier(); dir != "" {
+		ours, against := b.audited(f, b.bootedSystem()), b.auditedBy(dir, "an earlier klp-audit", f, b.bootedSystem())
+		b.race(ours, against)
+		b.add(row{what: what, size: "22 steps", ours: ours, against: against})
+	}
+}
+
+// bootedSystem is a copy of a system in which what a look of this boot found may still hold.
+func (b *bench) bootedSystem() string {
+	root := b.copyOf(b.system())
+	const bootID = "proc/sys/kernel/random/boot_id"
+	rpmtest.Run(b, "install", "-D", "-m", "0444", "/"+bootID, filepath.Join(root, bootID))
+	return root
 }
 
 // rpmFormat asks for what the plugin asks for.

@@ -61,12 +61,14 @@ func (b *bench) reads(what string, asked float64, against func(db string) *entra
 	})
 }
 
-// flat measures a command that should take the same time whatever the size of the record:
-// it is held against itself on the smallest one.
+// flat measures a command that should take about the same time whatever the size of the record, but
+// for its verification and the rows that a timeline is made of: it is held against itself on the
+// smallest one.
 func (b *bench) flat(what string, args ...string) {
 	var least *entrant
 	b.grown(what, b.events(), 2, func(n size) (*entrant, *entrant) {
 		e := b.ours(append([]string{"--root", b.record(n.amount)}, args...)...)
+		e.rows = n.amount
 		if least == nil {
 			least = e
 			least.name = "the same at " + thousands(n.amount)

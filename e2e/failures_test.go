@@ -1,14 +1,12 @@
 package e2e
 
 import (
-	"bufio"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // upgradeTo is the command of the stories in which an upgrade of live patch 2 goes wrong.
@@ -32,6 +30,12 @@ func upgraded(version, result, outcome string) row {
 	return r
 }
 
+// because is a row of which a script failed.
+func (r row) because(name, status string) row {
+	r.Scripts = []script{{Script: name, Status: status}}
+	return r
+}
+
 // unfinished is an upgrade that rpm completed without libzypp.
 func unfinished(version, outcome string) row {
 	r := upgraded(version, "ok", outcome)
@@ -49,8 +53,9 @@ func abortAfterFailure(p *pair) {
 		p.Fatalf("zypper: exit %d, want 8\n%s", got.exit, got.out)
 	}
 	p.history(
-		upgraded(patchFails, "failed", "aborted"),
-		row{Action: "install", Package: "kernel-prefail", Version: "1-1", Result: "failed", Outcome: "aborted"},
+		upgraded(patchFails, "failed", "aborted").because("prein", "exit status 1"),
+		// It was never installed: rpm cannot tell that it is a kernel of no known flavour, or is none.
+		row{Kind: "kernel", KernelRelease: "1-1-prefail", Action: "install", Package: "kernel-prefail", Version: "1-1", Result: "failed", Outcome: "aborted"}.because("prein", "exit status 1"),
 	)
 }
 
@@ -61,20 +66,36 @@ func ignoreFailure(p *pair) {
 		cmd := l.command("/usr/bin/zypper", "--no-gpg-checks", "in", livepatch+"="+patchFails)
 		return l.startAt(cmd, exchange{"(y): ", "y"}, exchange{"[a/r/i] (a): ", "i"}).wait()
 	})
-	row := upgraded(patchFails, "failed", "failed")
+	row := upgraded(patchFails, "failed", "failed").because("prein", "exit status 1")
 	row.Repo = "lab" // libzypp's own history claims the installation, too
 	p.history(row)
 }
 
-// lockDatabase: another program holds the record while zypper runs, and zypper does not wait.
+// failInScripts: the package is installed all the same, and zypper says 107, or nothing at all.
+func failInScripts(p *pair) {
+	var rows []row
+	for i, failed := range [][]script{
+		{{"post", "exit status 3", ""}}, {{"posttrans", "exit status 4", "no image"}}, {{"posttrans", "exit status 5", ""}}, nil,
+	} {
+		version := strconv.Itoa(i+1) + "-1"
+		if got := p.zypper("in", "kernel-postfail="+version); got.exit != 0 && got.exit != 107 {
+			p.Fatalf("zypper: exit %d, want 107\n%s", got.exit, got.out)
+		}
+		r := row{Action: "upgrade", Package: "kernel-postfail", Version: version, Scripts: failed}
+		if r.Previous = strconv.Itoa(i) + "-1"; i == 0 {
+			r.Action, r.Previous = "install", ""
+		}
+		rows = append(rows, r)
+	}
+	p.history(rows...)
+}
+
+// lockDatabase: another program holds the record while zypper runs, and zypper does not wait
+// for its end.
 func lockDatabase(p *pair) {
 	p.mustZypper("in", oldKernel)
 	release := holdDatabase(p.audited)
-	started := time.Now()
 	p.mustZypper("in", livepatch+"="+patch1)
-	if took := time.Since(started); took > 15*time.Second {
-		p.Errorf("zypper took %v while the record was locked", took)
-	}
 	release()
 	p.history(
 		row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2"},
@@ -85,30 +106,7 @@ func lockDatabase(p *pair) {
 // holdDatabase takes SQLite's exclusive lock until the returned function is called.
 func holdDatabase(l *lab) (release func()) {
 	l.t.Helper()
-	cmd := exec.Command("sqlite3", l.root+"/var/lib/klp-audit/klp-audit.db")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		l.t.Fatal(err)
-	}
-	if _, err := stdin.Write([]byte("BEGIN EXCLUSIVE;\nSELECT 'locked';\n")); err != nil {
-		l.t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "locked\n" {
-		l.t.Fatalf("locking the database: %q, %v", line, err)
-	}
-	return func() {
-		stdin.Close()
-		if err := cmd.Wait(); err != nil {
-			l.t.Errorf("releasing the database: %v", err)
-		}
-	}
+	return l.hold(exec.Command("sqlite3", l.root+recordDB), "BEGIN EXCLUSIVE;\nSELECT 'locked';\n")
 }
 
 // atGate upgrades to a live patch that stops in its script, does something there, and lets it go on.
@@ -138,17 +136,21 @@ func (b *base) onInterrupt() string {
 // interruptInPre: whether the older zypper still notes the failure before it exits is a race.
 func interruptInPre(p *pair) {
 	p.atGate(patchInPre, (*running).interrupt)
-	result := "not-done"
+	row := upgraded(patchInPre, "not-done", p.base.onInterrupt())
 	if strings.Contains(p.audited.mustRun("/bin/cat", "/var/log/zypp/history"), "install failed") {
-		result = "failed"
+		row = upgraded(patchInPre, "failed", p.base.onInterrupt()).because("prein", "signal 2")
 	}
-	p.history(upgraded(patchInPre, result, p.base.onInterrupt()))
+	p.history(row)
 }
 
 // interruptInPost: rpm had installed the package already.
 func interruptInPost(p *pair) {
 	p.atGate(patchInPost, (*running).interrupt)
-	p.history(unfinished(patchInPost, p.base.onInterrupt()))
+	row := unfinished(patchInPost, p.base.onInterrupt())
+	if !p.base.old { // which just exits
+		row = row.because("post", "signal 2")
+	}
+	p.history(row)
 }
 
 func killZypperInPre(p *pair) {

@@ -33,7 +33,11 @@ type row struct {
 	CVEsRemoved   []string `json:"cves_removed"`
 	BugsAdded     []string `json:"bugs_added"`
 	BugsRemoved   []string `json:"bugs_removed"`
+	Scripts       []script
 }
+
+// script is one that failed.
+type script struct{ Script, Status, Output string }
 
 // reported is a row as the report has it, with what orders the rows.
 type reported struct {

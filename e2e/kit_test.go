@@ -19,8 +19,18 @@ func newKit(t *testing.T) *kit {
 	t.Helper()
 	dir := t.TempDir()
 	k := &kit{bin: filepath.Join(dir, "bin"), repo: buildRepo(t, dir)}
-	execute(t, "go", "build", "-tags", "sqlite_omit_load_extension", "-o", k.bin+"/", "../cmd/klp-audit", "../cmd/klp-audit-plugin", "../cmd/klp-audit-recorder", "./testdata/relay")
+	execute(t, "make", "-s", "-C", "..", "build", "OUT="+k.bin)
+	execute(t, "go", "build", "-o", k.bin+"/", "./testdata/relay")
 	return k
+}
+
+// installPlugin puts the programs where libzypp and each other look for them.
+func (k *kit) installPlugin(l *lab) {
+	l.t.Helper()
+	l.install(k.bin+"/klp-audit", "/usr/bin/klp-audit")
+	l.install(k.bin+"/klp-audit-plugin", pluginPath)
+	l.install(k.bin+"/klp-audit-plugin", systemPluginPath)
+	l.install(k.bin+"/klp-audit-recorder", recorderPath)
 }
 
 // base is a system to try zypper on, and a template of the labs on it.

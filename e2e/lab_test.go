@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// patience is how long anything in a lab may take; libzypp itself gives a plugin up after 60 s.
-const patience = 90 * time.Second
+// patience is when anything in a lab hangs, and is not only slow; libzypp itself gives a plugin
+// up after 60 s.
+const patience = 5 * time.Minute
 
 const (
 	pluginPath       = "/usr/lib/zypp/plugins/commit/klp-audit"

@@ -44,7 +44,7 @@ type rpmSpec struct {
 	Arch                   string // empty: the machine's own
 	Provides               []string
 	Requires               []string // of its %post
-	Pre, Post              string
+	Pre, Post, Posttrans   string
 	Changelog              string
 }
 
@@ -81,6 +81,10 @@ func specs() []rpmSpec {
 		kernelSpec("23.47"),
 		{Name: "kernel-devel", Version: "6.4.0", Release: "150600.23.42.1", Arch: "noarch"},
 		{Name: "kernel-prefail", Version: "1", Release: "1", Pre: "exit 1"},
+		{Name: "kernel-postfail", Version: "1", Release: "1", Post: "echo no room\nexit 3"},
+		{Name: "kernel-postfail", Version: "2", Release: "1", Posttrans: "echo no image\necho and more\nexit 4"},
+		{Name: "kernel-postfail", Version: "3", Release: "1", Posttrans: "exit 5"},
+		{Name: "kernel-postfail", Version: "4", Release: "1", Posttrans: "echo all is well"},
 		{Name: "kernel-gate", Version: "1", Release: "1", Requires: []string{"klp-audit >= 1000"}, Post: waitAtGate},
 		patchSpec("23_42", patch1, bumped),
 		patchSpec("23_42", patch2, fixes2+bumped),
@@ -131,6 +135,8 @@ AutoReqProv: no
 {{with .Pre}}%pre
 {{.}}
 {{end}}{{with .Post}}%post
+{{.}}
+{{end}}{{with .Posttrans}}%posttrans
 {{.}}
 {{end}}%files
 {{with .Changelog}}%changelog

@@ -28,6 +28,7 @@ func TestPackage(t *testing.T) {
 	mountBuildDir(t)
 	native := buildPackages(t, machine, rpmFlags(machine))
 	t.Run("contents", func(t *testing.T) { checkContents(t, native) })
+	t.Run("hardened", func(t *testing.T) { checkHardened(t, native.main(t)) })
 	t.Run("rpmlint", func(t *testing.T) { lint(t, native) })
 	rpms := map[string]string{thisRPM: native.main(t), laterRPM: buildLater(t, machine)}
 	rpms[sle16RPM] = buildLater(t, machine, "--define 'lab_suse_version 1600'")
@@ -236,12 +237,12 @@ func checkForeign(t *testing.T, arch string) {
 	foreign := buildPackages(t, arch, rpmFlags(arch))
 	checkContents(t, foreign)
 	name := foreign.main(t)
+	checkHardened(t, name)
 	want := map[string]struct {
 		machine elf.Machine
 		order   binary.ByteOrder
 	}{"s390x": {elf.EM_S390, binary.BigEndian}, "ppc64le": {elf.EM_PPC64, binary.LittleEndian}}[arch]
-	dir := t.TempDir()
-	execute(t, "sh", "-c", `rpm2cpio "$0" | cpio -idm --quiet -D "$1"`, name, dir)
+	dir := unpacked(t, name)
 	for program, kind := range map[string]elf.Type{"/usr/bin/klp-audit": elf.ET_DYN, recorderPath: elf.ET_DYN, pluginPath: elf.ET_EXEC} {
 		f, err := elf.Open(dir + program)
 		if err != nil {

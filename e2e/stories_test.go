@@ -36,7 +36,9 @@ func stories() []story {
 
 		{"aborted", abortAfterFailure},
 		{"ignored", ignoreFailure},
+		{"scripts fail", failInScripts},
 		{"locked database", lockDatabase},
+		{"held by a reader", holdReading},
 		{"interrupted in pre", interruptInPre},
 		{"interrupted in post", interruptInPost},
 		{"zypper killed in pre", killZypperInPre},

@@ -152,10 +152,7 @@ type pair struct {
 func newPair(t *testing.T, b *base) *pair {
 	t.Helper()
 	p := &pair{T: t, base: b, audited: newLab(t, b), plain: newLab(t, b)}
-	p.audited.install(b.kit.bin+"/klp-audit", "/usr/bin/klp-audit")
-	p.audited.install(b.kit.bin+"/klp-audit-plugin", pluginPath)
-	p.audited.install(b.kit.bin+"/klp-audit-plugin", systemPluginPath)
-	p.audited.install(b.kit.bin+"/klp-audit-recorder", recorderPath)
+	b.kit.installPlugin(p.audited)
 	return p
 }
 
@@ -202,12 +199,12 @@ func (p *pair) both(act func(*lab) result) result {
 
 var (
 	// dots are zypper's progress: one for each time that it was updated.
-	dots = regexp.MustCompile(`\[\.+`)
+	dots = regexp.MustCompile(`(?m)(\[|^)\.+`)
 	// progress is all of that, wherever it was broken off.
 	progress = regexp.MustCompile(`(?m)(\[\.*|^\.+)?(done|error)?\]?$`)
 )
 
 // steady takes out of zypper's output what differs from run to run.
 func steady(out string) []string {
-	return strings.Split(dots.ReplaceAllString(out, "[."), "\n")
+	return strings.Split(dots.ReplaceAllString(out, "$1."), "\n")
 }

@@ -57,3 +57,5 @@ echo "run.sh: $arch, without $skip, which qemu cannot run, and $slow, which take
 KLP_AUDIT_OTHER=$memory/arch.test CGO_ENABLED=1 GOARCH=$arch CC=$triplet-gcc \
 	go test -vet=off -short -timeout 20m -tags "$TAGS" -skip "^($skip|$slow)\$" \
 	-ldflags "-s -w -linkmode=external -extldflags '$link'" "$@" ./e2e/arch
+# The plugin itself is static, and begins in assembler.
+go test -run "^TestEntryElsewhere\$/^$arch\$" ./cmd/klp-audit-plugin

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// deadline is how long the browser may take for one answer.
-const deadline = 60 * time.Second
+// deadline is when a browser that does not answer hangs, and is not only slow.
+const deadline = 8 * time.Minute
 
 // chromium is a headless browser, spoken to in the Chrome DevTools Protocol through a pipe:
 // messages of JSON with a NUL behind each.

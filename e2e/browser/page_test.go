@@ -16,7 +16,7 @@ import (
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{"crowd": crowd(t)}
-	for _, name := range []string{"years", "fresh", "empty", "hostile"} {
+	for _, name := range []string{"years", "fresh", "empty", "hostile", "altered"} {
 		path, err := filepath.Abs("../../report/testdata/full-" + name + ".html")
 		check(t, err)
 		all[name] = path
@@ -126,7 +126,7 @@ func (s sheet) text() string {
 }
 
 // Printed, the first sheet has the verdict and nothing of the second section, every row is
-// there, and all words are within the margins.
+// there, and all words are within the margins. What is altered says so on every sheet.
 func TestPrinted(t *testing.T) {
 	c := start(t)
 	for name, path := range pages(t) {
@@ -137,7 +137,13 @@ func TestPrinted(t *testing.T) {
 				t.Errorf("%s: the first sheet does not say %q", name, want)
 			}
 		}
-		if name != "hostile" && !strings.HasPrefix(sheets[1].text(), "State now") {
+		begin := map[string]string{"altered": "Not intact: this report proves nothing "}[name]
+		for i, sheet := range sheets {
+			if !strings.HasPrefix(sheet.text(), begin) {
+				t.Errorf("%s: sheet %d begins with %.80q", name, i+1, sheet.text())
+			}
+		}
+		if name != "hostile" && !strings.HasPrefix(sheets[1].text(), begin+"State now") {
 			t.Errorf("%s: the second sheet begins with %.80q", name, sheets[1].text())
 		}
 		checkWords(t, name, sheets)

@@ -19,7 +19,7 @@ func TestDiskFull(t *testing.T) {
 	m.commit("first", around{})
 	m.room(logDir, 0)
 	where := map[string]bool{}
-	for free := range 21 {
+	for free := range 31 {
 		name := fmt.Sprintf("%d-pages", free)
 		m.room(stateDir, free)
 		stderr := m.commit(name, around{})

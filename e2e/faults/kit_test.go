@@ -19,6 +19,9 @@ import (
 	"time"
 )
 
+// hangs is when a program hangs, and is not only slow.
+const hangs = 5 * time.Minute
+
 // patience is how long libzypp waits for an answer before it drops a plugin.
 const patience = 30 * time.Second
 
@@ -114,7 +117,7 @@ func (m *machine) write(name, text string) {
 
 // command prepares a program to run in the machine.
 func (m *machine) command(program string, args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(m.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(m.Context(), hangs)
 	m.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = "/"
@@ -191,6 +194,22 @@ type around struct {
 	user   *syscall.Credential  // that libzypp runs as, where it is not root
 	frame  func(command string) // called before a frame is sent
 	plugin string               // its path, where it is another one
+	steps  int                  // of the commit, where it is more than one
+}
+
+// lists are the step lists of a commit: announced, and as libzypp claims that they were done.
+func (a around) lists() (begin, end string) {
+	if a.steps == 0 {
+		return announced, claimed
+	}
+	step := func(stage string) string {
+		var list []string
+		for i := range a.steps {
+			list = append(list, fmt.Sprintf(`{"solvable":{"a":"x86_64","n":"kernel-default-%d","r":"1","v":"6.4.0"},%s"type":"M"}`, i, stage))
+		}
+		return `{"TransactionStepList":[` + strings.Join(list, ",") + `]}`
+	}
+	return step(""), step(`"stage":"ok",`)
 }
 
 // commit speaks libzypp's side of a commit whose userdata is name, and returns what the
@@ -225,9 +244,10 @@ func (m *machine) commit(name string, a around) (stderr string) {
 // speak sends the frames of a commit and says which were acknowledged.
 func speak(in io.Writer, out *os.File, name string, a around) string {
 	answers := bufio.NewReader(out)
+	begin, end := a.lists()
 	var acked []string
 	for _, f := range [][2]string{
-		{"PLUGINBEGIN", "userdata:" + name + "\n\n"}, {"COMMITBEGIN", "\n" + announced}, {"COMMITEND", "\n" + claimed}, {"PLUGINEND", "\n"}, {"_DISCONNECT", "\n"},
+		{"PLUGINBEGIN", "userdata:" + name + "\n\n"}, {"COMMITBEGIN", "\n" + begin}, {"COMMITEND", "\n" + end}, {"PLUGINEND", "\n"}, {"_DISCONNECT", "\n"},
 	} {
 		if a.frame != nil {
 			a.frame(f[0])

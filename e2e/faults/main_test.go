@@ -19,7 +19,10 @@
 //	power cut                       TestPowerCut
 //	two plugins at once             TestPluginsAtOnce
 //	ten observers at once           TestObserversAtOnce
-//	reader for 60 s                 TestReaderHoldsTheRecord; a writer: e2e TestZypper/lock database
+//	reader for 60 s                 TestReaderHoldsTheRecord, e2e TestZypper/held by a reader; a writer: e2e TestZypper/locked database
+//	100,000 steps in a commit       TestManySteps
+//	a spool that waits              TestSpoolThatWaits
+//	a FIFO in place of a file       TestOddFiles, TestOddFilesInTheSpool
 //	hot journal, no permission      TestHotJournal; store TestWriterThatDiedIsRepairedByTheNext
 //	clock set                       TestClockSet; store TestSpoolKeepsItsOrder
 //	database of a newer version     TestNewerRecord; store TestReaderRefuses
@@ -134,7 +137,7 @@ func makeTemplate() error {
 			return err
 		}
 	}
-	build := exec.Command("go", "build", "-tags", "sqlite_omit_load_extension", "-o", template+"/lab/", "../../cmd/klp-audit", "../../cmd/klp-audit-plugin", "../../cmd/klp-audit-recorder")
+	build := exec.Command("make", "-s", "-C", "../..", "build", "OUT="+template+"/lab") // as they are shipped
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building: %w\n%s", err, out)
 	}

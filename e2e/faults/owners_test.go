@@ -106,3 +106,79 @@ func (m *machine) list() string {
 	m.Helper()
 	return m.end(m.command("/usr/bin/find", "/home/eve")).stdout
 }
+
+// What root writes for eve goes into a folder of hers, where she moves away whatever appears, and
+// lays links to root's files in its place, and in the place of what is to be written. Nothing of
+// root's changes, in content, mode or owner.
+func TestHostileFolder(t *testing.T) {
+	t.Parallel()
+	const home, secret = "/home/eve", "/root/secret"
+	for name, args := range map[string][]string{
+		"copy of the record": {"export", "--db", home + "/out.db"},
+		"export":             {"export", "-o", home + "/out.db"},
+		"report":             {"report", "history", "--format", "csv", "-o", home + "/out.db"},
+		"metrics":            {"check", "--metrics", home + "/out.db"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			m.commit("first", around{})
+			m.evesFolder(home)
+			for _, name := range []string{"out.db", "out.db.provenance.json"} {
+				m.write(secret+"/"+name, "root's own")
+				m.check(os.Chmod(m.root+secret+"/"+name, 0o600))
+			}
+			before := m.audited(secret)
+			done := make(chan int)
+			stop := make(chan struct{})
+			go func() { done <- m.swap(home, secret, stop) }()
+			// All that takes a path takes its time, so that eve is in time for each.
+			slow := strace("mkdirat,openat,chmod,fchmodat,fchownat,linkat,unlinkat,rename,renameat,renameat2,?fchmodat2", "delay_exit=1500")
+			for range 4 {
+				m.end(m.command(slow[0], slices.Concat(slow[1:], []string{programPath}, args)...))
+			}
+			close(stop)
+			if n := <-done; n == 0 {
+				t.Error("eve never saw a file")
+			}
+			if after := m.audited(secret); after != before {
+				t.Errorf("root's files were\n%s and are\n%s", before, after)
+			}
+		})
+	}
+}
+
+// swap does in eve's folder what eve can do, until it is stopped, and says how often.
+func (m *machine) swap(home, secret string, stop chan struct{}) (n int) {
+	for {
+		select {
+		case <-stop:
+			return n
+		default:
+		}
+		entries, _ := os.ReadDir(m.root + home)
+		for _, e := range entries {
+			if e.Type()&os.ModeSymlink != 0 || e.Name() == "stolen" {
+				continue
+			}
+			target := secret + "/out.db"
+			if e.IsDir() {
+				target = secret
+			}
+			path := m.root + home + "/" + e.Name()
+			if os.RemoveAll(m.root+home+"/stolen") == nil && os.Rename(path, m.root+home+"/stolen") == nil && os.Symlink(target, path) == nil {
+				n++
+			}
+		}
+		if n%2 == 1 { // and now and then the way is free again
+			os.Remove(m.root + home + "/out.db")
+		}
+	}
+}
+
+// audited says what is in a folder: names, modes, owners and contents.
+func (m *machine) audited(dir string) string {
+	m.Helper()
+	out := m.end(m.command("/usr/bin/find", dir, "-printf", "%p %m %U %G %s %n\n", "-type", "f", "-exec", "/usr/bin/sha256sum", "{}", ";"))
+	return out.stdout
+}

@@ -153,6 +153,15 @@ func (c call) plain(i int) string {
 	return arg
 }
 
+// path is an argument of a call that names a file, by itself or within the folder before it.
+func (c call) path(i int) string {
+	name := c.plain(i)
+	if i == 0 || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(c.plain(i-1), name)
+}
+
 // matters says whether a call answers libzypp, or may change the state folder.
 func (c call) matters() bool {
 	for i := range c.args {
@@ -217,15 +226,15 @@ func (d *disk) apply(c call) (acked int) {
 	at := strings.Count(c.name, "at") // a folder's descriptor is before each path
 	switch c.name {
 	case "openat", "mkdirat":
-		if path := c.plain(1); d.now[path] == nil && (c.name == "mkdirat" || strings.Contains(c.args[2], "O_CREAT")) {
+		if path := c.path(1); d.now[path] == nil && (c.name == "mkdirat" || strings.Contains(c.args[2], "O_CREAT")) {
 			f := &file{}
 			d.change(path, func(names map[string]*file) { names[path] = f })
 		}
 	case "unlink", "unlinkat":
-		path := c.plain(at)
+		path := c.path(at)
 		d.change(path, func(names map[string]*file) { delete(names, path) })
 	case "rename", "renameat", "renameat2":
-		from, to := c.plain(at), c.plain(1+2*at)
+		from, to := c.path(at), c.path(1+2*at)
 		d.change(from, func(names map[string]*file) { names[to] = names[from]; delete(names, from) })
 	case "write":
 		if strings.HasPrefix(c.plain(1), answered) {

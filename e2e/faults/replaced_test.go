@@ -28,15 +28,15 @@ func TestOlderRecordInItsPlace(t *testing.T) {
 	m.write("/noted", m.verification().Checkpoint)
 	m.check(os.WriteFile(m.root+recordPath, older, 0o640))
 	m.intact()
-	m.says(m.audit("verify", "--help"), 0, "nothing\nelse shows a record that was rolled back to an older copy, or made anew with its key")
+	m.says(m.audit("verify", "--help"), 0, "nothing else shows a record that was rolled back to an older copy, or made\nanew with its key")
 	m.refuses(5, []string{"TRUNCATED", "rolled back or replaced"}, "verify", "--checkpoint", "/noted")
 	m.commit("next", around{})
 	m.settle("first", "next")
 	m.refuses(4, []string{"ALTERED", "not those of the earlier checkpoint"}, "verify", "--checkpoint", "/noted")
 }
 
-// The record of another machine in its place: commits go on in it, and it says for ever that
-// another machine writes from here on.
+// The record of another machine in its place: commits go on in it, and it says for ever that it
+// was not the one that this machine's key had signed.
 func TestOtherRecordInItsPlace(t *testing.T) {
 	t.Parallel()
 	m, other := newMachine(t), newMachine(t)
@@ -48,10 +48,11 @@ func TestOtherRecordInItsPlace(t *testing.T) {
 	m.check(err)
 	m.check(os.WriteFile(m.root+recordPath, record, 0o640))
 	m.commit("next", around{})
-	m.settle("other", "next")
-	if causes := m.causes(); !slices.Equal(causes, []string{"installed", "identity-changed"}) {
+	m.once(m.recorded(), "other", "next")
+	if causes := m.causes(); !slices.Equal(causes, []string{"installed", "proof-broken"}) {
 		t.Errorf("recorder events: %q", causes)
 	}
+	m.refuses(4, []string{"ALTERED", "the recorder found that the log was not the one it had signed"}, "verify")
 	m.refuses(4, []string{"ALTERED", "not those of the earlier checkpoint"}, "verify", "--checkpoint", "/noted")
 }
 
@@ -90,6 +91,43 @@ func TestRewrittenRecord(t *testing.T) {
 	m.refuses(4, []string{"ALTERED", "not those of the earlier checkpoint"}, "verify", "--checkpoint", "/noted")
 	m.commit("next", around{})
 	m.refuses(4, []string{"not those of the earlier checkpoint"}, "verify", "--checkpoint", "/noted")
+}
+
+// A quick look at the machine's own record is enough to see that it is not what was signed last:
+// each report says so in its first line.
+func TestReportOnAlteredRecord(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.commit("first", around{})
+	m.sqlite3("UPDATE checkpoint SET note = replace(note, 'klp-audit', 'klp-audot')")
+	m.beginsWith("ALTERED: ", 4)
+	// The recorder writes on, and says for ever what it found.
+	m.commit("next", around{})
+	m.beginsWith("ALTERED: ", 4)
+	m.refuses(4, []string{"the recorder found that the log was not the one"}, "report", "history", "--format", "csv")
+}
+
+// The same of one whose end is missing.
+func TestReportOnCutRecord(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.commit("first", around{})
+	m.sqlite3("DROP TRIGGER events_no_delete; DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)")
+	m.beginsWith("ALTERED: ", 4)
+}
+
+// beginsWith demands a word at the begin of all reports, an exit status, and that monitoring is told.
+func (m *machine) beginsWith(word string, exit int) {
+	m.Helper()
+	for _, command := range [][]string{{"report"}, {"report", "history", "--format", "csv"}, {"report", "state"}, {"report", "compliance"}, {"status"}} {
+		got := m.audit(command...)
+		if got.exit != exit || !strings.HasPrefix(strings.TrimPrefix(got.stdout, `"`), word) {
+			m.Errorf("%q: exit %d, %.200q, %.200q", command, got.exit, got.stdout, got.stderr)
+		}
+	}
+	if got := m.audit("check", "--only", "clock"); got.exit != 2 || !strings.HasPrefix(got.stdout, "KLP-AUDIT CRITICAL - "+word) {
+		m.Errorf("check: %+v", got)
+	}
 }
 
 // rewrite replaces a text in all events and signs that.
