@@ -109,6 +109,12 @@ func TestStateSaysWhatFollows(t *testing.T) {
 				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@5 12:00")
 			}, "5 11:00", in, "",
 		},
+		"the first package that was seen, which came after the moment, and earlier versions perhaps before": {
+			func(l *life) {
+				l.had(l.sees("5 10:00", "A", "1 09:00", ""))
+				l.had(l.sees("6 10:00", "A", "1 09:00", "p2"), "p2@5 12:00")
+			}, "5 11:00", in, "?",
+		},
 		"a package that was being installed": {
 			func(l *life) {
 				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
