@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/klp-audit/klp-audit/store"
@@ -14,7 +15,7 @@ type snapshot struct {
 	at     store.Timestamp
 	event  int64
 	commit string           // whose begin or end it is; empty: an observation
-	ends   *store.Timestamp // of a commit's begin: when that ended; nil: another event's, or not on record
+	end    *store.CommitRow // of a commit's begin: that commit, where its end is on record
 	run    *run             // in which it was taken
 	pkgs   []store.Package  // kernels and live patches; nil: not known
 }
@@ -46,6 +47,9 @@ func (w *witness) installed() error {
 			return nil
 		}
 		st.Inferred = append(st.Inferred, "installed")
+		if before.oneCommit(after) {
+			w.more = append(w.more, *before.end.EndEvent)
+		}
 	}
 	w.more = append(w.more, before.event, after.event)
 	return nil
@@ -77,15 +81,15 @@ func (w *witness) root(v *run) string {
 
 // oneCommit says whether one commit did all that changed between two snapshots: it changes each package once.
 func (s *snapshot) oneCommit(after *snapshot) bool {
-	return s.ends != nil && !after.at.After(s.ends.Time)
+	return s.end != nil && !after.at.After(s.end.End.Time)
 }
 
 // replacing is how long it takes at most until a package that came has replaced the one before.
 const replacing = time.Minute
 
 // byTimes tells by the times that rpm noted which packages were there at a moment, nil if they do
-// not tell: what went says nothing of itself, only what came in its place, and nothing of what was there
-// between the two, unless one commit did it.
+// not tell: what went says nothing of itself, only what came in its place. Before a live patch came, earlier
+// versions may have come and gone, unless one commit did it.
 func byTimes(before, after *snapshot, at time.Time) []store.Package {
 	list, gone := slices.Clone(before.pkgs), lacking(before.pkgs, after.pkgs)
 	for _, p := range lacking(after.pkgs, before.pkgs) {
@@ -97,7 +101,7 @@ func byTimes(before, after *snapshot, at time.Time) []store.Package {
 			list = append(list, p)
 		case !at.Before(came):
 			return nil
-		case of(gone, p) == 0: // it came beside others
+		case of(gone, p) == 0 && (p.Kind != "livepatch" || strings.HasPrefix(p.Version, "1-")): // it came beside others
 		case before.oneCommit(after) && p.Kind == "livepatch": // what it was to replace was still there
 			gone = slices.DeleteFunc(gone, func(q store.Package) bool { return sameName(p, q) })
 		default:
@@ -174,12 +178,16 @@ func (w *witness) first(list []snapshot) (*snapshot, error) {
 // allSnapshots are when packages were looked at, in the order of time.
 func (w *witness) allSnapshots() (list []snapshot) {
 	commits := map[int64]string{}
-	ends := map[int64]*store.Timestamp{}
-	for _, c := range w.commits {
+	ended := map[int64]*store.CommitRow{}
+	for i := range w.commits {
+		c := &w.commits[i]
 		for _, seq := range []*int64{c.BeginEvent, c.EndEvent} {
 			if seq != nil && c.BeginEvent != nil {
-				commits[*seq], ends[*c.BeginEvent] = c.ID, c.End
+				commits[*seq] = c.ID
 			}
+		}
+		if c.BeginEvent != nil && c.EndEvent != nil && c.End != nil {
+			ended[*c.BeginEvent] = c
 		}
 	}
 	observed := map[int64]bool{}
@@ -191,7 +199,7 @@ func (w *witness) allSnapshots() (list []snapshot) {
 		for _, seen := range v.seen {
 			says := seen.Snapshot || observed[seen.Event] || commits[seen.Event] != ""
 			if says && !seen.Time.Before(v.From.Time) && seen.Time.Before(v.To.Time) {
-				list = append(list, snapshot{at: seen.Time, event: seen.Event, commit: commits[seen.Event], ends: ends[seen.Event], run: v})
+				list = append(list, snapshot{at: seen.Time, event: seen.Event, commit: commits[seen.Event], end: ended[seen.Event], run: v})
 			}
 		}
 	}

@@ -270,7 +270,7 @@ func (e *evidence) installed(a *answers) {
 	pkgs := after.pkgs
 	switch {
 	case len(came)+len(went) == 0, replaced && all(func(p store.Package) bool { return !e.at.Before(time.Unix(p.InstallTime, 0).Add(time.Minute)) }):
-	case replaced && (commit || len(went) == 0) && all(func(p store.Package) bool { return e.at.Before(time.Unix(p.InstallTime, 0)) }):
+	case replaced && (commit || len(went) == 0 && !slices.ContainsFunc(came, isPatch)) && all(func(p store.Package) bool { return e.at.Before(time.Unix(p.InstallTime, 0)) }):
 		pkgs = before.pkgs
 	default:
 		return
