@@ -238,6 +238,7 @@ func TestStateChecks(t *testing.T) {
 		{"patch-state", "in transition for a moment", inTransition(10 * time.Minute), Pass, "10 minutes"},
 		{"patch-state", "in transition for a while", inTransition(30 * time.Minute), Warn, "30 minutes, held up by 1 task"},
 		{"patch-state", "in transition for long", inTransition(3 * time.Hour), Fail, "3 hours"},
+		{"patch-state", "in transition by a clock that was ahead", inTransition(-time.Hour), NotDetermined, "since when is not known: the clock was ahead"},
 		{"patch-state", "in transition since nobody knows", func(m *machine) { m.last().LivePatch.Transition, m.last().LivePatch.Since = true, nil }, NotDetermined, "since when"},
 
 		{"patch-state", "replacing another for a moment", replaces(10 * time.Minute), Pass, "was in transition for 10 minutes, held up by 1 task"},
@@ -313,6 +314,7 @@ func TestStateChecks(t *testing.T) {
 		{"reboot-lag", "too long", waiting(400, store.PendingYes), Fail, "400 days"},
 		{"reboot-lag", "live patches not known", unreadable(waiting(10, store.PendingYes)), Pass, "whether it is live patched is not known"},
 		{"reboot-lag", "newest kernel not known", func(m *machine) { m.last().Reboot = &store.Reboot{Pending: store.PendingNo} }, NotDetermined, "newest"},
+		{"reboot-lag", "by a clock that was ahead", waiting(-10, store.PendingYes), NotDetermined, "since when is not known: the clock was ahead"},
 		{"reboot-lag", "since nobody knows", pending(store.PendingYes), NotDetermined, "since when"},
 		{"reboot-lag", "not known", noReboot, NotDetermined, "rpm failed"},
 
@@ -444,6 +446,14 @@ func TestRecordChecks(t *testing.T) {
 			m.set("warnings", `{"count":3,"messages":[]}`)
 			m.install(patchPackage(releaseA, 1))
 		}, Warn, "after 3 kernel warnings"},
+		{"downgrades", "in a snapshot that never was booted", func(m *machine) {
+			m.install(patchPackage(releaseA, 1))
+			for i := range m.written {
+				if e := m.written[i].End; e != nil && len(m.written)-i < 4 {
+					e.Outcome = store.OutcomeDiscarded
+				}
+			}
+		}, Pass, "Nothing"},
 		{"downgrades", "a removal", func(m *machine) { m.remove(patchPackage(releaseA, 2)) }, Warn, "removed"},
 		{"downgrades", "a removal long before its kernel's", func(m *machine) {
 			m.remove(patchPackage(releaseA, 2))
