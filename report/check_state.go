@@ -123,6 +123,9 @@ func transition(g *grounds, c Criteria, lp *store.LivePatch) finding {
 		return found(NotDetermined, "Live patch %s is in transition%s; since when is not on record.", lp.Module, g.blocked())
 	}
 	held := g.seen.at.Sub(lp.Since.Time)
+	if held < 0 {
+		return found(NotDetermined, "Live patch %s is in transition%s; since when is not known: the clock was ahead.", lp.Module, g.blocked())
+	}
 	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, span(held), g.blocked())
 }
 
@@ -332,6 +335,9 @@ func rebootLag(g *grounds, c Criteria) finding {
 		patched = "and whether it is live patched is not known"
 	}
 	lag := g.at.Sub(time.Unix(p.InstallTime, 0))
+	if lag < 0 {
+		return found(NotDetermined, "Kernel %s waits for a reboot; since when is not known: the clock was ahead when it was installed.", r.NewestKernel)
+	}
 	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, span(lag), g.seen.Kernel.Release, patched)
 }
 

@@ -245,6 +245,7 @@ func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 	for _, row := range rows {
 		switch {
 		case row.Kind != "kernel" && row.Kind != "livepatch":
+		case row.Outcome != nil && *row.Outcome == store.OutcomeDiscarded: // the snapshot never ran
 		case row.Action == "remove" && (row.Kind == "kernel" || !stayed(kernels, row)):
 		default:
 			low := lowered{HistoryRow: row}

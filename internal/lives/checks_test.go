@@ -65,40 +65,56 @@ func (l *life) furtherCheck(r report.CheckResult, at time.Time) func(moment) boo
 			return m.changing || (m.newest != m.kernel) == waits && !strings.Contains(r.Detail, "for -")
 		}
 	case "downgrades": // of before a time, which a wrong clock does not tell
-		return func(moment) bool { return !l.sound() || l.lowered(at) == (r.Result != report.Pass) }
+		surely, perhaps := l.lowered(at)
+		return func(moment) bool { return !l.sound() || surely && r.Result != report.Pass || !surely && (perhaps || r.Result == report.Pass) }
 	case "completeness":
 		return func(moment) bool { return r.Result != report.Pass || !l.drifted(at) }
 	}
 	return nil
 }
 
-// lowered says whether a downgrade, or a removal of a live patch, is on record up to a time.
-func (l *life) lowered(at time.Time) bool {
-	return l.recorded(at, func(_ *store.Event, c store.Change) bool {
-		return c.Kind == "livepatch" && (c.Action == "downgrade" || c.Action == "remove") && c.Result == store.ResultOK
-	})
+// lowered says whether a downgrade, or a removal of a live patch whose kernel stayed, is on record up to a
+// time: surely, or one whose own time is not known, or that another snapshot has.
+func (l *life) lowered(at time.Time) (surely, perhaps bool) {
+	for _, ev := range l.events {
+		list, from := changesOf(ev)
+		for _, c := range list {
+			withKernel := slices.ContainsFunc(list, func(k store.Change) bool {
+				return k.Kind == "kernel" && k.Action == "remove" && k.KernelRelease == c.KernelRelease
+			})
+			low := c.Kind == "livepatch" && c.Result == store.ResultOK && (c.Action == "downgrade" || c.Action == "remove" && !withKernel)
+			perhaps = perhaps || low && !from.After(at)
+			surely = surely || low && !ev.Time.After(at) && (ev.End == nil || ev.End.Outcome != store.OutcomeStaged)
+		}
+	}
+	return surely, perhaps
 }
 
 // drifted says whether a change without a commit is.
 func (l *life) drifted(at time.Time) bool {
-	return l.recorded(at, func(ev *store.Event, _ store.Change) bool { return ev.Drift != nil })
+	return slices.ContainsFunc(l.events, func(ev *store.Event) bool {
+		return ev.Drift != nil && !ev.Time.After(at) && len(ev.Drift.Changes) > 0
+	})
 }
 
-func (l *life) recorded(at time.Time, is func(*store.Event, store.Change) bool) bool {
-	return slices.ContainsFunc(l.events, func(ev *store.Event) bool {
-		var changes []store.Change
-		when := ev.Time.Time
-		switch {
-		case ev.End != nil:
-			changes = ev.End.Changes
-		case ev.Drift != nil:
-			changes = ev.Drift.Changes
-		case ev.Import != nil:
-			when = ev.Import.Time.Time
-			for _, c := range ev.Import.Changes {
-				changes = append(changes, c.Change)
+// changesOf are the changes that an event has, and the earliest time that they may have been made.
+func changesOf(ev *store.Event) (list []store.Change, from time.Time) {
+	from = ev.Time.Time
+	switch {
+	case ev.End != nil:
+		list = ev.End.Changes
+		for _, c := range list {
+			if c.InstallTime != nil && c.InstallTime.Before(from) {
+				from = c.InstallTime.Time
 			}
 		}
-		return !when.After(at) && slices.ContainsFunc(changes, func(c store.Change) bool { return is(ev, c) })
-	})
+	case ev.Drift != nil:
+		list, from = ev.Drift.Changes, ev.Drift.Since.Time
+	case ev.Import != nil:
+		from = ev.Import.Time.Time
+		for _, c := range ev.Import.Changes {
+			list = append(list, c.Change)
+		}
+	}
+	return list, from
 }
