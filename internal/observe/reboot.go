@@ -45,21 +45,13 @@ func Reboot(o *store.Observation, pkgs []rpm.Package, asked bool) (*store.Reboot
 		return r, nil
 	}
 	r.Pending = store.PendingYes
-	if o.Patches == nil && patchable(pkgs, o.Kernel.Release) {
+	if o.Patches == nil {
 		r.Pending = store.PendingUnknown
 	}
 	if lp := o.LivePatch; lp != nil && !lp.Transition && makesUpFor(pkgs, o.Kernel.Release, lp) {
 		r.Pending = store.PendingLivePatched
 	}
 	return r, nil
-}
-
-// patchable says whether a live patch for a kernel is installed.
-func patchable(pkgs []rpm.Package, kernel string) bool {
-	return slices.ContainsFunc(pkgs, func(p rpm.Package) bool {
-		release, ok := livepatch.KernelFor(p.Name)
-		return ok && release == kernel
-	})
 }
 
 // makesUpFor says whether a live patch fixes something, and no newer one for that kernel is
