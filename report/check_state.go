@@ -42,7 +42,7 @@ func (o *seen) pending() store.Pending {
 	switch {
 	case o.Reboot == nil:
 		return store.PendingUnknown
-	case o.Reboot.Pending == store.PendingYes && o.Patches == nil && (o.Installed == nil || o.patchPackage() != nil):
+	case o.Reboot.Pending == store.PendingYes && o.Patches == nil:
 		return store.PendingUnknown
 	}
 	return o.Reboot.Pending

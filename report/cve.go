@@ -37,13 +37,15 @@ type Exposure struct {
 	KnownSince    *store.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
 }
 
-// Interval is a time in which a fix is known to have been active. A reboot that brought the fix
+// Interval is a time in which a fix is known to have been active, or inferred to. A reboot that brought the fix
 // back from the initrd does not end it; what is not known does.
 type Interval struct {
 	From   store.Timestamp  `json:"from"`
 	To     *store.Timestamp `json:"to"`      // null: it went on at the end of the time that was asked for
 	Lost   *store.Timestamp `json:"lost"`    // from when on it is known that the fix was not active; null: it was not lost, or that is not known
 	LostBy LossCause        `json:"lost_by"` // empty: it was not lost, or that is not known
+	// Confidence is Inferred if that of some time within is.
+	Confidence Confidence `json:"confidence"`
 }
 
 // LossCause is what took a fix away.

@@ -55,9 +55,12 @@ func (c *fixCourse) step(s *ranSpan) {
 		c.unbroken = false
 	case yes:
 		if !c.unbroken || !c.continues(s) {
-			c.intervals = append(c.intervals, Interval{From: active(s.PatchSpan)})
+			c.intervals = append(c.intervals, Interval{From: active(s.PatchSpan), Confidence: Proven})
 		}
-		c.intervals[len(c.intervals)-1].To = &s.To
+		in := &c.intervals[len(c.intervals)-1]
+		if in.To = &s.To; s.Confidence == Inferred || s.boot.Confidence == Inferred {
+			in.Confidence = Inferred
+		}
 		c.with, c.unbroken, c.events = s, true, ends(c.events, s.Events...)
 	case no:
 		if c.with != nil {

@@ -195,6 +195,9 @@ func intervals(list []Interval) string {
 	var words []string
 	for _, in := range list {
 		word := exactly(&in.From) + "/" + orElse(exactly(in.To), "..")
+		if in.Confidence == Inferred {
+			word += " inferred"
+		}
 		if in.Lost != nil {
 			word += " lost " + exactly(in.Lost) + " by " + in.LostBy
 		}

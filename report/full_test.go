@@ -53,7 +53,7 @@ func (e *Exposure) lose(at string, by LossCause, back string) {
 	last.To, last.Lost, last.LostBy = new(ts(at)), new(ts(at)), by
 	if e.Lost, e.LostBy, e.Back = last.Lost, by, nil; back != "" {
 		e.Back = new(ts(back))
-		e.Intervals = append(e.Intervals, Interval{From: *e.Back})
+		e.Intervals = append(e.Intervals, Interval{From: *e.Back, Confidence: Proven})
 	}
 }
 
@@ -72,7 +72,7 @@ func fixOf(cve, released, installed, active string) Exposure {
 	}
 	e.Intervals = []Interval{}
 	if e.Active != nil {
-		e.Intervals = append(e.Intervals, Interval{From: *e.Active})
+		e.Intervals = append(e.Intervals, Interval{From: *e.Active, Confidence: Proven})
 	}
 	if e.Active != nil {
 		e.Status, e.InInitrd = StatusFixed, e.Active

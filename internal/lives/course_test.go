@@ -25,8 +25,7 @@ func (a *answers) course(l *life, e report.Exposure) {
 			if !ok {
 				says += ", where " + l.truth(at)
 			}
-			// When a boot ran that only the journal shows is inferred.
-			a.add("cve", "interval", says, !l.sound(), func(moment) bool { return ok }, at)
+			a.add("cve", "interval", says, in.Confidence == report.Inferred, func(moment) bool { return ok }, at)
 		}
 		if by := in.LostBy; in.Lost != nil && by != report.LostByUnknown && l.sound() {
 			truth := l.took(in.Lost.Time, fixes)
