@@ -22,6 +22,7 @@ type snapshot struct {
 
 // installed fills in the packages: known where the snapshots before and after the moment
 // show the same ones, installed at the same times, or where those times tell which were there.
+// Between two it is inferred: what came and went again without a commit on record leaves no trace.
 func (w *witness) installed() error {
 	before, after, err := w.snapshots()
 	if err != nil {
@@ -35,7 +36,7 @@ func (w *witness) installed() error {
 	case before.pkgs == nil || after.pkgs == nil:
 		st.Unknown["installed"] = fmt.Sprintf("Events %d and %d do not both say what was installed.", before.event, after.event)
 		return nil
-	case slices.Equal(identities(before.pkgs), identities(after.pkgs)):
+	case before == after:
 		st.Installed = before.pkgs
 	default:
 		if st.Installed = byTimes(before, after, w.at); st.Installed == nil {
@@ -47,7 +48,7 @@ func (w *witness) installed() error {
 			return nil
 		}
 		st.Inferred = append(st.Inferred, "installed")
-		if before.oneCommit(after) {
+		if before.oneCommit(after) && !slices.Equal(identities(before.pkgs), identities(after.pkgs)) {
 			w.more = append(w.more, *before.end.EndEvent)
 		}
 	}
