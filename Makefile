@@ -122,9 +122,9 @@ unit:
 	$(GO) test -tags '$(TAGS)' $(PKGS)
 
 # LIVES simulated lives of a host, compared with what reports say of them, and a table of it. The
-# same SEED makes the same lives. With EXAMPLES more than one example of each kind of false
-# statement is shown, those that are known to be open among them; with KIND those of one kind. A
-# few lives are part of unit.
+# same SEED makes the same lives. With EXAMPLES as many examples of each kind of false statement are
+# shown, those of inferred ones among them if it is more than one; with KIND those of one kind. A few
+# lives are part of unit.
 LIVES    ?= 5000
 EXAMPLES ?= 1
 KIND     ?=

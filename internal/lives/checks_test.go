@@ -66,7 +66,9 @@ func (l *life) furtherCheck(r report.CheckResult, at time.Time) func(moment) boo
 		}
 	case "downgrades": // of before a time, which a wrong clock does not tell
 		surely, perhaps := l.lowered(at)
-		return func(moment) bool { return !l.sound() || surely && r.Result != report.Pass || !surely && (perhaps || r.Result == report.Pass) }
+		return func(moment) bool {
+			return !l.sound() || surely && r.Result != report.Pass || !surely && (perhaps || r.Result == report.Pass)
+		}
 	case "completeness":
 		return func(moment) bool { return r.Result != report.Pass || !l.drifted(at) }
 	}

@@ -47,6 +47,15 @@ func (t *tally) found(f finding, keep int) {
 	t.examples[f.kind] = list[:min(len(list), keep)]
 }
 
+// fails says whether there are too many false statements of a kind: one, or of those that are inferred
+// more than one in 200, where there are enough of them to tell.
+func (t *tally) fails(kind string) bool {
+	if strings.Contains(kind, " inferred") {
+		return t.claims[kind] >= 1000 && 200*t.false[kind] > t.claims[kind]
+	}
+	return t.false[kind] > 0
+}
+
 var unknownParts = map[string]string{"kernel": "kernel_release", "patch": "live_patch", "installed": "installed", "initrd": "initrd", "next boot": "next_boot", "covered": "covered_until"}
 
 // take takes in the answers of a life.
