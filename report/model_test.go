@@ -77,7 +77,7 @@ var troubles = map[string]struct {
 			o := l.sees("6 10:00", "A", "1 09:00", "p3", startLost(l.row("A", "5 00:00", "6 10:00", l.loads("6 09:00:30", "p3", "system"))))
 			o.LivePatch.Since = new(l.stamp("6 09:00:30"))
 		},
-		map[string]string{"5 12:00": "A proven, p2 inferred", "6 09:30": "A proven, p3 proven"},
+		map[string]string{"5 12:00": "A proven, ? unknown", "6 09:30": "A proven, p3 proven"},
 	},
 	"a load that was turned back": {
 		func(l *life) {

@@ -106,8 +106,6 @@ func (b *bootEvidence) between(p, next *point, end store.Timestamp) (said point,
 			return said, Inferred
 		}
 		return said, Proven
-	case p.known && covered && end.Sub(p.at.Time) <= silence: // that it was disabled would not show
-		return said, Inferred
 	case seen && next.module != "" && (covered || next.since != nil && !next.since.After(p.at.Time)):
 		said = *next // which was loaded before
 		said.at, said.event = p.at, p.event

@@ -9,7 +9,7 @@ import (
 )
 
 // decided are the statements about a moment that the events of a host decide, whose clock was always right. They
-// are a lower bound of what a report should know, and must be true as what it says must. What was seen on both
+// are a lower bound of what a report should know, and must be true as what it infers must. What was seen on both
 // sides of a moment was so at the moment if it is alike, and nothing on record in between changes it. A boot
 // sees, too: which kernel was the next to be booted, and what its initrd held.
 func decided(evs []*store.Event, at time.Time) *answers {
@@ -36,7 +36,7 @@ func decided(evs []*store.Event, at time.Time) *answers {
 }
 
 func (a *answers) decide(part, says string, isTrue func(moment) bool) {
-	a.add("decided", part, says, false, isTrue)
+	a.add("decided", part, says, true, isTrue)
 }
 
 // evidence is what events have of a host.
@@ -309,9 +309,11 @@ func (b *seenBoot) patchAt(at time.Time, commits []seenCommit) (module string, o
 	before, after := around(b.patches, (*sight).when, at)
 	switch {
 	case b.started() && at.After(b.first) && b.whole(b.first, at):
-		return b.replay("", b.first, at)
+		module, ok = b.replay("", b.first, at)
+		return module, ok && b.has(module, at)
 	case before != nil && b.has(before.what, at) && b.whole(before.at, at):
-		return b.replay(before.what, before.at, at)
+		module, ok = b.replay(before.what, before.at, at)
+		return module, ok && b.has(module, at)
 	case after != nil && after.what != "" && b.whole(at, after.at) && !within(b.steps(), at, after.at):
 		return after.what, true
 	case before != nil && after != nil && before.what == after.what && after.at.Sub(before.at) < 36*time.Hour && !within(b.steps(), before.at, after.at):

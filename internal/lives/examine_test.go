@@ -204,7 +204,7 @@ func (a *answers) said(q question) map[string]string {
 		for _, stamp := range c.times {
 			text += fmt.Sprintf(" %s", stamp.Sub(q.at))
 		}
-		if q.variant == "pruned" && (c.part == "interval" || c.part == "in initrd") {
+		if q.variant == "pruned" && (c.part == "interval" || c.part == "loss" || c.part == "in initrd") {
 			continue // those before the horizon are gone, or shorter
 		}
 		if q.variant == "known since" && c.section != "state" {
