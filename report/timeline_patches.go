@@ -101,7 +101,7 @@ func (b *bootEvidence) between(p, next *point, end store.Timestamp) (said point,
 	switch {
 	case p.lost, p.known && seen && !agree, p.known && p.transition && !agree && b.undated(p.module):
 		return said, Unknown
-	case p.known && covered && (agree || b.watched(p.module, end)):
+	case p.known && covered && (agree || b.watched(p.module, p.at, end)):
 		if !p.sure {
 			return said, Inferred
 		}
@@ -126,11 +126,11 @@ func (b *bootEvidence) undated(module string) bool {
 	})
 }
 
-// watched says whether the journal would show what becomes of a live patch until a moment: it
+// watched says whether the journal would show what becomes of a live patch between two moments: it
 // does if it has the load, for the lines that follow are read as what became of that.
-func (b *bootEvidence) watched(module string, until store.Timestamp) bool {
+func (b *bootEvidence) watched(module string, from, until store.Timestamp) bool {
 	return module == "" || slices.ContainsFunc(b.loads(), func(l store.LoadRow) bool {
-		return l.Patch == module && !until.After(l.Until.Add(instant))
+		return l.Patch == module && !l.Time.After(from.Time) && !until.After(l.Until.Add(instant))
 	})
 }
 
@@ -231,7 +231,7 @@ func (b *bootEvidence) replacedBy(i int) *string {
 			before = ""
 		}
 	}
-	if !b.watched(before, b.row.Loads[i].Time) {
+	if at := b.row.Loads[i].Time; !b.watched(before, at, at) {
 		return nil
 	}
 	return &before

@@ -31,7 +31,7 @@ func load(minutes int, patch string, phase journal.Phase) journal.Load {
 func build(minutes int, source journal.Source, files ...string) journal.Build {
 	b := journal.Build{
 		Entry: journal.Entry{Cursor: "c", Time: at(minutes + 1)}, Start: at(minutes), KernelRelease: kernel,
-		Image: "/boot/initrd-" + kernel, Source: source, LivepatchModule: true, Success: true, Done: at(minutes + 1),
+		Image: "/boot/initrd-" + kernel, Source: source, LivepatchModule: true, Success: true, Done: at(minutes + 1), Root: journal.RootHere,
 	}
 	for _, f := range files {
 		b.Modules = append(b.Modules, journal.Module{File: f, SrcVersion: "S2"})
@@ -202,8 +202,8 @@ func TestWhichBuildWroteTheImage(t *testing.T) {
 	}
 }
 
-// By a journal alone a build is held for one of the system's image unless it is told to be
-// of another; where that cannot be told, nothing follows, of what was before neither.
+// By a journal alone a build counts only if it is told to be of this system; where that cannot be
+// told, nothing follows, of what was before neither.
 func TestBuildsOfOtherSystems(t *testing.T) {
 	booted := load(0, patch2, journal.PhaseInitrd)
 	for name, tt := range map[string]struct {
@@ -211,7 +211,7 @@ func TestBuildsOfOtherSystems(t *testing.T) {
 		want   string
 	}{
 		"of this system":            {func(b *journal.Build) { b.Root = journal.RootHere }, "missing build"},
-		"not said":                  {func(*journal.Build) {}, "missing build"},
+		"not said":                  {func(b *journal.Build) { b.Root = "" }, "unknown build-unconfirmed"},
 		"in a chroot":               {func(b *journal.Build) { b.Root = "/.snapshots/8/snapshot" }, "contained boot"},
 		"perhaps in a chroot":       {func(b *journal.Build) { b.Root = journal.RootUnclear }, "unknown build-unconfirmed"},
 		"for a kernel not told":     {func(b *journal.Build) { b.KernelRelease = "" }, "unknown build-unconfirmed"},
