@@ -141,8 +141,8 @@ func TestKilledPrune(t *testing.T) {
 		begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, m.root, "1.0.0"), Begin: &store.CommitBegin{}}
 		end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, m.root, "1.0.0")}
 		end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeFailed}
-		begin.Time.Time = begin.Time.AddDate(-9, 0, i)
-		end.Time = begin.Time
+		begin.Time.Time, begin.BootID = begin.Time.AddDate(-9, 0, i), fmt.Sprintf("%032x", i+1)
+		end.Time, end.BootID = begin.Time, begin.BootID
 		evs = append(evs, begin, end)
 	}
 	m.check(errors.Join(s.Append(t.Context(), evs...), s.Close()))
