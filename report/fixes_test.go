@@ -334,6 +334,25 @@ func TestMomentsThatAreNotKnown(t *testing.T) {
 	}
 }
 
+// What is installed is as it was seen last, unless a newer look could not read it.
+func TestInstalledWhereRPMCouldNotBeRead(t *testing.T) {
+	for _, tt := range []struct {
+		after time.Duration
+		want  ExposureStatus
+	}{{time.Minute, StatusInstalled}, {24 * time.Hour, StatusUnknown}} {
+		m := running(t, 2)
+		m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
+		m.wait(tt.after)
+		m.observe(store.TriggerTimer)
+		m.last().Installed = nil
+		for _, e := range exposuresAt(t, m.record(), store.Always()) {
+			if e.KernelRelease == releaseB && e.Status != tt.want {
+				t.Errorf("after %s: %s: %s", tt.after, e.Status, e.Reason)
+			}
+		}
+	}
+}
+
 // While one live patch replaces another some tasks run either: only what both fix is fixed.
 func TestFixesOfATransition(t *testing.T) {
 	for _, tt := range []struct{ from, to, want string }{
