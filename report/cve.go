@@ -158,6 +158,7 @@ type patchHistory struct {
 	modules  map[string]string // versions by the modules that they hold
 	changes  []store.PatchChange
 	looked   *seen              // at what is installed, last; nil: nobody looked
+	unread   *seen              // a newer look that could not tell; nil: none
 	state    *State             // what is installed, if the record goes on; else nil
 	spans    []ranSpan          // of the whole timeline
 	from     store.Timestamp    // what was before is told in part only

@@ -267,18 +267,18 @@ func (f *fixRecord) readInstalled() error {
 // readLooked reads which versions were installed when the machine was looked at last.
 func (f *fixRecord) readLooked() error {
 	const few = 50 // observations that could not read the rpm database
-	at := f.at
+	at, unread := f.at, (*seen)(nil)
 	for range few {
 		o, err := seenAt(f.ctx, f.store, at)
 		if err != nil || o == nil {
 			return err
 		}
 		if o.Installed == nil {
-			at = o.at.Add(-instant)
+			unread, at = cmp.Or(unread, o), o.at.Add(-instant)
 			continue
 		}
 		for _, p := range f.packages {
-			p.looked = o
+			p.looked, p.unread = o, unread
 		}
 		return nil
 	}
@@ -435,8 +435,14 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 			versions = append(versions, c.Version)
 		}
 	}
-	if !known && reason == "" {
+	for _, c := range p.changes {
+		since = later(stamp(since), c.Time).Time
+	}
+	switch u := p.unread; {
+	case !known && reason == "":
 		reason = "No observation shows what is installed."
+	case known && u != nil && u.at.Sub(since) > briefly:
+		return nil, false, fmt.Sprintf("The observation at %s could not read it (event %d).", shortTime(u.at), u.event)
 	}
 	return versions, known, reason
 }

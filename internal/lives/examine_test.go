@@ -204,8 +204,8 @@ func (a *answers) said(q question) map[string]string {
 		for _, stamp := range c.times {
 			text += fmt.Sprintf(" %s", stamp.Sub(q.at))
 		}
-		if q.variant == "pruned" && (c.part == "interval" || c.part == "loss" || c.part == "in initrd") {
-			continue // those before the horizon are gone, or shorter
+		if q.variant == "pruned" && slices.Contains([]string{"interval", "loss", "in initrd", "completeness more", "downgrades more"}, c.part) {
+			continue // what it says of before the horizon is gone, or shorter
 		}
 		if q.variant == "known since" && c.section != "state" {
 			continue // it is the state's
