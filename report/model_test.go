@@ -253,6 +253,13 @@ var troubles = map[string]struct {
 		},
 		map[string]string{"3 12:00": "A proven, p1 proven", "6 12:00": "A proven, ? unknown", "7 10:00": "A proven, p2 from ? proven", "7 13:00": "A proven, p2 proven"},
 	},
+	"a load under way whose end the journal does not tell, for it has lost its beginning": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "1 09:00", "p1", startLost(l.row("A", "4 09:00", "5 10:00"))).LivePatch.Transition = true
+			l.sees("7 10:00", "A", "1 09:00", "p1", startLost(l.row("A", "4 09:00", "7 10:00", l.loads("6 06:30", "p2", "system"), l.loads("6 14:30", "p1", "system"))))
+		},
+		map[string]string{"5 14:00": "A proven, ? unknown", "6 15:00": "A proven, p1 proven"},
+	},
 	"another end of a commit": {
 		func(l *life) {
 			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))
