@@ -260,6 +260,13 @@ var troubles = map[string]struct {
 		},
 		map[string]string{"5 14:00": "A proven, ? unknown", "6 15:00": "A proven, p1 proven"},
 	},
+	"a clock that was ahead when the boot began, of which the journal has nothing later": {
+		func(l *life) {
+			l.sees("5 11:00", "A", "5 09:00", "")
+			l.sees("6 10:00", "B", "6 09:59", "", l.row("A", "5 14:00", "5 14:05"), l.row("B", "6 09:59", "6 10:00"))
+		},
+		map[string]string{"5 11:00": "A proven, none proven", "5 12:00": "- unknown, ? unknown"},
+	},
 	"another end of a commit": {
 		func(l *life) {
 			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))

@@ -83,6 +83,8 @@ func TestJudge(t *testing.T) {
 		"an own entry, confirmed by the image":                   {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(8), want: "unknown build-unconfirmed"},
 		"an own entry, confirmed by the image of a slow build":   {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(18), want: "unknown build-unconfirmed"},
 		"an own entry, and an image long after it":               {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), fails)}, live: live(60), want: "unknown build-unconfirmed"},
+		"a list, not told of which system, and an image of then": {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceList, file2), func(b *journal.Build) { b.Root = "" })}, live: live(8), want: "unknown unlogged-build"},
+		"a list of this system, and an image of then":            {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceList, file2)}, live: live(8), want: "contained build"},
 		"an own entry with another source version":               {loads: []journal.Load{later}, builds: []journal.Build{changed(build(7, journal.SourceOwn, file2), func(b *journal.Build) { b.Modules[0].SrcVersion = "S9" })}, live: live(8), want: "missing build"},
 		"loaded at run time, a build after it":                   {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceModules)}, want: "unknown build-before-load"},
 		"loaded at run time, its list after it":                  {loads: []journal.Load{later}, builds: []journal.Build{build(7, journal.SourceList, file2)}, want: "contained build"},
