@@ -222,6 +222,9 @@ func (w *witness) livePatch() error {
 		st.Confidence = Inferred
 		st.Inferred = append(st.Inferred, "live_patch")
 	}
+	if w.after != nil && w.after.Observation.Patches == nil {
+		w.more = append(w.more, w.laterLook(p.BootID))
+	}
 	if p.Module != "" {
 		st.LivePatch = &store.LivePatch{
 			Module: p.Module, Package: p.Package, Version: p.Version, PatchNumber: p.PatchNumber, Initial: p.Initial, Enabled: true,
@@ -229,6 +232,16 @@ func (w *witness) livePatch() error {
 		}
 	}
 	return w.fixes(p)
+}
+
+// laterLook is the first observation of a boot from the moment on that could read live patches; 0: there is none.
+func (w *witness) laterLook(boot string) int64 {
+	for _, o := range w.sound {
+		if !o.Time.Before(w.at) && o.BootID == boot && o.Patched != nil {
+			return o.Event
+		}
+	}
+	return 0
 }
 
 // fixes finds what is fixed in a span: what each of the live patches fixes that tasks may run.

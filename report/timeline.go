@@ -183,6 +183,16 @@ func (r *rows) boot(id string) int {
 	return slices.IndexFunc(r.boots, func(b store.BootRow) bool { return b.ID == id })
 }
 
+// newestBoot is the boot of the newest event up to a moment, in the order of the log; empty: there is none.
+func (r *rows) newestBoot(at time.Time) (id string) {
+	for _, v := range r.sightings {
+		if !v.Spooled && !v.Time.After(at) {
+			id = v.BootID
+		}
+	}
+	return id
+}
+
 // kernels are the boots, as far as it is known when they ran.
 func (r *rows) kernels() (spans []KernelSpan) {
 	for _, v := range r.ran {

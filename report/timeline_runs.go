@@ -195,15 +195,23 @@ func (r *run) has(event int64) bool {
 	return r.firstEvent == 0 || event >= r.firstEvent || slices.ContainsFunc(r.seen, func(v store.Sighting) bool { return v.Event == event })
 }
 
+// wasAhead says whether the clock was ahead when the boot began, and all lines of the journal may be of
+// then.
+func (r *run) wasAhead() bool {
+	first := r.row.First
+	return r.row.StartInJournal && first.Sub(r.began) >= startup && !r.row.Last.Before(first.Time)
+}
+
 // setBefore says whether the journal shows that the clock was set before the first event of a boot.
 func (r *run) setBefore() bool {
 	return r.row != nil && (r.row.StartInJournal && !r.fits(r.row.First) || r.row.First.Sub(r.began) < -even)
 }
 
-// end has the last run end with the last line of the journal, if it was read since the clock was set.
+// end has the last run end with the last line of the journal, if it was read since the clock was set,
+// and is not of before that.
 func (r *run) end() {
 	r.last = true
-	if r.row != nil && r.has(r.row.Event) {
+	if r.row != nil && r.has(r.row.Event) && !r.wasAhead() {
 		r.to = later(r.to, stamp(r.row.Last.Add(instant)))
 		r.To = r.to
 	}

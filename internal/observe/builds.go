@@ -133,7 +133,7 @@ func bootable(image string) bool {
 const clockSlack = 2 * time.Second
 
 // writer is the build that wrote the image, nil if that is not known: the file is still what
-// it was at its end, or else was written last when the build said so.
+// it was at its end, or else was written last when a build of this system said so.
 func (l *Live) writer(builds []journal.Build) *journal.Build {
 	for _, wrote := range []func(journal.Build) bool{l.isOf, l.writtenAtEnd} {
 		for i := range slices.Backward(builds) {
@@ -150,7 +150,7 @@ func (l *Live) isOf(b journal.Build) bool {
 }
 
 func (l *Live) writtenAtEnd(b journal.Build) bool {
-	return b.Written == nil && b.Success && !l.ImageTime.After(b.Done) && b.Done.Sub(l.ImageTime) <= clockSlack
+	return b.Written == nil && b.Success && b.Root == journal.RootHere && !l.ImageTime.After(b.Done) && b.Done.Sub(l.ImageTime) <= clockSlack
 }
 
 // writtenSinceBoot says whether the image may have been written in this boot, by the clock as
