@@ -384,3 +384,27 @@ func TestSinceIsOfThatPatch(t *testing.T) {
 		})
 	}
 }
+
+// A load that was complete was disabled later, also where a journal that lost messages takes it for one that was
+// turned back; which live patch is active since is then not known.
+func TestTurnedBackAfterItWasComplete(t *testing.T) {
+	l := &life{t: t}
+	load := l.loads("5 09:00:02", "p2", "initrd")
+	l.sees("5 10:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 10:00", load))
+	load.Result, load.Completed, load.Reverted = "reverted", nil, new(l.stamp("5 14:00"))
+	row := l.row("A", "5 09:00", "5 18:00", load)
+	row.MessagesLost = true
+	o := l.sees("5 18:00", "A", "5 09:00", "p2", row)
+	o.Patches, o.LivePatch = nil, nil
+	s := l.record()
+	boots, err := s.Boots(t.Context(), l.stamp("1 00:00").Time, store.Always())
+	check(t, err)
+	if got := boots[0].Loads[0]; got.Result != "complete" || got.Reverted != nil || !orZero(got.Disabled).Equal(l.stamp("5 14:00").Time) {
+		t.Errorf("%+v", got)
+	}
+	for _, e := range exposuresAt(t, s, store.Always()) {
+		if e.Status == StatusFixed {
+			t.Errorf("%s is fixed", e.CVE)
+		}
+	}
+}
