@@ -170,6 +170,8 @@ func (p *patchHistory) now(cve string) (answer, string) {
 			return maybe, changed
 		}
 		switch {
+		case p.stepped.After(s.To.Time):
+			return maybe, fmt.Sprintf("Live patches changed at %s, and nobody saw which one is active since.", shortTime(stamp(p.stepped)))
 		case holds == yes:
 			return yes, ""
 		case s.Transition && p.has(p.versionOf(s.Module), cve) != no:

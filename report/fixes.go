@@ -349,11 +349,14 @@ func (f *fixRecord) assignSpans() {
 	if n := len(t.Kernels) - 1; n >= 0 && t.Kernels[n].BootID == "" {
 		now = &t.Kernels[n] // what runs is not known
 	}
-	if id := f.timeline.rows.newestBoot(f.at); last != nil && id != "" && id != last.BootID {
+	if last != nil && !f.timeline.rows.isNewest(last, f.at) {
 		last = &KernelSpan{Span: Span{From: last.To, To: t.To, Confidence: Unknown}} // nor when the newest boot ran
 	}
 	for _, p := range f.packages {
 		p.spans, p.newest, p.from = spans, last, f.timeline.From
+		if last != nil {
+			p.stepped = f.timeline.rows.lastStep(last.BootID, f.at)
+		}
 		if p.goesOn {
 			p.newest = now
 		}

@@ -183,14 +183,35 @@ func (r *rows) boot(id string) int {
 	return slices.IndexFunc(r.boots, func(b store.BootRow) bool { return b.ID == id })
 }
 
-// newestBoot is the boot of the newest event up to a moment, in the order of the log; empty: there is none.
-func (r *rows) newestBoot(at time.Time) (id string) {
+// isNewest says whether no event up to a moment is of a boot that ran after one: by the log, or by its time.
+func (r *rows) isNewest(k *KernelSpan, at time.Time) bool {
+	newest := k.BootID
 	for _, v := range r.sightings {
-		if !v.Spooled && !v.Time.After(at) {
-			id = v.BootID
+		switch {
+		case v.Time.After(at):
+		case v.BootID != k.BootID && v.Time.After(k.To.Time):
+			return false
+		case !v.Spooled:
+			newest = v.BootID
 		}
 	}
-	return id
+	return newest == k.BootID
+}
+
+// lastStep is when the journal of a boot says last that a load began or ended, up to a moment; zero: it does not.
+func (r *rows) lastStep(boot string, at time.Time) (last time.Time) {
+	i := r.boot(boot)
+	if i < 0 {
+		return last
+	}
+	for _, l := range r.boots[i].Loads {
+		for _, t := range []*store.Timestamp{&l.Time, l.Completed, l.Reverted, l.Disabled} {
+			if t != nil && t.After(last) && !t.After(at) {
+				last = t.Time
+			}
+		}
+	}
+	return last
 }
 
 // kernels are the boots, as far as it is known when they ran.

@@ -109,7 +109,7 @@ func (b *bootEvidence) between(p, next *point, end store.Timestamp) (said point,
 	case seen && next.module != "" && (covered || next.since != nil && !next.since.After(p.at.Time)):
 		said = *next // which was loaded before
 		said.at, said.event = p.at, p.event
-		if said.sure = covered || p.known && p.sure && p.like(next) || next.done(p.at); !said.sure {
+		if said.sure = p.known && p.sure && p.like(next) || next.done(p.at) || b.completed(next.module, p.at); !said.sure {
 			return said, Inferred
 		}
 		return said, Proven
@@ -117,6 +117,13 @@ func (b *bootEvidence) between(p, next *point, end store.Timestamp) (said point,
 		return said, Inferred
 	}
 	return said, Unknown
+}
+
+// completed says whether a load of a live patch is known to have been complete at a time.
+func (b *bootEvidence) completed(module string, at store.Timestamp) bool {
+	return slices.ContainsFunc(b.loads(), func(l store.LoadRow) bool {
+		return l.Patch == module && l.Completed != nil && !l.Completed.After(at.Time)
+	})
 }
 
 // undated says whether the load of a live patch has an end on record, and not when that was.

@@ -42,7 +42,7 @@ func coveredUntil(o *Observation) string {
 // applyBoot writes a look at a boot. What it shows stays, also when the journal has lost it
 // since: looks that overlap tell of a boot together. One that had to leave files out, or has
 // lost messages, adds what it shows, and takes nothing away; nor does any take back what became of
-// a load.
+// a load: one that was complete was not turned back later, but disabled.
 func applyBoot(seq int64, b *Boot) []mutation {
 	first, last := b.First.UnixMicro(), b.Last.UnixMicro()
 	m := []mutation{{
@@ -66,9 +66,11 @@ func applyBoot(seq int64, b *Boot) []mutation {
 			query: `INSERT INTO patch_loads (boot_id, pos, patch, phase, rule, result, forced, time, completed, reverted, disabled, replaced, cursor, event, until)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (boot_id, patch, time) DO UPDATE SET pos = iif(?, excluded.pos, pos), phase = CASE WHEN excluded.phase = 'unknown' THEN phase ELSE excluded.phase END,
-				rule = CASE WHEN excluded.phase = 'unknown' THEN rule ELSE excluded.rule END, result = CASE WHEN excluded.result = 'unknown' THEN result ELSE excluded.result END,
-				forced = max(forced, excluded.forced), completed = coalesce(excluded.completed, completed), reverted = coalesce(excluded.reverted, reverted),
-				disabled = coalesce(excluded.disabled, disabled), replaced = coalesce(excluded.replaced, replaced), cursor = excluded.cursor, until = max(until, excluded.until)`,
+				rule = CASE WHEN excluded.phase = 'unknown' THEN rule ELSE excluded.rule END, result = CASE WHEN excluded.result = 'unknown' THEN result
+					WHEN excluded.result = 'reverted' AND completed IS NOT NULL THEN 'complete' ELSE excluded.result END,
+				forced = max(forced, excluded.forced), completed = coalesce(excluded.completed, completed),
+				reverted = iif(coalesce(excluded.completed, completed) IS NULL, coalesce(excluded.reverted, reverted), NULL),
+				disabled = coalesce(excluded.disabled, iif(completed IS NULL, NULL, excluded.reverted), disabled), replaced = coalesce(excluded.replaced, replaced), cursor = excluded.cursor, until = max(until, excluded.until)`,
 			args: []any{b.ID, place(seq, i), l.Patch, l.Phase, l.Rule, l.Result, l.Forced, l.Time.UnixMicro(), micros(l.Completed), micros(l.Reverted),
 				micros(l.Disabled), orNull(l.Replaced), l.Cursor, seq, max(until, l.Time.UnixMicro()), whole},
 		})

@@ -19,10 +19,11 @@ type keeper struct {
 	first, newest map[string]int64
 	// What live patches fix, by package and version, and that they came, and by how much what two
 	// versions fix differs: the first that tells of it beside observations, which are better.
-	listed, came map[string]int64
-	differ       map[versions]int64
-	looks        []look
-	clocks       map[string][]sighting // by boot
+	listed map[string]int64
+	came   map[bool]map[string]int64 // true: in another snapshot
+	differ map[versions]int64
+	looks  []look
+	clocks map[string][]sighting // by boot
 }
 
 // versions are the two of a package that a change is about, "NAME-" for none.
@@ -45,8 +46,8 @@ type sighting struct {
 // keptFor reads the events up to a number and returns those that stay for what they tell of live
 // patches and boots.
 func keptFor(ctx context.Context, q rowQuerier, through int64, horizon Timestamp) ([]int64, error) {
-	k := &keeper{goOn: map[string]bool{}, written: map[string]bool{}, first: map[string]int64{}, newest: map[string]int64{}, listed: map[string]int64{}, came: map[string]int64{},
-		differ: map[versions]int64{}, clocks: map[string][]sighting{}}
+	k := &keeper{goOn: map[string]bool{}, written: map[string]bool{}, first: map[string]int64{}, newest: map[string]int64{}, listed: map[string]int64{},
+		came: map[bool]map[string]int64{false: {}, true: {}}, differ: map[versions]int64{}, clocks: map[string][]sighting{}}
 	if err := k.readBoots(ctx, q, through, horizon); err != nil {
 		return nil, err
 	}
@@ -115,14 +116,14 @@ func (k *keeper) see(seq int64, ev *Event) {
 			k.seeBoot(seq, &b)
 		}
 	case ev.Begin != nil:
-		k.seeChanges(seq, ev.Begin.Fixes, ev.Begin.Announced)
+		k.seeChanges(seq, ev.Begin.Fixes, ev.Begin.Announced, false)
 	case ev.End != nil:
-		k.seeChanges(seq, ev.End.Fixes, ev.End.Changes)
+		k.seeChanges(seq, ev.End.Fixes, ev.End.Changes, ev.End.Outcome == OutcomeStaged)
 	case ev.Drift != nil:
-		k.seeChanges(seq, ev.Drift.Fixes, ev.Drift.Changes)
+		k.seeChanges(seq, ev.Drift.Fixes, ev.Drift.Changes, false)
 	case ev.Import != nil:
 		for _, c := range ev.Import.Changes {
-			k.seeChanges(seq, nil, []Change{c.Change})
+			k.seeChanges(seq, nil, []Change{c.Change}, false)
 		}
 	}
 }
@@ -144,9 +145,9 @@ func (k *keeper) seePatch(seq int64, o *Observation) {
 	}
 }
 
-// seeChanges notes which live patches came, and what is told of what they fix: best all of it, else by
-// how much that of two versions differs.
-func (k *keeper) seeChanges(seq int64, fixes map[string]Fixes, changes []Change) {
+// seeChanges notes which live patches came, here or in another snapshot, and what is told of what they
+// fix: best all of it, else by how much that of two versions differs.
+func (k *keeper) seeChanges(seq int64, fixes map[string]Fixes, changes []Change, staged bool) {
 	first := func(of map[string]int64, name string, told bool) {
 		if told && of[name] == 0 {
 			of[name] = seq
@@ -160,7 +161,7 @@ func (k *keeper) seeChanges(seq int64, fixes map[string]Fixes, changes []Change)
 			name := c.Package + "-" + version
 			_, listed := fixes[name+"."+c.Arch]
 			first(k.listed, name, listed)
-			first(k.came, name, version != "" && c.Result == ResultOK)
+			first(k.came[staged], name, version != "" && c.Result == ResultOK)
 		}
 		if c.Action == "remove" && c.Result == ResultOK {
 			k.keepFirst(seq, "removed %s-%s", c.Package, c.Version)
@@ -234,9 +235,11 @@ func (k *keeper) kept() []int64 {
 			kept = append(kept, seq)
 		}
 	}
-	for name, seq := range k.came {
-		if k.first["seen "+name] == 0 && k.listed[name] == 0 {
-			kept = append(kept, seq)
+	for _, came := range k.came {
+		for name, seq := range came {
+			if k.first["seen "+name] == 0 {
+				kept = append(kept, seq)
+			}
 		}
 	}
 	for of, seq := range k.differ {

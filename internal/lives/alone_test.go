@@ -23,7 +23,7 @@ func (r *recorder) judgeAlone(boots []journal.Boot, kernel string, lp *store.Liv
 // someAlone are times of such verdicts. Where some builds leave no line there are none: that the
 // journal has all builds is what they rest on.
 func (l *life) someAlone(n int) (list []time.Time) {
-	if len(l.alone) == 0 || l.has["own entry missing"] && l.has["dracut silent"] {
+	if len(l.alone) == 0 || l.has["dracut silent"] && (l.has["own entry missing"] || l.has["two builds at once"]) {
 		return nil
 	}
 	for range n {
