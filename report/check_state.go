@@ -123,10 +123,10 @@ func transition(g *grounds, c Criteria, lp *store.LivePatch) finding {
 		return found(NotDetermined, "Live patch %s is in transition%s; since when is not on record.", lp.Module, g.blocked())
 	}
 	held := g.seen.at.Sub(lp.Since.Time)
-	if held < 0 {
+	if held < -taking {
 		return found(NotDetermined, "Live patch %s is in transition%s; since when is not known: the clock was ahead.", lp.Module, g.blocked())
 	}
-	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, span(held), g.blocked())
+	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, span(max(0, held)), g.blocked())
 }
 
 // blocked says how many tasks hold a transition up, with the comma before it.
@@ -182,11 +182,14 @@ func patchLoaded(g *grounds, c Criteria) finding {
 	case lp != nil:
 		active = lp.Module + " is active"
 	}
-	f := found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(stamp(time.Unix(p.InstallTime, 0))), active)
-	if g.seen.at.Sub(time.Unix(p.InstallTime, 0)) < time.Duration(c.Warn) {
-		f.rating = Warn // it may be about to be loaded
+	since := time.Unix(p.InstallTime, 0)
+	switch waits := g.seen.at.Sub(since); {
+	case waits < -taking:
+		return found(Fail, "Live patch %s is installed, and %s; since when is not known: the clock was ahead.", p.Version, active)
+	case waits < time.Duration(c.Warn): // it may be about to be loaded
+		return found(Warn, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(stamp(since)), active)
 	}
-	return f
+	return found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(stamp(since)), active)
 }
 
 // patchPackage is the live patch that is installed for the running kernel, nil if none is.

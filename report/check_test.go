@@ -314,6 +314,12 @@ func TestStateChecks(t *testing.T) {
 		{"reboot-lag", "too long", waiting(400, store.PendingYes), Fail, "400 days"},
 		{"reboot-lag", "live patches not known", unreadable(waiting(10, store.PendingYes)), Pass, "whether it is live patched is not known"},
 		{"reboot-lag", "newest kernel not known", func(m *machine) { m.last().Reboot = &store.Reboot{Pending: store.PendingNo} }, NotDetermined, "newest"},
+		{"patch-loaded", "installed by a clock that was ahead", func(m *machine) {
+			for i := range m.last().Installed {
+				m.last().Installed[i].InstallTime = m.now.AddDate(4, 0, 0).Unix()
+			}
+			m.last().LivePatch, m.last().Patches = nil, []store.LoadedPatch{}
+		}, Fail, "since when is not known: the clock was ahead"},
 		{"reboot-lag", "by a clock that was ahead", waiting(-10, store.PendingYes), NotDetermined, "since when is not known: the clock was ahead"},
 		{"reboot-lag", "since nobody knows", pending(store.PendingYes), NotDetermined, "since when"},
 		{"reboot-lag", "not known", noReboot, NotDetermined, "rpm failed"},
@@ -454,6 +460,12 @@ func TestRecordChecks(t *testing.T) {
 				}
 			}
 		}, Pass, "Nothing"},
+		{"downgrades", "a removal after one of its kernel in a snapshot that never was booted", func(m *machine) {
+			m.commit(store.OutcomeStaged, nil, []store.Package{kernelPackage(kernelA)})
+			m.written[len(m.written)-2].End.Outcome = store.OutcomeDiscarded
+			m.wait(time.Hour)
+			m.remove(patchPackage(releaseA, 2))
+		}, Warn, "removed"},
 		{"downgrades", "a removal", func(m *machine) { m.remove(patchPackage(releaseA, 2)) }, Warn, "removed"},
 		{"downgrades", "a removal long before its kernel's", func(m *machine) {
 			m.remove(patchPackage(releaseA, 2))

@@ -267,18 +267,21 @@ func (f *fixRecord) readInstalled() error {
 // readLooked reads which versions were installed when the machine was looked at last.
 func (f *fixRecord) readLooked() error {
 	const few = 50 // observations that could not read the rpm database
-	at, unread := f.at, (*seen)(nil)
+	at := f.at
 	for range few {
 		o, err := seenAt(f.ctx, f.store, at)
 		if err != nil || o == nil {
 			return err
 		}
 		if o.Installed == nil {
-			unread, at = cmp.Or(unread, o), o.at.Add(-instant)
+			at = o.at.Add(-instant)
+			for _, p := range f.packages {
+				p.unread = cmp.Or(p.unread, o)
+			}
 			continue
 		}
 		for _, p := range f.packages {
-			p.looked, p.unread = o, unread
+			p.looked = o
 		}
 		return nil
 	}
@@ -349,7 +352,7 @@ func (f *fixRecord) assignSpans() {
 	if n := len(t.Kernels) - 1; n >= 0 && t.Kernels[n].BootID == "" {
 		now = &t.Kernels[n] // what runs is not known
 	}
-	if last != nil && !f.timeline.rows.isNewest(last, f.at) {
+	if last != nil && !f.timeline.rows.isNewest(last.BootID, f.at) {
 		last = &KernelSpan{Span: Span{From: last.To, To: t.To, Confidence: Unknown}} // nor when the newest boot ran
 	}
 	for _, p := range f.packages {

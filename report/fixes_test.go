@@ -340,7 +340,7 @@ func TestInstalledWhereRPMCouldNotBeRead(t *testing.T) {
 		after time.Duration
 		want  ExposureStatus
 	}{{time.Minute, StatusInstalled}, {24 * time.Hour, StatusUnknown}} {
-		m := running(t, 2)
+		m := running(t, 2) // nothing but its commits says what is installed
 		m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
 		m.wait(tt.after)
 		m.observe(store.TriggerTimer)
@@ -434,6 +434,33 @@ func TestOtherKernelOnlyWhileItRuns(t *testing.T) {
 	for at, want := range map[string]ExposureStatus{"5 11:00": StatusOtherKernel, "6 10:00": StatusUnknown, "8 10:00": StatusFixed} {
 		if e := fixAt(t, s, march(t, at), "CVE-2025-4221"); e.Status != want {
 			t.Errorf("%s: %s %s, want %s", at, e.Status, e.Reason, want)
+		}
+	}
+}
+
+// The newest boot is that of the newest event, also of one that waited; where the clock says that an older boot ran
+// later, nothing is known of now.
+func TestNewestBoot(t *testing.T) {
+	for name, tt := range map[string]struct {
+		at     string // of boot B, which was after boot A
+		waited bool
+		want   ExposureStatus
+	}{
+		"written at once": {"7 10:00", false, StatusFixed}, "that waited": {"7 10:00", true, StatusFixed}, "with a clock behind": {"5 10:30", false, StatusUnknown},
+	} {
+		l := &life{t: t}
+		load := l.loads("5 09:00:02", "p2", "initrd")
+		l.sees("5 10:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 10:00", load))
+		l.sees("5 12:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 12:00", load))
+		began := march(t, tt.at).Add(-time.Minute).Format("2 15:04")
+		l.sees(tt.at, "B", began, "p2", l.row("B", began, tt.at, l.loads(began+":02", "p2", "initrd")))
+		if tt.waited {
+			l.evs[2].Spooled = "record locked"
+		}
+		for _, e := range exposuresAt(t, l.record(), march(t, "7 12:00")) {
+			if e.Status != tt.want {
+				t.Errorf("%s: %s: %s", name, e.Status, e.Reason)
+			}
 		}
 	}
 }

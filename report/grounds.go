@@ -221,10 +221,15 @@ func isFailure(row *store.HistoryRow) bool {
 	switch {
 	case o == nil:
 		return row.Result == store.ResultOK // of an import: libzypp's history never says that all went well
-	case *o == store.OutcomeStaged || *o == store.OutcomeDiscarded:
+	case isElsewhere(row):
 		return false
 	}
 	return row.Result != store.ResultNotDone || *o != store.OutcomeCompleted
+}
+
+// isElsewhere says whether a change is in a snapshot that was not booted, or not yet.
+func isElsewhere(row *store.HistoryRow) bool {
+	return row.Outcome != nil && (*row.Outcome == store.OutcomeStaged || *row.Outcome == store.OutcomeDiscarded)
 }
 
 // readLowered reads downgrades, and removals of live patches whose kernel stayed.
@@ -234,6 +239,7 @@ func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 	if err != nil {
 		return err
 	}
+	kernels = slices.DeleteFunc(kernels, isElsewhere)
 	for _, action := range []string{"downgrade", "remove"} {
 		list, err := g.history(ctx, s, store.HistoryFilter{Action: action})
 		if err != nil {
@@ -245,7 +251,7 @@ func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 	for _, row := range rows {
 		switch {
 		case row.Kind != "kernel" && row.Kind != "livepatch":
-		case row.Outcome != nil && *row.Outcome == store.OutcomeDiscarded: // the snapshot never ran
+		case isElsewhere(row):
 		case row.Action == "remove" && (row.Kind == "kernel" || !stayed(kernels, row)):
 		default:
 			low := lowered{HistoryRow: row}

@@ -267,6 +267,28 @@ var troubles = map[string]struct {
 		},
 		map[string]string{"5 11:00": "A proven, none proven", "5 12:00": "- unknown, ? unknown"},
 	},
+	"a clock that was ahead when the boot began, of which the journal has the days after": {
+		func(l *life) {
+			l.sees("5 12:05", "A", "5 12:00", "")
+			l.sees("6 10:00", "A", "5 12:00", "")
+			l.sees("7 10:00", "B", "7 09:59", "", l.row("A", "5 14:00", "7 08:50"), l.row("B", "7 09:59", "7 10:00"))
+		},
+		map[string]string{"6 12:00": "A proven, none proven", "7 09:30": "- unknown, ? unknown"},
+	},
+	"a load whose beginning the journal lost, and which may have been under way": {
+		func(l *life) {
+			l.sees("5 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 10:00", "5 10:00")))
+		},
+		map[string]string{"4 12:00": "A proven, p2 inferred", "5 10:00": "A proven, p2 proven"},
+	},
+	"a load that ended while somebody looked": {
+		func(l *life) {
+			p2, p3 := l.loads("5 09:00:02", "p2", "initrd"), slow(l.loads("6 10:00:01", "p3", "system"), l.stamp("6 10:00:03"))
+			l.sees("5 10:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 10:00", p2))
+			l.sees("6 10:00", "A", "5 09:00", "p3", l.row("A", "5 09:00", "6 10:00:05", p2, p3)).LivePatch.Since = &p3.Time
+		},
+		map[string]string{"5 12:00": "A proven, p2 proven", "6 10:00": "A proven, p2 proven", "6 10:00:04": "A proven, p3 proven"},
+	},
 	"another end of a commit": {
 		func(l *life) {
 			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))
@@ -396,15 +418,21 @@ func TestTurnedBackAfterItWasComplete(t *testing.T) {
 	row.MessagesLost = true
 	o := l.sees("5 18:00", "A", "5 09:00", "p2", row)
 	o.Patches, o.LivePatch = nil, nil
-	s := l.record()
-	boots, err := s.Boots(t.Context(), l.stamp("1 00:00").Time, store.Always())
-	check(t, err)
-	if got := boots[0].Loads[0]; got.Result != "complete" || got.Reverted != nil || !orZero(got.Disabled).Equal(l.stamp("5 14:00").Time) {
-		t.Errorf("%+v", got)
-	}
-	for _, e := range exposuresAt(t, s, store.Always()) {
-		if e.Status == StatusFixed {
-			t.Errorf("%s is fixed", e.CVE)
+	for _, late := range []bool{false, true} {
+		if late {
+			l.evs[0], l.evs[1] = l.evs[1], l.evs[0] // the first look waited
+			l.evs[1].Spooled = "record locked"
+		}
+		s := l.record()
+		boots, err := s.Boots(t.Context(), l.stamp("1 00:00").Time, store.Always())
+		check(t, err)
+		if got := boots[0].Loads[0]; got.Result != "complete" || got.Reverted != nil || !orZero(got.Disabled).Equal(l.stamp("5 14:00").Time) {
+			t.Errorf("%+v", got)
+		}
+		for _, e := range exposuresAt(t, s, store.Always()) {
+			if e.Status == StatusFixed {
+				t.Errorf("%s is fixed", e.CVE)
+			}
 		}
 	}
 }

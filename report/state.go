@@ -222,7 +222,7 @@ func (w *witness) livePatch() error {
 		st.Confidence = Inferred
 		st.Inferred = append(st.Inferred, "live_patch")
 	}
-	if w.after != nil && w.after.Observation.Patches == nil {
+	if w.after != nil && w.after.Observation.Patches == nil && !w.shows(w.after, p.BootID) {
 		w.more = append(w.more, w.laterLook(p.BootID))
 	}
 	if p.Module != "" {
@@ -232,6 +232,13 @@ func (w *witness) livePatch() error {
 		}
 	}
 	return w.fixes(p)
+}
+
+// shows says whether an observation read all of the journal of a boot around the moment.
+func (w *witness) shows(ev *store.Event, boot string) bool {
+	return slices.ContainsFunc(ev.Observation.Boots, func(b store.Boot) bool {
+		return b.ID == boot && !b.Incomplete && !b.MessagesLost && !b.First.After(w.at) && !b.Last.Before(w.at)
+	})
 }
 
 // laterLook is the first observation of a boot from the moment on that could read live patches; 0: there is none.

@@ -183,31 +183,29 @@ func (r *rows) boot(id string) int {
 	return slices.IndexFunc(r.boots, func(b store.BootRow) bool { return b.ID == id })
 }
 
-// isNewest says whether no event up to a moment is of a boot that ran after one: by the log, or by its time.
-func (r *rows) isNewest(k *KernelSpan, at time.Time) bool {
-	newest := k.BootID
-	for _, v := range r.sightings {
-		switch {
-		case v.Time.After(at):
-		case v.BootID != k.BootID && v.Time.After(k.To.Time):
-			return false
-		case !v.Spooled:
-			newest = v.BootID
+// isNewest says whether the newest event up to a moment is of a boot: by the log or, of one that waited in
+// the spool, by its time.
+func (r *rows) isNewest(boot string, at time.Time) bool {
+	var newest store.Sighting
+	for _, spooled := range []bool{false, true} {
+		for _, v := range r.sightings {
+			if v.Spooled == spooled && !v.Time.After(at) && (!spooled || v.Time.After(newest.Time.Time)) {
+				newest = v
+			}
 		}
 	}
-	return newest == k.BootID
+	return newest.BootID == boot
 }
 
-// lastStep is when the journal of a boot says last that a load began or ended, up to a moment; zero: it does not.
+// lastStep is when the journal says last that a live patch of a boot came or went, up to a moment, by the clock
+// of its last run; zero: it does not.
 func (r *rows) lastStep(boot string, at time.Time) (last time.Time) {
-	i := r.boot(boot)
-	if i < 0 {
-		return last
-	}
-	for _, l := range r.boots[i].Loads {
-		for _, t := range []*store.Timestamp{&l.Time, l.Completed, l.Reverted, l.Disabled} {
-			if t != nil && t.After(last) && !t.After(at) {
-				last = t.Time
+	for i := range r.ran {
+		if v := &r.ran[i]; v.BootID == boot && v.last {
+			for _, p := range (&bootEvidence{run: v, commits: r.commits}).journalPoints() {
+				if p.at.After(last) && !p.at.After(at) {
+					last = p.at.Time
+				}
 			}
 		}
 	}

@@ -197,15 +197,15 @@ func (p *point) rank() int {
 
 // loadOf says of a live patch that an observation saw when it was loaded, and what it replaces.
 func (b *bootEvidence) loadOf(p *point, o store.Observed) {
-	if o.Since == nil || o.Since.Before(b.from.Time) || o.Since.After(o.Time.Time) {
+	if o.Since == nil || o.Since.Before(b.from.Time) || o.Since.After(o.Time.Add(taking)) {
 		return
 	}
-	p.since = o.Since
+	p.since, p.at = o.Since, later(p.at, *o.Since) // an observation has its time from its beginning
 	for i, l := range b.loads() {
 		if l.Patch == p.module && l.Time.Equal(o.Since.Time) {
 			p.replaces = b.replacedBy(i)
-			if l.Completed != nil && !p.transition && !l.Completed.After(o.Time.Time) {
-				p.completed = l.Completed
+			if l.Completed != nil && !p.transition && !l.Completed.After(o.Time.Add(taking)) {
+				p.completed, p.at = l.Completed, later(p.at, *l.Completed)
 			}
 		}
 	}

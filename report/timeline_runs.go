@@ -196,10 +196,10 @@ func (r *run) has(event int64) bool {
 }
 
 // wasAhead says whether the clock was ahead when the boot began, and all lines of the journal may be of
-// then.
+// then: before the first event by the clock of now.
 func (r *run) wasAhead() bool {
-	first := r.row.First
-	return r.row.StartInJournal && first.Sub(r.began) >= startup && !r.row.Last.Before(first.Time)
+	ahead, last := r.row.First.Sub(r.began), r.row.Last
+	return r.row.StartInJournal && ahead >= startup && !last.Before(r.row.First.Time) && !last.After(r.seen[0].Time.Add(ahead+even))
 }
 
 // setBefore says whether the journal shows that the clock was set before the first event of a boot.
