@@ -326,6 +326,7 @@ func (b *builds) done(running string) []Build {
 		if i := around(list, own); i >= 0 {
 			list[i] = joined(list[i], own.Build)
 		} else {
+			own.Silent = true
 			list = append(list, own.Build)
 		}
 	}

@@ -94,6 +94,7 @@ type Build struct {
 	Failed          bool      // it said that it did not
 	Done            time.Time // when it said that the image was written; zero: it did not
 	Written         *Written  // nil: not said
+	Silent          bool      // nothing but klp-audit's own entries tells of it: dracut's own lines are not there
 	Evidence        []Entry
 }
 

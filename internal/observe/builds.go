@@ -68,6 +68,9 @@ func (j *judgement) byJournal(load *journal.Load) store.Initrd {
 	case others:
 		j.addBuild(newest, "another build went on at the same time")
 		return j.unknown(store.ReasonBuildUnconfirmed)
+	case newest.Silent:
+		j.addBuild(newest, "dracut itself left no line of this build, so that a later one without klp-audit's module would have left none at all")
+		return j.unknown(store.ReasonBuildUnconfirmed)
 	case newest.KernelRelease == "" || newest.Root != journal.RootHere || !bootable(newest.Image):
 		j.addBuild(newest, "that the newest build is of the image that this system boots is not on record")
 		return j.unknown(store.ReasonBuildUnconfirmed)

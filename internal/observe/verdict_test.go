@@ -212,15 +212,16 @@ func TestBuildsOfOtherSystems(t *testing.T) {
 		change func(*journal.Build)
 		want   string
 	}{
-		"of this system":            {func(b *journal.Build) { b.Root = journal.RootHere }, "missing build"},
-		"not said":                  {func(b *journal.Build) { b.Root = "" }, "unknown build-unconfirmed"},
-		"in a chroot":               {func(b *journal.Build) { b.Root = "/.snapshots/8/snapshot" }, "contained boot"},
-		"perhaps in a chroot":       {func(b *journal.Build) { b.Root = journal.RootUnclear }, "unknown build-unconfirmed"},
-		"for a kernel not told":     {func(b *journal.Build) { b.KernelRelease = "" }, "unknown build-unconfirmed"},
-		"another kernel's image":    {func(b *journal.Build) { b.KernelRelease, b.Image = "", "/boot/initrd-6.4.0-1-default" }, "contained boot"},
-		"an image not told":         {func(b *journal.Build) { b.Image = "" }, "unknown build-unconfirmed"},
-		"an image in another place": {func(b *journal.Build) { b.Image = "/var/tmp/initrd-0" }, "unknown build-unconfirmed"},
-		"failed":                    {func(b *journal.Build) { b.Success, b.Failed, b.Done = false, true, time.Time{} }, "unknown build-failed"},
+		"of this system":             {func(b *journal.Build) { b.Root = journal.RootHere }, "missing build"},
+		"in no line of dracut's own": {func(b *journal.Build) { b.Silent = true }, "unknown build-unconfirmed"},
+		"not said":                   {func(b *journal.Build) { b.Root = "" }, "unknown build-unconfirmed"},
+		"in a chroot":                {func(b *journal.Build) { b.Root = "/.snapshots/8/snapshot" }, "contained boot"},
+		"perhaps in a chroot":        {func(b *journal.Build) { b.Root = journal.RootUnclear }, "unknown build-unconfirmed"},
+		"for a kernel not told":      {func(b *journal.Build) { b.KernelRelease = "" }, "unknown build-unconfirmed"},
+		"another kernel's image":     {func(b *journal.Build) { b.KernelRelease, b.Image = "", "/boot/initrd-6.4.0-1-default" }, "contained boot"},
+		"an image not told":          {func(b *journal.Build) { b.Image = "" }, "unknown build-unconfirmed"},
+		"an image in another place":  {func(b *journal.Build) { b.Image = "/var/tmp/initrd-0" }, "unknown build-unconfirmed"},
+		"failed":                     {func(b *journal.Build) { b.Success, b.Failed, b.Done = false, true, time.Time{} }, "unknown build-failed"},
 	} {
 		b := changed(build(7, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko"), tt.change)
 		boot := journal.Boot{ID: "b", KernelRelease: kernel, First: at(0), Last: at(30), StartInJournal: true, Loads: []journal.Load{booted}, Builds: []journal.Build{b}}
