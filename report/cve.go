@@ -159,6 +159,7 @@ type patchHistory struct {
 	changes  []store.PatchChange
 	looked   *seen              // at what is installed, last; nil: nobody looked
 	unread   *seen              // a newer look that could not tell; nil: none
+	blind    *store.Observed    // the newest observation, if it could not read live patches; else nil
 	stepped  time.Time          // when the journal of the newest boot says last that something changed; zero: it does not
 	state    *State             // what is installed, if the record goes on; else nil
 	spans    []ranSpan          // of the whole timeline

@@ -172,6 +172,8 @@ func (p *patchHistory) now(cve string) (answer, string) {
 		switch {
 		case p.stepped.After(s.To.Time):
 			return maybe, fmt.Sprintf("Live patches changed at %s, and nobody saw which one is active since.", shortTime(stamp(p.stepped)))
+		case p.blind != nil && p.blind.Time.Sub(s.To.Time) > briefly:
+			return maybe, fmt.Sprintf("The observation at %s could not read which live patch is active (event %d).", shortTime(p.blind.Time), p.blind.Event)
 		case holds == yes:
 			return yes, ""
 		case s.Transition && p.has(p.versionOf(s.Module), cve) != no:

@@ -358,7 +358,7 @@ func (f *fixRecord) assignSpans() {
 	for _, p := range f.packages {
 		p.spans, p.newest, p.from = spans, last, f.timeline.From
 		if last != nil {
-			p.stepped = f.timeline.rows.lastStep(last.BootID, f.at)
+			p.stepped, p.blind = f.timeline.rows.lastStep(last.BootID, f.at), f.timeline.rows.lastBlind(f.at)
 		}
 		if p.goesOn {
 			p.newest = now

@@ -464,3 +464,24 @@ func TestNewestBoot(t *testing.T) {
 		}
 	}
 }
+
+// A live patch is active as it was seen last, unless a newer look could not read it, and the journal does not tell.
+func TestActiveWhereItCouldNotBeRead(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lost bool // lines of the journal
+		want ExposureStatus
+	}{"the journal tells": {false, StatusFixed}, "the journal lost lines": {true, StatusUnknown}} {
+		l := &life{t: t}
+		load := l.loads("5 09:00:02", "p2", "initrd")
+		l.sees("5 10:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 10:00", load))
+		row := l.row("A", "5 09:00", "6 10:00", load)
+		row.MessagesLost = tt.lost
+		o := l.sees("6 10:00", "A", "5 09:00", "p2", row)
+		o.Patches, o.LivePatch = nil, nil
+		for _, e := range exposuresAt(t, l.record(), store.Always()) {
+			if e.Status != tt.want {
+				t.Errorf("%s: %s: %s", name, e.Status, e.Reason)
+			}
+		}
+	}
+}

@@ -45,7 +45,7 @@ var troubles = map[string]struct {
 			l.sees("5 18:00", "A", "5 12:00", "p2", l.row("A", "5 14:00", "5 18:00", l.loads("5 14:00:02", "p1", "initrd"), l.loads("5 12:01:30", "p2", "system")))
 		},
 		map[string]string{
-			"5 12:01:40": "A proven, p2 proven", // the journal has them in their order
+			"5 12:01:40": "A inferred, p2 inferred", // the journal has them in their order
 			"5 14:01":    "A proven, p2 proven",
 			"5 17:00":    "A proven, p2 proven",
 		},

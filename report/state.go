@@ -188,6 +188,11 @@ func (w *witness) kernel() {
 		w.state.Inferred = append(w.state.Inferred, "kernel_release")
 	}
 	w.state.BootID = &k.BootID
+	for i := range w.ran { // after the last event of a boot its journal tells
+		if v := &w.ran[i]; v.BootID == k.BootID && v.row != nil && !w.at.Before(v.seenTo.Time) && w.at.Before(v.To.Time) {
+			w.more = append(w.more, v.row.Event)
+		}
+	}
 	if k.KernelRelease == "" {
 		w.state.Confidence = Unknown
 		w.state.Unknown["kernel_release"] = "The journal and the observations of that boot do not name it."

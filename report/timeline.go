@@ -212,10 +212,24 @@ func (r *rows) lastStep(boot string, at time.Time) (last time.Time) {
 	return last
 }
 
+// lastBlind is the newest observation up to a moment, if it could not read live patches; else nil.
+func (r *rows) lastBlind(at time.Time) (blind *store.Observed) {
+	for i, o := range r.observed {
+		switch {
+		case o.Time.After(at):
+		case o.Patched == nil:
+			blind = &r.observed[i]
+		default:
+			blind = nil
+		}
+	}
+	return blind
+}
+
 // kernels are the boots, as far as it is known when they ran.
 func (r *rows) kernels() (spans []KernelSpan) {
-	for _, v := range r.ran {
-		spans = append(spans, v.KernelSpan)
+	for i := range r.ran {
+		spans = append(spans, within([]KernelSpan{r.ran[i].KernelSpan}, &r.ran[i])...)
 	}
 	return spans
 }

@@ -23,10 +23,11 @@ func (r *rows) patches() (spans []PatchSpan) {
 
 // within are the spans of a run that can be, and no surer than it.
 func within[T any, P spanned[T]](spans []T, r *run) []T {
-	spans = clipped[T, P](spans, r.From.Time, r.To.Time)
+	doubted := clipped[T, P](spans, r.From.Time, earlier(r.sure, r.To).Time)
+	spans = append(doubted, clipped[T, P](spans, later(r.From, r.sure).Time, r.To.Time)...)
 	for i := range spans {
 		s := P(&spans[i]).span()
-		if s.Open = r.Open && !s.To.Before(r.To.Time); r.Confidence == Inferred {
+		if s.Open = r.Open && !s.To.Before(r.To.Time); r.Confidence == Inferred || i < len(doubted) {
 			s.Confidence = Inferred
 		}
 	}
@@ -296,7 +297,13 @@ func (b *bootEvidence) order(after store.Timestamp, l store.LoadRow) bool {
 			until = o.Time
 		}
 	}
-	return !l.Time.Before(after.Time) && !l.Time.After(until.Add(taking)) && l.Time.Before(b.to.Time)
+	return !b.early(l) && !l.Time.Before(after.Time) && !l.Time.After(until.Add(taking)) && l.Time.Before(b.to.Time)
+}
+
+// early says whether a load is of the first minutes of a boot whose clock was set after them.
+func (b *bootEvidence) early(l store.LoadRow) bool {
+	since := l.Time.Sub(b.row.First.Time)
+	return b.row.StartInJournal && since >= 0 && since < startup && b.setBefore()
 }
 
 // load are the points of one load: its beginning, and its end.

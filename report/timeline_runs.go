@@ -34,6 +34,7 @@ type run struct {
 	started  bool            // it begins with the boot, as the journal shows
 	last     bool            // it is the newest of its boot: the clock was not set since
 	set      bool            // the clock was set in the boot before it
+	sure     store.Timestamp // when it was set, the first event after that: the clock may not have shown earlier times
 	seen     []store.Sighting
 	observed []store.Observed // in it
 	// Numbers of its first and last event; none of one that only the journal of others showed.
@@ -129,6 +130,9 @@ func ofBoot(row *store.BootRow, seen []store.Sighting, observed map[int64]store.
 	list[len(list)-1].end()
 	for i := range list {
 		list[i].set = i > 0 || list[i].setBefore()
+		if i == 0 && list[i].set {
+			list[i].sure = list[i].seen[0].Time
+		}
 	}
 	return settled(list)
 }

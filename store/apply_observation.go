@@ -70,7 +70,7 @@ func applyBoot(seq int64, b *Boot) []mutation {
 					WHEN excluded.result = 'reverted' AND completed IS NOT NULL THEN 'complete' ELSE excluded.result END,
 				forced = max(forced, excluded.forced), completed = coalesce(excluded.completed, completed),
 				reverted = iif(coalesce(excluded.completed, completed) IS NULL, coalesce(excluded.reverted, reverted), NULL),
-				disabled = coalesce(excluded.disabled, iif(completed IS NULL, NULL, excluded.reverted), iif(reverted > excluded.completed, reverted, NULL), disabled),
+				disabled = coalesce(iif(disabled >= coalesce(excluded.completed, completed), min(disabled, excluded.disabled), excluded.disabled), iif(completed IS NULL, NULL, excluded.reverted), iif(reverted > excluded.completed, reverted, NULL), disabled),
 				replaced = coalesce(excluded.replaced, replaced), cursor = excluded.cursor, until = max(until, excluded.until)`,
 			args: []any{b.ID, place(seq, i), l.Patch, l.Phase, l.Rule, l.Result, l.Forced, l.Time.UnixMicro(), micros(l.Completed), micros(l.Reverted),
 				micros(l.Disabled), orNull(l.Replaced), l.Cursor, seq, max(until, l.Time.UnixMicro()), whole},
