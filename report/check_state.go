@@ -183,13 +183,15 @@ func patchLoaded(g *grounds, c Criteria) finding {
 		active = lp.Module + " is active"
 	}
 	since := time.Unix(p.InstallTime, 0)
-	switch waits := g.seen.at.Sub(since); {
-	case waits < -taking:
+	waits := g.seen.at.Sub(since)
+	if waits < -taking {
 		return found(Fail, "Live patch %s is installed, and %s; since when is not known: the clock was ahead.", p.Version, active)
-	case waits < time.Duration(c.Warn): // it may be about to be loaded
-		return found(Warn, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(stamp(since)), active)
 	}
-	return found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(stamp(since)), active)
+	f := found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(stamp(since)), active)
+	if waits < time.Duration(c.Warn) {
+		f.rating = Warn // it may be about to be loaded
+	}
+	return f
 }
 
 // patchPackage is the live patch that is installed for the running kernel, nil if none is.

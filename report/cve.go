@@ -152,21 +152,26 @@ func compareCVE(a, b string) int {
 
 // patchHistory is a live patch package: its versions on record, and when which was active.
 type patchHistory struct {
+	*setting
 	name     string
 	kernel   string
 	versions map[string]*patchVersion
 	modules  map[string]string // versions by the modules that they hold
 	changes  []store.PatchChange
-	looked   *seen              // at what is installed, last; nil: nobody looked
-	unread   *seen              // a newer look that could not tell; nil: none
-	blind    *store.Observed    // the newest observation, if it could not read live patches; else nil
-	stepped  time.Time          // when the journal of the newest boot says last that something changed; zero: it does not
-	state    *State             // what is installed, if the record goes on; else nil
-	spans    []ranSpan          // of the whole timeline
-	from     store.Timestamp    // what was before is told in part only
-	newest   *KernelSpan        // the newest boot; nil: none is on record
-	goesOn   bool               // the record, after the moment: what it does not know of that is not known
 	kept     []*store.Timestamp // for each span, when an initrd is first proven to hold its live patch
+}
+
+// setting is what is known of the machine at the moment of a record of fixes, whatever the package.
+type setting struct {
+	spans   []ranSpan       // of the whole timeline
+	from    store.Timestamp // what was before is told in part only
+	newest  *KernelSpan     // the newest boot; nil: none is on record
+	goesOn  bool            // the record, after the moment: what it does not know of that is not known
+	state   *State          // what is installed, if the record goes on; else nil
+	looked  *seen           // at what is installed, last; nil: nobody looked
+	unread  *seen           // a newer look that could not tell; nil: none
+	blind   *store.Observed // the newest observation, if it could not read live patches; else nil
+	stepped time.Time       // when the journal of the newest boot says last that something changed; zero: it does not
 }
 
 // goneBefore says whether the package was removed before a moment, and was not there since.

@@ -170,10 +170,6 @@ func (p *patchHistory) now(cve string) (answer, string) {
 			return maybe, changed
 		}
 		switch {
-		case p.stepped.After(s.To.Time):
-			return maybe, fmt.Sprintf("Live patches changed at %s, and nobody saw which one is active since.", shortTime(stamp(p.stepped)))
-		case p.blind != nil && p.blind.Time.Sub(s.To.Time) > briefly:
-			return maybe, fmt.Sprintf("The observation at %s could not read which live patch is active (event %d).", shortTime(p.blind.Time), p.blind.Event)
 		case holds == yes:
 			return yes, ""
 		case s.Transition && p.has(p.versionOf(s.Module), cve) != no:
@@ -200,6 +196,12 @@ func (p *patchHistory) changedSince(cve string, s *ranSpan, was answer) string {
 		if !c.Time.Before(s.To.Time) && has != was {
 			return fmt.Sprintf("%s %s: %s at %s, and nobody saw which live patch is active since.", p.name, c.Version, c.Action, shortTime(c.Time))
 		}
+	}
+	switch {
+	case p.stepped.After(s.To.Time):
+		return fmt.Sprintf("Live patches changed at %s, and nobody saw which one is active since.", shortTime(stamp(p.stepped)))
+	case p.blind != nil && p.blind.Time.Sub(s.To.Time) > briefly:
+		return fmt.Sprintf("The observation at %s could not read which live patch is active (event %d).", shortTime(p.blind.Time), p.blind.Event)
 	}
 	return ""
 }

@@ -17,6 +17,7 @@ import (
 // fixRecord is what the record has about live patch packages and what they fix: as the machine
 // was at a moment, by all that is on record.
 type fixRecord struct {
+	setting
 	ctx      context.Context
 	store    *store.Store
 	timeline *Timeline
@@ -31,7 +32,7 @@ type fixRecord struct {
 func readFixes(ctx context.Context, s *store.Store, t *Timeline, names []string, at time.Time) (*fixRecord, error) {
 	f := &fixRecord{ctx: ctx, store: s, timeline: t, at: at, packages: map[string]*patchHistory{}, severity: map[string]string{}}
 	for _, name := range names {
-		p := newPatchHistory(name)
+		p := newPatchHistory(name, &f.setting)
 		if err := f.readPackage(p); err != nil {
 			return nil, fmt.Errorf("reading fixes of %q: %w", name, err)
 		}
@@ -46,9 +47,9 @@ func readFixes(ctx context.Context, s *store.Store, t *Timeline, names []string,
 	return f, nil
 }
 
-func newPatchHistory(name string) *patchHistory {
+func newPatchHistory(name string, on *setting) *patchHistory {
 	kernel, _ := livepatch.KernelFor(name)
-	return &patchHistory{name: name, kernel: kernel, versions: map[string]*patchVersion{}, modules: map[string]string{}}
+	return &patchHistory{setting: on, name: name, kernel: kernel, versions: map[string]*patchVersion{}, modules: map[string]string{}}
 }
 
 // present says whether the machine had a version of the package, or was about to.
@@ -258,9 +259,7 @@ func (f *fixRecord) readInstalled() error {
 		return err
 	}
 	w.state = &State{Unknown: map[string]string{}}
-	for _, p := range f.packages {
-		p.goesOn, p.state = true, w.state
-	}
+	f.goesOn, f.state = true, w.state
 	return w.installed()
 }
 
@@ -273,17 +272,11 @@ func (f *fixRecord) readLooked() error {
 		if err != nil || o == nil {
 			return err
 		}
-		if o.Installed == nil {
-			at = o.at.Add(-instant)
-			for _, p := range f.packages {
-				p.unread = cmp.Or(p.unread, o)
-			}
-			continue
+		if o.Installed != nil {
+			f.looked = o
+			return nil
 		}
-		for _, p := range f.packages {
-			p.looked = o
-		}
-		return nil
+		f.unread, at = cmp.Or(f.unread, o), o.at.Add(-instant)
 	}
 	return nil
 }
@@ -348,23 +341,25 @@ func (f *fixRecord) assignSpans() {
 	for i, s := range t.Patches {
 		spans = append(spans, ranSpan{PatchSpan: s, boot: boots[s.BootID], loading: isLoading(t.Patches[i:])})
 	}
-	now := last
-	if n := len(t.Kernels) - 1; n >= 0 && t.Kernels[n].BootID == "" {
-		now = &t.Kernels[n] // what runs is not known
-	}
-	if last != nil && !f.timeline.rows.isNewest(last.BootID, f.at) {
-		last = &KernelSpan{Span: Span{From: last.To, To: t.To, Confidence: Unknown}} // nor when the newest boot ran
+	f.spans, f.from, f.newest = spans, f.timeline.From, f.newestBoot(t, last)
+	if f.newest != nil {
+		f.stepped, f.blind = f.timeline.rows.lastStep(f.newest.BootID, f.at), f.timeline.rows.lastBlind(f.at)
 	}
 	for _, p := range f.packages {
-		p.spans, p.newest, p.from = spans, last, f.timeline.From
-		if last != nil {
-			p.stepped, p.blind = f.timeline.rows.lastStep(last.BootID, f.at), f.timeline.rows.lastBlind(f.at)
-		}
-		if p.goesOn {
-			p.newest = now
-		}
 		p.inInitrds(t.Initrds)
 	}
+}
+
+// newestBoot is the last boot of a timeline or, where it is not known to be the newest, an unknown one.
+func (f *fixRecord) newestBoot(t *Timeline, last *KernelSpan) *KernelSpan {
+	end := len(t.Kernels) - 1
+	switch {
+	case f.goesOn && end >= 0 && t.Kernels[end].BootID == "":
+		return &t.Kernels[end] // what runs is not known
+	case !f.goesOn && last != nil && !f.timeline.rows.isNewest(last.BootID, f.at):
+		return &KernelSpan{Span: Span{From: last.To, To: t.To, Confidence: Unknown}} // nor when the newest boot ran
+	}
+	return last
 }
 
 // ranSpan is what is known of live patches in a span, and the boot that it is of.
