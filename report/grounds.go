@@ -229,7 +229,7 @@ func isFailure(row *store.HistoryRow) bool {
 
 // isElsewhere says whether a change is in a snapshot that was not booted, or not yet.
 func isElsewhere(row *store.HistoryRow) bool {
-	return row.Outcome != nil && (*row.Outcome == store.OutcomeStaged || *row.Outcome == store.OutcomeDiscarded)
+	return row.Outcome != nil && row.Outcome.Elsewhere()
 }
 
 // readLowered reads downgrades, and removals of live patches whose kernel stayed.

@@ -74,7 +74,7 @@ func (r *rows) waits(c store.CommitRow, at store.Timestamp) bool {
 
 // isStaged says whether a commit went to another snapshot, whatever became of that.
 func isStaged(c store.CommitRow) bool {
-	return c.End != nil && (c.Effective != nil || c.Outcome != nil && (*c.Outcome == store.OutcomeStaged || *c.Outcome == store.OutcomeDiscarded))
+	return c.End != nil && (c.Effective != nil || c.Outcome != nil && c.Outcome.Elsewhere())
 }
 
 // addInitrd appends a span after what is known already, or lengthens the last one if it says the same: whichever

@@ -100,7 +100,7 @@ func (r *run) span(from, to store.Timestamp, events ...int64) {
 // ofBoot are the runs of a boot that events were written in, in their order.
 func ofBoot(row *store.BootRow, seen []store.Sighting, observed map[int64]store.Observed) (list []run) {
 	for _, part := range byClock(seen) {
-		r := run{KernelSpan: KernelSpan{BootID: part[0].BootID}, row: row, seen: part, began: began(part[0])}
+		r := run{KernelSpan: KernelSpan{BootID: part[0].BootID}, row: row, seen: part, began: part[0].Began()}
 		from, to := part[0].Time, part[0].Time
 		for _, v := range part {
 			from, to = earlier(from, v.Time), later(to, v.Time)
@@ -145,7 +145,7 @@ func byClock(seen []store.Sighting) (parts [][]store.Sighting) {
 	}
 	seen = asSeen(seen)
 	for i, v := range seen {
-		if i == 0 || began(v).Sub(began(seen[i-1])).Abs() > even {
+		if i == 0 || v.Began().Sub(seen[i-1].Began()).Abs() > even {
 			parts = append(parts, nil)
 		}
 		parts[len(parts)-1] = append(parts[len(parts)-1], v)
@@ -234,9 +234,6 @@ func settled(list []run) []run {
 }
 
 func (r *run) empty() bool { return !r.From.Before(r.To.Time) }
-
-// began is when the boot of a sighting did, by the clock of then.
-func began(v store.Sighting) time.Time { return v.Time.Add(-v.Boottime) }
 
 // pair are two runs that cannot both have been, by their places.
 type pair struct{ a, b int }

@@ -185,7 +185,7 @@ func (s *Store) ChangesAfter(ctx context.Context, event int64) (changes []Change
 		if err != nil {
 			return nil, err
 		}
-		if ev.End == nil || ev.End.Outcome == OutcomeStaged || ev.End.Outcome == OutcomeDiscarded {
+		if ev.End == nil || ev.End.Outcome.Elsewhere() {
 			continue
 		}
 		for _, c := range ev.End.Changes {

@@ -222,6 +222,9 @@ func Outcomes() []Outcome {
 	return []Outcome{OutcomeCompleted, OutcomeFailed, OutcomeAborted, OutcomeInterrupted, OutcomeStaged, OutcomeDiscarded}
 }
 
+// Elsewhere says whether what a commit did is in a snapshot that was not booted, or not yet.
+func (o Outcome) Elsewhere() bool { return o == OutcomeStaged || o == OutcomeDiscarded }
+
 // Result is what became of one change.
 type Result string
 

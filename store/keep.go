@@ -23,7 +23,7 @@ type keeper struct {
 	came   map[bool]map[string]int64 // true: in another snapshot
 	differ map[versions]int64
 	looks  []look
-	clocks map[string][]sighting // by boot
+	clocks map[string][]Sighting // by boot
 }
 
 // versions are the two of a package that a change is about, "NAME-" for none.
@@ -36,18 +36,11 @@ type look struct {
 	first, last time.Time
 }
 
-// sighting is an event in a boot: the clock, and the time since the boot began.
-type sighting struct {
-	event int64
-	at    time.Time
-	since time.Duration
-}
-
 // keptFor reads the events up to a number and returns those that stay for what they tell of live
 // patches and boots.
 func keptFor(ctx context.Context, q rowQuerier, through int64, horizon Timestamp) ([]int64, error) {
 	k := &keeper{goOn: map[string]bool{}, written: map[string]bool{}, first: map[string]int64{}, newest: map[string]int64{}, listed: map[string]int64{},
-		came: map[bool]map[string]int64{false: {}, true: {}}, differ: map[versions]int64{}, clocks: map[string][]sighting{}}
+		came: map[bool]map[string]int64{false: {}, true: {}}, differ: map[versions]int64{}, clocks: map[string][]Sighting{}}
 	if err := k.readBoots(ctx, q, through, horizon); err != nil {
 		return nil, err
 	}
@@ -106,7 +99,7 @@ func (k *keeper) keepBoth(seq int64, format string, args ...any) {
 
 func (k *keeper) see(seq int64, ev *Event) {
 	if k.goOn[ev.BootID] {
-		k.clocks[ev.BootID] = append(k.clocks[ev.BootID], sighting{seq, ev.Time.Time, time.Duration(ev.BoottimeUS) * time.Microsecond})
+		k.clocks[ev.BootID] = append(k.clocks[ev.BootID], Sighting{Event: seq, Time: ev.Time, Boottime: time.Duration(ev.BoottimeUS) * time.Microsecond})
 	}
 	switch {
 	case ev.Observation != nil:
@@ -284,21 +277,19 @@ func chained(looks []look) (events []int64) {
 const clockSet = 10 * time.Second
 
 // settings are the first events after the clock of a boot was set, and the last ones before that.
-func settings(seen []sighting) (first, last []int64) {
-	told := !slices.ContainsFunc(seen, func(s sighting) bool { return s.since == 0 })
+func settings(seen []Sighting) (first, last []int64) {
+	told := !slices.ContainsFunc(seen, func(s Sighting) bool { return s.Boottime == 0 })
 	if told {
-		slices.SortStableFunc(seen, func(a, b sighting) int { return a.began().Compare(b.began()) })
+		slices.SortStableFunc(seen, func(a, b Sighting) int { return a.Began().Compare(b.Began()) })
 	}
 	for len(seen) > 0 {
-		from, to, n := seen[0].event, seen[0], 0
-		for ; n < len(seen) && (n == 0 || !told || seen[n].began().Sub(seen[n-1].began()) <= clockSet); n++ {
-			if from = min(from, seen[n].event); seen[n].at.After(to.at) {
+		from, to, n := seen[0].Event, seen[0], 0
+		for ; n < len(seen) && (n == 0 || !told || seen[n].Began().Sub(seen[n-1].Began()) <= clockSet); n++ {
+			if from = min(from, seen[n].Event); seen[n].Time.After(to.Time.Time) {
 				to = seen[n]
 			}
 		}
-		first, last, seen = append(first, from), append(last, to.event), seen[n:]
+		first, last, seen = append(first, from), append(last, to.Event), seen[n:]
 	}
 	return first, last
 }
-
-func (s sighting) began() time.Time { return s.at.Add(-s.since) }

@@ -101,27 +101,37 @@ func Open(ctx context.Context, root, version string) (*Store, error) {
 // OpenReadOnly opens the record at path without any need to write. Views of an older
 // schema are rebuilt into a temporary file.
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w at %q", ErrNoRecord, path)
-	} else if err != nil {
-		return nil, err
-	}
-	db, err := openDB(path, readOnly(ctx))
+	db, l, err := openToRead(ctx, path, nil)
 	if err != nil {
 		return nil, err
-	}
-	l, err := readLayout(ctx, db)
-	if errors.Is(err, errNothingThere) {
-		err = ErrNoRecord
-	}
-	if err != nil {
-		return nil, errors.Join(named(path, err), db.Close())
 	}
 	if !l.exact() {
 		s, _, err := openRebuilt(ctx, path)
 		return s, errors.Join(err, db.Close())
 	}
 	return &Store{db: db, path: path, patience: maxLockTime}, nil
+}
+
+// openToRead opens a record whose log can be read, and looks at its tables. Of the errors of
+// that look one may be tolerated; nil: none.
+func openToRead(ctx context.Context, path string, tolerated error) (*sql.DB, *layout, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%w at %q", ErrNoRecord, path)
+	} else if err != nil {
+		return nil, nil, err
+	}
+	db, err := openDB(path, readOnly(ctx))
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := readLayout(ctx, db)
+	if errors.Is(err, errNothingThere) {
+		err = ErrNoRecord
+	}
+	if err != nil && !errors.Is(err, tolerated) {
+		return nil, nil, errors.Join(named(path, err), db.Close())
+	}
+	return db, l, nil
 }
 
 // AnnounceIf has checkpoints go to the journal only where wanted says so; it is asked when

@@ -97,6 +97,9 @@ type Sighting struct {
 	Snapshot bool          // it says what was installed on the running system
 }
 
+// Began is when the boot did, by the clock of then.
+func (v Sighting) Began() time.Time { return v.Time.Add(-v.Boottime) }
+
 // Sightings returns when the machine is known to have run, by all events, in the order of the log.
 func (s *Store) Sightings(ctx context.Context) ([]Sighting, error) {
 	const query = `SELECT event, time, boot_id, boottime_us, spooled, EXISTS (SELECT 1 FROM snapshots n WHERE n.event = s.event) FROM sightings s ORDER BY event`

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -49,20 +47,9 @@ func (v *Verification) problem(verdict Integrity, format string, args ...any) {
 // OpenToVerify opens the record at path for Verify alone: whatever its version says, and
 // whatever belongs to it or not. What has no log in it cannot be verified: that is ErrDamaged.
 func OpenToVerify(ctx context.Context, path string) (*Store, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w at %q", ErrNoRecord, path)
-	} else if err != nil {
-		return nil, err
-	}
-	db, err := openDB(path, readOnly(ctx))
+	db, _, err := openToRead(ctx, path, ErrNewer)
 	if err != nil {
 		return nil, err
-	}
-	if _, err = readLayout(ctx, db); errors.Is(err, errNothingThere) {
-		err = ErrNoRecord
-	}
-	if err != nil && !errors.Is(err, ErrNewer) {
-		return nil, errors.Join(named(path, err), db.Close())
 	}
 	return &Store{db: db, path: path, patience: maxLockTime}, nil
 }
