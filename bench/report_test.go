@@ -62,7 +62,7 @@ func (b *bench) reads(what string, asked float64, against func(db string) *entra
 }
 
 // flat measures a command that should take about the same time whatever the size of the record, but
-// for its verification and the rows that a timeline is made of: it is held against itself on the
+// for its verification and the rows that a timeline is made of: it is compared with itself on the
 // smallest one.
 func (b *bench) flat(what string, args ...string) {
 	var least *entrant

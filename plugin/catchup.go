@@ -61,8 +61,8 @@ func (r *Recorder) upToDate(ctx, soon context.Context, do func(*store.Store) err
 }
 
 // drift records what changed without a recorded commit. libzypp asks for it whenever the
-// rpm database is not what it was, behind its own commits, too: where the record is held or
-// behind, no commit waits for it.
+// rpm database is not what it was, after its own commits, too: where the record is held or
+// lags, no commit waits for it.
 func (r *Recorder) drift(ctx context.Context) {
 	soon, cancel := context.WithTimeout(ctx, quickTime)
 	defer cancel()

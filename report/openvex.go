@@ -133,8 +133,8 @@ func vexProducts(st *State) ([]vexProduct, error) {
 }
 
 // isKernel says whether a package is the kernel of a release: that of uname lacks the
-// counter of rebuilds, and has the flavour of the package's name behind it. A kernel base
-// package may have its own release behind that, which begins with the number of the product.
+// counter of rebuilds, and has the flavour of the package's name after it. A kernel base
+// package may have its own release after that, which begins with the number of the product.
 func isKernel(p store.Package, release string) bool {
 	i := strings.LastIndexByte(release, '-')
 	if i < 0 {

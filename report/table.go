@@ -131,7 +131,7 @@ func detail(r *store.HistoryRow) string {
 	return strings.Join(parts, ", ")
 }
 
-// failedScripts names the scripts that failed, behind the result.
+// failedScripts names the scripts that failed, after the result.
 func failedScripts(r *store.HistoryRow) string {
 	var names []string
 	for _, s := range r.Scripts {

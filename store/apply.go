@@ -13,7 +13,7 @@ import (
 type mutation struct {
 	query string
 	args  []any
-	guard bool   // when it changes no row, the mutations behind it do not apply
+	guard bool   // when it changes no row, the mutations after it do not apply
 	row   string // of an INSERT: its values, which may stand there for many rows
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Always is behind all that is on record.
+// Always is after all that is on record.
 func Always() time.Time { return time.UnixMicro(math.MaxInt64) }
 
 // PatchSeen is a live patch that an observation saw active.

@@ -42,7 +42,7 @@ type ImportedChange struct {
 	Line      HistoryLine `json:"line"`
 }
 
-// moment is when the change was: behind what the history has before it.
+// moment is when the change was: after what the history has before it.
 func (c *ImportedChange) moment() Timestamp {
 	if c.NotBefore == nil {
 		return c.Time

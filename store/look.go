@@ -30,7 +30,7 @@ func (s *Store) Look(ctx context.Context, root string) (*Verification, error) {
 	return v, nil
 }
 
-// lookAtHead holds the newest checkpoint against the end of the log.
+// lookAtHead compares the newest checkpoint with the end of the log.
 func (s *Store) lookAtHead(ctx context.Context, machine string, v *Verification) (err error) {
 	err = classify(s.db.QueryRowContext(ctx, `SELECT (SELECT coalesce(max(seq), 0) FROM events), coalesce((SELECT note FROM checkpoint), '')`).Scan(&v.TreeSize, &v.Checkpoint))
 	if err != nil {

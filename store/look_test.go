@@ -79,7 +79,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// signedOver has the recorder write on behind an attack.
+// signedOver has the recorder write on after an attack.
 func signedOver(t *testing.T, root string) {
 	addRaw(t, attack(t, root), `{"id":"x","kind":"recorder"}`)
 	s, err := store.Open(t.Context(), root, program)

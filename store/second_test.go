@@ -60,7 +60,7 @@ func TestDriftInTheSecondOfACommitComesAfterIt(t *testing.T) {
 	}
 }
 
-// A clock that was set back between the looks gives no moment behind the one of the finding.
+// A clock that was set back between the looks gives no moment after the one of the finding.
 func TestDriftAfterTheClockWasSetBack(t *testing.T) {
 	s := open(t, newRoot(t))
 	c := install("kernel-default", "2-1", store.ResultOK)

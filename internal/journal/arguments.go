@@ -21,7 +21,7 @@ var valued = strings.Fields(`add add-confdir add-device add-drivers add-fstab co
 	kernel-image kmoddir kver libdirs loginstall logfile modules mount omit omit-drivers persistent-policy prefix sbat
 	squash-compressor sshkey stdlog sysroot tmpdir uefi-splash-image uefi-stub`)
 
-// parseArguments reads the words behind the program's name. An empty one shows as two spaces.
+// parseArguments reads the words after the program's name. An empty one shows as two spaces.
 func parseArguments(text string) *arguments {
 	a := &arguments{}
 	_, text, _ = strings.Cut(text, " ")
@@ -45,7 +45,7 @@ func parseArguments(text string) *arguments {
 	return a
 }
 
-// long takes a long option, and returns the words behind its value.
+// long takes a long option, and returns the words after its value.
 func (a *arguments) long(option string, rest []string) []string {
 	name, value, given := strings.Cut(option, "=")
 	if name == "kv" || name == "kve" {

@@ -79,7 +79,7 @@ var flavours = []string{
 }
 
 // isFlavour reports whether s may be a flavour of kernels that can be booted: nobody knows
-// tomorrow's. uname -r has it behind the last dash, so there is none in it.
+// tomorrow's. uname -r has it after the last dash, so there is none in it.
 func isFlavour(s string) bool {
 	if s == "" || slices.Contains(noFlavours, s) {
 		return false

@@ -59,7 +59,7 @@ func rootArgument(words []string) (name string) {
 }
 
 // check is an error if an entry starts another system, by its root file system or by the one
-// that its files are on (uuid). What is not known is not held against it.
+// that its files are on (uuid). What is not known counts for nothing.
 func (o ownSystem) check(root, uuid string) error {
 	if root = strings.ReplaceAll(root, `"`, ""); root != "" && len(o.roots) > 0 && !o.is(root, o.roots) {
 		return fmt.Errorf("it starts another system, as far as can be told: its root is %.100q, this one's %.100q", root, o.roots[0])

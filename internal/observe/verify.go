@@ -16,7 +16,7 @@ type Verified struct {
 	*store.Verification
 	Checkpoints int    `json:"checkpoints"`      // how many the journal has
 	Unread      string `json:"unread,omitempty"` // why there may be more
-	// KeyUnread says why the record could not be held against the machine's key.
+	// KeyUnread says why the record could not be compared with the machine's key.
 	KeyUnread string `json:"key_unread,omitempty"`
 }
 

@@ -81,7 +81,7 @@ func ofProcess(name string, uid int) int64 {
 	return threads
 }
 
-// field is the first word behind a key.
+// field is the first word after a key.
 func field(status, key string) string {
 	_, rest, _ := strings.Cut(status, key)
 	word, _, _ := strings.Cut(strings.TrimLeft(rest, " \t"), "\t")

@@ -23,7 +23,7 @@ type Script struct {
 
 // Scripts finds the scripts that failed in the comments of a history. libzypp tells it to
 // nobody else. It notes them in three ways: rpm's own words, in the midst of what was printed;
-// "<package> %posttrans script failed" behind a comment with the output (until 17.28); and
+// "<package> %posttrans script failed" after a comment with the output (until 17.28); and
 // "Failed to execute <script> script" before it (TargetImpl.cc, all in one transaction).
 type Scripts struct {
 	Failed []Script

@@ -547,7 +547,7 @@ func TestDriftIsLinked(t *testing.T) {
 	)
 }
 
-// A history counts in seconds. A line behind those of a recorded commit comes after it, also in
+// A history counts in seconds. A line after those of a recorded commit comes after it, also in
 // the second in which that ended.
 func TestOrderWithinASecond(t *testing.T) {
 	m := newMachine(t)
