@@ -42,7 +42,7 @@ aside:
 roomy:
 	MOVQ	SP, SI
 	MOVQ	0(SI), CX
-	ADDQ	$2, CX			// with argc itself, and the zero behind the arguments
+	ADDQ	$2, CX			// with argc itself, and the zero after the arguments
 argument:
 	MOVQ	0(SI), AX
 	MOVQ	AX, -16(SI)

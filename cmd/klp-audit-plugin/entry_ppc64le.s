@@ -41,7 +41,7 @@ aside:
 roomy:
 	MOVD	R1, R5
 	MOVD	0(R5), R6
-	ADD	$2, R6			// with argc itself, and the zero behind the arguments
+	ADD	$2, R6			// with argc itself, and the zero after the arguments
 argument:
 	MOVD	0(R5), R7
 	MOVD	R7, -16(R5)

@@ -40,7 +40,7 @@ aside:
 roomy:
 	MOVD	R15, R2
 	MOVD	0(R2), R3
-	ADD	$2, R3			// with argc itself, and the zero behind the arguments
+	ADD	$2, R3			// with argc itself, and the zero after the arguments
 argument:
 	MOVD	0(R2), R4
 	MOVD	R4, -16(R2)
