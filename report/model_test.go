@@ -281,6 +281,25 @@ var troubles = map[string]struct {
 		},
 		map[string]string{"4 12:00": "A proven, p2 inferred", "5 10:00": "A proven, p2 proven"},
 	},
+	"a live patch that was disabled by a clock which was behind for a while": {
+		func(l *life) {
+			load := l.loads("2 09:00:02", "p1", "initrd")
+			l.sees("5 05:37", "A", "2 09:00", "p1", l.row("A", "2 09:00", "5 05:37", load))
+			load.Disabled = new(l.stamp("5 01:35")) // it was 5 10:00
+			l.sees("7 05:37", "A", "2 09:00", "p2", l.row("A", "2 09:00", "7 05:37", load, l.loads("5 11:29", "p2", "system")))
+		},
+		map[string]string{"5 00:00": "A proven, p1 proven contained", "5 03:00": "A proven, ? unknown", "5 11:00": "A proven, ? unknown", "5 12:00": "A proven, p2 proven"},
+	},
+	"a load that was turned back by a clock which was behind for a while": {
+		func(l *life) {
+			p1, p2 := l.loads("2 09:00:02", "p1", "initrd"), l.loads("5 01:00", "p2", "system")
+			p2.Result, p2.Completed = "unknown", nil
+			l.sees("5 05:37", "A", "2 09:00", "p2", l.row("A", "2 09:00", "5 05:37", p1, p2)).LivePatch.Transition = true
+			p2.Result, p2.Reverted = "reverted", new(l.stamp("5 01:35")) // it was 5 10:00
+			l.sees("7 05:37", "A", "2 09:00", "?", l.row("A", "2 09:00", "7 05:37", p1, p2))
+		},
+		map[string]string{"5 00:00": "A proven, p1 proven contained", "5 08:00": "A proven, ? unknown", "5 12:00": "A proven, ? unknown"},
+	},
 	"a load that ended while somebody looked": {
 		func(l *life) {
 			p2, p3 := l.loads("5 09:00:02", "p2", "initrd"), slow(l.loads("6 10:00:01", "p3", "system"), l.stamp("6 10:00:03"))
@@ -432,6 +451,24 @@ func TestTurnedBackAfterItWasComplete(t *testing.T) {
 		for _, e := range exposuresAt(t, s, store.Always()) {
 			if e.Status == StatusFixed {
 				t.Errorf("%s is fixed", e.CVE)
+			}
+		}
+	}
+}
+
+// While the next boot is loading it from its initrd, a fix is not lost: when it was before that boot is not known.
+func TestNotLostWhileTheInitrdLoads(t *testing.T) {
+	l := &life{t: t}
+	row := l.row("A", "5 09:00", "6 10:00", l.loads("5 09:00:02", "p2", "initrd"))
+	row.MessagesLost = true
+	l.sees("6 10:00", "A", "5 09:00", "p2", row)
+	load := slow(l.loads("7 09:00:02", "p2", "initrd"), l.stamp("7 09:00:06"))
+	l.sees("7 10:00", "B", "7 09:00", "p2", l.row("B", "7 09:00", "7 10:00", load))
+	s := l.record()
+	for at, want := range map[string]ExposureStatus{"7 09:00:01": StatusUnknown, "7 09:00:04": StatusUnknown, "7 09:00:07": StatusFixed} {
+		for _, e := range exposuresAt(t, s, march(t, at)) {
+			if e.Status != want || slices.ContainsFunc(e.Intervals, func(in Interval) bool { return in.Lost != nil }) {
+				t.Errorf("%s: %s is %s (%s), %v", at, e.CVE, e.Status, e.Reason, e.Intervals)
 			}
 		}
 	}

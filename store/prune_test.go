@@ -218,6 +218,30 @@ func TestPruneKeepsWhatBecameOfAStagedCommit(t *testing.T) {
 	}
 }
 
+// Where a boot has an earlier time than the one before it, one of their clocks was wrong: as long as the record
+// has that it can say so.
+func TestPruneKeepsAReasonToDoubtAClock(t *testing.T) {
+	root := newRoot(t)
+	var evs []*store.Event
+	for n := range 30 {
+		ev := bootedInto(n, 6, "k 1 11")[0]
+		ev.Time.Time, ev.Observation.LivePatch, ev.Observation.Kernel.BootTime = ev.Time.AddDate(20, 0, 0), nil, aged(0)
+		if ev.BootID = strings.Repeat("a", 32); n > 5 {
+			ev.BootID, ev.Time.Time = strings.Repeat("b", 32), ev.Time.Add(-90*time.Second)
+		}
+		evs = append(evs, ev)
+	}
+	record(t, root, evs...)
+	clocks := func() []string { return query(t, raw(t, root), `SELECT event FROM sightings ORDER BY event`) }
+	seen := clocks()
+	if p := prune(t, root, aged(27)); p.Gone < 15 {
+		t.Errorf("%+v", p)
+	}
+	if left := clocks(); !slices.Contains(left, seen[5]) || !slices.Contains(left, seen[6]) {
+		t.Errorf("of %v there are %v", seen, left)
+	}
+}
+
 // Where nearly all looks would stay, none goes: what goes would look chosen.
 func TestPruneOfLittle(t *testing.T) {
 	root := newRoot(t)

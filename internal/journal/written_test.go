@@ -369,3 +369,24 @@ func TestImageThatIsMoved(t *testing.T) {
 		})
 	}
 }
+
+// Builds are in the order of the journal, also where the clock was set back between them, and one of them
+// is told by klp-audit's entries alone.
+func TestBuildsWhereTheClockWasSetBack(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var lines []Line
+	for i, e := range []struct {
+		hour         int
+		id, kind, of string
+	}{{17, "", "", "Executing: /usr/bin/dracut"}, {17, "", "", "*** Creating image file '/boot/initrd-a' ***"}, {12, "7", BuildMessageID, "/boot/initrd-b"}} {
+		fields := map[string]string{"MESSAGE": e.of, "SYSLOG_IDENTIFIER": "dracut", "_UID": "0", "_STREAM_ID": "1"}
+		if e.kind != "" {
+			fields = map[string]string{"MESSAGE": "none", "MESSAGE_ID": e.kind, "_UID": "0", "_TRANSPORT": "journal", "KLP_BUILD": e.id, "KLP_IMAGE": e.of}
+		}
+		lines = append(lines, Line{Cursor: fmt.Sprint(i), Received: at.Add(time.Duration(e.hour) * time.Hour), Fields: fields})
+	}
+	b, err := ReadLines(testBoot, lines)
+	if err != nil || len(b.Builds) != 2 || b.Builds[0].Image != "/boot/initrd-a" || b.Builds[1].Image != "/boot/initrd-b" {
+		t.Errorf("%v, %+v", err, b.Builds)
+	}
+}
