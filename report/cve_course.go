@@ -165,6 +165,9 @@ func (p *patchHistory) now(cve string) (answer, string) {
 		case s.BootID != k.BootID || s.Confidence == Unknown:
 			continue
 		}
+		if s.loading {
+			return maybe, "The boot was loading its live patch from the initrd then."
+		}
 		holds := p.holds(s.PatchSpan, cve)
 		if changed := p.changedSince(cve, s, holds); changed != "" {
 			return maybe, changed

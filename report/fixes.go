@@ -338,8 +338,8 @@ func (f *fixRecord) assignSpans() {
 		f.running = last.KernelRelease
 	}
 	spans := make([]ranSpan, 0, len(t.Patches))
-	for i, s := range t.Patches {
-		spans = append(spans, ranSpan{PatchSpan: s, boot: boots[s.BootID], loading: isLoading(t.Patches[i:])})
+	for _, s := range t.Patches {
+		spans = append(spans, ranSpan{s, boots[s.BootID]})
 	}
 	f.spans, f.from, f.newest = spans, f.timeline.From, f.newestBoot(t, last)
 	if f.newest != nil {
@@ -365,22 +365,7 @@ func (f *fixRecord) newestBoot(t *Timeline, last *KernelSpan) *KernelSpan {
 // ranSpan is what is known of live patches in a span, and the boot that it is of.
 type ranSpan struct {
 	PatchSpan
-	boot    KernelSpan // without an id: it was off, or that is not known
-	loading bool       // the initrd of that boot is about to load one: it is so in every boot
-}
-
-// isLoading says whether the first of the spans only leads to what the initrd loads.
-func isLoading(spans []PatchSpan) bool {
-	first := spans[0]
-	for _, s := range spans[1:] {
-		if s.BootID != first.BootID || s.Confidence == Unknown || s.Phase != "initrd" {
-			return false
-		}
-		if !s.Transition {
-			return first.Module == "" || first.Transition && first.Phase == "initrd"
-		}
-	}
-	return false
+	boot KernelSpan // without an id: it was off, or that is not known
 }
 
 // inInitrds notes for each span when an initrd is first proven to hold its live patch: the

@@ -361,7 +361,7 @@ func (w *witness) initrd() error {
 			st.Initrd = &ev.Observation.Initrd
 		}
 		st.Inferred = append(st.Inferred, "initrd")
-		w.more = append(w.more, cmp.Or(seq, i.Events[0]))
+		w.more = append(append(w.more, seq), i.Events...)
 	}
 	return nil
 }

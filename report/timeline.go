@@ -69,7 +69,8 @@ type PatchSpan struct {
 	Since       *store.Timestamp `json:"since"`     // when it was loaded; null: not on record
 	Completed   *store.Timestamp `json:"completed"` // and when that was complete: from then on it protects; null: likewise
 
-	unsure bool // it may not be complete
+	unsure  bool // it may not be complete
+	loading bool // the initrd is about to load one, or is at it: it is so in every boot
 }
 
 // InitrdSpan is a verdict on the initrd for the running kernel and its active patch; a reboot
@@ -125,7 +126,7 @@ func NewTimeline(ctx context.Context, s *store.Store, from, to time.Time) (*Time
 func (r *rows) timeline(ctx context.Context, s *store.Store, from, to time.Time) (*Timeline, error) {
 	t := &Timeline{
 		rows: r, From: stamp(from), To: stamp(to), Gaps: clipped(r.gaps(from, to), from, to),
-		Kernels: filled(r.kernels(), from, to), Patches: filled(r.patches(), from, to), Initrds: filled(r.initrds(), from, to),
+		Kernels: filled(r.kernels(), from, to), Patches: filled(r.patches(), from, to), Initrds: joined(filled(r.initrds(), from, to)),
 	}
 	return t, name(ctx, s, t.Kernels, t.Patches)
 }
@@ -137,7 +138,7 @@ func (t *Timeline) whole() *Timeline {
 		from, to := r.ran[0].From, t.To
 		return &Timeline{
 			From: from, To: to, Kernels: filled(r.kernels(), from.Time, to.Time),
-			Patches: filled(r.patches(), from.Time, to.Time), Initrds: filled(r.initrds(), from.Time, to.Time),
+			Patches: filled(r.patches(), from.Time, to.Time), Initrds: joined(filled(r.initrds(), from.Time, to.Time)),
 		}
 	}
 	return t

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -34,8 +33,10 @@ func (r *rows) initrdsOf(i int) (spans []InitrdSpan) {
 		}
 		if boot == nil || j > 0 {
 			s.by = o.Event
-			if from, ok := r.held(v, list, j); ok && from.Before(s.From.Time) {
-				s.From, s.Confidence = from, Inferred
+			if from, ok := r.held(v, list, j); ok && from.Before(o.Time.Time) {
+				before := s
+				before.From, before.To, before.Confidence = from, o.Time, Inferred
+				spans = addInitrd(spans, before)
 			}
 		}
 		if to, event, ok := r.holds(i, o, list[j+1:]); ok && to.After(s.To.Time) {
@@ -77,8 +78,8 @@ func isStaged(c store.CommitRow) bool {
 	return c.End != nil && (c.Effective != nil || c.Outcome != nil && c.Outcome.Elsewhere())
 }
 
-// addInitrd appends a span after what is known already, or lengthens the last one if it says the same: whichever
-// of two images was there while a build wrote the second.
+// addInitrd appends a span after what is known already. If the last one says the same it lasts until then:
+// whichever of two images was there while a build wrote the second.
 func addInitrd(spans []InitrdSpan, s InitrdSpan) []InitrdSpan {
 	if len(spans) == 0 {
 		return append(spans, s)
@@ -87,11 +88,29 @@ func addInitrd(spans []InitrdSpan, s InitrdSpan) []InitrdSpan {
 	if s.From = later(s.From, last.To); !s.From.Before(s.To.Time) {
 		return spans
 	}
-	if s.From.Sub(last.To.Time) > writing || last.Module != s.Module || last.Verdict != s.Verdict || last.Basis != s.Basis || last.Confidence != Inferred {
-		return append(spans, s)
+	if s.From.Sub(last.To.Time) <= writing && last.lasts(&s) {
+		last.To = s.From
 	}
-	last.To, last.Events, last.by = s.To, ends(last.Events, s.Events...), cmp.Or(last.by, s.by)
-	return spans
+	return append(spans, s)
+}
+
+// lasts says whether a verdict may be taken to be still so in a later span.
+func (s *InitrdSpan) lasts(next *InitrdSpan) bool {
+	return s.Confidence == Inferred && s.Module == next.Module && s.Verdict == next.Verdict && s.Basis == next.Basis
+}
+
+// joined makes one span of those that follow each other and say the same, each by events of its own.
+func joined(spans []InitrdSpan) (list []InitrdSpan) {
+	list = []InitrdSpan{}
+	for i := range spans {
+		s := &spans[i]
+		if n := len(list) - 1; n >= 0 && list[n].To.Equal(s.From.Time) && list[n].lasts(s) {
+			list[n].To, list[n].Events = s.To, ends(list[n].Events, s.Events...)
+			continue
+		}
+		list = append(list, *s)
+	}
+	return list
 }
 
 // briefly is for how long an image is taken not to be changed by hand before somebody looks.

@@ -16,9 +16,24 @@ import (
 func (r *rows) patches() (spans []PatchSpan) {
 	for i := range r.ran {
 		b := bootEvidence{run: &r.ran[i], commits: r.commits}
-		spans = append(spans, within(b.patches(), b.run)...)
+		spans = append(spans, within(markLoading(b.patches()), b.run)...)
 	}
 	return spans
+}
+
+// markLoading marks the spans of a boot's first minutes that only lead to what its initrd loads.
+func markLoading(spans []PatchSpan) []PatchSpan {
+	loaded := slices.IndexFunc(spans, func(s PatchSpan) bool { return s.Phase == "initrd" && !s.Transition })
+	for i := loaded - 1; i >= 0 && spans[i].leadsTo(&spans[i+1]) && spans[loaded].From.Sub(spans[i].From.Time) < startup; i-- {
+		spans[i].loading = true
+	}
+	return spans
+}
+
+// leadsTo says whether a live patch from the initrd is about to be loaded, or is being loaded.
+func (p *PatchSpan) leadsTo(next *PatchSpan) bool {
+	begun := p.Module == "" || p.Transition && p.Phase == "initrd"
+	return begun && p.To.Equal(next.From.Time) && next.Phase == "initrd"
 }
 
 // within are the spans of a run that can be, and no surer than it.
@@ -317,7 +332,7 @@ func (b *bootEvidence) load(i int) (points []point) {
 		return []point{{at: l.Time, lost: true, event: b.row.Event}}
 	case l.Result == "reverted":
 		back := point{at: *l.Reverted, known: begun.replaces != nil, sure: true, module: orEmpty(begun.replaces), phase: "unknown", event: b.row.Event}
-		return []point{begun, back}
+		return append([]point{begun, back}, b.denied(i, *l.Reverted)...)
 	case l.Result == "unknown":
 		return []point{begun}
 	case l.Completed == nil: // an event of before that was kept
@@ -330,6 +345,20 @@ func (b *bootEvidence) load(i int) (points []point) {
 	newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n store.LoadRow) bool { return n.Result == "complete" && !n.Time.After(orZero(l.Disabled)) })
 	if l.Disabled != nil && l.Replaced == "" && !newer {
 		points = append(points, point{at: *l.Disabled, known: true, sure: true, event: b.row.Event})
+		points = append(points, b.denied(i, *l.Disabled)...)
+	}
+	return points
+}
+
+// denied are where a load was seen last after the journal tells its end: the clock was wrong for a while, and
+// when it ended after that is not known.
+func (b *bootEvidence) denied(i int, end store.Timestamp) (points []point) {
+	l := b.row.Loads[i]
+	for _, o := range b.observed {
+		again := slices.ContainsFunc(b.row.Loads[i+1:], func(n store.LoadRow) bool { return n.Patch == l.Patch && !n.Time.After(o.Time.Time) })
+		if orEmpty(o.Module) == l.Patch && o.Time.After(end.Add(taking)) && !again {
+			points = []point{{at: stamp(o.Time.Add(instant)), lost: true, event: b.row.Event}}
+		}
 	}
 	return points
 }

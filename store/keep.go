@@ -24,6 +24,7 @@ type keeper struct {
 	differ map[versions]int64
 	looks  []look
 	clocks map[string][]Sighting // by boot
+	latest Sighting              // the event with the latest time so far
 }
 
 // versions are the two of a package that a change is about, "NAME-" for none.
@@ -101,6 +102,7 @@ func (k *keeper) see(seq int64, ev *Event) {
 	if k.goOn[ev.BootID] {
 		k.clocks[ev.BootID] = append(k.clocks[ev.BootID], Sighting{Event: seq, Time: ev.Time, Boottime: time.Duration(ev.BoottimeUS) * time.Microsecond})
 	}
+	k.seeClock(seq, ev)
 	switch {
 	case ev.Observation != nil:
 		k.seePatch(seq, ev.Observation)
@@ -118,6 +120,19 @@ func (k *keeper) see(seq int64, ev *Event) {
 		for _, c := range ev.Import.Changes {
 			k.seeChanges(seq, nil, []Change{c.Change}, false)
 		}
+	}
+}
+
+// seeClock notes where last a later boot has an earlier time: one of both clocks was wrong, which is a
+// reason to doubt what they say.
+func (k *keeper) seeClock(seq int64, ev *Event) {
+	switch {
+	case ev.Spooled != "" || ev.BootID == "":
+	case !ev.Time.Before(k.latest.Time.Time):
+		k.latest = Sighting{Event: seq, Time: ev.Time, BootID: ev.BootID}
+	case ev.BootID != k.latest.BootID && k.newest["ahead"] != k.latest.Event:
+		k.keepNewest(k.latest.Event, "ahead")
+		k.keepNewest(seq, "back")
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 
 // builds are the image builds of a boot, in the order in which they began.
 type builds struct {
-	list []*building // dracut's
-	own  []*building // of klp-audit's own entries
+	place int         // of the current entry among those of the boot
+	list  []*building // dracut's
+	own   []*building // of klp-audit's own entries
 }
 
 // building is a build being read.
@@ -95,10 +96,10 @@ func (b *builds) takeLine(f fields, stream, text string) error {
 	}
 	build := b.current(stream)
 	if build == nil || line.args != nil {
-		build = &building{Build: Build{Start: e.Time, Source: SourceModules}, stream: stream}
+		build = &building{Build: Build{Start: e.Time, From: b.place, Source: SourceModules}, stream: stream}
 		b.list = append(b.list, build)
 	}
-	build.Entry = e
+	build.Entry, build.To = e, b.place
 	if build.Root == "" && f.get("_TRANSPORT") == "kernel" {
 		build.Root = RootUnclear
 	} else if build.Root == "" {
@@ -297,7 +298,7 @@ func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
 	}
 	for _, build := range slices.Backward(b.own) {
 		if build.id == id && build.Image == image && build.KernelRelease == kernel && e.Time.Sub(build.Time) < span {
-			build.Entry, build.Root = e, told(builtIn(f), build.Root)
+			build.Entry, build.To, build.Root = e, b.place, told(builtIn(f), build.Root)
 			build.Evidence = append(build.Evidence, e)
 			return build, e, nil
 		}
@@ -305,7 +306,7 @@ func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
 			break // another process wrote since
 		}
 	}
-	build := &building{Build: Build{Entry: e, Start: e.Time, Source: SourceModules, KernelRelease: kernel, Image: image, Evidence: []Entry{e}}, id: id}
+	build := &building{Build: Build{Entry: e, Start: e.Time, From: b.place, To: b.place, Source: SourceModules, KernelRelease: kernel, Image: image, Evidence: []Entry{e}}, id: id}
 	build.Root = told(builtIn(f), f.get("KLP_ROOT"))
 	b.own = append(b.own, build)
 	return build, e, nil
@@ -330,7 +331,7 @@ func (b *builds) done(running string) []Build {
 			list = append(list, own.Build)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Build) int { return a.Start.Compare(b.Start) })
+	slices.SortStableFunc(list, func(a, b Build) int { return cmp.Compare(a.From, b.From) })
 	return list
 }
 

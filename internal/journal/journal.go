@@ -82,6 +82,7 @@ const (
 type Build struct {
 	Entry           // its newest one
 	Start           time.Time
+	From, To        int    // places of its first and newest entries among those of the boot: the clock may be set between them
 	KernelRelease   string // empty: it cannot be told
 	Image           string // empty: it did not say
 	Root            string // the root file system that it was built in and of: RootHere, RootUnclear or a path; empty: not said

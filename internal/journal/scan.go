@@ -161,6 +161,7 @@ type scan struct {
 
 // take takes in one entry.
 func (s *scan) take(f fields) error {
+	s.builds.place++
 	message, err := f.j.GetDataValue("MESSAGE")
 	if err != nil {
 		s.textMissing = true

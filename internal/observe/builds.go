@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func (j *judgement) byJournal(load *journal.Load) store.Initrd {
 		return j.byLoad(load)
 	}
 	newest := &builds[len(builds)-1]
-	others := slices.ContainsFunc(builds[:len(builds)-1], func(b journal.Build) bool { return b.Time.After(newest.Start) })
+	others := slices.ContainsFunc(builds[:len(builds)-1], func(b journal.Build) bool { return b.To > newest.From })
 	switch {
 	case !newest.Success:
 		return j.ending(newest)
@@ -103,7 +104,7 @@ func ofThisSystem(boot journal.Boot, kernel string) []journal.Build {
 // ended are the builds of a boot but some, in the order in which they ended.
 func ended(boot journal.Boot, without func(journal.Build) bool) []journal.Build {
 	builds := slices.DeleteFunc(slices.Clone(boot.Builds), without)
-	slices.SortStableFunc(builds, func(a, b journal.Build) int { return a.Time.Compare(b.Time) })
+	slices.SortStableFunc(builds, func(a, b journal.Build) int { return cmp.Compare(a.To, b.To) })
 	return builds
 }
 

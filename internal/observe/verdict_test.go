@@ -31,7 +31,7 @@ func load(minutes int, patch string, phase journal.Phase) journal.Load {
 func build(minutes int, source journal.Source, files ...string) journal.Build {
 	b := journal.Build{
 		Entry: journal.Entry{Cursor: "c", Time: at(minutes + 1)}, Start: at(minutes), KernelRelease: kernel,
-		Image: "/boot/initrd-" + kernel, Source: source, LivepatchModule: true, Success: true, Done: at(minutes + 1), Root: journal.RootHere,
+		From: 2 * minutes, To: 2*minutes + 1, Image: "/boot/initrd-" + kernel, Source: source, LivepatchModule: true, Success: true, Done: at(minutes + 1), Root: journal.RootHere,
 	}
 	for _, f := range files {
 		b.Modules = append(b.Modules, journal.Module{File: f, SrcVersion: "S2"})
@@ -231,9 +231,16 @@ func TestBuildsOfOtherSystems(t *testing.T) {
 		}
 	}
 	two := []journal.Build{build(7, journal.SourceOwn, file2), changed(build(7, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko"), func(b *journal.Build) { b.Start = b.Start.Add(time.Second) })}
+	two[1].To++
 	boot := journal.Boot{ID: "b", KernelRelease: kernel, First: at(0), Last: at(30), StartInJournal: true, Builds: two}
 	if v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{boot}}); v.Reason != store.ReasonBuildUnconfirmed {
 		t.Errorf("two at a time: got %+v", v)
+	}
+	before := build(20, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko") // then the clock was set back
+	before.From, before.To = 12, 13
+	boot.Builds = []journal.Build{before, build(7, journal.SourceOwn, file2)}
+	if v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{boot}}); v.Verdict != store.VerdictContained {
+		t.Errorf("the newest by the journal's order: got %+v", v)
 	}
 }
 
