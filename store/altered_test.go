@@ -298,7 +298,7 @@ func TestWhatTheRecordAloneCannotShow(t *testing.T) {
 	root := sample(t)
 	older, err := os.ReadFile(store.Path(root))
 	check(t, err)
-	record(t, root, begin(50))
+	write(t, root, begin(50))
 	noted := verify(t, root, "")
 	held := func(root, key string, earlier ...string) store.Integrity {
 		s, err := store.OpenReadOnly(t.Context(), store.Path(root))
@@ -316,7 +316,7 @@ func TestWhatTheRecordAloneCannotShow(t *testing.T) {
 		"rewritten with its key": {func(root string) { rewrite(t, root) }, store.Intact, store.Altered},
 		"replaced with its key": {func(root string) {
 			check(t, os.RemoveAll(filepath.Dir(store.Path(root))))
-			record(t, root, begin(1), begin(2), begin(3), begin(4), begin(5), begin(6), begin(50))
+			write(t, root, begin(1), begin(2), begin(3), begin(4), begin(5), begin(6), begin(50))
 		}, store.Altered, store.Altered},
 	} {
 		copied := t.TempDir()

@@ -194,9 +194,9 @@ func TestMissingMachineIDIsNoChange(t *testing.T) {
 	text, err := os.ReadFile(id)
 	check(t, err)
 	check(t, os.Remove(id))
-	record(t, root, begin(9))
+	write(t, root, begin(9))
 	put(t, id, string(text))
-	record(t, root, begin(10))
+	write(t, root, begin(10))
 	if got := query(t, raw(t, root), `SELECT key FROM recorders ORDER BY event DESC LIMIT 1`)[0]; got != key {
 		t.Errorf("key %s, want %s", got, key)
 	}

@@ -18,7 +18,7 @@ func TestExceptionsAsOfAMoment(t *testing.T) {
 	root := newRoot(t)
 	tux := store.Actor{Login: "tux", SudoUser: "alice"}
 	added := exceptionEvent(3, store.ExceptionChange{Action: store.ExceptionAdd, Actor: tux, Check: "coverage", Reason: "r\x1b", Until: new(at(9))})
-	record(t, root, added,
+	write(t, root, added,
 		exceptionEvent(4, store.ExceptionChange{Action: store.ExceptionAdd, Check: "clock"}), // without an end: not one
 		exceptionEvent(5, store.ExceptionChange{Action: store.ExceptionEnd, Exception: "nosuch"}),
 		exceptionEvent(6, store.ExceptionChange{Action: store.ExceptionEnd, Actor: store.Actor{Login: "root"}, Exception: added.ID}),

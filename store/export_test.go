@@ -51,7 +51,7 @@ func grown(t *testing.T) (root string, checkpoints []string) {
 	}
 	a, b, c := begin(1, patch(store.ResultUnknown)), begin(3), begin(5)
 	for _, step := range [][]*store.Event{nil, {a, end(2, a, store.OutcomeCompleted, patch(store.ResultOK))}, {b}, {end(4, b, store.OutcomeFailed), c, end(6, c, store.OutcomeCompleted)}} {
-		record(t, root, step...)
+		write(t, root, step...)
 		note()
 	}
 	return root, checkpoints
@@ -151,7 +151,7 @@ func TestEarlierCheckpoint(t *testing.T) {
 	check(t, err)
 	check(t, os.MkdirAll(filepath.Dir(store.KeyPath(rewritten)), 0o750))
 	check(t, os.WriteFile(store.KeyPath(rewritten), key, 0o600))
-	record(t, rewritten, begin(1), begin(2), begin(3), begin(4), begin(5), begin(6))
+	write(t, rewritten, begin(1), begin(2), begin(3), begin(4), begin(5), begin(6))
 	forged, _ := exported(t, rewritten, 0)
 	whole, _ := exported(t, root, 0)
 	young := newRoot(t)

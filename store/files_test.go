@@ -299,7 +299,7 @@ func TestModesWhateverTheUmask(t *testing.T) {
 		root := newRoot(t)
 		put(t, filepath.Join(root, "etc/group"), "root:x:0:\nklp-audit-x:x:1:\nklp-audit:x:4711:tux\n")
 		syscall.Umask(umask)
-		record(t, root, begin(1))
+		write(t, root, begin(1))
 		spool(t, root, begin(2))
 		check(t, store.Spool(root, begin(3), errBusy, true))
 		syscall.Umask(0)
@@ -325,7 +325,7 @@ func TestStateFolderThatIsThereKeepsItsMode(t *testing.T) {
 	dir := filepath.Join(root, store.StateDir)
 	check(t, os.MkdirAll(dir, 0o755))
 	check(t, os.Chmod(dir, 0o710))
-	record(t, root, begin(1))
+	write(t, root, begin(1))
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o710 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
@@ -347,7 +347,7 @@ func TestHostileTextSurvives(t *testing.T) {
 			c.Added.CVEs = []string{tt.text}
 			e := end(2, b, store.OutcomeCompleted, c)
 			e.Host.Hostname = tt.text
-			record(t, root, b, e)
+			write(t, root, b, e)
 			r := history(t, open(t, root), store.HistoryFilter{User: tt.want})
 			if len(r) != 1 || r[0].Package != tt.want || r[0].Host != tt.want || *r[0].UserData != tt.want || r[0].CVEsAdded[0] != tt.want {
 				t.Fatalf("%d rows, not the one that was written", len(r))

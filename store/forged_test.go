@@ -104,7 +104,7 @@ func TestNoSignatureMakesAForgeryGood(t *testing.T) {
 		for _, version := range []int{store.Schema, 2} {
 			t.Run(fmt.Sprintf("%s, version %d", name, version), func(t *testing.T) {
 				root := sample(t)
-				record(t, root, begin(20)) // the key is in its place
+				write(t, root, begin(20)) // the key is in its place
 				noted := verify(t, root, "").Key
 				rewritten(t, root, private, change)
 				db := raw(t, root)
@@ -119,7 +119,7 @@ func TestNoSignatureMakesAForgeryGood(t *testing.T) {
 					if v := verify(t, root, ""); when != "before" && v.Result == store.Intact {
 						t.Errorf("%s it goes on: intact without a key", when)
 					}
-					record(t, root, begin(30+len(when)))
+					write(t, root, begin(30+len(when)))
 				}
 			})
 		}
@@ -171,8 +171,8 @@ func TestRecorderRepairsTables(t *testing.T) {
 		db := raw(t, root)
 		exec(t, db, change)
 		check(t, db.Close())
-		record(t, root, begin(20))
-		record(t, root, begin(21))
+		write(t, root, begin(20))
+		write(t, root, begin(21))
 		if got := strings.Join(causes(t, root), " "); got != "installed proof-broken" {
 			t.Errorf("%s: %s", change, got)
 		}
@@ -288,7 +288,7 @@ func ambiguous() map[string]string {
 // Signed with the machine's own key: all who read such an event say that it is none.
 func TestNobodyReadsAnAmbiguousEvent(t *testing.T) {
 	template := sample(t)
-	record(t, template, begin(20))
+	write(t, template, begin(20))
 	private := machinesKey(t, template)
 	for name, body := range ambiguous() {
 		t.Run(name, func(t *testing.T) {
@@ -346,7 +346,7 @@ func exportOf(t *testing.T, root string) string {
 func TestPruneOfOneEventBetweenOthers(t *testing.T) {
 	root := sample(t)
 	for n := range 12 {
-		record(t, root, observation(20+n))
+		write(t, root, observation(20+n))
 	}
 	db := raw(t, root)
 	size := len(query(t, db, `SELECT seq FROM events`))

@@ -202,8 +202,8 @@ func TestThousandForgeries(t *testing.T) {
 		n = 50
 	}
 	template, other := sample(t), sample(t)
-	record(t, template, observation(20))
-	record(t, other, begin(30))
+	write(t, template, observation(20))
+	write(t, other, begin(30))
 	noted := verify(t, template, "").Key
 	const groups = 4
 	for group := range groups {
@@ -217,11 +217,11 @@ func TestThousandForgeries(t *testing.T) {
 				f.forge()
 				f.mustFind("before", noted)
 				b := begin(100)
-				record(t, f.root, b, end(101, b, store.OutcomeCompleted))
+				write(t, f.root, b, end(101, b, store.OutcomeCompleted))
 				if f.chance(1, 4) {
 					f.mustFind("after a commit", noted)
 				}
-				record(t, f.root, observation(102))
+				write(t, f.root, observation(102))
 				f.mustFind("after an observation", noted)
 				check(t, os.RemoveAll(f.root))
 			}

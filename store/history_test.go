@@ -62,7 +62,7 @@ func TestCommitIsOpenUntilItsEnd(t *testing.T) {
 func TestSecondEndOfACommitIsNotAdded(t *testing.T) {
 	root := newRoot(t)
 	b := begin(1)
-	record(t, root, b, end(2, b, store.OutcomeCompleted), end(3, b, store.OutcomeInterrupted), b)
+	write(t, root, b, end(2, b, store.OutcomeCompleted), end(3, b, store.OutcomeInterrupted), b)
 	if got := logged(t, root); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("events in the log: %v", got)
 	}

@@ -66,7 +66,7 @@ func asOther(role string, args ...string) *osexec.Cmd {
 
 func TestHolderIsNamed(t *testing.T) {
 	root := newRoot(t)
-	record(t, root, begin(1))
+	write(t, root, begin(1))
 	if h := store.HeldBy(store.Path(root)); h != nil {
 		t.Errorf("held by %v, want nobody", h)
 	}
@@ -87,7 +87,7 @@ func TestHolderIsNamed(t *testing.T) {
 // A process gives itself any name, and a lock may be one of no process.
 func TestHolderWithAnOddName(t *testing.T) {
 	root := newRoot(t)
-	record(t, root, begin(1))
+	write(t, root, begin(1))
 	_, release := holder(t, root, "a\x1b[31m\n\xff\u202e", "")
 	if h := store.HeldBy(store.Path(root)); h == nil || h.Command != "a?[31m???" {
 		t.Errorf("held by %q, want a printable name", h)
@@ -103,7 +103,7 @@ func TestHolderWithAnOddName(t *testing.T) {
 // To look who holds a record takes no lock away from this process.
 func TestLookingForAHolderKeepsLocks(t *testing.T) {
 	root := newRoot(t)
-	record(t, root, begin(1))
+	write(t, root, begin(1))
 	exec(t, raw(t, root), `BEGIN EXCLUSIVE`)
 	store.HeldBy(store.Path(root))
 	out, err := asOther("look", store.Path(root)).Output()
@@ -130,7 +130,7 @@ func TestHolderOfSeveral(t *testing.T) {
 		"no process, and a writer": {[]string{"file", "writer"}, 1},
 	} {
 		root := newRoot(t)
-		record(t, root, begin(1))
+		write(t, root, begin(1))
 		var pids []int
 		for i, lock := range test.locks {
 			pid, release := holder(t, root, fmt.Sprint("holder ", i), lock)

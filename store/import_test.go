@@ -56,7 +56,7 @@ func TestImportOfAMovedRecord(t *testing.T) {
 	s := open(t, root)
 	im, err := s.Imported(t.Context())
 	check(t, err)
-	record(t, root, begin(1))
+	write(t, root, begin(1))
 	err = s.AppendImports(t.Context(), im, imported(2, store.Import{Commit: "c", Changes: []store.ImportedChange{claim("dracut", "a")}}))
 	if !errors.Is(err, store.ErrMoved) || len(history(t, s, store.HistoryFilter{})) != 0 {
 		t.Errorf("got %v", err)

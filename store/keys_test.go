@@ -20,7 +20,7 @@ func cloned(t *testing.T) (root, original string) {
 	root = sample(t)
 	original = verify(t, root, "").Key
 	put(t, filepath.Join(root, "etc/machine-id"), "m2\n")
-	record(t, root, begin(20))
+	write(t, root, begin(20))
 	return root, original
 }
 
@@ -104,7 +104,7 @@ func handOverText(signed, to string) string {
 // A machine's key is that in its file; who may not read it goes by the public half beside it.
 func TestMachineKey(t *testing.T) {
 	root := sample(t)
-	record(t, root, begin(20))
+	write(t, root, begin(20))
 	path, want := store.KeyPath(root), verify(t, root, "").Key
 	if got, err := store.MachineKey(root); err != nil || got != want {
 		t.Errorf("got %q, %v", got, err)
@@ -117,7 +117,7 @@ func TestMachineKey(t *testing.T) {
 		t.Errorf("public half %q, %s", public, info.Mode())
 	}
 	put(t, path+".pub", "another")
-	record(t, root, begin(21)) // puts it right
+	write(t, root, begin(21)) // puts it right
 	if public, err := os.ReadFile(path + ".pub"); err != nil || string(public) != want+"\n" {
 		t.Errorf("public half %q, %v", public, err)
 	}
@@ -152,7 +152,7 @@ func TestNewKeyIsPutInItsPlace(t *testing.T) {
 		check(t, s.Close())
 		die(store.KeyPath(root), old)
 		key := verify(t, root, "").Key
-		record(t, root, begin(20))
+		write(t, root, begin(20))
 		v := verify(t, root, key)
 		machine, err := store.MachineKey(root)
 		if err != nil || v.Result != store.Intact || machine != key || len(v.Keys) != 2 {

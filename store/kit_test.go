@@ -99,7 +99,7 @@ func open(t *testing.T, root string) *store.Store {
 }
 
 // record writes events into the record below root and closes it.
-func record(t *testing.T, root string, evs ...*store.Event) {
+func write(t *testing.T, root string, evs ...*store.Event) {
 	t.Helper()
 	s := open(t, root)
 	check(t, s.Append(t.Context(), evs...))
@@ -112,7 +112,7 @@ func sample(t *testing.T) string {
 	t.Helper()
 	root := newRoot(t)
 	a, b, c := begin(1, patch(store.ResultUnknown)), begin(3), begin(5)
-	record(t, root, a, end(2, a, store.OutcomeCompleted, patch(store.ResultOK)), b,
+	write(t, root, a, end(2, a, store.OutcomeCompleted, patch(store.ResultOK)), b,
 		end(4, b, store.OutcomeFailed, install("kernel-default", "6.4.0-1", store.ResultFailed)), c,
 		end(6, c, store.OutcomeCompleted, install("kernel-default", "6.4.0-2", store.ResultOK)))
 	return root

@@ -57,16 +57,16 @@ func TestLook(t *testing.T) {
 		"signed over an attack": {signedOver, store.Altered, "the recorder found that the log was not the one"},
 		"made anew": {func(t *testing.T, root string) {
 			check(t, os.Remove(store.Path(root)))
-			record(t, root, begin(1))
+			write(t, root, begin(1))
 		}, store.Truncated, "an earlier record was gone"},
 		"found altered": {func(t *testing.T, root string) {
-			record(t, root, verified(20, `{"result":"intact"}`), verified(21, `{"result":"altered","problems":["event 3 is another one"]}`))
+			write(t, root, verified(20, `{"result":"intact"}`), verified(21, `{"result":"altered","problems":["event 3 is another one"]}`))
 		}, store.Altered, "found: event 3 is another one"},
-		"found truncated": {func(t *testing.T, root string) { record(t, root, verified(20, `{"result":"truncated"}`)) }, store.Truncated, "see the event"},
+		"found truncated": {func(t *testing.T, root string) { write(t, root, verified(20, `{"result":"truncated"}`)) }, store.Truncated, "see the event"},
 		"mended": {func(t *testing.T, root string) {
-			record(t, root, verified(20, `{"result":"altered"}`), verified(21, `{"result":"intact"}`), observation(22))
+			write(t, root, verified(20, `{"result":"altered"}`), verified(21, `{"result":"intact"}`), observation(22))
 		}, store.Intact, ""},
-		"not to be read": {func(t *testing.T, root string) { record(t, root, verified(20, `[]`)) }, store.Intact, ""},
+		"not to be read": {func(t *testing.T, root string) { write(t, root, verified(20, `[]`)) }, store.Intact, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := sample(t)

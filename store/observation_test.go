@@ -50,7 +50,7 @@ func TestObservationShowsInItsView(t *testing.T) {
 	bare := observation(2)
 	bare.Observation.LivePatch, bare.Observation.NextBoot = nil, nil
 	bare.Observation.Initrd = store.Initrd{Verdict: store.VerdictUnknown, Reason: store.ReasonNoPatch}
-	record(t, root, observation(1), bare)
+	write(t, root, observation(1), bare)
 	want := []string{
 		"livepatch_5|p|5-1|1|0|contained|boot|<nil>|6.4.0-150600.22-default",
 		"<nil>|<nil>|<nil>|<nil>|<nil>|unknown|<nil>|no-live-patch|<nil>",
@@ -80,7 +80,7 @@ func TestBootIsKnownAsFarAsTheJournalShowedIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)
 			for n, look := range tt.looks {
-				record(t, root, observation(n+1, look))
+				write(t, root, observation(n+1, look))
 			}
 			known, err := open(t, root).KnownBoots(t.Context())
 			check(t, err)
@@ -121,7 +121,7 @@ func TestLooksAtABootTogether(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)
 			for n, look := range tt.looks {
-				record(t, root, observation(n+1, look))
+				write(t, root, observation(n+1, look))
 			}
 			boots, err := open(t, root).Boots(t.Context(), at(0).Time, at(20).Time)
 			check(t, err)

@@ -162,7 +162,7 @@ func TestNewSignatureDoesNotMakeGood(t *testing.T) {
 			exec(t, db, `CREATE UNIQUE INDEX events_id ON events (json_extract(body, '$.id'))`)
 			check(t, db.Close())
 			check(t, open(t, root).Rebuild(t.Context()))
-			record(t, root, begin(50))
+			write(t, root, begin(50))
 			v := verify(t, root, "")
 			if v.Result == store.Intact || !strings.Contains(strings.Join(v.Problems, "\n"), "the recorder found that the log was not the one it had signed") {
 				t.Errorf("%s %q", v.Result, v.Problems)
@@ -175,7 +175,7 @@ func TestNewSignatureDoesNotMakeGood(t *testing.T) {
 func TestLostRecord(t *testing.T) {
 	root := sample(t)
 	check(t, os.Remove(store.Path(root)))
-	record(t, root, begin(50))
+	write(t, root, begin(50))
 	if v := verify(t, root, ""); v.Result != store.Truncated || !strings.Contains(v.Problems[0], "an earlier record was gone") {
 		t.Errorf("%s %q", v.Result, v.Problems)
 	}

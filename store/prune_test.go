@@ -51,7 +51,7 @@ func long(t *testing.T) string {
 			ev.Observation.Kernel.BootTime.Time = ev.Observation.Kernel.BootTime.AddDate(20, 0, 0)
 		}
 	}
-	record(t, root, evs...)
+	write(t, root, evs...)
 	return root
 }
 
@@ -164,7 +164,7 @@ func TestPruneKeepsTheState(t *testing.T) {
 	// The record goes on as it was.
 	b := begin(60)
 	b.Time = aged(60)
-	record(t, root, b)
+	write(t, root, b)
 	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 16 {
 		t.Errorf("%+v", v)
 	}
@@ -179,13 +179,13 @@ func TestPruneKeepsWhatIsStaged(t *testing.T) {
 		ev.Time.Time = ev.Time.AddDate(20, 0, 0)
 	}
 	boot[0].Observation.Kernel.BootTime = aged(30)
-	record(t, root, evs...)
+	write(t, root, evs...)
 	s := open(t, root)
 	if p, err := s.Prune(t.Context(), aged(15).Time); err != nil || p.Gone != 0 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	check(t, s.Close())
-	record(t, root, boot...)
+	write(t, root, boot...)
 	if got := query(t, raw(t, root), `SELECT outcome FROM commits WHERE snapshot = 6`); !slices.Equal(got, []string{"completed"}) {
 		t.Errorf("%v", got)
 	}
@@ -207,7 +207,7 @@ func TestPruneKeepsWhatBecameOfAStagedCommit(t *testing.T) {
 			ev.Observation.Kernel.BootTime.Time = ev.Observation.Kernel.BootTime.AddDate(20, 0, 0)
 		}
 	}
-	record(t, root, evs...)
+	write(t, root, evs...)
 	outcome := func() []string { return query(t, raw(t, root), `SELECT outcome, effective FROM commits`) }
 	before := outcome()
 	if p := prune(t, root, aged(51)); p.Gone == 0 {
@@ -231,7 +231,7 @@ func TestPruneKeepsAReasonToDoubtAClock(t *testing.T) {
 		}
 		evs = append(evs, ev)
 	}
-	record(t, root, evs...)
+	write(t, root, evs...)
 	clocks := func() []string { return query(t, raw(t, root), `SELECT event FROM sightings ORDER BY event`) }
 	seen := clocks()
 	if p := prune(t, root, aged(27)); p.Gone < 15 {
@@ -255,7 +255,7 @@ func TestPruneOfLittle(t *testing.T) {
 		}
 		evs = append(evs, o)
 	}
-	record(t, root, evs...)
+	write(t, root, evs...)
 	if p := prune(t, root, aged(13)); p.Gone != 0 || len(bodies(t, root)) != 15 {
 		t.Errorf("%+v", p)
 	}
@@ -286,7 +286,7 @@ func TestPrunedBytesAreGone(t *testing.T) {
 	old := &store.Event{Header: header(store.KindException, 9), Exception: &store.ExceptionChange{
 		Action: store.ExceptionAdd, Check: "clock", Reason: strings.Repeat(string(secret), 10000), Until: new(aged(8))}}
 	old.ID, old.Time = "019ca8d5-0000-7000-8000-000000000999", aged(9)
-	record(t, root, old)
+	write(t, root, old)
 	count := func() int {
 		b, err := os.ReadFile(store.Path(root))
 		check(t, err)
@@ -422,7 +422,7 @@ func TestVerifyWhileEventsGo(t *testing.T) {
 		o.Time = aged(n)
 		evs = append(evs, o)
 	}
-	record(t, root, evs...)
+	write(t, root, evs...)
 	done := make(chan error)
 	go later(t, func(t *testing.T) {
 		s := open(t, root)

@@ -136,7 +136,7 @@ func TestUnreadableFilesAreSetAside(t *testing.T) {
 
 func TestEventThatIsInTheLogIsNotTakenInAgain(t *testing.T) {
 	root := newRoot(t)
-	record(t, root, begin(1), begin(2))
+	write(t, root, begin(1), begin(2))
 	spool(t, root, begin(2), begin(1), begin(3)) // as if a writer died before it removed the files
 	takeIn(t, root)
 	wantLogged(t, root, "1 2 3")
@@ -259,7 +259,7 @@ func TestTakingInEndsInTime(t *testing.T) {
 	const events = 400
 	for limit := 200 * time.Millisecond; ; limit += limit / 2 {
 		root := newRoot(t)
-		record(t, root, begin(1))
+		write(t, root, begin(1))
 		for n := range events {
 			spool(t, root, begin(n+2))
 		}

@@ -94,7 +94,7 @@ func TestStagedCommits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)
-			record(t, root, slices.Concat(tt.events...)...)
+			write(t, root, slices.Concat(tt.events...)...)
 			const outcomes = `SELECT outcome || coalesce(' ' || ((effective / 1000000 - 1772366400) / 60), '') FROM commits ORDER BY begin_event`
 			db := raw(t, root)
 			if got := query(t, db, outcomes); !cmp.Equal(tt.want, got) {
@@ -110,7 +110,7 @@ func TestStagedCommits(t *testing.T) {
 // What a report says of a moment does not know what came later.
 func TestStagedAsOfThen(t *testing.T) {
 	root := newRoot(t)
-	record(t, root, slices.Concat(staged(10, "6", "k 1"), bootedInto(20, 6, "k 1 11"))...)
+	write(t, root, slices.Concat(staged(10, "6", "k 1"), bootedInto(20, 6, "k 1 11"))...)
 	s := open(t, root)
 	for events, want := range map[int64]store.Outcome{3: store.OutcomeStaged, 4: store.OutcomeCompleted, 0: store.OutcomeCompleted} {
 		if rows := history(t, s, store.HistoryFilter{Events: events}); len(rows) != 1 || *rows[0].Outcome != want {
@@ -130,7 +130,7 @@ func TestStagedPackagesAreNoSnapshotOfTheSystem(t *testing.T) {
 	c := staged(10, "6", "k 1")
 	c[0].Begin.Installed, c[1].End.Installed = []store.Package{{Name: "k"}}, []store.Package{{Name: "k"}}
 	c[1].End.Compared = true
-	record(t, root, c...)
+	write(t, root, c...)
 	if last, err := open(t, root).LastSnapshot(t.Context()); last != nil || err != nil {
 		t.Errorf("%+v, %v", last, err)
 	}

@@ -19,7 +19,7 @@ func TestEventsGoOnAfterACut(t *testing.T) {
 		exec(t, a, cut)
 		check(t, a.Close())
 		b := begin(20)
-		record(t, root, b, end(21, b, store.OutcomeCompleted))
+		write(t, root, b, end(21, b, store.OutcomeCompleted))
 		if got := logged(t, root); got[len(got)-1] != "21" {
 			t.Errorf("%s: logged %s", cut, got)
 		}

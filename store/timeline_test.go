@@ -34,7 +34,7 @@ func TestRowsOfAStretchOfTimeWithTheirNeighbours(t *testing.T) {
 	c.ID, d.ID = "019ca8d5-0000-7000-8000-000000000102", "019ca8d5-0000-7000-8000-000000000104"
 	e := end(3, c, store.OutcomeCompleted)
 	e.ID = "019ca8d5-0000-7000-8000-000000000103"
-	record(t, root, append(evs, c, e, d)...)
+	write(t, root, append(evs, c, e, d)...)
 	s := open(t, root)
 	us := time.Microsecond
 	for _, tt := range []struct {
@@ -81,7 +81,7 @@ func TestRowsComePageByPage(t *testing.T) {
 		o.Time = at(n / 700) // many in the same moment
 		evs = append(evs, o)
 	}
-	record(t, root, evs...)
+	write(t, root, evs...)
 	events := observedFrom(t, open(t, root), at(0).Time, at(2).Time)
 	if len(events) != 1203 || events[0] != 2 || events[1202] != 1204 {
 		t.Errorf("%d observations, %d to %d", len(events), events[0], events[len(events)-1])

@@ -71,9 +71,9 @@ func TestVectorsOfKeys(t *testing.T) {
 func changedKey(t *testing.T, change func(root string)) string {
 	root := newRoot(t)
 	a := begin(1)
-	record(t, root, a, end(2, a, store.OutcomeCompleted), observation(3))
+	write(t, root, a, end(2, a, store.OutcomeCompleted), observation(3))
 	change(root)
-	record(t, root, begin(4))
+	write(t, root, begin(4))
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
 	check(t, err)
 	defer s.Close()

@@ -35,10 +35,10 @@ func TestPruneMakesNothingGood(t *testing.T) {
 		"a body":               `DELETE FROM events WHERE seq = 3`,
 	} {
 		root := sample(t)
-		record(t, root, begin(20))
+		write(t, root, begin(20))
 		if name != "a body" {
 			unsigned(t, root)
-			record(t, root, begin(21))
+			write(t, root, begin(21))
 		}
 		altering := &altered{T: t, path: store.Path(root)}
 		if name == "a body" {
@@ -79,12 +79,12 @@ func TestPublicKeyIsTheGroups(t *testing.T) {
 	}
 	root := newRoot(t)
 	put(t, filepath.Join(root, "etc/group"), "klp-audit:x:4711:tux\n")
-	record(t, root, begin(1))
+	write(t, root, begin(1))
 	if got := groupOf(t, store.KeyPath(root)+".pub"); got != 4711 {
 		t.Errorf("group %d", got)
 	}
 	check(t, os.Chown(store.KeyPath(root)+".pub", 0, 0))
-	record(t, root, begin(2))
+	write(t, root, begin(2))
 	if got := groupOf(t, store.KeyPath(root)+".pub"); got != 4711 {
 		t.Errorf("later: group %d", got)
 	}
@@ -115,7 +115,7 @@ func TestNothingIsInTheWay(t *testing.T) {
 				check(t, s.TakeIn(t.Context()))
 				check(t, s.Close())
 			} else {
-				record(t, root, b, e)
+				write(t, root, b, e)
 			}
 			got := logged(t, root)
 			if len(got) < 2 || got[len(got)-1] != "21" || got[len(got)-2] != "20" {
@@ -145,7 +145,7 @@ func TestRecorderGoesOnBesideWhatItCannotRead(t *testing.T) {
 			}
 			continue
 		}
-		record(t, root, begin(40))
+		write(t, root, begin(40))
 		if got := query(t, raw(t, root), `SELECT body ->> '$.id' FROM events ORDER BY seq DESC LIMIT 1`)[0]; !strings.HasSuffix(got, "40") {
 			t.Errorf("%s: %s", name, got)
 		}
@@ -171,7 +171,7 @@ func TestTablesAreLookedAtFirst(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Errorf("%s: still reading", name)
 		} else {
-			record(t, root, begin(20))
+			write(t, root, begin(20))
 		}
 		cancel()
 	}
@@ -185,7 +185,7 @@ func TestPlantedKey(t *testing.T) {
 	private, public := strangersKey(t)
 	rewritten(t, root, private, func(b []string) []string { return append(eve(b), names(t, 90, store.CauseKeyReplaced, public)) })
 	put(t, store.KeyPath(root)+".new", private+"\n")
-	record(t, root, begin(20))
+	write(t, root, begin(20))
 	if machine, err := store.MachineKey(root); err != nil || machine != noted {
 		t.Errorf("the machine's key is %q, %v", machine, err)
 	}

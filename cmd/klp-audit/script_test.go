@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"json":    validJSON,
-			"record":  record,
+			"record":  recordEvents,
 			"alter":   alter,
 			"events":  appendEvents,
 			"journal": unpackJournal,
@@ -98,7 +98,7 @@ type commit struct {
 
 // record writes commits into the record of a machine as its plugin would: record ROOT FILE.
 // The file has a commit in JSON after the other.
-func record(ts *testscript.TestScript, neg bool, args []string) {
+func recordEvents(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: record ROOT FILE")
 	}

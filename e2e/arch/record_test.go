@@ -31,7 +31,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	do, ok := map[string]func(context.Context, string) error{"arch": arch, "record": record, "rebuild": rebuild}[os.Getenv(roleVar)]
+	do, ok := map[string]func(context.Context, string) error{"arch": arch, "record": recordIn, "rebuild": rebuild}[os.Getenv(roleVar)]
 	if !ok {
 		os.Exit(m.Run())
 	}
@@ -47,7 +47,7 @@ func arch(context.Context, string) error {
 }
 
 // record goes on with the record below root, or begins one, by 60 rounds of events.
-func record(ctx context.Context, root string) error {
+func recordIn(ctx context.Context, root string) error {
 	s, err := store.Open(ctx, root, "1.0.0")
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ func (l *life) examine(t *testing.T, evs []*store.Event, questions []question) (
 	dir, err := os.MkdirTemp(shm(), "lives")
 	must(t, err)
 	defer os.RemoveAll(dir)
-	s := record(t, dir, evs)
+	s := onRecord(t, dir, evs)
 	defer s.Close()
 	p, err := newProduct(t.Context(), s)
 	for _, q := range questions {
@@ -109,7 +109,7 @@ func (l *life) examine(t *testing.T, evs []*store.Event, questions []question) (
 }
 
 // record puts events on record in a folder, as they came.
-func record(t *testing.T, dir string, evs []*store.Event) *store.Store {
+func onRecord(t *testing.T, dir string, evs []*store.Event) *store.Store {
 	t.Helper()
 	path := filepath.Join(dir, "etc/machine-id")
 	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
@@ -132,7 +132,7 @@ func (a *answer) compare(t *testing.T, l *life, evs []*store.Event, s *store.Sto
 	case "lived later":
 		shifted = *live(l.seed, l.n, birth.Add(later))
 		q.at = q.at.Add(later)
-		other = record(t, filepath.Join(dir, "later"), same(evs, shifted.events))
+		other = onRecord(t, filepath.Join(dir, "later"), same(evs, shifted.events))
 		defer other.Close()
 	case "rebuilt":
 		must(t, s.Rebuild(t.Context()))

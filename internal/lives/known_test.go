@@ -22,7 +22,7 @@ func (l *life) grown(t *testing.T, q question, evs []*store.Event, s *store.Stor
 	if len(first) == 0 || l.events[n].Spooled != "" {
 		return nil, nil, nil
 	}
-	few := record(t, filepath.Join(dir, "few"), first)
+	few := onRecord(t, filepath.Join(dir, "few"), first)
 	defer few.Close()
 	if l.sound() {
 		then, err = l.of(few, q)
