@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -101,21 +102,21 @@ func (b *bench) fill(root string, h *host, events int) {
 // host is a machine that is made up, with what its recorder writes down.
 type host struct {
 	now       time.Time
-	events    []*store.Event
+	events    []*record.Event
 	count     int // of events
 	commits   int
 	days      int
 	kernel    int // number of the newest one
 	patch     int // number of its live patch
 	running   int // number of the kernel that runs
-	boot      store.Boot
-	installed []store.Package
+	boot      record.Boot
+	installed []record.Package
 }
 
 func newHost(from time.Time) *host {
 	h := &host{now: from, kernel: 1, patch: 1, running: 1}
 	for _, name := range []string{"kernel-default", livePatch(1), "kernel-macros", "kernel-devel", "dracut", "suse-module-tools", "drbd-kmp-default", "kernel-livepatch-tools"} {
-		h.installed = append(h.installed, store.Package{Name: name, Version: h.versionOf(name), Arch: "x86_64", Vendor: "SUSE LLC <https://www.suse.com/>",
+		h.installed = append(h.installed, record.Package{Name: name, Version: h.versionOf(name), Arch: "x86_64", Vendor: "SUSE LLC <https://www.suse.com/>",
 			SignatureKey: "f74f09bc3fa1d6ce", InstallTime: from.Unix(), BuildTime: from.Unix(), SourceRPM: name + ".src.rpm"})
 	}
 	h.start()
@@ -127,8 +128,8 @@ func release(kernel int) string { return fmt.Sprintf("6.4.0-150600.%d.42-default
 func livePatch(kernel int) string {
 	return fmt.Sprintf("kernel-livepatch-6_4_0-150600_%d_42-default", kernel)
 }
-func module(kernel, n int) string        { return fmt.Sprintf("livepatch_%d_150600_%d_42", n, kernel) }
-func moment(t time.Time) store.Timestamp { return store.Timestamp{Time: t} }
+func module(kernel, n int) string         { return fmt.Sprintf("livepatch_%d_150600_%d_42", n, kernel) }
+func moment(t time.Time) record.Timestamp { return record.At(t) }
 
 // versionOf is the version that a package would have now.
 func (h *host) versionOf(name string) string {
@@ -141,12 +142,12 @@ func (h *host) versionOf(name string) string {
 	return fmt.Sprintf("1.%d-150600.3", h.commits)
 }
 
-func (h *host) header(kind store.EventKind) store.Header {
+func (h *host) header(kind record.EventKind) record.Header {
 	h.count++
-	return store.Header{
-		V: store.EventVersion, Kind: kind, ID: fmt.Sprintf("%08x-%04x-7000-8000-%012x", h.now.UnixMilli()>>16&0xffffffff, h.now.UnixMilli()&0xffff, h.count),
+	return record.Header{
+		V: record.EventVersion, Kind: kind, ID: fmt.Sprintf("%08x-%04x-7000-8000-%012x", h.now.UnixMilli()>>16&0xffffffff, h.now.UnixMilli()&0xffff, h.count),
 		Time: moment(h.now), UTCOffset: "+01:00", BoottimeUS: h.now.Sub(h.boot.First.Time).Microseconds(),
-		Host: store.Host{MachineID: machineID, Hostname: "db01"}, BootID: h.boot.ID, Recorder: store.Program{Program: "klp-audit", Version: version},
+		Host: record.Host{MachineID: machineID, Hostname: "db01"}, BootID: h.boot.ID, Recorder: record.Program{Program: "klp-audit", Version: version},
 	}
 }
 
@@ -158,7 +159,7 @@ func (h *host) day() {
 		h.commit()
 	}
 	h.now = dawn.Add(21 * time.Hour)
-	h.observe(store.TriggerTimer)
+	h.observe(record.TriggerTimer)
 	if h.days++; h.days%daysPerBoot == 0 {
 		h.now = dawn.Add(22 * time.Hour)
 		h.start()
@@ -169,11 +170,11 @@ func (h *host) day() {
 // start boots the newest kernel, whose initrd holds its live patch.
 func (h *host) start() {
 	h.running = h.kernel
-	h.boot = store.Boot{ID: fmt.Sprintf("%032x", 0xb007<<32+h.days), KernelRelease: release(h.kernel), First: moment(h.now), StartInJournal: true, Builds: []store.Build{}}
+	h.boot = record.Boot{ID: fmt.Sprintf("%032x", 0xb007<<32+h.days), KernelRelease: release(h.kernel), First: moment(h.now), StartInJournal: true, Builds: []record.Build{}}
 	h.now = h.now.Add(2 * time.Second)
 	h.load("initrd", "R2")
 	h.now = h.now.Add(30 * time.Second)
-	h.observe(store.TriggerBoot)
+	h.observe(record.TriggerBoot)
 }
 
 func (h *host) load(phase, rule string) {
@@ -182,7 +183,7 @@ func (h *host) load(phase, rule string) {
 			l.Disabled, l.Replaced = new(moment(h.now)), module(h.running, h.patch)
 		}
 	}
-	h.boot.Loads = append(h.boot.Loads, store.Load{Patch: module(h.running, h.patch), Phase: phase, Rule: rule, Result: "complete",
+	h.boot.Loads = append(h.boot.Loads, record.Load{Patch: module(h.running, h.patch), Phase: phase, Rule: rule, Result: "complete",
 		Time: moment(h.now), Cursor: fmt.Sprintf("s=0123456789abcdef0123456789abcdef;i=%x;b=%s", h.count, h.boot.ID)})
 }
 
@@ -203,37 +204,37 @@ func (h *host) commit() {
 			names = append(names, name)
 		}
 	}
-	begin := &store.Event{Header: h.header(store.KindCommitBegin), Begin: &store.CommitBegin{
-		Libzypp: store.Process{PID: 1000 + h.commits%30000, StartTicks: uint64(h.count)},
-		Actor:   store.Actor{Login: "tux", LoginUID: "1000", EUID: "0", SudoUser: "tux", SudoUID: "1000", TTY: "pts/0", Session: "3", Exe: "/usr/bin/zypper"},
+	begin := &record.Event{Header: h.header(record.KindCommitBegin), Begin: &record.CommitBegin{
+		Libzypp: record.Process{PID: 1000 + h.commits%30000, StartTicks: uint64(h.count)},
+		Actor:   record.Actor{Login: "tux", LoginUID: "1000", EUID: "0", SudoUser: "tux", SudoUID: "1000", TTY: "pts/0", Session: "3", Exe: "/usr/bin/zypper"},
 		Command: []string{"zypper", "-n", "patch", "--category", "security"}, UserData: fmt.Sprintf("CHG-%d", h.commits),
-		Installed: append([]store.Package{}, h.installed...), Announced: []store.Change{},
-		History: store.HistoryMark{Path: "/var/log/zypp/history", Inode: 4711, Offset: int64(h.count) * 200},
+		Installed: append([]record.Package{}, h.installed...), Announced: []record.Change{},
+		History: record.HistoryMark{Path: "/var/log/zypp/history", Inode: 4711, Offset: int64(h.count) * 200},
 	}}
-	var changes []store.Change
+	var changes []record.Change
 	for _, name := range names {
 		changes = append(changes, h.change(name))
 	}
 	for _, c := range changes {
-		c.Result, c.Stage, c.InstallTime = store.ResultUnknown, "", nil
+		c.Result, c.Stage, c.InstallTime = record.ResultUnknown, "", nil
 		begin.Begin.Announced = append(begin.Begin.Announced, c)
 	}
 	h.now = h.now.Add(10 * time.Second)
-	end := &store.Event{Header: h.header(store.KindCommitEnd), End: &store.CommitEnd{
-		Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: changes, Installed: append([]store.Package{}, h.installed...),
-		Advisories: []store.Advisory{{ID: fmt.Sprintf("SUSE-SLE-Live-Patching-15-SP6-2026-%d", h.commits), OldState: "needed", NewState: "applied"}},
+	end := &record.Event{Header: h.header(record.KindCommitEnd), End: &record.CommitEnd{
+		Commit: begin.ID, Outcome: record.OutcomeCompleted, Changes: changes, Installed: append([]record.Package{}, h.installed...),
+		Advisories: []record.Advisory{{ID: fmt.Sprintf("SUSE-SLE-Live-Patching-15-SP6-2026-%d", h.commits), OldState: "needed", NewState: "applied"}},
 	}}
 	if names[0] == livePatch(h.running) {
 		h.load("system", "R3")
 	}
 	h.events = append(h.events, begin, end)
 	h.now = h.now.Add(3 * time.Second)
-	h.observe(store.TriggerCommit)
+	h.observe(record.TriggerCommit)
 }
 
 // change installs a package as it would be now.
-func (h *host) change(name string) store.Change {
-	c := store.Change{Kind: "support", Action: "install", Package: name, Arch: "x86_64", Version: h.versionOf(name), Result: store.ResultOK, Step: "+", Stage: "ok",
+func (h *host) change(name string) record.Change {
+	c := record.Change{Kind: "support", Action: "install", Package: name, Arch: "x86_64", Version: h.versionOf(name), Result: record.ResultOK, Step: "+", Stage: "ok",
 		InstallTime: new(moment(h.now)), Repo: "SLE-Module-Live-Patching15-SP6-Updates", Checksum: fmt.Sprintf("%064x", h.count), SignatureKey: "f74f09bc3fa1d6ce",
 		Vendor: "SUSE LLC <https://www.suse.com/>", BuildTime: new(moment(h.now.AddDate(0, 0, -6)))}
 	switch {
@@ -245,7 +246,7 @@ func (h *host) change(name string) store.Change {
 	case strings.Contains(name, "-kmp-"):
 		c.Kind = "kmp"
 	}
-	p := store.Package{Name: name, Version: c.Version, Arch: c.Arch, InstallTime: h.now.Unix(), InstallTID: h.now.Unix(), DBInstance: int64(h.count),
+	p := record.Package{Name: name, Version: c.Version, Arch: c.Arch, InstallTime: h.now.Unix(), InstallTID: h.now.Unix(), DBInstance: int64(h.count),
 		BuildTime: c.BuildTime.Unix(), Vendor: c.Vendor, SignatureKey: c.SignatureKey, SourceRPM: name + ".src.rpm"}
 	for i, old := range h.installed {
 		// The live patch of the kernel before goes when a new one comes.
@@ -259,7 +260,7 @@ func (h *host) change(name string) store.Change {
 }
 
 // fixes are what a live patch brings.
-func fixes(kernel, n int) (f store.Fixes) {
+func fixes(kernel, n int) (f record.Fixes) {
 	for i := range 5 * min(n-1, 1) {
 		f.CVEs = append(f.CVEs, fmt.Sprintf("CVE-2025-%d", 1000+kernel*100+n*5+i))
 		f.Bugs = append(f.Bugs, fmt.Sprintf("bsc#%d", 1200000+kernel*100+n*5+i))
@@ -267,30 +268,30 @@ func fixes(kernel, n int) (f store.Fixes) {
 	return f
 }
 
-func (h *host) observe(trigger store.Trigger) {
+func (h *host) observe(trigger record.Trigger) {
 	active := module(h.running, h.patch)
 	if n := len(h.boot.Loads); n > 0 {
 		active = h.boot.Loads[n-1].Patch
 	}
-	pending := store.PendingLivePatched
+	pending := record.PendingLivePatched
 	if h.running != h.kernel {
-		pending = store.PendingYes
+		pending = record.PendingYes
 	}
 	boot := h.boot
-	boot.Last, boot.Loads = moment(h.now), append([]store.Load{}, h.boot.Loads...)
+	boot.Last, boot.Loads = moment(h.now), append([]record.Load{}, h.boot.Loads...)
 	since := boot.Loads[len(boot.Loads)-1].Time
-	o := &store.Observation{
-		Trigger: trigger, Kernel: store.Kernel{Release: release(h.running), Version: "#1 SMP PREEMPT_DYNAMIC", BootTime: h.boot.First, Marked: new(true)},
-		Installed: append([]store.Package{}, h.installed...), Patches: []store.LoadedPatch{{Module: active, Enabled: true, Replace: new(true), StackOrder: new(1), SrcVersion: "0123456789ABCDEF0123456"}},
-		LivePatch: &store.LivePatch{Module: active, Package: new(livePatch(h.running)), Version: new(h.versionOf(livePatch(h.running))), PatchNumber: new(h.patch), Initial: new(h.patch == 1),
+	o := &record.Observation{
+		Trigger: trigger, Kernel: record.Kernel{Release: release(h.running), Version: "#1 SMP PREEMPT_DYNAMIC", BootTime: h.boot.First, Marked: new(true)},
+		Installed: append([]record.Package{}, h.installed...), Patches: []record.LoadedPatch{{Module: active, Enabled: true, Replace: new(true), StackOrder: new(1), SrcVersion: "0123456789ABCDEF0123456"}},
+		LivePatch: &record.LivePatch{Module: active, Package: new(livePatch(h.running)), Version: new(h.versionOf(livePatch(h.running))), PatchNumber: new(h.patch), Initial: new(h.patch == 1),
 			Enabled: true, Forced: new(false), Since: &since, CVEs: append([]string{}, fixes(h.kernel, h.patch).CVEs...), Bugs: append([]string{}, fixes(h.kernel, h.patch).Bugs...)},
-		Initrd: store.Initrd{KernelRelease: release(h.running), Patch: active, Verdict: store.VerdictContained, Basis: store.BasisBoot,
-			Evidence: []store.Evidence{{Says: "the initrd loaded it", Time: &since, BootID: h.boot.ID, Cursor: boot.Loads[0].Cursor, Message: "livepatch: enabling patch '" + active + "'"}}},
-		NextBoot: &store.NextBoot{KernelRelease: release(h.kernel), Image: "/boot/initrd-" + release(h.kernel), Source: "/boot/grub2/grub.cfg"},
-		Reboot:   &store.Reboot{Pending: pending, NewestKernel: release(h.kernel)},
-		Boots:    []store.Boot{boot}, Parts: h.parts(), Unknown: map[string]string{},
+		Initrd: record.Initrd{KernelRelease: release(h.running), Patch: active, Verdict: record.VerdictContained, Basis: record.BasisBoot,
+			Evidence: []record.Evidence{{Says: "the initrd loaded it", Time: &since, BootID: h.boot.ID, Cursor: boot.Loads[0].Cursor, Message: "livepatch: enabling patch '" + active + "'"}}},
+		NextBoot: &record.NextBoot{KernelRelease: release(h.kernel), Image: "/boot/initrd-" + release(h.kernel), Source: "/boot/grub2/grub.cfg"},
+		Reboot:   &record.Reboot{Pending: pending, NewestKernel: release(h.kernel)},
+		Boots:    []record.Boot{boot}, Parts: h.parts(), Unknown: map[string]string{},
 	}
-	h.events = append(h.events, &store.Event{Header: h.header(store.KindObservation), Observation: o})
+	h.events = append(h.events, &record.Event{Header: h.header(record.KindObservation), Observation: o})
 }
 
 // parts are what an observation says beside.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -111,7 +112,7 @@ func (b *bench) appends() {
 			h := newHost(time.Now().UTC())
 			h.count = 10*n.amount + added
 			added++
-			ev := &store.Event{Header: h.header(store.KindObservation), Observation: h.events[0].Observation}
+			ev := &record.Event{Header: h.header(record.KindObservation), Observation: h.events[0].Observation}
 			before, start := loadNow(), time.Now()
 			s, err := store.Open(b.Context(), root, version)
 			b.check(err)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/observe"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -132,27 +132,27 @@ func (r *twoRoots) want(what string) {
 	r.t.Helper()
 	truth := r.wantLive(what)
 	v, err := observe.JudgeJournal(r.t.Context(), observe.JournalQuestion{Dir: r.root + "/var/log/journal", Kernel: patched, Patch: patchModule})
-	if err != nil || v.Verdict != truth && v.Verdict != store.VerdictUnknown {
+	if err != nil || v.Verdict != truth && v.Verdict != record.VerdictUnknown {
 		r.t.Errorf("%s: by the journal %s %s, want %s or unknown: %v\n%+v", what, v.Verdict, v.Basis, truth, err, v.Evidence)
 	}
 }
 
-func (r *twoRoots) wantLive(what string) (truth store.Verdict) {
+func (r *twoRoots) wantLive(what string) (truth record.Verdict) {
 	r.t.Helper()
 	r.must("/bin/journalctl", "--sync")
 	img, err := initrd.Read(r.t.Context(), r.root+systemImage)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	truth = store.VerdictMissing
+	truth = record.VerdictMissing
 	if slices.ContainsFunc(img.Modules, func(m initrd.Module) bool { return m.Name == patchModule }) {
-		truth = store.VerdictContained
+		truth = record.VerdictContained
 	}
 	v, err := observe.JudgeMachine(r.t.Context(), r.root, observe.MachineQuestion{Kernel: patched, Patch: patchModule})
 	if err != nil || v.Verdict != truth {
 		r.t.Errorf("%s: on the machine %s %s %s, want %s: %v\n%+v", what, v.Verdict, v.Basis, v.Reason, truth, err, v.Evidence)
 	}
-	if v.Basis == store.BasisBuild {
+	if v.Basis == record.BasisBuild {
 		r.byEntries++
 	}
 	return truth

@@ -6,23 +6,23 @@ import (
 	"strconv"
 
 	"github.com/klp-audit/klp-audit/internal/zypp"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // actor is who runs a commit as it is recorded.
-func actor(a zypp.Actor) store.Actor {
+func actor(a zypp.Actor) record.Actor {
 	uid := zypp.Unset
 	if a.LoginUID != nil {
 		uid = strconv.FormatUint(uint64(*a.LoginUID), 10)
 	}
-	return store.Actor{
+	return record.Actor{
 		Login: a.Login, LoginUID: uid, EUID: a.EUID, SudoUser: orEmpty(a.SudoUser), SudoUID: orEmpty(a.SudoUID),
 		TTY: a.TTY, Session: a.Session, Exe: a.Exe, Automation: a.Automation,
 	}
 }
 
 // WhoRuns returns who runs this program, as far as the system says.
-func WhoRuns(root string, getenv func(string) string) store.Actor {
+func WhoRuns(root string, getenv func(string) string) record.Actor {
 	// That there is no libzypp above it is no error here: what is known of the person is.
 	a, _, _ := zypp.Inspect(os.DirFS(filepath.Join(root, "/proc")), os.DirFS(filepath.Join(root, "/")), os.Getpid(), getenv)
 	return actor(a)

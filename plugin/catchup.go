@@ -12,6 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -25,7 +26,7 @@ func (r *Recorder) CatchUp(ctx context.Context) error {
 // A record in there is lost with the update's end, and so would be what is taken into it from
 // the spool, which is the running system's.
 func (r *Recorder) InSnapshot() bool {
-	var b store.CommitBegin
+	var b record.CommitBegin
 	if r.getenv("TRANSACTIONAL_UPDATE") != "" {
 		r.inspect(&b) // who runs this may be unknown: then it names no root directory either
 	}
@@ -110,11 +111,11 @@ func (r *Recorder) closeDead(ctx context.Context, s *store.Store, beginning *ope
 
 // over says whether an open commit cannot be going on any more: its libzypp has gone, or
 // begins another one, and no rpm that it started is still at work.
-func (r *Recorder) over(ctx context.Context, begin *store.Event, beginning *openCommit) bool {
+func (r *Recorder) over(ctx context.Context, begin *record.Event, beginning *openCommit) bool {
 	if beginning != nil && begin.ID == beginning.begin.ID {
 		return false
 	}
-	libzypp, now := begin.Begin.Libzypp, store.NewHeader(store.KindCommitEnd, r.root, r.version)
+	libzypp, now := begin.Begin.Libzypp, store.NewHeader(record.KindCommitEnd, r.root, r.version)
 	switch {
 	case begin.BootID != now.BootID:
 		return true
@@ -133,16 +134,16 @@ func (r *Recorder) over(ctx context.Context, begin *store.Event, beginning *open
 	return err != nil || !held
 }
 
-func (r *Recorder) closeCommit(ctx context.Context, s *store.Store, begin *store.Event, beginning *openCommit) error {
+func (r *Recorder) closeCommit(ctx context.Context, s *store.Store, begin *record.Event, beginning *openCommit) error {
 	after, err := r.lookLate(ctx, begin.Begin, beginning)
-	ev := &store.Event{Header: store.NewHeader(store.KindCommitEnd, r.root, r.version)}
+	ev := &record.Event{Header: store.NewHeader(record.KindCommitEnd, r.root, r.version)}
 	ev.End = conclude(begin, snapshot.Installed(begin.Begin.Installed), after, ending{how: interrupted, late: true})
 	ev.End.Late, ev.End.Begun = true, &begin.Time
 	if err != nil {
 		ev.End.Problems = append(ev.End.Problems, err.Error())
 	}
 	if errors.Is(err, errDiscarded) {
-		ev.End.Outcome = store.OutcomeDiscarded
+		ev.End.Outcome = record.OutcomeDiscarded
 	}
 	return s.Append(ctx, ev)
 }
@@ -152,7 +153,7 @@ var errDiscarded = errors.New("the snapshot is gone")
 
 // lookLate looks at what became of a commit. The commit that begins now has looked at the
 // same system already, if both are about the running one.
-func (r *Recorder) lookLate(ctx context.Context, b *store.CommitBegin, beginning *openCommit) (seen, error) {
+func (r *Recorder) lookLate(ctx context.Context, b *record.CommitBegin, beginning *openCommit) (seen, error) {
 	ctx, cancel := context.WithTimeout(ctx, endTime)
 	defer cancel()
 	if b.Staging != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // seen is what the machine shows after a commit.
 type seen struct {
 	installed rpm.Snapshot // its packages are nil: not known
-	fixes     map[string]store.Fixes
+	fixes     map[string]record.Fixes
 	history   zypp.Appended
 }
 
@@ -26,7 +26,7 @@ type seen struct {
 // and what libzypp wrote into its history. What it cannot read is missing in the answer,
 // and in the error. While one rpm lists the packages, another one reads the changelogs of
 // those that were announced. stamp is one that the database had before, if it had any.
-func (r *Recorder) look(ctx context.Context, db rpm.DB, b *store.CommitBegin, stamp rpm.Stamp) (s seen, err error) {
+func (r *Recorder) look(ctx context.Context, db rpm.DB, b *record.CommitBegin, stamp rpm.Stamp) (s seen, err error) {
 	appended, historyErr := zypp.Mark(b.History).Since(db.Root)
 	s.history = appended
 	known := snapshot.KnownOf(b.Installed, b.Fixes)
@@ -63,7 +63,7 @@ func (r *Recorder) beside(work func()) (wait func()) {
 }
 
 // announcedPatches are the names of the live patches that a commit was to bring.
-func announcedPatches(b *store.CommitBegin) (names []string) {
+func announcedPatches(b *record.CommitBegin) (names []string) {
 	for _, c := range b.Announced {
 		_, had := b.Fixes[c.Package+"-"+c.Version+"."+c.Arch]
 		if c.Module != "" && c.Action != string(rpm.ActionRemove) && !had {
@@ -75,9 +75,9 @@ func announcedPatches(b *store.CommitBegin) (names []string) {
 
 // conclude compares what was with what is: the difference of the rpm snapshots is the
 // truth, the steps are what libzypp announced, their stages what it claimed.
-func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *store.CommitEnd {
+func conclude(begin *record.Event, before []rpm.Package, after seen, e ending) *record.CommitEnd {
 	b := begin.Begin
-	end := &store.CommitEnd{Commit: begin.ID, Changes: []store.Change{}}
+	end := &record.CommitEnd{Commit: begin.ID, Changes: []record.Change{}}
 	if e.problem != nil {
 		end.Problems = append(end.Problems, e.problem.Error())
 	}
@@ -119,37 +119,37 @@ func conclude(begin *store.Event, before []rpm.Package, after seen, e ending) *s
 
 // outcome is how the commit ended as a whole. It is not completed as long as a step was
 // not executed, or does not show.
-func outcome(changes []store.Change, h how, staged bool) store.Outcome {
-	failed := slices.ContainsFunc(changes, func(c store.Change) bool {
-		return c.Result == store.ResultFailed || c.Result == store.ResultNotDone || c.Step != "" && c.Stage != "ok"
+func outcome(changes []record.Change, h how, staged bool) record.Outcome {
+	failed := slices.ContainsFunc(changes, func(c record.Change) bool {
+		return c.Result == record.ResultFailed || c.Result == record.ResultNotDone || c.Step != "" && c.Stage != "ok"
 	})
 	switch {
 	case h == interrupted:
-		return store.OutcomeInterrupted
+		return record.OutcomeInterrupted
 	case h == aborted:
-		return store.OutcomeAborted
+		return record.OutcomeAborted
 	case failed:
-		return store.OutcomeFailed
+		return record.OutcomeFailed
 	case staged:
-		return store.OutcomeStaged
+		return record.OutcomeStaged
 	}
-	return store.OutcomeCompleted
+	return record.OutcomeCompleted
 }
 
 // unshown is the result of a step that the rpm database shows no trace of.
-func unshown(c store.Change, known bool, failed []string) store.Result {
+func unshown(c record.Change, known bool, failed []string) record.Result {
 	switch {
 	case !known:
-		return store.ResultUnknown
+		return record.ResultUnknown
 	case c.Stage != "" || slices.ContainsFunc(failed, func(name string) bool { return isAbout(name, c) }):
-		return store.ResultFailed
+		return record.ResultFailed
 	}
-	return store.ResultNotDone
+	return record.ResultNotDone
 }
 
 // isAbout says whether a message about a failed package is about this change: libzypp names
 // the package's file, which has no epoch, or its name.
-func isAbout(text string, c store.Change) bool {
+func isAbout(text string, c record.Change) bool {
 	evr, err := rpm.ParseEVR(c.Version)
 	if err != nil {
 		return false
@@ -159,16 +159,16 @@ func isAbout(text string, c store.Change) bool {
 }
 
 // before is what a change replaced, as a change.
-func before(c store.Change) store.Change {
+func before(c record.Change) record.Change {
 	c.Version = c.Previous
 	return c
 }
 
 // announce makes the record of a step before it is executed: what it would do to the
 // packages that are installed.
-func announce(s step, installed []rpm.Package) store.Change {
+func announce(s step, installed []rpm.Package) record.Change {
 	c := snapshot.Describe(s.Solvable.Name, s.evr(), s.Solvable.Arch)
-	c.Step, c.Result = s.Type, store.ResultUnknown
+	c.Step, c.Result = s.Type, record.ResultUnknown
 	if s.Type == "-" {
 		c.Action = string(rpm.ActionRemove)
 		return c
@@ -195,7 +195,7 @@ func announce(s step, installed []rpm.Package) store.Change {
 
 // addHistory adds what libzypp's history says of this commit: repository and checksum of
 // what was installed, and the advisories.
-func addHistory(end *store.CommitEnd, b *store.CommitBegin, h zypp.Appended) {
+func addHistory(end *record.CommitEnd, b *record.CommitBegin, h zypp.Appended) {
 	end.Problems = append(end.Problems, h.Problems...)
 	if h.Command != "" && len(b.Command) > 0 && h.Command != zypp.QuoteCommand(b.Command) {
 		end.Problems = append(end.Problems, "the history after this commit begins with another command")
@@ -212,12 +212,12 @@ func addHistory(end *store.CommitEnd, b *store.CommitBegin, h zypp.Appended) {
 	for _, s := range h.Scripts {
 		for i := range end.Changes {
 			if c := &end.Changes[i]; isAbout(s.Package, *c) || isAbout(s.Package, before(*c)) {
-				c.Scripts = append(c.Scripts, store.Script{Script: s.Name, Status: s.Status, Output: s.Output})
+				c.Scripts = append(c.Scripts, record.Script{Script: s.Name, Status: s.Status, Output: s.Output})
 			}
 		}
 	}
 	for _, a := range h.Advisories {
-		end.Advisories = append(end.Advisories, store.Advisory{
+		end.Advisories = append(end.Advisories, record.Advisory{
 			ID: a.ID, Repo: a.Repo, Severity: a.Severity, Category: a.Category, OldState: a.OldState, NewState: a.NewState,
 		})
 	}

@@ -2,14 +2,14 @@ package plugin
 
 import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // claims are the steps that libzypp announced, with the stages that it claimed. A change
 // that the rpm database shows takes its claim away; those left are not shown.
 type claims struct {
 	order []claimKey
-	left  map[claimKey]store.Change
+	left  map[claimKey]record.Change
 }
 
 type claimKey struct {
@@ -19,8 +19,8 @@ type claimKey struct {
 
 // newClaims joins the steps of COMMITBEGIN with the stages of COMMITEND. Both are about
 // the same list; a step that is only in one of them counts all the same.
-func newClaims(announced []store.Change, ended []step) *claims {
-	c := &claims{left: map[claimKey]store.Change{}}
+func newClaims(announced []record.Change, ended []step) *claims {
+	c := &claims{left: map[claimKey]record.Change{}}
 	for _, a := range announced {
 		c.add(a)
 	}
@@ -35,11 +35,11 @@ func newClaims(announced []store.Change, ended []step) *claims {
 	return c
 }
 
-func keyOf(c store.Change) claimKey {
+func keyOf(c record.Change) claimKey {
 	return claimKey{c.Step == "-", c.Package, c.Version, c.Arch}
 }
 
-func (c *claims) add(claim store.Change) {
+func (c *claims) add(claim record.Change) {
 	k := keyOf(claim)
 	if _, ok := c.left[k]; !ok {
 		c.order = append(c.order, k)
@@ -68,7 +68,7 @@ func (c *claims) take(d rpm.Change) (step, stage string) {
 }
 
 // unshown are the claims that nothing took, in libzypp's order.
-func (c *claims) unshown() (claims []store.Change) {
+func (c *claims) unshown() (claims []record.Change) {
 	for _, k := range c.order {
 		if claim, ok := c.left[k]; ok {
 			claims = append(claims, claim)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/zypp"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -51,7 +51,7 @@ func TestConclude(t *testing.T) {
 		late          bool
 		failed        []string
 		want          []string
-		outcome       store.Outcome
+		outcome       record.Outcome
 	}{
 		"install of a kernel and its initial patch": {
 			before: []rpm.Package{}, after: []rpm.Package{k1, p1},
@@ -59,26 +59,26 @@ func TestConclude(t *testing.T) {
 			want: []string{
 				"install kernel-default 6.4.0-150600.23.42.2 was: ok",
 				"install " + livePatch + " 1-150600.13.3.1 was: ok",
-			}, outcome: store.OutcomeCompleted,
+			}, outcome: record.OutcomeCompleted,
 		},
 		"upgrade": {
 			before: []rpm.Package{p1}, after: []rpm.Package{p2}, steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
-			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: store.OutcomeCompleted,
+			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: record.OutcomeCompleted,
 		},
 		"downgrade": {
 			before: []rpm.Package{p2}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
-			want: []string{"downgrade " + livePatch + " 1-150600.13.3.1 was:2-150600.13.6.1 ok"}, outcome: store.OutcomeCompleted,
+			want: []string{"downgrade " + livePatch + " 1-150600.13.3.1 was:2-150600.13.6.1 ok"}, outcome: record.OutcomeCompleted,
 		},
 		"reinstall in the same second": {
 			before: []rpm.Package{p1}, after: []rpm.Package{again}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
-			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 ok"}, outcome: store.OutcomeCompleted,
+			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 ok"}, outcome: record.OutcomeCompleted,
 		},
 		"rebuilt rpm database": {
-			before: []rpm.Package{p1}, after: []rpm.Package{again}, outcome: store.OutcomeCompleted,
+			before: []rpm.Package{p1}, after: []rpm.Package{again}, outcome: record.OutcomeCompleted,
 		},
 		"removed, and installed again by somebody else before anybody looked": {
 			before: []rpm.Package{p1}, after: []rpm.Package{again}, how: interrupted, steps: []step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "")},
-			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: store.OutcomeInterrupted,
+			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeInterrupted,
 		},
 		"second kernel beside the first, old one purged": {
 			before: []rpm.Package{k1}, after: []rpm.Package{k2},
@@ -86,28 +86,28 @@ func TestConclude(t *testing.T) {
 			want: []string{
 				"remove kernel-default 6.4.0-150600.23.42.2 was: ok",
 				"install kernel-default 6.4.0-150600.23.47.2 was: ok",
-			}, outcome: store.OutcomeCompleted,
+			}, outcome: record.OutcomeCompleted,
 		},
 		"obsoleted without a step": {
 			before: []rpm.Package{p1, k1}, after: []rpm.Package{k1},
 			want:    []string{"remove " + livePatch + " 1-150600.13.3.1 was: ok"},
-			outcome: store.OutcomeCompleted,
+			outcome: record.OutcomeCompleted,
 		},
 		"claimed ok, not in the rpm database": {
 			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
-			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 failed"}, outcome: store.OutcomeFailed,
+			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 failed"}, outcome: record.OutcomeFailed,
 		},
 		"claimed removed, still there": {
 			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "ok")},
-			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: failed"}, outcome: store.OutcomeFailed,
+			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: failed"}, outcome: record.OutcomeFailed,
 		},
 		"claimed reinstalled, untouched": {
 			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
-			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 failed"}, outcome: store.OutcomeFailed,
+			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 failed"}, outcome: record.OutcomeFailed,
 		},
 		"claimed err, yet installed": {
 			before: []rpm.Package{}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "err")},
-			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: ok"}, outcome: store.OutcomeFailed,
+			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: ok"}, outcome: record.OutcomeFailed,
 		},
 		"one download failed, the rest was not done": {
 			before: []rpm.Package{}, after: []rpm.Package{},
@@ -115,7 +115,7 @@ func TestConclude(t *testing.T) {
 			want: []string{
 				"install kernel-default 6.4.0-150600.23.42.2 was: failed",
 				"install " + livePatch + " 1-150600.13.3.1 was: not-done",
-			}, outcome: store.OutcomeFailed,
+			}, outcome: record.OutcomeFailed,
 		},
 		"aborted, and the history names the culprit": {
 			before: []rpm.Package{p1}, after: []rpm.Package{p1}, how: aborted, failed: []string{livePatch + "-2-150600.13.6.1.x86_64.rpm"},
@@ -123,21 +123,21 @@ func TestConclude(t *testing.T) {
 			want: []string{
 				"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 failed",
 				"install kernel-default 6.4.0-150600.23.42.2 was: not-done",
-			}, outcome: store.OutcomeAborted,
+			}, outcome: record.OutcomeAborted,
 		},
 		"a skipped download of another package": {
 			before: []rpm.Package{}, after: []rpm.Package{}, steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
-			want: []string{"install kernel-default 6.4.0-150600.23.42.2 was: not-done"}, outcome: store.OutcomeFailed,
+			want: []string{"install kernel-default 6.4.0-150600.23.42.2 was: not-done"}, outcome: record.OutcomeFailed,
 		},
 		"found out late, when others had changed packages, too": {
 			before: []rpm.Package{k1, p1}, after: []rpm.Package{k1, k2, p2}, how: interrupted, late: true,
 			steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "")},
-			want:  []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: store.OutcomeInterrupted,
+			want:  []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: record.OutcomeInterrupted,
 		},
 		"found out late, when another had changed the same package": {
 			before: []rpm.Package{}, after: []rpm.Package{p2}, how: interrupted, late: true,
 			steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
-			want:  []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: store.OutcomeInterrupted,
+			want:  []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeInterrupted,
 		},
 		"interrupted between two packages": {
 			before: []rpm.Package{}, after: []rpm.Package{k1}, how: interrupted,
@@ -145,19 +145,19 @@ func TestConclude(t *testing.T) {
 			want: []string{
 				"install kernel-default 6.4.0-150600.23.42.2 was: ok",
 				"install " + livePatch + " 1-150600.13.3.1 was: not-done",
-			}, outcome: store.OutcomeInterrupted,
+			}, outcome: record.OutcomeInterrupted,
 		},
 		"rpm could not be asked before": {
 			before: nil, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
-			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: store.OutcomeCompleted,
+			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeCompleted,
 		},
 		"rpm could not be asked after": {
 			before: []rpm.Package{p1}, after: nil, steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
-			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 unknown"}, outcome: store.OutcomeCompleted,
+			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 unknown"}, outcome: record.OutcomeCompleted,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			begin := &store.Event{Begin: &store.CommitBegin{}}
+			begin := &record.Event{Begin: &record.CommitBegin{}}
 			for _, s := range tt.steps {
 				s.Stage = ""
 				begin.Begin.Announced = append(begin.Begin.Announced, announce(s, tt.before))
@@ -186,23 +186,23 @@ func TestFixesOfChange(t *testing.T) {
 	p1, p2 := pkg(t, livePatch, "1-150600.13.3.1", 1), pkg(t, livePatch, "2-150600.13.6.1", 2)
 	other := pkg(t, livePatch, "2-150600.13.6.1", 3)
 	other.BuildTime++
-	fix := store.Fixes{CVEs: []string{"CVE-2024-50115"}, Bugs: []string{"bsc#1233019"}}
+	fix := record.Fixes{CVEs: []string{"CVE-2024-50115"}, Bugs: []string{"bsc#1233019"}}
 	for name, tt := range map[string]struct {
 		before, after   []rpm.Package
-		had, has        map[string]store.Fixes
-		added, removed  store.Fixes
+		had, has        map[string]record.Fixes
+		added, removed  record.Fixes
 		number, release string
 	}{
-		"upgrade":                     {[]rpm.Package{p1}, []rpm.Package{p2}, map[string]store.Fixes{p1.String(): {}}, map[string]store.Fixes{p2.String(): fix}, fix, store.Fixes{}, "2 false", ""},
-		"downgrade":                   {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]store.Fixes{p2.String(): fix}, map[string]store.Fixes{p1.String(): {}}, store.Fixes{}, fix, "1 true", ""},
-		"reinstall of one built anew": {[]rpm.Package{p2}, []rpm.Package{other}, map[string]store.Fixes{p2.String(): {}}, map[string]store.Fixes{p2.String(): fix}, fix, store.Fixes{}, "2 false", ""},
-		"changelog not read before":   {[]rpm.Package{p1}, []rpm.Package{p2}, nil, map[string]store.Fixes{p2.String(): fix}, store.Fixes{}, store.Fixes{}, "2 false", ""},
-		"changelog not read after":    {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]store.Fixes{p2.String(): fix}, nil, store.Fixes{}, store.Fixes{}, "1 true", ""},
-		"remove":                      {[]rpm.Package{p2}, []rpm.Package{}, map[string]store.Fixes{p2.String(): fix}, nil, store.Fixes{}, fix, "2 false", ""},
+		"upgrade":                     {[]rpm.Package{p1}, []rpm.Package{p2}, map[string]record.Fixes{p1.String(): {}}, map[string]record.Fixes{p2.String(): fix}, fix, record.Fixes{}, "2 false", ""},
+		"downgrade":                   {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]record.Fixes{p2.String(): fix}, map[string]record.Fixes{p1.String(): {}}, record.Fixes{}, fix, "1 true", ""},
+		"reinstall of one built anew": {[]rpm.Package{p2}, []rpm.Package{other}, map[string]record.Fixes{p2.String(): {}}, map[string]record.Fixes{p2.String(): fix}, fix, record.Fixes{}, "2 false", ""},
+		"changelog not read before":   {[]rpm.Package{p1}, []rpm.Package{p2}, nil, map[string]record.Fixes{p2.String(): fix}, record.Fixes{}, record.Fixes{}, "2 false", ""},
+		"changelog not read after":    {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]record.Fixes{p2.String(): fix}, nil, record.Fixes{}, record.Fixes{}, "1 true", ""},
+		"remove":                      {[]rpm.Package{p2}, []rpm.Package{}, map[string]record.Fixes{p2.String(): fix}, nil, record.Fixes{}, fix, "2 false", ""},
 	} {
-		begin := &store.Event{Begin: &store.CommitBegin{Fixes: tt.had}}
+		begin := &record.Event{Begin: &record.CommitBegin{Fixes: tt.had}}
 		c := conclude(begin, tt.before, seen{installed: rpm.Snapshot{Packages: tt.after}, fixes: tt.has}, ending{}).Changes[0]
-		if diff := cmp.Diff([]store.Fixes{tt.added, tt.removed}, []store.Fixes{c.Added, c.Removed}); diff != "" {
+		if diff := cmp.Diff([]record.Fixes{tt.added, tt.removed}, []record.Fixes{c.Added, c.Removed}); diff != "" {
 			t.Errorf("%s: added and removed (-want +got):\n%s", name, diff)
 		}
 		if got := fmt.Sprint(c.PatchNumber, c.Initial); got != tt.number {
@@ -224,7 +224,7 @@ func TestHistoryOfCommit(t *testing.T) {
 		Installs:   []zypp.Install{{Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, Repo: "updates", Checksum: "abc"}},
 		Advisories: []zypp.Advisory{{ID: "SUSE-1", OldState: "needed", NewState: "applied"}},
 	}
-	begin := &store.Event{Begin: &store.CommitBegin{Command: []string{"zypper", "in", zypp.Redact(argv[2])}}}
+	begin := &record.Event{Begin: &record.CommitBegin{Command: []string{"zypper", "in", zypp.Redact(argv[2])}}}
 	end := conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, ending{})
 	if c := end.Changes[0]; c.Repo != "updates" || c.Checksum != "abc" || len(end.Advisories) != 1 {
 		t.Errorf("repo %q, checksum %q, %d advisories", c.Repo, c.Checksum, len(end.Advisories))

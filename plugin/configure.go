@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/klp-audit/klp-audit/internal/config"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -19,7 +20,7 @@ func (r *Recorder) config() *config.Config {
 // configure takes out of the begin of a commit what is configured not to be recorded. Where
 // the commit works was told from the whole command line before. What is wrong in the
 // configuration is returned; the rest of it counts.
-func (r *Recorder) configure(b *store.CommitBegin) []config.Problem {
+func (r *Recorder) configure(b *record.CommitBegin) []config.Problem {
 	c := r.config()
 	for i, arg := range b.Command {
 		b.Command[i] = c.Redact(arg)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -27,7 +28,7 @@ func configured(t *testing.T, text string) (root string) {
 }
 
 // beginning is the commit-begin event of a commit below root.
-func beginning(t *testing.T, root string) *store.CommitBegin {
+func beginning(t *testing.T, root string) *record.CommitBegin {
 	t.Helper()
 	serve(t, root, "PLUGINBEGIN\nuserdata:CHG-4711\n\n\x00"+frames("COMMITBEGIN "+kernelList, "_DISCONNECT"))
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/frame"
 	"github.com/klp-audit/klp-audit/plugin/front"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -73,7 +74,7 @@ func recordOf(t *testing.T, root string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		userData, outcome := "", store.Outcome("open")
+		userData, outcome := "", record.Outcome("open")
 		if row.UserData != nil {
 			userData = *row.UserData
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const sessionFrames = "PLUGINBEGIN|COMMITBEGIN " + kernelList + "|COMMITEND " + kernelList + "|PLUGINEND|_DISCONNECT"
@@ -65,7 +65,7 @@ func TestStagedCommitIsNotObserved(t *testing.T) {
 	root := t.TempDir()
 	observer(t, root, "exit 0")
 	rec := NewRecorder(root, "test", os.Getenv, os.Stderr)
-	rec.open = &openCommit{begin: &store.Event{Begin: &store.CommitBegin{Staging: &store.Staging{Snapshot: "7", Root: "/"}}}}
+	rec.open = &openCommit{begin: &record.Event{Begin: &record.CommitBegin{Staging: &record.Staging{Snapshot: "7", Root: "/"}}}}
 	rec.end(t.Context(), ending{how: committed})
 	rec.observe()
 	if _, err := os.Stat(filepath.Join(root, "called")); err == nil || requested(root) {

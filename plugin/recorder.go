@@ -14,6 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -46,7 +47,7 @@ type Recorder struct {
 
 // openCommit is what the end of a commit is compared with.
 type openCommit struct {
-	begin  *store.Event
+	begin  *record.Event
 	before rpm.Snapshot // its packages are nil: not known
 	stored bool         // the begin event is in the record or in the spool
 }
@@ -60,8 +61,8 @@ func NewRecorder(root, version string, getenv func(string) string, stderr io.Wri
 // start records that a commit with these tracked steps begins. problem says what of the
 // step list could not be read.
 func (r *Recorder) start(ctx context.Context, steps []step, problem error, userData string) {
-	ev := &store.Event{Header: store.NewHeader(store.KindCommitBegin, r.root, r.version)}
-	b := &store.CommitBegin{UserData: userData, Command: []string{}, Announced: []store.Change{}}
+	ev := &record.Event{Header: store.NewHeader(record.KindCommitBegin, r.root, r.version)}
+	b := &record.CommitBegin{UserData: userData, Command: []string{}, Announced: []record.Change{}}
 	ev.Begin = b
 	r.open = &openCommit{begin: ev}
 	note := func(err error) {
@@ -81,7 +82,7 @@ func (r *Recorder) start(ctx context.Context, steps []step, problem error, userD
 	target := r.target(b)
 	mark, err := zypp.MarkHistory(target)
 	note(err)
-	b.History = store.HistoryMark(mark)
+	b.History = record.HistoryMark(mark)
 	note(r.snapshotBefore(ctx, target, b))
 	for _, s := range steps {
 		b.Announced = append(b.Announced, announce(s, r.open.before.Packages))
@@ -90,35 +91,35 @@ func (r *Recorder) start(ctx context.Context, steps []step, problem error, userD
 }
 
 // inspect finds out who runs the commit.
-func (r *Recorder) inspect(b *store.CommitBegin) error {
+func (r *Recorder) inspect(b *record.CommitBegin) error {
 	proc := os.DirFS(filepath.Join(r.root, "/proc"))
 	a, libzypp, err := zypp.Inspect(proc, os.DirFS(filepath.Join(r.root, "/")), os.Getpid(), r.getenv)
-	b.Actor, b.Libzypp = actor(a), store.Process(libzypp)
+	b.Actor, b.Libzypp = actor(a), record.Process(libzypp)
 	if a.Command != nil {
 		b.Command = a.Command
 	}
 	staging := zypp.DetectStaging(r.getenv, a.Command, func() bool { return zypp.InHostRoot("/proc") })
 	if staging != nil {
-		b.Staging = &store.Staging{Snapshot: staging.Snapshot, Root: staging.Root, Chroot: staging.Chroot}
+		b.Staging = &record.Staging{Snapshot: staging.Snapshot, Root: staging.Root, Chroot: staging.Chroot}
 	}
 	return err
 }
 
 // otherSystem says whether zypper works on another file tree than this machine's.
-func otherSystem(b *store.CommitBegin) bool {
+func otherSystem(b *record.CommitBegin) bool {
 	root := zypp.RootOption(b.Command)
 	return root != "" && filepath.Clean(root) != "/"
 }
 
 // target is the root of the system that the commit changes.
-func (r *Recorder) target(b *store.CommitBegin) string {
+func (r *Recorder) target(b *record.CommitBegin) string {
 	if b.Staging != nil {
 		return filepath.Join(r.root, b.Staging.Root)
 	}
 	return filepath.Join(r.root, "/")
 }
 
-func (r *Recorder) snapshotBefore(ctx context.Context, target string, b *store.CommitBegin) error {
+func (r *Recorder) snapshotBefore(ctx context.Context, target string, b *record.CommitBegin) error {
 	ctx, cancel := context.WithTimeout(ctx, beginTime)
 	defer cancel()
 	db := rpm.DB{Root: target}
@@ -139,7 +140,7 @@ func (r *Recorder) snapshotBefore(ctx context.Context, target string, b *store.C
 // remembered is what the record has from the last time, which saves runs of rpm: what is
 // installed on the running system, if that still holds, and the fixes of live patches.
 // Where the record cannot be read at once, nothing is known.
-func (r *Recorder) remembered(ctx context.Context, b *store.CommitBegin) (installed rpm.Snapshot, known snapshot.Known, ok bool) {
+func (r *Recorder) remembered(ctx context.Context, b *record.CommitBegin) (installed rpm.Snapshot, known snapshot.Known, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, quickTime)
 	defer cancel()
 	s, err := store.OpenReadOnly(ctx, store.Path(r.root))
@@ -188,7 +189,7 @@ func (r *Recorder) end(ctx context.Context, e ending) {
 	look, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
 	after, err := r.look(look, db, o.begin.Begin, o.before.Stamp)
-	ev := &store.Event{Header: store.NewHeader(store.KindCommitEnd, r.root, r.version)}
+	ev := &record.Event{Header: store.NewHeader(record.KindCommitEnd, r.root, r.version)}
 	ev.End = conclude(o.begin, o.before.Packages, after, e)
 	if err != nil {
 		ev.End.Problems = append(ev.End.Problems, err.Error())
@@ -217,7 +218,7 @@ func settle(db rpm.DB, limit time.Duration) bool {
 
 // keep stores an event: in the record, else in the spool, else in the journal. Who holds the
 // record is waited for once in a session.
-func (r *Recorder) keep(ctx context.Context, o *openCommit, ev *store.Event) bool {
+func (r *Recorder) keep(ctx context.Context, o *openCommit, ev *record.Event) bool {
 	staging := o.begin.Begin.Staging
 	chroot := staging != nil && staging.Chroot
 	err := r.held
@@ -260,7 +261,7 @@ func (r *Recorder) tellStuck(s *store.Store) {
 
 // append adds an event to the record. When a commit begins, those before it that nobody
 // ended are over.
-func (r *Recorder) append(ctx context.Context, o *openCommit, ev *store.Event) (err error) {
+func (r *Recorder) append(ctx context.Context, o *openCommit, ev *record.Event) (err error) {
 	if ctx.Err() != nil { // zypper goes on already
 		ctx = context.Background()
 	}
@@ -302,7 +303,7 @@ func (r *Recorder) closeOthers(ctx context.Context, s *store.Store, o *openCommi
 }
 
 // driftBefore is what changed, unrecorded, before a commit begins.
-func (r *Recorder) driftBefore(ctx context.Context, s *store.Store, o *openCommit, ev *store.Event) []*store.Event {
+func (r *Recorder) driftBefore(ctx context.Context, s *store.Store, o *openCommit, ev *record.Event) []*record.Event {
 	if ev.Begin == nil || ev.Begin.Staging != nil || o.before.Packages == nil {
 		return nil
 	}
@@ -314,5 +315,5 @@ func (r *Recorder) driftBefore(ctx context.Context, s *store.Store, o *openCommi
 	if drift == nil {
 		return nil
 	}
-	return []*store.Event{drift}
+	return []*record.Event{drift}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -29,9 +30,9 @@ func remembering(t *testing.T) (root string, rec *Recorder) {
 	if err != nil || now.Stamp == "" {
 		t.Skipf("the rpm database has no stamp: %v", err)
 	}
-	ev := &store.Event{Header: store.NewHeader(store.KindObservation, root, "test")}
-	ev.Observation = &store.Observation{Trigger: store.TriggerBoot, Compared: true, RPMDB: string(now.Stamp), Initrd: store.Initrd{Verdict: store.VerdictUnknown},
-		Installed: append(snapshot.Record(now.Packages), store.Package{Name: "kernel-rt", Version: "1-1", Arch: "noarch"})}
+	ev := &record.Event{Header: store.NewHeader(record.KindObservation, root, "test")}
+	ev.Observation = &record.Observation{Trigger: record.TriggerBoot, Compared: true, RPMDB: string(now.Stamp), Initrd: record.Initrd{Verdict: record.VerdictUnknown},
+		Installed: append(snapshot.Record(now.Packages), record.Package{Name: "kernel-rt", Version: "1-1", Arch: "noarch"})}
 	s, err := store.Open(t.Context(), root, "test")
 	if err != nil {
 		t.Fatal(err)
@@ -111,11 +112,11 @@ func TestRecordIsAskedBeforeRPM(t *testing.T) {
 func TestRecordKnowsNothingOfAnotherSystem(t *testing.T) {
 	_, rec := remembering(t)
 	for name, tt := range map[string]struct {
-		begin store.CommitBegin
+		begin record.CommitBegin
 		want  bool
 	}{
 		"running": {want: true},
-		"staged":  {begin: store.CommitBegin{Staging: &store.Staging{Snapshot: "7", Root: "/"}}},
+		"staged":  {begin: record.CommitBegin{Staging: &record.Staging{Snapshot: "7", Root: "/"}}},
 	} {
 		if installed, _, ok := rec.remembered(t.Context(), &tt.begin); ok != tt.want || (installed.Packages != nil) != tt.want {
 			t.Errorf("%s: %v, %v", name, installed, ok)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -160,7 +161,7 @@ func TestOtherSystem(t *testing.T) {
 	for command, want := range map[string]bool{
 		"zypper --root /mnt in kernel-default": true, "zypper -R / up": false, "zypper up": false, "zypper --installroot=/mnt/ up": true,
 	} {
-		if got := otherSystem(&store.CommitBegin{Command: strings.Fields(command)}); got != want {
+		if got := otherSystem(&record.CommitBegin{Command: strings.Fields(command)}); got != want {
 			t.Errorf("%s: got %t", command, got)
 		}
 	}
@@ -171,7 +172,7 @@ func TestOtherSystem(t *testing.T) {
 func TestSnapshotOfADeadUpdate(t *testing.T) {
 	root := t.TempDir()
 	rec := NewRecorder(root, "test", func(string) string { return "" }, io.Discard)
-	b := &store.CommitBegin{Staging: &store.Staging{Snapshot: "7", Root: "/", Chroot: true}}
+	b := &record.CommitBegin{Staging: &record.Staging{Snapshot: "7", Root: "/", Chroot: true}}
 	if _, err := rec.lookLate(t.Context(), b, nil); !errors.Is(err, errDiscarded) {
 		t.Errorf("got %v", err)
 	}
@@ -297,8 +298,8 @@ func TestEndThatWaitsIsNotMadeUp(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(bootID), 0o755), os.WriteFile(bootID, []byte("another boot\n"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, root, "test")}
-	end.End = &store.CommitEnd{Commit: open[0].Begin.ID, Outcome: store.OutcomeCompleted, Changes: open[0].Begin.Begin.Announced, Problems: []string{strings.Repeat("x", 2<<20)}}
+	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, root, "test")}
+	end.End = &record.CommitEnd{Commit: open[0].Begin.ID, Outcome: record.OutcomeCompleted, Changes: open[0].Begin.Begin.Announced, Problems: []string{strings.Repeat("x", 2<<20)}}
 	if err := store.Spool(root, end, errors.New("held"), false); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -23,12 +24,12 @@ func leftOpen(t *testing.T, problem string) (root, path string) {
 	if err := os.Symlink("/proc", filepath.Join(root, "proc")); err != nil {
 		t.Fatal(err)
 	}
-	change := store.Change{Kind: "kernel", Action: "install", Package: "kernel-default", Arch: "x86_64", Version: "6.4.0-1", Result: store.ResultUnknown}
-	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, root, "test")}
-	begin.Begin = &store.CommitBegin{Libzypp: store.Process{PID: 1<<22 + 1, StartTicks: 1}, Command: []string{}, Announced: []store.Change{change}}
-	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, root, "test")}
-	end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: []store.Change{change}, Problems: []string{problem}}
-	for _, ev := range []*store.Event{begin, end} {
+	change := record.Change{Kind: "kernel", Action: "install", Package: "kernel-default", Arch: "x86_64", Version: "6.4.0-1", Result: record.ResultUnknown}
+	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, root, "test")}
+	begin.Begin = &record.CommitBegin{Libzypp: record.Process{PID: 1<<22 + 1, StartTicks: 1}, Command: []string{}, Announced: []record.Change{change}}
+	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, root, "test")}
+	end.End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Changes: []record.Change{change}, Problems: []string{problem}}
+	for _, ev := range []*record.Event{begin, end} {
 		if err := store.Spool(root, ev, errors.New("held"), false); err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // BootsSchema and InitrdSchema name the forms of these sections in JSON.
@@ -16,11 +16,11 @@ const (
 )
 
 // WriteBoots renders the boots of a journal, and names the files of it that were not read.
-func WriteBoots(w io.Writer, format string, j store.Journal, style Style) error {
+func WriteBoots(w io.Writer, format string, j record.Journal, style Style) error {
 	if format == "json" {
 		return WriteObject(w, struct {
 			Schema string `json:"schema"`
-			store.Journal
+			record.Journal
 		}{BootsSchema, j})
 	}
 	var cells [][]string
@@ -36,7 +36,7 @@ func WriteBoots(w io.Writer, format string, j store.Journal, style Style) error 
 }
 
 // writeUnread names files that were not read.
-func writeUnread(w io.Writer, files []store.UnreadFile, width int) error {
+func writeUnread(w io.Writer, files []record.UnreadFile, width int) error {
 	if len(files) == 0 {
 		return nil
 	}
@@ -52,7 +52,7 @@ func writeUnread(w io.Writer, files []store.UnreadFile, width int) error {
 }
 
 // bootCells are the rows of a boot: its start, and what happened in it, in time.
-func bootCells(b store.Boot) [][]string {
+func bootCells(b record.Boot) [][]string {
 	what := "kernel " + Printable(b.KernelRelease)
 	if b.KernelRelease == "" {
 		what = "kernel not known"
@@ -80,7 +80,7 @@ func bootCells(b store.Boot) [][]string {
 	return cells
 }
 
-func loadText(l store.Load) string {
+func loadText(l record.Load) string {
 	text := "loaded " + Printable(l.Patch) + " in the " + map[string]string{"initrd": "initrd", "system": "real root"}[l.Phase]
 	if l.Phase == "unknown" {
 		text = "loaded " + Printable(l.Patch) + ", in the initrd or not is undecided"
@@ -91,7 +91,7 @@ func loadText(l store.Load) string {
 	return text + ": " + l.Result
 }
 
-func buildText(b store.Build) string {
+func buildText(b record.Build) string {
 	text := "initrd built for " + cmp.Or(Printable(b.KernelRelease), "a kernel that cannot be told")
 	if b.Image != "" {
 		text += ": " + Printable(b.Image)
@@ -130,11 +130,11 @@ func fitted(cells [][]string, style Style) [][]string {
 }
 
 // WriteInitrd renders a verdict; explained, with all that it stands on.
-func WriteInitrd(w io.Writer, format string, v store.Initrd, explain bool, style Style) error {
+func WriteInitrd(w io.Writer, format string, v record.Initrd, explain bool, style Style) error {
 	if format == "json" {
 		return WriteObject(w, struct {
 			Schema string `json:"schema"`
-			store.Initrd
+			record.Initrd
 		}{InitrdSchema, v})
 	}
 	if style.Width <= 0 {
@@ -149,18 +149,18 @@ func WriteInitrd(w io.Writer, format string, v store.Initrd, explain bool, style
 }
 
 // InitrdText is the verdict in a sentence.
-func InitrdText(v store.Initrd) string {
+func InitrdText(v record.Initrd) string {
 	patch, kernel := Printable(v.Patch), Printable(v.KernelRelease)
 	switch {
-	case v.Reason == store.ReasonNoImage:
+	case v.Reason == record.ReasonNoImage:
 		return fmt.Sprintf("MISSING: %s has no initrd: this kernel does not boot (no-image). Before any reboot %s.", kernel, buildHint(v.KernelRelease))
-	case v.Verdict == store.VerdictContained:
+	case v.Verdict == record.VerdictContained:
 		return fmt.Sprintf("CONTAINED: the initrd of %s holds %s, %s.", kernel, patch, basisText[v.Basis])
-	case v.Verdict == store.VerdictMissing:
+	case v.Verdict == record.VerdictMissing:
 		return fmt.Sprintf("MISSING: the initrd of %s does not hold %s, %s. A reboot now loses its fixes.", kernel, patch, basisText[v.Basis])
 	}
 	switch {
-	case v.Reason == store.ReasonNoPatch:
+	case v.Reason == record.ReasonNoPatch:
 		return "UNKNOWN: no live patch is active, so there is none to look for (no-live-patch)."
 	case patch == "":
 		return fmt.Sprintf("UNKNOWN: which live patch was active cannot be proven: %s (%s).", reasonText[v.Reason], v.Reason)
@@ -170,32 +170,32 @@ func InitrdText(v store.Initrd) string {
 	return fmt.Sprintf("UNKNOWN: whether the initrd of %s holds %s cannot be proven: %s (%s).", kernel, patch, reasonText[v.Reason], v.Reason)
 }
 
-var basisText = map[store.Basis]string{
-	store.BasisBuild:    "as the newest build said",
-	store.BasisBoot:     "for this boot loaded it from there",
-	store.BasisInferred: "as follows from the newest build",
-	store.BasisImage:    "as the image itself shows",
+var basisText = map[record.Basis]string{
+	record.BasisBuild:    "as the newest build said",
+	record.BasisBoot:     "for this boot loaded it from there",
+	record.BasisInferred: "as follows from the newest build",
+	record.BasisImage:    "as the image itself shows",
 }
 
-var reasonText = map[store.Reason]string{
-	store.ReasonOtherSnapshot:    "the next boot may run another snapshot",
-	store.ReasonPatchesUnknown:   "what the kernel runs cannot be read",
-	store.ReasonNoJournal:        "there is no journal to read",
-	store.ReasonJournalUnread:    "a file of the journal that may hold more cannot be read",
-	store.ReasonBootStart:        "the journal no longer holds the start of the boot",
-	store.ReasonMessagesLost:     "kernel messages of the boot were lost",
-	store.ReasonPhase:            "it cannot be told whether it was loaded in the initrd",
-	store.ReasonNoBuild:          "no image build says what it packed",
-	store.ReasonBuildUnconfirmed: "the newest build did not say that it ended well",
-	store.ReasonBuildFailed:      "the newest build did not say that it ended well",
-	store.ReasonBuildBefore:      "the newest build may have come before the patch",
-	store.ReasonNoModuleLine:     "the newest build did not say that it packs live patches",
-	store.ReasonUnloggedBuild:    "the image is newer than any build on record",
-	store.ReasonUnreadable:       "the image cannot be read",
+var reasonText = map[record.Reason]string{
+	record.ReasonOtherSnapshot:    "the next boot may run another snapshot",
+	record.ReasonPatchesUnknown:   "what the kernel runs cannot be read",
+	record.ReasonNoJournal:        "there is no journal to read",
+	record.ReasonJournalUnread:    "a file of the journal that may hold more cannot be read",
+	record.ReasonBootStart:        "the journal no longer holds the start of the boot",
+	record.ReasonMessagesLost:     "kernel messages of the boot were lost",
+	record.ReasonPhase:            "it cannot be told whether it was loaded in the initrd",
+	record.ReasonNoBuild:          "no image build says what it packed",
+	record.ReasonBuildUnconfirmed: "the newest build did not say that it ended well",
+	record.ReasonBuildFailed:      "the newest build did not say that it ended well",
+	record.ReasonBuildBefore:      "the newest build may have come before the patch",
+	record.ReasonNoModuleLine:     "the newest build did not say that it packs live patches",
+	record.ReasonUnloggedBuild:    "the image is newer than any build on record",
+	record.ReasonUnreadable:       "the image cannot be read",
 }
 
 // explained lists the evidence in its order, as a person would argue it.
-func explained(v store.Initrd, width int) (lines []string) {
+func explained(v record.Initrd, width int) (lines []string) {
 	if len(v.Evidence) == 0 {
 		return []string{"", "There is no evidence."}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestReportsKeepNoCommitWaiting(t *testing.T) {
 	m := randomMachine(t, rand.New(rand.NewPCG(2, 5)))
 	s := m.record()
-	m.observe(store.TriggerManual)
+	m.observe(record.TriggerManual)
 	again := m.written[len(m.written)-1]
 	var stop atomic.Bool
 	ready, done := make(chan struct{}), make(chan error, 1)

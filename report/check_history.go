@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // historyPart is the part of an observation that holds libzypp's history against the record.
@@ -14,16 +14,16 @@ const historyPart = "zypp_history"
 
 // compared is what the part says.
 type compared struct {
-	To      store.Timestamp
+	To      record.Timestamp
 	Behind  bool
 	Missing []struct {
-		Time                              store.Timestamp
+		Time                              record.Timestamp
 		Action, Package, Version, Command string
-		Line                              store.HistoryLine
+		Line                              record.HistoryLine
 	}
 	More int
 	Lost []struct {
-		To  store.Timestamp
+		To  record.Timestamp
 		Why string
 	}
 }
@@ -60,7 +60,7 @@ func (g *grounds) unrecorded() (odd []string, problem string) {
 }
 
 // unknown says why the comparison does not tell all.
-func (c *compared) unknown(p *store.Part, g *grounds) string {
+func (c *compared) unknown(p *record.Part, g *grounds) string {
 	for _, l := range c.Lost {
 		if !l.To.Before(g.since) {
 			return fmt.Sprintf("Whether libzypp's history showed more is not known: at %s %s.", shortTime(l.To), strings.TrimSuffix(l.Why, "."))

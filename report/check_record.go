@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -61,7 +62,7 @@ func (l *latencies) add(e Exposure, at time.Time, c Criteria) {
 func (l *latencies) finding(g *grounds) (f finding) {
 	switch {
 	case l.n == 0:
-		return found(NotApplicable, "No fix of a live patch came in since %s.", shortTime(stamp(g.since)))
+		return found(NotApplicable, "No fix of a live patch came in since %s.", shortTime(record.At(g.since)))
 	case l.rating != Pass:
 		f = found(l.rating, "%d of %d fixes took longer than they may; the slowest is %s with %s", l.slow, l.n, l.which, span(l.worst))
 		f.evidence = l.slowest.evidence
@@ -110,7 +111,7 @@ func failedCommits(g *grounds, c Criteria) finding {
 		if s := scripts(row); s != "" {
 			text += ", " + s
 		}
-		if row.Result == store.ResultUnknown {
+		if row.Result == record.ResultUnknown {
 			unclear = append(unclear, text)
 		} else {
 			failed = append(failed, text)
@@ -131,7 +132,7 @@ func failedCommits(g *grounds, c Criteria) finding {
 	case len(g.open) > 0:
 		f = found(Warn, "A commit is going on.").by(g.open[0].Event)
 	default:
-		f.rating, f.detail = Pass, "No failed change is left since "+shortTime(stamp(g.since))+"."
+		f.rating, f.detail = Pass, "No failed change is left since "+shortTime(record.At(g.since))+"."
 	}
 	return f
 }
@@ -139,14 +140,14 @@ func failedCommits(g *grounds, c Criteria) finding {
 // downgrades is that no protection was taken back.
 func downgrades(g *grounds, _ Criteria) finding {
 	if len(g.lowered) == 0 {
-		return found(Pass, "Nothing was downgraded since %s.", shortTime(stamp(g.since)))
+		return found(Pass, "Nothing was downgraded since %s.", shortTime(record.At(g.since)))
 	}
 	var list []string
 	f := found(Fail, "")
 	for _, l := range g.lowered {
 		list = append(list, l.String())
 		f = f.by(l.Event)
-		for _, p := range []*store.Part{l.warnings, l.taint} {
+		for _, p := range []*record.Part{l.warnings, l.taint} {
 			if p != nil {
 				f = f.by(p.Event)
 			}
@@ -187,7 +188,7 @@ func attribution(g *grounds, _ Criteria) finding {
 	a := g.attribution
 	switch {
 	case a.Commits == 0:
-		return found(NotApplicable, "No commit is on record since %s.", shortTime(stamp(g.since)))
+		return found(NotApplicable, "No commit is on record since %s.", shortTime(record.At(g.since)))
 	case a.Unknown > 0:
 		return found(Fail, "Of %d of %s it is not known who or what made them.", a.Unknown, plural(int(a.Commits), "commit")).by(a.Events...)
 	}
@@ -244,7 +245,7 @@ func (g *grounds) incomplete(bypassed []string) (f finding, known bool) {
 	return f, known
 }
 
-func count(list []store.Package) string {
+func count(list []record.Package) string {
 	if list == nil {
 		return "unknown"
 	}
@@ -278,7 +279,7 @@ func (g *grounds) difference() (differ []string, known bool) {
 	if g.seen == nil || g.seen.Installed == nil || g.base == nil {
 		return nil, false
 	}
-	name := func(p store.Package) string { return p.Name + "-" + p.Version + "." + p.Arch }
+	name := func(p record.Package) string { return p.Name + "-" + p.Version + "." + p.Arch }
 	is, should := map[string]bool{}, map[string]bool{}
 	for _, p := range g.base.installed {
 		should[name(p)] = true
@@ -297,8 +298,8 @@ func (g *grounds) difference() (differ []string, known bool) {
 }
 
 // isJudged says whether observations list packages of a name: kernels and live patches.
-func isJudged(name string, listed []store.Package) bool {
-	return isLivePatch(name) || slices.ContainsFunc(listed, func(p store.Package) bool { return p.Name == name })
+func isJudged(name string, listed []record.Package) bool {
+	return isLivePatch(name) || slices.ContainsFunc(listed, func(p record.Package) bool { return p.Name == name })
 }
 
 // isLivePatch says whether a package is one with a live patch, by its name: that of a kernel is
@@ -311,9 +312,9 @@ func isLivePatch(name string) bool {
 func integrity(g *grounds, c Criteria) finding {
 	for _, r := range g.recorders {
 		switch r.Cause {
-		case store.CauseProofBroken, store.CauseRecordLost:
+		case record.CauseProofBroken, record.CauseRecordLost:
 			return found(Fail, "At %s the recorder found that the record was not the one it had signed last (%s).", shortTime(r.Time), r.Cause).by(r.Event)
-		case store.CauseKeyReplaced:
+		case record.CauseKeyReplaced:
 			return found(Fail, "At %s the machine's key was gone, and another one took over that it had not signed for: nothing vouches for what was recorded before.", shortTime(r.Time)).by(r.Event)
 		}
 	}
@@ -371,7 +372,7 @@ func retention(g *grounds, c Criteria) finding {
 	switch {
 	case age >= time.Duration(c.Fail):
 		return found(Pass, "The record reaches back to %s, %s, and %s is asked for.", shortTime(*g.summary.First), span(age), c.Fail).by(1)
-	case first.Event == 1 && first.Cause == store.CauseInstalled:
+	case first.Event == 1 && first.Cause == record.CauseInstalled:
 		return found(Pass, "The record reaches back to the installation of the recorder at %s, %s ago.", shortTime(first.Time), span(age)).by(1)
 	}
 	return found(Fail, "The record reaches back to %s only, %s, and %s is asked for.", shortTime(*g.summary.First), span(age), c.Fail).by(1)

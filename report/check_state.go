@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // kernelSupported is SUSE's own rule: the newest installed kernel runs, or its newest live
@@ -18,7 +18,7 @@ func kernelSupported(g *grounds, _ Criteria) finding {
 		return g.notKnown("reboot")
 	}
 	switch unknown := g.seen.newestUnknown(); {
-	case unknown != "" && r.Pending == store.PendingLivePatched:
+	case unknown != "" && r.Pending == record.PendingLivePatched:
 		return found(Pass, "Kernel %s runs with its newest live patch; %s.", running, unknown)
 	case unknown != "":
 		return found(NotDetermined, "Kernel %s runs; %s.", running, unknown)
@@ -28,9 +28,9 @@ func kernelSupported(g *grounds, _ Criteria) finding {
 		return found(Pass, "Kernel %s runs, the newest one that is installed.", running)
 	}
 	switch g.seen.pending() {
-	case store.PendingLivePatched:
+	case record.PendingLivePatched:
 		return found(Pass, "Kernel %s runs with its newest live patch; the newer %s is installed.", running, r.NewestKernel)
-	case store.PendingUnknown:
+	case record.PendingUnknown:
 		return g.notKnown("patches")
 	}
 	return found(Fail, "Kernel %s runs without its newest live patch, and the newer %s is installed.", running, r.NewestKernel)
@@ -38,19 +38,19 @@ func kernelSupported(g *grounds, _ Criteria) finding {
 
 // pending is whether a reboot was pending, PendingUnknown also where the observation only could
 // not see that a live patch makes up for it.
-func (o *seen) pending() store.Pending {
+func (o *seen) pending() record.Pending {
 	switch {
 	case o.Reboot == nil:
-		return store.PendingUnknown
-	case o.Reboot.Pending == store.PendingYes && o.Patches == nil:
-		return store.PendingUnknown
+		return record.PendingUnknown
+	case o.Reboot.Pending == record.PendingYes && o.Patches == nil:
+		return record.PendingUnknown
 	}
 	return o.Reboot.Pending
 }
 
 // pendingReboot is what an observation says of it, nil if it does not know.
-func pendingReboot(o *store.Observation) *store.Pending {
-	if p := (&seen{Observation: o}).pending(); p != store.PendingUnknown {
+func pendingReboot(o *record.Observation) *record.Pending {
+	if p := (&seen{Observation: o}).pending(); p != record.PendingUnknown {
 		return &p
 	}
 	return nil
@@ -113,12 +113,12 @@ func (o *seen) leaving() string {
 // kernel leaves those enabled, and that is one transition (klp_discard_replaced_patches).
 // Older kernels do not show what a patch replaces; SUSE's replace all.
 func (o *seen) replaces() bool {
-	return o.LivePatch != nil && slices.ContainsFunc(o.Patches, func(p store.LoadedPatch) bool {
+	return o.LivePatch != nil && slices.ContainsFunc(o.Patches, func(p record.LoadedPatch) bool {
 		return p.Module == o.LivePatch.Module && p.Enabled && p.Transition && (p.Replace == nil || *p.Replace)
 	})
 }
 
-func transition(g *grounds, c Criteria, lp *store.LivePatch) finding {
+func transition(g *grounds, c Criteria, lp *record.LivePatch) finding {
 	if lp.Since == nil {
 		return found(NotDetermined, "Live patch %s is in transition%s; since when is not on record.", lp.Module, g.blocked())
 	}
@@ -187,7 +187,7 @@ func patchLoaded(g *grounds, c Criteria) finding {
 	if waits < -taking {
 		return found(Fail, "Live patch %s is installed, and %s; since when is not known: the clock was ahead.", p.Version, active)
 	}
-	f := found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(stamp(since)), active)
+	f := found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(record.At(since)), active)
 	if waits < time.Duration(c.Warn) {
 		f.rating = Warn // it may be about to be loaded
 	}
@@ -196,9 +196,9 @@ func patchLoaded(g *grounds, c Criteria) finding {
 
 // patchPackage is the live patch that is installed for the running kernel, nil if none is.
 // The package is called after the release, with underscores for its dots.
-func (o *seen) patchPackage() *store.Package {
+func (o *seen) patchPackage() *record.Package {
 	suffix := "-" + strings.ReplaceAll(o.Kernel.Release, ".", "_")
-	i := slices.IndexFunc(o.Installed, func(p store.Package) bool { return strings.HasSuffix(p.Name, suffix) })
+	i := slices.IndexFunc(o.Installed, func(p record.Package) bool { return strings.HasSuffix(p.Name, suffix) })
 	if i < 0 {
 		return nil
 	}
@@ -210,13 +210,13 @@ func patchInInitrd(g *grounds, _ Criteria) finding {
 	v := g.seen.Initrd
 	var f finding
 	switch {
-	case v.Reason == store.ReasonNoPatch:
+	case v.Reason == record.ReasonNoPatch:
 		return found(NotApplicable, "No live patch is active.")
-	case v.Reason == store.ReasonNoImage:
+	case v.Reason == record.ReasonNoImage:
 		f = found(Fail, "Kernel %s has no initrd at all: it does not boot.", v.KernelRelease)
-	case v.Verdict == store.VerdictContained:
+	case v.Verdict == record.VerdictContained:
 		f = found(Pass, "The initrd of kernel %s holds %s (basis: %s).", v.KernelRelease, v.Patch, v.Basis)
-	case v.Verdict == store.VerdictMissing:
+	case v.Verdict == record.VerdictMissing:
 		f = found(Fail, "The initrd of kernel %s does not hold %s (basis: %s): an unexpected reboot loses its fixes.", v.KernelRelease, v.Patch, v.Basis)
 	default:
 		f = found(NotDetermined, "Whether the initrd of kernel %s holds %s cannot be proven: %s.", v.KernelRelease, v.Patch, v.Reason)
@@ -334,9 +334,9 @@ func rebootLag(g *grounds, c Criteria) finding {
 	}
 	patched := "without its newest live patch"
 	switch g.seen.pending() {
-	case store.PendingLivePatched:
+	case record.PendingLivePatched:
 		patched = "live patched"
-	case store.PendingUnknown:
+	case record.PendingUnknown:
 		patched = "and whether it is live patched is not known"
 	}
 	lag := g.at.Sub(time.Unix(p.InstallTime, 0))
@@ -347,8 +347,8 @@ func rebootLag(g *grounds, c Criteria) finding {
 }
 
 // kernelPackage is the installed package of a kernel, nil if none is known to be.
-func (o *seen) kernelPackage(release string) *store.Package {
-	n := slices.IndexFunc(o.Installed, func(p store.Package) bool { return isKernel(p, release) })
+func (o *seen) kernelPackage(release string) *record.Package {
+	n := slices.IndexFunc(o.Installed, func(p record.Package) bool { return isKernel(p, release) })
 	if n < 0 {
 		return nil
 	}

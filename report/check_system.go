@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // signatures is that libzypp checks them, and that what is installed has one.
@@ -63,8 +63,8 @@ func clock(g *grounds, c Criteria) finding {
 	var part struct {
 		Synced   string
 		Source   string
-		LastSync *store.Timestamp `json:"last_sync"`
-		LastFile string           `json:"last_sync_file"`
+		LastSync *record.Timestamp `json:"last_sync"`
+		LastFile string            `json:"last_sync_file"`
 	}
 	if f, ok := g.part("clock", &part); !ok {
 		return f

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -18,7 +19,7 @@ import (
 func healthy(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine(t, "2026-02-01T08:00:00Z")
-	m.installed, m.next = []store.Package{kernelPackage(kernelA)}, releaseA
+	m.installed, m.next = []record.Package{kernelPackage(kernelA)}, releaseA
 	m.installed[0].InstallTime = m.now.Unix()
 	for name, part := range map[string]any{
 		"taint":    map[string]any{"value": 36864, "flags": []any{flagged(12, "O"), flagged(15, "K")}},
@@ -42,7 +43,7 @@ func healthy(t *testing.T) *machine {
 	m.until("2026-02-03T09:00:00Z")
 	m.install(patchPackage(releaseA, 2))
 	m.until("2026-02-10T11:00:00Z")
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	m.until("2026-02-10T12:00:00Z")
 	return m
 }
@@ -56,7 +57,7 @@ func own(path, mode string) map[string]any {
 }
 
 // last is the newest observation that was written; what a test changes in it is recorded so.
-func (m *machine) last() *store.Observation {
+func (m *machine) last() *record.Observation {
 	m.t.Helper()
 	for _, ev := range slices.Backward(m.written) {
 		if ev.Observation != nil {
@@ -133,7 +134,7 @@ func TestHealthyMachinePasses(t *testing.T) {
 // noImage has the running kernel have no initrd.
 func noImage(m *machine) {
 	v := &m.last().Initrd
-	v.Verdict, v.Basis, v.Reason = store.VerdictMissing, "", store.ReasonNoImage
+	v.Verdict, v.Basis, v.Reason = record.VerdictMissing, "", record.ReasonNoImage
 }
 
 // Without an initrd the kernel does not boot: nothing says to reboot before there is one.
@@ -174,10 +175,10 @@ type checkTest struct {
 }
 
 func TestStateChecks(t *testing.T) {
-	pending := func(p store.Pending) func(*machine) {
-		return func(m *machine) { m.last().Reboot = &store.Reboot{Pending: p, NewestKernel: releaseB} }
+	pending := func(p record.Pending) func(*machine) {
+		return func(m *machine) { m.last().Reboot = &record.Reboot{Pending: p, NewestKernel: releaseB} }
 	}
-	waiting := func(days int, p store.Pending) func(*machine) {
+	waiting := func(days int, p record.Pending) func(*machine) {
 		return func(m *machine) {
 			b := kernelPackage(kernelB)
 			b.InstallTime = m.now.AddDate(0, 0, -days).Unix()
@@ -185,9 +186,9 @@ func TestStateChecks(t *testing.T) {
 			pending(p)(m)
 		}
 	}
-	untold := func(p store.Pending) func(*machine) {
+	untold := func(p record.Pending) func(*machine) {
 		return func(m *machine) {
-			m.last().Reboot = &store.Reboot{Pending: p, NewestUnknown: "which installed kernel is the newest cannot be told: kernel-default-base-6 does not say"}
+			m.last().Reboot = &record.Reboot{Pending: p, NewestUnknown: "which installed kernel is the newest cannot be told: kernel-default-base-6 does not say"}
 		}
 	}
 	noReboot := func(m *machine) { m.last().Reboot, m.last().Unknown["reboot"] = nil, "rpm failed" }
@@ -200,23 +201,23 @@ func TestStateChecks(t *testing.T) {
 	}
 	unpatched := func(m *machine) {
 		o := m.last()
-		o.LivePatch, o.Patches, o.Installed = nil, []store.LoadedPatch{}, o.Installed[:1]
-		o.Initrd = store.Initrd{Verdict: store.VerdictUnknown, Reason: store.ReasonNoPatch}
+		o.LivePatch, o.Patches, o.Installed = nil, []record.LoadedPatch{}, o.Installed[:1]
+		o.Initrd = record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonNoPatch}
 	}
 	runTests(t, []checkTest{
-		{"kernel-supported", "a newer kernel waits, the newest patch is active", pending(store.PendingLivePatched), Pass, "runs with its newest live patch"},
-		{"kernel-supported", "a newer kernel waits", pending(store.PendingYes), Fail, "without its newest live patch"},
-		{"kernel-supported", "no package of the kernel", func(m *machine) { m.last().Reboot = &store.Reboot{} }, NotDetermined, "no package"},
-		{"kernel-supported", "newest not known", untold(store.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
-		{"kernel-supported", "newest not known, the newest patch is active", untold(store.PendingLivePatched), Pass, "with its newest live patch"},
-		{"next-boot", "newest not known", untold(store.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
-		{"reboot-lag", "newest not known", untold(store.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
+		{"kernel-supported", "a newer kernel waits, the newest patch is active", pending(record.PendingLivePatched), Pass, "runs with its newest live patch"},
+		{"kernel-supported", "a newer kernel waits", pending(record.PendingYes), Fail, "without its newest live patch"},
+		{"kernel-supported", "no package of the kernel", func(m *machine) { m.last().Reboot = &record.Reboot{} }, NotDetermined, "no package"},
+		{"kernel-supported", "newest not known", untold(record.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
+		{"kernel-supported", "newest not known, the newest patch is active", untold(record.PendingLivePatched), Pass, "with its newest live patch"},
+		{"next-boot", "newest not known", untold(record.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
+		{"reboot-lag", "newest not known", untold(record.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
 		{"kernel-supported", "not known", noReboot, NotDetermined, "rpm failed"},
-		{"kernel-supported", "a newer kernel waits, live patches not known", unreadable(pending(store.PendingUnknown)), NotDetermined, "no sysfs"},
-		{"kernel-supported", "a newer kernel waits, live patches not known, as told before", unreadable(pending(store.PendingYes)), NotDetermined, "no sysfs"},
+		{"kernel-supported", "a newer kernel waits, live patches not known", unreadable(pending(record.PendingUnknown)), NotDetermined, "no sysfs"},
+		{"kernel-supported", "a newer kernel waits, live patches not known, as told before", unreadable(pending(record.PendingYes)), NotDetermined, "no sysfs"},
 		{"kernel-supported", "a newer kernel waits, no live patch is installed, loaded ones not known", unreadable(func(m *machine) {
 			m.last().Installed = m.last().Installed[:1]
-			pending(store.PendingYes)(m)
+			pending(record.PendingYes)(m)
 		}), NotDetermined, "no sysfs"},
 		{"kernel-supported", "the newest kernel runs, live patches not known", unreadable(func(*machine) {}), Pass, "the newest"},
 
@@ -224,7 +225,7 @@ func TestStateChecks(t *testing.T) {
 		{"patch-state", "none", unpatched, NotApplicable, "No live patch"},
 		{"patch-state", "disabled", func(m *machine) { m.last().Patches[0].Enabled = false }, Fail, "not enabled"},
 		{"patch-state", "two", func(m *machine) {
-			m.last().Patches = append(m.last().Patches, store.LoadedPatch{Module: "livepatch_x", Enabled: true})
+			m.last().Patches = append(m.last().Patches, record.LoadedPatch{Module: "livepatch_x", Enabled: true})
 		}, Fail, "2 live patches"},
 		{"patch-state", "of no package", func(m *machine) { m.last().LivePatch.Package = nil }, Fail, "no installed package"},
 		{"patch-state", "of which package is not known", func(m *machine) {
@@ -245,7 +246,7 @@ func TestStateChecks(t *testing.T) {
 		{"patch-state", "replacing another for long", replaces(3 * time.Hour), Fail, "was in transition for 3 hours, held up by 1 task"},
 		{"patch-state", "replacing two others", func(m *machine) {
 			replaces(3 * time.Hour)(m)
-			m.last().Patches = append(m.last().Patches, store.LoadedPatch{Module: "livepatch_y", Enabled: true})
+			m.last().Patches = append(m.last().Patches, record.LoadedPatch{Module: "livepatch_y", Enabled: true})
 		}, Fail, "was in transition for 3 hours"},
 		{"patch-state", "replacing another, as an older kernel shows it", func(m *machine) {
 			replaces(10 * time.Minute)(m)
@@ -259,7 +260,7 @@ func TestStateChecks(t *testing.T) {
 			replaced := m.last().LivePatch.Module
 			inTransition(3 * time.Hour)(m)
 			m.last().LivePatch.Transition = false
-			m.last().Patches = []store.LoadedPatch{{Module: replaced, Enabled: true}, {Module: "livepatch_new", Transition: true}}
+			m.last().Patches = []record.LoadedPatch{{Module: replaced, Enabled: true}, {Module: "livepatch_new", Transition: true}}
 		}, NotDetermined, "livepatch_new is being disabled, held up by 1 task"},
 
 		{"patch-loaded", "none installed", unpatched, NotApplicable, "No live patch is installed"},
@@ -277,22 +278,22 @@ func TestStateChecks(t *testing.T) {
 			m.last().Installed[1].InstallTime = m.now.Add(-65 * time.Minute).Unix()
 		}, Warn, "none is active"},
 
-		{"patch-in-initrd", "missing", func(m *machine) { m.last().Initrd.Verdict = store.VerdictMissing }, Fail, "loses its fixes"},
+		{"patch-in-initrd", "missing", func(m *machine) { m.last().Initrd.Verdict = record.VerdictMissing }, Fail, "loses its fixes"},
 		{"patch-in-initrd", "no image", func(m *machine) {
-			m.last().Initrd.Verdict, m.last().Initrd.Basis, m.last().Initrd.Reason = store.VerdictMissing, "", store.ReasonNoImage
+			m.last().Initrd.Verdict, m.last().Initrd.Basis, m.last().Initrd.Reason = record.VerdictMissing, "", record.ReasonNoImage
 		}, Fail, "has no initrd at all"},
 		{"patch-in-initrd", "no image, and no patch", func(m *machine) {
 			unpatched(m)
-			m.last().Initrd = store.Initrd{KernelRelease: releaseA, Verdict: store.VerdictMissing, Reason: store.ReasonNoImage}
+			m.last().Initrd = record.Initrd{KernelRelease: releaseA, Verdict: record.VerdictMissing, Reason: record.ReasonNoImage}
 		}, Fail, "has no initrd at all"},
 		{"next-boot", "it has no image", noImage, Fail, "no initrd: it does not boot"},
 		{"patch-in-initrd", "not provable", func(m *machine) {
-			m.last().Initrd.Verdict, m.last().Initrd.Reason = store.VerdictUnknown, store.ReasonNoBuild
+			m.last().Initrd.Verdict, m.last().Initrd.Reason = record.VerdictUnknown, record.ReasonNoBuild
 		}, NotDetermined, "no-build-evidence"},
 		{"patch-in-initrd", "no patch", unpatched, NotApplicable, "No live patch"},
 
-		{"next-boot", "the newest, which waits", func(m *machine) { pending(store.PendingYes)(m); m.last().NextBoot.KernelRelease = releaseB }, Pass, releaseB},
-		{"next-boot", "the running one again", pending(store.PendingYes), Warn, "although"},
+		{"next-boot", "the newest, which waits", func(m *machine) { pending(record.PendingYes)(m); m.last().NextBoot.KernelRelease = releaseB }, Pass, releaseB},
+		{"next-boot", "the running one again", pending(record.PendingYes), Warn, "although"},
 		{"next-boot", "an old one", func(m *machine) { m.last().NextBoot.KernelRelease = releaseC }, Fail, "neither"},
 		{"next-boot", "none", func(m *machine) { m.last().NextBoot.KernelRelease = "" }, NotDetermined, "newest"},
 		{"next-boot", "not known", func(m *machine) { m.last().NextBoot = nil; m.last().Unknown["next_boot"] = "no grub.cfg" }, NotDetermined, "no grub.cfg"},
@@ -309,19 +310,19 @@ func TestStateChecks(t *testing.T) {
 			delete(m.last().Parts, "coverage")
 		}), NotDetermined, "nothing of coverage"},
 
-		{"reboot-lag", "not long", waiting(10, store.PendingYes), Pass, "10 days"},
-		{"reboot-lag", "long", waiting(100, store.PendingLivePatched), Warn, "100 days; " + releaseA + " runs, live patched"},
-		{"reboot-lag", "too long", waiting(400, store.PendingYes), Fail, "400 days"},
-		{"reboot-lag", "live patches not known", unreadable(waiting(10, store.PendingYes)), Pass, "whether it is live patched is not known"},
-		{"reboot-lag", "newest kernel not known", func(m *machine) { m.last().Reboot = &store.Reboot{Pending: store.PendingNo} }, NotDetermined, "newest"},
+		{"reboot-lag", "not long", waiting(10, record.PendingYes), Pass, "10 days"},
+		{"reboot-lag", "long", waiting(100, record.PendingLivePatched), Warn, "100 days; " + releaseA + " runs, live patched"},
+		{"reboot-lag", "too long", waiting(400, record.PendingYes), Fail, "400 days"},
+		{"reboot-lag", "live patches not known", unreadable(waiting(10, record.PendingYes)), Pass, "whether it is live patched is not known"},
+		{"reboot-lag", "newest kernel not known", func(m *machine) { m.last().Reboot = &record.Reboot{Pending: record.PendingNo} }, NotDetermined, "newest"},
 		{"patch-loaded", "installed by a clock that was ahead", func(m *machine) {
 			for i := range m.last().Installed {
 				m.last().Installed[i].InstallTime = m.now.AddDate(4, 0, 0).Unix()
 			}
-			m.last().LivePatch, m.last().Patches = nil, []store.LoadedPatch{}
+			m.last().LivePatch, m.last().Patches = nil, []record.LoadedPatch{}
 		}, Fail, "since when is not known: the clock was ahead"},
-		{"reboot-lag", "by a clock that was ahead", waiting(-10, store.PendingYes), NotDetermined, "since when is not known: the clock was ahead"},
-		{"reboot-lag", "since nobody knows", pending(store.PendingYes), NotDetermined, "since when"},
+		{"reboot-lag", "by a clock that was ahead", waiting(-10, record.PendingYes), NotDetermined, "since when is not known: the clock was ahead"},
+		{"reboot-lag", "since nobody knows", pending(record.PendingYes), NotDetermined, "since when"},
 		{"reboot-lag", "not known", noReboot, NotDetermined, "rpm failed"},
 
 		{"taint", "out of tree only", with("taint", `{"value":4096,"flags":[{"bit":12,"letter":"O"}]}`), Pass, "4096"},
@@ -380,7 +381,7 @@ func TestStateChecks(t *testing.T) {
 func inTransition(d time.Duration) func(*machine) {
 	return func(m *machine) {
 		lp := m.last().LivePatch
-		lp.Transition, lp.Since = true, &store.Timestamp{Time: m.now.Add(-time.Hour - d)}
+		lp.Transition, lp.Since = true, new(record.At(m.now.Add(-time.Hour-d)))
 		m.set("blockers", `[{"pid":1,"tid":1,"comm":"x"}]`)
 	}
 }
@@ -390,7 +391,7 @@ func inTransition(d time.Duration) func(*machine) {
 func replaces(d time.Duration) func(*machine) {
 	return func(m *machine) {
 		inTransition(d)(m)
-		m.last().Patches = []store.LoadedPatch{
+		m.last().Patches = []record.LoadedPatch{
 			{Module: "livepatch_old", Enabled: true, Replace: new(true)},
 			{Module: m.last().LivePatch.Module, Enabled: true, Transition: true, Replace: new(true)},
 		}
@@ -416,13 +417,13 @@ func runTests(t *testing.T, tests []checkTest) {
 
 func TestRecordChecks(t *testing.T) {
 	later := func(m *machine, days int) { m.until(m.now.AddDate(0, 0, days).Format(time.RFC3339)) }
-	renew := func(m *machine) { m.observe(store.TriggerTimer) }
+	renew := func(m *machine) { m.observe(record.TriggerTimer) }
 	imported := change(patchPackage(releaseB, 1))
 	imported.Action = "install"
 	runTests(t, []checkTest{
-		{"failed-commits", "failed", func(m *machine) { m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil) }, Fail, "1 failure not made good: upgrade of kernel-livepatch"},
+		{"failed-commits", "failed", func(m *machine) { m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil) }, Fail, "1 failure not made good: upgrade of kernel-livepatch"},
 		{"failed-commits", "made good", func(m *machine) {
-			m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil)
+			m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil)
 			m.wait(time.Minute)
 			m.install(patchPackage(releaseA, 3))
 		}, Pass, "No failed change"},
@@ -436,13 +437,16 @@ func TestRecordChecks(t *testing.T) {
 			m.wait(time.Minute)
 			m.install(patchPackage(releaseA, 3))
 		}, Pass, "No failed change"},
-		{"failed-commits", "goes on", func(m *machine) { m.commit("", []store.Package{patchPackage(releaseA, 3)}, nil); m.wait(time.Minute) }, Warn, "going on"},
-		{"failed-commits", "never ended", func(m *machine) { m.commit("", []store.Package{patchPackage(releaseA, 3)}, nil); m.wait(2 * time.Hour) }, Fail, "has no end"},
+		{"failed-commits", "goes on", func(m *machine) { m.commit("", []record.Package{patchPackage(releaseA, 3)}, nil); m.wait(time.Minute) }, Warn, "going on"},
+		{"failed-commits", "never ended", func(m *machine) {
+			m.commit("", []record.Package{patchPackage(releaseA, 3)}, nil)
+			m.wait(2 * time.Hour)
+		}, Fail, "has no end"},
 		{"failed-commits", "not known", func(m *machine) {
-			m.commit(store.OutcomeInterrupted, []store.Package{patchPackage(releaseA, 3)}, nil)
+			m.commit(record.OutcomeInterrupted, []record.Package{patchPackage(releaseA, 3)}, nil)
 			for i := range m.written {
-				if e := m.written[i].End; e != nil && e.Outcome == store.OutcomeInterrupted {
-					e.Changes[0].Result = store.ResultUnknown
+				if e := m.written[i].End; e != nil && e.Outcome == record.OutcomeInterrupted {
+					e.Changes[0].Result = record.ResultUnknown
 				}
 			}
 		}, NotDetermined, "What became of 1 change"},
@@ -456,13 +460,13 @@ func TestRecordChecks(t *testing.T) {
 			m.install(patchPackage(releaseA, 1))
 			for i := range m.written {
 				if e := m.written[i].End; e != nil && len(m.written)-i < 4 {
-					e.Outcome = store.OutcomeDiscarded
+					e.Outcome = record.OutcomeDiscarded
 				}
 			}
 		}, Pass, "Nothing"},
 		{"downgrades", "a removal after one of its kernel in a snapshot that never was booted", func(m *machine) {
-			m.commit(store.OutcomeStaged, nil, []store.Package{kernelPackage(kernelA)})
-			m.written[len(m.written)-2].End.Outcome = store.OutcomeDiscarded
+			m.commit(record.OutcomeStaged, nil, []record.Package{kernelPackage(kernelA)})
+			m.written[len(m.written)-2].End.Outcome = record.OutcomeDiscarded
 			m.wait(time.Hour)
 			m.remove(patchPackage(releaseA, 2))
 		}, Warn, "removed"},
@@ -490,7 +494,7 @@ func TestRecordChecks(t *testing.T) {
 			m.install(patchPackage(releaseA, 3))
 			for _, ev := range m.written {
 				if ev.Begin != nil {
-					ev.Begin.Actor = store.Actor{Login: "unset"}
+					ev.Begin.Actor = record.Actor{Login: "unset"}
 				}
 			}
 		}, Warn, "Of 3 of 3 commits"},
@@ -501,8 +505,8 @@ func TestRecordChecks(t *testing.T) {
 		{"completeness", "a package that no commit removed", func(m *machine) { m.last().Installed = m.last().Installed[:1] }, Fail, "is gone"},
 		{"completeness", "a commit, then an observation", func(m *machine) { m.install(patchPackage(releaseA, 3)) }, Pass, "those of the commit"},
 		{"completeness", "an import, then an observation", func(m *machine) {
-			m.write(&store.Event{Header: m.header(store.KindImport), Import: &store.Import{Commit: "c", Time: store.Timestamp{Time: m.now.Add(-time.Hour)}, Changes: []store.ImportedChange{{
-				Change: imported, Time: store.Timestamp{Time: m.now.Add(-time.Hour)}}}}})
+			m.write(&record.Event{Header: m.header(record.KindImport), Import: &record.Import{Commit: "c", Time: record.At(m.now.Add(-time.Hour)), Changes: []record.ImportedChange{{
+				Change: imported, Time: record.At(m.now.Add(-time.Hour))}}}})
 			m.wait(time.Minute)
 			renew(m)
 		}, Pass, "those of the observation"},
@@ -571,17 +575,17 @@ func missing(at string, more int) string {
 func lostRecord(m *machine) {
 	m.flush()
 	check(m.t, os.Remove(store.Path(m.root)))
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 }
 
 func fix(status ExposureStatus, released, active string, severity *string) Exposure {
 	e := Exposure{CVE: "CVE-2026-1", KernelRelease: releaseA, Status: status, Severity: severity, Events: []int64{7}}
 	for _, set := range []struct {
-		to   **store.Timestamp
+		to   **record.Timestamp
 		from string
 	}{{&e.Released, released}, {&e.Active, active}} {
 		if at, err := time.Parse(time.DateOnly, set.from); err == nil {
-			*set.to = &store.Timestamp{Time: at}
+			*set.to = new(record.At(at))
 		}
 	}
 	return e
@@ -647,9 +651,9 @@ func TestLatency(t *testing.T) {
 
 func except(id, until string) func(*machine) {
 	return func(m *machine) {
-		ev := &store.Event{Header: m.header(store.KindException), Exception: &store.ExceptionChange{
-			Action: store.ExceptionAdd, Check: id, Reason: "the vendor was asked", Actor: store.Actor{Login: "tux", SudoUser: "alice"},
-			Until: &store.Timestamp{Time: when(m.t, until)},
+		ev := &record.Event{Header: m.header(record.KindException), Exception: &record.ExceptionChange{
+			Action: record.ExceptionAdd, Check: id, Reason: "the vendor was asked", Actor: record.Actor{Login: "tux", SudoUser: "alice"},
+			Until: new(record.At(when(m.t, until))),
 		}}
 		m.write(ev)
 	}
@@ -691,7 +695,7 @@ func TestComplianceOfAMomentStays(t *testing.T) {
 	m.wait(time.Hour)
 	except("clock", "2026-02-11T00:00:00Z")(m)
 	m.install(patchPackage(releaseA, 1))
-	m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil)
+	m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil)
 	after, err := NewCompliance(t.Context(), m.record(), p, at)
 	check(t, err)
 	before.Record, after.Record = nil, nil // that is the record as it is
@@ -724,18 +728,18 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 		{"integrity", "a checkpoint of another log", func(g *grounds) { g.summary.Events++ }, Fail, "and there are"},
 		{"integrity", "a checkpoint that was altered", func(g *grounds) { g.summary.Checkpoint = "x" }, Fail, "is not right"},
 		{"integrity", "nothing recorded", func(g *grounds) { g.summary.Events = 0 }, NotDetermined, "Nothing"},
-		{"retention", "for long", func(g *grounds) { g.summary.First = new(stamp(g.at.AddDate(-2, 0, 0))) }, Pass, "731 days, and 365 days is asked for"},
+		{"retention", "for long", func(g *grounds) { g.summary.First = new(record.At(g.at.AddDate(-2, 0, 0))) }, Pass, "731 days, and 365 days is asked for"},
 		{"retention", "nothing recorded", func(g *grounds) { g.recorders = nil }, NotDetermined, "Nothing"},
 		{"completeness", "nothing recorded", func(g *grounds) { g.recorders = nil }, NotDetermined, "Nothing"},
 		{"completeness", "drift", func(g *grounds) {
-			g.drift = []*store.HistoryRow{{Event: 9, Action: "install", Package: "kernel-default", Version: "6-1"}}
+			g.drift = []*record.HistoryRow{{Event: 9, Action: "install", Package: "kernel-default", Version: "6-1"}}
 		}, Fail, "install of kernel-default 6-1 without a commit"},
-		{"completeness", "a commit that is going on", func(g *grounds) { g.gaps = []Gap{{Kind: GapCommit, Span: Span{From: stamp(g.at)}}} }, Pass, "no gap"},
+		{"completeness", "a commit that is going on", func(g *grounds) { g.gaps = []Gap{{Kind: GapCommit, Span: Span{From: record.At(g.at)}}} }, Pass, "no gap"},
 		{"completeness", "a machine that was off", func(g *grounds) { g.gaps = []Gap{{Kind: GapOff}, {Kind: GapBefore}, {Kind: GapAfter}} }, Pass, "no gap"},
 		{"completeness", "a lost log", func(g *grounds) { g.gaps = []Gap{{Kind: GapBroken, Why: "It was lost."}} }, Fail, "(It was lost)"},
 		{"downgrades", "what the kernel had said is not on record", func(g *grounds) {
-			g.lowered = []lowered{{HistoryRow: &store.HistoryRow{Package: "p", Previous: new("2"), Version: "1"}}, {
-				HistoryRow: &store.HistoryRow{Package: "q", Previous: new("2"), Version: "1"}, taint: &store.Part{JSON: []byte(`{"value":512}`)}}}
+			g.lowered = []lowered{{HistoryRow: &record.HistoryRow{Package: "p", Previous: new("2"), Version: "1"}}, {
+				HistoryRow: &record.HistoryRow{Package: "q", Previous: new("2"), Version: "1"}, taint: &record.Part{JSON: []byte(`{"value":512}`)}}}
 		}, Warn, "p from 2 to 1 at 0001-01-01T00:00:00Z by unset; q from 2 to 1 at 0001-01-01T00:00:00Z by unset, kernel warnings not on record, taint value 512."},
 	} {
 		m := healthy(t)
@@ -751,7 +755,7 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 
 // A load that is not complete protects nothing: the metric does not count it.
 func TestMetricOfATransition(t *testing.T) {
-	st := &State{LivePatch: &store.LivePatch{Enabled: true, Transition: true}}
+	st := &State{LivePatch: &record.LivePatch{Enabled: true, Transition: true}}
 	if active := st.active(); active == nil || *active {
 		t.Errorf("active: %v", active)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -32,17 +33,17 @@ func Ratings() []Rating { return []Rating{Fail, NotDetermined, Warn, Pass, NotAp
 
 // Compliance is a record judged by a profile.
 type Compliance struct {
-	Profile string          `json:"profile"`
-	Verdict Rating          `json:"verdict"` // the worst of the checks
-	Checks  []CheckResult   `json:"checks"`  // the weightiest first
-	At      store.Timestamp `json:"at"`
-	Since   store.Timestamp `json:"since"` // of what looks back
+	Profile string           `json:"profile"`
+	Verdict Rating           `json:"verdict"` // the worst of the checks
+	Checks  []CheckResult    `json:"checks"`  // the weightiest first
+	At      record.Timestamp `json:"at"`
+	Since   record.Timestamp `json:"since"` // of what looks back
 
-	Title      string         `json:"-"` // of the profile
-	Record     *store.Summary `json:"-"` // that was judged
-	Provenance *Provenance    `json:"-"` // of the section when it is written alone
+	Title      string          `json:"-"` // of the profile
+	Record     *record.Summary `json:"-"` // that was judged
+	Provenance *Provenance     `json:"-"` // of the section when it is written alone
 	// Observed is when the machine was observed last; the moment judged if that is too long ago.
-	Observed store.Timestamp `json:"-"`
+	Observed record.Timestamp `json:"-"`
 
 	coverageLeft *int   // days; nil: not known
 	warning      string // of what was judged; empty: nothing is known to be wrong with it
@@ -59,7 +60,7 @@ type CheckResult struct {
 	// NoImageOf is the kernel that has no initrd at all; empty: none is known to have none.
 	NoImageOf string `json:"-"`
 	// KnownSince is when the last of the events among the evidence was recorded; null: not known, or none.
-	KnownSince *store.Timestamp `json:"known_since"`
+	KnownSince *record.Timestamp `json:"known_since"`
 	// Exception is what was granted for this check, expired ones included; it changes
 	// nothing in the result.
 	Exception *Exception `json:"exception"`
@@ -67,13 +68,13 @@ type CheckResult struct {
 
 // Exception is that somebody accepts a finding for a while.
 type Exception struct {
-	ID      string          `json:"id"`
-	Check   string          `json:"check"`
-	Reason  string          `json:"reason"`
-	Until   store.Timestamp `json:"until"`
-	By      string          `json:"by"`
-	Event   int64           `json:"event"`
-	Expired bool            `json:"expired"`
+	ID      string           `json:"id"`
+	Check   string           `json:"check"`
+	Reason  string           `json:"reason"`
+	Until   record.Timestamp `json:"until"`
+	By      string           `json:"by"`
+	Event   int64            `json:"event"`
+	Expired bool             `json:"expired"`
 }
 
 // finding is what a check says.
@@ -205,7 +206,7 @@ func (r *CheckResult) events() (list []int64) {
 
 // compliance runs all checks.
 func (g *grounds) compliance() *Compliance {
-	c := &Compliance{Profile: g.profile.Name, Title: g.profile.Title, Record: g.summary, At: stamp(g.at), Since: stamp(g.since)}
+	c := &Compliance{Profile: g.profile.Name, Title: g.profile.Title, Record: g.summary, At: record.At(g.at), Since: record.At(g.since)}
 	if c.Observed = c.At; g.stale() == "" {
 		c.Observed = g.seen.at
 		if end, ok := g.coverageEnd(); ok {
@@ -227,7 +228,7 @@ func (g *grounds) compliance() *Compliance {
 
 // noImageOf is the kernel that has no initrd at all, empty if none is known to have none.
 func (g *grounds) noImageOf() string {
-	if g.stale() != "" || g.seen.Initrd.Reason != store.ReasonNoImage {
+	if g.stale() != "" || g.seen.Initrd.Reason != record.ReasonNoImage {
 		return ""
 	}
 	return g.seen.Initrd.KernelRelease

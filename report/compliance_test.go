@@ -10,25 +10,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // troubled is a machine with something of everything: the golden files show it.
 func troubled(t *testing.T) *Compliance {
 	t.Helper()
 	m := healthy(t)
-	m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil)
+	m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil)
 	m.wait(time.Minute)
 	m.install(patchPackage(releaseA, 1))
 	m.set("coverage", `{"date":"2026-02-20","file":"/var/lib/lifecycle/data/sle-module-live-patching.lifecycle","line":3}`)
-	m.last().Initrd = store.Initrd{KernelRelease: releaseA, Patch: "livepatch_1_150600_13_3_1", Verdict: store.VerdictMissing, Basis: store.BasisImage,
-		Evidence: []store.Evidence{{Says: "the image", Path: "/boot/initrd-" + releaseA, Cursor: ""}, {Says: "a build", Cursor: "s=1;i=2"}}}
+	m.last().Initrd = record.Initrd{KernelRelease: releaseA, Patch: "livepatch_1_150600_13_3_1", Verdict: record.VerdictMissing, Basis: record.BasisImage,
+		Evidence: []record.Evidence{{Says: "the image", Path: "/boot/initrd-" + releaseA, Cursor: ""}, {Says: "a build", Cursor: "s=1;i=2"}}}
 	m.drop("clock", "\x1b[2Jno | permission")
 	except("coverage", "2026-03-31T00:00:00Z")(m)
 	except("patch-in-initrd", "2026-02-09T00:00:00Z")(m)
 	c := m.judged(profile(t, DefaultProfile))
-	c.Provenance = NewProvenance("compliance", "1.0.0", testNow, &store.Summary{
-		Events: 42, First: new(stamp(testNow)), Last: new(stamp(testNow)), Host: store.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"}, RootHash: "abc=",
+	c.Provenance = NewProvenance("compliance", "1.0.0", testNow, &record.Summary{
+		Events: 42, First: new(record.At(testNow)), Last: new(record.At(testNow)), Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"}, RootHash: "abc=",
 	})
 	return c
 }
@@ -72,9 +72,9 @@ func TestComplianceFollowsItsSchema(t *testing.T) {
 	if got, want := all["compliance-1.json"].Defs["check"].Properties["result"].Enum, anys(words(Ratings())); cmp.Diff(want, got) != "" {
 		t.Errorf("results are %v, want %v", got, want)
 	}
-	for _, list := range [][]store.Exception{nil, {
-		{ID: "a", Event: 3, Check: "clock", Reason: "\x1b[2J", Time: stamp(testNow), Until: stamp(testNow)},
-		{ID: "b", Event: 4, Time: stamp(testNow), Until: stamp(testNow.AddDate(1, 0, 0)), Ended: new(stamp(testNow)), EndedBy: &store.RowActor{}},
+	for _, list := range [][]record.Exception{nil, {
+		{ID: "a", Event: 3, Check: "clock", Reason: "\x1b[2J", Time: record.At(testNow), Until: record.At(testNow)},
+		{ID: "b", Event: 4, Time: record.At(testNow), Until: record.At(testNow.AddDate(1, 0, 0)), Ended: new(record.At(testNow)), EndedBy: &record.RowActor{}},
 	}} {
 		var b, table strings.Builder
 		check(t, WriteExceptions(&b, "json", list, nil, testNow, Style{}))

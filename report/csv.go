@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // lineBuffer gathers what is written line by line.
@@ -17,55 +17,55 @@ const lineBuffer = 64 << 10
 // by blanks.
 var columns = []struct {
 	name string
-	cell func(*store.HistoryRow) string
+	cell func(*record.HistoryRow) string
 }{
-	{"time", func(r *store.HistoryRow) string { return r.Time.Format("2006-01-02T15:04:05.000000Z") }},
-	{"time_source", func(r *store.HistoryRow) string { return r.TimeSource }},
-	{"utc_offset", func(r *store.HistoryRow) string { return r.UTCOffset }},
-	{"commit", func(r *store.HistoryRow) string { return text(r.Commit) }},
-	{"event", func(r *store.HistoryRow) string { return strconv.FormatInt(r.Event, 10) }},
-	{"host", func(r *store.HistoryRow) string { return r.Host }},
-	{"boot_id", func(r *store.HistoryRow) string { return r.BootID }},
-	{"kind", func(r *store.HistoryRow) string { return r.Kind }},
-	{"action", func(r *store.HistoryRow) string { return r.Action }},
-	{"package", func(r *store.HistoryRow) string { return r.Package }},
-	{"arch", func(r *store.HistoryRow) string { return r.Arch }},
-	{"version", func(r *store.HistoryRow) string { return r.Version }},
-	{"previous", func(r *store.HistoryRow) string { return text(r.Previous) }},
-	{"kernel_release", func(r *store.HistoryRow) string { return text(r.KernelRelease) }},
+	{"time", func(r *record.HistoryRow) string { return r.Time.Format("2006-01-02T15:04:05.000000Z") }},
+	{"time_source", func(r *record.HistoryRow) string { return r.TimeSource }},
+	{"utc_offset", func(r *record.HistoryRow) string { return r.UTCOffset }},
+	{"commit", func(r *record.HistoryRow) string { return text(r.Commit) }},
+	{"event", func(r *record.HistoryRow) string { return strconv.FormatInt(r.Event, 10) }},
+	{"host", func(r *record.HistoryRow) string { return r.Host }},
+	{"boot_id", func(r *record.HistoryRow) string { return r.BootID }},
+	{"kind", func(r *record.HistoryRow) string { return r.Kind }},
+	{"action", func(r *record.HistoryRow) string { return r.Action }},
+	{"package", func(r *record.HistoryRow) string { return r.Package }},
+	{"arch", func(r *record.HistoryRow) string { return r.Arch }},
+	{"version", func(r *record.HistoryRow) string { return r.Version }},
+	{"previous", func(r *record.HistoryRow) string { return text(r.Previous) }},
+	{"kernel_release", func(r *record.HistoryRow) string { return text(r.KernelRelease) }},
 	{"patch_number", patchNumber},
 	{"initial", initial},
-	{"result", func(r *store.HistoryRow) string { return string(r.Result) }},
-	{"outcome", func(r *store.HistoryRow) string { return text(r.Outcome) }},
-	{"source", func(r *store.HistoryRow) string { return r.Source }},
-	{"login", func(r *store.HistoryRow) string { return text(r.Actor.Login) }},
-	{"sudo_user", func(r *store.HistoryRow) string { return text(r.Actor.SudoUser) }},
-	{"exe", func(r *store.HistoryRow) string { return text(r.Actor.Exe) }},
-	{"tty", func(r *store.HistoryRow) string { return text(r.Actor.TTY) }},
-	{"session", func(r *store.HistoryRow) string { return text(r.Actor.Session) }},
-	{"automation", func(r *store.HistoryRow) string { return text(r.Actor.Automation) }},
-	{"command", func(r *store.HistoryRow) string { return text(r.Command) }},
-	{"userdata", func(r *store.HistoryRow) string { return text(r.UserData) }},
-	{"repo", func(r *store.HistoryRow) string { return text(r.Repo) }},
-	{"checksum", func(r *store.HistoryRow) string { return text(r.Checksum) }},
-	{"signature_key", func(r *store.HistoryRow) string { return text(r.SignatureKey) }},
-	{"advisories", func(r *store.HistoryRow) string { return strings.Join(r.Advisories, " ") }},
-	{"cves_added", func(r *store.HistoryRow) string { return strings.Join(r.CVEsAdded, " ") }},
-	{"cves_removed", func(r *store.HistoryRow) string { return strings.Join(r.CVEsRemoved, " ") }},
-	{"bugs_added", func(r *store.HistoryRow) string { return strings.Join(r.BugsAdded, " ") }},
-	{"bugs_removed", func(r *store.HistoryRow) string { return strings.Join(r.BugsRemoved, " ") }},
-	{"scripts", func(r *store.HistoryRow) string { return scripts(r) }},
-	{"known_since", func(r *store.HistoryRow) string { return exactly(r.KnownSince) }},
+	{"result", func(r *record.HistoryRow) string { return string(r.Result) }},
+	{"outcome", func(r *record.HistoryRow) string { return text(r.Outcome) }},
+	{"source", func(r *record.HistoryRow) string { return r.Source }},
+	{"login", func(r *record.HistoryRow) string { return text(r.Actor.Login) }},
+	{"sudo_user", func(r *record.HistoryRow) string { return text(r.Actor.SudoUser) }},
+	{"exe", func(r *record.HistoryRow) string { return text(r.Actor.Exe) }},
+	{"tty", func(r *record.HistoryRow) string { return text(r.Actor.TTY) }},
+	{"session", func(r *record.HistoryRow) string { return text(r.Actor.Session) }},
+	{"automation", func(r *record.HistoryRow) string { return text(r.Actor.Automation) }},
+	{"command", func(r *record.HistoryRow) string { return text(r.Command) }},
+	{"userdata", func(r *record.HistoryRow) string { return text(r.UserData) }},
+	{"repo", func(r *record.HistoryRow) string { return text(r.Repo) }},
+	{"checksum", func(r *record.HistoryRow) string { return text(r.Checksum) }},
+	{"signature_key", func(r *record.HistoryRow) string { return text(r.SignatureKey) }},
+	{"advisories", func(r *record.HistoryRow) string { return strings.Join(r.Advisories, " ") }},
+	{"cves_added", func(r *record.HistoryRow) string { return strings.Join(r.CVEsAdded, " ") }},
+	{"cves_removed", func(r *record.HistoryRow) string { return strings.Join(r.CVEsRemoved, " ") }},
+	{"bugs_added", func(r *record.HistoryRow) string { return strings.Join(r.BugsAdded, " ") }},
+	{"bugs_removed", func(r *record.HistoryRow) string { return strings.Join(r.BugsRemoved, " ") }},
+	{"scripts", func(r *record.HistoryRow) string { return scripts(r) }},
+	{"known_since", func(r *record.HistoryRow) string { return exactly(r.KnownSince) }},
 }
 
-func patchNumber(r *store.HistoryRow) string {
+func patchNumber(r *record.HistoryRow) string {
 	if r.PatchNumber == nil {
 		return ""
 	}
 	return strconv.Itoa(*r.PatchNumber)
 }
 
-func initial(r *store.HistoryRow) string {
+func initial(r *record.HistoryRow) string {
 	if r.Initial == nil {
 		return ""
 	}

@@ -9,41 +9,42 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // Exposure is how a fix came to where it protects, and whether it was lost again. Each
 // moment is null where the record does not say.
 type Exposure struct {
-	CVE           string           `json:"cve"`
-	KernelRelease string           `json:"kernel_release"`
-	Package       string           `json:"package"`
-	Version       string           `json:"version"`         // the first one on record that fixes it
-	Released      *store.Timestamp `json:"released"`        // of that package or its advisory, see ReleasedBy
-	ReleasedBy    string           `json:"released_by"`     // build-time (a lower bound), advisory, advisory-day (no more than the day is known); empty: not known
-	Advisory      *string          `json:"advisory"`        // id
-	Severity      *string          `json:"severity"`        // of the advisory
-	Installed     *store.Timestamp `json:"installed"`       // package in the rpm database
-	Active        *store.Timestamp `json:"active"`          // a live patch with the fix active, first
-	InInitrd      *store.Timestamp `json:"in_initrd"`       // first proof that an unexpected reboot keeps it
-	Intervals     []Interval       `json:"intervals"`       // in which it is known to have been active
-	Lost          *store.Timestamp `json:"lost"`            // known to be taken away again, the last time
-	LostBy        LossCause        `json:"lost_by"`         // empty: not lost
-	Back          *store.Timestamp `json:"back"`            // active again after that; null: not
-	Status        ExposureStatus   `json:"status"`          //
-	Reason        string           `json:"reason"`          // why it is installed and not fixed, or not known; else empty
-	Seconds       *int64           `json:"latency_seconds"` // Released to Active
-	Events        []int64          `json:"events"`
-	KnownSince    *store.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
+	CVE           string            `json:"cve"`
+	KernelRelease string            `json:"kernel_release"`
+	Package       string            `json:"package"`
+	Version       string            `json:"version"`         // the first one on record that fixes it
+	Released      *record.Timestamp `json:"released"`        // of that package or its advisory, see ReleasedBy
+	ReleasedBy    string            `json:"released_by"`     // build-time (a lower bound), advisory, advisory-day (no more than the day is known); empty: not known
+	Advisory      *string           `json:"advisory"`        // id
+	Severity      *string           `json:"severity"`        // of the advisory
+	Installed     *record.Timestamp `json:"installed"`       // package in the rpm database
+	Active        *record.Timestamp `json:"active"`          // a live patch with the fix active, first
+	InInitrd      *record.Timestamp `json:"in_initrd"`       // first proof that an unexpected reboot keeps it
+	Intervals     []Interval        `json:"intervals"`       // in which it is known to have been active
+	Lost          *record.Timestamp `json:"lost"`            // known to be taken away again, the last time
+	LostBy        LossCause         `json:"lost_by"`         // empty: not lost
+	Back          *record.Timestamp `json:"back"`            // active again after that; null: not
+	Status        ExposureStatus    `json:"status"`          //
+	Reason        string            `json:"reason"`          // why it is installed and not fixed, or not known; else empty
+	Seconds       *int64            `json:"latency_seconds"` // Released to Active
+	Events        []int64           `json:"events"`
+	KnownSince    *record.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
 }
 
 // Interval is a time in which a fix is known to have been active, or inferred to. A reboot that brought the fix
 // back from the initrd does not end it; what is not known does.
 type Interval struct {
-	From   store.Timestamp  `json:"from"`
-	To     *store.Timestamp `json:"to"`      // null: it went on at the end of the time that was asked for
-	Lost   *store.Timestamp `json:"lost"`    // from when on it is known that the fix was not active; null: it was not lost, or that is not known
-	LostBy LossCause        `json:"lost_by"` // empty: it was not lost, or that is not known
+	From   record.Timestamp  `json:"from"`
+	To     *record.Timestamp `json:"to"`      // null: it went on at the end of the time that was asked for
+	Lost   *record.Timestamp `json:"lost"`    // from when on it is known that the fix was not active; null: it was not lost, or that is not known
+	LostBy LossCause         `json:"lost_by"` // empty: it was not lost, or that is not known
 	// Confidence is Inferred if that of some time within is.
 	Confidence Confidence `json:"confidence"`
 }
@@ -103,7 +104,7 @@ func NewExposures(ctx context.Context, s *store.Store, t *Timeline, at time.Time
 
 // date fills in since when each fix is known as it is.
 func (f *fixRecord) date(list []Exposure) error {
-	since := map[int64]*store.Timestamp{} // by event
+	since := map[int64]*record.Timestamp{} // by event
 	for i := range list {
 		e := &list[i]
 		if len(e.Events) == 0 {
@@ -157,27 +158,27 @@ type patchHistory struct {
 	kernel   string
 	versions map[string]*patchVersion
 	modules  map[string]string // versions by the modules that they hold
-	changes  []store.PatchChange
-	kept     []*store.Timestamp // for each span, when an initrd is first proven to hold its live patch
+	changes  []record.PatchChange
+	kept     []*record.Timestamp // for each span, when an initrd is first proven to hold its live patch
 }
 
 // setting is what is known of the machine at the moment of a record of fixes, whatever the package.
 type setting struct {
-	spans   []ranSpan       // of the whole timeline
-	from    store.Timestamp // what was before is told in part only
-	newest  *KernelSpan     // the newest boot; nil: none is on record
-	goesOn  bool            // the record, after the moment: what it does not know of that is not known
-	state   *State          // what is installed, if the record goes on; else nil
-	looked  *seen           // at what is installed, last; nil: nobody looked
-	unread  *seen           // a newer look that could not tell; nil: none
-	blind   *store.Observed // the newest observation, if it could not read live patches; else nil
-	stepped time.Time       // when the journal of the newest boot says last that something changed; zero: it does not
+	spans   []ranSpan        // of the whole timeline
+	from    record.Timestamp // what was before is told in part only
+	newest  *KernelSpan      // the newest boot; nil: none is on record
+	goesOn  bool             // the record, after the moment: what it does not know of that is not known
+	state   *State           // what is installed, if the record goes on; else nil
+	looked  *seen            // at what is installed, last; nil: nobody looked
+	unread  *seen            // a newer look that could not tell; nil: none
+	blind   *record.Observed // the newest observation, if it could not read live patches; else nil
+	stepped time.Time        // when the journal of the newest boot says last that something changed; zero: it does not
 }
 
 // goneBefore says whether the package was removed before a moment, and was not there since.
 func (p *patchHistory) goneBefore(at time.Time) bool {
 	n := len(p.changes)
-	return n > 0 && p.changes[n-1].Action == "remove" && p.changes[n-1].Result == store.ResultOK && p.changes[n-1].Time.Before(at)
+	return n > 0 && p.changes[n-1].Action == "remove" && p.changes[n-1].Result == record.ResultOK && p.changes[n-1].Time.Before(at)
 }
 
 // exposure follows one fix.
@@ -236,7 +237,7 @@ func (e *Exposure) seconds() int64 {
 }
 
 // seenActive is when a live patch with a fix was seen active first, null if it was not.
-func (p *patchHistory) seenActive(cve string) (first *store.Timestamp) {
+func (p *patchHistory) seenActive(cve string) (first *record.Timestamp) {
 	for _, v := range p.versions {
 		if v.active != nil && p.has(v.version, cve) == yes && (first == nil || v.active.Before(first.Time)) {
 			first = v.active
@@ -247,9 +248,9 @@ func (p *patchHistory) seenActive(cve string) (first *store.Timestamp) {
 
 // loss is that a fix was taken away.
 type loss struct {
-	at   *store.Timestamp
+	at   *record.Timestamp
 	by   LossCause
-	back *store.Timestamp // null: it is not known to have come back
+	back *record.Timestamp // null: it is not known to have come back
 }
 
 // losses are all times that a fix was taken away, in their order.
@@ -268,7 +269,7 @@ func (e *Exposure) losses() (list []loss) {
 }
 
 // text says when a fix was lost, by what, and when it came back.
-func (l loss) text(when func(*store.Timestamp) string) string {
+func (l loss) text(when func(*record.Timestamp) string) string {
 	text := when(l.at) + " by " + l.by
 	if l.by == LostByUnknown {
 		text = when(l.at) + ", by what is not known"
@@ -290,7 +291,7 @@ func (p *patchHistory) first(cve string) (first *patchVersion) {
 }
 
 // active is from when on the live patch of a span protects: it may have been seen later only.
-func active(s PatchSpan) store.Timestamp {
+func active(s PatchSpan) record.Timestamp {
 	if s.Completed != nil {
 		return earlier(*s.Completed, s.From)
 	}
@@ -298,7 +299,7 @@ func active(s PatchSpan) store.Timestamp {
 }
 
 // inInitrd is the first proof that an initrd held a fix.
-func (p *patchHistory) inInitrd(cve string) *store.Timestamp {
+func (p *patchHistory) inInitrd(cve string) *record.Timestamp {
 	for i, s := range p.spans {
 		if p.kept[i] != nil && p.has(p.versionOf(s.Module), cve) == yes {
 			return p.kept[i]

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // fixCourse is what became of one fix while its kernel ran.
@@ -37,7 +37,7 @@ func (p *patchHistory) follow(cve string) fixCourse {
 }
 
 // since are the intervals of which something is later than a moment, and the one that may go on.
-func (c *fixCourse) since(from store.Timestamp) []Interval {
+func (c *fixCourse) since(from record.Timestamp) []Interval {
 	last := len(c.intervals) - 1
 	list := []Interval{}
 	for i, in := range c.intervals {
@@ -94,8 +94,8 @@ func (c *fixCourse) lostBy(without *ranSpan) LossCause {
 		}
 		return LostByUnknown
 	}
-	removed := slices.ContainsFunc(c.p.changes, func(ch store.PatchChange) bool {
-		return ch.Action == "remove" && ch.Result == store.ResultOK && ch.Time.Sub(without.From.Time).Abs() < commit
+	removed := slices.ContainsFunc(c.p.changes, func(ch record.PatchChange) bool {
+		return ch.Action == "remove" && ch.Result == record.ResultOK && ch.Time.Sub(without.From.Time).Abs() < commit
 	})
 	if removed {
 		return LostByRemoval
@@ -202,7 +202,7 @@ func (p *patchHistory) changedSince(cve string, s *ranSpan, was answer) string {
 	}
 	switch {
 	case p.stepped.After(s.To.Time):
-		return fmt.Sprintf("Live patches changed at %s, and nobody saw which one is active since.", shortTime(stamp(p.stepped)))
+		return fmt.Sprintf("Live patches changed at %s, and nobody saw which one is active since.", shortTime(record.At(p.stepped)))
 	case p.blind != nil && p.blind.Time.Sub(s.To.Time) > briefly:
 		return fmt.Sprintf("The observation at %s could not read which live patch is active (event %d).", shortTime(p.blind.Time), p.blind.Event)
 	}
@@ -229,7 +229,7 @@ func (p *patchHistory) isInstalled(cve string) (answer, string) {
 
 // wasInstalled says whether a version with a fix was installed once.
 func (p *patchHistory) wasInstalled(cve string) bool {
-	return slices.ContainsFunc(p.changes, func(c store.PatchChange) bool {
+	return slices.ContainsFunc(p.changes, func(c record.PatchChange) bool {
 		return c.Action == "remove" && p.has(c.Version, cve) == yes || c.Previous != "" && p.has(c.Previous, cve) == yes
 	})
 }

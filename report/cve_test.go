@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -62,7 +63,7 @@ func course(e Exposure) string {
 	}
 	for _, m := range []struct {
 		what string
-		at   *store.Timestamp
+		at   *record.Timestamp
 	}{{"installed", e.Installed}, {"active", e.Active}, {"in-initrd", e.InInitrd}} {
 		if m.at != nil {
 			words = append(words, m.what+" "+minute(m.at))
@@ -97,7 +98,7 @@ func TestLostFixes(t *testing.T) {
 			m.wait(time.Hour)
 			take(m)
 			m.wait(time.Hour)
-			m.observe(store.TriggerManual)
+			m.observe(record.TriggerManual)
 			e := exposures(t, m.record(), "CVE-2025-4221")[0]
 			if e.Status != StatusLost || e.LostBy != by || e.Lost == nil || e.Back != nil {
 				t.Errorf("%s by %q at %v, back %v; want it lost by %s", e.Status, e.LostBy, e.Lost, e.Back, by)
@@ -110,7 +111,7 @@ func TestLostFixes(t *testing.T) {
 func patched(t *testing.T, n int) *machine {
 	t.Helper()
 	m := newMachine(t, "2025-01-01T08:00:00Z")
-	m.installed, m.next = []store.Package{kernelPackage(kernelA)}, releaseA
+	m.installed, m.next = []record.Package{kernelPackage(kernelA)}, releaseA
 	m.startRecording()
 	m.start(releaseA)
 	m.wait(time.Hour)
@@ -128,7 +129,7 @@ func TestReleasedByAdvisory(t *testing.T) {
 		map[string]any{"package": p.Name, "version": p.Version, "advisory": "SUSE-2025-9", "issued": nil},
 	}}}
 	m.wait(time.Hour)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	e := exposures(t, m.record(), "CVE-2025-4221")[0]
 	if e.ReleasedBy != "advisory" || text(e.Advisory) != "SUSE-2025-7" || date(e.Released) != "2024-12-20" || *e.Seconds < 12*86400 {
 		t.Errorf("released %v by %s %v, latency %v", e.Released, e.ReleasedBy, e.Advisory, e.Seconds)
@@ -145,7 +146,7 @@ func TestReleasedByAdvisoryOfADay(t *testing.T) {
 			map[string]any{"package": p.Name, "version": p.Version, "advisory": "SUSE-2025-7", "issued": issued + "T00:00:00Z", "issued_day_only": true},
 		}}}
 		m.wait(time.Hour)
-		m.observe(store.TriggerTimer)
+		m.observe(record.TriggerTimer)
 		e := exposures(t, m.record(), "CVE-2025-4221")[0]
 		if e.ReleasedBy != "advisory-day" || date(e.Released) != issued || *e.Seconds != days*86400 {
 			t.Errorf("%s: released %v by %s, latency %d s; want %d days", issued, e.Released, e.ReleasedBy, *e.Seconds, days)
@@ -198,10 +199,10 @@ func cveSection(t *testing.T, s *store.Store) *CVEs {
 
 // storyProvenance is that of the story, without what is another one each time.
 func storyProvenance(section string) *Provenance {
-	first, last := store.Timestamp{Time: time.Date(2025, 1, 7, 10, 0, 0, 0, time.UTC)}, store.Timestamp{Time: time.Date(2026, 6, 29, 9, 0, 0, 0, time.UTC)}
-	return NewProvenance(section, "1.0.0", testNow, &store.Summary{
+	first, last := record.At(time.Date(2025, 1, 7, 10, 0, 0, 0, time.UTC)), record.At(time.Date(2026, 6, 29, 9, 0, 0, 0, time.UTC))
+	return NewProvenance(section, "1.0.0", testNow, &record.Summary{
 		Events: 592, Changes: 44, First: &first, Last: &last, RootHash: "USiWmeVhpY/a+KRku1TQZjMkgkQPbTVA7+IwOKyTEz0=",
-		Host: store.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
+		Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
 	})
 }
 
@@ -289,7 +290,7 @@ func TestOpenVEX(t *testing.T) {
 func TestOpenVEXOfATransition(t *testing.T) {
 	m := patched(t, 2)
 	m.wait(time.Hour)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	s := m.record()
 	last, err := s.LastObserved(t.Context())
 	check(t, err)
@@ -307,7 +308,7 @@ func TestOpenVEXOfATransition(t *testing.T) {
 }
 
 func TestPURL(t *testing.T) {
-	for want, p := range map[string]store.Package{
+	for want, p := range map[string]record.Package{
 		"pkg:rpm/suse/kernel-default@6.4.0-150600.23.42.2?arch=x86_64":  {Name: "kernel-default", Version: "6.4.0-150600.23.42.2", Arch: "x86_64"},
 		"pkg:rpm/suse/kernel-rt@6.4.0-1%2Bgit%5E1~2?arch=s390x&epoch=1": {Name: "kernel-rt", Version: "1:6.4.0-1+git^1~2", Arch: "s390x"},
 		"pkg:rpm/suse/%2F%3F%23@%1B?arch=":                              {Name: "/?#", Version: "\x1b"},
@@ -329,7 +330,7 @@ func TestIsKernel(t *testing.T) {
 		{"kernel-rt", "6.4.0-150600.23.42.2", "6.4.0-150600.23.42-default", false},
 		{"kernel-default", "6.4.0", "", false},
 	} {
-		if got := isKernel(store.Package{Name: tt.name, Version: tt.version}, tt.release); got != tt.want {
+		if got := isKernel(record.Package{Name: tt.name, Version: tt.version}, tt.release); got != tt.want {
 			t.Errorf("%s %s of %s: %v", tt.name, tt.version, tt.release, got)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // CVESchema names the form of the CVE section in JSON.
@@ -132,7 +132,7 @@ func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
 // course is what became of a fix, in phrases.
 func (e *Exposure) course() (lines []string) {
 	var parts []string
-	add := func(what string, at *store.Timestamp) {
+	add := func(what string, at *record.Timestamp) {
 		if at != nil {
 			parts = append(parts, what+" "+minute(at))
 		}
@@ -159,7 +159,7 @@ func (e *Exposure) course() (lines []string) {
 }
 
 // minute is a moment without its seconds.
-func minute(t *store.Timestamp) string {
+func minute(t *record.Timestamp) string {
 	if t == nil {
 		return ""
 	}
@@ -206,7 +206,7 @@ func intervals(list []Interval) string {
 	return strings.Join(words, "; ")
 }
 
-func exactly(t *store.Timestamp) string {
+func exactly(t *record.Timestamp) string {
 	if t == nil {
 		return ""
 	}
@@ -235,4 +235,4 @@ func NewCVEs(exposures []Exposure, at *State, p *Provenance) *CVEs {
 }
 
 // asOf names a moment for a message.
-func asOf(t store.Timestamp) string { return t.UTC().Format(time.RFC3339Nano) }
+func asOf(t record.Timestamp) string { return t.UTC().Format(time.RFC3339Nano) }

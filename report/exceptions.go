@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // ExceptionsSchema names the form of a list of exceptions in JSON.
@@ -14,14 +14,14 @@ const ExceptionsSchema = "klp-audit/exceptions/1"
 // exceptionRow is an exception with its beginning and its end.
 type exceptionRow struct {
 	Exception
-	Added   store.Timestamp  `json:"added"`
-	Ended   *store.Timestamp `json:"ended"` // null: not ended
-	EndedBy *string          `json:"ended_by"`
+	Added   record.Timestamp  `json:"added"`
+	Ended   *record.Timestamp `json:"ended"` // null: not ended
+	EndedBy *string           `json:"ended_by"`
 }
 
 // WriteExceptions renders exceptions as they are at a moment, out of a record that was found so
 // (nil: nothing is known to be wrong with it).
-func WriteExceptions(w io.Writer, format string, list []store.Exception, in *Input, now time.Time, style Style) error {
+func WriteExceptions(w io.Writer, format string, list []record.Exception, in *Input, now time.Time, style Style) error {
 	rows := []exceptionRow{}
 	for _, x := range list {
 		row := exceptionRow{Exception: exceptionAt(x, now), Added: x.Time, Ended: x.Ended}
@@ -66,6 +66,6 @@ func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
 	return cells
 }
 
-func exceptionAt(x store.Exception, at time.Time) Exception {
+func exceptionAt(x record.Exception, at time.Time) Exception {
 	return Exception{ID: x.ID, Check: x.Check, Reason: x.Reason, Until: x.Until, By: by(x.By), Event: x.Event, Expired: !at.Before(x.Until.Time)}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -106,7 +107,7 @@ func (p *patchHistory) version(version string) *patchVersion {
 }
 
 // saw notes that the machine had a version, or was about to.
-func (v *patchVersion) saw(at store.Timestamp, event int64) {
+func (v *patchVersion) saw(at record.Timestamp, event int64) {
 	if !v.present || at.Before(v.seen.Time) {
 		v.seen = at
 	}
@@ -124,7 +125,7 @@ func (v *patchVersion) since() time.Time {
 }
 
 // sides are the versions that a change took away and brought, nil where there is none.
-func (p *patchHistory) sides(c store.PatchChange) (before, after *patchVersion) {
+func (p *patchHistory) sides(c record.PatchChange) (before, after *patchVersion) {
 	if c.Action == "remove" {
 		return p.version(c.Version), nil
 	}
@@ -162,7 +163,7 @@ func (f *fixRecord) readSeen(p *patchHistory) error {
 		}
 		for _, i := range ev.Observation.Installed {
 			if i.Name == p.name && i.Version == s.Version && i.BuildTime > 0 {
-				v.built = new(stamp(time.Unix(i.BuildTime, 0)))
+				v.built = new(record.At(time.Unix(i.BuildTime, 0)))
 			}
 		}
 	}
@@ -171,7 +172,7 @@ func (f *fixRecord) readSeen(p *patchHistory) error {
 
 // readLists takes from the events of changes what is in no view: all that the live patches fix
 // that were installed before and after, when they were built, and the severities of advisories.
-func (f *fixRecord) readLists(p *patchHistory, changes []store.PatchChange) error {
+func (f *fixRecord) readLists(p *patchHistory, changes []record.PatchChange) error {
 	read := map[int64]bool{0: true}
 	for _, c := range changes {
 		for _, seq := range []int64{c.Begin, c.Event} {
@@ -189,9 +190,9 @@ func (f *fixRecord) readLists(p *patchHistory, changes []store.PatchChange) erro
 	return nil
 }
 
-func (f *fixRecord) take(p *patchHistory, ev *store.Event) {
-	var fixes map[string]store.Fixes
-	var changes []store.Change
+func (f *fixRecord) take(p *patchHistory, ev *record.Event) {
+	var fixes map[string]record.Fixes
+	var changes []record.Change
 	switch {
 	case ev.Begin != nil:
 		fixes = ev.Begin.Fixes
@@ -223,21 +224,21 @@ func (f *fixRecord) readChanges(p *patchHistory) error {
 		return err
 	}
 	for _, c := range changes {
-		if c.Outcome == store.OutcomeDiscarded {
+		if c.Outcome == record.OutcomeDiscarded {
 			continue
 		}
 		before, after := p.sides(c)
 		p.kernel = cmp.Or(p.kernel, c.KernelRelease)
 		for _, v := range []*patchVersion{before, after} {
-			if v != nil && c.Result == store.ResultOK {
+			if v != nil && c.Result == record.ResultOK {
 				v.saw(c.Time, c.Event)
 			}
 		}
-		if c.Outcome == store.OutcomeStaged {
+		if c.Outcome == record.OutcomeStaged {
 			continue
 		}
 		p.changes = append(p.changes, c)
-		if c.Result == store.ResultOK && after != nil && after.installed == nil {
+		if c.Result == record.ResultOK && after != nil && after.installed == nil {
 			after.installed, after.event = new(c.Time), c.Event
 		}
 	}
@@ -284,7 +285,7 @@ func (f *fixRecord) readLooked() error {
 // issued is an advisory that brought a live patch, as the part "advisories" has it.
 type issued struct {
 	Package, Version, Advisory string
-	Issued                     *store.Timestamp
+	Issued                     *record.Timestamp
 	DayOnly                    bool `json:"issued_day_only"` // of Issued no more than the day is known
 }
 
@@ -371,7 +372,7 @@ type ranSpan struct {
 // inInitrds notes for each span when an initrd is first proven to hold its live patch: the
 // initrd that loaded it, or one that an observation saw. Both lists are in the order of time.
 func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
-	p.kept = make([]*store.Timestamp, len(p.spans))
+	p.kept = make([]*record.Timestamp, len(p.spans))
 	next := 0
 	for i, s := range p.spans {
 		if s.Confidence == Unknown || s.boot.KernelRelease != p.kernel {
@@ -382,7 +383,7 @@ func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
 		}
 		for ; next < len(initrds) && initrds[next].From.Before(s.To.Time); next++ {
 			v := initrds[next]
-			if p.kept[i] == nil && v.Verdict == store.VerdictContained && v.Module == s.Module && !v.From.Before(s.From.Time) {
+			if p.kept[i] == nil && v.Verdict == record.VerdictContained && v.Module == s.Module && !v.From.Before(s.From.Time) {
 				p.kept[i] = &initrds[next].From
 			}
 		}
@@ -390,7 +391,7 @@ func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
 }
 
 // versionsIn are the versions of the package among installed ones.
-func (p *patchHistory) versionsIn(pkgs []store.Package) (versions []string) {
+func (p *patchHistory) versionsIn(pkgs []record.Package) (versions []string) {
 	for _, i := range pkgs {
 		if i.Name == p.name {
 			versions = append(versions, i.Version)
@@ -414,7 +415,7 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 		switch {
 		case !c.Time.After(since):
 			continue
-		case c.Result != store.ResultOK:
+		case c.Result != record.ResultOK:
 			known, reason = false, fmt.Sprintf("What became of the %s of %s %s at %s is not known.", c.Action, p.name, c.Version, shortTime(c.Time))
 			continue
 		}
@@ -425,7 +426,7 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 		}
 	}
 	for _, c := range p.changes {
-		since = later(stamp(since), c.Time).Time
+		since = later(record.At(since), c.Time).Time
 	}
 	switch u := p.unread; {
 	case !known && reason == "":

@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // answer is what the record says to a question: nothing, yes, or no.
@@ -41,13 +41,13 @@ type patchVersion struct {
 	fixes   map[string]bool // whether it fixes a CVE, as far as the record says
 	all     bool            // these are all that it fixes
 
-	present   bool             // the machine had it, or was about to
-	active    *store.Timestamp // seen active, its load complete, first; null: not up to the moment
-	seen      store.Timestamp  // by an observation or a change, first
-	installed *store.Timestamp // by a commit on record, first; null: it was there before
-	built     *store.Timestamp
-	issued    *store.Timestamp // of its advisory
-	onDay     bool             // no more than its day is known
+	present   bool              // the machine had it, or was about to
+	active    *record.Timestamp // seen active, its load complete, first; null: not up to the moment
+	seen      record.Timestamp  // by an observation or a change, first
+	installed *record.Timestamp // by a commit on record, first; null: it was there before
+	built     *record.Timestamp
+	issued    *record.Timestamp // of its advisory
+	onDay     bool              // no more than its day is known
 	advisory  *string
 	severity  *string
 	event     int64

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -15,7 +16,7 @@ func running(t *testing.T, n int) *machine {
 	t.Helper()
 	m := newMachine(t, "2025-01-05T08:00:00Z")
 	m.next = releaseA
-	m.apply([]store.Package{kernelPackage(kernelA), patchPackage(releaseA, n)}, nil)
+	m.apply([]record.Package{kernelPackage(kernelA), patchPackage(releaseA, n)}, nil)
 	m.settled()
 	m.startRecording()
 	m.start(releaseA)
@@ -52,7 +53,7 @@ func TestVersionsThatAreNotOnRecord(t *testing.T) {
 		m := running(t, 3)
 		m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 2)) // an image of before is put back
 		m.reboot()
-		m.observe(store.TriggerTimer)
+		m.observe(record.TriggerTimer)
 		if e := fixNow(t, m, tt.cve); string(e.Status) != tt.want || e.LostBy != "" {
 			t.Errorf("%s: %s, lost by %q", tt.cve, e.Status, e.LostBy)
 		}
@@ -70,7 +71,7 @@ func TestVersionsKnownByChanges(t *testing.T) {
 	m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 3))
 	m.reboot() // the package of what is active is not installed
 	m.wait(time.Hour)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	for cve, want := range map[string]string{"CVE-2025-4221": "fixed ", "CVE-2025-4231": "fixed ", "CVE-2025-4241": "lost boot", "CVE-2025-4251": "lost boot"} {
 		if e := fixNow(t, m, cve); string(e.Status)+" "+string(e.LostBy) != want {
 			t.Errorf("%s: %s %s, want %s", cve, e.Status, e.LostBy, want)
@@ -88,7 +89,7 @@ func TestUpgradeBeforeItsCommit(t *testing.T) {
 	m.wait(time.Hour)
 	m.install(patchPackage(releaseA, 3))
 	m.wait(time.Hour)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	s := m.record()
 	for cve, want := range map[string]string{"CVE-2025-4221": "fixed ", "CVE-2025-4231": "not-in-record "} {
 		if e := fixAt(t, s, at, cve); string(e.Status)+" "+string(e.LostBy) != want {
@@ -98,7 +99,7 @@ func TestUpgradeBeforeItsCommit(t *testing.T) {
 }
 
 // unloaded is a commit that loads nothing: transactional, or by the setting LIVEPATCH_KERNEL.
-func (m *machine) unloaded(pkgs ...store.Package) {
+func (m *machine) unloaded(pkgs ...record.Package) {
 	module, since, loads := m.module, m.since, len(m.boot.Loads)
 	for i := range m.boot.Loads {
 		m.boot.Loads[i].Replaced = "" // as it was
@@ -111,7 +112,7 @@ func (m *machine) unloaded(pkgs ...store.Package) {
 	}
 	m.written = m.written[:first+2] // its observation comes later
 	m.happened()
-	m.observe(store.TriggerCommit)
+	m.observe(record.TriggerCommit)
 }
 
 // A version that was never loaded and is gone is not installed any more.
@@ -124,7 +125,7 @@ func TestInstalledOnlyWhileItIs(t *testing.T) {
 	}
 	m.unloaded(patchPackage(releaseA, 2))
 	m.wait(time.Hour)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusLost || e.Active != nil {
 		t.Errorf("%s, active %v", e.Status, e.Active)
 	}
@@ -134,21 +135,21 @@ func TestInstalledOnlyWhileItIs(t *testing.T) {
 }
 
 // has is what is installed: a live patch by its number, with when it came.
-func has(n int, at time.Time) []store.Package {
+func has(n int, at time.Time) []record.Package {
 	p := patchPackage(releaseA, n)
 	p.InstallTime = at.Unix()
-	return []store.Package{p}
+	return []record.Package{p}
 }
 
 // drifts is a drift from one live patch package to another.
-func (l *life) drifts(at, boot, began string, old, fresh []store.Package) *store.Drift {
+func (l *life) drifts(at, boot, began string, old, fresh []record.Package) *record.Drift {
 	p, q := old[0], fresh[0]
-	e := l.event(store.KindDrift, at, boot, began)
-	e.Drift = &store.Drift{
-		Cause: store.DriftUnrecorded, Compared: 2, Since: l.evs[0].Time, Installed: fresh, Fixes: map[string]store.Fixes{q.Name + "-" + q.Version + ".x86_64": fixesOf(q)},
-		Changes: []store.Change{{
-			Kind: "livepatch", Package: q.Name, Arch: "x86_64", Version: q.Version, Previous: p.Version, Action: "upgrade", Result: store.ResultOK, KernelRelease: releaseA,
-			InstallTime: new(stamp(time.Unix(q.InstallTime, 0))), Added: store.Fixes{CVEs: []string{"CVE-2025-4231"}},
+	e := l.event(record.KindDrift, at, boot, began)
+	e.Drift = &record.Drift{
+		Cause: record.DriftUnrecorded, Compared: 2, Since: l.evs[0].Time, Installed: fresh, Fixes: map[string]record.Fixes{q.Name + "-" + q.Version + ".x86_64": fixesOf(q)},
+		Changes: []record.Change{{
+			Kind: "livepatch", Package: q.Name, Arch: "x86_64", Version: q.Version, Previous: p.Version, Action: "upgrade", Result: record.ResultOK, KernelRelease: releaseA,
+			InstallTime: new(record.At(time.Unix(q.InstallTime, 0))), Added: record.Fixes{CVEs: []string{"CVE-2025-4231"}},
 		}},
 	}
 	return e.Drift
@@ -161,7 +162,7 @@ func TestInstalledInAnotherSnapshot(t *testing.T) {
 	first := l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", l.loads("1 09:00:02", "p2", "initrd")))
 	d := l.drifts("6 10:00", "B", "6 09:30", old, fresh)
 	second := l.sees("6 10:00", "B", "6 09:30", "p2", l.row("A", "1 09:00", "6 09:00", l.loads("1 09:00:02", "p2", "initrd")), l.row("B", "6 09:30", "6 10:00", l.loads("6 09:30:02", "p2", "initrd")))
-	d.Cause, d.Previous, d.Subvolume = store.DriftSnapshot, "/@/.snapshots/1/snapshot", "/@/.snapshots/2/snapshot"
+	d.Cause, d.Previous, d.Subvolume = record.DriftSnapshot, "/@/.snapshots/1/snapshot", "/@/.snapshots/2/snapshot"
 	first.Installed, first.Subvolume, first.Compared = old, d.Previous, true
 	second.Installed, second.Subvolume, second.Compared = fresh, d.Subvolume, true
 	s := l.record()
@@ -181,7 +182,7 @@ func TestInstalledUntilNobodyKnowsWhen(t *testing.T) {
 	l.drifts("4 10:00", "A", "1 09:00", old, fresh)
 	l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", p2)).Installed = fresh
 	l.sees("6 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "6 10:00", p2)).Installed = fresh
-	l.sees("8 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "8 10:00", p2)).Installed = []store.Package{}
+	l.sees("8 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "8 10:00", p2)).Installed = []record.Package{}
 	s := l.record()
 	for at, want := range map[string]ExposureStatus{"4 10:00": StatusInstalled, "5 10:00": StatusInstalled, "7 10:00": StatusUnknown} {
 		if e := fixAt(t, s, march(t, at), "CVE-2025-4231"); e.Status != want {
@@ -199,7 +200,7 @@ func TestNeverActiveIsNotClaimed(t *testing.T) {
 	m.unrecorded(m.reboot)
 	m.pending = nil // the journal of the boot before is lost
 	m.wait(time.Hour)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusInstalled || !strings.HasSuffix(e.Reason, "It is not known to have been active.") {
 		t.Errorf("%s: %s", e.Status, e.Reason)
 	}
@@ -224,7 +225,7 @@ func TestRecordEndsOtherwise(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := running(t, 2)
-			m.observe(store.TriggerTimer)
+			m.observe(record.TriggerTimer)
 			m.wait(time.Hour)
 			tt.end(m)
 			if e := fixNow(t, m, "CVE-2025-4221"); e.Status != StatusUnknown || !strings.Contains(e.Reason, tt.reason) {
@@ -237,7 +238,7 @@ func TestRecordEndsOtherwise(t *testing.T) {
 // A machine that was not looked at for long keeps its fixes.
 func TestSilenceTakesNoFixAway(t *testing.T) {
 	m := running(t, 2)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	m.wait(90 * 24 * time.Hour)
 	if e := fixAt(t, m.record(), m.now, "CVE-2025-4221"); e.Status != StatusFixed {
 		t.Errorf("%s: %s", e.Status, e.Reason)
@@ -250,7 +251,7 @@ func TestTransitionFixesNothing(t *testing.T) {
 	m.wait(time.Hour)
 	m.install(patchPackage(releaseA, 3))
 	m.wait(time.Hour)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	for _, ev := range m.written {
 		if ev.Observation != nil && ev.Observation.LivePatch != nil && *ev.Observation.LivePatch.PatchNumber == 3 {
 			ev.Observation.LivePatch.Transition = true
@@ -279,7 +280,7 @@ func TestTransitionFixesNothing(t *testing.T) {
 // Each loss and each return of a fix is kept.
 func TestEveryLossIsKept(t *testing.T) {
 	m := running(t, 2)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	for range 2 {
 		m.wait(24 * time.Hour)
 		m.install(patchPackage(releaseA, 1))
@@ -315,7 +316,7 @@ func TestEveryLossIsKept(t *testing.T) {
 // commit did that nobody looked at since.
 func TestMomentsThatAreNotKnown(t *testing.T) {
 	m := running(t, 2)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	m.wait(time.Hour)
 	m.halt(0)
 	m.wait(time.Minute)
@@ -343,7 +344,7 @@ func TestInstalledWhereRPMCouldNotBeRead(t *testing.T) {
 		m := running(t, 2) // nothing but its commits says what is installed
 		m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
 		m.wait(tt.after)
-		m.observe(store.TriggerTimer)
+		m.observe(record.TriggerTimer)
 		m.last().Installed = nil
 		for _, e := range exposuresAt(t, m.record(), store.Always()) {
 			if e.KernelRelease == releaseB && e.Status != tt.want {
@@ -383,7 +384,7 @@ func TestNothingPendsWhereNothingRan(t *testing.T) {
 	l := &life{t: t}
 	for _, at := range []string{"5 10:00", "6 10:00"} {
 		began := map[string]string{"5 10:00": "5 09:00", "6 10:00": "5 12:00"}[at]
-		l.sees(at, "A", began, "", l.row("A", "5 09:00", at)).Reboot = &store.Reboot{Pending: store.PendingNo, NewestKernel: releaseA}
+		l.sees(at, "A", began, "", l.row("A", "5 09:00", at)).Reboot = &record.Reboot{Pending: record.PendingNo, NewestKernel: releaseA}
 	}
 	st, err := NewState(t.Context(), l.record(), march(t, "5 11:00"))
 	check(t, err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -43,12 +44,12 @@ type Latency struct {
 
 // Integrity is what is known of the record itself.
 type Integrity struct {
-	TreeSize   int64            `json:"tree_size"`
-	RootHash   string           `json:"root_hash"`
-	Key        string           `json:"key"`
-	Checkpoint string           `json:"checkpoint"`
-	Verified   *store.Timestamp `json:"verified"` // for this report, else the last full verification on record; null: none
-	Result     string           `json:"result"`   // of it: intact, altered, truncated; empty: none
+	TreeSize   int64             `json:"tree_size"`
+	RootHash   string            `json:"root_hash"`
+	Key        string            `json:"key"`
+	Checkpoint string            `json:"checkpoint"`
+	Verified   *record.Timestamp `json:"verified"` // for this report, else the last full verification on record; null: none
+	Result     string            `json:"result"`   // of it: intact, altered, truncated; empty: none
 }
 
 // verifiedSince is how far back a full verification is looked for: it is a daily one.
@@ -108,7 +109,7 @@ func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) e
 
 // readMarks reads which changes went wrong.
 func (f *Full) readMarks(ctx context.Context, s *store.Store) error {
-	for _, filter := range []store.HistoryFilter{{Action: "downgrade", Result: string(store.ResultOK)}, {Result: string(store.ResultFailed)}} {
+	for _, filter := range []store.HistoryFilter{{Action: "downgrade", Result: string(record.ResultOK)}, {Result: string(record.ResultFailed)}} {
 		filter.Since, filter.Until, filter.Limit = f.Timeline.From.Time, f.Timeline.To.Time, maxMarks
 		kind := "failed"
 		if filter.Action != "" {

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // tableExposures is how many exposures the whole report prints on a terminal.
@@ -136,7 +136,7 @@ func (p *printer) history(h *History) {
 	if p.err != nil {
 		return
 	}
-	var rows []*store.HistoryRow
+	var rows []*record.HistoryRow
 	var more bool
 	if rows, more, p.err = gathered(h); p.err == nil && len(rows) > 0 {
 		p.err = renderRows(p.w, rows, p.style)

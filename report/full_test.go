@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -19,12 +20,12 @@ func scenes() map[string]*Full {
 	return map[string]*Full{"years": years(), "fresh": fresh(), "empty": nothing(), "hostile": hostile(), "altered": altered()}
 }
 
-func ts(text string) store.Timestamp {
+func ts(text string) record.Timestamp {
 	t, err := ParseTime(text, testNow.UTC(), time.Time{})
 	if err != nil {
 		panic(err)
 	}
-	return store.Timestamp{Time: t}
+	return record.At(t)
 }
 
 func between(from, to string) Span {
@@ -43,8 +44,8 @@ func patchOf(kernel string, n int, from, to string) PatchSpan {
 	}
 }
 
-func initrdOf(v store.Verdict, from, to string) InitrdSpan {
-	return InitrdSpan{Span: between(from, to), Module: "livepatch_3_150600_13_9", Verdict: v, Basis: store.BasisBuild}
+func initrdOf(v record.Verdict, from, to string) InitrdSpan {
+	return InitrdSpan{Span: between(from, to), Module: "livepatch_3_150600_13_9", Verdict: v, Basis: record.BasisBuild}
 }
 
 // lose has a fix be taken away, and come back or not.
@@ -64,7 +65,7 @@ func fixOf(cve, released, installed, active string) Exposure {
 	}
 	for _, m := range []struct {
 		text string
-		into **store.Timestamp
+		into **record.Timestamp
 	}{{released, &e.Released}, {installed, &e.Installed}, {active, &e.Active}} {
 		if m.text != "" {
 			*m.into = new(ts(m.text))
@@ -81,15 +82,15 @@ func fixOf(cve, released, installed, active string) Exposure {
 	return e
 }
 
-func change1(event int64, at, action, version, previous string) *store.HistoryRow {
-	completed := store.OutcomeCompleted
-	r := &store.HistoryRow{
+func change1(event int64, at, action, version, previous string) *record.HistoryRow {
+	completed := record.OutcomeCompleted
+	r := &record.HistoryRow{
 		Time: ts(at), TimeSource: "commit", UTCOffset: "+01:00", Commit: new(fmt.Sprintf("019ab0f2-0000-7000-8000-%012d", event)), Event: event, Host: "db01",
 		BootID: fmt.Sprintf("%032x", 7919), Kind: "livepatch", Action: action, Package: "kernel-livepatch-6_4_0-150600_23_42-default", Arch: "x86_64",
-		Version: version, KernelRelease: new(releaseA), Result: store.ResultOK, Outcome: &completed, Source: "plugin",
-		Actor:   store.RowActor{Login: new("root"), SudoUser: new("tux"), Exe: new("/usr/bin/zypper"), TTY: new("pts/0"), Session: new("3")},
+		Version: version, KernelRelease: new(releaseA), Result: record.ResultOK, Outcome: &completed, Source: "plugin",
+		Actor:   record.RowActor{Login: new("root"), SudoUser: new("tux"), Exe: new("/usr/bin/zypper"), TTY: new("pts/0"), Session: new("3")},
 		Command: new("zypper --non-interactive patch --with-interactive"), UserData: new("CHG-4711"),
-		Advisories: []string{}, CVEsAdded: []string{}, CVEsRemoved: []string{}, BugsAdded: []string{}, BugsRemoved: []string{}, Scripts: []store.Script{},
+		Advisories: []string{}, CVEsAdded: []string{}, CVEsRemoved: []string{}, BugsAdded: []string{}, BugsRemoved: []string{}, Scripts: []record.Script{},
 	}
 	if previous != "" {
 		r.Previous = &previous
@@ -98,8 +99,8 @@ func change1(event int64, at, action, version, previous string) *store.HistoryRo
 }
 
 // whole puts a report together from its rows.
-func whole(f *Full, rows ...*store.HistoryRow) *Full {
-	sum := &store.Summary{Events: 412, Changes: int64(len(rows)), Commits: int64(len(rows)), Host: store.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
+func whole(f *Full, rows ...*record.HistoryRow) *Full {
+	sum := &record.Summary{Events: 412, Changes: int64(len(rows)), Commits: int64(len(rows)), Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
 		RootHash: "3u8C0s5d+q1yQ7mFw/0T6gH2jK9lZx4vB8nM1aS5dFg="}
 	if len(rows) > 0 {
 		sum.First, sum.Last = &rows[len(rows)-1].Time, &rows[0].Time
@@ -119,7 +120,7 @@ func whole(f *Full, rows ...*store.HistoryRow) *Full {
 
 // A change that nobody recorded while it was made does not look like one that was recorded.
 func TestSourceIsShown(t *testing.T) {
-	rows := func() (list []*store.HistoryRow) {
+	rows := func() (list []*record.HistoryRow) {
 		for i, source := range []string{"plugin", "drift", "import"} {
 			row := change1(int64(i+1), "2026-05-13T09:00:00Z", "install", "1-1", "")
 			row.Source = source
@@ -148,15 +149,15 @@ func TestSourceIsShown(t *testing.T) {
 		}
 	}
 	var f facts
-	st := Status{Record: &store.Summary{Events: 3, First: new(ts("2026-05-13T09:00:00Z")), Last: new(ts("2026-05-13T09:00:00Z"))}, Kernel: rows()[1], LivePatch: rows()[2]}
+	st := Status{Record: &record.Summary{Events: 3, First: new(ts("2026-05-13T09:00:00Z")), Last: new(ts("2026-05-13T09:00:00Z"))}, Kernel: rows()[1], LivePatch: rows()[2]}
 	st.addRecord(&f)
 	if text := fmt.Sprint(f); !strings.Contains(text, "found as drift") || !strings.Contains(text, "imported") {
 		t.Errorf("status: %s", text)
 	}
 }
 
-func listed(rows []*store.HistoryRow) iter.Seq2[*store.HistoryRow, error] {
-	return func(yield func(*store.HistoryRow, error) bool) {
+func listed(rows []*record.HistoryRow) iter.Seq2[*record.HistoryRow, error] {
+	return func(yield func(*record.HistoryRow, error) bool) {
 		for _, row := range rows {
 			if !yield(row, nil) {
 				return
@@ -193,9 +194,9 @@ func years() *Full {
 				patchOf("23_53", 7, "2026-09-14", "2026-11-23T08:30:00Z"),
 			},
 			Initrds: []InitrdSpan{
-				initrdOf(store.VerdictContained, "2025-01-10T09:00:00Z", "2025-04-01T09:00:00Z"), initrdOf(store.VerdictMissing, "2025-04-01T09:00:00Z", "2025-04-29T09:00:00Z"),
-				initrdOf(store.VerdictContained, "2025-04-29T09:00:00Z", "2025-08-12"), {Span: off},
-				initrdOf(store.VerdictContained, "2025-08-19", "2026-10-20"), initrdOf(store.VerdictMissing, "2026-10-20", "2026-11-23T08:30:00Z"),
+				initrdOf(record.VerdictContained, "2025-01-10T09:00:00Z", "2025-04-01T09:00:00Z"), initrdOf(record.VerdictMissing, "2025-04-01T09:00:00Z", "2025-04-29T09:00:00Z"),
+				initrdOf(record.VerdictContained, "2025-04-29T09:00:00Z", "2025-08-12"), {Span: off},
+				initrdOf(record.VerdictContained, "2025-08-19", "2026-10-20"), initrdOf(record.VerdictMissing, "2026-10-20", "2026-11-23T08:30:00Z"),
 			},
 			Gaps: []Gap{{Span: off, Kind: GapSilence, Why: "The machine ran, and was not observed: the recorder did not work."}},
 		},
@@ -224,7 +225,7 @@ func years() *Full {
 	f.State = yearsState()
 	f.Compliance = yearsCompliance()
 	failed := change1(398, "2026-11-17T10:00:00Z", "upgrade", "8-150600.13.24.1", "7-150600.13.21.1")
-	failed.Result, failed.Outcome = store.ResultFailed, new(store.OutcomeFailed)
+	failed.Result, failed.Outcome = record.ResultFailed, new(record.OutcomeFailed)
 	down := change1(91, "2025-05-13T09:00:00Z", "downgrade", "4-150600.13.12.1", "5-150600.13.15.1")
 	down.CVEsRemoved = []string{"CVE-2025-1051"}
 	up := change1(88, "2025-04-29T09:00:00Z", "upgrade", "5-150600.13.15.1", "3-150600.13.9.1")
@@ -232,7 +233,7 @@ func years() *Full {
 	kernel := change1(140, "2025-07-01T09:00:00Z", "install", kernelB, "")
 	kernel.Package, kernel.Kind = "kernel-default", "kernel"
 	salt := change1(380, "2026-09-14T03:00:00Z", "upgrade", "7-150600.13.21.1", "6-150600.13.18.1")
-	salt.Actor = store.RowActor{Login: new("unset"), Automation: new("salt-minion")}
+	salt.Actor = record.RowActor{Login: new("unset"), Automation: new("salt-minion")}
 	salt.UserData, salt.CVEsAdded = nil, []string{"CVE-2026-3071"}
 	return whole(f, failed, salt, kernel, down, up, change1(4, "2025-01-10T09:00:00Z", "install", "1-150600.13.3.1", ""))
 }
@@ -241,13 +242,13 @@ func yearsState() *State {
 	s := &State{
 		At: ts("2026-11-23T08:30:00Z"), KernelRelease: new(releaseC), BootID: new(fmt.Sprintf("%032x", 7*7919)), CoveredUntil: new("2026-12-31"), PendingReboot: new("no"),
 		Confidence: Proven, Unknown: map[string]string{}, Events: []int64{411},
-		LivePatch: &store.LivePatch{
+		LivePatch: &record.LivePatch{
 			Module: "livepatch_7_150600_13_21", Package: new("kernel-livepatch-6_4_0-150600_23_53-default"), Version: new("7-150600.13.21.1"),
 			PatchNumber: new(7), Initial: new(false), Enabled: true, Since: new(ts("2026-09-14T09:00:00Z")),
 		},
-		Initrd:   &store.Initrd{KernelRelease: releaseC, Patch: "livepatch_7_150600_13_21", Verdict: store.VerdictMissing, Basis: store.BasisBuild, Evidence: []store.Evidence{}},
+		Initrd:   &record.Initrd{KernelRelease: releaseC, Patch: "livepatch_7_150600_13_21", Verdict: record.VerdictMissing, Basis: record.BasisBuild, Evidence: []record.Evidence{}},
 		NextBoot: &NextBoot{KernelRelease: releaseC},
-		Installed: []store.Package{
+		Installed: []record.Package{
 			{Name: "kernel-default", Version: kernelB, Arch: "x86_64"}, {Name: "kernel-default", Version: kernelC, Arch: "x86_64"},
 			{Name: "kernel-livepatch-6_4_0-150600_23_53-default", Version: "7-150600.13.21.1", Arch: "x86_64"},
 		},
@@ -286,12 +287,12 @@ func fresh() *Full {
 		Timeline: &Timeline{
 			From: ts("2026-11-23T06:00:00Z"), To: ts("2026-11-23T08:30:00Z"), Kernels: []KernelSpan{bootOf(1, releaseA, "2026-11-23T06:00:00Z", "2026-11-23T08:30:00Z")},
 			Patches: []PatchSpan{patchOf("23_42", 3, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")},
-			Initrds: []InitrdSpan{initrdOf(store.VerdictContained, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")}, Gaps: []Gap{},
+			Initrds: []InitrdSpan{initrdOf(record.VerdictContained, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")}, Gaps: []Gap{},
 		},
 		Exposures: []Exposure{}, Latency: &Latency{}, State: yearsState(),
 		Compliance: &Compliance{Profile: "default", Verdict: Pass, At: ts("2026-11-23T08:30:00Z"), Since: ts("2026-11-23T06:00:00Z")},
 	}
-	f.State.KernelRelease, f.State.Initrd.Verdict = new(releaseA), store.VerdictContained
+	f.State.KernelRelease, f.State.Initrd.Verdict = new(releaseA), record.VerdictContained
 	for _, r := range rules() {
 		f.Compliance.Checks = append(f.Compliance.Checks, CheckResult{ID: r.id, Title: r.title, Result: Pass, Detail: "Nothing speaks against it.", Evidence: []string{"event 1"}, References: []string{}})
 	}
@@ -328,7 +329,7 @@ func hostile() *Full {
 	s := f.State
 	s.KernelRelease, s.BootID, s.CoveredUntil, s.PendingReboot = new(evil), new(evil), new(evil), new(evil)
 	s.LivePatch.Module, s.LivePatch.Package, s.CVEs = long, new(evil), []string{evil, long}
-	s.Installed[0] = store.Package{Name: long, Version: evil, Arch: evil}
+	s.Installed[0] = record.Package{Name: long, Version: evil, Arch: evil}
 	s.Unknown[evil], s.NextBoot.KernelRelease, s.NextBoot.LivePatch = long, evil, new(evil)
 	for i := range f.Compliance.Checks {
 		c := &f.Compliance.Checks[i]
@@ -339,7 +340,7 @@ func hostile() *Full {
 	for i := range f.Exposures {
 		e := &f.Exposures[i]
 		e.CVE, e.Package, e.Version, e.ReleasedBy, e.Reason = evil, long, evil, evil, long
-		e.Intervals = []Interval{{Lost: &store.Timestamp{}, LostBy: evil}}
+		e.Intervals = []Interval{{Lost: &record.Timestamp{}, LostBy: evil}}
 	}
 	f.Latency.WorstCVE = evil
 	for i := range f.Timeline.Kernels {
@@ -352,7 +353,7 @@ func hostile() *Full {
 	f.Integrity.Checkpoint, f.Integrity.Key, f.Integrity.Result = evil+"\n"+long, evil, evil
 	row := change1(7, "2026-01-01", "upgrade", long, evil)
 	row.Package, row.Command, row.UserData, row.Actor.SudoUser = evil, &long, new(evil), new(evil)
-	f.History.Rows = listed([]*store.HistoryRow{row})
+	f.History.Rows = listed([]*record.HistoryRow{row})
 	return f
 }
 
@@ -403,7 +404,7 @@ func TestFullErrors(t *testing.T) {
 	broken := errors.New("broken")
 	for _, format := range FullFormats() {
 		f := years()
-		f.History.Rows = func(yield func(*store.HistoryRow, error) bool) { yield(nil, broken) }
+		f.History.Rows = func(yield func(*record.HistoryRow, error) bool) { yield(nil, broken) }
 		if err := f.Write(io.Discard, format, Style{}); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, want the error of reading", format, err)
 		}

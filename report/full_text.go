@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // What the whole report says in words, whatever it is rendered as.
@@ -110,19 +110,19 @@ func activeText(s *State) string {
 
 func initrdText(s *State) string {
 	i, sure := s.Initrd, "proven"
-	if i != nil && i.Basis == store.BasisInferred || slices.Contains(s.Inferred, "initrd") {
+	if i != nil && i.Basis == record.BasisInferred || slices.Contains(s.Inferred, "initrd") {
 		sure = "inferred"
 	}
 	switch {
 	case i == nil:
 		return "not known"
-	case i.Reason == store.ReasonNoImage:
+	case i.Reason == record.ReasonNoImage:
 		return "no initrd, " + sure + ": this kernel does not boot"
-	case i.Verdict == store.VerdictContained:
+	case i.Verdict == record.VerdictContained:
 		return "yes, " + sure + ": a reboot keeps the fixes"
-	case i.Verdict == store.VerdictMissing:
+	case i.Verdict == record.VerdictMissing:
 		return "no, " + sure + ": an unexpected reboot loses the fixes"
-	case i.Reason == store.ReasonNoPatch:
+	case i.Reason == record.ReasonNoPatch:
 		return "no live patch to look for"
 	}
 	return "not provable: " + string(i.Reason)
@@ -166,7 +166,7 @@ func verifiedText(i *Integrity) string {
 }
 
 // day10 is the date of a moment in ten characters.
-func day10(t store.Timestamp) string { return t.UTC().Format(time.DateOnly) }
+func day10(t record.Timestamp) string { return t.UTC().Format(time.DateOnly) }
 
 func unknownIfNull(s *string) string {
 	if s == nil {
@@ -353,7 +353,7 @@ func acceptedText(e *Exception) string {
 	return "Accepted until " + day10(e.Until)
 }
 
-func date(t *store.Timestamp) string {
+func date(t *record.Timestamp) string {
 	if t == nil {
 		return ""
 	}

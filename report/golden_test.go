@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -38,15 +39,15 @@ var golden = map[string]struct {
 // recorded is a history as testdata holds it: the rows in the published form.
 type recorded struct {
 	Filter  store.HistoryFilter
-	Summary store.Summary
+	Summary record.Summary
 	Input   *Input
-	Rows    []*store.HistoryRow
+	Rows    []*record.HistoryRow
 }
 
 func (r *recorded) history(format string) *History {
 	h := NewHistory(r.Filter, format, NewProvenance("history", "1.0.0", testNow, &r.Summary))
 	h.Provenance.Input = r.Input
-	h.Rows = func(yield func(*store.HistoryRow, error) bool) {
+	h.Rows = func(yield func(*record.HistoryRow, error) bool) {
 		for i, row := range r.Rows {
 			if i == h.Filter.Limit && i > 0 || !yield(row, nil) {
 				return
@@ -173,7 +174,7 @@ func TestFormatsHoldTheSameRows(t *testing.T) {
 	}
 }
 
-func checkRecords(t *testing.T, name string, records [][]string, rows []*store.HistoryRow) {
+func checkRecords(t *testing.T, name string, records [][]string, rows []*record.HistoryRow) {
 	t.Helper()
 	for i, row := range rows {
 		record := map[string]string{}
@@ -188,7 +189,7 @@ func checkRecords(t *testing.T, name string, records [][]string, rows []*store.H
 		}
 	}
 }
-func eventTime(t *testing.T, row *store.HistoryRow) string {
+func eventTime(t *testing.T, row *record.HistoryRow) string {
 	t.Helper()
 	var keys struct {
 		Event json.Number

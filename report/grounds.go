@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -23,46 +24,46 @@ const maxRows = 1000
 type grounds struct {
 	at, since   time.Time
 	profile     *Profile
-	summary     *store.Summary         // of the record as it is
-	seen        *seen                  // the newest observation; nil: none
-	parts       map[string]*store.Part // the newest of each
-	forced      *bool                  // the active live patch was; nil: not on record
-	failed      []*store.HistoryRow    // not made good
-	open        []store.OpenAt
+	summary     *record.Summary         // of the record as it is
+	seen        *seen                   // the newest observation; nil: none
+	parts       map[string]*record.Part // the newest of each
+	forced      *bool                   // the active live patch was; nil: not on record
+	failed      []*record.HistoryRow    // not made good
+	open        []record.OpenAt
 	lowered     []lowered
-	drift       []*store.HistoryRow
-	attribution store.Attribution
-	recorders   []store.RecorderRow
+	drift       []*record.HistoryRow
+	attribution record.Attribution
+	recorders   []record.RecorderRow
 	base        *base // nil: none
 	gaps        []Gap
 	exposures   []Exposure
 	running     string // the kernel that runs at the end; empty: not known
-	exceptions  []store.Exception
+	exceptions  []record.Exception
 }
 
 // seen is an observation, and the number of its event.
 type seen struct {
 	event int64
-	at    store.Timestamp
+	at    record.Timestamp
 	boot  string
-	*store.Observation
+	*record.Observation
 }
 
 // lowered is a downgrade or a removal, with what the kernel had said before.
 type lowered struct {
-	*store.HistoryRow
-	warnings, taint *store.Part // nil: not on record
+	*record.HistoryRow
+	warnings, taint *record.Part // nil: not on record
 }
 
 // base is what should be installed, by a commit or an observation before the newest one.
 type base struct {
 	event     int64
 	what      string // commit, observation
-	installed []store.Package
+	installed []record.Package
 }
 
 func readGrounds(ctx context.Context, s *store.Store, p *Profile, at time.Time) (*grounds, error) {
-	g := &grounds{at: at.UTC(), since: at.UTC().Add(-time.Duration(p.LookBack)), profile: p, parts: map[string]*store.Part{}}
+	g := &grounds{at: at.UTC(), since: at.UTC().Add(-time.Duration(p.LookBack)), profile: p, parts: map[string]*record.Part{}}
 	for _, read := range []func(context.Context, *store.Store) error{
 		g.readRecord, g.readSeen, g.readParts, g.readBase, g.readFailed, g.readLowered, g.readTimeline,
 	} {
@@ -81,7 +82,7 @@ func (g *grounds) readRecord(ctx context.Context, s *store.Store) (err error) {
 	if g.recorders, err = s.Recorders(ctx); err != nil {
 		return err
 	}
-	g.recorders = slices.DeleteFunc(g.recorders, func(r store.RecorderRow) bool { return r.Time.After(g.at) })
+	g.recorders = slices.DeleteFunc(g.recorders, func(r record.RecorderRow) bool { return r.Time.After(g.at) })
 	if g.open, err = s.CommitsOpenAt(ctx, g.at); err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func seenAt(ctx context.Context, s *store.Store, at time.Time) (*seen, error) {
 func (g *grounds) readParts(ctx context.Context, s *store.Store) error {
 	for _, name := range []string{"taint", "coverage", "blockers", "gpgcheck", "activation", "clock", "journal_storage", "files", "verify", historyPart} {
 		if g.seen != nil && g.seen.Parts[name] != nil {
-			g.parts[name] = &store.Part{Event: g.seen.event, Time: g.seen.at, JSON: g.seen.Parts[name]}
+			g.parts[name] = &record.Part{Event: g.seen.event, Time: g.seen.at, JSON: g.seen.Parts[name]}
 			continue
 		}
 		// What was unknown when it was looked at last is unknown; the full verification, and
@@ -167,19 +168,19 @@ func (g *grounds) readBase(ctx context.Context, s *store.Store) error {
 }
 
 // afterCommit is what is installed after a commit.
-func afterCommit(installed []store.Package, end *store.CommitEnd) []store.Package {
+func afterCommit(installed []record.Package, end *record.CommitEnd) []record.Package {
 	after := slices.Clone(installed)
 	for _, c := range end.Changes {
-		if c.Result != store.ResultOK || end.Outcome == store.OutcomeStaged {
+		if c.Result != record.ResultOK || end.Outcome == record.OutcomeStaged {
 			continue
 		}
 		gone := c.Previous
 		if c.Action == "remove" {
 			gone = c.Version
 		}
-		after = slices.DeleteFunc(after, func(p store.Package) bool { return p.Name == c.Package && p.Arch == c.Arch && p.Version == gone })
+		after = slices.DeleteFunc(after, func(p record.Package) bool { return p.Name == c.Package && p.Arch == c.Arch && p.Version == gone })
 		if c.Action != "remove" {
-			after = append(after, store.Package{Name: c.Package, Version: c.Version, Arch: c.Arch})
+			after = append(after, record.Package{Name: c.Package, Version: c.Version, Arch: c.Arch})
 		}
 	}
 	return after
@@ -190,7 +191,7 @@ func afterCommit(installed []store.Package, end *store.CommitEnd) []store.Packag
 func (g *grounds) readFailed(ctx context.Context, s *store.Store) error {
 	good := map[string]time.Time{} // when a package was changed last
 	for _, f := range []store.HistoryFilter{
-		{Result: string(store.ResultFailed)}, {Result: string(store.ResultNotDone)}, {Result: string(store.ResultUnknown)},
+		{Result: string(record.ResultFailed)}, {Result: string(record.ResultNotDone)}, {Result: string(record.ResultUnknown)},
 		{Scripts: true},
 	} {
 		rows, err := g.history(ctx, s, f)
@@ -198,7 +199,7 @@ func (g *grounds) readFailed(ctx context.Context, s *store.Store) error {
 			return err
 		}
 		for _, row := range rows {
-			if f.Scripts && row.Result != store.ResultOK || !isFailure(row) {
+			if f.Scripts && row.Result != record.ResultOK || !isFailure(row) {
 				continue
 			}
 			if _, asked := good[row.Package]; !asked {
@@ -216,26 +217,26 @@ func (g *grounds) readFailed(ctx context.Context, s *store.Store) error {
 
 // isFailure says whether a change that did not come to what was wanted, or not whole, counts as
 // one: it was tried, on the running system.
-func isFailure(row *store.HistoryRow) bool {
+func isFailure(row *record.HistoryRow) bool {
 	o := row.Outcome
 	switch {
 	case o == nil:
-		return row.Result == store.ResultOK // of an import: libzypp's history never says that all went well
+		return row.Result == record.ResultOK // of an import: libzypp's history never says that all went well
 	case isElsewhere(row):
 		return false
 	}
-	return row.Result != store.ResultNotDone || *o != store.OutcomeCompleted
+	return row.Result != record.ResultNotDone || *o != record.OutcomeCompleted
 }
 
 // isElsewhere says whether a change is in a snapshot that was not booted, or not yet.
-func isElsewhere(row *store.HistoryRow) bool {
+func isElsewhere(row *record.HistoryRow) bool {
 	return row.Outcome != nil && row.Outcome.Elsewhere()
 }
 
 // readLowered reads downgrades, and removals of live patches whose kernel stayed.
 func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
-	var rows []*store.HistoryRow
-	kernels, err := g.history(ctx, s, store.HistoryFilter{Kind: "kernel", Result: string(store.ResultOK)})
+	var rows []*record.HistoryRow
+	kernels, err := g.history(ctx, s, store.HistoryFilter{Kind: "kernel", Result: string(record.ResultOK)})
 	if err != nil {
 		return err
 	}
@@ -245,7 +246,7 @@ func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 		if err != nil {
 			return err
 		}
-		list = slices.DeleteFunc(list, func(row *store.HistoryRow) bool { return row.Result != store.ResultOK })
+		list = slices.DeleteFunc(list, func(row *record.HistoryRow) bool { return row.Result != record.ResultOK })
 		rows = append(rows, list...)
 	}
 	for _, row := range rows {
@@ -262,13 +263,13 @@ func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 		}
 	}
 	drift, err := g.history(ctx, s, store.HistoryFilter{Source: "drift"})
-	g.drift = slices.DeleteFunc(drift, func(row *store.HistoryRow) bool { return row.Result != store.ResultOK })
+	g.drift = slices.DeleteFunc(drift, func(row *record.HistoryRow) bool { return row.Result != record.ResultOK })
 	return err
 }
 
 // stayed says whether the kernel of a live patch was there when that was removed, by the changes of
 // kernels, the newest first.
-func stayed(kernels []*store.HistoryRow, removed *store.HistoryRow) bool {
+func stayed(kernels []*record.HistoryRow, removed *record.HistoryRow) bool {
 	for _, k := range kernels {
 		if text(k.KernelRelease) == text(removed.KernelRelease) && !k.Time.After(removed.Time.Time) {
 			return k.Action != "remove"
@@ -291,7 +292,7 @@ func (l *lowered) read(ctx context.Context, s *store.Store, n int) (err error) {
 }
 
 // history reads changes of the period, newest first.
-func (g *grounds) history(ctx context.Context, s *store.Store, f store.HistoryFilter) (rows []*store.HistoryRow, err error) {
+func (g *grounds) history(ctx context.Context, s *store.Store, f store.HistoryFilter) (rows []*record.HistoryRow, err error) {
 	f.Since, f.Until = g.since, g.at.Add(time.Microsecond)
 	if f.Limit == 0 {
 		f.Limit = maxRows
@@ -358,7 +359,7 @@ func (g *grounds) readTimeline(ctx context.Context, s *store.Store) error {
 	if err != nil {
 		return fmt.Errorf("reading live patches: %w", err)
 	}
-	t, err := NewTimeline(ctx, s, later(from, stamp(begin)).Time, g.at.Add(instant))
+	t, err := NewTimeline(ctx, s, later(from, record.At(begin)).Time, g.at.Add(instant))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -83,14 +84,14 @@ func TestRemovedBeforeThePeriod(t *testing.T) {
 	m.install(kernelPackage(kernelB), patchPackage(releaseB, 3))
 	m.wait(time.Hour)
 	m.remove(kernelPackage(kernelB), patchPackage(releaseB, 3))
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	p := profile(t, DefaultProfile)
 	p.LookBack = Period(30 * 24 * time.Hour)
 	if g := groundsOf(t, m, p); !slices.ContainsFunc(g.exposures, func(e Exposure) bool { return e.KernelRelease == releaseB }) {
 		t.Errorf("within the period: %+v", g.exposures)
 	}
 	m.until("2026-04-01T12:00:00Z")
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	if g := groundsOf(t, m, p); len(g.exposures) == 0 || slices.ContainsFunc(g.exposures, func(e Exposure) bool { return e.KernelRelease == releaseB }) {
 		t.Errorf("after the period: %+v", g.exposures)
 	}
@@ -107,7 +108,7 @@ func groundsOf(t *testing.T, m *machine, p *Profile) *grounds {
 // whatever order the log has it. Only the proof of what was active may be a later observation.
 func TestFixesComeWithoutHindsight(t *testing.T) {
 	m := healthy(t)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	at := m.now
 	want := exposuresAt(t, m.record(), at)
 	m.wait(time.Hour)
@@ -117,7 +118,7 @@ func TestFixesComeWithoutHindsight(t *testing.T) {
 	m.wait(24 * time.Hour)
 	m.install(patchPackage(releaseA, 4))
 	m.written = append(m.written, late...)
-	m.write(&store.Event{Header: m.header(store.KindImport), Import: oldImport(at.AddDate(0, 0, -500))})
+	m.write(&record.Event{Header: m.header(record.KindImport), Import: oldImport(at.AddDate(0, 0, -500))})
 	s := m.record()
 	proof := cmpopts.IgnoreFields(Exposure{}, "Events", "KnownSince")
 	if diff := cmp.Diff(want, exposuresAt(t, s, at), proof); diff != "" {
@@ -136,9 +137,9 @@ func TestFixesComeWithoutHindsight(t *testing.T) {
 }
 
 // oldImport is an import of the installation of a live patch without fixes.
-func oldImport(at time.Time) *store.Import {
-	c := store.Change{Kind: "livepatch", Action: "install", Result: store.ResultOK, Package: patchPackage(releaseA, 1).Name, Version: "1-1", Arch: "x86_64", KernelRelease: releaseA}
-	return &store.Import{Commit: "old", Time: store.Timestamp{Time: at}, Changes: []store.ImportedChange{{Change: c, Time: store.Timestamp{Time: at}}}}
+func oldImport(at time.Time) *record.Import {
+	c := record.Change{Kind: "livepatch", Action: "install", Result: record.ResultOK, Package: patchPackage(releaseA, 1).Name, Version: "1-1", Arch: "x86_64", KernelRelease: releaseA}
+	return &record.Import{Commit: "old", Time: record.At(at), Changes: []record.ImportedChange{{Change: c, Time: record.At(at)}}}
 }
 
 // Where it is not known what was installed, no fix is left out.
@@ -149,7 +150,7 @@ func TestUnknownPackagesLeaveNoFixOut(t *testing.T) {
 	m.wait(50 * 24 * time.Hour)
 	m.reboot()
 	m.wait(time.Hour)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	for _, ev := range m.written {
 		if ev.Observation != nil {
 			ev.Observation.Installed = nil

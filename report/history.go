@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -27,8 +28,8 @@ const tableLimit = 1000
 // History is the section with every recorded change.
 type History struct {
 	Filter     store.HistoryFilter
-	Rows       iter.Seq2[*store.HistoryRow, error] // what the filter selects
-	Provenance *Provenance                         // RowsShown is counted while the rows are rendered
+	Rows       iter.Seq2[*record.HistoryRow, error] // what the filter selects
+	Provenance *Provenance                          // RowsShown is counted while the rows are rendered
 
 	stop int // where a table stops; 0: where the rows end
 }
@@ -48,44 +49,44 @@ func NewHistory(f store.HistoryFilter, format string, p *Provenance) *History {
 // Provenance says what a report was made from.
 type Provenance struct {
 	Section      string            `json:"section"`
-	Since        *store.Timestamp  `json:"since"`
-	Until        *store.Timestamp  `json:"until"`
+	Since        *record.Timestamp `json:"since"`
+	Until        *record.Timestamp `json:"until"`
 	Filters      map[string]string `json:"filters"`
 	Order        string            `json:"order"`
 	TimeZone     string            `json:"time_zone"` // of what was asked for without one; all that is shown is UTC
 	RowsShown    int64             `json:"rows_shown"`
 	RowsInRecord int64             `json:"rows_in_record"`
 	OpenCommits  int64             `json:"open_commits"`
-	FirstEvent   *store.Timestamp  `json:"first_event"`
-	LastEvent    *store.Timestamp  `json:"last_event"`
+	FirstEvent   *record.Timestamp `json:"first_event"`
+	LastEvent    *record.Timestamp `json:"last_event"`
 	TreeSize     int64             `json:"tree_size"`
 	RootHash     string            `json:"root_hash"`
 	Gaps         []string          `json:"gaps"` // when nothing was recorded, as far as known
-	Host         store.Host        `json:"host"`
+	Host         record.Host       `json:"host"`
 	Program      string            `json:"program"`
 	Version      string            `json:"version"`
 	Input        *Input            `json:"input"` // what it was made from; null: the machine's own record, and nothing is known to be wrong with it
-	MadeAt       store.Timestamp   `json:"made_at"`
+	MadeAt       record.Timestamp  `json:"made_at"`
 	Scope        string            `json:"scope"`
 }
 
 // NewProvenance fills in what does not depend on the rows.
-func NewProvenance(section, version string, now time.Time, sum *store.Summary) *Provenance {
+func NewProvenance(section, version string, now time.Time, sum *record.Summary) *Provenance {
 	return &Provenance{
 		Section: section, Filters: map[string]string{}, Order: "newest first", TimeZone: zone(now),
 		RowsInRecord: sum.Changes, OpenCommits: sum.Open, FirstEvent: sum.First, LastEvent: sum.Last,
 		TreeSize: sum.Events, RootHash: sum.RootHash, Gaps: []string{}, Host: sum.Host,
-		Program: "klp-audit", Version: version, MadeAt: store.Timestamp{Time: now.UTC()}, Scope: Scope,
+		Program: "klp-audit", Version: version, MadeAt: record.At(now), Scope: Scope,
 	}
 }
 
 // ask notes what was asked for.
 func (p *Provenance) ask(f store.HistoryFilter) {
 	if !f.Since.IsZero() {
-		p.Since = &store.Timestamp{Time: f.Since.UTC()}
+		p.Since = new(record.At(f.Since))
 	}
 	if !f.Until.IsZero() {
-		p.Until = &store.Timestamp{Time: f.Until.UTC()}
+		p.Until = new(record.At(f.Until))
 	}
 	for name, value := range map[string]string{
 		"package": f.Package, "kind": f.Kind, "action": f.Action, "result": f.Result, "source": f.Source, "user": f.User,
@@ -133,8 +134,8 @@ func (h *History) Write(w io.Writer, format string, style Style) error {
 }
 
 // counted yields the rows and counts them into the provenance.
-func (h *History) counted() iter.Seq2[*store.HistoryRow, error] {
-	return func(yield func(*store.HistoryRow, error) bool) {
+func (h *History) counted() iter.Seq2[*record.HistoryRow, error] {
+	return func(yield func(*record.HistoryRow, error) bool) {
 		for row, err := range h.Rows {
 			if err == nil {
 				h.Provenance.RowsShown++
@@ -148,7 +149,7 @@ func (h *History) counted() iter.Seq2[*store.HistoryRow, error] {
 
 // by is who made a change, in a word: the person behind sudo, else the login, else the
 // automation that ran it.
-func by(a store.RowActor) string {
+func by(a record.RowActor) string {
 	for _, s := range []*string{a.SudoUser, a.Login, a.Automation} {
 		if s != nil && *s != "unset" && *s != "" {
 			return *s
@@ -158,7 +159,7 @@ func by(a store.RowActor) string {
 }
 
 // unseen says in words that a change was not recorded while it was made, empty if it was.
-func unseen(r *store.HistoryRow) string {
+func unseen(r *record.HistoryRow) string {
 	switch r.Source {
 	case "drift":
 		return "found as drift"
@@ -169,7 +170,7 @@ func unseen(r *store.HistoryRow) string {
 }
 
 // named is the package of a change with its version, and what else it must not be shown without.
-func named(r *store.HistoryRow) string {
+func named(r *record.HistoryRow) string {
 	name := r.Package + " " + r.Version
 	if source := unseen(r); source != "" {
 		name += " (" + source + ")"
@@ -178,7 +179,7 @@ func named(r *store.HistoryRow) string {
 }
 
 // fixes sums the CVEs of a row up, "+3 -1 CVE".
-func fixes(r *store.HistoryRow) string {
+func fixes(r *record.HistoryRow) string {
 	var parts []string
 	if n := len(r.CVEsAdded); n > 0 {
 		parts = append(parts, fmt.Sprintf("+%d", n))
@@ -193,7 +194,7 @@ func fixes(r *store.HistoryRow) string {
 }
 
 // scripts says which scripts failed, and what they said.
-func scripts(r *store.HistoryRow) string {
+func scripts(r *record.HistoryRow) string {
 	var parts []string
 	for _, s := range r.Scripts {
 		part := s.Script + " script failed"

@@ -11,7 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // A page obeys nobody: what comes from outside is text, and nothing else.
@@ -75,7 +75,7 @@ func TestPageStops(t *testing.T) {
 	f := years()
 	read := 0
 	f.Provenance.RowsInRecord = changes
-	f.History.Rows = func(yield func(*store.HistoryRow, error) bool) {
+	f.History.Rows = func(yield func(*record.HistoryRow, error) bool) {
 		for i := range changes {
 			if read++; !yield(change1(int64(changes-i), "2026-01-01", "upgrade", "2-1", "1-1"), nil) {
 				return
@@ -103,7 +103,7 @@ func FuzzPage(f *testing.F) {
 		r := years()
 		row := change1(7, "2026-01-01", "upgrade", text, text)
 		row.Package, row.Command, row.UserData = text, &text, &text
-		r.History.Rows = listed([]*store.HistoryRow{row})
+		r.History.Rows = listed([]*record.HistoryRow{row})
 		r.Provenance.Host.Hostname, r.Compliance.Profile, r.Integrity.Checkpoint = text, text, text
 		r.Compliance.Checks[0].Detail, r.Compliance.Checks[0].Evidence = text, []string{text}
 		r.State.Installed[0].Name, r.State.CVEs, r.Latency.Worst = text, []string{text}, &seconds

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -72,7 +73,7 @@ func TestNoVEXOfAltered(t *testing.T) {
 func TestMetricsOfAltered(t *testing.T) {
 	c := troubled(t)
 	c.Distrust(&Input{File: `a\b"c`, Result: store.Altered, Problems: []string{"event 3\nis another one"}})
-	got := metricsOf(t, c, &State{}, &store.Summary{})
+	got := metricsOf(t, c, &State{}, &record.Summary{})
 	if !strings.HasPrefix(got, "# HELP klp_audit_history_verify_ok ALTERED: ") {
 		t.Errorf("it begins with %.200s", got)
 	}

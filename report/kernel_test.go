@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // The package of a kernel has its release, and a counter of rebuilds; more is another kernel's.
@@ -24,7 +24,7 @@ func TestPackageOfAKernel(t *testing.T) {
 		{"kernel-default-base", "5.14.21-150400.24.100.2.3.1", false},
 		{"kernel-default-base-rebuild", "5.14.21-150400.24.100.2", false},
 	} {
-		if got := isKernel(store.Package{Name: tt.name, Version: tt.version}, release); got != tt.want {
+		if got := isKernel(record.Package{Name: tt.name, Version: tt.version}, release); got != tt.want {
 			t.Errorf("%s %s: %v", tt.name, tt.version, got)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -32,20 +33,20 @@ type machine struct {
 	root string // of its file tree, with the record
 	now  time.Time
 
-	timer     time.Time      // when the daily timer ran last
-	recording bool           // the recorder is installed and works
-	rotated   bool           // the journal has lost the starts of boots
-	written   []*store.Event // and not yet in the record
-	all       []*store.Event
+	timer     time.Time       // when the daily timer ran last
+	recording bool            // the recorder is installed and works
+	rotated   bool            // the journal has lost the starts of boots
+	written   []*record.Event // and not yet in the record
+	all       []*record.Event
 	known     map[string]time.Time // until when boots are on record
 	truth     []truth
 	number    int // of the newest event, boot, transaction
 
-	boot      *store.Boot // nil: it is off
-	pending   []*store.Boot
+	boot      *record.Boot // nil: it is off
+	pending   []*record.Boot
 	module    string // active
 	since     time.Time
-	installed []store.Package
+	installed []record.Package
 	initrds   map[string]string // module, by kernel release
 	next      string            // kernel release of the default boot entry
 	parts     map[string]any    // what observations say beside
@@ -102,7 +103,7 @@ func (m *machine) pass(to time.Time) {
 	for next := m.timer.Add(24 * time.Hour); next.Before(to); next = m.timer.Add(24 * time.Hour) {
 		if m.timer = next; next.After(m.now) {
 			m.now = next
-			m.observe(store.TriggerTimer)
+			m.observe(record.TriggerTimer)
 		}
 	}
 	m.now = to
@@ -140,12 +141,12 @@ func (m *machine) at(moment time.Time) truth {
 	return m.truth[i-1]
 }
 
-func (m *machine) header(kind store.EventKind) store.Header {
+func (m *machine) header(kind record.EventKind) record.Header {
 	m.number++
-	h := store.Header{
-		V: store.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", m.number), Time: m.stamp(), UTCOffset: "+01:00",
-		Host:     store.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
-		Recorder: store.Program{Program: "klp-audit", Version: "1.0.0"},
+	h := record.Header{
+		V: record.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", m.number), Time: m.stamp(), UTCOffset: "+01:00",
+		Host:     record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
+		Recorder: record.Program{Program: "klp-audit", Version: "1.0.0"},
 	}
 	if m.boot != nil {
 		h.BootID, h.BoottimeUS = m.boot.ID, m.now.Sub(m.boot.First.Time).Microseconds()
@@ -153,10 +154,10 @@ func (m *machine) header(kind store.EventKind) store.Header {
 	return h
 }
 
-func (m *machine) stamp() store.Timestamp { return store.Timestamp{Time: m.now.UTC()} }
+func (m *machine) stamp() record.Timestamp { return record.At(m.now) }
 
 // write has the recorder write an event.
-func (m *machine) write(ev *store.Event) {
+func (m *machine) write(ev *record.Event) {
 	if m.recording {
 		m.written, m.all = append(m.written, ev), append(m.all, ev)
 	}
@@ -196,7 +197,7 @@ func (m *machine) startRecording() {
 // start boots a kernel; what its initrd holds is loaded.
 func (m *machine) start(release string) {
 	m.number++
-	m.boot = &store.Boot{ID: fmt.Sprintf("%032x", m.number), KernelRelease: release, First: m.stamp(), StartInJournal: true, Loads: []store.Load{}, Builds: []store.Build{}}
+	m.boot = &record.Boot{ID: fmt.Sprintf("%032x", m.number), KernelRelease: release, First: m.stamp(), StartInJournal: true, Loads: []record.Load{}, Builds: []record.Build{}}
 	m.module = ""
 	m.happened()
 	if module := m.initrds[release]; module != "" {
@@ -204,7 +205,7 @@ func (m *machine) start(release string) {
 		m.load(module, "initrd", "R2")
 	}
 	m.wait(30 * time.Second)
-	m.observe(store.TriggerBoot)
+	m.observe(record.TriggerBoot)
 }
 
 // halt ends the boot; the journal's last entry is so much older.
@@ -221,9 +222,9 @@ func (m *machine) endJournal(last time.Time) {
 	if last.Before(b.First.Time) {
 		return // nothing of that boot was written
 	}
-	b.Last = store.Timestamp{Time: last}
-	b.Loads = slices.DeleteFunc(b.Loads, func(l store.Load) bool { return l.Time.After(last) })
-	b.Builds = slices.DeleteFunc(b.Builds, func(l store.Build) bool { return l.Time.After(last) })
+	b.Last = record.At(last)
+	b.Loads = slices.DeleteFunc(b.Loads, func(l record.Load) bool { return l.Time.After(last) })
+	b.Builds = slices.DeleteFunc(b.Builds, func(l record.Build) bool { return l.Time.After(last) })
 	for i := range b.Loads {
 		if d := b.Loads[i].Disabled; d != nil && d.After(last) {
 			b.Loads[i].Disabled, b.Loads[i].Replaced = nil, ""
@@ -255,7 +256,7 @@ func (m *machine) load(module, phase, rule string) {
 		}
 	}
 	m.number++
-	m.boot.Loads = append(loads, store.Load{Patch: module, Phase: phase, Rule: rule, Result: "complete", Time: m.stamp(), Completed: new(m.stamp()), Cursor: "s=1;i=" + strconv.Itoa(m.number)})
+	m.boot.Loads = append(loads, record.Load{Patch: module, Phase: phase, Rule: rule, Result: "complete", Time: m.stamp(), Completed: new(m.stamp()), Cursor: "s=1;i=" + strconv.Itoa(m.number)})
 	m.module, m.since = module, m.now
 	m.happened()
 }
@@ -274,7 +275,7 @@ func (m *machine) disable() {
 // build makes the initrd of a kernel anew, with the live patch that is installed for it.
 func (m *machine) build(release string) {
 	m.initrds[release] = ""
-	b := store.Build{KernelRelease: release, Image: "/boot/initrd-" + release, Modules: []string{}, Success: true, Time: m.stamp(), Cursor: "s=2"}
+	b := record.Build{KernelRelease: release, Image: "/boot/initrd-" + release, Modules: []string{}, Success: true, Time: m.stamp(), Cursor: "s=2"}
 	if p := m.patchFor(release); p != nil {
 		m.initrds[release] = moduleOf(*p)
 		b.Modules = append(b.Modules, moduleOf(*p)+".ko")
@@ -285,7 +286,7 @@ func (m *machine) build(release string) {
 	m.happened()
 }
 
-func (m *machine) patchFor(release string) *store.Package {
+func (m *machine) patchFor(release string) *record.Package {
 	for i, p := range m.installed {
 		if r, ok := livepatch.KernelFor(p.Name); ok && r == release {
 			return &m.installed[i]
@@ -295,24 +296,24 @@ func (m *machine) patchFor(release string) *store.Package {
 }
 
 // kernelPackage and patchPackage are packages of the stories; patch n of a kernel.
-func kernelPackage(version string) store.Package {
-	return store.Package{Name: "kernel-default", Version: version, Arch: "x86_64", Kind: "kernel", Vendor: "SUSE LLC <https://www.suse.com/>", SignatureKey: "f74f09bc3fa1d6ce"}
+func kernelPackage(version string) record.Package {
+	return record.Package{Name: "kernel-default", Version: version, Arch: "x86_64", Kind: "kernel", Vendor: "SUSE LLC <https://www.suse.com/>", SignatureKey: "f74f09bc3fa1d6ce"}
 }
 
-func patchPackage(release string, n int) store.Package {
+func patchPackage(release string, n int) record.Package {
 	name, _ := livepatch.PackageFor(release)
 	p := kernelPackage(fmt.Sprintf("%d-150600.13.%d.1", n, 3*n))
 	p.Name, p.Kind = name, "livepatch"
 	return p
 }
 
-func moduleOf(p store.Package) string {
+func moduleOf(p record.Package) string {
 	version, release, _ := strings.Cut(p.Version, "-")
 	return livepatch.Module(p.Name, version, release)
 }
 
 // releaseOf is the kernel release that a package is or is for.
-func releaseOf(p store.Package) string {
+func releaseOf(p record.Package) string {
 	if release, ok := livepatch.KernelFor(p.Name); ok {
 		return release
 	}
@@ -322,7 +323,7 @@ func releaseOf(p store.Package) string {
 }
 
 // fixesOf are those of patch n of a kernel: two CVEs more than patch n-1, the initial patch none.
-func fixesOf(p store.Package) (f store.Fixes) {
+func fixesOf(p record.Package) (f record.Fixes) {
 	number, _, _ := strings.Cut(p.Version, "-")
 	n, err := strconv.Atoi(number)
 	if err != nil {
@@ -341,57 +342,57 @@ func fixesOf(p store.Package) (f store.Fixes) {
 func (m *machine) failScript() {
 	for _, ev := range slices.Backward(m.written) {
 		if ev.End != nil {
-			ev.End.Changes[0].Scripts = []store.Script{{Script: "posttrans", Status: "exit status 4", Output: "no image"}}
+			ev.End.Changes[0].Scripts = []record.Script{{Script: "posttrans", Status: "exit status 4", Output: "no image"}}
 			return
 		}
 	}
 }
 
 // install is a commit that brings packages in, beside or instead of others, and ends well.
-func (m *machine) install(pkgs ...store.Package) { m.commit(store.OutcomeCompleted, pkgs, nil) }
+func (m *machine) install(pkgs ...record.Package) { m.commit(record.OutcomeCompleted, pkgs, nil) }
 
 // remove is a commit that removes packages.
-func (m *machine) remove(pkgs ...store.Package) { m.commit(store.OutcomeCompleted, nil, pkgs) }
+func (m *machine) remove(pkgs ...record.Package) { m.commit(record.OutcomeCompleted, nil, pkgs) }
 
 // commit is one of zypper's: it takes ten seconds. One that does not end well changes
 // nothing. Without an outcome it has no end on record.
-func (m *machine) commit(outcome store.Outcome, in, out []store.Package) {
-	begin := &store.Event{Header: m.header(store.KindCommitBegin)}
-	begin.Begin = &store.CommitBegin{
-		Libzypp:   store.Process{PID: 1000 + m.number, StartTicks: 5000},
-		Actor:     store.Actor{Login: "tux", LoginUID: "1000", EUID: "0", SudoUser: "tux", SudoUID: "1000", TTY: "pts/0", Session: "3", Exe: "/usr/bin/zypper"},
+func (m *machine) commit(outcome record.Outcome, in, out []record.Package) {
+	begin := &record.Event{Header: m.header(record.KindCommitBegin)}
+	begin.Begin = &record.CommitBegin{
+		Libzypp:   record.Process{PID: 1000 + m.number, StartTicks: 5000},
+		Actor:     record.Actor{Login: "tux", LoginUID: "1000", EUID: "0", SudoUser: "tux", SudoUID: "1000", TTY: "pts/0", Session: "3", Exe: "/usr/bin/zypper"},
 		Command:   []string{"zypper", "-n", "in"},
 		UserData:  fmt.Sprintf("CHG-%d", m.number),
-		Installed: slices.Clone(m.installed), Fixes: map[string]store.Fixes{}, Announced: []store.Change{},
+		Installed: slices.Clone(m.installed), Fixes: map[string]record.Fixes{}, Announced: []record.Change{},
 	}
 	for _, p := range m.installed {
 		if _, ok := livepatch.KernelFor(p.Name); ok {
 			begin.Begin.Fixes[p.Name+"-"+p.Version+"."+p.Arch] = fixesOf(p)
 		}
 	}
-	end := &store.Event{End: &store.CommitEnd{Commit: begin.ID, Outcome: outcome}}
+	end := &record.Event{End: &record.CommitEnd{Commit: begin.ID, Outcome: outcome}}
 	end.End.Changes = m.changes(in, out)
 	for _, c := range end.End.Changes {
-		c.Result, c.Stage = store.ResultUnknown, ""
+		c.Result, c.Stage = record.ResultUnknown, ""
 		begin.Begin.Announced = append(begin.Begin.Announced, c)
 	}
-	if outcome == store.OutcomeStaged {
-		begin.Begin.Staging = &store.Staging{Snapshot: "42", Root: "/tmp/transactional-update"}
+	if outcome == record.OutcomeStaged {
+		begin.Begin.Staging = &record.Staging{Snapshot: "42", Root: "/tmp/transactional-update"}
 	}
 	m.write(begin)
 	m.wait(time.Second)
 	if m.work(outcome, in, out, end.End); outcome == "" {
 		return
 	}
-	end.Header = m.header(store.KindCommitEnd)
+	end.Header = m.header(record.KindCommitEnd)
 	m.write(end)
 	m.wait(2 * time.Second)
-	m.observe(store.TriggerCommit)
+	m.observe(record.TriggerCommit)
 }
 
 // work is what happens between begin and end.
-func (m *machine) work(outcome store.Outcome, in, out []store.Package, end *store.CommitEnd) {
-	done := outcome == store.OutcomeCompleted || outcome == ""
+func (m *machine) work(outcome record.Outcome, in, out []record.Package, end *record.CommitEnd) {
+	done := outcome == record.OutcomeCompleted || outcome == ""
 	if done {
 		m.apply(in, out)
 	}
@@ -401,12 +402,12 @@ func (m *machine) work(outcome store.Outcome, in, out []store.Package, end *stor
 		case done:
 			for _, p := range m.installed {
 				if p.Name == c.Package && p.Version == c.Version {
-					c.InstallTime = new(store.Timestamp{Time: time.Unix(p.InstallTime, 0)})
+					c.InstallTime = new(record.At(time.Unix(p.InstallTime, 0)))
 				}
 			}
-		case outcome == store.OutcomeStaged:
+		case outcome == record.OutcomeStaged:
 		default:
-			c.Result, c.Stage, c.Added, c.Removed = store.ResultFailed, "err", store.Fixes{}, store.Fixes{}
+			c.Result, c.Stage, c.Added, c.Removed = record.ResultFailed, "err", record.Fixes{}, record.Fixes{}
 		}
 	}
 	m.wait(2 * time.Second)
@@ -420,10 +421,10 @@ func (m *machine) settled() {
 }
 
 // apply changes what is installed, loads what is for the running kernel, and builds initrds.
-func (m *machine) apply(in, out []store.Package) {
-	gone := func(p store.Package) bool {
-		return slices.ContainsFunc(out, func(o store.Package) bool { return o.Name == p.Name && o.Version == p.Version }) ||
-			slices.ContainsFunc(in, func(i store.Package) bool { return i.Name == p.Name && p.Name != "kernel-default" })
+func (m *machine) apply(in, out []record.Package) {
+	gone := func(p record.Package) bool {
+		return slices.ContainsFunc(out, func(o record.Package) bool { return o.Name == p.Name && o.Version == p.Version }) ||
+			slices.ContainsFunc(in, func(i record.Package) bool { return i.Name == p.Name && p.Name != "kernel-default" })
 	}
 	m.installed = slices.DeleteFunc(slices.Clone(m.installed), gone)
 	for _, p := range in {
@@ -439,7 +440,7 @@ func (m *machine) apply(in, out []store.Package) {
 	for _, p := range slices.Concat(in, out) {
 		m.wait(time.Second)
 		release := releaseOf(p)
-		if p.Name != "kernel-default" && m.boot != nil && release == m.boot.KernelRelease && slices.ContainsFunc(in, func(i store.Package) bool { return i.Name == p.Name }) {
+		if p.Name != "kernel-default" && m.boot != nil && release == m.boot.KernelRelease && slices.ContainsFunc(in, func(i record.Package) bool { return i.Name == p.Name }) {
 			m.load(moduleOf(p), "system", "R3")
 			m.wait(time.Second)
 		}
@@ -451,11 +452,11 @@ func (m *machine) apply(in, out []store.Package) {
 func built(now time.Time) time.Time { return now.Truncate(24*time.Hour).AddDate(0, 0, -6) }
 
 // changes are what libzypp would do to the packages that are installed.
-func (m *machine) changes(in, out []store.Package) (list []store.Change) {
+func (m *machine) changes(in, out []record.Package) (list []record.Change) {
 	for _, p := range in {
 		c := change(p)
 		c.Action, c.Step, c.Added = "install", "+", fixesOf(p)
-		c.BuildTime = new(store.Timestamp{Time: built(m.now)})
+		c.BuildTime = new(record.At(built(m.now)))
 		for _, old := range m.installed {
 			if old.Name != p.Name || p.Name == "kernel-default" {
 				continue
@@ -474,20 +475,20 @@ func (m *machine) changes(in, out []store.Package) (list []store.Change) {
 	return list
 }
 
-func number(p store.Package) int {
+func number(p record.Package) int {
 	text, _, _ := strings.Cut(p.Version, "-")
 	n, _ := strconv.Atoi(text)
 	return n
 }
 
-func minus(f, g store.Fixes) store.Fixes {
-	return store.Fixes(livepatch.Fixes(f).Minus(livepatch.Fixes(g)))
+func minus(f, g record.Fixes) record.Fixes {
+	return record.Fixes(livepatch.Fixes(f).Minus(livepatch.Fixes(g)))
 }
 
 // change is what is known of a package whatever becomes of it.
-func change(p store.Package) store.Change {
-	c := store.Change{
-		Kind: string(livepatch.KindOf(p.Name)), Package: p.Name, Arch: p.Arch, Version: p.Version, Result: store.ResultOK, Stage: "ok",
+func change(p record.Package) record.Change {
+	c := record.Change{
+		Kind: string(livepatch.KindOf(p.Name)), Package: p.Name, Arch: p.Arch, Version: p.Version, Result: record.ResultOK, Stage: "ok",
 		KernelRelease: releaseOf(p), Repo: "updates", Checksum: "0123abcd", SignatureKey: p.SignatureKey, Vendor: p.Vendor,
 	}
 	if _, ok := livepatch.KernelFor(p.Name); ok {
@@ -498,19 +499,19 @@ func change(p store.Package) store.Change {
 }
 
 // observe takes an observation, if there is a recorder and the machine runs.
-func (m *machine) observe(trigger store.Trigger) {
+func (m *machine) observe(trigger record.Trigger) {
 	if !m.recording || m.boot == nil {
 		return
 	}
-	o := &store.Observation{
-		Trigger: trigger, Kernel: store.Kernel{Release: m.boot.KernelRelease, Version: "#1 SMP PREEMPT_DYNAMIC", BootTime: m.boot.First},
-		Installed: slices.Clone(m.installed), Patches: []store.LoadedPatch{}, Initrd: m.verdict(),
-		NextBoot: &store.NextBoot{KernelRelease: m.next, Image: "/boot/initrd-" + m.next, Source: "/boot/grub2/grub.cfg"},
-		Reboot:   &store.Reboot{Pending: m.pendingReboot(), NewestKernel: m.next},
+	o := &record.Observation{
+		Trigger: trigger, Kernel: record.Kernel{Release: m.boot.KernelRelease, Version: "#1 SMP PREEMPT_DYNAMIC", BootTime: m.boot.First},
+		Installed: slices.Clone(m.installed), Patches: []record.LoadedPatch{}, Initrd: m.verdict(),
+		NextBoot: &record.NextBoot{KernelRelease: m.next, Image: "/boot/initrd-" + m.next, Source: "/boot/grub2/grub.cfg"},
+		Reboot:   &record.Reboot{Pending: m.pendingReboot(), NewestKernel: m.next},
 		Parts:    map[string]json.RawMessage{}, Unknown: map[string]string{},
 	}
 	if m.module != "" {
-		o.Patches = append(o.Patches, store.LoadedPatch{Module: m.module, Enabled: true, Replace: new(true), StackOrder: new(1)})
+		o.Patches = append(o.Patches, record.LoadedPatch{Module: m.module, Enabled: true, Replace: new(true), StackOrder: new(1)})
 		o.LivePatch = m.livePatch()
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.parts)) {
@@ -519,22 +520,22 @@ func (m *machine) observe(trigger store.Trigger) {
 		o.Parts[name] = b
 	}
 	o.Boots = m.journal()
-	m.write(&store.Event{Header: m.header(store.KindObservation), Observation: o})
+	m.write(&record.Event{Header: m.header(record.KindObservation), Observation: o})
 }
 
-func (m *machine) pendingReboot() store.Pending {
+func (m *machine) pendingReboot() record.Pending {
 	switch p := m.patchFor(m.boot.KernelRelease); {
 	case m.next == m.boot.KernelRelease:
-		return store.PendingNo
+		return record.PendingNo
 	case p != nil && moduleOf(*p) == m.module:
-		return store.PendingLivePatched
+		return record.PendingLivePatched
 	}
-	return store.PendingYes
+	return record.PendingYes
 }
 
 // livePatch describes the active live patch as an observation does.
-func (m *machine) livePatch() *store.LivePatch {
-	lp := &store.LivePatch{Module: m.module, Enabled: true, Forced: new(false), Since: new(store.Timestamp{Time: m.since})}
+func (m *machine) livePatch() *record.LivePatch {
+	lp := &record.LivePatch{Module: m.module, Enabled: true, Forced: new(false), Since: new(record.At(m.since))}
 	if m.rotated {
 		lp.Since, lp.Forced = nil, nil
 	}
@@ -547,25 +548,25 @@ func (m *machine) livePatch() *store.LivePatch {
 }
 
 // verdict is what the initrd of the running kernel proves.
-func (m *machine) verdict() store.Initrd {
-	v := store.Initrd{KernelRelease: m.boot.KernelRelease, Patch: m.module, Evidence: []store.Evidence{}}
+func (m *machine) verdict() record.Initrd {
+	v := record.Initrd{KernelRelease: m.boot.KernelRelease, Patch: m.module, Evidence: []record.Evidence{}}
 	switch {
 	case m.module == "":
-		v.Verdict, v.Reason = store.VerdictUnknown, store.ReasonNoPatch
+		v.Verdict, v.Reason = record.VerdictUnknown, record.ReasonNoPatch
 	case m.rotated:
-		v.Verdict, v.Reason = store.VerdictUnknown, store.ReasonBootStart
+		v.Verdict, v.Reason = record.VerdictUnknown, record.ReasonBootStart
 	default:
-		v.Verdict, v.Basis = store.VerdictMissing, store.BasisBuild
+		v.Verdict, v.Basis = record.VerdictMissing, record.BasisBuild
 		if m.initrds[m.boot.KernelRelease] == m.module {
-			v.Verdict = store.VerdictContained
+			v.Verdict = record.VerdictContained
 		}
-		v.Evidence = append(v.Evidence, store.Evidence{Says: "the newest build", Time: new(m.stamp()), BootID: m.boot.ID, Cursor: "s=2", Message: "live patch packed"})
+		v.Evidence = append(v.Evidence, record.Evidence{Says: "the newest build", Time: new(m.stamp()), BootID: m.boot.ID, Cursor: "s=2", Message: "live patch packed"})
 	}
 	return v
 }
 
 // journal is what is new in it: boots that ended since the last observation, and this one.
-func (m *machine) journal() (boots []store.Boot) {
+func (m *machine) journal() (boots []record.Boot) {
 	b := *m.boot
 	b.Last = m.stamp()
 	for _, b := range append(m.pending, &b) {
@@ -576,7 +577,7 @@ func (m *machine) journal() (boots []store.Boot) {
 		m.known[c.ID] = c.Last.Time
 		c.Loads, c.Builds = slices.Clone(b.Loads), slices.Clone(b.Builds)
 		if m.rotated {
-			c.First, c.StartInJournal, c.Loads = c.Last, false, []store.Load{}
+			c.First, c.StartInJournal, c.Loads = c.Last, false, []record.Load{}
 		}
 		boots = append(boots, c)
 	}
@@ -589,11 +590,11 @@ func (m *machine) journal() (boots []store.Boot) {
 func twoYears(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine(t, "2025-01-01T08:00:00Z")
-	m.installed, m.next = []store.Package{kernelPackage(kernelA)}, releaseA
+	m.installed, m.next = []record.Package{kernelPackage(kernelA)}, releaseA
 	m.start(releaseA)
 	m.until("2025-01-07T10:00:00Z")
 	m.startRecording()
-	m.observe(store.TriggerManual)
+	m.observe(record.TriggerManual)
 	m.kernelAOfStory()
 	m.kernelBOfStory()
 	m.kernelCOfStory()
@@ -626,7 +627,7 @@ func (m *machine) kernelAOfStory() {
 	m.until("2025-05-18T09:00:00Z")
 	m.install(patchPackage(releaseA, 5))
 	m.until("2025-06-03T09:00:00Z")
-	m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 6)}, nil)
+	m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 6)}, nil)
 	m.until("2025-06-04T09:00:00Z")
 	m.install(patchPackage(releaseA, 6))
 }
@@ -646,7 +647,7 @@ func (m *machine) kernelBOfStory() {
 	m.reboot()
 	m.until("2025-08-19T09:00:00Z")
 	m.startRecording()
-	m.observe(store.TriggerManual)
+	m.observe(record.TriggerManual)
 	m.until("2025-09-09T09:00:00Z")
 	m.install(patchPackage(releaseB, 4))
 	m.remove(kernelPackage(kernelA), patchPackage(releaseA, 6))
@@ -655,10 +656,10 @@ func (m *machine) kernelBOfStory() {
 	check(m.t, os.Remove(store.KeyPath(m.root)))
 	m.flush() // makes another key
 	m.until("2025-10-07T09:00:00Z")
-	m.commit(store.OutcomeStaged, []store.Package{patchPackage(releaseB, 5)}, nil)
+	m.commit(record.OutcomeStaged, []record.Package{patchPackage(releaseB, 5)}, nil)
 	m.until("2025-10-08T20:00:00Z")
 	m.halt(0)
-	m.apply([]store.Package{patchPackage(releaseB, 5)}, nil)
+	m.apply([]record.Package{patchPackage(releaseB, 5)}, nil)
 	m.settled()
 	m.wait(time.Minute)
 	m.start(releaseB)
@@ -672,5 +673,5 @@ func (m *machine) kernelCOfStory() {
 	m.until("2026-01-13T09:00:00Z")
 	m.install(patchPackage(releaseC, 2))
 	m.until("2026-06-29T09:00:00Z")
-	m.commit("", []store.Package{patchPackage(releaseC, 3)}, nil) // zypper was killed
+	m.commit("", []record.Package{patchPackage(releaseC, 3)}, nil) // zypper was killed
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -38,7 +39,7 @@ func TestReportOfWhatWasKnownStays(t *testing.T) {
 		case 1:
 			m.reboot()
 		case 2:
-			m.commit(store.OutcomeFailed, []store.Package{patchPackage(releaseA, 3)}, nil)
+			m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil)
 		}
 		m.pass(m.now.Add(time.Duration(1+r.IntN(60)) * time.Hour))
 		s := m.record()
@@ -59,7 +60,7 @@ func TestKnownSince(t *testing.T) {
 	m.wait(time.Hour)
 	at := m.now
 	m.wait(2 * time.Hour)
-	m.observe(store.TriggerTimer)
+	m.observe(record.TriggerTimer)
 	seen := m.now
 	s := m.record()
 	st, err := NewState(t.Context(), s, at)
@@ -89,13 +90,13 @@ func TestKnownSinceSomebodyCouldRead(t *testing.T) {
 	m.flush()
 	at := m.now
 	m.wait(time.Hour)
-	m.observe(store.TriggerManual)
+	m.observe(record.TriggerManual)
 	m.last().Reboot, m.last().LivePatch = nil, lp
 	m.wait(time.Hour)
-	m.observe(store.TriggerManual)
+	m.observe(record.TriggerManual)
 	told := m.now
 	m.wait(time.Hour)
-	m.observe(store.TriggerManual)
+	m.observe(record.TriggerManual)
 	s := m.record()
 	for _, at := range []time.Time{at, at.Add(time.Minute)} {
 		st, err := NewState(t.Context(), s, at)

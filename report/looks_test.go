@@ -3,17 +3,17 @@ package report
 import (
 	"testing"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // What a look at a boot showed of a load stays, where another one does not show it: one that left
 // files out, or an older one that waited in the spool.
 func TestLoadStaysAsItWasShown(t *testing.T) {
-	for name, less := range map[string]func(b *store.Boot){
-		"files left out":  func(b *store.Boot) { b.Incomplete = true },
-		"messages lost":   func(b *store.Boot) { b.MessagesLost = true },
-		"an older look":   func(b *store.Boot) { b.Last.Time = b.Loads[0].Time.Time },
-		"without results": func(b *store.Boot) { b.Incomplete = true; b.Loads[0].Result, b.Loads[0].Completed = "unknown", nil },
+	for name, less := range map[string]func(b *record.Boot){
+		"files left out":  func(b *record.Boot) { b.Incomplete = true },
+		"messages lost":   func(b *record.Boot) { b.MessagesLost = true },
+		"an older look":   func(b *record.Boot) { b.Last.Time = b.Loads[0].Time.Time },
+		"without results": func(b *record.Boot) { b.Incomplete = true; b.Loads[0].Result, b.Loads[0].Completed = "unknown", nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := &life{t: t}

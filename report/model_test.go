@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -311,8 +312,8 @@ var troubles = map[string]struct {
 	"another end of a commit": {
 		func(l *life) {
 			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))
-			e := l.event(store.KindCommitEnd, "5 15:00", "A", "5 09:00")
-			e.End = &store.CommitEnd{Commit: "019ca8d5-0000-7000-8000-000000000999", Outcome: store.OutcomeInterrupted, Changes: []store.Change{}}
+			e := l.event(record.KindCommitEnd, "5 15:00", "A", "5 09:00")
+			e.End = &record.CommitEnd{Commit: "019ca8d5-0000-7000-8000-000000000999", Outcome: record.OutcomeInterrupted, Changes: []record.Change{}}
 			l.sees("6 10:00", "B", "6 09:59", "", l.row("B", "6 09:59", "6 10:00"))
 		},
 		map[string]string{"5 14:00": "A proven, ? unknown", "5 15:30": "- unknown, ? unknown"},
@@ -320,7 +321,7 @@ var troubles = map[string]struct {
 }
 
 // slow is a load that was complete later.
-func slow(load store.Load, complete store.Timestamp) store.Load {
+func slow(load record.Load, complete record.Timestamp) record.Load {
 	load.Completed = &complete
 	return load
 }
@@ -358,7 +359,7 @@ func TestOneAnswerForAMoment(t *testing.T) {
 	}
 }
 
-func oneAnswer(t *testing.T, s *store.Store, evs []*store.Event) {
+func oneAnswer(t *testing.T, s *store.Store, evs []*record.Event) {
 	t.Helper()
 	whole, err := WholeTimeline(t.Context(), s)
 	check(t, err)
@@ -387,7 +388,7 @@ func cutTo(tl *Timeline, from, to time.Time) *Timeline {
 }
 
 // momentsOf are the times that events name, and the ones just before and after.
-func momentsOf(evs []*store.Event) (list []time.Time) {
+func momentsOf(evs []*record.Event) (list []time.Time) {
 	add := func(at time.Time) { list = append(list, at.Add(-instant), at, at.Add(instant)) }
 	for i, ev := range evs {
 		if i%max(1, len(evs)/12) != 0 {

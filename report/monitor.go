@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Nagios is how monitoring plugins name a verdict, and the exit status that says it (Monitoring
@@ -165,7 +165,7 @@ func yesNo(b *bool) []sample {
 	return single(0)
 }
 
-func moment(t *store.Timestamp) []sample {
+func moment(t *record.Timestamp) []sample {
 	if t == nil {
 		return nil
 	}
@@ -185,14 +185,14 @@ func (s *State) active() *bool {
 
 // inInitrd says whether the initrd holds the active live patch.
 func (s *State) inInitrd() *bool {
-	if s.Initrd == nil || s.Initrd.Verdict == store.VerdictUnknown {
+	if s.Initrd == nil || s.Initrd.Verdict == record.VerdictUnknown {
 		return nil
 	}
-	return new(s.Initrd.Verdict == store.VerdictContained)
+	return new(s.Initrd.Verdict == record.VerdictContained)
 }
 
 // coverageEnd is the first moment of the last day.
-func (s *State) coverageEnd() *store.Timestamp {
+func (s *State) coverageEnd() *record.Timestamp {
 	if s.CoveredUntil == nil {
 		return nil
 	}
@@ -200,14 +200,14 @@ func (s *State) coverageEnd() *store.Timestamp {
 	if err != nil {
 		return nil
 	}
-	return &store.Timestamp{Time: end}
+	return new(record.At(end))
 }
 
 func (s *State) rebootPending() *bool {
 	if s.PendingReboot == nil {
 		return nil
 	}
-	return new(*s.PendingReboot != string(store.PendingNo))
+	return new(*s.PendingReboot != string(record.PendingNo))
 }
 
 // intact is what the check of the record's integrity came to.

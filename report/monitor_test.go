@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
-func metricsOf(t *testing.T, c *Compliance, st *State, sum *store.Summary) string {
+func metricsOf(t *testing.T, c *Compliance, st *State, sum *record.Summary) string {
 	t.Helper()
 	c.Record = sum
 	var b strings.Builder
@@ -20,9 +20,9 @@ func metricsOf(t *testing.T, c *Compliance, st *State, sum *store.Summary) strin
 
 func TestMetrics(t *testing.T) {
 	c := troubled(t)
-	st := &State{LivePatch: &store.LivePatch{Enabled: true}, Initrd: &store.Initrd{Verdict: store.VerdictMissing},
-		CoveredUntil: new("2026-02-20"), PendingReboot: new(string(store.PendingLivePatched))}
-	sum := &store.Summary{Last: new(stamp(testNow)), LastCommit: new(stamp(testNow))}
+	st := &State{LivePatch: &record.LivePatch{Enabled: true}, Initrd: &record.Initrd{Verdict: record.VerdictMissing},
+		CoveredUntil: new("2026-02-20"), PendingReboot: new(string(record.PendingLivePatched))}
+	sum := &record.Summary{Last: new(record.At(testNow)), LastCommit: new(record.At(testNow))}
 	got := metricsOf(t, c, st, sum)
 	compareGolden(t, "testdata/compliance.prom", got)
 	checkExposition(t, got)
@@ -31,7 +31,7 @@ func TestMetrics(t *testing.T) {
 
 // What is not known has no sample: 0 would say that it is known to be so.
 func TestUnknownIsNoMetric(t *testing.T) {
-	got := metricsOf(t, &Compliance{Verdict: NotDetermined, At: stamp(testNow)}, &State{Confidence: Unknown, CoveredUntil: new("soon")}, &store.Summary{})
+	got := metricsOf(t, &Compliance{Verdict: NotDetermined, At: record.At(testNow)}, &State{Confidence: Unknown, CoveredUntil: new("soon")}, &record.Summary{})
 	checkExposition(t, got)
 	for _, name := range []string{"livepatch_active", "in_initrd", "coverage_end", "last_transaction", "verify_ok", "reboot_required", "check_status{"} {
 		if strings.Contains(got, name) {
@@ -47,9 +47,9 @@ func TestUnknownIsNoMetric(t *testing.T) {
 	}{
 		{State{}, "klp_audit_livepatch_active 0\n"},
 		{State{PendingReboot: new("no")}, "klp_audit_reboot_required 0\n"},
-		{State{Initrd: &store.Initrd{Verdict: store.VerdictContained}}, "klp_audit_livepatch_in_initrd 1\n"},
+		{State{Initrd: &record.Initrd{Verdict: record.VerdictContained}}, "klp_audit_livepatch_in_initrd 1\n"},
 	} {
-		if got := metricsOf(t, &Compliance{}, &tt.st, &store.Summary{}); !strings.Contains(got, tt.want) {
+		if got := metricsOf(t, &Compliance{}, &tt.st, &record.Summary{}); !strings.Contains(got, tt.want) {
 			t.Errorf("no %s in\n%s", tt.want, got)
 		}
 	}

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // had says what was installed, patch levels with the times that rpm noted.
-func (l *life) had(o *store.Observation, patches ...string) {
+func (l *life) had(o *record.Observation, patches ...string) {
 	for _, text := range patches {
 		var n int
 		level, at, _ := strings.Cut(text, "@")
@@ -22,18 +22,18 @@ func (l *life) had(o *store.Observation, patches ...string) {
 }
 
 // ends is the end of a commit that brought a package.
-func (l *life) ends(at string, outcome store.Outcome, p store.Package) {
+func (l *life) ends(at string, outcome record.Outcome, p record.Package) {
 	c := change(p)
 	c.Action = "install"
-	l.event(store.KindCommitEnd, at, "A", "5 09:00").End = &store.CommitEnd{Commit: fmt.Sprintf("019ca8d5-0000-7000-8000-000000%06d", 900000+len(l.evs)), Outcome: outcome, Changes: []store.Change{c}}
+	l.event(record.KindCommitEnd, at, "A", "5 09:00").End = &record.CommitEnd{Commit: fmt.Sprintf("019ca8d5-0000-7000-8000-000000%06d", 900000+len(l.evs)), Outcome: outcome, Changes: []record.Change{c}}
 }
 
-func covers(o *store.Observation, date string) {
+func covers(o *record.Observation, date string) {
 	o.Parts["coverage"] = json.RawMessage(`{"date":"` + date + `"}`)
 }
 
-func boots(o *store.Observation, release string) {
-	o.NextBoot = &store.NextBoot{KernelRelease: release}
+func boots(o *record.Observation, release string) {
+	o.NextBoot = &record.NextBoot{KernelRelease: release}
 }
 
 // in says which live patch packages are installed in a state.
@@ -64,23 +64,23 @@ func verdictOf(st *State) string {
 
 // differs is a look at packages that finds others than there were.
 func (l *life) differs(at string, patches ...string) {
-	var o store.Observation
+	var o record.Observation
 	l.had(&o, patches...)
-	d := &store.Drift{Cause: store.DriftUnrecorded, Compared: 1, Since: l.evs[0].Time, Installed: o.Installed, Changes: []store.Change{change(o.Installed[0])}}
+	d := &record.Drift{Cause: record.DriftUnrecorded, Compared: 1, Since: l.evs[0].Time, Installed: o.Installed, Changes: []record.Change{change(o.Installed[0])}}
 	d.Changes[0].Action = "install"
-	l.event(store.KindDrift, at, "A", "1 09:00").Drift = d
+	l.event(record.KindDrift, at, "A", "1 09:00").Drift = d
 }
 
 // inCommit is one from 10:00 to 10:02 that brings the second live patch in the place of the first one, at 10:00:30.
 func inCommit(l *life) {
-	var o store.Observation
+	var o record.Observation
 	l.had(&o, "p1@1 10:00")
-	begin := l.event(store.KindCommitBegin, "5 10:00", "A", "1 09:00")
+	begin := l.event(record.KindCommitBegin, "5 10:00", "A", "1 09:00")
 	c := change(patchPackage(releaseA, 2))
 	c.Action, c.Previous = "upgrade", o.Installed[0].Version
-	begin.Begin = &store.CommitBegin{Installed: o.Installed, Announced: []store.Change{c}, Command: []string{"zypper", "up"}}
+	begin.Begin = &record.CommitBegin{Installed: o.Installed, Announced: []record.Change{c}, Command: []string{"zypper", "up"}}
 	c.InstallTime = new(l.stamp("5 10:00:30"))
-	l.event(store.KindCommitEnd, "5 10:02", "A", "1 09:00").End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: []store.Change{c}}
+	l.event(record.KindCommitEnd, "5 10:02", "A", "1 09:00").End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Changes: []record.Change{c}}
 }
 
 // What the events decide is said, although the machine was not observed on both sides, or not in full.
@@ -186,29 +186,29 @@ func TestStateSaysWhatFollows(t *testing.T) {
 		"the next boot of another snapshot with another kernel": {
 			func(l *life) {
 				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
-				l.ends("5 11:00", store.OutcomeStaged, kernelPackage("6.4.0-150600.23.47.2"))
+				l.ends("5 11:00", record.OutcomeStaged, kernelPackage("6.4.0-150600.23.47.2"))
 				boots(l.sees("5 12:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 12:00")), releaseA)
 			}, "5 12:00", nextOf, "?",
 		},
 		"the next boot of another snapshot with the same kernels": {
 			func(l *life) {
 				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
-				l.ends("5 11:00", store.OutcomeStaged, patchPackage(releaseA, 2))
+				l.ends("5 11:00", record.OutcomeStaged, patchPackage(releaseA, 2))
 				boots(l.sees("5 12:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 12:00")), releaseA)
 			}, "5 12:00", nextOf, releaseA,
 		},
 		"the next boot, with a live patch that came in between": {
 			func(l *life) {
 				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
-				l.ends("5 11:00", store.OutcomeCompleted, patchPackage(releaseA, 2))
+				l.ends("5 11:00", record.OutcomeCompleted, patchPackage(releaseA, 2))
 				boots(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 20:00"), l.row("B", "7 09:00", "7 10:00")), releaseA)
 			}, "5 19:00", nextOf, releaseA,
 		},
 		"the next boot, with kernels that came before and after": {
 			func(l *life) {
 				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
-				l.ends("5 18:00", store.OutcomeCompleted, kernelPackage("6.4.0-150600.23.53.1"))
-				l.ends("5 21:00", store.OutcomeCompleted, kernelPackage("6.4.0-150600.23.47.2"))
+				l.ends("5 18:00", record.OutcomeCompleted, kernelPackage("6.4.0-150600.23.53.1"))
+				l.ends("5 21:00", record.OutcomeCompleted, kernelPackage("6.4.0-150600.23.47.2"))
 				boots(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 22:00"), l.row("B", "7 09:00", "7 10:00")), releaseA)
 			}, "5 19:00", nextOf, "?",
 		},
@@ -240,19 +240,19 @@ func TestStateSaysWhatFollows(t *testing.T) {
 		"hours after a boot, with looks that could not read what the kernel runs": {
 			func(l *life) {
 				load := l.loads("5 09:00:02", "p1", "initrd")
-				l.sees("5 20:00", "A", "5 09:00", "?", l.row("A", "5 09:00", "5 20:00", load)).Initrd.Reason = store.ReasonPatchesUnknown
+				l.sees("5 20:00", "A", "5 09:00", "?", l.row("A", "5 09:00", "5 20:00", load)).Initrd.Reason = record.ReasonPatchesUnknown
 				b := l.row("A", "5 09:00", "5 22:00", load)
-				b.Builds = []store.Build{{KernelRelease: releaseA, Success: true, Time: l.stamp("5 21:00"), Cursor: "b"}}
-				l.sees("5 22:00", "A", "5 09:00", "?", b).Initrd.Reason = store.ReasonPatchesUnknown
+				b.Builds = []record.Build{{KernelRelease: releaseA, Success: true, Time: l.stamp("5 21:00"), Cursor: "b"}}
+				l.sees("5 22:00", "A", "5 09:00", "?", b).Initrd.Reason = record.ReasonPatchesUnknown
 			}, "5 12:00", verdictOf, "contained",
 		},
 		"between looks that could not read the image": {
 			func(l *life) {
 				for _, at := range []string{"5 10:00", "5 15:00", "5 20:00", "6 08:00"} {
 					o := l.sees(at, "A", "5 09:00", "p1", l.row("A", "5 09:00", at, l.loads("5 09:30", "p1", "system")))
-					o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = store.VerdictMissing, store.BasisImage, ""
+					o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = record.VerdictMissing, record.BasisImage, ""
 					if at == "5 15:00" || at == "5 20:00" {
-						o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = store.VerdictUnknown, "", store.ReasonUnreadable
+						o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = record.VerdictUnknown, "", record.ReasonUnreadable
 					}
 				}
 			}, "5 17:00", verdictOf, "missing",
@@ -262,17 +262,17 @@ func TestStateSaysWhatFollows(t *testing.T) {
 				load := l.loads("5 09:00:02", "p1", "initrd")
 				holdsPatch(l.sees("5 10:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 10:00", load)))
 				b := l.row("A", "5 09:00", "5 12:00", load)
-				b.Builds = []store.Build{{KernelRelease: releaseA, Success: true, Time: l.stamp("5 11:00"), Cursor: "b"}}
-				l.sees("5 12:00", "A", "5 09:00", "p1", b).Initrd.Reason = store.ReasonNoModuleLine
+				b.Builds = []record.Build{{KernelRelease: releaseA, Success: true, Time: l.stamp("5 11:00"), Cursor: "b"}}
+				l.sees("5 12:00", "A", "5 09:00", "p1", b).Initrd.Reason = record.ReasonNoModuleLine
 			}, "5 10:59:58", verdictOf, "?",
 		},
 		"since a build that the look after it did not judge": {
 			func(l *life) {
 				for _, at := range []string{"5 10:20", "5 10:40"} {
 					b := l.row("A", "5 09:00", at, l.loads("5 09:30", "p1", "system"))
-					b.Builds = []store.Build{{KernelRelease: releaseA, Success: true, Time: l.stamp("5 10:10"), Cursor: "b"}}
+					b.Builds = []record.Build{{KernelRelease: releaseA, Success: true, Time: l.stamp("5 10:10"), Cursor: "b"}}
 					o := l.sees(at, "A", "5 09:00", "p1", b)
-					if o.Initrd.Reason = store.ReasonUnreadable; at == "5 10:40" {
+					if o.Initrd.Reason = record.ReasonUnreadable; at == "5 10:40" {
 						holdsPatch(o)
 					}
 				}
@@ -281,16 +281,16 @@ func TestStateSaysWhatFollows(t *testing.T) {
 		"after a build that nobody knows of": {
 			func(l *life) {
 				o := l.sees("5 20:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 20:00", l.loads("5 09:00:02", "p1", "initrd")))
-				o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = store.VerdictMissing, store.BasisImage, ""
+				o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = record.VerdictMissing, record.BasisImage, ""
 			}, "5 12:00", verdictOf, "?",
 		},
 		"while an update waited in another snapshot, which was booted later": {
 			func(l *life) {
-				begin := l.event(store.KindCommitBegin, "5 10:59", "A", "5 09:00")
+				begin := l.event(record.KindCommitBegin, "5 10:59", "A", "5 09:00")
 				c := change(patchPackage(releaseA, 2))
 				c.Action, c.InstallTime = "install", new(l.stamp("5 10:59:30"))
-				begin.Begin = &store.CommitBegin{Installed: []store.Package{}, Announced: []store.Change{c}, Command: []string{"zypper", "up"}, Staging: &store.Staging{Snapshot: "45", Root: "/tmp/x"}}
-				l.event(store.KindCommitEnd, "5 11:00", "A", "5 09:00").End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeStaged, Changes: []store.Change{c}}
+				begin.Begin = &record.CommitBegin{Installed: []record.Package{}, Announced: []record.Change{c}, Command: []string{"zypper", "up"}, Staging: &record.Staging{Snapshot: "45", Root: "/tmp/x"}}
+				l.event(record.KindCommitEnd, "5 11:00", "A", "5 09:00").End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeStaged, Changes: []record.Change{c}}
 				holdsPatch(l.sees("5 12:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 12:00", l.loads("5 09:00:02", "p1", "initrd"))))
 				o := l.sees("7 10:00", "B", "7 09:00", "p2", l.row("B", "7 09:00", "7 10:00", l.loads("7 09:00:02", "p2", "initrd")))
 				l.had(o, "p2@5 10:59:30")

@@ -6,28 +6,28 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // ObservationSchema names the form of an observation in JSON.
 const ObservationSchema = "klp-audit/observation/1"
 
 // WriteObservation renders an observation.
-func WriteObservation(w io.Writer, format string, o *store.Observation, style Style) error {
+func WriteObservation(w io.Writer, format string, o *record.Observation, style Style) error {
 	if format == "json" {
 		return WriteObject(w, struct {
 			Schema string `json:"schema"`
-			*store.Observation
+			*record.Observation
 		}{ObservationSchema, o})
 	}
 	return machineFacts(o).write(w, style)
 }
 
 // machineFacts are the machine on one screen.
-func machineFacts(o *store.Observation) (f facts) {
+func machineFacts(o *record.Observation) (f facts) {
 	f.add("Kernel", "%s, booted %s", o.Kernel.Release, shortTime(o.Kernel.BootTime))
 	f.add("Live patch", "%s", livePatchText(o))
-	if o.LivePatch != nil || o.Initrd.Reason == store.ReasonNoImage {
+	if o.LivePatch != nil || o.Initrd.Reason == record.ReasonNoImage {
 		f.add("In initrd", "%s", InitrdText(o.Initrd))
 	}
 	f.add("Covered", "%s", coverageText(o))
@@ -45,12 +45,12 @@ func machineFacts(o *store.Observation) (f facts) {
 	return f
 }
 
-func livePatchText(o *store.Observation) string {
+func livePatchText(o *record.Observation) string {
 	lp := o.LivePatch
 	switch {
 	case lp == nil && o.Patches == nil:
 		return "NOT KNOWN: " + o.Unknown["patches"]
-	case lp == nil && store.InTransition(o.Patches):
+	case lp == nil && record.InTransition(o.Patches):
 		return "none: " + o.Patches[0].Module + " IS BEING DISABLED"
 	case lp == nil:
 		return "none"
@@ -77,7 +77,7 @@ func livePatchText(o *store.Observation) string {
 	return text
 }
 
-func coverageText(o *store.Observation) string {
+func coverageText(o *record.Observation) string {
 	var c struct {
 		Date, File string
 	}
@@ -87,7 +87,7 @@ func coverageText(o *store.Observation) string {
 	return "until " + c.Date + ", by " + c.File
 }
 
-func rebootText(o *store.Observation) string {
+func rebootText(o *record.Observation) string {
 	r := o.Reboot
 	if r == nil {
 		return "NOT KNOWN: " + o.Unknown["reboot"]
@@ -101,11 +101,11 @@ func rebootText(o *store.Observation) string {
 		why = ": a newer kernel is installed"
 	}
 	switch (&seen{Observation: o}).pending() {
-	case store.PendingUnknown:
+	case record.PendingUnknown:
 		return "PENDING" + why + "; whether a live patch protects the running kernel until then could not be read"
-	case store.PendingYes:
+	case record.PendingYes:
 		return "PENDING" + why
-	case store.PendingLivePatched:
+	case record.PendingLivePatched:
 		return "pending" + why + "; until then its live patch protects the running kernel"
 	}
 	return "not pending"

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // vexContext names the form of a document, see
@@ -104,9 +104,9 @@ func vexNotes(st *State) string {
 		notes += fmt.Sprintf(" of %s-%s", *lp.Package, *lp.Version)
 	}
 	switch i := st.Initrd; {
-	case i != nil && i.Verdict == store.VerdictContained:
+	case i != nil && i.Verdict == record.VerdictContained:
 		return notes + "; the initrd holds it, so that a reboot keeps it."
-	case i != nil && i.Verdict == store.VerdictMissing:
+	case i != nil && i.Verdict == record.VerdictMissing:
 		return notes + "; the initrd does not hold it: a reboot loses it."
 	}
 	return notes + "; whether a reboot keeps it is not known."
@@ -135,7 +135,7 @@ func vexProducts(st *State) ([]vexProduct, error) {
 // isKernel says whether a package is the kernel of a release: that of uname lacks the
 // counter of rebuilds, and has the flavour of the package's name after it. A kernel base
 // package may have its own release after that, which begins with the number of the product.
-func isKernel(p store.Package, release string) bool {
+func isKernel(p record.Package, release string) bool {
 	i := strings.LastIndexByte(release, '-')
 	if i < 0 {
 		return false
@@ -152,7 +152,7 @@ func isKernel(p store.Package, release string) bool {
 
 // purl is the package URL of an rpm package, see
 // https://github.com/package-url/purl-spec/blob/main/types-doc/rpm-definition.md.
-func purl(namespace string, p store.Package) string {
+func purl(namespace string, p record.Package) string {
 	epoch, version, ok := strings.Cut(p.Version, ":")
 	if !ok {
 		epoch, version = "", p.Version

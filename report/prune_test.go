@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -34,7 +35,7 @@ func (m *machine) prune(horizon time.Time) {
 // answers are all that a record says of some moments after a horizon, but which events say so.
 func answers(t *testing.T, s *store.Store, horizon time.Time, moments []time.Time) (all []string) {
 	t.Helper()
-	when := func(at *store.Timestamp) string {
+	when := func(at *record.Timestamp) string {
 		switch {
 		case at == nil:
 			return "none"
@@ -60,7 +61,7 @@ func answers(t *testing.T, s *store.Store, horizon time.Time, moments []time.Tim
 }
 
 // told changes what was written so far.
-func (m *machine) told(change func(ev *store.Event)) {
+func (m *machine) told(change func(ev *record.Event)) {
 	for _, ev := range m.written {
 		change(ev)
 	}
@@ -68,7 +69,7 @@ func (m *machine) told(change func(ev *store.Event)) {
 
 // unread has what was written so far not know of which package a live patch is.
 func (m *machine) unread() {
-	m.told(func(ev *store.Event) {
+	m.told(func(ev *record.Event) {
 		if o := ev.Observation; o != nil && o.LivePatch != nil {
 			o.LivePatch.Package, o.LivePatch.Version, o.LivePatch.PatchNumber, o.LivePatch.CVEs = nil, nil, nil, nil
 		}
@@ -125,7 +126,7 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 			m.until("2025-02-10T09:00:00Z")
 			m.unloaded(patchPackage(releaseA, 4))
 			m.until("2025-03-31T09:00:00Z")
-			m.told(func(ev *store.Event) {
+			m.told(func(ev *record.Event) {
 				switch {
 				case ev.Begin != nil:
 					ev.Begin.Fixes = nil
@@ -153,7 +154,7 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 		},
 		"the last look could read little": func(m *machine) {
 			m.until("2025-02-20T10:00:00Z")
-			m.observe(store.TriggerManual)
+			m.observe(record.TriggerManual)
 			o := m.written[len(m.written)-1].Observation
 			o.Installed, o.RPMDB, o.Compared, o.Reboot, o.NextBoot, o.Parts = nil, "", false, nil, nil, nil
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -33,7 +34,7 @@ func TestWriteErrors(t *testing.T) {
 	input := inputs(t)["testdata/usual"]
 	for _, format := range Formats() {
 		h := input.history(format)
-		h.Rows = func(yield func(*store.HistoryRow, error) bool) {
+		h.Rows = func(yield func(*record.HistoryRow, error) bool) {
 			if yield(input.Rows[0], nil) {
 				yield(nil, broken)
 			}
@@ -70,15 +71,15 @@ func TestProvenanceFilters(t *testing.T) {
 func TestBy(t *testing.T) {
 	unset, none, root, tux, salt := "unset", "", "root", "tux", "salt-minion"
 	for _, test := range []struct {
-		actor store.RowActor
+		actor record.RowActor
 		want  string
 	}{
-		{store.RowActor{}, "unset"},
-		{store.RowActor{Login: &unset}, "unset"},
-		{store.RowActor{Login: &none, Automation: &salt}, "salt-minion"},
-		{store.RowActor{Login: &root, Automation: &salt}, "root"},
-		{store.RowActor{Login: &root, SudoUser: &tux}, "tux"},
-		{store.RowActor{Login: &root, SudoUser: &unset}, "root"},
+		{record.RowActor{}, "unset"},
+		{record.RowActor{Login: &unset}, "unset"},
+		{record.RowActor{Login: &none, Automation: &salt}, "salt-minion"},
+		{record.RowActor{Login: &root, Automation: &salt}, "root"},
+		{record.RowActor{Login: &root, SudoUser: &tux}, "tux"},
+		{record.RowActor{Login: &root, SudoUser: &unset}, "root"},
 	} {
 		if got := by(test.actor); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
@@ -103,8 +104,8 @@ func TestStatusTable(t *testing.T) {
 
 func TestVerificationTable(t *testing.T) {
 	var b strings.Builder
-	v := store.Verification{Result: store.Altered, TreeSize: 2, FirstTime: &store.Timestamp{Time: testNow},
-		LastTime: &store.Timestamp{Time: testNow}, RootHash: "abc=", Key: "k\x1b[2J", Problems: []string{"event 1:\n\x1b]0;x\x07"}}
+	v := store.Verification{Result: store.Altered, TreeSize: 2, FirstTime: new(record.At(testNow)),
+		LastTime: new(record.At(testNow)), RootHash: "abc=", Key: "k\x1b[2J", Problems: []string{"event 1:\n\x1b]0;x\x07"}}
 	if err := WriteVerification(&b, "table", &v); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -183,7 +184,7 @@ func TestOutputFollowsSchema(t *testing.T) {
 	}
 	validate("no record", "status-1.json", writtenObject(t, &Status{Schema: StatusSchema}))
 	for _, v := range []store.Verification{
-		{Result: store.Intact, TreeSize: 1, FirstTime: &store.Timestamp{Time: testNow}, Problems: []string{}, Keys: []store.KeyInLog{{Key: "a", Event: 1}, {Key: "b", Event: 2, Signed: new(true)}}},
+		{Result: store.Intact, TreeSize: 1, FirstTime: new(record.At(testNow)), Problems: []string{}, Keys: []store.KeyInLog{{Key: "a", Event: 1}, {Key: "b", Event: 2, Signed: new(true)}}},
 		{Result: store.Altered, Problems: []string{"damaged"}},
 	} {
 		var b strings.Builder
@@ -196,17 +197,17 @@ func TestOutputFollowsSchema(t *testing.T) {
 
 func TestBootsAndInitrdFollowTheirSchemas(t *testing.T) {
 	all := readSchemas(t)
-	at := store.Timestamp{Time: testNow}
-	boot := store.Boot{
+	at := record.At(testNow)
+	boot := record.Boot{
 		ID: strings.Repeat("0", 32), KernelRelease: "k", First: at, Last: at,
-		Loads:  []store.Load{{Patch: "p\x1b", Phase: "initrd", Rule: "R1", Result: "complete", Time: at, Cursor: "c"}},
-		Builds: []store.Build{{KernelRelease: "k", Image: "/i", Modules: []string{"m"}, Success: true, Time: at, Cursor: "c"}},
+		Loads:  []record.Load{{Patch: "p\x1b", Phase: "initrd", Rule: "R1", Result: "complete", Time: at, Cursor: "c"}},
+		Builds: []record.Build{{KernelRelease: "k", Image: "/i", Modules: []string{"m"}, Success: true, Time: at, Cursor: "c"}},
 	}
-	bare := store.Boot{ID: strings.Repeat("1", 32), First: at, Last: at, Loads: []store.Load{}, Builds: []store.Build{}}
+	bare := record.Boot{ID: strings.Repeat("1", 32), First: at, Last: at, Loads: []record.Load{}, Builds: []record.Build{}}
 	bare.Incomplete = true
-	for _, j := range []store.Journal{
-		{Boots: []store.Boot{}, Unread: []store.UnreadFile{}},
-		{Boots: []store.Boot{boot, bare}, Unread: []store.UnreadFile{{Path: "/j/system.journal", Why: "damaged"}}},
+	for _, j := range []record.Journal{
+		{Boots: []record.Boot{}, Unread: []record.UnreadFile{}},
+		{Boots: []record.Boot{boot, bare}, Unread: []record.UnreadFile{{Path: "/j/system.journal", Why: "damaged"}}},
 	} {
 		var b strings.Builder
 		if err := WriteBoots(&b, "json", j, Style{}); err != nil {
@@ -214,9 +215,9 @@ func TestBootsAndInitrdFollowTheirSchemas(t *testing.T) {
 		}
 		checkAgainst(t, all, "boots-1.json", b.String())
 	}
-	for _, v := range []store.Initrd{
-		{Verdict: store.VerdictUnknown, Reason: store.ReasonNoPatch, Evidence: []store.Evidence{}},
-		{KernelRelease: "k", Patch: "p", Verdict: store.VerdictContained, Basis: store.BasisImage, Evidence: []store.Evidence{
+	for _, v := range []record.Initrd{
+		{Verdict: record.VerdictUnknown, Reason: record.ReasonNoPatch, Evidence: []record.Evidence{}},
+		{KernelRelease: "k", Patch: "p", Verdict: record.VerdictContained, Basis: record.BasisImage, Evidence: []record.Evidence{
 			{Says: "s", Time: &at, BootID: "b", Cursor: "c", Message: "m", Path: "/i", Size: 1, SHA256: "h"}, {Says: "s"},
 		}},
 	} {
@@ -278,10 +279,10 @@ func checkClosed(t *testing.T, at string, s *schema) {
 // The closed sets in the schemas are those of the program.
 func TestSchemaSets(t *testing.T) {
 	row := readSchemas(t)["history-1.json"].Defs["row"].Properties
-	if got, want := fmt.Sprint(row["result"].Enum), fmt.Sprint(store.Results()); got != want {
+	if got, want := fmt.Sprint(row["result"].Enum), fmt.Sprint(record.Results()); got != want {
 		t.Errorf("results are %s, want %s", got, want)
 	}
-	if got, want := fmt.Sprint(row["outcome"].Enum), fmt.Sprint(append(anys(store.Outcomes()), nil)); got != want {
+	if got, want := fmt.Sprint(row["outcome"].Enum), fmt.Sprint(append(anys(record.Outcomes()), nil)); got != want {
 		t.Errorf("outcomes are %s, want %s", got, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -18,27 +19,27 @@ const StateSchema = "klp-audit/state/1"
 // State is what protected the machine at a moment, as far as the record says. What is null
 // is not known, for the reason in Unknown; without a reason there is none of it.
 type State struct {
-	At            store.Timestamp  `json:"at"`
-	KernelRelease *string          `json:"kernel_release"`
-	BootID        *string          `json:"boot_id"`
-	LivePatch     *store.LivePatch `json:"live_patch"`
-	Installed     []store.Package  `json:"installed"` // kernels and live patches
-	Initrd        *store.Initrd    `json:"initrd"`    // of the running kernel and its active patch
-	NextBoot      *NextBoot        `json:"next_boot"`
-	CoveredUntil  *string          `json:"covered_until"` // YYYY-MM-DD
-	CVEs          []string         `json:"cves"`          // that the active live patch fixes
-	Bugs          []string         `json:"bugs"`
-	Locks         json.RawMessage  `json:"locks"` // as observed
-	PendingReboot *string          `json:"pending_reboot"`
-	Taint         json.RawMessage  `json:"taint"`
-	Activation    json.RawMessage  `json:"activation"`
+	At            record.Timestamp  `json:"at"`
+	KernelRelease *string           `json:"kernel_release"`
+	BootID        *string           `json:"boot_id"`
+	LivePatch     *record.LivePatch `json:"live_patch"`
+	Installed     []record.Package  `json:"installed"` // kernels and live patches
+	Initrd        *record.Initrd    `json:"initrd"`    // of the running kernel and its active patch
+	NextBoot      *NextBoot         `json:"next_boot"`
+	CoveredUntil  *string           `json:"covered_until"` // YYYY-MM-DD
+	CVEs          []string          `json:"cves"`          // that the active live patch fixes
+	Bugs          []string          `json:"bugs"`
+	Locks         json.RawMessage   `json:"locks"` // as observed
+	PendingReboot *string           `json:"pending_reboot"`
+	Taint         json.RawMessage   `json:"taint"`
+	Activation    json.RawMessage   `json:"activation"`
 	// Confidence is that of kernel and live patch, the lower of both.
 	Confidence Confidence        `json:"confidence"`
 	Inferred   []string          `json:"inferred"` // parts that are not proven
 	Unknown    map[string]string `json:"unknown"`  // why a part is not known, by its name
 	Events     []int64           `json:"events"`   // that prove it
 	// KnownSince is when the last of them was recorded; null: not known, or none.
-	KnownSince *store.Timestamp `json:"known_since"`
+	KnownSince *record.Timestamp `json:"known_since"`
 
 	Provenance *Provenance `json:"-"` // of the section when it is written alone
 }
@@ -59,7 +60,7 @@ func NewState(ctx context.Context, s *store.Store, at time.Time) (*State, error)
 	if err != nil {
 		return nil, err
 	}
-	st := &State{At: stamp(at), Inferred: []string{}, Unknown: map[string]string{}}
+	st := &State{At: record.At(at), Inferred: []string{}, Unknown: map[string]string{}}
 	w.state = st
 	w.kernel()
 	if err := w.livePatch(); err != nil {
@@ -89,13 +90,13 @@ type witness struct {
 	*rows
 	*Timeline // of that moment alone
 	state     *State
-	sound     []store.Observed // whose time can be
-	before    *store.Event     // the last observation up to the moment; nil: none
-	after     *store.Event     // the first one from it on
+	sound     []record.Observed // whose time can be
+	before    *record.Event     // the last observation up to the moment; nil: none
+	after     *record.Event     // the first one from it on
 	beforeSeq int64
 	afterSeq  int64
 	more      []int64 // other events that prove something
-	read      map[int64]*store.Event
+	read      map[int64]*record.Event
 	broken    error // of the first event that could not be read
 }
 
@@ -109,7 +110,7 @@ func newWitness(ctx context.Context, s *store.Store, at time.Time) (*witness, er
 
 // witness is what rows have around a moment.
 func (r *rows) witness(ctx context.Context, s *store.Store, at time.Time) (w *witness, err error) {
-	w = &witness{ctx: ctx, store: s, at: at, rows: r, read: map[int64]*store.Event{}}
+	w = &witness{ctx: ctx, store: s, at: at, rows: r, read: map[int64]*record.Event{}}
 	if w.Timeline, err = w.timeline(ctx, s, at, at.Add(instant)); err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func (r *rows) witness(ctx context.Context, s *store.Store, at time.Time) (w *wi
 }
 
 // soundly are the observations whose time can be, in the order of time.
-func (r *rows) soundly() (list []store.Observed) {
+func (r *rows) soundly() (list []record.Observed) {
 	for i := range r.ran {
 		for _, o := range r.ran[i].observed {
 			if v := &r.ran[i]; !o.Time.Before(v.From.Time) && o.Time.Before(v.To.Time) {
@@ -142,7 +143,7 @@ func (r *rows) soundly() (list []store.Observed) {
 }
 
 // event reads an event, once; there is none with number 0.
-func (w *witness) event(seq int64) (ev *store.Event, err error) {
+func (w *witness) event(seq int64) (ev *record.Event, err error) {
 	if seq == 0 || w.read[seq] != nil {
 		return w.read[seq], nil
 	}
@@ -231,7 +232,7 @@ func (w *witness) livePatch() error {
 		w.more = append(w.more, w.laterLook(p.BootID))
 	}
 	if p.Module != "" {
-		st.LivePatch = &store.LivePatch{
+		st.LivePatch = &record.LivePatch{
 			Module: p.Module, Package: p.Package, Version: p.Version, PatchNumber: p.PatchNumber, Initial: p.Initial, Enabled: true,
 			Transition: p.Transition, Since: p.Since,
 		}
@@ -240,8 +241,8 @@ func (w *witness) livePatch() error {
 }
 
 // shows says whether an observation read all of the journal of a boot around the moment.
-func (w *witness) shows(ev *store.Event, boot string) bool {
-	return slices.ContainsFunc(ev.Observation.Boots, func(b store.Boot) bool {
+func (w *witness) shows(ev *record.Event, boot string) bool {
+	return slices.ContainsFunc(ev.Observation.Boots, func(b record.Boot) bool {
 		return b.ID == boot && !b.Incomplete && !b.MessagesLost && !b.First.After(w.at) && !b.Last.Before(w.at)
 	})
 }
@@ -312,7 +313,7 @@ func common(a, b []string) []string {
 
 // described is a live patch of the running kernel as an observation has it that knew what it
 // fixes, nil if none did.
-func (w *witness) described(module string) (*store.LivePatch, error) {
+func (w *witness) described(module string) (*record.LivePatch, error) {
 	seq, err := w.store.FirstSeen(w.ctx, *w.state.KernelRelease, module)
 	if err != nil {
 		return nil, err
@@ -337,7 +338,7 @@ func (w *witness) described(module string) (*store.LivePatch, error) {
 func (w *witness) initrd() error {
 	i, st := w.Initrds[0], w.state
 	switch {
-	case w.exact() && w.Kernels[0].Confidence == Proven && w.before.Observation.Initrd.Reason == store.ReasonNoImage && !w.staged(st.At):
+	case w.exact() && w.Kernels[0].Confidence == Proven && w.before.Observation.Initrd.Reason == record.ReasonNoImage && !w.staged(st.At):
 		st.Initrd = &w.before.Observation.Initrd // live patch or not
 	case st.LivePatch == nil && st.Unknown["live_patch"] == "":
 		return nil // there is none to look for
@@ -356,7 +357,7 @@ func (w *witness) initrd() error {
 		if err != nil {
 			return err
 		}
-		st.Initrd = &store.Initrd{KernelRelease: *st.KernelRelease, Patch: i.Module, Verdict: i.Verdict, Basis: i.Basis, Evidence: []store.Evidence{}}
+		st.Initrd = &record.Initrd{KernelRelease: *st.KernelRelease, Patch: i.Module, Verdict: i.Verdict, Basis: i.Basis, Evidence: []record.Evidence{}}
 		if ev != nil {
 			st.Initrd = &ev.Observation.Initrd
 		}
@@ -367,7 +368,7 @@ func (w *witness) initrd() error {
 }
 
 // says tells whether an observation has the verdict of a span.
-func (w *witness) says(ev *store.Event, i InitrdSpan) bool {
+func (w *witness) says(ev *record.Event, i InitrdSpan) bool {
 	return ev != nil && ev.BootID == w.Kernels[0].BootID && ev.Observation.Initrd.Verdict == i.Verdict && ev.Observation.Initrd.Patch == i.Module
 }
 

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // nextBoot is what was seen of it on both sides of the moment, if that is alike: by observations, and by boots, which
@@ -25,14 +25,14 @@ func (w *witness) nextBoot() {
 		w.more = append(w.more, a.event, b.event)
 	}
 	st.NextBoot = &NextBoot{KernelRelease: a.kernel}
-	if v := st.Initrd; v != nil && v.Verdict == store.VerdictContained && v.KernelRelease == a.kernel {
+	if v := st.Initrd; v != nil && v.Verdict == record.VerdictContained && v.KernelRelease == a.kernel {
 		st.NextBoot.LivePatch = &v.Patch
 	}
 }
 
 // nextBootSeen is a kernel that was to be booted next, as an observation or a boot shows.
 type nextBootSeen struct {
-	at     store.Timestamp
+	at     record.Timestamp
 	event  int64
 	kernel string
 }
@@ -61,21 +61,21 @@ func (w *witness) nextSeen() (before, after *nextBootSeen) {
 }
 
 // kernelsChanged says whether a commit within a stretch of time brought or took kernels.
-func (w *witness) kernelsChanged(from, to store.Timestamp) bool {
-	return slices.ContainsFunc(w.commits, func(c store.CommitRow) bool {
-		return commitIn([]store.CommitRow{c}, from, to) && w.changesKernels(c)
+func (w *witness) kernelsChanged(from, to record.Timestamp) bool {
+	return slices.ContainsFunc(w.commits, func(c record.CommitRow) bool {
+		return commitIn([]record.CommitRow{c}, from, to) && w.changesKernels(c)
 	})
 }
 
 // kernelStaged says whether an update of kernels waits in another snapshot at a moment.
-func (w *witness) kernelStaged(at store.Timestamp) bool {
-	return slices.ContainsFunc(w.commits, func(c store.CommitRow) bool { return w.waits(c, at) && w.changesKernels(c) })
+func (w *witness) kernelStaged(at record.Timestamp) bool {
+	return slices.ContainsFunc(w.commits, func(c record.CommitRow) bool { return w.waits(c, at) && w.changesKernels(c) })
 }
 
 // changesKernels says whether a commit brought or took kernels, or was about to if its end is not on record.
-func (w *witness) changesKernels(c store.CommitRow) bool {
+func (w *witness) changesKernels(c record.CommitRow) bool {
 	ev, err := w.event(*cmp.Or(c.EndEvent, c.BeginEvent, new(int64)))
-	var changes []store.Change
+	var changes []record.Change
 	switch {
 	case err != nil || ev == nil: // the event is there, or the record is altered
 		return true
@@ -84,5 +84,5 @@ func (w *witness) changesKernels(c store.CommitRow) bool {
 	case ev.Begin != nil:
 		changes = ev.Begin.Announced
 	}
-	return slices.ContainsFunc(changes, func(c store.Change) bool { return c.Kind == "kernel" })
+	return slices.ContainsFunc(changes, func(c record.Change) bool { return c.Kind == "kernel" })
 }

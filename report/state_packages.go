@@ -7,17 +7,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // snapshot is what was installed at a moment, by an event.
 type snapshot struct {
-	at     store.Timestamp
+	at     record.Timestamp
 	event  int64
-	commit string           // whose begin or end it is; empty: an observation
-	end    *store.CommitRow // of a commit's begin: that commit, where its end is on record
-	run    *run             // in which it was taken
-	pkgs   []store.Package  // kernels and live patches; nil: not known
+	commit string            // whose begin or end it is; empty: an observation
+	end    *record.CommitRow // of a commit's begin: that commit, where its end is on record
+	run    *run              // in which it was taken
+	pkgs   []record.Package  // kernels and live patches; nil: not known
 }
 
 // installed fills in the packages: known where the snapshots before and after the moment
@@ -91,7 +91,7 @@ const replacing = time.Minute
 // byTimes tells by the times that rpm noted which packages were there at a moment, nil if they do
 // not tell: what went says nothing of itself, only what came in its place. Before a live patch came, earlier
 // versions may have come and gone, unless one commit did it.
-func byTimes(before, after *snapshot, at time.Time) []store.Package {
+func byTimes(before, after *snapshot, at time.Time) []record.Package {
 	list, gone := slices.Clone(before.pkgs), lacking(before.pkgs, after.pkgs)
 	for _, p := range lacking(after.pkgs, before.pkgs) {
 		came := time.Unix(p.InstallTime, 0)
@@ -104,7 +104,7 @@ func byTimes(before, after *snapshot, at time.Time) []store.Package {
 			return nil
 		case of(gone, p) == 0 && (p.Kind != "livepatch" || strings.HasPrefix(p.Version, "1-")): // it came beside others
 		case before.oneCommit(after) && p.Kind == "livepatch": // what it was to replace was still there
-			gone = slices.DeleteFunc(gone, func(q store.Package) bool { return sameName(p, q) })
+			gone = slices.DeleteFunc(gone, func(q record.Package) bool { return sameName(p, q) })
 		default:
 			return nil
 		}
@@ -113,13 +113,13 @@ func byTimes(before, after *snapshot, at time.Time) []store.Package {
 		if of(before.pkgs, p) != 1 || of(after.pkgs, p) != 1 {
 			return nil
 		}
-		list = slices.DeleteFunc(list, func(q store.Package) bool { return identity(q) == identity(p) })
+		list = slices.DeleteFunc(list, func(q record.Package) bool { return identity(q) == identity(p) })
 	}
 	return list
 }
 
 // of is how many packages have the name of one.
-func of(pkgs []store.Package, p store.Package) (n int) {
+func of(pkgs []record.Package, p record.Package) (n int) {
 	for _, q := range pkgs {
 		if sameName(p, q) {
 			n++
@@ -128,10 +128,10 @@ func of(pkgs []store.Package, p store.Package) (n int) {
 	return n
 }
 
-func sameName(p, q store.Package) bool { return p.Name == q.Name && p.Arch == q.Arch }
+func sameName(p, q record.Package) bool { return p.Name == q.Name && p.Arch == q.Arch }
 
 // lacking are the packages of one list that another one does not have.
-func lacking(list, from []store.Package) (more []store.Package) {
+func lacking(list, from []record.Package) (more []record.Package) {
 	has := identities(from)
 	for _, p := range list {
 		if !slices.Contains(has, identity(p)) {
@@ -179,7 +179,7 @@ func (w *witness) first(list []snapshot) (*snapshot, error) {
 // allSnapshots are when packages were looked at, in the order of time.
 func (w *witness) allSnapshots() (list []snapshot) {
 	commits := map[int64]string{}
-	ended := map[int64]*store.CommitRow{}
+	ended := map[int64]*record.CommitRow{}
 	for i := range w.commits {
 		c := &w.commits[i]
 		for _, seq := range []*int64{c.BeginEvent, c.EndEvent} {
@@ -229,7 +229,7 @@ func (w *witness) readSnapshot(s *snapshot) (ok bool, err error) {
 	case ev.End == nil || ev.End.Late:
 		return false, nil
 	}
-	i := slices.IndexFunc(w.commits, func(c store.CommitRow) bool { return c.ID == s.commit })
+	i := slices.IndexFunc(w.commits, func(c record.CommitRow) bool { return c.ID == s.commit })
 	begin, err := w.event(*w.commits[i].BeginEvent)
 	if err != nil || begin.Begin.Staging != nil {
 		return false, err
@@ -239,11 +239,11 @@ func (w *witness) readSnapshot(s *snapshot) (ok bool, err error) {
 }
 
 // relevant are the kernels and live patches among packages, nil if their kinds are not known.
-func relevant(pkgs []store.Package) []store.Package {
-	if pkgs == nil || slices.ContainsFunc(pkgs, func(p store.Package) bool { return p.Kind == "" }) {
+func relevant(pkgs []record.Package) []record.Package {
+	if pkgs == nil || slices.ContainsFunc(pkgs, func(p record.Package) bool { return p.Kind == "" }) {
 		return nil
 	}
-	list := []store.Package{}
+	list := []record.Package{}
 	for _, p := range pkgs {
 		if isRelevant(p.Kind) {
 			list = append(list, p)
@@ -255,19 +255,19 @@ func relevant(pkgs []store.Package) []store.Package {
 func isRelevant(kind string) bool { return kind == "kernel" || kind == "livepatch" }
 
 // afterwards is what was installed when a commit had ended, nil if that is not known.
-func afterwards(installed []store.Package, end *store.CommitEnd) []store.Package {
+func afterwards(installed []record.Package, end *record.CommitEnd) []record.Package {
 	if installed == nil {
 		return nil
 	}
 	list := slices.Clone(installed)
 	for _, c := range end.Changes {
 		switch {
-		case !isRelevant(c.Kind) || c.Result == store.ResultFailed || c.Result == store.ResultNotDone:
+		case !isRelevant(c.Kind) || c.Result == record.ResultFailed || c.Result == record.ResultNotDone:
 			continue
-		case c.Result != store.ResultOK:
+		case c.Result != record.ResultOK:
 			return nil
 		}
-		list = slices.DeleteFunc(list, func(p store.Package) bool {
+		list = slices.DeleteFunc(list, func(p record.Package) bool {
 			return p.Name == c.Package && p.Arch == c.Arch && (p.Version == c.Version || c.Previous != "" && p.Version == c.Previous)
 		})
 		if c.Action != "remove" {
@@ -278,8 +278,8 @@ func afterwards(installed []store.Package, end *store.CommitEnd) []store.Package
 }
 
 // packageOf is the package that a change brought in, as far as the change says.
-func packageOf(c store.Change) store.Package {
-	p := store.Package{Name: c.Package, Version: c.Version, Arch: c.Arch, Kind: c.Kind, Vendor: c.Vendor, SignatureKey: c.SignatureKey, SourceRPM: c.SourceRPM}
+func packageOf(c record.Change) record.Package {
+	p := record.Package{Name: c.Package, Version: c.Version, Arch: c.Arch, Kind: c.Kind, Vendor: c.Vendor, SignatureKey: c.SignatureKey, SourceRPM: c.SourceRPM}
 	if c.InstallTime != nil {
 		p.InstallTime = c.InstallTime.Unix()
 	}
@@ -290,7 +290,7 @@ func packageOf(c store.Change) store.Package {
 }
 
 // identities tell packages apart, also from the same ones installed anew.
-func identities(pkgs []store.Package) []string {
+func identities(pkgs []record.Package) []string {
 	ids := []string{}
 	for _, p := range pkgs {
 		ids = append(ids, identity(p))
@@ -299,6 +299,6 @@ func identities(pkgs []store.Package) []string {
 	return ids
 }
 
-func identity(p store.Package) string {
+func identity(p record.Package) string {
 	return fmt.Sprintf("%s-%s.%s %d", p.Name, p.Version, p.Arch, p.InstallTime)
 }

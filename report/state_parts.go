@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // nearest are the observations around the moment of which something is known.
-func (w *witness) nearest(known func(store.Observed) bool) (before, after *store.Observed) {
+func (w *witness) nearest(known func(record.Observed) bool) (before, after *record.Observed) {
 	for i, o := range w.sound {
 		if !known(o) {
 			continue
@@ -51,9 +51,9 @@ func (w *witness) coverage() {
 		w.unknown("covered_until")
 		return
 	}
-	ofKernel := func(o store.Observed) bool { return o.CoveredUntil != nil && o.KernelRelease == *st.KernelRelease }
+	ofKernel := func(o record.Observed) bool { return o.CoveredUntil != nil && o.KernelRelease == *st.KernelRelease }
 	a, b := w.nearest(ofKernel)
-	one := !slices.ContainsFunc(w.sound, func(o store.Observed) bool {
+	one := !slices.ContainsFunc(w.sound, func(o record.Observed) bool {
 		return ofKernel(o) && *o.CoveredUntil != *cmp.Or(a, b).CoveredUntil
 	})
 	switch {
@@ -72,8 +72,8 @@ func (w *witness) coverage() {
 	}
 }
 
-func part(name string) func(*store.Observation) *json.RawMessage {
-	return func(o *store.Observation) *json.RawMessage {
+func part(name string) func(*record.Observation) *json.RawMessage {
+	return func(o *record.Observation) *json.RawMessage {
 		if v, ok := o.Parts[name]; ok {
 			return &v
 		}
@@ -83,7 +83,7 @@ func part(name string) func(*store.Observation) *json.RawMessage {
 
 // agreed is a part that both observations around the moment show, in the same boot and
 // alike; of those that could not read it, the next ones count. If they do not agree, it is not known.
-func agreed[T any](w *witness, name string, read func(*store.Observation) *T) (*T, bool) {
+func agreed[T any](w *witness, name string, read func(*record.Observation) *T) (*T, bool) {
 	a, before := reading(w, read, w.earlierEvents())
 	b, after := reading(w, read, w.laterEvents())
 	if a == nil || b == nil || w.read[before].BootID != w.read[after].BootID || w.Kernels[0].BootID == "" || !sameJSON(a, b) {
@@ -127,7 +127,7 @@ func (w *witness) laterEvents() (list []int64) {
 }
 
 // reading is the first observation of some that could read a part.
-func reading[T any](w *witness, read func(*store.Observation) *T, events []int64) (v *T, event int64) {
+func reading[T any](w *witness, read func(*record.Observation) *T, events []int64) (v *T, event int64) {
 	for _, seq := range events {
 		ev, err := w.event(seq)
 		if err != nil {

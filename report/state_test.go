@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -112,7 +113,7 @@ func said(st *State) string {
 		words[1], words[2] = "0", "-"
 	}
 	if st.Initrd != nil {
-		words[2] = map[store.Verdict]string{store.VerdictContained: "yes", store.VerdictMissing: "no"}[st.Initrd.Verdict]
+		words[2] = map[record.Verdict]string{record.VerdictContained: "yes", record.VerdictMissing: "no"}[st.Initrd.Verdict]
 	}
 	if st.Installed != nil {
 		words[3] = fmt.Sprint(len(st.Installed))
@@ -172,7 +173,7 @@ func (m *machine) wrong(st *State, tr truth) (wrong []string) {
 	if lp := st.LivePatch; lp != nil {
 		claim("live patch", lp.Module, tr.module)
 		if st.CVEs != nil {
-			claim("fixes", st.CVEs, append([]string{}, fixesOf(store.Package{Name: *lp.Package, Version: *lp.Version}).CVEs...))
+			claim("fixes", st.CVEs, append([]string{}, fixesOf(record.Package{Name: *lp.Package, Version: *lp.Version}).CVEs...))
 		}
 	} else if st.Unknown["live_patch"] == "" {
 		claim("live patch", "", tr.module)
@@ -185,8 +186,8 @@ func (m *machine) wrong(st *State, tr truth) (wrong []string) {
 		slices.Sort(names)
 		claim("installed", names, tr.installed)
 	}
-	if v := st.Initrd; v != nil && v.Verdict != store.VerdictUnknown {
-		claim("in initrd", v.Verdict == store.VerdictContained, tr.inInitrd == tr.module)
+	if v := st.Initrd; v != nil && v.Verdict != record.VerdictUnknown {
+		claim("in initrd", v.Verdict == record.VerdictContained, tr.inInitrd == tr.module)
 	}
 	if st.NextBoot != nil {
 		claim("next boot", st.NextBoot.KernelRelease, tr.next)
@@ -241,7 +242,7 @@ func TestStateDoesNotChangeLater(t *testing.T) {
 	s := m.record()
 	for range 15 {
 		at := m.randomMoment(r)
-		after := slices.IndexFunc(m.all, func(ev *store.Event) bool { return ev.Observation != nil && !ev.Time.Before(at) })
+		after := slices.IndexFunc(m.all, func(ev *record.Event) bool { return ev.Observation != nil && !ev.Time.Before(at) })
 		if after < 0 {
 			continue
 		}
@@ -262,7 +263,7 @@ func stateText(t *testing.T, s *store.Store, at time.Time) string {
 }
 
 // recordOf is a record of these events alone.
-func (m *machine) recordOf(evs []*store.Event) *store.Store {
+func (m *machine) recordOf(evs []*record.Event) *store.Store {
 	m.t.Helper()
 	c := &machine{t: m.t, root: m.t.TempDir(), now: m.all[0].Time.Time, written: evs}
 	check(m.t, os.MkdirAll(filepath.Join(c.root, "etc"), 0o755))
@@ -289,11 +290,11 @@ func (m *machine) randomMoment(r *rand.Rand) time.Time {
 func randomMachine(t *testing.T, r *rand.Rand) *machine {
 	t.Helper()
 	m := newMachine(t, "2025-01-01T08:00:00Z")
-	m.installed, m.next = []store.Package{kernelPackage(kernelA)}, releaseA
+	m.installed, m.next = []record.Package{kernelPackage(kernelA)}, releaseA
 	m.start(releaseA)
 	m.pass(m.now.Add(time.Duration(r.IntN(100)) * time.Hour))
 	m.startRecording()
-	m.observe(store.TriggerManual)
+	m.observe(record.TriggerManual)
 	for range 70 {
 		m.pass(m.now.Add(time.Duration(r.ExpFloat64() * float64(20*time.Hour)).Truncate(time.Microsecond)))
 		m.step(r)
@@ -319,7 +320,7 @@ func (m *machine) step(r *rand.Rand) {
 	case 3:
 		m.install(patchPackage(running, max(n-1, 1)))
 	case 4:
-		m.commit(store.OutcomeFailed, []store.Package{patchPackage(running, n+1)}, nil)
+		m.commit(record.OutcomeFailed, []record.Package{patchPackage(running, n+1)}, nil)
 	case 5:
 		m.kernelStep(r)
 	case 6, 7:
@@ -348,13 +349,13 @@ func (m *machine) step(r *rand.Rand) {
 		}
 		m.rotated = false
 	case 13:
-		m.commit("", []store.Package{patchPackage(running, n+1)}, nil)
+		m.commit("", []record.Package{patchPackage(running, n+1)}, nil)
 	case 14:
 		m.initrds[running] = moduleOf(patchPackage(running, 1+r.IntN(3))) // an image is put there
 		m.happened()
-		m.observe(store.TriggerManual)
+		m.observe(record.TriggerManual)
 	case 15:
-		m.observe(store.TriggerManual)
+		m.observe(record.TriggerManual)
 	}
 }
 
@@ -375,7 +376,7 @@ func (m *machine) away(r *rand.Rand, n int) {
 // kernelStep installs another kernel, or removes one that does not run.
 func (m *machine) kernelStep(r *rand.Rand) {
 	p := kernelPackage([]string{kernelA, kernelB, kernelC}[r.IntN(3)])
-	installed := slices.ContainsFunc(m.installed, func(i store.Package) bool { return i.Version == p.Version && i.Name == p.Name })
+	installed := slices.ContainsFunc(m.installed, func(i record.Package) bool { return i.Version == p.Version && i.Name == p.Name })
 	switch release := releaseOf(p); {
 	case !installed:
 		m.install(p, patchPackage(release, 1))
@@ -396,11 +397,11 @@ func TestImportChangesNoState(t *testing.T) {
 		before[tt.at] = said(st)
 	}
 	p := patchPackage(releaseA, 1)
-	m.write(&store.Event{Header: m.header(store.KindImport), Import: &store.Import{
-		Commit: "0198f000-0000-8000-8000-000000000001", Time: store.Timestamp{Time: when(t, "2024-12-20T10:00:00Z")}, Zone: "UTC", Command: "zypper in",
-		Changes: []store.ImportedChange{{Change: store.Change{
-			Kind: "livepatch", Action: "install", Package: p.Name, Arch: p.Arch, Version: p.Version, Result: store.ResultOK,
-		}, Time: store.Timestamp{Time: when(t, "2024-12-20T10:00:01Z")}, UTCOffset: "+00:00", Line: store.HistoryLine{File: "history", Number: 1, SHA256: strings.Repeat("0", 64)}}},
+	m.write(&record.Event{Header: m.header(record.KindImport), Import: &record.Import{
+		Commit: "0198f000-0000-8000-8000-000000000001", Time: record.At(when(t, "2024-12-20T10:00:00Z")), Zone: "UTC", Command: "zypper in",
+		Changes: []record.ImportedChange{{Change: record.Change{
+			Kind: "livepatch", Action: "install", Package: p.Name, Arch: p.Arch, Version: p.Version, Result: record.ResultOK,
+		}, Time: record.At(when(t, "2024-12-20T10:00:01Z")), UTCOffset: "+00:00", Line: record.HistoryLine{File: "history", Number: 1, SHA256: strings.Repeat("0", 64)}}},
 	}})
 	s = m.record()
 	for _, tt := range moments {
@@ -425,11 +426,11 @@ func TestImportChangesNoState(t *testing.T) {
 // Whether a live patch makes up for the reboot is not known where none could be read: also where
 // an observation said otherwise.
 func TestPendingRebootWithoutLivePatches(t *testing.T) {
-	for _, said := range []store.Pending{store.PendingYes, store.PendingUnknown} {
+	for _, said := range []record.Pending{record.PendingYes, record.PendingUnknown} {
 		m := healthy(t)
 		o := m.last()
 		o.Patches, o.LivePatch, o.Unknown["patches"] = nil, nil, "no sysfs"
-		o.Reboot = &store.Reboot{Pending: said, NewestKernel: releaseB}
+		o.Reboot = &record.Reboot{Pending: said, NewestKernel: releaseB}
 		at := m.all[len(m.all)-1].Time.Time
 		st, err := NewState(t.Context(), m.record(), at)
 		check(t, err)
@@ -442,10 +443,10 @@ func TestPendingRebootWithoutLivePatches(t *testing.T) {
 // An event that cannot be read is an error that names it, wherever it is asked for: what is not known
 // is something else.
 func TestStateOfABrokenRecord(t *testing.T) {
-	for name, lacks := range map[string]func(o *store.Observation){
-		"a part":             func(o *store.Observation) { delete(o.Parts, "taint") },
-		"whether to reboot":  func(o *store.Observation) { o.Reboot = nil },
-		"installed packages": func(o *store.Observation) { o.Installed, o.Compared = nil, false },
+	for name, lacks := range map[string]func(o *record.Observation){
+		"a part":             func(o *record.Observation) { delete(o.Parts, "taint") },
+		"whether to reboot":  func(o *record.Observation) { o.Reboot = nil },
+		"installed packages": func(o *record.Observation) { o.Installed, o.Compared = nil, false },
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := running(t, 1)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -12,20 +13,20 @@ const StatusSchema = "klp-audit/status/1"
 
 // Status is what is known now: the machine, and its record.
 type Status struct {
-	Schema          string             `json:"schema"`
-	Warning         *string            `json:"warning"`          // what is wrong with the record; null: nothing is known to be
-	Machine         *store.Observation `json:"machine"`          // as it is seen now; null: of a copy, or of another machine's files
-	Path            string             `json:"path"`             // of the record
-	Record          *store.Summary     `json:"record"`           // null: nothing is recorded yet
-	Waiting         *int               `json:"spooled_events"`   // that wait to be taken in; null: not known, as of a copy
-	WaitingReason   string             `json:"spooled_reason"`   // why the first of them had to wait
-	SetAside        *int               `json:"set_aside_events"` // files of the spool that hold no event that can be taken in
-	SpoolUnseen     string             `json:"spool_unseen"`     // why the spool could not be looked at
-	HeldBy          string             `json:"held_by"`          // who holds the record while events wait, or may wait
-	PluginInstalled *bool              `json:"plugin_installed"` // the commit plugin; null: not known of a copy
-	Kernel          *store.HistoryRow  `json:"last_kernel_change"`
-	LivePatch       *store.HistoryRow  `json:"last_livepatch_change"`
-	Program         string             `json:"version"`
+	Schema          string              `json:"schema"`
+	Warning         *string             `json:"warning"`          // what is wrong with the record; null: nothing is known to be
+	Machine         *record.Observation `json:"machine"`          // as it is seen now; null: of a copy, or of another machine's files
+	Path            string              `json:"path"`             // of the record
+	Record          *record.Summary     `json:"record"`           // null: nothing is recorded yet
+	Waiting         *int                `json:"spooled_events"`   // that wait to be taken in; null: not known, as of a copy
+	WaitingReason   string              `json:"spooled_reason"`   // why the first of them had to wait
+	SetAside        *int                `json:"set_aside_events"` // files of the spool that hold no event that can be taken in
+	SpoolUnseen     string              `json:"spool_unseen"`     // why the spool could not be looked at
+	HeldBy          string              `json:"held_by"`          // who holds the record while events wait, or may wait
+	PluginInstalled *bool               `json:"plugin_installed"` // the commit plugin; null: not known of a copy
+	Kernel          *record.HistoryRow  `json:"last_kernel_change"`
+	LivePatch       *record.HistoryRow  `json:"last_livepatch_change"`
+	Program         string              `json:"version"`
 }
 
 // StatusFormats returns the formats of a status, the first being the default.
@@ -113,7 +114,7 @@ func (s *Status) addRecord(f *facts) {
 	f.add("Changes", "%d", r.Changes)
 	for _, last := range []struct {
 		name string
-		row  *store.HistoryRow
+		row  *record.HistoryRow
 	}{{"Last kernel", s.Kernel}, {"Last live patch", s.LivePatch}} {
 		if last.row != nil {
 			f.add(last.name, "%s of %s at %s", last.row.Action, named(last.row), shortTime(last.row.Time))

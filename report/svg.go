@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Mark is a change that the picture of a timeline points at.
 type Mark struct {
-	Time  store.Timestamp
+	Time  record.Timestamp
 	Kind  string // downgrade, failed
 	What  string // package and version
 	Event int64
@@ -291,10 +291,10 @@ func (d *drawing) initrds(spans []InitrdSpan) {
 	for _, s := range spans {
 		class, label := "initrd contained", "yes"
 		switch {
-		case s.Confidence == Unknown || s.Verdict == store.VerdictUnknown:
+		case s.Confidence == Unknown || s.Verdict == record.VerdictUnknown:
 			d.notKnown(laneInitrd, s.Span, "Whether the initrd holds the live patch is not known")
 			continue
-		case s.Verdict == store.VerdictMissing:
+		case s.Verdict == record.VerdictMissing:
 			class, label = "initrd missing", "no"
 		}
 		title := fmt.Sprintf("%s in the initrd: %s, %s", clip(s.Module, 120), label, period(s.Span))
@@ -311,7 +311,7 @@ func (d *drawing) exposure(stretches []stretch) {
 		if s.lost {
 			class, what = "lost", "taken away again"
 		}
-		title := fmt.Sprintf("%s %s, %s to %s", plural(s.fixes, "CVE"), what, shortTime(store.Timestamp{Time: s.from}), shortTime(store.Timestamp{Time: s.to}))
+		title := fmt.Sprintf("%s %s, %s to %s", plural(s.fixes, "CVE"), what, shortTime(record.At(s.from)), shortTime(record.At(s.to)))
 		if b, ok := d.bar(laneExposure, s.from, s.to, class, title); ok {
 			d.Bars = add(d.Bars, b)
 		}

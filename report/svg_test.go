@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Dates stand at round distances, few enough to be read, however long the time is.
@@ -16,7 +16,7 @@ func TestTicks(t *testing.T) {
 	from := time.Date(2025, 1, 31, 7, 45, 10, 0, time.UTC)
 	for _, d := range []time.Duration{time.Microsecond, time.Minute, 90 * time.Minute, 5 * time.Hour, 30 * time.Hour, 100 * time.Hour, 20 * 24 * time.Hour,
 		100 * 24 * time.Hour, 700 * 24 * time.Hour, 10 * 365 * 24 * time.Hour, 60 * 365 * 24 * time.Hour} {
-		p := draw(&Timeline{From: stamp(from), To: stamp(from.Add(d))}, nil, nil)
+		p := draw(&Timeline{From: record.At(from), To: record.At(from.Add(d))}, nil, nil)
 		if len(p.Ticks) > maxTicks || d > 2*time.Hour && len(p.Ticks) < 2 {
 			t.Errorf("%s: %d dates", d, len(p.Ticks))
 		}
@@ -32,12 +32,12 @@ func TestTicks(t *testing.T) {
 func TestManyBoots(t *testing.T) {
 	from := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	const boots = 20_000
-	tl := &Timeline{From: stamp(from), To: stamp(from.Add(boots * time.Hour))}
+	tl := &Timeline{From: record.At(from), To: record.At(from.Add(boots * time.Hour))}
 	for i := range boots {
-		span := Span{From: stamp(from.Add(time.Duration(i) * time.Hour)), To: stamp(from.Add(time.Duration(i)*time.Hour + 50*time.Minute)), Confidence: Proven}
+		span := Span{From: record.At(from.Add(time.Duration(i) * time.Hour)), To: record.At(from.Add(time.Duration(i)*time.Hour + 50*time.Minute)), Confidence: Proven}
 		tl.Kernels = append(tl.Kernels, KernelSpan{Span: span, BootID: fmt.Sprint(i), KernelRelease: "k"})
 		tl.Patches = append(tl.Patches, PatchSpan{Span: span, Module: "m", PatchNumber: new(2)})
-		tl.Initrds = append(tl.Initrds, InitrdSpan{Span: span, Verdict: store.VerdictContained})
+		tl.Initrds = append(tl.Initrds, InitrdSpan{Span: span, Verdict: record.VerdictContained})
 	}
 	p := draw(tl, nil, nil)
 	if n := len(p.Bars) + len(p.Boots); n > 1000 {
@@ -54,7 +54,7 @@ func TestManyBoots(t *testing.T) {
 }
 
 func TestNothingToDraw(t *testing.T) {
-	at := stamp(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
+	at := record.At(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
 	if p := draw(nil, nil, nil); p != nil {
 		t.Error("a picture of no timeline")
 	}
@@ -98,7 +98,7 @@ func TestTransitions(t *testing.T) {
 	if !slices.ContainsFunc(p.Legend, func(e legendEntry) bool { return e.Class == "patch loading" }) {
 		t.Errorf("legend %v", p.Legend)
 	}
-	tl.Patches[1].To, tl.Patches[2].From = stamp(tl.Patches[1].From.Add(time.Minute)), stamp(tl.Patches[1].From.Add(time.Minute))
+	tl.Patches[1].To, tl.Patches[2].From = record.At(tl.Patches[1].From.Add(time.Minute)), record.At(tl.Patches[1].From.Add(time.Minute))
 	if p := draw(tl, nil, nil); len(p.Bars) != 2 {
 		t.Errorf("a load of a minute is drawn: %v", p.Bars)
 	}

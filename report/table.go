@@ -13,7 +13,7 @@ import (
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // tableWidth is assumed where nothing says how wide the terminal is; gap separates columns.
@@ -59,7 +59,7 @@ func writeTable(w io.Writer, h *History, style Style) error {
 }
 
 // gathered are the rows of a table, and whether it stops before they do.
-func gathered(h *History) (rows []*store.HistoryRow, more bool, err error) {
+func gathered(h *History) (rows []*record.HistoryRow, more bool, err error) {
 	for row, err := range h.counted() {
 		if err != nil {
 			return nil, false, err
@@ -73,7 +73,7 @@ func gathered(h *History) (rows []*store.HistoryRow, more bool, err error) {
 	return rows, more, nil
 }
 
-func renderRows(w io.Writer, rows []*store.HistoryRow, style Style) error {
+func renderRows(w io.Writer, rows []*record.HistoryRow, style Style) error {
 	header, cells := wide(rows)
 	if tableCols(header, cells) > style.Width {
 		header, cells = narrow(rows, style.Width)
@@ -82,7 +82,7 @@ func renderRows(w io.Writer, rows []*store.HistoryRow, style Style) error {
 }
 
 // wide is the layout with one line a change.
-func wide(rows []*store.HistoryRow) (header []string, cells [][]string) {
+func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
 			shortTime(r.Time), Printable(r.Action), Printable(r.Package), Printable(r.Version), Printable(text(r.Previous)),
@@ -95,7 +95,7 @@ func wide(rows []*store.HistoryRow) (header []string, cells [][]string) {
 // narrow is the layout with two lines a change and a blank one before it; in 80
 // columns a live patch's name fits. It names the outcome of a commit, and the source of a
 // change, only if it is not the usual one.
-func narrow(rows []*store.HistoryRow, width int) (header []string, cells [][]string) {
+func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]string) {
 	left, middle := len(shortTime(rows[0].Time)), len("reinstall")
 	right := max(width-left-middle-2*gap, 10)
 	for _, r := range rows {
@@ -111,7 +111,7 @@ func narrow(rows []*store.HistoryRow, width int) (header []string, cells [][]str
 }
 
 // detail says which version came after which, and what else is worth a look.
-func detail(r *store.HistoryRow) string {
+func detail(r *record.HistoryRow) string {
 	parts := []string{Printable(r.Version)}
 	if r.Previous != nil && *r.Previous != r.Version {
 		parts[0] = Printable(*r.Previous) + " -> " + parts[0]
@@ -122,7 +122,7 @@ func detail(r *store.HistoryRow) string {
 	if f := fixes(r); f != "" {
 		parts = append(parts, f)
 	}
-	if o := outcome(r); o != "" && o != string(store.OutcomeCompleted) {
+	if o := outcome(r); o != "" && o != string(record.OutcomeCompleted) {
 		parts = append(parts, "commit "+Printable(o))
 	}
 	if s := scripts(r); s != "" {
@@ -132,7 +132,7 @@ func detail(r *store.HistoryRow) string {
 }
 
 // failedScripts names the scripts that failed, after the result.
-func failedScripts(r *store.HistoryRow) string {
+func failedScripts(r *record.HistoryRow) string {
 	var names []string
 	for _, s := range r.Scripts {
 		names = append(names, s.Script)
@@ -143,9 +143,9 @@ func failedScripts(r *store.HistoryRow) string {
 	return ", " + strings.Join(names, " and ") + " failed"
 }
 
-func shortTime(t store.Timestamp) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+func shortTime(t record.Timestamp) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-func outcome(r *store.HistoryRow) string {
+func outcome(r *record.HistoryRow) string {
 	switch {
 	case r.Outcome != nil:
 		return string(*r.Outcome)
@@ -221,12 +221,12 @@ func colored(line string, header bool) string {
 }
 
 // sourceNotes say what the sources mean that are not the usual one.
-func sourceNotes(rows []*store.HistoryRow) (notes []string) {
+func sourceNotes(rows []*record.HistoryRow) (notes []string) {
 	for _, note := range []struct{ source, text string }{
 		{"drift", "Source drift: no commit on record made the change; it was found later, and may be older than it seems."},
 		{"import", "Source import: libzypp's history claims the change; nobody recorded it while it was made."},
 	} {
-		if slices.ContainsFunc(rows, func(r *store.HistoryRow) bool { return r.Source == note.source }) {
+		if slices.ContainsFunc(rows, func(r *record.HistoryRow) bool { return r.Source == note.source }) {
 			notes = append(notes, note.text)
 		}
 	}
@@ -234,7 +234,7 @@ func sourceNotes(rows []*store.HistoryRow) (notes []string) {
 }
 
 // writeFooter prints the provenance. more says that the table stopped before the rows did.
-func writeFooter(w io.Writer, p *Provenance, rows []*store.HistoryRow, more bool, style Style) error {
+func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more bool, style Style) error {
 	shown := fmt.Sprintf("%d of %d changes shown, %s; times are UTC.", p.RowsShown, p.RowsInRecord, p.Order)
 	if len(p.Filters) > 0 || p.Since != nil || p.Until != nil {
 		shown += " Asked for: " + asked(p) + "."
@@ -269,7 +269,7 @@ func stopsAt(p *Provenance) string {
 }
 
 // hostName names a machine by its name and its machine id.
-func hostName(h store.Host) string {
+func hostName(h record.Host) string {
 	if h.MachineID == "" {
 		return Printable(h.Hostname) + " (without a machine id)"
 	}

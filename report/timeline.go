@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -25,20 +26,20 @@ const (
 // of a kind follow each other without a hole and without an overlap: what is not known is a
 // span, too, of confidence unknown.
 type Timeline struct {
-	From    store.Timestamp `json:"from"`
-	To      store.Timestamp `json:"to"`
-	Kernels []KernelSpan    `json:"kernels"`
-	Patches []PatchSpan     `json:"patches"`
-	Initrds []InitrdSpan    `json:"initrds"`
-	Gaps    []Gap           `json:"gaps"` // in the order of their beginnings; may overlap
+	From    record.Timestamp `json:"from"`
+	To      record.Timestamp `json:"to"`
+	Kernels []KernelSpan     `json:"kernels"`
+	Patches []PatchSpan      `json:"patches"`
+	Initrds []InitrdSpan     `json:"initrds"`
+	Gaps    []Gap            `json:"gaps"` // in the order of their beginnings; may overlap
 
 	rows *rows // that it was cut out of
 }
 
 // Span is a stretch of time: from From on, before To.
 type Span struct {
-	From store.Timestamp `json:"from"`
-	To   store.Timestamp `json:"to"`
+	From record.Timestamp `json:"from"`
+	To   record.Timestamp `json:"to"`
 	// Open: it went on when the machine was observed last.
 	Open       bool       `json:"open"`
 	Confidence Confidence `json:"confidence"`
@@ -59,15 +60,15 @@ type PatchSpan struct {
 	Module string `json:"module"` // empty: none is active, unless the confidence is unknown
 	// Transition: it is being loaded, and not complete. Until then it protects nothing, and the
 	// one that it replaces goes on to protect.
-	Transition  bool             `json:"transition"`
-	Replaces    *string          `json:"replaces"` // in a transition: the module that was active before, empty: none; null: not known
-	Package     *string          `json:"package"`  // null: no package on record has this module
-	Version     *string          `json:"version"`
-	PatchNumber *int             `json:"patch_number"`
-	Initial     *bool            `json:"initial"`
-	Phase       string           `json:"phase"`     // initrd, system, unknown: where it was loaded
-	Since       *store.Timestamp `json:"since"`     // when it was loaded; null: not on record
-	Completed   *store.Timestamp `json:"completed"` // and when that was complete: from then on it protects; null: likewise
+	Transition  bool              `json:"transition"`
+	Replaces    *string           `json:"replaces"` // in a transition: the module that was active before, empty: none; null: not known
+	Package     *string           `json:"package"`  // null: no package on record has this module
+	Version     *string           `json:"version"`
+	PatchNumber *int              `json:"patch_number"`
+	Initial     *bool             `json:"initial"`
+	Phase       string            `json:"phase"`     // initrd, system, unknown: where it was loaded
+	Since       *record.Timestamp `json:"since"`     // when it was loaded; null: not on record
+	Completed   *record.Timestamp `json:"completed"` // and when that was complete: from then on it protects; null: likewise
 
 	unsure  bool // it may not be complete
 	loading bool // the initrd is about to load one, or is at it: it is so in every boot
@@ -77,10 +78,10 @@ type PatchSpan struct {
 // in it would have kept the fixes, or not.
 type InitrdSpan struct {
 	Span
-	Module  string        `json:"module"` // that the verdict is about
-	Verdict store.Verdict `json:"verdict"`
-	Basis   store.Basis   `json:"basis"`
-	by      int64         // the observation whose verdict it is; 0: none, the boot's initrd loaded it
+	Module  string         `json:"module"` // that the verdict is about
+	Verdict record.Verdict `json:"verdict"`
+	Basis   record.Basis   `json:"basis"`
+	by      int64          // the observation whose verdict it is; 0: none, the boot's initrd loaded it
 }
 
 // Gap is a stretch of time in which nothing, or not everything, was recorded.
@@ -125,7 +126,7 @@ func NewTimeline(ctx context.Context, s *store.Store, from, to time.Time) (*Time
 // answer.
 func (r *rows) timeline(ctx context.Context, s *store.Store, from, to time.Time) (*Timeline, error) {
 	t := &Timeline{
-		rows: r, From: stamp(from), To: stamp(to), Gaps: clipped(r.gaps(from, to), from, to),
+		rows: r, From: record.At(from), To: record.At(to), Gaps: clipped(r.gaps(from, to), from, to),
 		Kernels: filled(r.kernels(), from, to), Patches: filled(r.patches(), from, to), Initrds: joined(filled(r.initrds(), from, to)),
 	}
 	return t, name(ctx, s, t.Kernels, t.Patches)
@@ -144,16 +145,14 @@ func (t *Timeline) whole() *Timeline {
 	return t
 }
 
-func stamp(t time.Time) store.Timestamp { return store.Timestamp{Time: t.UTC()} }
-
 // rows are what the record has of boots, live patches and who recorded, and what follows of
 // when boots ran.
 type rows struct {
-	observed  []store.Observed
-	sightings []store.Sighting
-	boots     []store.BootRow
-	commits   []store.CommitRow
-	recorders []store.RecorderRow
+	observed  []record.Observed
+	sightings []record.Sighting
+	boots     []record.BootRow
+	commits   []record.CommitRow
+	recorders []record.RecorderRow
 	ran       []run
 }
 
@@ -181,13 +180,13 @@ func readRows(ctx context.Context, s *store.Store) (r *rows, err error) {
 
 // boot is the place of a boot among those that the journal showed, -1 if it did not.
 func (r *rows) boot(id string) int {
-	return slices.IndexFunc(r.boots, func(b store.BootRow) bool { return b.ID == id })
+	return slices.IndexFunc(r.boots, func(b record.BootRow) bool { return b.ID == id })
 }
 
 // isNewest says whether the newest event up to a moment is of a boot: by the log or, of one that waited in
 // the spool, by its time.
 func (r *rows) isNewest(boot string, at time.Time) bool {
-	var newest store.Sighting
+	var newest record.Sighting
 	for _, spooled := range []bool{false, true} {
 		for _, v := range r.sightings {
 			if v.Spooled == spooled && !v.Time.After(at) && (!spooled || v.Time.After(newest.Time.Time)) {
@@ -214,7 +213,7 @@ func (r *rows) lastStep(boot string, at time.Time) (last time.Time) {
 }
 
 // lastBlind is the newest observation up to a moment, if it could not read live patches; else nil.
-func (r *rows) lastBlind(at time.Time) (blind *store.Observed) {
+func (r *rows) lastBlind(at time.Time) (blind *record.Observed) {
 	for i, o := range r.observed {
 		switch {
 		case o.Time.After(at):
@@ -247,6 +246,6 @@ func TimelineUntil(ctx context.Context, s *store.Store, at time.Time) (*Timeline
 	if err != nil {
 		return nil, fmt.Errorf("reading the extent of the record: %w", err)
 	}
-	to = earlier(to, stamp(at))
+	to = earlier(to, record.At(at))
 	return NewTimeline(ctx, s, from.Time, later(from, to).Add(instant))
 }

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // initrds are the verdicts of the observations, and of boots, whose initrds held what they loaded. Each
@@ -24,11 +24,11 @@ func (r *rows) initrdsOf(i int) (spans []InitrdSpan) {
 		list = slices.Insert(slices.Clone(list), 0, *boot)
 	}
 	for j, o := range list {
-		if o.Verdict == store.VerdictUnknown || o.Module == nil || r.staged(o.Time) {
+		if o.Verdict == record.VerdictUnknown || o.Module == nil || r.staged(o.Time) {
 			continue
 		}
 		s := InitrdSpan{
-			Span:   Span{From: o.Time, To: stamp(o.Time.Add(instant)), Confidence: Proven, Events: []int64{o.Event}},
+			Span:   Span{From: o.Time, To: record.At(o.Time.Add(instant)), Confidence: Proven, Events: []int64{o.Event}},
 			Module: *o.Module, Verdict: o.Verdict, Basis: o.Basis,
 		}
 		if boot == nil || j > 0 {
@@ -48,13 +48,13 @@ func (r *rows) initrdsOf(i int) (spans []InitrdSpan) {
 }
 
 // booted is a boot's own verdict on the initrd that it came from, nil if that loaded no live patch, or nobody knows.
-func (v *run) booted() *store.Observed {
+func (v *run) booted() *record.Observed {
 	if !v.started {
 		return nil
 	}
 	for _, l := range v.row.Loads {
 		if l.Phase == "initrd" && l.Result == "complete" && !l.Time.Before(v.from.Time) && l.Time.Before(v.from.Add(startup)) {
-			return &store.Observed{Event: l.Event, Time: l.Time, BootID: v.BootID, KernelRelease: v.KernelRelease, Module: &l.Patch, Verdict: store.VerdictContained, Basis: store.BasisBoot}
+			return &record.Observed{Event: l.Event, Time: l.Time, BootID: v.BootID, KernelRelease: v.KernelRelease, Module: &l.Patch, Verdict: record.VerdictContained, Basis: record.BasisBoot}
 		}
 	}
 	return nil
@@ -62,19 +62,19 @@ func (v *run) booted() *store.Observed {
 
 // staged says whether at a moment an update waits in another snapshot: the next boot is of that,
 // and what the running system says of its own boot entries and images says nothing of it.
-func (r *rows) staged(at store.Timestamp) bool {
-	return slices.ContainsFunc(r.commits, func(c store.CommitRow) bool { return r.waits(c, at) })
+func (r *rows) staged(at record.Timestamp) bool {
+	return slices.ContainsFunc(r.commits, func(c record.CommitRow) bool { return r.waits(c, at) })
 }
 
 // waits says whether at a moment what a commit made in another snapshot has not been booted yet.
-func (r *rows) waits(c store.CommitRow, at store.Timestamp) bool {
+func (r *rows) waits(c record.CommitRow, at record.Timestamp) bool {
 	return isStaged(c) && !c.End.After(at.Time) && !slices.ContainsFunc(r.ran, func(v run) bool {
 		return v.From.After(c.End.Time) && !v.From.After(at.Time)
 	})
 }
 
 // isStaged says whether a commit went to another snapshot, whatever became of that.
-func isStaged(c store.CommitRow) bool {
+func isStaged(c record.CommitRow) bool {
 	return c.End != nil && (c.Effective != nil || c.Outcome != nil && c.Outcome.Elsewhere())
 }
 
@@ -119,19 +119,19 @@ const briefly = time.Hour
 // held says since when the verdict of an observation holds: since the last thing on record that may
 // have changed it after the verdict before, or in the boot. What an image was read to hold does not say
 // which build wrote it, nor when.
-func (r *rows) held(v *run, list []store.Observed, j int) (from store.Timestamp, ok bool) {
+func (r *rows) held(v *run, list []record.Observed, j int) (from record.Timestamp, ok bool) {
 	o, after := list[j], v.from
 	for _, before := range list[:j] {
-		if before.Verdict != store.VerdictUnknown {
+		if before.Verdict != record.VerdictUnknown {
 			after = before.Time
 		}
 	}
 	changes := r.changesIn(v.row, o.KernelRelease, after, o.Time)
-	if o.Basis == store.BasisImage || len(changes) == 0 {
+	if o.Basis == record.BasisImage || len(changes) == 0 {
 		return from, false
 	}
 	from = changes[len(changes)-1].at
-	return from, v.covered(from, o.Time) && o.Time.Sub(from.Time) <= briefly && !slices.ContainsFunc(r.commits, func(c store.CommitRow) bool {
+	return from, v.covered(from, o.Time) && o.Time.Sub(from.Time) <= briefly && !slices.ContainsFunc(r.commits, func(c record.CommitRow) bool {
 		return c.Begin != nil && c.Begin.After(from.Time) && c.Begin.Before(o.Time.Time)
 	})
 }
@@ -139,9 +139,9 @@ func (r *rows) held(v *run, list []store.Observed, j int) (from store.Timestamp,
 // holds says until when the verdict of an observation is taken to hold, and by which event:
 // until the next image is built for that kernel, the next load, the next observation or the
 // end of the boot, whatever comes first.
-func (r *rows) holds(i int, o store.Observed, later []store.Observed) (to store.Timestamp, event int64, ok bool) {
+func (r *rows) holds(i int, o record.Observed, later []record.Observed) (to record.Timestamp, event int64, ok bool) {
 	v := &r.ran[i]
-	if i := slices.IndexFunc(later, func(n store.Observed) bool { return n.Verdict != store.VerdictUnknown }); i >= 0 && agree(o, later[i]) {
+	if i := slices.IndexFunc(later, func(n record.Observed) bool { return n.Verdict != record.VerdictUnknown }); i >= 0 && agree(o, later[i]) {
 		next := later[i]
 		if whole := v.covered(o.Time, next.Time) || next.Time.Sub(o.Time.Time) <= silence; whole && len(r.changesIn(v.row, o.KernelRelease, o.Time, next.Time)) == 0 {
 			return next.Time, next.Event, true
@@ -166,10 +166,10 @@ func (r *rows) holds(i int, o store.Observed, later []store.Observed) (to store.
 }
 
 // nextVerdict is the next observation that could look for the live patch and its load.
-func nextVerdict(list []store.Observed) *store.Observed {
+func nextVerdict(list []record.Observed) *record.Observed {
 	for i, o := range list {
 		switch o.Reason {
-		case store.ReasonPatchesUnknown, store.ReasonNoJournal, store.ReasonJournalUnread:
+		case record.ReasonPatchesUnknown, record.ReasonNoJournal, record.ReasonJournalUnread:
 		default:
 			return &list[i]
 		}
@@ -177,33 +177,33 @@ func nextVerdict(list []store.Observed) *store.Observed {
 	return nil
 }
 
-func agree(o, next store.Observed) bool {
+func agree(o, next record.Observed) bool {
 	return o.Verdict == next.Verdict && orEmpty(o.Module) == orEmpty(next.Module)
 }
 
 // agrees says whether a boot loaded from the initrd what the verdict says.
-func (v *run) agrees(o store.Observed) bool {
-	if !v.started || v.KernelRelease != o.KernelRelease || !v.covered(v.from, stamp(v.from.Add(instant))) {
+func (v *run) agrees(o record.Observed) bool {
+	if !v.started || v.KernelRelease != o.KernelRelease || !v.covered(v.from, record.At(v.from.Add(instant))) {
 		return false
 	}
-	loaded := slices.ContainsFunc(v.row.Loads, func(l store.LoadRow) bool { return l.Patch == *o.Module && l.Phase == "initrd" })
-	undecided := slices.ContainsFunc(v.row.Loads, func(l store.LoadRow) bool { return l.Patch == *o.Module && l.Phase == "unknown" })
-	return !undecided && loaded == (o.Verdict == store.VerdictContained)
+	loaded := slices.ContainsFunc(v.row.Loads, func(l record.LoadRow) bool { return l.Patch == *o.Module && l.Phase == "initrd" })
+	undecided := slices.ContainsFunc(v.row.Loads, func(l record.LoadRow) bool { return l.Patch == *o.Module && l.Phase == "unknown" })
+	return !undecided && loaded == (o.Verdict == record.VerdictContained)
 }
 
 // imageChange is something on record that may change a verdict on an initrd.
 type imageChange struct {
-	from store.Timestamp // at the earliest
-	at   store.Timestamp // at the latest
+	from record.Timestamp // at the earliest
+	at   record.Timestamp // at the latest
 }
 
 // writing is how long before its last line a build may have written its image.
 const writing = 10 * time.Second
 
 // changesIn are the changes within a stretch of time that may concern the initrd of a kernel, in their order.
-func (r *rows) changesIn(b *store.BootRow, kernel string, after, before store.Timestamp) (changes []imageChange) {
-	add := func(at store.Timestamp, before time.Duration) {
-		changes = append(changes, imageChange{stamp(at.Add(-before)), at})
+func (r *rows) changesIn(b *record.BootRow, kernel string, after, before record.Timestamp) (changes []imageChange) {
+	add := func(at record.Timestamp, before time.Duration) {
+		changes = append(changes, imageChange{record.At(at.Add(-before)), at})
 	}
 	if b != nil {
 		for _, l := range b.Loads {

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // initrdSpans are the spans of a machine's whole timeline.
@@ -22,10 +22,10 @@ func TestAnImageHoldsSinceItWasRead(t *testing.T) {
 	m.wait(time.Hour)
 	m.install(patchPackage(releaseA, 3))
 	o := m.last()
-	o.Initrd.Verdict, o.Initrd.Basis = store.VerdictContained, store.BasisImage
+	o.Initrd.Verdict, o.Initrd.Basis = record.VerdictContained, record.BasisImage
 	read := m.written[len(m.written)-1].Time
 	for _, s := range m.initrdSpans() {
-		if s.Basis == store.BasisImage && s.From.Before(read.Time) {
+		if s.Basis == record.BasisImage && s.From.Before(read.Time) {
 			t.Errorf("from %s, %s; it was read at %s", s.From, s.Confidence, read)
 		}
 	}

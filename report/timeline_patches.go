@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -52,28 +53,28 @@ func within[T any, P spanned[T]](spans []T, r *run) []T {
 // bootEvidence is what is known of the live patches of a boot, while its clock was not set.
 type bootEvidence struct {
 	*run
-	commits []store.CommitRow
+	commits []record.CommitRow
 }
 
 // point is a moment from which on a live patch is active, or being loaded, or none.
 type point struct {
-	at         store.Timestamp
+	at         record.Timestamp
 	module     string
-	transition bool             // it is being loaded
-	replaces   *string          // by it
-	known      bool             // else what is active from here on is not known
-	lost       bool             // something is to follow, and nobody knows when: what is seen later tells nothing
-	seen       bool             // by an observation
-	sure       bool             // else it was loaded then, and complete at some time
-	border     bool             // nothing happened, but what shows it is another thing from here on
-	since      *store.Timestamp // when it was loaded
-	completed  *store.Timestamp // and complete
+	transition bool              // it is being loaded
+	replaces   *string           // by it
+	known      bool              // else what is active from here on is not known
+	lost       bool              // something is to follow, and nobody knows when: what is seen later tells nothing
+	seen       bool              // by an observation
+	sure       bool              // else it was loaded then, and complete at some time
+	border     bool              // nothing happened, but what shows it is another thing from here on
+	since      *record.Timestamp // when it was loaded
+	completed  *record.Timestamp // and complete
 	phase      string
 	event      int64
 }
 
 // done says whether a load is known to have been complete at a time.
-func (p *point) done(at store.Timestamp) bool {
+func (p *point) done(at record.Timestamp) bool {
 	return p.transition || p.completed != nil && !p.completed.After(at.Time)
 }
 
@@ -92,7 +93,7 @@ func (b *bootEvidence) patches() (spans []PatchSpan) {
 		}
 		said, c := b.between(p, next, end)
 		if c == Unknown && p.seen && p.at.Before(end.Time) {
-			spans = b.add(spans, *p, stamp(p.at.Add(instant)), Proven, nil)
+			spans = b.add(spans, *p, record.At(p.at.Add(instant)), Proven, nil)
 		} else if c != Unknown {
 			spans = b.add(spans, said, end, c, next)
 		}
@@ -108,7 +109,7 @@ func (b *bootEvidence) patches() (spans []PatchSpan) {
 // between decides what is so from one point until the next, or the boot's end. It follows from the journal,
 // if it is complete there, else from two observations that agree, a day apart at most and
 // without a commit in between.
-func (b *bootEvidence) between(p, next *point, end store.Timestamp) (said point, c Confidence) {
+func (b *bootEvidence) between(p, next *point, end record.Timestamp) (said point, c Confidence) {
 	said = *p
 	seen := next != nil && next.seen
 	agree := seen && next.like(p)
@@ -136,28 +137,28 @@ func (b *bootEvidence) between(p, next *point, end store.Timestamp) (said point,
 }
 
 // completed says whether a load of a live patch is known to have been complete at a time.
-func (b *bootEvidence) completed(module string, at store.Timestamp) bool {
-	return slices.ContainsFunc(b.loads(), func(l store.LoadRow) bool {
+func (b *bootEvidence) completed(module string, at record.Timestamp) bool {
+	return slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
 		return l.Patch == module && l.Completed != nil && !l.Completed.After(at.Time)
 	})
 }
 
 // undated says whether the load of a live patch has an end on record, and not when that was.
 func (b *bootEvidence) undated(module string) bool {
-	return slices.ContainsFunc(b.loads(), func(l store.LoadRow) bool {
+	return slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
 		return l.Patch == module && (l.Result == "reverted" && l.Reverted == nil || l.Result == "complete" && l.Completed == nil)
 	})
 }
 
 // watched says whether the journal would show what becomes of a live patch between two moments: it
 // does if it has the load, for the lines that follow are read as what became of that.
-func (b *bootEvidence) watched(module string, from, until store.Timestamp) bool {
-	return module == "" || slices.ContainsFunc(b.loads(), func(l store.LoadRow) bool {
+func (b *bootEvidence) watched(module string, from, until record.Timestamp) bool {
+	return module == "" || slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
 		return l.Patch == module && !l.Time.After(from.Time) && !until.After(l.Until.Add(instant))
 	})
 }
 
-func (b *bootEvidence) loads() []store.LoadRow {
+func (b *bootEvidence) loads() []record.LoadRow {
 	if b.row == nil {
 		return nil
 	}
@@ -165,14 +166,14 @@ func (b *bootEvidence) loads() []store.LoadRow {
 }
 
 // commitIn says whether a commit began or ended within a stretch of time.
-func commitIn(commits []store.CommitRow, from, to store.Timestamp) bool {
-	within := func(t *store.Timestamp) bool { return t != nil && t.After(from.Time) && t.Before(to.Time) }
-	return slices.ContainsFunc(commits, func(c store.CommitRow) bool { return within(c.Begin) || within(c.End) })
+func commitIn(commits []record.CommitRow, from, to record.Timestamp) bool {
+	within := func(t *record.Timestamp) bool { return t != nil && t.After(from.Time) && t.Before(to.Time) }
+	return slices.ContainsFunc(commits, func(c record.CommitRow) bool { return within(c.Begin) || within(c.End) })
 }
 
 // covered says whether the journal has every load between two moments.
-func (r *run) covered(from, to store.Timestamp) bool {
-	return r.row != nil && slices.ContainsFunc(r.row.Looks, func(l store.Look) bool {
+func (r *run) covered(from, to record.Timestamp) bool {
+	return r.row != nil && slices.ContainsFunc(r.row.Looks, func(l record.Look) bool {
 		return !from.Before(l.First.Time) && !to.After(l.Last.Add(instant))
 	})
 }
@@ -212,7 +213,7 @@ func (p *point) rank() int {
 }
 
 // loadOf says of a live patch that an observation saw when it was loaded, and what it replaces.
-func (b *bootEvidence) loadOf(p *point, o store.Observed) {
+func (b *bootEvidence) loadOf(p *point, o record.Observed) {
 	if o.Since == nil || o.Since.Before(b.from.Time) || o.Since.After(o.Time.Add(taking)) {
 		return
 	}
@@ -227,7 +228,7 @@ func (b *bootEvidence) loadOf(p *point, o store.Observed) {
 	}
 }
 
-func orTime(a, b *store.Timestamp) (t store.Timestamp) {
+func orTime(a, b *record.Timestamp) (t record.Timestamp) {
 	switch {
 	case a != nil:
 		return *a
@@ -268,7 +269,7 @@ func (b *bootEvidence) journalPoints() (points []point) {
 		return nil
 	}
 	at := b.from
-	if b.started && b.covered(b.from, stamp(b.from.Add(instant))) {
+	if b.started && b.covered(b.from, record.At(b.from.Add(instant))) {
 		points = append(points, point{at: at, known: true, sure: true, event: b.row.Event})
 	}
 	for i, l := range b.row.Loads {
@@ -292,10 +293,10 @@ func (b *bootEvidence) journalPoints() (points []point) {
 // next one, for no two are under way at once.
 func (b *bootEvidence) endings(i int) (points []point) {
 	l, until := b.row.Loads[i], b.to
-	if next := slices.IndexFunc(b.row.Loads[i+1:], func(n store.LoadRow) bool { return b.has(n.Event) && b.order(b.from, n) }); next >= 0 {
+	if next := slices.IndexFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return b.has(n.Event) && b.order(b.from, n) }); next >= 0 {
 		until = b.row.Loads[i+1+next].Time
 	}
-	for _, at := range []*store.Timestamp{l.Completed, l.Reverted, l.Disabled} {
+	for _, at := range []*record.Timestamp{l.Completed, l.Reverted, l.Disabled} {
 		if at != nil && at.After(b.from.Time) && at.Before(until.Time) {
 			points = append(points, point{at: *at, lost: true, event: b.row.Event})
 		}
@@ -305,7 +306,7 @@ func (b *bootEvidence) endings(i int) (points []point) {
 
 // order says whether the time of a load can be: after what was before it, and before the first
 // event that has it.
-func (b *bootEvidence) order(after store.Timestamp, l store.LoadRow) bool {
+func (b *bootEvidence) order(after record.Timestamp, l record.LoadRow) bool {
 	until := b.to
 	for _, o := range b.observed {
 		if o.Event == l.Event {
@@ -316,7 +317,7 @@ func (b *bootEvidence) order(after store.Timestamp, l store.LoadRow) bool {
 }
 
 // early says whether a load is of the first minutes of a boot whose clock was set after them.
-func (b *bootEvidence) early(l store.LoadRow) bool {
+func (b *bootEvidence) early(l record.LoadRow) bool {
 	since := l.Time.Sub(b.row.First.Time)
 	return b.row.StartInJournal && since >= 0 && since < startup && b.setBefore()
 }
@@ -342,7 +343,7 @@ func (b *bootEvidence) load(i int) (points []point) {
 		p.at, p.completed = *l.Completed, l.Completed
 		points = []point{begun, p}
 	}
-	newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n store.LoadRow) bool { return n.Result == "complete" && !n.Time.After(orZero(l.Disabled)) })
+	newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Result == "complete" && !n.Time.After(orZero(l.Disabled)) })
 	if l.Disabled != nil && l.Replaced == "" && !newer {
 		points = append(points, point{at: *l.Disabled, known: true, sure: true, event: b.row.Event})
 		points = append(points, b.denied(i, *l.Disabled)...)
@@ -352,18 +353,18 @@ func (b *bootEvidence) load(i int) (points []point) {
 
 // denied are where a load was seen last after the journal tells its end: the clock was wrong for a while, and
 // when it ended after that is not known.
-func (b *bootEvidence) denied(i int, end store.Timestamp) (points []point) {
+func (b *bootEvidence) denied(i int, end record.Timestamp) (points []point) {
 	l := b.row.Loads[i]
 	for _, o := range b.observed {
-		again := slices.ContainsFunc(b.row.Loads[i+1:], func(n store.LoadRow) bool { return n.Patch == l.Patch && !n.Time.After(o.Time.Time) })
+		again := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Patch == l.Patch && !n.Time.After(o.Time.Time) })
 		if orEmpty(o.Module) == l.Patch && o.Time.After(end.Add(taking)) && !again {
-			points = []point{{at: stamp(o.Time.Add(instant)), lost: true, event: b.row.Event}}
+			points = []point{{at: record.At(o.Time.Add(instant)), lost: true, event: b.row.Event}}
 		}
 	}
 	return points
 }
 
-func orZero(t *store.Timestamp) time.Time {
+func orZero(t *record.Timestamp) time.Time {
 	if t == nil {
 		return time.Time{}
 	}
@@ -379,24 +380,24 @@ func (b *bootEvidence) withBorders(points []point) []point {
 	if b.row == nil {
 		return points
 	}
-	add := func(at store.Timestamp) {
+	add := func(at record.Timestamp) {
 		if at.After(points[0].at.Time) && at.Before(b.to.Time) {
 			points = append(points, point{at: at, border: true})
 		}
 	}
 	for _, l := range b.row.Looks {
 		add(l.First)
-		add(stamp(l.Last.Add(instant)))
+		add(record.At(l.Last.Add(instant)))
 	}
 	for _, l := range b.row.Loads {
-		add(stamp(l.Until.Add(instant)))
+		add(record.At(l.Until.Add(instant)))
 	}
 	slices.SortStableFunc(points, func(p, q point) int { return p.at.Compare(q.at.Time) })
 	return points
 }
 
 // add appends a span, or lengthens the last one if it says the same.
-func (b *bootEvidence) add(spans []PatchSpan, p point, to store.Timestamp, c Confidence, next *point) []PatchSpan {
+func (b *bootEvidence) add(spans []PatchSpan, p point, to record.Timestamp, c Confidence, next *point) []PatchSpan {
 	if !p.at.Before(to.Time) {
 		return spans
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -26,24 +26,24 @@ const (
 // what may be said of it; what is known of the boot may reach further.
 type run struct {
 	KernelSpan
-	row      *store.BootRow // nil: the journal did not show the boot
-	from, to store.Timestamp
-	seenTo   store.Timestamp // its last event; the journal may reach further
-	began    time.Time       // when the boot did, by this clock
-	first    bool            // it is the oldest of its boot
-	started  bool            // it begins with the boot, as the journal shows
-	last     bool            // it is the newest of its boot: the clock was not set since
-	set      bool            // the clock was set in the boot before it
-	sure     store.Timestamp // when it was set, the first event after that: the clock may not have shown earlier times
-	seen     []store.Sighting
-	observed []store.Observed // in it
+	row      *record.BootRow // nil: the journal did not show the boot
+	from, to record.Timestamp
+	seenTo   record.Timestamp // its last event; the journal may reach further
+	began    time.Time        // when the boot did, by this clock
+	first    bool             // it is the oldest of its boot
+	started  bool             // it begins with the boot, as the journal shows
+	last     bool             // it is the newest of its boot: the clock was not set since
+	set      bool             // the clock was set in the boot before it
+	sure     record.Timestamp // when it was set, the first event after that: the clock may not have shown earlier times
+	seen     []record.Sighting
+	observed []record.Observed // in it
 	// Numbers of its first and last event; none of one that only the journal of others showed.
 	firstEvent, lastEvent int64
 }
 
 // runs are what may be said of boots, in the order of time.
 func (r *rows) runs() []run {
-	seen := map[string][]store.Sighting{}
+	seen := map[string][]record.Sighting{}
 	for _, v := range r.sightings {
 		seen[v.BootID] = append(seen[v.BootID], v)
 	}
@@ -53,12 +53,12 @@ func (r *rows) runs() []run {
 			list = append(list, ofJournal(row)...)
 		}
 	}
-	observed := map[int64]store.Observed{}
+	observed := map[int64]record.Observed{}
 	for _, o := range r.observed {
 		observed[o.Event] = o
 	}
 	for _, id := range slices.Sorted(maps.Keys(seen)) {
-		var row *store.BootRow
+		var row *record.BootRow
 		if i := r.boot(id); i >= 0 {
 			row = &r.boots[i]
 		}
@@ -75,7 +75,7 @@ func (r *rows) runs() []run {
 }
 
 // ofJournal is the run of a boot that only the journal shows, none if its clock was set.
-func ofJournal(row *store.BootRow) []run {
+func ofJournal(row *record.BootRow) []run {
 	at := row.First
 	for _, l := range row.Loads {
 		if l.Time.Before(at.Time) {
@@ -87,18 +87,18 @@ func ofJournal(row *store.BootRow) []run {
 		return nil
 	}
 	r := run{KernelSpan: KernelSpan{BootID: row.ID, KernelRelease: row.KernelRelease}, row: row, began: row.First.Time, first: true, started: row.StartInJournal, last: true}
-	r.span(row.First, stamp(row.Last.Add(instant)), row.Event)
+	r.span(row.First, record.At(row.Last.Add(instant)), row.Event)
 	r.Confidence = Inferred // that the clock was not set in it is not on record
 	return []run{r}
 }
 
-func (r *run) span(from, to store.Timestamp, events ...int64) {
+func (r *run) span(from, to record.Timestamp, events ...int64) {
 	r.Span = Span{From: from, To: to, Confidence: Proven, Events: ends(nil, events...)}
 	r.from, r.to, r.seenTo = from, to, to
 }
 
 // ofBoot are the runs of a boot that events were written in, in their order.
-func ofBoot(row *store.BootRow, seen []store.Sighting, observed map[int64]store.Observed) (list []run) {
+func ofBoot(row *record.BootRow, seen []record.Sighting, observed map[int64]record.Observed) (list []run) {
 	for _, part := range byClock(seen) {
 		r := run{KernelSpan: KernelSpan{BootID: part[0].BootID}, row: row, seen: part, began: part[0].Began()}
 		from, to := part[0].Time, part[0].Time
@@ -120,10 +120,10 @@ func ofBoot(row *store.BootRow, seen []store.Sighting, observed map[int64]store.
 			r.KernelRelease = cmp.Or(r.KernelRelease, row.KernelRelease)
 			r.Events = ends(r.Events, row.Event)
 		}
-		slices.SortFunc(r.observed, func(a, b store.Observed) int {
+		slices.SortFunc(r.observed, func(a, b record.Observed) int {
 			return cmp.Or(a.Time.Compare(b.Time.Time), cmp.Compare(a.Event, b.Event))
 		})
-		r.span(from, stamp(to.Add(instant)), r.Events...)
+		r.span(from, record.At(to.Add(instant)), r.Events...)
 		list = append(list, r)
 	}
 	list[0].begin()
@@ -139,9 +139,9 @@ func ofBoot(row *store.BootRow, seen []store.Sighting, observed map[int64]store.
 
 // byClock groups what was seen of a boot by when that began, by the clock of then: in the order in
 // which it was seen, for a clock may be set back again, and a machine to its memory of before.
-func byClock(seen []store.Sighting) (parts [][]store.Sighting) {
-	if slices.ContainsFunc(seen, func(v store.Sighting) bool { return v.Boottime == 0 }) {
-		return [][]store.Sighting{seen} // it did not say
+func byClock(seen []record.Sighting) (parts [][]record.Sighting) {
+	if slices.ContainsFunc(seen, func(v record.Sighting) bool { return v.Boottime == 0 }) {
+		return [][]record.Sighting{seen} // it did not say
 	}
 	seen = asSeen(seen)
 	for i, v := range seen {
@@ -155,14 +155,14 @@ func byClock(seen []store.Sighting) (parts [][]store.Sighting) {
 
 // asSeen has events in the order of the log, and those that waited in the spool where they belong
 // by the boot's time.
-func asSeen(seen []store.Sighting) (list []store.Sighting) {
-	var late []store.Sighting
+func asSeen(seen []record.Sighting) (list []record.Sighting) {
+	var late []record.Sighting
 	for _, v := range seen {
 		if v.Spooled {
 			late = append(late, v)
 		}
 	}
-	slices.SortStableFunc(late, func(a, b store.Sighting) int { return cmp.Compare(a.Boottime, b.Boottime) })
+	slices.SortStableFunc(late, func(a, b record.Sighting) int { return cmp.Compare(a.Boottime, b.Boottime) })
 	for _, v := range seen {
 		if v.Spooled {
 			continue
@@ -179,7 +179,7 @@ func asSeen(seen []store.Sighting) (list []store.Sighting) {
 // begin has the first run begin with the boot: with the first line of the journal, if the clock
 // was not set since, and else when the boot began by the clock of the run.
 func (r *run) begin() {
-	from := earlier(stamp(r.began), r.from)
+	from := earlier(record.At(r.began), r.from)
 	r.first, r.started = true, r.row != nil && r.row.StartInJournal
 	if r.started && r.fits(r.row.First) {
 		from = r.row.First
@@ -188,7 +188,7 @@ func (r *run) begin() {
 }
 
 // fits says whether the first line of a boot can be of a moment.
-func (r *run) fits(first store.Timestamp) bool {
+func (r *run) fits(first record.Timestamp) bool {
 	d := first.Sub(r.began)
 	return d > -even && d < startup && !first.After(r.from.Time)
 }
@@ -196,7 +196,7 @@ func (r *run) fits(first store.Timestamp) bool {
 // has says whether what an event has for the first time may have been in this run. The number of
 // an event that waited in the spool says nothing of when it was written.
 func (r *run) has(event int64) bool {
-	return r.firstEvent == 0 || event >= r.firstEvent || slices.ContainsFunc(r.seen, func(v store.Sighting) bool { return v.Event == event })
+	return r.firstEvent == 0 || event >= r.firstEvent || slices.ContainsFunc(r.seen, func(v record.Sighting) bool { return v.Event == event })
 }
 
 // wasAhead says whether the clock was ahead when the boot began, and all lines of the journal may be of
@@ -216,7 +216,7 @@ func (r *run) setBefore() bool {
 func (r *run) end() {
 	r.last = true
 	if r.row != nil && r.has(r.row.Event) && !r.wasAhead() {
-		r.to = later(r.to, stamp(r.row.Last.Add(instant)))
+		r.to = later(r.to, record.At(r.row.Last.Add(instant)))
 		r.To = r.to
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // crossed are runs of boots that all claim the same day, each with the events after the last one's.
@@ -12,7 +14,7 @@ func crossed(n int) (list []run) {
 	for i := range n {
 		r := run{KernelSpan: KernelSpan{BootID: fmt.Sprintf("%032x", i)}, last: true}
 		at := from.Add(time.Duration(i) * time.Second)
-		r.span(stamp(at), stamp(at.Add(24*time.Hour)), int64(n-i))
+		r.span(record.At(at), record.At(at.Add(24*time.Hour)), int64(n-i))
 		r.firstEvent, r.lastEvent = int64(n-i), int64(n-i)
 		list = append(list, r)
 	}
@@ -22,7 +24,7 @@ func crossed(n int) (list []run) {
 // Where every boot contradicts every other one nothing is known, and that is found out soon.
 func TestBootsThatAllContradictEachOther(t *testing.T) {
 	before := run{KernelSpan: KernelSpan{BootID: "before"}, last: true, firstEvent: 1, lastEvent: 1}
-	before.span(stamp(time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)), stamp(time.Date(2026, 2, 2, 0, 0, 0, 0, time.UTC)), 1)
+	before.span(record.At(time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)), record.At(time.Date(2026, 2, 2, 0, 0, 0, 0, time.UTC)), 1)
 	list := crossed(6000)
 	for i := range list {
 		list[i].firstEvent, list[i].lastEvent = list[i].firstEvent+1, list[i].lastEvent+1
@@ -37,12 +39,12 @@ func TestOneBootThatContradictsMany(t *testing.T) {
 	var list []run
 	from := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	wrong := run{KernelSpan: KernelSpan{BootID: "wrong"}, last: true, firstEvent: 50000, lastEvent: 50000}
-	wrong.span(stamp(from), stamp(from.AddDate(10, 0, 0)), 50000)
+	wrong.span(record.At(from), record.At(from.AddDate(10, 0, 0)), 50000)
 	list = append(list, wrong)
 	for i := range 20000 {
 		r := run{KernelSpan: KernelSpan{BootID: fmt.Sprintf("%032x", i)}, last: true, firstEvent: int64(i + 1), lastEvent: int64(i + 1)}
 		at := from.Add(time.Duration(i+1) * time.Hour)
-		r.span(stamp(at), stamp(at.Add(30*time.Minute)), int64(i+1))
+		r.span(record.At(at), record.At(at.Add(30*time.Minute)), int64(i+1))
 		list = append(list, r)
 	}
 	got := possible(list)

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // spanned is a pointer to what has a span.
@@ -20,7 +20,7 @@ func clipped[T any, P spanned[T]](spans []T, from, to time.Time) []T {
 	list := []T{}
 	for _, v := range spans {
 		s := P(&v).span()
-		if s.From, s.To = later(s.From, stamp(from)), earlier(s.To, stamp(to)); s.From.Before(s.To.Time) {
+		if s.From, s.To = later(s.From, record.At(from)), earlier(s.To, record.At(to)); s.From.Before(s.To.Time) {
 			list = append(list, v)
 		}
 	}
@@ -29,8 +29,8 @@ func clipped[T any, P spanned[T]](spans []T, from, to time.Time) []T {
 
 // filled are the spans within a stretch of time, with unknown ones where there are none.
 func filled[T any, P spanned[T]](spans []T, from, to time.Time) []T {
-	list, at := []T{}, stamp(from)
-	unknown := func(until store.Timestamp) {
+	list, at := []T{}, record.At(from)
+	unknown := func(until record.Timestamp) {
 		if at.Before(until.Time) {
 			var v T
 			*P(&v).span() = Span{From: at, To: until, Confidence: Unknown, Events: []int64{}}
@@ -42,18 +42,18 @@ func filled[T any, P spanned[T]](spans []T, from, to time.Time) []T {
 		unknown(s.From)
 		list, at = append(list, v), s.To
 	}
-	unknown(stamp(to))
+	unknown(record.At(to))
 	return list
 }
 
-func earlier(a, b store.Timestamp) store.Timestamp {
+func earlier(a, b record.Timestamp) record.Timestamp {
 	if b.Before(a.Time) {
 		return b
 	}
 	return a
 }
 
-func later(a, b store.Timestamp) store.Timestamp {
+func later(a, b record.Timestamp) record.Timestamp {
 	if b.After(a.Time) {
 		return b
 	}

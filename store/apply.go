@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // mutation is one statement on the views.
@@ -19,12 +21,12 @@ type mutation struct {
 
 // apply returns what an event changes in the views. It is pure: the same event gives the
 // same mutations for ever, so that the views can be rebuilt byte for byte.
-func apply(seq int64, ev *Event) []mutation {
+func apply(seq int64, ev *record.Event) []mutation {
 	return slices.Concat(applySighting(seq, ev), applySnapshot(seq, ev), applyPayload(seq, ev))
 }
 
 // applySighting notes that the machine ran when an event was written, as its header says.
-func applySighting(seq int64, ev *Event) []mutation {
+func applySighting(seq int64, ev *record.Event) []mutation {
 	if ev.BootID == "" { // /proc did not say
 		return nil
 	}
@@ -34,34 +36,34 @@ func applySighting(seq int64, ev *Event) []mutation {
 	}}
 }
 
-func applyPayload(seq int64, ev *Event) []mutation {
+func applyPayload(seq int64, ev *record.Event) []mutation {
 	switch {
-	case ev.Kind == KindRecorder && ev.Identity != nil:
+	case ev.Kind == record.KindRecorder && ev.Identity != nil:
 		return applyIdentity(seq, ev)
-	case ev.Kind == KindCommitBegin && ev.Begin != nil:
+	case ev.Kind == record.KindCommitBegin && ev.Begin != nil:
 		return applyBegin(seq, ev)
-	case ev.Kind == KindCommitEnd && ev.End != nil:
+	case ev.Kind == record.KindCommitEnd && ev.End != nil:
 		return applyEnd(seq, ev)
-	case ev.Kind == KindObservation && ev.Observation != nil:
+	case ev.Kind == record.KindObservation && ev.Observation != nil:
 		return applyObservation(seq, ev)
-	case ev.Kind == KindDrift && ev.Drift != nil:
+	case ev.Kind == record.KindDrift && ev.Drift != nil:
 		return applyDrift(seq, ev)
-	case ev.Kind == KindException && ev.Exception != nil:
+	case ev.Kind == record.KindException && ev.Exception != nil:
 		return applyException(seq, ev)
-	case ev.Kind == KindImport && ev.Import != nil:
+	case ev.Kind == record.KindImport && ev.Import != nil:
 		return applyImport(seq, ev)
 	}
 	return nil
 }
 
-func applyIdentity(seq int64, ev *Event) []mutation {
+func applyIdentity(seq int64, ev *record.Event) []mutation {
 	return []mutation{{
 		query: `INSERT INTO recorders (event, time, cause, version, machine_id, key) VALUES (?, ?, ?, ?, ?, ?)`,
 		args:  []any{seq, ev.Time.UnixMicro(), ev.Identity.Cause, ev.Recorder.Version, ev.Host.MachineID, ev.Identity.Key},
 	}}
 }
 
-func applyBegin(seq int64, ev *Event) []mutation {
+func applyBegin(seq int64, ev *record.Event) []mutation {
 	b := ev.Begin
 	m := []mutation{{
 		// Its end may be there already: the spool is in order, but a file may wait longer.
@@ -82,7 +84,7 @@ func applyBegin(seq int64, ev *Event) []mutation {
 	return m
 }
 
-func applyEnd(seq int64, ev *Event) []mutation {
+func applyEnd(seq int64, ev *record.Event) []mutation {
 	e := ev.End
 	m := []mutation{
 		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
@@ -95,14 +97,14 @@ func applyEnd(seq int64, ev *Event) []mutation {
 	return m
 }
 
-func insertChange(seq int64, pos int, ev *Event, commit string, c *Change, advisories []Advisory) mutation {
+func insertChange(seq int64, pos int, ev *record.Event, commit string, c *record.Change, advisories []record.Advisory) mutation {
 	from := origin{source: "plugin", time: ev.Time, timeSource: "commit", utcOffset: ev.UTCOffset, bootID: ev.BootID}
 	if ev.End != nil && ev.End.Late { // the event was written long after
 		switch {
 		case c.InstallTime != nil:
 			from.time, from.timeSource = *c.InstallTime, "rpm"
 			if ev.End.Begun != nil {
-				from.time = notBefore(from.time, ev.End.Begun.Time)
+				from.time = record.NotBefore(from.time, ev.End.Begun.Time)
 			}
 		case ev.End.Begun != nil:
 			from.time = *ev.End.Begun
@@ -114,7 +116,7 @@ func insertChange(seq int64, pos int, ev *Event, commit string, c *Change, advis
 // origin says who knows of a change, and when it was.
 type origin struct {
 	source     string // plugin, drift, import
-	time       Timestamp
+	time       record.Timestamp
 	timeSource string // commit, rpm, history
 	utcOffset  string
 	bootID     string // empty: not known
@@ -122,7 +124,7 @@ type origin struct {
 
 var changeRow = "(" + strings.Repeat("?, ", 29) + "?)"
 
-func insertChangeFrom(from origin, seq int64, pos int, ev *Event, commit string, c *Change, advisories []string) mutation {
+func insertChangeFrom(from origin, seq int64, pos int, ev *record.Event, commit string, c *record.Change, advisories []string) mutation {
 	var patch, initial, installed any
 	if c.PatchNumber > 0 {
 		patch, initial = c.PatchNumber, c.Initial
@@ -139,14 +141,14 @@ func insertChangeFrom(from origin, seq int64, pos int, ev *Event, commit string,
 		args: []any{seq, pos, orNull(commit), from.time.UnixMicro(), from.timeSource, from.utcOffset, ev.Host.Hostname, from.bootID, c.Kind, c.Action,
 			c.Package, c.Arch, c.Version, orNull(c.Previous), orNull(c.KernelRelease), patch, initial, c.Result, from.source,
 			orNull(c.Repo), orNull(c.Checksum), orNull(c.SignatureKey), installed, list(advisories),
-			list(c.Added.CVEs), list(c.Removed.CVEs), list(c.Added.Bugs), list(c.Removed.Bugs), list(c.Scripts), micros(ev.recorded())},
+			list(c.Added.CVEs), list(c.Removed.CVEs), list(c.Added.Bugs), list(c.Removed.Bugs), list(c.Scripts), micros(ev.Recorded())},
 	}
 }
 
 // applied are the advisories that this commit applied, for a change that brought
 // something in: libzypp does not say which package belongs to which advisory.
-func applied(c *Change, advisories []Advisory) (ids []string) {
-	if c.Result != ResultOK || c.Action == "remove" || c.Action == "downgrade" {
+func applied(c *record.Change, advisories []record.Advisory) (ids []string) {
+	if c.Result != record.ResultOK || c.Action == "remove" || c.Action == "downgrade" {
 		return nil
 	}
 	for _, a := range advisories {
@@ -212,7 +214,7 @@ func together(ms []mutation) (joined []mutation) {
 }
 
 // project writes one event into the views.
-func project(ctx context.Context, tx *sql.Tx, seq int64, ev *Event) error {
+func project(ctx context.Context, tx *sql.Tx, seq int64, ev *record.Event) error {
 	for _, m := range together(apply(seq, ev)) {
 		res, err := tx.ExecContext(ctx, m.query, m.args...)
 		if err != nil {
@@ -265,7 +267,7 @@ func projectAll(ctx context.Context, tx *sql.Tx, log rowQuerier, last int64) (in
 		if err != nil {
 			return last, err
 		}
-		ev, err := decodeAt(e.seq, e.body)
+		ev, err := record.DecodeAt(e.seq, e.body)
 		if err != nil {
 			return last, fmt.Errorf("event %d: %w", e.seq, err)
 		}

@@ -1,9 +1,13 @@
 package store
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/klp-audit/klp-audit/record"
+)
 
 // applyObservation writes what an observation shows into the views.
-func applyObservation(seq int64, ev *Event) []mutation {
+func applyObservation(seq int64, ev *record.Event) []mutation {
 	o := ev.Observation
 	var patched, module, pkg, version, enabled, transition, since any
 	if o.Patches != nil {
@@ -31,7 +35,7 @@ func applyObservation(seq int64, ev *Event) []mutation {
 }
 
 // coveredUntil is until when the running kernel is supported, empty if that is not known.
-func coveredUntil(o *Observation) string {
+func coveredUntil(o *record.Observation) string {
 	var c struct{ Date string }
 	if err := json.Unmarshal(o.Parts["coverage"], &c); err != nil {
 		return "" // another program's, or none
@@ -43,7 +47,7 @@ func coveredUntil(o *Observation) string {
 // since: looks that overlap tell of a boot together. One that had to leave files out, or has
 // lost messages, adds what it shows, and takes nothing away; nor does any take back what became of
 // a load: one that was complete was not turned back later, but disabled.
-func applyBoot(seq int64, b *Boot) []mutation {
+func applyBoot(seq int64, b *record.Boot) []mutation {
 	first, last := b.First.UnixMicro(), b.Last.UnixMicro()
 	m := []mutation{{
 		query: `INSERT INTO boots (boot_id, event, kernel_release, first, last, start_in_journal, messages_lost, incomplete) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -102,7 +106,7 @@ func applyLook(seq int64, boot string, first, last int64) []mutation {
 	}
 }
 
-func micros(t *Timestamp) any {
+func micros(t *record.Timestamp) any {
 	if t == nil {
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // cells are the columns of a row, taken one after the other.
@@ -86,8 +88,8 @@ func takeList(c *cells) []string {
 }
 
 // takeScripts takes a column that holds a JSON array of scripts.
-func takeScripts(c *cells) []Script {
-	list := []Script{}
+func takeScripts(c *cells) []record.Script {
+	list := []record.Script{}
 	text := take[string](c)
 	if text == "[]" {
 		return list

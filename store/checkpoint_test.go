@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -32,7 +33,7 @@ func sign(t testing.TB, private, text string) string {
 func TestCheckpointIsANoteThatTheRecordersKeyOpens(t *testing.T) {
 	root := sample(t)
 	v := verify(t, root, "")
-	var ev store.Event
+	var ev record.Event
 	check(t, json.Unmarshal([]byte(query(t, raw(t, root), `SELECT body FROM events WHERE seq = 1`)[0]), &ev))
 	if ev.Identity.Key != v.Key {
 		t.Errorf("key %q, in the recorder event %q", v.Key, ev.Identity.Key)
@@ -146,7 +147,7 @@ func TestUpgradeNamesThePreviousVersion(t *testing.T) {
 	check(t, err)
 	defer s.Close()
 	check(t, s.Append(t.Context()))
-	var ev store.Event
+	var ev record.Event
 	check(t, json.Unmarshal([]byte(query(t, raw(t, root), `SELECT body FROM events WHERE seq = 8`)[0]), &ev))
 	if ev.Identity.Previous != program || ev.Recorder.Version != "1.1.0" || ev.Identity.Schema != store.Schema {
 		t.Errorf("got %+v by %+v", ev.Identity, ev.Recorder)
@@ -163,7 +164,7 @@ func TestUnusableKeyIsReplaced(t *testing.T) {
 		put(t, path, text)
 		check(t, s.Append(t.Context(), begin(9+i)))
 		causes := query(t, raw(t, root), `SELECT cause FROM recorders ORDER BY event DESC LIMIT 1`)
-		if causes[0] != string(store.CauseKeyReplaced) {
+		if causes[0] != string(record.CauseKeyReplaced) {
 			t.Errorf("key %q: %s", text, causes[0])
 		}
 	}

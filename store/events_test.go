@@ -11,13 +11,14 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // TestClosedSets holds the lists in the schema against those in Go.
 func TestClosedSets(t *testing.T) {
 	for column, want := range map[string][]string{
-		"outcome": texts(Outcomes()), "result": texts(Results()), "kind": texts(livepatch.Kinds()), "action": texts(rpm.Actions()),
-		"cause": texts([]Cause{CauseInstalled, CauseUpgraded, CauseIdentityChanged, CauseKeyReplaced, CauseRecordLost, CauseProofBroken}),
+		"outcome": texts(record.Outcomes()), "result": texts(record.Results()), "kind": texts(livepatch.Kinds()), "action": texts(rpm.Actions()),
+		"cause": texts([]record.Cause{record.CauseInstalled, record.CauseUpgraded, record.CauseIdentityChanged, record.CauseKeyReplaced, record.CauseRecordLost, record.CauseProofBroken}),
 	} {
 		m := regexp.MustCompile(`CHECK \(` + column + ` IN \(([^)]*)\)\)`).FindStringSubmatch(viewSchema)
 		if m == nil {
@@ -67,9 +68,9 @@ func TestApplyIsPure(t *testing.T) {
 	}
 }
 
-func mustDecode(t *testing.T, body string) *Event {
+func mustDecode(t *testing.T, body string) *record.Event {
 	t.Helper()
-	ev, err := decode([]byte(body))
+	ev, err := record.Decode([]byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,20 +82,20 @@ func TestDecodeRefuses(t *testing.T) {
 		body string
 		want error
 	}{
-		"no JSON":                       {`x`, errNoEvent},
-		"no object":                     {`[]`, errNoEvent},
-		"nothing":                       {`null`, errNoEvent},
-		"two events":                    {bodies[3] + bodies[3], errNoEvent},
-		"no id":                         {`{"v":1,"kind":"x"}`, errNoEvent},
-		"no kind":                       {`{"v":1,"id":"x"}`, errNoEvent},
-		"a time that is none":           {`{"v":1,"kind":"x","id":"y","time":"yesterday"}`, errNoEvent},
-		"a time before the year 0":      {`{"v":1,"kind":"x","id":"y","time":"0000-01-01T00:00:00+01:00"}`, errNoEvent},
-		"a time after the year 9999":    {`{"v":1,"kind":"x","id":"y","time":"9999-12-31T23:59:59-01:00"}`, errNoEvent},
-		"a version that is not for us":  {`{"v":2,"kind":"x","id":"y"}`, errNewerEvent},
-		"written as ours, but newer":    {`{"v":2,"kind":"x","id":"y","time":"2026-01-02T03:04:05Z"}`, errNewerEvent},
-		"a number where text should be": {`{"v":1,"kind":"x","id":7}`, errNoEvent},
+		"no JSON":                       {`x`, record.ErrNoEvent},
+		"no object":                     {`[]`, record.ErrNoEvent},
+		"nothing":                       {`null`, record.ErrNoEvent},
+		"two events":                    {bodies[3] + bodies[3], record.ErrNoEvent},
+		"no id":                         {`{"v":1,"kind":"x"}`, record.ErrNoEvent},
+		"no kind":                       {`{"v":1,"id":"x"}`, record.ErrNoEvent},
+		"a time that is none":           {`{"v":1,"kind":"x","id":"y","time":"yesterday"}`, record.ErrNoEvent},
+		"a time before the year 0":      {`{"v":1,"kind":"x","id":"y","time":"0000-01-01T00:00:00+01:00"}`, record.ErrNoEvent},
+		"a time after the year 9999":    {`{"v":1,"kind":"x","id":"y","time":"9999-12-31T23:59:59-01:00"}`, record.ErrNoEvent},
+		"a version that is not for us":  {`{"v":2,"kind":"x","id":"y"}`, record.ErrNewerEvent},
+		"written as ours, but newer":    {`{"v":2,"kind":"x","id":"y","time":"2026-01-02T03:04:05Z"}`, record.ErrNewerEvent},
+		"a number where text should be": {`{"v":1,"kind":"x","id":7}`, record.ErrNoEvent},
 	} {
-		for _, read := range []func([]byte) (*Event, error){decode, outline} {
+		for _, read := range []func([]byte) (*record.Event, error){record.Decode, outline} {
 			if ev, err := read([]byte(tt.body)); !errors.Is(err, tt.want) {
 				t.Errorf("%s: %+v, %v", name, ev, err)
 			}
@@ -102,7 +103,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func outline(body []byte) (*Event, error) { return decodeOutline(1, body) }
+func outline(body []byte) (*record.Event, error) { return record.DecodeOutline(1, body) }
 
 // A verification reads little of most events, and the same as whoever reads all.
 func TestOutline(t *testing.T) {
@@ -118,15 +119,15 @@ func TestOutline(t *testing.T) {
 }
 
 // outlineAgrees holds the outline of an event's body against all of it.
-func outlineAgrees(t *testing.T, ev *Event, body []byte) {
+func outlineAgrees(t *testing.T, ev *record.Event, body []byte) {
 	t.Helper()
 	outline, err := outline(body)
 	if err != nil {
 		t.Fatalf("outline of %q: %v", body, err)
 	}
-	want := Event{Header: Header{V: ev.V, Kind: ev.Kind, ID: ev.ID, Time: ev.Time}}
-	got := Event{Header: Header{V: outline.V, Kind: outline.Kind, ID: outline.ID, Time: outline.Time}}
-	if ev.Kind == KindRecorder || ev.Kind == KindPrune {
+	want := record.Event{Header: record.Header{V: ev.V, Kind: ev.Kind, ID: ev.ID, Time: ev.Time}}
+	got := record.Event{Header: record.Header{V: outline.V, Kind: outline.Kind, ID: outline.ID, Time: outline.Time}}
+	if ev.Kind == record.KindRecorder || ev.Kind == record.KindPrune {
 		want.Identity, want.Prune, got.Identity, got.Prune = ev.Identity, ev.Prune, outline.Identity, outline.Prune
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -139,23 +140,23 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		ev, err := decode(body)
+		ev, err := record.Decode(body)
 		if err != nil {
 			return
 		}
 		apply(1, ev)
-		first, err := encode(ev)
+		first, err := record.Encode(ev)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if strings.ContainsAny(string(first), "\n\x00") {
 			t.Errorf("not one line: %q", first)
 		}
-		if ev, err = decode(first); err != nil {
+		if ev, err = record.Decode(first); err != nil {
 			t.Fatalf("its own writing %q: %v", first, err)
 		}
 		outlineAgrees(t, ev, first)
-		if second, err := encode(ev); err != nil || string(second) != string(first) {
+		if second, err := record.Encode(ev); err != nil || string(second) != string(first) {
 			t.Errorf("%q became %q, %v", first, second, err)
 		}
 	})
@@ -178,12 +179,12 @@ func TestShellJoin(t *testing.T) {
 
 // TestHeader looks at this machine, and at a file tree that says nothing.
 func TestHeader(t *testing.T) {
-	h := NewHeader(KindRecorder, "/", "1.0")
-	if len(h.BootID) != 32 || h.BoottimeUS <= 0 || h.Time.IsZero() || h.Recorder != (Program{"klp-audit", "1.0"}) {
+	h := NewHeader(record.KindRecorder, "/", "1.0")
+	if len(h.BootID) != 32 || h.BoottimeUS <= 0 || h.Time.IsZero() || h.Recorder != (record.Program{Program: "klp-audit", Version: "1.0"}) {
 		t.Errorf("got %+v", h)
 	}
 	uuid7 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-	later := NewHeader(KindRecorder, t.TempDir(), "1.0")
+	later := NewHeader(record.KindRecorder, t.TempDir(), "1.0")
 	if !uuid7.MatchString(h.ID) || later.ID == h.ID || later.BoottimeUS < h.BoottimeUS {
 		t.Errorf("ids %s, %s", h.ID, later.ID)
 	}
@@ -200,8 +201,8 @@ func TestNewerEventInTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	ev := &Event{Header: NewHeader(KindCommitBegin, s.root, "1.0")}
-	ev.V = EventVersion + 1
+	ev := &record.Event{Header: NewHeader(record.KindCommitBegin, s.root, "1.0")}
+	ev.V = record.EventVersion + 1
 	if err := s.Append(ctx, ev); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("got %v", err)
 	}

@@ -4,58 +4,21 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// KindException is the kind of events by which somebody accepts a finding for a while, or
-// takes that back.
-const KindException EventKind = "exception"
-
-// ExceptionChange is the payload of an exception event.
-type ExceptionChange struct {
-	Action ExceptionAction `json:"action"`
-	Actor  Actor           `json:"actor"`
-	// Of an addition:
-	Check  string     `json:"check,omitempty"` // id of the check whose finding is accepted
-	Reason string     `json:"reason,omitempty"`
-	Until  *Timestamp `json:"until,omitempty"`
-	// Of an end:
-	Exception string `json:"exception,omitempty"` // id of the event that added it
-}
-
-// ExceptionAction says what became of an exception.
-type ExceptionAction string
-
-// The actions on exceptions.
-const (
-	ExceptionAdd ExceptionAction = "add"
-	ExceptionEnd ExceptionAction = "end"
-)
-
-// Exception is an exception on record. Its id is that of the event that added it.
-type Exception struct {
-	ID      string
-	Event   int64 // that added it
-	Time    Timestamp
-	Check   string
-	Reason  string
-	Until   Timestamp
-	By      RowActor
-	Ended   *Timestamp // as of the moment asked for; nil: not ended
-	EndedBy *RowActor
-	EndedIn int64 // event
-}
 
 // applyException writes an exception, or its end, into the view. Only the first end counts.
-func applyException(seq int64, ev *Event) []mutation {
+func applyException(seq int64, ev *record.Event) []mutation {
 	x := ev.Exception
 	login, sudo, automation := orNull(x.Actor.Login), orNull(x.Actor.SudoUser), orNull(x.Actor.Automation)
 	switch {
-	case x.Action == ExceptionAdd && x.Until != nil:
+	case x.Action == record.ExceptionAdd && x.Until != nil:
 		return []mutation{{
 			query: `INSERT INTO exceptions (id, event, time, check_id, reason, until, login, sudo_user, automation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			args:  []any{ev.ID, seq, ev.Time.UnixMicro(), x.Check, x.Reason, x.Until.UnixMicro(), login, sudo, automation},
 		}}
-	case x.Action == ExceptionEnd:
+	case x.Action == record.ExceptionEnd:
 		return []mutation{{
 			query: `UPDATE exceptions SET end_event = ?, end_time = ?, end_login = ?, end_sudo_user = ?, end_automation = ?
 				WHERE id = ? AND end_event IS NULL`,
@@ -67,16 +30,16 @@ func applyException(seq int64, ev *Event) []mutation {
 
 // Exceptions returns the exceptions that were on record at a moment, oldest first, those
 // that had been ended included.
-func (s *Store) Exceptions(ctx context.Context, at time.Time) ([]Exception, error) {
+func (s *Store) Exceptions(ctx context.Context, at time.Time) ([]record.Exception, error) {
 	const query = `SELECT id, event, time, check_id, reason, until, login, sudo_user, automation,
 		end_event, end_time, end_login, end_sudo_user, end_automation FROM exceptions WHERE time <= ? ORDER BY time, event`
-	return collect(ctx, s.db, query, []any{at.UnixMicro()}, func(rows *sql.Rows) (Exception, error) { return scanException(rows, at) })
+	return collect(ctx, s.db, query, []any{at.UnixMicro()}, func(rows *sql.Rows) (record.Exception, error) { return scanException(rows, at) })
 }
 
-func scanException(rows *sql.Rows, at time.Time) (x Exception, err error) {
+func scanException(rows *sql.Rows, at time.Time) (x record.Exception, err error) {
 	var since, until int64
 	var endEvent, endTime *int64
-	var by RowActor
+	var by record.RowActor
 	err = rows.Scan(&x.ID, &x.Event, &since, &x.Check, &x.Reason, &until, &x.By.Login, &x.By.SudoUser, &x.By.Automation,
 		&endEvent, &endTime, &by.Login, &by.SudoUser, &by.Automation)
 	x.Time, x.Until = microseconds(since), microseconds(until)

@@ -6,37 +6,38 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
-func exceptionEvent(n int, x store.ExceptionChange) *store.Event {
-	return &store.Event{Header: header(store.KindException, n), Exception: &x}
+func exceptionEvent(n int, x record.ExceptionChange) *record.Event {
+	return &record.Event{Header: header(record.KindException, n), Exception: &x}
 }
 
 // An exception is what it was at the moment that is asked for, whatever came after.
 func TestExceptionsAsOfAMoment(t *testing.T) {
 	root := newRoot(t)
-	tux := store.Actor{Login: "tux", SudoUser: "alice"}
-	added := exceptionEvent(3, store.ExceptionChange{Action: store.ExceptionAdd, Actor: tux, Check: "coverage", Reason: "r\x1b", Until: new(at(9))})
+	tux := record.Actor{Login: "tux", SudoUser: "alice"}
+	added := exceptionEvent(3, record.ExceptionChange{Action: record.ExceptionAdd, Actor: tux, Check: "coverage", Reason: "r\x1b", Until: new(at(9))})
 	write(t, root, added,
-		exceptionEvent(4, store.ExceptionChange{Action: store.ExceptionAdd, Check: "clock"}), // without an end: not one
-		exceptionEvent(5, store.ExceptionChange{Action: store.ExceptionEnd, Exception: "nosuch"}),
-		exceptionEvent(6, store.ExceptionChange{Action: store.ExceptionEnd, Actor: store.Actor{Login: "root"}, Exception: added.ID}),
-		exceptionEvent(7, store.ExceptionChange{Action: store.ExceptionEnd, Exception: added.ID})) // too late
+		exceptionEvent(4, record.ExceptionChange{Action: record.ExceptionAdd, Check: "clock"}), // without an end: not one
+		exceptionEvent(5, record.ExceptionChange{Action: record.ExceptionEnd, Exception: "nosuch"}),
+		exceptionEvent(6, record.ExceptionChange{Action: record.ExceptionEnd, Actor: record.Actor{Login: "root"}, Exception: added.ID}),
+		exceptionEvent(7, record.ExceptionChange{Action: record.ExceptionEnd, Exception: added.ID})) // too late
 	s := open(t, root)
-	want := store.Exception{ID: added.ID, Event: 2, Time: at(3), Check: "coverage", Reason: "r\x1b", Until: at(9),
-		By: store.RowActor{Login: new("tux"), SudoUser: new("alice")}}
+	want := record.Exception{ID: added.ID, Event: 2, Time: at(3), Check: "coverage", Reason: "r\x1b", Until: at(9),
+		By: record.RowActor{Login: new("tux"), SudoUser: new("alice")}}
 	ended := want
-	ended.Ended, ended.EndedIn, ended.EndedBy = new(at(6)), 5, &store.RowActor{Login: new("root")}
+	ended.Ended, ended.EndedIn, ended.EndedBy = new(at(6)), 5, &record.RowActor{Login: new("root")}
 	for _, tt := range []struct {
 		at   time.Time
-		want []store.Exception
+		want []record.Exception
 	}{
 		{at(2).Time, nil},
-		{at(3).Time, []store.Exception{want}},
-		{at(5).Time, []store.Exception{want}},
-		{at(6).Time, []store.Exception{ended}},
-		{at(99).Time, []store.Exception{ended}},
+		{at(3).Time, []record.Exception{want}},
+		{at(5).Time, []record.Exception{want}},
+		{at(6).Time, []record.Exception{ended}},
+		{at(99).Time, []record.Exception{ended}},
 	} {
 		got, err := s.Exceptions(t.Context(), tt.at)
 		check(t, err)

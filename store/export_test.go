@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -49,8 +50,8 @@ func grown(t *testing.T) (root string, checkpoints []string) {
 		check(t, s.Close())
 		checkpoints = append(checkpoints, sum.Checkpoint)
 	}
-	a, b, c := begin(1, patch(store.ResultUnknown)), begin(3), begin(5)
-	for _, step := range [][]*store.Event{nil, {a, end(2, a, store.OutcomeCompleted, patch(store.ResultOK))}, {b}, {end(4, b, store.OutcomeFailed), c, end(6, c, store.OutcomeCompleted)}} {
+	a, b, c := begin(1, patch(record.ResultUnknown)), begin(3), begin(5)
+	for _, step := range [][]*record.Event{nil, {a, end(2, a, record.OutcomeCompleted, patch(record.ResultOK))}, {b}, {end(4, b, record.OutcomeFailed), c, end(6, c, record.OutcomeCompleted)}} {
 		write(t, root, step...)
 		note()
 	}

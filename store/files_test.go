@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -170,9 +171,9 @@ func TestRebuildThatIsCutShort(t *testing.T) {
 	root := newRoot(t)
 	s := open(t, root)
 	for range 12 {
-		var evs []*store.Event
+		var evs []*record.Event
 		for range 100 {
-			evs = append(evs, begin(1, patch(store.ResultUnknown)))
+			evs = append(evs, begin(1, patch(record.ResultUnknown)))
 			evs[len(evs)-1].ID = rand.Text()
 		}
 		check(t, s.Append(t.Context(), evs...))
@@ -343,9 +344,9 @@ func TestHostileTextSurvives(t *testing.T) {
 			root := newRoot(t)
 			b := begin(1)
 			b.Begin.UserData, b.Begin.Actor.Login, b.Host.Hostname = tt.text, tt.text, tt.text
-			c := install(tt.text, tt.text, store.ResultOK)
+			c := install(tt.text, tt.text, record.ResultOK)
 			c.Added.CVEs = []string{tt.text}
-			e := end(2, b, store.OutcomeCompleted, c)
+			e := end(2, b, record.OutcomeCompleted, c)
 			e.Host.Hostname = tt.text
 			write(t, root, b, e)
 			r := history(t, open(t, root), store.HistoryFilter{User: tt.want})

@@ -5,48 +5,26 @@ import (
 	"database/sql"
 	"math"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Always is after all that is on record.
 func Always() time.Time { return time.UnixMicro(math.MaxInt64) }
-
-// PatchSeen is a live patch that an observation saw active.
-type PatchSeen struct {
-	KernelRelease, Module, Version string
-	Event                          int64 // the first one
-	Time                           Timestamp
-	Complete                       *Timestamp // first one that saw its load complete; nil: none
-}
 
 const patchesSeen = `SELECT kernel_release, module, coalesce(version, ''), min(event), min(time),
 	min(CASE WHEN transition = 0 THEN time END) FROM observations
 	WHERE package = ?1 GROUP BY kernel_release, module, version ORDER BY min(event)`
 
 // PatchesSeen returns the live patches of a package that observations saw active, and when first.
-func (s *Store) PatchesSeen(ctx context.Context, name string) ([]PatchSeen, error) {
-	return collect(ctx, s.db, patchesSeen, []any{name}, func(rows *sql.Rows) (p PatchSeen, err error) {
+func (s *Store) PatchesSeen(ctx context.Context, name string) ([]record.PatchSeen, error) {
+	return collect(ctx, s.db, patchesSeen, []any{name}, func(rows *sql.Rows) (p record.PatchSeen, err error) {
 		var us int64
 		var complete *int64
 		err = rows.Scan(&p.KernelRelease, &p.Module, &p.Version, &p.Event, &us, &complete)
 		p.Time, p.Complete = microseconds(us), microsOrNil(complete)
 		return p, err
 	})
-}
-
-// PatchChange is a change of a live patch package that the rpm database shows, or, as far as it is
-// not known what became of it, that was announced.
-type PatchChange struct {
-	Time                   Timestamp // of one that was staged and booted: of that boot
-	Event                  int64
-	Begin                  int64 // event of the commit's begin; 0: there is none
-	Action                 string
-	Version                string
-	Previous               string // empty: none
-	KernelRelease          string
-	Result                 Result  // ok or unknown
-	Outcome                Outcome // of the commit; empty: not known
-	Source                 string
-	CVEsAdded, CVEsRemoved []string
 }
 
 // What is staged in a snapshot is that until it is booted, or discarded. The plus keeps SQLite to
@@ -62,8 +40,8 @@ const patchChanges = `SELECT CASE WHEN booted THEN effective ELSE time END, even
 	ORDER BY 1, event, pos`
 
 // PatchChanges returns the changes of a live patch package up to a moment, in the order of time.
-func (s *Store) PatchChanges(ctx context.Context, name string, until time.Time) ([]PatchChange, error) {
-	return collect(ctx, s.db, patchChanges, []any{name, until.UnixMicro()}, func(rows *sql.Rows) (c PatchChange, err error) {
+func (s *Store) PatchChanges(ctx context.Context, name string, until time.Time) ([]record.PatchChange, error) {
+	return collect(ctx, s.db, patchChanges, []any{name, until.UnixMicro()}, func(rows *sql.Rows) (c record.PatchChange, err error) {
 		var us int64
 		err = rows.Scan(&us, &c.Event, &c.Begin, &c.Action, &c.Version, &c.Previous, &c.KernelRelease, &c.Result, &c.Outcome, &c.Source,
 			jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved})

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -56,9 +57,9 @@ func strangersKey(t *testing.T) (private, public string) {
 }
 
 // names is a recorder event that names a key.
-func names(t *testing.T, n int, cause store.Cause, key string) string {
+func names(t *testing.T, n int, cause record.Cause, key string) string {
 	t.Helper()
-	ev := &store.Event{Header: header(store.KindRecorder, n), Identity: &store.Identity{Cause: cause, Schema: store.Schema, Key: key}}
+	ev := &record.Event{Header: header(record.KindRecorder, n), Identity: &record.Identity{Cause: cause, Schema: store.Schema, Key: key}}
 	b, err := json.Marshal(ev)
 	check(t, err)
 	return string(b)
@@ -93,12 +94,12 @@ func foundWith(t *testing.T, root, key string) (ofFile, ofExport *store.Verifica
 func TestNoSignatureMakesAForgeryGood(t *testing.T) {
 	private, public := strangersKey(t)
 	for name, change := range map[string]func(bodies []string) []string{
-		"key replaced":        func(b []string) []string { return append(eve(b), names(t, 90, store.CauseKeyReplaced, public)) },
-		"another machine":     func(b []string) []string { return append(eve(b), names(t, 90, store.CauseIdentityChanged, public)) },
-		"an upgrade":          func(b []string) []string { return append(eve(b), names(t, 90, store.CauseUpgraded, public)) },
-		"record lost":         func(b []string) []string { return append(eve(b), names(t, 90, store.CauseRecordLost, public)) },
-		"from the first on":   func(b []string) []string { b[0] = names(t, 0, store.CauseInstalled, public); return eve(b) },
-		"the beginning alone": func(b []string) []string { return []string{names(t, 0, store.CauseInstalled, public)} },
+		"key replaced":        func(b []string) []string { return append(eve(b), names(t, 90, record.CauseKeyReplaced, public)) },
+		"another machine":     func(b []string) []string { return append(eve(b), names(t, 90, record.CauseIdentityChanged, public)) },
+		"an upgrade":          func(b []string) []string { return append(eve(b), names(t, 90, record.CauseUpgraded, public)) },
+		"record lost":         func(b []string) []string { return append(eve(b), names(t, 90, record.CauseRecordLost, public)) },
+		"from the first on":   func(b []string) []string { b[0] = names(t, 0, record.CauseInstalled, public); return eve(b) },
+		"the beginning alone": func(b []string) []string { return []string{names(t, 0, record.CauseInstalled, public)} },
 		"no recorder event":   func(b []string) []string { return eve(b[1:]) },
 	} {
 		for _, version := range []int{store.Schema, 2} {
@@ -358,9 +359,9 @@ func TestPruneOfOneEventBetweenOthers(t *testing.T) {
 		}
 	}
 	check(t, db.Close())
-	h := header(store.KindPrune, 99)
-	h.Time = store.Timestamp{Time: time.Now().UTC()}
-	head, err := json.Marshal(&store.Event{Header: h})
+	h := header(record.KindPrune, 99)
+	h.Time = record.At(time.Now().UTC())
+	head, err := json.Marshal(&record.Event{Header: h})
 	check(t, err)
 	prune := strings.TrimSuffix(string(head), "}") +
 		fmt.Sprintf(`,"prune":{"horizon":"2026-01-01T00:00:00.000000Z","through":%d,"gone":1,"kept":[%s]}}`, size, strings.Join(kept, ","))

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -61,7 +62,7 @@ func (f *forger) past(b []string) []string {
 
 // story has the log say how another key came into it.
 func (f *forger) story(b []string) []string {
-	causes := []store.Cause{store.CauseKeyReplaced, store.CauseIdentityChanged, store.CauseUpgraded, store.CauseRecordLost, store.CauseProofBroken, store.CauseInstalled}
+	causes := []record.Cause{record.CauseKeyReplaced, record.CauseIdentityChanged, record.CauseUpgraded, record.CauseRecordLost, record.CauseProofBroken, record.CauseInstalled}
 	cause := causes[f.random.IntN(len(causes))]
 	switch f.random.IntN(4) {
 	case 0:
@@ -80,8 +81,8 @@ func (f *forger) story(b []string) []string {
 	return append(b, f.names(90, cause))
 }
 
-func (f *forger) names(n int, cause store.Cause) string {
-	ev := &store.Event{Header: header(store.KindRecorder, n), Identity: &store.Identity{Cause: cause, Schema: store.Schema, Key: f.public}}
+func (f *forger) names(n int, cause record.Cause) string {
+	ev := &record.Event{Header: header(record.KindRecorder, n), Identity: &record.Identity{Cause: cause, Schema: store.Schema, Key: f.public}}
 	if f.chance(1, 3) { // a hand-over that somebody signed once
 		ev.Identity.Checkpoint = query(f.T, raw(f.T, f.root), `SELECT note FROM checkpoint`)[0]
 	}
@@ -94,9 +95,9 @@ func (f *forger) names(n int, cause store.Cause) string {
 func (f *forger) pruned(b []string) (bodies []string, gone string) {
 	through := 1 + f.random.IntN(len(b))
 	f.does("pruned through %d", through)
-	h := header(store.KindPrune, 91)
-	h.Time = store.Timestamp{Time: time.Now().UTC()}
-	head, err := json.Marshal(&store.Event{Header: h})
+	h := header(record.KindPrune, 91)
+	h.Time = record.At(time.Now().UTC())
+	head, err := json.Marshal(&record.Event{Header: h})
 	check(f.T, err)
 	return append(b, strings.TrimSuffix(string(head), "}")+fmt.Sprintf(`,"prune":{"horizon":"2026-11-01T00:00:00.000000Z","through":%d,"gone":1,"kept":[1]}}`, through)),
 		fmt.Sprintf(`DELETE FROM events WHERE seq BETWEEN 2 AND %d`, through)
@@ -217,7 +218,7 @@ func TestThousandForgeries(t *testing.T) {
 				f.forge()
 				f.mustFind("before", noted)
 				b := begin(100)
-				write(t, f.root, b, end(101, b, store.OutcomeCompleted))
+				write(t, f.root, b, end(101, b, record.OutcomeCompleted))
 				if f.chance(1, 4) {
 					f.mustFind("after a commit", noted)
 				}

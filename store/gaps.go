@@ -1,13 +1,17 @@
 package store
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/klp-audit/klp-audit/record"
+)
 
 // gaps are the events of a log that have no body, and what prune events say of that.
 type gaps struct {
 	seqs   []int64
-	looks  []int64 // the events that say what the machine showed
-	pruned *Prune  // by the prune event that goes farthest
-	since  *Prune  // the same, with what came in while the log was read: bodies may have gone meanwhile
+	looks  []int64       // the events that say what the machine showed
+	pruned *record.Prune // by the prune event that goes farthest
+	since  *record.Prune // the same, with what came in while the log was read: bodies may have gone meanwhile
 }
 
 // maxLooks is by how many more events of the kinds observation and drift stay than events go at most.
@@ -16,8 +20,8 @@ type gaps struct {
 const maxLooks = 5
 
 // see takes in event number seq.
-func (g *gaps) see(seq int64, ev *Event) {
-	if ev.Kind == KindObservation || ev.Kind == KindDrift {
+func (g *gaps) see(seq int64, ev *record.Event) {
+	if ev.Kind == record.KindObservation || ev.Kind == record.KindDrift {
 		g.looks = append(g.looks, seq)
 	}
 	g.pruned = farther(g.pruned, ev.Prune)
@@ -25,10 +29,10 @@ func (g *gaps) see(seq int64, ev *Event) {
 }
 
 // seeLate takes in an event that came in while the log was read.
-func (g *gaps) seeLate(ev *Event) { g.since = farther(g.since, ev.Prune) }
+func (g *gaps) seeLate(ev *record.Event) { g.since = farther(g.since, ev.Prune) }
 
 // farther is the one of two prunes, in the order of the log, that goes farther.
-func farther(first, second *Prune) *Prune {
+func farther(first, second *record.Prune) *record.Prune {
 	if second == nil || first != nil && first.Through > second.Through {
 		return first
 	}
@@ -39,7 +43,7 @@ func farther(first, second *Prune) *Prune {
 // event between others.
 func (g *gaps) check(v *Verification) {
 	for _, seq := range g.seqs {
-		if !g.since.took(seq) {
+		if !g.since.Took(seq) {
 			v.problem(Altered, "event %d is missing", seq)
 		}
 	}

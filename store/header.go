@@ -10,23 +10,25 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // NewHeader returns the header of an event that happens now on the machine whose file
 // tree is at root.
-func NewHeader(kind EventKind, root, version string) Header {
+func NewHeader(kind record.EventKind, root, version string) record.Header {
 	now := time.Now()
 	hostname, _ := os.Hostname()
-	return Header{
-		V:          EventVersion,
+	return record.Header{
+		V:          record.EventVersion,
 		Kind:       kind,
 		ID:         newID(now),
-		Time:       Timestamp{now.UTC()},
+		Time:       record.At(now),
 		UTCOffset:  now.Format("-07:00"),
 		BoottimeUS: boottime().Microseconds(),
-		Host:       Host{MachineID: readWord(root, "etc/machine-id"), Hostname: hostname},
+		Host:       record.Host{MachineID: readWord(root, "etc/machine-id"), Hostname: hostname},
 		BootID:     strings.ReplaceAll(readWord(root, "proc/sys/kernel/random/boot_id"), "-", ""),
-		Recorder:   Program{Program: "klp-audit", Version: version},
+		Recorder:   record.Program{Program: "klp-audit", Version: version},
 	}
 }
 

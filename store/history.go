@@ -8,60 +8,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// HistoryRow is one package change as reports show it. Its JSON is the published form.
-type HistoryRow struct {
-	Time          Timestamp `json:"time"`
-	TimeSource    string    `json:"time_source"` // commit, rpm, history
-	UTCOffset     string    `json:"utc_offset"`
-	Commit        *string   `json:"commit"`
-	Event         int64     `json:"event"` // sequence number in the log
-	Host          string    `json:"host"`
-	BootID        string    `json:"boot_id"`
-	Kind          string    `json:"kind"`
-	Action        string    `json:"action"`
-	Package       string    `json:"package"`
-	Arch          string    `json:"arch"`
-	Version       string    `json:"version"`
-	Previous      *string   `json:"previous"`
-	KernelRelease *string   `json:"kernel_release"`
-	PatchNumber   *int      `json:"patch_number"`
-	Initial       *bool     `json:"initial"`
-	Result        Result    `json:"result"`
-	Outcome       *Outcome  `json:"outcome"` // of the commit; null while it is open
-	Source        string    `json:"source"`  // one of Sources
-	Actor         RowActor  `json:"actor"`
-	Command       *string   `json:"command"`
-	UserData      *string   `json:"userdata"`
-	Repo          *string   `json:"repo"`
-	Checksum      *string   `json:"checksum"`
-	SignatureKey  *string   `json:"signature_key"`
-	Advisories    []string  `json:"advisories"`
-	CVEsAdded     []string  `json:"cves_added"`
-	CVEsRemoved   []string  `json:"cves_removed"`
-	BugsAdded     []string  `json:"bugs_added"`
-	BugsRemoved   []string  `json:"bugs_removed"`
-	Scripts       []Script  `json:"scripts"` // that failed
-	// KnownSince is when its event came into the log; nil: that is not known.
-	KnownSince *Timestamp `json:"known_since"`
-
-	pos int64
-}
-
-// Sources returns the closed set of what the record may have a change from: the plugin, which
-// saw it made; drift, which was found later; an import of libzypp's history.
-func Sources() []string { return []string{"plugin", "drift", "import"} }
-
-// RowActor is who made a change. What is not known is null or "unset".
-type RowActor struct {
-	Login      *string `json:"login"`
-	SudoUser   *string `json:"sudo_user"`
-	Exe        *string `json:"exe"`
-	TTY        *string `json:"tty"`
-	Session    *string `json:"session"`
-	Automation *string `json:"automation"`
-}
 
 // HistoryFilter selects rows. Zero fields select everything.
 type HistoryFilter struct {
@@ -87,8 +36,8 @@ const historyColumns = `SELECT c.time, c.time_source, c.utc_offset, c.commit_id,
 
 // History yields the changes that the filter selects, newest first unless it says
 // otherwise. It reads page by page, and no event that comes in meanwhile.
-func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*HistoryRow, error] {
-	return func(yield func(*HistoryRow, error) bool) {
+func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
+	return func(yield func(*record.HistoryRow, error) bool) {
 		size, err := f.Events, error(nil)
 		if size == 0 {
 			size, err = s.size(ctx)
@@ -123,12 +72,12 @@ func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*History
 
 // historyPage is a page of a history, or why it could not be read.
 type historyPage struct {
-	rows []*HistoryRow
+	rows []*record.HistoryRow
 	err  error
 }
 
 // fetchHistory reads a page while the one before is still being rendered.
-func (s *Store) fetchHistory(ctx context.Context, f HistoryFilter, size int64, last *HistoryRow) <-chan historyPage {
+func (s *Store) fetchHistory(ctx context.Context, f HistoryFilter, size int64, last *record.HistoryRow) <-chan historyPage {
 	page := make(chan historyPage, 1)
 	go func() {
 		rows, err := s.readHistory(ctx, f, size, last)
@@ -137,13 +86,13 @@ func (s *Store) fetchHistory(ctx context.Context, f HistoryFilter, size int64, l
 	return page
 }
 
-func (s *Store) readHistory(ctx context.Context, f HistoryFilter, size int64, last *HistoryRow) ([]*HistoryRow, error) {
+func (s *Store) readHistory(ctx context.Context, f HistoryFilter, size int64, last *record.HistoryRow) ([]*record.HistoryRow, error) {
 	query, args := f.query(size, last)
 	return readRows(ctx, s.db, query, args, historyRow)
 }
 
 // query asks for a page that starts behind last.
-func (f HistoryFilter) query(size int64, last *HistoryRow) (string, []any) {
+func (f HistoryFilter) query(size int64, last *record.HistoryRow) (string, []any) {
 	where, args := f.where(size, last)
 	order := " ORDER BY c.time DESC, c.event DESC, c.pos DESC"
 	if f.OldestFirst {
@@ -157,7 +106,7 @@ func (f HistoryFilter) query(size int64, last *HistoryRow) (string, []any) {
 }
 
 // where returns the conditions of a page that starts behind last.
-func (f HistoryFilter) where(size int64, last *HistoryRow) (string, []any) {
+func (f HistoryFilter) where(size int64, last *record.HistoryRow) (string, []any) {
 	// What was announced counts until the commit ends, as of then.
 	conds, args := []string{"c.event <= ?", "(c.event IS NOT t.begin_event OR t.end_event IS NULL OR t.end_event > ?)"}, []any{size, size}
 	add := func(cond string, values ...any) { conds, args = append(conds, cond), append(args, values...) }
@@ -190,15 +139,15 @@ func (f HistoryFilter) where(size int64, last *HistoryRow) (string, []any) {
 		if f.OldestFirst {
 			op = ">"
 		}
-		add("(c.time, c.event, c.pos) "+op+" (?, ?, ?)", last.Time.UnixMicro(), last.Event, last.pos)
+		add("(c.time, c.event, c.pos) "+op+" (?, ?, ?)", last.Time.UnixMicro(), last.Event, last.Pos)
 	}
 	return " WHERE " + strings.Join(conds, " AND "), args
 }
 
-func historyRow(c *cells) *HistoryRow {
-	r := &HistoryRow{
+func historyRow(c *cells) *record.HistoryRow {
+	r := &record.HistoryRow{
 		Time: microseconds(take[int64](c)), TimeSource: take[string](c), UTCOffset: take[string](c), Commit: takeOrNil[string](c),
-		Event: take[int64](c), pos: take[int64](c), Host: take[string](c), BootID: take[string](c), Kind: take[string](c), Action: take[string](c),
+		Event: take[int64](c), Pos: take[int64](c), Host: take[string](c), BootID: take[string](c), Kind: take[string](c), Action: take[string](c),
 		Package: take[string](c), Arch: take[string](c), Version: take[string](c), Previous: takeOrNil[string](c), KernelRelease: takeOrNil[string](c),
 	}
 	if n := takeOrNil[int64](c); n != nil {
@@ -207,8 +156,8 @@ func historyRow(c *cells) *HistoryRow {
 	if n := takeOrNil[int64](c); n != nil {
 		r.Initial = new(*n != 0)
 	}
-	r.Result, r.Outcome, r.Source = Result(take[string](c)), (*Outcome)(takeOrNil[string](c)), take[string](c)
-	r.Actor = RowActor{
+	r.Result, r.Outcome, r.Source = record.Result(take[string](c)), (*record.Outcome)(takeOrNil[string](c)), take[string](c)
+	r.Actor = record.RowActor{
 		Login: takeOrNil[string](c), SudoUser: takeOrNil[string](c), Exe: takeOrNil[string](c),
 		TTY: takeOrNil[string](c), Session: takeOrNil[string](c), Automation: takeOrNil[string](c),
 	}
@@ -220,56 +169,32 @@ func historyRow(c *cells) *HistoryRow {
 	return r
 }
 
-func microseconds(us int64) Timestamp { return Timestamp{time.UnixMicro(us).UTC()} }
+func microseconds(us int64) record.Timestamp { return record.At(time.UnixMicro(us)) }
 
 func (s *Store) size(ctx context.Context) (n int64, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&n)
 	return n, err
 }
 
-// OpenCommit is a commit that has no end yet.
-type OpenCommit struct {
-	Event int64
-	Begin *Event
-}
-
 // OpenCommits returns the commits that have no end, oldest first.
-func (s *Store) OpenCommits(ctx context.Context) ([]OpenCommit, error) {
+func (s *Store) OpenCommits(ctx context.Context) ([]record.OpenCommit, error) {
 	return collect(ctx, s.db, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.begin_event
-		WHERE c.end_event IS NULL ORDER BY e.seq`, nil, func(rows *sql.Rows) (OpenCommit, error) {
+		WHERE c.end_event IS NULL ORDER BY e.seq`, nil, func(rows *sql.Rows) (record.OpenCommit, error) {
 		seq, ev, err := scanEvent(rows)
-		return OpenCommit{seq, ev}, err
+		return record.OpenCommit{Event: seq, Begin: ev}, err
 	})
 }
 
 // scanEvent reads a row with the number and the body of an event.
-func scanEvent(rows *sql.Rows) (seq int64, ev *Event, err error) {
+func scanEvent(rows *sql.Rows) (seq int64, ev *record.Event, err error) {
 	var body []byte
 	if err := rows.Scan(&seq, &body); err != nil {
 		return 0, nil, err
 	}
-	if ev, err = decode(body); err != nil {
+	if ev, err = record.Decode(body); err != nil {
 		return seq, nil, fmt.Errorf("event %d: %w", seq, err)
 	}
 	return seq, ev, nil
-}
-
-// Summary describes a record as a whole.
-type Summary struct {
-	Events      int64      `json:"events"` // size of the tree
-	Changes     int64      `json:"changes"`
-	Commits     int64      `json:"commits"`
-	Open        int64      `json:"open_commits"`
-	First       *Timestamp `json:"first_time"` // of the event from which on the record speaks: none since was pruned
-	Last        *Timestamp `json:"last_time"`
-	Host        Host       `json:"host"` // of the newest event
-	RootHash    string     `json:"root_hash"`
-	Key         string     `json:"key"`        // verifier key of the newest checkpoint
-	Checkpoint  string     `json:"checkpoint"` // the signed text
-	RecordedBy  string     `json:"recorder_version"`
-	LastOutcome *Outcome   `json:"last_outcome"` // of the newest ended commit
-	LastCommit  *Timestamp `json:"last_commit"`
-	Part        bool       `json:"-"` // these are the first events of a longer log: nobody kept the checkpoint of then
 }
 
 const summary = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
@@ -280,8 +205,8 @@ const summary = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT chan
 	(SELECT end_time FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1)`
 
 // Summarize returns the summary of the record.
-func (s *Store) Summarize(ctx context.Context) (*Summary, error) {
-	var sum Summary
+func (s *Store) Summarize(ctx context.Context) (*record.Summary, error) {
+	var sum record.Summary
 	var lastEnd *int64
 	err := s.db.QueryRowContext(ctx, summary).Scan(&sum.Events, &sum.Changes, &sum.Commits, &sum.Open, &sum.Checkpoint,
 		&sum.Key, &sum.RecordedBy, &sum.LastOutcome, &lastEnd)
@@ -301,22 +226,22 @@ func (s *Store) Summarize(ctx context.Context) (*Summary, error) {
 }
 
 // summarizeEnds fills in what the first and the last event say.
-func (s *Store) summarizeEnds(ctx context.Context, sum *Summary) error {
+func (s *Store) summarizeEnds(ctx context.Context, sum *record.Summary) error {
 	pruned, err := s.lastPrune(ctx, sum.Events)
 	if err != nil {
 		return err
 	}
 	var bodies [2]string
 	err = s.db.QueryRowContext(ctx, `SELECT (SELECT body FROM events WHERE seq >= ? ORDER BY seq LIMIT 1),
-		(SELECT body FROM events ORDER BY seq DESC LIMIT 1)`, pruned.first()).Scan(&bodies[0], &bodies[1])
+		(SELECT body FROM events ORDER BY seq DESC LIMIT 1)`, pruned.First()).Scan(&bodies[0], &bodies[1])
 	if err != nil {
 		return classify(err)
 	}
-	first, err := decode([]byte(bodies[0]))
+	first, err := record.Decode([]byte(bodies[0]))
 	if err != nil {
 		return fmt.Errorf("first event: %w", err)
 	}
-	last, err := decode([]byte(bodies[1]))
+	last, err := record.Decode([]byte(bodies[1]))
 	if err != nil {
 		return fmt.Errorf("event %d: %w", sum.Events, err)
 	}

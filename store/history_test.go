@@ -12,33 +12,34 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
-var rowOpts = cmpopts.IgnoreUnexported(store.HistoryRow{})
+var rowOpts = cmpopts.IgnoreUnexported(record.HistoryRow{})
 
 // patchRow is the row of patch in the commit of begin(1), at its end.
-func patchRow() *store.HistoryRow {
-	actor := store.RowActor{Login: new("tux"), SudoUser: new("tux"), Exe: new("/usr/bin/zypper"), TTY: new("pts/0"), Session: new("3")}
-	return &store.HistoryRow{
+func patchRow() *record.HistoryRow {
+	actor := record.RowActor{Login: new("tux"), SudoUser: new("tux"), Exe: new("/usr/bin/zypper"), TTY: new("pts/0"), Session: new("3")}
+	return &record.HistoryRow{
 		Time: at(2), TimeSource: "commit", UTCOffset: "+01:00", Commit: new(begin(1).ID), Event: 3, Host: "sles",
 		BootID: "0123456789abcdef0123456789abcdef", Kind: "livepatch", Action: "upgrade",
 		Package: "kernel-livepatch-6_4_0-150600_21-default", Arch: "x86_64", Version: "5-150600.2.1", Previous: new("4-150600.2.1"),
-		KernelRelease: new("6.4.0-150600.21-default"), PatchNumber: new(5), Initial: new(false), Result: store.ResultOK,
-		Outcome: new(store.OutcomeCompleted), Source: "plugin", Actor: actor, Command: new("zypper in 'a b'"),
+		KernelRelease: new("6.4.0-150600.21-default"), PatchNumber: new(5), Initial: new(false), Result: record.ResultOK,
+		Outcome: new(record.OutcomeCompleted), Source: "plugin", Actor: actor, Command: new("zypper in 'a b'"),
 		UserData: new("change:4711"), Repo: new("updates"), Checksum: new("abc"), SignatureKey: new("f74f09bc3fa1d6ce"),
 		Advisories: []string{"SUSE-2026-1"}, CVEsAdded: []string{"CVE-2026-1", "CVE-2026-2"}, CVEsRemoved: []string{"CVE-2025-9"},
-		BugsAdded: []string{"bsc#1"}, BugsRemoved: []string{}, Scripts: []store.Script{}, KnownSince: new(at(2)),
+		BugsAdded: []string{"bsc#1"}, BugsRemoved: []string{}, Scripts: []record.Script{}, KnownSince: new(at(2)),
 	}
 }
 
 func TestCommitIsOpenUntilItsEnd(t *testing.T) {
 	s := open(t, newRoot(t))
-	b := begin(1, patch(store.ResultUnknown), install("kernel-default", "1-1", store.ResultUnknown))
+	b := begin(1, patch(record.ResultUnknown), install("kernel-default", "1-1", record.ResultUnknown))
 	check(t, s.Append(t.Context(), b))
 
 	announced := patchRow()
-	announced.Time, announced.Event, announced.Result = at(1), 2, store.ResultUnknown
+	announced.Time, announced.Event, announced.Result = at(1), 2, record.ResultUnknown
 	announced.Outcome, announced.Advisories, announced.KnownSince = nil, []string{}, new(at(1))
 	got := history(t, s, store.HistoryFilter{OldestFirst: true})
 	if len(got) != 2 || !cmp.Equal(got[0], announced, rowOpts) {
@@ -46,12 +47,12 @@ func TestCommitIsOpenUntilItsEnd(t *testing.T) {
 	}
 	commits, err := s.OpenCommits(t.Context())
 	check(t, err)
-	if want := []store.OpenCommit{{Event: 2, Begin: b}}; !cmp.Equal(commits, want) {
+	if want := []record.OpenCommit{{Event: 2, Begin: b}}; !cmp.Equal(commits, want) {
 		t.Error(cmp.Diff(want, commits))
 	}
 
-	check(t, s.Append(t.Context(), end(2, b, store.OutcomeCompleted, patch(store.ResultOK))))
-	if diff := cmp.Diff([]*store.HistoryRow{patchRow()}, history(t, s, store.HistoryFilter{}), rowOpts); diff != "" {
+	check(t, s.Append(t.Context(), end(2, b, record.OutcomeCompleted, patch(record.ResultOK))))
+	if diff := cmp.Diff([]*record.HistoryRow{patchRow()}, history(t, s, store.HistoryFilter{}), rowOpts); diff != "" {
 		t.Errorf("ended commit, -want +got\n%s", diff)
 	}
 	if commits, err = s.OpenCommits(t.Context()); err != nil || len(commits) != 0 {
@@ -62,7 +63,7 @@ func TestCommitIsOpenUntilItsEnd(t *testing.T) {
 func TestSecondEndOfACommitIsNotAdded(t *testing.T) {
 	root := newRoot(t)
 	b := begin(1)
-	write(t, root, b, end(2, b, store.OutcomeCompleted), end(3, b, store.OutcomeInterrupted), b)
+	write(t, root, b, end(2, b, record.OutcomeCompleted), end(3, b, record.OutcomeInterrupted), b)
 	if got := logged(t, root); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("events in the log: %v", got)
 	}
@@ -70,19 +71,19 @@ func TestSecondEndOfACommitIsNotAdded(t *testing.T) {
 
 func TestEndWithoutABeginIsShown(t *testing.T) {
 	s := open(t, newRoot(t))
-	check(t, s.Append(t.Context(), end(2, begin(1), store.OutcomeCompleted, patch(store.ResultOK))))
+	check(t, s.Append(t.Context(), end(2, begin(1), record.OutcomeCompleted, patch(record.ResultOK))))
 	want := patchRow()
-	want.Event, want.Actor, want.Command, want.UserData = 2, store.RowActor{}, nil, nil
-	if diff := cmp.Diff([]*store.HistoryRow{want}, history(t, s, store.HistoryFilter{}), rowOpts); diff != "" {
+	want.Event, want.Actor, want.Command, want.UserData = 2, record.RowActor{}, nil, nil
+	if diff := cmp.Diff([]*record.HistoryRow{want}, history(t, s, store.HistoryFilter{}), rowOpts); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestTimeOfAChangeInACommitClosedLateIsItsInstallTime(t *testing.T) {
 	s := open(t, newRoot(t))
-	installed, lost := patch(store.ResultOK), patch(store.ResultNotDone)
+	installed, lost := patch(record.ResultOK), patch(record.ResultNotDone)
 	installed.InstallTime = new(at(7))
-	ev := end(90, begin(1), store.OutcomeInterrupted, installed, lost)
+	ev := end(90, begin(1), record.OutcomeInterrupted, installed, lost)
 	ev.End.Late = true
 	check(t, s.Append(t.Context(), ev))
 	var got []string
@@ -102,7 +103,7 @@ func TestHistoryKeys(t *testing.T) {
 	if diff := cmp.Diff(strings.Fields(documented), keys(t, patchRow())); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(strings.Fields("login sudo_user exe tty session automation"), keys(t, store.RowActor{})); diff != "" {
+	if diff := cmp.Diff(strings.Fields("login sudo_user exe tty session automation"), keys(t, record.RowActor{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -129,10 +130,10 @@ func TestHistoryFilters(t *testing.T) {
 	s := open(t, newRoot(t))
 	a, b := begin(1), begin(3)
 	b.Begin.Actor.Login, b.Begin.Actor.SudoUser = "root", ""
-	removed := install("kernel-default", "3", store.ResultFailed)
+	removed := install("kernel-default", "3", record.ResultFailed)
 	removed.Action = "remove"
-	check(t, s.Append(t.Context(), a, end(2, a, store.OutcomeCompleted, install("kernel-default", "1", store.ResultOK),
-		install("kernel-rt", "2", store.ResultOK)), b, end(4, b, store.OutcomeFailed, removed, patch(store.ResultOK))))
+	check(t, s.Append(t.Context(), a, end(2, a, record.OutcomeCompleted, install("kernel-default", "1", record.ResultOK),
+		install("kernel-rt", "2", record.ResultOK)), b, end(4, b, record.OutcomeFailed, removed, patch(record.ResultOK))))
 	for _, tt := range []struct {
 		name   string
 		filter store.HistoryFilter
@@ -170,12 +171,12 @@ func TestHistoryFilters(t *testing.T) {
 func many(t *testing.T, s *store.Store) (versions []string) {
 	t.Helper()
 	for n := range 3 {
-		var changes []store.Change
+		var changes []record.Change
 		for range 420 {
 			versions = append(versions, fmt.Sprint(len(versions)))
-			changes = append(changes, install("kernel-default", versions[len(versions)-1], store.ResultOK))
+			changes = append(changes, install("kernel-default", versions[len(versions)-1], record.ResultOK))
 		}
-		ev := end(2, begin(10+n), store.OutcomeCompleted, changes...)
+		ev := end(2, begin(10+n), record.OutcomeCompleted, changes...)
 		ev.ID = header("", 20+n).ID // all at the same time: the order is the log's
 		check(t, s.Append(t.Context(), ev))
 	}
@@ -185,8 +186,8 @@ func many(t *testing.T, s *store.Store) (versions []string) {
 func TestPagesLoseAndRepeatNothing(t *testing.T) {
 	s := open(t, newRoot(t))
 	want := many(t, s)
-	check(t, s.Append(t.Context(), end(1, begin(30), store.OutcomeCompleted, install("kernel-rt", "before", store.ResultOK)),
-		end(3, begin(31), store.OutcomeCompleted, install("kernel-rt", "after", store.ResultOK))))
+	check(t, s.Append(t.Context(), end(1, begin(30), record.OutcomeCompleted, install("kernel-rt", "before", record.ResultOK)),
+		end(3, begin(31), record.OutcomeCompleted, install("kernel-rt", "after", record.ResultOK))))
 	for _, filter := range []store.HistoryFilter{
 		{Since: at(2).Time, Until: at(3).Time}, {Package: "kernel-default"}, {Package: "kernel-d*"}, {Package: "*l?", Since: at(1).Time},
 	} {
@@ -219,7 +220,7 @@ func TestHistoryDoesNotShowWhatComesInMeanwhile(t *testing.T) {
 	for _, err := range s.History(t.Context(), store.HistoryFilter{OldestFirst: true}) {
 		check(t, err)
 		if got++; got == 100 {
-			check(t, writer.Append(t.Context(), end(50, begin(40), store.OutcomeCompleted, patch(store.ResultOK))))
+			check(t, writer.Append(t.Context(), end(50, begin(40), record.OutcomeCompleted, patch(record.ResultOK))))
 		}
 	}
 	if got != want {
@@ -247,14 +248,14 @@ func TestSummary(t *testing.T) {
 		t.Errorf("empty record: %+v", empty)
 	}
 	b := begin(1)
-	check(t, s.Append(t.Context(), b, end(2, b, store.OutcomeAborted, patch(store.ResultNotDone)), begin(3)))
+	check(t, s.Append(t.Context(), b, end(2, b, record.OutcomeAborted, patch(record.ResultNotDone)), begin(3)))
 	got, err := s.Summarize(t.Context())
 	check(t, err)
 	v := verify(t, root, "")
-	want := &store.Summary{
-		Events: 4, Changes: 1, Commits: 2, Open: 1, First: v.FirstTime, Last: new(at(3)), Host: store.Host{MachineID: "m1", Hostname: "sles"},
+	want := &record.Summary{
+		Events: 4, Changes: 1, Commits: 2, Open: 1, First: v.FirstTime, Last: new(at(3)), Host: record.Host{MachineID: "m1", Hostname: "sles"},
 		RootHash: v.RootHash, Key: v.Key, Checkpoint: v.Checkpoint, RecordedBy: program,
-		LastOutcome: new(store.OutcomeAborted), LastCommit: new(at(2)),
+		LastOutcome: new(record.OutcomeAborted), LastCommit: new(at(2)),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -265,12 +266,12 @@ func TestSummary(t *testing.T) {
 func TestCommitEndsWhileHistoryIsRead(t *testing.T) {
 	root := t.TempDir()
 	s := open(t, root)
-	var many []store.Change
+	var many []record.Change
 	for range 600 {
-		many = append(many, patch(store.ResultOK))
+		many = append(many, patch(record.ResultOK))
 	}
-	first, last := begin(1), begin(3, patch(store.ResultUnknown))
-	check(t, s.Append(t.Context(), first, end(2, first, store.OutcomeCompleted, many...), last))
+	first, last := begin(1), begin(3, patch(record.ResultUnknown))
+	check(t, s.Append(t.Context(), first, end(2, first, record.OutcomeCompleted, many...), last))
 	reader, err := store.OpenReadOnly(t.Context(), store.Path(root))
 	check(t, err)
 	defer reader.Close()
@@ -278,9 +279,9 @@ func TestCommitEndsWhileHistoryIsRead(t *testing.T) {
 	for row, err := range reader.History(t.Context(), store.HistoryFilter{OldestFirst: true}) {
 		check(t, err)
 		if rows[*row.Commit]++; rows[first.ID] == 1 && *row.Commit == first.ID {
-			check(t, s.Append(t.Context(), end(4, last, store.OutcomeCompleted, patch(store.ResultOK))))
+			check(t, s.Append(t.Context(), end(4, last, record.OutcomeCompleted, patch(record.ResultOK))))
 		}
-		if *row.Commit == last.ID && (row.Result != store.ResultUnknown || row.Outcome != nil) {
+		if *row.Commit == last.ID && (row.Result != record.ResultUnknown || row.Outcome != nil) {
 			t.Errorf("the open commit shows as %s, %v", row.Result, row.Outcome)
 		}
 	}
@@ -293,8 +294,8 @@ func TestCommitEndsWhileHistoryIsRead(t *testing.T) {
 func TestEndBeforeItsBegin(t *testing.T) {
 	root := t.TempDir()
 	s := open(t, root)
-	b := begin(1, patch(store.ResultUnknown))
-	check(t, s.Append(t.Context(), end(2, b, store.OutcomeCompleted, patch(store.ResultOK))))
+	b := begin(1, patch(record.ResultUnknown))
+	check(t, s.Append(t.Context(), end(2, b, record.OutcomeCompleted, patch(record.ResultOK))))
 	check(t, s.Append(t.Context(), b))
 	var got []string
 	for row, err := range s.History(t.Context(), store.HistoryFilter{}) {

@@ -19,6 +19,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // KeyPath returns the path of the key that signs the checkpoints of the record of the
@@ -54,33 +56,33 @@ func (a *appender) identify(root, version, problem string) error {
 	if err != nil {
 		return err
 	}
-	ev := &Event{Header: NewHeader(KindRecorder, root, version)}
+	ev := &record.Event{Header: NewHeader(record.KindRecorder, root, version)}
 	old, existed, err := a.openKey(KeyPath(root), last.checkpoint)
 	if err != nil {
 		return err
 	}
-	ev.Identity = &Identity{Schema: Schema}
+	ev.Identity = &record.Identity{Schema: Schema}
 	machine := ev.Host.MachineID
 	problem = cmp.Or(a.brokenProof(last, old), problem)
 	switch {
 	case a.size == 0 && existed:
-		ev.Identity.Cause = CauseRecordLost
+		ev.Identity.Cause = record.CauseRecordLost
 	case a.size == 0:
-		ev.Identity.Cause = CauseInstalled
+		ev.Identity.Cause = record.CauseInstalled
 	case problem != "":
-		ev.Identity.Cause, ev.Identity.Problem, ev.Identity.Checkpoint = CauseProofBroken, problem, last.checkpoint
+		ev.Identity.Cause, ev.Identity.Problem, ev.Identity.Checkpoint = record.CauseProofBroken, problem, last.checkpoint
 	case old == nil:
-		ev.Identity.Cause = CauseKeyReplaced
+		ev.Identity.Cause = record.CauseKeyReplaced
 	// Where the machine id cannot be read for a while, nothing has changed.
 	case machine != "" && last.machine != "" && machine != last.machine:
-		ev.Identity.Cause = CauseIdentityChanged
+		ev.Identity.Cause = record.CauseIdentityChanged
 	case last.version != version:
-		ev.Identity.Cause, ev.Identity.Previous = CauseUpgraded, last.version
+		ev.Identity.Cause, ev.Identity.Previous = record.CauseUpgraded, last.version
 	}
 	if err := a.chooseKey(KeyPath(root), old, ev.Identity); err != nil || ev.Identity.Cause == "" {
 		return err
 	}
-	if a.size == 0 || ev.Identity.Cause == CauseProofBroken {
+	if a.size == 0 || ev.Identity.Cause == record.CauseProofBroken {
 		if err := a.clear(); err != nil {
 			return err
 		}
@@ -111,16 +113,16 @@ func (a *appender) clear() error {
 
 // chooseKey decides on the key that signs from here on: the machine's, or a new one where there
 // is none, or where a cloned machine has its original's, which then hands over to it.
-func (a *appender) chooseKey(path string, old *key, id *Identity) (err error) {
+func (a *appender) chooseKey(path string, old *key, id *record.Identity) (err error) {
 	a.signer = old
-	if old == nil || id.Cause == CauseIdentityChanged {
+	if old == nil || id.Cause == record.CauseIdentityChanged {
 		if a.signer, err = newKey(path); err != nil {
 			return err
 		}
 		a.newKey = path
 	}
 	id.Key = a.signer.verifier
-	if id.Cause != CauseIdentityChanged {
+	if id.Cause != record.CauseIdentityChanged {
 		return nil
 	}
 	root, err := tlog.TreeHash(a.size, hashReader(a.ctx, a.tx))
@@ -154,7 +156,7 @@ func lastIdentity(ctx context.Context, tx *sql.Tx) (last identity, err error) {
 		if err := rows.Scan(&body); err != nil {
 			return last, err
 		}
-		ev, err := decode(body)
+		ev, err := record.Decode(body)
 		if err != nil || ev.Identity == nil {
 			continue // the proof does not fit then
 		}

@@ -4,15 +4,16 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
-func imported(n int, im store.Import) *store.Event {
-	return &store.Event{Header: header(store.KindImport, n), Import: &im}
+func imported(n int, im record.Import) *record.Event {
+	return &record.Event{Header: header(record.KindImport, n), Import: &im}
 }
 
-func claim(pkg, sha string) store.ImportedChange {
-	return store.ImportedChange{Change: install(pkg, "1-1", store.ResultOK), Time: at(-1000), UTCOffset: "+02:00", Line: store.HistoryLine{File: "history", Number: 7, SHA256: sha}}
+func claim(pkg, sha string) record.ImportedChange {
+	return record.ImportedChange{Change: install(pkg, "1-1", record.ResultOK), Time: at(-1000), UTCOffset: "+02:00", Line: record.HistoryLine{File: "history", Number: 7, SHA256: sha}}
 }
 
 // What comes in later of an imported commit adds to it, and no view needs more than events.
@@ -20,17 +21,17 @@ func TestImportInParts(t *testing.T) {
 	s := open(t, newRoot(t))
 	im, err := s.Imported(t.Context())
 	check(t, err)
-	first := store.Import{Commit: "c", Time: at(-1001), Command: "'zypper' 'up'", Changes: []store.ImportedChange{claim("kernel-default", "a")}}
+	first := record.Import{Commit: "c", Time: at(-1001), Command: "'zypper' 'up'", Changes: []record.ImportedChange{claim("kernel-default", "a")}}
 	check(t, s.AppendImports(t.Context(), im, imported(1, first)))
-	second := store.Import{Commit: "c", Time: at(-1001), Outcome: store.OutcomeFailed, Changes: []store.ImportedChange{claim("dracut", "b")},
-		Advisories: []store.Advisory{{ID: "P", NewState: "applied"}, {ID: "Q", NewState: "needed"}}}
+	second := record.Import{Commit: "c", Time: at(-1001), Outcome: record.OutcomeFailed, Changes: []record.ImportedChange{claim("dracut", "b")},
+		Advisories: []record.Advisory{{ID: "P", NewState: "applied"}, {ID: "Q", NewState: "needed"}}}
 	check(t, s.AppendImports(t.Context(), im, imported(2, second)))
 	rows := history(t, s, store.HistoryFilter{OldestFirst: true})
 	if len(rows) != 2 {
 		t.Fatalf("%d rows", len(rows))
 	}
 	for _, r := range rows {
-		if *r.Commit != "c" || *r.Outcome != store.OutcomeFailed || *r.Command != "'zypper' 'up'" || len(r.Advisories) != 1 || r.Source != "import" ||
+		if *r.Commit != "c" || *r.Outcome != record.OutcomeFailed || *r.Command != "'zypper' 'up'" || len(r.Advisories) != 1 || r.Source != "import" ||
 			r.Time != at(-1000) || r.TimeSource != "history" || r.UTCOffset != "+02:00" || r.BootID != "" {
 			t.Errorf("%+v", r)
 		}
@@ -40,7 +41,7 @@ func TestImportInParts(t *testing.T) {
 	}
 	im, err = s.Imported(t.Context())
 	check(t, err)
-	if !im.Has(store.HistoryLine{SHA256: "a"}) || !im.Has(store.HistoryLine{SHA256: "b"}) || im.Has(store.HistoryLine{SHA256: "b", Copy: 2}) || im.Outcome("c") != "failed" {
+	if !im.Has(record.HistoryLine{SHA256: "a"}) || !im.Has(record.HistoryLine{SHA256: "b"}) || im.Has(record.HistoryLine{SHA256: "b", Copy: 2}) || im.Outcome("c") != "failed" {
 		t.Errorf("%+v", im)
 	}
 	v, err := s.Verify(t.Context(), "")
@@ -57,7 +58,7 @@ func TestImportOfAMovedRecord(t *testing.T) {
 	im, err := s.Imported(t.Context())
 	check(t, err)
 	write(t, root, begin(1))
-	err = s.AppendImports(t.Context(), im, imported(2, store.Import{Commit: "c", Changes: []store.ImportedChange{claim("dracut", "a")}}))
+	err = s.AppendImports(t.Context(), im, imported(2, record.Import{Commit: "c", Changes: []record.ImportedChange{claim("dracut", "a")}}))
 	if !errors.Is(err, store.ErrMoved) || len(history(t, s, store.HistoryFilter{})) != 0 {
 		t.Errorf("got %v", err)
 	}

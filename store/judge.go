@@ -7,31 +7,26 @@ import (
 	"errors"
 	"fmt"
 	"time"
-)
 
-// Part is one part of an observation.
-type Part struct {
-	Event int64
-	Time  Timestamp
-	JSON  json.RawMessage
-}
+	"github.com/klp-audit/klp-audit/record"
+)
 
 // NewestPart returns a part of the newest observation that has it, of those from since to
 // at; nil if none has. Bodies are searched one by one: keep the stretch of time short.
-func (s *Store) NewestPart(ctx context.Context, name string, since, at time.Time) (*Part, error) {
+func (s *Store) NewestPart(ctx context.Context, name string, since, at time.Time) (*record.Part, error) {
 	return s.part(ctx, name, `o.time BETWEEN ?2 AND ?3 AND e.body -> ?1 IS NOT NULL ORDER BY o.time DESC, o.event DESC`, since.UnixMicro(), at.UnixMicro())
 }
 
 // LastPart returns a part of the last observation in the log that has it, whatever the clock
 // showed then; nil if none has.
-func (s *Store) LastPart(ctx context.Context, name string) (*Part, error) {
+func (s *Store) LastPart(ctx context.Context, name string) (*record.Part, error) {
 	return s.part(ctx, name, `e.body -> ?1 IS NOT NULL ORDER BY o.event DESC`)
 }
 
 // part returns a part of the first observation that a condition finds; ?1 is where the part is
 // in its body.
-func (s *Store) part(ctx context.Context, name, where string, args ...any) (*Part, error) {
-	var p Part
+func (s *Store) part(ctx context.Context, name, where string, args ...any) (*record.Part, error) {
+	var p record.Part
 	var us int64
 	var text string
 	err := s.db.QueryRowContext(ctx, `SELECT o.event, o.time, e.body -> ?1 FROM observations o JOIN events e ON e.seq = o.event WHERE `+where+` LIMIT 1`,
@@ -54,15 +49,8 @@ func (s *Store) Forced(ctx context.Context, boot, module string) (*bool, error) 
 	return &forced, classify(err)
 }
 
-// Attribution counts who made commits.
-type Attribution struct {
-	Commits int64
-	Unknown int64   // of those, without any sign of a person or an automation
-	Events  []int64 // of the first of these
-}
-
 // Attribution counts the commits from one moment to another by whether it is known who made them.
-func (s *Store) Attribution(ctx context.Context, since, at time.Time) (a Attribution, err error) {
+func (s *Store) Attribution(ctx context.Context, since, at time.Time) (a record.Attribution, err error) {
 	const in = ` FROM commits WHERE ` + begun + ` BETWEEN ? AND ?`
 	const nobody = `coalesce(nullif(login, 'unset'), '') = '' AND coalesce(nullif(sudo_user, 'unset'), '') = '' AND coalesce(automation, '') = ''`
 	from, to := since.UnixMicro(), at.UnixMicro()
@@ -87,19 +75,13 @@ func (s *Store) LastGood(ctx context.Context, name string, at time.Time) (time.T
 	return microseconds(*us).Time, nil
 }
 
-// OpenAt is a commit that had no end at a moment.
-type OpenAt struct {
-	Event int64 // its begin
-	Time  Timestamp
-}
-
 const commitsOpenAt = `SELECT begin_event, begin_time FROM (
 	SELECT begin_event, begin_time FROM commits WHERE end_event IS NULL AND begin_event IS NOT NULL AND begin_time <= ?1
 	UNION SELECT begin_event, begin_time FROM commits WHERE end_time > ?1 AND begin_time <= ?1) ORDER BY begin_event`
 
 // CommitsOpenAt returns the commits that had no end at a moment, oldest first.
-func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]OpenAt, error) {
-	return collect(ctx, s.db, commitsOpenAt, []any{at.UnixMicro()}, func(rows *sql.Rows) (o OpenAt, err error) {
+func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]record.OpenAt, error) {
+	return collect(ctx, s.db, commitsOpenAt, []any{at.UnixMicro()}, func(rows *sql.Rows) (o record.OpenAt, err error) {
 		var us int64
 		err = rows.Scan(&o.Event, &us)
 		o.Time = microseconds(us)
@@ -110,7 +92,7 @@ func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]OpenAt, erro
 // CommitBefore returns the begin and the end of the newest commit that ended before a
 // moment, nil if there is none. begin is nil if it is not on record. What was imported does not
 // count: nobody looked at what was installed then.
-func (s *Store) CommitBefore(ctx context.Context, at time.Time) (begin, end *Event, seq int64, err error) {
+func (s *Store) CommitBefore(ctx context.Context, at time.Time) (begin, end *record.Event, seq int64, err error) {
 	var first, last []byte
 	err = s.db.QueryRowContext(ctx, `SELECT c.end_event, b.body, e.body FROM commits c LEFT JOIN events b ON b.seq = c.begin_event
 		JOIN events e ON e.seq = c.end_event WHERE c.end_time < ? AND (c.begin_event IS NOT NULL OR json_extract(e.body, '$.kind') <> 'import')
@@ -121,11 +103,11 @@ func (s *Store) CommitBefore(ctx context.Context, at time.Time) (begin, end *Eve
 		return nil, nil, 0, classify(err)
 	}
 	if first != nil {
-		if begin, err = decode(first); err != nil {
+		if begin, err = record.Decode(first); err != nil {
 			return nil, nil, 0, fmt.Errorf("begin of the commit of event %d: %w", seq, err)
 		}
 	}
-	if end, err = decode(last); err != nil {
+	if end, err = record.Decode(last); err != nil {
 		return nil, nil, 0, fmt.Errorf("event %d: %w", seq, err)
 	}
 	return begin, end, seq, nil

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // keeper collects which events before a horizon tell something that answers about later moments
@@ -23,8 +25,8 @@ type keeper struct {
 	came   map[bool]map[string]int64 // true: in another snapshot
 	differ map[versions]int64
 	looks  []look
-	clocks map[string][]Sighting // by boot
-	latest Sighting              // the event with the latest time so far
+	clocks map[string][]record.Sighting // by boot
+	latest record.Sighting              // the event with the latest time so far
 }
 
 // versions are the two of a package that a change is about, "NAME-" for none.
@@ -39,9 +41,9 @@ type look struct {
 
 // keptFor reads the events up to a number and returns those that stay for what they tell of live
 // patches and boots.
-func keptFor(ctx context.Context, q rowQuerier, through int64, horizon Timestamp) ([]int64, error) {
+func keptFor(ctx context.Context, q rowQuerier, through int64, horizon record.Timestamp) ([]int64, error) {
 	k := &keeper{goOn: map[string]bool{}, written: map[string]bool{}, first: map[string]int64{}, newest: map[string]int64{}, listed: map[string]int64{},
-		came: map[bool]map[string]int64{false: {}, true: {}}, differ: map[versions]int64{}, clocks: map[string][]Sighting{}}
+		came: map[bool]map[string]int64{false: {}, true: {}}, differ: map[versions]int64{}, clocks: map[string][]record.Sighting{}}
 	if err := k.readBoots(ctx, q, through, horizon); err != nil {
 		return nil, err
 	}
@@ -52,7 +54,7 @@ func keptFor(ctx context.Context, q rowQuerier, through int64, horizon Timestamp
 		if e.seq > through {
 			break
 		}
-		ev, err := decodeAt(e.seq, e.body)
+		ev, err := record.DecodeAt(e.seq, e.body)
 		if err != nil {
 			return nil, fmt.Errorf("event %d: %w", e.seq, err)
 		}
@@ -63,7 +65,7 @@ func keptFor(ctx context.Context, q rowQuerier, through int64, horizon Timestamp
 
 // readBoots finds the boots that go on, also by their own clock: of those before the horizon the newest
 // one may, too.
-func (k *keeper) readBoots(ctx context.Context, q rowQuerier, through int64, horizon Timestamp) error {
+func (k *keeper) readBoots(ctx context.Context, q rowQuerier, through int64, horizon record.Timestamp) error {
 	rows, err := q.QueryContext(ctx, `SELECT boot_id, max(written) FROM (SELECT boot_id, 1 AS written FROM sightings WHERE event > ?1
 		UNION ALL SELECT boot_id, 0 FROM boots WHERE event > ?1 OR last >= ?2
 		UNION ALL SELECT * FROM (SELECT boot_id, 0 FROM sightings WHERE event <= ?1 ORDER BY event DESC LIMIT 1)
@@ -98,9 +100,9 @@ func (k *keeper) keepBoth(seq int64, format string, args ...any) {
 	k.keepNewest(seq, format, args...)
 }
 
-func (k *keeper) see(seq int64, ev *Event) {
+func (k *keeper) see(seq int64, ev *record.Event) {
 	if k.goOn[ev.BootID] {
-		k.clocks[ev.BootID] = append(k.clocks[ev.BootID], Sighting{Event: seq, Time: ev.Time, Boottime: time.Duration(ev.BoottimeUS) * time.Microsecond})
+		k.clocks[ev.BootID] = append(k.clocks[ev.BootID], record.Sighting{Event: seq, Time: ev.Time, Boottime: time.Duration(ev.BoottimeUS) * time.Microsecond})
 	}
 	k.seeClock(seq, ev)
 	switch {
@@ -113,23 +115,23 @@ func (k *keeper) see(seq int64, ev *Event) {
 	case ev.Begin != nil:
 		k.seeChanges(seq, ev.Begin.Fixes, ev.Begin.Announced, false)
 	case ev.End != nil:
-		k.seeChanges(seq, ev.End.Fixes, ev.End.Changes, ev.End.Outcome == OutcomeStaged)
+		k.seeChanges(seq, ev.End.Fixes, ev.End.Changes, ev.End.Outcome == record.OutcomeStaged)
 	case ev.Drift != nil:
 		k.seeChanges(seq, ev.Drift.Fixes, ev.Drift.Changes, false)
 	case ev.Import != nil:
 		for _, c := range ev.Import.Changes {
-			k.seeChanges(seq, nil, []Change{c.Change}, false)
+			k.seeChanges(seq, nil, []record.Change{c.Change}, false)
 		}
 	}
 }
 
 // seeClock notes where last a later boot has an earlier time: one of both clocks was wrong, which is a
 // reason to doubt what they say.
-func (k *keeper) seeClock(seq int64, ev *Event) {
+func (k *keeper) seeClock(seq int64, ev *record.Event) {
 	switch {
 	case ev.Spooled != "" || ev.BootID == "":
 	case !ev.Time.Before(k.latest.Time.Time):
-		k.latest = Sighting{Event: seq, Time: ev.Time, BootID: ev.BootID}
+		k.latest = record.Sighting{Event: seq, Time: ev.Time, BootID: ev.BootID}
 	case ev.BootID != k.latest.BootID && k.newest["ahead"] != k.latest.Event:
 		k.keepNewest(k.latest.Event, "ahead")
 		k.keepNewest(seq, "back")
@@ -138,7 +140,7 @@ func (k *keeper) seeClock(seq int64, ev *Event) {
 
 // seePatch notes that a live patch was active, of what package it is, and what it fixes: it may be
 // loaded still, or again.
-func (k *keeper) seePatch(seq int64, o *Observation) {
+func (k *keeper) seePatch(seq int64, o *record.Observation) {
 	p := o.LivePatch
 	if p == nil {
 		return
@@ -155,7 +157,7 @@ func (k *keeper) seePatch(seq int64, o *Observation) {
 
 // seeChanges notes which live patches came, here or in another snapshot, and what is told of what they
 // fix: best all of it, else by how much that of two versions differs.
-func (k *keeper) seeChanges(seq int64, fixes map[string]Fixes, changes []Change, staged bool) {
+func (k *keeper) seeChanges(seq int64, fixes map[string]record.Fixes, changes []record.Change, staged bool) {
 	first := func(of map[string]int64, name string, told bool) {
 		if told && of[name] == 0 {
 			of[name] = seq
@@ -169,9 +171,9 @@ func (k *keeper) seeChanges(seq int64, fixes map[string]Fixes, changes []Change,
 			name := c.Package + "-" + version
 			_, listed := fixes[name+"."+c.Arch]
 			first(k.listed, name, listed)
-			first(k.came[staged], name, version != "" && c.Result == ResultOK)
+			first(k.came[staged], name, version != "" && c.Result == record.ResultOK)
 		}
-		if c.Action == "remove" && c.Result == ResultOK {
+		if c.Action == "remove" && c.Result == record.ResultOK {
 			k.keepFirst(seq, "removed %s-%s", c.Package, c.Version)
 		}
 		of := versions{c.Package + "-" + c.Previous, c.Package + "-" + c.Version}
@@ -182,11 +184,11 @@ func (k *keeper) seeChanges(seq int64, fixes map[string]Fixes, changes []Change,
 }
 
 // seeParts notes what the machine showed: of each part the newest observation that could read it.
-func (k *keeper) seeParts(seq int64, o *Observation) {
+func (k *keeper) seeParts(seq int64, o *record.Observation) {
 	k.keepNewest(seq, "observation")
 	for what, known := range map[string]bool{
 		"installed": o.Installed != nil, "compared": o.Compared, "subvolume": o.Subvolume != "", "patches": o.Patches != nil, "next": o.NextBoot != nil,
-		"reboot": o.Reboot != nil, "initrd": o.Initrd.Verdict != VerdictUnknown,
+		"reboot": o.Reboot != nil, "initrd": o.Initrd.Verdict != record.VerdictUnknown,
 	} {
 		if known {
 			k.keepNewest(seq, "%s", what)
@@ -198,7 +200,7 @@ func (k *keeper) seeParts(seq int64, o *Observation) {
 }
 
 // seeBoot notes which live patches a boot loaded, and all that the journal shows of one that goes on.
-func (k *keeper) seeBoot(seq int64, b *Boot) {
+func (k *keeper) seeBoot(seq int64, b *record.Boot) {
 	for _, l := range b.Loads {
 		if l.Result == "complete" {
 			k.keepFirst(seq, "loaded %s %s", b.KernelRelease, l.Patch)
@@ -292,10 +294,10 @@ func chained(looks []look) (events []int64) {
 const clockSet = 10 * time.Second
 
 // settings are the first events after the clock of a boot was set, and the last ones before that.
-func settings(seen []Sighting) (first, last []int64) {
-	told := !slices.ContainsFunc(seen, func(s Sighting) bool { return s.Boottime == 0 })
+func settings(seen []record.Sighting) (first, last []int64) {
+	told := !slices.ContainsFunc(seen, func(s record.Sighting) bool { return s.Boottime == 0 })
 	if told {
-		slices.SortStableFunc(seen, func(a, b Sighting) int { return a.Began().Compare(b.Began()) })
+		slices.SortStableFunc(seen, func(a, b record.Sighting) int { return a.Began().Compare(b.Began()) })
 	}
 	for len(seen) > 0 {
 		from, to, n := seen[0].Event, seen[0], 0

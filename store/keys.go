@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // KeyInLog is a verifier key that a record names, from one of its events on.
@@ -46,7 +48,7 @@ func handedOver(text, from, to string, size int64, root tlog.Hash) bool {
 }
 
 // takeKey notes which key signs from event number seq on. root is that of the tree before it.
-func (v *Verification) takeKey(seq int64, id *Identity, root tlog.Hash) {
+func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
 	last := len(v.Keys) - 1
 	if last < 0 {
 		v.Keys = append(v.Keys, KeyInLog{Key: id.Key, Event: seq})

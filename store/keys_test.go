@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -34,7 +35,7 @@ func TestCloneIsSignedFor(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
-	var ev store.Event
+	var ev record.Event
 	check(t, json.Unmarshal([]byte(query(t, raw(t, root), `SELECT body FROM events WHERE seq = 8`)[0]), &ev))
 	for _, key := range []string{original, ev.Identity.Key} {
 		v, err := note.NewVerifier(key)
@@ -67,19 +68,19 @@ func TestPlannedChangeIsSignedByBoth(t *testing.T) {
 // A hand-over is believed for the log that it was made for, and for the key that it names.
 func TestForgedHandOver(t *testing.T) {
 	private, public := strangersKey(t)
-	for name, change := range map[string]func(from string, id *store.Identity){
-		"none": func(_ string, id *store.Identity) { id.Checkpoint = "" },
-		"of the strangers alone": func(_ string, id *store.Identity) {
+	for name, change := range map[string]func(from string, id *record.Identity){
+		"none": func(_ string, id *record.Identity) { id.Checkpoint = "" },
+		"of the strangers alone": func(_ string, id *record.Identity) {
 			id.Checkpoint = sign(t, private, handOverText(id.Checkpoint, public))
 		},
-		"to another": func(_ string, id *store.Identity) {
+		"to another": func(_ string, id *record.Identity) {
 			id.Checkpoint = strings.Replace(id.Checkpoint, "next-key ", "next-key x", 1)
 		},
-		"of the clone's": func(string, *store.Identity) {},
+		"of the clone's": func(string, *record.Identity) {},
 	} {
 		root, original := cloned(t)
 		rewritten(t, root, private, func(bodies []string) []string {
-			var ev store.Event
+			var ev record.Event
 			check(t, json.Unmarshal([]byte(bodies[7]), &ev))
 			change(original, ev.Identity)
 			ev.Identity.Key = public

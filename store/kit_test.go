@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -21,50 +22,50 @@ const program = "1.0.0"
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // at is the moment of event n.
-func at(n int) store.Timestamp {
-	return store.Timestamp{Time: epoch.Add(time.Duration(n) * time.Minute)}
+func at(n int) record.Timestamp {
+	return record.At(epoch.Add(time.Duration(n) * time.Minute))
 }
 
-func header(kind store.EventKind, n int) store.Header {
-	return store.Header{
-		V: store.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", n),
+func header(kind record.EventKind, n int) record.Header {
+	return record.Header{
+		V: record.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", n),
 		Time: at(n), UTCOffset: "+01:00", BoottimeUS: int64(n) * 60e6,
-		Host:     store.Host{MachineID: "m1", Hostname: "sles"},
+		Host:     record.Host{MachineID: "m1", Hostname: "sles"},
 		BootID:   "0123456789abcdef0123456789abcdef",
-		Recorder: store.Program{Program: "klp-audit", Version: program},
+		Recorder: record.Program{Program: "klp-audit", Version: program},
 	}
 }
 
 // begin is event n: root opens a commit that announces changes.
-func begin(n int, changes ...store.Change) *store.Event {
-	return &store.Event{Header: header(store.KindCommitBegin, n), Begin: &store.CommitBegin{
-		Libzypp: store.Process{PID: 100 + n, StartTicks: 5000},
-		Actor: store.Actor{Login: "tux", LoginUID: "1000", EUID: "0", SudoUser: "tux", SudoUID: "1000",
+func begin(n int, changes ...record.Change) *record.Event {
+	return &record.Event{Header: header(record.KindCommitBegin, n), Begin: &record.CommitBegin{
+		Libzypp: record.Process{PID: 100 + n, StartTicks: 5000},
+		Actor: record.Actor{Login: "tux", LoginUID: "1000", EUID: "0", SudoUser: "tux", SudoUID: "1000",
 			TTY: "pts/0", Session: "3", Exe: "/usr/bin/zypper"},
 		Command: []string{"zypper", "in", "a b"}, UserData: "change:4711", Announced: changes,
 	}}
 }
 
 // end is event n: the end of a commit.
-func end(n int, commit *store.Event, outcome store.Outcome, changes ...store.Change) *store.Event {
-	return &store.Event{Header: header(store.KindCommitEnd, n), End: &store.CommitEnd{
+func end(n int, commit *record.Event, outcome record.Outcome, changes ...record.Change) *record.Event {
+	return &record.Event{Header: header(record.KindCommitEnd, n), End: &record.CommitEnd{
 		Commit: commit.ID, Outcome: outcome, Changes: changes,
-		Advisories: []store.Advisory{{ID: "SUSE-2026-1", OldState: "needed", NewState: "applied"}, {ID: "SUSE-2026-2", NewState: "needed"}},
+		Advisories: []record.Advisory{{ID: "SUSE-2026-1", OldState: "needed", NewState: "applied"}, {ID: "SUSE-2026-2", NewState: "needed"}},
 	}}
 }
 
-func install(pkg, version string, result store.Result) store.Change {
-	return store.Change{Kind: "kernel", Action: "install", Package: pkg, Arch: "x86_64", Version: version, Result: result}
+func install(pkg, version string, result record.Result) record.Change {
+	return record.Change{Kind: "kernel", Action: "install", Package: pkg, Arch: "x86_64", Version: version, Result: result}
 }
 
 // patch is an upgrade of a live patch with everything that can be known of one.
-func patch(result store.Result) store.Change {
-	return store.Change{
+func patch(result record.Result) record.Change {
+	return record.Change{
 		Kind: "livepatch", Action: "upgrade", Package: "kernel-livepatch-6_4_0-150600_21-default", Arch: "x86_64",
 		Version: "5-150600.2.1", Previous: "4-150600.2.1", Result: result, Step: "+", Stage: "ok",
 		KernelRelease: "6.4.0-150600.21-default", Module: "livepatch_150600_21_5", PatchNumber: 5,
 		Repo: "updates", Checksum: "abc", SignatureKey: "f74f09bc3fa1d6ce",
-		Added: store.Fixes{CVEs: []string{"CVE-2026-1", "CVE-2026-2"}, Bugs: []string{"bsc#1"}}, Removed: store.Fixes{CVEs: []string{"CVE-2025-9"}},
+		Added: record.Fixes{CVEs: []string{"CVE-2026-1", "CVE-2026-2"}, Bugs: []string{"bsc#1"}}, Removed: record.Fixes{CVEs: []string{"CVE-2025-9"}},
 	}
 }
 
@@ -99,7 +100,7 @@ func open(t *testing.T, root string) *store.Store {
 }
 
 // record writes events into the record below root and closes it.
-func write(t *testing.T, root string, evs ...*store.Event) {
+func write(t *testing.T, root string, evs ...*record.Event) {
 	t.Helper()
 	s := open(t, root)
 	check(t, s.Append(t.Context(), evs...))
@@ -111,10 +112,10 @@ func write(t *testing.T, root string, evs ...*store.Event) {
 func sample(t *testing.T) string {
 	t.Helper()
 	root := newRoot(t)
-	a, b, c := begin(1, patch(store.ResultUnknown)), begin(3), begin(5)
-	write(t, root, a, end(2, a, store.OutcomeCompleted, patch(store.ResultOK)), b,
-		end(4, b, store.OutcomeFailed, install("kernel-default", "6.4.0-1", store.ResultFailed)), c,
-		end(6, c, store.OutcomeCompleted, install("kernel-default", "6.4.0-2", store.ResultOK)))
+	a, b, c := begin(1, patch(record.ResultUnknown)), begin(3), begin(5)
+	write(t, root, a, end(2, a, record.OutcomeCompleted, patch(record.ResultOK)), b,
+		end(4, b, record.OutcomeFailed, install("kernel-default", "6.4.0-1", record.ResultFailed)), c,
+		end(6, c, record.OutcomeCompleted, install("kernel-default", "6.4.0-2", record.ResultOK)))
 	return root
 }
 
@@ -190,7 +191,7 @@ func query(t *testing.T, db *sql.DB, query string) (lines []string) {
 }
 
 // history returns the rows that a filter selects.
-func history(t *testing.T, s *store.Store, f store.HistoryFilter) (rows []*store.HistoryRow) {
+func history(t *testing.T, s *store.Store, f store.HistoryFilter) (rows []*record.HistoryRow) {
 	t.Helper()
 	for row, err := range s.History(t.Context(), f) {
 		check(t, err)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 var (
@@ -28,7 +30,7 @@ const recordedAt = `coalesce(e.body ->> '$.taken_in', CASE WHEN e.body ->> '$.sp
 
 // RecordedAt returns when the last of some events came into the log: from then on, what they say
 // together was known. It is nil for none, and where that is not known.
-func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *Timestamp, err error) {
+func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *record.Timestamp, err error) {
 	for _, seq := range events {
 		var text *string
 		err := s.db.QueryRowContext(ctx, `SELECT `+recordedAt+` FROM events e WHERE seq = ?`, seq).Scan(&text)
@@ -38,12 +40,12 @@ func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *Timestam
 		if text == nil {
 			return nil, nil
 		}
-		at, err := time.Parse(timeLayout, *text)
+		at, err := time.Parse(record.TimeLayout, *text)
 		if err != nil {
 			return nil, nil // of a record that is not intact
 		}
 		if last == nil || at.After(last.Time) {
-			last = &Timestamp{at.UTC()}
+			last = new(record.At(at))
 		}
 	}
 	return last, nil
@@ -51,8 +53,8 @@ func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *Timestam
 
 // known is what a record of the first events of another one keeps of that.
 type known struct {
-	root   string // hash over these events; empty: not known
-	pruned *Prune // newest of that record; nil: none
+	root   string        // hash over these events; empty: not known
+	pruned *record.Prune // newest of that record; nil: none
 }
 
 // KnownAt returns the record as it was known at a moment: with the events that had been recorded
@@ -68,7 +70,7 @@ func (s *Store) KnownAt(ctx context.Context, at time.Time) (*Store, error) {
 	case err != nil:
 		return nil, err
 	case pruned != nil && pruned.Horizon.After(at):
-		return nil, fmt.Errorf("%w: its horizon is %s", ErrKnownPruned, pruned.Horizon.Format(timeLayout))
+		return nil, fmt.Errorf("%w: its horizon is %s", ErrKnownPruned, pruned.Horizon.Format(record.TimeLayout))
 	case size == 0:
 		return nil, ErrNothingKnown
 	}
@@ -138,7 +140,7 @@ func (s *Store) recordedUntil(ctx context.Context, at time.Time) (size int64, er
 		if err := rows.Scan(&seq, &kind, &written, &takenIn, &spooled, &boot, &boottime); err != nil {
 			return 0, err
 		}
-		own := slices.Contains([]EventKind{KindRecorder, KindPrune}, EventKind(kind))
+		own := slices.Contains([]record.EventKind{record.KindRecorder, record.KindPrune}, record.EventKind(kind))
 		var came time.Time
 		var known bool
 		switch {
@@ -159,7 +161,7 @@ func (s *Store) recordedUntil(ctx context.Context, at time.Time) (size int64, er
 }
 
 func parsed(text string) time.Time {
-	t, _ := time.Parse(timeLayout, text)
+	t, _ := time.Parse(record.TimeLayout, text)
 	return t
 }
 
@@ -205,5 +207,5 @@ func takenIn(body string, at time.Time) string {
 	if !strings.HasSuffix(body, "}") {
 		return body // no event
 	}
-	return strings.TrimSuffix(body, "}") + `,"taken_in":"` + at.UTC().Format(timeLayout) + `"}`
+	return strings.TrimSuffix(body, "}") + `,"taken_in":"` + at.UTC().Format(record.TimeLayout) + `"}`
 }

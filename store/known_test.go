@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -48,7 +49,7 @@ func TestKnownAtStays(t *testing.T) {
 		for n := range 12 {
 			time.Sleep(time.Hour)
 			ev := observation(n)
-			ev.ID, ev.Time = fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", n), store.Timestamp{Time: time.Now().UTC()}
+			ev.ID, ev.Time = fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", n), record.At(time.Now().UTC())
 			ev.BoottimeUS = time.Since(start).Microseconds()
 			s := open(t, root)
 			if n == 5 { // is taken in an hour later

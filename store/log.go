@@ -9,13 +9,15 @@ import (
 	"iter"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Append adds events to the log: what waits in the spool first, then a recorder event if
 // the recorder's identity changed, then the events with their hashes and view rows, and a
 // new checkpoint. An event whose id is in the log already is not added again, and neither
 // is a second end of a commit.
-func (s *Store) Append(ctx context.Context, evs ...*Event) error {
+func (s *Store) Append(ctx context.Context, evs ...*record.Event) error {
 	if err := s.TakeIn(ctx); err != nil {
 		return err
 	}
@@ -34,7 +36,7 @@ func (s *Store) Size(ctx context.Context) (int64, error) {
 
 // AppendAt adds events to a log that still has a size; else it is ErrMoved, and nothing is
 // added: what the events say may not be so any more.
-func (s *Store) AppendAt(ctx context.Context, size int64, evs ...*Event) error {
+func (s *Store) AppendAt(ctx context.Context, size int64, evs ...*record.Event) error {
 	bodies, err := encodeAll(evs)
 	if err != nil {
 		return err
@@ -43,9 +45,9 @@ func (s *Store) AppendAt(ctx context.Context, size int64, evs ...*Event) error {
 	return err
 }
 
-func encodeAll(evs []*Event) (bodies [][]byte, err error) {
+func encodeAll(evs []*record.Event) (bodies [][]byte, err error) {
 	for _, ev := range evs {
-		body, err := encode(ev)
+		body, err := record.Encode(ev)
 		if err != nil {
 			return nil, err
 		}
@@ -146,8 +148,8 @@ func (s *Store) newAppender(ctx context.Context, tx *sql.Tx, problem string) (*a
 	return a, a.identify(s.root, s.version, problem)
 }
 
-func (a *appender) addEvent(ev *Event) error {
-	body, err := encode(ev)
+func (a *appender) addEvent(ev *record.Event) error {
+	body, err := record.Encode(ev)
 	if err != nil {
 		return err
 	}
@@ -156,7 +158,7 @@ func (a *appender) addEvent(ev *Event) error {
 
 // add appends one body, unless its event is in the log or comes too late.
 func (a *appender) add(body []byte) error {
-	ev, err := decodeAt(a.size+1, body)
+	ev, err := record.DecodeAt(a.size+1, body)
 	if err != nil {
 		return err
 	}
@@ -181,7 +183,7 @@ func (a *appender) add(body []byte) error {
 	return project(a.ctx, a.tx, a.size, ev)
 }
 
-func (a *appender) known(ev *Event) (known bool, err error) {
+func (a *appender) known(ev *record.Event) (known bool, err error) {
 	const query = `SELECT EXISTS (SELECT 1 FROM events WHERE json_extract(body, '$.id') = ?)
 		OR EXISTS (SELECT 1 FROM commits c JOIN events e ON e.seq = c.end_event
 			WHERE c.id = ?2 AND coalesce(json_extract(e.body, '$.end.commit'), json_extract(e.body, '$.import.commit')) = ?2)` // the view alone may say anything

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // lookBack is how far before the newest observation a full verification is looked for: it is a
@@ -66,9 +68,9 @@ func (s *Store) lookAtRecorders(ctx context.Context, v *Verification) error {
 	rows, err := s.Recorders(ctx)
 	for _, r := range rows {
 		switch r.Cause {
-		case CauseProofBroken:
+		case record.CauseProofBroken:
 			v.problem(Altered, "event %d: before it, the recorder found that the log was not the one it had signed", r.Event)
-		case CauseRecordLost:
+		case record.CauseRecordLost:
 			v.problem(Truncated, "event %d: an earlier record was gone, and its key still there", r.Event)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -20,7 +21,7 @@ func look(t *testing.T, root string) *store.Verification {
 }
 
 // verified is an observation at event n with what a full verification found.
-func verified(n int, found string) *store.Event {
+func verified(n int, found string) *record.Event {
 	ev := observation(n)
 	ev.Observation.Parts = map[string]json.RawMessage{"verify": json.RawMessage(found)}
 	return ev

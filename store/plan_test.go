@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // plan returns how SQLite goes about a query, one step a line.
@@ -60,10 +62,10 @@ func TestPagesOfAHistoryAreRanges(t *testing.T) {
 		{HistoryFilter{Source: "drift", Since: from}, "changes_source (source=? AND time>?", "changes_source (source=? AND time>? AND " + behind, "changes_source (source=? AND " + ahead},
 	} {
 		for _, page := range []struct {
-			last  *HistoryRow
+			last  *record.HistoryRow
 			older bool
 			want  string
-		}{{nil, false, tt.first}, {nil, true, tt.first}, {&HistoryRow{}, false, tt.newer}, {&HistoryRow{}, true, tt.older}} {
+		}{{nil, false, tt.first}, {nil, true, tt.first}, {&record.HistoryRow{}, false, tt.newer}, {&record.HistoryRow{}, true, tt.older}} {
 			f := tt.filter
 			f.OldestFirst = page.older
 			query, args := f.query(9, page.last)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -303,9 +304,9 @@ func TestVerifyWhileEventsComeIn(t *testing.T) {
 	go func() {
 		var err error
 		for n := 10; n < 40 && err == nil; n += 2 {
-			b := begin(n, patch(store.ResultUnknown))
+			b := begin(n, patch(record.ResultUnknown))
 			err = s.Append(t.Context(), b)
-			err = errors.Join(err, s.Append(t.Context(), end(n+1, b, store.OutcomeCompleted, patch(store.ResultOK))))
+			err = errors.Join(err, s.Append(t.Context(), end(n+1, b, record.OutcomeCompleted, patch(record.ResultOK))))
 		}
 		done <- err
 	}()

@@ -3,29 +3,15 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// KindPrune is the kind of events that say that the bodies of old events have gone.
-const KindPrune EventKind = "prune"
-
-// Prune is the payload of a prune event. The hashes of all events stay: the tree over them
-// is the same as before, and so are the bodies that stay, byte for byte.
-type Prune struct {
-	Horizon Timestamp `json:"horizon"` // what is older may go
-	Through int64     `json:"through"` // number of the last event before the horizon; behind it, none went
-	Gone    int64     `json:"gone"`    // how many bodies went now
-	// Kept are the events up to that number that stay: the state at the horizon, from which
-	// views are derived.
-	Kept []int64 `json:"kept"`
-}
 
 // ErrUnproven says that an event which is to go is not the one that was recorded.
 var ErrUnproven = errors.New("the event does not fit its hash, and stays as evidence: see klp-audit verify")
@@ -33,14 +19,14 @@ var ErrUnproven = errors.New("the event does not fit its hash, and stays as evid
 var errGap = errors.New("no prune took it, and none shall cover that: see klp-audit verify")
 
 // PlanPrune returns what a prune with this horizon would do; Gone is 0 if nothing is older.
-func (s *Store) PlanPrune(ctx context.Context, horizon time.Time) (*Prune, error) {
+func (s *Store) PlanPrune(ctx context.Context, horizon time.Time) (*record.Prune, error) {
 	return planPrune(ctx, s.db, horizon)
 }
 
 // Prune removes the bodies of the events before a horizon, but for those that make up the
 // state at it, and records that. It returns what it did; where there is nothing to remove
 // it does nothing. SQLite overwrites what is removed with zeros.
-func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *Prune, err error) {
+func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *record.Prune, err error) {
 	if _, err := s.db.ExecContext(ctx, `PRAGMA secure_delete = 1`); err != nil {
 		return nil, classify(err)
 	}
@@ -54,10 +40,10 @@ func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *Prune, err 
 		if err := proven(ctx, a.tx, plan); err != nil {
 			return err
 		}
-		if err := a.addEvent(&Event{Header: NewHeader(KindPrune, s.root, s.version), Prune: plan}); err != nil {
+		if err := a.addEvent(&record.Event{Header: NewHeader(record.KindPrune, s.root, s.version), Prune: plan}); err != nil {
 			return err
 		}
-		_, err := a.tx.ExecContext(ctx, `DELETE FROM events WHERE seq <= ? AND seq NOT IN (SELECT value FROM json_each(?))`, plan.Through, numbers(plan.Kept))
+		_, err := a.tx.ExecContext(ctx, `DELETE FROM events WHERE seq <= ? AND seq NOT IN (SELECT value FROM json_each(?))`, plan.Through, record.Numbers(plan.Kept))
 		if err != nil {
 			return err
 		}
@@ -73,17 +59,17 @@ func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *Prune, err 
 // planPrune finds out what would go. The log is cut at one place: what stands before the
 // first event that is young enough, whatever the clock said then. Events that stay in any
 // case do not count.
-func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*Prune, error) {
-	p := &Prune{Horizon: Timestamp{horizon.UTC().Truncate(time.Microsecond)}, Kept: []int64{}}
+func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*record.Prune, error) {
+	p := &record.Prune{Horizon: record.At(horizon.Truncate(time.Microsecond)), Kept: []int64{}}
 	for e, err := range events(ctx, q, 0) {
 		if err != nil {
 			return nil, err
 		}
-		ev, err := decodeAt(e.seq, e.body)
+		ev, err := record.DecodeAt(e.seq, e.body)
 		if err != nil {
 			return nil, fmt.Errorf("event %d: %w", e.seq, err)
 		}
-		if ev.Kind == KindRecorder || ev.Kind == KindPrune {
+		if ev.Kind == record.KindRecorder || ev.Kind == record.KindPrune {
 			continue
 		}
 		if !ev.Time.Before(p.Horizon.Time) {
@@ -104,7 +90,7 @@ func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*Prune, er
 	}
 	var there, looks int64
 	err = q.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE json_extract(body, '$.kind') IN (?, ?) AND seq IN (SELECT value FROM json_each(?)))
-		FROM events WHERE seq <= ?`, KindObservation, KindDrift, numbers(p.Kept), p.Through).Scan(&there, &looks)
+		FROM events WHERE seq <= ?`, record.KindObservation, record.KindDrift, record.Numbers(p.Kept), p.Through).Scan(&there, &looks)
 	if looks <= maxLooks+p.Through-int64(len(p.Kept)) { // else so little would go that it may look chosen
 		p.Gone = there - int64(len(p.Kept))
 	}
@@ -113,7 +99,7 @@ func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*Prune, er
 
 // stateAt returns the events up to a number that make up the state behind it, in order. Both
 // ends of a commit stay or go together: half of one says something else.
-func stateAt(ctx context.Context, q rowQuerier, through int64, horizon Timestamp) ([]int64, error) {
+func stateAt(ctx context.Context, q rowQuerier, through int64, horizon record.Timestamp) ([]int64, error) {
 	const query = `WITH state (seq) AS (
 		-- who recorded with which keys, and what was pruned before
 		SELECT event FROM recorders
@@ -147,7 +133,7 @@ func stateAt(ctx context.Context, q rowQuerier, through int64, horizon Timestamp
 	if err != nil {
 		return nil, err
 	}
-	rows, err := q.QueryContext(ctx, query, through, horizon.UnixMicro(), numbers(told))
+	rows, err := q.QueryContext(ctx, query, through, horizon.UnixMicro(), record.Numbers(told))
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -165,7 +151,7 @@ func stateAt(ctx context.Context, q rowQuerier, through int64, horizon Timestamp
 
 // proven checks that the events which are to go are those that were recorded, and that no other
 // has gone: an altered one is evidence, and nothing could be told from its hash alone.
-func proven(ctx context.Context, tx *sql.Tx, p *Prune) error {
+func proven(ctx context.Context, tx *sql.Tx, p *record.Prune) error {
 	before, err := lastPrune(ctx, tx, math.MaxInt64)
 	if err != nil {
 		return err
@@ -176,7 +162,7 @@ func proven(ctx context.Context, tx *sql.Tx, p *Prune) error {
 			return err
 		}
 		for ; next < min(e.seq, p.Through+1); next++ {
-			if !before.took(next) {
+			if !before.Took(next) {
 				return fmt.Errorf("event %d is missing: %w", next, errGap)
 			}
 		}
@@ -195,7 +181,7 @@ func proven(ctx context.Context, tx *sql.Tx, p *Prune) error {
 }
 
 // lastPrune is lastPrune of a log, or of the longer one that it is the begin of.
-func (s *Store) lastPrune(ctx context.Context, size int64) (*Prune, error) {
+func (s *Store) lastPrune(ctx context.Context, size int64) (*record.Prune, error) {
 	if s.known != nil {
 		return s.known.pruned, nil
 	}
@@ -204,7 +190,7 @@ func (s *Store) lastPrune(ctx context.Context, size int64) (*Prune, error) {
 
 // lastPrune returns what the newest prune event among the first so many says, nil if there
 // is none.
-func lastPrune(ctx context.Context, q querier, size int64) (*Prune, error) {
+func lastPrune(ctx context.Context, q querier, size int64) (*record.Prune, error) {
 	var seq int64
 	var body []byte
 	// The plus keeps SQLite to the index of prune events: else it would look at all events.
@@ -215,64 +201,9 @@ func lastPrune(ctx context.Context, q querier, size int64) (*Prune, error) {
 	} else if err != nil {
 		return nil, classify(err)
 	}
-	ev, err := decodeAt(seq, body)
+	ev, err := record.DecodeAt(seq, body)
 	if err != nil {
 		return nil, fmt.Errorf("event %d: %w", seq, err)
 	}
 	return ev.Prune, nil
-}
-
-// check refuses what a prune event with a number and a time cannot say: nothing goes that came
-// after it, or was younger than it, and what stays has each its place.
-func (p *Prune) check(seq int64, at Timestamp) error {
-	switch {
-	case p.Through < 0 || p.Through >= seq:
-		return fmt.Errorf("%w: it prunes through event %d, and is event %d", errNoEvent, p.Through, seq)
-	case p.Horizon.After(at.Time):
-		return fmt.Errorf("%w: its horizon %s is ahead of it", errNoEvent, p.Horizon.Format(timeLayout))
-	case p.Gone < 0 || p.Gone > p.Through:
-		return fmt.Errorf("%w: %d of %d events went", errNoEvent, p.Gone, p.Through)
-	}
-	last := int64(0)
-	for _, kept := range p.Kept {
-		if kept <= last || kept > p.Through {
-			return fmt.Errorf("%w: events that stay: %d comes after %d, of %d", errNoEvent, kept, last, p.Through)
-		}
-		last = kept
-	}
-	return nil
-}
-
-// took says whether the body of an event went.
-func (p *Prune) took(seq int64) bool {
-	if p == nil || seq > p.Through {
-		return false
-	}
-	_, kept := slices.BinarySearch(p.Kept, seq)
-	return !kept
-}
-
-// first is the number of the event from which on none went.
-func (p *Prune) first() int64 {
-	if p == nil {
-		return 1
-	}
-	seq := p.Through + 1
-	for i := len(p.Kept) - 1; i >= 0 && p.Kept[i] == seq-1; i-- {
-		seq--
-	}
-	return seq
-}
-
-// bodies is how many events of a log of this size have a body.
-func (p *Prune) bodies(size int64) int64 {
-	if p == nil {
-		return size
-	}
-	return size - p.Through + int64(len(p.Kept))
-}
-
-func numbers(list []int64) string {
-	b, _ := json.Marshal(list)
-	return string(b)
 }

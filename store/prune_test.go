@@ -15,11 +15,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // aged is a moment long after the recorder began, which writes the time that it is.
-func aged(n int) store.Timestamp { return store.Timestamp{Time: at(n).AddDate(20, 0, 0)} }
+func aged(n int) record.Timestamp { return record.At(at(n).AddDate(20, 0, 0)) }
 
 // long is a record of all that a prune must know of. Its events, by number in the log:
 // 1 recorder, 2 and 3 a commit, 4 and 5 observations, 6 a commit without an end, 7 and 8
@@ -28,23 +29,23 @@ func aged(n int) store.Timestamp { return store.Timestamp{Time: at(n).AddDate(20
 func long(t *testing.T) string {
 	t.Helper()
 	root := newRoot(t)
-	first, open := begin(1, patch(store.ResultUnknown)), begin(5)
-	first.Begin.Installed = []store.Package{{Name: "k", Version: "1", Arch: "x86_64"}}
-	firstEnd := end(2, first, store.OutcomeCompleted, patch(store.ResultOK))
-	firstEnd.End.Fixes = map[string]store.Fixes{"p-1.x86_64": {CVEs: []string{"CVE-2026-7"}}}
+	first, open := begin(1, patch(record.ResultUnknown)), begin(5)
+	first.Begin.Installed = []record.Package{{Name: "k", Version: "1", Arch: "x86_64"}}
+	firstEnd := end(2, first, record.OutcomeCompleted, patch(record.ResultOK))
+	firstEnd.End.Fixes = map[string]record.Fixes{"p-1.x86_64": {CVEs: []string{"CVE-2026-7"}}}
 	firstEnd.End.Installed, firstEnd.End.Compared = first.Begin.Installed, true
 	seen, again := observation(3, boot(4, true, "livepatch_5")), observation(4)
 	seen.Observation.Installed, again.Observation.Installed = first.Begin.Installed, first.Begin.Installed
 	seen.Observation.Compared, again.Observation.Compared = true, true
 	seen.Observation.Subvolume = "/@/.snapshots/5/snapshot"
-	exception := func(n int, check string, until int) *store.Event {
-		return &store.Event{Header: header(store.KindException, n), Exception: &store.ExceptionChange{
-			Action: store.ExceptionAdd, Check: check, Reason: "r", Until: new(aged(until))}}
+	exception := func(n int, check string, until int) *record.Event {
+		return &record.Event{Header: header(record.KindException, n), Exception: &record.ExceptionChange{
+			Action: record.ExceptionAdd, Check: check, Reason: "r", Until: new(aged(until))}}
 	}
 	second := begin(20)
-	evs := slices.Concat([]*store.Event{first, firstEnd, seen, again, open, exception(6, "taint", 90), exception(7, "clock", 8)}, staged(10, "6", "k 2"),
-		[]*store.Event{second, end(21, second, store.OutcomeCompleted, install("k", "3", store.ResultOK))},
-		bootedInto(40, 6, "k 2 11"), []*store.Event{begin(50)})
+	evs := slices.Concat([]*record.Event{first, firstEnd, seen, again, open, exception(6, "taint", 90), exception(7, "clock", 8)}, staged(10, "6", "k 2"),
+		[]*record.Event{second, end(21, second, record.OutcomeCompleted, install("k", "3", record.ResultOK))},
+		bootedInto(40, 6, "k 2 11"), []*record.Event{begin(50)})
 	for _, ev := range evs {
 		ev.Time.Time = ev.Time.AddDate(20, 0, 0)
 		if ev.Observation != nil {
@@ -55,9 +56,9 @@ func long(t *testing.T) string {
 	return root
 }
 
-func prune(t *testing.T, root string, horizon store.Timestamp) *store.Prune {
+func prune(t *testing.T, root string, horizon record.Timestamp) *record.Prune {
 	t.Helper()
-	var p *store.Prune
+	var p *record.Prune
 	later(t, func(t *testing.T) {
 		s := open(t, root)
 		var err error
@@ -173,7 +174,7 @@ func TestPruneKeepsTheState(t *testing.T) {
 // A staged commit that is older than all that is left can still be booted.
 func TestPruneKeepsWhatIsStaged(t *testing.T) {
 	root := newRoot(t)
-	evs := slices.Concat(staged(10, "6", "k 1"), []*store.Event{begin(20)})
+	evs := slices.Concat(staged(10, "6", "k 1"), []*record.Event{begin(20)})
 	boot := bootedInto(30, 6, "k 1 11")
 	for _, ev := range append(slices.Clone(evs), boot...) {
 		ev.Time.Time = ev.Time.AddDate(20, 0, 0)
@@ -195,7 +196,7 @@ func TestPruneKeepsWhatIsStaged(t *testing.T) {
 func TestPruneKeepsWhatBecameOfAStagedCommit(t *testing.T) {
 	root := newRoot(t)
 	evs := staged(10, "6", "p 1")
-	evs[1].End.Changes[0].Kind, evs[1].End.Changes[0].Added = "livepatch", store.Fixes{CVEs: []string{"CVE-2026-7"}}
+	evs[1].End.Changes[0].Kind, evs[1].End.Changes[0].Added = "livepatch", record.Fixes{CVEs: []string{"CVE-2026-7"}}
 	evs = append(evs, bootedInto(30, 6, "p 1 11")...)
 	for n := range 12 {
 		evs = append(evs, bootedInto(40+n, 7, "k 1 11")...)
@@ -222,7 +223,7 @@ func TestPruneKeepsWhatBecameOfAStagedCommit(t *testing.T) {
 // has that it can say so.
 func TestPruneKeepsAReasonToDoubtAClock(t *testing.T) {
 	root := newRoot(t)
-	var evs []*store.Event
+	var evs []*record.Event
 	for n := range 30 {
 		ev := bootedInto(n, 6, "k 1 11")[0]
 		ev.Time.Time, ev.Observation.LivePatch, ev.Observation.Kernel.BootTime = ev.Time.AddDate(20, 0, 0), nil, aged(0)
@@ -245,7 +246,7 @@ func TestPruneKeepsAReasonToDoubtAClock(t *testing.T) {
 // Where nearly all looks would stay, none goes: what goes would look chosen.
 func TestPruneOfLittle(t *testing.T) {
 	root := newRoot(t)
-	var evs []*store.Event
+	var evs []*record.Event
 	for n := range 14 {
 		o := observation(n + 1)
 		o.Time = aged(n)
@@ -283,8 +284,8 @@ func TestPruneAgain(t *testing.T) {
 func TestPrunedBytesAreGone(t *testing.T) {
 	root := long(t)
 	secret := []byte("nobody is to know this any more; ")
-	old := &store.Event{Header: header(store.KindException, 9), Exception: &store.ExceptionChange{
-		Action: store.ExceptionAdd, Check: "clock", Reason: strings.Repeat(string(secret), 10000), Until: new(aged(8))}}
+	old := &record.Event{Header: header(record.KindException, 9), Exception: &record.ExceptionChange{
+		Action: record.ExceptionAdd, Check: "clock", Reason: strings.Repeat(string(secret), 10000), Until: new(aged(8))}}
 	old.ID, old.Time = "019ca8d5-0000-7000-8000-000000000999", aged(9)
 	write(t, root, old)
 	count := func() int {
@@ -416,7 +417,7 @@ func TestPrunedImport(t *testing.T) {
 // A prune while the record is verified is no finding.
 func TestVerifyWhileEventsGo(t *testing.T) {
 	root := newRoot(t)
-	var evs []*store.Event
+	var evs []*record.Event
 	for n := 1; n < 1200; n++ {
 		o := observation(n)
 		o.Time = aged(n)

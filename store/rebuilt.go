@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // verifyViews holds the views against ones that are rebuilt from the events.
@@ -16,7 +18,7 @@ func (s *Store) verifyViews(ctx context.Context, v *Verification, l *layout) err
 	for n := 0; n < 5 && errors.Is(err, ErrMoved); n++ {
 		err = s.compareViews(ctx, s.path, v, l)
 	}
-	if errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err) {
+	if errors.Is(err, record.ErrNoEvent) || errors.Is(err, record.ErrNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err) {
 		v.problem(Altered, "the views cannot be rebuilt: %v", err)
 		return nil
 	}
@@ -82,24 +84,24 @@ func compareView(ctx context.Context, tx *sql.Tx, view string, v *Verification) 
 // record at path, which it attaches under the name `record` and only reads. It returns
 // how many events the views hold.
 func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
-	record, err := openDB(path, readOnly(ctx))
+	source, err := openDB(path, readOnly(ctx))
 	if err != nil {
 		return nil, 0, err
 	}
-	defer record.Close()
+	defer source.Close()
 	s, err := newTemp(path)
 	if err != nil {
 		return nil, 0, err
 	}
 	var size int64
 	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
-		size, err = rebuild(ctx, tx, record)
+		size, err = rebuild(ctx, tx, source)
 		return err
 	})
 	if err == nil {
 		_, err = s.db.ExecContext(ctx, `ATTACH ? AS record`, "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro")
 	}
-	if isConstraint(err) || errors.Is(err, errNoEvent) {
+	if isConstraint(err) || errors.Is(err, record.ErrNoEvent) {
 		err = fmt.Errorf("%w: its events cannot be: %w", ErrDamaged, err)
 	}
 	if err != nil {

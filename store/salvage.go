@@ -4,18 +4,20 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // OpenAltered opens what can be understood of a record that is not intact, for a report on what
 // it says: as with an export, the views are made from its events in a temporary file, and
 // events that cannot be read are left out. The views of such a record may say anything.
 func OpenAltered(ctx context.Context, path string) (*Store, error) {
-	record, err := openDB(path, readOnly(ctx))
+	source, err := openDB(path, readOnly(ctx))
 	if err != nil {
 		return nil, err
 	}
-	defer record.Close()
-	if _, err := readLayout(ctx, record); err != nil {
+	defer source.Close()
+	if _, err := readLayout(ctx, source); err != nil {
 		return nil, named(path, err)
 	}
 	s, err := newTemp(path)
@@ -26,7 +28,7 @@ func OpenAltered(ctx context.Context, path string) (*Store, error) {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}
-		if err := salvage(ctx, tx, record); err != nil {
+		if err := salvage(ctx, tx, source); err != nil {
 			return err
 		}
 		return rebuildReadable(ctx, tx)
@@ -38,12 +40,12 @@ func OpenAltered(ctx context.Context, path string) (*Store, error) {
 }
 
 // salvage copies the events that can be read, and the checkpoint.
-func salvage(ctx context.Context, tx *sql.Tx, record *sql.DB) error {
-	for e, err := range events(ctx, record, 0) {
+func salvage(ctx context.Context, tx *sql.Tx, source *sql.DB) error {
+	for e, err := range events(ctx, source, 0) {
 		if err != nil {
 			return err
 		}
-		if _, bad := decodeAt(e.seq, e.body); bad != nil {
+		if _, bad := record.DecodeAt(e.seq, e.body); bad != nil {
 			continue
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO events (seq, body) VALUES (?, ?)`, e.seq, string(e.body)); err != nil {
@@ -52,7 +54,7 @@ func salvage(ctx context.Context, tx *sql.Tx, record *sql.DB) error {
 	}
 	var size int64
 	var note string
-	err := record.QueryRowContext(ctx, `SELECT size, note FROM checkpoint`).Scan(&size, &note)
+	err := source.QueryRowContext(ctx, `SELECT size, note FROM checkpoint`).Scan(&size, &note)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	} else if err != nil {
@@ -72,7 +74,7 @@ func rebuildReadable(ctx context.Context, tx *sql.Tx) error {
 		if err != nil {
 			return err
 		}
-		ev, bad := decodeAt(e.seq, e.body)
+		ev, bad := record.DecodeAt(e.seq, e.body)
 		if bad != nil {
 			continue
 		}

@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // moment is one within the minute of event n.
-func moment(n int, after time.Duration) store.Timestamp {
-	return store.Timestamp{Time: at(n).Add(after)}
+func moment(n int, after time.Duration) record.Timestamp {
+	return record.At(at(n).Add(after))
 }
 
 // inSecond are the rows of a history with the moments that it gives them, oldest first.
@@ -29,18 +30,18 @@ func inSecond(t *testing.T, s *store.Store, f store.HistoryFilter) (got []string
 func TestDriftInTheSecondOfACommitComesAfterIt(t *testing.T) {
 	s := open(t, newRoot(t))
 	b := begin(1)
-	e := end(2, b, store.OutcomeCompleted, install("kernel-default", "1-1", store.ResultOK))
+	e := end(2, b, record.OutcomeCompleted, install("kernel-default", "1-1", record.ResultOK))
 	e.Time = moment(2, 700*time.Millisecond)
-	by := func(name string, installed store.Timestamp) store.Change {
-		c := install(name, "2-1", store.ResultOK)
+	by := func(name string, installed record.Timestamp) record.Change {
+		c := install(name, "2-1", record.ResultOK)
 		c.InstallTime = &installed
 		return c
 	}
-	d := &store.Event{Header: header(store.KindDrift, 3), Drift: &store.Drift{
-		Cause: store.DriftUnrecorded, Since: e.Time, Installed: []store.Package{},
-		Changes: []store.Change{
+	d := &record.Event{Header: header(record.KindDrift, 3), Drift: &record.Drift{
+		Cause: record.DriftUnrecorded, Since: e.Time, Installed: []record.Package{},
+		Changes: []record.Change{
 			by("same-second", moment(2, 0)), by("next-second", moment(2, time.Second)), by("older-database", moment(1, 0)),
-			{Kind: "support", Action: "remove", Package: "gone", Arch: "noarch", Version: "1-1", Result: store.ResultOK},
+			{Kind: "support", Action: "remove", Package: "gone", Arch: "noarch", Version: "1-1", Result: record.ResultOK},
 		},
 	}}
 	check(t, s.Append(t.Context(), b, e, d))
@@ -63,10 +64,10 @@ func TestDriftInTheSecondOfACommitComesAfterIt(t *testing.T) {
 // A clock that was set back between the looks gives no moment after the one of the finding.
 func TestDriftAfterTheClockWasSetBack(t *testing.T) {
 	s := open(t, newRoot(t))
-	c := install("kernel-default", "2-1", store.ResultOK)
+	c := install("kernel-default", "2-1", record.ResultOK)
 	c.InstallTime = new(at(3))
-	d := &store.Event{Header: header(store.KindDrift, 3), Drift: &store.Drift{
-		Cause: store.DriftUnrecorded, Since: moment(3, 700*time.Millisecond), Installed: []store.Package{}, Changes: []store.Change{c},
+	d := &record.Event{Header: header(record.KindDrift, 3), Drift: &record.Drift{
+		Cause: record.DriftUnrecorded, Since: moment(3, 700*time.Millisecond), Installed: []record.Package{}, Changes: []record.Change{c},
 	}}
 	d.Time = moment(3, 400*time.Millisecond)
 	check(t, s.Append(t.Context(), d))
@@ -79,11 +80,11 @@ func TestDriftAfterTheClockWasSetBack(t *testing.T) {
 func TestLateEndInTheSecondOfItsBeginComesAfterIt(t *testing.T) {
 	s := open(t, newRoot(t))
 	first, b := begin(0), begin(1)
-	done := end(1, first, store.OutcomeCompleted, install("before", "1-1", store.ResultOK))
+	done := end(1, first, record.OutcomeCompleted, install("before", "1-1", record.ResultOK))
 	done.Time, b.Time = moment(1, 300*time.Millisecond), moment(1, 600*time.Millisecond)
-	same, later := install("kernel-default", "1-1", store.ResultOK), install("later", "1-1", store.ResultOK)
+	same, later := install("kernel-default", "1-1", record.ResultOK), install("later", "1-1", record.ResultOK)
 	same.InstallTime, later.InstallTime = new(at(1)), new(moment(1, 2*time.Second))
-	e := end(90, b, store.OutcomeInterrupted, later, same)
+	e := end(90, b, record.OutcomeInterrupted, later, same)
 	e.End.Late, e.End.Begun = true, &b.Time
 	check(t, s.Append(t.Context(), first, done, b, e))
 	want := []string{"plugin before commit 1m0.3s", "plugin kernel-default rpm 1m0.6s", "plugin later rpm 1m2s"}

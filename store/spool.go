@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // spoolDirs are tried in this order. /var/log is always the real one, also within a
@@ -35,7 +37,7 @@ const (
 // next writer takes in; if no spool folder takes it either, in the journal. reason is
 // noted in the event. In the chroot of a transactional update only what is below /var/log
 // outlives it.
-func Spool(root string, ev *Event, reason error, chroot bool) error {
+func Spool(root string, ev *record.Event, reason error, chroot bool) error {
 	ev.Spooled = reason.Error()
 	dirs := spoolDirs
 	if chroot {
@@ -51,7 +53,7 @@ func Spool(root string, ev *Event, reason error, chroot bool) error {
 		ev.Spooled += "; " + err.Error()
 	}
 	if ownMachine(root) {
-		body, err := encode(ev)
+		body, err := record.Encode(ev)
 		if err != nil {
 			return err
 		}
@@ -68,8 +70,8 @@ func Spool(root string, ev *Event, reason error, chroot bool) error {
 	return fmt.Errorf("spooling event %s: %w", ev.ID, errors.Join(errs...))
 }
 
-func spoolInto(dir, root string, ev *Event) error {
-	body, err := encode(ev)
+func spoolInto(dir, root string, ev *record.Event) error {
+	body, err := record.Encode(ev)
 	if err != nil {
 		return err
 	}
@@ -136,12 +138,12 @@ func Waiting(root string) int { return len(spoolFiles(root)) }
 
 // Spooled is what there is to see of the spool.
 type Spooled struct {
-	Unseen   string     // why it cannot be looked at; empty: it was
-	Waiting  int        // events that wait to be taken in
-	SetAside int        // files that could not be taken in and were set aside
-	Since    *Timestamp // since when the first of the events waits; nil: none does
-	Reason   string     // why it had to wait
-	Holder   *Holder    // who holds the record now; nil: nobody, or nothing waits
+	Unseen   string            // why it cannot be looked at; empty: it was
+	Waiting  int               // events that wait to be taken in
+	SetAside int               // files that could not be taken in and were set aside
+	Since    *record.Timestamp // since when the first of the events waits; nil: none does
+	Reason   string            // why it had to wait
+	Holder   *Holder           // who holds the record now; nil: nobody, or nothing waits
 }
 
 // LookAtSpool looks at the spool of the machine whose file tree is at root.
@@ -169,15 +171,15 @@ func (s *Spooled) look(path string) {
 		return // taken in meanwhile
 	}
 	if at := info.ModTime(); s.Since == nil || at.Before(s.Since.Time) {
-		s.Since = &Timestamp{at.UTC()}
+		s.Since = new(record.At(at))
 	}
 	if s.Reason != "" {
 		return
 	}
-	var ev *Event
+	var ev *record.Event
 	text, err := readAtMost(path, hastySize)
 	if err == nil {
-		ev, err = decode([]byte(text))
+		ev, err = record.Decode([]byte(text))
 	}
 	if err != nil {
 		s.Reason = err.Error()

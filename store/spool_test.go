@@ -12,13 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 var errBusy = errors.New("database is busy")
 
 // spool puts events into the spool.
-func spool(t *testing.T, root string, evs ...*store.Event) {
+func spool(t *testing.T, root string, evs ...*record.Event) {
 	t.Helper()
 	for _, ev := range evs {
 		check(t, store.Spool(root, ev, errBusy, false))
@@ -70,7 +71,7 @@ func TestEventWaitsWhileTheDatabaseIsLocked(t *testing.T) {
 	}
 	exec(t, locker, `ROLLBACK`)
 
-	check(t, s.Append(t.Context(), end(2, b, store.OutcomeCompleted)))
+	check(t, s.Append(t.Context(), end(2, b, record.OutcomeCompleted)))
 	wantLogged(t, root, "1 2")
 	reasons := query(t, raw(t, root), `SELECT json_extract(body, '$.spooled') FROM events`)
 	if want := []string{"<nil>", err.Error(), "<nil>"}; !slices.Equal(reasons, want) {
@@ -99,10 +100,10 @@ func TestUnreadableFilesAreSetAside(t *testing.T) {
 	root := newRoot(t)
 	spool(t, root, begin(1), begin(3))
 	newer := begin(2)
-	newer.V = store.EventVersion + 1
+	newer.V = record.EventVersion + 1
 	spool(t, root, newer)
 	odd := begin(4)
-	odd.Begin.Announced = []store.Change{{Kind: "unheard-of"}}
+	odd.Begin.Announced = []record.Change{{Kind: "unheard-of"}}
 	spool(t, root, odd)
 	for name, text := range map[string]string{
 		"00-empty": "", "01-garbage": "\x00\xff", "02-half": `{"v":1,"kind":"commit-begin","id":"x`, "03-array": "[]", "04-null": "null",
@@ -221,10 +222,10 @@ func TestSpoolStaysWhenItCannotBeTakenIn(t *testing.T) {
 }
 
 // large is event n: the begin of a commit with very many steps.
-func large(n, steps int) *store.Event {
-	var changes []store.Change
+func large(n, steps int) *record.Event {
+	var changes []record.Change
 	for i := range steps {
-		changes = append(changes, install(fmt.Sprintf("kernel-%d", i), "1-1", store.ResultUnknown))
+		changes = append(changes, install(fmt.Sprintf("kernel-%d", i), "1-1", record.ResultUnknown))
 	}
 	return begin(n, changes...)
 }
@@ -234,7 +235,7 @@ func large(n, steps int) *store.Event {
 func TestLargeEventDoesNotBlockTheSpool(t *testing.T) {
 	root := newRoot(t)
 	b := large(1, 20_000)
-	spool(t, root, b, begin(2), end(3, b, store.OutcomeCompleted), begin(4))
+	spool(t, root, b, begin(2), end(3, b, record.OutcomeCompleted), begin(4))
 	hasty, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s := open(t, root)
@@ -294,7 +295,7 @@ func TestSpoolOfARelativeRoot(t *testing.T) {
 func TestReasonOfAFileThatCannotBeRead(t *testing.T) {
 	root := newRoot(t)
 	newer := begin(1)
-	newer.V = store.EventVersion + 1
+	newer.V = record.EventVersion + 1
 	spool(t, root, newer)
 	if s := store.LookAtSpool(root); !strings.Contains(s.Reason, "event of a newer version") {
 		t.Errorf("got %q", s.Reason)

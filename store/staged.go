@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // snapshotNumber is N of a root directory in /.snapshots/N/snapshot, 0 of any other one.
@@ -35,7 +37,7 @@ func parseSnapshot(number string) int64 {
 }
 
 // stagedIn is the snapshot that a commit went to, null for the running system.
-func stagedIn(b *CommitBegin) any {
+func stagedIn(b *record.CommitBegin) any {
 	if b.Staging == nil {
 		return nil
 	}
@@ -68,7 +70,7 @@ const (
 // went to one before it, or not: that is proven by the installed packages, or not at all.
 // Numbers alone prove little: the snapshot of a failed update is deleted, and the next one
 // gets its number.
-func applyBooted(seq int64, ev *Event) []mutation {
+func applyBooted(seq int64, ev *record.Event) []mutation {
 	o := ev.Observation
 	booted := snapshotNumber(o.Subvolume)
 	if booted == 0 {
@@ -96,7 +98,7 @@ func applyBooted(seq int64, ev *Event) []mutation {
 }
 
 // identified are packages with what tells one installation from another, in JSON.
-func identified(installed []Package) string {
+func identified(installed []record.Package) string {
 	type installation struct {
 		Name    string `json:"name"`
 		Version string `json:"version"`
@@ -114,24 +116,24 @@ func identified(installed []Package) string {
 // StagedChanges returns what commits did, as the rpm database showed it, that went to a
 // snapshot or to one before it, and that event number since did not know of yet. A reader
 // that finds these packages changed after a boot need not wonder by what.
-func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64) ([]Change, error) {
+func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64) ([]record.Change, error) {
 	const query = `SELECT e.body FROM commits t JOIN events e ON e.seq = t.end_event WHERE t.outcome IN ('staged', 'discarded', 'completed')
 		AND (t.outcome <> 'discarded' AND t.snapshot <= ?1 OR t.snapshot = ?1) AND (t.outcome <> 'completed' OR t.settled_event > ?2) ORDER BY t.end_event`
 	booted := snapshotNumber(subvolume)
 	if booted == 0 {
 		return nil, nil
 	}
-	ends, err := collect(ctx, s.db, query, []any{booted, since}, func(rows *sql.Rows) (ev *Event, err error) {
+	ends, err := collect(ctx, s.db, query, []any{booted, since}, func(rows *sql.Rows) (ev *record.Event, err error) {
 		var body []byte
 		if err := rows.Scan(&body); err != nil {
 			return nil, err
 		}
-		return decode(body)
+		return record.Decode(body)
 	})
-	var changes []Change
+	var changes []record.Change
 	for _, ev := range ends {
 		for _, c := range ev.End.Changes {
-			if c.Result == ResultOK {
+			if c.Result == record.ResultOK {
 				changes = append(changes, c)
 			}
 		}

@@ -8,20 +8,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // staged is a commit of events n and n+1 that installs packages "name version" in a snapshot,
 // in the minute of its end, and removes those with a minus in front.
-func staged(n int, snapshot string, changes ...string) []*store.Event {
+func staged(n int, snapshot string, changes ...string) []*record.Event {
 	b := begin(n)
 	b.BootID = strings.Repeat("a", 32)
-	b.Begin.Staging = &store.Staging{Snapshot: snapshot, Root: "/tmp/x"}
-	var list []store.Change
+	b.Begin.Staging = &record.Staging{Snapshot: snapshot, Root: "/tmp/x"}
+	var list []record.Change
 	for _, c := range changes {
 		name, removed := strings.CutPrefix(c, "-")
 		name, version, _ := strings.Cut(name, " ")
-		change := install(name, version, store.ResultOK)
+		change := install(name, version, record.ResultOK)
 		if removed {
 			change.Action = "remove"
 		} else {
@@ -29,17 +30,17 @@ func staged(n int, snapshot string, changes ...string) []*store.Event {
 		}
 		list = append(list, change)
 	}
-	e := end(n+1, b, store.OutcomeStaged, list...)
+	e := end(n+1, b, record.OutcomeStaged, list...)
 	e.BootID = b.BootID
-	return []*store.Event{b, e}
+	return []*record.Event{b, e}
 }
 
 // bootedInto is event n, an observation in a boot of its own that began half a minute before:
 // of a snapshot, with packages "name version minute". Without any it does not know them.
-func bootedInto(n int, snapshot int, packages ...string) []*store.Event {
+func bootedInto(n int, snapshot int, packages ...string) []*record.Event {
 	o := observation(n)
 	o.BootID = fmt.Sprintf("%032d", n)
-	o.Observation.Kernel.BootTime = store.Timestamp{Time: at(n).Add(-30e9)}
+	o.Observation.Kernel.BootTime = record.At(at(n).Add(-30e9))
 	o.Observation.Compared = true
 	o.Observation.Subvolume = fmt.Sprintf("/@/.snapshots/%d/snapshot", snapshot)
 	for _, p := range packages {
@@ -47,13 +48,13 @@ func bootedInto(n int, snapshot int, packages ...string) []*store.Event {
 		var minute int
 		fmt.Sscan(p, &name, &version, &minute)
 		o.Observation.Installed = append(o.Observation.Installed,
-			store.Package{Name: name, Version: version, Arch: "x86_64", InstallTime: at(minute).Unix()})
+			record.Package{Name: name, Version: version, Arch: "x86_64", InstallTime: at(minute).Unix()})
 	}
-	return []*store.Event{o}
+	return []*record.Event{o}
 }
 
 // sameBoot puts observations into the boot in which commits are staged.
-func sameBoot(evs []*store.Event) []*store.Event {
+func sameBoot(evs []*record.Event) []*record.Event {
 	for _, ev := range evs {
 		ev.BootID = strings.Repeat("a", 32)
 	}
@@ -61,7 +62,7 @@ func sameBoot(evs []*store.Event) []*store.Event {
 }
 
 func TestStagedCommits(t *testing.T) {
-	type events = [][]*store.Event
+	type events = [][]*record.Event
 	for name, tt := range map[string]struct {
 		events events
 		want   []string // of each commit: outcome, and the minute it is effective since
@@ -85,7 +86,7 @@ func TestStagedCommits(t *testing.T) {
 		"a removal alone proves little":   {events{staged(10, "6", "-l 1"), bootedInto(20, 8, "k 1 1")}, []string{"staged"}},
 		"its number was given again":      {events{staged(10, "6", "k 1"), staged(12, "6", "l 1"), bootedInto(20, 6, "k 0 1", "l 1 13")}, []string{"discarded", "completed 19"}},
 		"no number":                       {events{staged(10, "", "k 1"), bootedInto(20, 6, "k 1 11")}, []string{"staged"}},
-		"no snapshot booted": {events{staged(10, "6", "k 1"), func() []*store.Event {
+		"no snapshot booted": {events{staged(10, "6", "k 1"), func() []*record.Event {
 			o := bootedInto(20, 6, "k 0 1")
 			o[0].Observation.Subvolume = "/@"
 			return o
@@ -112,7 +113,7 @@ func TestStagedAsOfThen(t *testing.T) {
 	root := newRoot(t)
 	write(t, root, slices.Concat(staged(10, "6", "k 1"), bootedInto(20, 6, "k 1 11"))...)
 	s := open(t, root)
-	for events, want := range map[int64]store.Outcome{3: store.OutcomeStaged, 4: store.OutcomeCompleted, 0: store.OutcomeCompleted} {
+	for events, want := range map[int64]record.Outcome{3: record.OutcomeStaged, 4: record.OutcomeCompleted, 0: record.OutcomeCompleted} {
 		if rows := history(t, s, store.HistoryFilter{Events: events}); len(rows) != 1 || *rows[0].Outcome != want {
 			t.Errorf("after %d events: %+v, want %s", events, rows, want)
 		}
@@ -128,7 +129,7 @@ func TestStagedAsOfThen(t *testing.T) {
 func TestStagedPackagesAreNoSnapshotOfTheSystem(t *testing.T) {
 	root := newRoot(t)
 	c := staged(10, "6", "k 1")
-	c[0].Begin.Installed, c[1].End.Installed = []store.Package{{Name: "k"}}, []store.Package{{Name: "k"}}
+	c[0].Begin.Installed, c[1].End.Installed = []record.Package{{Name: "k"}}, []record.Package{{Name: "k"}}
 	c[1].End.Compared = true
 	write(t, root, c...)
 	if last, err := open(t, root).LastSnapshot(t.Context()); last != nil || err != nil {

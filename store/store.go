@@ -22,6 +22,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -243,7 +244,7 @@ func (s *Store) prepareIn(ctx context.Context, tx *sql.Tx) (problem string, err 
 	if err == nil {
 		_, err = rebuild(ctx, tx, tx)
 	}
-	if errors.Is(err, errNoEvent) || errors.Is(err, errNewerEvent) || isConstraint(err) {
+	if errors.Is(err, record.ErrNoEvent) || errors.Is(err, record.ErrNewerEvent) || isConstraint(err) {
 		return fmt.Sprintf("its events cannot all be read: %v", err), rebuildReadable(ctx, tx)
 	}
 	return "", err

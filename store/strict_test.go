@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // strange are texts that an event may hold, whoever made them.
@@ -15,19 +17,19 @@ var strange = []string{
 // What the recorder writes, it can read, whatever the machine showed it.
 func TestWhatIsWrittenIsRead(t *testing.T) {
 	for _, text := range strange {
-		ev := &Event{Header: NewHeader(KindCommitBegin, "/", text)}
+		ev := &record.Event{Header: NewHeader(record.KindCommitBegin, "/", text)}
 		ev.Host.Hostname = text
-		ev.Begin = &CommitBegin{
-			Libzypp: Process{PID: -1, StartTicks: 1<<64 - 1}, Command: []string{text, text}, UserData: text,
-			Announced: []Change{{Package: text, Added: Fixes{CVEs: []string{text}}}},
-			Fixes:     map[string]Fixes{text: {}, "A" + text: {}, "a" + text: {}},
-			History:   HistoryMark{Path: text, Inode: 1<<64 - 1, Offset: -1 << 63},
+		ev.Begin = &record.CommitBegin{
+			Libzypp: record.Process{PID: -1, StartTicks: 1<<64 - 1}, Command: []string{text, text}, UserData: text,
+			Announced: []record.Change{{Package: text, Added: record.Fixes{CVEs: []string{text}}}},
+			Fixes:     map[string]record.Fixes{text: {}, "A" + text: {}, "a" + text: {}},
+			History:   record.HistoryMark{Path: text, Inode: 1<<64 - 1, Offset: -1 << 63},
 		}
-		body, err := encode(ev)
+		body, err := record.Encode(ev)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := decodeAt(1, body); err != nil {
+		if _, err := record.DecodeAt(1, body); err != nil {
 			t.Errorf("%.20q: %v", text, err)
 		}
 	}
@@ -47,11 +49,11 @@ func FuzzStrict(f *testing.F) {
 	}
 	f.Cleanup(func() { db.Close() })
 	f.Fuzz(func(t *testing.T, body string) {
-		ev, err := decodeOutline(1, []byte(body))
+		ev, err := record.DecodeOutline(1, []byte(body))
 		if err != nil {
 			return
 		}
-		var all Event
+		var all record.Event
 		if err := json.Unmarshal([]byte(body), &all); err != nil {
 			t.Fatalf("%q: encoding/json: %v", body, err)
 		}
@@ -61,7 +63,7 @@ func FuzzStrict(f *testing.F) {
 		}
 		var kind, id, moment string
 		err = db.QueryRow(`SELECT ?1 ->> '$.kind', ?1 ->> '$.id', ?1 ->> '$.time'`, body).Scan(&kind, &id, &moment)
-		if err != nil || kind != string(ev.Kind) || id != ev.ID || moment != ev.Time.Format(timeLayout) {
+		if err != nil || kind != string(ev.Kind) || id != ev.ID || moment != ev.Time.Format(record.TimeLayout) {
 			t.Errorf("%q: SQLite reads %q, %q, %q, %v", body, kind, id, moment, err)
 		}
 		if all.Kind != ev.Kind || all.ID != ev.ID || !all.Time.Equal(ev.Time.Time) || string(exact["kind"]) != `"`+kind+`"` {
@@ -78,10 +80,10 @@ func TestStrictIsLinear(t *testing.T) {
 		b.WriteString(`"` + strings.Repeat("k", i%7) + string(rune('a'+i%26)) + strings.Repeat("0", 1) + itoa(i) + `":1,`)
 	}
 	b.WriteString(`"last":1}}`)
-	if _, err := decodeAt(1, []byte(b.String())); err != nil {
+	if _, err := record.DecodeAt(1, []byte(b.String())); err != nil {
 		t.Error(err)
 	}
-	p := Prune{Through: 600_000}
+	p := record.Prune{Through: 600_000}
 	for i := range int64(300_000) {
 		p.Kept = append(p.Kept, 2*i+1)
 	}

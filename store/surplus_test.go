@@ -3,6 +3,7 @@ package store_test
 import (
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -19,7 +20,7 @@ func TestEventsGoOnAfterACut(t *testing.T) {
 		exec(t, a, cut)
 		check(t, a.Close())
 		b := begin(20)
-		write(t, root, b, end(21, b, store.OutcomeCompleted))
+		write(t, root, b, end(21, b, record.OutcomeCompleted))
 		if got := logged(t, root); got[len(got)-1] != "21" {
 			t.Errorf("%s: logged %s", cut, got)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -65,8 +66,8 @@ func (s *Store) takeFile(ctx context.Context, path string) error {
 		s.cannot(os.Remove(path))
 	case IsLocked(err):
 		return err
-	case errors.Is(err, errNewerEvent), half.Err() != nil && ctx.Err() == nil:
-	case errors.Is(err, errNoEvent), isRefused(err):
+	case errors.Is(err, record.ErrNewerEvent), half.Err() != nil && ctx.Err() == nil:
+	case errors.Is(err, record.ErrNoEvent), isRefused(err):
 		s.setAside(path)
 	default:
 		return err
@@ -112,7 +113,7 @@ func (s *Store) awaits(ctx context.Context, path string) bool {
 	if err != nil {
 		return true
 	}
-	ev, err := decode([]byte(body))
+	ev, err := record.Decode([]byte(body))
 	if err != nil {
 		return false
 	}

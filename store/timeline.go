@@ -6,40 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"time"
-)
 
-// Observed is an observation as reports that look at many read it. The observation itself
-// is in its event.
-type Observed struct {
-	Event         int64
-	Time          Timestamp
-	BootID        string
-	KernelRelease string
-	BootTime      Timestamp
-	Patched       *bool   // a live patch is active; nil: not known
-	Module        *string // of the active live patch
-	Package       *string
-	Version       *string
-	Transition    *bool
-	Since         *Timestamp
-	Verdict       Verdict
-	Basis         Basis
-	Reason        Reason
-	NextKernel    *string
-	CoveredUntil  *string // YYYY-MM-DD
-}
+	"github.com/klp-audit/klp-audit/record"
+)
 
 const observedColumns = `SELECT event, time, boot_id, kernel_release, boot_time, patched, module, package, version, transition,
 	since, verdict, basis, reason, next_kernel, covered_until FROM observations `
 
 // Observations returns the observations from one moment to another, both included, with
 // the newest one before and the oldest one after them, in the order of time.
-func (s *Store) Observations(ctx context.Context, from, to time.Time) ([]Observed, error) {
+func (s *Store) Observations(ctx context.Context, from, to time.Time) ([]record.Observed, error) {
 	list, err := s.observed(ctx, `WHERE time < ? ORDER BY time DESC, event DESC LIMIT 1`, from.UnixMicro())
 	if err != nil {
 		return nil, err
 	}
-	last := Observed{Time: Timestamp{from}}
+	last := record.Observed{Time: record.At(from)}
 	for {
 		page, err := s.observed(ctx, `WHERE time <= ? AND (time, event) > (?, ?) ORDER BY time, event LIMIT ?`,
 			to.UnixMicro(), last.Time.UnixMicro(), last.Event, pageSize)
@@ -55,55 +36,23 @@ func (s *Store) Observations(ctx context.Context, from, to time.Time) ([]Observe
 	return append(list, after...), err
 }
 
-func (s *Store) observed(ctx context.Context, where string, args ...any) ([]Observed, error) {
-	return collect(ctx, s.db, observedColumns+where, args, func(rows *sql.Rows) (o Observed, err error) {
+func (s *Store) observed(ctx context.Context, where string, args ...any) ([]record.Observed, error) {
+	return collect(ctx, s.db, observedColumns+where, args, func(rows *sql.Rows) (o record.Observed, err error) {
 		var at, boot int64
 		var since *int64
 		var basis, reason *string
 		err = rows.Scan(&o.Event, &at, &o.BootID, &o.KernelRelease, &boot, &o.Patched, &o.Module, &o.Package, &o.Version, &o.Transition,
 			&since, &o.Verdict, &basis, &reason, &o.NextKernel, &o.CoveredUntil)
 		o.Time, o.BootTime, o.Since = microseconds(at), microseconds(boot), microsOrNil(since)
-		o.Basis, o.Reason = Basis(orEmpty(basis)), Reason(orEmpty(reason))
+		o.Basis, o.Reason = record.Basis(orEmpty(basis)), record.Reason(orEmpty(reason))
 		return o, err
 	})
 }
 
-// BootRow is a boot as the observations that show it have it together. What its builds packed
-// is in those only.
-type BootRow struct {
-	Event int64 // the newest of them that could read all
-	Boot
-	Loads []LoadRow
-	Looks []Look // in the order of time; between them, things may be missing
-}
-
-// Look is a stretch of a boot of which the journal showed everything.
-type Look struct{ First, Last Timestamp }
-
-// LoadRow is the loading of a live patch, in the order of the journal.
-type LoadRow struct {
-	Load
-	Event int64     // the first that has it: it was loaded before that
-	Until Timestamp // up to then the journal showed what became of it
-}
-
-// Sighting is an event being written in a boot.
-type Sighting struct {
-	Event    int64
-	Time     Timestamp
-	BootID   string
-	Boottime time.Duration // since the start of the boot
-	Spooled  bool          // the event waited: its number says nothing of the order
-	Snapshot bool          // it says what was installed on the running system
-}
-
-// Began is when the boot did, by the clock of then.
-func (v Sighting) Began() time.Time { return v.Time.Add(-v.Boottime) }
-
 // Sightings returns when the machine is known to have run, by all events, in the order of the log.
-func (s *Store) Sightings(ctx context.Context) ([]Sighting, error) {
+func (s *Store) Sightings(ctx context.Context) ([]record.Sighting, error) {
 	const query = `SELECT event, time, boot_id, boottime_us, spooled, EXISTS (SELECT 1 FROM snapshots n WHERE n.event = s.event) FROM sightings s ORDER BY event`
-	return collect(ctx, s.db, query, nil, func(rows *sql.Rows) (v Sighting, err error) {
+	return collect(ctx, s.db, query, nil, func(rows *sql.Rows) (v record.Sighting, err error) {
 		var at, since int64
 		err = rows.Scan(&v.Event, &at, &v.BootID, &since, &v.Spooled, &v.Snapshot)
 		v.Time, v.Boottime = microseconds(at), time.Duration(since)*time.Microsecond
@@ -117,7 +66,7 @@ const bootPage = `WHERE first <= ? AND (first, boot_id) > (?, ?) ORDER BY first,
 
 // Boots returns the boots that began from one moment to another, both included, with the
 // newest one before and the oldest one after them, in the order of time.
-func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]BootRow, error) {
+func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]record.BootRow, error) {
 	list, err := s.boots(ctx, `WHERE first < ? ORDER BY first DESC, boot_id DESC LIMIT 1`, from.UnixMicro())
 	if err != nil {
 		return nil, err
@@ -137,8 +86,8 @@ func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]BootRow, error
 	return append(list, after...), err
 }
 
-func (s *Store) boots(ctx context.Context, where string, args ...any) ([]BootRow, error) {
-	list, err := collect(ctx, s.db, bootColumns+where, args, func(rows *sql.Rows) (b BootRow, err error) {
+func (s *Store) boots(ctx context.Context, where string, args ...any) ([]record.BootRow, error) {
+	list, err := collect(ctx, s.db, bootColumns+where, args, func(rows *sql.Rows) (b record.BootRow, err error) {
 		var first, last int64
 		err = rows.Scan(&b.ID, &b.Event, &b.KernelRelease, &first, &last, &b.StartInJournal, &b.MessagesLost, &b.Incomplete)
 		b.First, b.Last = microseconds(first), microseconds(last)
@@ -158,10 +107,10 @@ func (s *Store) boots(ctx context.Context, where string, args ...any) ([]BootRow
 	return list, err
 }
 
-func (s *Store) loads(ctx context.Context, boot string) ([]LoadRow, error) {
+func (s *Store) loads(ctx context.Context, boot string) ([]record.LoadRow, error) {
 	const query = `SELECT patch, phase, rule, result, forced, time, completed, reverted, disabled, coalesce(replaced, ''), cursor, event, until
 		FROM patch_loads WHERE boot_id = ? ORDER BY pos`
-	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l LoadRow, err error) {
+	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l record.LoadRow, err error) {
 		var at, until int64
 		var completed, reverted, disabled *int64
 		err = rows.Scan(&l.Patch, &l.Phase, &l.Rule, &l.Result, &l.Forced, &at, &completed, &reverted, &disabled, &l.Replaced, &l.Cursor, &l.Event, &until)
@@ -171,9 +120,9 @@ func (s *Store) loads(ctx context.Context, boot string) ([]LoadRow, error) {
 	})
 }
 
-func (s *Store) looks(ctx context.Context, boot string) ([]Look, error) {
+func (s *Store) looks(ctx context.Context, boot string) ([]record.Look, error) {
 	const query = `SELECT first, last FROM boot_looks WHERE boot_id = ? ORDER BY first`
-	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l Look, err error) {
+	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l record.Look, err error) {
 		var first, last int64
 		err = rows.Scan(&first, &last)
 		l.First, l.Last = microseconds(first), microseconds(last)
@@ -181,26 +130,14 @@ func (s *Store) looks(ctx context.Context, boot string) ([]Look, error) {
 	})
 }
 
-func (s *Store) builds(ctx context.Context, boot string) ([]Build, error) {
+func (s *Store) builds(ctx context.Context, boot string) ([]record.Build, error) {
 	const query = `SELECT coalesce(kernel_release, ''), coalesce(image, ''), success, time, cursor FROM image_builds WHERE boot_id = ? ORDER BY pos`
-	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (b Build, err error) {
+	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (b record.Build, err error) {
 		var at int64
 		err = rows.Scan(&b.KernelRelease, &b.Image, &b.Success, &at, &b.Cursor)
 		b.Time = microseconds(at)
 		return b, err
 	})
-}
-
-// CommitRow is a commit with what both its events say. What is nil is not on record.
-type CommitRow struct {
-	ID         string
-	BeginEvent *int64
-	EndEvent   *int64
-	Begin      *Timestamp
-	End        *Timestamp
-	Outcome    *Outcome
-	BootID     string
-	Effective  *Timestamp // of one that was staged in a snapshot: when that was booted
 }
 
 // commitColumns is for commits that the recorder saw: imported ones are of no boot.
@@ -216,7 +153,7 @@ const commitPage = `WHERE ` + begun + ` BETWEEN ? AND ? AND (` + begun + `, id) 
 // Commits returns the commits that began from one moment to another, both included, with
 // the newest one before and the oldest one after them, in the order of time. Those whose
 // begin is not on record count by their end.
-func (s *Store) Commits(ctx context.Context, from, to time.Time) ([]CommitRow, error) {
+func (s *Store) Commits(ctx context.Context, from, to time.Time) ([]record.CommitRow, error) {
 	list, err := s.commits(ctx, `WHERE `+begun+` < ? ORDER BY `+begun+` DESC, id DESC LIMIT 1`, from.UnixMicro())
 	if err != nil {
 		return nil, err
@@ -230,21 +167,14 @@ func (s *Store) Commits(ctx context.Context, from, to time.Time) ([]CommitRow, e
 		if list = append(list, page...); len(page) < pageSize {
 			break
 		}
-		last, id = page[len(page)-1].begun().UnixMicro(), page[len(page)-1].ID
+		last, id = page[len(page)-1].Begun().UnixMicro(), page[len(page)-1].ID
 	}
 	after, err := s.commits(ctx, `WHERE `+begun+` > ? ORDER BY `+begun+`, id LIMIT 1`, to.UnixMicro())
 	return append(list, after...), err
 }
 
-func (c CommitRow) begun() Timestamp {
-	if c.Begin != nil {
-		return *c.Begin
-	}
-	return *c.End
-}
-
-func (s *Store) commits(ctx context.Context, where string, args ...any) ([]CommitRow, error) {
-	return collect(ctx, s.db, commitColumns+where, args, func(rows *sql.Rows) (c CommitRow, err error) {
+func (s *Store) commits(ctx context.Context, where string, args ...any) ([]record.CommitRow, error) {
+	return collect(ctx, s.db, commitColumns+where, args, func(rows *sql.Rows) (c record.CommitRow, err error) {
 		var begin, end, effective *int64
 		err = rows.Scan(&c.ID, &c.BeginEvent, &c.EndEvent, &begin, &end, &c.Outcome, &c.BootID, &effective)
 		c.Begin, c.End, c.Effective = microsOrNil(begin), microsOrNil(end), microsOrNil(effective)
@@ -252,16 +182,9 @@ func (s *Store) commits(ctx context.Context, where string, args ...any) ([]Commi
 	})
 }
 
-// RecorderRow is what a recorder event says.
-type RecorderRow struct {
-	Event int64
-	Time  Timestamp
-	Cause Cause
-}
-
 // Recorders returns the recorder events of a log, in its order: there are few.
-func (s *Store) Recorders(ctx context.Context) ([]RecorderRow, error) {
-	return collect(ctx, s.db, `SELECT event, time, cause FROM recorders ORDER BY event`, nil, func(rows *sql.Rows) (r RecorderRow, err error) {
+func (s *Store) Recorders(ctx context.Context) ([]record.RecorderRow, error) {
+	return collect(ctx, s.db, `SELECT event, time, cause FROM recorders ORDER BY event`, nil, func(rows *sql.Rows) (r record.RecorderRow, err error) {
 		var at int64
 		err = rows.Scan(&r.Event, &at, &r.Cause)
 		r.Time = microseconds(at)
@@ -283,12 +206,12 @@ func (s *Store) PatchPackage(ctx context.Context, kernel, module string) (name, 
 }
 
 // Event returns the event with a sequence number.
-func (s *Store) Event(ctx context.Context, seq int64) (*Event, error) {
+func (s *Store) Event(ctx context.Context, seq int64) (*record.Event, error) {
 	var body []byte
 	if err := s.db.QueryRowContext(ctx, `SELECT body FROM events WHERE seq = ?`, seq).Scan(&body); err != nil {
 		return nil, fmt.Errorf("event %d: %w", seq, classify(err))
 	}
-	ev, err := decode(body)
+	ev, err := record.Decode(body)
 	if err != nil {
 		return nil, fmt.Errorf("event %d: %w", seq, err)
 	}
@@ -296,7 +219,7 @@ func (s *Store) Event(ctx context.Context, seq int64) (*Event, error) {
 }
 
 // LastObserved returns the time of the newest observation, nil if there is none.
-func (s *Store) LastObserved(ctx context.Context) (*Timestamp, error) {
+func (s *Store) LastObserved(ctx context.Context) (*record.Timestamp, error) {
 	var at *int64
 	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM observations`).Scan(&at)
 	return microsOrNil(at), classify(err)
@@ -320,7 +243,7 @@ func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, s
 	return list, classify(rows.Err())
 }
 
-func microsOrNil(us *int64) *Timestamp {
+func microsOrNil(us *int64) *record.Timestamp {
 	if us == nil {
 		return nil
 	}
@@ -345,7 +268,7 @@ const extent = `SELECT
 
 // Extent returns the times of the first thing on record, or of the horizon of what was pruned,
 // and of the last event.
-func (s *Store) Extent(ctx context.Context) (from, to Timestamp, err error) {
+func (s *Store) Extent(ctx context.Context) (from, to record.Timestamp, err error) {
 	var first, last *int64
 	if err := s.db.QueryRowContext(ctx, extent).Scan(&first, &last); err != nil || first == nil {
 		return from, to, classify(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -24,7 +25,7 @@ func observedFrom(t *testing.T, s *store.Store, from, to time.Time) (events []in
 // A reader gets what is within a stretch of time, both ends included, and the neighbours.
 func TestRowsOfAStretchOfTimeWithTheirNeighbours(t *testing.T) {
 	root := newRoot(t)
-	var evs []*store.Event
+	var evs []*record.Event
 	for n := 1; n <= 5; n++ {
 		b := boot(n, true)
 		b.ID, b.First, b.Last = fmt.Sprintf("%032d", n), at(n), at(n)
@@ -32,7 +33,7 @@ func TestRowsOfAStretchOfTimeWithTheirNeighbours(t *testing.T) {
 	}
 	c, d := begin(2), begin(4)
 	c.ID, d.ID = "019ca8d5-0000-7000-8000-000000000102", "019ca8d5-0000-7000-8000-000000000104"
-	e := end(3, c, store.OutcomeCompleted)
+	e := end(3, c, record.OutcomeCompleted)
 	e.ID = "019ca8d5-0000-7000-8000-000000000103"
 	write(t, root, append(evs, c, e, d)...)
 	s := open(t, root)
@@ -75,7 +76,7 @@ func TestRowsOfAStretchOfTimeWithTheirNeighbours(t *testing.T) {
 // More rows than a page holds come all, once each, also those of one moment.
 func TestRowsComePageByPage(t *testing.T) {
 	root := newRoot(t)
-	var evs []*store.Event
+	var evs []*record.Event
 	for n := 1; n <= 1203; n++ {
 		o := observation(n)
 		o.Time = at(n / 700) // many in the same moment

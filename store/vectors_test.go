@@ -12,6 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -71,7 +72,7 @@ func TestVectorsOfKeys(t *testing.T) {
 func changedKey(t *testing.T, change func(root string)) string {
 	root := newRoot(t)
 	a := begin(1)
-	write(t, root, a, end(2, a, store.OutcomeCompleted), observation(3))
+	write(t, root, a, end(2, a, record.OutcomeCompleted), observation(3))
 	change(root)
 	write(t, root, begin(4))
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))

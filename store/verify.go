@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Integrity says what a verification found.
@@ -21,15 +23,15 @@ const (
 
 // Verification is the result of checking a record. Its JSON is the published form.
 type Verification struct {
-	Result     Integrity  `json:"result"`
-	TreeSize   int64      `json:"tree_size"`
-	RootHash   string     `json:"root_hash"`
-	FirstTime  *Timestamp `json:"first_time"`
-	LastTime   *Timestamp `json:"last_time"`
-	Checkpoint string     `json:"checkpoint"` // the signed text
-	Key        string     `json:"key"`        // verifier key that it was checked with
-	Keys       []KeyInLog `json:"keys"`       // all that the record names, the newest last
-	Problems   []string   `json:"problems"`
+	Result     Integrity         `json:"result"`
+	TreeSize   int64             `json:"tree_size"`
+	RootHash   string            `json:"root_hash"`
+	FirstTime  *record.Timestamp `json:"first_time"`
+	LastTime   *record.Timestamp `json:"last_time"`
+	Checkpoint string            `json:"checkpoint"` // the signed text
+	Key        string            `json:"key"`        // verifier key that it was checked with
+	Keys       []KeyInLog        `json:"keys"`       // all that the record names, the newest last
+	Problems   []string          `json:"problems"`
 
 	Found int `json:"-"` // how many problems, also those that are not listed
 }
@@ -155,12 +157,12 @@ func (s *Store) readHead(ctx context.Context) (h head, err error) {
 	return h, err
 }
 
-func (v *Verification) checkHead(h head, root tlog.Hash, pruned *Prune) {
+func (v *Verification) checkHead(h head, root tlog.Hash, pruned *record.Prune) {
 	switch {
 	case h.size == 0:
 		v.problem(Truncated, "there is no event: a record has one from its first moment")
 		return
-	case h.events != pruned.bodies(h.size):
+	case h.events != pruned.Bodies(h.size):
 		v.problem(Altered, "there are %d events, numbered up to %d", h.events, h.size)
 	case h.first < 0:
 		v.problem(Altered, "there are events or hashes with numbers below the first")
@@ -193,11 +195,11 @@ func (v *Verification) checkCheckpoint(note string, size int64, root tlog.Hash) 
 }
 
 // checkIdentity reports what the recorder itself found wrong when it wrote an event.
-func (v *Verification) checkIdentity(seq int64, id *Identity) {
+func (v *Verification) checkIdentity(seq int64, id *record.Identity) {
 	switch id.Cause {
-	case CauseProofBroken:
+	case record.CauseProofBroken:
 		v.problem(Altered, "event %d: before it, the recorder found that the log was not the one it had signed: %s", seq, id.Problem)
-	case CauseRecordLost:
+	case record.CauseRecordLost:
 		v.problem(Truncated, "event %d: an earlier record was gone, and its key still there", seq)
 	}
 }
@@ -205,7 +207,7 @@ func (v *Verification) checkIdentity(seq int64, id *Identity) {
 // verifyTree recomputes the hash of every event and returns the root over them, and what
 // was pruned. It fills in the times of the events, and the keys that they name. Of an event that
 // has no body it takes the hash as it is stored.
-func (s *Store) verifyTree(ctx context.Context, v *Verification, checks *earlierCheckpoints) (root tlog.Hash, pruned *Prune, err error) {
+func (s *Store) verifyTree(ctx context.Context, v *Verification, checks *earlierCheckpoints) (root tlog.Hash, pruned *record.Prune, err error) {
 	t := tree{kept: map[int64]tlog.Hash{}}
 	w := newWitness(v)
 	for e, err := range events(ctx, s.db, 0) {
@@ -213,7 +215,7 @@ func (s *Store) verifyTree(ctx context.Context, v *Verification, checks *earlier
 			return root, nil, err
 		}
 		if e.seq > v.TreeSize { // came in after the head was read, and may have taken bodies away
-			if ev, err := decodeOutline(e.seq, e.body); err == nil {
+			if ev, err := record.DecodeOutline(e.seq, e.body); err == nil {
 				w.gaps.seeLate(ev)
 			}
 			continue
@@ -266,7 +268,7 @@ func (s *Store) bridge(ctx context.Context, v *Verification, t *tree, g *gaps, c
 	return true, nil
 }
 
-func (v *Verification) takeTime(ev *Event) {
+func (v *Verification) takeTime(ev *record.Event) {
 	if v.FirstTime == nil {
 		v.FirstTime = &ev.Time
 	}

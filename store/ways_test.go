@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -57,7 +58,7 @@ func TestPruneMakesNothingGood(t *testing.T) {
 
 // A key that the machine's key did not hand over to is no lost key, whatever the log calls it.
 func TestStrangersKeyIsNoLostKey(t *testing.T) {
-	for _, cause := range []store.Cause{store.CauseUpgraded, store.CauseInstalled, store.CauseKeyReplaced, store.CauseIdentityChanged} {
+	for _, cause := range []record.Cause{record.CauseUpgraded, record.CauseInstalled, record.CauseKeyReplaced, record.CauseIdentityChanged} {
 		root := sample(t)
 		private, public := strangersKey(t)
 		rewritten(t, root, private, func(b []string) []string { return append(eve(b), names(t, 90, cause, public)) })
@@ -106,8 +107,8 @@ func TestNothingIsInTheWay(t *testing.T) {
 			root := sample(t)
 			a := &altered{T: t, path: store.Path(root)}
 			a.rowsAltered(func(_ *altered, db *sql.DB) { exec(t, db, change) })
-			b := begin(20, install("kernel-default", "9-9", store.ResultUnknown))
-			e := end(21, b, store.OutcomeCompleted, install("kernel-default", "9-9", store.ResultOK))
+			b := begin(20, install("kernel-default", "9-9", record.ResultUnknown))
+			e := end(21, b, record.OutcomeCompleted, install("kernel-default", "9-9", record.ResultOK))
 			if spooled {
 				spool(t, root, b)
 				spool(t, root, e)
@@ -183,7 +184,7 @@ func TestPlantedKey(t *testing.T) {
 	root := sample(t)
 	noted := verify(t, root, "").Key
 	private, public := strangersKey(t)
-	rewritten(t, root, private, func(b []string) []string { return append(eve(b), names(t, 90, store.CauseKeyReplaced, public)) })
+	rewritten(t, root, private, func(b []string) []string { return append(eve(b), names(t, 90, record.CauseKeyReplaced, public)) })
 	put(t, store.KeyPath(root)+".new", private+"\n")
 	write(t, root, begin(20))
 	if machine, err := store.MachineKey(root); err != nil || machine != noted {

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // witness takes in the events of a log one by one, from a database as from an export, and says
@@ -21,7 +23,7 @@ func newWitness(v *Verification) *witness {
 // testimony is an event as a witness reads it.
 type testimony struct {
 	seq    int64
-	event  *Event
+	event  *record.Event
 	bad    error
 	before tlog.Hash // root of the tree before it, if it names a key
 }
@@ -29,7 +31,7 @@ type testimony struct {
 // hear reads event number seq; root is that of the tree before it.
 func hear(seq int64, body []byte, root func() (tlog.Hash, error)) (t testimony, err error) {
 	t.seq = seq
-	if t.event, t.bad = decodeOutline(seq, body); t.bad == nil && t.event.Identity != nil {
+	if t.event, t.bad = record.DecodeOutline(seq, body); t.bad == nil && t.event.Identity != nil {
 		t.before, err = root()
 	}
 	return t, err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -273,7 +274,7 @@ func checkRecord(t *testing.T, root string, acked, ended map[string]bool) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	commits, outcome := map[string]map[string]bool{}, map[string]store.Outcome{}
+	commits, outcome := map[string]map[string]bool{}, map[string]record.Outcome{}
 	drifts := 0
 	for row, err := range s.History(t.Context(), store.HistoryFilter{}) {
 		if err != nil {
@@ -300,9 +301,9 @@ func checkRecord(t *testing.T, root string, acked, ended map[string]bool) {
 			t.Errorf("%s: in the record %d times", name, n)
 		}
 		switch o := outcome[name]; {
-		case ended[name] && o != store.OutcomeCompleted:
+		case ended[name] && o != record.OutcomeCompleted:
 			t.Errorf("%s: outcome %q although its end was acknowledged", name, o)
-		case o != store.OutcomeCompleted && o != store.OutcomeInterrupted:
+		case o != record.OutcomeCompleted && o != record.OutcomeInterrupted:
 			t.Errorf("%s: outcome %q", name, o)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/observe"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 func (a *app) bootsCommand() *cobra.Command {
@@ -78,10 +78,10 @@ With --journal only that journal is looked at, nothing of this machine.`,
 	return cmd
 }
 
-func (a *app) initrd(cmd *cobra.Command, f *initrdFlags) (store.Initrd, error) {
+func (a *app) initrd(cmd *cobra.Command, f *initrdFlags) (record.Initrd, error) {
 	switch {
 	case f.Dir != "" && f.image != "":
-		return store.Initrd{}, usageError{fmt.Errorf("--journal looks at nothing but a journal: leave --image out")}
+		return record.Initrd{}, usageError{fmt.Errorf("--journal looks at nothing but a journal: leave --image out")}
 	case f.Dir != "":
 		return observe.JudgeJournal(cmd.Context(), f.JournalQuestion)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -57,7 +58,7 @@ func (a *app) recorded(cmd *cobra.Command, flag string) []string {
 }
 
 // flagValues are what a row of the history has for a flag.
-func flagValues(row *store.HistoryRow, flag string) (values []string) {
+func flagValues(row *record.HistoryRow, flag string) (values []string) {
 	known := func(v *string) {
 		if v != nil {
 			values = append(values, *v)

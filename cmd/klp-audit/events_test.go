@@ -7,6 +7,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -23,7 +24,7 @@ func appendEvents(ts *testscript.TestScript, neg bool, args []string) {
 	d := json.NewDecoder(bytes.NewReader([]byte(ts.ReadFile(args[1]))))
 	d.DisallowUnknownFields()
 	for d.More() {
-		ev := store.Event{Header: store.NewHeader("", root, "1.0.0")}
+		ev := record.Event{Header: store.NewHeader("", root, "1.0.0")}
 		ev.Host.Hostname = "db01"
 		ts.Check(d.Decode(&ev))
 		ts.Check(s.Append(ctx, &ev))

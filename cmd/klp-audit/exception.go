@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -41,7 +42,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 		Example: `  klp-audit exception add --check coverage --reason 'CHG-4711: kernel update in May' --until 2026-05-31`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			x := &store.ExceptionChange{Action: store.ExceptionAdd, Check: check, Reason: strings.TrimSpace(reason)}
+			x := &record.ExceptionChange{Action: record.ExceptionAdd, Check: check, Reason: strings.TrimSpace(reason)}
 			if err := a.readUntil(x, until); err != nil {
 				return usageError{err}
 			}
@@ -60,7 +61,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 }
 
 // readUntil checks what an exception needs, and sets its end.
-func (a *app) readUntil(x *store.ExceptionChange, until string) error {
+func (a *app) readUntil(x *record.ExceptionChange, until string) error {
 	end, err := report.ParseTime(until, a.Now(), a.bootTime())
 	switch {
 	case x.Check == "":
@@ -74,12 +75,12 @@ func (a *app) readUntil(x *store.ExceptionChange, until string) error {
 	case len(x.Reason) > maxReason:
 		return fmt.Errorf("--reason: want at most %d bytes", maxReason)
 	}
-	x.Until = &store.Timestamp{Time: end}
+	x.Until = new(record.At(end))
 	return nil
 }
 
 // appendException adds an event to the record, which must be there, and returns its id.
-func (a *app) appendException(ctx context.Context, x *store.ExceptionChange) (id string, err error) {
+func (a *app) appendException(ctx context.Context, x *record.ExceptionChange) (id string, err error) {
 	switch {
 	case a.db != "":
 		return "", usageError{errors.New("exceptions are events of a machine's record, not of --db")}
@@ -90,7 +91,7 @@ func (a *app) appendException(ctx context.Context, x *store.ExceptionChange) (id
 	if err != nil {
 		return "", err
 	}
-	if x.Action == store.ExceptionEnd {
+	if x.Action == record.ExceptionEnd {
 		err = a.running(ctx, s, x.Exception)
 	}
 	if err := errors.Join(err, s.Close()); err != nil {
@@ -99,7 +100,7 @@ func (a *app) appendException(ctx context.Context, x *store.ExceptionChange) (id
 	if s, err = a.openWriter(ctx); err != nil {
 		return "", err
 	}
-	ev := &store.Event{Header: store.NewHeader(store.KindException, a.root, version), Exception: x}
+	ev := &record.Event{Header: store.NewHeader(record.KindException, a.root, version), Exception: x}
 	x.Actor = plugin.WhoRuns(a.root, a.Getenv)
 	return ev.ID, errors.Join(s.Append(ctx, ev), s.Close())
 }
@@ -155,7 +156,7 @@ func (a *app) exceptionEndCommand() *cobra.Command {
 		Short: "End an exception before its time, or after it ran out",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := a.appendException(cmd.Context(), &store.ExceptionChange{Action: store.ExceptionEnd, Exception: args[0]})
+			_, err := a.appendException(cmd.Context(), &record.ExceptionChange{Action: record.ExceptionEnd, Exception: args[0]})
 			return err
 		},
 	}

@@ -10,6 +10,7 @@ import (
 
 	_ "github.com/mattn/go-sqlite3"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -52,10 +53,10 @@ func recordAt(t *testing.T, root string) {
 	t.Helper()
 	s, err := store.Open(t.Context(), root, "1.0.0")
 	check(t, err)
-	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, root, "1.0.0"), Begin: &store.CommitBegin{Actor: store.Actor{Login: "tux"}}}
-	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, root, "1.0.0"), End: &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted}}
-	seen := &store.Event{Header: store.NewHeader(store.KindObservation, root, "1.0.0"), Observation: &store.Observation{
-		Trigger: store.TriggerTimer, Kernel: store.Kernel{Release: "6.4.0", BootTime: store.Timestamp{Time: time.Now()}}, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}}
+	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, root, "1.0.0"), Begin: &record.CommitBegin{Actor: record.Actor{Login: "tux"}}}
+	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, root, "1.0.0"), End: &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted}}
+	seen := &record.Event{Header: store.NewHeader(record.KindObservation, root, "1.0.0"), Observation: &record.Observation{
+		Trigger: record.TriggerTimer, Kernel: record.Kernel{Release: "6.4.0", BootTime: record.At(time.Now())}, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}}
 	check(t, s.Append(t.Context(), begin, end, seen))
 	check(t, s.Close())
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/internal/observe"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -43,7 +44,7 @@ func exit(in *report.Input) error {
 // section is an open record and what a section about it begins with.
 type section struct {
 	*store.Store
-	summary    *store.Summary
+	summary    *record.Summary
 	provenance *report.Provenance
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -33,7 +34,7 @@ func TestVerifyAgainstTheJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if err := s.Append(t.Context(), &store.Event{Header: store.NewHeader(store.KindCommitBegin, root, "1.0.0"), Begin: &store.CommitBegin{}}); err != nil {
+		if err := s.Append(t.Context(), &record.Event{Header: store.NewHeader(record.KindCommitBegin, root, "1.0.0"), Begin: &record.CommitBegin{}}); err != nil {
 			t.Fatal(err)
 		}
 		sum, err := s.Summarize(t.Context())

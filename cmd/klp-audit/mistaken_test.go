@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -52,7 +53,7 @@ func manyThings(t *testing.T) things {
 	put(t, filepath.Join(root, "etc/machine-id"), "0123456789abcdef0123456789abcdef\n")
 	s, err := store.Open(t.Context(), root, "1.0.0")
 	check(t, err)
-	check(t, s.Append(t.Context(), &store.Event{Header: store.NewHeader(store.KindDrift, root, "1.0.0"), Drift: &store.Drift{}}))
+	check(t, s.Append(t.Context(), &record.Event{Header: store.NewHeader(record.KindDrift, root, "1.0.0"), Drift: &record.Drift{}}))
 	check(t, s.Close())
 	th := things{root: root, path: map[string]string{"device": "/dev/zero", "folder": dir, "private key": store.KeyPath(root)}}
 	add := func(name, text string) {

@@ -12,8 +12,8 @@ import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // waitStep is how often it is looked whether a transition has ended.
@@ -27,7 +27,7 @@ type observeFlags struct {
 }
 
 func (a *app) observeCommand() *cobra.Command {
-	f := observeFlags{trigger: string(store.TriggerManual)}
+	f := observeFlags{trigger: string(record.TriggerManual)}
 	cmd := &cobra.Command{
 		Use:   "observe",
 		Short: "Record what the machine shows now",
@@ -50,14 +50,14 @@ What cannot be read is recorded as unknown, with the reason.`,
 		},
 	}
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.StatusFormats())
-	enumFlag(cmd, &f.trigger, "trigger", "note this `REASON` of the observation", words(store.Triggers()))
+	enumFlag(cmd, &f.trigger, "trigger", "note this `REASON` of the observation", words(record.Triggers()))
 	cmd.Flags().DurationVar(&f.wait, "wait", 0, "observe again until a transition has ended, for at most `TIME`")
 	cmd.Flags().DurationVar(&f.within, "within", 0, "look around for at most `TIME`, and leave what is left to the service (0: as long as it takes)")
 	return cmd
 }
 
 // observe takes an observation, and another one when the transition that it shows has ended.
-func (a *app) observe(ctx context.Context, f *observeFlags) (*store.Observation, error) {
+func (a *app) observe(ctx context.Context, f *observeFlags) (*record.Observation, error) {
 	if a.db != "" || a.root != "/" {
 		return nil, usageError{errors.New("observe: only this machine can be observed: leave --db and --root out")}
 	}
@@ -66,12 +66,12 @@ func (a *app) observe(ctx context.Context, f *observeFlags) (*store.Observation,
 	}
 	deadline := a.Now().Add(f.wait)
 	obs, finished, err := a.observeOnce(ctx, f)
-	if err == nil && store.InTransition(obs.Patches) && f.wait > 0 {
+	if err == nil && record.InTransition(obs.Patches) && f.wait > 0 {
 		if err = a.settled(ctx, deadline); err == nil {
 			obs, finished, err = a.observeOnce(ctx, f)
 		}
 	}
-	if err == nil && f.within > 0 && (!finished || store.InTransition(obs.Patches)) {
+	if err == nil && f.within > 0 && (!finished || record.InTransition(obs.Patches)) {
 		err = plugin.RequestObservation(a.root)
 	}
 	return obs, err
@@ -91,7 +91,7 @@ func (a *app) settled(ctx context.Context, deadline time.Time) error {
 	return nil
 }
 
-func (a *app) observeOnce(ctx context.Context, f *observeFlags) (obs *store.Observation, finished bool, err error) {
+func (a *app) observeOnce(ctx context.Context, f *observeFlags) (obs *record.Observation, finished bool, err error) {
 	if f.within > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.within)
@@ -99,7 +99,7 @@ func (a *app) observeOnce(ctx context.Context, f *observeFlags) (obs *store.Obse
 	}
 	a.catchUp(ctx)
 	obs, err = observe.Record(ctx, observe.Options{
-		Root: a.root, Version: version, Trigger: store.Trigger(f.trigger), Quiet: !a.config().CheckpointsToJournal,
+		Root: a.root, Version: version, Trigger: record.Trigger(f.trigger), Quiet: !a.config().CheckpointsToJournal,
 		Redact: a.config().Redact, NoUserData: !a.config().UserData,
 	})
 	if err != nil {

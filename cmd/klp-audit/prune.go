@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 func (a *app) pruneCommand() *cobra.Command {
@@ -69,7 +69,7 @@ on its own.`,
 	return cmd
 }
 
-func (a *app) prune(cmd *cobra.Command, horizon time.Time) (*store.Prune, error) {
+func (a *app) prune(cmd *cobra.Command, horizon time.Time) (*record.Prune, error) {
 	s, err := a.openWriter(cmd.Context())
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (a *app) prune(cmd *cobra.Command, horizon time.Time) (*store.Prune, error)
 	return s.Prune(cmd.Context(), horizon)
 }
 
-func pruned(p *store.Prune, dryRun bool) string {
+func pruned(p *record.Prune, dryRun bool) string {
 	at, went := p.Horizon.Format(time.RFC3339), "were removed"
 	switch {
 	case p.Gone == 0:

@@ -18,6 +18,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -77,7 +78,7 @@ func (s *section) state(ctx context.Context, at time.Time) (*report.State, error
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range []*store.Timestamp{last, s.summary.Last, &s.provenance.MadeAt} {
+	for _, t := range []*record.Timestamp{last, s.summary.Last, &s.provenance.MadeAt} {
 		if t != nil {
 			return report.NewState(ctx, s.Store, t.Time)
 		}
@@ -121,7 +122,7 @@ changes; known_since is when the event of a change was recorded.`,
 	enumFlag(cmd, &f.filter.Kind, "kind", "only packages of this `KIND`", kinds())
 	enumFlag(cmd, &f.filter.Action, "action", "only changes with this `ACTION`", actions())
 	enumFlag(cmd, &f.filter.Result, "result", "only changes with this `RESULT`", results())
-	enumFlag(cmd, &f.filter.Source, "source", "only changes on record from this `SOURCE`", store.Sources())
+	enumFlag(cmd, &f.filter.Source, "source", "only changes on record from this `SOURCE`", record.Sources())
 	flags.StringVar(&f.filter.User, "user", "", "only changes by `NAME`, as login or through sudo")
 	flags.IntVar(&f.filter.Limit, "limit", 0, "at most `N` rows (0: all; in a table 1,000)")
 	flags.BoolVar(&f.filter.OldestFirst, "reverse", false, "oldest first")
@@ -251,7 +252,7 @@ func (e *enum) Set(s string) error {
 
 func kinds() []string   { return words(livepatch.Kinds()) }
 func actions() []string { return words(rpm.Actions()) }
-func results() []string { return words(store.Results()) }
+func results() []string { return words(record.Results()) }
 
 func words[T ~string](values []T) []string {
 	list := make([]string, len(values))

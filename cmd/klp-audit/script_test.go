@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -87,12 +88,12 @@ func unpackJournal(ts *testscript.TestScript, neg bool, args []string) {
 
 // commit describes a commit that record writes. Without an outcome it stays open.
 type commit struct {
-	Time     store.Timestamp
-	Actor    store.Actor
+	Time     record.Timestamp
+	Actor    record.Actor
 	Command  []string
 	UserData string
-	Outcome  store.Outcome
-	Changes  []store.Change
+	Outcome  record.Outcome
+	Changes  []record.Change
 	Repeat   int // write the first change so often
 }
 
@@ -116,23 +117,23 @@ func recordEvents(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func (c *commit) events(root string) []*store.Event {
+func (c *commit) events(root string) []*record.Event {
 	for len(c.Changes) < c.Repeat {
 		next := c.Changes[0]
 		next.Version = fmt.Sprintf("%d-1", len(c.Changes)+1)
 		c.Changes = append(c.Changes, next)
 	}
-	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, root, "1.0.0")}
+	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, root, "1.0.0")}
 	begin.Time, begin.Host.Hostname = c.Time, "db01"
-	begin.Begin = &store.CommitBegin{Actor: c.Actor, Command: c.Command, UserData: c.UserData}
+	begin.Begin = &record.CommitBegin{Actor: c.Actor, Command: c.Command, UserData: c.UserData}
 	if c.Outcome == "" {
 		begin.Begin.Announced = c.Changes
-		return []*store.Event{begin}
+		return []*record.Event{begin}
 	}
-	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, root, "1.0.0")}
+	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, root, "1.0.0")}
 	end.Time, end.Host.Hostname = c.Time, "db01"
-	end.End = &store.CommitEnd{Commit: begin.ID, Outcome: c.Outcome, Changes: c.Changes}
-	return []*store.Event{begin, end}
+	end.End = &record.CommitEnd{Commit: begin.ID, Outcome: c.Outcome, Changes: c.Changes}
+	return []*record.Event{begin, end}
 }
 
 // alter changes a database behind the program's back: alter FILE SQL...

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/observe"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -66,7 +67,7 @@ func recorded(ctx context.Context, s *store.Store, st *report.Status) error {
 	st.Record = sum
 	for _, last := range []struct {
 		kind string
-		into **store.HistoryRow
+		into **record.HistoryRow
 	}{{"kernel", &st.Kernel}, {"livepatch", &st.LivePatch}} {
 		for row, err := range s.History(ctx, store.HistoryFilter{Kind: last.kind, Result: "ok", Limit: 1}) {
 			if err != nil {
@@ -85,7 +86,7 @@ func (a *app) lookAround(ctx context.Context, st *report.Status) {
 	}
 	if a.root == "/" {
 		// The look of the observation after a commit: what takes longer is not shown.
-		st.Machine = observe.Take(ctx, observe.Options{Root: a.root, Version: version, Trigger: store.TriggerCommit}).Observation
+		st.Machine = observe.Take(ctx, observe.Options{Root: a.root, Version: version, Trigger: record.TriggerCommit}).Observation
 	}
 	_, err := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins/commit/klp-audit"))
 	st.PluginInstalled = new(err == nil)

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	_ "github.com/mattn/go-sqlite3"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -57,7 +58,7 @@ func recordIn(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	var evs []*store.Event
+	var evs []*record.Event
 	for n := size; n < size+300; n += 5 {
 		evs = append(evs, round(n)...)
 	}
@@ -87,40 +88,40 @@ func rebuild(ctx context.Context, root string) error {
 
 // round is a commit, what the machine showed after it, a change without a commit, and an
 // exception, from event n on, with numbers that take all of their bits.
-func round(n int64) []*store.Event {
-	at := func(i int64) store.Timestamp {
-		return store.Timestamp{Time: time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC).Add(time.Duration(n+i) * time.Minute)}
+func round(n int64) []*record.Event {
+	at := func(i int64) record.Timestamp {
+		return record.At(time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC).Add(time.Duration(n+i) * time.Minute))
 	}
-	header := func(kind store.EventKind, i int64) store.Header {
-		return store.Header{
-			V: store.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", n+i), Time: at(i), UTCOffset: "+01:00",
-			BoottimeUS: 1<<62 + n, Host: store.Host{MachineID: "m1", Hostname: "sles"}, BootID: "0123456789abcdef0123456789abcdef",
-			Recorder: store.Program{Program: "klp-audit", Version: "1.0.0"},
+	header := func(kind record.EventKind, i int64) record.Header {
+		return record.Header{
+			V: record.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", n+i), Time: at(i), UTCOffset: "+01:00",
+			BoottimeUS: 1<<62 + n, Host: record.Host{MachineID: "m1", Hostname: "sles"}, BootID: "0123456789abcdef0123456789abcdef",
+			Recorder: record.Program{Program: "klp-audit", Version: "1.0.0"},
 		}
 	}
-	change := store.Change{
+	change := record.Change{
 		Kind: "livepatch", Action: "upgrade", Package: "kernel-livepatch-6_4_0-150600_21-default", Arch: "s390x", Version: "5-150600.2.1", Previous: "4-150600.2.1",
-		Result: store.ResultOK, KernelRelease: "6.4.0-150600.21-default", Module: "livepatch_5_150600_2_1", PatchNumber: 5,
-		Added: store.Fixes{CVEs: []string{"CVE-2026-1", "CVE-2026-2"}}, Removed: store.Fixes{Bugs: []string{"bsc#1"}},
+		Result: record.ResultOK, KernelRelease: "6.4.0-150600.21-default", Module: "livepatch_5_150600_2_1", PatchNumber: 5,
+		Added: record.Fixes{CVEs: []string{"CVE-2026-1", "CVE-2026-2"}}, Removed: record.Fixes{Bugs: []string{"bsc#1"}},
 	}
-	installed := []store.Package{{Name: change.Package, Version: change.Version, Arch: "s390x", Kind: "livepatch", InstallTime: 1<<32 + n, InstallTID: 1<<33 + n, DBInstance: 1<<34 + n}}
-	actor := store.Actor{Login: "tüx", LoginUID: "4294967295", EUID: "0", Exe: "/usr/bin/zypper"}
-	begin := &store.Event{Header: header(store.KindCommitBegin, 0), Begin: &store.CommitBegin{
-		Libzypp: store.Process{PID: 1 << 22, StartTicks: 1<<63 + uint64(n)}, Actor: actor, Command: []string{"zypper", "in", "a\x01\u2028b"}, Announced: []store.Change{change},
+	installed := []record.Package{{Name: change.Package, Version: change.Version, Arch: "s390x", Kind: "livepatch", InstallTime: 1<<32 + n, InstallTID: 1<<33 + n, DBInstance: 1<<34 + n}}
+	actor := record.Actor{Login: "tüx", LoginUID: "4294967295", EUID: "0", Exe: "/usr/bin/zypper"}
+	begin := &record.Event{Header: header(record.KindCommitBegin, 0), Begin: &record.CommitBegin{
+		Libzypp: record.Process{PID: 1 << 22, StartTicks: 1<<63 + uint64(n)}, Actor: actor, Command: []string{"zypper", "in", "a\x01\u2028b"}, Announced: []record.Change{change},
 	}}
 	until := at(9)
-	return []*store.Event{
+	return []*record.Event{
 		begin,
-		{Header: header(store.KindCommitEnd, 1), End: &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: []store.Change{change}, Installed: installed}},
-		{Header: header(store.KindObservation, 2), Observation: &store.Observation{
-			Trigger: store.TriggerCommit, Kernel: store.Kernel{Release: change.KernelRelease, BootTime: at(0)}, Installed: installed,
-			LivePatch: &store.LivePatch{Module: change.Module, Enabled: true},
-			Initrd:    store.Initrd{Verdict: store.VerdictContained, Basis: store.BasisBoot},
-			Boots: []store.Boot{{ID: "b", KernelRelease: change.KernelRelease, First: at(0), Last: at(2), StartInJournal: true,
-				Loads: []store.Load{{Patch: change.Module, Phase: "initrd", Rule: "R1", Result: "complete", Time: at(1), Cursor: "s=1"}}}},
+		{Header: header(record.KindCommitEnd, 1), End: &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Changes: []record.Change{change}, Installed: installed}},
+		{Header: header(record.KindObservation, 2), Observation: &record.Observation{
+			Trigger: record.TriggerCommit, Kernel: record.Kernel{Release: change.KernelRelease, BootTime: at(0)}, Installed: installed,
+			LivePatch: &record.LivePatch{Module: change.Module, Enabled: true},
+			Initrd:    record.Initrd{Verdict: record.VerdictContained, Basis: record.BasisBoot},
+			Boots: []record.Boot{{ID: "b", KernelRelease: change.KernelRelease, First: at(0), Last: at(2), StartInJournal: true,
+				Loads: []record.Load{{Patch: change.Module, Phase: "initrd", Rule: "R1", Result: "complete", Time: at(1), Cursor: "s=1"}}}},
 		}},
-		{Header: header(store.KindDrift, 3), Drift: &store.Drift{Cause: store.DriftUnrecorded, Compared: n + 2, Since: at(2), Changes: []store.Change{change}, Installed: installed}},
-		{Header: header(store.KindException, 4), Exception: &store.ExceptionChange{Action: store.ExceptionAdd, Actor: actor, Check: "coverage", Reason: "café", Until: &until}},
+		{Header: header(record.KindDrift, 3), Drift: &record.Drift{Cause: record.DriftUnrecorded, Compared: n + 2, Since: at(2), Changes: []record.Change{change}, Installed: installed}},
+		{Header: header(record.KindException, 4), Exception: &record.ExceptionChange{Action: record.ExceptionAdd, Actor: actor, Check: "coverage", Reason: "café", Until: &until}},
 	}
 }
 

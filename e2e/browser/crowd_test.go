@@ -6,16 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // crowd is the page of a machine that was booted 500 times and changed 10,000 times.
 func crowd(t *testing.T) string {
 	t.Helper()
 	start := time.Date(2025, 1, 1, 8, 0, 0, 0, time.UTC)
-	at := func(hours int) store.Timestamp {
-		return store.Timestamp{Time: start.Add(time.Duration(hours) * time.Hour)}
+	at := func(hours int) record.Timestamp {
+		return record.At(start.Add(time.Duration(hours) * time.Hour))
 	}
 	tl := &report.Timeline{From: at(0), To: at(500 * 24)}
 	var exposures []report.Exposure
@@ -24,7 +24,7 @@ func crowd(t *testing.T) string {
 		release, n := fmt.Sprintf("6.4.0-150600.23.%d-default", 42+i/50), 1+i%50/10
 		tl.Kernels = append(tl.Kernels, report.KernelSpan{Span: span, BootID: fmt.Sprintf("%032x", i+1), KernelRelease: release})
 		tl.Patches = append(tl.Patches, report.PatchSpan{Span: span, Module: fmt.Sprintf("livepatch_%d_150600_13_%d", n, 3*n), PatchNumber: &n, Initial: new(n == 1)})
-		tl.Initrds = append(tl.Initrds, report.InitrdSpan{Span: span, Verdict: []store.Verdict{store.VerdictContained, store.VerdictMissing}[i/40%2]})
+		tl.Initrds = append(tl.Initrds, report.InitrdSpan{Span: span, Verdict: []record.Verdict{record.VerdictContained, record.VerdictMissing}[i/40%2]})
 		if i%100 == 7 {
 			tl.Gaps = append(tl.Gaps, report.Gap{Span: span, Kind: report.GapSilence, Why: "The machine was not observed."})
 		}
@@ -34,7 +34,7 @@ func crowd(t *testing.T) string {
 			})
 		}
 	}
-	sum := &store.Summary{Events: 20_000, Changes: 10_000, Host: store.Host{Hostname: "db01"}, First: new(at(0)), Last: new(at(12000))}
+	sum := &record.Summary{Events: 20_000, Changes: 10_000, Host: record.Host{Hostname: "db01"}, First: new(at(0)), Last: new(at(12000))}
 	p := report.NewProvenance("report", "1.0.0", tl.To.Time, sum)
 	full := &report.Full{
 		Provenance: p, Timeline: tl, Exposures: exposures, Latency: report.Summarize(exposures), Integrity: &report.Integrity{TreeSize: sum.Events},
@@ -47,12 +47,12 @@ func crowd(t *testing.T) string {
 	return written(t, b.String())
 }
 
-func changes(at func(int) store.Timestamp) func(func(*store.HistoryRow, error) bool) {
-	return func(yield func(*store.HistoryRow, error) bool) {
+func changes(at func(int) record.Timestamp) func(func(*record.HistoryRow, error) bool) {
+	return func(yield func(*record.HistoryRow, error) bool) {
 		for i := 10_000; i > 0; i-- {
-			row := &store.HistoryRow{
+			row := &record.HistoryRow{
 				Time: at(i), Event: int64(2 * i), Action: "upgrade", Package: "kernel-livepatch-6_4_0-150600_23_42-default", Version: fmt.Sprintf("%d-150600.13.3.1", i),
-				Previous: new("1-150600.13.3.1"), Result: store.ResultOK, Outcome: new(store.OutcomeCompleted), Command: new("zypper --non-interactive patch"),
+				Previous: new("1-150600.13.3.1"), Result: record.ResultOK, Outcome: new(record.OutcomeCompleted), Command: new("zypper --non-interactive patch"),
 			}
 			if !yield(row, nil) {
 				return

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -104,9 +105,9 @@ func TestKilledSpoolIntake(t *testing.T) {
 	const events = 150
 	fill := func() (ids []string) {
 		for i := range events {
-			ev := &store.Event{Header: store.NewHeader(store.KindCommitBegin, m.root, "1.0.0")}
+			ev := &record.Event{Header: store.NewHeader(record.KindCommitBegin, m.root, "1.0.0")}
 			ev.ID = fmt.Sprintf("%s-%03d", ev.ID, i)
-			ev.Begin = &store.CommitBegin{UserData: "spooled", Staging: &store.Staging{Snapshot: "1"}}
+			ev.Begin = &record.CommitBegin{UserData: "spooled", Staging: &record.Staging{Snapshot: "1"}}
 			m.check(store.Spool(m.root, ev, syscall.EBUSY, false))
 			ids = append(ids, ev.ID)
 		}
@@ -136,11 +137,11 @@ func TestKilledPrune(t *testing.T) {
 	const old = 300
 	s, err := store.Open(t.Context(), m.root, "1.0.0")
 	m.check(err)
-	var evs []*store.Event
+	var evs []*record.Event
 	for i := range old {
-		begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, m.root, "1.0.0"), Begin: &store.CommitBegin{}}
-		end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, m.root, "1.0.0")}
-		end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeFailed}
+		begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, m.root, "1.0.0"), Begin: &record.CommitBegin{}}
+		end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, m.root, "1.0.0")}
+		end.End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeFailed}
 		begin.Time.Time, begin.BootID = begin.Time.AddDate(-9, 0, i), fmt.Sprintf("%032x", i+1)
 		end.Time, end.BootID = begin.Time, begin.BootID
 		evs = append(evs, begin, end)

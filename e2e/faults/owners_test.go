@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -90,8 +91,8 @@ func (m *machine) evesLink(dir string) {
 // forge lays an event into the spool that is in the folder, or is the folder.
 func (m *machine) forge(dir string) {
 	m.Helper()
-	ev := &store.Event{Header: store.NewHeader(store.KindCommitBegin, m.root, "1.0.0")}
-	ev.Begin = &store.CommitBegin{UserData: "forged"}
+	ev := &record.Event{Header: store.NewHeader(record.KindCommitBegin, m.root, "1.0.0")}
+	ev.Begin = &record.CommitBegin{UserData: "forged"}
 	text, err := json.Marshal(ev)
 	m.check(err)
 	if filepath.Base(dir) != "spool" {

@@ -5,16 +5,16 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/observe"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // alone is what a journal alone says of an initrd, as of somebody who has nothing else of the host.
 type alone struct {
 	at      time.Time
-	verdict store.Initrd
+	verdict record.Initrd
 }
 
-func (r *recorder) judgeAlone(boots []journal.Boot, kernel string, lp *store.LivePatch) {
+func (r *recorder) judgeAlone(boots []journal.Boot, kernel string, lp *record.LivePatch) {
 	if lp != nil {
 		r.alone = append(r.alone, alone{r.wall(), observe.Judge(observe.Question{Kernel: kernel, Patch: lp.Module, Boots: boots})})
 	}
@@ -35,9 +35,9 @@ func (l *life) someAlone(n int) (list []time.Time) {
 func (l *life) askAlone(at time.Time) (*answers, error) {
 	a := &answers{at: at, unknown: map[string]bool{}}
 	for _, j := range l.alone {
-		if v := j.verdict; j.at.Equal(at) && v.Verdict != store.VerdictUnknown {
-			a.add("journal", string(v.Basis), string(v.Verdict)+" "+v.Patch, v.Basis == store.BasisInferred, func(m moment) bool {
-				return (m.running[v.KernelRelease] == v.Patch) == (v.Verdict == store.VerdictContained)
+		if v := j.verdict; j.at.Equal(at) && v.Verdict != record.VerdictUnknown {
+			a.add("journal", string(v.Basis), string(v.Verdict)+" "+v.Patch, v.Basis == record.BasisInferred, func(m moment) bool {
+				return (m.running[v.KernelRelease] == v.Patch) == (v.Verdict == record.VerdictContained)
 			})
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -34,7 +35,7 @@ type answers struct {
 	at      time.Time
 	claims  []claim
 	unknown map[string]bool
-	since   *store.Timestamp // when what the state says came to be known; nil: it does not say
+	since   *record.Timestamp // when what the state says came to be known; nil: it does not say
 }
 
 func (a *answers) add(section, part, says string, inferred bool, isTrue func(moment) bool, times ...time.Time) {
@@ -107,18 +108,18 @@ func (p *product) askState(a *answers) error {
 		a.add("state", "cves", strings.Join(st.CVEs, " "), inferred("live_patch"), hasFixes(st.CVEs))
 	}
 	if known("installed") && st.Installed != nil {
-		pkgs := identity(slices.DeleteFunc(slices.Clone(st.Installed), func(p store.Package) bool { return p.Kind != "kernel" && p.Kind != "livepatch" }))
+		pkgs := identity(slices.DeleteFunc(slices.Clone(st.Installed), func(p record.Package) bool { return p.Kind != "kernel" && p.Kind != "livepatch" }))
 		a.add("state", "installed", pkgs, inferred("installed"), func(m moment) bool { return m.changing || m.installed == pkgs })
 	}
-	a.unknown["initrd"] = st.Unknown["initrd"] != "" || st.Initrd != nil && st.Initrd.Verdict == store.VerdictUnknown
-	if v := st.Initrd; v != nil && v.Verdict != store.VerdictUnknown && v.Patch != "" {
-		a.add("state", "initrd", string(v.Verdict)+" "+v.Patch, inferred("initrd") || v.Basis == store.BasisInferred, isVerdict(v.KernelRelease, v.Patch, v.Verdict))
+	a.unknown["initrd"] = st.Unknown["initrd"] != "" || st.Initrd != nil && st.Initrd.Verdict == record.VerdictUnknown
+	if v := st.Initrd; v != nil && v.Verdict != record.VerdictUnknown && v.Patch != "" {
+		a.add("state", "initrd", string(v.Verdict)+" "+v.Patch, inferred("initrd") || v.Basis == record.BasisInferred, isVerdict(v.KernelRelease, v.Patch, v.Verdict))
 	}
 	if known("next_boot") && st.NextBoot != nil {
 		n := st.NextBoot
 		a.add("state", "next", n.KernelRelease, inferred("next_boot"), func(m moment) bool { return m.changing || m.next == n.KernelRelease })
 		if n.LivePatch != nil {
-			a.add("state", "next patch", *n.LivePatch, inferred("next_boot") || inferred("initrd") || st.Initrd.Basis == store.BasisInferred, func(m moment) bool { return m.images[n.KernelRelease] == *n.LivePatch })
+			a.add("state", "next patch", *n.LivePatch, inferred("next_boot") || inferred("initrd") || st.Initrd.Basis == record.BasisInferred, func(m moment) bool { return m.images[n.KernelRelease] == *n.LivePatch })
 		}
 	}
 	if known("covered_until") && st.CoveredUntil != nil {
@@ -156,18 +157,18 @@ func hasFixes(cves []string) func(moment) bool {
 	}
 }
 
-func isVerdict(release, module string, v store.Verdict) func(moment) bool {
+func isVerdict(release, module string, v record.Verdict) func(moment) bool {
 	return func(m moment) bool {
 		// A newer live patch that waits in another snapshot has the fixes, too.
 		newer := m.staged && level(m.images[release]) > level(module)
-		return (m.images[release] == module || newer) == (v == store.VerdictContained) || newer && m.running[release] != module
+		return (m.images[release] == module || newer) == (v == record.VerdictContained) || newer && m.running[release] != module
 	}
 }
 
 func isPending(p string) func(moment) bool {
 	return func(m moment) bool {
 		// A newer live patch than the installed one, after a downgrade, is neither.
-		either := m.loaded != "" && level(m.active) > level(m.loaded) && p != string(store.PendingNo) && m.pending != store.PendingNo
+		either := m.loaded != "" && level(m.active) > level(m.loaded) && p != string(record.PendingNo) && m.pending != record.PendingNo
 		return m.changing || m.boot != "" && (string(m.pending) == p || either)
 	}
 }
@@ -189,7 +190,7 @@ func (p *product) askTimeline(a *answers) error {
 		a.add("timeline", "patch", s.Module, s.Confidence == report.Inferred, isPatched(s.Module))
 	}
 	if v, ok := spanAt(p.timeline.Initrds, func(s report.InitrdSpan) report.Span { return s.Span }, a.at); ok {
-		a.add("timeline", "initrd", string(v.Verdict)+" "+v.Module, v.Confidence == report.Inferred || v.Basis == store.BasisInferred, func(m moment) bool { return isVerdict(m.kernel, v.Module, v.Verdict)(m) })
+		a.add("timeline", "initrd", string(v.Verdict)+" "+v.Module, v.Confidence == report.Inferred || v.Basis == record.BasisInferred, func(m moment) bool { return isVerdict(m.kernel, v.Module, v.Verdict)(m) })
 	}
 	return nil
 }
@@ -289,18 +290,18 @@ func (p *product) askChecks(l *life, at time.Time) (a *answers, err error) {
 	for _, r := range c.Checks {
 		is := map[string]func(moment) bool{
 			"patch-in-initrd": func(m moment) bool {
-				return isVerdict(m.kernel, m.active, store.VerdictContained)(m) && m.active != "" || m.moving != "" && m.images[m.kernel] == m.moving
+				return isVerdict(m.kernel, m.active, record.VerdictContained)(m) && m.active != "" || m.moving != "" && m.images[m.kernel] == m.moving
 			},
 			"next-boot":        func(m moment) bool { return m.next == m.newest },
-			"kernel-supported": func(m moment) bool { return m.pending != store.PendingYes },
+			"kernel-supported": func(m moment) bool { return m.pending != record.PendingYes },
 			"patch-loaded":     func(m moment) bool { return m.active == m.loaded },
 		}[r.ID]
 		if is == nil || r.Result != report.Pass && r.Result != report.Fail {
 			continue
 		}
 		passes := r.Result == report.Pass
-		a.add("check", r.ID, string(r.Result), strings.Contains(r.Detail, string(store.BasisInferred)), func(m moment) bool {
-			neither := r.ID == "patch-in-initrd" && isVerdict(m.kernel, m.active, store.VerdictMissing)(m)
+		a.add("check", r.ID, string(r.Result), strings.Contains(r.Detail, string(record.BasisInferred)), func(m moment) bool {
+			neither := r.ID == "patch-in-initrd" && isVerdict(m.kernel, m.active, record.VerdictMissing)(m)
 			return is(m) == passes || (m.moving != "" || neither) && !passes
 		})
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // stale is how old the newest observation may be that checks judge the machine by.
@@ -21,7 +21,7 @@ func (a *answers) furtherChecks(l *life, checks []report.CheckResult) {
 	if a.at.After(l.now) {
 		a.at = l.now // the history ends there
 	}
-	seen := slices.ContainsFunc(l.events, func(ev *store.Event) bool {
+	seen := slices.ContainsFunc(l.events, func(ev *record.Event) bool {
 		return ev.Observation != nil && !ev.Time.After(at) && at.Sub(ev.Time.Time) <= stale
 	})
 	for _, r := range checks {
@@ -81,12 +81,12 @@ func (l *life) lowered(at time.Time) (surely, perhaps bool) {
 	for _, ev := range l.events {
 		list, from := changesOf(ev)
 		for _, c := range list {
-			withKernel := slices.ContainsFunc(list, func(k store.Change) bool {
+			withKernel := slices.ContainsFunc(list, func(k record.Change) bool {
 				return k.Kind == "kernel" && k.Action == "remove" && k.KernelRelease == c.KernelRelease
 			})
-			low := c.Kind == "livepatch" && c.Result == store.ResultOK && (c.Action == "downgrade" || c.Action == "remove" && !withKernel)
+			low := c.Kind == "livepatch" && c.Result == record.ResultOK && (c.Action == "downgrade" || c.Action == "remove" && !withKernel)
 			perhaps = perhaps || low && !from.After(at)
-			surely = surely || low && !ev.Time.After(at) && (ev.End == nil || ev.End.Outcome != store.OutcomeStaged)
+			surely = surely || low && !ev.Time.After(at) && (ev.End == nil || ev.End.Outcome != record.OutcomeStaged)
 		}
 	}
 	return surely, perhaps
@@ -94,13 +94,13 @@ func (l *life) lowered(at time.Time) (surely, perhaps bool) {
 
 // drifted says whether a change without a commit is.
 func (l *life) drifted(at time.Time) bool {
-	return slices.ContainsFunc(l.events, func(ev *store.Event) bool {
+	return slices.ContainsFunc(l.events, func(ev *record.Event) bool {
 		return ev.Drift != nil && !ev.Time.After(at) && len(ev.Drift.Changes) > 0
 	})
 }
 
 // changesOf are the changes that an event has, and the earliest time that they may have been made.
-func changesOf(ev *store.Event) (list []store.Change, from time.Time) {
+func changesOf(ev *record.Event) (list []record.Change, from time.Time) {
 	from = ev.Time.Time
 	switch {
 	case ev.End != nil:

@@ -5,14 +5,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // decided are the statements about a moment that the events of a host decide, whose clock was always right. They
 // are a lower bound of what a report should know, and must be true as what it infers must. What was seen on both
 // sides of a moment was so at the moment if it is alike, and nothing on record in between changes it. A boot
 // sees, too: which kernel was the next to be booted, and what its initrd held.
-func decided(evs []*store.Event, at time.Time) *answers {
+func decided(evs []*record.Event, at time.Time) *answers {
 	e := &evidence{at: at, boots: map[string]*seenBoot{}, covered: map[string]bool{}}
 	e.read(evs)
 	a := &answers{at: at}
@@ -59,7 +59,7 @@ type sight struct {
 type seenPackages struct {
 	at   time.Time
 	boot *seenBoot
-	pkgs []store.Package
+	pkgs []record.Package
 }
 
 // seenCommit is a commit; one that has not ended on record may have gone on to the last event.
@@ -75,8 +75,8 @@ type seenCommit struct {
 type seenBoot struct {
 	id, release, root string
 	first, last       time.Time // that it ran, by any of them
-	rows              []store.Boot
-	loads             []store.Load // each as the last look has it that knew what became of it
+	rows              []record.Boot
+	loads             []record.Load // each as the last look has it that knew what became of it
 	builds            []time.Time
 	patches           []sight // module
 	initrds           []seenImage
@@ -86,7 +86,7 @@ type seenBoot struct {
 type seenImage struct {
 	at      time.Time
 	module  string
-	verdict store.Verdict
+	verdict record.Verdict
 	read    bool // the image was, which says nothing of when it was written
 }
 
@@ -106,7 +106,7 @@ func (b *seenBoot) ran(at time.Time) {
 	}
 }
 
-func (e *evidence) read(evs []*store.Event) {
+func (e *evidence) read(evs []*record.Event) {
 	for _, ev := range evs {
 		if ev.Begin != nil {
 			e.commits = append(e.commits, seenCommit{ev.ID, ev.Time.Time, evs[len(evs)-1].Time.Time, false, ev.Begin.Staging != nil, ofKernels(ev.Begin.Announced)})
@@ -133,17 +133,17 @@ func (e *evidence) read(evs []*store.Event) {
 		}
 		for _, l := range b.loads {
 			if l.Phase == "initrd" {
-				b.initrds = append(b.initrds, seenImage{at: l.Time.Time, module: l.Patch, verdict: store.VerdictContained})
+				b.initrds = append(b.initrds, seenImage{at: l.Time.Time, module: l.Patch, verdict: record.VerdictContained})
 			}
 		}
 	}
 }
 
-func ofKernels(changes []store.Change) bool {
-	return slices.ContainsFunc(changes, func(c store.Change) bool { return c.Kind == "kernel" })
+func ofKernels(changes []record.Change) bool {
+	return slices.ContainsFunc(changes, func(c record.Change) bool { return c.Kind == "kernel" })
 }
 
-func (e *evidence) end(ev *store.Event, end *store.CommitEnd) {
+func (e *evidence) end(ev *record.Event, end *record.CommitEnd) {
 	staged := false
 	for i := range e.commits {
 		if c := &e.commits[i]; c.id == end.Commit {
@@ -155,13 +155,13 @@ func (e *evidence) end(ev *store.Event, end *store.CommitEnd) {
 	}
 }
 
-func (e *evidence) snapshot(ev *store.Event, pkgs []store.Package) {
+func (e *evidence) snapshot(ev *record.Event, pkgs []record.Package) {
 	if pkgs != nil {
 		e.packages = append(e.packages, seenPackages{ev.Time.Time, e.boot(ev.BootID), pkgs})
 	}
 }
 
-func (e *evidence) observation(ev *store.Event, o *store.Observation) {
+func (e *evidence) observation(ev *record.Event, o *record.Observation) {
 	b, at := e.boot(ev.BootID), ev.Time.Time
 	b.release, b.root = o.Kernel.Release, cmp.Or(b.root, o.Subvolume)
 	e.snapshot(ev, o.Installed)
@@ -173,13 +173,13 @@ func (e *evidence) observation(ev *store.Event, o *store.Observation) {
 	}
 	switch lp := o.LivePatch; {
 	case o.Patches == nil:
-	case lp == nil && !store.InTransition(o.Patches):
+	case lp == nil && !record.InTransition(o.Patches):
 		b.patches = append(b.patches, sight{at, ""})
 	case lp != nil && !lp.Transition:
 		b.patches = append(b.patches, sight{at, lp.Module})
 	}
-	if o.Initrd.Verdict != store.VerdictUnknown {
-		b.initrds = append(b.initrds, seenImage{at, o.Initrd.Patch, o.Initrd.Verdict, o.Initrd.Basis == store.BasisImage})
+	if o.Initrd.Verdict != record.VerdictUnknown {
+		b.initrds = append(b.initrds, seenImage{at, o.Initrd.Patch, o.Initrd.Verdict, o.Initrd.Basis == record.BasisImage})
 	}
 	for _, row := range o.Boots {
 		e.boot(row.ID).look(row)
@@ -187,12 +187,12 @@ func (e *evidence) observation(ev *store.Event, o *store.Observation) {
 }
 
 // look is the journal of a boot being read.
-func (b *seenBoot) look(row store.Boot) {
+func (b *seenBoot) look(row record.Boot) {
 	b.ran(row.First.Time)
 	b.ran(row.Last.Time)
 	b.rows, b.release = append(b.rows, row), cmp.Or(b.release, row.KernelRelease)
 	for _, l := range row.Loads {
-		switch i := slices.IndexFunc(b.loads, func(o store.Load) bool { return o.Cursor == l.Cursor }); {
+		switch i := slices.IndexFunc(b.loads, func(o record.Load) bool { return o.Cursor == l.Cursor }); {
 		case i < 0:
 			b.loads = append(b.loads, l)
 		case l.Result != "unknown":
@@ -205,7 +205,7 @@ func (b *seenBoot) look(row store.Boot) {
 }
 
 func (b *seenBoot) started() bool {
-	return slices.ContainsFunc(b.rows, func(r store.Boot) bool { return r.StartInJournal })
+	return slices.ContainsFunc(b.rows, func(r record.Boot) bool { return r.StartInJournal })
 }
 
 // running is the boot that ran.
@@ -260,17 +260,17 @@ func (e *evidence) installed(a *answers) {
 		return
 	}
 	came, went := lacking(after.pkgs, before.pkgs), lacking(before.pkgs, after.pkgs)
-	all := func(ok func(p store.Package) bool) bool {
-		return !slices.ContainsFunc(came, func(p store.Package) bool { return !ok(p) })
+	all := func(ok func(p record.Package) bool) bool {
+		return !slices.ContainsFunc(came, func(p record.Package) bool { return !ok(p) })
 	}
-	replaced := !slices.ContainsFunc(went, func(p store.Package) bool {
-		return !isPatch(p) || !slices.ContainsFunc(came, func(q store.Package) bool { return q.Name == p.Name })
+	replaced := !slices.ContainsFunc(went, func(p record.Package) bool {
+		return !isPatch(p) || !slices.ContainsFunc(came, func(q record.Package) bool { return q.Name == p.Name })
 	})
 	commit := slices.ContainsFunc(e.commits, func(c seenCommit) bool { return c.ended && c.begin.Equal(before.at) && !after.at.After(c.end) })
 	pkgs := after.pkgs
 	switch {
-	case len(came)+len(went) == 0, replaced && all(func(p store.Package) bool { return !e.at.Before(time.Unix(p.InstallTime, 0).Add(time.Minute)) }):
-	case replaced && (commit || len(went) == 0 && !slices.ContainsFunc(came, isPatch)) && all(func(p store.Package) bool { return e.at.Before(time.Unix(p.InstallTime, 0)) }):
+	case len(came)+len(went) == 0, replaced && all(func(p record.Package) bool { return !e.at.Before(time.Unix(p.InstallTime, 0).Add(time.Minute)) }):
+	case replaced && (commit || len(went) == 0 && !slices.ContainsFunc(came, isPatch)) && all(func(p record.Package) bool { return e.at.Before(time.Unix(p.InstallTime, 0)) }):
 		pkgs = before.pkgs
 	default:
 		return
@@ -280,9 +280,9 @@ func (e *evidence) installed(a *answers) {
 }
 
 // lacking are the packages of one list that another one does not have.
-func lacking(list, from []store.Package) (more []store.Package) {
+func lacking(list, from []record.Package) (more []record.Package) {
 	for _, p := range list {
-		if !slices.ContainsFunc(from, func(q store.Package) bool {
+		if !slices.ContainsFunc(from, func(q record.Package) bool {
 			return p.Name == q.Name && p.Version == q.Version && p.InstallTime == q.InstallTime
 		}) {
 			more = append(more, p)
@@ -324,8 +324,8 @@ func (b *seenBoot) patchAt(at time.Time, commits []seenCommit) (module string, o
 
 // has says whether a look until a moment has the load of a live patch: then it would say that it was disabled, too.
 func (b *seenBoot) has(module string, until time.Time) bool {
-	return module == "" || slices.ContainsFunc(b.rows, func(r store.Boot) bool {
-		return !r.Last.Before(until) && slices.ContainsFunc(r.Loads, func(l store.Load) bool { return l.Patch == module })
+	return module == "" || slices.ContainsFunc(b.rows, func(r record.Boot) bool {
+		return !r.Last.Before(until) && slices.ContainsFunc(r.Loads, func(l record.Load) bool { return l.Patch == module })
 	})
 }
 
@@ -350,7 +350,7 @@ func (b *seenBoot) whole(from, to time.Time) bool {
 func (b *seenBoot) steps() (list []time.Time) {
 	for _, l := range b.loads {
 		list = append(list, l.Time.Time)
-		for _, t := range []*store.Timestamp{l.Completed, l.Reverted, l.Disabled} {
+		for _, t := range []*record.Timestamp{l.Completed, l.Reverted, l.Disabled} {
 			if t != nil {
 				list = append(list, t.Time)
 			}
@@ -377,7 +377,7 @@ func (b *seenBoot) replay(module string, from, to time.Time) (string, bool) {
 
 // initrd: what was seen before and after is alike, and no image was built between them; or what was seen before is so until the
 // next build, or what is seen soon after one since then.
-func (e *evidence) initrd(b *seenBoot, module string) (store.Verdict, bool) {
+func (e *evidence) initrd(b *seenBoot, module string) (record.Verdict, bool) {
 	before, after := around(b.initrds, (*seenImage).when, e.at)
 	if e.waits(false) {
 		return "", false

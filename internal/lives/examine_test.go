@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -83,7 +84,7 @@ func (q question) ask(p *product, l *life) (*answers, error) {
 }
 
 // examine puts events on record and asks questions. It runs in a bubble whose time it sets.
-func (l *life) examine(t *testing.T, evs []*store.Event, questions []question) (list []answer) {
+func (l *life) examine(t *testing.T, evs []*record.Event, questions []question) (list []answer) {
 	dir, err := os.MkdirTemp(shm(), "lives")
 	must(t, err)
 	defer os.RemoveAll(dir)
@@ -109,7 +110,7 @@ func (l *life) examine(t *testing.T, evs []*store.Event, questions []question) (
 }
 
 // record puts events on record in a folder, as they came.
-func onRecord(t *testing.T, dir string, evs []*store.Event) *store.Store {
+func onRecord(t *testing.T, dir string, evs []*record.Event) *store.Store {
 	t.Helper()
 	path := filepath.Join(dir, "etc/machine-id")
 	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
@@ -125,7 +126,7 @@ func onRecord(t *testing.T, dir string, evs []*store.Event) *store.Store {
 }
 
 // compare asks again, of the record in another form.
-func (a *answer) compare(t *testing.T, l *life, evs []*store.Event, s *store.Store, dir string) {
+func (a *answer) compare(t *testing.T, l *life, evs []*record.Event, s *store.Store, dir string) {
 	other, shifted := s, *l
 	q := a.question
 	switch a.variant {
@@ -176,9 +177,9 @@ func (a *answer) compare(t *testing.T, l *life, evs []*store.Event, s *store.Sto
 }
 
 // same are the events with the ids of others.
-func same(ids, evs []*store.Event) (list []*store.Event) {
+func same(ids, evs []*record.Event) (list []*record.Event) {
 	for _, ev := range evs {
-		if slices.ContainsFunc(ids, func(o *store.Event) bool { return o.ID == ev.ID }) {
+		if slices.ContainsFunc(ids, func(o *record.Event) bool { return o.ID == ev.ID }) {
 			list = append(list, ev)
 		}
 	}

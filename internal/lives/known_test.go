@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // grown asks of the record as it was known when some of the events were there, and of a record
 // that has no more than these: what came later must not show. Where the clock was right at all
 // times, nothing may be missing either.
-func (l *life) grown(t *testing.T, q question, evs []*store.Event, s *store.Store, dir string) (then, now *answers, err error) {
+func (l *life) grown(t *testing.T, q question, evs []*record.Event, s *store.Store, dir string) (then, now *answers, err error) {
 	n := int(q.horizon.UnixMicro() % int64(len(l.events)))
 	for n+1 < len(l.events) && (l.events[n].Spooled != "" || l.events[n+1].Time.Equal(l.events[n].Time.Time)) {
 		n++

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // life is a host with what happens to it, step by step.
@@ -30,7 +30,7 @@ type act struct {
 var ordinary = []act{
 	{"upgrade", 6, (*life).upgrade},
 	{"reboot", 4, (*life).reboot},
-	{"look", 2, func(l *life) { l.observe(store.TriggerManual) }},
+	{"look", 2, func(l *life) { l.observe(record.TriggerManual) }},
 }
 
 // troubles happen in some lives. Those without an act change how others go: see meets.
@@ -94,7 +94,7 @@ func live(seed, number uint64, at time.Time) *life {
 	l.pass(l.between(time.Minute, 2*24*time.Hour))
 	if !l.chance(0.2) {
 		l.working = true
-		l.observe(store.TriggerManual)
+		l.observe(record.TriggerManual)
 	}
 	l.wait(l.between(time.Second, 30*time.Hour))
 	l.takeIn()
@@ -116,17 +116,17 @@ func (l *life) settle() {
 	l.transactional = l.meets("transactional", 1)
 	first := kernelPackage(0)
 	first.InstallTime = l.now.Add(-30 * 24 * time.Hour).Unix()
-	l.sys.pkgs, l.sys.next = []store.Package{first}, releaseOf(first)
+	l.sys.pkgs, l.sys.next = []record.Package{first}, releaseOf(first)
 	l.sys.images[l.sys.next] = image{written: l.now.Add(-30 * 24 * time.Hour)}
 	l.start()
 	if l.chance(0.6) {
 		p := patchPackage(l.boot.release, 1+l.IntN(2))
 		l.levels[l.boot.release] = level(p.Version)
-		l.commit([]store.Package{p}, nil)
+		l.commit([]record.Package{p}, nil)
 	}
 	l.pass(l.between(time.Minute, 5*24*time.Hour))
 	l.working, l.timer = true, l.now
-	l.observe(store.TriggerManual)
+	l.observe(record.TriggerManual)
 }
 
 func (l *life) pause() time.Duration {
@@ -145,7 +145,7 @@ func (l *life) pass(d time.Duration) {
 			}
 			l.timer = next
 			l.cannotRead()
-			l.observe(store.TriggerTimer)
+			l.observe(record.TriggerTimer)
 			if l.spooled && l.chance(0.5) {
 				l.takeIn()
 			}
@@ -215,7 +215,7 @@ func (l *life) powerOn() {
 	}
 	l.start()
 	if l.chance(0.8) {
-		l.observe(store.TriggerBoot)
+		l.observe(record.TriggerBoot)
 	}
 }
 
@@ -275,23 +275,23 @@ func (l *life) giveUp() {
 }
 
 // after is what is installed when packages came in and went.
-func after(pkgs, in, out []store.Package) []store.Package {
-	left := slices.DeleteFunc(slices.Clone(pkgs), func(p store.Package) bool {
-		return slices.ContainsFunc(out, func(o store.Package) bool { return o.Name == p.Name && o.Version == p.Version }) ||
-			slices.ContainsFunc(in, func(i store.Package) bool { return isPatch(i) && i.Name == p.Name })
+func after(pkgs, in, out []record.Package) []record.Package {
+	left := slices.DeleteFunc(slices.Clone(pkgs), func(p record.Package) bool {
+		return slices.ContainsFunc(out, func(o record.Package) bool { return o.Name == p.Name && o.Version == p.Version }) ||
+			slices.ContainsFunc(in, func(i record.Package) bool { return isPatch(i) && i.Name == p.Name })
 	})
 	return append(left, in...)
 }
 
 // commit is one of zypper's.
-func (l *life) commit(in, out []store.Package) {
+func (l *life) commit(in, out []record.Package) {
 	s := l.target()
 	if l.chance(0.5) {
 		l.past = append(l.past, s.clone()) // snapper's, before it
 	}
 	recorded := l.working && !l.meets("plugin disabled", 0.4)
 	before := slices.Clone(s.pkgs)
-	var begin *store.Event
+	var begin *record.Event
 	if recorded {
 		begin = l.begin(s, in, out)
 	}
@@ -325,11 +325,11 @@ func (l *life) commit(in, out []store.Package) {
 	}
 	l.end(begin, s, before)
 	l.wait(l.between(time.Second, 5*time.Second))
-	l.observe(store.TriggerCommit)
+	l.observe(record.TriggerCommit)
 }
 
 // scripts are what packages do when they come in, or go.
-func (l *life) scripts(s *system, in, out []store.Package) {
+func (l *life) scripts(s *system, in, out []record.Package) {
 	for _, p := range in {
 		if isPatch(p) && s == l.sys && releaseOf(p) == l.boot.release && !l.meets("not loaded", 0.5) {
 			l.loadNow(moduleOf(p))
@@ -341,7 +341,7 @@ func (l *life) scripts(s *system, in, out []store.Package) {
 	built := map[string]bool{}
 	for _, p := range slices.Concat(in, out) {
 		release := releaseOf(p)
-		gone := !slices.ContainsFunc(s.pkgs, func(q store.Package) bool { return !isPatch(q) && releaseOf(q) == release })
+		gone := !slices.ContainsFunc(s.pkgs, func(q record.Package) bool { return !isPatch(q) && releaseOf(q) == release })
 		if gone {
 			delete(s.images, release)
 			continue
@@ -377,7 +377,7 @@ func (l *life) loadNow(module string) {
 		return
 	case l.meets("slow transition", 0.4):
 		l.wait(l.between(time.Minute, 3*time.Hour))
-		l.observe(store.TriggerManual)
+		l.observe(record.TriggerManual)
 		l.wait(l.between(time.Millisecond, time.Second))
 	default:
 		l.wait(l.between(time.Second, 5*time.Second))
@@ -399,7 +399,7 @@ func (l *life) upgrade() {
 	}
 	release := l.boot.release
 	l.levels[release]++
-	l.commit([]store.Package{patchPackage(release, l.levels[release])}, nil)
+	l.commit([]record.Package{patchPackage(release, l.levels[release])}, nil)
 }
 
 func (l *life) downgrade() {
@@ -407,24 +407,24 @@ func (l *life) downgrade() {
 	if p == nil || level(p.Version) < 2 {
 		return
 	}
-	l.commit([]store.Package{patchPackage(l.boot.release, level(p.Version)-1)}, nil)
+	l.commit([]record.Package{patchPackage(l.boot.release, level(p.Version)-1)}, nil)
 }
 
 func (l *life) removal() {
 	if p := l.next.patchFor(l.boot.release); p != nil {
-		l.commit(nil, []store.Package{*p})
+		l.commit(nil, []record.Package{*p})
 	}
 }
 
 func (l *life) secondKernel() {
 	n := slices.IndexFunc(kernels, func(k string) bool {
-		return !slices.ContainsFunc(l.next.pkgs, func(p store.Package) bool { return p.Version == k })
+		return !slices.ContainsFunc(l.next.pkgs, func(p record.Package) bool { return p.Version == k })
 	})
 	if n < 0 {
 		return
 	}
 	k := kernelPackage(n)
-	in := []store.Package{k}
+	in := []record.Package{k}
 	if l.chance(0.5) {
 		l.levels[releaseOf(k)] = 1
 		in = append(in, patchPackage(releaseOf(k), 1))
@@ -464,7 +464,7 @@ func (l *life) restoreMemory() {
 	l.wait(l.between(time.Second, time.Minute))
 	l.setClock(0)
 	l.wait(l.between(time.Second, time.Minute))
-	l.observe(store.TriggerManual)
+	l.observe(record.TriggerManual)
 }
 
 func (l *life) rollback() {
@@ -477,7 +477,7 @@ func (l *life) rollback() {
 	l.next = s
 	l.mark()
 	if l.chance(0.5) {
-		l.observe(store.TriggerManual)
+		l.observe(record.TriggerManual)
 	}
 	l.pass(l.between(time.Minute, 5*time.Hour))
 	l.reboot()
@@ -494,7 +494,7 @@ func (l *life) leaveRecorder() {
 		l.pass(l.pause())
 	}
 	l.working = true
-	l.observe(store.TriggerManual)
+	l.observe(record.TriggerManual)
 }
 
 // rotate takes the oldest entries out of the journal.
@@ -603,7 +603,7 @@ func (l *life) buildTwice() {
 func (l *life) foreignBuild() {
 	release, s := l.boot.release, l.sys.clone()
 	if p := s.patchFor(release); p != nil && level(p.Version) > 1 && l.chance(0.7) {
-		s.pkgs = after(s.pkgs, []store.Package{patchPackage(release, level(p.Version)-1)}, nil)
+		s.pkgs = after(s.pkgs, []record.Package{patchPackage(release, level(p.Version)-1)}, nil)
 	}
 	foreign := l.dracut(s, release, imageOf(release), l.logging())
 	switch l.IntN(3) {

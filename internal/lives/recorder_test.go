@@ -14,7 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // recorder is what klp-audit sees of a world, and writes down.
@@ -22,32 +22,32 @@ type recorder struct {
 	*world
 	working  bool
 	timer    time.Time // when the daily observation was taken last
-	events   []*store.Event
-	late     []*store.Event       // that wait in a spool
+	events   []*record.Event
+	late     []*record.Event      // that wait in a spool
 	known    map[string]time.Time // until when boots are on record
-	last     []store.Package      // what is installed, as the record knows it; nil: nothing is known
-	lastAt   store.Timestamp
+	last     []record.Package     // what is installed, as the record knows it; nil: nothing is known
+	lastAt   record.Timestamp
 	lastSeq  int64
 	lastRoot int // number of the system
-	missed   []store.Change
-	alone    []alone         // verdicts of the journal alone
-	open     *store.Event    // a begin whose end was cut off; nil: none
-	before   []store.Package // what was installed then
-	unread   map[string]bool // parts that the next observation cannot read
+	missed   []record.Change
+	alone    []alone          // verdicts of the journal alone
+	open     *record.Event    // a begin whose end was cut off; nil: none
+	before   []record.Package // what was installed then
+	unread   map[string]bool  // parts that the next observation cannot read
 
 	how     logging
 	plain   bool // the kernel does not say the source versions of modules
 	spooled bool // events go to the spool
 }
 
-func (r *recorder) stamp() store.Timestamp { return store.Timestamp{Time: r.wall().UTC()} }
+func (r *recorder) stamp() record.Timestamp { return record.At(r.wall().UTC()) }
 
-func (r *recorder) header(kind store.EventKind) store.Header {
+func (r *recorder) header(kind record.EventKind) record.Header {
 	r.number++
-	h := store.Header{
-		V: store.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", r.number), Time: r.stamp(), UTCOffset: "+01:00",
-		Host:     store.Host{MachineID: machineID, Hostname: "host"},
-		Recorder: store.Program{Program: "klp-audit", Version: "1.0.0"},
+	h := record.Header{
+		V: record.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", r.number), Time: r.stamp(), UTCOffset: "+01:00",
+		Host:     record.Host{MachineID: machineID, Hostname: "host"},
+		Recorder: record.Program{Program: "klp-audit", Version: "1.0.0"},
 	}
 	if r.boot != nil {
 		h.BootID, h.BoottimeUS = r.boot.id, r.now.Sub(r.boot.base).Microseconds()
@@ -58,7 +58,7 @@ func (r *recorder) header(kind store.EventKind) store.Header {
 const machineID = "0123456789abcdef0123456789abcdef"
 
 // write puts an event on record, or into the spool.
-func (r *recorder) write(ev *store.Event) {
+func (r *recorder) write(ev *record.Event) {
 	if r.spooled {
 		ev.Spooled = "the record is locked"
 		r.late = append(r.late, ev)
@@ -82,20 +82,20 @@ func (r *recorder) compare() {
 	if r.last == nil || slices.Equal(r.last, r.sys.pkgs) && r.lastRoot == r.sys.number {
 		return
 	}
-	d := &store.Drift{Cause: store.DriftUnrecorded, Compared: r.lastSeq, Since: r.lastAt, Installed: slices.Clone(r.sys.pkgs), Fixes: fixesOfAll(r.sys.pkgs), Changes: difference(r.last, r.sys.pkgs)}
+	d := &record.Drift{Cause: record.DriftUnrecorded, Compared: r.lastSeq, Since: r.lastAt, Installed: slices.Clone(r.sys.pkgs), Fixes: fixesOfAll(r.sys.pkgs), Changes: difference(r.last, r.sys.pkgs)}
 	if r.lastRoot != r.sys.number {
-		d.Cause, d.Subvolume, d.Previous = store.DriftSnapshot, subvolume(r.sys.number), subvolume(r.lastRoot)
+		d.Cause, d.Subvolume, d.Previous = record.DriftSnapshot, subvolume(r.sys.number), subvolume(r.lastRoot)
 	}
 	if len(d.Changes) == 0 {
 		return
 	}
-	r.write(&store.Event{Header: r.header(store.KindDrift), Drift: d})
+	r.write(&record.Event{Header: r.header(record.KindDrift), Drift: d})
 }
 
 func subvolume(number int) string { return fmt.Sprintf("/@/.snapshots/%d/snapshot", number) }
 
-func fixesOfAll(pkgs []store.Package) map[string]store.Fixes {
-	all := map[string]store.Fixes{}
+func fixesOfAll(pkgs []record.Package) map[string]record.Fixes {
+	all := map[string]record.Fixes{}
 	for _, p := range pkgs {
 		if isPatch(p) {
 			all[p.Name+"-"+p.Version+"."+p.Arch] = fixesOf(releaseOf(p), level(p.Version))
@@ -105,13 +105,13 @@ func fixesOfAll(pkgs []store.Package) map[string]store.Fixes {
 }
 
 // difference is what leads from one set of packages to another.
-func difference(before, after []store.Package) (changes []store.Change) {
-	has := func(list []store.Package, p store.Package) bool {
-		return slices.ContainsFunc(list, func(q store.Package) bool {
+func difference(before, after []record.Package) (changes []record.Change) {
+	has := func(list []record.Package, p record.Package) bool {
+		return slices.ContainsFunc(list, func(q record.Package) bool {
 			return p.Name == q.Name && p.Version == q.Version && p.InstallTime == q.InstallTime
 		})
 	}
-	var gone, come []store.Package
+	var gone, come []record.Package
 	for _, p := range before {
 		if !has(after, p) {
 			gone = append(gone, p)
@@ -124,9 +124,9 @@ func difference(before, after []store.Package) (changes []store.Change) {
 	}
 	for _, p := range come {
 		c := changeOf(p)
-		c.Action, c.Added = "install", minus(fixesOfPackage(p), store.Fixes{})
-		c.InstallTime = &store.Timestamp{Time: time.Unix(p.InstallTime, 0).UTC()}
-		if i := slices.IndexFunc(gone, func(q store.Package) bool { return isPatch(p) && q.Name == p.Name }); i >= 0 {
+		c.Action, c.Added = "install", minus(fixesOfPackage(p), record.Fixes{})
+		c.InstallTime = new(record.At(time.Unix(p.InstallTime, 0).UTC()))
+		if i := slices.IndexFunc(gone, func(q record.Package) bool { return isPatch(p) && q.Name == p.Name }); i >= 0 {
 			old := gone[i]
 			gone = slices.Delete(gone, i, i+1)
 			c.Previous, c.Added, c.Removed = old.Version, minus(fixesOfPackage(p), fixesOfPackage(old)), minus(fixesOfPackage(old), fixesOfPackage(p))
@@ -142,20 +142,20 @@ func difference(before, after []store.Package) (changes []store.Change) {
 	return changes
 }
 
-func fixesOfPackage(p store.Package) store.Fixes {
+func fixesOfPackage(p record.Package) record.Fixes {
 	if !isPatch(p) {
-		return store.Fixes{}
+		return record.Fixes{}
 	}
 	return fixesOf(releaseOf(p), level(p.Version))
 }
 
-func minus(f, g store.Fixes) store.Fixes {
-	return store.Fixes(livepatch.Fixes(f).Minus(livepatch.Fixes(g)))
+func minus(f, g record.Fixes) record.Fixes {
+	return record.Fixes(livepatch.Fixes(f).Minus(livepatch.Fixes(g)))
 }
 
-func changeOf(p store.Package) store.Change {
-	c := store.Change{
-		Kind: p.Kind, Package: p.Name, Arch: p.Arch, Version: p.Version, Result: store.ResultOK, KernelRelease: releaseOf(p),
+func changeOf(p record.Package) record.Change {
+	c := record.Change{
+		Kind: p.Kind, Package: p.Name, Arch: p.Arch, Version: p.Version, Result: record.ResultOK, KernelRelease: releaseOf(p),
 		SignatureKey: p.SignatureKey, Vendor: p.Vendor,
 	}
 	if isPatch(p) {
@@ -166,20 +166,20 @@ func changeOf(p store.Package) store.Change {
 
 // begin and end write down a commit. What it changes is known between them: of the system that it
 // changes, and compared if that is the one that runs.
-func (r *recorder) begin(s *system, in, out []store.Package) *store.Event {
+func (r *recorder) begin(s *system, in, out []record.Package) *record.Event {
 	if s == r.sys {
 		r.compare()
 	}
-	ev := &store.Event{Header: r.header(store.KindCommitBegin), Begin: &store.CommitBegin{
-		Libzypp: store.Process{PID: 1000 + r.number, StartTicks: 5000}, Actor: store.Actor{Login: "tux", LoginUID: "1000", EUID: "0", TTY: "pts/0", Session: "3", Exe: "/usr/bin/zypper"},
-		Command: []string{"zypper", "-n", "in"}, Announced: []store.Change{}, Installed: slices.Clone(s.pkgs), Fixes: fixesOfAll(s.pkgs), Compared: s == r.sys,
+	ev := &record.Event{Header: r.header(record.KindCommitBegin), Begin: &record.CommitBegin{
+		Libzypp: record.Process{PID: 1000 + r.number, StartTicks: 5000}, Actor: record.Actor{Login: "tux", LoginUID: "1000", EUID: "0", TTY: "pts/0", Session: "3", Exe: "/usr/bin/zypper"},
+		Command: []string{"zypper", "-n", "in"}, Announced: []record.Change{}, Installed: slices.Clone(s.pkgs), Fixes: fixesOfAll(s.pkgs), Compared: s == r.sys,
 	}}
 	for _, c := range difference(s.pkgs, after(s.pkgs, in, out)) {
-		c.Result, c.InstallTime, c.Added, c.Removed = store.ResultUnknown, nil, store.Fixes{}, store.Fixes{}
+		c.Result, c.InstallTime, c.Added, c.Removed = record.ResultUnknown, nil, record.Fixes{}, record.Fixes{}
 		ev.Begin.Announced = append(ev.Begin.Announced, c)
 	}
 	if s != r.sys {
-		ev.Begin.Staging = &store.Staging{Snapshot: fmt.Sprint(s.number), Root: "/tmp/transactional-update"}
+		ev.Begin.Staging = &record.Staging{Snapshot: fmt.Sprint(s.number), Root: "/tmp/transactional-update"}
 	}
 	r.write(ev)
 	if s == r.sys {
@@ -188,13 +188,13 @@ func (r *recorder) begin(s *system, in, out []store.Package) *store.Event {
 	return ev
 }
 
-func (r *recorder) end(begin *store.Event, s *system, before []store.Package) {
-	e := &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: difference(before, s.pkgs), Installed: slices.Clone(s.pkgs), Fixes: fixesOfAll(s.pkgs), Compared: true}
+func (r *recorder) end(begin *record.Event, s *system, before []record.Package) {
+	e := &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Changes: difference(before, s.pkgs), Installed: slices.Clone(s.pkgs), Fixes: fixesOfAll(s.pkgs), Compared: true}
 	staged := begin.Begin.Staging != nil
 	if staged {
-		e.Outcome, e.Installed, e.Compared = store.OutcomeStaged, nil, false
+		e.Outcome, e.Installed, e.Compared = record.OutcomeStaged, nil, false
 	}
-	r.write(&store.Event{Header: r.header(store.KindCommitEnd), End: e})
+	r.write(&record.Event{Header: r.header(record.KindCommitEnd), End: e})
 	if !staged {
 		r.knows()
 	}
@@ -203,8 +203,8 @@ func (r *recorder) end(begin *store.Event, s *system, before []store.Package) {
 // endLate closes a commit whose end was cut off.
 func (r *recorder) endLate() {
 	if r.open != nil && r.lastRoot == r.sys.number {
-		r.write(&store.Event{Header: r.header(store.KindCommitEnd), End: &store.CommitEnd{
-			Commit: r.open.ID, Outcome: store.OutcomeInterrupted, Late: true, Begun: &r.open.Time, Changes: difference(r.before, r.sys.pkgs), Installed: slices.Clone(r.sys.pkgs), Fixes: fixesOfAll(r.sys.pkgs), Compared: true,
+		r.write(&record.Event{Header: r.header(record.KindCommitEnd), End: &record.CommitEnd{
+			Commit: r.open.ID, Outcome: record.OutcomeInterrupted, Late: true, Begun: &r.open.Time, Changes: difference(r.before, r.sys.pkgs), Installed: slices.Clone(r.sys.pkgs), Fixes: fixesOfAll(r.sys.pkgs), Compared: true,
 		}})
 		r.knows()
 	}
@@ -215,29 +215,29 @@ func (r *recorder) endLate() {
 func (r *recorder) fromHistory() {
 	for _, c := range r.missed {
 		if c.InstallTime == nil {
-			c.InstallTime = &store.Timestamp{Time: r.wall().UTC().Truncate(time.Second)}
+			c.InstallTime = new(record.At(r.wall().UTC().Truncate(time.Second)))
 		}
 		r.number++
-		line := store.HistoryLine{File: "/var/log/zypp/history", Number: r.number, SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(r.number))))}
+		line := record.HistoryLine{File: "/var/log/zypp/history", Number: r.number, SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(r.number))))}
 		at := *c.InstallTime
-		c.InstallTime, c.Added, c.Removed = nil, store.Fixes{}, store.Fixes{}
-		r.write(&store.Event{Header: r.header(store.KindImport), Import: &store.Import{
+		c.InstallTime, c.Added, c.Removed = nil, record.Fixes{}, record.Fixes{}
+		r.write(&record.Event{Header: r.header(record.KindImport), Import: &record.Import{
 			Commit: fmt.Sprintf("019ca8d5-0000-8000-8000-%012d", r.number), Time: at, Zone: "UTC", User: "root@host", Command: "zypper in",
-			Changes: []store.ImportedChange{{Change: c, Time: at, UTCOffset: "+00:00", Line: line}}, Lines: []store.HistoryLine{line},
+			Changes: []record.ImportedChange{{Change: c, Time: at, UTCOffset: "+00:00", Line: line}}, Lines: []record.HistoryLine{line},
 		}})
 	}
 	r.missed = nil
 }
 
 // observe takes an observation, if somebody can.
-func (r *recorder) observe(trigger store.Trigger) {
+func (r *recorder) observe(trigger record.Trigger) {
 	if !r.working || r.boot == nil {
 		return
 	}
-	o := &store.Observation{
-		Trigger: trigger, Kernel: store.Kernel{Release: r.boot.release, Version: "#1 SMP", BootTime: store.Timestamp{Time: r.wall().Add(-r.now.Sub(r.boot.base)).Truncate(time.Second)}},
+	o := &record.Observation{
+		Trigger: trigger, Kernel: record.Kernel{Release: r.boot.release, Version: "#1 SMP", BootTime: record.At(r.wall().Add(-r.now.Sub(r.boot.base)).Truncate(time.Second))},
 		Installed: slices.Clone(r.sys.pkgs), Compared: true, Subvolume: subvolume(r.sys.number), Parts: map[string]json.RawMessage{}, Unknown: map[string]string{},
-		NextBoot: &store.NextBoot{KernelRelease: r.sys.next, Image: "/boot/initrd-" + r.sys.next, Source: "/boot/grub2/grub.cfg"},
+		NextBoot: &record.NextBoot{KernelRelease: r.sys.next, Image: "/boot/initrd-" + r.sys.next, Source: "/boot/grub2/grub.cfg"},
 	}
 	r.see("installed", o, func() { o.Installed, o.Compared = nil, false })
 	if o.Installed != nil {
@@ -261,7 +261,7 @@ func (r *recorder) observe(trigger store.Trigger) {
 		o.Parts[name] = json.RawMessage(value)
 	}
 	r.see("coverage", o, func() { delete(o.Parts, "coverage") })
-	r.write(&store.Event{Header: r.header(store.KindObservation), Observation: o})
+	r.write(&record.Event{Header: r.header(record.KindObservation), Observation: o})
 	if o.Installed != nil {
 		r.knows()
 	}
@@ -272,7 +272,7 @@ func (r *recorder) observe(trigger store.Trigger) {
 func covered(release string) string { return fmt.Sprintf("2027-%02d-28", kernelNumber(release)+1) }
 
 // see leaves out of an observation what cannot be read.
-func (r *recorder) see(part string, o *store.Observation, without func()) {
+func (r *recorder) see(part string, o *record.Observation, without func()) {
 	if r.unread[part] {
 		o.Unknown[part] = "It cannot be read."
 		without()
@@ -280,8 +280,8 @@ func (r *recorder) see(part string, o *store.Observation, without func()) {
 }
 
 // patches is what /sys/kernel/livepatch shows.
-func (r *recorder) patches(o *store.Observation) {
-	o.Patches = []store.LoadedPatch{}
+func (r *recorder) patches(o *record.Observation) {
+	o.Patches = []record.LoadedPatch{}
 	p := r.patch
 	source := func(module string) string {
 		if r.plain {
@@ -290,20 +290,20 @@ func (r *recorder) patches(o *store.Observation) {
 		return srcVersion(module)
 	}
 	if !p.done && p.under != "" {
-		o.Patches = append(o.Patches, store.LoadedPatch{Module: p.under, Enabled: true, Replace: new(true), SrcVersion: source(p.under)})
+		o.Patches = append(o.Patches, record.LoadedPatch{Module: p.under, Enabled: true, Replace: new(true), SrcVersion: source(p.under)})
 	}
 	if p.module != "" {
-		o.Patches = append(o.Patches, store.LoadedPatch{Module: p.module, Enabled: !p.undoing, Transition: !p.done, Replace: new(true), SrcVersion: source(p.module)})
+		o.Patches = append(o.Patches, record.LoadedPatch{Module: p.module, Enabled: !p.undoing, Transition: !p.done, Replace: new(true), SrcVersion: source(p.module)})
 	}
 	r.see("patches", o, func() { o.Patches = nil })
 }
 
 // journal reads the boots of the journal, and returns the current one.
-func (r *recorder) journal(o *store.Observation) (current []journal.Boot) {
-	o.Boots = []store.Boot{}
+func (r *recorder) journal(o *record.Observation) (current []journal.Boot) {
+	o.Boots = []record.Boot{}
 	onRecord := observe.OnRecord(r.known, r.boot.id)
 	for _, b := range r.boots {
-		if len(b.lines) == 0 || b != r.boot && o.Trigger == store.TriggerCommit {
+		if len(b.lines) == 0 || b != r.boot && o.Trigger == record.TriggerCommit {
 			continue
 		}
 		read, err := journal.ReadLines(b.id, b.lines)
@@ -325,7 +325,7 @@ func (r *recorder) journal(o *store.Observation) (current []journal.Boot) {
 }
 
 // judge asks the product what it makes of the live patch and its initrd.
-func (r *recorder) judge(o *store.Observation, current []journal.Boot) {
+func (r *recorder) judge(o *record.Observation, current []journal.Boot) {
 	img, path := r.sys.images[r.boot.release], "/boot/initrd-"+r.boot.release
 	sight := observe.Sight{Kernel: r.boot.release, Boots: current, Packages: snapshot.Installed(o.Installed), Live: &observe.Live{
 		Image: path, Names: []string{path}, ImageTime: img.written, ModTime: img.written, Size: img.size, BootTime: o.Kernel.BootTime.Time,
@@ -377,7 +377,7 @@ func (r *recorder) image(path string) (*initrd.Image, error) {
 }
 
 // reboot asks the product whether one is pending.
-func (r *recorder) reboot(o *store.Observation) {
+func (r *recorder) reboot(o *record.Observation) {
 	pending, err := observe.Reboot(o, snapshot.Installed(o.Installed), false)
 	if o.Reboot = pending; err != nil {
 		o.Unknown["reboot"] = err.Error()

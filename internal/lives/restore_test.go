@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // memory is a snapshot of a virtual machine with its memory and disks.
@@ -19,13 +19,13 @@ type memory struct {
 	past, left   []*system
 	working      bool
 	timer        time.Time
-	events, late []*store.Event
+	events, late []*record.Event
 	known        map[string]time.Time
-	last         []store.Package
-	lastAt       store.Timestamp
+	last         []record.Package
+	lastAt       record.Timestamp
 	lastSeq      int64
 	lastRoot     int
-	missed       []store.Change
+	missed       []record.Change
 	levels       map[string]int
 	spooled      bool
 }

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // falsehoods are the kinds of false statements in an answer, each with what was said.
@@ -45,7 +45,7 @@ func (l *life) clocks() string {
 }
 
 // try says whether fewer events still show a false statement of a kind, and which.
-func (l *life) try(t *testing.T, evs []*store.Event, q question, kind string) (what string, still bool) {
+func (l *life) try(t *testing.T, evs []*record.Event, q question, kind string) (what string, still bool) {
 	if len(evs) == 0 {
 		return "", false
 	}
@@ -57,7 +57,7 @@ func (l *life) try(t *testing.T, evs []*store.Event, q question, kind string) (w
 
 // shrink finds few events that still show a false statement: it leaves out halves, then
 // quarters, at last single ones.
-func (l *life) shrink(t *testing.T, evs []*store.Event, q question, kind string) ([]*store.Event, string) {
+func (l *life) shrink(t *testing.T, evs []*record.Event, q question, kind string) ([]*record.Event, string) {
 	what, _ := l.try(t, evs, q, kind)
 	for size := (len(evs) + 1) / 2; size > 0; {
 		shrunk := false
@@ -81,7 +81,7 @@ func (l *life) shrink(t *testing.T, evs []*store.Event, q question, kind string)
 }
 
 // tell is an event in a few words.
-func tell(ev *store.Event) string {
+func tell(ev *record.Event) string {
 	text := ev.Time.Format("02 15:04:05") + " " + string(ev.Kind) + " boot " + shortID(ev.BootID) + fmt.Sprintf(" at %s", time.Duration(ev.BoottimeUS)*time.Microsecond/time.Second*time.Second)
 	if ev.Spooled != "" {
 		text += " (late)"
@@ -99,14 +99,14 @@ func tell(ev *store.Event) string {
 	case ev.Drift != nil:
 		return text + ": since " + ev.Drift.Since.Format("02 15:04:05") + " " + string(ev.Drift.Cause) + " " + tellChanges(ev.Drift.Changes)
 	case ev.Import != nil:
-		return text + ": at " + ev.Import.Time.Format("02 15:04:05") + " " + tellChanges([]store.Change{ev.Import.Changes[0].Change})
+		return text + ": at " + ev.Import.Time.Format("02 15:04:05") + " " + tellChanges([]record.Change{ev.Import.Changes[0].Change})
 	}
 	return text
 }
 
 func shortID(id string) string { return strings.TrimLeft(id, "0") }
 
-func tellObservation(o *store.Observation) string {
+func tellObservation(o *record.Observation) string {
 	text := string(o.Trigger) + ", kernel " + o.Kernel.Release + ", "
 	switch {
 	case o.Patches == nil:
@@ -137,7 +137,7 @@ func tellObservation(o *store.Observation) string {
 	return text
 }
 
-func tellBoot(b store.Boot) string {
+func tellBoot(b record.Boot) string {
 	text := fmt.Sprintf("journal of boot %s %s %s to %s", shortID(b.ID), b.KernelRelease, b.First.Format("02 15:04:05"), b.Last.Format("02 15:04:05"))
 	for name, is := range map[string]bool{" without its start": !b.StartInJournal, " incomplete": b.Incomplete, " messages lost": b.MessagesLost} {
 		if is {
@@ -156,14 +156,14 @@ func tellBoot(b store.Boot) string {
 	return text
 }
 
-func tellPackages(pkgs []store.Package) string {
+func tellPackages(pkgs []record.Package) string {
 	if pkgs == nil {
 		return "packages unreadable"
 	}
 	return "[" + strings.NewReplacer("kernel-livepatch-", "lp-", "kernel-default-", "k-").Replace(identity(pkgs)) + "]"
 }
 
-func tellChanges(changes []store.Change) string {
+func tellChanges(changes []record.Change) string {
 	var parts []string
 	for _, c := range changes {
 		parts = append(parts, strings.TrimSpace(c.Action+" "+c.Package+" "+c.Previous+" -> "+c.Version))

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // more checks what else the timeline says of a moment: whether a load was complete, what it
@@ -48,17 +48,17 @@ func (a *answers) more(l *life, t *report.Timeline) {
 
 // lacks says whether the record lacks what a gap says that it does.
 func (l *life) lacks(g report.Gap) bool {
-	within := func(ev *store.Event) bool {
+	within := func(ev *record.Event) bool {
 		return ev.Time.After(g.From.Time) && ev.Time.Before(g.To.Add(-time.Microsecond))
 	}
 	switch g.Kind {
 	case report.GapSilence, report.GapAfter:
-		return !slices.ContainsFunc(l.events, func(ev *store.Event) bool { return ev.Observation != nil && within(ev) })
+		return !slices.ContainsFunc(l.events, func(ev *record.Event) bool { return ev.Observation != nil && within(ev) })
 	case report.GapOff, report.GapBefore:
 		return !slices.ContainsFunc(l.events, within)
 	case report.GapCommit:
-		i := slices.IndexFunc(l.events, func(ev *store.Event) bool { return ev.Begin != nil && ev.Time.Equal(g.From.Time) })
-		return i >= 0 && !slices.ContainsFunc(l.events, func(ev *store.Event) bool { return ev.End != nil && ev.End.Commit == l.events[i].ID })
+		i := slices.IndexFunc(l.events, func(ev *record.Event) bool { return ev.Begin != nil && ev.Time.Equal(g.From.Time) })
+		return i >= 0 && !slices.ContainsFunc(l.events, func(ev *record.Event) bool { return ev.End != nil && ev.End.Commit == l.events[i].ID })
 	}
 	return true
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // finding is a false statement.
@@ -156,7 +156,7 @@ func (t *tally) show(tt *testing.T, kind string, seed uint64) string {
 }
 
 // shape is what a list of events looks like from afar.
-func shape(evs []*store.Event) (text string) {
+func shape(evs []*record.Event) (text string) {
 	for _, ev := range evs {
 		text += string(ev.Kind)
 		if o := ev.Observation; o != nil {

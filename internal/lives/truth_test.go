@@ -3,7 +3,7 @@ package lives
 import (
 	"time"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // slack is by how much a change and the line about it may be apart.
@@ -55,7 +55,7 @@ func (l *life) situation(at time.Time) string {
 	}
 	before, after := false, false
 	for _, ev := range l.events {
-		if ev.Kind == store.KindObservation && ev.BootID == id {
+		if ev.Kind == record.KindObservation && ev.BootID == id {
 			before = before || !ev.Time.After(at)
 			after = after || !ev.Time.Before(at)
 		}
@@ -89,7 +89,7 @@ func (l *life) moments(n int) (list []time.Time) {
 func (l *life) observed(n int) (list []time.Time) {
 	var all []time.Time
 	for _, ev := range l.events {
-		if ev.Kind == store.KindObservation {
+		if ev.Kind == record.KindObservation {
 			all = append(all, ev.Time.Time)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // The kernels of all lives, the oldest first.
@@ -43,7 +43,7 @@ type world struct {
 // system is a root file system: what snapshots and rollbacks exchange.
 type system struct {
 	number int
-	pkgs   []store.Package
+	pkgs   []record.Package
 	images map[string]image // initrds, by kernel release
 	next   string           // kernel of the default boot entry
 }
@@ -100,7 +100,7 @@ type moment struct {
 	changing  bool
 	images    map[string]string
 	next      string
-	pending   store.Pending
+	pending   record.Pending
 	loaded    string            // module of the installed live patch of the running kernel
 	newest    string            // installed kernel
 	loads     []load            // of the boot
@@ -157,17 +157,17 @@ func (w *world) mark() {
 	}
 	switch {
 	case m.newest == m.kernel:
-		m.pending = store.PendingNo
+		m.pending = record.PendingNo
 	case m.active != "" && level(m.active) > 1 && level(m.active) >= level(m.loaded):
-		m.pending = store.PendingLivePatched
+		m.pending = record.PendingLivePatched
 	default:
-		m.pending = store.PendingYes
+		m.pending = record.PendingYes
 	}
 	w.history = append(w.history, m)
 }
 
 // identity names packages.
-func identity(pkgs []store.Package) string {
+func identity(pkgs []record.Package) string {
 	var names []string
 	for _, p := range pkgs {
 		names = append(names, p.Name+"-"+p.Version)
@@ -177,21 +177,21 @@ func identity(pkgs []store.Package) string {
 }
 
 // kernelPackage and patchPackage are the n-th kernel, and live patch level n of a kernel.
-func kernelPackage(n int) store.Package {
-	return store.Package{Name: "kernel-default", Version: kernels[n], Arch: "x86_64", Kind: "kernel", Vendor: "SUSE", SignatureKey: "f74f09bc3fa1d6ce"}
+func kernelPackage(n int) record.Package {
+	return record.Package{Name: "kernel-default", Version: kernels[n], Arch: "x86_64", Kind: "kernel", Vendor: "SUSE", SignatureKey: "f74f09bc3fa1d6ce"}
 }
 
-func patchPackage(release string, level int) store.Package {
+func patchPackage(release string, level int) record.Package {
 	p := kernelPackage(0)
 	p.Name, _ = livepatch.PackageFor(release)
 	p.Kind, p.Version = "livepatch", fmt.Sprintf("%d-150600.13.%d.1", level, 3*level)
 	return p
 }
 
-func isPatch(p store.Package) bool { return p.Kind == "livepatch" }
+func isPatch(p record.Package) bool { return p.Kind == "livepatch" }
 
 // releaseOf is the kernel release that a package is, or is for.
-func releaseOf(p store.Package) string {
+func releaseOf(p record.Package) string {
 	if isPatch(p) {
 		release, _ := livepatch.KernelFor(p.Name)
 		return release
@@ -201,7 +201,7 @@ func releaseOf(p store.Package) string {
 	return uname
 }
 
-func moduleOf(p store.Package) string {
+func moduleOf(p record.Package) string {
 	version, release, _ := strings.Cut(p.Version, "-")
 	return livepatch.Module(p.Name, version, release)
 }
@@ -215,7 +215,7 @@ func level(text string) int {
 
 // fixesOf are the numbers that live patch level n of a kernel fixes: one more than the level
 // before, the first none.
-func fixesOf(release string, n int) (f store.Fixes) {
+func fixesOf(release string, n int) (f record.Fixes) {
 	for i := 2; i <= n; i++ {
 		f.CVEs = append(f.CVEs, cve(release, i))
 		f.Bugs = append(f.Bugs, fmt.Sprintf("bsc#12%02d%d", i, kernelNumber(release)))
@@ -230,12 +230,12 @@ func cve(release string, level int) string {
 
 func kernelNumber(release string) int {
 	return slices.IndexFunc(kernels, func(k string) bool {
-		return releaseOf(store.Package{Name: "kernel-default", Version: k}) == release
+		return releaseOf(record.Package{Name: "kernel-default", Version: k}) == release
 	})
 }
 
 // patchFor is the live patch package for a kernel in a system.
-func (s *system) patchFor(release string) *store.Package {
+func (s *system) patchFor(release string) *record.Package {
 	for i, p := range s.pkgs {
 		if isPatch(p) && releaseOf(p) == release {
 			return &s.pkgs[i]

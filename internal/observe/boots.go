@@ -7,35 +7,35 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Boots reads the boots of a journal, oldest first; dir "" is the system's. boot is the id
 // of the only one that is wanted, "" all.
-func Boots(ctx context.Context, dir, boot string) (store.Journal, error) {
+func Boots(ctx context.Context, dir, boot string) (record.Journal, error) {
 	j, err := journal.Read(ctx, dir, journal.Query{Boot: boot})
 	if err != nil {
-		return store.Journal{}, err
+		return record.Journal{}, err
 	}
-	recorded := store.Journal{Boots: []store.Boot{}, Unread: []store.UnreadFile{}}
+	recorded := record.Journal{Boots: []record.Boot{}, Unread: []record.UnreadFile{}}
 	for _, b := range j.Boots {
 		recorded.Boots = append(recorded.Boots, Row(b))
 	}
 	for _, u := range j.Unread {
-		recorded.Unread = append(recorded.Unread, store.UnreadFile{Path: u.Path, Why: u.Err.Error()})
+		recorded.Unread = append(recorded.Unread, record.UnreadFile{Path: u.Path, Why: u.Err.Error()})
 	}
 	return recorded, nil
 }
 
 // Row is a boot as it is kept and shown.
-func Row(b journal.Boot) store.Boot {
-	r := store.Boot{
+func Row(b journal.Boot) record.Boot {
+	r := record.Boot{
 		ID: b.ID, KernelRelease: b.KernelRelease, First: *stamp(b.First), Last: *stamp(b.Last),
 		StartInJournal: b.StartInJournal, MessagesLost: b.MessagesLost, Incomplete: len(b.Unread) > 0,
-		Loads: []store.Load{}, Builds: []store.Build{},
+		Loads: []record.Load{}, Builds: []record.Build{},
 	}
 	for _, l := range b.Loads {
-		load := store.Load{
+		load := record.Load{
 			Patch: l.Patch, Phase: string(l.Phase), Rule: l.Rule, Result: string(l.Result), Forced: l.Forced,
 			Time: *stamp(l.Time), Replaced: l.Replaced, Cursor: l.Cursor,
 			Completed: stampOrNil(l.Completed), Reverted: stampOrNil(l.Reverted), Disabled: stampOrNil(l.Disabled),
@@ -47,7 +47,7 @@ func Row(b journal.Boot) store.Boot {
 		for _, m := range build.Modules {
 			files = append(files, m.File)
 		}
-		r.Builds = append(r.Builds, store.Build{
+		r.Builds = append(r.Builds, record.Build{
 			KernelRelease: build.KernelRelease, Image: build.Image, Modules: files, Success: build.Success,
 			Time: *stamp(build.Time), Cursor: build.Cursor,
 		})
@@ -55,7 +55,7 @@ func Row(b journal.Boot) store.Boot {
 	return r
 }
 
-func stampOrNil(t *time.Time) *store.Timestamp {
+func stampOrNil(t *time.Time) *record.Timestamp {
 	if t == nil {
 		return nil
 	}
@@ -73,13 +73,13 @@ type JournalQuestion struct {
 
 // JudgeJournal decides whether the initrd held the patch at the end of the boot, from a
 // journal alone. Nothing of the machine is looked at.
-func JudgeJournal(ctx context.Context, q JournalQuestion) (store.Initrd, error) {
+func JudgeJournal(ctx context.Context, q JournalQuestion) (record.Initrd, error) {
 	boots, err := journal.Boots(ctx, q.Dir, journal.Query{Boot: q.Boot, Last: q.Boot == ""})
 	if err != nil {
-		return store.Initrd{}, err
+		return record.Initrd{}, err
 	}
 	if len(boots) == 0 {
-		return store.Initrd{}, fmt.Errorf("journal %q: no boot in it", q.Dir)
+		return record.Initrd{}, fmt.Errorf("journal %q: no boot in it", q.Dir)
 	}
 	boot := boots[len(boots)-1]
 	if q.Kernel == "" {
@@ -96,16 +96,16 @@ func JudgeJournal(ctx context.Context, q JournalQuestion) (store.Initrd, error) 
 }
 
 // unseen says why no patch is seen in a boot: there may have been one.
-func unseen(boot journal.Boot) store.Reason {
+func unseen(boot journal.Boot) record.Reason {
 	switch {
 	case len(boot.Unread) > 0:
-		return store.ReasonJournalUnread
+		return record.ReasonJournalUnread
 	case boot.MessagesLost:
-		return store.ReasonMessagesLost
+		return record.ReasonMessagesLost
 	case !boot.StartInJournal:
-		return store.ReasonBootStart
+		return record.ReasonBootStart
 	}
-	return store.ReasonNoPatch
+	return record.ReasonNoPatch
 }
 
 // activeAtEnd is the patch that was active when a boot ended: the newest one that was

@@ -8,17 +8,17 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // onMachine decides by the build that wrote the image which is there; if it was not written
 // since the boot, by what the boot loaded from it.
-func (j *judgement) onMachine(load *journal.Load) store.Initrd {
+func (j *judgement) onMachine(load *journal.Load) record.Initrd {
 	builds := ofThisImage(j.boot, j.q)
 	if b := j.q.Live.writer(builds); b != nil {
 		if b.KernelRelease != j.q.Kernel {
 			j.addBuild(b, "the build that wrote the image was for another kernel, or for one that cannot be told")
-			return j.unknown(store.ReasonBuildUnconfirmed)
+			return j.unknown(record.ReasonBuildUnconfirmed)
 		}
 		return j.byBuild(b)
 	}
@@ -26,37 +26,37 @@ func (j *judgement) onMachine(load *journal.Load) store.Initrd {
 		return j.unconfirmed(builds)
 	}
 	v := j.byLoad(load)
-	if n := len(builds); n > 0 && v.Verdict == store.VerdictUnknown {
+	if n := len(builds); n > 0 && v.Verdict == record.VerdictUnknown {
 		j.addBuild(&builds[n-1], "this build did not write the image, which is older")
-		return j.unknown(store.ReasonBuildUnconfirmed)
+		return j.unknown(record.ReasonBuildUnconfirmed)
 	}
 	return v
 }
 
 // unconfirmed says why the build that wrote the image is not known. One that did not say that
 // it had ended may be it.
-func (j *judgement) unconfirmed(builds []journal.Build) store.Initrd {
+func (j *judgement) unconfirmed(builds []journal.Build) record.Initrd {
 	l := j.q.Live
 	if n := len(builds); n > 0 && builds[n-1].Done.IsZero() && !builds[n-1].Start.After(l.ImageTime.Add(clockSlack)) {
 		return j.ending(&builds[n-1])
 	}
-	j.add(store.Evidence{Says: "no build on record is known to have written the image", Time: stamp(l.ImageTime), Path: l.Image})
-	return j.unknown(store.ReasonUnloggedBuild)
+	j.add(record.Evidence{Says: "no build on record is known to have written the image", Time: stamp(l.ImageTime), Path: l.Image})
+	return j.unknown(record.ReasonUnloggedBuild)
 }
 
 // ending is the verdict on a build that did not say that it ended well.
-func (j *judgement) ending(b *journal.Build) store.Initrd {
+func (j *judgement) ending(b *journal.Build) record.Initrd {
 	if b.Failed || b.Source == journal.SourceModules {
 		j.addBuild(b, "the newest build did not say that it ended well")
-		return j.unknown(store.ReasonBuildFailed)
+		return j.unknown(record.ReasonBuildFailed)
 	}
 	j.addBuild(b, "the build said what it packed; that it ended well, with this image, is not on record")
-	return j.unknown(store.ReasonBuildUnconfirmed)
+	return j.unknown(record.ReasonBuildUnconfirmed)
 }
 
 // byJournal decides by the newest build on record, if it is known to be one of the image that
 // the system boots, as far as a journal alone can tell.
-func (j *judgement) byJournal(load *journal.Load) store.Initrd {
+func (j *judgement) byJournal(load *journal.Load) record.Initrd {
 	builds := ofThisSystem(j.boot, j.q.Kernel)
 	if len(builds) == 0 {
 		return j.byLoad(load)
@@ -68,13 +68,13 @@ func (j *judgement) byJournal(load *journal.Load) store.Initrd {
 		return j.ending(newest)
 	case others:
 		j.addBuild(newest, "another build went on at the same time")
-		return j.unknown(store.ReasonBuildUnconfirmed)
+		return j.unknown(record.ReasonBuildUnconfirmed)
 	case newest.Silent:
 		j.addBuild(newest, "dracut itself left no line of this build, so that a later one without klp-audit's module would have left none at all")
-		return j.unknown(store.ReasonBuildUnconfirmed)
+		return j.unknown(record.ReasonBuildUnconfirmed)
 	case newest.KernelRelease == "" || newest.Root != journal.RootHere || !bootable(newest.Image):
 		j.addBuild(newest, "that the newest build is of the image that this system boots is not on record")
-		return j.unknown(store.ReasonBuildUnconfirmed)
+		return j.unknown(record.ReasonBuildUnconfirmed)
 	}
 	return j.byBuild(newest)
 }

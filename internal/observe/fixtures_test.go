@@ -7,7 +7,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // What the journals of real boots prove, as at the end of each boot.
@@ -49,7 +49,7 @@ func TestVerdictsOfRealBoots(t *testing.T) {
 			if got := fmt.Sprintf("%s %s%s", v.Verdict, v.Basis, v.Reason); got != tt.want {
 				t.Errorf("got %s, want %s\n%+v", got, tt.want, v.Evidence)
 			}
-			if v.Verdict != store.VerdictUnknown && (len(v.Evidence) == 0 || v.Evidence[len(v.Evidence)-1].Cursor == "") {
+			if v.Verdict != record.VerdictUnknown && (len(v.Evidence) == 0 || v.Evidence[len(v.Evidence)-1].Cursor == "") {
 				t.Errorf("evidence %+v", v.Evidence)
 			}
 		})

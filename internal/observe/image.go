@@ -5,24 +5,24 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/initrd"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // JudgeImage decides by an image file that was read, or could not be (err). before is the
 // verdict that the journal gave, whose evidence stays. srcVersion is that of the loaded
 // module, empty if it is not known.
-func JudgeImage(before store.Initrd, img *initrd.Image, err error, srcVersion string) store.Initrd {
+func JudgeImage(before record.Initrd, img *initrd.Image, err error, srcVersion string) record.Initrd {
 	j := judgement{Initrd: before}
 	if before.Patch == "" {
 		return before
 	}
 	if err != nil {
-		j.add(store.Evidence{Says: err.Error()})
+		j.add(record.Evidence{Says: err.Error()})
 		j.Basis = ""
-		return j.unknown(store.ReasonUnreadable)
+		return j.unknown(record.ReasonUnreadable)
 	}
 	j.Reason = ""
-	e := store.Evidence{Time: stamp(img.ModTime), Path: img.Path, Size: img.Size, SHA256: img.SHA256}
+	e := record.Evidence{Time: stamp(img.ModTime), Path: img.Path, Size: img.Size, SHA256: img.SHA256}
 	for _, m := range img.Modules {
 		if m.Name != before.Patch || m.KernelRelease != before.KernelRelease {
 			continue
@@ -31,17 +31,17 @@ func JudgeImage(before store.Initrd, img *initrd.Image, err error, srcVersion st
 		case !m.LivePatch && m.SrcVersion == "" && !strings.HasPrefix(m.Name, "kgraft"):
 			e.Says = "the image holds " + m.Path + ", which is no live patch module"
 			j.add(e)
-			return j.unknown(store.ReasonUnreadable)
+			return j.unknown(record.ReasonUnreadable)
 		case differ(srcVersion, m.SrcVersion):
 			e.Says = fmt.Sprintf("the image holds %s with source version %s; the loaded one has %s", m.Path, m.SrcVersion, srcVersion)
 			j.add(e)
-			return j.proven(store.VerdictMissing, store.BasisImage)
+			return j.proven(record.VerdictMissing, record.BasisImage)
 		}
 		e.Says = "the image holds " + m.Path
 		j.add(e)
-		return j.proven(store.VerdictContained, store.BasisImage)
+		return j.proven(record.VerdictContained, record.BasisImage)
 	}
 	e.Says = "the image was read to its end and does not hold the patch"
 	j.add(e)
-	return j.proven(store.VerdictMissing, store.BasisImage)
+	return j.proven(record.VerdictMissing, record.BasisImage)
 }

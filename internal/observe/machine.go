@@ -17,6 +17,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -32,14 +33,14 @@ type MachineQuestion struct {
 // JudgeMachine decides whether the initrd that the next boot of a kernel uses holds a
 // patch: from this machine's journal, and from the image where the journal cannot decide.
 // An earlier boot is judged by the journal alone, for the image is today's.
-func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.Initrd, error) {
-	now := store.NewHeader(store.KindObservation, root, "")
+func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (record.Initrd, error) {
+	now := store.NewHeader(record.KindObservation, root, "")
 	if !isBoot(now.BootID, q.Boot) {
 		return JudgeJournal(ctx, JournalQuestion{Boot: q.Boot, Kernel: q.Kernel, Patch: q.Patch})
 	}
 	running, err := runningKernel(root)
 	if err != nil {
-		return store.Initrd{}, err
+		return record.Initrd{}, err
 	}
 	question := Question{Kernel: q.Kernel, Patch: q.Patch}
 	if question.Kernel == "" {
@@ -48,7 +49,7 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.In
 	patches, err := livepatch.Loaded(root)
 	if question.Patch == "" {
 		if err != nil {
-			return store.Initrd{}, fmt.Errorf("finding the active live patch: %w", err)
+			return record.Initrd{}, fmt.Errorf("finding the active live patch: %w", err)
 		}
 		if p := livepatch.Active(patches); p != nil {
 			question.Patch = p.Module
@@ -63,7 +64,7 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (store.In
 	question.Boots = runBy(running, boots)
 	v := Judge(question)
 	if journalErr != nil && question.Patch != "" {
-		v.Evidence = append(v.Evidence, store.Evidence{Says: journalErr.Error()})
+		v.Evidence = append(v.Evidence, record.Evidence{Says: journalErr.Error()})
 	}
 	return judgeImages(v, question, q.Image, func(path string) (*initrd.Image, error) { return readImage(ctx, path) }), nil
 }
@@ -199,17 +200,17 @@ func readImage(ctx context.Context, path string) (*initrd.Image, error) {
 
 // judgeImages decides by the image where the journal could not, or where a file was named. Where
 // the next boot may use one of several, they must agree.
-func judgeImages(v store.Initrd, q Question, named string, read func(path string) (*initrd.Image, error)) store.Initrd {
+func judgeImages(v record.Initrd, q Question, named string, read func(path string) (*initrd.Image, error)) record.Initrd {
 	images := []string{named}
 	switch {
-	case v.Patch == "", named == "" && v.Verdict != store.VerdictUnknown:
+	case v.Patch == "", named == "" && v.Verdict != record.VerdictUnknown:
 		return v
-	case named == "" && v.Reason == store.ReasonOtherSnapshot:
+	case named == "" && v.Reason == record.ReasonOtherSnapshot:
 		images = append([]string{q.Live.Image}, q.Live.Others...)
 	case named == "":
 		images = []string{q.Live.Image}
 	}
-	first := store.Verdict("")
+	first := record.Verdict("")
 	for _, path := range images {
 		img, err := read(path)
 		v = JudgeImage(v, img, err, q.Live.SrcVersion)
@@ -217,7 +218,7 @@ func judgeImages(v store.Initrd, q Question, named string, read func(path string
 			first = v.Verdict
 		}
 		if v.Verdict != first {
-			v.Verdict, v.Basis, v.Reason = store.VerdictUnknown, "", store.ReasonOtherSnapshot
+			v.Verdict, v.Basis, v.Reason = record.VerdictUnknown, "", record.ReasonOtherSnapshot
 			return v
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/internal/zyppimport"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -21,7 +22,7 @@ import (
 type Options struct {
 	Root    string // file tree of this machine
 	Version string // of the program
-	Trigger store.Trigger
+	Trigger record.Trigger
 	// Known are the boots on record, each with the time up to which it is known: only what
 	// is new in the journal is read.
 	Known map[string]time.Time
@@ -41,9 +42,9 @@ type Options struct {
 
 // Take takes an observation. It takes as long as the journal, rpm and at most one image
 // file take to be read; what did not fit into ctx is unknown.
-func Take(ctx context.Context, o Options) *store.Event {
-	ev := &store.Event{Header: store.NewHeader(store.KindObservation, o.Root, o.Version)}
-	ev.Observation = &store.Observation{Trigger: o.Trigger, Unknown: map[string]string{}}
+func Take(ctx context.Context, o Options) *record.Event {
+	ev := &record.Event{Header: store.NewHeader(record.KindObservation, o.Root, o.Version)}
+	ev.Observation = &record.Observation{Trigger: o.Trigger, Unknown: map[string]string{}}
 	t := taker{ctx: ctx, Options: o, obs: ev.Observation, boot: ev.BootID}
 	wait := t.readInstalled()
 	t.kernel()
@@ -63,7 +64,7 @@ func Take(ctx context.Context, o Options) *store.Event {
 type taker struct {
 	ctx context.Context
 	Options
-	obs   *store.Observation
+	obs   *record.Observation
 	boot  string // id of this one
 	sight Sight
 }
@@ -121,9 +122,9 @@ func (t *taker) patches() {
 	if t.failed("patches", err) {
 		return
 	}
-	t.obs.Patches = []store.LoadedPatch{}
+	t.obs.Patches = []record.LoadedPatch{}
 	for _, p := range loaded {
-		t.obs.Patches = append(t.obs.Patches, store.LoadedPatch(p))
+		t.obs.Patches = append(t.obs.Patches, record.LoadedPatch(p))
 	}
 	t.sight.Patches = append([]livepatch.Patch{}, loaded...)
 }
@@ -136,7 +137,7 @@ func (t *taker) journal() {
 	case t.boot == "":
 		t.failed("journal", errBootID)
 		return
-	case t.Trigger == store.TriggerCommit:
+	case t.Trigger == record.TriggerCommit:
 		q = journal.Query{Boot: t.boot}
 	}
 	boots, err := journal.Boots(t.ctx, journalDir(t.Root), q)
@@ -179,7 +180,7 @@ func (t *taker) initrd() {
 func (t *taker) nextBoot() {
 	next, err := NextBoot(t.Root)
 	if !t.failed("next_boot", err) {
-		t.obs.NextBoot = &store.NextBoot{KernelRelease: next.KernelRelease, Image: next.Initrd, Source: next.Source}
+		t.obs.NextBoot = &record.NextBoot{KernelRelease: next.KernelRelease, Image: next.Initrd, Source: next.Source}
 	}
 }
 
@@ -194,9 +195,9 @@ func (t *taker) parts() {
 	t.part("activation", t.activation)
 	t.part("clock", func() (any, error) { return ClockSync(t.Root) })
 	t.part("journal_storage", func() (any, error) { return JournalStorage(t.Root) })
-	t.part("files", func() (any, error) { return OwnFiles(t.Root, t.Trigger != store.TriggerCommit) })
+	t.part("files", func() (any, error) { return OwnFiles(t.Root, t.Trigger != record.TriggerCommit) })
 	t.part("system", func() (any, error) { return System(t.Root) })
-	if t.Trigger == store.TriggerCommit {
+	if t.Trigger == record.TriggerCommit {
 		return // the rest takes its time
 	}
 	t.part("warnings", t.warnings)
@@ -241,7 +242,7 @@ func (t *taker) blockers() (any, error) {
 	if t.obs.Patches == nil {
 		return nil, errors.New(t.obs.Unknown["patches"])
 	}
-	if !store.InTransition(t.obs.Patches) {
+	if !record.InTransition(t.obs.Patches) {
 		return []livepatch.Blocker{}, nil
 	}
 	return livepatch.Blockers(t.Root)
@@ -260,15 +261,15 @@ func (t *taker) activation() (any, error) {
 
 // complaints are the kernel's warnings of this boot.
 type complaints struct {
-	Count    int              `json:"count"`
-	Since    *store.Timestamp `json:"since"`    // the journal's first entry of the boot
-	Messages []message        `json:"messages"` // the newest
+	Count    int               `json:"count"`
+	Since    *record.Timestamp `json:"since"`    // the journal's first entry of the boot
+	Messages []message         `json:"messages"` // the newest
 }
 
 type message struct {
-	Time   *store.Timestamp `json:"time"`
-	Text   string           `json:"text"`
-	Cursor string           `json:"cursor"`
+	Time   *record.Timestamp `json:"time"`
+	Text   string            `json:"text"`
+	Cursor string            `json:"cursor"`
 }
 
 func (t *taker) warnings() (any, error) {

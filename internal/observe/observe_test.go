@@ -15,6 +15,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -58,7 +59,7 @@ func host(t *testing.T, more map[string]string) string {
 	return root
 }
 
-func take(t *testing.T, o Options) *store.Observation {
+func take(t *testing.T, o Options) *record.Observation {
 	t.Helper()
 	return Take(t.Context(), o).Observation
 }
@@ -67,20 +68,20 @@ func TestTake(t *testing.T) {
 	root := host(t, nil)
 	rpmtest.Install(t, root, "kernel-default 6.1.0 50.1")
 	rpmtest.Rpm(t, root, "-i", rpmtest.Build(t, packageE+" 2 150600.2.40", "", "%changelog\n* Tue May 13 2025 a@example.com\n- Fix for CVE-2024-2\n  KLP: CVE-2024-2\n"))
-	o := take(t, Options{Root: root, Trigger: store.TriggerTimer})
+	o := take(t, Options{Root: root, Trigger: record.TriggerTimer})
 	for _, is := range []struct {
 		name      string
 		got, want any
 	}{
-		{"kernel", o.Kernel, store.Kernel{
+		{"kernel", o.Kernel, record.Kernel{
 			Release: kernelE, Version: "#1 SMP Fri Nov 1 00:00:00 UTC 2026 (b2a976e/lp)",
-			BootTime: store.Timestamp{Time: time.Unix(4102444800, 0).UTC()},
+			BootTime: record.At(time.Unix(4102444800, 0).UTC()),
 		}},
 		{"module", o.LivePatch.Module, patchE}, {"package", *o.LivePatch.Package, packageE}, {"version", *o.LivePatch.Version, "2-150600.2.40"},
 		{"number", *o.LivePatch.PatchNumber, 2}, {"initial", *o.LivePatch.Initial, false}, {"CVEs", o.LivePatch.CVEs, []string{"CVE-2024-2"}},
 		{"forced", *o.LivePatch.Forced, false}, {"since", o.LivePatch.Since != nil, true},
-		{"verdict", []any{o.Initrd.Verdict, o.Initrd.Basis}, []any{store.VerdictContained, store.BasisBoot}},
-		{"next boot", *o.NextBoot, store.NextBoot{KernelRelease: kernel47, Image: "/boot/initrd-" + kernel47, Source: grubConf}},
+		{"verdict", []any{o.Initrd.Verdict, o.Initrd.Basis}, []any{record.VerdictContained, record.BasisBoot}},
+		{"next boot", *o.NextBoot, record.NextBoot{KernelRelease: kernel47, Image: "/boot/initrd-" + kernel47, Source: grubConf}},
 		{"reboot", o.Reboot, nil},
 		{"boots", len(o.Boots), 2}, {"installed", len(o.Installed), 2}, {"unknown", slices.Sorted(maps.Keys(o.Unknown)), []string{"reboot"}},
 		{"parts", slices.Sorted(maps.Keys(o.Parts)), []string{"activation", "advisories", "blockers", "clock", "coverage", "files", "gpgcheck",
@@ -107,7 +108,7 @@ func TestImageThatIsNotThere(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "boot/initrd-"+kernelE)); err != nil {
 		t.Fatal(err)
 	}
-	if v := take(t, Options{Root: root}).Initrd; v.Verdict != store.VerdictUnknown || v.Reason != store.ReasonUnreadable {
+	if v := take(t, Options{Root: root}).Initrd; v.Verdict != record.VerdictUnknown || v.Reason != record.ReasonUnreadable {
 		t.Errorf("got %+v", v)
 	}
 }
@@ -119,7 +120,7 @@ func TestImageWithAnOldTime(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(root, "boot/initrd-"+kernelE), old, old); err != nil {
 		t.Fatal(err)
 	}
-	if v := take(t, Options{Root: root}).Initrd; v.Verdict != store.VerdictUnknown {
+	if v := take(t, Options{Root: root}).Initrd; v.Verdict != record.VerdictUnknown {
 		t.Errorf("got %+v", v)
 	}
 }
@@ -128,7 +129,7 @@ func TestImageWithAnOldTime(t *testing.T) {
 func TestBootThatIsNotKnown(t *testing.T) {
 	root := host(t, map[string]string{"proc/sys/kernel/random/boot_id": ""})
 	v, err := JudgeMachine(t.Context(), root, MachineQuestion{})
-	if err != nil || v.Basis == store.BasisBoot || len(v.Evidence) == 0 || !strings.Contains(v.Evidence[0].Says, "the id of this boot is not known") {
+	if err != nil || v.Basis == record.BasisBoot || len(v.Evidence) == 0 || !strings.Contains(v.Evidence[0].Says, "the id of this boot is not known") {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }
@@ -137,7 +138,7 @@ func TestBootThatIsNotKnown(t *testing.T) {
 func TestInitrdOfAnotherKernel(t *testing.T) {
 	root := host(t, nil)
 	v, err := JudgeJournal(t.Context(), JournalQuestion{Dir: filepath.Join(root, "var/log/journal"), Kernel: "9.9.9-1-default", Patch: patchE})
-	if err != nil || v.Verdict != store.VerdictUnknown {
+	if err != nil || v.Verdict != record.VerdictUnknown {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }
@@ -149,7 +150,7 @@ func TestPatchBeingDisabled(t *testing.T) {
 		"proc/7/task/7/patch_state": "1\n", "proc/7/task/7/comm": "sleeper\n",
 	})
 	o := take(t, Options{Root: root})
-	if o.LivePatch != nil || !store.InTransition(o.Patches) || !strings.Contains(string(o.Parts["blockers"]), "sleeper") {
+	if o.LivePatch != nil || !record.InTransition(o.Patches) || !strings.Contains(string(o.Parts["blockers"]), "sleeper") {
 		t.Errorf("got %+v, blockers %s", o.Patches, o.Parts["blockers"])
 	}
 }
@@ -157,34 +158,34 @@ func TestPatchBeingDisabled(t *testing.T) {
 // What is on record already is not read again, but this boot goes on.
 func TestOnlyNewBootsAreRecorded(t *testing.T) {
 	root := host(t, nil)
-	all := take(t, Options{Root: root, Trigger: store.TriggerBoot}).Boots
+	all := take(t, Options{Root: root, Trigger: record.TriggerBoot}).Boots
 	known := map[string]time.Time{}
 	for _, b := range all {
 		known[b.ID] = b.Last.Time
 	}
-	got := take(t, Options{Root: root, Trigger: store.TriggerBoot, Known: known}).Boots
+	got := take(t, Options{Root: root, Trigger: record.TriggerBoot, Known: known}).Boots
 	if len(all) != 2 || len(got) != 1 || got[0].ID != bootE {
 		t.Errorf("first %d boots, then %+v", len(all), got)
 	}
 	known[all[0].ID] = all[0].Last.Add(-time.Second) // it went on after it was recorded
-	if got := take(t, Options{Root: root, Trigger: store.TriggerBoot, Known: known}).Boots; len(got) != 2 {
+	if got := take(t, Options{Root: root, Trigger: record.TriggerBoot, Known: known}).Boots; len(got) != 2 {
 		t.Errorf("got %+v", got)
 	}
-	if got := take(t, Options{Root: root, Trigger: store.TriggerCommit}).Boots; len(got) != 1 {
+	if got := take(t, Options{Root: root, Trigger: record.TriggerCommit}).Boots; len(got) != 1 {
 		t.Errorf("of a commit: %+v", got)
 	}
 }
 
 // Each part that cannot be read is unknown, with its reason; nothing is made up for it.
 func TestWhatCannotBeReadIsUnknown(t *testing.T) {
-	o := take(t, Options{Root: t.TempDir(), Trigger: store.TriggerManual})
+	o := take(t, Options{Root: t.TempDir(), Trigger: record.TriggerManual})
 	for _, part := range []string{"kernel", "patches", "journal", "next_boot", "taint", "coverage", "gpgcheck", "locks", "activation",
 		"reboot", "journal_storage", "system", "warnings", "advisories"} {
 		if o.Unknown[part] == "" {
 			t.Errorf("%s is not unknown", part)
 		}
 	}
-	if o.Initrd.Verdict != store.VerdictUnknown || o.Initrd.Reason != store.ReasonPatchesUnknown || o.LivePatch != nil || o.Patches != nil ||
+	if o.Initrd.Verdict != record.VerdictUnknown || o.Initrd.Reason != record.ReasonPatchesUnknown || o.LivePatch != nil || o.Patches != nil ||
 		o.NextBoot != nil || o.Reboot != nil || o.Boots != nil {
 		t.Errorf("got %+v", o)
 	}
@@ -193,11 +194,11 @@ func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 // A kernel without live patching has no live patch; one whose patches cannot be read may.
 func TestKernelWithoutLivePatching(t *testing.T) {
 	root := machine(t, map[string]string{"sys/kernel/x": ""})
-	if o := take(t, Options{Root: root}); o.Patches == nil || len(o.Patches) > 0 || o.Initrd.Reason != store.ReasonNoPatch {
+	if o := take(t, Options{Root: root}); o.Patches == nil || len(o.Patches) > 0 || o.Initrd.Reason != record.ReasonNoPatch {
 		t.Errorf("got %+v", o)
 	}
 	root = machine(t, map[string]string{"sys/kernel/livepatch/p/enabled": "x"})
-	if o := take(t, Options{Root: root}); o.Patches != nil || o.Initrd.Reason != store.ReasonPatchesUnknown {
+	if o := take(t, Options{Root: root}); o.Patches != nil || o.Initrd.Reason != record.ReasonPatchesUnknown {
 		t.Errorf("got %+v", o)
 	}
 }
@@ -207,24 +208,24 @@ func TestReboot(t *testing.T) {
 		"proc/sys/kernel/osrelease": "6.4.0-150600.23.42-default", "sys/kernel/livepatch/livepatch_2_1/enabled": "0",
 		"sys/kernel/livepatch/livepatch_2_1/transition": "0",
 	})
-	pending := func() store.Reboot {
+	pending := func() record.Reboot {
 		t.Helper()
-		o := take(t, Options{Root: root, Trigger: store.TriggerCommit})
+		o := take(t, Options{Root: root, Trigger: record.TriggerCommit})
 		if o.Reboot == nil {
 			t.Fatal(o.Unknown["reboot"])
 		}
 		return *o.Reboot
 	}
 	rpmtest.Install(t, root, "kernel-default 6.4.0 150600.23.42.1", "kernel-rt 6.4.0 150600.99.1.1")
-	if got := pending(); got != (store.Reboot{Pending: store.PendingNo, NewestKernel: "6.4.0-150600.23.42-default"}) {
+	if got := pending(); got != (record.Reboot{Pending: record.PendingNo, NewestKernel: "6.4.0-150600.23.42-default"}) {
 		t.Errorf("the newest kernel runs: %+v", got)
 	}
 	rpmtest.Install(t, root, "kernel-default 6.4.0 150600.23.100.1")
-	if got := pending(); got != (store.Reboot{Pending: store.PendingLivePatched, NewestKernel: "6.4.0-150600.23.100-default"}) {
+	if got := pending(); got != (record.Reboot{Pending: record.PendingLivePatched, NewestKernel: "6.4.0-150600.23.100-default"}) {
 		t.Errorf("another kernel is newer, and the package of the live patch is gone: %+v", got)
 	}
 	rpmtest.Install(t, root, "kernel-livepatch-6_4_0-150600_23_42-default 2 150600.2.40")
-	if got := pending(); got.Pending != store.PendingLivePatched {
+	if got := pending(); got.Pending != record.PendingLivePatched {
 		t.Errorf("live patched: %+v", got)
 	}
 }
@@ -236,15 +237,15 @@ func TestLivePatchInPlaceOfAReboot(t *testing.T) {
 	for _, tt := range []struct {
 		name, module string
 		installed    []string
-		want         store.Pending
+		want         record.Pending
 	}{
-		{"the initial one", "livepatch_1_150600_1_1", []string{pkg + " 1 150600.1.1"}, store.PendingYes},
-		{"the initial one, its package is gone", "livepatch_1_150600_1_1", nil, store.PendingYes},
-		{"its package is gone", "livepatch_3_150600_3_1", nil, store.PendingLivePatched},
-		{"an older one is installed", "livepatch_3_150600_3_1", []string{pkg + " 2 150600.2.1"}, store.PendingLivePatched},
-		{"a newer one is installed", "livepatch_3_150600_3_1", []string{pkg + " 4 150600.4.1"}, store.PendingYes},
-		{"one that is not SUSE's", "klp_by_hand", nil, store.PendingYes},
-		{"one of a newer kernel is installed", "livepatch_3_150600_3_1", []string{"kernel-livepatch-6_4_0-150600_23_100-default 4 150600.4.1"}, store.PendingLivePatched},
+		{"the initial one", "livepatch_1_150600_1_1", []string{pkg + " 1 150600.1.1"}, record.PendingYes},
+		{"the initial one, its package is gone", "livepatch_1_150600_1_1", nil, record.PendingYes},
+		{"its package is gone", "livepatch_3_150600_3_1", nil, record.PendingLivePatched},
+		{"an older one is installed", "livepatch_3_150600_3_1", []string{pkg + " 2 150600.2.1"}, record.PendingLivePatched},
+		{"a newer one is installed", "livepatch_3_150600_3_1", []string{pkg + " 4 150600.4.1"}, record.PendingYes},
+		{"one that is not SUSE's", "klp_by_hand", nil, record.PendingYes},
+		{"one of a newer kernel is installed", "livepatch_3_150600_3_1", []string{"kernel-livepatch-6_4_0-150600_23_100-default 4 150600.4.1"}, record.PendingLivePatched},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := host(t, map[string]string{
@@ -253,7 +254,7 @@ func TestLivePatchInPlaceOfAReboot(t *testing.T) {
 				"sys/kernel/livepatch/" + tt.module + "/transition": "0",
 			})
 			rpmtest.Install(t, root, append(kernels, tt.installed...)...)
-			o := take(t, Options{Root: root, Trigger: store.TriggerCommit})
+			o := take(t, Options{Root: root, Trigger: record.TriggerCommit})
 			if o.Reboot == nil || o.Reboot.Pending != tt.want {
 				t.Errorf("%+v, want %s", o.Reboot, tt.want)
 			}
@@ -268,12 +269,12 @@ func TestRebootWhereLivePatchesCannotBeRead(t *testing.T) {
 		"proc/sys/kernel/osrelease": "6.4.0-150600.23.42-default", "sys/kernel/livepatch/livepatch_2_1/enabled": "x",
 	})
 	rpmtest.Install(t, root, "kernel-default 6.4.0 150600.23.42.1", "kernel-default 6.4.0 150600.23.100.1")
-	if o := take(t, Options{Root: root, Trigger: store.TriggerCommit}); o.Reboot == nil || o.Reboot.Pending != store.PendingUnknown {
+	if o := take(t, Options{Root: root, Trigger: record.TriggerCommit}); o.Reboot == nil || o.Reboot.Pending != record.PendingUnknown {
 		t.Errorf("without the package of a live patch, which may be gone: %+v", o.Reboot)
 	}
 	rpmtest.Install(t, root, "kernel-livepatch-6_4_0-150600_23_42-default 2 150600.2.40")
-	o := take(t, Options{Root: root, Trigger: store.TriggerCommit})
-	if o.Reboot == nil || o.Reboot.Pending != store.PendingUnknown || o.Reboot.NewestKernel != "6.4.0-150600.23.100-default" {
+	o := take(t, Options{Root: root, Trigger: record.TriggerCommit})
+	if o.Reboot == nil || o.Reboot.Pending != record.PendingUnknown || o.Reboot.NewestKernel != "6.4.0-150600.23.100-default" {
 		t.Errorf("%+v, %s", o.Reboot, o.Unknown["reboot"])
 	}
 	if o.Parts["blockers"] != nil || o.Unknown["blockers"] == "" {
@@ -304,7 +305,7 @@ func TestNewestKernelAmongThoseThatCannotBeTold(t *testing.T) {
 				f := strings.Fields(p)
 				pkgs = append(pkgs, rpm.Package{Name: f[0], EVR: rpm.EVR{Version: f[1], Release: f[2]}, Arch: "x86_64"})
 			}
-			newest, untold := newestKernel(pkgs, store.Kernel{Release: tt.running})
+			newest, untold := newestKernel(pkgs, record.Kernel{Release: tt.running})
 			if untold == "" != (tt.untold == "") || !strings.Contains(untold, tt.untold) || untold == "" && newest != tt.newest {
 				t.Errorf("got %q, %q", newest, untold)
 			}
@@ -316,7 +317,7 @@ func TestNewestKernelAmongThoseThatCannotBeTold(t *testing.T) {
 // that is certainly newer waits.
 func TestRebootWithoutKnowingTheNewestKernel(t *testing.T) {
 	root := host(t, map[string]string{"proc/sys/kernel/osrelease": "5.12.9-1-default"})
-	look := func() *store.Observation { return take(t, Options{Root: root, Trigger: store.TriggerCommit}) }
+	look := func() *record.Observation { return take(t, Options{Root: root, Trigger: record.TriggerCommit}) }
 	rpmtest.Install(t, root, "kernel-default 5.12.9 1.1", "kernel-default 5.13~rc7 17.1")
 	if o := look(); o.Reboot != nil || !strings.Contains(o.Unknown["reboot"], "kernel-default-5.13~rc7-17.1") {
 		t.Errorf("%+v, %q", o.Reboot, o.Unknown["reboot"])
@@ -325,12 +326,12 @@ func TestRebootWithoutKnowingTheNewestKernel(t *testing.T) {
 	if err := os.WriteFile(asks, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if r := look().Reboot; r == nil || r.Pending != store.PendingLivePatched || r.NewestKernel != "" || r.NewestUnknown == "" {
+	if r := look().Reboot; r == nil || r.Pending != record.PendingLivePatched || r.NewestKernel != "" || r.NewestUnknown == "" {
 		t.Errorf("asked for: %+v", r)
 	}
 	root = host(t, map[string]string{"proc/sys/kernel/osrelease": "5.12.9-1-default"})
 	rpmtest.Install(t, root, "kernel-default 5.12.9 1.1", "kernel-default 5.12.10 1.1", "kernel-default 5.13~rc7 17.1")
-	if r := look().Reboot; r == nil || r.Pending != store.PendingLivePatched || r.NewestKernel != "" || r.NewestUnknown == "" {
+	if r := look().Reboot; r == nil || r.Pending != record.PendingLivePatched || r.NewestKernel != "" || r.NewestUnknown == "" {
 		t.Errorf("a newer one waits: %+v", r)
 	}
 }
@@ -339,7 +340,7 @@ func TestRebootWithoutKnowingTheNewestKernel(t *testing.T) {
 func TestRebuiltKernelOfTheSameRelease(t *testing.T) {
 	boot := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	k := rpm.Package{Name: "kernel-default", EVR: rpm.EVR{Version: "5.11.4", Release: "1.3"}, Arch: "x86_64", InstallTime: boot.Unix() - 60}
-	running := store.Kernel{Release: "5.11.4-1-default", BootTime: store.Timestamp{Time: boot}}
+	running := record.Kernel{Release: "5.11.4-1-default", BootTime: record.At(boot)}
 	if newest, untold := newestKernel([]rpm.Package{k}, running); newest != running.Release || untold != "" {
 		t.Errorf("installed before the boot: %q, %q", newest, untold)
 	}
@@ -357,10 +358,10 @@ func TestRebuiltKernelOfTheSameRelease(t *testing.T) {
 // An observation goes into the record; where that is not possible, into the spool.
 func TestRecord(t *testing.T) {
 	root := host(t, nil)
-	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerBoot}); err != nil {
+	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerBoot}); err != nil {
 		t.Fatal(err)
 	}
-	obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerTimer})
+	obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerTimer})
 	if err != nil || len(obs.Boots) != 1 || !strings.Contains(string(obs.Parts["verify"]), `"result":"intact"`) {
 		t.Errorf("%d boots, verify %s, %v", len(obs.Boots), obs.Parts["verify"], err)
 	}
@@ -375,7 +376,7 @@ func TestRecord(t *testing.T) {
 	if err := os.WriteFile(store.Path(root), []byte(strings.Repeat("this is no database ", 500)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerTimer}); err != nil || store.Waiting(root) != 1 {
+	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerTimer}); err != nil || store.Waiting(root) != 1 {
 		t.Errorf("%v, %d events wait", err, store.Waiting(root))
 	}
 }
@@ -395,21 +396,21 @@ func TestRecordBehindACommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	ev := &store.Event{Header: store.NewHeader(store.KindObservation, root, "1")}
-	ev.Observation = &store.Observation{Trigger: store.TriggerBoot, Compared: true, RPMDB: string(now.Stamp), Initrd: store.Initrd{Verdict: store.VerdictUnknown},
-		Installed: append(snapshot.Record(now.Packages), store.Package{Name: "kernel-rt", Version: "1-1", Arch: "noarch"})}
+	ev := &record.Event{Header: store.NewHeader(record.KindObservation, root, "1")}
+	ev.Observation = &record.Observation{Trigger: record.TriggerBoot, Compared: true, RPMDB: string(now.Stamp), Initrd: record.Initrd{Verdict: record.VerdictUnknown},
+		Installed: append(snapshot.Record(now.Packages), record.Package{Name: "kernel-rt", Version: "1-1", Arch: "noarch"})}
 	if err := s.Append(t.Context(), ev); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
-		trigger store.Trigger
+		trigger record.Trigger
 		want    int // packages
-	}{{store.TriggerCommit, 2}, {store.TriggerManual, 1}} {
+	}{{record.TriggerCommit, 2}, {record.TriggerManual, 1}} {
 		obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: tt.trigger})
 		if err != nil || len(obs.Installed) != tt.want || obs.RPMDB != string(now.Stamp) {
 			t.Errorf("%s: %d packages, %q, %v", tt.trigger, len(obs.Installed), obs.RPMDB, err)
 		}
-		if has := strings.Contains(string(obs.Parts["files"]), "sha256"); has == (tt.trigger == store.TriggerCommit) {
+		if has := strings.Contains(string(obs.Parts["files"]), "sha256"); has == (tt.trigger == record.TriggerCommit) {
 			t.Errorf("%s: digests %v", tt.trigger, has)
 		}
 	}
@@ -420,7 +421,7 @@ func TestRecordBehindACommit(t *testing.T) {
 func TestHistoryIsCompared(t *testing.T) {
 	root := host(t, nil)
 	rpmtest.Install(t, root, "kernel-default 6.1.0 50.1")
-	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerBoot}); err != nil {
+	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerBoot}); err != nil {
 		t.Fatal(err)
 	}
 	rpmtest.Install(t, root, "kernel-default 6.1.0 50.2")
@@ -433,7 +434,7 @@ func TestHistoryIsCompared(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "var/log/zypp/history"), []byte(history), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerTimer})
+	obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerTimer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -446,7 +447,7 @@ func TestHistoryIsCompared(t *testing.T) {
 	if got := asJSON(t, found.Missing); got != `[{"Action":"install","Package":"dracut"},{"Action":"remove","Package":"dracut"}]` {
 		t.Errorf("missing: %s", got)
 	}
-	if obs, err = Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerCommit}); err != nil || obs.Parts["zypp_history"] != nil {
+	if obs, err = Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerCommit}); err != nil || obs.Parts["zypp_history"] != nil {
 		t.Errorf("behind a commit: %s, %v", obs.Parts["zypp_history"], err)
 	}
 }
@@ -457,7 +458,7 @@ func TestDailyVerificationKnowsTheJournal(t *testing.T) {
 	root := host(t, nil)
 	daily := func() (v Verified) {
 		t.Helper()
-		obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: store.TriggerTimer})
+		obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerTimer})
 		if err == nil {
 			err = json.Unmarshal(obs.Parts["verify"], &v)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/zypp"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // reboot says whether the machine waits for a reboot.
@@ -23,12 +23,12 @@ func (t *taker) reboot() {
 
 // Reboot says whether a machine that was observed so, with these packages, waits for a reboot:
 // because libzypp asks for it, or because another kernel than the newest one runs.
-func Reboot(o *store.Observation, pkgs []rpm.Package, asked bool) (*store.Reboot, error) {
+func Reboot(o *record.Observation, pkgs []rpm.Package, asked bool) (*record.Reboot, error) {
 	if o.Installed == nil {
 		return nil, fmt.Errorf("which kernels are installed is not known: %s", o.Unknown["installed"])
 	}
 	newest, untold := newestKernel(pkgs, o.Kernel)
-	r := &store.Reboot{Pending: store.PendingNo, NewestKernel: newest, Asked: asked}
+	r := &record.Reboot{Pending: record.PendingNo, NewestKernel: newest, Asked: asked}
 	switch {
 	case o.Kernel.Release == "":
 		return nil, errors.New("which kernel runs is not known")
@@ -44,19 +44,19 @@ func Reboot(o *store.Observation, pkgs []rpm.Package, asked bool) (*store.Reboot
 	if !asked && r.NewestKernel == o.Kernel.Release {
 		return r, nil
 	}
-	r.Pending = store.PendingYes
+	r.Pending = record.PendingYes
 	if o.Patches == nil {
-		r.Pending = store.PendingUnknown
+		r.Pending = record.PendingUnknown
 	}
 	if lp := o.LivePatch; lp != nil && !lp.Transition && makesUpFor(pkgs, o.Kernel.Release, lp) {
-		r.Pending = store.PendingLivePatched
+		r.Pending = record.PendingLivePatched
 	}
 	return r, nil
 }
 
 // makesUpFor says whether a live patch fixes something, and no newer one for that kernel is
 // installed. Where its package is gone, its module has the number.
-func makesUpFor(pkgs []rpm.Package, kernel string, lp *store.LivePatch) bool {
+func makesUpFor(pkgs []rpm.Package, kernel string, lp *record.LivePatch) bool {
 	number := lp.PatchNumber
 	if lp.Package == nil {
 		version, _, _ := livepatch.ParseModule(lp.Module)
@@ -75,7 +75,7 @@ func makesUpFor(pkgs []rpm.Package, kernel string, lp *store.LivePatch) bool {
 // empty if there is none. Where it cannot be told, unknown says why, and newest is one that is
 // certainly there: a kernel whose package does not tell its release may be newer, and one that
 // was installed since the boot, with the release that runs, is another build than the one that does.
-func newestKernel(pkgs []rpm.Package, running store.Kernel) (newest, unknown string) {
+func newestKernel(pkgs []rpm.Package, running record.Kernel) (newest, unknown string) {
 	flavour := running.Release[strings.LastIndexByte(running.Release, '-')+1:]
 	var told, untold rpm.Package
 	for _, p := range pkgs {

@@ -8,6 +8,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zyppimport"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -16,7 +17,7 @@ const storeTime = 2 * time.Second
 
 // Record takes an observation and appends it to the record, or puts it into the spool
 // where the record cannot be written.
-func Record(ctx context.Context, o Options) (*store.Observation, error) {
+func Record(ctx context.Context, o Options) (*record.Observation, error) {
 	s, err := store.Open(ctx, o.Root, o.Version)
 	var size int64
 	if err == nil {
@@ -34,10 +35,10 @@ func Record(ctx context.Context, o Options) (*store.Observation, error) {
 		if !s.Awaits(ctx) {
 			o.Compare = func(ctx context.Context) (any, error) { return compareHistory(ctx, s, o) }
 		}
-		if o.Trigger == store.TriggerCommit {
+		if o.Trigger == record.TriggerCommit {
 			o.Installed, _ = snapshot.Still(ctx, s, o.Root, o.Version)
 		}
-		if o.Trigger == store.TriggerTimer {
+		if o.Trigger == record.TriggerTimer {
 			o.Verify = func(ctx context.Context) (any, error) { return Verify(ctx, s, o.Root, "") }
 		}
 	}

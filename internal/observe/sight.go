@@ -7,7 +7,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Sight is what an observation saw of the machine, as far as the active live patch and the verdict
@@ -22,12 +22,12 @@ type Sight struct {
 
 // LivePatch describes the active live patch, but for what it fixes, and finds the package that
 // brings it. Each is nil if there is none, or none is known.
-func (s *Sight) LivePatch() (*store.LivePatch, *rpm.Package) {
+func (s *Sight) LivePatch() (*record.LivePatch, *rpm.Package) {
 	active := livepatch.Active(s.Patches)
 	if active == nil {
 		return nil, nil
 	}
-	lp := &store.LivePatch{Module: active.Module, Enabled: active.Enabled, Transition: active.Transition}
+	lp := &record.LivePatch{Module: active.Module, Enabled: active.Enabled, Transition: active.Transition}
 	if len(s.Boots) > 0 {
 		if load := lastLoad(s.Boots[0], lp.Module); load != nil {
 			lp.Since = stamp(load.Time)
@@ -50,7 +50,7 @@ func (s *Sight) LivePatch() (*store.LivePatch, *rpm.Package) {
 
 // Initrd is the verdict on the initrd of the running kernel: by the journal, and else by the image,
 // which read reads.
-func (s *Sight) Initrd(read func(path string) (*initrd.Image, error)) store.Initrd {
+func (s *Sight) Initrd(read func(path string) (*initrd.Image, error)) record.Initrd {
 	q := Question{Kernel: s.Kernel, Boots: runBy(s.Kernel, s.Boots), Live: s.Live}
 	if active := livepatch.Active(s.Patches); active != nil {
 		q.Patch, q.Live.SrcVersion = active.Module, active.SrcVersion
@@ -59,8 +59,8 @@ func (s *Sight) Initrd(read func(path string) (*initrd.Image, error)) store.Init
 		}
 	}
 	v := Judge(q)
-	if v.Reason == store.ReasonNoPatch && s.Patches == nil {
-		v.Reason = store.ReasonPatchesUnknown
+	if v.Reason == record.ReasonNoPatch && s.Patches == nil {
+		v.Reason = record.ReasonPatchesUnknown
 	}
 	return judgeImages(v, q, "", read)
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Question is what a verdict is asked for: at the end of the last of the boots.
@@ -39,22 +39,22 @@ type Live struct {
 // its initrd loaded is newer than any build before it, and what it did not load is no proof.
 // On the machine a build counts only if it wrote the image that is there. Nothing is concluded
 // from the absence of a line.
-func Judge(q Question) store.Initrd {
-	j := judgement{Initrd: store.Initrd{KernelRelease: q.Kernel, Patch: q.Patch, Evidence: []store.Evidence{}}, q: q}
+func Judge(q Question) record.Initrd {
+	j := judgement{Initrd: record.Initrd{KernelRelease: q.Kernel, Patch: q.Patch, Evidence: []record.Evidence{}}, q: q}
 	switch {
 	case q.Live != nil && len(q.Live.Others) > 0 && q.Patch != "":
 		for _, image := range q.Live.Others {
-			j.add(store.Evidence{Says: "the next boot may run another snapshot, with this image", Path: image})
+			j.add(record.Evidence{Says: "the next boot may run another snapshot, with this image", Path: image})
 		}
-		return j.unknown(store.ReasonOtherSnapshot)
+		return j.unknown(record.ReasonOtherSnapshot)
 	case q.Live != nil && q.Live.NoImage != "":
-		j.add(store.Evidence{Says: q.Live.NoImage, Path: q.Live.Image})
-		j.Verdict, j.Reason = store.VerdictMissing, store.ReasonNoImage
+		j.add(record.Evidence{Says: q.Live.NoImage, Path: q.Live.Image})
+		j.Verdict, j.Reason = record.VerdictMissing, record.ReasonNoImage
 		return j.Initrd
 	case q.Patch == "":
-		return j.unknown(store.ReasonNoPatch)
+		return j.unknown(record.ReasonNoPatch)
 	case len(q.Boots) == 0:
-		return j.unknown(store.ReasonNoJournal)
+		return j.unknown(record.ReasonNoJournal)
 	}
 	j.boot = q.Boots[len(q.Boots)-1]
 	load := lastLoad(j.boot, q.Patch)
@@ -68,14 +68,14 @@ func Judge(q Question) store.Initrd {
 	return v
 }
 
-func (j *judgement) decide(load *journal.Load) store.Initrd {
+func (j *judgement) decide(load *journal.Load) record.Initrd {
 	switch {
 	case j.q.Live == nil:
 		return j.byJournal(load)
 	case !j.q.Live.dated():
 		// Whatever was so once, this image may be another one.
-		j.add(store.Evidence{Says: "when the image was written is not known", Path: j.q.Live.Image})
-		return j.unknown(store.ReasonUnreadable)
+		j.add(record.Evidence{Says: "when the image was written is not known", Path: j.q.Live.Image})
+		return j.unknown(record.ReasonUnreadable)
 	}
 	return j.onMachine(load)
 }
@@ -83,8 +83,8 @@ func (j *judgement) decide(load *journal.Load) store.Initrd {
 // hidden says whether a file of the journal that cannot be read may hold what speaks against
 // a verdict: a newer build or the load; on the machine, where the image's time rules a newer
 // build out, more of what a build said to have packed.
-func (j *judgement) hidden(v store.Initrd) bool {
-	return len(j.boot.Unread) > 0 && (v.Verdict != store.VerdictContained || j.q.Live == nil)
+func (j *judgement) hidden(v record.Initrd) bool {
+	return len(j.boot.Unread) > 0 && (v.Verdict != record.VerdictContained || j.q.Live == nil)
 }
 
 // dated says whether it is known when the image was written: then no build can hide.
@@ -92,49 +92,49 @@ func (l *Live) dated() bool { return l != nil && !l.ImageTime.IsZero() }
 
 // judgement is a verdict in the making.
 type judgement struct {
-	store.Initrd
+	record.Initrd
 	q    Question
 	boot journal.Boot
 }
 
-func (j *judgement) unknown(r store.Reason) store.Initrd {
-	j.Verdict, j.Reason = store.VerdictUnknown, r
+func (j *judgement) unknown(r record.Reason) record.Initrd {
+	j.Verdict, j.Reason = record.VerdictUnknown, r
 	return j.Initrd
 }
 
 // unread takes back what would follow: a newer build, or the load, may be in a file of the
 // journal that could not be read.
-func (j *judgement) unread() store.Initrd {
+func (j *judgement) unread() record.Initrd {
 	j.Basis = ""
 	for _, u := range j.boot.Unread {
-		j.add(store.Evidence{Says: "a file of the journal that may hold more of the boot cannot be read: " + u.Err.Error(), BootID: j.boot.ID, Path: u.Path})
+		j.add(record.Evidence{Says: "a file of the journal that may hold more of the boot cannot be read: " + u.Err.Error(), BootID: j.boot.ID, Path: u.Path})
 	}
-	return j.unknown(store.ReasonJournalUnread)
+	return j.unknown(record.ReasonJournalUnread)
 }
 
-func (j *judgement) proven(v store.Verdict, b store.Basis) store.Initrd {
+func (j *judgement) proven(v record.Verdict, b record.Basis) record.Initrd {
 	j.Verdict, j.Basis = v, b
 	return j.Initrd
 }
 
-func (j *judgement) add(e ...store.Evidence) { j.Evidence = append(j.Evidence, e...) }
+func (j *judgement) add(e ...record.Evidence) { j.Evidence = append(j.Evidence, e...) }
 
 func (j *judgement) addLoad(l *journal.Load, says string) {
-	j.add(store.Evidence{Says: says, Time: stamp(l.Time), BootID: j.boot.ID, Cursor: l.Cursor, Message: l.Message})
+	j.add(record.Evidence{Says: says, Time: stamp(l.Time), BootID: j.boot.ID, Cursor: l.Cursor, Message: l.Message})
 }
 
 func (j *judgement) addBuild(b *journal.Build, says string) {
-	j.add(store.Evidence{Says: says, Time: stamp(b.Time), BootID: j.boot.ID, Cursor: b.Cursor, Path: b.Image})
+	j.add(record.Evidence{Says: says, Time: stamp(b.Time), BootID: j.boot.ID, Cursor: b.Cursor, Path: b.Image})
 	for _, e := range b.Evidence {
-		j.add(store.Evidence{Says: "an entry of that build", Time: stamp(e.Time), BootID: j.boot.ID, Cursor: e.Cursor, Message: e.Message})
+		j.add(record.Evidence{Says: "an entry of that build", Time: stamp(e.Time), BootID: j.boot.ID, Cursor: e.Cursor, Message: e.Message})
 	}
 }
 
-func stamp(t time.Time) *store.Timestamp {
+func stamp(t time.Time) *record.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
-	return &store.Timestamp{Time: t.UTC()}
+	return new(record.At(t))
 }
 
 // lastLoad is the newest load of a patch in a boot, nil if there is none. One that failed
@@ -150,27 +150,27 @@ func lastLoad(boot journal.Boot, patch string) *journal.Load {
 
 // byLoad decides from what this boot's initrd loaded, where no build of this boot is known to
 // have come after.
-func (j *judgement) byLoad(load *journal.Load) store.Initrd {
+func (j *judgement) byLoad(load *journal.Load) record.Initrd {
 	switch {
 	case load != nil && load.Phase == journal.PhaseInitrd:
 		j.addLoad(load, "this boot's initrd loaded the patch (rule "+load.Rule+"), and no later build is on record")
-		return j.proven(store.VerdictContained, store.BasisBoot)
+		return j.proven(record.VerdictContained, record.BasisBoot)
 	case load != nil && load.Phase == journal.PhaseSystem:
 		j.addLoad(load, "the patch was loaded after the switch to the real root (rule "+load.Rule+")")
-		return j.unknown(store.ReasonNoBuild)
+		return j.unknown(record.ReasonNoBuild)
 	case load != nil:
 		j.addLoad(load, "it cannot be told whether this was in the initrd")
-		return j.unknown(store.ReasonPhase)
+		return j.unknown(record.ReasonPhase)
 	case j.boot.MessagesLost:
-		return j.unknown(store.ReasonMessagesLost)
+		return j.unknown(record.ReasonMessagesLost)
 	case !j.boot.StartInJournal:
-		return j.unknown(store.ReasonBootStart)
+		return j.unknown(record.ReasonBootStart)
 	}
-	return j.unknown(store.ReasonNoBuild)
+	return j.unknown(record.ReasonNoBuild)
 }
 
 // byBuild decides from the build that wrote the image, by what it said to have packed.
-func (j *judgement) byBuild(b *journal.Build) store.Initrd {
+func (j *judgement) byBuild(b *journal.Build) record.Initrd {
 	if b.Source == journal.SourceModules {
 		return j.byInference(b)
 	}
@@ -178,37 +178,37 @@ func (j *judgement) byBuild(b *journal.Build) store.Initrd {
 	switch {
 	case i >= 0 && j.q.Live != nil && differ(j.q.Live.SrcVersion, b.Modules[i].SrcVersion):
 		j.addBuild(b, "the build packed a module of that name with another source version than the loaded one")
-		return j.proven(store.VerdictMissing, store.BasisBuild)
+		return j.proven(record.VerdictMissing, record.BasisBuild)
 	case i >= 0:
 		j.addBuild(b, "the newest build packed the patch, and ended well")
-		return j.proven(store.VerdictContained, store.BasisBuild)
+		return j.proven(record.VerdictContained, record.BasisBuild)
 	case b.Partial:
 		j.addBuild(b, "the newest build packed more than what is on record")
-		return j.unknown(store.ReasonBuildUnconfirmed)
+		return j.unknown(record.ReasonBuildUnconfirmed)
 	case len(b.Modules) > 0 || b.None:
 		j.addBuild(b, "the newest build said what it packed, and the patch is not among it")
-		return j.proven(store.VerdictMissing, store.BasisBuild)
+		return j.proven(record.VerdictMissing, record.BasisBuild)
 	}
 	j.addBuild(b, "the newest build's list names no live patch, which is no proof that there is none")
-	return j.unknown(store.ReasonNoBuild)
+	return j.unknown(record.ReasonNoBuild)
 }
 
 // byInference decides from a build that said only whether it packs live patches at all: it
 // packed the files that were there. Which they were is known where the package that brings
 // this patch is the one that is installed, and was before.
-func (j *judgement) byInference(b *journal.Build) store.Initrd {
+func (j *judgement) byInference(b *journal.Build) record.Initrd {
 	there := j.q.Installed
 	switch {
 	case !b.LivepatchModule:
 		j.addBuild(b, "the newest build did not say that it packs live patches")
-		return j.unknown(store.ReasonNoModuleLine)
+		return j.unknown(record.ReasonNoModuleLine)
 	case j.q.Live == nil || there.IsZero() || !there.Before(b.Start):
 		j.addBuild(b, "the newest build packed live patches; that this one was there before is not on record")
-		return j.unknown(store.ReasonBuildBefore)
+		return j.unknown(record.ReasonBuildBefore)
 	}
-	j.add(store.Evidence{Says: "the patch's package was installed before", Time: stamp(there), BootID: j.boot.ID})
+	j.add(record.Evidence{Says: "the patch's package was installed before", Time: stamp(there), BootID: j.boot.ID})
 	j.addBuild(b, "the newest build packed the live patches that were there, and ended well")
-	return j.proven(store.VerdictContained, store.BasisInferred)
+	return j.proven(record.VerdictContained, record.BasisInferred)
 }
 
 // moduleName is the name that the kernel gives to a module file (KBUILD_MODNAME).

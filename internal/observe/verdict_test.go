@@ -9,7 +9,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -128,7 +128,7 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
-	if v := Judge(Question{Kernel: kernel, Patch: patch2}); v.Reason != store.ReasonNoJournal {
+	if v := Judge(Question{Kernel: kernel, Patch: patch2}); v.Reason != record.ReasonNoJournal {
 		t.Errorf("without a journal: %+v", v)
 	}
 }
@@ -233,13 +233,13 @@ func TestBuildsOfOtherSystems(t *testing.T) {
 	two := []journal.Build{build(7, journal.SourceOwn, file2), changed(build(7, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko"), func(b *journal.Build) { b.Start = b.Start.Add(time.Second) })}
 	two[1].To++
 	boot := journal.Boot{ID: "b", KernelRelease: kernel, First: at(0), Last: at(30), StartInJournal: true, Builds: two}
-	if v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{boot}}); v.Reason != store.ReasonBuildUnconfirmed {
+	if v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{boot}}); v.Reason != record.ReasonBuildUnconfirmed {
 		t.Errorf("two at a time: got %+v", v)
 	}
 	before := build(20, journal.SourceOwn, "livepatch-1-150600_13_3_1.ko") // then the clock was set back
 	before.From, before.To = 12, 13
 	boot.Builds = []journal.Build{before, build(7, journal.SourceOwn, file2)}
-	if v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{boot}}); v.Verdict != store.VerdictContained {
+	if v := Judge(Question{Kernel: kernel, Patch: patch2, Boots: []journal.Boot{boot}}); v.Verdict != record.VerdictContained {
 		t.Errorf("the newest by the journal's order: got %+v", v)
 	}
 }
@@ -250,7 +250,7 @@ func changedLoad(l journal.Load) journal.Load {
 }
 
 func TestJudgeImage(t *testing.T) {
-	unknown := store.Initrd{KernelRelease: kernel, Patch: patch2, Verdict: store.VerdictUnknown, Reason: store.ReasonNoBuild, Evidence: []store.Evidence{}}
+	unknown := record.Initrd{KernelRelease: kernel, Patch: patch2, Verdict: record.VerdictUnknown, Reason: record.ReasonNoBuild, Evidence: []record.Evidence{}}
 	with := func(name, release, version string) *initrd.Image {
 		return &initrd.Image{Path: "/boot/x", Modules: []initrd.Module{{Path: "p", Name: name, KernelRelease: release, SrcVersion: version, LivePatch: true}}}
 	}

@@ -5,13 +5,13 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Change makes the record of a difference between two snapshots. before and after are the
 // fixes of all live patches in them, by NEVRA; where one is missing, nothing is said of what
 // was fixed.
-func Change(d rpm.Change, before, after map[string]store.Fixes) store.Change {
+func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 	p := d.After
 	if p == nil {
 		p = d.Before
@@ -20,13 +20,13 @@ func Change(d rpm.Change, before, after map[string]store.Fixes) store.Change {
 	if c.Kind = kind(*p); c.Kind == string(livepatch.KindSupport) {
 		c.KernelRelease = ""
 	}
-	c.Action, c.Result = string(d.Action), store.ResultOK
+	c.Action, c.Result = string(d.Action), record.ResultOK
 	c.SignatureKey, c.Vendor, c.SourceRPM = p.SigningKey, p.Vendor, p.SourceRPM
 	c.BuildTime = moment(p.BuildTime)
 	had, knownBefore := fixesIn(d.Before, before)
 	has, knownAfter := fixesIn(d.After, after)
 	if knownBefore && knownAfter {
-		c.Added, c.Removed = store.Fixes(has.Minus(had)), store.Fixes(had.Minus(has))
+		c.Added, c.Removed = record.Fixes(has.Minus(had)), record.Fixes(had.Minus(has))
 	}
 	if d.After != nil {
 		c.InstallTime = moment(d.After.InstallTime)
@@ -46,7 +46,7 @@ func Renumbered(d rpm.Change) bool {
 }
 
 // fixesIn looks up the fixes of a package: none is known to fix nothing.
-func fixesIn(p *rpm.Package, fixes map[string]store.Fixes) (f livepatch.Fixes, known bool) {
+func fixesIn(p *rpm.Package, fixes map[string]record.Fixes) (f livepatch.Fixes, known bool) {
 	if p == nil {
 		return f, true
 	}
@@ -54,9 +54,9 @@ func fixesIn(p *rpm.Package, fixes map[string]store.Fixes) (f livepatch.Fixes, k
 	return livepatch.Fixes(found), known
 }
 
-func moment(seconds int64) *store.Timestamp {
+func moment(seconds int64) *record.Timestamp {
 	if seconds <= 0 {
 		return nil
 	}
-	return &store.Timestamp{Time: time.Unix(seconds, 0).UTC()}
+	return new(record.At(time.Unix(seconds, 0).UTC()))
 }

@@ -3,12 +3,12 @@ package snapshot
 import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Describe fills in what follows from a package's name and version.
-func Describe(name string, evr rpm.EVR, arch string) store.Change {
-	c := store.Change{Kind: string(livepatch.KindOf(name)), Package: name, Version: evr.String(), Arch: arch}
+func Describe(name string, evr rpm.EVR, arch string) record.Change {
+	c := record.Change{Kind: string(livepatch.KindOf(name)), Package: name, Version: evr.String(), Arch: arch}
 	switch livepatch.Kind(c.Kind) {
 	case livepatch.KindKernel:
 		c.KernelRelease, _ = livepatch.KernelRelease(name, evr.Version, evr.Release)

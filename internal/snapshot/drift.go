@@ -8,13 +8,14 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // Append adds an event that says what is installed to a log that had a size before that was
 // read (ev nil: none), and the drift that shows by it. Where something else was recorded
 // meanwhile, the packages are read again: in between a commit may have ended.
-func Append(ctx context.Context, s *store.Store, root, version string, size int64, installed rpm.Snapshot, ev *store.Event) error {
+func Append(ctx context.Context, s *store.Store, root, version string, size int64, installed rpm.Snapshot, ev *record.Event) error {
 	for range tries {
 		drift, compared, err := Drift(ctx, s, root, version, installed)
 		if ev != nil {
@@ -26,7 +27,7 @@ func Append(ctx context.Context, s *store.Store, root, version string, size int6
 		if err != nil {
 			ev.Observation.Unknown["drift"] = err.Error()
 		}
-		evs := slices.DeleteFunc([]*store.Event{drift, ev}, func(e *store.Event) bool { return e == nil })
+		evs := slices.DeleteFunc([]*record.Event{drift, ev}, func(e *record.Event) bool { return e == nil })
 		if err := s.AppendAt(ctx, size, evs...); !errors.Is(err, store.ErrMoved) {
 			return err
 		}
@@ -59,7 +60,7 @@ const tries = 5
 // that differs: nil if it does not. What commits did in the snapshot that was booted since is
 // on record, too. compared is false, and nothing can be said, while a commit is open or an event
 // of the spool is awaited, and where the packages are not known (nil). version is the program's.
-func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Snapshot) (ev *store.Event, compared bool, err error) {
+func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Snapshot) (ev *record.Event, compared bool, err error) {
 	after := now.Packages
 	if after == nil || s.Awaits(ctx) {
 		return nil, false, nil
@@ -86,22 +87,22 @@ func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Sn
 	if len(diff) == 0 {
 		return nil, true, nil
 	}
-	ev = &store.Event{Header: store.NewHeader(store.KindDrift, root, version)}
-	ev.Drift = &store.Drift{
-		Cause: store.DriftUnrecorded, Compared: last.Event, Since: last.Time, Installed: Record(after), RPMDB: string(now.Stamp), Previous: last.Subvolume,
+	ev = &record.Event{Header: store.NewHeader(record.KindDrift, root, version)}
+	ev.Drift = &record.Drift{
+		Cause: record.DriftUnrecorded, Compared: last.Event, Since: last.Time, Installed: Record(after), RPMDB: string(now.Stamp), Previous: last.Subvolume,
 	}
 	d := ev.Drift
 	if d.Subvolume = subvolume; subvolumeErr != nil {
 		d.Problems = append(d.Problems, subvolumeErr.Error())
 	} else if last.Subvolume != "" && d.Subvolume != last.Subvolume {
-		d.Cause = store.DriftSnapshot
+		d.Cause = record.DriftSnapshot
 	}
 	describe(ctx, s, rpm.DB{Root: root}, ev, diff, after)
 	return ev, true, nil
 }
 
 // unexplained are the differences that no commit on record made.
-func unexplained(ctx context.Context, s *store.Store, diff []rpm.Change, subvolume string, last *store.Snapshot) ([]rpm.Change, error) {
+func unexplained(ctx context.Context, s *store.Store, diff []rpm.Change, subvolume string, last *record.Snapshot) ([]rpm.Change, error) {
 	recorded, err := s.ChangesAfter(ctx, last.Event)
 	if err != nil {
 		return nil, err
@@ -118,8 +119,8 @@ func unexplained(ctx context.Context, s *store.Store, diff []rpm.Change, subvolu
 
 // explained says whether commits on record made a difference: they installed what is there,
 // at that very time if it is known, or took away what is not.
-func explained(d rpm.Change, commits []store.Change) bool {
-	return slices.ContainsFunc(commits, func(c store.Change) bool {
+func explained(d rpm.Change, commits []record.Change) bool {
+	return slices.ContainsFunc(commits, func(c record.Change) bool {
 		if d.After == nil {
 			gone := c.Previous
 			if c.Action == string(rpm.ActionRemove) {
@@ -134,14 +135,14 @@ func explained(d rpm.Change, commits []store.Change) bool {
 
 // describe fills in the changes of a drift with the fixes that came and went with them. The
 // changelog of a package that is gone cannot be read: the record knows its fixes, or nobody.
-func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *store.Event, diff []rpm.Change, after []rpm.Package) {
+func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *record.Event, diff []rpm.Change, after []rpm.Package) {
 	d := ev.Drift
 	last, err := s.LastFixes(ctx, store.AllEvents)
 	if err != nil {
 		d.Problems = append(d.Problems, err.Error())
 	}
 	if last == nil {
-		last = &store.RecordedFixes{}
+		last = &record.RecordedFixes{}
 	}
 	if d.Fixes, err = Fixes(ctx, db, after, readBy(ev.Recorder, last)); err != nil {
 		d.Problems = append(d.Problems, err.Error())
@@ -149,7 +150,7 @@ func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *store.Event, d
 	for _, c := range diff {
 		change := Change(c, last.Fixes, d.Fixes)
 		if c.Before != nil && unread(*c.Before, last.Fixes) || c.After != nil && unread(*c.After, d.Fixes) {
-			change.Added, change.Removed = store.Fixes{}, store.Fixes{}
+			change.Added, change.Removed = record.Fixes{}, record.Fixes{}
 			d.Problems = append(d.Problems, fmt.Sprintf("%s %s: which fixes came or went with it is not known", change.Package, change.Version))
 		}
 		d.Changes = append(d.Changes, change)
@@ -157,7 +158,7 @@ func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *store.Event, d
 }
 
 // unread says whether the fixes of a live patch are not known.
-func unread(p rpm.Package, fixes map[string]store.Fixes) bool {
+func unread(p rpm.Package, fixes map[string]record.Fixes) bool {
 	_, ok := fixes[p.String()]
 	return !ok && livepatch.KindOf(p.Name) == livepatch.KindLivepatch
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -69,12 +70,12 @@ func (h *host) observed() {
 	if err != nil {
 		h.Fatal(err)
 	}
-	ev := &store.Event{Header: store.NewHeader(store.KindObservation, h.root, "1")}
-	ev.Observation = &store.Observation{Trigger: store.TriggerBoot, Installed: Record(installed.Packages), RPMDB: string(installed.Stamp), Compared: true, Subvolume: subvolume, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
+	ev := &record.Event{Header: store.NewHeader(record.KindObservation, h.root, "1")}
+	ev.Observation = &record.Observation{Trigger: record.TriggerBoot, Installed: Record(installed.Packages), RPMDB: string(installed.Stamp), Compared: true, Subvolume: subvolume, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
 	h.append(ev)
 }
 
-func (h *host) append(ev *store.Event) {
+func (h *host) append(ev *record.Event) {
 	h.Helper()
 	if err := h.store.Append(h.Context(), ev); err != nil {
 		h.Fatal(err)
@@ -82,7 +83,7 @@ func (h *host) append(ev *store.Event) {
 }
 
 // drift looks for drift and records it.
-func (h *host) drift() *store.Drift {
+func (h *host) drift() *record.Drift {
 	h.Helper()
 	installed, err := Take(h.Context(), h.root)
 	if err != nil {
@@ -119,7 +120,7 @@ func TestDrift(t *testing.T) {
 
 	rpmtest.Rpm(t, h.root, "-U", patchFixing(t, "3", "CVE-2024-1", "CVE-2024-2", "CVE-2024-3"))
 	d := h.drift()
-	if d == nil || d.Cause != store.DriftUnrecorded || len(d.Changes) != 1 || d.Changes[0].Action != "upgrade" ||
+	if d == nil || d.Cause != record.DriftUnrecorded || len(d.Changes) != 1 || d.Changes[0].Action != "upgrade" ||
 		d.Changes[0].Previous != "2-150600.2.2" || d.Changes[0].Version != "3-150600.2.3" || d.Changes[0].InstallTime == nil {
 		t.Fatalf("after rpm -U: %+v", d)
 	}
@@ -176,7 +177,7 @@ func TestFixesOfAPackageBuiltAnew(t *testing.T) {
 	h := newHost(t)
 	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
 	db := rpm.DB{Root: h.root}
-	read := func(known Known) map[string]store.Fixes {
+	read := func(known Known) map[string]record.Fixes {
 		t.Helper()
 		installed, err := Read(t.Context(), db)
 		if err != nil {
@@ -255,7 +256,7 @@ func TestDriftByRollback(t *testing.T) {
 	h.bootInto(7)
 	rpmtest.Rpm(t, h.root, "-U", "--oldpackage", rpmtest.Build(t, "kernel-default 6.4.0 150600.23.25.1", "", ""))
 	d := h.drift()
-	if d == nil || d.Cause != store.DriftSnapshot || d.Subvolume != "/@/.snapshots/7/snapshot" || d.Previous != "/@/.snapshots/1/snapshot" {
+	if d == nil || d.Cause != record.DriftSnapshot || d.Subvolume != "/@/.snapshots/7/snapshot" || d.Previous != "/@/.snapshots/1/snapshot" {
 		t.Errorf("got %+v", d)
 	}
 }
@@ -264,15 +265,15 @@ func TestDriftByRollback(t *testing.T) {
 func TestNoDriftWhileACommitIsOpen(t *testing.T) {
 	h := newHost(t)
 	h.observed()
-	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, h.root, "1"), Begin: &store.CommitBegin{}}
+	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, h.root, "1"), Begin: &record.CommitBegin{}}
 	h.append(begin)
 	rpmtest.Install(t, h.root, "kernel-default 6.4.0 150600.23.42.1")
 	if d := h.drift(); d != nil {
 		t.Errorf("got %+v", d)
 	}
-	h.append(&store.Event{
-		Header: store.NewHeader(store.KindCommitEnd, h.root, "1"),
-		End:    &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted},
+	h.append(&record.Event{
+		Header: store.NewHeader(record.KindCommitEnd, h.root, "1"),
+		End:    &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted},
 	})
 	if d := h.drift(); d == nil {
 		t.Error("the commit has ended, and did not say what is installed")
@@ -286,11 +287,11 @@ func (h *host) stage(snapshot int, root string, before []rpm.Package) {
 	if err != nil {
 		h.Fatal(err)
 	}
-	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, h.root, "1"), Begin: &store.CommitBegin{
-		Staging: &store.Staging{Snapshot: fmt.Sprint(snapshot), Root: root}, Installed: Record(before),
+	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, h.root, "1"), Begin: &record.CommitBegin{
+		Staging: &record.Staging{Snapshot: fmt.Sprint(snapshot), Root: root}, Installed: Record(before),
 	}}
 	begin.BootID = "another"
-	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, h.root, "1"), End: &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeStaged}}
+	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, h.root, "1"), End: &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeStaged}}
 	for _, d := range rpm.Diff(before, after.Packages, nil) {
 		end.End.Changes = append(end.End.Changes, Change(d, nil, nil))
 	}
@@ -319,7 +320,7 @@ func TestBootOfAStagedSnapshotIsNoDrift(t *testing.T) {
 	}
 	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
 	d := h.drift()
-	if d == nil || d.Cause != store.DriftSnapshot || len(d.Changes) != 1 || d.Changes[0].Package != livePatch || len(d.Installed) != 2 {
+	if d == nil || d.Cause != record.DriftSnapshot || len(d.Changes) != 1 || d.Changes[0].Package != livePatch || len(d.Installed) != 2 {
 		t.Errorf("what is there beside it: %+v", d)
 	}
 	h.observed()
@@ -339,11 +340,11 @@ func (h *host) commit(compared bool, name, version string) {
 	if err != nil {
 		h.Fatal(err)
 	}
-	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, h.root, "1"), Begin: &store.CommitBegin{Compared: compared}}
+	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, h.root, "1"), Begin: &record.CommitBegin{Compared: compared}}
 	h.append(begin)
-	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, h.root, "1")}
-	end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Compared: compared, Installed: Record(installed.Packages), Changes: []store.Change{
-		{Kind: "kernel", Action: "install", Package: name, Version: version, Arch: "noarch", Result: store.ResultOK},
+	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, h.root, "1")}
+	end.End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Compared: compared, Installed: Record(installed.Packages), Changes: []record.Change{
+		{Kind: "kernel", Action: "install", Package: name, Version: version, Arch: "noarch", Result: record.ResultOK},
 	}}
 	for _, p := range installed.Packages {
 		if p.Name == name {
@@ -368,8 +369,8 @@ func TestAppendAfterSomethingWasRecordedMeanwhile(t *testing.T) {
 	}
 	rpmtest.Install(t, h.root, "kernel-rt 6.4.0 1.1")
 	h.commit(true, "kernel-rt", "6.4.0-1.1")
-	ev := &store.Event{Header: store.NewHeader(store.KindObservation, h.root, "1")}
-	ev.Observation = &store.Observation{Installed: Record(stale.Packages), Unknown: map[string]string{}, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
+	ev := &record.Event{Header: store.NewHeader(record.KindObservation, h.root, "1")}
+	ev.Observation = &record.Observation{Installed: Record(stale.Packages), Unknown: map[string]string{}, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
 	if err := Append(t.Context(), h.store, h.root, "1", size, stale, ev); err != nil {
 		t.Fatal(err)
 	}
@@ -417,8 +418,8 @@ func TestObservationThatWasNotComparedIsNoBaseline(t *testing.T) {
 	h := newHost(t)
 	h.observed()
 	rpmtest.Install(t, h.root, "kernel-default 6.4.0 1.1")
-	ev := &store.Event{Header: store.NewHeader(store.KindObservation, h.root, "1")}
-	ev.Observation = &store.Observation{Installed: []store.Package{{Name: "kernel-default", Version: "6.4.0-1.1", Arch: "noarch"}}, Initrd: store.Initrd{Verdict: store.VerdictUnknown}}
+	ev := &record.Event{Header: store.NewHeader(record.KindObservation, h.root, "1")}
+	ev.Observation = &record.Observation{Installed: []record.Package{{Name: "kernel-default", Version: "6.4.0-1.1", Arch: "noarch"}}, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
 	h.append(ev)
 	if d := h.drift(); d == nil {
 		t.Error("the installation by hand is lost")
@@ -430,7 +431,7 @@ func TestNoDriftWhileAnEventWaits(t *testing.T) {
 	h := newHost(t)
 	h.observed()
 	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
-	waiting := &store.Event{Header: store.NewHeader(store.KindCommitBegin, h.root, "1"), Begin: &store.CommitBegin{}}
+	waiting := &record.Event{Header: store.NewHeader(record.KindCommitBegin, h.root, "1"), Begin: &record.CommitBegin{}}
 	if err := store.Spool(h.root, waiting, errors.New("held"), false); err != nil {
 		t.Fatal(err)
 	}
@@ -440,7 +441,7 @@ func TestNoDriftWhileAnEventWaits(t *testing.T) {
 	if err := h.store.TakeIn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, h.root, "1"), End: &store.CommitEnd{Commit: waiting.ID, Outcome: store.OutcomeCompleted}}
+	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, h.root, "1"), End: &record.CommitEnd{Commit: waiting.ID, Outcome: record.OutcomeCompleted}}
 	h.append(end)
 	if d := h.drift(); d == nil || len(d.Changes) != 1 {
 		t.Errorf("drift %+v, want what no commit explains", d)

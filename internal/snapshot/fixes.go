@@ -6,16 +6,17 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // Known are fixes of live patches that were read before, by rpm.Package's Instance: one that
 // was built anew may have the same version, and another changelog.
-type Known map[rpm.Package]store.Fixes
+type Known map[rpm.Package]record.Fixes
 
 // KnownOf returns what a record knows: fixes, by NEVRA, of packages that were installed when
 // they were read.
-func KnownOf(installed []store.Package, fixes map[string]store.Fixes) Known {
+func KnownOf(installed []record.Package, fixes map[string]record.Fixes) Known {
 	known := Known{}
 	for _, p := range Installed(installed) {
 		if f, ok := fixes[p.String()]; ok {
@@ -40,7 +41,7 @@ func Remembered(ctx context.Context, s *store.Store, version string) (Known, err
 
 // readBy returns fixes if a program read them: another one may understand changelogs in
 // another way.
-func readBy(program store.Program, r *store.RecordedFixes) Known {
+func readBy(program record.Program, r *record.RecordedFixes) Known {
 	if r.Recorder != program {
 		return nil
 	}
@@ -55,7 +56,7 @@ func ReadFixes(ctx context.Context, db rpm.DB, names ...string) (Known, error) {
 	}
 	fixes := Known{}
 	for p, text := range logs {
-		fixes[p] = store.Fixes(livepatch.ParseFixes(text))
+		fixes[p] = record.Fixes(livepatch.ParseFixes(text))
 	}
 	return fixes, nil
 }
@@ -63,8 +64,8 @@ func ReadFixes(ctx context.Context, db rpm.DB, names ...string) (Known, error) {
 // Fixes returns what the changelogs of the live patches among packages say, by NEVRA. It reads
 // those that are not known. A kernel's changelog is never read: it is huge, and says nothing
 // about live patches. If it cannot read them, the known ones are in the answer.
-func Fixes(ctx context.Context, db rpm.DB, installed []rpm.Package, known Known) (map[string]store.Fixes, error) {
-	fixes := map[string]store.Fixes{}
+func Fixes(ctx context.Context, db rpm.DB, installed []rpm.Package, known Known) (map[string]record.Fixes, error) {
+	fixes := map[string]record.Fixes{}
 	var left []string
 	for _, p := range installed {
 		if f, ok := known[p.Instance()]; ok {

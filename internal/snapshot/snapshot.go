@@ -13,6 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/tracked"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -91,10 +92,10 @@ func Still(ctx context.Context, s *store.Store, root, version string) (_ rpm.Sna
 }
 
 // Record returns a snapshot of the rpm database as it is recorded.
-func Record(installed []rpm.Package) []store.Package {
-	list := make([]store.Package, len(installed))
+func Record(installed []rpm.Package) []record.Package {
+	list := make([]record.Package, len(installed))
 	for i, p := range installed {
-		list[i] = store.Package{
+		list[i] = record.Package{
 			Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, Kind: kind(p), InstallTime: p.InstallTime, InstallTID: p.InstallTID,
 			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SignatureKey: p.SigningKey, SourceRPM: p.SourceRPM,
 		}
@@ -104,7 +105,7 @@ func Record(installed []rpm.Package) []store.Package {
 
 // Installed is the way back: a snapshot from the record, nil if it has none or one that
 // cannot be understood as a whole.
-func Installed(list []store.Package) []rpm.Package {
+func Installed(list []record.Package) []rpm.Package {
 	if list == nil {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 func TestThereAndBack(t *testing.T) {
@@ -65,10 +65,10 @@ func TestKindByWhatIsProvided(t *testing.T) {
 
 // Half a snapshot would look as if the rest had been removed.
 func TestWhatIsNotUnderstoodIsUnknown(t *testing.T) {
-	if got := Installed([]store.Package{{Name: "a", Version: "1-1"}, {Name: "b", Version: ""}}); got != nil {
+	if got := Installed([]record.Package{{Name: "a", Version: "1-1"}, {Name: "b", Version: ""}}); got != nil {
 		t.Errorf("got %v", got)
 	}
-	if Installed(nil) != nil || Installed([]store.Package{}) == nil {
+	if Installed(nil) != nil || Installed([]record.Package{}) == nil {
 		t.Error("none installed and not known are not told apart")
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // pause is how far apart the records of a commit can be whose command is not known.
@@ -22,16 +22,16 @@ const pause = 10 * time.Minute
 // commit is what belongs together in a history: a command and the records up to the next
 // one. Its first line gives it its name.
 type commit struct {
-	first      store.HistoryLine
+	first      record.HistoryLine
 	at, last   time.Time // of its first and its last record
 	known      bool      // the first line is a command record
 	user       string
 	command    string
 	userData   string
 	changes    []change
-	advisories []store.Advisory
-	lines      []store.HistoryLine // of the command and the advisories
-	failed     map[string]bool     // by name-version-release.arch
+	advisories []record.Advisory
+	lines      []record.HistoryLine // of the command and the advisories
+	failed     map[string]bool      // by name-version-release.arch
 	aborted    bool
 	scripts    zypp.Scripts
 }
@@ -39,7 +39,7 @@ type commit struct {
 // change is a claim of the history about a tracked package. What it did to the one before is
 // found out in its turn.
 type change struct {
-	store.ImportedChange
+	record.ImportedChange
 	at      time.Time // the same as Time, in the zone that it was read by
 	evr     rpm.EVR
 	removal bool
@@ -163,7 +163,7 @@ func (r *reader) record(line zypp.Line, rec *zypp.Record) error {
 		c.lines = append(c.lines, mark)
 	case rec.Action == zypp.ActionPatch:
 		c.lines = append(c.lines, mark)
-		c.advisories = append(c.advisories, store.Advisory{
+		c.advisories = append(c.advisories, record.Advisory{
 			ID: rec.Name, Repo: rec.Repo, Severity: rec.Severity, Category: rec.Category, OldState: rec.OldState, NewState: rec.NewState,
 		})
 	case tracked:
@@ -191,7 +191,7 @@ func (r *reader) another(at time.Time, userData string) bool {
 	return (r.crossed || !c.known) && at.Sub(c.last).Abs() > pause
 }
 
-func (r *reader) begin(mark store.HistoryLine, at time.Time, userData string) error {
+func (r *reader) begin(mark record.HistoryLine, at time.Time, userData string) error {
 	err := r.flush()
 	r.open = &commit{first: mark, at: at, last: at, userData: userData, failed: map[string]bool{}}
 	return err
@@ -213,14 +213,14 @@ func (c *commit) attachScripts() {
 	for _, s := range c.scripts.Failed {
 		for i := range c.changes {
 			if change := &c.changes[i]; nvra(change.Package, change.evr, change.Arch) == s.Package {
-				change.Scripts = append(change.Scripts, store.Script{Script: s.Name, Status: s.Status, Output: s.Output})
+				change.Scripts = append(change.Scripts, record.Script{Script: s.Name, Status: s.Status, Output: s.Output})
 			}
 		}
 	}
 }
 
 // claim takes in an install or remove record of a tracked package.
-func (r *reader) claim(rec *zypp.Record, at time.Time, guess bool, mark store.HistoryLine) error {
+func (r *reader) claim(rec *zypp.Record, at time.Time, guess bool, mark record.HistoryLine) error {
 	evr, err := rpm.ParseEVR(rec.Version)
 	if err != nil {
 		return badLine{err}
@@ -230,16 +230,16 @@ func (r *reader) claim(rec *zypp.Record, at time.Time, guess bool, mark store.Hi
 		return nil // the failure was ignored, and libzypp wrote the record all the same
 	}
 	c := newChange(rec.Name, evr, rec.Arch, removal, at, mark)
-	c.Result, c.Ambiguous = store.ResultOK, guess
+	c.Result, c.Ambiguous = record.ResultOK, guess
 	c.Repo, c.Checksum, c.Requested = rec.Repo, rec.Checksum, rec.RequestedBy
 	r.open.changes = append(r.open.changes, c)
 	return nil
 }
 
-func newChange(name string, evr rpm.EVR, arch string, removal bool, at time.Time, mark store.HistoryLine) change {
+func newChange(name string, evr rpm.EVR, arch string, removal bool, at time.Time, mark record.HistoryLine) change {
 	c := change{at: at, evr: evr, removal: removal}
 	c.Change = snapshot.Describe(name, evr, arch)
-	c.Time, c.UTCOffset, c.Line = store.Timestamp{Time: at.UTC()}, at.Format("-07:00"), mark
+	c.Time, c.UTCOffset, c.Line = record.At(at), at.Format("-07:00"), mark
 	return c
 }
 
@@ -281,7 +281,7 @@ func (r *reader) comment(line zypp.Line, text string) error {
 	if !known {
 		change = withoutVersion(change)
 	}
-	change.Result, change.Ambiguous = store.ResultFailed, guess
+	change.Result, change.Ambiguous = record.ResultFailed, guess
 	r.open.failed[file] = !c.Removal
 	r.open.last = at
 	r.open.changes = append(r.open.changes, change)
@@ -322,11 +322,11 @@ func parseNVRA(s string) (name string, evr rpm.EVR, arch string, ok bool) {
 }
 
 // mark names a line: where it is, and the digest of its bytes. Whoever calls it counts it.
-func (r *reader) mark(line zypp.Line) store.HistoryLine {
+func (r *reader) mark(line zypp.Line) record.HistoryLine {
 	sum := sha256.Sum256(line.Raw)
 	key := [16]byte(sum[:])
 	r.copies[key]++
-	mark := store.HistoryLine{File: r.file, Number: line.Number, SHA256: hex.EncodeToString(sum[:])}
+	mark := record.HistoryLine{File: r.file, Number: line.Number, SHA256: hex.EncodeToString(sum[:])}
 	if n := r.copies[key]; n > 1 {
 		mark.Copy = n
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -34,12 +35,12 @@ const (
 // Comparison is libzypp's history held against the record: what it shows of tracked packages
 // that is not on record. The next comparison begins where this one ended.
 type Comparison struct {
-	File   string          `json:"file"`   // of the history
-	Since  store.Timestamp `json:"since"`  // of the recorder's installation: what is older counts for nothing
-	From   store.Timestamp `json:"from"`   // what was written before that was compared by those before
-	To     store.Timestamp `json:"to"`     // when it was read
-	Behind bool            `json:"behind"` // more was written than one comparison reads
-	Mark   *Mark           `json:"mark"`   // the last line that was read; null: there was none
+	File   string           `json:"file"`   // of the history
+	Since  record.Timestamp `json:"since"`  // of the recorder's installation: what is older counts for nothing
+	From   record.Timestamp `json:"from"`   // what was written before that was compared by those before
+	To     record.Timestamp `json:"to"`     // when it was read
+	Behind bool             `json:"behind"` // more was written than one comparison reads
+	Mark   *Mark            `json:"mark"`   // the last line that was read; null: there was none
 	// Missing are the newest lines since the installation that no event accounts for, the
 	// oldest first; More counts those before them.
 	Missing []Missing `json:"missing"`
@@ -60,22 +61,22 @@ type Mark struct {
 
 // Missing is a change that a line of the history claims, and that is not on record.
 type Missing struct {
-	Time      store.Timestamp   `json:"time"`
-	UTCOffset string            `json:"utc_offset"`
-	Action    string            `json:"action"` // install, which is also an upgrade, or remove
-	Package   string            `json:"package"`
-	Arch      string            `json:"arch"`
-	Version   string            `json:"version"`
-	Command   string            `json:"command"` // as the history quotes it; empty: not known
-	UserData  string            `json:"userdata"`
-	Line      store.HistoryLine `json:"line"`
+	Time      record.Timestamp   `json:"time"`
+	UTCOffset string             `json:"utc_offset"`
+	Action    string             `json:"action"` // install, which is also an upgrade, or remove
+	Package   string             `json:"package"`
+	Arch      string             `json:"arch"`
+	Version   string             `json:"version"`
+	Command   string             `json:"command"` // as the history quotes it; empty: not known
+	UserData  string             `json:"userdata"`
+	Line      record.HistoryLine `json:"line"`
 }
 
 // Lost is a time of which the history does not tell all.
 type Lost struct {
-	From store.Timestamp `json:"from"`
-	To   store.Timestamp `json:"to"`
-	Why  string          `json:"why"`
+	From record.Timestamp `json:"from"`
+	To   record.Timestamp `json:"to"`
+	Why  string           `json:"why"`
 }
 
 // CompareOptions say how a history is compared.
@@ -134,11 +135,11 @@ type comparer struct {
 	raw      []byte // the line at the mark
 	left     int64  // bytes that may be read
 	matcher  matcher
-	imported *store.Imported            // nil: not needed so far
-	done     map[store.HistoryLine]bool // lines, without their places
-	broken   []Problem                  // that count
-	doubtful *Problem                   // one that is maybe older than the recorder
-	before   time.Time                  // the record in front of that
+	imported *store.Imported             // nil: not needed so far
+	done     map[record.HistoryLine]bool // lines, without their places
+	broken   []Problem                   // that count
+	doubtful *Problem                    // one that is maybe older than the recorder
+	before   time.Time                   // the record in front of that
 }
 
 func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*comparer, error) {
@@ -153,12 +154,12 @@ func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*compar
 	if err != nil {
 		return nil, err
 	}
-	c := &comparer{CompareOptions: o, ctx: ctx, store: s, path: filepath.Join(o.Root, "/", history.Path), left: o.limit, done: map[store.HistoryLine]bool{}}
+	c := &comparer{CompareOptions: o, ctx: ctx, store: s, path: filepath.Join(o.Root, "/", history.Path), left: o.limit, done: map[record.HistoryLine]bool{}}
 	if c.left == 0 {
 		c.left = maxCompared
 	}
 	c.reader = reader{clock: clock{zone: zone}, problem: c.problem, emit: c.take, seen: c.seen}
-	now := store.Timestamp{Time: o.Now.UTC()}
+	now := record.At(o.Now)
 	c.result = &Comparison{File: history.Path, Since: now, To: now, Missing: []Missing{}, Lost: []Lost{}}
 	recorders, err := s.Recorders(ctx)
 	if err == nil && len(recorders) > 0 {
@@ -198,7 +199,7 @@ func (c *comparer) prepare() error {
 	if err != nil {
 		return err
 	}
-	c.matcher = newMatcher(changes, func(store.KnownChange) bool { return false })
+	c.matcher = newMatcher(changes, func(record.KnownChange) bool { return false })
 	if c.last == nil || c.anew {
 		return nil
 	}
@@ -214,7 +215,7 @@ func (c *comparer) prepare() error {
 // take looks for the changes of a commit in the record.
 func (c *comparer) take(commit *commit) error {
 	for _, h := range commit.changes {
-		if h.Result != store.ResultOK || h.Time.Before(c.since) {
+		if h.Result != record.ResultOK || h.Time.Before(c.since) {
 			continue
 		}
 		m := Missing{
@@ -263,7 +264,7 @@ const (
 
 // missing lists a change unless it is on record.
 func (c *comparer) missing(commit *commit, h *change, m Missing) (err error) {
-	line := store.HistoryLine{SHA256: m.Line.SHA256, Copy: m.Line.Copy}
+	line := record.HistoryLine{SHA256: m.Line.SHA256, Copy: m.Line.Copy}
 	if c.done[line] {
 		return nil // of a copy of a file
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -44,7 +45,7 @@ func newCompared(t *testing.T) *compared {
 	return c
 }
 
-func (c *compared) append(evs ...*store.Event) {
+func (c *compared) append(evs ...*record.Event) {
 	c.Helper()
 	if err := c.store.Append(c.Context(), evs...); err != nil {
 		c.Fatal(err)
@@ -78,12 +79,12 @@ func removes(day int, version string) []string {
 // records has the plugin record such a commit.
 func (c *compared) records(day int, version string) {
 	c.Helper()
-	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, c.root, "1.0.0")}
-	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, c.root, "1.0.0")}
+	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, c.root, "1.0.0")}
+	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, c.root, "1.0.0")}
 	begin.Time.Time = time.Date(2026, 3, day, 9, 59, 59, 0, time.UTC)
 	end.Time.Time = begin.Time.Add(3 * time.Second)
-	begin.Begin = &store.CommitBegin{Command: []string{"zypper", "in", "dracut"}, Announced: []store.Change{}}
-	end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: []store.Change{
+	begin.Begin = &record.CommitBegin{Command: []string{"zypper", "in", "dracut"}, Announced: []record.Change{}}
+	end.End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Changes: []record.Change{
 		{Kind: "support", Action: "upgrade", Package: "dracut", Arch: "x86_64", Version: version, Result: "ok"},
 	}}
 	c.append(begin, end)
@@ -102,10 +103,10 @@ func (c *compared) look(o CompareOptions) *Comparison {
 	if err != nil {
 		c.Fatal(err)
 	}
-	ev := &store.Event{Header: store.NewHeader(store.KindObservation, c.root, "1.0.0")}
+	ev := &record.Event{Header: store.NewHeader(record.KindObservation, c.root, "1.0.0")}
 	ev.Time.Time = c.now
-	ev.Observation = &store.Observation{
-		Trigger: store.TriggerTimer, Initrd: store.Initrd{Verdict: store.VerdictUnknown, Reason: store.ReasonNoPatch},
+	ev.Observation = &record.Observation{
+		Trigger: record.TriggerTimer, Initrd: record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonNoPatch},
 		Parts: map[string]json.RawMessage{ComparisonPart: b},
 	}
 	c.append(ev)
@@ -141,9 +142,9 @@ func TestCompare(t *testing.T) {
 	c.writes(removes(11, "3-1")...)
 	c.writes("2026-03-11 12:00:00|install|lab-tool|1-1|x86_64||r||", "# a comment")
 	found := c.finds("installed and removed", false, 8, 10)
-	at := store.Timestamp{Time: time.Date(2026, 3, 11, 10, 0, 1, 0, time.UTC)}
+	at := record.At(time.Date(2026, 3, 11, 10, 0, 1, 0, time.UTC))
 	want := Missing{Time: at, UTCOffset: "+00:00", Action: "install", Package: "dracut", Arch: "x86_64", Version: "3-1", Command: "'zypper' 'in' 'dracut'"}
-	want.Line = store.HistoryLine{File: c.file, Number: 8, SHA256: sum("2026-03-11 10:00:01|install|dracut|3-1|x86_64|root@vm|r||")}
+	want.Line = record.HistoryLine{File: c.file, Number: 8, SHA256: sum("2026-03-11 10:00:01|install|dracut|3-1|x86_64|root@vm|r||")}
 	if diff := cmp.Diff(want, found.Missing[0]); diff != "" {
 		t.Error(diff)
 	}
@@ -160,9 +161,9 @@ func TestCompareWithDrift(t *testing.T) {
 	c := newCompared(t)
 	c.writes(removes(10, "1-1")...)
 	c.finds("nobody has seen it", false, 2)
-	drift := &store.Event{Header: store.NewHeader(store.KindDrift, c.root, "1.0.0")}
+	drift := &record.Event{Header: store.NewHeader(record.KindDrift, c.root, "1.0.0")}
 	drift.Time.Time = c.now
-	drift.Drift = &store.Drift{Cause: store.DriftUnrecorded, Since: store.Timestamp{Time: c.now.AddDate(0, 0, -2)}, Installed: []store.Package{}, Changes: []store.Change{
+	drift.Drift = &record.Drift{Cause: record.DriftUnrecorded, Since: record.At(c.now.AddDate(0, 0, -2)), Installed: []record.Package{}, Changes: []record.Change{
 		{Kind: "support", Action: "remove", Package: "dracut", Arch: "x86_64", Version: "1-1", Result: "ok"},
 	}}
 	c.append(drift)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -179,7 +180,7 @@ type importer struct {
 	matcher   matcher
 	installed inventory
 	recorded  time.Time // end of the recorded commit of which the last line was
-	pending   []*store.Event
+	pending   []*record.Event
 }
 
 func importFiles(ctx context.Context, s *store.Store, o Options, sources []source, sum *Summary) (err error) {
@@ -217,7 +218,7 @@ func (im *importer) stock(first string) error {
 		return err
 	}
 	at, _ := (&clock{zone: im.Zone}).moment(wall)
-	filter := store.HistoryFilter{Until: at, Result: string(store.ResultOK), OldestFirst: true}
+	filter := store.HistoryFilter{Until: at, Result: string(record.ResultOK), OldestFirst: true}
 	for row, err := range im.store.History(im.ctx, filter) {
 		if err != nil {
 			return err
@@ -226,7 +227,7 @@ func (im *importer) stock(first string) error {
 		if err != nil {
 			continue
 		}
-		c := store.Change{Package: row.Package, Arch: row.Arch}
+		c := record.Change{Package: row.Package, Arch: row.Arch}
 		if row.Action == string(rpm.ActionRemove) {
 			im.installed.remove(&c, evr)
 		} else {
@@ -238,10 +239,10 @@ func (im *importer) stock(first string) error {
 
 // take takes in a commit: what of it is neither imported nor otherwise on record.
 func (im *importer) take(c *commit) error {
-	ev := &store.Event{Header: store.NewHeader(store.KindImport, im.Root, im.Version)}
-	i := &store.Import{
-		Commit: commitID(ev.Host.MachineID, c.first), Time: store.Timestamp{Time: c.at.UTC()}, Zone: im.Zone.String(),
-		User: c.user, Command: zypp.RedactWith(c.command, im.Redact), UserData: im.userData(c), Outcome: c.outcome(), Changes: []store.ImportedChange{}, Advisories: c.advisories,
+	ev := &record.Event{Header: store.NewHeader(record.KindImport, im.Root, im.Version)}
+	i := &record.Import{
+		Commit: commitID(ev.Host.MachineID, c.first), Time: record.At(c.at), Zone: im.Zone.String(),
+		User: c.user, Command: zypp.RedactWith(c.command, im.Redact), UserData: im.userData(c), Outcome: c.outcome(), Changes: []record.ImportedChange{}, Advisories: c.advisories,
 	}
 	ev.Import = i
 	pruned := im.imported.Pruned(c.last)
@@ -251,10 +252,10 @@ func (im *importer) take(c *commit) error {
 			im.sum.Known++
 		} else if k, ok := im.matcher.find(c, &change); ok {
 			im.recorded = k.To
-			i.Recorded = append(i.Recorded, store.RecordedChange{Event: k.Event, Pos: k.Pos, Line: change.Line})
+			i.Recorded = append(i.Recorded, record.RecordedChange{Event: k.Event, Pos: k.Pos, Line: change.Line})
 		} else {
 			if end := im.recorded; end.After(change.at) && end.Sub(change.at) < time.Second {
-				change.NotBefore = &store.Timestamp{Time: end}
+				change.NotBefore = new(record.At(end))
 			}
 			i.Changes = append(i.Changes, change.ImportedChange)
 		}
@@ -292,7 +293,7 @@ func (im *importer) userData(c *commit) string {
 func (im *importer) apply(c *change) {
 	if c.removal {
 		c.Action = string(rpm.ActionRemove)
-		if c.Result == store.ResultOK {
+		if c.Result == record.ResultOK {
 			im.installed.remove(&c.Change, c.evr)
 		}
 		return
@@ -301,16 +302,16 @@ func (im *importer) apply(c *change) {
 		c.Action = string(rpm.ActionInstall)
 		return
 	}
-	im.installed.install(&c.Change, c.evr, c.Result == store.ResultOK)
+	im.installed.install(&c.Change, c.evr, c.Result == record.ResultOK)
 }
 
 // outcome is what the history says of a commit's end: nothing, if it went well.
-func (c *commit) outcome() store.Outcome {
+func (c *commit) outcome() record.Outcome {
 	switch {
 	case c.aborted:
-		return store.OutcomeAborted
-	case slices.ContainsFunc(c.changes, func(c change) bool { return c.Result == store.ResultFailed }):
-		return store.OutcomeFailed
+		return record.OutcomeAborted
+	case slices.ContainsFunc(c.changes, func(c change) bool { return c.Result == record.ResultFailed }):
+		return record.OutcomeFailed
 	}
 	return ""
 }
@@ -333,7 +334,7 @@ func (im *importer) write() error {
 }
 
 // commitID names a commit by its first line (UUIDv8, RFC 9562).
-func commitID(machine string, first store.HistoryLine) string {
+func commitID(machine string, first record.HistoryLine) string {
 	b := sha256.Sum256(fmt.Appendf(nil, "klp-audit import\n%s\n%s\n%d\n", machine, first.SHA256, max(first.Copy, 1)))
 	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -69,7 +70,7 @@ func (m *machine) text(text string) (Summary, []string) {
 	return m.imports(put(m.T, filepath.Join(m.root, "history"), text))
 }
 
-func (m *machine) rows() (rows []*store.HistoryRow) {
+func (m *machine) rows() (rows []*record.HistoryRow) {
 	m.Helper()
 	for row, err := range m.store.History(context.Background(), store.HistoryFilter{OldestFirst: true}) {
 		if err != nil {
@@ -118,14 +119,14 @@ func (m *machine) intact() {
 }
 
 // events are the import events on record.
-func (m *machine) events() (imports []*store.Import) {
+func (m *machine) events() (imports []*record.Import) {
 	m.Helper()
 	var b bytes.Buffer
 	if err := m.store.Export(m.Context(), &b, 0); err != nil {
 		m.Fatal(err)
 	}
 	for line := range bytes.Lines(b.Bytes()) {
-		var l struct{ Event store.Event }
+		var l struct{ Event record.Event }
 		if err := json.Unmarshal(line, &l); err != nil {
 			m.Fatal(err)
 		}
@@ -229,19 +230,19 @@ func TestEvent(t *testing.T) {
 		t.Fatalf("%d events", len(events))
 	}
 	got := events[0]
-	at := func(second int) store.Timestamp {
-		return store.Timestamp{Time: time.Date(2026, 3, 1, 8, 0, second, 0, time.UTC)}
+	at := func(second int) record.Timestamp {
+		return record.At(time.Date(2026, 3, 1, 8, 0, second, 0, time.UTC))
 	}
-	want := &store.Import{
+	want := &record.Import{
 		Commit: got.Commit, Time: at(1), Zone: "+02:00", User: "root@db01", UserData: "change:1|2",
 		Command: `'zypper' 'in' '--plus-repo' 'https://***@example.com/x' 'dracut'`,
-		Changes: []store.ImportedChange{{
-			Change: store.Change{Kind: "support", Action: "install", Package: "dracut", Arch: "x86_64", Version: "059-1", Result: "ok", Repo: "r", Checksum: "abc"},
+		Changes: []record.ImportedChange{{
+			Change: record.Change{Kind: "support", Action: "install", Package: "dracut", Arch: "x86_64", Version: "059-1", Result: "ok", Repo: "r", Checksum: "abc"},
 			Time:   at(2), UTCOffset: "+02:00", Requested: "root@db01",
-			Line: store.HistoryLine{File: path, Number: 4, SHA256: "f2c9f4d1e9a5d1a7b3a3b7e0"},
+			Line: record.HistoryLine{File: path, Number: 4, SHA256: "f2c9f4d1e9a5d1a7b3a3b7e0"},
 		}},
-		Advisories: []store.Advisory{{ID: "P-1", Repo: "r", Severity: "important", Category: "security", OldState: "needed", NewState: "applied"}},
-		Lines:      []store.HistoryLine{{File: path, Number: 2}, {File: path, Number: 6}},
+		Advisories: []record.Advisory{{ID: "P-1", Repo: "r", Severity: "important", Category: "security", OldState: "needed", NewState: "applied"}},
+		Lines:      []record.HistoryLine{{File: path, Number: 2}, {File: path, Number: 6}},
 	}
 	want.Changes[0].Line.SHA256 = sum(`2026-03-01 10:00:02|install|dracut|059-1|x86_64|root@db01|r|abc|change:1\|2`)
 	want.Lines[0].SHA256 = sum(`2026-03-01 10:00:01|command|root@db01|'zypper' 'in' '--plus-repo' 'https://u:secret@example.com/x' 'dracut'|change:1\|2`)
@@ -388,11 +389,11 @@ func TestFailuresWithoutVersions(t *testing.T) {
 
 // Of the changes on record, one that failed is what such a line is about, never one that went well.
 func TestFailureWithoutVersionIsLinked(t *testing.T) {
-	for result, linked := range map[store.Result]int{store.ResultFailed: 1, store.ResultOK: 0} {
+	for result, linked := range map[record.Result]int{record.ResultFailed: 1, record.ResultOK: 0} {
 		m := newMachine(t)
-		m.commit("06:51:09", func(_ *store.CommitBegin, e *store.CommitEnd) {
+		m.commit("06:51:09", func(_ *record.CommitBegin, e *record.CommitEnd) {
 			e.Changes = e.Changes[:1]
-			e.Changes[0].Result, e.Outcome = result, store.OutcomeFailed
+			e.Changes[0].Result, e.Outcome = result, record.OutcomeFailed
 		})
 		sum, _ := m.text("2026-11-23 06:51:09|command|root@vm|'zypper' '--non-interactive' '--no-gpg-checks' 'up'|\n" +
 			"# 2026-11-23 06:51:11 kernel-default install failed\n")
@@ -410,7 +411,7 @@ func TestRecordedCommitIsLinked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct {
-		commit func(begin *store.CommitBegin, end *store.CommitEnd)
+		commit func(begin *record.CommitBegin, end *record.CommitEnd)
 		begun  string
 		linked int
 	}{
@@ -418,12 +419,12 @@ func TestRecordedCommitIsLinked(t *testing.T) {
 		"begun long before its rpm":   {nil, "06:21:09", 4},
 		"begun three seconds later":   {nil, "06:51:14", 0},
 		"over three seconds before":   {nil, "06:51:02", 0},
-		"another command":             {func(b *store.CommitBegin, _ *store.CommitEnd) { b.Command = []string{"zypper", "dup"} }, "06:51:09", 0},
-		"a command that is not known": {func(b *store.CommitBegin, _ *store.CommitEnd) { b.Command = nil }, "06:51:09", 4},
-		"redacted further":            {func(b *store.CommitBegin, _ *store.CommitEnd) { b.Command[1] = "***" }, "06:51:09", 4},
-		"other user data":             {func(b *store.CommitBegin, _ *store.CommitEnd) { b.UserData = "x" }, "06:51:09", 0},
-		"a package more":              {func(_ *store.CommitBegin, e *store.CommitEnd) { e.Changes[0].Version = "6.4.0-1" }, "06:51:09", 3},
-		"still open":                  {func(_ *store.CommitBegin, e *store.CommitEnd) { e.Outcome = "" }, "06:51:09", 4},
+		"another command":             {func(b *record.CommitBegin, _ *record.CommitEnd) { b.Command = []string{"zypper", "dup"} }, "06:51:09", 0},
+		"a command that is not known": {func(b *record.CommitBegin, _ *record.CommitEnd) { b.Command = nil }, "06:51:09", 4},
+		"redacted further":            {func(b *record.CommitBegin, _ *record.CommitEnd) { b.Command[1] = "***" }, "06:51:09", 4},
+		"other user data":             {func(b *record.CommitBegin, _ *record.CommitEnd) { b.UserData = "x" }, "06:51:09", 0},
+		"a package more":              {func(_ *record.CommitBegin, e *record.CommitEnd) { e.Changes[0].Version = "6.4.0-1" }, "06:51:09", 3},
+		"still open":                  {func(_ *record.CommitBegin, e *record.CommitEnd) { e.Outcome = "" }, "06:51:09", 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
@@ -457,11 +458,11 @@ func TestRecordedCommitOfAnotherZoneIsLinked(t *testing.T) {
 	const line = "2026-03-01 07:00:01|install|dracut|2-1|x86_64|root@vm|r||\n"
 	for offset, linked := range map[string]int{"-05:00": 1, "+00:00": 0, "": 0} {
 		m := newMachine(t)
-		begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, m.root, "1.0.0"), Begin: &store.CommitBegin{Announced: []store.Change{}}}
-		end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, m.root, "1.0.0")}
+		begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, m.root, "1.0.0"), Begin: &record.CommitBegin{Announced: []record.Change{}}}
+		end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, m.root, "1.0.0")}
 		begin.Time.Time = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		end.Time.Time, end.UTCOffset = begin.Time.Add(2*time.Second), offset
-		end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: []store.Change{
+		end.End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Changes: []record.Change{
 			{Kind: "support", Action: "install", Package: "dracut", Arch: "x86_64", Version: "2-1", Result: "ok"},
 		}}
 		if err := m.store.Append(t.Context(), begin, end); err != nil {
@@ -474,21 +475,21 @@ func TestRecordedCommitOfAnotherZoneIsLinked(t *testing.T) {
 }
 
 // commit records the update of the fixtures as the plugin would; rpm was done at 06:51:11.
-func (m *machine) commit(begun string, change func(*store.CommitBegin, *store.CommitEnd)) {
+func (m *machine) commit(begun string, change func(*record.CommitBegin, *record.CommitEnd)) {
 	m.Helper()
 	at, err := time.Parse(time.RFC3339, "2026-11-23T"+begun+"Z")
 	if err != nil {
 		m.Fatal(err)
 	}
-	begin := &store.Event{Header: store.NewHeader(store.KindCommitBegin, m.root, "1.0.0")}
+	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, m.root, "1.0.0")}
 	begin.Time.Time = at
-	end := &store.Event{Header: store.NewHeader(store.KindCommitEnd, m.root, "1.0.0")}
+	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, m.root, "1.0.0")}
 	end.Time.Time = time.Date(2026, 11, 23, 6, 51, 12, 500e6, time.UTC)
 	if at.Before(end.Time.Time.Add(-5*time.Second)) && begun == "06:51:02" {
 		end.Time.Time = at.Add(5 * time.Second)
 	}
-	begin.Begin = &store.CommitBegin{Command: []string{"zypper", "--non-interactive", "--no-gpg-checks", "up"}, Announced: []store.Change{}}
-	end.End = &store.CommitEnd{Commit: begin.ID, Outcome: store.OutcomeCompleted, Changes: []store.Change{
+	begin.Begin = &record.CommitBegin{Command: []string{"zypper", "--non-interactive", "--no-gpg-checks", "up"}, Announced: []record.Change{}}
+	end.End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Changes: []record.Change{
 		{Kind: "kernel", Action: "install", Package: "kernel-default", Arch: "x86_64", Version: "6.4.0-150600.23.22.1", Result: "ok"},
 		{Kind: "livepatch", Action: "upgrade", Package: livePatch, Arch: "x86_64", Version: "5-150600.2.1", Result: "ok"},
 		{Kind: "support", Action: "upgrade", Package: "kernel-livepatch-nomv-default", Arch: "x86_64", Version: "5-150600.2.1", Result: "ok"},
@@ -497,7 +498,7 @@ func (m *machine) commit(begun string, change func(*store.CommitBegin, *store.Co
 	if change != nil {
 		change(begin.Begin, end.End)
 	}
-	events := []*store.Event{begin, end}
+	events := []*record.Event{begin, end}
 	if end.End.Outcome == "" {
 		begin.Begin.Announced = end.End.Changes
 		events = events[:1]
@@ -509,18 +510,18 @@ func (m *machine) commit(begun string, change func(*store.CommitBegin, *store.Co
 
 // What drift has found is linked, too: by rpm's install time, or in the time between two looks.
 func TestDriftIsLinked(t *testing.T) {
-	at := func(clock string) store.Timestamp {
+	at := func(clock string) record.Timestamp {
 		v, err := time.Parse(time.DateTime, "2026-03-01 "+clock)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return store.Timestamp{Time: v}
+		return record.At(v)
 	}
 	m := newMachine(t)
-	drift := &store.Event{Header: store.NewHeader(store.KindDrift, m.root, "1.0.0")}
+	drift := &record.Event{Header: store.NewHeader(record.KindDrift, m.root, "1.0.0")}
 	drift.Time = at("12:00:00")
 	installed := at("11:00:01")
-	drift.Drift = &store.Drift{Cause: store.DriftUnrecorded, Since: at("10:00:00"), Installed: []store.Package{}, Changes: []store.Change{
+	drift.Drift = &record.Drift{Cause: record.DriftUnrecorded, Since: at("10:00:00"), Installed: []record.Package{}, Changes: []record.Change{
 		{Kind: "support", Action: "install", Package: "dracut", Arch: "x86_64", Version: "2-1", Result: "ok", InstallTime: &installed},
 		{Kind: "support", Action: "remove", Package: "dracut", Arch: "x86_64", Version: "1-1", Result: "ok"},
 	}}
@@ -551,7 +552,7 @@ func TestDriftIsLinked(t *testing.T) {
 // the second in which that ended.
 func TestOrderWithinASecond(t *testing.T) {
 	m := newMachine(t)
-	m.commit("06:51:09", func(_ *store.CommitBegin, e *store.CommitEnd) { e.Changes = e.Changes[:1] }) // ends at 06:51:12
+	m.commit("06:51:09", func(_ *record.CommitBegin, e *record.CommitEnd) { e.Changes = e.Changes[:1] }) // ends at 06:51:12
 	m.text(`2026-11-23 06:51:10|command|root@vm|'zypper' '--non-interactive' '--no-gpg-checks' 'up'|
 2026-11-23 06:51:12|install|kernel-default|6.4.0-150600.23.22.1|x86_64|root@vm|r||
 2026-11-23 06:51:12|command|root@vm|'zypper' 'in' 'dracut'|

@@ -6,7 +6,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // inventory is what must be installed by what the history said so far: libzypp writes no
@@ -14,7 +14,7 @@ import (
 type inventory map[string][]rpm.Package
 
 // install says what installing a package does, and does it if it went well.
-func (inv inventory) install(c *store.Change, evr rpm.EVR, ok bool) {
+func (inv inventory) install(c *record.Change, evr rpm.EVR, ok bool) {
 	have := inv[c.Package]
 	i := inv.replaced(c, evr)
 	switch {
@@ -41,7 +41,7 @@ func (inv inventory) install(c *store.Change, evr rpm.EVR, ok bool) {
 
 // replaced is the installed package that a new one replaces: the same again, or any other of
 // its name, rather of its own architecture, unless versions of it stand beside each other.
-func (inv inventory) replaced(c *store.Change, evr rpm.EVR) int {
+func (inv inventory) replaced(c *record.Change, evr rpm.EVR) int {
 	have := inv[c.Package]
 	rules := []func(rpm.Package) bool{
 		func(p rpm.Package) bool { return p.EVR == evr && p.Arch == c.Arch },
@@ -59,7 +59,7 @@ func (inv inventory) replaced(c *store.Change, evr rpm.EVR) int {
 	return -1
 }
 
-func (inv inventory) remove(c *store.Change, evr rpm.EVR) {
+func (inv inventory) remove(c *record.Change, evr rpm.EVR) {
 	inv[c.Package] = slices.DeleteFunc(inv[c.Package], func(p rpm.Package) bool { return p.EVR == evr && p.Arch == c.Arch })
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/zypp"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // near is how far apart the same change can be in two sources that count in seconds.
@@ -14,13 +14,13 @@ const near = 2 * time.Second
 // matcher finds the change on record that a line of a history is about, too: of several the
 // first one, and each for one line.
 type matcher struct {
-	known   map[string][]store.KnownChange // by what they are about
-	claimed map[[2]int64]bool              // by event and place
+	known   map[string][]record.KnownChange // by what they are about
+	claimed map[[2]int64]bool               // by event and place
 }
 
 // newMatcher returns a matcher for changes on record, some of which may have a line already.
-func newMatcher(changes []store.KnownChange, claimed func(store.KnownChange) bool) matcher {
-	m := matcher{map[string][]store.KnownChange{}, map[[2]int64]bool{}}
+func newMatcher(changes []record.KnownChange, claimed func(record.KnownChange) bool) matcher {
+	m := matcher{map[string][]record.KnownChange{}, map[[2]int64]bool{}}
 	for _, k := range changes {
 		about := subject(k.Package, k.Version, k.Arch, k.Removal)
 		m.known[about] = append(m.known[about], k)
@@ -39,7 +39,7 @@ func subject(name, version, arch string, removal bool) string {
 
 // find looks for a change on record that must be this one: the same package, command and
 // user data, at that time; the first one that no other line was found for.
-func (m matcher) find(c *commit, h *change) (store.KnownChange, bool) {
+func (m matcher) find(c *commit, h *change) (record.KnownChange, bool) {
 	candidates := m.known[subject(h.Package, h.Version, h.Arch, h.removal)]
 	for _, k := range candidates {
 		place := [2]int64{k.Event, int64(k.Pos)}
@@ -48,10 +48,10 @@ func (m matcher) find(c *commit, h *change) (store.KnownChange, bool) {
 			return k, true
 		}
 	}
-	return store.KnownChange{}, false
+	return record.KnownChange{}, false
 }
 
-func isSame(c *commit, h *change, k store.KnownChange) bool {
+func isSame(c *commit, h *change, k record.KnownChange) bool {
 	if !isWithin(h.Time.Time, k) && (k.Source != "plugin" || !isWithin(byOffset(h, k.UTCOffset), k)) {
 		return false
 	}
@@ -64,7 +64,7 @@ func isSame(c *commit, h *change, k store.KnownChange) bool {
 	return len(k.Command) == 0 || zypp.SameCommand(zypp.QuoteCommand(k.Command), c.command)
 }
 
-func isWithin(at time.Time, k store.KnownChange) bool {
+func isWithin(at time.Time, k record.KnownChange) bool {
 	return !at.Before(k.From.Add(-near)) && (k.To.IsZero() || !at.After(k.To.Add(near)))
 }
 

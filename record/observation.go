@@ -1,12 +1,9 @@
-package store
+package record
 
 import (
 	"encoding/json"
 	"slices"
 )
-
-// KindObservation is the kind of events that say what the machine showed at a moment.
-const KindObservation EventKind = "observation"
 
 // Observation is what the machine showed. A part that could not be read is missing, and
 // Unknown says why.

@@ -1,4 +1,4 @@
-package store
+package record
 
 import (
 	"bytes"
@@ -10,11 +10,6 @@ import (
 	"strconv"
 	"unicode/utf8"
 )
-
-// An event is read in one way only. What two readers of JSON could read differently is no
-// event: a key that is there twice, or not in lower case where keys are names (encoding/json takes
-// "KIND" for "kind", SQLite does not), a number that does not fit, a text that is not UTF-8,
-// nesting that some refuse. docs/record.md says the same.
 
 // maxDepth is how deep SQLite nests JSON (JSON_MAX_DEPTH).
 const maxDepth = 1000

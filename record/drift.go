@@ -1,0 +1,47 @@
+package record
+
+import "time"
+
+// Drift is the payload of a drift event: what is installed is not what the record knew last.
+type Drift struct {
+	Cause     DriftCause `json:"cause"`
+	Compared  int64      `json:"compared_with"` // event whose snapshot this is the difference to
+	Since     Timestamp  `json:"since"`         // its time: the changes were between then and this event
+	Changes   []Change   `json:"changes"`
+	Installed []Package  `json:"installed"`       // tracked packages now
+	RPMDB     string     `json:"rpmdb,omitempty"` // stamp of the rpm database that this was read from
+	// Fixes are those of the live patches among them, by NEVRA.
+	Fixes map[string]Fixes `json:"fixes,omitempty"`
+	// Subvolume is where the root directory is within its file system, empty if that is not
+	// known. After a rollback, or a transactional update, it is another one.
+	Subvolume string   `json:"root_subvolume,omitempty"`
+	Previous  string   `json:"previous_root_subvolume,omitempty"`
+	Problems  []string `json:"problems,omitempty"`
+}
+
+// DriftCause says how packages can have changed without a recorded commit.
+type DriftCause string
+
+// The causes of drift.
+const (
+	DriftUnrecorded DriftCause = "unrecorded" // rpm by hand, or a commit without the plugin
+	DriftSnapshot   DriftCause = "snapshot"   // the root file system is another snapshot
+)
+
+// InstalledAt is when a package of a drift came, by a time in seconds: after the snapshot that did
+// not have it, also within its second.
+func (d *Drift) InstalledAt(second *Timestamp, found Timestamp) Timestamp {
+	if t := NotBefore(*second, d.Since.Add(time.Microsecond)); !t.After(found.Time) {
+		return t
+	}
+	return *second
+}
+
+// NotBefore is the moment that a time in whole seconds stands for, if it cannot have been before
+// another one: within the second an order is all that is known.
+func NotBefore(second Timestamp, bound time.Time) Timestamp {
+	if bound.After(second.Time) && bound.Sub(second.Time) < time.Second {
+		return Timestamp{bound.UTC()}
+	}
+	return second
+}

@@ -1,0 +1,256 @@
+package record
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Snapshot is what was installed as an event has it: all tracked packages.
+type Snapshot struct {
+	Event     int64
+	Time      Timestamp
+	BootID    string  // of the event
+	Recorder  Program // that wrote the event
+	Installed []Package
+	RPMDB     string // stamp of the rpm database that they were read from; empty: not known
+	Subvolume string // of the root directory, as the newest event that knew it has it; empty: none did
+}
+
+// RecordedFixes are the fixes of live patches that an event lists, by NEVRA, with the packages
+// that were installed then.
+type RecordedFixes struct {
+	Recorder  Program // that read the changelogs
+	Installed []Package
+	Fixes     map[string]Fixes
+}
+
+// Exception is an exception on record. Its id is that of the event that added it.
+type Exception struct {
+	ID      string
+	Event   int64 // that added it
+	Time    Timestamp
+	Check   string
+	Reason  string
+	Until   Timestamp
+	By      RowActor
+	Ended   *Timestamp // as of the moment asked for; nil: not ended
+	EndedBy *RowActor
+	EndedIn int64 // event
+}
+
+// PatchSeen is a live patch that an observation saw active.
+type PatchSeen struct {
+	KernelRelease, Module, Version string
+	Event                          int64 // the first one
+	Time                           Timestamp
+	Complete                       *Timestamp // first one that saw its load complete; nil: none
+}
+
+// PatchChange is a change of a live patch package that the rpm database shows, or, as far as it is
+// not known what became of it, that was announced.
+type PatchChange struct {
+	Time                   Timestamp // of one that was staged and booted: of that boot
+	Event                  int64
+	Begin                  int64 // event of the commit's begin; 0: there is none
+	Action                 string
+	Version                string
+	Previous               string // empty: none
+	KernelRelease          string
+	Result                 Result  // ok or unknown
+	Outcome                Outcome // of the commit; empty: not known
+	Source                 string
+	CVEsAdded, CVEsRemoved []string
+}
+
+// HistoryRow is one package change as reports show it. Its JSON is the published form.
+type HistoryRow struct {
+	Time          Timestamp `json:"time"`
+	TimeSource    string    `json:"time_source"` // commit, rpm, history
+	UTCOffset     string    `json:"utc_offset"`
+	Commit        *string   `json:"commit"`
+	Event         int64     `json:"event"` // sequence number in the log
+	Host          string    `json:"host"`
+	BootID        string    `json:"boot_id"`
+	Kind          string    `json:"kind"`
+	Action        string    `json:"action"`
+	Package       string    `json:"package"`
+	Arch          string    `json:"arch"`
+	Version       string    `json:"version"`
+	Previous      *string   `json:"previous"`
+	KernelRelease *string   `json:"kernel_release"`
+	PatchNumber   *int      `json:"patch_number"`
+	Initial       *bool     `json:"initial"`
+	Result        Result    `json:"result"`
+	Outcome       *Outcome  `json:"outcome"` // of the commit; null while it is open
+	Source        string    `json:"source"`  // one of Sources
+	Actor         RowActor  `json:"actor"`
+	Command       *string   `json:"command"`
+	UserData      *string   `json:"userdata"`
+	Repo          *string   `json:"repo"`
+	Checksum      *string   `json:"checksum"`
+	SignatureKey  *string   `json:"signature_key"`
+	Advisories    []string  `json:"advisories"`
+	CVEsAdded     []string  `json:"cves_added"`
+	CVEsRemoved   []string  `json:"cves_removed"`
+	BugsAdded     []string  `json:"bugs_added"`
+	BugsRemoved   []string  `json:"bugs_removed"`
+	Scripts       []Script  `json:"scripts"` // that failed
+	// KnownSince is when its event came into the log; nil: that is not known.
+	KnownSince *Timestamp `json:"known_since"`
+
+	Pos int64 `json:"-"` // of the change among those of its event
+}
+
+// Sources returns the closed set of what the record may have a change from: the plugin, which
+// saw it made; drift, which was found later; an import of libzypp's history.
+func Sources() []string { return []string{"plugin", "drift", "import"} }
+
+// RowActor is who made a change. What is not known is null or "unset".
+type RowActor struct {
+	Login      *string `json:"login"`
+	SudoUser   *string `json:"sudo_user"`
+	Exe        *string `json:"exe"`
+	TTY        *string `json:"tty"`
+	Session    *string `json:"session"`
+	Automation *string `json:"automation"`
+}
+
+// OpenCommit is a commit that has no end yet.
+type OpenCommit struct {
+	Event int64
+	Begin *Event
+}
+
+// Summary describes a record as a whole.
+type Summary struct {
+	Events      int64      `json:"events"` // size of the tree
+	Changes     int64      `json:"changes"`
+	Commits     int64      `json:"commits"`
+	Open        int64      `json:"open_commits"`
+	First       *Timestamp `json:"first_time"` // of the event from which on the record speaks: none since was pruned
+	Last        *Timestamp `json:"last_time"`
+	Host        Host       `json:"host"` // of the newest event
+	RootHash    string     `json:"root_hash"`
+	Key         string     `json:"key"`        // verifier key of the newest checkpoint
+	Checkpoint  string     `json:"checkpoint"` // the signed text
+	RecordedBy  string     `json:"recorder_version"`
+	LastOutcome *Outcome   `json:"last_outcome"` // of the newest ended commit
+	LastCommit  *Timestamp `json:"last_commit"`
+	Part        bool       `json:"-"` // these are the first events of a longer log: nobody kept the checkpoint of then
+}
+
+// KnownChange is a change that was recorded when it was made, or found afterwards.
+type KnownChange struct {
+	Event                  int64
+	Pos                    int
+	Source                 string // plugin, drift
+	Package, Arch, Version string
+	Removal                bool
+	OK                     bool // it is what became of it
+	// From and To are between which moments it was made: while the commit ran, or between the
+	// looks that found it. Zero where that is not known, and To while the commit is open.
+	From, To time.Time
+	// UTCOffset is that of the local time of whoever wrote the event.
+	UTCOffset string
+	Command   []string // empty: not known
+	UserData  string
+}
+
+// Part is one part of an observation.
+type Part struct {
+	Event int64
+	Time  Timestamp
+	JSON  json.RawMessage
+}
+
+// Attribution counts who made commits.
+type Attribution struct {
+	Commits int64
+	Unknown int64   // of those, without any sign of a person or an automation
+	Events  []int64 // of the first of these
+}
+
+// OpenAt is a commit that had no end at a moment.
+type OpenAt struct {
+	Event int64 // its begin
+	Time  Timestamp
+}
+
+// Observed is an observation as reports that look at many read it. The observation itself
+// is in its event.
+type Observed struct {
+	Event         int64
+	Time          Timestamp
+	BootID        string
+	KernelRelease string
+	BootTime      Timestamp
+	Patched       *bool   // a live patch is active; nil: not known
+	Module        *string // of the active live patch
+	Package       *string
+	Version       *string
+	Transition    *bool
+	Since         *Timestamp
+	Verdict       Verdict
+	Basis         Basis
+	Reason        Reason
+	NextKernel    *string
+	CoveredUntil  *string // YYYY-MM-DD
+}
+
+// BootRow is a boot as the observations that show it have it together. What its builds packed
+// is in those only.
+type BootRow struct {
+	Event int64 // the newest of them that could read all
+	Boot
+	Loads []LoadRow
+	Looks []Look // in the order of time; between them, things may be missing
+}
+
+// Look is a stretch of a boot of which the journal showed everything.
+type Look struct{ First, Last Timestamp }
+
+// LoadRow is the loading of a live patch, in the order of the journal.
+type LoadRow struct {
+	Load
+	Event int64     // the first that has it: it was loaded before that
+	Until Timestamp // up to then the journal showed what became of it
+}
+
+// Sighting is an event being written in a boot.
+type Sighting struct {
+	Event    int64
+	Time     Timestamp
+	BootID   string
+	Boottime time.Duration // since the start of the boot
+	Spooled  bool          // the event waited: its number says nothing of the order
+	Snapshot bool          // it says what was installed on the running system
+}
+
+// Began is when the boot did, by the clock of then.
+func (v Sighting) Began() time.Time { return v.Time.Add(-v.Boottime) }
+
+// CommitRow is a commit with what both its events say. What is nil is not on record.
+type CommitRow struct {
+	ID         string
+	BeginEvent *int64
+	EndEvent   *int64
+	Begin      *Timestamp
+	End        *Timestamp
+	Outcome    *Outcome
+	BootID     string
+	Effective  *Timestamp // of one that was staged in a snapshot: when that was booted
+}
+
+func (c CommitRow) Begun() Timestamp {
+	if c.Begin != nil {
+		return *c.Begin
+	}
+	return *c.End
+}
+
+// RecorderRow is what a recorder event says.
+type RecorderRow struct {
+	Event int64
+	Time  Timestamp
+	Cause Cause
+}
