@@ -47,6 +47,12 @@ const TimeLayout = "2006-01-02T15:04:05.000000Z"
 // At is a moment as a timestamp.
 func At(t time.Time) Timestamp { return Timestamp{t.UTC()} }
 
+// Short is the moment for people, to the second: 2026-11-23T09:30:00Z.
+func (t Timestamp) Short() string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+
+// Exact is the moment as JSON has it, to the microsecond.
+func (t Timestamp) Exact() string { return t.UTC().Format(TimeLayout) }
+
 // MarshalJSON writes the moment in UTC.
 func (t Timestamp) MarshalJSON() ([]byte, error) {
 	return []byte(t.UTC().Format(`"` + TimeLayout + `"`)), nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -45,7 +46,7 @@ func writeUnread(w io.Writer, files []record.UnreadFile, width int) error {
 	}
 	lines := append([]string{""}, wrap("Not read, or not to the end; boots, loads and builds may be missing:", width)...)
 	for _, f := range files {
-		lines = append(lines, wrap(Printable(f.Path)+": "+Printable(f.Why), width)...)
+		lines = append(lines, wrap(say.Printable(f.Path)+": "+say.Printable(f.Why), width)...)
 	}
 	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
 	return err
@@ -53,7 +54,7 @@ func writeUnread(w io.Writer, files []record.UnreadFile, width int) error {
 
 // bootCells are the rows of a boot: its start, and what happened in it, in time.
 func bootCells(b record.Boot) [][]string {
-	what := "kernel " + Printable(b.KernelRelease)
+	what := "kernel " + say.Printable(b.KernelRelease)
 	if b.KernelRelease == "" {
 		what = "kernel not known"
 	}
@@ -66,24 +67,24 @@ func bootCells(b record.Boot) [][]string {
 	if b.Incomplete {
 		what += "; a file was not read"
 	}
-	cells := [][]string{{shortTime(b.First), short(b.ID), what}}
+	cells := [][]string{{b.First.Short(), say.ID(b.ID), what}}
 	loads, builds := b.Loads, b.Builds
 	for len(loads) > 0 || len(builds) > 0 {
 		if len(builds) == 0 || len(loads) > 0 && !loads[0].Time.After(builds[0].Time.Time) {
-			cells = append(cells, []string{shortTime(loads[0].Time), "", loadText(loads[0])})
+			cells = append(cells, []string{loads[0].Time.Short(), "", loadText(loads[0])})
 			loads = loads[1:]
 			continue
 		}
-		cells = append(cells, []string{shortTime(builds[0].Time), "", buildText(builds[0])})
+		cells = append(cells, []string{builds[0].Time.Short(), "", buildText(builds[0])})
 		builds = builds[1:]
 	}
 	return cells
 }
 
 func loadText(l record.Load) string {
-	text := "loaded " + Printable(l.Patch) + " in the " + map[string]string{"initrd": "initrd", "system": "real root"}[l.Phase]
+	text := "loaded " + say.Printable(l.Patch) + " in the " + map[string]string{"initrd": "initrd", "system": "real root"}[l.Phase]
 	if l.Phase == "unknown" {
-		text = "loaded " + Printable(l.Patch) + ", in the initrd or not is undecided"
+		text = "loaded " + say.Printable(l.Patch) + ", in the initrd or not is undecided"
 	}
 	if l.Rule != "" {
 		text += " (" + l.Rule + ")"
@@ -92,21 +93,18 @@ func loadText(l record.Load) string {
 }
 
 func buildText(b record.Build) string {
-	text := "initrd built for " + cmp.Or(Printable(b.KernelRelease), "a kernel that cannot be told")
+	text := "initrd built for " + cmp.Or(say.Printable(b.KernelRelease), "a kernel that cannot be told")
 	if b.Image != "" {
-		text += ": " + Printable(b.Image)
+		text += ": " + say.Printable(b.Image)
 	}
 	if len(b.Modules) > 0 {
-		text += " with " + Printable(strings.Join(b.Modules, ", "))
+		text += " with " + say.Printable(strings.Join(b.Modules, ", "))
 	}
 	if !b.Success {
 		text += "; it did not say that it ended well"
 	}
 	return text
 }
-
-// short is the beginning of a boot id, enough to tell boots apart and to ask for one.
-func short(id string) string { return Printable(id[:min(12, len(id))]) }
 
 // fitted wraps the last column to what the width leaves for it.
 func fitted(cells [][]string, style Style) [][]string {
@@ -150,7 +148,7 @@ func WriteInitrd(w io.Writer, format string, v record.Initrd, explain bool, styl
 
 // InitrdText is the verdict in a sentence.
 func InitrdText(v record.Initrd) string {
-	patch, kernel := Printable(v.Patch), Printable(v.KernelRelease)
+	patch, kernel := say.Printable(v.Patch), say.Printable(v.KernelRelease)
 	switch {
 	case v.Reason == record.ReasonNoImage:
 		return fmt.Sprintf("MISSING: %s has no initrd: this kernel does not boot (no-image). Before any reboot %s.", kernel, buildHint(v.KernelRelease))
@@ -201,16 +199,16 @@ func explained(v record.Initrd, width int) (lines []string) {
 	}
 	for i, e := range v.Evidence {
 		lines = append(lines, "")
-		says := fmt.Sprintf("%d. %s", i+1, Printable(e.Says))
+		says := fmt.Sprintf("%d. %s", i+1, say.Printable(e.Says))
 		if e.Time != nil {
-			says += " (" + shortTime(*e.Time) + ")"
+			says += " (" + (*e.Time).Short() + ")"
 		}
 		lines = append(lines, wrap(says, width)...)
 		for _, detail := range []struct{ name, value string }{
 			{"message", e.Message}, {"boot", e.BootID}, {"cursor", e.Cursor}, {"file", e.Path}, {"sha256", e.SHA256},
 		} {
 			if detail.value != "" {
-				lines = append(lines, "   "+detail.name+": "+Printable(detail.value))
+				lines = append(lines, "   "+detail.name+": "+say.Printable(detail.value))
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -47,14 +48,14 @@ func (g *grounds) unrecorded() (odd []string, problem string) {
 			c.More = 0 // and so are those before it
 			continue
 		}
-		text := fmt.Sprintf("%s of %s %s at %s stands only in libzypp's history, line %d", m.Action, m.Package, m.Version, shortTime(m.Time), m.Line.Number)
+		text := fmt.Sprintf("%s of %s %s at %s stands only in libzypp's history, line %d", m.Action, m.Package, m.Version, m.Time.Short(), m.Line.Number)
 		if m.Command != "" {
 			text += ", by " + m.Command
 		}
 		odd = append(odd, text)
 	}
 	if c.More > 0 {
-		odd = append(odd, plural(c.More, "older line")+" of libzypp's history that nothing on record accounts for")
+		odd = append(odd, say.Plural(c.More, "older line")+" of libzypp's history that nothing on record accounts for")
 	}
 	return odd, c.unknown(p, g)
 }
@@ -63,12 +64,12 @@ func (g *grounds) unrecorded() (odd []string, problem string) {
 func (c *compared) unknown(p *record.Part, g *grounds) string {
 	for _, l := range c.Lost {
 		if !l.To.Before(g.since) {
-			return fmt.Sprintf("Whether libzypp's history showed more is not known: at %s %s.", shortTime(l.To), strings.TrimSuffix(l.Why, "."))
+			return fmt.Sprintf("Whether libzypp's history showed more is not known: at %s %s.", l.To.Short(), strings.TrimSuffix(l.Why, "."))
 		}
 	}
 	switch {
 	case g.at.Sub(p.Time.Time) > time.Duration(g.profile.MaxAge):
-		return fmt.Sprintf("With libzypp's history the record was compared last at %s, more than %s ago.", shortTime(p.Time), g.profile.MaxAge)
+		return fmt.Sprintf("With libzypp's history the record was compared last at %s, more than %s ago.", p.Time.Short(), g.profile.MaxAge)
 	case c.Behind:
 		return "libzypp's history is not compared to its end yet: the next observations go on."
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -62,16 +63,16 @@ func (l *latencies) add(e Exposure, at time.Time, c Criteria) {
 func (l *latencies) finding(g *grounds) (f finding) {
 	switch {
 	case l.n == 0:
-		return found(NotApplicable, "No fix of a live patch came in since %s.", shortTime(record.At(g.since)))
+		return found(NotApplicable, "No fix of a live patch came in since %s.", record.At(g.since).Short())
 	case l.rating != Pass:
-		f = found(l.rating, "%d of %d fixes took longer than they may; the slowest is %s with %s", l.slow, l.n, l.which, span(l.worst))
+		f = found(l.rating, "%d of %d fixes took longer than they may; the slowest is %s with %s", l.slow, l.n, l.which, say.Duration(l.worst))
 		f.evidence = l.slowest.evidence
 	case l.unmeasured > 0:
 		f = found(NotDetermined, "Of %d of %d fixes release or activation are not on record", l.unmeasured, l.n)
 	case l.waiting > 0:
 		f = found(Warn, "%d of %d fixes are installed, and not active; it is not too late for any yet", l.waiting, l.n)
 	default:
-		f = found(Pass, "All fixes were active in time (%d); the slowest took %s", l.n, span(l.worst))
+		f = found(Pass, "All fixes were active in time (%d); the slowest took %s", l.n, say.Duration(l.worst))
 	}
 	if l.lost > 0 {
 		f.detail += fmt.Sprintf("; taken away again: %d", l.lost)
@@ -107,7 +108,7 @@ func failedCommits(g *grounds, c Criteria) finding {
 	var failed, unclear []string
 	f := finding{}
 	for _, row := range g.failed {
-		text := row.Action + " of " + named(row) + " at " + shortTime(row.Time)
+		text := row.Action + " of " + named(row) + " at " + row.Time.Short()
 		if s := scripts(row); s != "" {
 			text += ", " + s
 		}
@@ -120,19 +121,19 @@ func failedCommits(g *grounds, c Criteria) finding {
 	}
 	for _, o := range g.open {
 		if c.longer(g.at.Sub(o.Time.Time)) != Pass {
-			failed = append(failed, "the commit that began at "+shortTime(o.Time)+" has no end")
+			failed = append(failed, "the commit that began at "+o.Time.Short()+" has no end")
 			f = f.by(o.Event)
 		}
 	}
 	switch {
 	case failed != nil:
-		f.rating, f.detail = Fail, fmt.Sprintf("%s: %s.", plural(len(failed), "failure")+" not made good", some(failed))
+		f.rating, f.detail = Fail, fmt.Sprintf("%s: %s.", say.Plural(len(failed), "failure")+" not made good", say.Some(failed))
 	case unclear != nil:
-		f.rating, f.detail = NotDetermined, fmt.Sprintf("What became of %s is not known: %s.", plural(len(unclear), "change"), some(unclear))
+		f.rating, f.detail = NotDetermined, fmt.Sprintf("What became of %s is not known: %s.", say.Plural(len(unclear), "change"), say.Some(unclear))
 	case len(g.open) > 0:
 		f = found(Warn, "A commit is going on.").by(g.open[0].Event)
 	default:
-		f.rating, f.detail = Pass, "No failed change is left since "+shortTime(record.At(g.since))+"."
+		f.rating, f.detail = Pass, "No failed change is left since "+record.At(g.since).Short()+"."
 	}
 	return f
 }
@@ -140,7 +141,7 @@ func failedCommits(g *grounds, c Criteria) finding {
 // downgrades is that no protection was taken back.
 func downgrades(g *grounds, _ Criteria) finding {
 	if len(g.lowered) == 0 {
-		return found(Pass, "Nothing was downgraded since %s.", shortTime(record.At(g.since)))
+		return found(Pass, "Nothing was downgraded since %s.", record.At(g.since).Short())
 	}
 	var list []string
 	f := found(Fail, "")
@@ -153,7 +154,7 @@ func downgrades(g *grounds, _ Criteria) finding {
 			}
 		}
 	}
-	f.detail = fmt.Sprintf("%s: %s.", plural(len(list), "downgrade"), some(list))
+	f.detail = fmt.Sprintf("%s: %s.", say.Plural(len(list), "downgrade"), say.Some(list))
 	return f
 }
 
@@ -163,7 +164,7 @@ func (l lowered) String() string {
 	if l.Action == "remove" {
 		what = l.Package + " " + l.Version + " removed"
 	}
-	what += " at " + shortTime(l.Time) + " by " + by(l.Actor)
+	what += " at " + l.Time.Short() + " by " + by(l.Actor)
 	if source := unseen(l.HistoryRow); source != "" {
 		what += " (" + source + ")"
 	}
@@ -173,7 +174,7 @@ func (l lowered) String() string {
 	case l.warnings == nil && l.taint == nil:
 		return what
 	case l.warnings != nil && json.Unmarshal(l.warnings.JSON, &warnings) == nil:
-		what += ", after " + plural(warnings.Count, "kernel warning")
+		what += ", after " + say.Plural(warnings.Count, "kernel warning")
 	default:
 		what += ", kernel warnings not on record"
 	}
@@ -188,11 +189,11 @@ func attribution(g *grounds, _ Criteria) finding {
 	a := g.attribution
 	switch {
 	case a.Commits == 0:
-		return found(NotApplicable, "No commit is on record since %s.", shortTime(record.At(g.since)))
+		return found(NotApplicable, "No commit is on record since %s.", record.At(g.since).Short())
 	case a.Unknown > 0:
-		return found(Fail, "Of %d of %s it is not known who or what made them.", a.Unknown, plural(int(a.Commits), "commit")).by(a.Events...)
+		return found(Fail, "Of %d of %s it is not known who or what made them.", a.Unknown, say.Plural(int(a.Commits), "commit")).by(a.Events...)
 	}
-	return found(Pass, "All %s name a person or an automation.", plural(int(a.Commits), "commit"))
+	return found(Pass, "All %s name a person or an automation.", say.Plural(int(a.Commits), "commit"))
 }
 
 // completeness is that what is installed came by commits on record, that libzypp's history shows
@@ -216,7 +217,7 @@ func completeness(g *grounds, _ Criteria) finding {
 		return found(NotDetermined, "%s", unclear).by(g.seen.event)
 	}
 	return found(Pass, "All %s that the observation shows are those of the %s before it, libzypp's history showed no other change at %s, and there is no gap.",
-		plural(len(g.seen.Installed), "package"), g.base.what, shortTime(g.parts[historyPart].Time)).by(g.base.event, g.seen.event, g.parts[historyPart].Event)
+		say.Plural(len(g.seen.Installed), "package"), g.base.what, g.parts[historyPart].Time.Short()).by(g.base.event, g.seen.event, g.parts[historyPart].Event)
 }
 
 // incomplete is what the record lacks, without a detail if nothing is found; known is false if
@@ -225,7 +226,7 @@ func (g *grounds) incomplete(bypassed []string) (f finding, known bool) {
 	f = found(Fail, "")
 	var odd []string
 	for _, gap := range g.holes() {
-		odd = append(odd, "gap from "+shortTime(gap.From)+" to "+shortTime(gap.To)+" ("+strings.TrimSuffix(gap.Why, ".")+")")
+		odd = append(odd, "gap from "+gap.From.Short()+" to "+gap.To.Short()+" ("+strings.TrimSuffix(gap.Why, ".")+")")
 		f = f.by(gap.Events...)
 	}
 	for _, row := range g.drift {
@@ -240,7 +241,7 @@ func (g *grounds) incomplete(bypassed []string) (f finding, known bool) {
 		f = f.by(g.parts[historyPart].Event)
 	}
 	if len(odd) > 0 {
-		f.detail = fmt.Sprintf("%s in the record: %s.", plural(len(odd), "hole"), some(odd))
+		f.detail = fmt.Sprintf("%s in the record: %s.", say.Plural(len(odd), "hole"), say.Some(odd))
 	}
 	return f, known
 }
@@ -313,9 +314,9 @@ func integrity(g *grounds, c Criteria) finding {
 	for _, r := range g.recorders {
 		switch r.Cause {
 		case record.CauseProofBroken, record.CauseRecordLost:
-			return found(Fail, "At %s the recorder found that the record was not the one it had signed last (%s).", shortTime(r.Time), r.Cause).by(r.Event)
+			return found(Fail, "At %s the recorder found that the record was not the one it had signed last (%s).", r.Time.Short(), r.Cause).by(r.Event)
 		case record.CauseKeyReplaced:
-			return found(Fail, "At %s the machine's key was gone, and another one took over that it had not signed for: nothing vouches for what was recorded before.", shortTime(r.Time)).by(r.Event)
+			return found(Fail, "At %s the machine's key was gone, and another one took over that it had not signed for: nothing vouches for what was recorded before.", r.Time.Short()).by(r.Event)
 		}
 	}
 	checkpoint := "The newest checkpoint is right"
@@ -346,17 +347,17 @@ func integrity(g *grounds, c Criteria) finding {
 		return found(NotDetermined, "The last full verification cannot be read: %v.", err).by(part.Event)
 	}
 	if v.Result != string(store.Intact) {
-		return found(Fail, "The full verification of %s found the record %s: %s.", shortTime(part.Time), v.Result, some(append(v.Problems, "see the event"))).by(part.Event)
+		return found(Fail, "The full verification of %s found the record %s: %s.", part.Time.Short(), v.Result, say.Some(append(v.Problems, "see the event"))).by(part.Event)
 	}
 	age := g.at.Sub(part.Time.Time)
-	f := found(c.longer(age), "%s, and the full verification %s ago found all %d events intact", checkpoint, span(age), v.TreeSize).by(part.Event)
+	f := found(c.longer(age), "%s, and the full verification %s ago found all %d events intact", checkpoint, say.Duration(age), v.TreeSize).by(part.Event)
 	if v.Unread != "" {
 		f.detail += ", but could not read all checkpoints in the journal: " + strings.TrimSuffix(v.Unread, ".")
 		if f.rating == Pass {
 			f.rating = Warn
 		}
 	} else if v.Checkpoints > 0 {
-		f.detail += ", grown from " + plural(v.Checkpoints, "checkpoint") + " in the journal"
+		f.detail += ", grown from " + say.Plural(v.Checkpoints, "checkpoint") + " in the journal"
 	}
 	f.detail += "."
 	return f
@@ -371,11 +372,11 @@ func retention(g *grounds, c Criteria) finding {
 	age := g.at.Sub(g.summary.First.Time)
 	switch {
 	case age >= time.Duration(c.Fail):
-		return found(Pass, "The record reaches back to %s, %s, and %s is asked for.", shortTime(*g.summary.First), span(age), c.Fail).by(1)
+		return found(Pass, "The record reaches back to %s, %s, and %s is asked for.", (*g.summary.First).Short(), say.Duration(age), c.Fail).by(1)
 	case first.Event == 1 && first.Cause == record.CauseInstalled:
-		return found(Pass, "The record reaches back to the installation of the recorder at %s, %s ago.", shortTime(first.Time), span(age)).by(1)
+		return found(Pass, "The record reaches back to the installation of the recorder at %s, %s ago.", first.Time.Short(), say.Duration(age)).by(1)
 	}
-	return found(Fail, "The record reaches back to %s only, %s, and %s is asked for.", shortTime(*g.summary.First), span(age), c.Fail).by(1)
+	return found(Fail, "The record reaches back to %s only, %s, and %s is asked for.", (*g.summary.First).Short(), say.Duration(age), c.Fail).by(1)
 }
 
 // exceptions is that each has run its time at most.
@@ -388,7 +389,7 @@ func exceptions(g *grounds, c Criteria) finding {
 			continue
 		}
 		n++
-		text := "for " + x.Check + ", until " + shortTime(x.Until)
+		text := "for " + x.Check + ", until " + x.Until.Short()
 		switch left := x.Until.Sub(g.at); {
 		case left <= 0:
 			expired, late = append(expired, text), append(late, x.Event)
@@ -400,9 +401,9 @@ func exceptions(g *grounds, c Criteria) finding {
 	case n == 0:
 		return found(NotApplicable, "There is no exception.")
 	case expired != nil:
-		return found(Fail, "%s ran out: %s.", plural(len(expired), "exception"), some(expired)).by(late...)
+		return found(Fail, "%s ran out: %s.", say.Plural(len(expired), "exception"), say.Some(expired)).by(late...)
 	case soon != nil:
-		return found(Warn, "%s of %d will run out within %s: %s.", plural(len(soon), "exception"), n, c.Warn, some(soon)).by(near...)
+		return found(Warn, "%s of %d will run out within %s: %s.", say.Plural(len(soon), "exception"), n, c.Warn, say.Some(soon)).by(near...)
 	}
-	return found(Pass, "None of %s has run out.", plural(n, "exception"))
+	return found(Pass, "None of %s has run out.", say.Plural(n, "exception"))
 }

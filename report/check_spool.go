@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -51,7 +52,7 @@ func (c *Compliance) spool(s store.Spooled) finding {
 	case s.Holder != nil:
 		rating = Warn
 	}
-	text := waits(s.Waiting) + " in the spool, since " + shortTime(*s.Since)
+	text := waits(s.Waiting) + " in the spool, since " + (*s.Since).Short()
 	if s.Reason != "" {
 		text += ", because of: " + s.Reason
 	}
@@ -72,5 +73,5 @@ func waits(n int) string {
 	if n == 1 {
 		return "1 event waits"
 	}
-	return plural(n, "event") + " wait"
+	return say.Plural(n, "event") + " wait"
 }

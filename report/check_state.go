@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -126,7 +127,7 @@ func transition(g *grounds, c Criteria, lp *record.LivePatch) finding {
 	if held < -taking {
 		return found(NotDetermined, "Live patch %s is in transition%s; since when is not known: the clock was ahead.", lp.Module, g.blocked())
 	}
-	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, span(max(0, held)), g.blocked())
+	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, say.Duration(max(0, held)), g.blocked())
 }
 
 // blocked says how many tasks hold a transition up, with the comma before it.
@@ -135,7 +136,7 @@ func (g *grounds) blocked() string {
 	if _, ok := g.part("blockers", &tasks); !ok || len(tasks) == 0 {
 		return ""
 	}
-	return ", held up by " + plural(len(tasks), "task")
+	return ", held up by " + say.Plural(len(tasks), "task")
 }
 
 // longer rates a time that should be short.
@@ -147,17 +148,6 @@ func (c Criteria) longer(d time.Duration) Rating {
 		return Warn
 	}
 	return Pass
-}
-
-// span is a stretch of time for people: whole days, hours or minutes.
-func span(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour:
-		return plural(int(d.Hours()/24), "day")
-	case d >= 2*time.Hour:
-		return plural(int(d.Hours()), "hour")
-	}
-	return plural(int(d.Minutes()), "minute")
 }
 
 // patchLoaded is that the installed live patch is the active one.
@@ -187,7 +177,7 @@ func patchLoaded(g *grounds, c Criteria) finding {
 	if waits < -taking {
 		return found(Fail, "Live patch %s is installed, and %s; since when is not known: the clock was ahead.", p.Version, active)
 	}
-	f := found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, shortTime(record.At(since)), active)
+	f := found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, record.At(since).Short(), active)
 	if waits < time.Duration(c.Warn) {
 		f.rating = Warn // it may be about to be loaded
 	}
@@ -291,13 +281,13 @@ func coverage(g *grounds, c Criteria) finding {
 	source := fmt.Sprintf("%s:%d", part.File, part.Line)
 	switch days := func(p Period) int { return int(time.Duration(p).Hours() / 24) }; {
 	case left < 0:
-		return found(Fail, "Live patches for kernel %s ended on %s, %s ago (%s).", g.seen.Kernel.Release, part.Date, plural(-left, "day"), source)
+		return found(Fail, "Live patches for kernel %s ended on %s, %s ago (%s).", g.seen.Kernel.Release, part.Date, say.Plural(-left, "day"), source)
 	case left < days(c.Fail):
-		return found(Fail, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, part.Date, plural(left, "day"), source)
+		return found(Fail, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, part.Date, say.Plural(left, "day"), source)
 	case left < days(c.Warn):
-		return found(Warn, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, part.Date, plural(left, "day"), source)
+		return found(Warn, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, part.Date, say.Plural(left, "day"), source)
 	}
-	return found(Pass, "Live patches for kernel %s are made until %s, for %s (%s).", g.seen.Kernel.Release, part.Date, plural(left, "day"), source)
+	return found(Pass, "Live patches for kernel %s are made until %s, for %s (%s).", g.seen.Kernel.Release, part.Date, say.Plural(left, "day"), source)
 }
 
 // coverageEnd is the last day of the coverage, as far as it is known.
@@ -343,7 +333,7 @@ func rebootLag(g *grounds, c Criteria) finding {
 	if lag < 0 {
 		return found(NotDetermined, "Kernel %s waits for a reboot; since when is not known: the clock was ahead when it was installed.", r.NewestKernel)
 	}
-	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, span(lag), g.seen.Kernel.Release, patched)
+	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, say.Duration(lag), g.seen.Kernel.Release, patched)
 }
 
 // kernelPackage is the installed package of a kernel, nil if none is known to be.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -44,18 +45,9 @@ func signatures(g *grounds, c Criteria) finding {
 		}
 	}
 	if odd != nil {
-		return found(Fail, "%s.", some(odd))
+		return found(Fail, "%s.", say.Some(odd))
 	}
-	return found(Pass, "libzypp checks signatures (repositories: %d), and all %s are signed.", len(part.Repos), plural(len(g.seen.Installed), "installed kernel and live patch package"))
-}
-
-// some are the first few of a list, and how many more there are.
-func some(list []string) string {
-	const few = 5
-	if len(list) <= few {
-		return strings.Join(list, "; ")
-	}
-	return strings.Join(list[:few], "; ") + fmt.Sprintf("; and %d more", len(list)-few)
+	return found(Pass, "libzypp checks signatures (repositories: %d), and all %s are signed.", len(part.Repos), say.Plural(len(g.seen.Installed), "installed kernel and live patch package"))
 }
 
 // clock is that the times on record can be relied on.
@@ -73,7 +65,7 @@ func clock(g *grounds, c Criteria) finding {
 	var age time.Duration
 	if part.LastSync != nil {
 		age = g.seen.at.Sub(part.LastSync.Time)
-		last = "last set at " + shortTime(*part.LastSync) + " (" + part.LastFile + ")"
+		last = "last set at " + (*part.LastSync).Short() + " (" + part.LastFile + ")"
 	}
 	switch {
 	case part.Synced == "no":
@@ -81,7 +73,7 @@ func clock(g *grounds, c Criteria) finding {
 	case part.Synced != "yes":
 		return found(NotDetermined, "Whether the clock is synchronised is not known; %s.", last)
 	case c.longer(age) != Pass:
-		return found(c.longer(age), "The clock counts as synchronised, and was last set more than %s before the observation (%s).", span(age), part.LastFile)
+		return found(c.longer(age), "The clock counts as synchronised, and was last set more than %s before the observation (%s).", say.Duration(age), part.LastFile)
 	}
 	return found(Pass, "The clock is synchronised, as %s says; %s.", part.Source, last)
 }
@@ -127,11 +119,11 @@ func permissions(g *grounds, _ Criteria) finding {
 	}
 	switch {
 	case odd != nil:
-		return found(Fail, "%s.", some(odd))
+		return found(Fail, "%s.", say.Some(odd))
 	case there == 0:
 		return found(NotDetermined, "The observation has seen no file of klp-audit.")
 	}
-	return found(Pass, "All %s of klp-audit belong to root, with modes that keep others out.", plural(there, "file"))
+	return found(Pass, "All %s of klp-audit belong to root, with modes that keep others out.", say.Plural(there, "file"))
 }
 
 // fault says what is wrong with the owner or the mode, empty if nothing is.
@@ -187,7 +179,7 @@ func recorder(g *grounds, _ Criteria) finding {
 	if i = slices.IndexFunc(files, func(f ownFile) bool { return f.Path == program }); i >= 0 && !files[i].executable() {
 		return found(Fail, "The commit plugin cannot run %s, and records nothing.", program).by(g.seen.event)
 	}
-	return found(Pass, "The commit plugin is in place, and the newest observation is from %s.", shortTime(g.seen.at)).by(g.seen.event)
+	return found(Pass, "The commit plugin is in place, and the newest observation is from %s.", g.seen.at.Short()).by(g.seen.event)
 }
 
 func (o *seen) events() []int64 {

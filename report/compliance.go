@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -174,7 +175,7 @@ func (r *CheckResult) hint() string {
 
 // buildHint says how a kernel gets an initrd.
 func buildHint(kernel string) string {
-	return fmt.Sprintf("build its initrd with `dracut -f --kver %s`", Printable(kernel))
+	return fmt.Sprintf("build its initrd with `dracut -f --kver %s`", say.Printable(kernel))
 }
 
 // NewCompliance judges the record by a profile, as of a moment: what happened after it counts

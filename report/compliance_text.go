@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/say"
 )
 
 // ComplianceFormats returns the formats of a compliance summary, the first being the default.
@@ -38,7 +40,7 @@ func (c *Compliance) writeTable(w io.Writer, style Style) error {
 	}
 	lines := []string{
 		"Verdict: " + strings.ToUpper(string(c.Verdict)) + ". " + c.Sum() + ".",
-		fmt.Sprintf("Profile %s (%s), as of %s, looking back to %s; times are UTC.", c.Profile, c.Title, shortTime(c.At), shortTime(c.Since)),
+		fmt.Sprintf("Profile %s (%s), as of %s, looking back to %s; times are UTC.", c.Profile, c.Title, c.At.Short(), c.Since.Short()),
 		"",
 	}
 	if err := writeWrapped(w, lines, style); err != nil {
@@ -77,7 +79,7 @@ func (c *Compliance) cells(width int) (cells [][]string) {
 	for _, r := range c.Checks {
 		var lines []string
 		for _, text := range r.texts() {
-			lines = append(lines, wrap(Printable(text), max(width-left, 20))...)
+			lines = append(lines, wrap(say.Printable(text), max(width-left, 20))...)
 		}
 		if r.open() {
 			lines = append(lines, " ")
@@ -124,13 +126,13 @@ func (x *Exception) text() string {
 	if x.Expired {
 		state = "Exception RAN OUT on"
 	}
-	return fmt.Sprintf("%s %s by %s: %s", state, shortTime(x.Until), x.By, x.Reason)
+	return fmt.Sprintf("%s %s by %s: %s", state, x.Until.Short(), x.By, x.Reason)
 }
 
 // writeWrapped prints paragraphs.
 func writeWrapped(w io.Writer, lines []string, style Style) error {
 	for _, l := range lines {
-		if _, err := fmt.Fprintln(w, strings.Join(wrap(Printable(l), style.Width), "\n")); err != nil {
+		if _, err := fmt.Fprintln(w, strings.Join(wrap(say.Printable(l), style.Width), "\n")); err != nil {
 			return err
 		}
 	}
@@ -140,9 +142,9 @@ func writeWrapped(w io.Writer, lines []string, style Style) error {
 // lines say what a section without rows was made from.
 func (p *Provenance) lines() (lines []string) {
 	if p.FirstEvent != nil {
-		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, shortTime(*p.FirstEvent), shortTime(*p.LastEvent), p.RootHash))
+		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
 	}
-	return append(lines, fmt.Sprintf("Made %s by %s %s. %s", shortTime(p.MadeAt), p.Program, p.Version, p.Scope))
+	return append(lines, fmt.Sprintf("Made %s by %s %s. %s", p.MadeAt.Short(), p.Program, p.Version, p.Scope))
 }
 
 // writeCSV writes the checks with a header row.
@@ -159,7 +161,7 @@ func (c *Compliance) writeCSV(w io.Writer) error {
 	}
 	for _, record := range records {
 		for i := range record {
-			record[i] = harmless(Printable(record[i]))
+			record[i] = harmless(say.Printable(record[i]))
 		}
 	}
 	return out.WriteAll(records)

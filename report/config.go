@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"unicode"
+
+	"github.com/klp-audit/klp-audit/internal/say"
 )
 
 // ConfigurationSchema names the form of a configuration in JSON.
@@ -36,7 +38,7 @@ func (c *Configuration) Write(w io.Writer, format string, style Style) error {
 	}
 	var cells [][]string
 	for _, s := range c.Settings {
-		cells = append(cells, []string{s.Key, Printable(s.Origin), Printable(inTOML(s.Value))})
+		cells = append(cells, []string{s.Key, say.Printable(s.Origin), say.Printable(inTOML(s.Value))})
 	}
 	return renderTable(w, []string{"KEY", "ORIGIN", "VALUE"}, fitted(cells, style), style)
 }

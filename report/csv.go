@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -110,7 +111,7 @@ func appendCell(line []byte, cell string) []byte {
 	if isBare(cell) {
 		return append(line, cell...) // nearly every one, and a history has many
 	}
-	cell = harmless(Printable(cell))
+	cell = harmless(say.Printable(cell))
 	if cell[0] != ' ' && cell != `\.` && !strings.ContainsAny(cell, `",`) {
 		return append(line, cell...)
 	}

@@ -153,7 +153,7 @@ func (p *patchHistory) now(cve string) (answer, string) {
 	case k == nil:
 		return maybe, "No boot is on record."
 	case k.Confidence == Unknown || k.KernelRelease == "":
-		return maybe, fmt.Sprintf("Which kernel runs since %s is not known.", shortTime(k.From))
+		return maybe, fmt.Sprintf("Which kernel runs since %s is not known.", k.From.Short())
 	case k.KernelRelease != p.kernel:
 		return no, fmt.Sprintf("Kernel %s runs.", k.KernelRelease)
 	}
@@ -185,7 +185,7 @@ func (p *patchHistory) now(cve string) (answer, string) {
 			return no, fmt.Sprintf("%s is active, which does not fix it.", s.Module)
 		}
 	}
-	return maybe, fmt.Sprintf("Nobody saw which live patch is active since the boot at %s.", shortTime(k.From))
+	return maybe, fmt.Sprintf("Nobody saw which live patch is active since the boot at %s.", k.From.Short())
 }
 
 // changedSince says what on record may have made it otherwise since a span in which a fix was
@@ -197,14 +197,14 @@ func (p *patchHistory) changedSince(cve string, s *ranSpan, was answer) string {
 			has = p.has(c.Version, cve)
 		}
 		if !c.Time.Before(s.To.Time) && has != was {
-			return fmt.Sprintf("%s %s: %s at %s, and nobody saw which live patch is active since.", p.name, c.Version, c.Action, shortTime(c.Time))
+			return fmt.Sprintf("%s %s: %s at %s, and nobody saw which live patch is active since.", p.name, c.Version, c.Action, c.Time.Short())
 		}
 	}
 	switch {
 	case p.stepped.After(s.To.Time):
-		return fmt.Sprintf("Live patches changed at %s, and nobody saw which one is active since.", shortTime(record.At(p.stepped)))
+		return fmt.Sprintf("Live patches changed at %s, and nobody saw which one is active since.", record.At(p.stepped).Short())
 	case p.blind != nil && p.blind.Time.Sub(s.To.Time) > briefly:
-		return fmt.Sprintf("The observation at %s could not read which live patch is active (event %d).", shortTime(p.blind.Time), p.blind.Event)
+		return fmt.Sprintf("The observation at %s could not read which live patch is active (event %d).", p.blind.Time.Short(), p.blind.Event)
 	}
 	return ""
 }

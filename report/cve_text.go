@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -77,7 +78,7 @@ func (c *CVEs) footer() []string {
 		lines = append(lines, "")
 	}
 	lines = append(lines,
-		fmt.Sprintf("%s; times are UTC. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound; of a date without a zone the end of the day counts.", plural(len(c.Exposures), "row")),
+		fmt.Sprintf("%s; times are UTC. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound; of a date without a zone the end of the day counts.", say.Plural(len(c.Exposures), "row")),
 		"not-in-record is not the same as not fixed: what a kernel package itself fixes is not recorded.")
 	if c.Provenance != nil {
 		lines = append(lines, c.Provenance.lines()...)
@@ -96,7 +97,7 @@ func (e *Exposure) cells() []string {
 		number = strconv.Itoa(n)
 	}
 	return []string{
-		Printable(e.CVE), string(e.Status), Printable(e.KernelRelease), number, e.released(), date(e.Installed), date(e.Active),
+		say.Printable(e.CVE), string(e.Status), say.Printable(e.KernelRelease), number, e.released(), date(e.Installed), date(e.Active),
 		date(e.InInitrd), e.latency(), strings.Join(lost, "; "),
 	}
 }
@@ -115,16 +116,16 @@ func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
 	right := max(width-left-gap, 20)
 	for i := range c.Exposures {
 		e := &c.Exposures[i]
-		texts := []string{Printable(e.Package + " " + e.Version)}
+		texts := []string{say.Printable(e.Package + " " + e.Version)}
 		if e.Package == "" {
-			texts = []string{"no live patch on record for " + orElse(Printable(e.KernelRelease), "any kernel")}
+			texts = []string{"no live patch on record for " + orElse(say.Printable(e.KernelRelease), "any kernel")}
 		}
 		texts = append(texts, e.course()...)
 		var lines []string
 		for _, text := range texts {
 			lines = append(lines, wrap(text, right)...)
 		}
-		cells = append(cells, []string{" \n" + strings.Join(wrap(Printable(e.CVE), left), "\n") + "\n" + string(e.Status), " \n" + strings.Join(lines, "\n")})
+		cells = append(cells, []string{" \n" + strings.Join(wrap(say.Printable(e.CVE), left), "\n") + "\n" + string(e.Status), " \n" + strings.Join(lines, "\n")})
 	}
 	return []string{"CVE\nSTATUS", "BROUGHT BY\nCOURSE"}, cells
 }
@@ -183,7 +184,7 @@ func (c *CVEs) writeCSV(w io.Writer) error {
 	}
 	for _, record := range records {
 		for i := range record {
-			record[i] = harmless(Printable(record[i]))
+			record[i] = harmless(say.Printable(record[i]))
 		}
 	}
 	return out.WriteAll(records)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -59,9 +60,9 @@ func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
 		case r.Expired:
 			state = "RAN OUT"
 		}
-		who := strings.Join(wrap(Printable(r.By), middle), "\n")
-		what := append(wrap(Printable(r.Reason), max(width-left-middle-2*gap, 20)), Printable(r.ID))
-		cells = append(cells, []string{shortTime(r.Until) + "\n" + state, Printable(r.Check) + "\n" + who, strings.Join(what, "\n")})
+		who := strings.Join(wrap(say.Printable(r.By), middle), "\n")
+		what := append(wrap(say.Printable(r.Reason), max(width-left-middle-2*gap, 20)), say.Printable(r.ID))
+		cells = append(cells, []string{r.Until.Short() + "\n" + state, say.Printable(r.Check) + "\n" + who, strings.Join(what, "\n")})
 	}
 	return cells
 }

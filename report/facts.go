@@ -5,6 +5,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/say"
 )
 
 // facts are what is known on one screen, a name and a text each.
@@ -13,7 +15,7 @@ type facts []fact
 type fact struct{ name, text string }
 
 func (f *facts) add(name, format string, args ...any) {
-	*f = append(*f, fact{name, Printable(fmt.Sprintf(format, args...))})
+	*f = append(*f, fact{name, say.Printable(fmt.Sprintf(format, args...))})
 }
 
 // write prints the facts below each other, long texts on several lines; where no width is
@@ -36,12 +38,4 @@ func (f facts) write(w io.Writer, style Style) error {
 		}
 	}
 	return nil
-}
-
-// plural is a number with what it counts.
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -416,7 +416,7 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 		case !c.Time.After(since):
 			continue
 		case c.Result != record.ResultOK:
-			known, reason = false, fmt.Sprintf("What became of the %s of %s %s at %s is not known.", c.Action, p.name, c.Version, shortTime(c.Time))
+			known, reason = false, fmt.Sprintf("What became of the %s of %s %s at %s is not known.", c.Action, p.name, c.Version, c.Time.Short())
 			continue
 		}
 		gone := cmp.Or(c.Previous, c.Version)
@@ -432,7 +432,7 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 	case !known && reason == "":
 		reason = "No observation shows what is installed."
 	case known && u != nil && u.at.Sub(since) > briefly:
-		return nil, false, fmt.Sprintf("The observation at %s could not read it (event %d).", shortTime(u.at), u.event)
+		return nil, false, fmt.Sprintf("The observation at %s could not read it (event %d).", u.at.Short(), u.event)
 	}
 	return versions, known, reason
 }

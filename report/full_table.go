@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -54,7 +55,7 @@ func (p *printer) line(text string) {
 // text prints a text below an empty line.
 func (p *printer) text(s string) {
 	p.line("")
-	for _, l := range wrap(Printable(s), p.style.Width) {
+	for _, l := range wrap(say.Printable(s), p.style.Width) {
 		p.line(l)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -34,7 +35,7 @@ func verdictReason(c *Compliance) string {
 	}
 	judged := len(c.Checks) - count[NotApplicable]
 	if judged == 0 {
-		return fmt.Sprintf("No check of profile %s applies.", Printable(c.Profile))
+		return fmt.Sprintf("No check of profile %s applies.", say.Printable(c.Profile))
 	}
 	var parts []string
 	for _, r := range []struct {
@@ -50,9 +51,9 @@ func verdictReason(c *Compliance) string {
 		}
 	}
 	if len(parts) == 1 && count[Pass] > 1 {
-		return fmt.Sprintf("All %d checks of profile %s that apply pass.", judged, Printable(c.Profile))
+		return fmt.Sprintf("All %d checks of profile %s that apply pass.", judged, say.Printable(c.Profile))
 	}
-	return fmt.Sprintf("Of %s of profile %s that %s, %s.", plural(judged, "check"), Printable(c.Profile), map[bool]string{true: "applies", false: "apply"}[judged == 1], join(parts))
+	return fmt.Sprintf("Of %s of profile %s that %s, %s.", say.Plural(judged, "check"), say.Printable(c.Profile), map[bool]string{true: "applies", false: "apply"}[judged == 1], join(parts))
 }
 
 // join strings words together, "a, b and c".
@@ -94,7 +95,7 @@ func activeText(s *State) string {
 	case lp.Initial != nil && *lp.Initial:
 		text += ", the initial one, which fixes nothing"
 	case lp.CVEs != nil:
-		text += ", " + plural(len(lp.CVEs), "CVE") + " fixed"
+		text += ", " + say.Plural(len(lp.CVEs), "CVE") + " fixed"
 	}
 	if lp.Transition {
 		text += ", its transition not complete"
@@ -129,12 +130,12 @@ func initrdText(s *State) string {
 }
 
 func openText(l *Latency) string {
-	text := "none of " + plural(l.Fixes, "CVE") + " on record"
+	text := "none of " + say.Plural(l.Fixes, "CVE") + " on record"
 	switch {
 	case l.Fixes == 0:
 		text = "no CVE is on record"
 	case l.Open > 0:
-		text = fmt.Sprintf("%d of %s on record installed, but not active", l.Open, plural(l.Fixes, "CVE"))
+		text = fmt.Sprintf("%d of %s on record installed, but not active", l.Open, say.Plural(l.Fixes, "CVE"))
 	}
 	if l.Lost > 0 {
 		text += fmt.Sprintf("; %d taken away again", l.Lost)
@@ -145,7 +146,7 @@ func openText(l *Latency) string {
 	return text
 }
 
-func times(n int) string { return plural(n, "time") }
+func times(n int) string { return say.Plural(n, "time") }
 
 func recordText(p *Provenance, i *Integrity) string {
 	if p.FirstEvent == nil {
@@ -155,14 +156,14 @@ func recordText(p *Provenance, i *Integrity) string {
 	if i.Verified != nil {
 		verified = "found " + i.Result + " on " + day10(*i.Verified)
 	}
-	return fmt.Sprintf("%s since %s, %s", plural(int(p.TreeSize), "event"), day10(*p.FirstEvent), verified)
+	return fmt.Sprintf("%s since %s, %s", say.Plural(int(p.TreeSize), "event"), day10(*p.FirstEvent), verified)
 }
 
 func verifiedText(i *Integrity) string {
 	if i.Verified == nil {
 		return "no full verification on record"
 	}
-	return fmt.Sprintf("found %s at %s", i.Result, shortTime(*i.Verified))
+	return fmt.Sprintf("found %s at %s", i.Result, (*i.Verified).Short())
 }
 
 // day10 is the date of a moment in ten characters.
@@ -267,7 +268,7 @@ func provenanceFacts(p *Provenance) (out facts) {
 	out.add("Asked for", "%s", orElse(asked(p), "everything on record"))
 	out.add("Changes shown", "%d of %d, %s", p.RowsShown, p.RowsInRecord, p.Order)
 	if p.FirstEvent != nil {
-		out.add("Events", "%d, from %s to %s", p.TreeSize, shortTime(*p.FirstEvent), shortTime(*p.LastEvent))
+		out.add("Events", "%d, from %s to %s", p.TreeSize, (*p.FirstEvent).Short(), (*p.LastEvent).Short())
 		out.add("Root hash", "%s", p.RootHash)
 	}
 	if p.Input != nil {
@@ -277,7 +278,7 @@ func provenanceFacts(p *Provenance) (out facts) {
 		out.add("Commits without an end", "%d: what became of their changes is unknown", p.OpenCommits)
 	}
 	out.add("Times", "UTC; without a zone they were asked for as %s", p.TimeZone)
-	out.add("Made", "%s by %s %s", shortTime(p.MadeAt), p.Program, p.Version)
+	out.add("Made", "%s by %s %s", p.MadeAt.Short(), p.Program, p.Version)
 	return out
 }
 
@@ -362,18 +363,18 @@ func date(t *record.Timestamp) string {
 
 // spanRow is a span as a row.
 func spanRow(s Span, what, detail string) pageSpan {
-	to := shortTime(s.To)
+	to := s.To.Short()
 	if s.Open {
 		to = "goes on"
 	}
-	return pageSpan{From: shortTime(s.From), To: to, What: what, Detail: detail, Confidence: string(s.Confidence)}
+	return pageSpan{From: s.From.Short(), To: to, What: what, Detail: detail, Confidence: string(s.Confidence)}
 }
 
 // spanRows are boots and what was active in them, the newest first.
 func spanRows(t *Timeline) (rows []pageSpan) {
 	for _, k := range t.Kernels {
 		if k.BootID != "" {
-			rows = append(rows, spanRow(k.Span, "boot", "kernel "+orUnknown(k.KernelRelease)+", boot "+short(k.BootID)))
+			rows = append(rows, spanRow(k.Span, "boot", "kernel "+orUnknown(k.KernelRelease)+", boot "+say.ID(k.BootID)))
 		}
 	}
 	for _, p := range t.Patches {

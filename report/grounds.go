@@ -312,7 +312,7 @@ func (g *grounds) stale() string {
 		return "No observation of the machine is on record."
 	}
 	if age := g.at.Sub(g.seen.at.Time); age > time.Duration(g.profile.MaxAge) {
-		return fmt.Sprintf("The newest observation is from %s, more than %s ago.", shortTime(g.seen.at), g.profile.MaxAge)
+		return fmt.Sprintf("The newest observation is from %s, more than %s ago.", g.seen.at.Short(), g.profile.MaxAge)
 	}
 	return ""
 }

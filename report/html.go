@@ -139,7 +139,7 @@ func newPage(f *Full) (*page, error) {
 		return nil, err
 	}
 	p := &page{
-		CSS: template.CSS(css), Policy: policy(css), Host: clip(f.Provenance.Host.Hostname, 80), Made: shortTime(f.Provenance.MadeAt),
+		CSS: template.CSS(css), Policy: policy(css), Host: clip(f.Provenance.Host.Hostname, 80), Made: f.Provenance.MadeAt.Short(),
 		Warning: f.Provenance.Warning(), Verdict: f.Compliance.Verdict, Title: verdictText(f.Compliance.Verdict), Reason: verdictReason(f.Compliance), Scope: f.Provenance.Scope,
 		Sections: sections, Key: pageFacts(keyFacts(f)), Picture: draw(f.Timeline, f.Exposures, f.Marks),
 		GapsNote: gapsNote, Proof: integrityNote,
@@ -182,7 +182,7 @@ func (p *page) history(h *History) error {
 			break
 		}
 		c := pageChange{
-			Time: shortTime(row.Time), Action: clip(row.Action, 40), Package: clip(row.Package, maxText), Version: clip(row.Version, maxText),
+			Time: row.Time.Short(), Action: clip(row.Action, 40), Package: clip(row.Package, maxText), Version: clip(row.Version, maxText),
 			Before: clip(text(row.Previous), maxText), Result: clip(string(row.Result), 40), Outcome: clip(outcome(row), 40), Fixes: fixes(row),
 			By: clip(by(row.Actor), 80), Command: clip(text(row.Command), maxText), Event: row.Event,
 			Scripts: clip(scripts(row), maxText), Source: clip(unseen(row), 40),
@@ -201,7 +201,7 @@ func (p *page) history(h *History) error {
 }
 
 func (p *page) state(s *State) {
-	p.At, p.Confidence, p.State = shortTime(s.At), s.Confidence, pageFacts(append(stateFacts(s), inferredFact(s)...))
+	p.At, p.Confidence, p.State = s.At.Short(), s.Confidence, pageFacts(append(stateFacts(s), inferredFact(s)...))
 	for _, pkg := range s.Installed {
 		p.Installed = append(p.Installed, []string{clip(pkg.Name, maxText), clip(pkg.Version, maxText), clip(pkg.Arch, 20)})
 	}
@@ -214,7 +214,7 @@ func (p *page) state(s *State) {
 }
 
 func (p *page) compliance(c *Compliance) {
-	p.Profile, p.Since = clip(c.Profile, 80), shortTime(c.Since)
+	p.Profile, p.Since = clip(c.Profile, 80), c.Since.Short()
 	for _, check := range c.Checks {
 		row := pageCheck{ID: clip(check.ID, 80), Title: clip(check.Title, maxText), Detail: clip(check.Detail, 2*maxText), Short: clip(check.Detail, 160), Result: check.Result}
 		if check.Result != Pass && check.Result != NotApplicable {

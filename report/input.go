@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -46,7 +47,7 @@ func (i *Input) finding() string {
 		text += ": " + strings.TrimSuffix(clip(i.Problems[0], maxText), ".")
 	}
 	if more := len(i.Problems) - 1; more > 0 {
-		text += ", and " + plural(more, "more problem")
+		text += ", and " + say.Plural(more, "more problem")
 	}
 	return text + "."
 }
@@ -75,7 +76,7 @@ func writeWarning(w io.Writer, warning string, style Style) error {
 	if style.Width <= 0 {
 		style.Width = tableWidth
 	}
-	for _, line := range append(wrap(Printable(warning), style.Width), "") {
+	for _, line := range append(wrap(say.Printable(warning), style.Width), "") {
 		if style.Color && line != "" {
 			line = sgrBold + sgrRed + line + sgrReset
 		}

@@ -14,7 +14,7 @@ func TestStoryIsAnIntactRecord(t *testing.T) {
 	}
 	sum, err := s.Summarize(t.Context())
 	check(t, err)
-	if got := shortTime(*sum.First); got != "2025-01-07T10:00:00Z" || sum.Events < 500 || sum.Open != 1 {
+	if got := (*sum.First).Short(); got != "2025-01-07T10:00:00Z" || sum.Events < 500 || sum.Open != 1 {
 		t.Errorf("%d events from %s on, %d open commits", sum.Events, got, sum.Open)
 	}
 }

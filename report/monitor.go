@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -63,7 +64,7 @@ func (c *Compliance) headline() string {
 }
 
 // NagiosText is printable, and without the character that performance data begins with.
-func NagiosText(s string) string { return strings.ReplaceAll(Printable(s), "|", "/") }
+func NagiosText(s string) string { return strings.ReplaceAll(say.Printable(s), "|", "/") }
 
 // perfdata are the numbers: 'label'=value[unit];warn;crit.
 func (c *Compliance) perfdata(p *Profile) string {
@@ -150,7 +151,9 @@ func metrics(c *Compliance, st *State) []metric {
 }
 
 // helpText is without what is an escape in the help of a metric.
-func helpText(s string) string { return strings.NewReplacer(`\`, "/", `"`, "'").Replace(Printable(s)) }
+func helpText(s string) string {
+	return strings.NewReplacer(`\`, "/", `"`, "'").Replace(say.Printable(s))
+}
 
 func single(n int) []sample { return []sample{{"", fmt.Sprint(n)}} }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -25,7 +26,7 @@ func WriteObservation(w io.Writer, format string, o *record.Observation, style S
 
 // machineFacts are the machine on one screen.
 func machineFacts(o *record.Observation) (f facts) {
-	f.add("Kernel", "%s, booted %s", o.Kernel.Release, shortTime(o.Kernel.BootTime))
+	f.add("Kernel", "%s, booted %s", o.Kernel.Release, o.Kernel.BootTime.Short())
 	f.add("Live patch", "%s", livePatchText(o))
 	if o.LivePatch != nil || o.Initrd.Reason == record.ReasonNoImage {
 		f.add("In initrd", "%s", InitrdText(o.Initrd))
@@ -66,13 +67,13 @@ func livePatchText(o *record.Observation) string {
 	case lp.Initial != nil && *lp.Initial:
 		text += ", the empty initial patch"
 	case lp.CVEs != nil:
-		text += ", " + plural(len(lp.CVEs), "CVE")
+		text += ", " + say.Plural(len(lp.CVEs), "CVE")
 	}
 	if lp.Transition {
 		text += ", IN TRANSITION"
 	}
 	if lp.Since != nil {
-		text += ", loaded " + shortTime(*lp.Since)
+		text += ", loaded " + (*lp.Since).Short()
 	}
 	return text
 }

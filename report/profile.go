@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/klp-audit/klp-audit/internal/say"
 )
 
 // DefaultProfile is the profile that counts where none is named. What another profile does
@@ -71,11 +73,11 @@ func (p Period) String() string {
 	d := time.Duration(p)
 	switch {
 	case d%(24*time.Hour) == 0 && d > 24*time.Hour:
-		return plural(int(d.Hours()/24), "day")
+		return say.Plural(int(d.Hours()/24), "day")
 	case d%time.Hour == 0:
-		return plural(int(d.Hours()), "hour")
+		return say.Plural(int(d.Hours()), "hour")
 	}
-	return plural(int(d.Minutes()), "minute")
+	return say.Plural(int(d.Minutes()), "minute")
 }
 
 // Profiles returns the names of the profiles that are built in.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -164,16 +165,16 @@ func (w *witness) whyUnknown() string {
 	case w.before == nil && w.after == nil:
 		return "The machine was never observed."
 	case w.after == nil:
-		return fmt.Sprintf("The machine was not observed since %s (event %d).", shortTime(w.before.Time), w.beforeSeq)
+		return fmt.Sprintf("The machine was not observed since %s (event %d).", w.before.Time.Short(), w.beforeSeq)
 	case len(w.Gaps) > 0:
 		return w.Gaps[0].Why
 	case w.before == nil:
-		return fmt.Sprintf("The machine was first observed later, at %s (event %d).", shortTime(w.after.Time), w.afterSeq)
+		return fmt.Sprintf("The machine was first observed later, at %s (event %d).", w.after.Time.Short(), w.afterSeq)
 	case w.exact():
 		return "It could not be read."
 	}
 	return fmt.Sprintf("It changed, or was not read, between the observations at %s and %s (events %d and %d).",
-		shortTime(w.before.Time), shortTime(w.after.Time), w.beforeSeq, w.afterSeq)
+		w.before.Time.Short(), w.after.Time.Short(), w.beforeSeq, w.afterSeq)
 }
 
 func (w *witness) unknown(part string) { w.state.Unknown[part] = w.whyUnknown() }
@@ -208,7 +209,7 @@ func (w *witness) between() string {
 	for i := 1; i < len(spans); i++ {
 		if a, b := spans[i-1], spans[i]; !a.To.After(w.at) && b.From.After(w.at) {
 			return fmt.Sprintf("No boot is on record at that moment: boot %s is known until %s, boot %s from %s on.",
-				short(a.BootID), shortTime(a.To), short(b.BootID), shortTime(b.From))
+				say.ID(a.BootID), a.To.Short(), say.ID(b.BootID), b.From.Short())
 		}
 	}
 	return ""

@@ -41,7 +41,7 @@ func (w *witness) installed() error {
 	default:
 		if st.Installed = byTimes(before, after, w.at); st.Installed == nil {
 			st.Unknown["installed"] = fmt.Sprintf("Packages changed between %s and %s (events %d and %d), and no commit on record says when.",
-				shortTime(before.at), shortTime(after.at), before.event, after.event)
+				before.at.Short(), after.at.Short(), before.event, after.event)
 			if before.oneCommit(after) {
 				st.Unknown["installed"] = fmt.Sprintf("A commit was changing packages (events %d and %d).", before.event, after.event)
 			}

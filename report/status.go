@@ -96,7 +96,7 @@ func (s *Status) addRecord(f *facts) {
 		f.add("Events", "none yet")
 		return
 	}
-	f.add("Events", "%d, from %s to %s", r.Events, shortTime(*r.First), shortTime(*r.Last))
+	f.add("Events", "%d, from %s to %s", r.Events, (*r.First).Short(), (*r.Last).Short())
 	f.add("Root hash", "%s", r.RootHash)
 	f.add("Host", "%s", hostName(r.Host))
 	commits := fmt.Sprintf("%d", r.Commits)
@@ -105,7 +105,7 @@ func (s *Status) addRecord(f *facts) {
 		if r.LastOutcome != nil {
 			how = string(*r.LastOutcome)
 		}
-		commits += fmt.Sprintf(", the last one %s at %s", how, shortTime(*r.LastCommit))
+		commits += fmt.Sprintf(", the last one %s at %s", how, (*r.LastCommit).Short())
 	}
 	if r.Open > 0 {
 		commits += fmt.Sprintf("; %d without an end", r.Open)
@@ -117,7 +117,7 @@ func (s *Status) addRecord(f *facts) {
 		row  *record.HistoryRow
 	}{{"Last kernel", s.Kernel}, {"Last live patch", s.LivePatch}} {
 		if last.row != nil {
-			f.add(last.name, "%s of %s at %s", last.row.Action, named(last.row), shortTime(last.row.Time))
+			f.add(last.name, "%s of %s at %s", last.row.Action, named(last.row), last.row.Time.Short())
 		}
 	}
 }

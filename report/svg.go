@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -131,7 +132,7 @@ func draw(t *Timeline, exposures []Exposure, marks []Mark) *picture {
 	if t == nil || !t.From.Before(t.To.Time) {
 		return nil
 	}
-	p := &picture{Width: pictureWidth, Left: laneLeft, Right: laneRight, Bottom: laneTop + laneCount*laneStep, From: shortTime(t.From), To: shortTime(t.To)}
+	p := &picture{Width: pictureWidth, Left: laneLeft, Right: laneRight, Bottom: laneTop + laneCount*laneStep, From: t.From.Short(), To: t.To.Short()}
 	for i, name := range []string{"Kernel", "Live patch", "In the initrd", "Exposure", "Recorder gaps"} {
 		y := laneY(i)
 		p.Lanes = append(p.Lanes, lane{Name: name, Y: y, H: barHeight, Mid: y + barHeight/2})
@@ -211,7 +212,7 @@ func (d *drawing) kernels(spans []KernelSpan) {
 			tone, previous = 1-tone, s.KernelRelease
 			name()
 		}
-		title := fmt.Sprintf("Kernel %s, boot %s, %s", orUnknown(s.KernelRelease), short(s.BootID), period(s.Span))
+		title := fmt.Sprintf("Kernel %s, boot %s, %s", orUnknown(s.KernelRelease), say.ID(s.BootID), period(s.Span))
 		b, ok := d.bar(laneKernel, s.From.Time, s.To.Time, fmt.Sprintf("kernel k%d%s", tone, unsure(s.Span)), title)
 		if !ok {
 			continue
@@ -311,7 +312,7 @@ func (d *drawing) exposure(stretches []stretch) {
 		if s.lost {
 			class, what = "lost", "taken away again"
 		}
-		title := fmt.Sprintf("%s %s, %s to %s", plural(s.fixes, "CVE"), what, shortTime(record.At(s.from)), shortTime(record.At(s.to)))
+		title := fmt.Sprintf("%s %s, %s to %s", say.Plural(s.fixes, "CVE"), what, record.At(s.from).Short(), record.At(s.to).Short())
 		if b, ok := d.bar(laneExposure, s.from, s.to, class, title); ok {
 			d.Bars = add(d.Bars, b)
 		}
@@ -336,7 +337,7 @@ func (d *drawing) marks(marks []Mark) {
 		}
 		y := laneY(lanePatch) + barHeight
 		x := min(max(d.axis.x(m.Time.Time), laneLeft+7), laneRight-7)
-		d.Marks = append(d.Marks, sign{X: x, Y: y, Class: m.Kind, Title: fmt.Sprintf("%s: %s, %s", m.Kind, clip(m.What, 200), shortTime(m.Time))})
+		d.Marks = append(d.Marks, sign{X: x, Y: y, Class: m.Kind, Title: fmt.Sprintf("%s: %s, %s", m.Kind, clip(m.What, 200), m.Time.Short())})
 	}
 }
 
@@ -414,9 +415,9 @@ func describe(t *Timeline, stretches []stretch, marks []Mark) string {
 			patches[p.Module] = true
 		}
 	}
-	parts := []string{plural(boots, "boot"), plural(len(kernels), "kernel"), plural(len(patches), "live patch level"),
-		plural(len(stretches), "time") + " with fixes known and not active", plural(len(marks), "change") + " that failed or went back", plural(len(t.Gaps), "recorder gap")}
-	return fmt.Sprintf("From %s to %s: %s. The tables of this page hold the same.", shortTime(t.From), shortTime(t.To), join(parts))
+	parts := []string{say.Plural(boots, "boot"), say.Plural(len(kernels), "kernel"), say.Plural(len(patches), "live patch level"),
+		say.Plural(len(stretches), "time") + " with fixes known and not active", say.Plural(len(marks), "change") + " that failed or went back", say.Plural(len(t.Gaps), "recorder gap")}
+	return fmt.Sprintf("From %s to %s: %s. The tables of this page hold the same.", t.From.Short(), t.To.Short(), join(parts))
 }
 
 // unsure is the class of spans that are inferred.
@@ -429,11 +430,11 @@ func unsure(s Span) string {
 
 // period says from when to when a span was.
 func period(s Span) string {
-	to := "to " + shortTime(s.To)
+	to := "to " + s.To.Short()
 	if s.Open {
-		to = "and still so at " + shortTime(s.To)
+		to = "and still so at " + s.To.Short()
 	}
-	return "from " + shortTime(s.From) + " " + to
+	return "from " + s.From.Short() + " " + to
 }
 
 // shortRelease is the part of a kernel release that tells one from another.
@@ -460,8 +461,8 @@ func clip(s string, n int) string {
 	count := 0
 	for i := range s {
 		if count++; count > n {
-			return Printable(s[:i]) + "…"
+			return say.Printable(s[:i]) + "…"
 		}
 	}
-	return Printable(s)
+	return say.Printable(s)
 }

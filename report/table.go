@@ -13,6 +13,7 @@ import (
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -85,8 +86,8 @@ func renderRows(w io.Writer, rows []*record.HistoryRow, style Style) error {
 func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
-			shortTime(r.Time), Printable(r.Action), Printable(r.Package), Printable(r.Version), Printable(text(r.Previous)),
-			Printable(string(r.Result) + failedScripts(r)), Printable(outcome(r)), fixes(r), Printable(by(r.Actor)), Printable(r.Source),
+			r.Time.Short(), say.Printable(r.Action), say.Printable(r.Package), say.Printable(r.Version), say.Printable(text(r.Previous)),
+			say.Printable(string(r.Result) + failedScripts(r)), say.Printable(outcome(r)), fixes(r), say.Printable(by(r.Actor)), say.Printable(r.Source),
 		})
 	}
 	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY", "SOURCE"}, cells
@@ -96,14 +97,14 @@ func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 // columns a live patch's name fits. It names the outcome of a commit, and the source of a
 // change, only if it is not the usual one.
 func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]string) {
-	left, middle := len(shortTime(rows[0].Time)), len("reinstall")
+	left, middle := len(rows[0].Time.Short()), len("reinstall")
 	right := max(width-left-middle-2*gap, 10)
 	for _, r := range rows {
-		name := wrap(Printable(r.Package), right)
+		name := wrap(say.Printable(r.Package), right)
 		below := strings.Repeat("\n", len(name)) // the second line stands below the whole name
 		cells = append(cells, []string{
-			" \n" + shortTime(r.Time) + below + strings.Join(wrap(Printable(by(r.Actor)), left), "\n"),
-			" \n" + Printable(r.Action) + below + Printable(string(r.Result)),
+			" \n" + r.Time.Short() + below + strings.Join(wrap(say.Printable(by(r.Actor)), left), "\n"),
+			" \n" + say.Printable(r.Action) + below + say.Printable(string(r.Result)),
 			" \n" + strings.Join(append(name, wrap(detail(r), right)...), "\n"),
 		})
 	}
@@ -112,21 +113,21 @@ func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]st
 
 // detail says which version came after which, and what else is worth a look.
 func detail(r *record.HistoryRow) string {
-	parts := []string{Printable(r.Version)}
+	parts := []string{say.Printable(r.Version)}
 	if r.Previous != nil && *r.Previous != r.Version {
-		parts[0] = Printable(*r.Previous) + " -> " + parts[0]
+		parts[0] = say.Printable(*r.Previous) + " -> " + parts[0]
 	}
 	if r.Source != "plugin" {
-		parts = append(parts, "source "+Printable(r.Source))
+		parts = append(parts, "source "+say.Printable(r.Source))
 	}
 	if f := fixes(r); f != "" {
 		parts = append(parts, f)
 	}
 	if o := outcome(r); o != "" && o != string(record.OutcomeCompleted) {
-		parts = append(parts, "commit "+Printable(o))
+		parts = append(parts, "commit "+say.Printable(o))
 	}
 	if s := scripts(r); s != "" {
-		parts = append(parts, Printable(s))
+		parts = append(parts, say.Printable(s))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -244,12 +245,12 @@ func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more boo
 		lines = append(lines, stopsAt(p))
 	}
 	if p.FirstEvent != nil {
-		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, shortTime(*p.FirstEvent), shortTime(*p.LastEvent), p.RootHash))
+		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
 	}
 	if p.OpenCommits > 0 {
 		lines = append(lines, fmt.Sprintf("Commits without an end yet: %d. What became of their changes is unknown.", p.OpenCommits))
 	}
-	lines = append(lines, fmt.Sprintf("Made %s by %s %s. %s", shortTime(p.MadeAt), p.Program, p.Version, p.Scope))
+	lines = append(lines, fmt.Sprintf("Made %s by %s %s. %s", p.MadeAt.Short(), p.Program, p.Version, p.Scope))
 	separator := ""
 	if p.RowsShown > 0 {
 		separator = "\n"
@@ -271,22 +272,22 @@ func stopsAt(p *Provenance) string {
 // hostName names a machine by its name and its machine id.
 func hostName(h record.Host) string {
 	if h.MachineID == "" {
-		return Printable(h.Hostname) + " (without a machine id)"
+		return say.Printable(h.Hostname) + " (without a machine id)"
 	}
-	return Printable(h.Hostname + " (machine id " + h.MachineID + ")")
+	return say.Printable(h.Hostname + " (machine id " + h.MachineID + ")")
 }
 
 // asked names the filters in one phrase.
 func asked(p *Provenance) string {
 	var parts []string
 	if p.Since != nil {
-		parts = append(parts, "since "+shortTime(*p.Since))
+		parts = append(parts, "since "+(*p.Since).Short())
 	}
 	if p.Until != nil {
-		parts = append(parts, "until "+shortTime(*p.Until))
+		parts = append(parts, "until "+(*p.Until).Short())
 	}
 	for _, k := range sortedKeys(p.Filters) {
-		parts = append(parts, k+" "+Printable(p.Filters[k]))
+		parts = append(parts, k+" "+say.Printable(p.Filters[k]))
 	}
 	if p.TimeZone != "UTC" && (p.Since != nil || p.Until != nil) {
 		parts = append(parts, "times without a zone being "+p.TimeZone)

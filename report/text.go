@@ -2,35 +2,9 @@ package report
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
 )
-
-// Printable replaces what a terminal would not print but obey: control characters,
-// marks that turn the direction of text or change the width of what stands before them,
-// and bytes that are not UTF-8.
-func Printable(s string) string {
-	if isPlainASCII(s) {
-		return s // nearly every text is, and a history has many
-	}
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Variation_Selector, r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-func isPlainASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
 
 // wrap breaks a text into lines of at most width columns of a terminal, at a blank where
 // it can, else behind a separator that package names and versions have.

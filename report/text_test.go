@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
+
+	"github.com/klp-audit/klp-audit/internal/say"
 )
 
 // hostileTexts are seeds: what a package, a user or a host must not get away with.
@@ -48,7 +50,7 @@ func FuzzPrintable(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := Printable(s)
+		got := say.Printable(s)
 		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("Printable(%q) is %q", s, got)
 		}
@@ -63,7 +65,7 @@ func FuzzWrap(f *testing.F) {
 		f.Add(seed, i)
 	}
 	f.Fuzz(func(t *testing.T, s string, width int) {
-		s = Printable(s)
+		s = say.Printable(s)
 		width = max(width%200, 1)
 		lines := wrap(s, width)
 		blank := strings.NewReplacer(" ", "")
@@ -104,7 +106,7 @@ func FuzzCell(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		cell := harmless(Printable(s))
+		cell := harmless(say.Printable(s))
 		if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
 			t.Errorf("cell %q of %q is a formula", cell, s)
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -22,11 +23,11 @@ func WriteVerification(w io.Writer, format string, v *store.Verification) error 
 	var b strings.Builder
 	fmt.Fprintf(&b, "The record is %s: %d events", strings.ToUpper(string(v.Result)), v.TreeSize)
 	if v.FirstTime != nil {
-		fmt.Fprintf(&b, " from %s to %s", shortTime(*v.FirstTime), shortTime(*v.LastTime))
+		fmt.Fprintf(&b, " from %s to %s", (*v.FirstTime).Short(), (*v.LastTime).Short())
 	}
 	b.WriteString("\n")
 	for _, p := range v.Problems {
-		fmt.Fprintf(&b, "  %s\n", Printable(p))
+		fmt.Fprintf(&b, "  %s\n", say.Printable(p))
 	}
 	if v.RootHash != "" {
 		fmt.Fprintf(&b, "Root hash  %s\n", v.RootHash)
@@ -43,7 +44,7 @@ func WriteVerification(w io.Writer, format string, v *store.Verification) error 
 // far each vouches.
 func writeKeys(b *strings.Builder, v *store.Verification) {
 	if v.Key != "" {
-		fmt.Fprintf(b, "Key        %s\n", Printable(v.Key))
+		fmt.Fprintf(b, "Key        %s\n", say.Printable(v.Key))
 	}
 	for i, k := range v.Keys {
 		if i+1 == len(v.Keys) {
@@ -54,6 +55,6 @@ func writeKeys(b *strings.Builder, v *store.Verification) {
 		if !*next.Signed {
 			how = "is named up to event %d, and did not sign for the next key"
 		}
-		fmt.Fprintf(b, "Before it  %s\n           "+how+"\n", Printable(k.Key), next.Event-1)
+		fmt.Fprintf(b, "Before it  %s\n           "+how+"\n", say.Printable(k.Key), next.Event-1)
 	}
 }

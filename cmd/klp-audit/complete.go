@@ -9,8 +9,8 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -49,7 +49,7 @@ func (a *app) recorded(cmd *cobra.Command, flag string) []string {
 			return nil
 		}
 		for _, v := range flagValues(row, flag) {
-			if v != "" && v != "unset" && report.Printable(v) == v {
+			if v != "" && v != "unset" && say.Printable(v) == v {
 				values[v] = true
 			}
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/config"
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/plugin"
-	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -125,7 +125,7 @@ func (a *app) catchUp(ctx context.Context) {
 
 // complain prints a message for the user. What comes from outside is made printable.
 func (a *app) complain(format string, args ...any) {
-	fmt.Fprintln(a.Stderr, "klp-audit: "+report.Printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(a.Stderr, "klp-audit: "+say.Printable(fmt.Sprintf(format, args...)))
 }
 
 // hintFor says what to do about an error, if there is something to do.

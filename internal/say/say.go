@@ -1,0 +1,64 @@
+package say
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ID is the beginning of a boot id, enough to tell boots apart and to ask for one.
+func ID(id string) string { return Printable(id[:min(12, len(id))]) }
+
+// Duration is a stretch of time for people: whole days, hours or minutes.
+func Duration(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return Plural(int(d.Hours()/24), "day")
+	case d >= 2*time.Hour:
+		return Plural(int(d.Hours()), "hour")
+	}
+	return Plural(int(d.Minutes()), "minute")
+}
+
+// Some are the first few of a list, and how many more there are.
+func Some(list []string) string {
+	const few = 5
+	if len(list) <= few {
+		return strings.Join(list, "; ")
+	}
+	return strings.Join(list[:few], "; ") + fmt.Sprintf("; and %d more", len(list)-few)
+}
+
+// Plural is a number with what it counts.
+func Plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Printable replaces what a terminal would not print but obey: control characters,
+// marks that turn the direction of text or change the width of what stands before them,
+// and bytes that are not UTF-8.
+func Printable(s string) string {
+	if isPlainASCII(s) {
+		return s // nearly every text is, and a history has many
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Variation_Selector, r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func isPlainASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
