@@ -146,7 +146,7 @@ func TestNothingSaysToRebootWithoutAnImage(t *testing.T) {
 	c := m.judged(profile(t, DefaultProfile))
 	const build = "build its initrd with `dracut -f --kver "
 	for _, r := range c.Checks {
-		if hint := r.hint(); strings.Contains(hint, "reboot") && !strings.Contains(hint, build) || r.ID == "patch-in-initrd" && !strings.Contains(hint, build) {
+		if hint := r.Hint(); strings.Contains(hint, "reboot") && !strings.Contains(hint, build) || r.ID == "patch-in-initrd" && !strings.Contains(hint, build) {
 			t.Errorf("%s: %s", r.ID, hint)
 		}
 	}
@@ -756,7 +756,7 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 // A load that is not complete protects nothing: the metric does not count it.
 func TestMetricOfATransition(t *testing.T) {
 	st := &State{LivePatch: &record.LivePatch{Enabled: true, Transition: true}}
-	if active := st.active(); active == nil || *active {
+	if active := isActive(st); active == nil || *active {
 		t.Errorf("active: %v", active)
 	}
 }

@@ -40,14 +40,13 @@ type Compliance struct {
 	At      record.Timestamp `json:"at"`
 	Since   record.Timestamp `json:"since"` // of what looks back
 
-	Title      string          `json:"-"` // of the profile
-	Record     *record.Summary `json:"-"` // that was judged
-	Provenance *Provenance     `json:"-"` // of the section when it is written alone
+	Title   string          `json:"-"` // of the profile
+	Record  *record.Summary `json:"-"` // that was judged
+	Warning string          `json:"-"` // of what was judged; empty: nothing is known to be wrong with it
 	// Observed is when the machine was observed last; the moment judged if that is too long ago.
 	Observed record.Timestamp `json:"-"`
 
-	coverageLeft *int   // days; nil: not known
-	warning      string // of what was judged; empty: nothing is known to be wrong with it
+	CoverageLeft *int `json:"-"` // days; nil: not known
 }
 
 // CheckResult is what one check came to.
@@ -158,9 +157,9 @@ func Hint(id string) string {
 	return r.hint
 }
 
-// hint says what to do when the check does not pass. A kernel that has no initrd does not boot:
+// Hint says what to do when the check does not pass. A kernel that has no initrd does not boot:
 // that is mended before anything that may be a reboot.
-func (r *CheckResult) hint() string {
+func (r *CheckResult) Hint() string {
 	hint := Hint(r.ID)
 	switch {
 	case r.NoImageOf == "":
@@ -211,7 +210,7 @@ func (g *grounds) compliance() *Compliance {
 	if c.Observed = c.At; g.stale() == "" {
 		c.Observed = g.seen.at
 		if end, ok := g.coverageEnd(); ok {
-			c.coverageLeft = new(g.daysUntil(end))
+			c.CoverageLeft = new(g.daysUntil(end))
 		}
 	}
 	for _, r := range rules() {
@@ -261,7 +260,7 @@ func (g *grounds) run(r rule, c Criteria) finding {
 func (c *Compliance) Only(ids []string, except bool) *Compliance {
 	few := *c
 	few.Checks = slices.DeleteFunc(slices.Clone(c.Checks), func(r CheckResult) bool {
-		return slices.Contains(ids, r.ID) == except && !(c.warning != "" && r.ID == integrityID)
+		return slices.Contains(ids, r.ID) == except && !(c.Warning != "" && r.ID == integrityID)
 	})
 	few.Verdict = few.worst()
 	return &few

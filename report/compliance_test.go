@@ -27,16 +27,16 @@ func troubled(t *testing.T) *Compliance {
 	except("coverage", "2026-03-31T00:00:00Z")(m)
 	except("patch-in-initrd", "2026-02-09T00:00:00Z")(m)
 	c := m.judged(profile(t, DefaultProfile))
-	c.Provenance = NewProvenance("compliance", "1.0.0", testNow, &record.Summary{
-		Events: 42, First: new(record.At(testNow)), Last: new(record.At(testNow)), Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"}, RootHash: "abc=",
-	})
 	return c
 }
 
-func (c *Compliance) render(t *testing.T, format string, style Style) string {
+func renderCompliance(t *testing.T, c *Compliance, format string, style Style) string {
 	t.Helper()
+	p := NewProvenance("compliance", "1.0.0", testNow, &record.Summary{
+		Events: 42, First: new(record.At(testNow)), Last: new(record.At(testNow)), Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"}, RootHash: "abc=",
+	})
 	var b strings.Builder
-	check(t, c.Write(&b, format, style))
+	check(t, (&ComplianceSection{c, p}).Write(&b, format, style))
 	return b.String()
 }
 
@@ -49,7 +49,7 @@ func TestComplianceGolden(t *testing.T) {
 		"table80": {"table", Style{}}, "table120": {"table", Style{Width: 120}}, "table200": {"table", Style{Width: 200}}, "table-color": {"table", Style{Width: 120, Color: true}},
 		"csv": {"csv", Style{}}, "json": {"json", Style{}},
 	} {
-		got := c.render(t, g.format, g.style)
+		got := renderCompliance(t, c, g.format, g.style)
 		compareGolden(t, "testdata/compliance."+ending, got)
 		if g.format == "table" && !g.style.Color {
 			width := g.style.Width
@@ -60,14 +60,14 @@ func TestComplianceGolden(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	check(t, c.WriteCheck(&b, profile(t, DefaultProfile)))
+	check(t, WriteCheck(&b, c, profile(t, DefaultProfile)))
 	compareGolden(t, "testdata/compliance.nagios", b.String())
 }
 
 func TestComplianceFollowsItsSchema(t *testing.T) {
 	all := readSchemas(t)
 	for _, c := range []*Compliance{troubled(t), troubled(t).Only([]string{"clock"}, false)} {
-		checkAgainst(t, all, "compliance-1.json", c.render(t, "json", Style{}))
+		checkAgainst(t, all, "compliance-1.json", renderCompliance(t, c, "json", Style{}))
 	}
 	if got, want := all["compliance-1.json"].Defs["check"].Properties["result"].Enum, anys(words(Ratings())); cmp.Diff(want, got) != "" {
 		t.Errorf("results are %v, want %v", got, want)
@@ -95,10 +95,10 @@ func words(ratings []Rating) (list []string) {
 func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
 	c := troubled(t)
 	var whole struct{ Checks []CheckResult }
-	check(t, json.Unmarshal([]byte(c.render(t, "json", Style{})), &whole))
-	records, err := csv.NewReader(strings.NewReader(c.render(t, "csv", Style{}))).ReadAll()
+	check(t, json.Unmarshal([]byte(renderCompliance(t, c, "json", Style{})), &whole))
+	records, err := csv.NewReader(strings.NewReader(renderCompliance(t, c, "csv", Style{}))).ReadAll()
 	check(t, err)
-	table := c.render(t, "table", Style{Width: 200})
+	table := renderCompliance(t, c, "table", Style{Width: 200})
 	if len(whole.Checks) != len(rules()) || len(records) != 1+len(rules()) {
 		t.Fatalf("%d checks in JSON, %d in CSV", len(whole.Checks), len(records)-1)
 	}
@@ -110,7 +110,7 @@ func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
 			t.Errorf("the table has no %s %s", r.Result, r.ID)
 		}
 	}
-	if err := c.Write(&strings.Builder{}, "html", Style{}); err == nil || !strings.Contains(err.Error(), "csv") {
+	if err := (&ComplianceSection{Compliance: c}).Write(&strings.Builder{}, "html", Style{}); err == nil || !strings.Contains(err.Error(), "csv") {
 		t.Errorf("html: %v", err)
 	}
 }
@@ -133,7 +133,7 @@ func TestVerdict(t *testing.T) {
 		for _, r := range tt.results {
 			c.Checks = append(c.Checks, CheckResult{Result: r})
 		}
-		if _, status := c.worst().Nagios(); c.worst() != tt.want || status != tt.nagios {
+		if _, status := Nagios(c.worst()); c.worst() != tt.want || status != tt.nagios {
 			t.Errorf("%v: %s, %d", tt.results, c.worst(), status)
 		}
 	}

@@ -12,8 +12,14 @@ import (
 // ComplianceFormats returns the formats of a compliance summary, the first being the default.
 func ComplianceFormats() []string { return []string{"table", "json", "csv"} }
 
-// Write renders the summary as a section of its own.
-func (c *Compliance) Write(w io.Writer, format string, style Style) error {
+// ComplianceSection is a compliance summary as a section of its own.
+type ComplianceSection struct {
+	*Compliance
+	Provenance *Provenance
+}
+
+// Write renders it.
+func (c *ComplianceSection) Write(w io.Writer, format string, style Style) error {
 	switch format {
 	case "table":
 		return c.writeTable(w, style)
@@ -23,7 +29,7 @@ func (c *Compliance) Write(w io.Writer, format string, style Style) error {
 			Warning    *string     `json:"warning"`
 			Provenance *Provenance `json:"provenance"`
 			*Compliance
-		}{ComplianceSchema, orNull(c.warning), c.Provenance, c})
+		}{ComplianceSchema, orNull(c.Warning), c.Provenance, c.Compliance})
 	case "csv":
 		return c.writeCSV(w)
 	}
@@ -31,11 +37,11 @@ func (c *Compliance) Write(w io.Writer, format string, style Style) error {
 }
 
 // writeTable prints the verdict, then the checks, the weightiest first, each with what to do.
-func (c *Compliance) writeTable(w io.Writer, style Style) error {
+func (c *ComplianceSection) writeTable(w io.Writer, style Style) error {
 	if style.Width <= 0 {
 		style.Width = tableWidth
 	}
-	if err := writeWarning(w, c.warning, style); err != nil {
+	if err := writeWarning(w, c.Warning, style); err != nil {
 		return err
 	}
 	lines := []string{
@@ -74,14 +80,14 @@ func (c *Compliance) Sum() string {
 
 // cells are the checks as rows: what a check found, and below it what to do and what stands
 // for it.
-func (c *Compliance) cells(width int) (cells [][]string) {
+func (c *ComplianceSection) cells(width int) (cells [][]string) {
 	left := len(NotApplicable) + len("kernel-supported") + 2*gap
 	for _, r := range c.Checks {
 		var lines []string
-		for _, text := range r.texts() {
+		for _, text := range checkTexts(&r) {
 			lines = append(lines, wrap(say.Printable(text), max(width-left, 20))...)
 		}
-		if r.open() {
+		if isOpen(&r) {
 			lines = append(lines, " ")
 		}
 		cells = append(cells, []string{string(r.Result), r.ID, strings.Join(lines, "\n")})
@@ -89,15 +95,15 @@ func (c *Compliance) cells(width int) (cells [][]string) {
 	return cells
 }
 
-// texts are what there is to say of a check, a line each.
-func (r *CheckResult) texts() []string {
+// checkTexts are what there is to say of a check, a line each.
+func checkTexts(r *CheckResult) []string {
 	texts := []string{r.Detail}
-	if !r.open() {
+	if !isOpen(r) {
 		return texts
 	}
-	texts = append(texts, "To do: "+r.hint()+".")
+	texts = append(texts, "To do: "+r.Hint()+".")
 	if x := r.Exception; x != nil {
-		texts = append(texts, x.text())
+		texts = append(texts, grantText(x))
 	}
 	if len(r.Evidence) > 0 {
 		texts = append(texts, "Evidence: "+evidenceText(r.Evidence))
@@ -117,11 +123,11 @@ func evidenceText(list []string) string {
 	return strings.Join(list[:few], ", ") + fmt.Sprintf(", and %d more", len(list)-few)
 }
 
-// open says whether there is something to do.
-func (r *CheckResult) open() bool { return r.Result != Pass && r.Result != NotApplicable }
+// isOpen says whether there is something to do.
+func isOpen(r *CheckResult) bool { return r.Result != Pass && r.Result != NotApplicable }
 
-// text says who accepts a finding, until when, and why.
-func (x *Exception) text() string {
+// grantText says who accepts a finding, until when, and why.
+func grantText(x *Exception) string {
 	state := "Exception until"
 	if x.Expired {
 		state = "Exception RAN OUT on"
@@ -148,14 +154,14 @@ func (p *Provenance) lines() (lines []string) {
 }
 
 // writeCSV writes the checks with a header row.
-func (c *Compliance) writeCSV(w io.Writer) error {
+func (c *ComplianceSection) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	header := []string{"id", "title", "result", "detail", "evidence", "references", "exception", "known_since"}
-	records := append(warningRow(c.warning, len(header)), header)
+	records := append(warningRow(c.Warning, len(header)), header)
 	for _, r := range c.Checks {
 		exception := ""
 		if r.Exception != nil {
-			exception = r.Exception.text()
+			exception = grantText(r.Exception)
 		}
 		records = append(records, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception, exactly(r.KnownSince)})
 	}

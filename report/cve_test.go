@@ -234,13 +234,13 @@ func TestStateGolden(t *testing.T) {
 	for name, at := range map[string]string{"state": "2025-05-15T00:00:00Z", "state-off": "2025-04-22T03:15:00Z", "state-exact": "2026-06-29T03:00:00Z", "state-future": "2030-01-01"} {
 		st, err := NewState(t.Context(), s, when(t, at))
 		check(t, err)
-		st.Provenance = storyProvenance("state")
+		section := StateSection{st, storyProvenance("state")}
 		for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
-			text := written(t, func(b *bytes.Buffer) error { return st.Write(b, "table", style) })
+			text := written(t, func(b *bytes.Buffer) error { return section.Write(b, "table", style) })
 			checkPlain(t, name, text, max(style.Width, 80))
 			compareGolden(t, "testdata/"+name+"."+ending, text)
 		}
-		text := written(t, func(b *bytes.Buffer) error { return st.Write(b, "json", Style{}) })
+		text := written(t, func(b *bytes.Buffer) error { return section.Write(b, "json", Style{}) })
 		compareGolden(t, "testdata/"+name+".json", text)
 		checkAgainst(t, readSchemas(t), "state-1.json", text)
 	}

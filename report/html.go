@@ -218,7 +218,7 @@ func (p *page) compliance(c *Compliance) {
 	for _, check := range c.Checks {
 		row := pageCheck{ID: clip(check.ID, 80), Title: clip(check.Title, maxText), Detail: clip(check.Detail, 2*maxText), Short: clip(check.Detail, 160), Result: check.Result}
 		if check.Result != Pass && check.Result != NotApplicable {
-			row.Hint = texts(check.hint())
+			row.Hint = texts(check.Hint())
 		}
 		for _, e := range check.Evidence {
 			row.Evidence = append(row.Evidence, p.evidence(e))

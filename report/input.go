@@ -101,7 +101,7 @@ func warningRow(warning string, columns int) [][]string {
 // Distrust makes integrity fail, and with it the verdict, whatever a profile says of it, if
 // what was judged is not intact.
 func (c *Compliance) Distrust(in *Input) {
-	if c.warning = in.Warning(); c.warning == "" {
+	if c.Warning = in.Warning(); c.Warning == "" {
 		return
 	}
 	i := slices.IndexFunc(c.Checks, func(r CheckResult) bool { return r.ID == integrityID })

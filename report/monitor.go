@@ -12,7 +12,7 @@ import (
 
 // Nagios is how monitoring plugins name a verdict, and the exit status that says it (Monitoring
 // Plugins Development Guidelines).
-func (r Rating) Nagios() (word string, status int) {
+func Nagios(r Rating) (word string, status int) {
 	switch r {
 	case Pass, NotApplicable:
 		return "OK", 0
@@ -26,15 +26,15 @@ func (r Rating) Nagios() (word string, status int) {
 
 // WriteCheck renders the summary for Nagios: a line with performance data, and below it what
 // did not pass. The bar that parts text from data is in no text.
-func (c *Compliance) WriteCheck(w io.Writer, p *Profile) error {
-	word, _ := c.Verdict.Nagios()
-	_, err := fmt.Fprintf(w, "KLP-AUDIT %s - %s | %s\n", word, c.headline(), c.perfdata(p))
+func WriteCheck(w io.Writer, c *Compliance, p *Profile) error {
+	word, _ := Nagios(c.Verdict)
+	_, err := fmt.Fprintf(w, "KLP-AUDIT %s - %s | %s\n", word, headline(c), perfdata(c, p))
 	for _, r := range c.Checks {
-		if err != nil || !r.open() {
+		if err != nil || !isOpen(&r) {
 			break // they are in the order of weight
 		}
-		word, _ := r.Result.Nagios()
-		for i, text := range r.texts() {
+		word, _ := Nagios(r.Result)
+		for i, text := range checkTexts(&r) {
 			if i == 0 {
 				text = word + " " + r.ID + ": " + text
 			} else {
@@ -49,7 +49,7 @@ func (c *Compliance) WriteCheck(w io.Writer, p *Profile) error {
 }
 
 // headline is what is wrong first, in one line.
-func (c *Compliance) headline() string {
+func headline(c *Compliance) string {
 	if len(c.Checks) == 0 {
 		return "no check was asked for"
 	}
@@ -57,7 +57,7 @@ func (c *Compliance) headline() string {
 		return NagiosText(c.Sum())
 	}
 	first := c.Checks[0]
-	if c.warning != "" { // which says which check it is
+	if c.Warning != "" { // which says which check it is
 		return NagiosText(fmt.Sprintf("%s (%s)", strings.TrimSuffix(first.Detail, "."), c.Sum()))
 	}
 	return NagiosText(fmt.Sprintf("%s: %s (%s)", first.ID, strings.TrimSuffix(first.Detail, "."), c.Sum()))
@@ -67,7 +67,7 @@ func (c *Compliance) headline() string {
 func NagiosText(s string) string { return strings.ReplaceAll(say.Printable(s), "|", "/") }
 
 // perfdata are the numbers: 'label'=value[unit];warn;crit.
-func (c *Compliance) perfdata(p *Profile) string {
+func perfdata(c *Compliance, p *Profile) string {
 	counts := map[Rating]int{}
 	for _, r := range c.Checks {
 		counts[r.Result]++
@@ -76,14 +76,14 @@ func (c *Compliance) perfdata(p *Profile) string {
 	for _, r := range Ratings() {
 		data = append(data, fmt.Sprintf("%s=%d;;;0", strings.ReplaceAll(string(r), "-", "_"), counts[r]))
 	}
-	if left := c.coverageLeft; left != nil && c.has("coverage") {
+	if left := c.CoverageLeft; left != nil && hasCheck(c, "coverage") {
 		limits := p.Criteria["coverage"]
 		data = append(data, fmt.Sprintf("coverage_days=%d;%d:;%d:", *left, int(time.Duration(limits.Warn).Hours()/24), int(time.Duration(limits.Fail).Hours()/24)))
 	}
 	return strings.Join(data, " ")
 }
 
-func (c *Compliance) has(id string) bool {
+func hasCheck(c *Compliance, id string) bool {
 	for _, r := range c.Checks {
 		if r.ID == id {
 			return true
@@ -130,22 +130,22 @@ func metrics(c *Compliance, st *State) []metric {
 	for _, id := range CheckIDs() {
 		for _, r := range c.Checks {
 			if r.ID == id && r.Result != NotApplicable {
-				_, n := r.Result.Nagios()
+				_, n := Nagios(r.Result)
 				status = append(status, sample{fmt.Sprintf("{check=%q}", id), fmt.Sprint(n)})
 			}
 		}
 	}
-	_, verdict := c.Verdict.Nagios()
+	_, verdict := Nagios(c.Verdict)
 	return []metric{
-		{"klp_audit_history_verify_ok", "", strings.TrimLeft(helpText(c.warning)+" 1 if the record is intact.", " "), yesNo(c.intact())},
+		{"klp_audit_history_verify_ok", "", strings.TrimLeft(helpText(c.Warning)+" 1 if the record is intact.", " "), yesNo(intact(c))},
 		{"klp_audit_check_status", "", "Result of a compliance check: 0 pass, 1 warn, 2 fail, 3 unknown.", status},
 		{"klp_audit_status", "", "Verdict over all checks: 0 pass, 1 warn, 2 fail, 3 unknown.", single(verdict)},
-		{"klp_audit_livepatch_active", "", "1 if a live patch is active, and its load complete.", yesNo(st.active())},
-		{"klp_audit_livepatch_in_initrd", "", "1 if the initrd holds the active live patch.", yesNo(st.inInitrd())},
-		{"klp_audit_livepatch_coverage_end_timestamp_seconds", "seconds", "Last day on which SUSE makes live patches for the running kernel.", moment(st.coverageEnd())},
+		{"klp_audit_livepatch_active", "", "1 if a live patch is active, and its load complete.", yesNo(isActive(st))},
+		{"klp_audit_livepatch_in_initrd", "", "1 if the initrd holds the active live patch.", yesNo(inInitrd(st))},
+		{"klp_audit_livepatch_coverage_end_timestamp_seconds", "seconds", "Last day on which SUSE makes live patches for the running kernel.", moment(coverageEnd(st))},
 		{"klp_audit_last_transaction_timestamp_seconds", "seconds", "End of the newest commit on record.", moment(c.Record.LastCommit)},
 		{"klp_audit_last_event_timestamp_seconds", "seconds", "Newest event on record.", moment(c.Record.Last)},
-		{"klp_audit_reboot_required", "", "1 if a reboot is pending, also while the kernel is live patched.", yesNo(st.rebootPending())},
+		{"klp_audit_reboot_required", "", "1 if a reboot is pending, also while the kernel is live patched.", yesNo(rebootPending(st))},
 		{"klp_audit_check_timestamp_seconds", "seconds", "When this was found out.", moment(&c.At)},
 	}
 }
@@ -175,8 +175,8 @@ func moment(t *record.Timestamp) []sample {
 	return []sample{{"", fmt.Sprint(t.Unix())}}
 }
 
-// active says whether a live patch is.
-func (s *State) active() *bool {
+// isActive says whether a live patch is.
+func isActive(s *State) *bool {
 	switch {
 	case s.LivePatch != nil:
 		return new(s.LivePatch.Enabled && !s.LivePatch.Transition)
@@ -187,7 +187,7 @@ func (s *State) active() *bool {
 }
 
 // inInitrd says whether the initrd holds the active live patch.
-func (s *State) inInitrd() *bool {
+func inInitrd(s *State) *bool {
 	if s.Initrd == nil || s.Initrd.Verdict == record.VerdictUnknown {
 		return nil
 	}
@@ -195,7 +195,7 @@ func (s *State) inInitrd() *bool {
 }
 
 // coverageEnd is the first moment of the last day.
-func (s *State) coverageEnd() *record.Timestamp {
+func coverageEnd(s *State) *record.Timestamp {
 	if s.CoveredUntil == nil {
 		return nil
 	}
@@ -206,7 +206,7 @@ func (s *State) coverageEnd() *record.Timestamp {
 	return new(record.At(end))
 }
 
-func (s *State) rebootPending() *bool {
+func rebootPending(s *State) *bool {
 	if s.PendingReboot == nil {
 		return nil
 	}
@@ -214,7 +214,7 @@ func (s *State) rebootPending() *bool {
 }
 
 // intact is what the check of the record's integrity came to.
-func (c *Compliance) intact() *bool {
+func intact(c *Compliance) *bool {
 	for _, r := range c.Checks {
 		switch {
 		case r.ID != integrityID:

@@ -123,7 +123,7 @@ func TestNagiosLineIsOneLine(t *testing.T) {
 	c := &Compliance{Verdict: Fail, Checks: []CheckResult{{ID: "clock", Result: Fail, Detail: "a | x=1\nb\x1b[2J.",
 		Exception: &Exception{Reason: "c | d\ne"}, Evidence: []string{"journal s=|"}}}}
 	var b strings.Builder
-	check(t, c.WriteCheck(&b, profile(t, DefaultProfile)))
+	check(t, WriteCheck(&b, c, profile(t, DefaultProfile)))
 	first, rest, _ := strings.Cut(b.String(), "\n")
 	if strings.Count(first, "|") != 1 || strings.Contains(rest, "|") || strings.Count(b.String(), "\n") != 5 {
 		t.Errorf("got %s", b.String())

@@ -41,8 +41,6 @@ type State struct {
 	Events     []int64           `json:"events"`   // that prove it
 	// KnownSince is when the last of them was recorded; null: not known, or none.
 	KnownSince *record.Timestamp `json:"known_since"`
-
-	Provenance *Provenance `json:"-"` // of the section when it is written alone
 }
 
 // NextBoot is what a reboot at that moment would have run.

@@ -9,8 +9,14 @@ import (
 // StateFormats returns the formats of a state, the first being the default.
 func StateFormats() []string { return []string{"table", "json"} }
 
-// Write renders the state as a section of its own.
-func (s *State) Write(w io.Writer, format string, style Style) error {
+// StateSection is a state as a section of its own.
+type StateSection struct {
+	*State
+	Provenance *Provenance
+}
+
+// Write renders it.
+func (s *StateSection) Write(w io.Writer, format string, style Style) error {
 	switch format {
 	case "table":
 		return s.writeTable(w, style)
@@ -20,12 +26,12 @@ func (s *State) Write(w io.Writer, format string, style Style) error {
 			Warning    *string     `json:"warning"`
 			Provenance *Provenance `json:"provenance"`
 			*State
-		}{StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s})
+		}{StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s.State})
 	}
 	return fmt.Errorf("format %q: a state has %s", format, strings.Join(StateFormats(), ", "))
 }
 
-func (s *State) writeTable(w io.Writer, style Style) error {
+func (s *StateSection) writeTable(w io.Writer, style Style) error {
 	if style.Width <= 0 {
 		style.Width = tableWidth
 	}
@@ -35,7 +41,7 @@ func (s *State) writeTable(w io.Writer, style Style) error {
 	if err := writeWrapped(w, []string{"State at " + asOf(s.At) + ": " + strings.ToUpper(string(s.Confidence)) + ".", ""}, style); err != nil {
 		return err
 	}
-	out := stateFacts(s)
+	out := stateFacts(s.State)
 	for i, p := range s.Installed {
 		out.add(once(i, "Installed"), "%s-%s.%s", p.Name, p.Version, p.Arch)
 	}

@@ -68,7 +68,7 @@ func (a *app) unknown(err error) error {
 	if err == nil || errors.As(err, &status) {
 		return err
 	}
-	_, code := report.NotDetermined.Nagios()
+	_, code := report.Nagios(report.NotDetermined)
 	fmt.Fprintf(a.Stdout, "KLP-AUDIT UNKNOWN - %s\n", report.NagiosText(err.Error()))
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(a.Stdout, "To do: %s\n", hint)
@@ -78,7 +78,7 @@ func (a *app) unknown(err error) error {
 
 // critical is the answer to a record that cannot be read any more.
 func (a *app) critical(in *report.Input) error {
-	_, code := report.Fail.Nagios()
+	_, code := report.Nagios(report.Fail)
 	fmt.Fprintf(a.Stdout, "KLP-AUDIT CRITICAL - %s\nTo do: %s.\n", report.NagiosText(in.Warning()), report.Hint("integrity"))
 	return exitStatus(code)
 }
@@ -116,10 +116,10 @@ func (a *app) check(cmd *cobra.Command, f *checkFlags) error {
 			return err
 		}
 	}
-	if err := c.WriteCheck(a.Stdout, p); err != nil {
+	if err := report.WriteCheck(a.Stdout, c, p); err != nil {
 		return err
 	}
-	if _, status := c.Verdict.Nagios(); status != 0 {
+	if _, status := report.Nagios(c.Verdict); status != 0 {
 		return exitStatus(status)
 	}
 	return nil

@@ -100,21 +100,21 @@ func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
 	if err != nil {
 		return err
 	}
-	maps.Copy(c.Provenance.Filters, s.provenance.Filters)
 	a.seeSpool(c, p, &f.sectionFlags)
-	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return c.Write(w, f.format, style) }, c.Provenance)
+	section := report.ComplianceSection{Compliance: c, Provenance: report.NewProvenance("compliance", version, a.Now(), c.Record)}
+	from := section.Provenance
+	from.Input, from.Since, from.Until = s.provenance.Input, &c.Since, &c.At
+	maps.Copy(from.Filters, s.provenance.Filters)
+	from.Filters["profile"] = p.Name
+	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return section.Write(w, f.format, style) }, from)
 }
 
-// judge returns a compliance summary of an input, with its provenance.
+// judge returns a compliance summary of an input.
 func (a *app) judge(ctx context.Context, s *store.Store, p *report.Profile, at time.Time, in *report.Input) (*report.Compliance, error) {
 	c, err := report.NewCompliance(ctx, s, p, at)
 	if err != nil {
 		return nil, err
 	}
 	c.Distrust(in)
-	c.Provenance = report.NewProvenance("compliance", version, a.Now(), c.Record)
-	c.Provenance.Input = in
-	c.Provenance.Since, c.Provenance.Until = &c.Since, &c.At
-	c.Provenance.Filters["profile"] = p.Name
 	return c, nil
 }

@@ -58,6 +58,6 @@ func (a *app) state(cmd *cobra.Command, f *stateFlags) error {
 	if err != nil {
 		return err
 	}
-	st.Provenance = s.provenance
-	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return st.Write(w, f.format, style) }, s.provenance)
+	section := report.StateSection{State: st, Provenance: s.provenance}
+	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return section.Write(w, f.format, style) }, s.provenance)
 }
