@@ -58,7 +58,7 @@ func (c *CVEs) writeTable(w io.Writer, style Style) error {
 	header := []string{"CVE", "STATUS", "KERNEL", "LIVE PATCH", "RELEASED", "INSTALLED", "ACTIVE", "IN INITRD", "LATENCY", "LOST"}
 	var cells [][]string
 	for i := range c.Exposures {
-		cells = append(cells, c.Exposures[i].cells())
+		cells = append(cells, exposureCells(&c.Exposures[i]))
 	}
 	if tableCols(header, cells) > style.Width {
 		header, cells = c.narrow(style.Width)
@@ -86,8 +86,8 @@ func (c *CVEs) footer() []string {
 	return lines
 }
 
-// cells are one fix in a line.
-func (e *Exposure) cells() []string {
+// exposureCells are one fix in a line.
+func exposureCells(e *Exposure) []string {
 	var lost []string
 	for _, l := range e.losses() {
 		lost = append(lost, l.text(date))
@@ -97,12 +97,12 @@ func (e *Exposure) cells() []string {
 		number = strconv.Itoa(n)
 	}
 	return []string{
-		say.Printable(e.CVE), string(e.Status), say.Printable(e.KernelRelease), number, e.released(), date(e.Installed), date(e.Active),
-		date(e.InInitrd), e.latency(), strings.Join(lost, "; "),
+		say.Printable(e.CVE), string(e.Status), say.Printable(e.KernelRelease), number, releasedText(e), date(e.Installed), date(e.Active),
+		date(e.InInitrd), latencyText(e), strings.Join(lost, "; "),
 	}
 }
 
-func (e *Exposure) released() string {
+func releasedText(e *Exposure) string {
 	text := date(e.Released)
 	if e.ReleasedBy == "build-time" {
 		text += "*"
@@ -120,7 +120,7 @@ func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
 		if e.Package == "" {
 			texts = []string{"no live patch on record for " + orElse(say.Printable(e.KernelRelease), "any kernel")}
 		}
-		texts = append(texts, e.course()...)
+		texts = append(texts, courseLines(e)...)
 		var lines []string
 		for _, text := range texts {
 			lines = append(lines, wrap(text, right)...)
@@ -130,8 +130,8 @@ func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
 	return []string{"CVE\nSTATUS", "BROUGHT BY\nCOURSE"}, cells
 }
 
-// course is what became of a fix, in phrases.
-func (e *Exposure) course() (lines []string) {
+// courseLines is what became of a fix, in phrases.
+func courseLines(e *Exposure) (lines []string) {
 	var parts []string
 	add := func(what string, at *record.Timestamp) {
 		if at != nil {
@@ -139,13 +139,13 @@ func (e *Exposure) course() (lines []string) {
 		}
 	}
 	if e.Released != nil {
-		parts = append(parts, "released "+e.released())
+		parts = append(parts, "released "+releasedText(e))
 	}
 	add("installed", e.Installed)
 	add("active", e.Active)
 	add("in initrd", e.InInitrd)
 	if e.Seconds != nil {
-		parts = append(parts, "latency "+e.latency())
+		parts = append(parts, "latency "+latencyText(e))
 	}
 	if len(parts) > 0 {
 		lines = append(lines, strings.Join(parts, ", "))

@@ -122,7 +122,7 @@ func (p *printer) exposures(all []Exposure) {
 		if e.Active != nil {
 			brought += ", active " + date(e.Active)
 		}
-		cells = append(cells, []string{clip(e.CVE, 20), string(e.Status), orElse(e.latency(), duration(nil)), brought})
+		cells = append(cells, []string{clip(e.CVE, 20), string(e.Status), orElse(latencyText(&e), duration(nil)), brought})
 	}
 	if len(cells) > 0 {
 		p.line("")

@@ -214,9 +214,9 @@ func duration(seconds *int64) string {
 	return fmt.Sprintf("%d d %d h", s/86400, s%86400/3600)
 }
 
-// latency is how long a fix took to be active, in days where no more than the day of its release is
+// latencyText is how long a fix took to be active, in days where no more than the day of its release is
 // known; empty: that is not known.
-func (e *Exposure) latency() string {
+func latencyText(e *Exposure) string {
 	switch {
 	case e.Seconds == nil:
 		return ""

@@ -265,7 +265,7 @@ func (p *page) exposure(l *Latency, all []Exposure) {
 	for _, e := range shown {
 		row := pageExposure{
 			CVE: clip(e.CVE, 20), Package: clip(e.Package+" "+e.Version, maxText), Released: date(e.Released), ReleasedBy: clip(strings.ReplaceAll(e.ReleasedBy, "-", " "), 40), Installed: date(e.Installed),
-			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: orElse(e.latency(), duration(nil)), Status: string(e.Status),
+			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: orElse(latencyText(&e), duration(nil)), Status: string(e.Status),
 		}
 		for _, l := range e.losses() {
 			row.Lost = append(row.Lost, clip(l.text(date), maxText))

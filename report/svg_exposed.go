@@ -17,7 +17,7 @@ type stretch struct {
 func exposed(exposures []Exposure, start, end time.Time) []stretch {
 	var edges []edge
 	for _, e := range exposures {
-		for _, s := range e.stretches(end) {
+		for _, s := range stretches(&e, end) {
 			if s.from.Before(start) {
 				s.from = start
 			}
@@ -66,7 +66,7 @@ func extended(list []stretch, s stretch) []stretch {
 }
 
 // stretches are the times in which a fix was known and did not protect.
-func (e *Exposure) stretches(end time.Time) (list []stretch) {
+func stretches(e *Exposure, end time.Time) (list []stretch) {
 	known := e.Released
 	if known == nil {
 		known = e.Installed
