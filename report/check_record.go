@@ -108,8 +108,8 @@ func failedCommits(g *grounds, c Criteria) finding {
 	var failed, unclear []string
 	f := finding{}
 	for _, row := range g.failed {
-		text := row.Action + " of " + named(row) + " at " + row.Time.Short()
-		if s := scripts(row); s != "" {
+		text := row.Action + " of " + row.Named() + " at " + row.Time.Short()
+		if s := row.FailedScripts(); s != "" {
 			text += ", " + s
 		}
 		if row.Result == record.ResultUnknown {
@@ -164,8 +164,8 @@ func (l lowered) String() string {
 	if l.Action == "remove" {
 		what = l.Package + " " + l.Version + " removed"
 	}
-	what += " at " + l.Time.Short() + " by " + by(l.Actor)
-	if source := unseen(l.HistoryRow); source != "" {
+	what += " at " + l.Time.Short() + " by " + l.Actor.Name()
+	if source := l.HistoryRow.FoundLater(); source != "" {
 		what += " (" + source + ")"
 	}
 	var warnings struct{ Count int }

@@ -55,7 +55,7 @@ var columns = []struct {
 	{"cves_removed", func(r *record.HistoryRow) string { return strings.Join(r.CVEsRemoved, " ") }},
 	{"bugs_added", func(r *record.HistoryRow) string { return strings.Join(r.BugsAdded, " ") }},
 	{"bugs_removed", func(r *record.HistoryRow) string { return strings.Join(r.BugsRemoved, " ") }},
-	{"scripts", func(r *record.HistoryRow) string { return scripts(r) }},
+	{"scripts", func(r *record.HistoryRow) string { return r.FailedScripts() }},
 	{"known_since", func(r *record.HistoryRow) string { return exactly(r.KnownSince) }},
 }
 

@@ -27,7 +27,7 @@ func WriteExceptions(w io.Writer, format string, list []record.Exception, in *In
 	for _, x := range list {
 		row := exceptionRow{Exception: exceptionAt(x, now), Added: x.Time, Ended: x.Ended}
 		if x.EndedBy != nil {
-			row.EndedBy = new(by(*x.EndedBy))
+			row.EndedBy = new((*x.EndedBy).Name())
 		}
 		rows = append(rows, row)
 	}
@@ -68,5 +68,5 @@ func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
 }
 
 func exceptionAt(x record.Exception, at time.Time) Exception {
-	return Exception{ID: x.ID, Check: x.Check, Reason: x.Reason, Until: x.Until, By: by(x.By), Event: x.Event, Expired: !at.Before(x.Until.Time)}
+	return Exception{ID: x.ID, Check: x.Check, Reason: x.Reason, Until: x.Until, By: x.By.Name(), Event: x.Event, Expired: !at.Before(x.Until.Time)}
 }

@@ -119,7 +119,7 @@ func (f *Full) readMarks(ctx context.Context, s *store.Store) error {
 			if err != nil {
 				return err
 			}
-			f.Marks = append(f.Marks, Mark{Time: row.Time, Kind: kind, What: named(row), Event: row.Event})
+			f.Marks = append(f.Marks, Mark{Time: row.Time, Kind: kind, What: row.Named(), Event: row.Event})
 		}
 	}
 	return nil

@@ -102,11 +102,11 @@ func (p *printer) compliance(c *Compliance) {
 	}
 	var cells [][]string
 	for _, check := range c.Checks {
-		detail := clip(check.Detail, 2*maxText)
+		detail := say.Clip(check.Detail, 2*maxText)
 		if len(check.Evidence) > 0 {
-			detail += " [" + clip(strings.Join(check.Evidence, ", "), maxText) + "]"
+			detail += " [" + say.Clip(strings.Join(check.Evidence, ", "), maxText) + "]"
 		}
-		cells = append(cells, []string{string(check.Result), clip(check.ID, 24), detail})
+		cells = append(cells, []string{string(check.Result), say.Clip(check.ID, 24), detail})
 		if check.Exception != nil {
 			cells = append(cells, []string{"", "", exceptionText(check.Exception)})
 		}
@@ -118,11 +118,11 @@ func (p *printer) exposures(all []Exposure) {
 	shown, more := worthALook(all, tableExposures)
 	var cells [][]string
 	for _, e := range shown {
-		brought := clip(e.Package+" "+e.Version, maxText)
+		brought := say.Clip(e.Package+" "+e.Version, maxText)
 		if e.Active != nil {
 			brought += ", active " + date(e.Active)
 		}
-		cells = append(cells, []string{clip(e.CVE, 20), string(e.Status), orElse(latencyText(&e), duration(nil)), brought})
+		cells = append(cells, []string{say.Clip(e.CVE, 20), string(e.Status), orElse(latencyText(&e), duration(nil)), brought})
 	}
 	if len(cells) > 0 {
 		p.line("")
@@ -160,7 +160,7 @@ func (p *printer) gaps(t *Timeline) {
 	}
 	var cells [][]string
 	for _, g := range t.Gaps {
-		row := spanRow(g.Span, "", clip(g.Why, maxText))
+		row := spanRow(g.Span, "", say.Clip(g.Why, maxText))
 		cells = append(cells, []string{row.From, "to " + row.To + ": " + row.Detail})
 	}
 	p.table([]string{"FROM", "WHAT"}, cells)

@@ -343,7 +343,7 @@ func inferredFact(s *State) (out facts) {
 
 // exceptionText says what was granted.
 func exceptionText(e *Exception) string {
-	return fmt.Sprintf("%s, by %s: %s (event %d)", acceptedText(e), clip(orElse(e.By, "unset"), 80), clip(e.Reason, 300), e.Event)
+	return fmt.Sprintf("%s, by %s: %s (event %d)", acceptedText(e), say.Clip(orElse(e.By, "unset"), 80), say.Clip(e.Reason, 300), e.Event)
 }
 
 // acceptedText says until when.
@@ -387,7 +387,7 @@ func spanRows(t *Timeline) (rows []pageSpan) {
 }
 
 func patchText(p PatchSpan) string {
-	text := clip(p.Module, 120)
+	text := say.Clip(p.Module, 120)
 	if p.Initial != nil && *p.Initial {
 		text += ", the initial one"
 	}

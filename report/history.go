@@ -147,37 +147,6 @@ func (h *History) counted() iter.Seq2[*record.HistoryRow, error] {
 	}
 }
 
-// by is who made a change, in a word: the person behind sudo, else the login, else the
-// automation that ran it.
-func by(a record.RowActor) string {
-	for _, s := range []*string{a.SudoUser, a.Login, a.Automation} {
-		if s != nil && *s != "unset" && *s != "" {
-			return *s
-		}
-	}
-	return "unset"
-}
-
-// unseen says in words that a change was not recorded while it was made, empty if it was.
-func unseen(r *record.HistoryRow) string {
-	switch r.Source {
-	case "drift":
-		return "found as drift"
-	case "import":
-		return "imported"
-	}
-	return ""
-}
-
-// named is the package of a change with its version, and what else it must not be shown without.
-func named(r *record.HistoryRow) string {
-	name := r.Package + " " + r.Version
-	if source := unseen(r); source != "" {
-		name += " (" + source + ")"
-	}
-	return name
-}
-
 // fixes sums the CVEs of a row up, "+3 -1 CVE".
 func fixes(r *record.HistoryRow) string {
 	var parts []string
@@ -191,22 +160,6 @@ func fixes(r *record.HistoryRow) string {
 		return ""
 	}
 	return strings.Join(append(parts, "CVE"), " ")
-}
-
-// scripts says which scripts failed, and what they said.
-func scripts(r *record.HistoryRow) string {
-	var parts []string
-	for _, s := range r.Scripts {
-		part := s.Script + " script failed"
-		if s.Status != "" {
-			part += " (" + s.Status + ")"
-		}
-		if s.Output != "" {
-			part += ": " + s.Output
-		}
-		parts = append(parts, part)
-	}
-	return strings.Join(parts, "; ")
 }
 
 func text[T ~string](s *T) string {

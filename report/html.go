@@ -10,6 +10,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/say"
 )
 
 //go:embed templates
@@ -139,7 +141,7 @@ func newPage(f *Full) (*page, error) {
 		return nil, err
 	}
 	p := &page{
-		CSS: template.CSS(css), Policy: policy(css), Host: clip(f.Provenance.Host.Hostname, 80), Made: f.Provenance.MadeAt.Short(),
+		CSS: template.CSS(css), Policy: policy(css), Host: say.Clip(f.Provenance.Host.Hostname, 80), Made: f.Provenance.MadeAt.Short(),
 		Warning: f.Provenance.Warning(), Verdict: f.Compliance.Verdict, Title: verdictText(f.Compliance.Verdict), Reason: verdictReason(f.Compliance), Scope: f.Provenance.Scope,
 		Sections: sections, Key: pageFacts(keyFacts(f)), Picture: draw(f.Timeline, f.Exposures, f.Marks),
 		GapsNote: gapsNote, Proof: integrityNote,
@@ -167,7 +169,7 @@ func policy(css []byte) string {
 
 func pageFacts(f facts) (out []pageFact) {
 	for _, fact := range f {
-		out = append(out, pageFact{fact.name, clip(fact.text, maxText)})
+		out = append(out, pageFact{fact.name, say.Clip(fact.text, maxText)})
 	}
 	return out
 }
@@ -182,14 +184,14 @@ func (p *page) history(h *History) error {
 			break
 		}
 		c := pageChange{
-			Time: row.Time.Short(), Action: clip(row.Action, 40), Package: clip(row.Package, maxText), Version: clip(row.Version, maxText),
-			Before: clip(text(row.Previous), maxText), Result: clip(string(row.Result), 40), Outcome: clip(outcome(row), 40), Fixes: fixes(row),
-			By: clip(by(row.Actor), 80), Command: clip(text(row.Command), maxText), Event: row.Event,
-			Scripts: clip(scripts(row), maxText), Source: clip(unseen(row), 40),
+			Time: row.Time.Short(), Action: say.Clip(row.Action, 40), Package: say.Clip(row.Package, maxText), Version: say.Clip(row.Version, maxText),
+			Before: say.Clip(text(row.Previous), maxText), Result: say.Clip(string(row.Result), 40), Outcome: say.Clip(outcome(row), 40), Fixes: fixes(row),
+			By: say.Clip(row.Actor.Name(), 80), Command: say.Clip(text(row.Command), maxText), Event: row.Event,
+			Scripts: say.Clip(row.FailedScripts(), maxText), Source: say.Clip(row.FoundLater(), 40),
 			Notable: row.Action == "downgrade" || row.Result == "failed" || len(row.Scripts) > 0,
 		}
 		if u := text(row.UserData); u != "" {
-			c.Command = strings.TrimPrefix(c.Command+"; "+clip(u, 80), "; ")
+			c.Command = strings.TrimPrefix(c.Command+"; "+say.Clip(u, 80), "; ")
 		}
 		if !anchored[row.Event] {
 			anchored[row.Event], c.Anchor = true, fmt.Sprintf("event-%d", row.Event)
@@ -203,10 +205,10 @@ func (p *page) history(h *History) error {
 func (p *page) state(s *State) {
 	p.At, p.Confidence, p.State = s.At.Short(), s.Confidence, pageFacts(append(stateFacts(s), inferredFact(s)...))
 	for _, pkg := range s.Installed {
-		p.Installed = append(p.Installed, []string{clip(pkg.Name, maxText), clip(pkg.Version, maxText), clip(pkg.Arch, 20)})
+		p.Installed = append(p.Installed, []string{say.Clip(pkg.Name, maxText), say.Clip(pkg.Version, maxText), say.Clip(pkg.Arch, 20)})
 	}
 	for _, cve := range s.CVEs {
-		p.Fixes = append(p.Fixes, clip(cve, 40))
+		p.Fixes = append(p.Fixes, say.Clip(cve, 40))
 	}
 	if n := len(p.Fixes); n > pageFixes {
 		p.Fixes, p.MoreFixes = p.Fixes[:pageFixes], n-pageFixes
@@ -214,9 +216,9 @@ func (p *page) state(s *State) {
 }
 
 func (p *page) compliance(c *Compliance) {
-	p.Profile, p.Since = clip(c.Profile, 80), c.Since.Short()
+	p.Profile, p.Since = say.Clip(c.Profile, 80), c.Since.Short()
 	for _, check := range c.Checks {
-		row := pageCheck{ID: clip(check.ID, 80), Title: clip(check.Title, maxText), Detail: clip(check.Detail, 2*maxText), Short: clip(check.Detail, 160), Result: check.Result}
+		row := pageCheck{ID: say.Clip(check.ID, 80), Title: say.Clip(check.Title, maxText), Detail: say.Clip(check.Detail, 2*maxText), Short: say.Clip(check.Detail, 160), Result: check.Result}
 		if check.Result != Pass && check.Result != NotApplicable {
 			row.Hint = texts(check.Hint())
 		}
@@ -224,7 +226,7 @@ func (p *page) compliance(c *Compliance) {
 			row.Evidence = append(row.Evidence, p.evidence(e))
 		}
 		for _, r := range check.References {
-			row.References = append(row.References, clip(r, maxText))
+			row.References = append(row.References, say.Clip(r, maxText))
 		}
 		if e := check.Exception; e != nil {
 			row.Exception, row.Accepted, row.Expired = exceptionText(e), acceptedText(e), e.Expired
@@ -243,14 +245,14 @@ func (p *page) compliance(c *Compliance) {
 // texts splits a text where code begins and ends, at "`".
 func texts(s string) (pieces []pageText) {
 	for i, piece := range strings.Split(s, "`") {
-		pieces = append(pieces, pageText{clip(piece, maxText), i%2 == 1})
+		pieces = append(pieces, pageText{say.Clip(piece, maxText), i%2 == 1})
 	}
 	return pieces
 }
 
 // evidence links an event to its row, if the page has one.
 func (p *page) evidence(text string) pageEvidence {
-	e := pageEvidence{Text: clip(text, maxText)}
+	e := pageEvidence{Text: say.Clip(text, maxText)}
 	number, ok := strings.CutPrefix(text, "event ")
 	if anchor := "event-" + number; ok && slices.ContainsFunc(p.Changes, func(c pageChange) bool { return c.Anchor == anchor }) {
 		e.Anchor = anchor
@@ -264,11 +266,11 @@ func (p *page) exposure(l *Latency, all []Exposure) {
 	p.MoreFixed = more
 	for _, e := range shown {
 		row := pageExposure{
-			CVE: clip(e.CVE, 20), Package: clip(e.Package+" "+e.Version, maxText), Released: date(e.Released), ReleasedBy: clip(strings.ReplaceAll(e.ReleasedBy, "-", " "), 40), Installed: date(e.Installed),
+			CVE: say.Clip(e.CVE, 20), Package: say.Clip(e.Package+" "+e.Version, maxText), Released: date(e.Released), ReleasedBy: say.Clip(strings.ReplaceAll(e.ReleasedBy, "-", " "), 40), Installed: date(e.Installed),
 			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: orElse(latencyText(&e), duration(nil)), Status: string(e.Status),
 		}
 		for _, l := range e.losses() {
-			row.Lost = append(row.Lost, clip(l.text(date), maxText))
+			row.Lost = append(row.Lost, say.Clip(l.text(date), maxText))
 		}
 		p.Exposures = append(p.Exposures, row)
 	}
@@ -284,7 +286,7 @@ func (p *page) timeline(t *Timeline) {
 		p.Spans, p.MoreSpans = p.Spans[:pageSpans], n-pageSpans
 	}
 	for _, g := range t.Gaps {
-		p.Gaps = append(p.Gaps, spanRow(g.Span, "", clip(g.Why, maxText)))
+		p.Gaps = append(p.Gaps, spanRow(g.Span, "", say.Clip(g.Why, maxText)))
 	}
 }
 
@@ -292,7 +294,7 @@ func (p *page) timeline(t *Timeline) {
 func printableLines(s string) string {
 	var lines []string
 	for line := range strings.Lines(s) {
-		lines = append(lines, clip(strings.TrimSuffix(line, "\n"), maxText))
+		lines = append(lines, say.Clip(strings.TrimSuffix(line, "\n"), maxText))
 	}
 	return strings.Join(lines, "\n")
 }

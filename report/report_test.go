@@ -81,7 +81,7 @@ func TestBy(t *testing.T) {
 		{record.RowActor{Login: &root, SudoUser: &tux}, "tux"},
 		{record.RowActor{Login: &root, SudoUser: &unset}, "root"},
 	} {
-		if got := by(test.actor); got != test.want {
+		if got := test.actor.Name(); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}

@@ -117,7 +117,7 @@ func (s *Status) addRecord(f *facts) {
 		row  *record.HistoryRow
 	}{{"Last kernel", s.Kernel}, {"Last live patch", s.LivePatch}} {
 		if last.row != nil {
-			f.add(last.name, "%s of %s at %s", last.row.Action, named(last.row), last.row.Time.Short())
+			f.add(last.name, "%s of %s at %s", last.row.Action, last.row.Named(), last.row.Time.Short())
 		}
 	}
 }

@@ -267,7 +267,7 @@ func (d *drawing) patches(spans []PatchSpan) {
 		if s.Initial != nil && *s.Initial {
 			class, label = "patch initial", "initial patch"
 		}
-		what := fmt.Sprintf("Live patch %s, %s", clip(s.Module, 120), label)
+		what := fmt.Sprintf("Live patch %s, %s", say.Clip(s.Module, 120), label)
 		if s.Transition {
 			class, label, what = "patch loading", label+", loading", what+loading(s)
 		}
@@ -283,7 +283,7 @@ func (d *drawing) patches(spans []PatchSpan) {
 func loading(s PatchSpan) string {
 	over := ""
 	if s.Replaces != nil && *s.Replaces != "" {
-		over = " over " + clip(*s.Replaces, 120)
+		over = " over " + say.Clip(*s.Replaces, 120)
 	}
 	return ", is being loaded" + over + " and not complete"
 }
@@ -298,7 +298,7 @@ func (d *drawing) initrds(spans []InitrdSpan) {
 		case s.Verdict == record.VerdictMissing:
 			class, label = "initrd missing", "no"
 		}
-		title := fmt.Sprintf("%s in the initrd: %s, %s", clip(s.Module, 120), label, period(s.Span))
+		title := fmt.Sprintf("%s in the initrd: %s, %s", say.Clip(s.Module, 120), label, period(s.Span))
 		if b, ok := d.bar(laneInitrd, s.From.Time, s.To.Time, class, title); ok {
 			d.Bars = add(d.Bars, b)
 			d.label(b, label)
@@ -322,7 +322,7 @@ func (d *drawing) exposure(stretches []stretch) {
 // gaps draws what was not recorded; gaps may overlap.
 func (d *drawing) gaps(gaps []Gap) {
 	for _, g := range gaps {
-		title := "Not recorded: " + clip(g.Why, 200) + ", " + period(g.Span)
+		title := "Not recorded: " + say.Clip(g.Why, 200) + ", " + period(g.Span)
 		if b, ok := d.bar(laneRecord, g.From.Time, g.To.Time, "gap", title); ok {
 			d.Bars = add(d.Bars, b)
 		}
@@ -337,7 +337,7 @@ func (d *drawing) marks(marks []Mark) {
 		}
 		y := laneY(lanePatch) + barHeight
 		x := min(max(d.axis.x(m.Time.Time), laneLeft+7), laneRight-7)
-		d.Marks = append(d.Marks, sign{X: x, Y: y, Class: m.Kind, Title: fmt.Sprintf("%s: %s, %s", m.Kind, clip(m.What, 200), m.Time.Short())})
+		d.Marks = append(d.Marks, sign{X: x, Y: y, Class: m.Kind, Title: fmt.Sprintf("%s: %s, %s", m.Kind, say.Clip(m.What, 200), m.Time.Short())})
 	}
 }
 
@@ -453,16 +453,5 @@ func orUnknown(s string) string {
 	if s == "" {
 		return "not known"
 	}
-	return clip(s, 200)
-}
-
-// clip makes a text from outside harmless, and short enough for its place.
-func clip(s string, n int) string {
-	count := 0
-	for i := range s {
-		if count++; count > n {
-			return say.Printable(s[:i]) + "…"
-		}
-	}
-	return say.Printable(s)
+	return say.Clip(s, 200)
 }

@@ -87,7 +87,7 @@ func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
 			r.Time.Short(), say.Printable(r.Action), say.Printable(r.Package), say.Printable(r.Version), say.Printable(text(r.Previous)),
-			say.Printable(string(r.Result) + failedScripts(r)), say.Printable(outcome(r)), fixes(r), say.Printable(by(r.Actor)), say.Printable(r.Source),
+			say.Printable(string(r.Result) + failedScripts(r)), say.Printable(outcome(r)), fixes(r), say.Printable(r.Actor.Name()), say.Printable(r.Source),
 		})
 	}
 	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY", "SOURCE"}, cells
@@ -103,7 +103,7 @@ func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]st
 		name := wrap(say.Printable(r.Package), right)
 		below := strings.Repeat("\n", len(name)) // the second line stands below the whole name
 		cells = append(cells, []string{
-			" \n" + r.Time.Short() + below + strings.Join(wrap(say.Printable(by(r.Actor)), left), "\n"),
+			" \n" + r.Time.Short() + below + strings.Join(wrap(say.Printable(r.Actor.Name()), left), "\n"),
 			" \n" + say.Printable(r.Action) + below + say.Printable(string(r.Result)),
 			" \n" + strings.Join(append(name, wrap(detail(r), right)...), "\n"),
 		})
@@ -126,7 +126,7 @@ func detail(r *record.HistoryRow) string {
 	if o := outcome(r); o != "" && o != string(record.OutcomeCompleted) {
 		parts = append(parts, "commit "+say.Printable(o))
 	}
-	if s := scripts(r); s != "" {
+	if s := r.FailedScripts(); s != "" {
 		parts = append(parts, say.Printable(s))
 	}
 	return strings.Join(parts, ", ")

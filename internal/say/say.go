@@ -62,3 +62,14 @@ func isPlainASCII(s string) bool {
 	}
 	return true
 }
+
+// Clip makes a text from outside harmless, and short enough for its place.
+func Clip(s string, n int) string {
+	count := 0
+	for i := range s {
+		if count++; count > n {
+			return Printable(s[:i]) + "…"
+		}
+	}
+	return Printable(s)
+}
