@@ -44,7 +44,7 @@ func (i *Input) finding() string {
 		text = fmt.Sprintf("ALTERED: %q is not as it was signed", i.File)
 	}
 	if len(i.Problems) > 0 {
-		text += ": " + strings.TrimSuffix(say.Clip(i.Problems[0], maxText), ".")
+		text += ": " + strings.TrimSuffix(say.Clip(i.Problems[0], 300), ".")
 	}
 	if more := len(i.Problems) - 1; more > 0 {
 		text += ", and " + say.Plural(more, "more problem")

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -108,40 +107,4 @@ func (l *life) machine() *machine {
 	check(l.t, os.MkdirAll(filepath.Join(m.root, "etc"), 0o755))
 	check(l.t, os.WriteFile(filepath.Join(m.root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
 	return m
-}
-
-// tells is what the record says of a moment: boot, live patch, verdict on the initrd, and how sure boot and patch are.
-func tells(tl *Timeline) string {
-	k, p, i := tl.Kernels[0], tl.Patches[0], tl.Initrds[0]
-	boot, module, verdict := "-", p.Module, ""
-	if k.Confidence != Unknown {
-		boot = fmt.Sprintf("%c", parseLetter(k.BootID))
-	}
-	switch {
-	case p.Confidence == Unknown:
-		module = "?"
-	case module == "":
-		module = "none"
-	case p.Transition && p.Replaces == nil:
-		module += " from ?"
-	case p.Transition:
-		module += " from " + cmp.Or(*p.Replaces, "none")
-	}
-	if i.Confidence != Unknown {
-		verdict = " " + string(i.Verdict)
-	}
-	return fmt.Sprintf("%s %s, %s %s%s", boot, k.Confidence, module, p.Confidence, verdict)
-}
-
-func parseLetter(id string) (c int) {
-	fmt.Sscanf(id, "%x", &c)
-	return c
-}
-
-// said by the timeline of that very moment.
-func (l *life) at(s *store.Store, at string) string {
-	l.t.Helper()
-	tl, err := NewTimeline(l.t.Context(), s, march(l.t, at), march(l.t, at).Add(instant))
-	check(l.t, err)
-	return tells(tl)
 }

@@ -26,7 +26,7 @@ func TestLoadStaysAsItWasShown(t *testing.T) {
 			l.sees("5 16:00", "a", "5 08:00", "?", row)
 			s := l.record()
 			for at, want := range map[string]string{"5 10:00": "a proven, l2 proven contained", "5 14:00": "a proven, none proven"} {
-				if got := l.at(s, at); got != want {
+				if got := told(t, s, at); got != want {
 					t.Errorf("%s: got %q, want %q", at, got, want)
 				}
 			}

@@ -333,7 +333,7 @@ func TestTroubles(t *testing.T) {
 			tt.tell(l)
 			s := l.record()
 			for at, want := range tt.want {
-				if got := l.at(s, at); got != want {
+				if got := told(t, s, at); got != want {
 					t.Errorf("%s: %s, want %s", at, got, want)
 				}
 			}
