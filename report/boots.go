@@ -16,24 +16,27 @@ const (
 	InitrdSchema = "klp-audit/initrd/1"
 )
 
-// WriteBoots renders the boots of a journal, and names the files of it that were not read.
-func WriteBoots(w io.Writer, format string, j record.Journal, style Style) error {
-	if format == "json" {
-		return WriteObject(w, struct {
-			Schema string `json:"schema"`
-			record.Journal
-		}{BootsSchema, j})
-	}
+// Boots are the boots of a journal, and the files of it that were not read.
+type Boots struct{ record.Journal }
+
+func (b *Boots) forms() []form {
+	return []form{{"table", b.writeTable}, object(struct {
+		Schema string `json:"schema"`
+		record.Journal
+	}{BootsSchema, b.Journal})}
+}
+
+func (b *Boots) writeTable(w io.Writer, style Style) error {
 	var cells [][]string
-	for _, b := range j.Boots {
-		cells = append(cells, bootCells(b)...)
+	for _, boot := range b.Boots {
+		cells = append(cells, bootCells(boot)...)
 	}
 	if len(cells) == 0 {
 		fmt.Fprintln(w, "No boots in this journal.")
 	} else if err := renderTable(w, []string{"TIME", "BOOT", "WHAT"}, fitted(cells, style), style); err != nil {
 		return err
 	}
-	return writeUnread(w, j.Unread, style.Width)
+	return writeUnread(w, b.Unread, style.Width)
 }
 
 // writeUnread names files that were not read.
@@ -127,20 +130,26 @@ func fitted(cells [][]string, style Style) [][]string {
 	return cells
 }
 
-// WriteInitrd renders a verdict; explained, with all that it stands on.
-func WriteInitrd(w io.Writer, format string, v record.Initrd, explain bool, style Style) error {
-	if format == "json" {
-		return WriteObject(w, struct {
-			Schema string `json:"schema"`
-			record.Initrd
-		}{InitrdSchema, v})
-	}
+// InitrdVerdict is a verdict on an initrd; explained, with all that it stands on.
+type InitrdVerdict struct {
+	record.Initrd
+	Explain bool
+}
+
+func (v *InitrdVerdict) forms() []form {
+	return []form{{"table", v.writeTable}, object(struct {
+		Schema string `json:"schema"`
+		record.Initrd
+	}{InitrdSchema, v.Initrd})}
+}
+
+func (v *InitrdVerdict) writeTable(w io.Writer, style Style) error {
 	if style.Width <= 0 {
 		style.Width = tableWidth
 	}
-	lines := wrap(InitrdText(v), style.Width)
-	if explain {
-		lines = append(lines, explained(v, style.Width)...)
+	lines := wrap(InitrdText(v.Initrd), style.Width)
+	if v.Explain {
+		lines = append(lines, explained(v.Initrd, style.Width)...)
 	}
 	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
 	return err

@@ -41,7 +41,7 @@ func TestBootsTable(t *testing.T) {
 	unread := []record.UnreadFile{{Path: "/j/\x1b[2J.journal", Why: "damaged"}}
 	for _, width := range []int{0, 60, 80, 200} {
 		var b strings.Builder
-		if err := WriteBoots(&b, "table", record.Journal{Boots: boots, Unread: unread}, Style{Width: width}); err != nil {
+		if err := Write(&b, &Boots{record.Journal{Boots: boots, Unread: unread}}, "table", Style{Width: width}); err != nil {
 			t.Fatal(err)
 		}
 		if width == 0 {
@@ -50,7 +50,7 @@ func TestBootsTable(t *testing.T) {
 		checkPlain(t, "boots", b.String(), width)
 	}
 	var b strings.Builder
-	if err := WriteBoots(&b, "table", record.Journal{}, Style{}); err != nil || b.String() != "No boots in this journal.\n" {
+	if err := Write(&b, &Boots{record.Journal{}}, "table", Style{}); err != nil || b.String() != "No boots in this journal.\n" {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 }

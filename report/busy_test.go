@@ -61,5 +61,5 @@ func reportAll(ctx context.Context, s *store.Store, m *machine) error {
 	if err != nil {
 		return err
 	}
-	return f.Write(io.Discard, "html", Style{})
+	return Write(io.Discard, f, "html", Style{})
 }

@@ -159,7 +159,7 @@ func TestNothingSaysToRebootWithoutAnImage(t *testing.T) {
 		t.Errorf("the state says %q", text)
 	}
 	var f strings.Builder
-	check(t, WriteObservation(&f, "table", o, Style{}))
+	check(t, Write(&f, &Machine{o}, "table", Style{}))
 	if !strings.Contains(f.String(), "no initrd: this kernel does not boot") || !strings.Contains(f.String(), "dracut -f") {
 		t.Errorf("the observation says\n%s", f.String())
 	}

@@ -36,7 +36,7 @@ func renderCompliance(t *testing.T, c *Compliance, format string, style Style) s
 		Events: 42, First: new(record.At(testNow)), Last: new(record.At(testNow)), Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"}, RootHash: "abc=",
 	})
 	var b strings.Builder
-	check(t, (&ComplianceSection{c, p}).Write(&b, format, style))
+	check(t, Write(&b, &ComplianceSection{c, p}, format, style))
 	return b.String()
 }
 
@@ -77,9 +77,9 @@ func TestComplianceFollowsItsSchema(t *testing.T) {
 		{ID: "b", Event: 4, Time: record.At(testNow), Until: record.At(testNow.AddDate(1, 0, 0)), Ended: new(record.At(testNow)), EndedBy: &record.RowActor{}},
 	}} {
 		var b, table strings.Builder
-		check(t, WriteExceptions(&b, "json", list, nil, testNow, Style{}))
+		check(t, Write(&b, &Exceptions{List: list, At: testNow}, "json", Style{}))
 		checkAgainst(t, all, "exceptions-1.json", b.String())
-		check(t, WriteExceptions(&table, "table", list, nil, testNow, Style{}))
+		check(t, Write(&table, &Exceptions{List: list, At: testNow}, "table", Style{}))
 		checkPlain(t, "exceptions", table.String(), 80)
 	}
 }
@@ -110,7 +110,7 @@ func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
 			t.Errorf("the table has no %s %s", r.Result, r.ID)
 		}
 	}
-	if err := (&ComplianceSection{Compliance: c}).Write(&strings.Builder{}, "html", Style{}); err == nil || !strings.Contains(err.Error(), "csv") {
+	if err := Write(&strings.Builder{}, &ComplianceSection{Compliance: c}, "html", Style{}); err == nil || !strings.Contains(err.Error(), "csv") {
 		t.Errorf("html: %v", err)
 	}
 }

@@ -9,31 +9,23 @@ import (
 	"github.com/klp-audit/klp-audit/internal/say"
 )
 
-// ComplianceFormats returns the formats of a compliance summary, the first being the default.
-func ComplianceFormats() []string { return []string{"table", "json", "csv"} }
-
 // ComplianceSection is a compliance summary as a section of its own.
 type ComplianceSection struct {
 	*Compliance
 	Provenance *Provenance
 }
 
-// Write renders it.
-func (c *ComplianceSection) Write(w io.Writer, format string, style Style) error {
-	switch format {
-	case "table":
-		return c.writeTable(w, style)
-	case "json":
-		return WriteObject(w, struct {
-			Schema     string      `json:"schema"`
-			Warning    *string     `json:"warning"`
-			Provenance *Provenance `json:"provenance"`
-			*Compliance
-		}{ComplianceSchema, orNull(c.Warning), c.Provenance, c.Compliance})
-	case "csv":
-		return c.writeCSV(w)
-	}
-	return fmt.Errorf("format %q: a compliance summary has %s", format, strings.Join(ComplianceFormats(), ", "))
+func (c *ComplianceSection) forms() []form {
+	return []form{{"table", c.writeTable}, {"json", c.writeJSON}, {"csv", c.writeCSV}}
+}
+
+func (c *ComplianceSection) writeJSON(w io.Writer, _ Style) error {
+	return WriteObject(w, struct {
+		Schema     string      `json:"schema"`
+		Warning    *string     `json:"warning"`
+		Provenance *Provenance `json:"provenance"`
+		*Compliance
+	}{ComplianceSchema, orNull(c.Warning), c.Provenance, c.Compliance})
 }
 
 // writeTable prints the verdict, then the checks, the weightiest first, each with what to do.
@@ -154,7 +146,7 @@ func (p *Provenance) lines() (lines []string) {
 }
 
 // writeCSV writes the checks with a header row.
-func (c *ComplianceSection) writeCSV(w io.Writer) error {
+func (c *ComplianceSection) writeCSV(w io.Writer, _ Style) error {
 	out := csv.NewWriter(w)
 	header := []string{"id", "title", "result", "detail", "evidence", "references", "exception", "known_since"}
 	records := append(warningRow(c.Warning, len(header)), header)

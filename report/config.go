@@ -27,15 +27,10 @@ type Setting struct {
 	Origin string `json:"origin"` // FILE:LINE, or "built in"
 }
 
-// ConfigurationFormats returns the formats of a configuration, the first being the default.
-func ConfigurationFormats() []string { return []string{"table", "json"} }
+func (c *Configuration) forms() []form { return []form{{"table", c.writeTable}, object(c)} }
 
-// Write renders the configuration; the table has values as they stand in a file, and no
-// problems.
-func (c *Configuration) Write(w io.Writer, format string, style Style) error {
-	if format == "json" {
-		return WriteObject(w, c)
-	}
+// writeTable has values as they stand in a file, and no problems.
+func (c *Configuration) writeTable(w io.Writer, style Style) error {
 	var cells [][]string
 	for _, s := range c.Settings {
 		cells = append(cells, []string{s.Key, say.Printable(s.Origin), say.Printable(inTOML(s.Value))})

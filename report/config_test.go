@@ -19,7 +19,7 @@ var hostileConfiguration = Configuration{
 
 func TestConfiguration(t *testing.T) {
 	var b strings.Builder
-	if err := hostileConfiguration.Write(&b, "table", Style{Width: 200}); err != nil {
+	if err := Write(&b, &hostileConfiguration, "table", Style{Width: 200}); err != nil {
 		t.Fatal(err)
 	}
 	want := `KEY       ORIGIN                                     VALUE

@@ -216,15 +216,15 @@ func written(t *testing.T, write func(b *bytes.Buffer) error) string {
 func TestCVEGolden(t *testing.T) {
 	c := cveSection(t, twoYears(t).record())
 	for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
-		text := written(t, func(b *bytes.Buffer) error { return c.Write(b, "table", style) })
+		text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "table", style) })
 		checkPlain(t, "cve", text, max(style.Width, 80))
 		compareGolden(t, "testdata/cve."+ending, text)
 	}
 	for _, format := range []string{"json", "csv", "openvex"} {
-		compareGolden(t, "testdata/cve."+format, written(t, func(b *bytes.Buffer) error { return c.Write(b, format, Style{}) }))
+		compareGolden(t, "testdata/cve."+format, written(t, func(b *bytes.Buffer) error { return Write(b, c, format, Style{}) }))
 	}
-	checkAgainst(t, readSchemas(t), "cve-1.json", written(t, func(b *bytes.Buffer) error { return c.Write(b, "json", Style{}) }))
-	if err := c.Write(&bytes.Buffer{}, "xml", Style{}); err == nil || !strings.Contains(err.Error(), "openvex") {
+	checkAgainst(t, readSchemas(t), "cve-1.json", written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", Style{}) }))
+	if err := Write(&bytes.Buffer{}, c, "xml", Style{}); err == nil || !strings.Contains(err.Error(), "openvex") {
 		t.Errorf("xml: %v", err)
 	}
 }
@@ -236,11 +236,11 @@ func TestStateGolden(t *testing.T) {
 		check(t, err)
 		section := StateSection{st, storyProvenance("state")}
 		for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
-			text := written(t, func(b *bytes.Buffer) error { return section.Write(b, "table", style) })
+			text := written(t, func(b *bytes.Buffer) error { return Write(b, &section, "table", style) })
 			checkPlain(t, name, text, max(style.Width, 80))
 			compareGolden(t, "testdata/"+name+"."+ending, text)
 		}
-		text := written(t, func(b *bytes.Buffer) error { return section.Write(b, "json", Style{}) })
+		text := written(t, func(b *bytes.Buffer) error { return Write(b, &section, "json", Style{}) })
 		compareGolden(t, "testdata/"+name+".json", text)
 		checkAgainst(t, readSchemas(t), "state-1.json", text)
 	}
@@ -249,14 +249,14 @@ func TestStateGolden(t *testing.T) {
 // All formats hold the same fixes.
 func TestCVEFormatsHoldTheSameRows(t *testing.T) {
 	c := cveSection(t, twoYears(t).record())
-	records, err := csv.NewReader(strings.NewReader(written(t, func(b *bytes.Buffer) error { return c.Write(b, "csv", Style{}) }))).ReadAll()
+	records, err := csv.NewReader(strings.NewReader(written(t, func(b *bytes.Buffer) error { return Write(b, c, "csv", Style{}) }))).ReadAll()
 	check(t, err)
 	var whole struct{ Exposures []Exposure }
-	check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return c.Write(b, "json", Style{}) })), &whole))
+	check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", Style{}) })), &whole))
 	if diff := cmp.Diff(c.Exposures, whole.Exposures); diff != "" {
 		t.Error(diff)
 	}
-	table := written(t, func(b *bytes.Buffer) error { return c.Write(b, "table", Style{Width: 200}) })
+	table := written(t, func(b *bytes.Buffer) error { return Write(b, c, "table", Style{Width: 200}) })
 	for i, e := range c.Exposures {
 		if records[i+1][0] != e.CVE || records[i+1][14] != string(e.Status) || !strings.Contains(table, e.CVE+" ") {
 			t.Errorf("%s: CSV has %q", e.CVE, records[i+1])
@@ -298,11 +298,11 @@ func TestOpenVEXOfATransition(t *testing.T) {
 	check(t, err)
 	c := NewCVEs(exposures(t, s, "CVE-2025-4221"), st, storyProvenance("cve"))
 	c.Asked = []string{"CVE-2025-4221"}
-	if text := written(t, func(b *bytes.Buffer) error { return c.Write(b, "openvex", Style{}) }); !strings.Contains(text, "CVE-2025-4221") || strings.Contains(text, "CVE-2025-4222") {
+	if text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "openvex", Style{}) }); !strings.Contains(text, "CVE-2025-4221") || strings.Contains(text, "CVE-2025-4222") {
 		t.Errorf("of one number: %s", text)
 	}
 	st.LivePatch.Transition = true
-	if err := c.Write(&bytes.Buffer{}, "openvex", Style{}); err == nil || !strings.Contains(err.Error(), "not complete") {
+	if err := Write(&bytes.Buffer{}, c, "openvex", Style{}); err == nil || !strings.Contains(err.Error(), "not complete") {
 		t.Errorf("in a transition: %v", err)
 	}
 }

@@ -24,27 +24,18 @@ type CVEs struct {
 	Provenance *Provenance `json:"-"`
 }
 
-// CVEFormats returns the formats of the CVE section, the first being the default.
-func CVEFormats() []string { return []string{"table", "json", "csv", "openvex"} }
-
-// Write renders the section.
-func (c *CVEs) Write(w io.Writer, format string, style Style) error {
-	switch format {
-	case "table":
-		return c.writeTable(w, style)
-	case "json":
-		return WriteObject(w, struct {
+func (c *CVEs) forms() []form {
+	return []form{
+		{"table", c.writeTable},
+		object(struct {
 			Schema     string      `json:"schema"`
 			Warning    *string     `json:"warning"`
 			Provenance *Provenance `json:"provenance"`
 			*CVEs
-		}{CVESchema, orNull(c.Provenance.Warning()), c.Provenance, c})
-	case "csv":
-		return c.writeCSV(w)
-	case "openvex":
-		return writeVEX(w, c.At, c.Asked, c.Provenance)
+		}{CVESchema, orNull(c.Provenance.Warning()), c.Provenance, c}),
+		{"csv", c.writeCSV},
+		{"openvex", func(w io.Writer, _ Style) error { return writeVEX(w, c.At, c.Asked, c.Provenance) }},
 	}
-	return fmt.Errorf("format %q: the CVE section has %s", format, strings.Join(CVEFormats(), ", "))
 }
 
 // writeTable prints a line a fix where the width allows it, else some.
@@ -168,7 +159,7 @@ func minute(t *record.Timestamp) string {
 }
 
 // writeCSV writes the fixes with a header row, and nothing else but the warning.
-func (c *CVEs) writeCSV(w io.Writer) error {
+func (c *CVEs) writeCSV(w io.Writer, _ Style) error {
 	out := csv.NewWriter(w)
 	header := []string{
 		"cve", "kernel_release", "package", "version", "released", "released_by", "advisory", "severity", "installed", "active",

@@ -20,34 +20,47 @@ type exceptionRow struct {
 	EndedBy *string           `json:"ended_by"`
 }
 
-// WriteExceptions renders exceptions as they are at a moment, out of a record that was found so
-// (nil: nothing is known to be wrong with it).
-func WriteExceptions(w io.Writer, format string, list []record.Exception, in *Input, now time.Time, style Style) error {
+// Exceptions are exceptions as they are at a moment, out of a record that was found so (nil: nothing is
+// known to be wrong with it).
+type Exceptions struct {
+	List []record.Exception
+	At   time.Time
+	From *Input
+}
+
+func (x *Exceptions) forms() []form { return []form{{"table", x.writeTable}, {"json", x.writeJSON}} }
+
+func (x *Exceptions) rows() []exceptionRow {
 	rows := []exceptionRow{}
-	for _, x := range list {
-		row := exceptionRow{Exception: exceptionAt(x, now), Added: x.Time, Ended: x.Ended}
-		if x.EndedBy != nil {
-			row.EndedBy = new((*x.EndedBy).Name())
+	for _, e := range x.List {
+		row := exceptionRow{Exception: exceptionAt(e, x.At), Added: e.Time, Ended: e.Ended}
+		if e.EndedBy != nil {
+			row.EndedBy = new(e.EndedBy.Name())
 		}
 		rows = append(rows, row)
 	}
-	if format == "json" {
-		return WriteObject(w, struct {
-			Schema     string         `json:"schema"`
-			Warning    *string        `json:"warning"`
-			Exceptions []exceptionRow `json:"exceptions"`
-		}{ExceptionsSchema, orNull(in.Warning()), rows})
-	}
-	if err := writeWarning(w, in.Warning(), style); err != nil {
+	return rows
+}
+
+func (x *Exceptions) writeJSON(w io.Writer, _ Style) error {
+	return WriteObject(w, struct {
+		Schema     string         `json:"schema"`
+		Warning    *string        `json:"warning"`
+		Exceptions []exceptionRow `json:"exceptions"`
+	}{ExceptionsSchema, orNull(x.From.Warning()), x.rows()})
+}
+
+func (x *Exceptions) writeTable(w io.Writer, style Style) error {
+	if err := writeWarning(w, x.From.Warning(), style); err != nil {
 		return err
 	}
-	if len(rows) == 0 {
+	if len(x.List) == 0 {
 		return writeWrapped(w, []string{"There is no exception."}, Style{Width: tableWidth})
 	}
 	if style.Width <= 0 {
 		style.Width = tableWidth
 	}
-	return renderTable(w, []string{"UNTIL\nSTATE", "CHECK\nBY", "REASON\nID"}, exceptionCells(rows, style.Width), style)
+	return renderTable(w, []string{"UNTIL\nSTATE", "CHECK\nBY", "REASON\nID"}, exceptionCells(x.rows(), style.Width), style)
 }
 
 func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -198,20 +197,12 @@ func Summarize(exposures []Exposure) *Latency {
 	return &l
 }
 
-// FullFormats returns the formats of the whole report, the first being the default.
-func FullFormats() []string { return []string{"table", "json", "html"} }
-
-// Write renders the whole report.
-func (f *Full) Write(w io.Writer, format string, style Style) error {
-	switch format {
-	case "table":
-		return writeFullTable(w, f, style)
-	case "json":
-		return writeFullJSON(w, f)
-	case "html":
-		return writeHTML(w, f)
+func (f *Full) forms() []form {
+	return []form{
+		{"table", func(w io.Writer, style Style) error { return writeFullTable(w, f, style) }},
+		{"json", func(w io.Writer, _ Style) error { return writeFullJSON(w, f) }},
+		{"html", func(w io.Writer, _ Style) error { return writeHTML(w, f) }},
 	}
-	return fmt.Errorf("format %q: the whole report has %s", format, strings.Join(FullFormats(), ", "))
 }
 
 // writeFullJSON writes each section under its name. The rows of the history are streamed;

@@ -71,7 +71,7 @@ func TestFullStory(t *testing.T) {
 func TestFullOfNothing(t *testing.T) {
 	m := newMachine(t, "2025-01-01T08:00:00Z")
 	m.startRecording()
-	for _, format := range FullFormats() {
+	for _, format := range Formats(&Full{}) {
 		f := storyReport(t, m, "", "", format)
 		if f.Compliance.Verdict != NotDetermined && f.Compliance.Verdict != Fail {
 			t.Errorf("verdict %q", f.Compliance.Verdict)

@@ -132,7 +132,7 @@ func TestSourceIsShown(t *testing.T) {
 	for _, width := range []int{60, 80, 120, 200} {
 		var table bytes.Buffer
 		h := &History{Rows: listed(rows()), Provenance: whole(&Full{}, rows()...).Provenance}
-		check(t, h.Write(&table, "table", Style{Width: width}))
+		check(t, Write(&table, h, "table", Style{Width: width}))
 		changes, legend, _ := strings.Cut(table.String(), "changes shown")
 		if got := names.FindAllString(changes, -1); strings.Join(got, " ") != "drift import" {
 			t.Errorf("%d columns: %q\n%s", width, got, table.String())
@@ -376,7 +376,7 @@ func TestFullGolden(t *testing.T) {
 func renderFull(t *testing.T, f *Full, format string, style Style) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := f.Write(&b, format, style); err != nil {
+	if err := Write(&b, f, format, style); err != nil {
 		t.Fatalf("rendering as %s: %v", format, err)
 	}
 	return b.String()
@@ -402,17 +402,17 @@ func TestFullFollowsItsSchema(t *testing.T) {
 // An error while rows are read or written is an error of the report.
 func TestFullErrors(t *testing.T) {
 	broken := errors.New("broken")
-	for _, format := range FullFormats() {
+	for _, format := range Formats(&Full{}) {
 		f := years()
 		f.History.Rows = func(yield func(*record.HistoryRow, error) bool) { yield(nil, broken) }
-		if err := f.Write(io.Discard, format, Style{}); !errors.Is(err, broken) {
+		if err := Write(io.Discard, f, format, Style{}); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, want the error of reading", format, err)
 		}
-		if err := years().Write(failing{broken}, format, Style{}); !errors.Is(err, broken) {
+		if err := Write(failing{broken}, years(), format, Style{}); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, want the error of writing", format, err)
 		}
 	}
-	if err := years().Write(io.Discard, "csv", Style{}); err == nil || !strings.Contains(err.Error(), "html") {
+	if err := Write(io.Discard, years(), "csv", Style{}); err == nil || !strings.Contains(err.Error(), "html") {
 		t.Errorf("csv: %v, want an error that names the formats", err)
 	}
 }

@@ -60,7 +60,7 @@ func (r *recorded) history(format string) *History {
 func (r *recorded) render(t *testing.T, format string, style Style) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := r.history(format).Write(&b, format, style); err != nil {
+	if err := Write(&b, r.history(format), format, style); err != nil {
 		t.Fatalf("rendering as %s: %v", format, err)
 	}
 	return b.String()

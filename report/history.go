@@ -103,34 +103,13 @@ func (p *Provenance) ask(f store.HistoryFilter) {
 	}
 }
 
-// Style is how a table looks where it is printed.
-type Style struct {
-	Width int  // columns
-	Color bool // SGR colours
-}
-
-// Formats returns the formats of a history, the first being the default.
-func Formats() []string { return []string{"table", "json", "jsonl", "csv"} }
-
-// SelfContained says whether a format carries its provenance itself. The others have
-// nothing but rows, for the programs that read them.
-func SelfContained(format string) bool {
-	return slices.Contains([]string{"table", "json", "html"}, format)
-}
-
-// Write renders the history.
-func (h *History) Write(w io.Writer, format string, style Style) error {
-	switch format {
-	case "table":
-		return writeTable(w, h, style)
-	case "json":
-		return writeJSON(w, h)
-	case "jsonl":
-		return writeJSONL(w, h)
-	case "csv":
-		return writeCSV(w, h)
+func (h *History) forms() []form {
+	return []form{
+		{"table", func(w io.Writer, style Style) error { return writeTable(w, h, style) }},
+		{"json", func(w io.Writer, _ Style) error { return writeJSON(w, h) }},
+		{"jsonl", func(w io.Writer, _ Style) error { return writeJSONL(w, h) }},
+		{"csv", func(w io.Writer, _ Style) error { return writeCSV(w, h) }},
 	}
-	return fmt.Errorf("format %q: a history has %s", format, strings.Join(Formats(), ", "))
 }
 
 // counted yields the rows and counts them into the provenance.

@@ -65,7 +65,7 @@ func TestDistrust(t *testing.T) {
 func TestNoVEXOfAltered(t *testing.T) {
 	p := &Provenance{Input: &Input{File: "x", Result: store.Altered}}
 	var b bytes.Buffer
-	if err := NewCVEs(nil, &State{}, p).Write(&b, "openvex", Style{}); !errors.Is(err, ErrDistrusted) || b.Len() > 0 {
+	if err := Write(&b, NewCVEs(nil, &State{}, p), "openvex", Style{}); !errors.Is(err, ErrDistrusted) || b.Len() > 0 {
 		t.Errorf("%v, and %q", err, b.String())
 	}
 }

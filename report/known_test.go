@@ -23,7 +23,7 @@ func allSections(t *testing.T, s *store.Store, at time.Time) string {
 	h.Rows = part.History(t.Context(), h.Filter)
 	f, err := NewFull(t.Context(), part, profile(t, DefaultProfile), at, h)
 	check(t, err)
-	return written(t, func(b *bytes.Buffer) error { return f.Write(b, "json", Style{}) })
+	return written(t, func(b *bytes.Buffer) error { return Write(b, f, "json", Style{}) })
 }
 
 // What a report says by what was known at a moment does not change as the record grows.

@@ -13,15 +13,17 @@ import (
 // ObservationSchema names the form of an observation in JSON.
 const ObservationSchema = "klp-audit/observation/1"
 
-// WriteObservation renders an observation.
-func WriteObservation(w io.Writer, format string, o *record.Observation, style Style) error {
-	if format == "json" {
-		return WriteObject(w, struct {
+// Machine is a machine as an observation saw it.
+type Machine struct{ *record.Observation }
+
+func (m *Machine) forms() []form {
+	return []form{
+		{"table", func(w io.Writer, style Style) error { return machineFacts(m.Observation).write(w, style) }},
+		object(struct {
 			Schema string `json:"schema"`
 			*record.Observation
-		}{ObservationSchema, o})
+		}{ObservationSchema, m.Observation}),
 	}
-	return machineFacts(o).write(w, style)
 }
 
 // machineFacts are the machine on one screen.

@@ -11,11 +11,11 @@ func TestPackageOfALivePatch(t *testing.T) {
 	m := healthy(t)
 	o := m.last()
 	o.LivePatch.Package = nil
-	if text := written(t, func(b *bytes.Buffer) error { return WriteObservation(b, "table", o, Style{}) }); !strings.Contains(text, " of no installed package") {
+	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) }); !strings.Contains(text, " of no installed package") {
 		t.Errorf("the packages are known: %s", text)
 	}
 	o.Installed, o.Unknown["installed"] = nil, "rpm failed"
-	if text := written(t, func(b *bytes.Buffer) error { return WriteObservation(b, "table", o, Style{}) }); strings.Contains(text, "no installed package") || !strings.Contains(text, " of a package that is not known") {
+	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) }); strings.Contains(text, "no installed package") || !strings.Contains(text, " of a package that is not known") {
 		t.Errorf("the packages are not known: %s", text)
 	}
 }

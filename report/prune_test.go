@@ -48,7 +48,7 @@ func answers(t *testing.T, s *store.Store, horizon time.Time, moments []time.Tim
 		st, err := NewState(t.Context(), s, at)
 		check(t, err)
 		st.Events, st.KnownSince = nil, nil
-		all = append(all, written(t, func(b *bytes.Buffer) error { return (&StateSection{State: st}).Write(b, "json", Style{}) }))
+		all = append(all, written(t, func(b *bytes.Buffer) error { return Write(b, &StateSection{State: st}, "json", Style{}) }))
 		for _, e := range exposuresAt(t, s, at) {
 			all = append(all, fmt.Sprintf("%s: %s %s of %s %s: %s %v, active %s", at, e.CVE, e.Status, e.Package, e.Version, e.Reason,
 				e.Active != nil && e.Seconds != nil, when(e.Active)))

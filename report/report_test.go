@@ -32,21 +32,21 @@ func TestColor(t *testing.T) {
 func TestWriteErrors(t *testing.T) {
 	broken := errors.New("broken")
 	input := inputs(t)["testdata/usual"]
-	for _, format := range Formats() {
+	for _, format := range Formats(&History{}) {
 		h := input.history(format)
 		h.Rows = func(yield func(*record.HistoryRow, error) bool) {
 			if yield(input.Rows[0], nil) {
 				yield(nil, broken)
 			}
 		}
-		if err := h.Write(io.Discard, format, Style{}); !errors.Is(err, broken) {
+		if err := Write(io.Discard, h, format, Style{}); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, want the error of reading", format, err)
 		}
-		if err := input.history(format).Write(failing{broken}, format, Style{}); !errors.Is(err, broken) {
+		if err := Write(failing{broken}, input.history(format), format, Style{}); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, want the error of writing", format, err)
 		}
 	}
-	if err := input.history("xml").Write(io.Discard, "xml", Style{}); err == nil || !strings.Contains(err.Error(), "jsonl") {
+	if err := Write(io.Discard, input.history("xml"), "xml", Style{}); err == nil || !strings.Contains(err.Error(), "jsonl") {
 		t.Errorf("xml: %v, want an error that names the formats", err)
 	}
 }
@@ -95,7 +95,7 @@ func TestStatusTable(t *testing.T) {
 		{Path: "/a", Program: "1.0.0", Record: &input.Summary, Waiting: new(2), PluginInstalled: new(true), Kernel: row, LivePatch: row},
 	} {
 		var b bytes.Buffer
-		if err := st.Write(&b, "table", Style{}); err != nil {
+		if err := Write(&b, st, "table", Style{}); err != nil {
 			t.Fatal(err)
 		}
 		checkPlain(t, "status", b.String(), 400)
@@ -106,7 +106,7 @@ func TestVerificationTable(t *testing.T) {
 	var b strings.Builder
 	v := store.Verification{Result: store.Altered, TreeSize: 2, FirstTime: new(record.At(testNow)),
 		LastTime: new(record.At(testNow)), RootHash: "abc=", Key: "k\x1b[2J", Problems: []string{"event 1:\n\x1b]0;x\x07"}}
-	if err := WriteVerification(&b, "table", &v); err != nil {
+	if err := Write(&b, &Verified{&v}, "table", Style{}); err != nil {
 		t.Fatal(err)
 	}
 	want := `The record is ALTERED: 2 events from 2026-11-23T08:30:00Z to 2026-11-23T08:30:00Z

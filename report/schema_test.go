@@ -188,7 +188,7 @@ func TestOutputFollowsSchema(t *testing.T) {
 		{Result: store.Altered, Problems: []string{"damaged"}},
 	} {
 		var b strings.Builder
-		if err := WriteVerification(&b, "json", &v); err != nil {
+		if err := Write(&b, &Verified{&v}, "json", Style{}); err != nil {
 			t.Fatal(err)
 		}
 		validate(string(v.Result), "verify-1.json", b.String())
@@ -210,7 +210,7 @@ func TestBootsAndInitrdFollowTheirSchemas(t *testing.T) {
 		{Boots: []record.Boot{boot, bare}, Unread: []record.UnreadFile{{Path: "/j/system.journal", Why: "damaged"}}},
 	} {
 		var b strings.Builder
-		if err := WriteBoots(&b, "json", j, Style{}); err != nil {
+		if err := Write(&b, &Boots{j}, "json", Style{}); err != nil {
 			t.Fatal(err)
 		}
 		checkAgainst(t, all, "boots-1.json", b.String())
@@ -222,7 +222,7 @@ func TestBootsAndInitrdFollowTheirSchemas(t *testing.T) {
 		}},
 	} {
 		var b strings.Builder
-		if err := WriteInitrd(&b, "json", v, true, Style{}); err != nil {
+		if err := Write(&b, &InitrdVerdict{v, true}, "json", Style{}); err != nil {
 			t.Fatal(err)
 		}
 		checkAgainst(t, all, "initrd-1.json", b.String())

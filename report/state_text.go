@@ -1,13 +1,9 @@
 package report
 
 import (
-	"fmt"
 	"io"
 	"strings"
 )
-
-// StateFormats returns the formats of a state, the first being the default.
-func StateFormats() []string { return []string{"table", "json"} }
 
 // StateSection is a state as a section of its own.
 type StateSection struct {
@@ -15,20 +11,13 @@ type StateSection struct {
 	Provenance *Provenance
 }
 
-// Write renders it.
-func (s *StateSection) Write(w io.Writer, format string, style Style) error {
-	switch format {
-	case "table":
-		return s.writeTable(w, style)
-	case "json":
-		return WriteObject(w, struct {
-			Schema     string      `json:"schema"`
-			Warning    *string     `json:"warning"`
-			Provenance *Provenance `json:"provenance"`
-			*State
-		}{StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s.State})
-	}
-	return fmt.Errorf("format %q: a state has %s", format, strings.Join(StateFormats(), ", "))
+func (s *StateSection) forms() []form {
+	return []form{{"table", s.writeTable}, object(struct {
+		Schema     string      `json:"schema"`
+		Warning    *string     `json:"warning"`
+		Provenance *Provenance `json:"provenance"`
+		*State
+	}{StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s.State})}
 }
 
 func (s *StateSection) writeTable(w io.Writer, style Style) error {

@@ -29,14 +29,9 @@ type Status struct {
 	Program         string              `json:"version"`
 }
 
-// StatusFormats returns the formats of a status, the first being the default.
-func StatusFormats() []string { return []string{"table", "json"} }
+func (s *Status) forms() []form { return []form{{"table", s.writeTable}, object(s)} }
 
-// Write renders the status.
-func (s *Status) Write(w io.Writer, format string, style Style) error {
-	if format == "json" {
-		return WriteObject(w, s)
-	}
+func (s *Status) writeTable(w io.Writer, style Style) error {
 	if s.Warning != nil {
 		if err := writeWarning(w, *s.Warning, style); err != nil {
 			return err

@@ -12,14 +12,17 @@ import (
 // VerifySchema names the form of a verification in JSON.
 const VerifySchema = "klp-audit/verify/1"
 
-// WriteVerification renders what verify found.
-func WriteVerification(w io.Writer, format string, v *store.Verification) error {
-	if format == "json" {
-		return WriteObject(w, struct {
-			Schema string `json:"schema"`
-			*store.Verification
-		}{VerifySchema, v})
-	}
+// Verified is what verify found.
+type Verified struct{ *store.Verification }
+
+func (v *Verified) forms() []form {
+	return []form{{"table", v.writeTable}, object(struct {
+		Schema string `json:"schema"`
+		*store.Verification
+	}{VerifySchema, v.Verification})}
+}
+
+func (v *Verified) writeTable(w io.Writer, _ Style) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The record is %s: %d events", strings.ToUpper(string(v.Result)), v.TreeSize)
 	if v.FirstTime != nil {
@@ -32,7 +35,7 @@ func WriteVerification(w io.Writer, format string, v *store.Verification) error 
 	if v.RootHash != "" {
 		fmt.Fprintf(&b, "Root hash  %s\n", v.RootHash)
 	}
-	writeKeys(&b, v)
+	writeKeys(&b, v.Verification)
 	if v.Result == store.Intact {
 		b.WriteString("A record that was written anew and signed is found only with a checkpoint that was kept\nelsewhere (--checkpoint FILE), or a key that was noted (--key).\n")
 	}

@@ -26,12 +26,12 @@ were built. No record is needed.`,
 			if err != nil {
 				return err
 			}
-			return report.WriteBoots(a.Stdout, format, journal, a.style(false))
+			return report.Write(a.Stdout, &report.Boots{Journal: journal}, format, a.style(false))
 		},
 	}
 	cmd.Flags().StringVar(&dir, "journal", "", "read the journal in `DIR` instead of the system's")
 	cmd.Flags().StringVar(&boot, "boot", "", "only the boot with this `ID`")
-	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
+	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.Formats(&report.Boots{}))
 	cmd.MarkFlagDirname("journal")
 	return cmd
 }
@@ -63,7 +63,7 @@ With --journal only that journal is looked at, nothing of this machine.`,
 			if err != nil {
 				return err
 			}
-			return report.WriteInitrd(a.Stdout, f.format, v, f.explain, a.style(false))
+			return report.Write(a.Stdout, &report.InitrdVerdict{Initrd: v, Explain: f.explain}, f.format, a.style(false))
 		},
 	}
 	flags := cmd.Flags()
@@ -73,7 +73,7 @@ With --journal only that journal is looked at, nothing of this machine.`,
 	flags.StringVar(&f.Patch, "patch", "", "look for this `MODULE` (the active one)")
 	flags.StringVar(&f.image, "image", "", "read the image `FILE`, whatever the journal says")
 	flags.BoolVar(&f.explain, "explain", false, "print the evidence, in order")
-	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.StatusFormats())
+	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.InitrdVerdict{}))
 	cmd.MarkFlagDirname("journal")
 	return cmd
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -48,7 +47,7 @@ change nothing in it.
 	flags := cmd.Flags()
 	a.profileFlag(cmd, &f.profile)
 	flags.StringVar(&f.at, "at", "", "as of `TIME` (now, or that of --known-at): "+report.TimeHelp)
-	a.sectionFlags(cmd, &f.sectionFlags, report.ComplianceFormats())
+	a.sectionFlags(cmd, &f.sectionFlags, report.Formats(&report.ComplianceSection{}))
 	return cmd
 }
 
@@ -106,7 +105,7 @@ func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
 	from.Input, from.Since, from.Until = s.provenance.Input, &c.Since, &c.At
 	maps.Copy(from.Filters, s.provenance.Filters)
 	from.Filters["profile"] = p.Name
-	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return section.Write(w, f.format, style) }, from)
+	return a.write(&f.sectionFlags, &section, from)
 }
 
 // judge returns a compliance summary of an input.

@@ -32,7 +32,7 @@ the rest counts, and the exit status is 1.`,
 			return a.printConfig(format)
 		},
 	}
-	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.ConfigurationFormats())
+	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.Formats(&report.Configuration{}))
 	return cmd
 }
 
@@ -46,7 +46,7 @@ func (a *app) printConfig(format string) error {
 		out.Problems = append(out.Problems, p.Error())
 		a.complain("%v", p)
 	}
-	if err := out.Write(a.Stdout, format, a.style(false)); err != nil {
+	if err := report.Write(a.Stdout, &out, format, a.style(false)); err != nil {
 		return err
 	}
 	if len(c.Problems) > 0 {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"strings"
 	"time"
 
@@ -47,7 +46,7 @@ record that is altered or cut.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.cve(cmd, &f, args) },
 	}
 	cmd.Flags().StringVar(&f.at, "at", "", "how it stood at `TIME` (at the end of the record): "+report.TimeHelp)
-	a.sectionFlags(cmd, &f.sectionFlags, report.CVEFormats())
+	a.sectionFlags(cmd, &f.sectionFlags, report.Formats(&report.CVEs{}))
 	return cmd
 }
 
@@ -72,7 +71,7 @@ func (a *app) cve(cmd *cobra.Command, f *cveFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return c.Write(w, f.format, style) }, s.provenance)
+	return a.write(&f.sectionFlags, c, s.provenance)
 }
 
 func cveNumbers(args []string) (ids []string, err error) {

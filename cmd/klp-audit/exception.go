@@ -140,13 +140,13 @@ func (a *app) exceptionListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := report.WriteExceptions(a.Stdout, format, list, in, a.Now(), a.style(false)); err != nil {
+			if err := report.Write(a.Stdout, &report.Exceptions{List: list, At: a.Now(), From: in}, format, a.style(false)); err != nil {
 				return err
 			}
 			return exit(in)
 		},
 	}
-	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
+	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.Formats(&report.Exceptions{}))
 	return cmd
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +48,7 @@ the state, the checks and the fixes are of, and the picture ends there.
 	flags.StringVar(&f.until, "until", "", "the time before `TIME`")
 	flags.StringVar(&f.at, "at", "", "state, checks and fixes as of `TIME` (now, or that of --known-at)")
 	a.profileFlag(cmd, &f.profile)
-	a.sectionFlags(cmd, &f.sectionFlags, report.FullFormats())
+	a.sectionFlags(cmd, &f.sectionFlags, report.Formats(&report.Full{}))
 	cmd.AddCommand(a.historyCommand(), a.complianceCommand(), a.stateCommand(), a.cveCommand())
 	return cmd
 }
@@ -82,5 +81,5 @@ func (a *app) full(cmd *cobra.Command, f *fullFlags) error {
 		return err
 	}
 	a.seeSpool(full.Compliance, p, &f.sectionFlags)
-	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return full.Write(w, f.format, style) }, full.Provenance)
+	return a.write(&f.sectionFlags, full, full.Provenance)
 }

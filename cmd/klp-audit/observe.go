@@ -46,10 +46,10 @@ What cannot be read is recorded as unknown, with the reason.`,
 			if err != nil {
 				return err
 			}
-			return report.WriteObservation(a.Stdout, f.format, obs, a.style(false))
+			return report.Write(a.Stdout, &report.Machine{Observation: obs}, f.format, a.style(false))
 		},
 	}
-	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.StatusFormats())
+	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.Machine{}))
 	enumFlag(cmd, &f.trigger, "trigger", "note this `REASON` of the observation", words(record.Triggers()))
 	cmd.Flags().DurationVar(&f.wait, "wait", 0, "observe again until a transition has ended, for at most `TIME`")
 	cmd.Flags().DurationVar(&f.within, "within", 0, "look around for at most `TIME`, and leave what is left to the service (0: as long as it takes)")

@@ -126,7 +126,7 @@ changes; known_since is when the event of a change was recorded.`,
 	flags.StringVar(&f.filter.User, "user", "", "only changes by `NAME`, as login or through sudo")
 	flags.IntVar(&f.filter.Limit, "limit", 0, "at most `N` rows (0: all; in a table 1,000)")
 	flags.BoolVar(&f.filter.OldestFirst, "reverse", false, "oldest first")
-	a.sectionFlags(cmd, &f.sectionFlags, report.Formats())
+	a.sectionFlags(cmd, &f.sectionFlags, report.Formats(&report.History{}))
 	return cmd
 }
 
@@ -145,7 +145,7 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 	h := report.NewHistory(f.filter, f.format, s.provenance)
 	h.Filter.Events = s.summary.Events // the rows are those of the provenance
 	h.Rows = s.History(cmd.Context(), h.Filter)
-	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return h.Write(w, f.format, style) }, h.Provenance)
+	return a.write(&f.sectionFlags, h, h.Provenance)
 }
 
 // times reads the moments of --since and --until.
@@ -175,8 +175,8 @@ func (a *app) bootTime() time.Time {
 
 // write renders to the output that the flags name. The exit status says what the report was
 // made from was found to be.
-func (a *app) write(f *sectionFlags, render func(io.Writer, report.Style) error, p *report.Provenance) error {
-	err := a.render(f, render, p)
+func (a *app) write(f *sectionFlags, section report.Section, p *report.Provenance) error {
+	err := a.render(f, section, p)
 	if errors.Is(err, report.ErrDistrusted) {
 		a.complain("%v", err)
 		err = nil
@@ -188,9 +188,9 @@ func (a *app) write(f *sectionFlags, render func(io.Writer, report.Style) error,
 }
 
 // render renders, and puts the provenance beside the output if the format has no place for it.
-func (a *app) render(f *sectionFlags, render func(io.Writer, report.Style) error, p *report.Provenance) error {
+func (a *app) render(f *sectionFlags, section report.Section, p *report.Provenance) error {
 	if f.output == "" {
-		if err := render(a.Stdout, a.style(f.noColor)); err != nil {
+		if err := report.Write(a.Stdout, section, f.format, a.style(f.noColor)); err != nil {
 			return err
 		}
 		if report.SelfContained(f.format) {
@@ -198,7 +198,7 @@ func (a *app) render(f *sectionFlags, render func(io.Writer, report.Style) error
 		}
 		return report.WriteObject(a.Stderr, p)
 	}
-	err := writeFile(f.output, func(w io.Writer) error { return render(w, report.Style{}) })
+	err := writeFile(f.output, func(w io.Writer) error { return report.Write(w, section, f.format, report.Style{}) })
 	if err != nil || report.SelfContained(f.format) {
 		return err
 	}

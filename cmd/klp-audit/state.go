@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/report"
@@ -40,7 +38,7 @@ boot and initrd are unknown. A live patch whose load is not complete fixes nothi
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.state(cmd, &f) },
 	}
 	cmd.Flags().StringVar(&f.at, "at", "", "the state at `TIME` (when the machine was observed last): "+report.TimeHelp)
-	a.sectionFlags(cmd, &f.sectionFlags, report.StateFormats())
+	a.sectionFlags(cmd, &f.sectionFlags, report.Formats(&report.StateSection{}))
 	return cmd
 }
 
@@ -59,5 +57,5 @@ func (a *app) state(cmd *cobra.Command, f *stateFlags) error {
 		return err
 	}
 	section := report.StateSection{State: st, Provenance: s.provenance}
-	return a.write(&f.sectionFlags, func(w io.Writer, style report.Style) error { return section.Write(w, f.format, style) }, s.provenance)
+	return a.write(&f.sectionFlags, &section, s.provenance)
 }

@@ -26,13 +26,13 @@ func (a *app) statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := st.Write(a.Stdout, format, a.style(false)); err != nil {
+			if err := report.Write(a.Stdout, st, format, a.style(false)); err != nil {
 				return err
 			}
 			return exit(in)
 		},
 	}
-	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.StatusFormats())
+	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.Formats(&report.Status{}))
 	return cmd
 }
 

@@ -50,13 +50,13 @@ another one. Compare the key and a checkpoint that were noted elsewhere.`,
 			if err != nil {
 				return err
 			}
-			if err := report.WriteVerification(a.Stdout, f.format, v); err != nil {
+			if err := report.Write(a.Stdout, &report.Verified{Verification: v}, f.format, report.Style{}); err != nil {
 				return err
 			}
 			return exitFor(v.Result)
 		},
 	}
-	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.StatusFormats())
+	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.Verified{}))
 	cmd.Flags().StringVar(&f.key, "key", "", "this verifier `KEY` must be one of the record's")
 	cmd.Flags().StringArrayVar(&f.checkpoints, "checkpoint", nil, "check that the record grew from that of the earlier checkpoint in `FILE`; may be repeated")
 	cmd.Flags().StringVar(&f.export, "export", "", "check the export in `FILE`")

@@ -43,7 +43,7 @@ func crowd(t *testing.T) string {
 		History:    &report.History{Provenance: p, Rows: changes(at)},
 	}
 	var b bytes.Buffer
-	check(t, full.Write(&b, "html", report.Style{}))
+	check(t, report.Write(&b, full, "html", report.Style{}))
 	return written(t, b.String())
 }
 

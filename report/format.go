@@ -1,0 +1,55 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Section is what a command prints.
+type Section interface {
+	// forms are the section in each of its formats, the default first.
+	forms() []form
+}
+
+// form is a section in one format.
+type form struct {
+	format string
+	write  func(w io.Writer, style Style) error
+}
+
+// Style is how a table looks where it is printed.
+type Style struct {
+	Width int  // columns
+	Color bool // SGR colours
+}
+
+// Formats returns the formats of a section, the default first.
+func Formats(s Section) (formats []string) {
+	for _, f := range s.forms() {
+		formats = append(formats, f.format)
+	}
+	return formats
+}
+
+// Write renders a section in one of its formats.
+func Write(w io.Writer, s Section, format string, style Style) error {
+	for _, f := range s.forms() {
+		if f.format == format {
+			return f.write(w, style)
+		}
+	}
+	return fmt.Errorf("format %q: want %s", format, strings.Join(Formats(s), ", "))
+}
+
+// object is the form of a value in JSON.
+func object(v any) form {
+	return form{"json", func(w io.Writer, _ Style) error { return WriteObject(w, v) }}
+}
+
+// SelfContained says whether a format carries its provenance itself. The others have
+// nothing but rows, for the programs that read them.
+func SelfContained(format string) bool {
+	return slices.Contains([]string{"table", "json", "html"}, format)
+}
