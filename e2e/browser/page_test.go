@@ -16,10 +16,12 @@ import (
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{"crowd": crowd(t)}
+	css, err := os.ReadFile("../../report/templates/report.css")
+	check(t, err)
 	for _, name := range []string{"years", "fresh", "empty", "hostile", "altered"} {
-		path, err := filepath.Abs("../../report/testdata/full-" + name + ".html")
+		page, err := os.ReadFile("../../report/testdata/full-" + name + ".html")
 		check(t, err)
-		all[name] = path
+		all[name] = written(t, strings.Replace(string(page), "/* report.css */", string(css), 1))
 	}
 	return all
 }
