@@ -5,18 +5,18 @@ import (
 	"io"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // VerifySchema names the form of a verification in JSON.
 const VerifySchema = "klp-audit/verify/1"
 
 // WriteVerification renders what verify found.
-func WriteVerification(w io.Writer, format string, v *store.Verification) error {
+func WriteVerification(w io.Writer, format string, v *proof.Verification) error {
 	if format == "json" {
 		return WriteObject(w, struct {
 			Schema string `json:"schema"`
-			*store.Verification
+			*proof.Verification
 		}{VerifySchema, v})
 	}
 	var b strings.Builder
@@ -32,7 +32,7 @@ func WriteVerification(w io.Writer, format string, v *store.Verification) error 
 		fmt.Fprintf(&b, "Root hash  %s\n", v.RootHash)
 	}
 	writeKeys(&b, v)
-	if v.Result == store.Intact {
+	if v.Result == proof.Intact {
 		b.WriteString("A record that was written anew and signed is found only with a checkpoint that was kept\nelsewhere (--checkpoint FILE), or a key that was noted (--key).\n")
 	}
 	_, err := io.WriteString(w, b.String())
@@ -41,7 +41,7 @@ func WriteVerification(w io.Writer, format string, v *store.Verification) error 
 
 // writeKeys names the keys of a record: the one that signs it now, and those before it with how
 // far each vouches.
-func writeKeys(b *strings.Builder, v *store.Verification) {
+func writeKeys(b *strings.Builder, v *proof.Verification) {
 	if v.Key != "" {
 		fmt.Fprintf(b, "Key        %s\n", Printable(v.Key))
 	}

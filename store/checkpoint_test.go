@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -46,7 +47,7 @@ func TestCheckpointIsANoteThatTheRecordersKeyOpens(t *testing.T) {
 	if !form.MatchString(n.Text) || !strings.HasPrefix(n.Text, verifier.Name()+"\n") {
 		t.Errorf("text %q", n.Text)
 	}
-	cp, err := store.ParseCheckpoint(v.Checkpoint, v.Key)
+	cp, err := proof.ParseCheckpoint(v.Checkpoint, v.Key)
 	check(t, err)
 	if cp.Origin != verifier.Name() || cp.Size != 7 || cp.Root.String() != v.RootHash || cp.Note != v.Checkpoint {
 		t.Errorf("got %+v", cp)
@@ -60,7 +61,7 @@ func TestParseCheckpointRejects(t *testing.T) {
 	_, other, err := note.GenerateKey(rand.Reader, "klp-audit/a")
 	check(t, err)
 	good := sign(t, private, "klp-audit/a\n7"+root)
-	if _, err := store.ParseCheckpoint(good, public); err != nil {
+	if _, err := proof.ParseCheckpoint(good, public); err != nil {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct{ text, key, want string }{
@@ -79,7 +80,7 @@ func TestParseCheckpointRejects(t *testing.T) {
 		"a huge size":        {sign(t, private, "klp-audit/a\n9223372036854775808"+root), public, "size"},
 		"a short root":       {sign(t, private, "klp-audit/a\n7\nAAAA\n"), public, `root hash "AAAA"`},
 	} {
-		if _, err := store.ParseCheckpoint(tt.text, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := proof.ParseCheckpoint(tt.text, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got error %v, want %q", name, err, tt.want)
 		}
 	}
@@ -95,8 +96,8 @@ func FuzzParseCheckpoint(f *testing.F) {
 	f.Add(signed, public)
 	f.Add(text, "")
 	f.Fuzz(func(t *testing.T, signed, key string) {
-		store.ParseCheckpoint(signed, key)
-		if cp, err := store.ParseCheckpoint(signed, public); err == nil && !strings.HasPrefix(signed, text) {
+		proof.ParseCheckpoint(signed, key)
+		if cp, err := proof.ParseCheckpoint(signed, public); err == nil && !strings.HasPrefix(signed, text) {
 			t.Errorf("accepted %+v, which was never signed", cp)
 		}
 	})
@@ -109,16 +110,16 @@ func TestRecorderEventsSayWhatChanged(t *testing.T) {
 		version string
 		want    []string
 		newKey  bool
-		result  store.Integrity
+		result  proof.Integrity
 	}{
-		"nothing":             {func(*testing.T, string) {}, program, []string{"installed"}, false, store.Intact},
-		"the program version": {func(*testing.T, string) {}, "1.1.0", []string{"installed", "upgraded"}, false, store.Intact},
+		"nothing":             {func(*testing.T, string) {}, program, []string{"installed"}, false, proof.Intact},
+		"the program version": {func(*testing.T, string) {}, "1.1.0", []string{"installed", "upgraded"}, false, proof.Intact},
 		"the key lost": {func(t *testing.T, root string) { check(t, os.Remove(keyFile(root))) }, program,
-			[]string{"installed", "key-replaced"}, true, store.Altered},
+			[]string{"installed", "key-replaced"}, true, proof.Altered},
 		"another machine": {func(t *testing.T, root string) { put(t, filepath.Join(root, "etc/machine-id"), "m2\n") }, program,
-			[]string{"installed", "identity-changed"}, true, store.Intact},
+			[]string{"installed", "identity-changed"}, true, proof.Intact},
 		"another machine with an upgrade": {func(t *testing.T, root string) { put(t, filepath.Join(root, "etc/machine-id"), "m2\n") }, "1.1.0",
-			[]string{"installed", "identity-changed"}, true, store.Intact},
+			[]string{"installed", "identity-changed"}, true, proof.Intact},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := sample(t)
@@ -171,7 +172,7 @@ func TestUnusableKeyIsReplaced(t *testing.T) {
 	if old, err := filepath.Glob(path + ".old-*"); err != nil || len(old) != 4 {
 		t.Errorf("old keys %q, %v", old, err)
 	}
-	if v := verify(t, root, ""); v.Result != store.Altered || len(v.Problems) != 4 || len(v.Keys) != 5 {
+	if v := verify(t, root, ""); v.Result != proof.Altered || len(v.Problems) != 4 || len(v.Keys) != 5 {
 		t.Errorf("%s %q", v.Result, v.Problems)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // strange are texts that an event may hold, whoever made them.
@@ -87,12 +88,12 @@ func TestStrictIsLinear(t *testing.T) {
 	for i := range int64(300_000) {
 		p.Kept = append(p.Kept, 2*i+1)
 	}
-	g := gaps{pruned: &p, since: &p}
+	g := proof.Gaps{Pruned: &p, Since: &p}
 	for seq := int64(2); seq <= p.Through; seq += 2 {
-		g.seqs = append(g.seqs, seq)
+		g.Seqs = append(g.Seqs, seq)
 	}
-	v := newVerification()
-	if g.check(v); v.Result != Intact {
+	v := proof.NewVerification()
+	if g.Check(v); v.Result != proof.Intact {
 		t.Errorf("%d problems", len(v.Problems))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -33,20 +34,20 @@ func TestVectors(t *testing.T) {
 	for _, name := range []string{"record.jsonl", "since-3.jsonl"} {
 		v, err := store.VerifyExport(t.Context(), strings.NewReader(vector(t, name)), "", earlier)
 		check(t, err)
-		if v.Result != store.Intact || v.TreeSize != 5 || !strings.Contains(page, v.RootHash) || !strings.Contains(page, name) {
+		if v.Result != proof.Intact || v.TreeSize != 5 || !strings.Contains(page, v.RootHash) || !strings.Contains(page, name) {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
 	v, err := store.VerifyExport(t.Context(), strings.NewReader(vector(t, "pruned.jsonl")), "")
 	check(t, err)
-	if v.Result != store.Intact || v.TreeSize != 6 || !strings.Contains(page, "pruned.jsonl") {
+	if v.Result != proof.Intact || v.TreeSize != 6 || !strings.Contains(page, "pruned.jsonl") {
 		t.Errorf("pruned: %+v", v)
 	}
 	v, err = store.VerifyExport(t.Context(), strings.NewReader(vector(t, "record.jsonl")), "")
 	check(t, err)
-	cp, err := store.ParseCheckpoint(earlier, v.Key)
+	cp, err := proof.ParseCheckpoint(earlier, v.Key)
 	check(t, err)
-	if !strings.Contains(page, cp.Root.String()) || !strings.Contains(page, store.ExportFormat) {
+	if !strings.Contains(page, cp.Root.String()) || !strings.Contains(page, proof.ExportFormat) {
 		t.Error("the page says something else")
 	}
 }
@@ -62,7 +63,7 @@ func TestVectorsOfKeys(t *testing.T) {
 		}
 		v, err := store.VerifyExport(t.Context(), strings.NewReader(vector(t, name)), "")
 		check(t, err)
-		if v.TreeSize != 6 || len(v.Keys) != 2 || v.Keys[1].Event != 5 || *v.Keys[1].Signed != (name == "cloned.jsonl") || (v.Result == store.Intact) != *v.Keys[1].Signed {
+		if v.TreeSize != 6 || len(v.Keys) != 2 || v.Keys[1].Event != 5 || *v.Keys[1].Signed != (name == "cloned.jsonl") || (v.Result == proof.Intact) != *v.Keys[1].Signed {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}

@@ -1,4 +1,4 @@
-package store
+package proof
 
 import (
 	"fmt"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// earlierCheckpoints are checkpoints that somebody kept, to be held against a log while its
+// EarlierCheckpoints are checkpoints that somebody kept, to be held against a log while its
 // tree grows: at the size of each, its root hash must be the tree's.
-type earlierCheckpoints struct {
+type EarlierCheckpoints struct {
 	bySize map[int64][]*earlierCheckpoint
 	all    []*earlierCheckpoint
 	broken bool // one did not fit
@@ -20,10 +20,10 @@ type earlierCheckpoint struct {
 	reached bool
 }
 
-// newEarlier reads checkpoints without their signatures: with which keys to check those is
+// NewEarlier reads checkpoints without their signatures: with which keys to check those is
 // known only when the log has been read.
-func newEarlier(notes []string) (*earlierCheckpoints, error) {
-	e := &earlierCheckpoints{bySize: map[int64][]*earlierCheckpoint{}}
+func NewEarlier(notes []string) (*EarlierCheckpoints, error) {
+	e := &EarlierCheckpoints{bySize: map[int64][]*earlierCheckpoint{}}
 	for _, text := range notes {
 		cp, err := parseBody(text, text)
 		if err != nil {
@@ -35,19 +35,19 @@ func newEarlier(notes []string) (*earlierCheckpoints, error) {
 	return e, nil
 }
 
-// startAt begins with a tree of some events: what is before cannot be looked at.
-func (e *earlierCheckpoints) startAt(v *Verification, size int64, root func() (tlog.Hash, error)) error {
+// StartAt begins with a tree of some events: what is before cannot be looked at.
+func (e *EarlierCheckpoints) StartAt(v *Verification, size int64, root func() (tlog.Hash, error)) error {
 	for _, c := range e.all {
 		if c.Size < size && c.Size > 0 {
 			return fmt.Errorf("the earlier checkpoint covers %d events, and this export begins after event %d: take one that begins before", c.Size, size)
 		}
 	}
-	return e.at(v, size, root)
+	return e.At(v, size, root)
 }
 
-// at holds a tree of this size against the checkpoints of this size. Where one does not
+// At holds a tree of this size against the checkpoints of this size. Where one does not
 // fit, no later one can: it is reported once.
-func (e *earlierCheckpoints) at(v *Verification, size int64, root func() (tlog.Hash, error)) error {
+func (e *EarlierCheckpoints) At(v *Verification, size int64, root func() (tlog.Hash, error)) error {
 	for _, c := range e.bySize[size] {
 		h, err := root()
 		if err != nil {
@@ -56,15 +56,15 @@ func (e *earlierCheckpoints) at(v *Verification, size int64, root func() (tlog.H
 		c.reached = true
 		if h != c.Root && !e.broken {
 			e.broken = true
-			v.problem(Altered, "the first %d events are not those of the earlier checkpoint: their root hash is %s, it says %s", size, h, c.Root)
+			v.Problem(Altered, "the first %d events are not those of the earlier checkpoint: their root hash is %s, it says %s", size, h, c.Root)
 		}
 	}
 	return nil
 }
 
-// finish says whether the log is too short for a checkpoint, and which were not signed with
+// Finish says whether the log is too short for a checkpoint, and which were not signed with
 // a key of this record: of each origin one.
-func (e *earlierCheckpoints) finish(v *Verification, keys map[string]bool) {
+func (e *EarlierCheckpoints) Finish(v *Verification, keys map[string]bool) {
 	var farthest int64
 	strange := map[string]bool{}
 	named := map[string]map[string]bool{} // of each origin, which is the name of its key
@@ -76,15 +76,15 @@ func (e *earlierCheckpoints) finish(v *Verification, keys map[string]bool) {
 		named[name][key] = true
 	}
 	for _, c := range e.all {
-		if _, err := parseWithAny(c.Note, named[c.Origin]); err != nil && !strange[c.Origin] {
+		if _, err := ParseWithAny(c.Note, named[c.Origin]); err != nil && !strange[c.Origin] {
 			strange[c.Origin] = true
-			v.problem(Altered, "the earlier checkpoint of %d events was not signed with a key of this record: %v", c.Size, err)
+			v.Problem(Altered, "the earlier checkpoint of %d events was not signed with a key of this record: %v", c.Size, err)
 		}
 		if !c.reached {
 			farthest = max(farthest, c.Size)
 		}
 	}
 	if farthest > 0 {
-		v.problem(Truncated, "the earlier checkpoint covers %d events, the log has fewer: it was rolled back or replaced", farthest)
+		v.Problem(Truncated, "the earlier checkpoint covers %d events, the log has fewer: it was rolled back or replaced", farthest)
 	}
 }
