@@ -107,6 +107,17 @@ func TestArrowsRunOneWay(t *testing.T) {
 	}
 }
 
+// A record is read and proven without a machine: of bytes, wherever they come from.
+func TestRecordKnowsNoMachine(t *testing.T) {
+	for _, p := range list(t, "./record/...") {
+		for _, imp := range p.Imports {
+			if slices.Contains([]string{"C", "database/sql", "io/fs", "net", "os", "os/exec", "path/filepath", "syscall"}, imp) {
+				t.Errorf("%s imports %s", p.ImportPath, imp)
+			}
+		}
+	}
+}
+
 // The plugin starts in every commit: it links what it needs to answer, and no C. What a
 // package here costs at the start has been measured.
 func TestPluginLinksLittle(t *testing.T) {

@@ -2,10 +2,8 @@ package store
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -41,16 +39,7 @@ func (s *Store) export(ctx context.Context, w *bufio.Writer, since int64) error 
 	if since < 0 || since > h.size {
 		return fmt.Errorf("export since event %d: the record has %d events", since, h.size)
 	}
-	head := proof.ExportHeader{Format: proof.ExportFormat, Since: since, Tree: []tlog.Hash{}}
-	if head.Key, err = s.key(ctx); err != nil {
-		return err
-	}
-	if since > 0 {
-		if head.Tree, err = hashReader(ctx, s.db)(proof.Subtrees(since)); err != nil {
-			return classify(err)
-		}
-	}
-	if err := proof.WriteLine(w, head); err != nil {
+	if err := s.exportHeader(ctx, w, since); err != nil {
 		return err
 	}
 	pruned, err := lastPrune(ctx, s.db, h.size)
@@ -75,38 +64,42 @@ func (s *Store) export(ctx context.Context, w *bufio.Writer, since int64) error 
 			return err
 		}
 	}
-	return proof.WriteLine(w, proof.ExportEnd{Checkpoint: h.checkpoint})
+	return proof.WriteExportEnd(w, h.checkpoint)
 }
 
-// exportGap writes the line of an event that has no body any more.
-func (s *Store) exportGap(ctx context.Context, w io.Writer, seq int64, pruned *record.Prune) error {
-	if !pruned.Took(seq) {
-		return fmt.Errorf("%w: event %d is missing, or was pruned just now", ErrDamaged, seq)
+func (s *Store) exportHeader(ctx context.Context, w io.Writer, since int64) error {
+	key, err := s.key(ctx)
+	if err != nil {
+		return err
 	}
-	hash, err := hashReader(ctx, s.db)([]int64{tlog.StoredHashIndex(0, seq-1)})
+	roots, err := hashReader(ctx, s.db)(proof.Subtrees(since))
 	if err != nil {
 		return classify(err)
 	}
-	return proof.WriteLine(w, proof.EventHead{Seq: seq, Hash: hash[0]})
+	return proof.WriteExportHeader(w, since, roots, key)
+}
+
+// exportGap writes the line of an event that has no body any more.
+func (s *Store) exportGap(ctx context.Context, w *bufio.Writer, seq int64, pruned *record.Prune) error {
+	if !pruned.Took(seq) {
+		return fmt.Errorf("%w: event %d is missing, or was pruned just now", ErrDamaged, seq)
+	}
+	hash, err := leafHash(ctx, s.db, seq)
+	if err != nil {
+		return classify(err)
+	}
+	return proof.WriteExportEntry(w, proof.Entry{Seq: seq, Hash: hash})
 }
 
 func (s *Store) exportEvent(ctx context.Context, w *bufio.Writer, e event) error {
 	if !record.IsOneLine(e.body) {
 		return fmt.Errorf("%w: event %d is not one line", ErrDamaged, e.seq)
 	}
-	hash, err := hashReader(ctx, s.db)([]int64{tlog.StoredHashIndex(0, e.seq-1)})
+	hash, err := leafHash(ctx, s.db, e.seq)
 	if err != nil {
 		return classify(err)
 	}
-	head, err := json.Marshal(proof.EventHead{Seq: e.seq, Hash: hash[0]})
-	if err != nil {
-		return err
-	}
-	w.Write(bytes.TrimSuffix(head, []byte("}")))
-	w.WriteString(proof.EventKey)
-	w.Write(e.body)
-	_, err = w.WriteString("}\n")
-	return err
+	return proof.WriteExportEntry(w, proof.Entry{Seq: e.seq, Hash: hash, Body: e.body})
 }
 
 // key is the verifier key of the newest checkpoint.
@@ -204,12 +197,8 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.V
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}
-		x := exportVerifier{ctx: ctx, key: verifierKey, into: tx}
-		if v, err = x.verify(f); err != nil {
+		if v, err = takeExport(ctx, tx, f, verifierKey); err != nil {
 			return err
-		}
-		if x.head.Since > 0 {
-			return fmt.Errorf("it holds the events since number %d: reports need all", x.head.Since)
 		}
 		if v.Result != proof.Intact {
 			return rebuildReadable(ctx, tx)
@@ -221,4 +210,25 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.V
 		return nil, nil, errors.Join(fmt.Errorf("export %q: %w", path, err), s.Close())
 	}
 	return s, v, nil
+}
+
+// takeExport verifies a whole export, and writes what it holds into an empty database.
+func takeExport(ctx context.Context, tx *sql.Tx, r io.Reader, verifierKey string) (*proof.Verification, error) {
+	keep := func(e proof.Entry, ev *record.Event) error {
+		if ev == nil {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO events (seq, body) VALUES (?, ?)`, e.Seq, string(e.Body))
+		return err
+	}
+	v, err := proof.Export{Key: verifierKey, Keep: keep}.Verify(ctx, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case v.Since() > 0:
+		return nil, fmt.Errorf("it holds the events since number %d: reports need all", v.Since())
+	case v.Checkpoint != "":
+		_, err = tx.ExecContext(ctx, `INSERT INTO checkpoint (id, size, note) VALUES (1, ?, ?)`, v.TreeSize, v.Checkpoint)
+	}
+	return v.Verification, err
 }

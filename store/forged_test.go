@@ -85,7 +85,7 @@ func foundWith(t *testing.T, root, key string) (ofFile, ofExport *proof.Verifica
 	check(t, err)
 	var b bytes.Buffer
 	check(t, s.Export(t.Context(), &b, 0))
-	ofExport, err = store.VerifyExport(t.Context(), &b, key)
+	ofExport, err = proof.VerifyExport(t.Context(), &b, key)
 	check(t, err)
 	return ofFile, ofExport
 }
@@ -307,7 +307,7 @@ func TestNobodyReadsAnAmbiguousEvent(t *testing.T) {
 			}
 			var v *proof.Verification
 			export := exportOf(t, root)
-			v, err := store.VerifyExport(t.Context(), strings.NewReader(export), "")
+			v, err := proof.VerifyExport(t.Context(), strings.NewReader(export), "")
 			check(t, err)
 			if v.Result == proof.Intact || !strings.Contains(fmt.Sprint(v.Problems), "event 8: ") {
 				t.Errorf("export: %+v", v)

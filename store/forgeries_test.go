@@ -179,7 +179,7 @@ func (f *forger) mustFind(when, noted string) {
 		f.Errorf("%s: %q: the record: %+v, %v", when, f.did, v, err)
 	}
 	if export := f.export(); export != "" {
-		v, err := store.VerifyExport(f.Context(), strings.NewReader(export), noted)
+		v, err := proof.VerifyExport(f.Context(), strings.NewReader(export), noted)
 		if err != nil || v.Result == proof.Intact {
 			f.Errorf("%s: %q: the export: %+v, %v", when, f.did, v, err)
 		}

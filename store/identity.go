@@ -105,7 +105,7 @@ func (a *appender) chooseKey(path string, old *proof.Key, id *record.Identity) (
 		return err
 	}
 	a.from = old
-	id.Checkpoint, err = proof.HandOver(old, a.signer, a.size, root)
+	id.Checkpoint, err = old.HandOver(a.signer, a.size, root)
 	return err
 }
 
@@ -188,7 +188,7 @@ func (a *appender) openKey(path, newest string) (k *proof.Key, existed bool, err
 	if text, err := readKeyFile(path + newSuffix); err == nil {
 		made, err := proof.ParseKey(text)
 		// Beside a key that can be used, only what that one has signed, too.
-		if err == nil && proof.NoteSignedBy(newest, made) && (parseErr != nil || proof.NoteSignedBy(newest, k)) {
+		if err == nil && made.Signed(newest) && (parseErr != nil || k.Signed(newest)) {
 			return made, true, placeKey(path, made)
 		}
 	}

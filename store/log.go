@@ -235,6 +235,15 @@ func hashReader(ctx context.Context, q querier) tlog.HashReaderFunc {
 	}
 }
 
+// leafHash is the hash of event number seq, as it is stored.
+func leafHash(ctx context.Context, q querier, seq int64) (leaf tlog.Hash, err error) {
+	hashes, err := hashReader(ctx, q)([]int64{tlog.StoredHashIndex(0, seq-1)})
+	if err != nil {
+		return leaf, err
+	}
+	return hashes[0], nil
+}
+
 type event struct {
 	seq  int64
 	body []byte
@@ -282,6 +291,9 @@ func eventPage(ctx context.Context, q rowQuerier, after int64) (page []event, er
 		var e event
 		if err := rows.Scan(&e.seq, &e.body); err != nil {
 			return nil, err
+		}
+		if e.body == nil { // NULL, which is no event, and not one that was pruned
+			e.body = []byte{}
 		}
 		size += len(e.body)
 		page = append(page, e)

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
@@ -36,7 +35,6 @@ func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...strin
 		defer file.Close()
 		return file.Verify(ctx, verifierKey, earlier...)
 	}
-	v := proof.NewVerification()
 	l, err := layoutOf(ctx, s.db)
 	if err != nil {
 		return nil, err
@@ -45,7 +43,8 @@ func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...strin
 	if err != nil {
 		return nil, err
 	}
-	if err := s.verifyLog(ctx, v, verifierKey, earlier); err != nil {
+	v, err := s.verifyLog(ctx, verifierKey, earlier)
+	if err != nil {
 		return nil, err
 	}
 	for _, d := range differences { // what happened to the events is said first
@@ -64,26 +63,28 @@ func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...strin
 }
 
 // verifyLog checks the events, the tree over them, and who signed that.
-func (s *Store) verifyLog(ctx context.Context, v *proof.Verification, trusted string, earlier []string) error {
+func (s *Store) verifyLog(ctx context.Context, trusted string, earlier []string) (*proof.Verification, error) {
 	h, err := s.readHead(ctx)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	v, err := proof.NewVerifier(proof.Edge{}, hashReader(ctx, s.db), earlier...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.verifyEvents(ctx, v, h.size); err != nil {
+		return nil, err
+	}
+	root, err := v.Finish()
+	if err != nil {
+		return nil, err
 	}
 	v.TreeSize, v.Checkpoint = h.size, h.checkpoint
-	checks, err := proof.NewEarlier(earlier)
-	if err != nil {
-		return err
-	}
-	root, pruned, err := s.verifyTree(ctx, v, checks)
-	if err != nil {
-		return err
-	}
-	v.RootHash = root.String()
-	h.check(v, root, pruned)
+	h.check(v, root)
 	if trusted != "" {
 		v.Trust(trusted)
 	}
-	return nil
+	return v.Verification, nil
 }
 
 // verifyFile lets SQLite check the file: all above read its tables, and what reports find
@@ -120,12 +121,12 @@ func (s *Store) readHead(ctx context.Context) (h head, err error) {
 }
 
 // check compares the end of the record with its log.
-func (h head) check(v *proof.Verification, root tlog.Hash, pruned *record.Prune) {
+func (h head) check(v *proof.Verifier, root tlog.Hash) {
 	switch {
 	case h.size == 0:
 		v.Problem(proof.Truncated, "there is no event: a record has one from its first moment")
 		return
-	case h.events != pruned.Bodies(h.size):
+	case h.events != v.Pruned().Bodies(h.size):
 		v.Problem(proof.Altered, "there are %d events, numbered up to %d", h.events, h.size)
 	case h.first < 0:
 		v.Problem(proof.Altered, "there are events or hashes with numbers below the first")
@@ -142,66 +143,42 @@ func (h head) check(v *proof.Verification, root tlog.Hash, pruned *record.Prune)
 	}
 }
 
-// verifyTree recomputes the hash of every event and returns the root over them, and what
-// was pruned. It fills in the times of the events, and the keys that they name. Of an event that
-// has no body it takes the hash as it is stored.
-func (s *Store) verifyTree(ctx context.Context, v *proof.Verification, checks *proof.EarlierCheckpoints) (root tlog.Hash, pruned *record.Prune, err error) {
-	t := proof.Tree{Kept: map[int64]tlog.Hash{}}
-	w := proof.NewWitness(v)
+// verifyEvents gives a verifier the events up to number size.
+func (s *Store) verifyEvents(ctx context.Context, v *proof.Verifier, size int64) error {
 	for e, err := range events(ctx, s.db, 0) {
 		if err != nil {
-			return root, nil, err
+			return err
 		}
-		if e.seq > v.TreeSize { // came in after the head was read, and may have taken bodies away
-			if ev, err := record.DecodeOutline(e.seq, e.body); err == nil {
-				w.Gaps.SeeLate(ev)
-			}
+		if e.seq > size { // came in after the head was read, and may have taken bodies away
+			v.Late(e.seq, e.body)
 			continue
 		}
-		if whole, err := s.bridge(ctx, v, &t, &w.Gaps, checks, e.seq); err != nil {
-			return root, nil, err
+		if whole, err := s.verifyGap(ctx, v, e.seq); err != nil {
+			return err
 		} else if !whole {
-			v.Problem(proof.Altered, "event %d is missing, and its hash", t.Size+1)
+			v.Problem(proof.Altered, "event %d is missing, and its hash", v.Size()+1)
 			break
 		}
-		heard, err := proof.Hear(e.seq, e.body, t.Root)
-		if err != nil {
-			return root, nil, err
+		if _, err := v.Add(proof.Entry{Seq: e.seq, Body: e.body}); err != nil {
+			return err
 		}
-		if problem := t.Add(tlog.RecordHash(e.body), hashReader(ctx, s.db)); problem != "" {
-			v.Problem(proof.Altered, "event %d: %s", e.seq, problem)
-		}
-		if err := checks.At(v, t.Size, t.Root); err != nil {
-			return root, nil, err
-		}
-		w.Take(heard)
-		pruned = w.Gaps.Pruned
 	}
-	v.Key = v.NewestKey()
-	checks.Finish(v, v.KeyNames())
-	w.Gaps.Check(v)
-	root, err = t.Root()
-	return root, pruned, err
+	return nil
 }
 
-// bridge adds the events before number seq that have no body to the tree. It says whether
+// verifyGap gives a verifier the events before number seq that have no body. It says whether
 // their hashes are all there.
-func (s *Store) bridge(ctx context.Context, v *proof.Verification, t *proof.Tree, g *proof.Gaps, checks *proof.EarlierCheckpoints, seq int64) (whole bool, err error) {
-	for t.Size+1 < seq {
-		leaf, err := hashReader(ctx, s.db)([]int64{tlog.StoredHashIndex(0, t.Size)})
+func (s *Store) verifyGap(ctx context.Context, v *proof.Verifier, seq int64) (whole bool, err error) {
+	for gone := v.Size() + 1; gone < seq; gone++ {
+		leaf, err := leafHash(ctx, s.db, gone)
 		if errors.Is(err, ErrDamaged) {
 			return false, nil
 		} else if err != nil {
 			return false, err
 		}
-		if problem := t.Add(leaf[0], hashReader(ctx, s.db)); problem != "" {
-			v.Problem(proof.Altered, "event %d: %s", t.Size, problem)
-		}
-		if err := checks.At(v, t.Size, t.Root); err != nil {
+		if _, err := v.Add(proof.Entry{Seq: gone, Hash: leaf}); err != nil {
 			return false, err
 		}
-		g.Seqs = append(g.Seqs, t.Size)
-		v.FirstTime = nil // the record speaks from here on
 	}
 	return true, nil
 }

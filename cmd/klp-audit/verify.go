@@ -90,7 +90,7 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*proof.Verification, e
 		return nil, err
 	}
 	defer in.Close()
-	v, err := store.VerifyExport(cmd.Context(), in, f.key, earlier...)
+	v, err := proof.VerifyExport(cmd.Context(), in, f.key, earlier...)
 	if err != nil {
 		return nil, fmt.Errorf("export %q: %w", f.export, err)
 	}

@@ -3,13 +3,11 @@ package proof
 import (
 	"fmt"
 	"strings"
-
-	"golang.org/x/mod/sumdb/tlog"
 )
 
-// EarlierCheckpoints are checkpoints that somebody kept, to be held against a log while its
+// earlierCheckpoints are checkpoints that somebody kept, to be compared with a log while its
 // tree grows: at the size of each, its root hash must be the tree's.
-type EarlierCheckpoints struct {
+type earlierCheckpoints struct {
 	bySize map[int64][]*earlierCheckpoint
 	all    []*earlierCheckpoint
 	broken bool // one did not fit
@@ -20,10 +18,10 @@ type earlierCheckpoint struct {
 	reached bool
 }
 
-// NewEarlier reads checkpoints without their signatures: with which keys to check those is
+// newEarlier reads checkpoints without their signatures: with which keys to check those is
 // known only when the log has been read.
-func NewEarlier(notes []string) (*EarlierCheckpoints, error) {
-	e := &EarlierCheckpoints{bySize: map[int64][]*earlierCheckpoint{}}
+func newEarlier(notes []string) (*earlierCheckpoints, error) {
+	e := &earlierCheckpoints{bySize: map[int64][]*earlierCheckpoint{}}
 	for _, text := range notes {
 		cp, err := parseBody(text, text)
 		if err != nil {
@@ -35,40 +33,41 @@ func NewEarlier(notes []string) (*EarlierCheckpoints, error) {
 	return e, nil
 }
 
-// StartAt begins with a tree of some events: what is before cannot be looked at.
-func (e *EarlierCheckpoints) StartAt(v *Verification, size int64, root func() (tlog.Hash, error)) error {
+// startAt begins with a tree of some events: what is before cannot be looked at.
+func (e *earlierCheckpoints) startAt(v *Verification, t *Tree) error {
+	size := t.Size()
 	for _, c := range e.all {
 		if c.Size < size && c.Size > 0 {
 			return fmt.Errorf("the earlier checkpoint covers %d events, and this export begins after event %d: take one that begins before", c.Size, size)
 		}
 	}
-	return e.At(v, size, root)
+	return e.at(v, t)
 }
 
-// At holds a tree of this size against the checkpoints of this size. Where one does not
-// fit, no later one can: it is reported once.
-func (e *EarlierCheckpoints) At(v *Verification, size int64, root func() (tlog.Hash, error)) error {
-	for _, c := range e.bySize[size] {
-		h, err := root()
+// at compares a tree with the checkpoints of its size. Where one does not fit, no later one
+// can: it is reported once.
+func (e *earlierCheckpoints) at(v *Verification, t *Tree) error {
+	for _, c := range e.bySize[t.Size()] {
+		h, err := t.Root()
 		if err != nil {
 			return err
 		}
 		c.reached = true
 		if h != c.Root && !e.broken {
 			e.broken = true
-			v.Problem(Altered, "the first %d events are not those of the earlier checkpoint: their root hash is %s, it says %s", size, h, c.Root)
+			v.Problem(Altered, "the first %d events are not those of the earlier checkpoint: their root hash is %s, it says %s", t.Size(), h, c.Root)
 		}
 	}
 	return nil
 }
 
-// Finish says whether the log is too short for a checkpoint, and which were not signed with
+// finish says whether the log is too short for a checkpoint, and which were not signed with
 // a key of this record: of each origin one.
-func (e *EarlierCheckpoints) Finish(v *Verification, keys map[string]bool) {
+func (e *earlierCheckpoints) finish(v *Verification) {
 	var farthest int64
 	strange := map[string]bool{}
 	named := map[string]map[string]bool{} // of each origin, which is the name of its key
-	for key := range keys {
+	for key := range v.keyNames() {
 		name, _, _ := strings.Cut(key, "+")
 		if named[name] == nil {
 			named[name] = map[string]bool{}

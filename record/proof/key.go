@@ -13,10 +13,10 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Key is the machine's private key for checkpoints.
+// Key is the private key of a machine, which signs checkpoints.
 type Key struct {
+	Verifier string // the verifier key that belongs to it
 	signer   note.Signer
-	Verifier string
 }
 
 // Sign signs a checkpoint; from is the key that hands over to this one, nil if none does.
@@ -33,8 +33,8 @@ func (k *Key) Sign(size int64, root tlog.Hash, from *Key) (*Checkpoint, error) {
 	return &Checkpoint{Origin: k.signer.Name(), Size: size, Root: root, Note: string(signed)}, nil
 }
 
-// NoteSignedBy says whether a key is one of those that signed a checkpoint.
-func NoteSignedBy(checkpoint string, k *Key) bool {
+// Signed says whether the key is one of those that signed a checkpoint.
+func (k *Key) Signed(checkpoint string) bool {
 	v, err := note.NewVerifier(k.Verifier)
 	if err != nil {
 		return false
@@ -43,6 +43,7 @@ func NoteSignedBy(checkpoint string, k *Key) bool {
 	return err == nil
 }
 
+// ParseKey reads a private key, as MakeKey writes it.
 func ParseKey(text string) (*Key, error) {
 	text = strings.TrimSpace(text)
 	signer, err := note.NewSigner(text)
@@ -50,9 +51,10 @@ func ParseKey(text string) (*Key, error) {
 		return nil, fmt.Errorf("key: %w", err)
 	}
 	verifier, err := verifierOf(text)
-	return &Key{signer, verifier}, err
+	return &Key{Verifier: verifier, signer: signer}, err
 }
 
+// MakeKey makes a private key with a name of its own.
 func MakeKey() (string, error) {
 	id := make([]byte, 8)
 	rand.Read(id)

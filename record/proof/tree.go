@@ -7,6 +7,27 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
+// Tree is the Merkle tree over the events of a log (RFC 6962) while it grows. It keeps one hash for
+// each bit of its size: the roots of the complete subtrees, which is all that the next event needs.
+// The zero Tree is that of an empty log.
+type Tree struct {
+	size int64
+	kept map[int64]tlog.Hash
+}
+
+// newTree is a tree of some events, made of the roots of its complete subtrees, largest first.
+func newTree(size int64, roots []tlog.Hash) (*Tree, error) {
+	ids := Subtrees(size)
+	if len(ids) != len(roots) {
+		return nil, fmt.Errorf("%d hashes of a tree of %d events, want %d", len(roots), size, len(ids))
+	}
+	t := &Tree{size: size, kept: map[int64]tlog.Hash{}}
+	for i, id := range ids {
+		t.kept[id] = roots[i]
+	}
+	return t, nil
+}
+
 // Subtrees are the ids of the roots of the complete subtrees that make up a tree, largest
 // first: one for each bit of its size.
 func Subtrees(size int64) (ids []int64) {
@@ -18,76 +39,62 @@ func Subtrees(size int64) (ids []int64) {
 	return ids
 }
 
-// Tree recomputes the hashes of a log while its events go by. It keeps one hash for each
-// bit of its size: the roots of the complete subtrees, which is all that the next event
-// needs.
-type Tree struct {
-	Size int64
-	Kept map[int64]tlog.Hash
+// Size is how many events the tree is over.
+func (t *Tree) Size() int64 { return t.size }
+
+// Add adds an event by its hash.
+func (t *Tree) Add(leaf tlog.Hash) error {
+	return t.add(leaf, func(_ int64, h tlog.Hash) tlog.Hash { return h })
 }
 
-// Add adds an event by its hash and holds the hashes that it completes against the stored ones. Where
-// they differ it says so and goes on with the stored ones, so that one altered event is
-// one problem.
-func (t *Tree) Add(leaf tlog.Hash, proof tlog.HashReader) (problem string) {
-	hashes, err := tlog.StoredHashesForRecordHash(t.Size, leaf, tlog.HashReaderFunc(t.read))
-	if err != nil {
-		return err.Error()
-	}
-	first := tlog.StoredHashCount(t.Size)
-	t.Size++
-	for i, h := range hashes {
-		id := first + int64(i)
-		stored, err := proof.ReadHashes([]int64{id})
-		switch {
-		case err != nil:
-			problem = err.Error()
-		case stored[0] != h && problem == "":
-			problem = fmt.Sprintf("its hash is %s, the proof says %s: the event or the proof was altered", h, stored[0])
-			h = stored[0]
-		case stored[0] != h:
-			h = stored[0]
-		}
-		t.keep(id, h)
-	}
-	return problem
-}
-
-// Grow adds an event of which only the hash is known.
-func (t *Tree) Grow(leaf tlog.Hash) error {
-	hashes, err := tlog.StoredHashesForRecordHash(t.Size, leaf, tlog.HashReaderFunc(t.read))
+// add adds an event by its hash. Of each hash that this completes, choose says with which one
+// the tree goes on.
+func (t *Tree) add(leaf tlog.Hash, choose func(id int64, h tlog.Hash) tlog.Hash) error {
+	hashes, err := tlog.StoredHashesForRecordHash(t.size, leaf, tlog.HashReaderFunc(t.read))
 	if err != nil {
 		return err
 	}
-	first := tlog.StoredHashCount(t.Size)
-	t.Size++
+	first := tlog.StoredHashCount(t.size)
+	t.size++
 	for i, h := range hashes {
-		t.keep(first+int64(i), h)
+		id := first + int64(i)
+		t.keep(id, choose(id, h))
 	}
 	return nil
 }
 
 // Root is the root hash; of an empty tree all zeros.
 func (t *Tree) Root() (tlog.Hash, error) {
-	if t.Size == 0 {
+	if t.size == 0 {
 		return tlog.Hash{}, nil
 	}
-	return tlog.TreeHash(t.Size, tlog.HashReaderFunc(t.read))
+	return tlog.TreeHash(t.size, tlog.HashReaderFunc(t.read))
+}
+
+// roots are the roots of the complete subtrees, largest first.
+func (t *Tree) roots() (roots []tlog.Hash) {
+	for _, id := range Subtrees(t.size) {
+		roots = append(roots, t.kept[id])
+	}
+	return roots
 }
 
 // keep keeps a hash and drops the two that it covers.
 func (t *Tree) keep(id int64, h tlog.Hash) {
-	t.Kept[id] = h
+	if t.kept == nil {
+		t.kept = map[int64]tlog.Hash{}
+	}
+	t.kept[id] = h
 	if level, n := tlog.SplitStoredHashIndex(id); level > 0 {
-		delete(t.Kept, tlog.StoredHashIndex(level-1, 2*n))
-		delete(t.Kept, tlog.StoredHashIndex(level-1, 2*n+1))
+		delete(t.kept, tlog.StoredHashIndex(level-1, 2*n))
+		delete(t.kept, tlog.StoredHashIndex(level-1, 2*n+1))
 	}
 }
 
 func (t *Tree) read(ids []int64) ([]tlog.Hash, error) {
 	hashes := make([]tlog.Hash, len(ids))
 	for i, id := range ids {
-		h, ok := t.Kept[id]
+		h, ok := t.kept[id]
 		if !ok {
 			return nil, fmt.Errorf("hash %d was not kept", id)
 		}

@@ -8,63 +8,6 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// takeKey notes which key signs from event number seq on. root is that of the tree before it.
-func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
-	last := len(v.Keys) - 1
-	if last < 0 {
-		v.Keys = append(v.Keys, KeyInLog{Key: id.Key, Event: seq})
-		return
-	}
-	before := v.Keys[last].Key
-	if before == id.Key {
-		return
-	}
-	signed := handedOver(id.Checkpoint, before, id.Key, seq-1, root)
-	v.Keys = append(v.Keys, KeyInLog{Key: id.Key, Event: seq, Signed: &signed})
-	if !signed {
-		v.Problem(Altered, "event %d: the key %q takes over, and the key before it, %q, did not sign that: nothing vouches for what is before it", seq, id.Key, before)
-	}
-}
-
-// OnlyKeys says whether nothing is wrong but that a key took over which the one before it had not
-// signed for, as when a key file is lost: what came before it is as it is, and nobody vouches.
-func (v *Verification) OnlyKeys() bool {
-	unsigned := 0
-	for _, k := range v.Keys {
-		if k.Signed != nil && !*k.Signed {
-			unsigned++
-		}
-	}
-	return unsigned > 0 && v.Found == unsigned
-}
-
-// NewestKey is the key that signs last; empty where no event names one.
-func (v *Verification) NewestKey() string {
-	if len(v.Keys) == 0 {
-		return ""
-	}
-	return v.Keys[len(v.Keys)-1].Key
-}
-
-// Trust demands that a verifier key which is known from elsewhere is one of the record's.
-func (v *Verification) Trust(key string) {
-	for _, k := range v.Keys {
-		if k.Key == key {
-			return
-		}
-	}
-	v.Problem(Altered, "no event names the key %q, which is trusted: another key signed this record", key)
-}
-
-// KeyNames are the keys that a record names.
-func (v *Verification) KeyNames() map[string]bool {
-	names := map[string]bool{}
-	for _, k := range v.Keys {
-		names[k.Key] = true
-	}
-	return names
-}
-
 // Integrity says what a verification found.
 type Integrity string
 
@@ -90,6 +33,12 @@ type Verification struct {
 	Found int `json:"-"` // how many problems, also those that are not listed
 }
 
+// NewVerification is one that has found nothing wrong yet.
+func NewVerification() *Verification {
+	return &Verification{Result: Intact, Problems: []string{}, Keys: []KeyInLog{}}
+}
+
+// Problem notes what is wrong. What is truncated stays so, whatever else is found.
 func (v *Verification) Problem(verdict Integrity, format string, args ...any) {
 	if v.Result != Truncated {
 		v.Result = verdict
@@ -100,11 +49,7 @@ func (v *Verification) Problem(verdict Integrity, format string, args ...any) {
 	}
 }
 
-func NewVerification() *Verification {
-	return &Verification{Result: Intact, Problems: []string{}, Keys: []KeyInLog{}}
-}
-
-// CheckCheckpoint holds the newest checkpoint against the log.
+// CheckCheckpoint compares the newest checkpoint with a log of this size and root hash.
 func (v *Verification) CheckCheckpoint(note string, size int64, root tlog.Hash) {
 	cp, err := ParseCheckpoint(note, v.Key)
 	switch {

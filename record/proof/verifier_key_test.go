@@ -1,4 +1,4 @@
-package store_test
+package proof_test
 
 import (
 	"strings"
@@ -13,7 +13,7 @@ func TestCheckVerifierKey(t *testing.T) {
 	if err := proof.CheckVerifierKey(good); err != nil {
 		t.Fatal(err)
 	}
-	if err := proof.CheckVerifierKey(verify(t, sample(t), "").Key); err != nil {
+	if err := proof.CheckVerifierKey(newKey(t).Verifier); err != nil {
 		t.Errorf("a record's own key: %v", err)
 	}
 	for key, want := range map[string]string{
