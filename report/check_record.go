@@ -9,7 +9,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // latency is that fixes were active soon after their release.
@@ -320,7 +320,7 @@ func integrity(g *grounds, c Criteria) finding {
 		}
 	}
 	checkpoint := "The newest checkpoint is right"
-	cp, err := store.ParseCheckpoint(g.summary.Checkpoint, g.summary.Key)
+	cp, err := proof.ParseCheckpoint(g.summary.Checkpoint, g.summary.Key)
 	switch {
 	case g.summary.Events == 0:
 		return found(NotDetermined, "Nothing is on record.")
@@ -346,7 +346,7 @@ func integrity(g *grounds, c Criteria) finding {
 	if err := json.Unmarshal(part.JSON, &v); err != nil {
 		return found(NotDetermined, "The last full verification cannot be read: %v.", err).by(part.Event)
 	}
-	if v.Result != string(store.Intact) {
+	if v.Result != string(proof.Intact) {
 		return found(Fail, "The full verification of %s found the record %s: %s.", part.Time.Short(), v.Result, say.Some(append(v.Problems, "see the event"))).by(part.Event)
 	}
 	age := g.at.Sub(part.Time.Time)

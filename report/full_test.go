@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // scenes are whole reports as values, each with what a page must cope with.
@@ -302,7 +302,7 @@ func fresh() *Full {
 // altered is a report on an export that was altered, of a host where all else is well.
 func altered() *Full {
 	f := fresh()
-	f.Provenance.Input = &Input{File: "record.jsonl", Result: store.Altered, Problems: []string{"event 3: its hash is another one", "the root hash is another one"}}
+	f.Provenance.Input = &Input{File: "record.jsonl", Result: proof.Altered, Problems: []string{"event 3: its hash is another one", "the root hash is another one"}}
 	f.Compliance.Distrust(f.Provenance.Input)
 	f.Integrity.foundFor(f.Provenance)
 	return f

@@ -7,19 +7,19 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/say"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // Input is what a report was made from, and how it was found: an export or a copy that was
 // verified before, or the machine's own record where a quick look at it found something.
 type Input struct {
 	File     string          `json:"file"`
-	Result   store.Integrity `json:"result"` // of its verification
+	Result   proof.Integrity `json:"result"` // of its verification
 	Problems []string        `json:"problems"`
 }
 
 // NewInput is what a file was found to be.
-func NewInput(file string, v *store.Verification) *Input {
+func NewInput(file string, v *proof.Verification) *Input {
 	return &Input{File: file, Result: v.Result, Problems: v.Problems}
 }
 
@@ -36,9 +36,9 @@ func (i *Input) Warning() string {
 func (i *Input) finding() string {
 	var text string
 	switch {
-	case i == nil || i.Result == store.Intact:
+	case i == nil || i.Result == proof.Intact:
 		return ""
-	case i.Result == store.Truncated:
+	case i.Result == proof.Truncated:
 		text = fmt.Sprintf("TRUNCATED: the end of %q is missing", i.File)
 	default:
 		text = fmt.Sprintf("ALTERED: %q is not as it was signed", i.File)

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // The warning is the first line wherever there is one, and says what it is about.
@@ -17,11 +17,11 @@ func TestWarning(t *testing.T) {
 		want string
 	}{
 		{nil, ""},
-		{&Input{File: "x", Result: store.Intact}, ""},
-		{&Input{File: "x", Result: store.Altered}, `ALTERED: "x" is not as it was signed. What follows is what it says, and proves nothing.`},
-		{&Input{File: "x", Result: store.Truncated, Problems: []string{"the last line has no end."}},
+		{&Input{File: "x", Result: proof.Intact}, ""},
+		{&Input{File: "x", Result: proof.Altered}, `ALTERED: "x" is not as it was signed. What follows is what it says, and proves nothing.`},
+		{&Input{File: "x", Result: proof.Truncated, Problems: []string{"the last line has no end."}},
 			`TRUNCATED: the end of "x" is missing: the last line has no end. What follows is what it says, and proves nothing.`},
-		{&Input{File: "x", Result: store.Altered, Problems: []string{"a", "b", "c"}},
+		{&Input{File: "x", Result: proof.Altered, Problems: []string{"a", "b", "c"}},
 			`ALTERED: "x" is not as it was signed: a, and 2 more problems. What follows is what it says, and proves nothing.`},
 	} {
 		if got := tt.in.Warning(); got != tt.want {
@@ -47,7 +47,7 @@ func TestAlteredPage(t *testing.T) {
 
 // What is not intact fails its check first, and whatever else is asked for.
 func TestDistrust(t *testing.T) {
-	in := &Input{File: "x", Result: store.Truncated}
+	in := &Input{File: "x", Result: proof.Truncated}
 	c := troubled(t)
 	c.Distrust(nil)
 	if c.Checks[0].ID == integrityID {
@@ -63,7 +63,7 @@ func TestDistrust(t *testing.T) {
 
 // Scanners drop findings by an OpenVEX document, and nobody reads it before.
 func TestNoVEXOfAltered(t *testing.T) {
-	p := &Provenance{Input: &Input{File: "x", Result: store.Altered}}
+	p := &Provenance{Input: &Input{File: "x", Result: proof.Altered}}
 	var b bytes.Buffer
 	if err := Write(&b, NewCVEs(nil, &State{}, p), "openvex", Style{}); !errors.Is(err, ErrDistrusted) || b.Len() > 0 {
 		t.Errorf("%v, and %q", err, b.String())
@@ -72,7 +72,7 @@ func TestNoVEXOfAltered(t *testing.T) {
 
 func TestMetricsOfAltered(t *testing.T) {
 	c := troubled(t)
-	c.Distrust(&Input{File: `a\b"c`, Result: store.Altered, Problems: []string{"event 3\nis another one"}})
+	c.Distrust(&Input{File: `a\b"c`, Result: proof.Altered, Problems: []string{"event 3\nis another one"}})
 	got := metricsOf(t, c, &State{}, &record.Summary{})
 	if !strings.HasPrefix(got, "# HELP klp_audit_history_verify_ok ALTERED: ") {
 		t.Errorf("it begins with %.200s", got)

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // Colours change nothing but colours.
@@ -104,7 +104,7 @@ func TestStatusTable(t *testing.T) {
 
 func TestVerificationTable(t *testing.T) {
 	var b strings.Builder
-	v := store.Verification{Result: store.Altered, TreeSize: 2, FirstTime: new(record.At(testNow)),
+	v := proof.Verification{Result: proof.Altered, TreeSize: 2, FirstTime: new(record.At(testNow)),
 		LastTime: new(record.At(testNow)), RootHash: "abc=", Key: "k\x1b[2J", Problems: []string{"event 1:\n\x1b]0;x\x07"}}
 	if err := Write(&b, &Verified{&v}, "table", Style{}); err != nil {
 		t.Fatal(err)

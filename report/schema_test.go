@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // schema is as much of JSON Schema (draft 2020-12) as the published ones use.
@@ -183,9 +183,9 @@ func TestOutputFollowsSchema(t *testing.T) {
 		}
 	}
 	validate("no record", "status-1.json", writtenObject(t, &Status{Schema: StatusSchema}))
-	for _, v := range []store.Verification{
-		{Result: store.Intact, TreeSize: 1, FirstTime: new(record.At(testNow)), Problems: []string{}, Keys: []store.KeyInLog{{Key: "a", Event: 1}, {Key: "b", Event: 2, Signed: new(true)}}},
-		{Result: store.Altered, Problems: []string{"damaged"}},
+	for _, v := range []proof.Verification{
+		{Result: proof.Intact, TreeSize: 1, FirstTime: new(record.At(testNow)), Problems: []string{}, Keys: []proof.KeyInLog{{Key: "a", Event: 1}, {Key: "b", Event: 2, Signed: new(true)}}},
+		{Result: proof.Altered, Problems: []string{"damaged"}},
 	} {
 		var b strings.Builder
 		if err := Write(&b, &Verified{&v}, "json", Style{}); err != nil {

@@ -6,19 +6,19 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/say"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // VerifySchema names the form of a verification in JSON.
 const VerifySchema = "klp-audit/verify/1"
 
 // Verified is what verify found.
-type Verified struct{ *store.Verification }
+type Verified struct{ *proof.Verification }
 
 func (v *Verified) forms() []form {
 	return []form{{"table", v.writeTable}, object(struct {
 		Schema string `json:"schema"`
-		*store.Verification
+		*proof.Verification
 	}{VerifySchema, v.Verification})}
 }
 
@@ -36,7 +36,7 @@ func (v *Verified) writeTable(w io.Writer, _ Style) error {
 		fmt.Fprintf(&b, "Root hash  %s\n", v.RootHash)
 	}
 	writeKeys(&b, v.Verification)
-	if v.Result == store.Intact {
+	if v.Result == proof.Intact {
 		b.WriteString("A record that was written anew and signed is found only with a checkpoint that was kept\nelsewhere (--checkpoint FILE), or a key that was noted (--key).\n")
 	}
 	_, err := io.WriteString(w, b.String())
@@ -45,7 +45,7 @@ func (v *Verified) writeTable(w io.Writer, _ Style) error {
 
 // writeKeys names the keys of a record: the one that signs it now, and those before it with how
 // far each vouches.
-func writeKeys(b *strings.Builder, v *store.Verification) {
+func writeKeys(b *strings.Builder, v *proof.Verification) {
 	if v.Key != "" {
 		fmt.Fprintf(b, "Key        %s\n", say.Printable(v.Key))
 	}

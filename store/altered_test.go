@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -202,9 +203,9 @@ func (a *altered) found(earlier ...string) (bool, string) {
 	s, err := store.OpenToVerify(a.Context(), a.path)
 	if err == nil {
 		defer s.Close()
-		var v *store.Verification
+		var v *proof.Verification
 		if v, err = s.Verify(a.Context(), "", earlier...); err == nil {
-			return v.Result != store.Intact && len(v.Problems) > 0, fmt.Sprint(v.Result, v.Problems)
+			return v.Result != proof.Intact && len(v.Problems) > 0, fmt.Sprint(v.Result, v.Problems)
 		}
 	}
 	switch {
@@ -300,7 +301,7 @@ func TestWhatTheRecordAloneCannotShow(t *testing.T) {
 	check(t, err)
 	write(t, root, begin(50))
 	noted := verify(t, root, "")
-	held := func(root, key string, earlier ...string) store.Integrity {
+	held := func(root, key string, earlier ...string) proof.Integrity {
 		s, err := store.OpenReadOnly(t.Context(), store.Path(root))
 		check(t, err)
 		defer s.Close()
@@ -310,19 +311,19 @@ func TestWhatTheRecordAloneCannotShow(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		alter       func(root string)
-		key, having store.Integrity // what the key finds, and what the checkpoint
+		key, having proof.Integrity // what the key finds, and what the checkpoint
 	}{
-		"an older copy put back": {func(root string) { check(t, os.WriteFile(store.Path(root), older, 0o640)) }, store.Intact, store.Truncated},
-		"rewritten with its key": {func(root string) { rewrite(t, root) }, store.Intact, store.Altered},
+		"an older copy put back": {func(root string) { check(t, os.WriteFile(store.Path(root), older, 0o640)) }, proof.Intact, proof.Truncated},
+		"rewritten with its key": {func(root string) { rewrite(t, root) }, proof.Intact, proof.Altered},
 		"replaced with its key": {func(root string) {
 			check(t, os.RemoveAll(filepath.Dir(store.Path(root))))
 			write(t, root, begin(1), begin(2), begin(3), begin(4), begin(5), begin(6), begin(50))
-		}, store.Altered, store.Altered},
+		}, proof.Altered, proof.Altered},
 	} {
 		copied := t.TempDir()
 		check(t, os.CopyFS(copied, os.DirFS(root)))
 		tt.alter(copied)
-		if got := held(copied, ""); got != store.Intact {
+		if got := held(copied, ""); got != proof.Intact {
 			t.Errorf("%s is found by itself: %s", name, got)
 		}
 		if got := held(copied, noted.Key); got != tt.key {

@@ -255,7 +255,7 @@ func emptyViews(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, applicationID, Schema)
+	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, ApplicationID, Schema)
 	_, err := tx.ExecContext(ctx, viewSchema+stamp)
 	return err
 }

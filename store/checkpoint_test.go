@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -46,60 +46,11 @@ func TestCheckpointIsANoteThatTheRecordersKeyOpens(t *testing.T) {
 	if !form.MatchString(n.Text) || !strings.HasPrefix(n.Text, verifier.Name()+"\n") {
 		t.Errorf("text %q", n.Text)
 	}
-	cp, err := store.ParseCheckpoint(v.Checkpoint, v.Key)
+	cp, err := proof.ParseCheckpoint(v.Checkpoint, v.Key)
 	check(t, err)
 	if cp.Origin != verifier.Name() || cp.Size != 7 || cp.Root.String() != v.RootHash || cp.Note != v.Checkpoint {
 		t.Errorf("got %+v", cp)
 	}
-}
-
-func TestParseCheckpointRejects(t *testing.T) {
-	const root = "\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
-	private, public, err := note.GenerateKey(rand.Reader, "klp-audit/a")
-	check(t, err)
-	_, other, err := note.GenerateKey(rand.Reader, "klp-audit/a")
-	check(t, err)
-	good := sign(t, private, "klp-audit/a\n7"+root)
-	if _, err := store.ParseCheckpoint(good, public); err != nil {
-		t.Fatal(err)
-	}
-	for name, tt := range map[string]struct{ text, key, want string }{
-		"no key":             {good, "", `checkpoint key ""`},
-		"another key":        {good, other, "checkpoint: "},
-		"nothing":            {"", public, "checkpoint: "},
-		"no signature":       {"klp-audit/a\n7" + root, public, "checkpoint: "},
-		"text before":        {"x" + good, public, "checkpoint: "},
-		"text behind":        {good + "x", public, "checkpoint: "},
-		"a changed size":     {strings.Replace(good, "\n7\n", "\n8\n", 1), public, "checkpoint: "},
-		"another origin":     {sign(t, private, "klp-audit/b\n7"+root), public, "its text is not origin"},
-		"two lines":          {sign(t, private, "klp-audit/a\n7\n"), public, "its text is not origin"},
-		"a negative size":    {sign(t, private, "klp-audit/a\n-7"+root), public, `size "-7"`},
-		"a padded size":      {sign(t, private, "klp-audit/a\n07"+root), public, `size "07"`},
-		"a size with a sign": {sign(t, private, "klp-audit/a\n+7"+root), public, `size "+7"`},
-		"a huge size":        {sign(t, private, "klp-audit/a\n9223372036854775808"+root), public, "size"},
-		"a short root":       {sign(t, private, "klp-audit/a\n7\nAAAA\n"), public, `root hash "AAAA"`},
-	} {
-		if _, err := store.ParseCheckpoint(tt.text, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: got error %v, want %q", name, err, tt.want)
-		}
-	}
-}
-
-func FuzzParseCheckpoint(f *testing.F) {
-	private, public, err := note.GenerateKey(rand.Reader, "klp-audit/a")
-	if err != nil {
-		f.Fatal(err)
-	}
-	const text = "klp-audit/a\n7\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
-	signed := sign(f, private, text)
-	f.Add(signed, public)
-	f.Add(text, "")
-	f.Fuzz(func(t *testing.T, signed, key string) {
-		store.ParseCheckpoint(signed, key)
-		if cp, err := store.ParseCheckpoint(signed, public); err == nil && !strings.HasPrefix(signed, text) {
-			t.Errorf("accepted %+v, which was never signed", cp)
-		}
-	})
 }
 
 func TestRecorderEventsSayWhatChanged(t *testing.T) {
@@ -109,16 +60,16 @@ func TestRecorderEventsSayWhatChanged(t *testing.T) {
 		version string
 		want    []string
 		newKey  bool
-		result  store.Integrity
+		result  proof.Integrity
 	}{
-		"nothing":             {func(*testing.T, string) {}, program, []string{"installed"}, false, store.Intact},
-		"the program version": {func(*testing.T, string) {}, "1.1.0", []string{"installed", "upgraded"}, false, store.Intact},
+		"nothing":             {func(*testing.T, string) {}, program, []string{"installed"}, false, proof.Intact},
+		"the program version": {func(*testing.T, string) {}, "1.1.0", []string{"installed", "upgraded"}, false, proof.Intact},
 		"the key lost": {func(t *testing.T, root string) { check(t, os.Remove(keyFile(root))) }, program,
-			[]string{"installed", "key-replaced"}, true, store.Altered},
+			[]string{"installed", "key-replaced"}, true, proof.Altered},
 		"another machine": {func(t *testing.T, root string) { put(t, filepath.Join(root, "etc/machine-id"), "m2\n") }, program,
-			[]string{"installed", "identity-changed"}, true, store.Intact},
+			[]string{"installed", "identity-changed"}, true, proof.Intact},
 		"another machine with an upgrade": {func(t *testing.T, root string) { put(t, filepath.Join(root, "etc/machine-id"), "m2\n") }, "1.1.0",
-			[]string{"installed", "identity-changed"}, true, store.Intact},
+			[]string{"installed", "identity-changed"}, true, proof.Intact},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := sample(t)
@@ -171,7 +122,7 @@ func TestUnusableKeyIsReplaced(t *testing.T) {
 	if old, err := filepath.Glob(path + ".old-*"); err != nil || len(old) != 4 {
 		t.Errorf("old keys %q, %v", old, err)
 	}
-	if v := verify(t, root, ""); v.Result != store.Altered || len(v.Problems) != 4 || len(v.Keys) != 5 {
+	if v := verify(t, root, ""); v.Result != proof.Altered || len(v.Problems) != 4 || len(v.Keys) != 5 {
 		t.Errorf("%s %q", v.Result, v.Problems)
 	}
 }

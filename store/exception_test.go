@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 func exceptionEvent(n int, x record.ExceptionChange) *record.Event {
@@ -45,7 +45,7 @@ func TestExceptionsAsOfAMoment(t *testing.T) {
 			t.Errorf("at %s: %s", tt.at, diff)
 		}
 	}
-	if v := verify(t, root, ""); v.Result != store.Intact {
+	if v := verify(t, root, ""); v.Result != proof.Intact {
 		t.Errorf("record: %q", v.Problems)
 	}
 }

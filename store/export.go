@@ -2,14 +2,11 @@ package store
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,33 +14,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
-
-// ExportFormat names the form of an export, which docs/record.md describes.
-const ExportFormat = "klp-audit/export/1"
-
-// exportHeader is the first line of an export.
-type exportHeader struct {
-	Format string      `json:"export"`
-	Since  int64       `json:"since"` // the events behind this one follow
-	Tree   []tlog.Hash `json:"tree"`  // over those up to it: the roots of its complete subtrees, largest first
-	Key    string      `json:"key"`   // verifier key of the checkpoint
-}
-
-// An event's line is built and cut by hand: between "event": and the last brace are the
-// exact bytes of the stored body.
-const eventKey = `,"event":`
-
-// eventHead is what stands before the event in its line.
-type eventHead struct {
-	Seq  int64     `json:"seq"`
-	Hash tlog.Hash `json:"hash"` // RFC 6962 leaf hash of the body
-}
-
-// exportEnd is the last line of an export.
-type exportEnd struct {
-	Checkpoint string `json:"checkpoint"` // the signed text
-}
 
 // ErrNotContinued says that a record is not what grew from the one that a checkpoint is of.
 var ErrNotContinued = errors.New("the record does not continue the checkpoint")
@@ -67,16 +39,7 @@ func (s *Store) export(ctx context.Context, w *bufio.Writer, since int64) error 
 	if since < 0 || since > h.size {
 		return fmt.Errorf("export since event %d: the record has %d events", since, h.size)
 	}
-	head := exportHeader{Format: ExportFormat, Since: since, Tree: []tlog.Hash{}}
-	if head.Key, err = s.key(ctx); err != nil {
-		return err
-	}
-	if since > 0 {
-		if head.Tree, err = hashReader(ctx, s.db)(subtrees(since)); err != nil {
-			return classify(err)
-		}
-	}
-	if err := writeLine(w, head); err != nil {
+	if err := s.exportHeader(ctx, w, since); err != nil {
 		return err
 	}
 	pruned, err := lastPrune(ctx, s.db, h.size)
@@ -101,55 +64,42 @@ func (s *Store) export(ctx context.Context, w *bufio.Writer, since int64) error 
 			return err
 		}
 	}
-	return writeLine(w, exportEnd{h.checkpoint})
+	return proof.WriteExportEnd(w, h.checkpoint)
 }
 
-// exportGap writes the line of an event that has no body any more.
-func (s *Store) exportGap(ctx context.Context, w io.Writer, seq int64, pruned *record.Prune) error {
-	if !pruned.Took(seq) {
-		return fmt.Errorf("%w: event %d is missing, or was pruned just now", ErrDamaged, seq)
+func (s *Store) exportHeader(ctx context.Context, w io.Writer, since int64) error {
+	key, err := s.key(ctx)
+	if err != nil {
+		return err
 	}
-	hash, err := hashReader(ctx, s.db)([]int64{tlog.StoredHashIndex(0, seq-1)})
+	roots, err := hashReader(ctx, s.db)(proof.Subtrees(since))
 	if err != nil {
 		return classify(err)
 	}
-	return writeLine(w, eventHead{seq, hash[0]})
+	return proof.WriteExportHeader(w, since, roots, key)
+}
+
+// exportGap writes the line of an event that has no body any more.
+func (s *Store) exportGap(ctx context.Context, w *bufio.Writer, seq int64, pruned *record.Prune) error {
+	if !pruned.Took(seq) {
+		return fmt.Errorf("%w: event %d is missing, or was pruned just now", ErrDamaged, seq)
+	}
+	hash, err := leafHash(ctx, s.db, seq)
+	if err != nil {
+		return classify(err)
+	}
+	return proof.WriteExportEntry(w, proof.Entry{Seq: seq, Hash: hash})
 }
 
 func (s *Store) exportEvent(ctx context.Context, w *bufio.Writer, e event) error {
 	if !record.IsOneLine(e.body) {
 		return fmt.Errorf("%w: event %d is not one line", ErrDamaged, e.seq)
 	}
-	hash, err := hashReader(ctx, s.db)([]int64{tlog.StoredHashIndex(0, e.seq-1)})
+	hash, err := leafHash(ctx, s.db, e.seq)
 	if err != nil {
 		return classify(err)
 	}
-	head, err := json.Marshal(eventHead{e.seq, hash[0]})
-	if err != nil {
-		return err
-	}
-	w.Write(bytes.TrimSuffix(head, []byte("}")))
-	w.WriteString(eventKey)
-	w.Write(e.body)
-	_, err = w.WriteString("}\n")
-	return err
-}
-
-func writeLine(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
-
-// subtrees are the ids of the roots of the complete subtrees that make up a tree, largest
-// first: one for each bit of its size.
-func subtrees(size int64) (ids []int64) {
-	for level := bits.Len64(uint64(size)) - 1; level >= 0; level-- {
-		if size>>level&1 == 1 {
-			ids = append(ids, tlog.StoredHashIndex(level, size>>level-1))
-		}
-	}
-	return ids
+	return proof.WriteExportEntry(w, proof.Entry{Seq: e.seq, Hash: hash, Body: e.body})
 }
 
 // key is the verifier key of the newest checkpoint.
@@ -180,7 +130,7 @@ func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error)
 	if err := rows.Err(); err != nil {
 		return 0, classify(err)
 	}
-	cp, err := parseWithAny(note, keys)
+	cp, err := proof.ParseWithAny(note, keys)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNotContinued, err)
 	}
@@ -202,17 +152,6 @@ func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error)
 		return 0, fmt.Errorf("%w: the root hash over %d events is %s, the checkpoint says %s", ErrNotContinued, cp.Size, root, cp.Root)
 	}
 	return cp.Size, nil
-}
-
-// parseWithAny reads a checkpoint that one of these keys must have signed.
-func parseWithAny(note string, keys map[string]bool) (cp *Checkpoint, err error) {
-	err = errors.New("checkpoint: there is no key to check it with")
-	for key := range keys {
-		if cp, err = ParseCheckpoint(note, key); err == nil {
-			return cp, nil
-		}
-	}
-	return nil, err
 }
 
 // Copy writes a copy of the database. Unlike one of the file, it is whole whatever is written
@@ -243,7 +182,7 @@ func (s *Store) Copy(ctx context.Context, w io.Writer) (err error) {
 // its events in a temporary file. What an altered export holds is shown as far as it can be
 // understood: the verification says so. Only a whole export can be opened, none that was
 // made since an event.
-func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *Verification, error) {
+func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.Verification, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -253,19 +192,15 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *Verific
 	if err != nil {
 		return nil, nil, err
 	}
-	var v *Verification
+	var v *proof.Verification
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}
-		x := exportVerifier{ctx: ctx, key: verifierKey, into: tx}
-		if v, err = x.verify(f); err != nil {
+		if v, err = takeExport(ctx, tx, f, verifierKey); err != nil {
 			return err
 		}
-		if x.head.Since > 0 {
-			return fmt.Errorf("it holds the events since number %d: reports need all", x.head.Since)
-		}
-		if v.Result != Intact {
+		if v.Result != proof.Intact {
 			return rebuildReadable(ctx, tx)
 		}
 		_, err = rebuild(ctx, tx, tx)
@@ -275,4 +210,25 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *Verific
 		return nil, nil, errors.Join(fmt.Errorf("export %q: %w", path, err), s.Close())
 	}
 	return s, v, nil
+}
+
+// takeExport verifies a whole export, and writes what it holds into an empty database.
+func takeExport(ctx context.Context, tx *sql.Tx, r io.Reader, verifierKey string) (*proof.Verification, error) {
+	keep := func(e proof.Entry, ev *record.Event) error {
+		if ev == nil {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO events (seq, body) VALUES (?, ?)`, e.Seq, string(e.Body))
+		return err
+	}
+	v, err := proof.Export{Key: verifierKey, Keep: keep}.Verify(ctx, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case v.Since() > 0:
+		return nil, fmt.Errorf("it holds the events since number %d: reports need all", v.Since())
+	case v.Checkpoint != "":
+		_, err = tx.ExecContext(ctx, `INSERT INTO checkpoint (id, size, note) VALUES (1, ?, ?)`, v.TreeSize, v.Checkpoint)
+	}
+	return v.Verification, err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -192,7 +193,7 @@ func TestRebuildThatIsCutShort(t *testing.T) {
 	if _, err := os.Stat(store.Path(root) + "-journal"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a journal is left: %v", err)
 	}
-	if v := verify(t, root, ""); v.Result != store.Intact {
+	if v := verify(t, root, ""); v.Result != proof.Intact {
 		t.Errorf("%+v", v)
 	}
 }
@@ -353,7 +354,7 @@ func TestHostileTextSurvives(t *testing.T) {
 			if len(r) != 1 || r[0].Package != tt.want || r[0].Host != tt.want || *r[0].UserData != tt.want || r[0].CVEsAdded[0] != tt.want {
 				t.Fatalf("%d rows, not the one that was written", len(r))
 			}
-			if v := verify(t, root, ""); v.Result != store.Intact {
+			if v := verify(t, root, ""); v.Result != proof.Intact {
 				t.Errorf("%q", v.Problems)
 			}
 		})

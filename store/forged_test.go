@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -75,7 +76,7 @@ func eve(bodies []string) []string {
 
 // found says what a verification of the file and one of its export say, with a key that was
 // noted before.
-func foundWith(t *testing.T, root, key string) (ofFile, ofExport *store.Verification) {
+func foundWith(t *testing.T, root, key string) (ofFile, ofExport *proof.Verification) {
 	t.Helper()
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
 	check(t, err)
@@ -84,7 +85,7 @@ func foundWith(t *testing.T, root, key string) (ofFile, ofExport *store.Verifica
 	check(t, err)
 	var b bytes.Buffer
 	check(t, s.Export(t.Context(), &b, 0))
-	ofExport, err = store.VerifyExport(t.Context(), &b, key)
+	ofExport, err = proof.VerifyExport(t.Context(), &b, key)
 	check(t, err)
 	return ofFile, ofExport
 }
@@ -113,11 +114,11 @@ func TestNoSignatureMakesAForgeryGood(t *testing.T) {
 				check(t, db.Close())
 				for _, when := range []string{"before", "after", "after the next"} {
 					for i, v := range asList(foundWith(t, root, noted)) {
-						if v.Result == store.Intact {
+						if v.Result == proof.Intact {
 							t.Errorf("%s it goes on, %s: intact with the key that was noted", when, []string{"the file", "the export"}[i])
 						}
 					}
-					if v := verify(t, root, ""); when != "before" && v.Result == store.Intact {
+					if v := verify(t, root, ""); when != "before" && v.Result == proof.Intact {
 						t.Errorf("%s it goes on: intact without a key", when)
 					}
 					write(t, root, begin(30+len(when)))
@@ -127,7 +128,7 @@ func TestNoSignatureMakesAForgeryGood(t *testing.T) {
 	}
 }
 
-func asList(a, b *store.Verification) []*store.Verification { return []*store.Verification{a, b} }
+func asList(a, b *proof.Verification) []*proof.Verification { return []*proof.Verification{a, b} }
 
 // The number of a version is not believed: what is verified, is verified whatever it says.
 func TestVersionHidesNothing(t *testing.T) {
@@ -184,7 +185,7 @@ func TestRecorderRepairsTables(t *testing.T) {
 		check(t, err)
 		v, err := s.Verify(t.Context(), "")
 		check(t, err)
-		if s.Close(); v.Result != store.Altered || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], "event 8: before it, the recorder found") {
+		if s.Close(); v.Result != proof.Altered || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], "event 8: before it, the recorder found") {
 			t.Errorf("%s: %+v", change, v)
 		}
 	}
@@ -202,7 +203,7 @@ func TestHostileTables(t *testing.T) {
 		s, err := store.OpenReadOnly(ctx, store.Path(root))
 		if err == nil {
 			_, err = s.Summarize(ctx)
-			if v, verifyErr := s.Verify(ctx, ""); err == nil && verifyErr == nil && v.Result == store.Intact {
+			if v, verifyErr := s.Verify(ctx, ""); err == nil && verifyErr == nil && v.Result == proof.Intact {
 				t.Errorf("%s: intact", table)
 			}
 			s.Close()
@@ -304,11 +305,11 @@ func TestNobodyReadsAnAmbiguousEvent(t *testing.T) {
 				s.Summarize(t.Context()) // says what is wrong, or what it knows
 				s.Close()
 			}
-			var v *store.Verification
+			var v *proof.Verification
 			export := exportOf(t, root)
-			v, err := store.VerifyExport(t.Context(), strings.NewReader(export), "")
+			v, err := proof.VerifyExport(t.Context(), strings.NewReader(export), "")
 			check(t, err)
-			if v.Result == store.Intact || !strings.Contains(fmt.Sprint(v.Problems), "event 8: ") {
+			if v.Result == proof.Intact || !strings.Contains(fmt.Sprint(v.Problems), "event 8: ") {
 				t.Errorf("export: %+v", v)
 			}
 			path := filepath.Join(t.TempDir(), "export.jsonl")
@@ -316,7 +317,7 @@ func TestNobodyReadsAnAmbiguousEvent(t *testing.T) {
 			s, opened, err := store.OpenExport(t.Context(), path, "")
 			check(t, err)
 			defer s.Close()
-			if opened.Result == store.Intact {
+			if opened.Result == proof.Intact {
 				t.Errorf("opened export: %+v", opened)
 			}
 			if sum, err := s.Summarize(t.Context()); err != nil || sum.Events != 7 {
@@ -332,7 +333,7 @@ func exportOf(t *testing.T, root string) string {
 	db := raw(t, root)
 	defer db.Close()
 	var b strings.Builder
-	fmt.Fprintf(&b, `{"export":%q,"since":0,"tree":[],"key":%q}`+"\n", store.ExportFormat, query(t, db, `SELECT body ->> '$.identity.key' FROM events WHERE seq = 1`)[0])
+	fmt.Fprintf(&b, `{"export":%q,"since":0,"tree":[],"key":%q}`+"\n", proof.ExportFormat, query(t, db, `SELECT body ->> '$.identity.key' FROM events WHERE seq = 1`)[0])
 	for i, body := range query(t, db, `SELECT CAST(body AS TEXT) FROM events ORDER BY seq`) {
 		fmt.Fprintf(&b, `{"seq":%d,"hash":"%s","event":%s}`+"\n", i+1, tlog.RecordHash([]byte(body)), body)
 	}
@@ -369,7 +370,7 @@ func TestPruneOfOneEventBetweenOthers(t *testing.T) {
 	exec(t, raw(t, root), `DELETE FROM events WHERE seq = `+victim)
 	check(t, open(t, root).Rebuild(t.Context()))
 	for i, v := range asList(foundWith(t, root, "")) {
-		if v.Result == store.Intact {
+		if v.Result == proof.Intact {
 			t.Errorf("%d: intact", i)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -174,12 +175,12 @@ func (f *forger) mustFind(when, noted string) {
 	}
 	defer s.Close()
 	v, err := s.Verify(f.Context(), machine)
-	if err != nil || v.Result == store.Intact {
+	if err != nil || v.Result == proof.Intact {
 		f.Errorf("%s: %q: the record: %+v, %v", when, f.did, v, err)
 	}
 	if export := f.export(); export != "" {
-		v, err := store.VerifyExport(f.Context(), strings.NewReader(export), noted)
-		if err != nil || v.Result == store.Intact {
+		v, err := proof.VerifyExport(f.Context(), strings.NewReader(export), noted)
+		if err != nil || v.Result == proof.Intact {
 			f.Errorf("%s: %q: the export: %+v, %v", when, f.did, v, err)
 		}
 	}

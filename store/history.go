@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // HistoryFilter selects rows. Zero fields select everything.
@@ -216,7 +217,7 @@ func (s *Store) Summarize(ctx context.Context) (*record.Summary, error) {
 	if lastEnd != nil {
 		sum.LastCommit = new(microseconds(*lastEnd))
 	}
-	if cp, err := ParseCheckpoint(sum.Checkpoint, sum.Key); err == nil {
+	if cp, err := proof.ParseCheckpoint(sum.Checkpoint, sum.Key); err == nil {
 		sum.RootHash = cp.Root.String()
 	}
 	if s.known != nil {

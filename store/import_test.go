@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -46,7 +47,7 @@ func TestImportInParts(t *testing.T) {
 	}
 	v, err := s.Verify(t.Context(), "")
 	check(t, err)
-	if v.Result != store.Intact {
+	if v.Result != proof.Intact {
 		t.Errorf("%q", v.Problems)
 	}
 }

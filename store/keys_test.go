@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -30,7 +31,7 @@ func cloned(t *testing.T) (root, original string) {
 func TestCloneIsSignedFor(t *testing.T) {
 	root, original := cloned(t)
 	for _, v := range asList(foundWith(t, root, original)) {
-		if v.Result != store.Intact || len(v.Keys) != 2 || v.Keys[0] != (store.KeyInLog{Key: original, Event: 1}) ||
+		if v.Result != proof.Intact || len(v.Keys) != 2 || v.Keys[0] != (proof.KeyInLog{Key: original, Event: 1}) ||
 			v.Keys[1].Key != v.Key || v.Keys[1].Event != 8 || !*v.Keys[1].Signed || v.Key == original {
 			t.Errorf("%+v", v)
 		}
@@ -89,7 +90,7 @@ func TestForgedHandOver(t *testing.T) {
 			return append(bodies[:7:7], string(b))
 		})
 		for _, v := range asList(foundWith(t, root, original)) {
-			if v.Result != store.Altered || !strings.Contains(strings.Join(v.Problems, "\n"), "did not sign that") {
+			if v.Result != proof.Altered || !strings.Contains(strings.Join(v.Problems, "\n"), "did not sign that") {
 				t.Errorf("%s: %+v", name, v)
 			}
 		}
@@ -156,7 +157,7 @@ func TestNewKeyIsPutInItsPlace(t *testing.T) {
 		write(t, root, begin(20))
 		v := verify(t, root, key)
 		machine, err := store.MachineKey(root)
-		if err != nil || v.Result != store.Intact || machine != key || len(v.Keys) != 2 {
+		if err != nil || v.Result != proof.Intact || machine != key || len(v.Keys) != 2 {
 			t.Errorf("%s: %+v, %q, %v", name, v, machine, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -119,7 +120,7 @@ func sample(t *testing.T) string {
 	return root
 }
 
-func verify(t *testing.T, root, key string) *store.Verification {
+func verify(t *testing.T, root, key string) *proof.Verification {
 	t.Helper()
 	s, err := store.OpenToVerify(t.Context(), store.Path(root))
 	check(t, err)
@@ -132,7 +133,7 @@ func verify(t *testing.T, root, key string) *store.Verification {
 		return strings.HasPrefix(p, "the trigger ") || strings.HasPrefix(p, "the index ")
 	})
 	if len(v.Problems) == 0 {
-		v.Result = store.Intact
+		v.Result = proof.Intact
 	}
 	return v
 }

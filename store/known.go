@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 var (
@@ -91,7 +92,7 @@ func (s *Store) copyTo(ctx context.Context, part *Store, size int64) error {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}
-		t := tree{kept: map[int64]tlog.Hash{}}
+		var t proof.Tree
 		for e, err := range events(ctx, s.db, 0) {
 			if err != nil {
 				return err
@@ -102,14 +103,14 @@ func (s *Store) copyTo(ctx context.Context, part *Store, size int64) error {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO events (seq, body) VALUES (?, ?)`, e.seq, string(e.body)); err != nil {
 				return err
 			}
-			if e.seq == t.size+1 {
-				if err := t.grow(tlog.RecordHash(e.body)); err != nil {
+			if e.seq == t.Size()+1 {
+				if err := t.Add(tlog.RecordHash(e.body)); err != nil {
 					return err
 				}
 			}
 		}
-		if t.size == size {
-			root, err := t.root()
+		if t.Size() == size {
+			root, err := t.Root()
 			if err != nil {
 				return err
 			}

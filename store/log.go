@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // Append adds events to the log: what waits in the spool first, then a recorder event if
@@ -91,7 +92,7 @@ func (s *Store) appendAt(ctx context.Context, expected int64, bodies ...[]byte) 
 //
 // Where something that somebody laid into the tables is in the way, all of it that is not of the
 // events goes, and the log says so.
-func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *Checkpoint, err error) {
+func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *proof.Checkpoint, err error) {
 	cp, err = s.writeOver(ctx, "", add)
 	if isConstraint(err) {
 		if again, stillErr := s.writeOver(ctx, fmt.Sprintf("its tables held what is not of its events: %v", err), add); stillErr == nil {
@@ -102,7 +103,7 @@ func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *Check
 }
 
 // writeOver is write for tables of which a problem is known; empty: none is.
-func (s *Store) writeOver(ctx context.Context, known string, add func(*appender) error) (cp *Checkpoint, err error) {
+func (s *Store) writeOver(ctx context.Context, known string, add func(*appender) error) (cp *proof.Checkpoint, err error) {
 	var a *appender
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		problem, err := s.prepareIn(ctx, tx)
@@ -132,9 +133,9 @@ type appender struct {
 	tx     *sql.Tx
 	found  int64 // how many events there were before
 	size   int64 // of the tree
-	signer *key
-	from   *key   // that hands over to the signer; nil: none does
-	newKey string // place of the signer's file, if it is a new one
+	signer *proof.Key
+	from   *proof.Key // that hands over to the signer; nil: none does
+	newKey string     // place of the signer's file, if it is a new one
 	added  bool
 }
 
@@ -196,7 +197,7 @@ func (a *appender) known(ev *record.Event) (known bool, err error) {
 }
 
 // finish stores a checkpoint over everything up to here, nil if nothing was added.
-func (a *appender) finish() (*Checkpoint, error) {
+func (a *appender) finish() (*proof.Checkpoint, error) {
 	if !a.added {
 		return nil, nil
 	}
@@ -204,7 +205,7 @@ func (a *appender) finish() (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	cp, err := a.signer.sign(a.size, root, a.from)
+	cp, err := a.signer.Sign(a.size, root, a.from)
 	if err != nil {
 		return nil, err
 	}
@@ -232,6 +233,15 @@ func hashReader(ctx context.Context, q querier) tlog.HashReaderFunc {
 		}
 		return hashes, nil
 	}
+}
+
+// leafHash is the hash of event number seq, as it is stored.
+func leafHash(ctx context.Context, q querier, seq int64) (leaf tlog.Hash, err error) {
+	hashes, err := hashReader(ctx, q)([]int64{tlog.StoredHashIndex(0, seq-1)})
+	if err != nil {
+		return leaf, err
+	}
+	return hashes[0], nil
 }
 
 type event struct {
@@ -281,6 +291,9 @@ func eventPage(ctx context.Context, q rowQuerier, after int64) (page []event, er
 		var e event
 		if err := rows.Scan(&e.seq, &e.body); err != nil {
 			return nil, err
+		}
+		if e.body == nil { // NULL, which is no event, and not one that was pruned
+			e.body = []byte{}
 		}
 		size += len(e.body)
 		page = append(page, e)

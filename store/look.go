@@ -9,6 +9,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // lookBack is how far before the newest observation a full verification is looked for: it is a
@@ -19,10 +20,10 @@ const lookBack = 31 * 24 * time.Hour
 // for a longer record: the newest checkpoint must be of the whole log and signed with the machine's
 // key, and neither the recorder nor the last full verification on record may have found anything.
 // Who may read neither half of the key looks with the one that the record names.
-func (s *Store) Look(ctx context.Context, root string) (*Verification, error) {
-	v := newVerification()
-	for _, look := range []func(context.Context, *Verification) error{
-		func(ctx context.Context, v *Verification) error { return s.lookAtHead(ctx, root, v) },
+func (s *Store) Look(ctx context.Context, root string) (*proof.Verification, error) {
+	v := proof.NewVerification()
+	for _, look := range []func(context.Context, *proof.Verification) error{
+		func(ctx context.Context, v *proof.Verification) error { return s.lookAtHead(ctx, root, v) },
 		s.lookAtRecorders, s.lookAtVerified,
 	} {
 		if err := look(ctx, v); err != nil {
@@ -33,13 +34,13 @@ func (s *Store) Look(ctx context.Context, root string) (*Verification, error) {
 }
 
 // lookAtHead compares the newest checkpoint with the end of the log.
-func (s *Store) lookAtHead(ctx context.Context, machine string, v *Verification) (err error) {
+func (s *Store) lookAtHead(ctx context.Context, machine string, v *proof.Verification) (err error) {
 	err = classify(s.db.QueryRowContext(ctx, `SELECT (SELECT coalesce(max(seq), 0) FROM events), coalesce((SELECT note FROM checkpoint), '')`).Scan(&v.TreeSize, &v.Checkpoint))
 	if err != nil {
 		return err
 	}
 	if v.TreeSize == 0 {
-		v.problem(Truncated, "there is no event: a record has one from its first moment")
+		v.Problem(proof.Truncated, "there is no event: a record has one from its first moment")
 		return nil
 	}
 	if v.Key, err = s.key(ctx); err != nil {
@@ -47,38 +48,38 @@ func (s *Store) lookAtHead(ctx context.Context, machine string, v *Verification)
 	}
 	switch key, err := MachineKey(machine); {
 	case errors.Is(err, ErrNoKey):
-		v.problem(Altered, "%v: nothing says that this is the record which it signed", err)
+		v.Problem(proof.Altered, "%v: nothing says that this is the record which it signed", err)
 	case err == nil:
 		v.Key = key
 	}
 	root, err := tlog.TreeHash(v.TreeSize, hashReader(ctx, s.db))
 	if errors.Is(err, ErrDamaged) {
-		v.problem(Altered, "the proof is not whole: %v", err)
+		v.Problem(proof.Altered, "the proof is not whole: %v", err)
 		return nil
 	} else if err != nil {
 		return classify(err)
 	}
 	v.RootHash = root.String()
-	v.checkCheckpoint(v.Checkpoint, v.TreeSize, root)
+	v.CheckCheckpoint(v.Checkpoint, v.TreeSize, root)
 	return nil
 }
 
 // lookAtRecorders asks what the recorder itself found when it wrote on.
-func (s *Store) lookAtRecorders(ctx context.Context, v *Verification) error {
+func (s *Store) lookAtRecorders(ctx context.Context, v *proof.Verification) error {
 	rows, err := s.Recorders(ctx)
 	for _, r := range rows {
 		switch r.Cause {
 		case record.CauseProofBroken:
-			v.problem(Altered, "event %d: before it, the recorder found that the log was not the one it had signed", r.Event)
+			v.Problem(proof.Altered, "event %d: before it, the recorder found that the log was not the one it had signed", r.Event)
 		case record.CauseRecordLost:
-			v.problem(Truncated, "event %d: an earlier record was gone, and its key still there", r.Event)
+			v.Problem(proof.Truncated, "event %d: an earlier record was gone, and its key still there", r.Event)
 		}
 	}
 	return err
 }
 
 // lookAtVerified asks what the last full verification on record found.
-func (s *Store) lookAtVerified(ctx context.Context, v *Verification) error {
+func (s *Store) lookAtVerified(ctx context.Context, v *proof.Verification) error {
 	last, err := s.LastObserved(ctx)
 	if err != nil || last == nil {
 		return err
@@ -88,16 +89,16 @@ func (s *Store) lookAtVerified(ctx context.Context, v *Verification) error {
 		return err
 	}
 	var found struct {
-		Result   Integrity
+		Result   proof.Integrity
 		Problems []string
 	}
-	if json.Unmarshal(part.JSON, &found) != nil || found.Result != Altered && found.Result != Truncated {
+	if json.Unmarshal(part.JSON, &found) != nil || found.Result != proof.Altered && found.Result != proof.Truncated {
 		return nil
 	}
 	what := "see the event"
 	if len(found.Problems) > 0 {
 		what = found.Problems[0]
 	}
-	v.problem(found.Result, "event %d: the full verification of %s found: %s", part.Event, part.Time.UTC().Format(time.RFC3339), what)
+	v.Problem(found.Result, "event %d: the full verification of %s found: %s", part.Event, part.Time.UTC().Format(time.RFC3339), what)
 	return nil
 }

@@ -7,10 +7,11 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
-func look(t *testing.T, root string) *store.Verification {
+func look(t *testing.T, root string) *proof.Verification {
 	t.Helper()
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
 	check(t, err)
@@ -32,48 +33,48 @@ func verified(n int, found string) *record.Event {
 func TestLook(t *testing.T) {
 	for name, tt := range map[string]struct {
 		alter func(t *testing.T, root string)
-		want  store.Integrity
+		want  proof.Integrity
 		says  string
 	}{
-		"nothing": {func(*testing.T, string) {}, store.Intact, ""},
+		"nothing": {func(*testing.T, string) {}, proof.Intact, ""},
 		"more events than were signed": {func(t *testing.T, root string) {
 			addRaw(t, attack(t, root), `{"v":1,"kind":"x","id":"x","time":"2026-03-01T12:00:00.000000Z"}`)
-		}, store.Altered, "another program added some"},
+		}, proof.Altered, "another program added some"},
 		"fewer events than were signed": {func(t *testing.T, root string) {
 			exec(t, attack(t, root), `DELETE FROM events WHERE seq = 7`)
-		}, store.Truncated, "the checkpoint covers 7 events, the log has 6"},
-		"no event": {func(t *testing.T, root string) { exec(t, attack(t, root), `DELETE FROM events`) }, store.Truncated, "there is no event"},
+		}, proof.Truncated, "the checkpoint covers 7 events, the log has 6"},
+		"no event": {func(t *testing.T, root string) { exec(t, attack(t, root), `DELETE FROM events`) }, proof.Truncated, "there is no event"},
 		"another proof": {func(t *testing.T, root string) {
 			exec(t, attack(t, root), `UPDATE hashes SET hash = zeroblob(32) WHERE id = 10`)
-		}, store.Altered, "the root hash is"},
-		"half a proof":  {func(t *testing.T, root string) { exec(t, attack(t, root), `DELETE FROM hashes WHERE id = 10`) }, store.Altered, "the proof is not whole"},
-		"no checkpoint": {func(t *testing.T, root string) { exec(t, attack(t, root), `DELETE FROM checkpoint`) }, store.Altered, "checkpoint"},
+		}, proof.Altered, "the root hash is"},
+		"half a proof":  {func(t *testing.T, root string) { exec(t, attack(t, root), `DELETE FROM hashes WHERE id = 10`) }, proof.Altered, "the proof is not whole"},
+		"no checkpoint": {func(t *testing.T, root string) { exec(t, attack(t, root), `DELETE FROM checkpoint`) }, proof.Altered, "checkpoint"},
 		"another key": {func(t *testing.T, root string) {
 			other, err := os.ReadFile(store.KeyPath(sample(t)))
 			check(t, err)
 			check(t, os.WriteFile(store.KeyPath(root), other, 0o600))
-		}, store.Altered, "checkpoint"},
-		"a key that is none":    {func(t *testing.T, root string) { check(t, os.WriteFile(store.KeyPath(root), nil, 0o600)) }, store.Altered, "the key that signs the record is gone"},
-		"a key that cannot be":  {func(t *testing.T, root string) { check(t, os.Remove(store.KeyPath(root))) }, store.Altered, "the key that signs the record is gone"},
-		"signed over an attack": {signedOver, store.Altered, "the recorder found that the log was not the one"},
+		}, proof.Altered, "checkpoint"},
+		"a key that is none":    {func(t *testing.T, root string) { check(t, os.WriteFile(store.KeyPath(root), nil, 0o600)) }, proof.Altered, "the key that signs the record is gone"},
+		"a key that cannot be":  {func(t *testing.T, root string) { check(t, os.Remove(store.KeyPath(root))) }, proof.Altered, "the key that signs the record is gone"},
+		"signed over an attack": {signedOver, proof.Altered, "the recorder found that the log was not the one"},
 		"made anew": {func(t *testing.T, root string) {
 			check(t, os.Remove(store.Path(root)))
 			write(t, root, begin(1))
-		}, store.Truncated, "an earlier record was gone"},
+		}, proof.Truncated, "an earlier record was gone"},
 		"found altered": {func(t *testing.T, root string) {
 			write(t, root, verified(20, `{"result":"intact"}`), verified(21, `{"result":"altered","problems":["event 3 is another one"]}`))
-		}, store.Altered, "found: event 3 is another one"},
-		"found truncated": {func(t *testing.T, root string) { write(t, root, verified(20, `{"result":"truncated"}`)) }, store.Truncated, "see the event"},
+		}, proof.Altered, "found: event 3 is another one"},
+		"found truncated": {func(t *testing.T, root string) { write(t, root, verified(20, `{"result":"truncated"}`)) }, proof.Truncated, "see the event"},
 		"mended": {func(t *testing.T, root string) {
 			write(t, root, verified(20, `{"result":"altered"}`), verified(21, `{"result":"intact"}`), observation(22))
-		}, store.Intact, ""},
-		"not to be read": {func(t *testing.T, root string) { write(t, root, verified(20, `[]`)) }, store.Intact, ""},
+		}, proof.Intact, ""},
+		"not to be read": {func(t *testing.T, root string) { write(t, root, verified(20, `[]`)) }, proof.Intact, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := sample(t)
 			tt.alter(t, root)
 			v := look(t, root)
-			if said := strings.Join(v.Problems, "\n"); v.Result != tt.want || !strings.Contains(said, tt.says) || (said == "") != (tt.want == store.Intact) {
+			if said := strings.Join(v.Problems, "\n"); v.Result != tt.want || !strings.Contains(said, tt.says) || (said == "") != (tt.want == proof.Intact) {
 				t.Errorf("%s: %q\nwant %s: %q", v.Result, said, tt.want, tt.says)
 			}
 		})

@@ -17,13 +17,14 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 func TestIntactRecord(t *testing.T) {
 	root := sample(t)
 	v := verify(t, root, "")
-	if v.Result != store.Intact || v.TreeSize != 7 || len(v.Problems) != 0 || *v.LastTime != at(6) {
+	if v.Result != proof.Intact || v.TreeSize != 7 || len(v.Problems) != 0 || *v.LastTime != at(6) {
 		t.Errorf("got %+v", v)
 	}
 	if pinned := verify(t, root, v.Key); !cmp.Equal(v, pinned) {
@@ -38,11 +39,11 @@ func TestIntactRecord(t *testing.T) {
 func TestRecordWithoutEvents(t *testing.T) {
 	root := newRoot(t)
 	check(t, open(t, root).Close())
-	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 1 {
+	if v := verify(t, root, ""); v.Result != proof.Intact || v.TreeSize != 1 {
 		t.Errorf("new: got %+v", v)
 	}
 	exec(t, attack(t, root), `DELETE FROM events; DELETE FROM hashes; DELETE FROM checkpoint; DELETE FROM recorders`)
-	if v := verify(t, root, ""); v.Result != store.Truncated {
+	if v := verify(t, root, ""); v.Result != proof.Truncated {
 		t.Errorf("emptied: got %+v", v)
 	}
 }
@@ -63,10 +64,10 @@ func TestLogRefusesChanges(t *testing.T) {
 // events, so its hashes are 0 to 10; hash 3 is that of event 3, hash 6 covers the first four.
 func TestTampering(t *testing.T) {
 	template := sample(t)
-	const altered, truncated = store.Altered, store.Truncated
+	const altered, truncated = proof.Altered, proof.Truncated
 	for _, tt := range []struct {
 		name, sql string
-		verdict   store.Integrity
+		verdict   proof.Integrity
 		problems  []string // what each problem contains
 	}{
 		{"event", `UPDATE events SET body = json_set(body, '$.boottime_us', 1) WHERE seq = 3`, altered, []string{"event 3: its hash is ", `view "sightings" differs`}},
@@ -142,7 +143,7 @@ func TestSchemaOfTheRecord(t *testing.T) {
 		check(t, err)
 		v, err := s.Verify(t.Context(), "")
 		check(t, errors.Join(err, s.Close()))
-		if v.Result != store.Altered || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], want) {
+		if v.Result != proof.Altered || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], want) {
 			t.Errorf("%s: %s %q", sql, v.Result, v.Problems)
 		}
 	}
@@ -165,7 +166,7 @@ func TestNewSignatureDoesNotMakeGood(t *testing.T) {
 			check(t, open(t, root).Rebuild(t.Context()))
 			write(t, root, begin(50))
 			v := verify(t, root, "")
-			if v.Result == store.Intact || !strings.Contains(strings.Join(v.Problems, "\n"), "the recorder found that the log was not the one it had signed") {
+			if v.Result == proof.Intact || !strings.Contains(strings.Join(v.Problems, "\n"), "the recorder found that the log was not the one it had signed") {
 				t.Errorf("%s %q", v.Result, v.Problems)
 			}
 		})
@@ -177,7 +178,7 @@ func TestLostRecord(t *testing.T) {
 	root := sample(t)
 	check(t, os.Remove(store.Path(root)))
 	write(t, root, begin(50))
-	if v := verify(t, root, ""); v.Result != store.Truncated || !strings.Contains(v.Problems[0], "an earlier record was gone") {
+	if v := verify(t, root, ""); v.Result != proof.Truncated || !strings.Contains(v.Problems[0], "an earlier record was gone") {
 		t.Errorf("%s %q", v.Result, v.Problems)
 	}
 }
@@ -207,7 +208,7 @@ func TestTamperingWithTheTree(t *testing.T) {
 	body := query(t, db, `SELECT json_set(body, '$.id', 'x', '$.identity.cause', 'upgraded') FROM events WHERE seq = 1`)[0]
 	addRaw(t, db, body)
 	v := verify(t, root, "")
-	if v.Result != store.Altered || !strings.Contains(v.Problems[0], "another program added some") {
+	if v.Result != proof.Altered || !strings.Contains(v.Problems[0], "another program added some") {
 		t.Errorf("event added without a checkpoint: %s %q", v.Result, v.Problems)
 	}
 
@@ -217,18 +218,18 @@ func TestTamperingWithTheTree(t *testing.T) {
 		addRaw(t, db, strings.Replace(body, `"euid":"0"`, `"euid":"1"`, 1))
 	}
 	v = verify(t, root, "")
-	if v.Result != store.Altered || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], "the root hash is ") {
+	if v.Result != proof.Altered || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], "the root hash is ") {
 		t.Errorf("tree made anew: %s %q", v.Result, v.Problems)
 	}
 
 	forge(t, root, v)
-	if v = verify(t, root, ""); v.Result != store.Altered || len(v.Problems) != 1 {
+	if v = verify(t, root, ""); v.Result != proof.Altered || len(v.Problems) != 1 {
 		t.Errorf("checkpoint signed with another key: %s %q", v.Result, v.Problems)
 	}
 }
 
 // forge signs a checkpoint over what is in the log with a key of its own, of the same name.
-func forge(t *testing.T, root string, v *store.Verification) {
+func forge(t *testing.T, root string, v *proof.Verification) {
 	t.Helper()
 	name, _, _ := strings.Cut(v.Checkpoint, "\n")
 	private, _, err := note.GenerateKey(rand.Reader, name)
@@ -239,7 +240,7 @@ func forge(t *testing.T, root string, v *store.Verification) {
 func TestAnotherMachinesRecordFailsThePinnedKey(t *testing.T) {
 	key := verify(t, sample(t), "").Key
 	v := verify(t, sample(t), key)
-	if v.Result != store.Altered || v.Key == key || len(v.Problems) != 1 {
+	if v.Result != proof.Altered || v.Key == key || len(v.Problems) != 1 {
 		t.Errorf("got %s %q", v.Result, v.Problems)
 	}
 }
@@ -256,12 +257,12 @@ func TestEveryAlteredByteIsFound(t *testing.T) {
 		body[pos] ^= flip
 		exec(t, db, `UPDATE events SET body = CAST(? AS TEXT) WHERE seq = ?`, body, seq)
 		v := verify(t, root, "")
-		if v.Result != store.Altered || !strings.HasPrefix(v.Problems[0], fmt.Sprintf("event %d: its hash is ", seq)) {
+		if v.Result != proof.Altered || !strings.HasPrefix(v.Problems[0], fmt.Sprintf("event %d: its hash is ", seq)) {
 			t.Errorf("event %d, byte %d ^ %#x: %s %q", seq, pos, flip, v.Result, v.Problems)
 		}
 		exec(t, db, `UPDATE events SET body = ? WHERE seq = ?`, bodies[seq-1], seq)
 	}
-	if v := verify(t, root, ""); v.Result != store.Intact {
+	if v := verify(t, root, ""); v.Result != proof.Intact {
 		t.Errorf("with everything put back: %q", v.Problems)
 	}
 }
@@ -285,7 +286,7 @@ func TestUnreadablePagesAreNotIntact(t *testing.T) {
 		// Pages that nothing reads are free to be broken: of an index, or without content.
 		if err != nil && !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("page %d: %v", page/4096+1, err)
-		} else if err == nil && v.Result == store.Intact && !indexPage(data, page) && !emptyPage(data, page) {
+		} else if err == nil && v.Result == proof.Intact && !indexPage(data, page) && !emptyPage(data, page) {
 			t.Errorf("page %d: intact", page/4096+1)
 		}
 	}
@@ -311,7 +312,7 @@ func TestVerifyWhileEventsComeIn(t *testing.T) {
 		done <- err
 	}()
 	for {
-		if v := verify(t, root, ""); v.Result != store.Intact {
+		if v := verify(t, root, ""); v.Result != proof.Intact {
 			t.Errorf("size %d: %q", v.TreeSize, v.Problems)
 		}
 		select {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // ErrUnproven says that an event which is to go is not the one that was recorded.
@@ -91,7 +92,7 @@ func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*record.Pr
 	var there, looks int64
 	err = q.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE json_extract(body, '$.kind') IN (?, ?) AND seq IN (SELECT value FROM json_each(?)))
 		FROM events WHERE seq <= ?`, record.KindObservation, record.KindDrift, record.Numbers(p.Kept), p.Through).Scan(&there, &looks)
-	if looks <= maxLooks+p.Through-int64(len(p.Kept)) { // else so little would go that it may look chosen
+	if looks <= proof.MaxLooks+p.Through-int64(len(p.Kept)) { // else so little would go that it may look chosen
 		p.Gone = there - int64(len(p.Kept))
 	}
 	return p, classify(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -114,7 +115,7 @@ func TestPrune(t *testing.T) {
 				t.Errorf("there are events %v", got)
 			}
 			v := verify(t, root, "")
-			if v.Result != store.Intact || v.TreeSize != int64(size) {
+			if v.Result != proof.Intact || v.TreeSize != int64(size) {
 				t.Errorf("%+v", v)
 			}
 			s := open(t, root)
@@ -123,7 +124,7 @@ func TestPrune(t *testing.T) {
 			if tt.first > 0 && (!sum.First.Equal(aged(tt.first).Time) || !v.FirstTime.Equal(sum.First.Time)) {
 				t.Errorf("it speaks from %s, verify says %s", sum.First, v.FirstTime)
 			}
-			if v, err := s.Verify(t.Context(), "", before.Checkpoint); err != nil || v.Result != store.Intact {
+			if v, err := s.Verify(t.Context(), "", before.Checkpoint); err != nil || v.Result != proof.Intact {
 				t.Errorf("with the checkpoint from before: %+v, %v", v, err)
 			}
 		})
@@ -166,7 +167,7 @@ func TestPruneKeepsTheState(t *testing.T) {
 	b := begin(60)
 	b.Time = aged(60)
 	write(t, root, b)
-	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 16 {
+	if v := verify(t, root, ""); v.Result != proof.Intact || v.TreeSize != 16 {
 		t.Errorf("%+v", v)
 	}
 }
@@ -272,7 +273,7 @@ func TestPruneAgain(t *testing.T) {
 		}
 	}
 	p := prune(t, root, aged(45))
-	if v := verify(t, root, ""); v.Result != store.Intact || v.TreeSize != 16 || p.Gone == 0 {
+	if v := verify(t, root, ""); v.Result != proof.Intact || v.TreeSize != 16 || p.Gone == 0 {
 		t.Errorf("%+v, %+v", p, v)
 	}
 	if causes := query(t, raw(t, root), `SELECT json_extract(body, '$.kind') FROM events WHERE seq > 14`); !slices.Equal(causes, []string{"prune", "prune"}) {
@@ -352,7 +353,7 @@ func TestTamperingWithAPrunedRecord(t *testing.T) {
 			db := attack(t, root)
 			exec(t, db, tt.sql)
 			check(t, db.Close())
-			if v := verify(t, root, ""); v.Result == store.Intact || !strings.Contains(strings.Join(v.Problems, "\n"), tt.problem) {
+			if v := verify(t, root, ""); v.Result == proof.Intact || !strings.Contains(strings.Join(v.Problems, "\n"), tt.problem) {
 				t.Errorf("%s: %q", v.Result, v.Problems)
 			}
 		})
@@ -366,7 +367,7 @@ func TestExportOfAPrunedRecord(t *testing.T) {
 	for since := range int64(16) {
 		export, want := exported(t, root, since)
 		got := verifyExport(t, export, "")
-		if got.Result != store.Intact || got.RootHash != want.RootHash {
+		if got.Result != proof.Intact || got.RootHash != want.RootHash {
 			t.Errorf("since %d: %+v", since, got)
 		}
 	}
@@ -379,7 +380,7 @@ func TestExportOfAPrunedRecord(t *testing.T) {
 		l := slices.Clone(lines)
 		head, _, _ := bytes.Cut(l[seq], []byte(`,"event":`))
 		l[seq] = append(slices.Clone(head), "}\n"...)
-		if v := verifyExport(t, bytes.Join(l, nil), ""); v.Result != store.Altered || !strings.Contains(strings.Join(v.Problems, "\n"), problem) {
+		if v := verifyExport(t, bytes.Join(l, nil), ""); v.Result != proof.Altered || !strings.Contains(strings.Join(v.Problems, "\n"), problem) {
 			t.Errorf("without the body of %d: %+v", seq, v)
 		}
 	}
@@ -389,7 +390,7 @@ func TestExportOfAPrunedRecord(t *testing.T) {
 	check(t, err)
 	defer s.Close()
 	original := open(t, root)
-	if diff := cmp.Diff(history(t, original, store.HistoryFilter{}), history(t, s, store.HistoryFilter{}), rowOpts); diff != "" || v.Result != store.Intact {
+	if diff := cmp.Diff(history(t, original, store.HistoryFilter{}), history(t, s, store.HistoryFilter{}), rowOpts); diff != "" || v.Result != proof.Intact {
 		t.Errorf("%+v\n%s", v, diff)
 	}
 }
@@ -434,7 +435,7 @@ func TestVerifyWhileEventsGo(t *testing.T) {
 		done <- errors.Join(err, s.Close())
 	})
 	for {
-		if v := verify(t, root, ""); v.Result != store.Intact {
+		if v := verify(t, root, ""); v.Result != proof.Intact {
 			t.Errorf("size %d: %q", v.TreeSize, v.Problems)
 		}
 		select {

@@ -10,23 +10,24 @@ import (
 	"path/filepath"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // verifyViews holds the views against ones that are rebuilt from the events.
-func (s *Store) verifyViews(ctx context.Context, v *Verification, l *layout) error {
+func (s *Store) verifyViews(ctx context.Context, v *proof.Verification, l *layout) error {
 	err := ErrMoved
 	for n := 0; n < 5 && errors.Is(err, ErrMoved); n++ {
 		err = s.compareViews(ctx, s.path, v, l)
 	}
 	if errors.Is(err, record.ErrNoEvent) || errors.Is(err, record.ErrNewerEvent) || errors.Is(err, ErrDamaged) || isConstraint(err) {
-		v.problem(Altered, "the views cannot be rebuilt: %v", err)
+		v.Problem(proof.Altered, "the views cannot be rebuilt: %v", err)
 		return nil
 	}
 	return err // no room for a temporary file, for example: that is no finding
 }
 
 // compareViews returns ErrMoved if the record was pruned meanwhile.
-func (s *Store) compareViews(ctx context.Context, path string, v *Verification, l *layout) error {
+func (s *Store) compareViews(ctx context.Context, path string, v *proof.Verification, l *layout) error {
 	const query = `SELECT coalesce(max(seq), 0) - count(*) FROM events`
 	var gone, goneNow int64
 	if err := s.db.QueryRowContext(ctx, query).Scan(&gone); err != nil {
@@ -60,7 +61,7 @@ func (s *Store) compareViews(ctx context.Context, path string, v *Verification, 
 	})
 }
 
-func compareView(ctx context.Context, tx *sql.Tx, view string, v *Verification) error {
+func compareView(ctx context.Context, tx *sql.Tx, view string, v *proof.Verification) error {
 	var differ int64
 	// EXCEPT compares sets; the counts tell rows that are there twice.
 	query := fmt.Sprintf(`SELECT max((SELECT count(*) FROM (SELECT * FROM main.%[1]s EXCEPT SELECT * FROM record.%[1]s)) +
@@ -68,14 +69,14 @@ func compareView(ctx context.Context, tx *sql.Tx, view string, v *Verification) 
 		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)
 	err := classify(tx.QueryRowContext(ctx, query).Scan(&differ))
 	if errors.Is(err, ErrDamaged) || isStatement(err) { // no such table, or with other columns
-		v.problem(Altered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
+		v.Problem(proof.Altered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	if differ > 0 {
-		v.problem(Altered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
+		v.Problem(proof.Altered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
 	}
 	return nil
 }

@@ -89,12 +89,12 @@ func (l *layout) empty() bool { return l.app == 0 && l.version == 0 && len(l.obj
 
 // exact says whether this is a record of this version, to the letter.
 func (l *layout) exact() bool {
-	return l.app == applicationID && l.version == Schema && l.digest == digest
+	return l.app == ApplicationID && l.version == Schema && l.digest == digest
 }
 
 // usable says why the events cannot be read from this database.
 func (l *layout) usable() error {
-	if l.app != applicationID {
+	if l.app != ApplicationID {
 		return fmt.Errorf("%w: it is a database of another program", ErrDamaged)
 	}
 	for _, table := range []string{"events", "hashes", "checkpoint"} {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -39,7 +40,7 @@ func wantLogged(t *testing.T, root, want string) {
 	if got := strings.Join(logged(t, root), " "); got != want {
 		t.Errorf("events in the log: %s, want %s", got, want)
 	}
-	if v := verify(t, root, ""); v.Result != store.Intact {
+	if v := verify(t, root, ""); v.Result != proof.Intact {
 		t.Errorf("record: %q", v.Problems)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -101,7 +102,7 @@ func TestStagedCommits(t *testing.T) {
 			if got := query(t, db, outcomes); !cmp.Equal(tt.want, got) {
 				t.Error(cmp.Diff(tt.want, got))
 			}
-			if v := verify(t, root, ""); v.Result != store.Intact {
+			if v := verify(t, root, ""); v.Result != proof.Intact {
 				t.Errorf("a rebuild gives something else: %q", v.Problems)
 			}
 		})

@@ -23,6 +23,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 const (
@@ -32,7 +33,8 @@ const (
 	// newer one is refused.
 	Schema = 4
 
-	applicationID = 0x4b4c5041 // "KLPA"
+	// ApplicationID is what a SQLite database has in its header if it is a record: "KLPA".
+	ApplicationID = 0x4b4c5041
 )
 
 var (
@@ -144,9 +146,9 @@ func (s *Store) announces() bool {
 	return ownMachine(s.root) && (s.toJournal == nil || s.toJournal())
 }
 
-func (s *Store) announce(cp *Checkpoint) {
+func (s *Store) announce(cp *proof.Checkpoint) {
 	if cp != nil && s.announces() {
-		cp.announce()
+		announce(cp)
 	}
 }
 
@@ -191,7 +193,7 @@ func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driv
 func (connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{ConnectHook: defend} }
 
 // maxText bounds a text of SQL or a value that SQLite makes.
-const maxText = maxExportLine
+const maxText = proof.MaxExportLine
 
 // defend readies a connection for a file that somebody may have made to do harm: its schema runs
 // no function with effects, each page is checked as it is read, and nothing in it grows without

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // Hashes of events that somebody took away are not in the way of what comes: it is recorded, and
@@ -24,7 +24,7 @@ func TestEventsGoOnAfterACut(t *testing.T) {
 		if got := logged(t, root); got[len(got)-1] != "21" {
 			t.Errorf("%s: logged %s", cut, got)
 		}
-		if v := verify(t, root, ""); v.Result == store.Intact {
+		if v := verify(t, root, ""); v.Result == proof.Intact {
 			t.Errorf("%s: intact", cut)
 		}
 	}

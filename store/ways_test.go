@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -50,7 +51,7 @@ func TestPruneMakesNothingGood(t *testing.T) {
 		s := open(t, root)
 		s.Prune(t.Context(), time.Now()) // may refuse
 		check(t, s.Close())
-		if v := verify(t, root, ""); v.Result == store.Intact {
+		if v := verify(t, root, ""); v.Result == proof.Intact {
 			t.Errorf("%s: intact: %+v", name, v)
 		}
 	}
@@ -66,8 +67,8 @@ func TestStrangersKeyIsNoLostKey(t *testing.T) {
 		check(t, err)
 		v, err := s.Verify(t.Context(), "")
 		check(t, err)
-		check(t, v.TrustMachine(root))
-		if s.Close(); v.OnlyKeys() || v.Result != store.Altered {
+		check(t, store.TrustMachine(v, root))
+		if s.Close(); v.OnlyKeys() || v.Result != proof.Altered {
 			t.Errorf("%s: %+v", cause, v)
 		}
 	}
@@ -190,7 +191,7 @@ func TestPlantedKey(t *testing.T) {
 	if machine, err := store.MachineKey(root); err != nil || machine != noted {
 		t.Errorf("the machine's key is %q, %v", machine, err)
 	}
-	if v := verify(t, root, noted); v.Result == store.Intact {
+	if v := verify(t, root, noted); v.Result == proof.Intact {
 		t.Error("intact")
 	}
 }

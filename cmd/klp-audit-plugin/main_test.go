@@ -15,6 +15,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/plugin"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -308,7 +309,7 @@ func checkRecord(t *testing.T, root string, acked, ended map[string]bool) {
 		}
 	}
 	v, err := s.Verify(t.Context(), "")
-	if err != nil || v.Result != store.Intact {
+	if err != nil || v.Result != proof.Intact {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
 	if n := store.Waiting(root); n != 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/filekind"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -92,7 +93,7 @@ func readCheckpoint(flag, path string) (string, error) {
 		return "", err
 	}
 	note := string(text)
-	var v store.Verification
+	var v proof.Verification
 	if json.Unmarshal(text, &v) == nil && v.Checkpoint != "" {
 		note = v.Checkpoint
 	}

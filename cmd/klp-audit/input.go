@@ -12,6 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -23,11 +24,11 @@ const (
 )
 
 // exitFor is the exit status that says what a record, or an export, was found to be.
-func exitFor(found store.Integrity) error {
+func exitFor(found proof.Integrity) error {
 	switch found {
-	case store.Altered:
+	case proof.Altered:
 		return exitStatus(exitAltered)
-	case store.Truncated:
+	case proof.Truncated:
 		return exitStatus(exitTruncated)
 	}
 	return nil
@@ -159,7 +160,7 @@ const lookTime = 5 * time.Second
 // look says how an open record is found, by verifying it. A machine's own, which is verified daily,
 // is only looked at where that takes too long; nil if that shows nothing. That it lost its key once
 // is a finding of the check integrity, and no reason to believe nothing of the rest.
-func (a *app) look(ctx context.Context, s *store.Store) (*store.Verification, error) {
+func (a *app) look(ctx context.Context, s *store.Store) (*proof.Verification, error) {
 	if a.db != "" {
 		return a.verifyOpen(ctx, s, "", nil)
 	}
@@ -167,13 +168,13 @@ func (a *app) look(ctx context.Context, s *store.Store) (*store.Verification, er
 	defer cancel()
 	v, err := s.Verify(soon, "")
 	if err == nil {
-		v.TrustMachine(a.root) // who may read neither half of the key looks without
+		store.TrustMachine(v, a.root) // who may read neither half of the key looks without
 	}
 	whole := err == nil
 	if err != nil && !errors.Is(err, store.ErrDamaged) { // no time, or no room for what it needs
 		v, err = s.Look(ctx, a.root)
 	}
-	if err == nil && (v.OnlyKeys() || !whole && v.Result == store.Intact) {
+	if err == nil && (v.OnlyKeys() || !whole && v.Result == proof.Intact) {
 		return nil, nil
 	}
 	return v, err
@@ -182,18 +183,18 @@ func (a *app) look(ctx context.Context, s *store.Store) (*store.Verification, er
 // lost says what it means for a record that it cannot be read: one that SQLite makes no sense
 // of is altered, and one that is gone while its key is there is truncated as much as can be.
 // It is nil if neither is so.
-func (a *app) lost(err error) *store.Verification {
+func (a *app) lost(err error) *proof.Verification {
 	if errors.Is(err, store.ErrDamaged) {
-		return &store.Verification{Result: store.Altered, Problems: []string{err.Error()}}
+		return &proof.Verification{Result: proof.Altered, Problems: []string{err.Error()}}
 	}
 	if _, keyErr := os.Stat(store.KeyPath(a.root)); a.db == "" && errors.Is(err, store.ErrNoRecord) && keyErr == nil {
-		return &store.Verification{Result: store.Truncated, Problems: []string{err.Error() + ", but its key is there"}}
+		return &proof.Verification{Result: proof.Truncated, Problems: []string{err.Error() + ", but its key is there"}}
 	}
 	return nil
 }
 
 // verifyOpen checks an open record: a machine's own with what its journal knows of it.
-func (a *app) verifyOpen(ctx context.Context, s *store.Store, key string, earlier []string) (*store.Verification, error) {
+func (a *app) verifyOpen(ctx context.Context, s *store.Store, key string, earlier []string) (*proof.Verification, error) {
 	if a.db != "" {
 		return s.Verify(ctx, key, earlier...)
 	}

@@ -11,11 +11,12 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // verified runs verify on the machine at root.
-func verified(t *testing.T, root string) (v store.Verification, code int) {
+func verified(t *testing.T, root string) (v proof.Verification, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = run(t.Context(), env{Args: []string{"verify", "--root", root, "--format", "json"}, Stdout: &out, Stderr: &errs, Getenv: os.Getenv, Now: time.Now})
@@ -50,7 +51,7 @@ func TestVerifyAgainstTheJournal(t *testing.T) {
 	}
 	second := grow()
 	journaltest.Checkpoints(t, filepath.Join(root, "var/log/journal"), store.CheckpointMessageID, first, "1\nno checkpoint\n", second)
-	if v, code := verified(t, root); code != exitDone || v.Result != store.Intact {
+	if v, code := verified(t, root); code != exitDone || v.Result != proof.Intact {
 		t.Errorf("as it is: %d, %+v", code, v)
 	}
 	if err := os.WriteFile(store.Path(root), older, 0o640); err != nil {

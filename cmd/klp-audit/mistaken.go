@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/klp-audit/klp-audit/internal/filekind"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -89,7 +90,7 @@ func checkKey(cmd *cobra.Command, key string) error {
 	if !cmd.Flags().Changed("key") {
 		return nil
 	}
-	if err := store.CheckVerifierKey(key); err != nil {
+	if err := proof.CheckVerifierKey(key); err != nil {
 		return usageError{badKey{fmt.Errorf("--key: %w", err)}}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/filekind"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -63,7 +64,7 @@ another one. Compare the key and a checkpoint that were noted elsewhere.`,
 	return cmd
 }
 
-func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*store.Verification, error) {
+func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*proof.Verification, error) {
 	if err := checkKey(cmd, f.key); err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*store.Verification, e
 		return nil, err
 	}
 	defer in.Close()
-	v, err := store.VerifyExport(cmd.Context(), in, f.key, earlier...)
+	v, err := proof.VerifyExport(cmd.Context(), in, f.key, earlier...)
 	if err != nil {
 		return nil, fmt.Errorf("export %q: %w", f.export, err)
 	}
@@ -98,7 +99,7 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*store.Verification, e
 
 // verifyRecord checks the record, as it is. One that SQLite cannot read is altered, too, and
 // one that is gone while its key is there is truncated as much as can be.
-func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*store.Verification, error) {
+func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*proof.Verification, error) {
 	err := a.misplaced()
 	var s *store.Store
 	if err == nil {
@@ -106,7 +107,7 @@ func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*
 	}
 	if err == nil {
 		defer s.Close()
-		var v *store.Verification
+		var v *proof.Verification
 		if v, err = a.verifyOpen(ctx, s, key, earlier); err == nil {
 			return v, nil
 		}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -92,7 +93,7 @@ func (m *machine) looksRight(root string, acked, ended int) {
 	m.check(s.TakeIn(m.Context()))
 	v, err := s.Verify(m.Context(), "")
 	m.check(err)
-	if v.Result != store.Intact {
+	if v.Result != proof.Intact {
 		m.Errorf("after %d acknowledged frames: %s %q", acked, v.Result, v.Problems)
 	}
 	var out bytes.Buffer

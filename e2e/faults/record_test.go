@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -226,7 +227,7 @@ func (j *journal) forget() {
 }
 
 // verification is what verify finds.
-func (m *machine) verification(args ...string) (v store.Verification) {
+func (m *machine) verification(args ...string) (v proof.Verification) {
 	m.Helper()
 	m.check(json.Unmarshal([]byte(m.audit(append([]string{"verify", "--format", "json"}, args...)...).stdout), &v))
 	return v

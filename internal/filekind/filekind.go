@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -142,7 +143,7 @@ func object(b []byte) Kind {
 	var first struct{ Export, Checkpoint string }
 	err := json.NewDecoder(bytes.NewReader(start)).Decode(&first)
 	switch {
-	case err == nil && strings.HasPrefix(first.Export, store.ExportFormat[:strings.LastIndexByte(store.ExportFormat, '/')+1]):
+	case err == nil && strings.HasPrefix(first.Export, proof.ExportFormat[:strings.LastIndexByte(proof.ExportFormat, '/')+1]):
 		return Export
 	case err == nil && first.Checkpoint != "":
 		return Verification
@@ -159,9 +160,9 @@ func lines(b []byte) Kind {
 	switch {
 	case strings.HasPrefix(word, "PRIVATE+KEY+"):
 		return PrivateKey
-	case store.CheckVerifierKey(word) == nil:
+	case proof.CheckVerifierKey(word) == nil:
 		return VerifierKey
-	case store.IsCheckpoint(strings.TrimRight(s, " \n") + "\n"):
+	case proof.IsCheckpoint(strings.TrimRight(s, " \n") + "\n"):
 		return Checkpoint
 	}
 	for line := range strings.Lines(s) {

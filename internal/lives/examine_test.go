@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -150,7 +151,7 @@ func (a *answer) compare(t *testing.T, l *life, evs []*record.Event, s *store.St
 		must(t, err)
 		v, err := s.Verify(t.Context(), "")
 		must(t, err)
-		if v.Result != store.Intact {
+		if v.Result != proof.Intact {
 			a.differs, a.how = "verify", strings.Join(v.Problems, "; ")
 			return
 		}

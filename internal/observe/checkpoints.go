@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/klp-audit/klp-audit/internal/journal"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -24,7 +25,7 @@ func Checkpoints(ctx context.Context, root string) ([]string, error) {
 	}
 	var notes []string
 	for _, text := range texts {
-		if store.IsCheckpoint(text) {
+		if proof.IsCheckpoint(text) {
 			notes = append(notes, text)
 		}
 	}

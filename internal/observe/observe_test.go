@@ -16,6 +16,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -474,13 +475,13 @@ func TestDailyVerificationKnowsTheJournal(t *testing.T) {
 	}
 	daily()
 	journaltest.Checkpoints(t, filepath.Join(root, "var/log/journal"), store.CheckpointMessageID, daily().Checkpoint, "1\nno checkpoint\n")
-	if v := daily(); v.Result != store.Intact || v.Checkpoints != 1 || v.Unread != "" {
+	if v := daily(); v.Result != proof.Intact || v.Checkpoints != 1 || v.Unread != "" {
 		t.Errorf("as it is: %+v", v)
 	}
 	if err := os.WriteFile(store.Path(root), older, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if v := daily(); v.Result != store.Truncated || !strings.Contains(strings.Join(v.Problems, "\n"), "rolled back or replaced") {
+	if v := daily(); v.Result != proof.Truncated || !strings.Contains(strings.Join(v.Problems, "\n"), "rolled back or replaced") {
 		t.Errorf("put back: %+v", v)
 	}
 	dir := filepath.Join(root, "var/log/journal")

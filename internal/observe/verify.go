@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -13,7 +14,7 @@ const journalTime = 5 * time.Minute
 
 // Verified is a verification that knew the checkpoints in the journal.
 type Verified struct {
-	*store.Verification
+	*proof.Verification
 	Checkpoints int    `json:"checkpoints"`      // how many the journal has
 	Unread      string `json:"unread,omitempty"` // why there may be more
 	// KeyUnread says why the record could not be compared with the machine's key.
@@ -35,7 +36,7 @@ func Verify(ctx context.Context, s *store.Store, root, key string, earlier ...st
 	if unread != nil {
 		verified.Unread = unread.Error()
 	}
-	if err := v.TrustMachine(root); err != nil {
+	if err := store.TrustMachine(v, root); err != nil {
 		verified.KeyUnread = err.Error()
 	}
 	return verified, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -113,7 +114,7 @@ func (m *machine) shows(want ...string) {
 func (m *machine) intact() {
 	m.Helper()
 	v, err := m.store.Verify(m.Context(), "")
-	if err != nil || v.Result != store.Intact {
+	if err != nil || v.Result != proof.Intact {
 		m.Errorf("verify: %+v, %v", v, err)
 	}
 }

@@ -1,13 +1,12 @@
-package store
+package proof
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -19,30 +18,6 @@ type Checkpoint struct {
 	Size   int64
 	Root   tlog.Hash
 	Note   string // the signed text
-}
-
-// CheckpointMessageID marks the journal entries that carry a checkpoint.
-const CheckpointMessageID = "0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41"
-
-// announceTimeout bounds the wait for a journal that does not take messages.
-const announceTimeout = 300 * time.Millisecond
-
-// announce sends the checkpoint to the journal, so that a copy of it is outside the
-// database. It is a courtesy: no journal, no announcement.
-func (c *Checkpoint) announce() {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		journal.Send(fmt.Sprintf("klp-audit record: %d events, root %s", c.Size, c.Root), journal.PriInfo, map[string]string{
-			"MESSAGE_ID":        CheckpointMessageID,
-			"SYSLOG_IDENTIFIER": "klp-audit",
-			"KLP_CHECKPOINT":    c.Note,
-		})
-	}()
-	select {
-	case <-done:
-	case <-time.After(announceTimeout):
-	}
 }
 
 // ParseCheckpoint reads a signed checkpoint and checks its signature with a verifier key.
@@ -87,4 +62,15 @@ func parseBody(body, signed string) (*Checkpoint, error) {
 		return nil, fmt.Errorf("checkpoint: root hash %q", lines[2])
 	}
 	return &Checkpoint{Origin: lines[0], Size: size, Root: root, Note: signed}, nil
+}
+
+// ParseWithAny reads a checkpoint that one of these keys must have signed.
+func ParseWithAny(note string, keys map[string]bool) (cp *Checkpoint, err error) {
+	err = errors.New("checkpoint: there is no key to check it with")
+	for key := range keys {
+		if cp, err = ParseCheckpoint(note, key); err == nil {
+			return cp, nil
+		}
+	}
+	return nil, err
 }

@@ -1,4 +1,4 @@
-package store
+package proof
 
 import (
 	"slices"
@@ -14,10 +14,10 @@ type gaps struct {
 	since  *record.Prune // the same, with what came in while the log was read: bodies may have gone meanwhile
 }
 
-// maxLooks is by how many more events of the kinds observation and drift stay than events go at most.
+// MaxLooks is by how many more events of the kinds observation and drift stay than events go at most.
 // Those that stay are few: the newest that could read a part, and what a keeper keeps of live patches and
 // boots. Where more of them stay, not all that was old went, but what somebody chose.
-const maxLooks = 5
+const MaxLooks = 5
 
 // see takes in event number seq.
 func (g *gaps) see(seq int64, ev *record.Event) {
@@ -44,14 +44,14 @@ func farther(first, second *record.Prune) *record.Prune {
 func (g *gaps) check(v *Verification) {
 	for _, seq := range g.seqs {
 		if !g.since.Took(seq) {
-			v.problem(Altered, "event %d is missing", seq)
+			v.Problem(Altered, "event %d is missing", seq)
 		}
 	}
 	if len(g.seqs) == 0 || g.pruned == nil {
 		return
 	}
-	if old, _ := slices.BinarySearch(g.looks, g.pruned.Through+1); old > maxLooks+len(g.seqs) {
-		v.problem(Altered, "events up to %d were pruned, but only %d went and %d observations among them stayed: not what was old went, but what was chosen",
+	if old, _ := slices.BinarySearch(g.looks, g.pruned.Through+1); old > MaxLooks+len(g.seqs) {
+		v.Problem(Altered, "events up to %d were pruned, but only %d went and %d observations among them stayed: not what was old went, but what was chosen",
 			g.pruned.Through, len(g.seqs), old)
 	}
 }

@@ -1,13 +1,11 @@
-package store
+package proof
 
 import (
 	"fmt"
 	"strings"
-
-	"golang.org/x/mod/sumdb/tlog"
 )
 
-// earlierCheckpoints are checkpoints that somebody kept, to be held against a log while its
+// earlierCheckpoints are checkpoints that somebody kept, to be compared with a log while its
 // tree grows: at the size of each, its root hash must be the tree's.
 type earlierCheckpoints struct {
 	bySize map[int64][]*earlierCheckpoint
@@ -36,27 +34,28 @@ func newEarlier(notes []string) (*earlierCheckpoints, error) {
 }
 
 // startAt begins with a tree of some events: what is before cannot be looked at.
-func (e *earlierCheckpoints) startAt(v *Verification, size int64, root func() (tlog.Hash, error)) error {
+func (e *earlierCheckpoints) startAt(v *Verification, t *Tree) error {
+	size := t.Size()
 	for _, c := range e.all {
 		if c.Size < size && c.Size > 0 {
 			return fmt.Errorf("the earlier checkpoint covers %d events, and this export begins after event %d: take one that begins before", c.Size, size)
 		}
 	}
-	return e.at(v, size, root)
+	return e.at(v, t)
 }
 
-// at holds a tree of this size against the checkpoints of this size. Where one does not
-// fit, no later one can: it is reported once.
-func (e *earlierCheckpoints) at(v *Verification, size int64, root func() (tlog.Hash, error)) error {
-	for _, c := range e.bySize[size] {
-		h, err := root()
+// at compares a tree with the checkpoints of its size. Where one does not fit, no later one
+// can: it is reported once.
+func (e *earlierCheckpoints) at(v *Verification, t *Tree) error {
+	for _, c := range e.bySize[t.Size()] {
+		h, err := t.Root()
 		if err != nil {
 			return err
 		}
 		c.reached = true
 		if h != c.Root && !e.broken {
 			e.broken = true
-			v.problem(Altered, "the first %d events are not those of the earlier checkpoint: their root hash is %s, it says %s", size, h, c.Root)
+			v.Problem(Altered, "the first %d events are not those of the earlier checkpoint: their root hash is %s, it says %s", t.Size(), h, c.Root)
 		}
 	}
 	return nil
@@ -64,11 +63,11 @@ func (e *earlierCheckpoints) at(v *Verification, size int64, root func() (tlog.H
 
 // finish says whether the log is too short for a checkpoint, and which were not signed with
 // a key of this record: of each origin one.
-func (e *earlierCheckpoints) finish(v *Verification, keys map[string]bool) {
+func (e *earlierCheckpoints) finish(v *Verification) {
 	var farthest int64
 	strange := map[string]bool{}
 	named := map[string]map[string]bool{} // of each origin, which is the name of its key
-	for key := range keys {
+	for key := range v.keyNames() {
 		name, _, _ := strings.Cut(key, "+")
 		if named[name] == nil {
 			named[name] = map[string]bool{}
@@ -76,15 +75,15 @@ func (e *earlierCheckpoints) finish(v *Verification, keys map[string]bool) {
 		named[name][key] = true
 	}
 	for _, c := range e.all {
-		if _, err := parseWithAny(c.Note, named[c.Origin]); err != nil && !strange[c.Origin] {
+		if _, err := ParseWithAny(c.Note, named[c.Origin]); err != nil && !strange[c.Origin] {
 			strange[c.Origin] = true
-			v.problem(Altered, "the earlier checkpoint of %d events was not signed with a key of this record: %v", c.Size, err)
+			v.Problem(Altered, "the earlier checkpoint of %d events was not signed with a key of this record: %v", c.Size, err)
 		}
 		if !c.reached {
 			farthest = max(farthest, c.Size)
 		}
 	}
 	if farthest > 0 {
-		v.problem(Truncated, "the earlier checkpoint covers %d events, the log has fewer: it was rolled back or replaced", farthest)
+		v.Problem(Truncated, "the earlier checkpoint covers %d events, the log has fewer: it was rolled back or replaced", farthest)
 	}
 }

@@ -1,19 +1,19 @@
-package store_test
+package proof_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 // What is wrong with a verifier key is said, and nothing of it is repeated.
 func TestCheckVerifierKey(t *testing.T) {
 	const good = "klp-audit/0123456789abcdef+5383b74f+ASxUOINKdQ9W3gKyy8b0pTvaVxjjZXqVlYRBGY4rIlDE"
-	if err := store.CheckVerifierKey(good); err != nil {
+	if err := proof.CheckVerifierKey(good); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.CheckVerifierKey(verify(t, sample(t), "").Key); err != nil {
+	if err := proof.CheckVerifierKey(newKey(t).Verifier); err != nil {
 		t.Errorf("a record's own key: %v", err)
 	}
 	for key, want := range map[string]string{
@@ -33,7 +33,7 @@ func TestCheckVerifierKey(t *testing.T) {
 		strings.Replace(good, "cdef", "cdee", 1):   "does not fit",
 		strings.Replace(good, "5383b", "5383B", 1): "not written as",
 	} {
-		err := store.CheckVerifierKey(key)
+		err := proof.CheckVerifierKey(key)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "ASxU") {
 			t.Errorf("%q: %v, want %s", key, err, want)
 		}

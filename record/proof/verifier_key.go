@@ -1,4 +1,4 @@
-package store
+package proof
 
 import (
 	"crypto/ed25519"
@@ -9,9 +9,6 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 )
-
-// ApplicationID is what a SQLite database has in its header if it is a record.
-const ApplicationID = applicationID
 
 // algorithmEd25519 is the first byte of the material of a verifier key.
 const algorithmEd25519 = 1

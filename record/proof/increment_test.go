@@ -1,0 +1,170 @@
+package proof_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
+)
+
+// verifyIncrement verifies an export that has to continue an edge.
+func verifyIncrement(t *testing.T, after proof.Edge, export []byte) *proof.Verifier {
+	t.Helper()
+	v, err := proof.Export{After: &after}.Verify(t.Context(), bytes.NewReader(export))
+	check(t, err)
+	return v
+}
+
+// Who keeps the edge of a log, and nothing else, verifies all of it, bit by bit.
+func TestIncrements(t *testing.T) {
+	g := newLog(t)
+	var edge proof.Edge
+	for i, grow := range []func(){
+		func() {}, func() { g.addDrift(1) }, func() { g.addDrift(6) }, func() {}, func() { g.addDrift(8) },
+		g.addKey, func() { g.addDrift(3); g.addKey(); g.addDrift(2) },
+		func() { g.addDrift(5); g.prune(g.size() - 2) }, func() { g.addDrift(1) },
+	} {
+		before := edge.Size
+		grow()
+		var kept []int64
+		v, err := proof.Export{After: &edge, Keep: func(e proof.Entry, ev *record.Event) error {
+			if (ev == nil) != (e.Body == nil) || e.Hash != g.hashes[tlog.StoredHashIndex(0, e.Seq-1)] {
+				t.Errorf("event %d: %v", e.Seq, ev)
+			}
+			kept = append(kept, e.Seq)
+			return nil
+		}}.Verify(t.Context(), bytes.NewReader(g.export(edge.Size)))
+		check(t, err)
+		if v.Result != proof.Intact || v.TreeSize != g.size() || v.RootHash != g.root().String() || v.Key != g.key.Verifier || v.Checkpoint != g.checkpoint {
+			t.Fatalf("increment %d after event %d: %+v", i, before, v.Verification)
+		}
+		edge = v.Edge()
+		if int64(len(kept)) != g.size()-before || edge.Size != g.size() || edge.Key != g.key.Verifier {
+			t.Errorf("increment %d: kept %d, edge %+v", i, kept, edge)
+		}
+	}
+	whole := verifyIncrement(t, proof.Edge{}, g.export(0))
+	if whole.Result != proof.Intact || len(whole.Keys) != 3 || !slices.Equal(whole.Edge().Tree, edge.Tree) {
+		t.Errorf("the whole log: %+v", whole.Verification)
+	}
+}
+
+// alteration changes the lines of an increment: its header, four events, and its checkpoint.
+type alteration func(t *testing.T, g *growing, lines []string) []string
+
+// fitted is an event's line with another body, and the hash which that has.
+func fitted(line string) string {
+	seq, rest, _ := strings.Cut(line, `,"hash":`)
+	_, body, _ := strings.Cut(strings.TrimSuffix(rest, "}\n"), `,"event":`)
+	body = strings.Replace(body, `"sles"`, `"eve"`, 1)
+	return fmt.Sprintf(`%s,"hash":"%s","event":%s}`+"\n", seq, tlog.RecordHash([]byte(body)), body)
+}
+
+// What is done to an increment is found with the edge alone.
+func TestAlteredIncrements(t *testing.T) {
+	for name, tt := range map[string]struct {
+		alter  alteration
+		result proof.Integrity
+		want   []string // what each problem contains
+	}{
+		"nothing": {func(_ *testing.T, _ *growing, l []string) []string { return l }, proof.Intact, nil},
+		"an altered event": {func(_ *testing.T, _ *growing, l []string) []string {
+			l[2] = strings.Replace(l[2], `"sles"`, `"eve"`, 1)
+			return l
+		}, proof.Altered, []string{"event 7: its hash is "}},
+		"a replaced event": {func(_ *testing.T, _ *growing, l []string) []string {
+			l[2] = fitted(l[2])
+			return l
+		}, proof.Altered, []string{"the root hash is "}},
+		"a missing event": {func(_ *testing.T, _ *growing, l []string) []string { return slices.Delete(l, 2, 3) },
+			proof.Truncated, []string{"event 7 is missing: number 8 follows", "event 8 is missing: number 9 follows", "the checkpoint covers 9 events, the log has 8"}},
+		"no last event": {func(_ *testing.T, _ *growing, l []string) []string { return slices.Delete(l, 4, 5) },
+			proof.Truncated, []string{"the checkpoint covers 9 events, the log has 8"}},
+		"a body that no prune event took": {func(_ *testing.T, _ *growing, l []string) []string {
+			before, _, _ := strings.Cut(l[2], `,"event":`)
+			l[2] = before + "}\n"
+			return l
+		}, proof.Altered, []string{"event 7 is missing"}},
+		"events in another order": {func(_ *testing.T, _ *growing, l []string) []string {
+			l[2], l[3] = l[3], l[2]
+			return l
+		}, proof.Altered, []string{"event 7 is missing: number 8 follows", "event 8 is missing: number 7 follows", "the root hash is "}},
+		"an event twice": {func(_ *testing.T, _ *growing, l []string) []string { return slices.Insert(l, 3, l[2]) },
+			proof.Altered, []string{"event 8 is missing: number 7 follows", "event 8: its id ", "event 9 is missing: number 8 follows",
+				"event 10 is missing: number 9 follows", "the checkpoint covers 9 events, the log has 10"}},
+		"no end": {func(_ *testing.T, _ *growing, l []string) []string { return l[:3] },
+			proof.Truncated, []string{"the end is missing: there is no checkpoint behind event 7"}},
+		"a stranger's signature": {func(t *testing.T, g *growing, l []string) []string {
+			name, _, _ := strings.Cut(g.checkpoint, "\n")
+			stranger := newKey(t)
+			cp, err := stranger.Sign(g.size(), g.root(), nil)
+			check(t, err)
+			own, _, _ := strings.Cut(cp.Note, "\n")
+			l[5] = strings.ReplaceAll(l[5], g.checkpoint, strings.ReplaceAll(cp.Note, own, name))
+			l[0] = strings.Replace(l[0], g.key.Verifier, stranger.Verifier, 1)
+			return l
+		}, proof.Altered, []string{"the first line says that the key is "}},
+	} {
+		g := newLog(t)
+		g.addDrift(4)
+		edge := verifyIncrement(t, proof.Edge{}, g.export(0)).Edge()
+		g.addDrift(4)
+		lines := tt.alter(t, g, slices.Collect(strings.Lines(string(g.export(edge.Size)))))
+		found(t, name, verifyIncrement(t, edge, []byte(strings.Join(lines, ""))), tt.result, tt.want...)
+	}
+}
+
+// found demands these problems and no others.
+func found(t *testing.T, name string, v *proof.Verifier, result proof.Integrity, want ...string) {
+	t.Helper()
+	ok := v.Result == result && len(v.Problems) == len(want)
+	for i := range want {
+		ok = ok && strings.Contains(v.Problems[i], want[i])
+	}
+	if !ok {
+		t.Errorf("%s: %s\n%s\nwant %s\n%s", name, v.Result, strings.Join(v.Problems, "\n"), result, strings.Join(want, "\n"))
+	}
+}
+
+// A log that was made anew does not continue the edge, whoever signs it; and one that is whole by
+// itself may begin elsewhere.
+func TestIncrementsThatDoNotContinue(t *testing.T) {
+	g := newLog(t)
+	g.addDrift(4)
+	edge := verifyIncrement(t, proof.Edge{}, g.export(0)).Edge()
+	g.addDrift(4)
+
+	other := newLog(t)
+	other.addDrift(8)
+	const another = "the first 5 events are not those that the log had"
+	found(t, "another machine's", verifyIncrement(t, edge, other.export(5)), proof.Altered,
+		another, "the first line says that the key is ", "checkpoint: ")
+
+	anew := &growing{T: t, key: g.key}
+	for _, body := range g.bodies {
+		anew.addBody(bytes.Replace(body, []byte(`"sles"`), []byte(`"eve"`), 1))
+	}
+	found(t, "made anew with the key", verifyIncrement(t, edge, anew.export(5)), proof.Altered, another, "the root hash is ")
+
+	taken := newLog(t)
+	taken.key = newKey(t)
+	taken.bodies, taken.hashes = slices.Clone(g.bodies[:5]), slices.Clone(g.hashes[:tlog.StoredHashCount(5)])
+	taken.add(record.KindRecorder, func(ev *record.Event) {
+		ev.Identity = &record.Identity{Cause: record.CauseUpgraded, Schema: 4, Key: taken.key.Verifier}
+	})
+	found(t, "a key that nobody handed over to", verifyIncrement(t, edge, taken.export(5)), proof.Altered, "event 6: the key ")
+
+	for _, since := range []int64{0, 4, 6, 9} {
+		_, err := proof.Export{After: &edge}.Verify(t.Context(), bytes.NewReader(g.export(since)))
+		if !errors.Is(err, proof.ErrOtherEdge) || !strings.Contains(err.Error(), fmt.Sprintf("it begins after event %d, the log has 5", since)) {
+			t.Errorf("since %d: %v", since, err)
+		}
+	}
+}
