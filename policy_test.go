@@ -41,8 +41,9 @@ var arrows = map[string][]string{
 	"internal/livepatch":           {"internal/rooted"},
 	"internal/journal/journaltest": {},
 	"internal/lives":               {}, // tests only
-	"internal/observe":             {"store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp", "internal/zyppimport", "record"},
+	"internal/observe":             {"store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/verdict", "internal/zypp", "internal/zyppimport", "record"},
 	"internal/rooted":              {},
+	"internal/rooted/rootedtest":   {},
 	"internal/room":                {},
 	"internal/rpm":                 {"internal/room", "internal/rooted"},
 	"internal/rpm/rpmtest":         {},
@@ -50,6 +51,7 @@ var arrows = map[string][]string{
 	"internal/zypp":                {"internal/rooted"},
 	"internal/tracked":             {},
 	"internal/unpack":              {},
+	"internal/verdict":             {"internal/initrd", "internal/journal", "internal/livepatch", "internal/rpm", "record"},
 	"internal/zyppimport":          {"store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp", "record"},
 }
 

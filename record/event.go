@@ -47,6 +47,14 @@ const TimeLayout = "2006-01-02T15:04:05.000000Z"
 // At is a moment as a timestamp.
 func At(t time.Time) Timestamp { return Timestamp{t.UTC()} }
 
+// AtOrNil returns the timestamp of t, nil for the zero time, which stands for an unknown one.
+func AtOrNil(t time.Time) *Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return new(At(t))
+}
+
 // MarshalJSON writes the moment in UTC.
 func (t Timestamp) MarshalJSON() ([]byte, error) {
 	return []byte(t.UTC().Format(`"` + TimeLayout + `"`)), nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf16"
+
+	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
 )
 
 const (
@@ -126,7 +128,7 @@ func TestGrubDefault(t *testing.T) {
 		"a FIFO":               {files: with(grub("0"), "boot/grub2/grub.cfg", "fifo"), err: "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, tt.files))
+			got, err := DefaultBoot(rootedtest.Tree(t, tt.files))
 			want(t, got, err, tt.want, tt.err)
 		})
 	}
@@ -166,7 +168,7 @@ func TestEntriesOfOtherSystems(t *testing.T) {
 			tt.menu, tt.err = strings.Replace(tt.menu, head, "", 1), another
 		}
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, with(map[string]string{"boot/grub2/grub.cfg": tt.menu}, tt.more...)))
+			got, err := DefaultBoot(rootedtest.Tree(t, with(map[string]string{"boot/grub2/grub.cfg": tt.menu}, tt.more...)))
 			want(t, got, err, fine, tt.err)
 		})
 	}
@@ -181,7 +183,7 @@ func TestEntriesOfOtherSystems(t *testing.T) {
 			"linux /vmlinuz-linux-tiny\ninitrd /i\n":                           "cannot be told",
 			"version linux-tiny\nlinux /l\ninitrd /i\n":                        "it names no kernel and release",
 		} {
-			got, err := DefaultBoot(machine(t, with(map[string]string{entries: text}, base...)))
+			got, err := DefaultBoot(rootedtest.Tree(t, with(map[string]string{entries: text}, base...)))
 			want(t, got, err, BootEntry{"", "1.2", "/boot/efi/i", "/" + loader}, wantErr)
 		}
 	})
@@ -209,54 +211,8 @@ func TestEnvironmentBlockOfBtrfs(t *testing.T) {
 		"a FIFO":             {"fifo", BootEntry{}, "GRUB keeps its variables"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, with(files, "proc/1/mountinfo", mount, "dev/vda2", tt.device)))
+			got, err := DefaultBoot(rootedtest.Tree(t, with(files, "proc/1/mountinfo", mount, "dev/vda2", tt.device)))
 			want(t, got, err, tt.want, tt.err)
-		})
-	}
-}
-
-// The image that counts is the one that the kernel's boot entry has.
-func TestImageOfTheBootEntry(t *testing.T) {
-	const loader, entries = "boot/efi/loader/loader.conf", "boot/efi/loader/entries/"
-	bls := func(snapshot, initrd string) string {
-		return "version " + snapshot + "@" + kernel42 + "\nlinux /sles/linux-0\ninitrd /sles/" + initrd + "\noptions root=UUID=a rootflags=subvol=@/.snapshots/" + snapshot + "/snapshot\n"
-	}
-	mount := func(n string) string {
-		return "1 0 0:1 /@/.snapshots/" + n + "/snapshot / rw shared:1 - btrfs /dev/vda2 rw\n"
-	}
-	esp := map[string]string{
-		loader: "default b\n", "sys/firmware/efi/efivars/Other-1": "", entries + "a.conf": bls("7", "initrd-0123"), entries + "b.conf": bls("8", "initrd-4567"),
-		"boot/efi/sles/initrd-0123": "7", "boot/efi/sles/initrd-4567": "8", "boot/initrd-" + kernel42: "old", "proc/1/mountinfo": mount("7"),
-	}
-	menu := "set default=0\nmenuentry a {\nlinux /boot/vmlinuz-" + kernel47 + "\ninitrd /boot/initrd-" + kernel47 + "\n}\nmenuentry b {\nlinux /boot/vmlinuz-" + kernel42 + "\n}\n"
-	full := strings.Replace(menu, kernel42+"\n", kernel42+"\ninitrd /boot/initrd-"+kernel42+"\n", 1)
-	for name, tt := range map[string]struct {
-		files map[string]string
-		image string
-		none  string
-	}{
-		"the default's":             {esp, "/boot/efi/sles/initrd-4567", ""},
-		"this snapshot's":           {with(esp, loader, "default c\n", entries+"c.conf", "version 1.2\nlinux /l\ninitrd /i\n"), "/boot/efi/sles/initrd-0123", ""},
-		"it is gone":                {with(esp, "boot/efi/sles/initrd-4567", "-> nothing"), "", "is not there"},
-		"GRUB's":                    {map[string]string{"boot/grub2/grub.cfg": full, "boot/initrd-" + kernel42: "x"}, "/boot/initrd-" + kernel42, ""},
-		"GRUB's, gone":              {map[string]string{"boot/grub2/grub.cfg": full}, "", "is not there"},
-		"an entry without":          {map[string]string{"boot/grub2/grub.cfg": menu}, "", "has no initrd"},
-		"no entry, image there":     {map[string]string{"boot/grub2/grub.cfg": grubMenuText[:0] + "set default=0\n", "boot/initrd-" + kernel42: "x"}, "/boot/initrd-" + kernel42, ""},
-		"no entry, a kernel there":  {map[string]string{"boot/grub2/grub.cfg": "set default=0\n", "boot/vmlinuz-" + kernel42: "x"}, "", "is not there"},
-		"no entry, no kernel there": {map[string]string{"boot/grub2/grub.cfg": "set default=0\n"}, "", ""},
-		"no boot loader":            {map[string]string{"boot/vmlinuz-" + kernel42: "x"}, "", ""},
-		"no boot loader, an image":  {map[string]string{"boot/initrd-" + kernel42: "x"}, "/boot/initrd-" + kernel42, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root := machine(t, tt.files)
-			l := live(root, kernel42)
-			image := ""
-			if l.Size > 0 {
-				image = strings.TrimPrefix(l.Image, root)
-			}
-			if image != tt.image || (l.NoImage == "") != (tt.none == "") || !strings.Contains(l.NoImage, tt.none) {
-				t.Errorf("got %+v, want %q, %q", l, tt.image, tt.none)
-			}
 		})
 	}
 }
@@ -295,12 +251,11 @@ func TestNextBootOfAnotherSnapshot(t *testing.T) {
 		"without its description":   {with(base, ".snapshots/8/x", ""), BootEntry{}, other},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := machine(t, tt.files)
+			root := rootedtest.Tree(t, tt.files)
 			got, err := NextBoot(root)
 			want(t, got, err, tt.want, tt.err)
-			q := Question{Kernel: kernel47, Patch: patch2, Live: live(root, kernel47)}
-			if v := Judge(q); (v.Reason == "other-snapshot") != (len(q.Live.Others) > 0) || (tt.want == first) != (len(q.Live.Others) == 0) {
-				t.Errorf("got %+v, %+v", v, q.Live)
+			if others := imagesElsewhere(root, kernel47); (tt.want == first) != (len(others) == 0) {
+				t.Errorf("images elsewhere: %q", others)
 			}
 		})
 	}
@@ -359,14 +314,14 @@ func TestSystemdBootDefault(t *testing.T) {
 		"loader.conf loops": {files: map[string]string{"etc/sysconfig/bootloader": "LOADER_TYPE=systemd-boot", loader: "-> loader.conf"}, err: "too many levels"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, tt.files))
+			got, err := DefaultBoot(rootedtest.Tree(t, tt.files))
 			want(t, got, err, tt.want, tt.err)
 		})
 	}
 }
 
 func TestFirmwareWithoutVariables(t *testing.T) {
-	root := machine(t, map[string]string{"boot/loader/loader.conf": "default x"})
+	root := rootedtest.Tree(t, map[string]string{"boot/loader/loader.conf": "default x"})
 	if err := os.MkdirAll(filepath.Join(root, efiVars), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +351,7 @@ func TestZiplDefault(t *testing.T) {
 		"a FIFO":         {files: map[string]string{conf: "fifo"}, err: "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, tt.files))
+			got, err := DefaultBoot(rootedtest.Tree(t, tt.files))
 			want(t, got, err, tt.want, tt.err)
 		})
 	}
@@ -410,7 +365,7 @@ func TestUnknownBootLoader(t *testing.T) {
 		"not a regular file":                                    {"etc/sysconfig/bootloader": "fifo"},
 		"too many levels":                                       {"etc/zipl.conf": "-> zipl.conf"},
 	} {
-		if got, err := DefaultBoot(machine(t, files)); err == nil || !strings.Contains(err.Error(), wantErr) {
+		if got, err := DefaultBoot(rootedtest.Tree(t, files)); err == nil || !strings.Contains(err.Error(), wantErr) {
 			t.Errorf("got %+v, %v, want %s", got, err, wantErr)
 		}
 	}

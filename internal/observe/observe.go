@@ -1,3 +1,6 @@
+// Package observe looks at the machine and its journal: which live patch is active, what the next
+// boot runs, and what checks need beside that. It composes what the other internal packages see, and
+// package verdict judges the evidence about the initrd.
 package observe
 
 import (
@@ -12,6 +15,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/internal/verdict"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/internal/zyppimport"
 	"github.com/klp-audit/klp-audit/record"
@@ -66,7 +70,7 @@ type taker struct {
 	Options
 	obs   *record.Observation
 	boot  string // id of this one
-	sight Sight
+	sight verdict.Sight
 }
 
 // failed notes why a part is unknown.
@@ -274,9 +278,9 @@ type message struct {
 
 func (t *taker) warnings() (any, error) {
 	w, err := journal.KernelWarnings(t.ctx, journalDir(t.Root), t.boot)
-	c := complaints{Count: w.Count, Since: stamp(w.Since), Messages: []message{}}
+	c := complaints{Count: w.Count, Since: record.AtOrNil(w.Since), Messages: []message{}}
 	for _, e := range w.Newest {
-		c.Messages = append(c.Messages, message{stamp(e.Time), e.Message, e.Cursor})
+		c.Messages = append(c.Messages, message{record.AtOrNil(e.Time), e.Message, e.Cursor})
 	}
 	return c, err
 }

@@ -1,39 +1,21 @@
 package observe
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
 )
 
-// machine makes files below a new root. A text "-> X" makes a link to X, "fifo" a FIFO.
-func machine(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		at := filepath.Join(root, name)
-		err := os.MkdirAll(filepath.Dir(at), 0o755)
-		if target, link := strings.CutPrefix(text, "-> "); link {
-			err = errors.Join(err, os.Symlink(target, at))
-		} else if text == "fifo" {
-			err = errors.Join(err, syscall.Mkfifo(at, 0o644))
-		} else {
-			err = errors.Join(err, os.WriteFile(at, []byte(text), 0o644))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
+// machine makes the files of a machine below a new root.
+var machine = rootedtest.Tree
 
 func with(files map[string]string, more ...string) map[string]string {
 	all := map[string]string{}
