@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"report":                       {"store", "internal/livepatch", "record"},
 	"store":                        {"internal/rooted", "record"},
 	"bench":                        {"internal/journal/journaltest"},
+	"internal/bootloader":          {"internal/rooted", "internal/snapshot"},
 	"internal/config":              {"internal/rooted"},
 	"internal/filekind":            {"store", "internal/zypp"},
 	"internal/frame":               {},
@@ -41,7 +42,7 @@ var arrows = map[string][]string{
 	"internal/livepatch":           {"internal/rooted"},
 	"internal/journal/journaltest": {},
 	"internal/lives":               {}, // tests only
-	"internal/observe":             {"store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/verdict", "internal/zypp", "internal/zyppimport", "record"},
+	"internal/observe":             {"store", "internal/bootloader", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/verdict", "internal/zypp", "internal/zyppimport", "record"},
 	"internal/rooted":              {},
 	"internal/rooted/rootedtest":   {},
 	"internal/room":                {},

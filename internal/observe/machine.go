@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/bootloader"
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
@@ -97,11 +98,11 @@ func journalDir(root string) string {
 // boot entry, else the one that is called after it.
 func live(root, kernel string) *verdict.Live {
 	name := "/boot/initrd-" + kernel
-	entry, err := entryOf(root, kernel)
+	entry, err := bootloader.EntryOf(root, kernel)
 	if err == nil && entry.Initrd != "" {
 		name = entry.Initrd
 	}
-	l := &verdict.Live{Image: filepath.Join(root, name), Names: []string{name}, Others: imagesElsewhere(root, kernel)}
+	l := &verdict.Live{Image: filepath.Join(root, name), Names: []string{name}, Others: bootloader.OtherImages(root, kernel)}
 	l.BootTime, _ = bootTime(root) // zero: then any image may be newer
 	if err == nil && entry.Initrd == "" {
 		l.NoImage = fmt.Sprintf("the boot entry of kernel %s has no initrd (%s)", kernel, entry.Source)
@@ -111,7 +112,7 @@ func live(root, kernel string) *verdict.Live {
 	if errPath != nil {
 		return l
 	}
-	if _, gone := os.Stat(resolved); errors.Is(gone, fs.ErrNotExist) && (err == nil || errors.Is(err, errNoEntry) && hasKernel(root, kernel)) {
+	if _, gone := os.Stat(resolved); errors.Is(gone, fs.ErrNotExist) && (err == nil || errors.Is(err, bootloader.ErrNoEntry) && hasKernel(root, kernel)) {
 		l.NoImage = fmt.Sprintf("the image of kernel %s is not there", kernel)
 		return l
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/bootloader"
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
@@ -182,7 +183,7 @@ func (t *taker) initrd() {
 }
 
 func (t *taker) nextBoot() {
-	next, err := NextBoot(t.Root)
+	next, err := bootloader.Next(t.Root)
 	if !t.failed("next_boot", err) {
 		t.obs.NextBoot = &record.NextBoot{KernelRelease: next.KernelRelease, Image: next.Initrd, Source: next.Source}
 	}

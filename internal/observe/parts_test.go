@@ -17,29 +17,13 @@ import (
 // machine makes the files of a machine below a new root.
 var machine = rootedtest.Tree
 
-func with(files map[string]string, more ...string) map[string]string {
-	all := map[string]string{}
-	for name, text := range files {
-		all[name] = text
-	}
-	for i := 0; i < len(more); i += 2 {
-		all[more[i]] = more[i+1]
-	}
-	return all
-}
+// with returns files with more of them: names and texts in turn.
+var with = rootedtest.With
 
 // want compares an answer with what is wanted: an error that holds wantErr, or want.
 func want[T any](t *testing.T, got T, err error, want T, wantErr string) {
 	t.Helper()
-	if (err == nil) != (wantErr == "") || err != nil && !strings.Contains(err.Error(), wantErr) {
-		t.Fatalf("error %v, want %q", err, wantErr)
-	}
-	if err != nil {
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	rootedtest.Want(t, got, err, want, wantErr)
 }
 
 func TestClock(t *testing.T) {

@@ -1,4 +1,4 @@
-package observe
+package bootloader
 
 import (
 	"errors"
@@ -17,31 +17,31 @@ const grubEnv = "/boot/grub2/grubenv"
 // grubDefault reads the menu that grub2-mkconfig made, and the environment block with the
 // entry that was saved. GRUB_DEFAULT in /etc/default/grub is where the menu has its default
 // from; it has no say at boot.
-func grubDefault(root string) (BootEntry, error) {
+func grubDefault(root string) (Entry, error) {
 	menu, own, err := readGrub(root)
 	if err != nil {
-		return BootEntry{}, err
+		return Entry{}, err
 	}
 	which, source, err := menu.chosen(root)
 	if err != nil {
-		return BootEntry{}, err
+		return Entry{}, err
 	}
 	item, err := menu.find(which)
 	if err == nil {
 		err = item.check(own)
 	}
 	if err != nil {
-		return BootEntry{}, fmt.Errorf("default %.200q by %s: %w", which, source, err)
+		return Entry{}, fmt.Errorf("default %.200q by %s: %w", which, source, err)
 	}
 	release, err := kernelRelease(root, item.linux)
 	if err != nil {
-		return BootEntry{}, err
+		return Entry{}, err
 	}
-	return BootEntry{item.title, release, bootFile(item.initrd), source}, nil
+	return Entry{item.title, release, bootFile(item.initrd), source}, nil
 }
 
 // grubEntries are the entries of the menu that start this system.
-func grubEntries(root string) (entries []BootEntry, err error) {
+func grubEntries(root string) (entries []Entry, err error) {
 	menu, own, err := readGrub(root)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func grubEntries(root string) (entries []BootEntry, err error) {
 	walk = func(m *grubMenu) {
 		for _, item := range m.items {
 			if release, err := kernelRelease(root, item.linux); err == nil && item.check(own) == nil {
-				entries = append(entries, BootEntry{item.title, release, bootFile(item.initrd), grubConf})
+				entries = append(entries, Entry{item.title, release, bootFile(item.initrd), grubConf})
 			}
 			walk(item)
 		}
