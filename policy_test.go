@@ -23,10 +23,10 @@ const module = "github.com/klp-audit/klp-audit"
 // arrows says which packages of the project a package may import, and which imports from
 // outside belong to it alone. The way is cmd -> plugin, report -> store and internal.
 var arrows = map[string][]string{
-	"cmd/klp-audit":                {"plugin", "report", "store", "internal/config", "internal/filekind", "internal/initrd", "internal/livepatch", "internal/observe", "internal/rpm", "internal/zyppimport", "record"},
+	"cmd/klp-audit":                {"report", "store", "internal/config", "internal/filekind", "internal/initrd", "internal/livepatch", "internal/observe", "internal/recorder", "internal/rpm", "internal/zyppimport", "record"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
-	"plugin":                       {"store", "internal/config", "internal/frame", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/tracked", "internal/zypp", "record"},
+	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/snapshot", "internal/tracked"},
 	"plugin/front":                 {"internal/frame", "internal/tracked"},
 	"record":                       {},
 	"report":                       {"store", "internal/livepatch", "record"},
@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"internal/journal/journaltest": {},
 	"internal/lives":               {}, // tests only
 	"internal/observe":             {"store", "internal/bootloader", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/verdict", "internal/zypp", "internal/zyppimport", "record"},
+	"internal/recorder":            {"store", "internal/config", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/zypp", "record"},
 	"internal/rooted":              {},
 	"internal/rooted/rootedtest":   {},
 	"internal/room":                {},
@@ -56,12 +57,12 @@ var arrows = map[string][]string{
 	"internal/zyppimport":          {"store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp", "record"},
 }
 
-// owners are imports that these packages alone have. The plugin starts klp-audit itself.
+// owners are imports that these packages alone have. The recorder starts klp-audit itself.
 var owners = map[string][]string{
 	"database/sql":                               {"store"},
 	"github.com/mattn/go-sqlite3":                {"store"},
 	"github.com/coreos/go-systemd/v22/sdjournal": {"internal/journal"},
-	"os/exec":                           {"internal/journal/journaltest", "internal/rpm", "internal/rpm/rpmtest", "plugin"},
+	"os/exec":                           {"internal/journal/journaltest", "internal/recorder", "internal/rpm", "internal/rpm/rpmtest"},
 	"github.com/olekukonko/tablewriter": {"report"},
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
@@ -101,7 +101,7 @@ func (a *app) appendException(ctx context.Context, x *record.ExceptionChange) (i
 		return "", err
 	}
 	ev := &record.Event{Header: store.NewHeader(record.KindException, a.root, version), Exception: x}
-	x.Actor = plugin.WhoRuns(a.root, a.Getenv)
+	x.Actor = recorder.WhoRuns(a.root, a.Getenv)
 	return ev.ID, errors.Join(s.Append(ctx, ev), s.Close())
 }
 
