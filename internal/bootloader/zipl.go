@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/ini"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
@@ -16,43 +17,20 @@ func ziplDefault(root string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	sections := ziplSections(text)
-	name := sections["[defaultboot]"]["default"]
-	if menu := sections["[defaultboot]"]["defaultmenu"]; menu != "" {
-		name = sections[":"+menu][sections[":"+menu]["default"]]
+	conf := ini.Parse(strings.ToValidUTF8(text, "\uFFFD"))
+	get := func(section, key string) string { return strings.Trim(conf.Get(section, key), `"'`) }
+	name := get("defaultboot", "default")
+	if menu := get("defaultboot", "defaultmenu"); menu != "" {
+		name = get(":"+menu, get(":"+menu, "default"))
 	}
-	section := sections["["+name+"]"]
-	if name == "" || section["image"] == "" {
+	image, _, _ := strings.Cut(get(name, "image"), ",") // an address in memory may follow
+	if name == "" || image == "" {
 		return Entry{}, fmt.Errorf("parsing %q: it names no default with an image", ziplConf)
 	}
-	// An address in memory may follow.
-	image, _, _ := strings.Cut(section["image"], ",")
 	release, err := kernelRelease(root, image)
 	if err != nil {
 		return Entry{}, err
 	}
-	initrd, _, _ := strings.Cut(section["ramdisk"], ",")
+	initrd, _, _ := strings.Cut(get(name, "ramdisk"), ",")
 	return Entry{name, release, initrd, ziplConf}, nil
-}
-
-// ziplSections are the values by section, "[name]" or ":name", and key.
-func ziplSections(text string) map[string]map[string]string {
-	sections := map[string]map[string]string{}
-	current := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(strings.ToValidUTF8(line, "\uFFFD"))
-		if strings.HasPrefix(line, "[") || strings.HasPrefix(line, ":") {
-			current = line
-			continue
-		}
-		key, value, ok := strings.Cut(line, "=")
-		if !ok || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if sections[current] == nil {
-			sections[current] = map[string]string{}
-		}
-		sections[current][strings.TrimSpace(key)] = strings.Trim(strings.TrimSpace(value), `"'`)
-	}
-	return sections
 }
