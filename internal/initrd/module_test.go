@@ -59,6 +59,22 @@ func tree(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// readIn reads a module file in a folder.
+func readIn(t *testing.T, dir, name string) (Module, error) {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	at, ok := locate(name)
+	if !ok {
+		at, _ = fromFile(name)
+		at.Path = name
+	}
+	return readInRoot(root, name, at)
+}
+
 func TestReadModule(t *testing.T) {
 	ko := livePatch("AAAA")
 	dir := tree(t, map[string]string{patchPath: ko, "other.ko.xz": compress(t, "xz", ko), "big.ko": strings.Repeat("x", maxModule+1)})
@@ -72,7 +88,7 @@ func TestReadModule(t *testing.T) {
 	}
 	for _, test := range tests {
 		name := filepath.Join(dir, test.file)
-		got, err := ReadModule(name)
+		got, err := readIn(t, dir, test.file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,12 +96,12 @@ func TestReadModule(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		test.want.Path, test.want.Size, test.want.SHA256 = name[1:], int64(len(data)), digest(string(data))
+		test.want.Path, test.want.Size, test.want.SHA256 = test.file, int64(len(data)), digest(string(data))
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Error(diff)
 		}
 	}
-	if _, err := ReadModule(filepath.Join(dir, "none.ko")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := readIn(t, dir, "none.ko"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }
