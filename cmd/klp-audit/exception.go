@@ -50,7 +50,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.Stdout, "Exception %s for %s, until %s.\n", id, check, x.Until.Format("2006-01-02T15:04:05Z"))
+			_, err = fmt.Fprintf(a.Stdout, "Exception %s for %s, until %s.\n", id, check, toSecond(*x.Until))
 			return err
 		},
 	}
@@ -112,7 +112,7 @@ func (a *app) running(ctx context.Context, s *store.Store, id string) error {
 		switch {
 		case x.ID != id:
 		case x.Ended != nil:
-			return fmt.Errorf("exception %q was ended at %s", id, x.Ended.Format("2006-01-02T15:04:05Z"))
+			return fmt.Errorf("exception %q was ended at %s", id, toSecond(*x.Ended))
 		default:
 			return err
 		}
