@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
 )
 
 func TestReadModInfo(t *testing.T) {
@@ -43,22 +45,6 @@ func TestReadModInfo(t *testing.T) {
 	}
 }
 
-// tree writes files, whose paths are relative to a new folder, and returns the folder.
-func tree(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		name = filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // readIn reads a module file in a folder.
 func readIn(t *testing.T, dir, name string) (Module, error) {
 	t.Helper()
@@ -77,7 +63,7 @@ func readIn(t *testing.T, dir, name string) (Module, error) {
 
 func TestReadModule(t *testing.T) {
 	ko := livePatch("AAAA")
-	dir := tree(t, map[string]string{patchPath: ko, "other.ko.xz": compress(t, "xz", ko), "big.ko": strings.Repeat("x", maxModule+1)})
+	dir := rootedtest.Tree(t, map[string]string{patchPath: ko, "other.ko.xz": compress(t, "xz", ko), "big.ko": strings.Repeat("x", maxModule+1)})
 	tests := []struct {
 		file string
 		want Module
@@ -124,7 +110,7 @@ func TestInDir(t *testing.T) {
 		return got
 	}
 	t.Run("merged", func(t *testing.T) {
-		dir := tree(t, files)
+		dir := rootedtest.Tree(t, files)
 		if err := os.Symlink("usr/lib", dir+"/lib"); err != nil {
 			t.Fatal(err)
 		}
@@ -133,8 +119,8 @@ func TestInDir(t *testing.T) {
 		}
 	})
 	t.Run("apart", func(t *testing.T) {
-		dir := tree(t, files)
-		if err := os.CopyFS(dir, os.DirFS(tree(t, map[string]string{kgraft: "x"}))); err != nil {
+		dir := rootedtest.Tree(t, files)
+		if err := os.CopyFS(dir, os.DirFS(rootedtest.Tree(t, map[string]string{kgraft: "x"}))); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{usr, release, "AAAA", kgraft, release, ""}, list(t, dir, release)); diff != "" {
@@ -142,7 +128,7 @@ func TestInDir(t *testing.T) {
 		}
 	})
 	t.Run("none", func(t *testing.T) {
-		if got := list(t, tree(t, files), "6.4.0-1-default"); got != nil {
+		if got := list(t, rootedtest.Tree(t, files), "6.4.0-1-default"); got != nil {
 			t.Error(got)
 		}
 	})
@@ -150,7 +136,7 @@ func TestInDir(t *testing.T) {
 
 func TestInDirRefuses(t *testing.T) {
 	folder := "lib/modules/k/livepatch"
-	dir := tree(t, map[string]string{folder + "/a.ko": "x"})
+	dir := rootedtest.Tree(t, map[string]string{folder + "/a.ko": "x"})
 	for _, kernel := range []string{"", ".", "..", "../k", "k/x"} {
 		if got, err := InDir(dir, kernel); err == nil {
 			t.Errorf("%q: %v", kernel, got)
@@ -165,7 +151,7 @@ func TestInDirRefuses(t *testing.T) {
 	if got, err := InDir(dir, "k"); err == nil {
 		t.Errorf("a link that leads out: %v", got)
 	}
-	pipe := filepath.Join(tree(t, map[string]string{folder + "/b.ko": "x"}), folder, "pipe.ko")
+	pipe := filepath.Join(rootedtest.Tree(t, map[string]string{folder + "/b.ko": "x"}), folder, "pipe.ko")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}

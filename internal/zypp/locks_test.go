@@ -3,6 +3,8 @@ package zypp
 import (
 	"strings"
 	"testing"
+
+	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
 )
 
 func TestLocks(t *testing.T) {
@@ -41,8 +43,8 @@ func TestLocks(t *testing.T) {
 		"a folder":      {files: map[string]string{"etc/zypp/locks/x": ""}, err: "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Locks(tree(t, tt.files))
-			check(t, got, err, tt.want, tt.err)
+			got, err := Locks(rootedtest.Tree(t, tt.files))
+			rootedtest.Want(t, got, err, tt.want, tt.err)
 		})
 	}
 }
