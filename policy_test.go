@@ -23,43 +23,48 @@ const module = "github.com/klp-audit/klp-audit"
 // arrows says which packages of the project a package may import, and which imports from
 // outside belong to it alone. The way is cmd -> plugin, report -> store -> record, and internal.
 var arrows = map[string][]string{
-	"cmd/klp-audit":                {"record", "record/proof", "plugin", "report", "store", "internal/config", "internal/filekind", "internal/initrd", "internal/livepatch", "internal/observe", "internal/rpm", "internal/zyppimport"},
+	"cmd/klp-audit":                {"record", "record/proof", "report", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/recorder", "internal/rpm", "internal/say", "internal/zyppimport"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
-	"plugin":                       {"record", "store", "internal/config", "internal/frame", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/tracked", "internal/zypp"},
+	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/snapshot", "internal/tracked"},
 	"plugin/front":                 {"internal/frame", "internal/tracked"},
 	"record":                       {},
 	"record/proof":                 {"record"},
-	"report":                       {"record", "record/proof", "store", "internal/livepatch"},
+	"report":                       {"record", "record/proof", "store", "internal/livepatch", "internal/say"},
 	"store":                        {"record", "record/proof", "internal/rooted"},
-	"bench":                        {"internal/journal/journaltest"},
+	"bench":                        {},
+	"internal/bootloader":          {"internal/ini", "internal/rooted", "internal/snapshot"},
 	"internal/config":              {"internal/rooted"},
 	"internal/filekind":            {"record/proof", "store", "internal/zypp"},
 	"internal/frame":               {},
 	"internal/goenv":               {},
+	"internal/ini":                 {},
 	"internal/initrd":              {},
 	"internal/journal":             {"internal/rooted"},
-	"internal/livepatch":           {"internal/rooted"},
 	"internal/journal/journaltest": {},
+	"internal/livepatch":           {"internal/rooted"},
 	"internal/lives":               {}, // tests only
-	"internal/observe":             {"record", "record/proof", "store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp", "internal/zyppimport"},
-	"internal/rooted":              {},
+	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/verdict", "internal/zypp", "internal/zyppimport"},
+	"internal/recorder":            {"record", "store", "internal/config", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/zypp"},
 	"internal/room":                {},
+	"internal/rooted":              {},
+	"internal/rooted/rootedtest":   {},
 	"internal/rpm":                 {"internal/room", "internal/rooted"},
 	"internal/rpm/rpmtest":         {},
 	"internal/snapshot":            {"record", "store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/tracked"},
-	"internal/zypp":                {"internal/rooted"},
 	"internal/tracked":             {},
 	"internal/unpack":              {},
+	"internal/verdict":             {"record", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rpm"},
+	"internal/zypp":                {"internal/ini", "internal/rooted"},
 	"internal/zyppimport":          {"record", "store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},
 }
 
-// owners are imports that these packages alone have. The plugin starts klp-audit itself.
+// owners are imports that these packages alone have. The recorder starts klp-audit itself.
 var owners = map[string][]string{
 	"database/sql":                               {"store"},
 	"github.com/mattn/go-sqlite3":                {"store"},
 	"github.com/coreos/go-systemd/v22/sdjournal": {"internal/journal"},
-	"os/exec":                           {"internal/journal/journaltest", "internal/rpm", "internal/rpm/rpmtest", "plugin"},
+	"os/exec":                           {"internal/journal/journaltest", "internal/recorder", "internal/rpm", "internal/rpm/rpmtest"},
 	"github.com/olekukonko/tablewriter": {"report"},
 }
 

@@ -24,17 +24,17 @@ type sessionEnd struct{ answers, record, err string }
 // alone has the recorder serve a session by itself.
 func alone(t *testing.T, r io.Reader) sessionEnd {
 	t.Helper()
-	return ended(t, func(out io.Writer, rec *Recorder) error { return Serve(r, out, rec) })
+	return ended(t, func(out io.Writer, s *Session) error { return s.Serve(r, out, 0) })
 }
 
 // behindFront has the front serve a session, and the recorder what it hands over. It says
 // whether it did.
 func behindFront(t *testing.T, r io.Reader) (end sessionEnd, recorded bool) {
 	t.Helper()
-	end = ended(t, func(out io.Writer, rec *Recorder) (err error) {
+	end = ended(t, func(out io.Writer, s *Session) (err error) {
 		own := front.Serve(r, out, func(read []byte, answered int) bool {
 			recorded = true
-			err = Resume(io.MultiReader(bytes.NewReader(read), r), out, rec, answered)
+			err = s.Serve(io.MultiReader(bytes.NewReader(read), r), out, answered)
 			return true
 		})
 		if own != nil {
@@ -45,11 +45,11 @@ func behindFront(t *testing.T, r io.Reader) (end sessionEnd, recorded bool) {
 	return end, recorded
 }
 
-func ended(t *testing.T, serve func(io.Writer, *Recorder) error) (end sessionEnd) {
+func ended(t *testing.T, serve func(io.Writer, *Session) error) (end sessionEnd) {
 	t.Helper()
 	root := t.TempDir()
 	var out bytes.Buffer
-	if err := serve(&out, NewRecorder(root, "test", func(string) string { return "" }, io.Discard)); err != nil {
+	if err := serve(&out, NewSession(root, "test", func(string) string { return "" }, io.Discard)); err != nil {
 		end.err = err.Error()
 	}
 	end.answers, end.record = out.String(), strings.ReplaceAll(recordOf(t, root), root, "ROOT")

@@ -1,10 +1,13 @@
 package plugin
 
 import (
-	"fmt"
 	"io"
 	"sync"
 )
+
+// maxLog bounds what one frame may write to stderr, a pipe that libzypp empties only between
+// frames.
+const maxLog = 4 << 10
 
 // frameLog writes messages to stderr, which libzypp puts into its log: not more than
 // maxLog bytes a frame, and never blocking on w's errors.
@@ -23,11 +26,12 @@ func (l *frameLog) reset() {
 	l.left = maxLog
 }
 
-func (l *frameLog) printf(format string, args ...any) {
+// Write writes as much of a message as the frame has room for, and drops the rest.
+func (l *frameLog) Write(message []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	msg := []byte(fmt.Sprintf("klp-audit: "+format+"\n", args...))
-	msg = msg[:min(len(msg), l.left)]
-	l.left -= len(msg)
-	l.w.Write(msg)
+	kept := message[:min(len(message), l.left)]
+	l.left -= len(kept)
+	l.w.Write(kept)
+	return len(message), nil
 }

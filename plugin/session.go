@@ -1,5 +1,5 @@
 // Package plugin is the side of klp-audit that libzypp talks to: it reads the frames of a
-// commit plugin, and records what a commit does to kernels and live patches. It never
+// commit plugin, and has recorded what a commit does to kernels and live patches. It never
 // harms the commit: every frame is answered, in time, whatever happens to the record.
 package plugin
 
@@ -11,31 +11,42 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/frame"
+	"github.com/klp-audit/klp-audit/internal/recorder"
 )
 
 const (
-	// answerTime is how long zypper is kept waiting for all answers of a session together,
-	// finished or not. libzypp waits for 30 s for each.
-	answerTime = 5 * time.Second
-	// spoolTime of that is left for an event that the record does not take in time.
+	// spoolTime is left of recorder.AnswerTime for an event that the record does not take in time.
 	spoolTime = time.Second
 	// restTime is how long the work for a session may go on once nobody waits for an answer
-	// any more; quietTime, where an rpm that outlived its zypper has to end first.
-	restTime  = 45 * time.Second
-	quietTime = 15 * time.Minute
-	// maxLog bounds what one frame may write to stderr, a pipe that libzypp empties only
-	// between frames.
-	maxLog = 4 << 10
+	// any more.
+	restTime = 45 * time.Second
 )
 
-// Serve speaks libzypp's commit plugin protocol from PLUGINBEGIN to _DISCONNECT or the
-// end of input and records with rec. It returns an error if the frames made no sense; the
-// record may be complete all the same.
-func Serve(r io.Reader, w io.Writer, rec *Recorder) error { return Resume(r, w, rec, 0) }
+// Session follows one plugin life. Create it with NewSession.
+type Session struct {
+	rec       *recorder.Recorder
+	log       *frameLog
+	userData  string
+	begun     bool          // COMMITBEGIN with a tracked package, and no end yet
+	changed   bool          // COMMITEND of such a commit, and no observation since
+	observing bool          // one is being taken
+	busy      chan struct{} // closed when the last work has ended; nil: there was none
+	left      time.Duration // that zypper may still be kept waiting
+	until     time.Time     // when this frame's answer goes out at the latest
+}
 
-// Resume is Serve for frames of which the first ones have been answered already.
-func Resume(r io.Reader, w io.Writer, rec *Recorder, answered int) error {
-	s := session{rec: rec, left: answerTime}
+// NewSession returns a session on the machine whose file tree is at root. version is the
+// program's; getenv reads the environment; messages go to stderr.
+func NewSession(root, version string, getenv func(string) string, stderr io.Writer) *Session {
+	log := newFrameLog(stderr)
+	return &Session{rec: recorder.New(root, version, getenv, log), log: log, left: recorder.AnswerTime}
+}
+
+// Serve speaks libzypp's commit plugin protocol from PLUGINBEGIN to _DISCONNECT or the end of
+// input, and has recorded what the frames say. The first ones, as many as were answered, get no
+// answer again. It returns an error if the frames made no sense; the record may be complete all
+// the same.
+func (s *Session) Serve(r io.Reader, w io.Writer, answered int) error {
 	frames := frame.NewReader(r)
 	for n := 1; ; n++ {
 		f, err := frames.Next()
@@ -66,21 +77,9 @@ func Resume(r io.Reader, w io.Writer, rec *Recorder, answered int) error {
 	}
 }
 
-// session follows one plugin life.
-type session struct {
-	rec       *Recorder
-	userData  string
-	begun     bool          // COMMITBEGIN with a tracked package, and no end yet
-	changed   bool          // COMMITEND of such a commit, and no observation since
-	observing bool          // one is being taken
-	busy      chan struct{} // closed when the last work has ended; nil: there was none
-	left      time.Duration // that zypper may still be kept waiting
-	until     time.Time     // when this frame's answer goes out at the latest
-}
-
 // handle does what a frame asks for.
-func (s *session) handle(f *frame.Frame) {
-	s.rec.log.reset()
+func (s *Session) handle(f *frame.Frame) {
+	s.log.reset()
 	switch f.Command {
 	case frame.PluginBegin:
 		s.userData, _ = f.Get("userdata")
@@ -89,28 +88,28 @@ func (s *session) handle(f *frame.Frame) {
 	case frame.CommitEnd:
 		s.commitEnd(f)
 	case frame.PluginEnd:
-		s.close(ending{how: aborted})
+		s.close(recorder.Ending{How: recorder.Aborted})
 		if s.observing {
 			s.wait()
 		}
 	case frame.PackagesChanged:
-		s.within(s.rec.drift)
+		s.within(s.rec.Drift)
 	case frame.Disconnect:
 		// Without PLUGINEND before it, libzypp has dropped this plugin while the commit
 		// goes on. How it ends is for whoever opens the record next to find out.
 	}
 }
 
-func (s *session) commitBegin(f *frame.Frame) {
+func (s *Session) commitBegin(f *frame.Frame) {
 	steps, err := trackedSteps(f.Body)
 	if len(steps) == 0 && err == nil || err != nil && f.Cut() {
 		return // nothing tracked; or libzypp ended while it wrote, and nothing begins
 	}
 	s.begun = true
-	s.within(func(ctx context.Context) { s.rec.start(ctx, steps, err, s.userData) })
+	s.within(func(ctx context.Context) { s.rec.Begin(ctx, steps, err, s.userData) })
 }
 
-func (s *session) commitEnd(f *frame.Frame) {
+func (s *Session) commitEnd(f *frame.Frame) {
 	if !s.begun {
 		return
 	}
@@ -119,46 +118,46 @@ func (s *session) commitEnd(f *frame.Frame) {
 		return // libzypp ended while it wrote this: the end of input says the rest
 	}
 	s.changed = true
-	s.close(ending{how: committed, steps: steps, problem: err})
+	s.close(recorder.Ending{How: recorder.Committed, Steps: steps, Problem: err})
 }
 
 // observe has the machine looked at after a recorded commit. Where already the record
 // takes long, or takes nothing, zypper is not kept waiting for more.
-func (s *session) observe() {
+func (s *Session) observe() {
 	if !s.changed {
 		return
 	}
-	s.changed, s.observing = false, s.idle() && s.rec.held == nil
+	s.changed, s.observing = false, s.idle() && !s.rec.Held()
 	if s.observing {
-		s.run(s.rec.observe)
+		s.run(s.rec.Observe)
 		return
 	}
-	s.run(s.rec.observeLater)
+	s.run(s.rec.ObserveLater)
 }
 
 // ended is the end of input without _DISCONNECT: libzypp has ended or was killed.
-func (s *session) ended(err error) {
-	s.rec.log.reset()
+func (s *Session) ended(err error) {
+	s.log.reset()
 	if !errors.Is(err, io.EOF) || !s.begun {
 		s.rest(restTime)
 		return
 	}
 	s.begun = false
-	s.run(func() { s.rec.end(context.Background(), ending{how: interrupted}) })
-	s.rest(quietTime)
+	s.run(func() { s.rec.End(context.Background(), recorder.Ending{How: recorder.Interrupted}) })
+	s.rest(recorder.QuietTime)
 }
 
 // close does the work that ends an open commit.
-func (s *session) close(e ending) {
+func (s *Session) close(e recorder.Ending) {
 	if s.begun {
 		s.begun = false
-		s.within(func(ctx context.Context) { s.rec.end(ctx, e) })
+		s.within(func(ctx context.Context) { s.rec.End(ctx, e) })
 	}
 }
 
 // within does work and waits for it as long as libzypp may be kept waiting. Its context ends
 // a little before, so that what the record did not take can go to the spool.
-func (s *session) within(work func(context.Context)) {
+func (s *Session) within(work func(context.Context)) {
 	ctx, cancel := context.WithDeadline(context.Background(), s.until.Add(-spoolTime))
 	s.run(func() {
 		defer cancel()
@@ -167,15 +166,15 @@ func (s *session) within(work func(context.Context)) {
 	s.wait()
 }
 
-// run starts work behind the work before it. What panics there stays there.
-func (s *session) run(work func()) {
+// run starts work, after the work before it. What panics there stays there.
+func (s *Session) run(work func()) {
 	before, done := s.busy, make(chan struct{})
 	s.busy = done
 	go func() {
 		defer close(done)
 		defer func() {
 			if p := recover(); p != nil {
-				s.rec.log.printf("panic: %v", p)
+				fmt.Fprintf(s.log, "klp-audit: panic: %v\n", p)
 			}
 		}()
 		if before != nil {
@@ -186,7 +185,7 @@ func (s *session) run(work func()) {
 }
 
 // idle says whether all work has ended.
-func (s *session) idle() bool {
+func (s *Session) idle() bool {
 	select {
 	case <-s.busy:
 		return true
@@ -196,10 +195,10 @@ func (s *session) idle() bool {
 }
 
 // wait waits for the work as long as zypper may still be kept waiting.
-func (s *session) wait() { s.rest(time.Until(s.until)) }
+func (s *Session) wait() { s.rest(time.Until(s.until)) }
 
 // rest waits for the work.
-func (s *session) rest(limit time.Duration) {
+func (s *Session) rest(limit time.Duration) {
 	if s.busy == nil {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
@@ -39,8 +41,8 @@ func frames(list ...string) string {
 func serve(t *testing.T, root, input string) (answers, stderr string) {
 	t.Helper()
 	var out, log bytes.Buffer
-	rec := NewRecorder(root, "test", func(string) string { return "" }, &log)
-	if err := Serve(strings.NewReader(input), &out, rec); err != nil {
+	s := NewSession(root, "test", func(string) string { return "" }, &log)
+	if err := s.Serve(strings.NewReader(input), &out, 0); err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 	return strings.ReplaceAll(out.String(), "\n\n\x00", " "), log.String()
@@ -143,7 +145,7 @@ func TestOpenCommitOfALivingProcess(t *testing.T) {
 	}
 	dropped := frames("PLUGINBEGIN", "COMMITBEGIN "+kernelList, "_DISCONNECT")
 	serve(t, root, dropped)
-	rec := NewRecorder(root, "test", func(string) string { return "" }, io.Discard)
+	rec := recorder.New(root, "test", func(string) string { return "" }, io.Discard)
 	if err := rec.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -156,40 +158,12 @@ func TestOpenCommitOfALivingProcess(t *testing.T) {
 	}
 }
 
-// zypper --root works on another system: that is not this machine's history.
-func TestOtherSystem(t *testing.T) {
-	for command, want := range map[string]bool{
-		"zypper --root /mnt in kernel-default": true, "zypper -R / up": false, "zypper up": false, "zypper --installroot=/mnt/ up": true,
-	} {
-		if got := otherSystem(&record.CommitBegin{Command: strings.Fields(command)}); got != want {
-			t.Errorf("%s: got %t", command, got)
-		}
-	}
-}
-
-// The begin of a transactional update that died is looked for in its snapshot, never in
-// the running system.
-func TestSnapshotOfADeadUpdate(t *testing.T) {
-	root := t.TempDir()
-	rec := NewRecorder(root, "test", func(string) string { return "" }, io.Discard)
-	b := &record.CommitBegin{Staging: &record.Staging{Snapshot: "7", Root: "/", Chroot: true}}
-	if _, err := rec.lookLate(t.Context(), b, nil); !errors.Is(err, errDiscarded) {
-		t.Errorf("got %v", err)
-	}
-	if err := os.MkdirAll(filepath.Join(root, ".snapshots/7/snapshot"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := rec.lookLate(t.Context(), b, nil); errors.Is(err, errDiscarded) {
-		t.Errorf("with its snapshot: %v", err)
-	}
-}
-
 // What panics while recording is told on stderr, and zypper gets its answers.
 func TestPanicHarmsNobody(t *testing.T) {
 	var out, log bytes.Buffer
-	rec := NewRecorder(t.TempDir(), "test", func(string) string { panic("no environment") }, &log)
+	s := NewSession(t.TempDir(), "test", func(string) string { panic("no environment") }, &log)
 	input := frames("PLUGINBEGIN", "COMMITBEGIN "+kernelList, "COMMITEND "+kernelList, "PLUGINEND", "_DISCONNECT")
-	if err := Serve(strings.NewReader(input), &out, rec); err != nil {
+	if err := s.Serve(strings.NewReader(input), &out, 0); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(out.String(), "ACK\n\n\x00"); n != 5 {
@@ -204,16 +178,16 @@ func TestPanicHarmsNobody(t *testing.T) {
 func TestAnswersComeInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		rec := NewRecorder(t.TempDir(), "test", func(string) string { <-release; panic("enough") }, io.Discard)
+		s := NewSession(t.TempDir(), "test", func(string) string { <-release; panic("enough") }, io.Discard)
 		in, toPlugin := io.Pipe()
 		fromPlugin, out := io.Pipe()
 		served := make(chan error)
-		go func() { served <- Serve(in, out, rec) }()
+		go func() { served <- s.Serve(in, out, 0) }()
 		for _, tt := range []struct {
 			frame string
 			want  time.Duration
 		}{
-			{"PLUGINBEGIN", 0}, {"COMMITBEGIN " + kernelList, answerTime}, {"COMMITEND " + kernelList, 0}, {"PLUGINEND", 0}, {"_DISCONNECT", 0},
+			{"PLUGINBEGIN", 0}, {"COMMITBEGIN " + kernelList, recorder.AnswerTime}, {"COMMITEND " + kernelList, 0}, {"PLUGINEND", 0}, {"_DISCONNECT", 0},
 		} {
 			start := time.Now()
 			go io.WriteString(toPlugin, frames(tt.frame))
@@ -254,7 +228,7 @@ func TestUnusableRecordGoesToSpool(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	rec := NewRecorder(root, "test", func(string) string { return "" }, io.Discard)
+	rec := recorder.New(root, "test", func(string) string { return "" }, io.Discard)
 	if err := rec.CatchUp(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -267,14 +241,14 @@ func TestStderrIsBounded(t *testing.T) {
 	var b bytes.Buffer
 	l := newFrameLog(&b)
 	for range 1000 {
-		l.printf("%s", strings.Repeat("x", 100))
+		fmt.Fprint(l, strings.Repeat("x", 100))
 	}
 	if b.Len() > maxLog || b.Len() < maxLog/2 {
 		t.Errorf("%d bytes in one frame", b.Len())
 	}
 	before := b.Len()
 	l.reset()
-	l.printf("next frame")
+	fmt.Fprint(l, "next frame")
 	if b.Len() == before {
 		t.Error("the next frame has no room")
 	}
@@ -303,7 +277,7 @@ func TestEndThatWaitsIsNotMadeUp(t *testing.T) {
 	if err := store.Spool(root, end, errors.New("held"), false); err != nil {
 		t.Fatal(err)
 	}
-	rec := NewRecorder(root, "test", func(string) string { return "" }, io.Discard)
+	rec := recorder.New(root, "test", func(string) string { return "" }, io.Discard)
 	hasty, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, ctx := range []context.Context{hasty, t.Context()} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/tracked"
@@ -17,8 +18,8 @@ const maxStep = 64 << 10
 
 var errStepList = errors.New("step list")
 
-// step is one step of libzypp's transaction on a tracked package.
-type step struct {
+// listed is a step as libzypp writes it.
+type listed struct {
 	Type     string `json:"type"`  // "+", "-", "M"
 	Stage    string `json:"stage"` // at COMMITEND: "ok", "err", or nothing: not executed
 	Solvable struct {
@@ -30,8 +31,10 @@ type step struct {
 	} `json:"solvable"`
 }
 
-func (s *step) evr() rpm.EVR {
-	return rpm.EVR{Epoch: s.Solvable.Epoch, Version: s.Solvable.Version, Release: s.Solvable.Release}
+func (l *listed) step() recorder.Step {
+	s := &l.Solvable
+	evr := rpm.EVR{Epoch: s.Epoch, Version: s.Version, Release: s.Release}
+	return recorder.Step{Type: l.Type, Stage: l.Stage, Name: s.Name, EVR: evr, Arch: s.Arch}
 }
 
 // trackedSteps reads a body of COMMITBEGIN or COMMITEND and returns the steps on tracked
@@ -39,7 +42,7 @@ func (s *step) evr() rpm.EVR {
 // returned beside it are right. A list that surely names no tracked package has no such
 // steps, whatever is wrong with it otherwise: package front goes by the same, and starts no
 // recorder for it.
-func trackedSteps(r io.Reader) ([]step, error) {
+func trackedSteps(r io.Reader) ([]recorder.Step, error) {
 	var list tracked.List
 	r = io.TeeReader(r, &list)
 	steps, problem := decodeTracked(r)
@@ -54,7 +57,7 @@ func trackedSteps(r io.Reader) ([]step, error) {
 
 // decodeTracked reads a step list as a stream: of all steps but those on tracked packages it
 // keeps nothing and decodes nothing.
-func decodeTracked(r io.Reader) (steps []step, problem error) {
+func decodeTracked(r io.Reader) (steps []recorder.Step, problem error) {
 	s := stepScanner{r: bufio.NewReaderSize(r, 64<<10)}
 	for {
 		raw, err := s.next()
@@ -66,13 +69,13 @@ func decodeTracked(r io.Reader) (steps []step, problem error) {
 		if !tracked.MayName(raw) {
 			continue
 		}
-		var st step
-		err = json.Unmarshal(raw, &st)
+		var l listed
+		err = json.Unmarshal(raw, &l)
 		switch {
 		case err != nil && maybeTracked(raw):
 			problem = fmt.Errorf("%w: step %d: %w", errStepList, s.count, err)
-		case err == nil && snapshot.Tracked(st.Solvable.Name):
-			steps = append(steps, st)
+		case err == nil && snapshot.Tracked(l.Solvable.Name):
+			steps = append(steps, l.step())
 		}
 	}
 }

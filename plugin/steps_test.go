@@ -15,6 +15,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/frame"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/recorder"
 )
 
 // message is a frame with its body read.
@@ -52,7 +53,7 @@ func TestStepsOfLibzypp(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range steps {
-			got = append(got, fmt.Sprintf("%s%s %s-%s.%s", s.Type, s.Stage, s.Solvable.Name, s.evr(), s.Solvable.Arch))
+			got = append(got, fmt.Sprintf("%s%s %s-%s.%s", s.Type, s.Stage, s.Name, s.EVR, s.Arch))
 		}
 	}
 	want := []string{
@@ -82,7 +83,7 @@ func TestSteps(t *testing.T) {
 		"nothing at all":              {``, nil, true},
 		"not JSON":                    {`Hello`, nil, true},
 		"cut off":                     {`{"TransactionStepList": [` + kernel + `, {"solvab`, []string{"kernel-default-3:1-2"}, true},
-		"cut off behind the list":     {`{"TransactionStepList": [` + kernel + `]`, []string{"kernel-default-3:1-2"}, true},
+		"cut off after the list":      {`{"TransactionStepList": [` + kernel + `]`, []string{"kernel-default-3:1-2"}, true},
 		"unbalanced":                  {`{"TransactionStepList": [` + kernel + `]}]`, []string{"kernel-default-3:1-2"}, true},
 		"a tracked step is damaged":   {`{"TransactionStepList": [{"solvable":{"n":"kernel-rt","e":"x"}},` + kernel + `]}`, []string{"kernel-default-3:1-2"}, true},
 		"damaged, names nothing":      {"{\n\"TransactionStepList\": [{]\n}", nil, false},
@@ -96,7 +97,7 @@ func TestSteps(t *testing.T) {
 			}
 			var names []string
 			for _, s := range steps {
-				names = append(names, s.Solvable.Name+"-"+s.evr().String())
+				names = append(names, s.Name+"-"+s.EVR.String())
 			}
 			if diff := cmp.Diff(tt.names, names); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -150,16 +151,16 @@ func FuzzSteps(f *testing.F) {
 	f.Add(`{"TransactionStepList":[{"solvable":{"n":"\u006bernel-rt"}}]}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		steps, err := trackedSteps(strings.NewReader(body))
-		var list struct{ TransactionStepList []step }
+		var list struct{ TransactionStepList []listed }
 		dec := json.NewDecoder(strings.NewReader(body))
 		dec.DisallowUnknownFields()
 		if dec.Decode(&list) != nil || dec.More() || strings.Count(body, "TransactionStepList") != 1 || len(body) > maxStep {
 			return
 		}
-		var want []step
-		for _, s := range list.TransactionStepList {
-			if livepatch.KindOf(s.Solvable.Name) != livepatch.KindNone {
-				want = append(want, s)
+		var want []recorder.Step
+		for _, l := range list.TransactionStepList {
+			if livepatch.KindOf(l.Solvable.Name) != livepatch.KindNone {
+				want = append(want, l.step())
 			}
 		}
 		if err != nil && len(list.TransactionStepList) > 0 {

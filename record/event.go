@@ -53,6 +53,14 @@ func (t Timestamp) Short() string { return t.UTC().Format("2006-01-02T15:04:05Z"
 // Exact is the moment as JSON has it, to the microsecond.
 func (t Timestamp) Exact() string { return t.UTC().Format(TimeLayout) }
 
+// AtOrNil returns the timestamp of t, nil for the zero time, which stands for an unknown one.
+func AtOrNil(t time.Time) *Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return new(At(t))
+}
+
 // MarshalJSON writes the moment in UTC.
 func (t Timestamp) MarshalJSON() ([]byte, error) {
 	return []byte(t.UTC().Format(`"` + TimeLayout + `"`)), nil

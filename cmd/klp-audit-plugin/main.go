@@ -20,8 +20,8 @@ import (
 	"github.com/klp-audit/klp-audit/plugin/front"
 )
 
-// recorder is the program that records.
-const recorder = "/usr/lib/klp-audit/recorder"
+// recorderPath is the program that records.
+const recorderPath = "/usr/lib/klp-audit/recorder"
 
 func main() {
 	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
@@ -41,7 +41,7 @@ func serve() error {
 	if os.Getenv("DISABLE_KLP_AUDIT_PLUGIN") != "" {
 		return front.Dummy(os.Stdin, os.Stdout)
 	}
-	path, args := recorder, os.Args[1:]
+	path, args := recorderPath, os.Args[1:]
 	if len(args) >= 2 && args[0] == "--recorder" {
 		path, args = args[1], args[2:]
 	}

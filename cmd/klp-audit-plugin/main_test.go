@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
@@ -239,7 +239,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	if n := len(trueOf(acked)); n == 0 || len(trueOf(ended)) == killRuns {
 		t.Fatalf("%d of %d begins acknowledged: the kills hit nothing", n, killRuns)
 	}
-	rec := plugin.NewRecorder(root, "test", os.Getenv, os.Stderr)
+	rec := recorder.New(root, "test", os.Getenv, os.Stderr)
 	if err := rec.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}

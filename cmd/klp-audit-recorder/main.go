@@ -52,7 +52,7 @@ func run(answers *os.File) error {
 		unix.CloseOnExec(*handed)
 		in = io.MultiReader(os.NewFile(uintptr(*handed), "handed"), os.Stdin)
 	}
-	return errors.Join(problem, plugin.Resume(in, answers, plugin.NewRecorder(*root, version, os.Getenv, stderr{}), *answered))
+	return errors.Join(problem, plugin.NewSession(*root, version, os.Getenv, stderr{}).Serve(in, answers, *answered))
 }
 
 // privateStdout keeps libzypp's pipe for frames alone: whatever else writes to stdout

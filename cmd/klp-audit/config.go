@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/config"
-	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -90,7 +90,7 @@ func (a *app) openWriter(ctx context.Context) (*store.Store, error) {
 
 // keeps is an error where what is recorded is lost.
 func (a *app) keeps() error {
-	if a.root == "/" && plugin.NewRecorder(a.root, version, a.Getenv, a.Stderr).InSnapshot() {
+	if a.root == "/" && recorder.New(a.root, version, a.Getenv, a.Stderr).InSnapshot() {
 		return errors.New("this is a snapshot that transactional-update prepares, and what is recorded in it is lost: work on the record in the running system")
 	}
 	return nil

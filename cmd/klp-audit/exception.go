@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
@@ -50,7 +50,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.Stdout, "Exception %s for %s, until %s.\n", id, check, x.Until.Format("2006-01-02T15:04:05Z"))
+			_, err = fmt.Fprintf(a.Stdout, "Exception %s for %s, until %s.\n", id, check, toSecond(*x.Until))
 			return err
 		},
 	}
@@ -101,7 +101,7 @@ func (a *app) appendException(ctx context.Context, x *record.ExceptionChange) (i
 		return "", err
 	}
 	ev := &record.Event{Header: store.NewHeader(record.KindException, a.root, version), Exception: x}
-	x.Actor = plugin.WhoRuns(a.root, a.Getenv)
+	x.Actor = recorder.WhoRuns(a.root, a.Getenv)
 	return ev.ID, errors.Join(s.Append(ctx, ev), s.Close())
 }
 
@@ -112,7 +112,7 @@ func (a *app) running(ctx context.Context, s *store.Store, id string) error {
 		switch {
 		case x.ID != id:
 		case x.Ended != nil:
-			return fmt.Errorf("exception %q was ended at %s", id, x.Ended.Format("2006-01-02T15:04:05Z"))
+			return fmt.Errorf("exception %q was ended at %s", id, toSecond(*x.Ended))
 		default:
 			return err
 		}

@@ -74,7 +74,7 @@ func (a *app) openSection(cmd *cobra.Command, f *sectionFlags, name string) (*se
 	p := report.NewProvenance(name, version, a.Now(), sum)
 	p.Input = in
 	if at, err := a.moment("--known-at", f.knownAt); err == nil && !at.IsZero() {
-		p.Filters["known_at"] = at.Format(time.RFC3339Nano)
+		p.Filters["known_at"] = exactly(at)
 	}
 	return &section{Store: s, summary: sum, provenance: p}, nil
 }
@@ -90,7 +90,7 @@ func (a *app) knownAt(ctx context.Context, s *store.Store, text string) (*store.
 	}
 	part, err := s.KnownAt(ctx, at)
 	if err != nil {
-		err = fmt.Errorf("--known-at %s: %w", at.Format(time.RFC3339Nano), err)
+		err = fmt.Errorf("--known-at %s: %w", exactly(at), err)
 	}
 	return part, errors.Join(err, s.Close())
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/observe"
-	"github.com/klp-audit/klp-audit/plugin"
+	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 )
@@ -72,7 +72,7 @@ func (a *app) observe(ctx context.Context, f *observeFlags) (*record.Observation
 		}
 	}
 	if err == nil && f.within > 0 && (!finished || record.InTransition(obs.Patches)) {
-		err = plugin.RequestObservation(a.root)
+		err = recorder.RequestObservation(a.root)
 	}
 	return obs, err
 }

@@ -79,7 +79,7 @@ func (a *app) prune(cmd *cobra.Command, horizon time.Time) (*record.Prune, error
 }
 
 func pruned(p *record.Prune, dryRun bool) string {
-	at, went := p.Horizon.Format(time.RFC3339), "were removed"
+	at, went := toSecond(p.Horizon), "were removed"
 	switch {
 	case p.Gone == 0:
 		return fmt.Sprintf("From before %s there is nothing to remove", at)

@@ -59,6 +59,12 @@ func (a *app) moment(flag, text string) (t time.Time, err error) {
 	return t, nil
 }
 
+// toSecond is a time as messages show it.
+func toSecond(t record.Timestamp) string { return t.UTC().Format(time.RFC3339) }
+
+// exactly is a moment that was asked for, as the provenance has it.
+func exactly(t time.Time) string { return t.Format(time.RFC3339Nano) }
+
 // at reads the value of --at; without one, what was known at a moment is asked for as of then, and
 // else it is the default.
 func (f *sectionFlags) at(a *app, text, otherwise string) (time.Time, error) {
@@ -71,7 +77,7 @@ func (f *sectionFlags) at(a *app, text, otherwise string) (time.Time, error) {
 // state is the state at a moment; a zero one is when the machine was observed last.
 func (s *section) state(ctx context.Context, at time.Time) (*report.State, error) {
 	if !at.IsZero() {
-		s.provenance.Filters["at"] = at.Format(time.RFC3339Nano)
+		s.provenance.Filters["at"] = exactly(at)
 		return report.NewState(ctx, s.Store, at)
 	}
 	last, err := s.LastObserved(ctx)

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/config"
+	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/internal/say"
-	"github.com/klp-audit/klp-audit/plugin"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -117,7 +117,7 @@ func (a *app) catchUp(ctx context.Context) {
 	if a.db != "" || a.root != "/" || os.Geteuid() != 0 {
 		return
 	}
-	rec := plugin.NewRecorder(a.root, version, a.Getenv, a.Stderr)
+	rec := recorder.New(a.root, version, a.Getenv, a.Stderr)
 	if err := rec.CatchUp(ctx); err != nil {
 		a.complain("bringing the record up to date: %v", err)
 	}

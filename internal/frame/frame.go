@@ -1,4 +1,4 @@
-// Package frame reads and writes the frames of libzypp's plugin protocol. It links little:
+// Package frame reads the frames of libzypp's plugin protocol. It links little:
 // a program that libzypp starts in every commit uses it.
 package frame
 
@@ -77,24 +77,6 @@ func (f *Frame) escaped() bool {
 
 // unescape undoes STOMP's escapes. One that is not known stays as it is.
 var unescape = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r", `\c`, ":").Replace
-
-// Write writes the frame, with its NUL.
-func (f *Frame) Write(w io.Writer) error {
-	head := f.Command + "\n"
-	for _, line := range f.Header {
-		head += line + "\n"
-	}
-	if _, err := io.WriteString(w, head+"\n"); err != nil {
-		return err
-	}
-	if f.Body != nil {
-		if _, err := io.Copy(w, f.Body); err != nil {
-			return err
-		}
-	}
-	_, err := w.Write([]byte{0})
-	return err
-}
 
 // Reader reads frames from libzypp.
 type Reader struct {
@@ -207,7 +189,7 @@ func (b *bodyReader) readToNUL(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// Buffered is how much of what comes behind the last frame has been read already, once its
+// Buffered is how much of what comes after the last frame has been read already, once its
 // body has been read to the end.
 func (fr *Reader) Buffered() int { return fr.r.Buffered() }
 

@@ -12,11 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
 )
 
 func TestReadDescribesTheFile(t *testing.T) {
 	image := whole(reg(patchPath, livePatch("AAAA")))
-	name := filepath.Join(tree(t, map[string]string{"initrd": image}), "initrd")
+	name := filepath.Join(rootedtest.Tree(t, map[string]string{"initrd": image}), "initrd")
 	built := time.Date(2025, 3, 1, 12, 0, 0, 500, time.UTC)
 	if err := os.Chtimes(name, built, built); err != nil {
 		t.Fatal(err)
@@ -35,7 +37,7 @@ func TestReadDescribesTheFile(t *testing.T) {
 }
 
 func TestReadRefuses(t *testing.T) {
-	dir := tree(t, map[string]string{"text": "not a cpio archive"})
+	dir := rootedtest.Tree(t, map[string]string{"text": "not a cpio archive"})
 	if err := syscall.Mkfifo(dir+"/pipe", 0o600); err != nil {
 		t.Fatal(err)
 	}

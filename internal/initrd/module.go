@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 )
 
@@ -73,25 +72,6 @@ func fromFile(file string) (Module, bool) {
 	stem, ok := strings.CutSuffix(stem, ".ko")
 	// As scripts/Makefile.lib makes KBUILD_MODNAME.
 	return Module{File: file, Name: strings.NewReplacer("-", "_", ",", "_").Replace(stem)}, ok
-}
-
-// ReadModule reads a module file on disk. Its kernel is known if the file lies in a folder of
-// live patches.
-func ReadModule(name string) (Module, error) {
-	at, ok := locate(strings.TrimPrefix(name, "/"))
-	if i := strings.LastIndex(name, "/lib/modules/"); !ok && i >= 0 {
-		at, ok = locate(name[i+1:])
-	}
-	if !ok {
-		at, _ = fromFile(filepath.Base(name))
-	}
-	at.Path = strings.TrimPrefix(name, "/")
-	f, info, err := openRegular(name)
-	if err != nil {
-		return Module{}, err
-	}
-	defer f.Close()
-	return readOpened(f, info.Size(), at)
 }
 
 func readOpened(f io.Reader, size int64, at Module) (Module, error) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
 )
 
 func TestReadModInfo(t *testing.T) {
@@ -43,25 +45,25 @@ func TestReadModInfo(t *testing.T) {
 	}
 }
 
-// tree writes files, whose paths are relative to a new folder, and returns the folder.
-func tree(t *testing.T, files map[string]string) string {
+// readIn reads a module file in a folder.
+func readIn(t *testing.T, dir, name string) (Module, error) {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		name = filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return dir
+	defer root.Close()
+	at, ok := locate(name)
+	if !ok {
+		at, _ = fromFile(name)
+		at.Path = name
+	}
+	return readInRoot(root, name, at)
 }
 
 func TestReadModule(t *testing.T) {
 	ko := livePatch("AAAA")
-	dir := tree(t, map[string]string{patchPath: ko, "other.ko.xz": compress(t, "xz", ko), "big.ko": strings.Repeat("x", maxModule+1)})
+	dir := rootedtest.Tree(t, map[string]string{patchPath: ko, "other.ko.xz": compress(t, "xz", ko), "big.ko": strings.Repeat("x", maxModule+1)})
 	tests := []struct {
 		file string
 		want Module
@@ -72,7 +74,7 @@ func TestReadModule(t *testing.T) {
 	}
 	for _, test := range tests {
 		name := filepath.Join(dir, test.file)
-		got, err := ReadModule(name)
+		got, err := readIn(t, dir, test.file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,12 +82,12 @@ func TestReadModule(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		test.want.Path, test.want.Size, test.want.SHA256 = name[1:], int64(len(data)), digest(string(data))
+		test.want.Path, test.want.Size, test.want.SHA256 = test.file, int64(len(data)), digest(string(data))
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Error(diff)
 		}
 	}
-	if _, err := ReadModule(filepath.Join(dir, "none.ko")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := readIn(t, dir, "none.ko"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }
@@ -108,7 +110,7 @@ func TestInDir(t *testing.T) {
 		return got
 	}
 	t.Run("merged", func(t *testing.T) {
-		dir := tree(t, files)
+		dir := rootedtest.Tree(t, files)
 		if err := os.Symlink("usr/lib", dir+"/lib"); err != nil {
 			t.Fatal(err)
 		}
@@ -117,8 +119,8 @@ func TestInDir(t *testing.T) {
 		}
 	})
 	t.Run("apart", func(t *testing.T) {
-		dir := tree(t, files)
-		if err := os.CopyFS(dir, os.DirFS(tree(t, map[string]string{kgraft: "x"}))); err != nil {
+		dir := rootedtest.Tree(t, files)
+		if err := os.CopyFS(dir, os.DirFS(rootedtest.Tree(t, map[string]string{kgraft: "x"}))); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{usr, release, "AAAA", kgraft, release, ""}, list(t, dir, release)); diff != "" {
@@ -126,7 +128,7 @@ func TestInDir(t *testing.T) {
 		}
 	})
 	t.Run("none", func(t *testing.T) {
-		if got := list(t, tree(t, files), "6.4.0-1-default"); got != nil {
+		if got := list(t, rootedtest.Tree(t, files), "6.4.0-1-default"); got != nil {
 			t.Error(got)
 		}
 	})
@@ -134,7 +136,7 @@ func TestInDir(t *testing.T) {
 
 func TestInDirRefuses(t *testing.T) {
 	folder := "lib/modules/k/livepatch"
-	dir := tree(t, map[string]string{folder + "/a.ko": "x"})
+	dir := rootedtest.Tree(t, map[string]string{folder + "/a.ko": "x"})
 	for _, kernel := range []string{"", ".", "..", "../k", "k/x"} {
 		if got, err := InDir(dir, kernel); err == nil {
 			t.Errorf("%q: %v", kernel, got)
@@ -149,7 +151,7 @@ func TestInDirRefuses(t *testing.T) {
 	if got, err := InDir(dir, "k"); err == nil {
 		t.Errorf("a link that leads out: %v", got)
 	}
-	pipe := filepath.Join(tree(t, map[string]string{folder + "/b.ko": "x"}), folder, "pipe.ko")
+	pipe := filepath.Join(rootedtest.Tree(t, map[string]string{folder + "/b.ko": "x"}), folder, "pipe.ko")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}

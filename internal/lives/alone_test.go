@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal"
-	"github.com/klp-audit/klp-audit/internal/observe"
+	"github.com/klp-audit/klp-audit/internal/verdict"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -16,7 +16,7 @@ type alone struct {
 
 func (r *recorder) judgeAlone(boots []journal.Boot, kernel string, lp *record.LivePatch) {
 	if lp != nil {
-		r.alone = append(r.alone, alone{r.wall(), observe.Judge(observe.Question{Kernel: kernel, Patch: lp.Module, Boots: boots})})
+		r.alone = append(r.alone, alone{r.wall(), verdict.Judge(verdict.Question{Kernel: kernel, Patch: lp.Module, Boots: boots})})
 	}
 }
 

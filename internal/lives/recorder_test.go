@@ -14,6 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/internal/verdict"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -327,7 +328,7 @@ func (r *recorder) journal(o *record.Observation) (current []journal.Boot) {
 // judge asks the product what it makes of the live patch and its initrd.
 func (r *recorder) judge(o *record.Observation, current []journal.Boot) {
 	img, path := r.sys.images[r.boot.release], "/boot/initrd-"+r.boot.release
-	sight := observe.Sight{Kernel: r.boot.release, Boots: current, Packages: snapshot.Installed(o.Installed), Live: &observe.Live{
+	sight := verdict.Sight{Kernel: r.boot.release, Boots: current, Packages: snapshot.Installed(o.Installed), Live: &verdict.Live{
 		Image: path, Names: []string{path}, ImageTime: img.written, ModTime: img.written, Size: img.size, BootTime: o.Kernel.BootTime.Time,
 	}}
 	for _, s := range r.laterSnapshots() {

@@ -3,10 +3,10 @@ package observe
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal"
+	"github.com/klp-audit/klp-audit/internal/verdict"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -30,14 +30,14 @@ func Boots(ctx context.Context, dir, boot string) (record.Journal, error) {
 // Row is a boot as it is kept and shown.
 func Row(b journal.Boot) record.Boot {
 	r := record.Boot{
-		ID: b.ID, KernelRelease: b.KernelRelease, First: *stamp(b.First), Last: *stamp(b.Last),
+		ID: b.ID, KernelRelease: b.KernelRelease, First: record.At(b.First), Last: record.At(b.Last),
 		StartInJournal: b.StartInJournal, MessagesLost: b.MessagesLost, Incomplete: len(b.Unread) > 0,
 		Loads: []record.Load{}, Builds: []record.Build{},
 	}
 	for _, l := range b.Loads {
 		load := record.Load{
 			Patch: l.Patch, Phase: string(l.Phase), Rule: l.Rule, Result: string(l.Result), Forced: l.Forced,
-			Time: *stamp(l.Time), Replaced: l.Replaced, Cursor: l.Cursor,
+			Time: record.At(l.Time), Replaced: l.Replaced, Cursor: l.Cursor,
 			Completed: stampOrNil(l.Completed), Reverted: stampOrNil(l.Reverted), Disabled: stampOrNil(l.Disabled),
 		}
 		r.Loads = append(r.Loads, load)
@@ -49,7 +49,7 @@ func Row(b journal.Boot) record.Boot {
 		}
 		r.Builds = append(r.Builds, record.Build{
 			KernelRelease: build.KernelRelease, Image: build.Image, Modules: files, Success: build.Success,
-			Time: *stamp(build.Time), Cursor: build.Cursor,
+			Time: record.At(build.Time), Cursor: build.Cursor,
 		})
 	}
 	return r
@@ -59,7 +59,7 @@ func stampOrNil(t *time.Time) *record.Timestamp {
 	if t == nil {
 		return nil
 	}
-	return stamp(*t)
+	return record.AtOrNil(*t)
 }
 
 // JournalQuestion says what a verdict from a journal alone is asked about. Empty fields
@@ -81,44 +81,5 @@ func JudgeJournal(ctx context.Context, q JournalQuestion) (record.Initrd, error)
 	if len(boots) == 0 {
 		return record.Initrd{}, fmt.Errorf("journal %q: no boot in it", q.Dir)
 	}
-	boot := boots[len(boots)-1]
-	if q.Kernel == "" {
-		q.Kernel = boot.KernelRelease
-	}
-	if q.Patch == "" {
-		q.Patch = activeAtEnd(boot)
-	}
-	v := Judge(Question{Kernel: q.Kernel, Patch: q.Patch, Boots: boots[len(boots)-1:]})
-	if q.Patch == "" {
-		v.Reason = unseen(boot)
-	}
-	return v, nil
-}
-
-// unseen says why no patch is seen in a boot: there may have been one.
-func unseen(boot journal.Boot) record.Reason {
-	switch {
-	case len(boot.Unread) > 0:
-		return record.ReasonJournalUnread
-	case boot.MessagesLost:
-		return record.ReasonMessagesLost
-	case !boot.StartInJournal:
-		return record.ReasonBootStart
-	}
-	return record.ReasonNoPatch
-}
-
-// activeAtEnd is the patch that was active when a boot ended: the newest one that was
-// loaded completely and not disabled since; patches are cumulative, one replaces another.
-func activeAtEnd(boot journal.Boot) string {
-	for _, l := range slices.Backward(boot.Loads) {
-		if l.Result == journal.ResultFailed || l.Result == journal.ResultReverted {
-			continue
-		}
-		if l.Disabled != nil {
-			return ""
-		}
-		return l.Patch
-	}
-	return ""
+	return verdict.JudgeBoot(boots[len(boots)-1], q.Kernel, q.Patch), nil
 }

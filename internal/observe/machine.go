@@ -12,11 +12,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/bootloader"
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/verdict"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -42,7 +44,7 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (record.I
 	if err != nil {
 		return record.Initrd{}, err
 	}
-	question := Question{Kernel: q.Kernel, Patch: q.Patch}
+	question := verdict.Question{Kernel: q.Kernel, Patch: q.Patch}
 	if question.Kernel == "" {
 		question.Kernel = running
 	}
@@ -61,12 +63,12 @@ func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (record.I
 	}
 	question.Installed = installed(ctx, root, question)
 	boots, journalErr := thisBoot(ctx, root, now.BootID)
-	question.Boots = runBy(running, boots)
-	v := Judge(question)
+	question.Boots = verdict.RunBy(running, boots)
+	v := verdict.Judge(question)
 	if journalErr != nil && question.Patch != "" {
 		v.Evidence = append(v.Evidence, record.Evidence{Says: journalErr.Error()})
 	}
-	return judgeImages(v, question, q.Image, func(path string) (*initrd.Image, error) { return readImage(ctx, path) }), nil
+	return verdict.JudgeImages(v, question, q.Image, func(path string) (*initrd.Image, error) { return readImage(ctx, path) }), nil
 }
 
 // thisBoot reads this boot from the machine's journal.
@@ -84,16 +86,6 @@ func isBoot(this, asked string) bool {
 	return strings.HasPrefix(this, strings.ReplaceAll(strings.ToLower(asked), "-", ""))
 }
 
-// runBy fills in which kernel ran in this boot, if the journal lost its start.
-func runBy(kernel string, boots []journal.Boot) []journal.Boot {
-	for i := range boots {
-		if boots[i].KernelRelease == "" {
-			boots[i].KernelRelease = kernel
-		}
-	}
-	return boots
-}
-
 // journalDir is where the journal of a machine is: its own is found by libsystemd.
 func journalDir(root string) string {
 	if filepath.Join("/", root) == "/" {
@@ -104,13 +96,13 @@ func journalDir(root string) string {
 
 // live is what the machine shows of the image that the next boot of a kernel uses: that of its
 // boot entry, else the one that is called after it.
-func live(root, kernel string) *Live {
+func live(root, kernel string) *verdict.Live {
 	name := "/boot/initrd-" + kernel
-	entry, err := entryOf(root, kernel)
+	entry, err := bootloader.EntryOf(root, kernel)
 	if err == nil && entry.Initrd != "" {
 		name = entry.Initrd
 	}
-	l := &Live{Image: filepath.Join(root, name), Names: []string{name}, Others: imagesElsewhere(root, kernel)}
+	l := &verdict.Live{Image: filepath.Join(root, name), Names: []string{name}, Others: bootloader.OtherImages(root, kernel)}
 	l.BootTime, _ = bootTime(root) // zero: then any image may be newer
 	if err == nil && entry.Initrd == "" {
 		l.NoImage = fmt.Sprintf("the boot entry of kernel %s has no initrd (%s)", kernel, entry.Source)
@@ -120,7 +112,7 @@ func live(root, kernel string) *Live {
 	if errPath != nil {
 		return l
 	}
-	if _, gone := os.Stat(resolved); errors.Is(gone, fs.ErrNotExist) && (err == nil || errors.Is(err, errNoEntry) && hasKernel(root, kernel)) {
+	if _, gone := os.Stat(resolved); errors.Is(gone, fs.ErrNotExist) && (err == nil || errors.Is(err, bootloader.ErrNoEntry) && hasKernel(root, kernel)) {
 		l.NoImage = fmt.Sprintf("the image of kernel %s is not there", kernel)
 		return l
 	}
@@ -155,26 +147,15 @@ func srcVersion(patches []livepatch.Patch, module string) string {
 }
 
 // installed is when the package with the patch was installed, zero if rpm does not say.
-func installed(ctx context.Context, root string, q Question) time.Time {
+func installed(ctx context.Context, root string, q verdict.Question) time.Time {
 	pkgs, err := rpm.DB{Root: root}.Installed(ctx, func(name string) bool { return livepatch.KindOf(name) == livepatch.KindLivepatch })
 	if err != nil {
 		return time.Time{}
 	}
-	if p := packageOf(pkgs, q.Kernel, q.Patch); p != nil {
+	if p := verdict.PackageOf(pkgs, q.Kernel, q.Patch); p != nil {
 		return time.Unix(p.InstallTime, 0)
 	}
 	return time.Time{}
-}
-
-// packageOf is the installed package that brings a module for a kernel, nil if none does.
-func packageOf(pkgs []rpm.Package, kernel, module string) *rpm.Package {
-	for i, p := range pkgs {
-		release, ok := livepatch.KernelFor(p.Name)
-		if ok && release == kernel && livepatch.Module(p.Name, p.EVR.Version, p.EVR.Release) == module {
-			return &pkgs[i]
-		}
-	}
-	return nil
 }
 
 // written is when a file became what it is: a copy may keep the time of its original, but
@@ -196,31 +177,4 @@ func readImage(ctx context.Context, path string) (*initrd.Image, error) {
 		return nil, fmt.Errorf("there was no time to read the image %q", path)
 	}
 	return initrd.Read(ctx, path)
-}
-
-// judgeImages decides by the image where the journal could not, or where a file was named. Where
-// the next boot may use one of several, they must agree.
-func judgeImages(v record.Initrd, q Question, named string, read func(path string) (*initrd.Image, error)) record.Initrd {
-	images := []string{named}
-	switch {
-	case v.Patch == "", named == "" && v.Verdict != record.VerdictUnknown:
-		return v
-	case named == "" && v.Reason == record.ReasonOtherSnapshot:
-		images = append([]string{q.Live.Image}, q.Live.Others...)
-	case named == "":
-		images = []string{q.Live.Image}
-	}
-	first := record.Verdict("")
-	for _, path := range images {
-		img, err := read(path)
-		v = JudgeImage(v, img, err, q.Live.SrcVersion)
-		if first == "" {
-			first = v.Verdict
-		}
-		if v.Verdict != first {
-			v.Verdict, v.Basis, v.Reason = record.VerdictUnknown, "", record.ReasonOtherSnapshot
-			return v
-		}
-	}
-	return v
 }

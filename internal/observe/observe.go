@@ -1,3 +1,6 @@
+// Package observe looks at the machine and its journal: which live patch is active, what the next
+// boot runs, and what checks need beside that. It composes what the other internal packages see, and
+// package verdict judges the evidence about the initrd.
 package observe
 
 import (
@@ -7,11 +10,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/bootloader"
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/internal/verdict"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/internal/zyppimport"
 	"github.com/klp-audit/klp-audit/record"
@@ -66,7 +71,7 @@ type taker struct {
 	Options
 	obs   *record.Observation
 	boot  string // id of this one
-	sight Sight
+	sight verdict.Sight
 }
 
 // failed notes why a part is unknown.
@@ -178,7 +183,7 @@ func (t *taker) initrd() {
 }
 
 func (t *taker) nextBoot() {
-	next, err := NextBoot(t.Root)
+	next, err := bootloader.Next(t.Root)
 	if !t.failed("next_boot", err) {
 		t.obs.NextBoot = &record.NextBoot{KernelRelease: next.KernelRelease, Image: next.Initrd, Source: next.Source}
 	}
@@ -274,9 +279,9 @@ type message struct {
 
 func (t *taker) warnings() (any, error) {
 	w, err := journal.KernelWarnings(t.ctx, journalDir(t.Root), t.boot)
-	c := complaints{Count: w.Count, Since: stamp(w.Since), Messages: []message{}}
+	c := complaints{Count: w.Count, Since: record.AtOrNil(w.Since), Messages: []message{}}
 	for _, e := range w.Newest {
-		c.Messages = append(c.Messages, message{stamp(e.Time), e.Message, e.Cursor})
+		c.Messages = append(c.Messages, message{record.AtOrNil(e.Time), e.Message, e.Cursor})
 	}
 	return c, err
 }

@@ -25,6 +25,8 @@ const (
 	kernelE  = "6.1.0-56-amd64"
 	patchE   = "livepatch_2_150600_2_40"
 	packageE = "kernel-livepatch-6_1_0-56-amd64"
+
+	oldKernel, newKernel = "6.4.0-150600.23.42-default", "6.4.0-150600.23.47-default" // that the boot loader starts
 )
 
 // host makes the file tree of the machine that fixture E is of, in its second boot, beside
@@ -44,6 +46,7 @@ func host(t *testing.T, more map[string]string) string {
 		"etc/zypp/repos.d/a.repo":                           "[a]\nenabled=1\n",
 		"etc/products.d/lp.prod":                            "<product><name>sle-module-live-patching</name><version>15.6</version></product>",
 		"boot/initrd-" + kernelE:                            "the image of the boot before",
+		"boot/grub2/grub.cfg":                               "set default=0\nmenuentry SLES {\nlinux /boot/vmlinuz-" + newKernel + "\ninitrd /boot/initrd-" + newKernel + "\n}\n",
 		"run/x":                                             "",
 		"var/cache/zypp/raw/x":                              "",
 		"sys/kernel/livepatch/" + patchE + "/enabled":       "1\n",
@@ -51,7 +54,6 @@ func host(t *testing.T, more map[string]string) string {
 		"sys/module/" + patchE + "/srcversion":              "0123456789ABCDEF01234567\n",
 		"var/lib/lifecycle/data/live-patching-15.lifecycle": packageE + ", *, 2026-12-31\n",
 	}
-	maps.Copy(files, grub("0"))
 	maps.Copy(files, more)
 	root := machine(t, files)
 	if err := os.CopyFS(filepath.Join(root, "var/log/journal"), os.DirFS(journaltest.Unpack(t, "E"))); err != nil {
@@ -82,7 +84,7 @@ func TestTake(t *testing.T) {
 		{"number", *o.LivePatch.PatchNumber, 2}, {"initial", *o.LivePatch.Initial, false}, {"CVEs", o.LivePatch.CVEs, []string{"CVE-2024-2"}},
 		{"forced", *o.LivePatch.Forced, false}, {"since", o.LivePatch.Since != nil, true},
 		{"verdict", []any{o.Initrd.Verdict, o.Initrd.Basis}, []any{record.VerdictContained, record.BasisBoot}},
-		{"next boot", *o.NextBoot, record.NextBoot{KernelRelease: kernel47, Image: "/boot/initrd-" + kernel47, Source: grubConf}},
+		{"next boot", *o.NextBoot, record.NextBoot{KernelRelease: newKernel, Image: "/boot/initrd-" + newKernel, Source: "/boot/grub2/grub.cfg"}},
 		{"reboot", o.Reboot, nil},
 		{"boots", len(o.Boots), 2}, {"installed", len(o.Installed), 2}, {"unknown", slices.Sorted(maps.Keys(o.Unknown)), []string{"reboot"}},
 		{"parts", slices.Sorted(maps.Keys(o.Parts)), []string{"activation", "advisories", "blockers", "clock", "coverage", "files", "gpgcheck",

@@ -1,63 +1,29 @@
 package observe
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
 )
 
-// machine makes files below a new root. A text "-> X" makes a link to X, "fifo" a FIFO.
-func machine(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		at := filepath.Join(root, name)
-		err := os.MkdirAll(filepath.Dir(at), 0o755)
-		if target, link := strings.CutPrefix(text, "-> "); link {
-			err = errors.Join(err, os.Symlink(target, at))
-		} else if text == "fifo" {
-			err = errors.Join(err, syscall.Mkfifo(at, 0o644))
-		} else {
-			err = errors.Join(err, os.WriteFile(at, []byte(text), 0o644))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
+// machine makes the files of a machine below a new root.
+var machine = rootedtest.Tree
 
-func with(files map[string]string, more ...string) map[string]string {
-	all := map[string]string{}
-	for name, text := range files {
-		all[name] = text
-	}
-	for i := 0; i < len(more); i += 2 {
-		all[more[i]] = more[i+1]
-	}
-	return all
-}
+// with returns files with more of them: names and texts in turn.
+var with = rootedtest.With
 
 // want compares an answer with what is wanted: an error that holds wantErr, or want.
 func want[T any](t *testing.T, got T, err error, want T, wantErr string) {
 	t.Helper()
-	if (err == nil) != (wantErr == "") || err != nil && !strings.Contains(err.Error(), wantErr) {
-		t.Fatalf("error %v, want %q", err, wantErr)
-	}
-	if err != nil {
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	rootedtest.Want(t, got, err, want, wantErr)
 }
 
 func TestClock(t *testing.T) {

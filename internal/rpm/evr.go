@@ -63,17 +63,6 @@ func (e EVR) String() string {
 	return s
 }
 
-// MarshalText returns what String does.
-func (e EVR) MarshalText() ([]byte, error) {
-	return []byte(e.String()), nil
-}
-
-// UnmarshalText parses what MarshalText returned.
-func (e *EVR) UnmarshalText(text []byte) (err error) {
-	*e, err = ParseEVR(string(text))
-	return err
-}
-
 // Compare returns -1, 0 or 1 if a is older than b, as old, or newer, in rpm's
 // own order.
 func (a EVR) Compare(b EVR) int {

@@ -9,21 +9,21 @@ import (
 
 // Package is one installed package: one record of the database.
 type Package struct {
-	Name string `json:"name"`
-	EVR  EVR    `json:"evr"`
-	Arch string `json:"arch"`
+	Name string
+	EVR  EVR
+	Arch string
 
-	InstallTime int64 `json:"install_time"` // seconds since 1970
-	InstallTID  int64 `json:"install_tid"`  // the same for all of one transaction
-	DBInstance  int64 `json:"db_instance"`  // the record's number, new whenever the package is installed
-	BuildTime   int64 `json:"build_time"`   // seconds since 1970
+	InstallTime int64 // seconds since 1970
+	InstallTID  int64 // the same for all of one transaction
+	DBInstance  int64 // the record's number, new whenever the package is installed
+	BuildTime   int64 // seconds since 1970
 
-	SourceRPM  string `json:"source_rpm,omitempty"`
-	Vendor     string `json:"vendor,omitempty"`
-	SigningKey string `json:"signing_key,omitempty"` // key id in hex; empty: not signed
+	SourceRPM  string
+	Vendor     string
+	SigningKey string // key id in hex; empty: not signed
 
 	// Kind is what the package is, by who has asked for more than its name; empty: its name says it.
-	Kind string `json:"kind,omitempty"`
+	Kind string
 }
 
 // String returns name-[epoch:]version-release.arch.

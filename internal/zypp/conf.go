@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/ini"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
@@ -26,20 +27,20 @@ func historyPath(root string) (string, error) {
 	return confPath(conf, "history.logfile", defaultHistory), nil
 }
 
-// readConf is the text of zypp.conf and, as libzypp 17.38 reads them, of the fragments in
-// zypp.conf.d: what comes later counts. None is the same as an empty one where there is a
-// folder for it.
-func readConf(root string) (string, error) {
-	folders := []string{"/etc/zypp", "/run/zypp", "/usr/etc/zypp"} // the first that has a file of a name counts
-	text, found := "", false
+// readConf reads zypp.conf and, as libzypp 17.38 does, the fragments in zypp.conf.d: what comes
+// later wins. None is the same as an empty one where there is a folder for it.
+func readConf(root string) (*ini.File, error) {
+	folders := []string{"/etc/zypp", "/run/zypp", "/usr/etc/zypp"} // the first that has a file of a name wins
+	conf, found := ini.Parse(""), false
 	for _, folder := range folders {
-		main, err := rooted.ReadFile(root, path.Join(folder, "zypp.conf"))
+		text, err := rooted.ReadFile(root, path.Join(folder, "zypp.conf"))
 		if err == nil {
-			text, found = main, true
+			conf.Add(text)
+			found = true
 			break
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
+			return nil, err
 		}
 	}
 	for i := range folders {
@@ -47,47 +48,31 @@ func readConf(root string) (string, error) {
 	}
 	names, err := rooted.DropIns(root, ".conf", folders...)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	for _, name := range names {
-		more, err := rooted.ReadFile(root, name)
+		text, err := rooted.ReadFile(root, name)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		text, found = text+"\n[]\n"+more, true
+		conf.Add(text)
+		found = true
 	}
 	if found {
-		return text, nil
+		return conf, nil
 	}
 	if _, err = rooted.Stat(root, "/etc/zypp"); errors.Is(err, fs.ErrNotExist) {
 		err = errNoZypp
 	}
-	return "", err
+	return conf, err
 }
 
 // confPath is a path in the configuration, or what it is without.
-func confPath(text, key, standard string) string {
-	if name := confValue(text, "main", key); name != "" {
+func confPath(conf *ini.File, key, standard string) string {
+	if name := conf.Get("main", key); name != "" {
 		return path.Clean("/" + name)
 	}
 	return standard
-}
-
-// confValue finds a key in an INI file as libzypp reads it: the last one counts.
-func confValue(text, section, key string) string {
-	current, value := "", ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			current = strings.Trim(line, "[] \t")
-			continue
-		}
-		k, v, _ := strings.Cut(line, "=")
-		if current == section && strings.TrimSpace(k) == key {
-			value = strings.TrimSpace(v)
-		}
-	}
-	return value
 }
 
 // boolean reads a boolean as libzypp does (str::strToTrue, str::strToFalse); nil for a text

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -24,9 +22,6 @@ type Lock struct {
 	Repos         []string `json:"repos"`    // likewise
 	Status        string   `json:"install_status"`
 	Other         []string `json:"other"` // conditions on other attributes, as they stand
-	query         []string
-	anyName       bool // the query is for names
-	complex       bool
 }
 
 // Locks lists the locks that libzypp applies. The file need not be there.
@@ -35,7 +30,7 @@ func Locks(root string) ([]Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	if apply := boolean(confValue(conf, "main", "locksfile.apply")); !orDefault(apply, true) {
+	if apply := boolean(conf.Get("main", "locksfile.apply")); !orDefault(apply, true) {
 		return []Lock{}, nil
 	}
 	name := confPath(conf, "locksfile.path", "/etc/zypp/locks")
@@ -94,13 +89,9 @@ func (l *Lock) set(key, value string) error {
 		l.MatchType = value
 	case "case_sensitive":
 		l.CaseSensitive = orDefault(boolean(value), false)
-	case "query_string":
-		l.query = append(l.query, value)
-		l.Other = append(l.Other, key+": "+value)
 	case "solvable_name":
 		if value == "" {
-			l.anyName = true
-			return nil
+			return nil // the query is for names
 		}
 		name, version := splitVersion(value)
 		l.Names = append(l.Names, name)
@@ -108,7 +99,6 @@ func (l *Lock) set(key, value string) error {
 			l.Versions = append(l.Versions, version)
 		}
 	default:
-		l.complex = l.complex || key == "complex"
 		l.Other = append(l.Other, key+": "+value)
 	}
 	return nil
@@ -122,56 +112,4 @@ func splitVersion(value string) (name, version string) {
 		return value, ""
 	}
 	return f[0], f[1] + " " + f[2]
-}
-
-// Matches tells whether the lock holds for packages of a name, perhaps only for some of their
-// versions or repositories. It is an error when that cannot be told.
-func (l Lock) Matches(name string) (bool, error) {
-	if len(l.Types) > 0 && !slices.Contains(l.Types, "package") {
-		return false, nil
-	}
-	patterns := l.Names
-	if l.anyName || len(l.Names) == 0 {
-		patterns = slices.Concat(l.Names, l.query)
-	}
-	for _, pattern := range patterns {
-		matches, err := l.match(pattern, name)
-		if err != nil {
-			return false, fmt.Errorf("matching lock %s:%d: %w", l.File, l.Line, err)
-		}
-		if matches {
-			return true, nil
-		}
-	}
-	if l.complex {
-		return false, fmt.Errorf("matching lock %s:%d: its complex condition is not understood", l.File, l.Line)
-	}
-	return false, nil
-}
-
-func (l Lock) match(pattern, name string) (bool, error) {
-	switch l.MatchType {
-	case "regex":
-		return l.matchRegexp(pattern, name)
-	case "word":
-		return l.matchRegexp(`\b`+regexp.QuoteMeta(pattern)+`\b`, name)
-	}
-	if !l.CaseSensitive {
-		pattern, name = strings.ToLower(pattern), strings.ToLower(name)
-	}
-	switch l.MatchType {
-	case "exact":
-		return pattern == name, nil
-	case "glob":
-		return path.Match(pattern, name)
-	}
-	return strings.Contains(name, pattern), nil
-}
-
-func (l Lock) matchRegexp(pattern, name string) (bool, error) {
-	if !l.CaseSensitive {
-		pattern = "(?i)" + pattern
-	}
-	re, err := regexp.Compile(pattern)
-	return err == nil && re.MatchString(name), err
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/ini"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
@@ -38,9 +39,9 @@ func GPGCheck(root string) (Signatures, error) {
 		return Signatures{}, err
 	}
 	s := Signatures{
-		GPGCheck:     orDefault(boolean(confValue(conf, "main", "gpgcheck")), true),
-		RepoGPGCheck: boolean(confValue(conf, "main", "repo_gpgcheck")),
-		PkgGPGCheck:  boolean(confValue(conf, "main", "pkg_gpgcheck")),
+		GPGCheck:     orDefault(boolean(conf.Get("main", "gpgcheck")), true),
+		RepoGPGCheck: boolean(conf.Get("main", "repo_gpgcheck")),
+		PkgGPGCheck:  boolean(conf.Get("main", "pkg_gpgcheck")),
 		Repos:        []RepoSignatures{},
 	}
 	folder := confPath(conf, "reposdir", "/etc/zypp/repos.d")
@@ -64,13 +65,14 @@ func GPGCheck(root string) (Signatures, error) {
 
 // addRepos adds the enabled repositories in a file; each has a section.
 func (s *Signatures) addRepos(file, text string) {
-	for _, alias := range sections(text) {
-		if !orDefault(boolean(confValue(text, alias, "enabled")), true) {
+	repos := ini.Parse(text)
+	for _, alias := range repos.Sections() {
+		if !orDefault(boolean(repos.Get(alias, "enabled")), true) {
 			continue
 		}
 		r := RepoSignatures{Alias: alias, File: file, PkgGPGCheck: "no"}
-		r.GPGCheck = orDefault(boolean(confValue(text, alias, "gpgcheck")), s.GPGCheck)
-		repo, pkg := boolean(confValue(text, alias, "repo_gpgcheck")), boolean(confValue(text, alias, "pkg_gpgcheck"))
+		r.GPGCheck = orDefault(boolean(repos.Get(alias, "gpgcheck")), s.GPGCheck)
+		repo, pkg := boolean(repos.Get(alias, "repo_gpgcheck")), boolean(repos.Get(alias, "pkg_gpgcheck"))
 		if repo == nil {
 			repo = s.RepoGPGCheck
 		}
@@ -86,19 +88,6 @@ func (s *Signatures) addRepos(file, text string) {
 		}
 		s.Repos = append(s.Repos, r)
 	}
-}
-
-// sections lists the names of the sections of an INI file.
-func sections(text string) (names []string) {
-	seen := map[string]bool{}
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if name := strings.Trim(line, "[] \t"); strings.HasPrefix(line, "[") && name != "" && !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // Reboot says whether libzypp asks for a reboot since the last one.

@@ -1,43 +1,14 @@
 package zypp
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
 )
-
-// tree makes files below a new root.
-func tree(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
-// check compares an answer with what is wanted: an error that holds wantErr, or want.
-func check(t *testing.T, got any, err error, want any, wantErr string) {
-	t.Helper()
-	if (err == nil) != (wantErr == "") || err != nil && !strings.Contains(err.Error(), wantErr) {
-		t.Fatalf("error %v, want %q", err, wantErr)
-	}
-	if err != nil {
-		return
-	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Lock{})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
 
 func TestGPGCheck(t *testing.T) {
 	const conf, repo = "etc/zypp/zypp.conf", "etc/zypp/repos.d/a.repo"
@@ -87,8 +58,8 @@ func TestGPGCheck(t *testing.T) {
 		"fragment":        {files: map[string]string{conf: "", "etc/zypp/zypp.conf.d/1.conf/x": ""}, err: "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := GPGCheck(tree(t, tt.files))
-			check(t, got, err, tt.want, tt.err)
+			got, err := GPGCheck(rootedtest.Tree(t, tt.files))
+			rootedtest.Want(t, got, err, tt.want, tt.err)
 		})
 	}
 }
@@ -119,12 +90,12 @@ func TestPendingReboot(t *testing.T) {
 		"a folder": {files: map[string]string{"run/reboot-needed/x": ""}, want: Reboot{Needed: true, File: "/run/reboot-needed", Since: &when}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := tree(t, tt.files)
+			root := rootedtest.Tree(t, tt.files)
 			for _, file := range []string{"run", "var/run"} {
 				_ = os.Chtimes(filepath.Join(root, file, "reboot-needed"), when, when) // one of them is there
 			}
 			got, err := PendingReboot(root)
-			check(t, got, err, tt.want, tt.err)
+			rootedtest.Want(t, got, err, tt.want, tt.err)
 		})
 	}
 }

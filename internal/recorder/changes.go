@@ -1,4 +1,4 @@
-package plugin
+package recorder
 
 import (
 	"context"
@@ -54,7 +54,7 @@ func (r *Recorder) beside(work func()) (wait func()) {
 	w.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
-				r.log.printf("panic: %v", p)
+				r.printf("panic: %v", p)
 			}
 		}()
 		work()
@@ -75,13 +75,13 @@ func announcedPatches(b *record.CommitBegin) (names []string) {
 
 // conclude compares what was with what is: the difference of the rpm snapshots is the
 // truth, the steps are what libzypp announced, their stages what it claimed.
-func conclude(begin *record.Event, before []rpm.Package, after seen, e ending) *record.CommitEnd {
+func conclude(begin *record.Event, before []rpm.Package, after seen, e Ending) *record.CommitEnd {
 	b := begin.Begin
 	end := &record.CommitEnd{Commit: begin.ID, Changes: []record.Change{}}
-	if e.problem != nil {
-		end.Problems = append(end.Problems, e.problem.Error())
+	if e.Problem != nil {
+		end.Problems = append(end.Problems, e.Problem.Error())
 	}
-	claims := newClaims(b.Announced, e.steps)
+	claims := newClaims(b.Announced, e.Steps)
 	known := before != nil && after.installed.Packages != nil
 	disturbed := map[string]bool{} // names that something else changed, too
 	strangers := 0
@@ -108,7 +108,7 @@ func conclude(begin *record.Event, before []rpm.Package, after seen, e ending) *
 		end.Changes = append(end.Changes, c)
 	}
 	addHistory(end, b, after.history)
-	end.Outcome = outcome(end.Changes, e.how, b.Staging != nil)
+	end.Outcome = outcome(end.Changes, e.How, b.Staging != nil)
 	end.Compared = b.Compared && strangers == 0
 	if b.Staging == nil && after.installed.Packages != nil {
 		end.Installed, end.Fixes = snapshot.Record(after.installed.Packages), after.fixes
@@ -119,14 +119,14 @@ func conclude(begin *record.Event, before []rpm.Package, after seen, e ending) *
 
 // outcome is how the commit ended as a whole. It is not completed as long as a step was
 // not executed, or does not show.
-func outcome(changes []record.Change, h how, staged bool) record.Outcome {
+func outcome(changes []record.Change, h How, staged bool) record.Outcome {
 	failed := slices.ContainsFunc(changes, func(c record.Change) bool {
 		return c.Result == record.ResultFailed || c.Result == record.ResultNotDone || c.Step != "" && c.Stage != "ok"
 	})
 	switch {
-	case h == interrupted:
+	case h == Interrupted:
 		return record.OutcomeInterrupted
-	case h == aborted:
+	case h == Aborted:
 		return record.OutcomeAborted
 	case failed:
 		return record.OutcomeFailed
@@ -166,8 +166,8 @@ func before(c record.Change) record.Change {
 
 // announce makes the record of a step before it is executed: what it would do to the
 // packages that are installed.
-func announce(s step, installed []rpm.Package) record.Change {
-	c := snapshot.Describe(s.Solvable.Name, s.evr(), s.Solvable.Arch)
+func announce(s Step, installed []rpm.Package) record.Change {
+	c := snapshot.Describe(s.Name, s.EVR, s.Arch)
 	c.Step, c.Result = s.Type, record.ResultUnknown
 	if s.Type == "-" {
 		c.Action = string(rpm.ActionRemove)
@@ -175,10 +175,10 @@ func announce(s step, installed []rpm.Package) record.Change {
 	}
 	c.Action = string(rpm.ActionInstall)
 	for _, p := range installed {
-		if p.Name != s.Solvable.Name {
+		if p.Name != s.Name {
 			continue
 		}
-		order := s.evr().Compare(p.EVR)
+		order := s.EVR.Compare(p.EVR)
 		switch {
 		case order == 0:
 			c.Action, c.Previous = string(rpm.ActionReinstall), p.EVR.String()

@@ -1,4 +1,4 @@
-package observe
+package bootloader
 
 import (
 	"encoding/binary"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf16"
+
+	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
 )
 
 const (
@@ -75,17 +77,17 @@ func grub(standard string, env ...string) map[string]string {
 
 func TestGrubDefault(t *testing.T) {
 	const saved, old = "${saved_entry}", "SLES 15-SP6, with Linux " + kernel42
-	first := BootEntry{"SLES 15-SP6", kernel47, "/boot/initrd-" + kernel47, grubConf}
-	entry := func(title, release, source string) BootEntry {
-		return BootEntry{title, release, "/boot/initrd-" + release, source}
+	first := Entry{"SLES 15-SP6", kernel47, "/boot/initrd-" + kernel47, grubConf}
+	entry := func(title, release, source string) Entry {
+		return Entry{title, release, "/boot/initrd-" + release, source}
 	}
 	grubOf := func(kernelFile string) map[string]string {
 		menu := "set default=0\nmenuentry SLES {\nlinux /boot/" + kernelFile + kernel47 + "\ninitrd /boot/initrd-" + kernel47 + "\n}\n"
-		return with(grub("0"), "etc/sysconfig/bootloader", "LOADER_TYPE=grub2\n", "boot/grub2/grub.cfg", menu, "boot/zipl/config", "[defaultboot]\ndefaultmenu = grub2\n")
+		return rootedtest.With(grub("0"), "etc/sysconfig/bootloader", "LOADER_TYPE=grub2\n", "boot/grub2/grub.cfg", menu, "boot/zipl/config", "[defaultboot]\ndefaultmenu = grub2\n")
 	}
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  BootEntry
+		want  Entry
 		err   string
 	}{
 		"by number":            {files: grub("0"), want: first},
@@ -96,11 +98,11 @@ func TestGrubDefault(t *testing.T) {
 		"nothing saved":        {files: grub(saved, "kernelopts=x"), want: first},
 		"saved for later":      {files: grub(saved, "saved_entry=0", "prev_saved_entry=1>1"), want: entry(old, kernel42, grubEnv)},
 		"the next boot only":   {files: grub("0", "next_entry=1>old", "saved_entry=0"), want: entry(old, kernel42, grubEnv)},
-		"a > in the title":     {files: grub(`It's a \"title\" >> 5`), want: BootEntry{`It's a "title" > 5`, "5", "", grubConf}},
+		"a > in the title":     {files: grub(`It's a \"title\" >> 5`), want: Entry{`It's a "title" > 5`, "5", "", grubConf}},
 		"on POWER":             {files: grubOf("vmlinux-"), want: entry("SLES", kernel47, grubConf)},
 		"on IBM Z":             {files: grubOf("image-"), want: entry("SLES", kernel47, grubConf)},
-		"found without a name": {files: map[string]string{"boot/grub2/grub.cfg": "set default=0\nmenuentry a { \n linux /vmlinuz root=x \n initrd /initrd\n}\n", "boot/vmlinuz": "-> vmlinuz-" + kernel42}, want: BootEntry{"a", kernel42, "/boot/initrd", grubConf}},
-		"a snapshot":           {files: map[string]string{"boot/grub2/grub.cfg": "set default=a\nmenuentry a {\nlinux /@/.snapshots/5/snapshot/boot/vmlinuz-1\ninitrd /@/.snapshots/5/snapshot/boot/initrd-1\n}\n"}, want: BootEntry{"a", "1", "/.snapshots/5/snapshot/boot/initrd-1", grubConf}},
+		"found without a name": {files: map[string]string{"boot/grub2/grub.cfg": "set default=0\nmenuentry a { \n linux /vmlinuz root=x \n initrd /initrd\n}\n", "boot/vmlinuz": "-> vmlinuz-" + kernel42}, want: Entry{"a", kernel42, "/boot/initrd", grubConf}},
+		"a snapshot":           {files: map[string]string{"boot/grub2/grub.cfg": "set default=a\nmenuentry a {\nlinux /@/.snapshots/5/snapshot/boot/vmlinuz-1\ninitrd /@/.snapshots/5/snapshot/boot/initrd-1\n}\n"}, want: Entry{"a", "1", "/.snapshots/5/snapshot/boot/initrd-1", grubConf}},
 		"gone from the menu":   {files: grub(saved, "saved_entry=SLES\x1b"), err: `default "SLES\x1b" by /boot/grub2/grubenv: the menu has no "SLES\x1b"`},
 		"too large":            {files: grub("7"), err: `the menu has no "7"`},
 		"negative":             {files: grub("-1"), err: `the menu has no "-1"`},
@@ -109,25 +111,25 @@ func TestGrubDefault(t *testing.T) {
 		"under a condition":    {files: grub("uefi-firmware"), err: "is in the menu under a condition"},
 		"after a condition":    {files: grub("3"), err: "is in the menu under a condition"},
 		"a variable":           {files: grub("${mine}"), err: `its default is "${mine}"`},
-		"two defaults":         {files: with(grub("0"), "boot/grub2/grub.cfg", grubMenuText+"set default=1\n"), err: "cannot be told from it alone"},
-		"no default":           {files: with(grub("0"), "boot/grub2/grub.cfg", "menuentry a {\nlinux /vmlinuz-1\n}\n"), err: "cannot be told from it alone"},
-		"entries elsewhere":    {files: with(grub("0"), "boot/grub2/grub.cfg", "set default=0\nblscfg\n"), err: "cannot be told from it alone"},
-		"no environment":       {files: with(grub(saved), "boot/grub2/grubenv", "-> none"), err: "none: no such file"},
-		"not an environment":   {files: with(grub(saved), "boot/grub2/grubenv", "saved_entry=0"), err: "not an environment block"},
+		"two defaults":         {files: rootedtest.With(grub("0"), "boot/grub2/grub.cfg", grubMenuText+"set default=1\n"), err: "cannot be told from it alone"},
+		"no default":           {files: rootedtest.With(grub("0"), "boot/grub2/grub.cfg", "menuentry a {\nlinux /vmlinuz-1\n}\n"), err: "cannot be told from it alone"},
+		"entries elsewhere":    {files: rootedtest.With(grub("0"), "boot/grub2/grub.cfg", "set default=0\nblscfg\n"), err: "cannot be told from it alone"},
+		"no environment":       {files: rootedtest.With(grub(saved), "boot/grub2/grubenv", "-> none"), err: "none: no such file"},
+		"not an environment":   {files: rootedtest.With(grub(saved), "boot/grub2/grubenv", "saved_entry=0"), err: "not an environment block"},
 		"environment is away":  {files: grub(saved, "saved_entry=0", "env_block=512+1"), err: "outside of the file system"},
 		"unknown kernel":       {files: map[string]string{"boot/grub2/grub.cfg": "set default=0\nmenuentry a {\nlinux /boot/mykernel\n}\n"}, err: `the release of kernel "/boot/mykernel" cannot be told`},
 		"dangling kernel":      {files: map[string]string{"boot/grub2/grub.cfg": "set default=0\nmenuentry a {\nlinux /boot/vmlinuz\n}\n"}, err: "cannot be told"},
 		"circle of kernels":    {files: map[string]string{"boot/grub2/grub.cfg": "set default=0\nmenuentry a {\nlinux /boot/vmlinuz\n}\n", "boot/vmlinuz": "-> vmlinuz"}, err: "too many levels"},
-		"not closed":           {files: with(grub("0"), "boot/grub2/grub.cfg", "menuentry a {\n"), err: "a { is not closed"},
-		"closed too often":     {files: with(grub("0"), "boot/grub2/grub.cfg", "}\n"), err: "line 1: a } too many"},
-		"no title":             {files: with(grub("0"), "boot/grub2/grub.cfg", "\nmenuentry {\n"), err: "line 2: menuentry is not understood here"},
-		"too deep":             {files: with(grub("0"), "boot/grub2/grub.cfg", strings.Repeat("submenu a {\n", 20)), err: "nested too deeply"},
-		"binary":               {files: with(grub("0"), "boot/grub2/grub.cfg", "\x7fELF\x00\xff"), err: "cannot be told from it alone"},
-		"a FIFO":               {files: with(grub("0"), "boot/grub2/grub.cfg", "fifo"), err: "not a regular file"},
+		"not closed":           {files: rootedtest.With(grub("0"), "boot/grub2/grub.cfg", "menuentry a {\n"), err: "a { is not closed"},
+		"closed too often":     {files: rootedtest.With(grub("0"), "boot/grub2/grub.cfg", "}\n"), err: "line 1: a } too many"},
+		"no title":             {files: rootedtest.With(grub("0"), "boot/grub2/grub.cfg", "\nmenuentry {\n"), err: "line 2: menuentry is not understood here"},
+		"too deep":             {files: rootedtest.With(grub("0"), "boot/grub2/grub.cfg", strings.Repeat("submenu a {\n", 20)), err: "nested too deeply"},
+		"binary":               {files: rootedtest.With(grub("0"), "boot/grub2/grub.cfg", "\x7fELF\x00\xff"), err: "cannot be told from it alone"},
+		"a FIFO":               {files: rootedtest.With(grub("0"), "boot/grub2/grub.cfg", "fifo"), err: "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, tt.files))
-			want(t, got, err, tt.want, tt.err)
+			got, err := Default(rootedtest.Tree(t, tt.files))
+			rootedtest.Want(t, got, err, tt.want, tt.err)
 		})
 	}
 }
@@ -139,7 +141,7 @@ func TestEntriesOfOtherSystems(t *testing.T) {
 	entry := func(lines ...string) string { return head + ours + theirs + strings.Join(lines, "\n") + "\n}\n" }
 	cmdline := func(root string) string { return "BOOT_IMAGE=/boot/vmlinuz-1.2 root=" + root + " quiet\n" }
 	kernel, initrd := "linux /boot/vmlinuz-"+kernel42+" root=UUID=", "initrd /boot/initrd-"+kernel42
-	fine := BootEntry{"It", kernel42, "/boot/initrd-" + kernel42, grubConf}
+	fine := Entry{"It", kernel42, "/boot/initrd-" + kernel42, grubConf}
 	const another = "starts another system"
 	for name, tt := range map[string]struct {
 		menu string
@@ -166,8 +168,8 @@ func TestEntriesOfOtherSystems(t *testing.T) {
 			tt.menu, tt.err = strings.Replace(tt.menu, head, "", 1), another
 		}
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, with(map[string]string{"boot/grub2/grub.cfg": tt.menu}, tt.more...)))
-			want(t, got, err, fine, tt.err)
+			got, err := Default(rootedtest.Tree(t, rootedtest.With(map[string]string{"boot/grub2/grub.cfg": tt.menu}, tt.more...)))
+			rootedtest.Want(t, got, err, fine, tt.err)
 		})
 	}
 	t.Run("boot loader specification", func(t *testing.T) {
@@ -181,8 +183,8 @@ func TestEntriesOfOtherSystems(t *testing.T) {
 			"linux /vmlinuz-linux-tiny\ninitrd /i\n":                           "cannot be told",
 			"version linux-tiny\nlinux /l\ninitrd /i\n":                        "it names no kernel and release",
 		} {
-			got, err := DefaultBoot(machine(t, with(map[string]string{entries: text}, base...)))
-			want(t, got, err, BootEntry{"", "1.2", "/boot/efi/i", "/" + loader}, wantErr)
+			got, err := Default(rootedtest.Tree(t, rootedtest.With(map[string]string{entries: text}, base...)))
+			rootedtest.Want(t, got, err, Entry{"", "1.2", "/boot/efi/i", "/" + loader}, wantErr)
 		}
 	})
 }
@@ -196,67 +198,21 @@ func TestEnvironmentBlockOfBtrfs(t *testing.T) {
 	}
 	files := grub("${saved_entry}", "env_block=512+2", "saved_entry=0")
 	files["boot/grub2/grub.cfg"] += "if [ \"${env_block}\" ] ; then\n set env_block=\"(${root})${env_block}\"\n load_env -f \"${env_block}\"\nfi\n"
-	old := BootEntry{"SLES 15-SP6, with Linux " + kernel42, kernel42, "/boot/initrd-" + kernel42, "/dev/vda2"}
+	old := Entry{"SLES 15-SP6, with Linux " + kernel42, kernel42, "/boot/initrd-" + kernel42, "/dev/vda2"}
 	for name, tt := range map[string]struct {
 		device string
-		want   BootEntry
+		want   Entry
 		err    string
 	}{
 		"for the next boot":  {block("next_entry=1>1"), old, ""},
 		"saved":              {block("saved_entry=1>1"), old, ""},
-		"nothing for a boot": {block("next_entry="), BootEntry{"SLES 15-SP6", kernel47, "/boot/initrd-" + kernel47, grubEnv}, ""},
-		"not a block":        {"x", BootEntry{}, "GRUB keeps its variables"},
-		"a FIFO":             {"fifo", BootEntry{}, "GRUB keeps its variables"},
+		"nothing for a boot": {block("next_entry="), Entry{"SLES 15-SP6", kernel47, "/boot/initrd-" + kernel47, grubEnv}, ""},
+		"not a block":        {"x", Entry{}, "GRUB keeps its variables"},
+		"a FIFO":             {"fifo", Entry{}, "GRUB keeps its variables"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, with(files, "proc/1/mountinfo", mount, "dev/vda2", tt.device)))
-			want(t, got, err, tt.want, tt.err)
-		})
-	}
-}
-
-// The image that counts is the one that the kernel's boot entry has.
-func TestImageOfTheBootEntry(t *testing.T) {
-	const loader, entries = "boot/efi/loader/loader.conf", "boot/efi/loader/entries/"
-	bls := func(snapshot, initrd string) string {
-		return "version " + snapshot + "@" + kernel42 + "\nlinux /sles/linux-0\ninitrd /sles/" + initrd + "\noptions root=UUID=a rootflags=subvol=@/.snapshots/" + snapshot + "/snapshot\n"
-	}
-	mount := func(n string) string {
-		return "1 0 0:1 /@/.snapshots/" + n + "/snapshot / rw shared:1 - btrfs /dev/vda2 rw\n"
-	}
-	esp := map[string]string{
-		loader: "default b\n", "sys/firmware/efi/efivars/Other-1": "", entries + "a.conf": bls("7", "initrd-0123"), entries + "b.conf": bls("8", "initrd-4567"),
-		"boot/efi/sles/initrd-0123": "7", "boot/efi/sles/initrd-4567": "8", "boot/initrd-" + kernel42: "old", "proc/1/mountinfo": mount("7"),
-	}
-	menu := "set default=0\nmenuentry a {\nlinux /boot/vmlinuz-" + kernel47 + "\ninitrd /boot/initrd-" + kernel47 + "\n}\nmenuentry b {\nlinux /boot/vmlinuz-" + kernel42 + "\n}\n"
-	full := strings.Replace(menu, kernel42+"\n", kernel42+"\ninitrd /boot/initrd-"+kernel42+"\n", 1)
-	for name, tt := range map[string]struct {
-		files map[string]string
-		image string
-		none  string
-	}{
-		"the default's":             {esp, "/boot/efi/sles/initrd-4567", ""},
-		"this snapshot's":           {with(esp, loader, "default c\n", entries+"c.conf", "version 1.2\nlinux /l\ninitrd /i\n"), "/boot/efi/sles/initrd-0123", ""},
-		"it is gone":                {with(esp, "boot/efi/sles/initrd-4567", "-> nothing"), "", "is not there"},
-		"GRUB's":                    {map[string]string{"boot/grub2/grub.cfg": full, "boot/initrd-" + kernel42: "x"}, "/boot/initrd-" + kernel42, ""},
-		"GRUB's, gone":              {map[string]string{"boot/grub2/grub.cfg": full}, "", "is not there"},
-		"an entry without":          {map[string]string{"boot/grub2/grub.cfg": menu}, "", "has no initrd"},
-		"no entry, image there":     {map[string]string{"boot/grub2/grub.cfg": grubMenuText[:0] + "set default=0\n", "boot/initrd-" + kernel42: "x"}, "/boot/initrd-" + kernel42, ""},
-		"no entry, a kernel there":  {map[string]string{"boot/grub2/grub.cfg": "set default=0\n", "boot/vmlinuz-" + kernel42: "x"}, "", "is not there"},
-		"no entry, no kernel there": {map[string]string{"boot/grub2/grub.cfg": "set default=0\n"}, "", ""},
-		"no boot loader":            {map[string]string{"boot/vmlinuz-" + kernel42: "x"}, "", ""},
-		"no boot loader, an image":  {map[string]string{"boot/initrd-" + kernel42: "x"}, "/boot/initrd-" + kernel42, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root := machine(t, tt.files)
-			l := live(root, kernel42)
-			image := ""
-			if l.Size > 0 {
-				image = strings.TrimPrefix(l.Image, root)
-			}
-			if image != tt.image || (l.NoImage == "") != (tt.none == "") || !strings.Contains(l.NoImage, tt.none) {
-				t.Errorf("got %+v, want %q, %q", l, tt.image, tt.none)
-			}
+			got, err := Default(rootedtest.Tree(t, rootedtest.With(files, "proc/1/mountinfo", mount, "dev/vda2", tt.device)))
+			rootedtest.Want(t, got, err, tt.want, tt.err)
 		})
 	}
 }
@@ -268,39 +224,38 @@ func TestNextBootOfAnotherSnapshot(t *testing.T) {
 		return "<?xml version=\"1.0\"?>\n<snapshot>\n  <type>single</type>\n" + text + "\n</snapshot>\n"
 	}
 	const update, busy = "<description>Snapshot Update of #7</description>", "<userdata><key>transactional-update-in-progress</key><value>yes</value></userdata>"
-	base := with(grub("0"), "proc/1/mountinfo", "1 0 0:1 /@/.snapshots/7/snapshot / rw shared:1 - btrfs /dev/vda2 rw\n",
+	base := rootedtest.With(grub("0"), "proc/1/mountinfo", "1 0 0:1 /@/.snapshots/7/snapshot / rw shared:1 - btrfs /dev/vda2 rw\n",
 		"boot/initrd-"+kernel47, "x", ".snapshots/7/info.xml", info(update), ".snapshots/3/info.xml", info(update))
 	snapshot := func(description, standard string) map[string]string {
-		files := with(base, ".snapshots/8/info.xml", info(description))
+		files := rootedtest.With(base, ".snapshots/8/info.xml", info(description))
 		for name, text := range grub(standard) {
 			files[".snapshots/8/snapshot/"+name] = text
 		}
 		return files
 	}
-	first, other := BootEntry{"SLES 15-SP6", kernel47, "/boot/initrd-" + kernel47, grubConf}, "another snapshot may be booted next"
+	first, other := Entry{"SLES 15-SP6", kernel47, "/boot/initrd-" + kernel47, grubConf}, "another snapshot may be booted next"
 	both := first
 	both.Initrd = "/.snapshots/8/snapshot" + first.Initrd
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  BootEntry
+		want  Entry
 		err   string
 	}{
 		"none":                      {base, first, ""},
 		"an update, same kernel":    {snapshot(update, "0"), both, ""},
-		"an update, another kernel": {snapshot(update, "1>1"), BootEntry{}, other},
-		"a rollback":                {snapshot("<description>writable copy of #5</description>", "1>1"), BootEntry{}, other},
+		"an update, another kernel": {snapshot(update, "1>1"), Entry{}, other},
+		"a rollback":                {snapshot("<description>writable copy of #5</description>", "1>1"), Entry{}, other},
 		"an update in progress":     {snapshot(update+busy, "1>1"), first, ""},
 		"of zypper":                 {snapshot("<description>zypp(zypper)</description>", "1>1"), first, ""},
-		"an update without a menu":  {with(base, ".snapshots/8/info.xml", info(update)), BootEntry{}, other},
-		"without its description":   {with(base, ".snapshots/8/x", ""), BootEntry{}, other},
+		"an update without a menu":  {rootedtest.With(base, ".snapshots/8/info.xml", info(update)), Entry{}, other},
+		"without its description":   {rootedtest.With(base, ".snapshots/8/x", ""), Entry{}, other},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := machine(t, tt.files)
-			got, err := NextBoot(root)
-			want(t, got, err, tt.want, tt.err)
-			q := Question{Kernel: kernel47, Patch: patch2, Live: live(root, kernel47)}
-			if v := Judge(q); (v.Reason == "other-snapshot") != (len(q.Live.Others) > 0) || (tt.want == first) != (len(q.Live.Others) == 0) {
-				t.Errorf("got %+v, %+v", v, q.Live)
+			root := rootedtest.Tree(t, tt.files)
+			got, err := Next(root)
+			rootedtest.Want(t, got, err, tt.want, tt.err)
+			if others := OtherImages(root, kernel47); (tt.want == first) != (len(others) == 0) {
+				t.Errorf("images elsewhere: %q", others)
 			}
 		})
 	}
@@ -326,52 +281,52 @@ func TestSystemdBootDefault(t *testing.T) {
 	base := map[string]string{
 		loader: "#timeout 3\ndefault sles-42*\n", entries + "sles-42-1.conf": bls(kernel42), entries + "sles-47-1+3-0.conf": bls(kernel47), vars + "Other-1": "",
 	}
-	entry := func(release, source string) BootEntry {
-		return BootEntry{"SLES 16.0", release, "/boot/efi/sles/" + release + "/initrd-0123", "/" + source}
+	entry := func(release, source string) Entry {
+		return Entry{"SLES 16.0", release, "/boot/efi/sles/" + release + "/initrd-0123", "/" + source}
 	}
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  BootEntry
+		want  Entry
 		err   string
 	}{
 		"loader.conf":       {files: base, want: entry(kernel42, loader)},
-		"firmware":          {files: with(base, standard, efiVariable("sles-47-1.conf")), want: entry(kernel47, standard)},
-		"the next boot":     {files: with(base, standard, efiVariable("sles-42-1.conf"), oneShot, efiVariable("SLES-47-1")), want: entry(kernel47, oneShot)},
-		"empty variable":    {files: with(base, standard, efiVariable("")), want: entry(kernel42, loader)},
-		"older entry":       {files: with(base, entries+"sles-42-1.conf", "linux /vmlinuz-"+kernel42+"\n"), want: BootEntry{"", kernel42, "", "/" + loader}},
-		"plain version":     {files: with(base, entries+"sles-42-1.conf", "version 1-a\nlinux\t/x\ninitrd ../../i\n"), want: BootEntry{"", "1-a", "/boot/efi/i", "/" + loader}},
-		"by the setting":    {files: with(base, "etc/sysconfig/bootloader", "LOADER_TYPE=systemd-boot", grubConf, ""), want: entry(kernel42, loader)},
-		"several match":     {files: with(base, loader, "default sles-*"), err: "2 entries"},
-		"none matches":      {files: with(base, loader, "default other"), err: `default "other" by /` + loader + ": no entry"},
-		"no default":        {files: with(base, loader, "timeout 3"), err: "it names no default"},
-		"the saved one":     {files: with(base, loader, "default @saved"), err: "no entry with a kernel"},
-		"unified image":     {files: with(base, loader, "default sles.efi"), err: "no entry with a kernel"},
-		"bad pattern":       {files: with(base, loader, "default ["), err: "syntax error in pattern"},
-		"no release":        {files: with(base, entries+"sles-42-1.conf", "linux /sles/linux-cb0e\n"), err: "cannot be told"},
-		"no kernel":         {files: with(base, entries+"sles-42-1.conf", "version 1\n"), err: "it names no kernel and release"},
-		"entry is a FIFO":   {files: with(base, entries+"sles-42-1.conf", "fifo"), err: "not a regular file"},
-		"damaged variable":  {files: with(base, standard, "x"), err: loaderGUID + `": not a text variable`},
-		"variable is FIFO":  {files: with(base, standard, "fifo"), err: "not a regular file"},
+		"firmware":          {files: rootedtest.With(base, standard, efiVariable("sles-47-1.conf")), want: entry(kernel47, standard)},
+		"the next boot":     {files: rootedtest.With(base, standard, efiVariable("sles-42-1.conf"), oneShot, efiVariable("SLES-47-1")), want: entry(kernel47, oneShot)},
+		"empty variable":    {files: rootedtest.With(base, standard, efiVariable("")), want: entry(kernel42, loader)},
+		"older entry":       {files: rootedtest.With(base, entries+"sles-42-1.conf", "linux /vmlinuz-"+kernel42+"\n"), want: Entry{"", kernel42, "", "/" + loader}},
+		"plain version":     {files: rootedtest.With(base, entries+"sles-42-1.conf", "version 1-a\nlinux\t/x\ninitrd ../../i\n"), want: Entry{"", "1-a", "/boot/efi/i", "/" + loader}},
+		"by the setting":    {files: rootedtest.With(base, "etc/sysconfig/bootloader", "LOADER_TYPE=systemd-boot", grubConf, ""), want: entry(kernel42, loader)},
+		"several match":     {files: rootedtest.With(base, loader, "default sles-*"), err: "2 entries"},
+		"none matches":      {files: rootedtest.With(base, loader, "default other"), err: `default "other" by /` + loader + ": no entry"},
+		"no default":        {files: rootedtest.With(base, loader, "timeout 3"), err: "it names no default"},
+		"the saved one":     {files: rootedtest.With(base, loader, "default @saved"), err: "no entry with a kernel"},
+		"unified image":     {files: rootedtest.With(base, loader, "default sles.efi"), err: "no entry with a kernel"},
+		"bad pattern":       {files: rootedtest.With(base, loader, "default ["), err: "syntax error in pattern"},
+		"no release":        {files: rootedtest.With(base, entries+"sles-42-1.conf", "linux /sles/linux-cb0e\n"), err: "cannot be told"},
+		"no kernel":         {files: rootedtest.With(base, entries+"sles-42-1.conf", "version 1\n"), err: "it names no kernel and release"},
+		"entry is a FIFO":   {files: rootedtest.With(base, entries+"sles-42-1.conf", "fifo"), err: "not a regular file"},
+		"damaged variable":  {files: rootedtest.With(base, standard, "x"), err: loaderGUID + `": not a text variable`},
+		"variable is FIFO":  {files: rootedtest.With(base, standard, "fifo"), err: "not a regular file"},
 		"no firmware":       {files: map[string]string{loader: "default x"}, err: "efivars: no such file"},
 		"no entries":        {files: map[string]string{loader: "default x", vars + "x": ""}, err: "entries: no such file"},
-		"loader is a FIFO":  {files: with(base, loader, "fifo"), err: "not a regular file"},
+		"loader is a FIFO":  {files: rootedtest.With(base, loader, "fifo"), err: "not a regular file"},
 		"loader.conf gone":  {files: map[string]string{"etc/sysconfig/bootloader": "LOADER_TYPE='systemd-boot'"}, err: "no loader/loader.conf"},
 		"loader.conf loops": {files: map[string]string{"etc/sysconfig/bootloader": "LOADER_TYPE=systemd-boot", loader: "-> loader.conf"}, err: "too many levels"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, tt.files))
-			want(t, got, err, tt.want, tt.err)
+			got, err := Default(rootedtest.Tree(t, tt.files))
+			rootedtest.Want(t, got, err, tt.want, tt.err)
 		})
 	}
 }
 
 func TestFirmwareWithoutVariables(t *testing.T) {
-	root := machine(t, map[string]string{"boot/loader/loader.conf": "default x"})
+	root := rootedtest.Tree(t, map[string]string{"boot/loader/loader.conf": "default x"})
 	if err := os.MkdirAll(filepath.Join(root, efiVars), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	got, err := DefaultBoot(root)
-	want(t, got, err, BootEntry{}, "the variables of the firmware are not there")
+	got, err := Default(root)
+	rootedtest.Want(t, got, err, Entry{}, "the variables of the firmware are not there")
 }
 
 func TestZiplDefault(t *testing.T) {
@@ -379,16 +334,16 @@ func TestZiplDefault(t *testing.T) {
 	const sections = "[ipl]\n target = /boot/zipl\n image = /boot/image,0x10000\n ramdisk = \"/boot/initrd,0x2000000\"\n[old]\nimage=/boot/image-" + kernel42 + "\n"
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  BootEntry
+		want  Entry
 		err   string
 	}{
 		"a section": {
 			files: map[string]string{conf: "# c\n[defaultboot]\ndefault = ipl\n" + sections, "boot/image": "-> image-" + kernel47},
-			want:  BootEntry{"ipl", kernel47, "/boot/initrd", "/" + conf},
+			want:  Entry{"ipl", kernel47, "/boot/initrd", "/" + conf},
 		},
 		"a menu": {
 			files: map[string]string{conf: "[defaultboot]\ndefaultmenu = menu\n" + sections + ":menu\n default = 2\n prompt = 1\n 1 = ipl\n 2 = old\n"},
-			want:  BootEntry{"old", kernel42, "", "/" + conf},
+			want:  Entry{"old", kernel42, "", "/" + conf},
 		},
 		"no default":     {files: map[string]string{conf: sections}, err: `parsing "/etc/zipl.conf": it names no default with an image`},
 		"no section":     {files: map[string]string{conf: "[defaultboot]\ndefault=x\n"}, err: "it names no default with an image"},
@@ -396,8 +351,8 @@ func TestZiplDefault(t *testing.T) {
 		"a FIFO":         {files: map[string]string{conf: "fifo"}, err: "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := DefaultBoot(machine(t, tt.files))
-			want(t, got, err, tt.want, tt.err)
+			got, err := Default(rootedtest.Tree(t, tt.files))
+			rootedtest.Want(t, got, err, tt.want, tt.err)
 		})
 	}
 }
@@ -410,7 +365,7 @@ func TestUnknownBootLoader(t *testing.T) {
 		"not a regular file":                                    {"etc/sysconfig/bootloader": "fifo"},
 		"too many levels":                                       {"etc/zipl.conf": "-> zipl.conf"},
 	} {
-		if got, err := DefaultBoot(machine(t, files)); err == nil || !strings.Contains(err.Error(), wantErr) {
+		if got, err := Default(rootedtest.Tree(t, files)); err == nil || !strings.Contains(err.Error(), wantErr) {
 			t.Errorf("got %+v, %v, want %s", got, err, wantErr)
 		}
 	}

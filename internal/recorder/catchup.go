@@ -1,4 +1,4 @@
-package plugin
+package recorder
 
 import (
 	"context"
@@ -61,10 +61,10 @@ func (r *Recorder) upToDate(ctx, soon context.Context, do func(*store.Store) err
 	return errors.Join(err, s.Close())
 }
 
-// drift records what changed without a recorded commit. libzypp asks for it whenever the
+// Drift records what changed without a recorded commit. libzypp asks for it whenever the
 // rpm database is not what it was, after its own commits, too: where the record is held or
 // lags, no commit waits for it.
-func (r *Recorder) drift(ctx context.Context) {
+func (r *Recorder) Drift(ctx context.Context) {
 	soon, cancel := context.WithTimeout(ctx, quickTime)
 	defer cancel()
 	err := r.upToDate(ctx, soon, func(s *store.Store) error {
@@ -86,7 +86,7 @@ func (r *Recorder) drift(ctx context.Context) {
 		return snapshot.Append(ctx, s, r.root, r.version, size, installed, nil)
 	})
 	if err != nil && !errors.Is(err, snapshot.ErrBusy) {
-		r.log.printf("looking for unrecorded changes: %v", err)
+		r.printf("looking for unrecorded changes: %v", err)
 	}
 }
 
@@ -137,7 +137,7 @@ func (r *Recorder) over(ctx context.Context, begin *record.Event, beginning *ope
 func (r *Recorder) closeCommit(ctx context.Context, s *store.Store, begin *record.Event, beginning *openCommit) error {
 	after, err := r.lookLate(ctx, begin.Begin, beginning)
 	ev := &record.Event{Header: store.NewHeader(record.KindCommitEnd, r.root, r.version)}
-	ev.End = conclude(begin, snapshot.Installed(begin.Begin.Installed), after, ending{how: interrupted, late: true})
+	ev.End = conclude(begin, snapshot.Installed(begin.Begin.Installed), after, Ending{How: Interrupted, late: true})
 	ev.End.Late, ev.End.Begun = true, &begin.Time
 	if err != nil {
 		ev.End.Problems = append(ev.End.Problems, err.Error())

@@ -1,4 +1,4 @@
-package observe
+package bootloader
 
 import (
 	"encoding/binary"
@@ -23,22 +23,22 @@ const (
 // else the pattern in loader.conf(5); and the entry by the UAPI Boot Loader Specification.
 //
 // SUSE's GRUB for such entries (grub2-bls) takes the variables, too, and not loader.conf.
-func systemdBootDefault(root string, loader string) (BootEntry, error) {
+func systemdBootDefault(root string, loader string) (Entry, error) {
 	boot, err := espOf(root)
 	if err != nil {
-		return BootEntry{}, err
+		return Entry{}, err
 	}
 	pattern, source, err := systemdBootPattern(root, boot, loader)
 	if err != nil {
-		return BootEntry{}, err
+		return Entry{}, err
 	}
 	entry, err := matchingEntry(root, path.Join(boot, "loader/entries"), pattern)
 	if err != nil {
-		return BootEntry{}, fmt.Errorf("default %.200q by %s: %w", pattern, source, err)
+		return Entry{}, fmt.Errorf("default %.200q by %s: %w", pattern, source, err)
 	}
 	e, err := readBLS(root, boot, entry)
 	e.Source = source
-	return e.BootEntry, err
+	return e.Entry, err
 }
 
 // blsEntries are the entries that start this system, and which snapshot of it.
@@ -62,7 +62,7 @@ func blsEntries(root string) (entries []blsEntry, err error) {
 
 // blsEntry is an entry with the subvolume that it starts; empty: it names none.
 type blsEntry struct {
-	BootEntry
+	Entry
 	subvolume string
 }
 
@@ -205,7 +205,7 @@ func readBLS(root, boot, name string) (blsEntry, error) {
 	if !isRelease(release) || fields["linux"] == "" {
 		return blsEntry{}, fmt.Errorf("parsing %q: it names no kernel and release", name)
 	}
-	e := blsEntry{BootEntry{Title: fields["title"], KernelRelease: release, Source: name}, rootFlag(options)}
+	e := blsEntry{Entry{Title: fields["title"], KernelRelease: release, Source: name}, rootFlag(options)}
 	if fields["initrd"] != "" {
 		e.Initrd = path.Join(boot, path.Clean("/"+fields["initrd"]))
 	}

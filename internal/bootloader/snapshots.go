@@ -1,4 +1,4 @@
-package observe
+package bootloader
 
 import (
 	"cmp"
@@ -78,8 +78,9 @@ func maybeBooted(root, file string) (bool, error) {
 	return strings.HasPrefix(info.Description, "Snapshot Update of #") || strings.HasPrefix(info.Description, "writable copy of #"), nil
 }
 
-// imagesElsewhere are the images that a kernel has in such trees.
-func imagesElsewhere(root, kernel string) (images []string) {
+// OtherImages returns the images that a kernel has in the trees of snapshots that the next boot may run
+// instead of the one that runs.
+func OtherImages(root, kernel string) (images []string) {
 	trees, err := otherSnapshots(root)
 	if err != nil {
 		trees = append(trees, "/.snapshots")

@@ -1,6 +1,7 @@
-package observe
+package verdict
 
 import (
+	"slices"
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/initrd"
@@ -30,13 +31,13 @@ func (s *Sight) LivePatch() (*record.LivePatch, *rpm.Package) {
 	lp := &record.LivePatch{Module: active.Module, Enabled: active.Enabled, Transition: active.Transition}
 	if len(s.Boots) > 0 {
 		if load := lastLoad(s.Boots[0], lp.Module); load != nil {
-			lp.Since = stamp(load.Time)
+			lp.Since = record.AtOrNil(load.Time)
 			if load.Forced || load.Result == journal.ResultComplete && !s.Boots[0].MessagesLost && len(s.Boots[0].Unread) == 0 {
 				lp.Forced = &load.Forced
 			}
 		}
 	}
-	p := packageOf(s.Packages, s.Kernel, lp.Module)
+	p := PackageOf(s.Packages, s.Kernel, lp.Module)
 	if p == nil {
 		return lp, nil
 	}
@@ -51,10 +52,12 @@ func (s *Sight) LivePatch() (*record.LivePatch, *rpm.Package) {
 // Initrd is the verdict on the initrd of the running kernel: by the journal, and else by the image,
 // which read reads.
 func (s *Sight) Initrd(read func(path string) (*initrd.Image, error)) record.Initrd {
-	q := Question{Kernel: s.Kernel, Boots: runBy(s.Kernel, s.Boots), Live: s.Live}
+	q := Question{Kernel: s.Kernel, Boots: RunBy(s.Kernel, s.Boots), Live: s.Live}
 	if active := livepatch.Active(s.Patches); active != nil {
-		q.Patch, q.Live.SrcVersion = active.Module, active.SrcVersion
-		if p := packageOf(s.Packages, q.Kernel, q.Patch); p != nil {
+		live := *s.Live
+		live.SrcVersion = active.SrcVersion
+		q.Patch, q.Live = active.Module, &live
+		if p := PackageOf(s.Packages, q.Kernel, q.Patch); p != nil {
 			q.Installed = time.Unix(p.InstallTime, 0)
 		}
 	}
@@ -62,5 +65,27 @@ func (s *Sight) Initrd(read func(path string) (*initrd.Image, error)) record.Ini
 	if v.Reason == record.ReasonNoPatch && s.Patches == nil {
 		v.Reason = record.ReasonPatchesUnknown
 	}
-	return judgeImages(v, q, "", read)
+	return JudgeImages(v, q, "", read)
+}
+
+// RunBy returns the boots with the kernel that ran, where the journal lost their start.
+func RunBy(kernel string, boots []journal.Boot) []journal.Boot {
+	boots = slices.Clone(boots)
+	for i := range boots {
+		if boots[i].KernelRelease == "" {
+			boots[i].KernelRelease = kernel
+		}
+	}
+	return boots
+}
+
+// PackageOf is the installed package that brings a module for a kernel, nil if none does.
+func PackageOf(pkgs []rpm.Package, kernel, module string) *rpm.Package {
+	for i, p := range pkgs {
+		release, ok := livepatch.KernelFor(p.Name)
+		if ok && release == kernel && livepatch.Module(p.Name, p.EVR.Version, p.EVR.Release) == module {
+			return &pkgs[i]
+		}
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package observe
+package verdict
 
 import (
 	"cmp"
@@ -40,7 +40,7 @@ func (j *judgement) unconfirmed(builds []journal.Build) record.Initrd {
 	if n := len(builds); n > 0 && builds[n-1].Done.IsZero() && !builds[n-1].Start.After(l.ImageTime.Add(clockSlack)) {
 		return j.ending(&builds[n-1])
 	}
-	j.add(record.Evidence{Says: "no build on record is known to have written the image", Time: stamp(l.ImageTime), Path: l.Image})
+	j.add(record.Evidence{Says: "no build on record is known to have written the image", Time: record.AtOrNil(l.ImageTime), Path: l.Image})
 	return j.unknown(record.ReasonUnloggedBuild)
 }
 

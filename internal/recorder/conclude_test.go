@@ -1,4 +1,4 @@
-package plugin
+package recorder
 
 import (
 	"fmt"
@@ -26,15 +26,13 @@ func pkg(t *testing.T, name, evr string, instance int64) rpm.Package {
 	return rpm.Package{Name: name, EVR: v, Arch: "x86_64", InstallTime: 1_700_000_000, InstallTID: 1_700_000_000, DBInstance: instance}
 }
 
-func stepOf(t *testing.T, kind, name, evr, stage string) step {
+func stepOf(t *testing.T, kind, name, evr, stage string) Step {
 	t.Helper()
 	v, err := rpm.ParseEVR(evr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := step{Type: kind, Stage: stage}
-	s.Solvable.Name, s.Solvable.Epoch, s.Solvable.Version, s.Solvable.Release, s.Solvable.Arch = name, v.Epoch, v.Version, v.Release, "x86_64"
-	return s
+	return Step{Type: kind, Stage: stage, Name: name, EVR: v, Arch: "x86_64"}
 }
 
 // What a commit did is the difference of the snapshots; what libzypp claims beside it is
@@ -46,8 +44,8 @@ func TestConclude(t *testing.T) {
 	again.DBInstance = 9
 	for name, tt := range map[string]struct {
 		before, after []rpm.Package
-		steps         []step // with the stages of the end
-		how           how
+		steps         []Step // with the stages of the end
+		how           How
 		late          bool
 		failed        []string
 		want          []string
@@ -55,34 +53,34 @@ func TestConclude(t *testing.T) {
 	}{
 		"install of a kernel and its initial patch": {
 			before: []rpm.Package{}, after: []rpm.Package{k1, p1},
-			steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "ok"), stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "ok"), stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{
 				"install kernel-default 6.4.0-150600.23.42.2 was: ok",
 				"install " + livePatch + " 1-150600.13.3.1 was: ok",
 			}, outcome: record.OutcomeCompleted,
 		},
 		"upgrade": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p2}, steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
+			before: []rpm.Package{p1}, after: []rpm.Package{p2}, steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
 			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: record.OutcomeCompleted,
 		},
 		"downgrade": {
-			before: []rpm.Package{p2}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			before: []rpm.Package{p2}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"downgrade " + livePatch + " 1-150600.13.3.1 was:2-150600.13.6.1 ok"}, outcome: record.OutcomeCompleted,
 		},
 		"reinstall in the same second": {
-			before: []rpm.Package{p1}, after: []rpm.Package{again}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			before: []rpm.Package{p1}, after: []rpm.Package{again}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 ok"}, outcome: record.OutcomeCompleted,
 		},
 		"rebuilt rpm database": {
 			before: []rpm.Package{p1}, after: []rpm.Package{again}, outcome: record.OutcomeCompleted,
 		},
 		"removed, and installed again by somebody else before anybody looked": {
-			before: []rpm.Package{p1}, after: []rpm.Package{again}, how: interrupted, steps: []step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "")},
+			before: []rpm.Package{p1}, after: []rpm.Package{again}, how: Interrupted, steps: []Step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "")},
 			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeInterrupted,
 		},
 		"second kernel beside the first, old one purged": {
 			before: []rpm.Package{k1}, after: []rpm.Package{k2},
-			steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.47.2", "ok"), stepOf(t, "-", kernel, "6.4.0-150600.23.42.2", "ok")},
+			steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.47.2", "ok"), stepOf(t, "-", kernel, "6.4.0-150600.23.42.2", "ok")},
 			want: []string{
 				"remove kernel-default 6.4.0-150600.23.42.2 was: ok",
 				"install kernel-default 6.4.0-150600.23.47.2 was: ok",
@@ -94,65 +92,65 @@ func TestConclude(t *testing.T) {
 			outcome: record.OutcomeCompleted,
 		},
 		"claimed ok, not in the rpm database": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
+			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
 			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 failed"}, outcome: record.OutcomeFailed,
 		},
 		"claimed removed, still there": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "ok")},
+			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: failed"}, outcome: record.OutcomeFailed,
 		},
 		"claimed reinstalled, untouched": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 failed"}, outcome: record.OutcomeFailed,
 		},
 		"claimed err, yet installed": {
-			before: []rpm.Package{}, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "err")},
+			before: []rpm.Package{}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "err")},
 			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: ok"}, outcome: record.OutcomeFailed,
 		},
 		"one download failed, the rest was not done": {
 			before: []rpm.Package{}, after: []rpm.Package{},
-			steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "err"), stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
+			steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "err"), stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
 			want: []string{
 				"install kernel-default 6.4.0-150600.23.42.2 was: failed",
 				"install " + livePatch + " 1-150600.13.3.1 was: not-done",
 			}, outcome: record.OutcomeFailed,
 		},
 		"aborted, and the history names the culprit": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p1}, how: aborted, failed: []string{livePatch + "-2-150600.13.6.1.x86_64.rpm"},
-			steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", ""), stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
+			before: []rpm.Package{p1}, after: []rpm.Package{p1}, how: Aborted, failed: []string{livePatch + "-2-150600.13.6.1.x86_64.rpm"},
+			steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", ""), stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
 			want: []string{
 				"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 failed",
 				"install kernel-default 6.4.0-150600.23.42.2 was: not-done",
 			}, outcome: record.OutcomeAborted,
 		},
 		"a skipped download of another package": {
-			before: []rpm.Package{}, after: []rpm.Package{}, steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
+			before: []rpm.Package{}, after: []rpm.Package{}, steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
 			want: []string{"install kernel-default 6.4.0-150600.23.42.2 was: not-done"}, outcome: record.OutcomeFailed,
 		},
 		"found out late, when others had changed packages, too": {
-			before: []rpm.Package{k1, p1}, after: []rpm.Package{k1, k2, p2}, how: interrupted, late: true,
-			steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "")},
+			before: []rpm.Package{k1, p1}, after: []rpm.Package{k1, k2, p2}, how: Interrupted, late: true,
+			steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "")},
 			want:  []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: record.OutcomeInterrupted,
 		},
 		"found out late, when another had changed the same package": {
-			before: []rpm.Package{}, after: []rpm.Package{p2}, how: interrupted, late: true,
-			steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
+			before: []rpm.Package{}, after: []rpm.Package{p2}, how: Interrupted, late: true,
+			steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
 			want:  []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeInterrupted,
 		},
 		"interrupted between two packages": {
-			before: []rpm.Package{}, after: []rpm.Package{k1}, how: interrupted,
-			steps: []step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", ""), stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
+			before: []rpm.Package{}, after: []rpm.Package{k1}, how: Interrupted,
+			steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", ""), stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
 			want: []string{
 				"install kernel-default 6.4.0-150600.23.42.2 was: ok",
 				"install " + livePatch + " 1-150600.13.3.1 was: not-done",
 			}, outcome: record.OutcomeInterrupted,
 		},
 		"rpm could not be asked before": {
-			before: nil, after: []rpm.Package{p1}, steps: []step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			before: nil, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeCompleted,
 		},
 		"rpm could not be asked after": {
-			before: []rpm.Package{p1}, after: nil, steps: []step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
+			before: []rpm.Package{p1}, after: nil, steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
 			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 unknown"}, outcome: record.OutcomeCompleted,
 		},
 	} {
@@ -162,9 +160,9 @@ func TestConclude(t *testing.T) {
 				s.Stage = ""
 				begin.Begin.Announced = append(begin.Begin.Announced, announce(s, tt.before))
 			}
-			e := ending{how: tt.how, late: tt.late}
-			if tt.how == committed {
-				e.steps = tt.steps
+			e := Ending{How: tt.how, late: tt.late}
+			if tt.how == Committed {
+				e.Steps = tt.steps
 			}
 			end := conclude(begin, tt.before, seen{installed: rpm.Snapshot{Packages: tt.after}, history: zypp.Appended{Failed: tt.failed}}, e)
 			var got []string
@@ -201,7 +199,7 @@ func TestFixesOfChange(t *testing.T) {
 		"remove":                      {[]rpm.Package{p2}, []rpm.Package{}, map[string]record.Fixes{p2.String(): fix}, nil, record.Fixes{}, fix, "2 false", ""},
 	} {
 		begin := &record.Event{Begin: &record.CommitBegin{Fixes: tt.had}}
-		c := conclude(begin, tt.before, seen{installed: rpm.Snapshot{Packages: tt.after}, fixes: tt.has}, ending{}).Changes[0]
+		c := conclude(begin, tt.before, seen{installed: rpm.Snapshot{Packages: tt.after}, fixes: tt.has}, Ending{}).Changes[0]
 		if diff := cmp.Diff([]record.Fixes{tt.added, tt.removed}, []record.Fixes{c.Added, c.Removed}); diff != "" {
 			t.Errorf("%s: added and removed (-want +got):\n%s", name, diff)
 		}
@@ -225,12 +223,12 @@ func TestHistoryOfCommit(t *testing.T) {
 		Advisories: []zypp.Advisory{{ID: "SUSE-1", OldState: "needed", NewState: "applied"}},
 	}
 	begin := &record.Event{Begin: &record.CommitBegin{Command: []string{"zypper", "in", zypp.Redact(argv[2])}}}
-	end := conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, ending{})
+	end := conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, Ending{})
 	if c := end.Changes[0]; c.Repo != "updates" || c.Checksum != "abc" || len(end.Advisories) != 1 {
 		t.Errorf("repo %q, checksum %q, %d advisories", c.Repo, c.Checksum, len(end.Advisories))
 	}
 	begin.Begin.Command = []string{"zypper", "up"}
-	end = conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, ending{})
+	end = conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, Ending{})
 	if c := end.Changes[0]; c.Repo != "" || len(end.Advisories) != 0 || len(end.Problems) != 1 {
 		t.Errorf("of another command: repo %q, %d advisories, problems %q", c.Repo, len(end.Advisories), end.Problems)
 	}

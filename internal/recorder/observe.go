@@ -1,4 +1,4 @@
-package plugin
+package recorder
 
 import (
 	"context"
@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// observeTime is how long the observation behind a commit may take; the process that
+	// observeTime is how long the observation after a commit may take; the process that
 	// takes it gets longer, to store it. PLUGINEND waits for both.
 	observeTime    = 2 * time.Second
-	observeProcess = answerTime - time.Second
+	observeProcess = AnswerTime - time.Second
 	// program takes the observation. It is another process, because the recorder starts in
 	// commits and links nothing that reads journals and images.
 	program = "usr/bin/klp-audit"
@@ -25,14 +25,14 @@ const (
 	requestFile = "run/klp-audit/observe"
 )
 
-// observe has the machine observed after a commit that changed the running system. What
+// Observe has the machine observed after a commit that changed the running system. What
 // cannot be done now, or would take tasks or memory that zypper may need, is left to the service.
-func (r *Recorder) observe() {
+func (r *Recorder) Observe() {
 	if !r.live {
 		return
 	}
 	if room.For(room.Plenty) != nil {
-		r.observeLater()
+		r.ObserveLater()
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), observeProcess)
@@ -43,12 +43,12 @@ func (r *Recorder) observe() {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that it ends its own children
 	cmd.WaitDelay = 500 * time.Millisecond
 	if err := cmd.Run(); err != nil {
-		r.observeLater()
+		r.ObserveLater()
 	}
 }
 
-// observeLater leaves the observation to the service.
-func (r *Recorder) observeLater() {
+// ObserveLater leaves the observation to the service.
+func (r *Recorder) ObserveLater() {
 	if r.live {
 		r.report(RequestObservation(r.root))
 	}

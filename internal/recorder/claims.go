@@ -1,4 +1,4 @@
-package plugin
+package recorder
 
 import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
@@ -19,7 +19,7 @@ type claimKey struct {
 
 // newClaims joins the steps of COMMITBEGIN with the stages of COMMITEND. Both are about
 // the same list; a step that is only in one of them counts all the same.
-func newClaims(announced []record.Change, ended []step) *claims {
+func newClaims(announced []record.Change, ended []Step) *claims {
 	c := &claims{left: map[claimKey]record.Change{}}
 	for _, a := range announced {
 		c.add(a)

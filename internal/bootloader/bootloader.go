@@ -1,4 +1,7 @@
-package observe
+// Package bootloader reads what the next boot runs from the configuration of the boot loader: GRUB's
+// menu, entries of the Boot Loader Specification, or zipl.conf. Entries of other systems are left
+// alone, and where the answer cannot be told it is an error, never a guess.
+package bootloader
 
 import (
 	"cmp"
@@ -14,29 +17,28 @@ import (
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 )
 
-// BootEntry is what the boot loader starts if nobody interferes.
-type BootEntry struct {
-	Title         string `json:"title"`
-	KernelRelease string `json:"kernel_release"`
-	Initrd        string `json:"initrd"` // path; empty: the entry has none
-	Source        string `json:"source"` // the file that decides
+// Entry is what the boot loader starts if nobody interferes.
+type Entry struct {
+	Title         string
+	KernelRelease string
+	Initrd        string // path; empty: the entry has none
+	Source        string // the file that decides
 }
 
 const (
 	grubConf = "/boot/grub2/grub.cfg"
-	ziplConf = "/etc/zipl.conf"
 	grubBLS  = "grub2-bls"
 )
 
-// DefaultBoot reads what the next boot would run from the configuration of the boot loader.
+// Default reads what the next boot would run from the configuration of the boot loader.
 // It is an error, which says why, where that cannot be told; it is not guessed from the
 // kernels that are there.
-func DefaultBoot(root string) (BootEntry, error) {
+func Default(root string) (Entry, error) {
 	loader, err := loaderType(root)
 	if err != nil {
-		return BootEntry{}, err
+		return Entry{}, err
 	}
-	var e BootEntry
+	var e Entry
 	switch loader {
 	case "grub2", "grub2-efi":
 		e, err = grubDefault(root)
@@ -45,24 +47,24 @@ func DefaultBoot(root string) (BootEntry, error) {
 	case "zipl":
 		e, err = ziplDefault(root)
 	default:
-		return BootEntry{}, fmt.Errorf("the default entry of boot loader %.100q cannot be read", loader)
+		return Entry{}, fmt.Errorf("the default entry of boot loader %.100q cannot be read", loader)
 	}
 	if err != nil {
-		return BootEntry{}, fmt.Errorf("reading the default of boot loader %s: %w", loader, err)
+		return Entry{}, fmt.Errorf("reading the default of boot loader %s: %w", loader, err)
 	}
 	return e, nil
 }
 
-// NextBoot is what the next boot runs. Where that may be another snapshot than the one that
+// Next is what the next boot runs. Where that may be another snapshot than the one that
 // runs, it is what both have as their default.
-func NextBoot(root string) (BootEntry, error) {
-	e, err := DefaultBoot(root)
+func Next(root string) (Entry, error) {
+	e, err := Default(root)
 	if err != nil {
 		return e, err
 	}
 	others, err := otherSnapshots(root)
 	for _, tree := range others {
-		other, errOther := DefaultBoot(filepath.Join(cmp.Or(root, "/"), tree))
+		other, errOther := Default(filepath.Join(cmp.Or(root, "/"), tree))
 		if errOther != nil || other.KernelRelease != e.KernelRelease {
 			err = errors.Join(err, fmt.Errorf("another snapshot may be booted next, with another kernel: %s", tree))
 			continue
@@ -72,18 +74,18 @@ func NextBoot(root string) (BootEntry, error) {
 	return e, err
 }
 
-// entryOf is the entry that the boot loader has for a kernel of this system: the default, if
+// EntryOf returns the entry that the boot loader has for a kernel of this system: the default, if
 // that is one, else the only one that there is, of the snapshot that runs if they are told
-// apart. It is errNoEntry where there is none, and another error where that cannot be told.
-func entryOf(root, kernel string) (BootEntry, error) {
-	if e, err := DefaultBoot(root); err == nil && e.KernelRelease == kernel {
+// apart. It is ErrNoEntry where there is none, and another error where that cannot be told.
+func EntryOf(root, kernel string) (Entry, error) {
+	if e, err := Default(root); err == nil && e.KernelRelease == kernel {
 		return e, nil
 	}
 	loader, err := loaderType(root)
 	if err != nil {
-		return BootEntry{}, err
+		return Entry{}, err
 	}
-	var entries []BootEntry
+	var entries []Entry
 	switch loader {
 	case "grub2", "grub2-efi":
 		entries, err = grubEntries(root)
@@ -93,24 +95,25 @@ func entryOf(root, kernel string) (BootEntry, error) {
 		err = fmt.Errorf("the entries of boot loader %.100q are not read", loader)
 	}
 	if err != nil {
-		return BootEntry{}, err
+		return Entry{}, err
 	}
-	entries = slices.DeleteFunc(entries, func(e BootEntry) bool { return e.KernelRelease != kernel })
+	entries = slices.DeleteFunc(entries, func(e Entry) bool { return e.KernelRelease != kernel })
 	for _, e := range entries {
 		if e.Initrd != entries[0].Initrd {
-			return BootEntry{}, fmt.Errorf("kernel %s has entries with several images", kernel)
+			return Entry{}, fmt.Errorf("kernel %s has entries with several images", kernel)
 		}
 	}
 	if len(entries) == 0 {
-		return BootEntry{}, errNoEntry
+		return Entry{}, ErrNoEntry
 	}
 	return entries[0], nil
 }
 
-var errNoEntry = errors.New("the boot loader has no entry for it")
+// ErrNoEntry says that the boot loader starts no such kernel of this system.
+var ErrNoEntry = errors.New("the boot loader has no entry for it")
 
 // blsEntriesHere are the entries of the snapshot that runs, and those that name none.
-func blsEntriesHere(root string) (here []BootEntry, err error) {
+func blsEntriesHere(root string) (here []Entry, err error) {
 	entries, err := blsEntries(root)
 	if err != nil {
 		return nil, err
@@ -118,7 +121,7 @@ func blsEntriesHere(root string) (here []BootEntry, err error) {
 	running, _ := snapshot.Subvolume(root) // empty: not known
 	for _, e := range entries {
 		if e.subvolume == "" || running == "" || e.subvolume == running {
-			here = append(here, e.BootEntry)
+			here = append(here, e.Entry)
 		}
 	}
 	return here, nil
@@ -189,52 +192,4 @@ func isRelease(s string) bool {
 	return s != "" && s[0] >= '0' && s[0] <= '9' && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._+~-", r)
 	})
-}
-
-// ziplDefault reads zipl.conf(5): [defaultboot] names a section, or a :menu of sections.
-// It is what the boot record was made from, unless zipl was not run since.
-func ziplDefault(root string) (BootEntry, error) {
-	text, err := rooted.ReadFile(root, ziplConf)
-	if err != nil {
-		return BootEntry{}, err
-	}
-	sections := ziplSections(text)
-	name := sections["[defaultboot]"]["default"]
-	if menu := sections["[defaultboot]"]["defaultmenu"]; menu != "" {
-		name = sections[":"+menu][sections[":"+menu]["default"]]
-	}
-	section := sections["["+name+"]"]
-	if name == "" || section["image"] == "" {
-		return BootEntry{}, fmt.Errorf("parsing %q: it names no default with an image", ziplConf)
-	}
-	// An address in memory may follow.
-	image, _, _ := strings.Cut(section["image"], ",")
-	release, err := kernelRelease(root, image)
-	if err != nil {
-		return BootEntry{}, err
-	}
-	initrd, _, _ := strings.Cut(section["ramdisk"], ",")
-	return BootEntry{name, release, initrd, ziplConf}, nil
-}
-
-// ziplSections are the values by section, "[name]" or ":name", and key.
-func ziplSections(text string) map[string]map[string]string {
-	sections := map[string]map[string]string{}
-	current := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(strings.ToValidUTF8(line, "\uFFFD"))
-		if strings.HasPrefix(line, "[") || strings.HasPrefix(line, ":") {
-			current = line
-			continue
-		}
-		key, value, ok := strings.Cut(line, "=")
-		if !ok || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if sections[current] == nil {
-			sections[current] = map[string]string{}
-		}
-		sections[current][strings.TrimSpace(key)] = strings.Trim(strings.TrimSpace(value), `"'`)
-	}
-	return sections
 }

@@ -1,13 +1,15 @@
-package plugin
+// Package recorder leaves on record what a commit does to kernels and live patches: what was
+// installed before and after, what libzypp announced and claimed of it, and who ran it. It knows
+// nothing of libzypp's protocol: a session calls Begin and End as a commit goes on, Observe or
+// ObserveLater after it, and Drift when the rpm database has changed; Held says that the record takes
+// nothing now. CatchUp is for other programs: it closes what was interrupted.
+package recorder
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/config"
@@ -19,11 +21,16 @@ import (
 )
 
 const (
+	// AnswerTime is how long zypper is kept waiting for all that a session does together, and
+	// how long one event may take to be stored. libzypp waits for 30 s for each answer.
+	AnswerTime = 5 * time.Second
+	// QuietTime is how long an rpm that outlived its zypper may take to end.
+	QuietTime = 15 * time.Minute
 	// beginTime is how long rpm may take before a commit: until the ACK, nothing changes.
-	beginTime = answerTime - 2*time.Second
+	beginTime = AnswerTime - 2*time.Second
 	// closeTime is how long a commit that begins may be kept waiting for the ends of others.
 	closeTime = time.Second
-	// endTime is how long it may take behind the end, when nothing changes any more.
+	// endTime is how long it may take after the end, when nothing changes any more.
 	endTime = 25 * time.Second
 	// quickTime is how long something may take that only saves time.
 	quickTime = 200 * time.Millisecond
@@ -31,12 +38,12 @@ const (
 	patience = 500 * time.Millisecond
 )
 
-// Recorder records what commits do. Create it with NewRecorder.
+// Recorder records what commits do. Create it with New. Its methods are called one after the other.
 type Recorder struct {
 	root    string
 	version string
 	getenv  func(string) string
-	log     *frameLog
+	log     io.Writer
 	conf    *config.Config // nil: not read yet
 
 	open *openCommit // between start and end
@@ -52,15 +59,18 @@ type openCommit struct {
 	stored bool         // the begin event is in the record or in the spool
 }
 
-// NewRecorder returns a recorder for the machine whose file tree is at root. version is
-// the program's; getenv reads the environment; messages go to stderr.
-func NewRecorder(root, version string, getenv func(string) string, stderr io.Writer) *Recorder {
-	return &Recorder{root: root, version: version, getenv: getenv, log: newFrameLog(stderr)}
+// New returns a recorder for the machine whose file tree is at root. version is the program's;
+// getenv reads the environment; each message is one Write to log.
+func New(root, version string, getenv func(string) string, log io.Writer) *Recorder {
+	return &Recorder{root: root, version: version, getenv: getenv, log: log}
 }
 
-// start records that a commit with these tracked steps begins. problem says what of the
+// Held says whether somebody holds the record: then this session adds nothing to it any more.
+func (r *Recorder) Held() bool { return r.held != nil }
+
+// Begin records that a commit with these tracked steps begins. problem says what of the
 // step list could not be read.
-func (r *Recorder) start(ctx context.Context, steps []step, problem error, userData string) {
+func (r *Recorder) Begin(ctx context.Context, steps []Step, problem error, userData string) {
 	ev := &record.Event{Header: store.NewHeader(record.KindCommitBegin, r.root, r.version)}
 	b := &record.CommitBegin{UserData: userData, Command: []string{}, Announced: []record.Change{}}
 	ev.Begin = b
@@ -155,32 +165,16 @@ func (r *Recorder) remembered(ctx context.Context, b *record.CommitBegin) (insta
 	return installed, known, ok
 }
 
-// ending says how a commit ended, as the plugin saw it.
-type ending struct {
-	how     how
-	late    bool   // found out afterwards: others may have changed packages since
-	steps   []step // tracked, with stages; of COMMITEND
-	problem error  // what of the step list could not be read
-}
-
-type how int
-
-const (
-	committed   how = iota // COMMITEND
-	aborted                // PLUGINEND without COMMITEND
-	interrupted            // end of input: libzypp has gone
-)
-
-// end records how the open commit ended. zypper waits for it as long as ctx; what takes
+// End records how the open commit ended. zypper waits for it as long as ctx; what takes
 // longer goes on all the same.
-func (r *Recorder) end(ctx context.Context, e ending) {
+func (r *Recorder) End(ctx context.Context, e Ending) {
 	if r.open == nil {
 		return
 	}
 	o := r.open
 	r.open, r.live = nil, o.begin.Begin.Staging == nil
 	db := rpm.DB{Root: r.target(o.begin.Begin)}
-	if e.how == interrupted && !settle(db, quietTime) {
+	if e.How == Interrupted && !settle(db, QuietTime) {
 		return // an rpm still runs: whoever opens the record next finds out what it did
 	}
 	if !o.stored {
@@ -214,106 +208,4 @@ func settle(db rpm.DB, limit time.Duration) bool {
 			return false
 		}
 	}
-}
-
-// keep stores an event: in the record, else in the spool, else in the journal. Who holds the
-// record is waited for once in a session.
-func (r *Recorder) keep(ctx context.Context, o *openCommit, ev *record.Event) bool {
-	staging := o.begin.Begin.Staging
-	chroot := staging != nil && staging.Chroot
-	err := r.held
-	switch {
-	case chroot:
-		err = errors.New("transactional update in a chroot")
-	case err == nil:
-		if err = r.append(ctx, o, ev); err == nil {
-			return true
-		}
-		if store.IsLocked(err) {
-			r.held = err
-		}
-		r.log.printf("%v; the event goes to the spool", err)
-	}
-	if ev.Begin != nil {
-		ev.Begin.Compared = false
-	} else if ev.End != nil {
-		ev.End.Compared = false // others may come into the record before it
-	}
-	return r.report(store.Spool(r.root, ev, err, chroot))
-}
-
-func (r *Recorder) report(err error) bool {
-	if err != nil {
-		r.log.printf("%v", err)
-	}
-	return err == nil
-}
-
-// tellStuck says why files stay in the spool, of each once in a session.
-func (r *Recorder) tellStuck(s *store.Store) {
-	for _, err := range s.Stuck() {
-		if text := err.Error(); !slices.Contains(r.told, text) {
-			r.told = append(r.told, text)
-			r.log.printf("taking in the spool: %s", text)
-		}
-	}
-}
-
-// append adds an event to the record. When a commit begins, those before it that nobody
-// ended are over.
-func (r *Recorder) append(ctx context.Context, o *openCommit, ev *record.Event) (err error) {
-	if ctx.Err() != nil { // zypper goes on already
-		ctx = context.Background()
-	}
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	s, err := r.openStore(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		r.tellStuck(s)
-		err = errors.Join(err, s.Close())
-	}()
-	if ev.Begin == nil {
-		return s.Append(ctx, ev)
-	}
-	if err := s.TakeIn(ctx); err != nil {
-		return err
-	}
-	r.closeOthers(ctx, s, o, closeTime)
-	if err := s.Append(ctx, append(r.driftBefore(ctx, s, o, ev), ev)...); err != nil {
-		return err
-	}
-	r.closeOthers(ctx, s, o, answerTime)
-	return nil
-}
-
-// closeOthers closes what was interrupted before a commit that begins, as far as there is
-// time: what such a commit left is not drift.
-func (r *Recorder) closeOthers(ctx context.Context, s *store.Store, o *openCommit, limit time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if s.Awaits(ctx) {
-		return // their ends may be there
-	}
-	if err := r.closeDead(ctx, s, o); err != nil {
-		r.log.printf("closing interrupted commits: %v", err)
-	}
-}
-
-// driftBefore is what changed, unrecorded, before a commit begins.
-func (r *Recorder) driftBefore(ctx context.Context, s *store.Store, o *openCommit, ev *record.Event) []*record.Event {
-	if ev.Begin == nil || ev.Begin.Staging != nil || o.before.Packages == nil {
-		return nil
-	}
-	drift, compared, err := snapshot.Drift(ctx, s, r.root, r.version, o.before)
-	ev.Begin.Compared = compared
-	if err != nil {
-		ev.Begin.Problems = append(ev.Begin.Problems, fmt.Sprintf("looking for unrecorded changes: %v", err))
-	}
-	if drift == nil {
-		return nil
-	}
-	return []*record.Event{drift}
 }

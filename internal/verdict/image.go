@@ -1,4 +1,4 @@
-package observe
+package verdict
 
 import (
 	"fmt"
@@ -8,10 +8,37 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// JudgeImage decides by an image file that was read, or could not be (err). before is the
+// JudgeImages decides by the image where the journal could not, or where a file was named. Where
+// the next boot may use one of several, they must agree.
+func JudgeImages(v record.Initrd, q Question, named string, read func(path string) (*initrd.Image, error)) record.Initrd {
+	images := []string{named}
+	switch {
+	case v.Patch == "", named == "" && v.Verdict != record.VerdictUnknown:
+		return v
+	case named == "" && v.Reason == record.ReasonOtherSnapshot:
+		images = append([]string{q.Live.Image}, q.Live.Others...)
+	case named == "":
+		images = []string{q.Live.Image}
+	}
+	first := record.Verdict("")
+	for _, path := range images {
+		img, err := read(path)
+		v = judgeImage(v, img, err, q.Live.SrcVersion)
+		if first == "" {
+			first = v.Verdict
+		}
+		if v.Verdict != first {
+			v.Verdict, v.Basis, v.Reason = record.VerdictUnknown, "", record.ReasonOtherSnapshot
+			return v
+		}
+	}
+	return v
+}
+
+// judgeImage decides by an image file that was read, or could not be (err). before is the
 // verdict that the journal gave, whose evidence stays. srcVersion is that of the loaded
 // module, empty if it is not known.
-func JudgeImage(before record.Initrd, img *initrd.Image, err error, srcVersion string) record.Initrd {
+func judgeImage(before record.Initrd, img *initrd.Image, err error, srcVersion string) record.Initrd {
 	j := judgement{Initrd: before}
 	if before.Patch == "" {
 		return before
@@ -22,7 +49,7 @@ func JudgeImage(before record.Initrd, img *initrd.Image, err error, srcVersion s
 		return j.unknown(record.ReasonUnreadable)
 	}
 	j.Reason = ""
-	e := record.Evidence{Time: stamp(img.ModTime), Path: img.Path, Size: img.Size, SHA256: img.SHA256}
+	e := record.Evidence{Time: record.AtOrNil(img.ModTime), Path: img.Path, Size: img.Size, SHA256: img.SHA256}
 	for _, m := range img.Modules {
 		if m.Name != before.Patch || m.KernelRelease != before.KernelRelease {
 			continue

@@ -1,7 +1,8 @@
-// Package observe looks at the machine and its journal: which live patch is active, and
-// whether the initrd that the next boot uses holds it. It composes what the other internal
-// packages see. What cannot be proven is unknown, with the reason.
-package observe
+// Package verdict judges what evidence says of the live patch in an initrd: one pure function over
+// the loads and builds in the journal and the image that is there. What takes the evidence is package
+// observe; simulated machines give theirs to the same function. What is not proven is unknown, with
+// the reason.
+package verdict
 
 import (
 	"path/filepath"
@@ -120,21 +121,14 @@ func (j *judgement) proven(v record.Verdict, b record.Basis) record.Initrd {
 func (j *judgement) add(e ...record.Evidence) { j.Evidence = append(j.Evidence, e...) }
 
 func (j *judgement) addLoad(l *journal.Load, says string) {
-	j.add(record.Evidence{Says: says, Time: stamp(l.Time), BootID: j.boot.ID, Cursor: l.Cursor, Message: l.Message})
+	j.add(record.Evidence{Says: says, Time: record.AtOrNil(l.Time), BootID: j.boot.ID, Cursor: l.Cursor, Message: l.Message})
 }
 
 func (j *judgement) addBuild(b *journal.Build, says string) {
-	j.add(record.Evidence{Says: says, Time: stamp(b.Time), BootID: j.boot.ID, Cursor: b.Cursor, Path: b.Image})
+	j.add(record.Evidence{Says: says, Time: record.AtOrNil(b.Time), BootID: j.boot.ID, Cursor: b.Cursor, Path: b.Image})
 	for _, e := range b.Evidence {
-		j.add(record.Evidence{Says: "an entry of that build", Time: stamp(e.Time), BootID: j.boot.ID, Cursor: e.Cursor, Message: e.Message})
+		j.add(record.Evidence{Says: "an entry of that build", Time: record.AtOrNil(e.Time), BootID: j.boot.ID, Cursor: e.Cursor, Message: e.Message})
 	}
-}
-
-func stamp(t time.Time) *record.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return new(record.At(t))
 }
 
 // lastLoad is the newest load of a patch in a boot, nil if there is none. One that failed
@@ -206,7 +200,7 @@ func (j *judgement) byInference(b *journal.Build) record.Initrd {
 		j.addBuild(b, "the newest build packed live patches; that this one was there before is not on record")
 		return j.unknown(record.ReasonBuildBefore)
 	}
-	j.add(record.Evidence{Says: "the patch's package was installed before", Time: stamp(there), BootID: j.boot.ID})
+	j.add(record.Evidence{Says: "the patch's package was installed before", Time: record.AtOrNil(there), BootID: j.boot.ID})
 	j.addBuild(b, "the newest build packed the live patches that were there, and ended well")
 	return j.proven(record.VerdictContained, record.BasisInferred)
 }

@@ -1,4 +1,4 @@
-package plugin
+package recorder
 
 import (
 	"os"
@@ -30,7 +30,7 @@ func configured(t *testing.T, text string) (root string) {
 // beginning is the commit-begin event of a commit below root.
 func beginning(t *testing.T, root string) *record.CommitBegin {
 	t.Helper()
-	serve(t, root, "PLUGINBEGIN\nuserdata:CHG-4711\n\n\x00"+frames("COMMITBEGIN "+kernelList, "_DISCONNECT"))
+	New(root, "test", func(string) string { return "" }, t.Output()).Begin(t.Context(), []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")}, nil, "CHG-4711")
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
 	if err != nil {
 		t.Fatal(err)

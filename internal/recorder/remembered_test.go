@@ -1,4 +1,4 @@
-package plugin
+package recorder
 
 import (
 	"os"
@@ -41,7 +41,7 @@ func remembering(t *testing.T) (root string, rec *Recorder) {
 	if err := s.Append(t.Context(), ev); err != nil {
 		t.Fatal(err)
 	}
-	return root, NewRecorder(root, "test", func(string) string { return "" }, os.Stderr)
+	return root, New(root, "test", func(string) string { return "" }, os.Stderr)
 }
 
 // touched changes when the files of the rpm database were changed.
@@ -99,8 +99,8 @@ func TestRecordIsAskedBeforeRPM(t *testing.T) {
 			if tt.touched {
 				touched(t, root)
 			}
-			rec.drift(t.Context())
-			rec.start(t.Context(), nil, nil, "")
+			rec.Drift(t.Context())
+			rec.Begin(t.Context(), nil, nil, "")
 			if got, begun := kinds(t, root); got != tt.events || begun != tt.begun {
 				t.Errorf("events %s, installed at the begin: %s", got, begun)
 			}

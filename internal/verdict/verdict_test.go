@@ -1,4 +1,4 @@
-package observe
+package verdict
 
 import (
 	"errors"
@@ -268,7 +268,7 @@ func TestJudgeImage(t *testing.T) {
 		"holds none":                     {&initrd.Image{}, nil, "missing image"},
 		"cannot be read":                 {nil, errors.New("compressed with lz4"), "unknown image-unreadable"},
 	} {
-		v := JudgeImage(unknown, tt.img, tt.err, "S2")
+		v := judgeImage(unknown, tt.img, tt.err, "S2")
 		if got := fmt.Sprintf("%s %s%s", v.Verdict, v.Basis, v.Reason); got != tt.want {
 			t.Errorf("%s: got %s, want %s", name, got, tt.want)
 		}
