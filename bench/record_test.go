@@ -295,9 +295,9 @@ func (h *host) observe(trigger record.Trigger) {
 }
 
 // parts are what an observation says beside.
-func (h *host) parts() map[string]json.RawMessage {
-	parts := map[string]json.RawMessage{}
-	for name, text := range map[string]string{
+func (h *host) parts() map[record.PartName]json.RawMessage {
+	parts := map[record.PartName]json.RawMessage{}
+	for name, text := range map[record.PartName]string{
 		"taint":           `{"value":36864,"flags":[{"bit":12,"letter":"O","meaning":"module from outside"},{"bit":15,"letter":"K","meaning":"live patched"}]}`,
 		"coverage":        `{"date":"` + h.now.AddDate(0, 6, 0).Format(time.DateOnly) + `","file":"/var/lib/lifecycle/data/sle-module-live-patching.lifecycle","line":3}`,
 		"locks":           `[]`,

@@ -21,7 +21,7 @@ func healthy(t *testing.T) *machine {
 	m := newMachine(t, "2026-02-01T08:00:00Z")
 	m.installed, m.next = []record.Package{kernelPackage(kernelA)}, releaseA
 	m.installed[0].InstallTime = m.now.Unix()
-	for name, part := range map[string]any{
+	for name, part := range map[record.PartName]any{
 		"taint":    map[string]any{"value": 36864, "flags": []any{flagged(12, "O"), flagged(15, "K")}},
 		"coverage": map[string]any{"date": "2026-08-31", "file": "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", "line": 3},
 		"blockers": []any{},
@@ -69,18 +69,20 @@ func (m *machine) last() *record.Observation {
 }
 
 // drop has the newest observation lack a part, for a reason.
-func (m *machine) drop(name, why string) {
+func (m *machine) drop(name record.PartName, why string) {
 	delete(m.last().Parts, name)
-	m.last().Unknown[name] = why
+	m.last().Unknown[string(name)] = why
 }
 
 // set gives a part of the newest observation another value.
-func (m *machine) set(name, json string) { m.last().Parts[name] = []byte(json) }
+func (m *machine) set(name record.PartName, json string) { m.last().Parts[name] = []byte(json) }
 
 // with and unread are stories in which a part of the newest observation is another, or unknown.
-func with(part, json string) func(*machine) { return func(m *machine) { m.set(part, json) } }
+func with(part record.PartName, json string) func(*machine) {
+	return func(m *machine) { m.set(part, json) }
+}
 
-func unread(part string) func(*machine) {
+func unread(part record.PartName) func(*machine) {
 	return func(m *machine) { m.drop(part, "permission denied") }
 }
 
@@ -518,28 +520,28 @@ func TestRecordChecks(t *testing.T) {
 			renew(m)
 		}, Fail, "gap from 2026-02-10T11:00:00Z"},
 		{"completeness", "libzypp's history agrees", func(*machine) {}, Pass, "libzypp's history showed no other change at 2026-02-10T11:00:00Z"},
-		{"completeness", "libzypp's history has more", with(historyPart, missing("2026-02-09T10:00:00Z", 0)), Fail, "1 hole in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'."},
-		{"completeness", "libzypp's history has much more", with(historyPart, missing("2026-02-09T10:00:00Z", 3)), Fail, "2 holes in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'; 3 older lines"},
-		{"completeness", "libzypp's history had more long ago", with(historyPart, missing("2024-02-09T10:00:00Z", 3)), Pass, "no other change"},
-		{"completeness", "libzypp's history lost lines", with(historyPart, `{"missing":[],"lost":[{"to":"2026-02-09T10:00:00.000000Z","why":"lines were removed"}]}`), NotDetermined, "at 2026-02-09T10:00:00Z lines were removed."},
-		{"completeness", "libzypp's history lost lines long ago", with(historyPart, `{"missing":[],"lost":[{"to":"2024-02-09T10:00:00.000000Z","why":"lines were removed"}]}`), Pass, "no other change"},
-		{"completeness", "libzypp's history has more, and lost lines", with(historyPart, strings.Replace(missing("2026-02-09T10:00:00Z", 0), `"lost":[]`, `"lost":[{"to":"2026-02-09T10:00:00.000000Z","why":"x"}]`, 1)), Fail, "1 hole"},
-		{"completeness", "libzypp's history is long", with(historyPart, `{"behind":true}`), NotDetermined, "not compared to its end"},
-		{"completeness", "libzypp's history not readable", unread(historyPart), NotDetermined, "permission denied"},
-		{"completeness", "libzypp's history not compared", func(m *machine) { delete(m.last().Parts, historyPart) }, Pass, "no other change at 2026-02-10T03:00:00Z"},
+		{"completeness", "libzypp's history has more", with(record.PartZyppHistory, missing("2026-02-09T10:00:00Z", 0)), Fail, "1 hole in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'."},
+		{"completeness", "libzypp's history has much more", with(record.PartZyppHistory, missing("2026-02-09T10:00:00Z", 3)), Fail, "2 holes in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'; 3 older lines"},
+		{"completeness", "libzypp's history had more long ago", with(record.PartZyppHistory, missing("2024-02-09T10:00:00Z", 3)), Pass, "no other change"},
+		{"completeness", "libzypp's history lost lines", with(record.PartZyppHistory, `{"missing":[],"lost":[{"to":"2026-02-09T10:00:00.000000Z","why":"lines were removed"}]}`), NotDetermined, "at 2026-02-09T10:00:00Z lines were removed."},
+		{"completeness", "libzypp's history lost lines long ago", with(record.PartZyppHistory, `{"missing":[],"lost":[{"to":"2024-02-09T10:00:00.000000Z","why":"lines were removed"}]}`), Pass, "no other change"},
+		{"completeness", "libzypp's history has more, and lost lines", with(record.PartZyppHistory, strings.Replace(missing("2026-02-09T10:00:00Z", 0), `"lost":[]`, `"lost":[{"to":"2026-02-09T10:00:00.000000Z","why":"x"}]`, 1)), Fail, "1 hole"},
+		{"completeness", "libzypp's history is long", with(record.PartZyppHistory, `{"behind":true}`), NotDetermined, "not compared to its end"},
+		{"completeness", "libzypp's history not readable", unread(record.PartZyppHistory), NotDetermined, "permission denied"},
+		{"completeness", "libzypp's history not compared", func(m *machine) { delete(m.last().Parts, record.PartZyppHistory) }, Pass, "no other change at 2026-02-10T03:00:00Z"},
 		{"completeness", "libzypp's history never compared", func(m *machine) {
 			for _, ev := range m.all {
 				if ev.Observation != nil {
-					delete(ev.Observation.Parts, historyPart)
+					delete(ev.Observation.Parts, record.PartZyppHistory)
 				}
 			}
 		}, NotDetermined, "no observation has compared it"},
 		{"completeness", "libzypp's history compared long ago", func(m *machine) {
-			delete(m.parts, historyPart)
+			delete(m.parts, record.PartZyppHistory)
 			later(m, 4)
 			renew(m)
 		}, NotDetermined, "compared last at 2026-02-10T11:00:00Z, more than 2 days ago"},
-		{"completeness", "libzypp's history of another form", with(historyPart, `[]`), NotDetermined, "cannot be read"},
+		{"completeness", "libzypp's history of another form", with(record.PartZyppHistory, `[]`), NotDetermined, "cannot be read"},
 
 		{"completeness", "too old", func(m *machine) { m.wait(72 * time.Hour) }, NotDetermined, "more than 2 days ago"},
 
@@ -739,7 +741,7 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 		{"completeness", "a lost log", func(g *grounds) { g.gaps = []Gap{{Kind: GapBroken, Why: "It was lost."}} }, Fail, "(It was lost)"},
 		{"downgrades", "what the kernel had said is not on record", func(g *grounds) {
 			g.lowered = []lowered{{HistoryRow: &record.HistoryRow{Package: "p", Previous: new("2"), Version: "1"}}, {
-				HistoryRow: &record.HistoryRow{Package: "q", Previous: new("2"), Version: "1"}, taint: &record.Part{JSON: []byte(`{"value":512}`)}}}
+				HistoryRow: &record.HistoryRow{Package: "q", Previous: new("2"), Version: "1"}, taint: &record.Part[record.Taint]{JSON: []byte(`{"value":512}`)}}}
 		}, Warn, "p from 2 to 1 at 0001-01-01T00:00:00Z by unset; q from 2 to 1 at 0001-01-01T00:00:00Z by unset, kernel warnings not on record, taint value 512."},
 	} {
 		m := healthy(t)

@@ -47,9 +47,9 @@ type machine struct {
 	module    string // active
 	since     time.Time
 	installed []record.Package
-	initrds   map[string]string // module, by kernel release
-	next      string            // kernel release of the default boot entry
-	parts     map[string]any    // what observations say beside
+	initrds   map[string]string       // module, by kernel release
+	next      string                  // kernel release of the default boot entry
+	parts     map[record.PartName]any // what observations say beside
 }
 
 // truth is how it was from a moment on.
@@ -70,7 +70,7 @@ func newMachine(t *testing.T, start string) *machine {
 	root := t.TempDir()
 	check(t, os.MkdirAll(filepath.Join(root, "etc"), 0o755))
 	check(t, os.WriteFile(filepath.Join(root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
-	return &machine{t: t, root: root, now: when(t, start), timer: when(t, start).Add(-5 * time.Hour), initrds: map[string]string{}, known: map[string]time.Time{}, parts: map[string]any{
+	return &machine{t: t, root: root, now: when(t, start), timer: when(t, start).Add(-5 * time.Hour), initrds: map[string]string{}, known: map[string]time.Time{}, parts: map[record.PartName]any{
 		"taint":        map[string]any{"value": 32768, "flags": []any{}},
 		"coverage":     map[string]any{"date": "2026-03-31", "file": "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", "line": 3, "name": "*", "version": "*"},
 		"locks":        []any{},
@@ -508,7 +508,7 @@ func (m *machine) observe(trigger record.Trigger) {
 		Installed: slices.Clone(m.installed), Patches: []record.LoadedPatch{}, Initrd: m.verdict(),
 		NextBoot: &record.NextBoot{KernelRelease: m.next, Image: "/boot/initrd-" + m.next, Source: "/boot/grub2/grub.cfg"},
 		Reboot:   &record.Reboot{Pending: m.pendingReboot(), NewestKernel: m.next},
-		Parts:    map[string]json.RawMessage{}, Unknown: map[string]string{},
+		Parts:    map[record.PartName]json.RawMessage{}, Unknown: map[string]string{},
 	}
 	if m.module != "" {
 		o.Patches = append(o.Patches, record.LoadedPatch{Module: m.module, Enabled: true, Replace: new(true), StackOrder: new(1)})

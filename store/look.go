@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -83,21 +82,19 @@ func (s *Store) lookAtVerified(ctx context.Context, v *Verification) error {
 	if err != nil || last == nil {
 		return err
 	}
-	part, err := s.NewestPart(ctx, "verify", last.Add(-lookBack), last.Time)
+	part, err := NewestPart[record.Verified](ctx, s, last.Add(-lookBack), last.Time)
 	if err != nil || part == nil {
 		return err
 	}
-	var found struct {
-		Result   Integrity
-		Problems []string
-	}
-	if json.Unmarshal(part.JSON, &found) != nil || found.Result != Altered && found.Result != Truncated {
+	found, err := part.Value()
+	result := Integrity(found.Result)
+	if err != nil || result != Altered && result != Truncated {
 		return nil
 	}
 	what := "see the event"
 	if len(found.Problems) > 0 {
 		what = found.Problems[0]
 	}
-	v.problem(found.Result, "event %d: the full verification of %s found: %s", part.Event, part.Time.UTC().Format(time.RFC3339), what)
+	v.problem(result, "event %d: the full verification of %s found: %s", part.Event, part.Time.UTC().Format(time.RFC3339), what)
 	return nil
 }

@@ -236,7 +236,7 @@ func (r *recorder) observe(trigger record.Trigger) {
 	}
 	o := &record.Observation{
 		Trigger: trigger, Kernel: record.Kernel{Release: r.boot.release, Version: "#1 SMP", BootTime: record.At(r.wall().Add(-r.now.Sub(r.boot.base)).Truncate(time.Second))},
-		Installed: slices.Clone(r.sys.pkgs), Compared: true, Subvolume: subvolume(r.sys.number), Parts: map[string]json.RawMessage{}, Unknown: map[string]string{},
+		Installed: slices.Clone(r.sys.pkgs), Compared: true, Subvolume: subvolume(r.sys.number), Parts: map[record.PartName]json.RawMessage{}, Unknown: map[string]string{},
 		NextBoot: &record.NextBoot{KernelRelease: r.sys.next, Image: "/boot/initrd-" + r.sys.next, Source: "/boot/grub2/grub.cfg"},
 	}
 	r.see("installed", o, func() { o.Installed, o.Compared = nil, false })
@@ -254,7 +254,7 @@ func (r *recorder) observe(trigger record.Trigger) {
 	}
 	r.see("next_boot", o, func() { o.NextBoot = nil })
 	r.reboot(o)
-	for name, value := range map[string]string{
+	for name, value := range map[record.PartName]string{
 		"coverage": `{"date":"` + covered(r.boot.release) + `","file":"/var/lib/lifecycle/data/x.lifecycle","line":3,"name":"*","version":"*"}`,
 		"taint":    `{"value":32768,"flags":[]}`, "locks": `[]`, "blockers": `[]`,
 	} {
