@@ -22,7 +22,7 @@ func example(t *testing.T, name record.PartName) string {
 // Every check that reads a part finds in its example what there is to find.
 func TestChecksOfTheExamples(t *testing.T) {
 	reads := func(name record.PartName) func(*machine) {
-		return func(m *machine) { m.set(name, example(m.t, name)) }
+		return func(m *machine) { m.setJSON(name, example(m.t, name)) }
 	}
 	tests := []checkTest{
 		{"taint", "example", reads(record.PartTaint), Warn, "The kernel is tainted, value 36865: bit 0 P (proprietary module was loaded)."},
@@ -50,7 +50,7 @@ func TestChecksOfTheExamples(t *testing.T) {
 // The date of a fix is that of the advisory in the example.
 func TestAdvisoriesOfTheExample(t *testing.T) {
 	m := healthy(t)
-	m.set(record.PartAdvisories, example(t, record.PartAdvisories))
+	m.setJSON(record.PartAdvisories, example(t, record.PartAdvisories))
 	fixes := exposures(t, m.record())
 	i := slices.IndexFunc(fixes, func(e Exposure) bool { return e.ReleasedBy == "advisory-day" })
 	if i < 0 || !strings.HasSuffix(text(fixes[i].Advisory), "-2026-7") || date(fixes[i].Released) != "2026-02-02" {
