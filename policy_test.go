@@ -42,7 +42,7 @@ var arrows = map[string][]string{
 	"internal/initrd":              {},
 	"internal/journal":             {"internal/rooted"},
 	"internal/journal/journaltest": {},
-	"internal/livepatch":           {"internal/rooted"},
+	"internal/livepatch":           {"record", "internal/rooted"},
 	"internal/lives":               {}, // tests only
 	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/verdict", "internal/zypp", "internal/zyppimport"},
 	"internal/recorder":            {"record", "store", "internal/config", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/zypp"},
@@ -55,7 +55,7 @@ var arrows = map[string][]string{
 	"internal/tracked":             {},
 	"internal/unpack":              {},
 	"internal/verdict":             {"record", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rpm"},
-	"internal/zypp":                {"internal/ini", "internal/rooted"},
+	"internal/zypp":                {"record", "internal/ini", "internal/rooted"},
 	"internal/zyppimport":          {"record", "store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},
 }
 

@@ -1,7 +1,7 @@
 package bench
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -289,29 +289,30 @@ func (h *host) observe(trigger record.Trigger) {
 			Evidence: []record.Evidence{{Says: "the initrd loaded it", Time: &since, BootID: h.boot.ID, Cursor: boot.Loads[0].Cursor, Message: "livepatch: enabling patch '" + active + "'"}}},
 		NextBoot: &record.NextBoot{KernelRelease: release(h.kernel), Image: "/boot/initrd-" + release(h.kernel), Source: "/boot/grub2/grub.cfg"},
 		Reboot:   &record.Reboot{Pending: pending, NewestKernel: release(h.kernel)},
-		Boots:    []record.Boot{boot}, Parts: h.parts(), Unknown: map[string]string{},
+		Boots:    []record.Boot{boot}, Unknown: map[string]string{},
+	}
+	if err := h.says(o); err != nil {
+		panic(err)
 	}
 	h.events = append(h.events, &record.Event{Header: h.header(record.KindObservation), Observation: o})
 }
 
-// parts are what an observation says beside.
-func (h *host) parts() map[string]json.RawMessage {
-	parts := map[string]json.RawMessage{}
-	for name, text := range map[string]string{
-		"taint":           `{"value":36864,"flags":[{"bit":12,"letter":"O","meaning":"module from outside"},{"bit":15,"letter":"K","meaning":"live patched"}]}`,
-		"coverage":        `{"date":"` + h.now.AddDate(0, 6, 0).Format(time.DateOnly) + `","file":"/var/lib/lifecycle/data/sle-module-live-patching.lifecycle","line":3}`,
-		"locks":           `[]`,
-		"blockers":        `[]`,
-		"gpgcheck":        `{"gpgcheck":true,"repos":[{"alias":"updates","repo_gpgcheck":true,"pkg_gpgcheck":"unless-repo-signed"}]}`,
-		"activation":      `{"products":[{"name":"sle-module-live-patching","version":"15.6","endoflife":"2099-12-31"}],"patterns":["patterns-lp_sles"],"lifecycle":["lifecycle-data-sle-module-live-patching"]}`,
-		"clock":           `{"synced":"yes","source":"adjtimex","last_sync":null}`,
-		"journal_storage": `{"setting":"auto","kept":"persistent","persistent":true}`,
-		"files":           `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"file","mode":"0755","uid":0},{"path":"/var/lib/klp-audit","there":true,"type":"directory","mode":"0750","uid":0}]`,
-		"warnings":        `{"count":0,"messages":[]}`,
-		"verify":          `{"result":"intact","tree_size":7,"problems":[]}`,
-		"zypp_history":    `{"to":"` + h.now.UTC().Format(time.RFC3339) + `","behind":false,"missing":[],"more":0,"lost":[]}`,
-	} {
-		parts[name] = json.RawMessage(text)
-	}
-	return parts
+// says adds to an observation what it says beside.
+func (h *host) says(o *record.Observation) error {
+	return errors.Join(
+		record.SetPart(o, record.Taint{Value: 36864, Flags: []record.TaintFlag{{Bit: 12, Letter: "O", Meaning: "module from outside"}, {Bit: 15, Letter: "K", Meaning: "live patched"}}}),
+		record.SetPart(o, record.Coverage{Date: h.now.AddDate(0, 6, 0).Format(time.DateOnly), File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3}),
+		record.SetPart(o, record.Locks{}),
+		record.SetPart(o, record.Blockers{}),
+		record.SetPart(o, record.Signatures{GPGCheck: true, Repos: []record.RepoSignatures{{Alias: "updates", RepoGPGCheck: true, PkgGPGCheck: "unless-repo-signed"}}}),
+		record.SetPart(o, record.Entitlement{Products: []record.Product{{Name: "sle-module-live-patching", Version: "15.6", EndOfLife: "2099-12-31"}},
+			Patterns: []string{"patterns-lp_sles"}, Lifecycle: []string{"lifecycle-data-sle-module-live-patching"}}),
+		record.SetPart(o, record.Clock{Synced: "yes", Source: "adjtimex"}),
+		record.SetPart(o, record.JournalStorage{Setting: "auto", Kept: "persistent", Persistent: true}),
+		record.SetPart(o, record.OwnFiles{{Path: "/usr/lib/zypp/plugins/commit/klp-audit", There: true, Type: "file", Mode: "0755"},
+			{Path: "/var/lib/klp-audit", There: true, Type: "directory", Mode: "0750"}}),
+		record.SetPart(o, record.Warnings{Messages: []record.Warning{}}),
+		record.SetPart(o, record.Verified{Result: "intact", TreeSize: 7, Problems: []string{}}),
+		record.SetPart(o, record.HistoryComparison{To: record.At(h.now), Missing: []record.MissingChange{}, Lost: []record.LostHistory{}}),
+	)
 }

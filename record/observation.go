@@ -8,20 +8,20 @@ import (
 // Observation is what the machine showed. A part that could not be read is missing, and
 // Unknown says why.
 type Observation struct {
-	Trigger   Trigger                    `json:"trigger"`
-	Kernel    Kernel                     `json:"kernel"`
-	Installed []Package                  `json:"installed"`       // tracked packages; null: not known
-	RPMDB     string                     `json:"rpmdb,omitempty"` // stamp of the rpm database that this was read from
-	Compared  bool                       `json:"compared"`        // with what the record knew: what differed is a drift event before this one
-	Subvolume string                     `json:"root_subvolume"`  // where the root directory is within its file system; empty: not known
-	Patches   []LoadedPatch              `json:"patches"`         // in the kernel; null: not known
-	LivePatch *LivePatch                 `json:"live_patch"`
-	Initrd    Initrd                     `json:"initrd"` // of the running kernel and its active patch
-	NextBoot  *NextBoot                  `json:"next_boot"`
-	Reboot    *Reboot                    `json:"reboot"` // null: not known
-	Boots     []Boot                     `json:"boots"`  // new or changed since the observation before
-	Parts     map[string]json.RawMessage `json:"parts"`  // all else, by name
-	Unknown   map[string]string          `json:"unknown"`
+	Trigger   Trigger                      `json:"trigger"`
+	Kernel    Kernel                       `json:"kernel"`
+	Installed []Package                    `json:"installed"`       // tracked packages; null: not known
+	RPMDB     string                       `json:"rpmdb,omitempty"` // stamp of the rpm database that this was read from
+	Compared  bool                         `json:"compared"`        // with what the record knew: what differed is a drift event before this one
+	Subvolume string                       `json:"root_subvolume"`  // where the root directory is within its file system; empty: not known
+	Patches   []LoadedPatch                `json:"patches"`         // in the kernel; null: not known
+	LivePatch *LivePatch                   `json:"live_patch"`
+	Initrd    Initrd                       `json:"initrd"` // of the running kernel and its active patch
+	NextBoot  *NextBoot                    `json:"next_boot"`
+	Reboot    *Reboot                      `json:"reboot"` // null: not known
+	Boots     []Boot                       `json:"boots"`  // new or changed since the observation before
+	Parts     map[PartName]json.RawMessage `json:"parts"`  // all else, by name
+	Unknown   map[string]string            `json:"unknown"`
 }
 
 // Trigger is why an observation was taken.

@@ -1,9 +1,6 @@
 package record
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Snapshot is what was installed as an event has it: all tracked packages.
 type Snapshot struct {
@@ -154,13 +151,6 @@ type KnownChange struct {
 	UTCOffset string
 	Command   []string // empty: not known
 	UserData  string
-}
-
-// Part is one part of an observation.
-type Part struct {
-	Event int64
-	Time  Timestamp
-	JSON  json.RawMessage
 }
 
 // Attribution counts who made commits.

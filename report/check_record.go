@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -148,10 +147,11 @@ func downgrades(g *grounds, _ Criteria) finding {
 	for _, l := range g.lowered {
 		list = append(list, l.String())
 		f = f.by(l.Event)
-		for _, p := range []*record.Part{l.warnings, l.taint} {
-			if p != nil {
-				f = f.by(p.Event)
-			}
+		if l.warnings != nil {
+			f = f.by(l.warnings.Event)
+		}
+		if l.taint != nil {
+			f = f.by(l.taint.Event)
 		}
 	}
 	f.detail = fmt.Sprintf("%s: %s.", say.Plural(len(list), "downgrade"), say.Some(list))
@@ -168,20 +168,27 @@ func (l lowered) String() string {
 	if source := l.HistoryRow.FoundLater(); source != "" {
 		what += " (" + source + ")"
 	}
-	var warnings struct{ Count int }
-	var taint struct{ Value uint64 }
-	switch {
-	case l.warnings == nil && l.taint == nil:
+	if l.warnings == nil && l.taint == nil {
 		return what
-	case l.warnings != nil && json.Unmarshal(l.warnings.JSON, &warnings) == nil:
-		what += ", after " + say.Plural(warnings.Count, "kernel warning")
-	default:
+	}
+	if w, known := valueOf(l.warnings); known {
+		what += ", after " + say.Plural(w.Count, "kernel warning")
+	} else {
 		what += ", kernel warnings not on record"
 	}
-	if l.taint != nil && json.Unmarshal(l.taint.JSON, &taint) == nil {
-		what += fmt.Sprintf(", taint value %d", taint.Value)
+	if t, known := valueOf(l.taint); known {
+		what += fmt.Sprintf(", taint value %d", t.Value)
 	}
 	return what
+}
+
+// valueOf is what a part says; it is not known where there is none, or none that can be read.
+func valueOf[T record.PartType](p *record.Part[T]) (v T, known bool) {
+	if p == nil {
+		return v, false
+	}
+	v, err := p.Value()
+	return v, err == nil
 }
 
 // attribution is that somebody or something is named for each commit.
@@ -217,7 +224,7 @@ func completeness(g *grounds, _ Criteria) finding {
 		return found(NotDetermined, "%s", unclear).by(g.seen.event)
 	}
 	return found(Pass, "All %s that the observation shows are those of the %s before it, libzypp's history showed no other change at %s, and there is no gap.",
-		say.Plural(len(g.seen.Installed), "package"), g.base.what, g.parts[historyPart].Time.Short()).by(g.base.event, g.seen.event, g.parts[historyPart].Event)
+		say.Plural(len(g.seen.Installed), "package"), g.base.what, g.compared.Time.Short()).by(g.base.event, g.seen.event, g.compared.Event)
 }
 
 // incomplete is what the record lacks, without a detail if nothing is found; known is false if
@@ -238,7 +245,7 @@ func (g *grounds) incomplete(bypassed []string) (f finding, known bool) {
 		f = f.by(g.base.event, g.seen.event)
 	}
 	if odd = append(odd, bypassed...); len(bypassed) > 0 {
-		f = f.by(g.parts[historyPart].Event)
+		f = f.by(g.compared.Event)
 	}
 	if len(odd) > 0 {
 		f.detail = fmt.Sprintf("%s in the record: %s.", say.Plural(len(odd), "hole"), say.Some(odd))
@@ -331,19 +338,12 @@ func integrity(g *grounds, c Criteria) finding {
 	case cp.Size != g.summary.Events:
 		return found(Fail, "The newest checkpoint covers %d events, and there are %d.", cp.Size, g.summary.Events)
 	}
-	part := g.parts["verify"]
+	part := g.verified
 	if part == nil {
 		return found(NotDetermined, "%s; no full verification of the last 31 days is on record.", checkpoint)
 	}
-	var v struct {
-		Result   string
-		TreeSize int64 `json:"tree_size"`
-		Problems []string
-
-		Checkpoints int
-		Unread      string
-	}
-	if err := json.Unmarshal(part.JSON, &v); err != nil {
+	v, err := part.Value()
+	if err != nil {
 		return found(NotDetermined, "The last full verification cannot be read: %v.", err).by(part.Event)
 	}
 	if v.Result != string(proof.Intact) {

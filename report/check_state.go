@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,8 +131,8 @@ func transition(g *grounds, c Criteria, lp *record.LivePatch) finding {
 
 // blocked says how many tasks hold a transition up, with the comma before it.
 func (g *grounds) blocked() string {
-	var tasks []struct{}
-	if _, ok := g.part("blockers", &tasks); !ok || len(tasks) == 0 {
+	tasks, _, ok := part[record.Blockers](g)
+	if !ok || len(tasks) == 0 {
 		return ""
 	}
 	return ", held up by " + say.Plural(len(tasks), "task")
@@ -265,39 +264,32 @@ func coverage(g *grounds, c Criteria) finding {
 	if g.seen.unpatched() {
 		return found(NotApplicable, "Kernel %s runs without live patches.", g.seen.Kernel.Release)
 	}
-	var part struct {
-		Date string
-		File string
-		Line int
-	}
-	if f, ok := g.part("coverage", &part); !ok {
+	covered, f, ok := part[record.Coverage](g)
+	if !ok {
 		return f
 	}
-	end, ok := g.coverageEnd()
-	if !ok {
-		return found(NotDetermined, "The lifecycle data has the date %q, which is none.", part.Date)
+	end, isDay := covered.Day()
+	if !isDay {
+		return found(NotDetermined, "The lifecycle data has the date %q, which is none.", covered.Date)
 	}
 	left := g.daysUntil(end)
-	source := fmt.Sprintf("%s:%d", part.File, part.Line)
+	source := fmt.Sprintf("%s:%d", covered.File, covered.Line)
 	switch days := func(p Period) int { return int(time.Duration(p).Hours() / 24) }; {
 	case left < 0:
-		return found(Fail, "Live patches for kernel %s ended on %s, %s ago (%s).", g.seen.Kernel.Release, part.Date, say.Plural(-left, "day"), source)
+		return found(Fail, "Live patches for kernel %s ended on %s, %s ago (%s).", g.seen.Kernel.Release, covered.Date, say.Plural(-left, "day"), source)
 	case left < days(c.Fail):
-		return found(Fail, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, part.Date, say.Plural(left, "day"), source)
+		return found(Fail, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, covered.Date, say.Plural(left, "day"), source)
 	case left < days(c.Warn):
-		return found(Warn, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, part.Date, say.Plural(left, "day"), source)
+		return found(Warn, "Live patches for kernel %s end on %s, in %s (%s).", g.seen.Kernel.Release, covered.Date, say.Plural(left, "day"), source)
 	}
-	return found(Pass, "Live patches for kernel %s are made until %s, for %s (%s).", g.seen.Kernel.Release, part.Date, say.Plural(left, "day"), source)
+	return found(Pass, "Live patches for kernel %s are made until %s, for %s (%s).", g.seen.Kernel.Release, covered.Date, say.Plural(left, "day"), source)
 }
 
 // coverageEnd is the last day of the coverage, as far as it is known.
 func (g *grounds) coverageEnd() (time.Time, bool) {
-	var part struct{ Date string }
-	if g.parts["coverage"] == nil || json.Unmarshal(g.parts["coverage"].JSON, &part) != nil {
-		return time.Time{}, false
-	}
-	end, err := time.Parse(time.DateOnly, part.Date)
-	return end, err == nil
+	covered, _, ok := part[record.Coverage](g)
+	end, isDay := covered.Day()
+	return end, ok && isDay
 }
 
 func (g *grounds) daysUntil(date time.Time) int { return int(date.Sub(day(g.at.UTC())).Hours() / 24) }
@@ -362,24 +354,18 @@ func (o *seen) newestUnknown() string {
 
 // taint is that nothing but live patches taints the kernel.
 func taint(g *grounds, c Criteria) finding {
-	var part struct {
-		Value uint64
-		Flags []struct {
-			Bit             int
-			Letter, Meaning string
-		}
-	}
-	if f, ok := g.part("taint", &part); !ok {
+	tainted, f, ok := part[record.Taint](g)
+	if !ok {
 		return f
 	}
 	var odd []string
-	for _, flag := range part.Flags {
+	for _, flag := range tainted.Flags {
 		if flag.Letter == "" || !slices.Contains(c.Allowed, flag.Letter) {
 			odd = append(odd, fmt.Sprintf("bit %d %s (%s)", flag.Bit, flag.Letter, flag.Meaning))
 		}
 	}
 	if odd != nil {
-		return found(Fail, "The kernel is tainted, value %d: %s.", part.Value, strings.Join(odd, "; "))
+		return found(Fail, "The kernel is tainted, value %d: %s.", tainted.Value, strings.Join(odd, "; "))
 	}
-	return found(Pass, "The kernel's taint value is %d, which is as it should be.", part.Value)
+	return found(Pass, "The kernel's taint value is %d, which is as it should be.", tainted.Value)
 }

@@ -13,25 +13,18 @@ import (
 
 // signatures is that libzypp checks them, and that what is installed has one.
 func signatures(g *grounds, c Criteria) finding {
-	var part struct {
-		GPGCheck bool `json:"gpgcheck"`
-		Repos    []struct {
-			Alias        string
-			RepoGPGCheck bool   `json:"repo_gpgcheck"`
-			PkgGPGCheck  string `json:"pkg_gpgcheck"`
-		}
-	}
-	if f, ok := g.part("gpgcheck", &part); !ok {
+	checked, f, ok := part[record.Signatures](g)
+	if !ok {
 		return f
 	}
 	if g.seen.Installed == nil {
 		return g.notKnown("installed")
 	}
 	var odd []string
-	if !part.GPGCheck {
+	if !checked.GPGCheck {
 		odd = append(odd, "gpgcheck is off in zypp.conf")
 	}
-	for _, r := range part.Repos {
+	for _, r := range checked.Repos {
 		if !r.RepoGPGCheck && r.PkgGPGCheck == "no" {
 			odd = append(odd, "nothing is checked of repository "+r.Alias)
 		}
@@ -47,35 +40,30 @@ func signatures(g *grounds, c Criteria) finding {
 	if odd != nil {
 		return found(Fail, "%s.", say.Some(odd))
 	}
-	return found(Pass, "libzypp checks signatures (repositories: %d), and all %s are signed.", len(part.Repos), say.Plural(len(g.seen.Installed), "installed kernel and live patch package"))
+	return found(Pass, "libzypp checks signatures (repositories: %d), and all %s are signed.", len(checked.Repos), say.Plural(len(g.seen.Installed), "installed kernel and live patch package"))
 }
 
 // clock is that the times on record can be relied on.
 func clock(g *grounds, c Criteria) finding {
-	var part struct {
-		Synced   string
-		Source   string
-		LastSync *record.Timestamp `json:"last_sync"`
-		LastFile string            `json:"last_sync_file"`
-	}
-	if f, ok := g.part("clock", &part); !ok {
+	step, f, ok := part[record.Clock](g)
+	if !ok {
 		return f
 	}
 	last := "when it was set last is not on record"
 	var age time.Duration
-	if part.LastSync != nil {
-		age = g.seen.at.Sub(part.LastSync.Time)
-		last = "last set at " + (*part.LastSync).Short() + " (" + part.LastFile + ")"
+	if step.LastSync != nil {
+		age = g.seen.at.Sub(*step.LastSync)
+		last = "last set at " + record.At(*step.LastSync).Short() + " (" + step.LastFile + ")"
 	}
 	switch {
-	case part.Synced == "no":
-		return found(Fail, "The clock is not synchronised, as %s says; %s.", part.Source, last)
-	case part.Synced != "yes":
+	case step.Synced == "no":
+		return found(Fail, "The clock is not synchronised, as %s says; %s.", step.Source, last)
+	case step.Synced != "yes":
 		return found(NotDetermined, "Whether the clock is synchronised is not known; %s.", last)
 	case c.longer(age) != Pass:
-		return found(c.longer(age), "The clock counts as synchronised, and was last set more than %s before the observation (%s).", say.Duration(age), part.LastFile)
+		return found(c.longer(age), "The clock counts as synchronised, and was last set more than %s before the observation (%s).", say.Duration(age), step.LastFile)
 	}
-	return found(Pass, "The clock is synchronised, as %s says; %s.", part.Source, last)
+	return found(Pass, "The clock is synchronised, as %s says; %s.", step.Source, last)
 }
 
 // mayHave are the modes that klp-audit's own files may have at most, by how they begin;
@@ -90,20 +78,11 @@ var mayHave = []struct {
 	{"/", 0o755},
 }
 
-// ownFile is a file of klp-audit's as an observation describes it.
-type ownFile struct {
-	Path  string
-	There bool
-	Type  string
-	Mode  string
-	UID   uint32
-}
-
 // permissions is that only root can change the record and the program, and not everybody
 // can read the record.
 func permissions(g *grounds, _ Criteria) finding {
-	var files []ownFile
-	if f, ok := g.part("files", &files); !ok {
+	files, f, ok := part[record.OwnFiles](g)
+	if !ok {
 		return f
 	}
 	var odd []string
@@ -113,7 +92,7 @@ func permissions(g *grounds, _ Criteria) finding {
 			continue
 		}
 		there++
-		if fault := f.fault(); fault != "" {
+		if fault := fault(f); fault != "" {
 			odd = append(odd, f.Path+" "+fault)
 		}
 	}
@@ -127,7 +106,7 @@ func permissions(g *grounds, _ Criteria) finding {
 }
 
 // fault says what is wrong with the owner or the mode, empty if nothing is.
-func (f ownFile) fault() string {
+func fault(f record.OwnFile) string {
 	mode, err := strconv.ParseUint(f.Mode, 8, 32)
 	if err != nil {
 		return fmt.Sprintf("has the mode %q", f.Mode)
@@ -148,7 +127,7 @@ func (f ownFile) fault() string {
 }
 
 // executable says whether this is a program that can be run.
-func (f ownFile) executable() bool {
+func executable(f record.OwnFile) bool {
 	mode, err := strconv.ParseUint(f.Mode, 8, 32)
 	return f.There && f.Type == "file" && err == nil && mode&0o111 != 0
 }
@@ -159,11 +138,11 @@ func recorder(g *grounds, _ Criteria) finding {
 	if problem := g.stale(); problem != "" {
 		return found(Fail, "%s", problem).by(g.seen.events()...)
 	}
-	var files []ownFile
-	if f, ok := g.part("files", &files); !ok {
+	files, f, ok := part[record.OwnFiles](g)
+	if !ok {
 		return f.by(g.seen.event)
 	}
-	i := slices.IndexFunc(files, func(f ownFile) bool { return f.Path == plugin })
+	i := slices.IndexFunc(files, func(f record.OwnFile) bool { return f.Path == plugin })
 	if i < 0 {
 		return found(NotDetermined, "The observation says nothing of %s.", plugin).by(g.seen.event)
 	}
@@ -172,11 +151,11 @@ func recorder(g *grounds, _ Criteria) finding {
 		return found(Fail, "The commit plugin is not installed: %s is not there.", plugin).by(g.seen.event)
 	case f.Type != "file":
 		return found(Warn, "%s is no regular file, but a %s.", plugin, f.Type).by(g.seen.event)
-	case !f.executable():
+	case !executable(f):
 		return found(Fail, "libzypp cannot run the commit plugin: %s has mode %s.", plugin, f.Mode).by(g.seen.event)
 	}
 	// Observations of other versions may know of no such program.
-	if i = slices.IndexFunc(files, func(f ownFile) bool { return f.Path == program }); i >= 0 && !files[i].executable() {
+	if i = slices.IndexFunc(files, func(f record.OwnFile) bool { return f.Path == program }); i >= 0 && !executable(files[i]) {
 		return found(Fail, "The commit plugin cannot run %s, and records nothing.", program).by(g.seen.event)
 	}
 	return found(Pass, "The commit plugin is in place, and the newest observation is from %s.", g.seen.at.Short()).by(g.seen.event)
@@ -191,21 +170,14 @@ func (o *seen) events() []int64 {
 
 // entitlement is that the system is set up to get live patches.
 func entitlement(g *grounds, _ Criteria) finding {
-	type product struct {
-		Name, Version string
-		EndOfLife     string `json:"endoflife"`
-	}
-	var part struct {
-		Products, Included  []product
-		Patterns, Lifecycle []string
-	}
-	if f, ok := g.part("activation", &part); !ok {
+	has, f, ok := part[record.Entitlement](g)
+	if !ok {
 		return f
 	}
 	switch {
-	case part.Products == nil || part.Patterns == nil || part.Lifecycle == nil:
+	case has.Products == nil || has.Patterns == nil || has.Lifecycle == nil:
 		return found(NotDetermined, "The observation does not say what product, pattern and lifecycle data are installed.")
-	case len(part.Products)+len(part.Patterns)+len(part.Lifecycle) > 0 || g.seen.patched():
+	case len(has.Products)+len(has.Patterns)+len(has.Lifecycle) > 0 || g.seen.patched():
 	case g.seen.unpatched():
 		return found(NotApplicable, "The system has nothing of live patching.")
 	case g.seen.Patches == nil:
@@ -214,7 +186,7 @@ func entitlement(g *grounds, _ Criteria) finding {
 		return g.notKnown("installed")
 	}
 	var missing []string
-	for _, p := range slices.Concat(part.Products, part.Included) {
+	for _, p := range slices.Concat(has.Products, has.Included) {
 		if end, err := time.Parse(time.DateOnly, p.EndOfLife); err == nil && end.Before(day(g.at.UTC())) {
 			missing = append(missing, "product "+p.Name+" "+p.Version+" ended on "+p.EndOfLife)
 		}
@@ -223,8 +195,8 @@ func entitlement(g *grounds, _ Criteria) finding {
 		what string
 		has  int
 	}
-	needs := []need{{"the live patching product", len(part.Products)}, {"its pattern", len(part.Patterns)}, {"the lifecycle data", len(part.Lifecycle)}}
-	if len(part.Included) > 0 {
+	needs := []need{{"the live patching product", len(has.Products)}, {"its pattern", len(has.Patterns)}, {"the lifecycle data", len(has.Lifecycle)}}
+	if len(has.Included) > 0 {
 		needs = nil // they have no live patching product, which brings the rest
 	}
 	for _, need := range needs {
@@ -233,11 +205,11 @@ func entitlement(g *grounds, _ Criteria) finding {
 		}
 	}
 	switch {
-	case missing == nil && len(part.Included) > 0:
-		return found(Pass, "Product %s %s has live patches in its own repositories.", part.Included[0].Name, part.Included[0].Version)
+	case missing == nil && len(has.Included) > 0:
+		return found(Pass, "Product %s %s has live patches in its own repositories.", has.Included[0].Name, has.Included[0].Version)
 	case missing == nil:
-		return found(Pass, "Product %s %s, pattern and lifecycle data are installed.", part.Products[0].Name, part.Products[0].Version)
-	case len(part.Products) > 0 && !strings.HasPrefix(missing[0], "product"):
+		return found(Pass, "Product %s %s, pattern and lifecycle data are installed.", has.Products[0].Name, has.Products[0].Version)
+	case len(has.Products) > 0 && !strings.HasPrefix(missing[0], "product"):
 		return found(Warn, "%s.", sentence(strings.Join(missing, "; ")))
 	}
 	return found(Fail, "%s.", sentence(strings.Join(missing, "; ")))
@@ -248,21 +220,18 @@ func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // journalKept is that the evidence of the journal outlives a reboot.
 func journalKept(g *grounds, _ Criteria) finding {
-	var part struct {
-		Setting, File, Kept string
-		Persistent          bool
-	}
-	if f, ok := g.part("journal_storage", &part); !ok {
+	storage, f, ok := part[record.JournalStorage](g)
+	if !ok {
 		return f
 	}
-	set := "Storage=" + part.Setting
-	if part.File != "" {
-		set += " in " + part.File
+	set := "Storage=" + storage.Setting
+	if storage.File != "" {
+		set += " in " + storage.File
 	}
 	switch {
-	case part.Kept != "persistent":
-		return found(Fail, "The journal is %s (%s): its evidence is lost with a reboot.", part.Kept, set)
-	case !part.Persistent:
+	case storage.Kept != "persistent":
+		return found(Fail, "The journal is %s (%s): its evidence is lost with a reboot.", storage.Kept, set)
+	case !storage.Persistent:
 		return found(Fail, "The journal should be persistent (%s), and there is none of this machine in /var/log/journal.", set)
 	case g.seen.Unknown["journal"] != "":
 		return g.notKnown("journal")

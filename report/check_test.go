@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -21,21 +20,17 @@ func healthy(t *testing.T) *machine {
 	m := newMachine(t, "2026-02-01T08:00:00Z")
 	m.installed, m.next = []record.Package{kernelPackage(kernelA)}, releaseA
 	m.installed[0].InstallTime = m.now.Unix()
-	for name, part := range map[string]any{
-		"taint":    map[string]any{"value": 36864, "flags": []any{flagged(12, "O"), flagged(15, "K")}},
-		"coverage": map[string]any{"date": "2026-08-31", "file": "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", "line": 3},
-		"blockers": []any{},
-		"gpgcheck": map[string]any{"gpgcheck": true, "repos": []any{map[string]any{"alias": "updates", "repo_gpgcheck": true, "pkg_gpgcheck": "unless-repo-signed"}}},
-		"activation": map[string]any{"products": []any{map[string]any{"name": "sle-module-live-patching", "version": "15.6", "endoflife": "2031-12-31"}},
-			"patterns": []any{"patterns-lp_sles"}, "lifecycle": []any{"lifecycle-data-sle-module-live-patching"}},
-		"clock":           map[string]any{"synced": "yes", "source": "adjtimex", "last_sync": nil},
-		"journal_storage": map[string]any{"setting": "auto", "kept": "persistent", "persistent": true},
-		"files":           []any{own("/usr/lib/zypp/plugins/commit/klp-audit", "0755"), own("/var/lib/klp-audit", "0750"), own("/var/lib/klp-audit/klp-audit.db", "0640"), own("/var/lib/klp-audit/key", "0600")},
-		"warnings":        map[string]any{"count": 0, "messages": []any{}},
-		"verify":          map[string]any{"result": "intact", "tree_size": 7, "problems": []any{}},
-	} {
-		m.parts[name] = part
-	}
+	says(m, record.Taint{Value: 36864, Flags: []record.TaintFlag{{Bit: 12, Letter: "O", Meaning: "m"}, {Bit: 15, Letter: "K", Meaning: "m"}}})
+	says(m, record.Coverage{Date: "2026-08-31", File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3})
+	says(m, record.Blockers{})
+	says(m, record.Signatures{GPGCheck: true, Repos: []record.RepoSignatures{{Alias: "updates", RepoGPGCheck: true, PkgGPGCheck: "unless-repo-signed"}}})
+	says(m, record.Entitlement{Products: []record.Product{{Name: "sle-module-live-patching", Version: "15.6", EndOfLife: "2031-12-31"}},
+		Patterns: []string{"patterns-lp_sles"}, Lifecycle: []string{"lifecycle-data-sle-module-live-patching"}})
+	says(m, record.Clock{Synced: "yes", Source: "adjtimex"})
+	says(m, record.JournalStorage{Setting: "auto", Kept: "persistent", Persistent: true})
+	says(m, record.OwnFiles{own(commitPlugin, "0755"), own("/var/lib/klp-audit", "0750"), own("/var/lib/klp-audit/klp-audit.db", "0640"), own("/var/lib/klp-audit/key", "0600")})
+	says(m, record.Warnings{Messages: []record.Warning{}})
+	says(m, record.Verified{Result: "intact", TreeSize: 7, Problems: []string{}})
 	m.startRecording()
 	m.start(releaseA)
 	m.until("2026-02-02T09:00:00Z")
@@ -48,12 +43,11 @@ func healthy(t *testing.T) *machine {
 	return m
 }
 
-func flagged(bit int, letter string) map[string]any {
-	return map[string]any{"bit": bit, "letter": letter, "meaning": "m"}
-}
+const commitPlugin = "/usr/lib/zypp/plugins/commit/klp-audit"
 
-func own(path, mode string) map[string]any {
-	return map[string]any{"path": path, "there": true, "type": "file", "mode": mode, "uid": 0}
+// own is a file that is as it should be.
+func own(path, mode string) record.OwnFile {
+	return record.OwnFile{Path: path, There: true, Type: "file", Mode: mode}
 }
 
 // last is the newest observation that was written; what a test changes in it is recorded so.
@@ -69,18 +63,26 @@ func (m *machine) last() *record.Observation {
 }
 
 // drop has the newest observation lack a part, for a reason.
-func (m *machine) drop(name, why string) {
+func (m *machine) drop(name record.PartName, why string) {
 	delete(m.last().Parts, name)
-	m.last().Unknown[name] = why
+	m.last().Unknown[string(name)] = why
 }
 
 // set gives a part of the newest observation another value.
-func (m *machine) set(name, json string) { m.last().Parts[name] = []byte(json) }
+func set[T record.PartType](m *machine, v T) { check(m.t, record.SetPart(m.last(), v)) }
 
-// with and unread are stories in which a part of the newest observation is another, or unknown.
-func with(part, json string) func(*machine) { return func(m *machine) { m.set(part, json) } }
+// setJSON gives a part of the newest observation another text, of whatever form.
+func (m *machine) setJSON(name record.PartName, text string) { m.last().Parts[name] = []byte(text) }
 
-func unread(part string) func(*machine) {
+// with, formed and unread are stories in which a part of the newest observation is another, is of another
+// form, or unknown.
+func with[T record.PartType](v T) func(*machine) { return func(m *machine) { set(m, v) } }
+
+func formed(part record.PartName, text string) func(*machine) {
+	return func(m *machine) { m.setJSON(part, text) }
+}
+
+func unread(part record.PartName) func(*machine) {
 	return func(m *machine) { m.drop(part, "permission denied") }
 }
 
@@ -299,10 +301,10 @@ func TestStateChecks(t *testing.T) {
 		{"next-boot", "not known", func(m *machine) { m.last().NextBoot = nil; m.last().Unknown["next_boot"] = "no grub.cfg" }, NotDetermined, "no grub.cfg"},
 		{"next-boot", "newest not known", noReboot, NotDetermined, "rpm failed"},
 
-		{"coverage", "ends soon", with("coverage", `{"date":"2026-02-20","file":"f","line":1}`), Warn, "10 days"},
-		{"coverage", "its last day", with("coverage", `{"date":"2026-02-10","file":"f","line":1}`), Warn, "0 days"},
-		{"coverage", "ended", with("coverage", `{"date":"2026-02-09","file":"f","line":1}`), Fail, "1 day ago"},
-		{"coverage", "no date", with("coverage", `{"date":"soon"}`), NotDetermined, `"soon"`},
+		{"coverage", "ends soon", with(record.Coverage{Date: "2026-02-20", File: "f", Line: 1}), Warn, "10 days"},
+		{"coverage", "its last day", with(record.Coverage{Date: "2026-02-10", File: "f", Line: 1}), Warn, "0 days"},
+		{"coverage", "ended", with(record.Coverage{Date: "2026-02-09", File: "f", Line: 1}), Fail, "1 day ago"},
+		{"coverage", "no date", with(record.Coverage{Date: "soon"}), NotDetermined, `"soon"`},
 		{"coverage", "no lifecycle data", unread("coverage"), NotDetermined, "permission denied"},
 		{"coverage", "no live patch", unpatched, NotApplicable, "without live patches"},
 		{"coverage", "no live patch installed, loaded ones not known", unreadable(func(m *machine) {
@@ -325,64 +327,74 @@ func TestStateChecks(t *testing.T) {
 		{"reboot-lag", "since nobody knows", pending(record.PendingYes), NotDetermined, "since when"},
 		{"reboot-lag", "not known", noReboot, NotDetermined, "rpm failed"},
 
-		{"taint", "out of tree only", with("taint", `{"value":4096,"flags":[{"bit":12,"letter":"O"}]}`), Pass, "4096"},
-		{"taint", "a warning", with("taint", `{"value":512,"flags":[{"bit":9,"letter":"W","meaning":"kernel issued a warning"}]}`), Warn, "kernel issued a warning"},
-		{"taint", "a flag without a letter", with("taint", `{"value":2147483648,"flags":[{"bit":31,"letter":"","meaning":"x"}]}`), Warn, "bit 31"},
+		{"taint", "out of tree only", with(record.Taint{Value: 4096, Flags: []record.TaintFlag{{Bit: 12, Letter: "O"}}}), Pass, "4096"},
+		{"taint", "a warning", with(record.Taint{Value: 512, Flags: []record.TaintFlag{{Bit: 9, Letter: "W", Meaning: "kernel issued a warning"}}}), Warn, "kernel issued a warning"},
+		{"taint", "a flag without a letter", with(record.Taint{Value: 2147483648, Flags: []record.TaintFlag{{Bit: 31, Meaning: "x"}}}), Warn, "bit 31"},
 		{"taint", "not readable", unread("taint"), NotDetermined, "permission denied"},
-		{"taint", "of another form", with("taint", `[]`), NotDetermined, "cannot be read"},
+		{"taint", "of another form", formed(record.PartTaint, `[]`), NotDetermined, "cannot be read"},
 
-		{"signatures", "off", with("gpgcheck", `{"gpgcheck":false,"repos":[]}`), Fail, "off in zypp.conf"},
-		{"signatures", "an unchecked repository", with("gpgcheck", `{"gpgcheck":true,"repos":[{"alias":"a","repo_gpgcheck":false,"pkg_gpgcheck":"no"}]}`), Fail, "repository a"},
+		{"signatures", "off", with(record.Signatures{}), Fail, "off in zypp.conf"},
+		{"signatures", "an unchecked repository", with(record.Signatures{GPGCheck: true, Repos: []record.RepoSignatures{{Alias: "a", PkgGPGCheck: "no"}}}), Fail, "repository a"},
 		{"signatures", "an unsigned kernel", func(m *machine) { m.last().Installed[0].SignatureKey = "" }, Fail, "not signed"},
 		{"signatures", "not known", unread("gpgcheck"), NotDetermined, "permission denied"},
 		{"signatures", "packages not known", func(m *machine) { m.last().Installed = nil }, NotDetermined, "nothing of installed"},
 
-		{"clock", "no", with("clock", `{"synced":"no","source":"adjtimex"}`), Warn, "not synchronised"},
-		{"clock", "not known", with("clock", `{"synced":"unknown"}`), NotDetermined, "not known"},
-		{"clock", "long ago", with("clock", `{"synced":"yes","source":"adjtimex","last_sync":"2026-02-08T09:00:00Z","last_sync_file":"/f"}`), Warn, "more than 2 days"},
-		{"clock", "just now", with("clock", `{"synced":"yes","source":"adjtimex","last_sync":"2026-02-10T09:00:00Z","last_sync_file":"/f"}`), Pass, "/f"},
+		{"clock", "no", with(record.Clock{Synced: "no", Source: "adjtimex"}), Warn, "not synchronised"},
+		{"clock", "not known", with(record.Clock{Synced: "unknown"}), NotDetermined, "not known"},
+		{"clock", "long ago", with(synced(8)), Warn, "more than 2 days"},
+		{"clock", "just now", with(synced(10)), Pass, "/f"},
 		{"clock", "not readable", unread("clock"), NotDetermined, "permission denied"},
 
-		{"permissions", "of another user", with("files", `[{"path":"/var/lib/klp-audit","there":true,"type":"directory","mode":"0750","uid":7}]`), Fail, "user 7"},
-		{"permissions", "readable by all", with("files", `[{"path":"/var/lib/klp-audit/klp-audit.db","there":true,"type":"file","mode":"0644","uid":0}]`), Fail, "mode 0644"},
-		{"permissions", "key readable by the group", with("files", `[{"path":"/var/lib/klp-audit/key","there":true,"type":"file","mode":"0640","uid":0}]`), Fail, "at most 0700"},
-		{"permissions", "no mode", with("files", `[{"path":"/usr/bin/klp-audit","there":true,"type":"file","mode":"rwx","uid":0}]`), Fail, "rwx"},
-		{"permissions", "none there", with("files", `[{"path":"/usr/bin/klp-audit","there":false}]`), NotDetermined, "no file"},
+		{"permissions", "of another user", with(record.OwnFiles{{Path: "/var/lib/klp-audit", There: true, Type: "directory", Mode: "0750", UID: 7}}), Fail, "user 7"},
+		{"permissions", "readable by all", with(record.OwnFiles{own("/var/lib/klp-audit/klp-audit.db", "0644")}), Fail, "mode 0644"},
+		{"permissions", "key readable by the group", with(record.OwnFiles{own("/var/lib/klp-audit/key", "0640")}), Fail, "at most 0700"},
+		{"permissions", "no mode", with(record.OwnFiles{own("/usr/bin/klp-audit", "rwx")}), Fail, "rwx"},
+		{"permissions", "none there", with(record.OwnFiles{{Path: "/usr/bin/klp-audit"}}), NotDetermined, "no file"},
 		{"permissions", "not readable", unread("files"), NotDetermined, "permission denied"},
 
-		{"recorder", "plugin gone", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":false}]`), Fail, "not installed"},
-		{"recorder", "plugin not executable", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"file","mode":"0644"}]`), Fail, "cannot run"},
-		{"recorder", "plugin is a link", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"link"}]`), Warn, "link"},
-		{"recorder", "program gone", with("files", `[{"path":"/usr/lib/zypp/plugins/commit/klp-audit","there":true,"type":"file","mode":"0755"},{"path":"/usr/lib/klp-audit/recorder","there":false}]`), Fail, "cannot run /usr/lib/klp-audit/recorder"},
-		{"recorder", "plugin not looked at", with("files", `[]`), NotDetermined, "says nothing"},
+		{"recorder", "plugin gone", with(record.OwnFiles{{Path: commitPlugin}}), Fail, "not installed"},
+		{"recorder", "plugin not executable", with(record.OwnFiles{own(commitPlugin, "0644")}), Fail, "cannot run"},
+		{"recorder", "plugin is a link", with(record.OwnFiles{{Path: commitPlugin, There: true, Type: "link"}}), Warn, "link"},
+		{"recorder", "program gone", with(record.OwnFiles{own(commitPlugin, "0755"), {Path: "/usr/lib/klp-audit/recorder"}}), Fail, "cannot run /usr/lib/klp-audit/recorder"},
+		{"recorder", "plugin not looked at", with(record.OwnFiles{}), NotDetermined, "says nothing"},
 		{"recorder", "not readable", unread("files"), NotDetermined, "permission denied"},
 		{"recorder", "silent for days", func(m *machine) { m.wait(72 * time.Hour) }, Fail, "more than 2 days ago"},
 
-		{"entitlement", "no product", with("activation", `{"products":[],"patterns":["p"],"lifecycle":["l"]}`), Warn, "product is not installed"},
-		{"entitlement", "no lifecycle data", with("activation", `{"products":[{"name":"n","version":"1"}],"patterns":["p"],"lifecycle":[]}`), Warn, "lifecycle data is not installed"},
-		{"entitlement", "product ended", with("activation", `{"products":[{"name":"n","version":"1","endoflife":"2026-01-01"}],"patterns":["p"],"lifecycle":["l"]}`), Warn, "ended on 2026-01-01"},
-		{"entitlement", "nothing of it", func(m *machine) { unpatched(m); m.set("activation", `{"products":[],"patterns":[],"lifecycle":[]}`) }, NotApplicable, "nothing of live patching"},
+		{"entitlement", "no product", with(record.Entitlement{Products: []record.Product{}, Patterns: []string{"p"}, Lifecycle: []string{"l"}}), Warn, "product is not installed"},
+		{"entitlement", "no lifecycle data", with(record.Entitlement{Products: []record.Product{{Name: "n", Version: "1"}}, Patterns: []string{"p"}, Lifecycle: []string{}}), Warn, "lifecycle data is not installed"},
+		{"entitlement", "product ended", with(record.Entitlement{Products: []record.Product{{Name: "n", Version: "1", EndOfLife: "2026-01-01"}}, Patterns: []string{"p"}, Lifecycle: []string{"l"}}), Warn, "ended on 2026-01-01"},
+		{"entitlement", "nothing of it", func(m *machine) { unpatched(m); set(m, including()) }, NotApplicable, "nothing of live patching"},
 		{"entitlement", "nothing of it, live patches not known", unreadable(func(m *machine) {
 			m.last().Installed = m.last().Installed[:1]
-			m.set("activation", `{"products":[],"patterns":[],"lifecycle":[]}`)
+			set(m, including())
 		}), NotDetermined, "no sysfs"},
-		{"entitlement", "live patches included", with("activation", `{"products":[],"included":[{"name":"SLES","version":"16.0"}],"patterns":[],"lifecycle":[]}`), Pass, "SLES 16.0 has live patches in its own repositories"},
-		{"entitlement", "live patches included, product ended", with("activation", `{"products":[],"included":[{"name":"SL-Micro","version":"6.0","endoflife":"2026-01-01"}],"patterns":[],"lifecycle":[]}`), Warn, "SL-Micro 6.0 ended on 2026-01-01"},
-		{"entitlement", "of another form", with("activation", `{}`), NotDetermined, "does not say"},
+		{"entitlement", "live patches included", with(including(record.Product{Name: "SLES", Version: "16.0"})), Pass, "SLES 16.0 has live patches in its own repositories"},
+		{"entitlement", "live patches included, product ended", with(including(record.Product{Name: "SL-Micro", Version: "6.0", EndOfLife: "2026-01-01"})), Warn, "SL-Micro 6.0 ended on 2026-01-01"},
+		{"entitlement", "of another form", formed(record.PartActivation, `{}`), NotDetermined, "does not say"},
 		{"entitlement", "not known", unread("activation"), NotDetermined, "permission denied"},
 
-		{"journal", "volatile", with("journal_storage", `{"setting":"volatile","file":"/etc/x","kept":"volatile"}`), Warn, "lost with a reboot"},
-		{"journal", "no folder", with("journal_storage", `{"setting":"persistent","kept":"persistent"}`), Warn, "none of this machine"},
+		{"journal", "volatile", with(record.JournalStorage{Setting: "volatile", File: "/etc/x", Kept: "volatile"}), Warn, "lost with a reboot"},
+		{"journal", "no folder", with(record.JournalStorage{Setting: "persistent", Kept: "persistent"}), Warn, "none of this machine"},
 		{"journal", "not readable", func(m *machine) { m.last().Unknown["journal"] = "permission denied" }, NotDetermined, "permission denied"},
 		{"journal", "not known", unread("journal_storage"), NotDetermined, "permission denied"},
 	})
+}
+
+// including is a system with nothing of live patching but products that have it in their own repositories.
+func including(products ...record.Product) record.Entitlement {
+	return record.Entitlement{Products: []record.Product{}, Included: products, Patterns: []string{}, Lifecycle: []string{}}
+}
+
+// synced is a clock that was set on a day of the story's month, at 9.
+func synced(day int) record.Clock {
+	return record.Clock{Synced: "yes", Source: "adjtimex", LastSync: new(time.Date(2026, 2, day, 9, 0, 0, 0, time.UTC)), LastFile: "/f"}
 }
 
 func inTransition(d time.Duration) func(*machine) {
 	return func(m *machine) {
 		lp := m.last().LivePatch
 		lp.Transition, lp.Since = true, new(record.At(m.now.Add(-time.Hour-d)))
-		m.set("blockers", `[{"pid":1,"tid":1,"comm":"x"}]`)
+		set(m, record.Blockers{{PID: 1, TID: 1, Comm: "x"}})
 	}
 }
 
@@ -453,7 +465,7 @@ func TestRecordChecks(t *testing.T) {
 
 		{"downgrades", "a live patch", func(m *machine) { m.install(patchPackage(releaseA, 1)) }, Warn, "from 2-150600.13.6.1 to 1-150600.13.3.1 at 2026-02-10T12:00:05Z by tux, after 0 kernel warnings, taint value 36864"},
 		{"downgrades", "after kernel warnings", func(m *machine) {
-			m.set("warnings", `{"count":3,"messages":[]}`)
+			set(m, record.Warnings{Count: 3, Messages: []record.Warning{}})
 			m.install(patchPackage(releaseA, 1))
 		}, Warn, "after 3 kernel warnings"},
 		{"downgrades", "in a snapshot that never was booted", func(m *machine) {
@@ -518,34 +530,34 @@ func TestRecordChecks(t *testing.T) {
 			renew(m)
 		}, Fail, "gap from 2026-02-10T11:00:00Z"},
 		{"completeness", "libzypp's history agrees", func(*machine) {}, Pass, "libzypp's history showed no other change at 2026-02-10T11:00:00Z"},
-		{"completeness", "libzypp's history has more", with(historyPart, missing("2026-02-09T10:00:00Z", 0)), Fail, "1 hole in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'."},
-		{"completeness", "libzypp's history has much more", with(historyPart, missing("2026-02-09T10:00:00Z", 3)), Fail, "2 holes in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'; 3 older lines"},
-		{"completeness", "libzypp's history had more long ago", with(historyPart, missing("2024-02-09T10:00:00Z", 3)), Pass, "no other change"},
-		{"completeness", "libzypp's history lost lines", with(historyPart, `{"missing":[],"lost":[{"to":"2026-02-09T10:00:00.000000Z","why":"lines were removed"}]}`), NotDetermined, "at 2026-02-09T10:00:00Z lines were removed."},
-		{"completeness", "libzypp's history lost lines long ago", with(historyPart, `{"missing":[],"lost":[{"to":"2024-02-09T10:00:00.000000Z","why":"lines were removed"}]}`), Pass, "no other change"},
-		{"completeness", "libzypp's history has more, and lost lines", with(historyPart, strings.Replace(missing("2026-02-09T10:00:00Z", 0), `"lost":[]`, `"lost":[{"to":"2026-02-09T10:00:00.000000Z","why":"x"}]`, 1)), Fail, "1 hole"},
-		{"completeness", "libzypp's history is long", with(historyPart, `{"behind":true}`), NotDetermined, "not compared to its end"},
-		{"completeness", "libzypp's history not readable", unread(historyPart), NotDetermined, "permission denied"},
-		{"completeness", "libzypp's history not compared", func(m *machine) { delete(m.last().Parts, historyPart) }, Pass, "no other change at 2026-02-10T03:00:00Z"},
+		{"completeness", "libzypp's history has more", with(missing("2026-02-09T10:00:00Z", 0)), Fail, "1 hole in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'."},
+		{"completeness", "libzypp's history has much more", with(missing("2026-02-09T10:00:00Z", 3)), Fail, "2 holes in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'; 3 older lines"},
+		{"completeness", "libzypp's history had more long ago", with(missing("2024-02-09T10:00:00Z", 3)), Pass, "no other change"},
+		{"completeness", "libzypp's history lost lines", with(losing(record.HistoryComparison{}, "2026-02-09T10:00:00Z")), NotDetermined, "at 2026-02-09T10:00:00Z lines were removed."},
+		{"completeness", "libzypp's history lost lines long ago", with(losing(record.HistoryComparison{}, "2024-02-09T10:00:00Z")), Pass, "no other change"},
+		{"completeness", "libzypp's history has more, and lost lines", with(losing(missing("2026-02-09T10:00:00Z", 0), "2026-02-09T10:00:00Z")), Fail, "1 hole"},
+		{"completeness", "libzypp's history is long", with(record.HistoryComparison{Behind: true}), NotDetermined, "not compared to its end"},
+		{"completeness", "libzypp's history not readable", unread(record.PartZyppHistory), NotDetermined, "permission denied"},
+		{"completeness", "libzypp's history not compared", func(m *machine) { delete(m.last().Parts, record.PartZyppHistory) }, Pass, "no other change at 2026-02-10T03:00:00Z"},
 		{"completeness", "libzypp's history never compared", func(m *machine) {
 			for _, ev := range m.all {
 				if ev.Observation != nil {
-					delete(ev.Observation.Parts, historyPart)
+					delete(ev.Observation.Parts, record.PartZyppHistory)
 				}
 			}
 		}, NotDetermined, "no observation has compared it"},
 		{"completeness", "libzypp's history compared long ago", func(m *machine) {
-			delete(m.parts, historyPart)
+			delete(m.parts, record.PartZyppHistory)
 			later(m, 4)
 			renew(m)
 		}, NotDetermined, "compared last at 2026-02-10T11:00:00Z, more than 2 days ago"},
-		{"completeness", "libzypp's history of another form", with(historyPart, `[]`), NotDetermined, "cannot be read"},
+		{"completeness", "libzypp's history of another form", formed(record.PartZyppHistory, `[]`), NotDetermined, "cannot be read"},
 
 		{"completeness", "too old", func(m *machine) { m.wait(72 * time.Hour) }, NotDetermined, "more than 2 days ago"},
 
-		{"integrity", "altered", func(m *machine) { m.set("verify", `{"result":"altered","tree_size":7,"problems":["event 3"]}`) }, Fail, "event 3"},
-		{"integrity", "grown from the journal's checkpoints", with("verify", `{"result":"intact","tree_size":7,"problems":[],"checkpoints":6}`), Pass, "all 7 events intact, grown from 6 checkpoints in the journal."},
-		{"integrity", "the journal not readable", with("verify", `{"result":"intact","tree_size":7,"problems":[],"checkpoints":1,"unread":"permission denied"}`), Warn, "could not read all checkpoints in the journal: permission denied."},
+		{"integrity", "altered", with(record.Verified{Result: "altered", TreeSize: 7, Problems: []string{"event 3"}}), Fail, "event 3"},
+		{"integrity", "grown from the journal's checkpoints", with(record.Verified{Result: "intact", TreeSize: 7, Checkpoints: 6}), Pass, "all 7 events intact, grown from 6 checkpoints in the journal."},
+		{"integrity", "the journal not readable", with(record.Verified{Result: "intact", TreeSize: 7, Checkpoints: 1, Unread: "permission denied"}), Warn, "could not read all checkpoints in the journal: permission denied."},
 		{"integrity", "a few days ago", func(m *machine) { delete(m.parts, "verify"); later(m, 4); renew(m) }, Warn, "4 days ago"},
 		{"integrity", "weeks ago", func(m *machine) { delete(m.parts, "verify"); later(m, 20); renew(m) }, Fail, "20 days ago"},
 		{"integrity", "never", func(m *machine) {
@@ -553,7 +565,7 @@ func TestRecordChecks(t *testing.T) {
 			later(m, 40)
 			renew(m)
 		}, NotDetermined, "no full verification"},
-		{"integrity", "of another form", func(m *machine) { m.set("verify", `[]`) }, NotDetermined, "cannot be read"},
+		{"integrity", "of another form", formed(record.PartVerify, `[]`), NotDetermined, "cannot be read"},
 
 		{"exceptions", "runs", except("coverage", "2026-06-01T00:00:00Z"), Pass, "None of 1 exception"},
 		{"exceptions", "runs out soon", except("coverage", "2026-02-12T00:00:00Z"), Warn, "for coverage, until 2026-02-12"},
@@ -566,9 +578,25 @@ func TestRecordChecks(t *testing.T) {
 }
 
 // missing is a comparison with libzypp's history that found a line of some day, and some before.
-func missing(at string, more int) string {
-	return fmt.Sprintf(`{"missing":[{"time":%q,"action":"install","package":"dracut","version":"1-1","arch":"x86_64","command":"'zypper' 'up'",
-		"line":{"file":"/var/log/zypp/history","line":7,"sha256":"abc"}}],"more":%d,"lost":[],"behind":false}`, at, more)
+func missing(day string, more int) record.HistoryComparison {
+	return record.HistoryComparison{More: more, Missing: []record.MissingChange{{
+		Time: utc(day), Action: "install", Package: "dracut", Version: "1-1", Arch: "x86_64", Command: "'zypper' 'up'",
+		Line: record.HistoryLine{File: "/var/log/zypp/history", Number: 7, SHA256: "abc"},
+	}}}
+}
+
+// losing is a comparison that, at some moment, could not see all lines.
+func losing(c record.HistoryComparison, at string) record.HistoryComparison {
+	c.Lost = []record.LostHistory{{To: utc(at), Why: "lines were removed"}}
+	return c
+}
+
+func utc(text string) record.Timestamp {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return record.At(at)
 }
 
 // lostRecord has somebody remove the record; its key stays.
@@ -707,7 +735,7 @@ func TestComplianceOfAMomentStays(t *testing.T) {
 // An exception stands beside the result, and does not change it.
 func TestExceptionHidesNothing(t *testing.T) {
 	m := healthy(t)
-	m.set("coverage", `{"date":"2026-02-09","file":"f","line":1}`)
+	set(m, record.Coverage{Date: "2026-02-09", File: "f", Line: 1})
 	except("coverage", "2026-06-01T00:00:00Z")(m)
 	r := m.judged(profile(t, DefaultProfile)).of(t, "coverage")
 	if r.Result != Fail || r.Exception == nil || r.Exception.By != "alice" || r.Exception.Expired {
@@ -739,7 +767,7 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 		{"completeness", "a lost log", func(g *grounds) { g.gaps = []Gap{{Kind: GapBroken, Why: "It was lost."}} }, Fail, "(It was lost)"},
 		{"downgrades", "what the kernel had said is not on record", func(g *grounds) {
 			g.lowered = []lowered{{HistoryRow: &record.HistoryRow{Package: "p", Previous: new("2"), Version: "1"}}, {
-				HistoryRow: &record.HistoryRow{Package: "q", Previous: new("2"), Version: "1"}, taint: &record.Part{JSON: []byte(`{"value":512}`)}}}
+				HistoryRow: &record.HistoryRow{Package: "q", Previous: new("2"), Version: "1"}, taint: &record.Part[record.Taint]{JSON: []byte(`{"value":512}`)}}}
 		}, Warn, "p from 2 to 1 at 0001-01-01T00:00:00Z by unset; q from 2 to 1 at 0001-01-01T00:00:00Z by unset, kernel warnings not on record, taint value 512."},
 	} {
 		m := healthy(t)

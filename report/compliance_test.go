@@ -20,7 +20,7 @@ func troubled(t *testing.T) *Compliance {
 	m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil)
 	m.wait(time.Minute)
 	m.install(patchPackage(releaseA, 1))
-	m.set("coverage", `{"date":"2026-02-20","file":"/var/lib/lifecycle/data/sle-module-live-patching.lifecycle","line":3}`)
+	set(m, record.Coverage{Date: "2026-02-20", File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3})
 	m.last().Initrd = record.Initrd{KernelRelease: releaseA, Patch: "livepatch_1_150600_13_3_1", Verdict: record.VerdictMissing, Basis: record.BasisImage,
 		Evidence: []record.Evidence{{Says: "the image", Path: "/boot/initrd-" + releaseA, Cursor: ""}, {Says: "a build", Cursor: "s=1;i=2"}}}
 	m.drop("clock", "\x1b[2Jno | permission")

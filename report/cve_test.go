@@ -123,11 +123,11 @@ func patched(t *testing.T, n int) *machine {
 func TestReleasedByAdvisory(t *testing.T) {
 	m := patched(t, 2)
 	p := patchPackage(releaseA, 2)
-	m.parts["advisories"] = []any{map[string]any{"repo": "updates", "live_patches": []any{
-		map[string]any{"package": p.Name, "version": p.Version, "advisory": "SUSE-2025-7", "type": "security", "issued": "2024-12-20T00:00:00Z"},
-		map[string]any{"package": p.Name, "version": "9-1", "advisory": "SUSE-2025-8", "issued": "2024-12-21T00:00:00Z"},
-		map[string]any{"package": p.Name, "version": p.Version, "advisory": "SUSE-2025-9", "issued": nil},
-	}}}
+	says(m, record.Advisories{{Repo: "updates", LivePatches: []record.LivePatchAdvisory{
+		{Package: p.Name, Version: p.Version, Advisory: "SUSE-2025-7", Type: "security", Issued: new(when(t, "2024-12-20T00:00:00Z"))},
+		{Package: p.Name, Version: "9-1", Advisory: "SUSE-2025-8", Issued: new(when(t, "2024-12-21T00:00:00Z"))},
+		{Package: p.Name, Version: p.Version, Advisory: "SUSE-2025-9"},
+	}}})
 	m.wait(time.Hour)
 	m.observe(record.TriggerTimer)
 	e := exposures(t, m.record(), "CVE-2025-4221")[0]
@@ -142,9 +142,9 @@ func TestReleasedByAdvisoryOfADay(t *testing.T) {
 	for issued, days := range map[string]int64{"2024-12-20": 11, "2024-12-31": 0, "2025-01-01": 0, "2025-01-03": -2} {
 		m := patched(t, 2)
 		p := patchPackage(releaseA, 2)
-		m.parts["advisories"] = []any{map[string]any{"repo": "updates", "live_patches": []any{
-			map[string]any{"package": p.Name, "version": p.Version, "advisory": "SUSE-2025-7", "issued": issued + "T00:00:00Z", "issued_day_only": true},
-		}}}
+		says(m, record.Advisories{{Repo: "updates", LivePatches: []record.LivePatchAdvisory{
+			{Package: p.Name, Version: p.Version, Advisory: "SUSE-2025-7", Issued: new(when(t, issued+"T00:00:00Z")), DayOnly: true},
+		}}})
 		m.wait(time.Hour)
 		m.observe(record.TriggerTimer)
 		e := exposures(t, m.record(), "CVE-2025-4221")[0]

@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -282,25 +281,16 @@ func (f *fixRecord) readLooked() error {
 	return nil
 }
 
-// issued is an advisory that brought a live patch, as the part "advisories" has it.
-type issued struct {
-	Package, Version, Advisory string
-	Issued                     *record.Timestamp
-	DayOnly                    bool `json:"issued_day_only"` // of Issued no more than the day is known
-}
-
 // readAdvisories takes the dates of issue from the newest observation that read them: one
 // does every day.
 func (f *fixRecord) readAdvisories() error {
 	to := f.timeline.To.Time
-	part, err := f.store.NewestPart(f.ctx, "advisories", to.AddDate(0, -1, 0), to)
+	part, err := store.NewestPart[record.Advisories](f.ctx, f.store, to.AddDate(0, -1, 0), to)
 	if err != nil || part == nil {
 		return err
 	}
-	var repos []struct {
-		LivePatches []issued `json:"live_patches"`
-	}
-	if err := json.Unmarshal(part.JSON, &repos); err != nil {
+	repos, err := part.Value()
+	if err != nil {
 		return nil // another program's: not known
 	}
 	for _, repo := range repos {
@@ -311,7 +301,7 @@ func (f *fixRecord) readAdvisories() error {
 	return nil
 }
 
-func (f *fixRecord) takeAdvisory(a issued) {
+func (f *fixRecord) takeAdvisory(a record.LivePatchAdvisory) {
 	p := f.packages[a.Package]
 	if p == nil || p.versions[a.Version] == nil || a.Issued == nil {
 		return
@@ -320,7 +310,7 @@ func (f *fixRecord) takeAdvisory(a issued) {
 	if v.issued != nil && !a.Issued.Before(v.issued.Time) {
 		return
 	}
-	v.issued, v.onDay, v.advisory, v.severity = a.Issued, a.DayOnly, &a.Advisory, nil
+	v.issued, v.onDay, v.advisory, v.severity = new(record.At(*a.Issued)), a.DayOnly, &a.Advisory, nil
 	if severity := f.severity[a.Advisory]; severity != "" {
 		v.severity = &severity
 	}

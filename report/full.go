@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -145,12 +144,12 @@ func (f *Full) readIntegrity(ctx context.Context, s *store.Store, at time.Time) 
 	if f.Integrity.foundFor(f.Provenance) {
 		return nil
 	}
-	part, err := s.NewestPart(ctx, "verify", at.Add(-verifiedSince), at)
+	part, err := store.NewestPart[record.Verified](ctx, s, at.Add(-verifiedSince), at)
 	if part == nil || err != nil {
 		return err
 	}
-	var v struct{ Result string }
-	if err := json.Unmarshal(part.JSON, &v); err != nil {
+	v, err := part.Value()
+	if err != nil {
 		return fmt.Errorf("event %d: verification: %w", part.Event, err)
 	}
 	f.Integrity.Verified, f.Integrity.Result = &part.Time, v.Result

@@ -2,7 +2,6 @@ package report
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,11 +23,12 @@ const maxRows = 1000
 type grounds struct {
 	at, since   time.Time
 	profile     *Profile
-	summary     *record.Summary         // of the record as it is
-	seen        *seen                   // the newest observation; nil: none
-	parts       map[string]*record.Part // the newest of each
-	forced      *bool                   // the active live patch was; nil: not on record
-	failed      []*record.HistoryRow    // not made good
+	summary     *record.Summary                        // of the record as it is
+	seen        *seen                                  // the newest observation; nil: none
+	verified    *record.Part[record.Verified]          // the newest full verification; nil: none
+	compared    *record.Part[record.HistoryComparison] // the newest comparison with libzypp's history; nil: none
+	forced      *bool                                  // the active live patch was; nil: not on record
+	failed      []*record.HistoryRow                   // not made good
 	open        []record.OpenAt
 	lowered     []lowered
 	drift       []*record.HistoryRow
@@ -52,7 +52,8 @@ type seen struct {
 // lowered is a downgrade or a removal, with what the kernel had said before.
 type lowered struct {
 	*record.HistoryRow
-	warnings, taint *record.Part // nil: not on record
+	warnings *record.Part[record.Warnings] // nil: not on record
+	taint    *record.Part[record.Taint]    // likewise
 }
 
 // base is what should be installed, by a commit or an observation before the newest one.
@@ -63,7 +64,7 @@ type base struct {
 }
 
 func readGrounds(ctx context.Context, s *store.Store, p *Profile, at time.Time) (*grounds, error) {
-	g := &grounds{at: at.UTC(), since: at.UTC().Add(-time.Duration(p.LookBack)), profile: p, parts: map[string]*record.Part{}}
+	g := &grounds{at: at.UTC(), since: at.UTC().Add(-time.Duration(p.LookBack)), profile: p}
 	for _, read := range []func(context.Context, *store.Store) error{
 		g.readRecord, g.readSeen, g.readParts, g.readBase, g.readFailed, g.readLowered, g.readTimeline,
 	} {
@@ -124,24 +125,27 @@ func seenAt(ctx context.Context, s *store.Store, at time.Time) (*seen, error) {
 	return nil, nil
 }
 
-func (g *grounds) readParts(ctx context.Context, s *store.Store) error {
-	for _, name := range []string{"taint", "coverage", "blockers", "gpgcheck", "activation", "clock", "journal_storage", "files", "verify", historyPart} {
-		if g.seen != nil && g.seen.Parts[name] != nil {
-			g.parts[name] = &record.Part{Event: g.seen.event, Time: g.seen.at, JSON: g.seen.Parts[name]}
-			continue
-		}
-		// What was unknown when it was looked at last is unknown; the full verification, and
-		// libzypp's history, are not tried at each observation.
-		if name != "verify" && (name != historyPart || g.seen != nil && g.seen.Unknown[name] != "") {
-			continue
-		}
-		part, err := s.NewestPart(ctx, name, g.at.Add(-partsSince), g.at)
-		if err != nil {
-			return err
-		}
-		g.parts[name] = part
+// readParts reads the parts that not every observation tries to read. What the newest one tried to
+// read, and could not, is unknown.
+func (g *grounds) readParts(ctx context.Context, s *store.Store) (err error) {
+	if g.verified, err = newestPart[record.Verified](ctx, s, g); err != nil {
+		return err
 	}
-	return nil
+	if g.seen != nil && g.seen.Unknown[string(record.PartZyppHistory)] != "" {
+		return nil
+	}
+	g.compared, err = newestPart[record.HistoryComparison](ctx, s, g)
+	return err
+}
+
+// newestPart is a part of the newest observation, or of the last one before it that has it.
+func newestPart[T record.PartType](ctx context.Context, s *store.Store, g *grounds) (*record.Part[T], error) {
+	if g.seen != nil {
+		if text := g.seen.Parts[record.PartNameOf[T]()]; text != nil {
+			return &record.Part[T]{Event: g.seen.event, Time: g.seen.at, JSON: text}, nil
+		}
+	}
+	return store.NewestPart[T](ctx, s, g.at.Add(-partsSince), g.at)
 }
 
 // readBase finds out what should have been installed when the newest observation was taken.
@@ -284,10 +288,10 @@ func (l *lowered) read(ctx context.Context, s *store.Store, n int) (err error) {
 		return nil
 	}
 	before := l.Time.Add(-time.Microsecond)
-	if l.warnings, err = s.NewestPart(ctx, "warnings", before.Add(-2*24*time.Hour), before); err != nil {
+	if l.warnings, err = store.NewestPart[record.Warnings](ctx, s, before.Add(-2*24*time.Hour), before); err != nil {
 		return err
 	}
-	l.taint, err = s.NewestPart(ctx, "taint", before.Add(-2*24*time.Hour), before)
+	l.taint, err = store.NewestPart[record.Taint](ctx, s, before.Add(-2*24*time.Hour), before)
 	return err
 }
 
@@ -317,16 +321,17 @@ func (g *grounds) stale() string {
 	return ""
 }
 
-// part decodes a part of the newest observation; where there is none the finding says why.
-func (g *grounds) part(name string, into any) (finding, bool) {
-	p := g.parts[name]
-	if p == nil {
-		return g.notKnown(name), false
+// part reads a part of the newest observation; where that has none the finding says why.
+func part[T record.PartType](g *grounds) (v T, f finding, ok bool) {
+	name := record.PartNameOf[T]()
+	v, known, err := record.ReadPart[T](g.seen.Observation)
+	switch {
+	case !known:
+		return v, g.notKnown(string(name)), false
+	case err != nil:
+		return v, found(NotDetermined, "The record of %q cannot be read: %v.", name, err).by(g.seen.event), false
 	}
-	if err := json.Unmarshal(p.JSON, into); err != nil {
-		return found(NotDetermined, "The record of %q cannot be read: %v.", name, err).by(p.Event), false
-	}
-	return finding{}, true
+	return v, finding{}, true
 }
 
 // notKnown says why a part of the observation is not there.

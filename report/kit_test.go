@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,9 +46,9 @@ type machine struct {
 	module    string // active
 	since     time.Time
 	installed []record.Package
-	initrds   map[string]string // module, by kernel release
-	next      string            // kernel release of the default boot entry
-	parts     map[string]any    // what observations say beside
+	initrds   map[string]string           // module, by kernel release
+	next      string                      // kernel release of the default boot entry
+	parts     map[record.PartName]setPart // what observations say beside
 }
 
 // truth is how it was from a moment on.
@@ -70,13 +69,24 @@ func newMachine(t *testing.T, start string) *machine {
 	root := t.TempDir()
 	check(t, os.MkdirAll(filepath.Join(root, "etc"), 0o755))
 	check(t, os.WriteFile(filepath.Join(root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
-	return &machine{t: t, root: root, now: when(t, start), timer: when(t, start).Add(-5 * time.Hour), initrds: map[string]string{}, known: map[string]time.Time{}, parts: map[string]any{
-		"taint":        map[string]any{"value": 32768, "flags": []any{}},
-		"coverage":     map[string]any{"date": "2026-03-31", "file": "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", "line": 3, "name": "*", "version": "*"},
-		"locks":        []any{},
-		"activation":   map[string]any{"product": "sle-module-live-patching"},
-		"zypp_history": map[string]any{"file": "/var/log/zypp/history", "missing": []any{}, "more": 0, "lost": []any{}, "behind": false},
-	}}
+	m := &machine{t: t, root: root, now: when(t, start), timer: when(t, start).Add(-5 * time.Hour), initrds: map[string]string{}, known: map[string]time.Time{}, parts: map[record.PartName]setPart{}}
+	says(m, record.Taint{Value: 32768, Flags: []record.TaintFlag{}})
+	says(m, record.Coverage{Date: "2026-03-31", File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3, Name: "*", Version: "*"})
+	says(m, record.Locks{})
+	says(m, record.Entitlement{
+		Products: []record.Product{{Name: "sle-module-live-patching", Version: "15.6", EndOfLife: "2031-12-31", File: "/etc/products.d/sle-module-live-patching.prod"}},
+		Patterns: []string{"patterns-lp-lp_sles"}, Lifecycle: []string{"lifecycle-data-sle-module-live-patching"},
+	})
+	says(m, record.HistoryComparison{File: "/var/log/zypp/history", Missing: []record.MissingChange{}, Lost: []record.LostHistory{}})
+	return m
+}
+
+// setPart gives an observation a part.
+type setPart func(*record.Observation) error
+
+// says has observations have a part from now on.
+func says[T record.PartType](m *machine, v T) {
+	m.parts[record.PartNameOf[T]()] = func(o *record.Observation) error { return record.SetPart(o, v) }
 }
 
 func check(t *testing.T, err error) {
@@ -512,16 +522,14 @@ func (m *machine) observe(trigger record.Trigger) {
 		Installed: slices.Clone(m.installed), Patches: []record.LoadedPatch{}, Initrd: m.verdict(),
 		NextBoot: &record.NextBoot{KernelRelease: m.next, Image: "/boot/initrd-" + m.next, Source: "/boot/grub2/grub.cfg"},
 		Reboot:   &record.Reboot{Pending: m.pendingReboot(), NewestKernel: m.next},
-		Parts:    map[string]json.RawMessage{}, Unknown: map[string]string{},
+		Parts:    map[record.PartName]json.RawMessage{}, Unknown: map[string]string{},
 	}
 	if m.module != "" {
 		o.Patches = append(o.Patches, record.LoadedPatch{Module: m.module, Enabled: true, Replace: new(true), StackOrder: new(1)})
 		o.LivePatch = m.livePatch()
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.parts)) {
-		b, err := json.Marshal(m.parts[name])
-		check(m.t, err)
-		o.Parts[name] = b
+	for _, set := range m.parts {
+		check(m.t, set(o))
 	}
 	o.Boots = m.journal()
 	m.write(&record.Event{Header: m.header(record.KindObservation), Observation: o})

@@ -56,7 +56,7 @@ func (l *life) sees(at, boot, began, module string, rows ...record.Boot) *record
 	e := l.event(record.KindObservation, at, boot, began)
 	o := &record.Observation{
 		Trigger: record.TriggerTimer, Kernel: record.Kernel{Release: releaseA, BootTime: l.stamp(began)},
-		Installed: []record.Package{}, Patches: []record.LoadedPatch{}, Boots: rows, Parts: map[string]json.RawMessage{}, Unknown: map[string]string{},
+		Installed: []record.Package{}, Patches: []record.LoadedPatch{}, Boots: rows, Parts: map[record.PartName]json.RawMessage{}, Unknown: map[string]string{},
 		Initrd: record.Initrd{KernelRelease: releaseA, Verdict: record.VerdictUnknown, Reason: record.ReasonNoPatch, Evidence: []record.Evidence{}},
 	}
 	switch module {

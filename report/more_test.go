@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -29,7 +28,9 @@ func (l *life) ends(at string, outcome record.Outcome, p record.Package) {
 }
 
 func covers(o *record.Observation, date string) {
-	o.Parts["coverage"] = json.RawMessage(`{"date":"` + date + `"}`)
+	if err := record.SetPart(o, record.Coverage{Date: date}); err != nil {
+		panic(err)
+	}
 }
 
 func boots(o *record.Observation, release string) {

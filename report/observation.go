@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -81,11 +80,9 @@ func livePatchText(o *record.Observation) string {
 }
 
 func coverageText(o *record.Observation) string {
-	var c struct {
-		Date, File string
-	}
-	if err := json.Unmarshal(o.Parts["coverage"], &c); err != nil || c.Date == "" {
-		return "NOT KNOWN: " + o.Unknown["coverage"]
+	c, _, err := record.ReadPart[record.Coverage](o)
+	if err != nil || c.Date == "" {
+		return "NOT KNOWN: " + o.Unknown[string(record.PartCoverage)]
 	}
 	return "until " + c.Date + ", by " + c.File
 }

@@ -34,8 +34,8 @@ func (w *witness) parts() {
 		o := w.before.Observation
 		st.Unknown["pending_reboot"] = cmp.Or(o.Unknown["reboot"], o.Unknown["patches"], st.Unknown["pending_reboot"])
 	}
-	for name, into := range map[string]*json.RawMessage{"locks": &st.Locks, "taint": &st.Taint, "activation": &st.Activation} {
-		if v, ok := agreed(w, name, part(name)); ok {
+	for name, into := range map[record.PartName]*json.RawMessage{record.PartLocks: &st.Locks, record.PartTaint: &st.Taint, record.PartActivation: &st.Activation} {
+		if v, ok := agreed(w, string(name), rawPart(name)); ok {
 			*into = *v
 		}
 	}
@@ -72,7 +72,8 @@ func (w *witness) coverage() {
 	}
 }
 
-func part(name string) func(*record.Observation) *json.RawMessage {
+// rawPart is a part as it was written.
+func rawPart(name record.PartName) func(*record.Observation) *json.RawMessage {
 	return func(o *record.Observation) *json.RawMessage {
 		if v, ok := o.Parts[name]; ok {
 			return &v

@@ -444,7 +444,7 @@ func TestPendingRebootWithoutLivePatches(t *testing.T) {
 // is something else.
 func TestStateOfABrokenRecord(t *testing.T) {
 	for name, lacks := range map[string]func(o *record.Observation){
-		"a part":             func(o *record.Observation) { delete(o.Parts, "taint") },
+		"a part":             func(o *record.Observation) { delete(o.Parts, record.PartTaint) },
 		"whether to reboot":  func(o *record.Observation) { o.Reboot = nil },
 		"installed packages": func(o *record.Observation) { o.Installed, o.Compared = nil, false },
 	} {

@@ -1,10 +1,6 @@
 package store
 
-import (
-	"encoding/json"
-
-	"github.com/klp-audit/klp-audit/record"
-)
+import "github.com/klp-audit/klp-audit/record"
 
 // applyObservation writes what an observation shows into the views.
 func applyObservation(seq int64, ev *record.Event) []mutation {
@@ -36,9 +32,9 @@ func applyObservation(seq int64, ev *record.Event) []mutation {
 
 // coveredUntil is until when the running kernel is supported, empty if that is not known.
 func coveredUntil(o *record.Observation) string {
-	var c struct{ Date string }
-	if err := json.Unmarshal(o.Parts["coverage"], &c); err != nil {
-		return "" // another program's, or none
+	c, _, err := record.ReadPart[record.Coverage](o)
+	if err != nil {
+		return "" // another program's
 	}
 	return c.Date
 }

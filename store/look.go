@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -84,21 +83,19 @@ func (s *Store) lookAtVerified(ctx context.Context, v *proof.Verification) error
 	if err != nil || last == nil {
 		return err
 	}
-	part, err := s.NewestPart(ctx, "verify", last.Add(-lookBack), last.Time)
+	part, err := NewestPart[record.Verified](ctx, s, last.Add(-lookBack), last.Time)
 	if err != nil || part == nil {
 		return err
 	}
-	var found struct {
-		Result   proof.Integrity
-		Problems []string
-	}
-	if json.Unmarshal(part.JSON, &found) != nil || found.Result != proof.Altered && found.Result != proof.Truncated {
+	found, err := part.Value()
+	result := proof.Integrity(found.Result)
+	if err != nil || result != proof.Altered && result != proof.Truncated {
 		return nil
 	}
 	what := "see the event"
 	if len(found.Problems) > 0 {
 		what = found.Problems[0]
 	}
-	v.Problem(found.Result, "event %d: the full verification of %s found: %s", part.Event, part.Time.UTC().Format(time.RFC3339), what)
+	v.Problem(result, "event %d: the full verification of %s found: %s", part.Event, part.Time.UTC().Format(time.RFC3339), what)
 	return nil
 }

@@ -24,7 +24,7 @@ func look(t *testing.T, root string) *proof.Verification {
 // verified is an observation at event n with what a full verification found.
 func verified(n int, found string) *record.Event {
 	ev := observation(n)
-	ev.Observation.Parts = map[string]json.RawMessage{"verify": json.RawMessage(found)}
+	ev.Observation.Parts = map[record.PartName]json.RawMessage{record.PartVerify: json.RawMessage(found)}
 	return ev
 }
 

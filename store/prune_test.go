@@ -251,9 +251,9 @@ func TestPruneOfLittle(t *testing.T) {
 	for n := range 14 {
 		o := observation(n + 1)
 		o.Time = aged(n)
-		o.Observation.Parts = map[string]json.RawMessage{"taint": json.RawMessage("0")}
+		o.Observation.Parts = map[record.PartName]json.RawMessage{record.PartTaint: json.RawMessage("0")}
 		if n < 12 {
-			o.Observation.Parts[fmt.Sprintf("part-%d", n)] = json.RawMessage("0")
+			o.Observation.Parts[record.PartName(fmt.Sprintf("part-%d", n))] = json.RawMessage("0")
 		}
 		evs = append(evs, o)
 	}

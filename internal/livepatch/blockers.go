@@ -12,19 +12,13 @@ import (
 	"syscall"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// Blocker is a task that keeps a transition from its end.
-type Blocker struct {
-	PID  int    `json:"pid"`
-	TID  int    `json:"tid"` // thread; the pid for a process's first
-	Comm string `json:"comm"`
-}
 
 // Blockers lists the tasks that have not followed the patch in transition yet: those whose
 // /proc/PID/task/TID/patch_state is 0 or 1, but not what the patch wants to be. There are
 // none when no patch is in transition.
-func Blockers(root string) ([]Blocker, error) {
+func Blockers(root string) (record.Blockers, error) {
 	patches, err := Loaded(root)
 	if err != nil {
 		return nil, err
@@ -32,7 +26,7 @@ func Blockers(root string) ([]Blocker, error) {
 	i := slices.IndexFunc(patches, func(p Patch) bool { return p.Transition })
 	switch {
 	case i < 0:
-		return []Blocker{}, nil
+		return record.Blockers{}, nil
 	case patches[i].KGraft:
 		return scan(root, "kgr_in_progress", "1")
 	case patches[i].Enabled:
@@ -42,12 +36,12 @@ func Blockers(root string) ([]Blocker, error) {
 }
 
 // scan lists the tasks whose file called name holds the text blocking.
-func scan(root, name, blocking string) ([]Blocker, error) {
+func scan(root, name, blocking string) (record.Blockers, error) {
 	pids, err := numbered(root, "/proc")
 	if err != nil {
 		return nil, err
 	}
-	found, seen := []Blocker{}, false
+	found, seen := record.Blockers{}, false
 	for _, pid := range pids {
 		tasks, err := states(root, pid, name)
 		if err != nil {
@@ -55,11 +49,11 @@ func scan(root, name, blocking string) ([]Blocker, error) {
 		}
 		for tid, state := range tasks {
 			if seen = true; state == blocking {
-				found = append(found, Blocker{pid, tid, comm(root, taskDir(pid, tid))})
+				found = append(found, record.Blocker{PID: pid, TID: tid, Comm: comm(root, taskDir(pid, tid))})
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b Blocker) int { return cmp.Or(a.PID-b.PID, a.TID-b.TID) })
+	slices.SortFunc(found, func(a, b record.Blocker) int { return cmp.Or(a.PID-b.PID, a.TID-b.TID) })
 	if !seen {
 		return nil, fmt.Errorf("reading /proc: no task has a %s", name)
 	}

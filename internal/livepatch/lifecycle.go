@@ -10,19 +10,11 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // ErrNoCoverage says that the lifecycle data does not tell how long a live patch is supported.
 var ErrNoCoverage = errors.New("the lifecycle data names no date")
-
-// Coverage is how long SUSE supports a kernel with live patches.
-type Coverage struct {
-	Date    string `json:"date"` // the last day, YYYY-MM-DD
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Name    string `json:"name"`    // of packages, as the line has it
-	Version string `json:"version"` // likewise
-}
 
 // CoverageEnd finds until when the live patch package pkg, and with it its kernel, gets
 // fixes. version is version-release; "*" asks for what holds for all of them.
@@ -31,13 +23,13 @@ type Coverage struct {
 // and version may hold *, and a name in slashes is a regular expression. Of the lines that
 // match, the last one counts; one without a date takes back what another said. The files are
 // called after the product, sle-module-live-patching.lifecycle or sle-live-patching.lifecycle.
-func CoverageEnd(root, pkg, version string) (Coverage, error) {
-	var found Coverage
+func CoverageEnd(root, pkg, version string) (record.Coverage, error) {
+	var found record.Coverage
 	var read []string
 	for _, folder := range []string{"/var/lib/lifecycle/data", "/usr/lib/lifecycle/data", "/usr/share/lifecycle/data"} {
 		entries, err := rooted.ReadDir(root, folder)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Coverage{}, err
+			return record.Coverage{}, err
 		}
 		for _, e := range entries {
 			if !globMatch("*live-patching*.lifecycle", e.Name()) {
@@ -46,27 +38,27 @@ func CoverageEnd(root, pkg, version string) (Coverage, error) {
 			file := path.Join(folder, e.Name())
 			text, err := rooted.ReadFile(root, file)
 			if err != nil {
-				return Coverage{}, err
+				return record.Coverage{}, err
 			}
 			if err := lastMatch(text, file, pkg, version, &found); err != nil {
-				return Coverage{}, err
+				return record.Coverage{}, err
 			}
 			read = append(read, file)
 		}
 	}
 	switch {
 	case len(read) == 0:
-		return Coverage{}, fmt.Errorf("%w: there is no *live-patching*.lifecycle in the lifecycle/data folders of /var/lib, /usr/lib and /usr/share", ErrNoCoverage)
+		return record.Coverage{}, fmt.Errorf("%w: there is no *live-patching*.lifecycle in the lifecycle/data folders of /var/lib, /usr/lib and /usr/share", ErrNoCoverage)
 	case found.Line == 0:
-		return Coverage{}, fmt.Errorf("%w for %s %s: no line of %s is about it", ErrNoCoverage, pkg, version, strings.Join(read, ", "))
+		return record.Coverage{}, fmt.Errorf("%w for %s %s: no line of %s is about it", ErrNoCoverage, pkg, version, strings.Join(read, ", "))
 	case found.Date == "":
-		return Coverage{}, fmt.Errorf("%w for %s %s: %s:%d has none", ErrNoCoverage, pkg, version, found.File, found.Line)
+		return record.Coverage{}, fmt.Errorf("%w for %s %s: %s:%d has none", ErrNoCoverage, pkg, version, found.File, found.Line)
 	}
 	return found, nil
 }
 
 // lastMatch puts into found the last line of a file that is about the package.
-func lastMatch(text, file, pkg, version string, found *Coverage) error {
+func lastMatch(text, file, pkg, version string, found *record.Coverage) error {
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
@@ -84,7 +76,7 @@ func lastMatch(text, file, pkg, version string, found *Coverage) error {
 		if !matches {
 			continue
 		}
-		*found = Coverage{File: file, Line: number, Name: fields[0], Version: fields[1]}
+		*found = record.Coverage{File: file, Line: number, Name: fields[0], Version: fields[1]}
 		if len(fields) < 3 || fields[2] == "" {
 			continue
 		}

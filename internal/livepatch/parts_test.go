@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 func TestBlockers(t *testing.T) {
@@ -24,13 +26,13 @@ func TestBlockers(t *testing.T) {
 		[]string{"proc/9/task/9/comm gone", "proc/self/x 1", "proc/+7/task/7/patch_state 0"})
 	for name, tt := range map[string]struct {
 		lines []string
-		want  []Blocker
+		want  record.Blockers
 		err   string
 	}{
-		"no transition":     {lines: []string{two + "enabled 1", two + "transition 0"}, want: []Blocker{}},
-		"enabling":          {lines: lines(enabling, tasks), want: []Blocker{{7, 7, "kthreadd"}, {100, 101, "b\uFFFDd"}}},
-		"disabling":         {lines: lines([]string{two + "enabled 0", two + "transition 1"}, tasks), want: []Blocker{{100, 100, "bash"}}},
-		"done meanwhile":    {lines: lines(enabling, task("7", "7", "-1", "x")), want: []Blocker{}},
+		"no transition":     {lines: []string{two + "enabled 1", two + "transition 0"}, want: record.Blockers{}},
+		"enabling":          {lines: lines(enabling, tasks), want: record.Blockers{{PID: 7, TID: 7, Comm: "kthreadd"}, {PID: 100, TID: 101, Comm: "b\uFFFDd"}}},
+		"disabling":         {lines: lines([]string{two + "enabled 0", two + "transition 1"}, tasks), want: record.Blockers{{PID: 100, TID: 100, Comm: "bash"}}},
+		"done meanwhile":    {lines: lines(enabling, task("7", "7", "-1", "x")), want: record.Blockers{}},
 		"nonsense":          {lines: lines(enabling, task("7", "7", "2", "x")), err: `parsing "/proc/7/task/7/patch_state": "2\n" is no state`},
 		"no proc":           {lines: enabling, err: "proc: no such file"},
 		"nothing to see":    {lines: append(enabling, "proc/7/task/7/comm x"), err: "no task has a patch_state"},
@@ -39,7 +41,7 @@ func TestBlockers(t *testing.T) {
 		"kgraft": {
 			lines: []string{"sys/kernel/kgraft/in_progress 1", "sys/kernel/kgraft/p/state f w s\nf 0 1",
 				"proc/7/kgr_in_progress 1", "proc/7/task/7/comm x", "proc/8/kgr_in_progress 0", "proc/8/task/8/comm y"},
-			want: []Blocker{{7, 7, "x"}},
+			want: record.Blockers{{PID: 7, TID: 7, Comm: "x"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,14 +58,14 @@ func TestBlockers(t *testing.T) {
 
 func TestReadTaint(t *testing.T) {
 	got, err := ReadTaint(tree(t, "proc/sys/kernel/tainted 2147520512"))
-	want := Taint{2147520512, []TaintFlag{
-		{12, "O", "externally built (out of tree) module was loaded"}, {15, "K", "kernel has been live patched"},
-		{31, "", "on SUSE kernels: the system is no longer supported, as after an unsupported module or a disabled live patch"},
+	want := record.Taint{Value: 2147520512, Flags: []record.TaintFlag{
+		{Bit: 12, Letter: "O", Meaning: "externally built (out of tree) module was loaded"}, {Bit: 15, Letter: "K", Meaning: "kernel has been live patched"},
+		{Bit: 31, Letter: "", Meaning: "on SUSE kernels: the system is no longer supported, as after an unsupported module or a disabled live patch"},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if got := explain(1<<63 | 1<<25); len(got.Flags) != 2 || got.Flags[0] != (TaintFlag{25, "", "not known"}) {
+	if got := explain(1<<63 | 1<<25); len(got.Flags) != 2 || got.Flags[0] != (record.TaintFlag{Bit: 25, Letter: "", Meaning: "not known"}) {
 		t.Errorf("got %v", got)
 	}
 	if got, err := ReadTaint(tree(t, "proc/sys/kernel/tainted 0")); err != nil || len(got.Flags) != 0 {
@@ -107,26 +109,26 @@ func TestCoverageEnd(t *testing.T) {
 	const usr, local = "usr/share/lifecycle/data/sle-module-live-patching.lifecycle", "var/lib/lifecycle/data/sle-live-patching.lifecycle"
 	for name, tt := range map[string]struct {
 		lines []string
-		want  Coverage
+		want  record.Coverage
 		err   string
 	}{
 		"a line": {
 			lines: []string{usr + " # comment, *, 2020-01-01\n\n" + other + ",*,2025-06-30\n  " + pkg + " ,  * , 2026-03-31 \n"},
-			want:  Coverage{"2026-03-31", "/" + usr, 4, pkg, "*"},
+			want:  record.Coverage{Date: "2026-03-31", File: "/" + usr, Line: 4, Name: pkg, Version: "*"},
 		},
-		"the last line wins":    {lines: []string{usr + " " + pkg + ",*,2026-03-31\n" + pkg + ",*,2026-04-30"}, want: Coverage{"2026-04-30", "/" + usr, 2, pkg, "*"}},
-		"the last folder wins":  {lines: []string{usr + " " + pkg + ",*,2026-03-31", local + " " + pkg + ",*,2026-04-30"}, want: Coverage{"2026-03-31", "/" + usr, 1, pkg, "*"}},
-		"a glob":                {lines: []string{usr + " kernel-livepatch-*_23_*-default,*,2026-03-31"}, want: Coverage{"2026-03-31", "/" + usr, 1, "kernel-livepatch-*_23_*-default", "*"}},
-		"a regular expression":  {lines: []string{usr + " /^kernel-livepatch-.*$/, 7-*, 2026-03-31,"}, want: Coverage{"2026-03-31", "/" + usr, 1, "/^kernel-livepatch-.*$/", "7-*"}},
+		"the last line wins":    {lines: []string{usr + " " + pkg + ",*,2026-03-31\n" + pkg + ",*,2026-04-30"}, want: record.Coverage{Date: "2026-04-30", File: "/" + usr, Line: 2, Name: pkg, Version: "*"}},
+		"the last folder wins":  {lines: []string{usr + " " + pkg + ",*,2026-03-31", local + " " + pkg + ",*,2026-04-30"}, want: record.Coverage{Date: "2026-03-31", File: "/" + usr, Line: 1, Name: pkg, Version: "*"}},
+		"a glob":                {lines: []string{usr + " kernel-livepatch-*_23_*-default,*,2026-03-31"}, want: record.Coverage{Date: "2026-03-31", File: "/" + usr, Line: 1, Name: "kernel-livepatch-*_23_*-default", Version: "*"}},
+		"a regular expression":  {lines: []string{usr + " /^kernel-livepatch-.*$/, 7-*, 2026-03-31,"}, want: record.Coverage{Date: "2026-03-31", File: "/" + usr, Line: 1, Name: "/^kernel-livepatch-.*$/", Version: "7-*"}},
 		"another version":       {lines: []string{usr + " " + pkg + ",6-150600.13.6.1,2026-03-31"}, err: "no line of /" + usr + " is about it"},
-		"the version":           {lines: []string{usr + " " + pkg + ",7-150600.13.6.1,2026-03-31"}, want: Coverage{"2026-03-31", "/" + usr, 1, pkg, "7-150600.13.6.1"}},
-		"quotes and a time":     {lines: []string{usr + ` "` + pkg + `","*","2026-03-31 00:00:00","next"`}, want: Coverage{"2026-03-31", "/" + usr, 1, pkg, "*"}},
-		"other dates":           {lines: []string{usr + " " + pkg + ",*,20260331"}, want: Coverage{"2026-03-31", "/" + usr, 1, pkg, "*"}},
+		"the version":           {lines: []string{usr + " " + pkg + ",7-150600.13.6.1,2026-03-31"}, want: record.Coverage{Date: "2026-03-31", File: "/" + usr, Line: 1, Name: pkg, Version: "7-150600.13.6.1"}},
+		"quotes and a time":     {lines: []string{usr + ` "` + pkg + `","*","2026-03-31 00:00:00","next"`}, want: record.Coverage{Date: "2026-03-31", File: "/" + usr, Line: 1, Name: pkg, Version: "*"}},
+		"other dates":           {lines: []string{usr + " " + pkg + ",*,20260331"}, want: record.Coverage{Date: "2026-03-31", File: "/" + usr, Line: 1, Name: pkg, Version: "*"}},
 		"a date is taken back":  {lines: []string{usr + " " + pkg + ",*,2026-03-31\n" + pkg + ",*,,next"}, err: "names no date for " + pkg + " 7-150600.13.6.1: /" + usr + ":2 has none"},
 		"no date at all":        {lines: []string{usr + " " + pkg + ",*"}, err: usr + ":1 has none"},
 		"not a date":            {lines: []string{usr + " \n" + pkg + ",*,some\x1bday"}, err: `parsing /` + usr + `:2: "some\x1bday" is no date`},
 		"not an expression":     {lines: []string{usr + " /(/,*,2026-03-31"}, err: `:1: name "/(/": error parsing regexp`},
-		"nonsense elsewhere":    {lines: []string{usr + " x,*,someday\n\x00\xff,,,\n,\n" + pkg + ",*,2026-03-31"}, want: Coverage{"2026-03-31", "/" + usr, 4, pkg, "*"}},
+		"nonsense elsewhere":    {lines: []string{usr + " x,*,someday\n\x00\xff,,,\n,\n" + pkg + ",*,2026-03-31"}, want: record.Coverage{Date: "2026-03-31", File: "/" + usr, Line: 4, Name: pkg, Version: "*"}},
 		"other products":        {lines: []string{"usr/share/lifecycle/data/SLES.lifecycle " + pkg + ",*,2026-03-31"}, err: "there is no *live-patching*.lifecycle"},
 		"nothing":               {err: "there is no *live-patching*.lifecycle"},
 		"a folder for a file":   {lines: []string{usr + "/x y"}, err: "not a regular file"},
@@ -165,7 +167,7 @@ func FuzzCoverage(f *testing.F) {
 	f.Add("kernel-livepatch-6_4_0-150600_21-default, *, 2026-03-31\n/^kernel-.*$/,7-*,,next\n", "7-150600.13.6.1")
 	f.Add("# c\n\"a\",\"*\",20260331\n*,*,x", "*")
 	f.Fuzz(func(t *testing.T, text, version string) {
-		var c Coverage
+		var c record.Coverage
 		if err := lastMatch(text, "file", "kernel-livepatch-6_4_0-150600_21-default", version, &c); err != nil {
 			return
 		}

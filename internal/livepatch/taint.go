@@ -6,21 +6,8 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// Taint is what makes the kernel say of itself that it is tainted. It is never taken back
-// before the next boot.
-type Taint struct {
-	Value uint64      `json:"value"`
-	Flags []TaintFlag `json:"flags"`
-}
-
-// TaintFlag is one reason.
-type TaintFlag struct {
-	Bit     int    `json:"bit"`
-	Letter  string `json:"letter"` // empty: not known
-	Meaning string `json:"meaning"`
-}
 
 // taintFlags are explained in Documentation/admin-guide/tainted-kernels.rst; bit 31 is
 // TAINT_NO_SUPPORT of SUSE's kernels.
@@ -49,26 +36,26 @@ var taintFlags = [...]struct{ letter, meaning string }{
 }
 
 // ReadTaint reads and explains why the kernel is tainted.
-func ReadTaint(root string) (Taint, error) {
+func ReadTaint(root string) (record.Taint, error) {
 	const name = "/proc/sys/kernel/tainted"
 	text, err := rooted.ReadFile(root, name)
 	if err != nil {
-		return Taint{}, err
+		return record.Taint{}, err
 	}
 	value, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
 	if err != nil {
-		return Taint{}, fmt.Errorf("parsing %q: %.100q is no number", name, text)
+		return record.Taint{}, fmt.Errorf("parsing %q: %.100q is no number", name, text)
 	}
 	return explain(value), nil
 }
 
-func explain(value uint64) Taint {
-	t := Taint{Value: value, Flags: []TaintFlag{}}
+func explain(value uint64) record.Taint {
+	t := record.Taint{Value: value, Flags: []record.TaintFlag{}}
 	for bit := range 64 {
 		if value&(1<<bit) == 0 {
 			continue
 		}
-		f := TaintFlag{Bit: bit, Meaning: "not known"}
+		f := record.TaintFlag{Bit: bit, Meaning: "not known"}
 		if bit < len(taintFlags) && taintFlags[bit].meaning != "" {
 			f.Letter, f.Meaning = taintFlags[bit].letter, taintFlags[bit].meaning
 		}

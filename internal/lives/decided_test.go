@@ -168,7 +168,7 @@ func (e *evidence) observation(ev *record.Event, o *record.Observation) {
 	if o.NextBoot != nil {
 		e.nexts = append(e.nexts, sight{at, o.NextBoot.KernelRelease})
 	}
-	if o.Parts["coverage"] != nil {
+	if o.Parts[record.PartCoverage] != nil {
 		e.covered[b.release] = true
 	}
 	switch lp := o.LivePatch; {

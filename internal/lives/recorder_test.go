@@ -3,7 +3,6 @@ package lives
 import (
 	"cmp"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -237,7 +236,7 @@ func (r *recorder) observe(trigger record.Trigger) {
 	}
 	o := &record.Observation{
 		Trigger: trigger, Kernel: record.Kernel{Release: r.boot.release, Version: "#1 SMP", BootTime: record.At(r.wall().Add(-r.now.Sub(r.boot.base)).Truncate(time.Second))},
-		Installed: slices.Clone(r.sys.pkgs), Compared: true, Subvolume: subvolume(r.sys.number), Parts: map[string]json.RawMessage{}, Unknown: map[string]string{},
+		Installed: slices.Clone(r.sys.pkgs), Compared: true, Subvolume: subvolume(r.sys.number), Unknown: map[string]string{},
 		NextBoot: &record.NextBoot{KernelRelease: r.sys.next, Image: "/boot/initrd-" + r.sys.next, Source: "/boot/grub2/grub.cfg"},
 	}
 	r.see("installed", o, func() { o.Installed, o.Compared = nil, false })
@@ -255,18 +254,23 @@ func (r *recorder) observe(trigger record.Trigger) {
 	}
 	r.see("next_boot", o, func() { o.NextBoot = nil })
 	r.reboot(o)
-	for name, value := range map[string]string{
-		"coverage": `{"date":"` + covered(r.boot.release) + `","file":"/var/lib/lifecycle/data/x.lifecycle","line":3,"name":"*","version":"*"}`,
-		"taint":    `{"value":32768,"flags":[]}`, "locks": `[]`, "blockers": `[]`,
-	} {
-		o.Parts[name] = json.RawMessage(value)
-	}
-	r.see("coverage", o, func() { delete(o.Parts, "coverage") })
+	says(o, record.Coverage{Date: covered(r.boot.release), File: "/var/lib/lifecycle/data/x.lifecycle", Line: 3, Name: "*", Version: "*"})
+	says(o, record.Taint{Value: 32768, Flags: []record.TaintFlag{}})
+	says(o, record.Locks{})
+	says(o, record.Blockers{})
+	r.see("coverage", o, func() { delete(o.Parts, record.PartCoverage) })
 	r.write(&record.Event{Header: r.header(record.KindObservation), Observation: o})
 	if o.Installed != nil {
 		r.knows()
 	}
 	r.unread = map[string]bool{}
+}
+
+// says adds a part to an observation.
+func says[T record.PartType](o *record.Observation, v T) {
+	if err := record.SetPart(o, v); err != nil {
+		panic(err)
+	}
 }
 
 // covered is until when a kernel gets live patches.

@@ -19,6 +19,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/internal/unpack"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -31,44 +32,21 @@ const (
 	maxPackages   = 1 << 16
 )
 
-// RepoAdvisories is what the cached metadata of a repository says of its advisories.
-type RepoAdvisories struct {
-	Repo string `json:"repo"` // folder in the cache, which is the alias
-	File string `json:"file"` // empty: the repository has no advisories
-	// Newest is when the newest advisory was issued, which may only be known to the day.
-	Newest *time.Time `json:"newest"`
-	// Security counts the security advisories that bring live patches.
-	Security    int                 `json:"security"`
-	LivePatches []LivePatchAdvisory `json:"live_patches"`
-	Retracted   []LivePatchAdvisory `json:"retracted,omitempty"` // they bring nothing any more
-	Problem     string              `json:"problem,omitempty"`   // why it was not read to its end
-}
-
-// LivePatchAdvisory is the advisory that first brought a live patch package.
-type LivePatchAdvisory struct {
-	Package  string     `json:"package"`
-	Version  string     `json:"version"` // [epoch:]version-release
-	Advisory string     `json:"advisory"`
-	Type     string     `json:"type"`                      // security, recommended, …
-	Issued   *time.Time `json:"issued"`                    // null: it does not say
-	DayOnly  bool       `json:"issued_day_only,omitempty"` // of Issued no more than the day is known
-}
-
 // Advisories reads what libzypp has in its cache, which is as new as its last refresh: of
 // each repository the newest advisory, and those of the named live patch packages; of all
 // live patches if none is named. A repository that cannot be read, or not until ctx ends, is
 // a problem in its answer: 30 MiB take a second.
-func Advisories(ctx context.Context, root string, packages ...string) ([]RepoAdvisories, error) {
+func Advisories(ctx context.Context, root string, packages ...string) (record.Advisories, error) {
 	entries, err := rooted.ReadDir(root, rawDir)
 	if err != nil {
 		return nil, err
 	}
-	repos := []RepoAdvisories{}
+	repos := record.Advisories{}
 	for _, e := range entries {
 		if !e.IsDir() {
 			continue
 		}
-		u := updateInfo{RepoAdvisories: RepoAdvisories{Repo: e.Name()}, only: packages, found: map[[2]string]LivePatchAdvisory{}}
+		u := updateInfo{RepoAdvisories: record.RepoAdvisories{Repo: e.Name()}, only: packages, found: map[[2]string]record.LivePatchAdvisory{}}
 		if err := u.readRepo(ctx, root, path.Join(rawDir, e.Name())); err != nil {
 			u.Problem = err.Error()
 		}
@@ -115,14 +93,14 @@ func updateInfoFile(root, dir string) (string, error) {
 
 // updateInfo collects what an updateinfo.xml says.
 type updateInfo struct {
-	RepoAdvisories
+	record.RepoAdvisories
 	only      []string
-	found     map[[2]string]LivePatchAdvisory // by package and version
-	advisory  LivePatchAdvisory               // the one being read
-	patches   [][2]string                     // that it brings
-	retracted bool                            // it was
-	element   []string                        // where the reading is
-	begun     bool                            // the root element was there
+	found     map[[2]string]record.LivePatchAdvisory // by package and version
+	advisory  record.LivePatchAdvisory               // the one being read
+	patches   [][2]string                            // that it brings
+	retracted bool                                   // it was
+	element   []string                               // where the reading is
+	begun     bool                                   // the root element was there
 }
 
 func (u *updateInfo) readRepo(ctx context.Context, root, dir string) (err error) {
@@ -215,7 +193,7 @@ func (u *updateInfo) start(t xml.StartElement) error {
 	case len(u.element) == 1:
 		u.begun = true
 	case len(u.element) == 2:
-		u.advisory, u.patches, u.retracted = LivePatchAdvisory{Type: attr(t, "type")}, nil, attr(t, "status") == "retracted"
+		u.advisory, u.patches, u.retracted = record.LivePatchAdvisory{Type: attr(t, "type")}, nil, attr(t, "status") == "retracted"
 	case len(u.element) == 3 && t.Name.Local == "issued":
 		u.advisory.Issued, u.advisory.DayOnly = issued(attr(t, "date"))
 	case t.Name.Local == "package":
@@ -274,8 +252,8 @@ func (u *updateInfo) wanted(p [2]string) bool {
 	return len(u.only) == 0 || slices.Contains(u.only, p[0])
 }
 
-func (u *updateInfo) result() RepoAdvisories {
-	u.LivePatches = append([]LivePatchAdvisory{}, slices.SortedFunc(maps.Values(u.found), func(a, b LivePatchAdvisory) int {
+func (u *updateInfo) result() record.RepoAdvisories {
+	u.LivePatches = append([]record.LivePatchAdvisory{}, slices.SortedFunc(maps.Values(u.found), func(a, b record.LivePatchAdvisory) int {
 		return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Version, b.Version))
 	})...)
 	return u.RepoAdvisories

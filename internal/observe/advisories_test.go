@@ -16,6 +16,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -79,10 +81,10 @@ func pack(t testing.TB, name, text string) string {
 }
 
 func TestAdvisories(t *testing.T) {
-	all := []LivePatchAdvisory{
-		{pkg12, "2-150600.13.6.1", "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", "security", issuedAt(1715592853), false},
-		{pkg21, "1:1-150600.1.1", "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", "security", issuedAt(1715592853), false},
-		{pkg21, "3-1", "UNDATED", "security", nil, false},
+	all := []record.LivePatchAdvisory{
+		{Package: pkg12, Version: "2-150600.13.6.1", Advisory: "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", Type: "security", Issued: issuedAt(1715592853), DayOnly: false},
+		{Package: pkg21, Version: "1:1-150600.1.1", Advisory: "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", Type: "security", Issued: issuedAt(1715592853), DayOnly: false},
+		{Package: pkg21, Version: "3-1", Advisory: "UNDATED", Type: "security", Issued: nil, DayOnly: false},
 	}
 	newest := new(time.Date(2024, 6, 14, 0, 0, 0, 0, time.UTC)) // the text has no zone
 	for _, suffix := range []string{".xml", ".xml.gz", ".xml.xz", ".xml.zst"} {
@@ -92,12 +94,12 @@ func TestAdvisories(t *testing.T) {
 			"var/cache/zypp/raw/plain/x": "", "var/cache/zypp/raw/file": "", "var/cache/zypp/raw/pool/repodata/repomd.xml": "<repomd/>",
 		})
 		got, err := Advisories(t.Context(), root)
-		want(t, got, err, []RepoAdvisories{
+		want(t, got, err, record.Advisories{
 			{Repo: "Updates for SLE", File: "/var/cache/zypp/raw/Updates for SLE/" + href, Newest: newest, Security: 2, LivePatches: all},
-			{Repo: "plain", LivePatches: []LivePatchAdvisory{}}, {Repo: "pool", LivePatches: []LivePatchAdvisory{}},
+			{Repo: "plain", LivePatches: []record.LivePatchAdvisory{}}, {Repo: "pool", LivePatches: []record.LivePatchAdvisory{}},
 		}, "")
 		got, err = Advisories(t.Context(), root, pkg12, "other")
-		want(t, got[:1], err, []RepoAdvisories{
+		want(t, got[:1], err, record.Advisories{
 			{Repo: "Updates for SLE", File: "/var/cache/zypp/raw/Updates for SLE/" + href, Newest: newest, Security: 2, LivePatches: all[:1]},
 		}, "")
 	}
@@ -146,11 +148,11 @@ func TestRetractedAdvisories(t *testing.T) {
 			update("retracted", "WORSE", "1715592001", "3") + "</updates>",
 	})
 	got, err := Advisories(t.Context(), root)
-	want(t, got, err, []RepoAdvisories{{
+	want(t, got, err, record.Advisories{{
 		Repo: "a", File: "/var/cache/zypp/raw/a/repodata/u.xml", Newest: issuedAt(1715592853), Security: 1,
-		LivePatches: []LivePatchAdvisory{{pkg12, "2-1", "GOOD", "security", issuedAt(1715592853), false}},
-		Retracted: []LivePatchAdvisory{
-			{pkg12, "2-1", "BAD", "security", issuedAt(1715592000), false}, {pkg12, "3-1", "WORSE", "security", issuedAt(1715592001), false},
+		LivePatches: []record.LivePatchAdvisory{{Package: pkg12, Version: "2-1", Advisory: "GOOD", Type: "security", Issued: issuedAt(1715592853), DayOnly: false}},
+		Retracted: []record.LivePatchAdvisory{
+			{Package: pkg12, Version: "2-1", Advisory: "BAD", Type: "security", Issued: issuedAt(1715592000), DayOnly: false}, {Package: pkg12, Version: "3-1", Advisory: "WORSE", Type: "security", Issued: issuedAt(1715592001), DayOnly: false},
 		},
 	}}, "")
 }
@@ -226,7 +228,7 @@ func FuzzUpdateInfo(f *testing.F) {
 	f.Add(updateinfo)
 	f.Add("<updates><update><id>a</id><id>b</id><issued date='2024-01-02'/></update></updates>")
 	f.Fuzz(func(t *testing.T, text string) {
-		u := updateInfo{found: map[[2]string]LivePatchAdvisory{}}
+		u := updateInfo{found: map[[2]string]record.LivePatchAdvisory{}}
 		err := u.read(t.Context(), strings.NewReader(text))
 		got := u.result()
 		if err == nil && len(u.element) > 0 {

@@ -5,42 +5,34 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// Clock says whether the clock is kept in step with a time source.
-type Clock struct {
-	Synced   string     `json:"synced"` // yes, no, unknown
-	Source   string     `json:"source"` // what says so
-	LastSync *time.Time `json:"last_sync"`
-	LastFile string     `json:"last_sync_file"` // whose time of writing that is
-}
 
 // ClockSync reads whether the clock is synchronised: what the kernel was told (STA_UNSYNC of
 // adjtimex(2)), and when the daemons last wrote of success. The kernel can be asked only of
 // the running system, so not when root is another one.
-func ClockSync(root string) (Clock, error) {
+func ClockSync(root string) (record.Clock, error) {
 	if filepath.Join("/", root) != "/" {
 		return clock(root, nil)
 	}
 	var t unix.Timex // modes 0: only read
 	if _, err := unix.Adjtimex(&t); err != nil {
-		return Clock{}, fmt.Errorf("asking the kernel for its clock: %w", err)
+		return record.Clock{}, fmt.Errorf("asking the kernel for its clock: %w", err)
 	}
 	return clock(root, &t.Status)
 }
 
 // clock judges by the kernel's status, nil if it is not known.
-func clock(root string, status *int32) (Clock, error) {
-	c := Clock{Synced: "unknown", Source: "adjtimex"}
+func clock(root string, status *int32) (record.Clock, error) {
+	c := record.Clock{Synced: "unknown", Source: "adjtimex"}
 	for _, name := range []string{"/run/systemd/timesync/synchronized", "/var/lib/chrony/drift"} {
 		info, err := rooted.Stat(root, name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Clock{}, err
+			return record.Clock{}, err
 		}
 		if err == nil && (c.LastSync == nil || info.ModTime().After(*c.LastSync)) {
 			c.LastSync, c.LastFile = new(info.ModTime().UTC()), name

@@ -8,32 +8,17 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// Entitlement is what makes a system one that gets live patches. Each part may be missing.
-type Entitlement struct {
-	Products  []Product `json:"products"`           // SUSE Linux Enterprise 12 and 15
-	Included  []Product `json:"included,omitempty"` // products that have live patches in their own repositories
-	Patterns  []string  `json:"patterns"`           // packages of the patterns lp_sles and kernel_livepatching
-	Lifecycle []string  `json:"lifecycle"`          // packages with the lifecycle data
-}
-
-// Product is an installed product.
-type Product struct {
-	Name      string `json:"name"`
-	Version   string `json:"version"`
-	EndOfLife string `json:"endoflife"` // YYYY-MM-DD; empty: not given
-	File      string `json:"file"`
-}
 
 // Activation reads whether the live patching product is there, and picks the packages that
 // matter from the names of the installed ones.
-func Activation(root string, installed []string) (Entitlement, error) {
-	e := Entitlement{Products: []Product{}, Patterns: []string{}, Lifecycle: []string{}}
+func Activation(root string, installed []string) (record.Entitlement, error) {
+	e := record.Entitlement{Products: []record.Product{}, Patterns: []string{}, Lifecycle: []string{}}
 	const folder = "/etc/products.d"
 	entries, err := rooted.ReadDir(root, folder)
 	if err != nil {
-		return Entitlement{}, err
+		return record.Entitlement{}, err
 	}
 	for _, entry := range entries {
 		// All are read: the name of a file need not be that of its product.
@@ -42,12 +27,12 @@ func Activation(root string, installed []string) (Entitlement, error) {
 		}
 		p, err := readProduct(root, path.Join(folder, entry.Name()))
 		if err != nil {
-			return Entitlement{}, err
+			return record.Entitlement{}, err
 		}
 		switch {
 		case strings.HasSuffix(p.Name, "live-patching"):
 			e.Products = append(e.Products, p)
-		case p.includesLivePatches():
+		case includesLivePatches(p):
 			e.Included = append(e.Included, p)
 		}
 	}
@@ -64,7 +49,7 @@ func Activation(root string, installed []string) (Entitlement, error) {
 
 // includesLivePatches says whether a product needs no other one for live patches: that is so
 // since SUSE Linux Enterprise 16 and SUSE Linux Micro 6.
-func (p Product) includesLivePatches() bool {
+func includesLivePatches(p record.Product) bool {
 	major, _, _ := strings.Cut(p.Version, ".")
 	n, err := strconv.Atoi(major)
 	switch {
@@ -77,10 +62,10 @@ func (p Product) includesLivePatches() bool {
 }
 
 // readProduct reads a product file; the elements of a codestream within it are not meant.
-func readProduct(root, name string) (Product, error) {
+func readProduct(root, name string) (record.Product, error) {
 	text, err := rooted.ReadFile(root, name)
 	if err != nil {
-		return Product{}, err
+		return record.Product{}, err
 	}
 	var p struct {
 		XMLName   xml.Name `xml:"product"`
@@ -89,7 +74,7 @@ func readProduct(root, name string) (Product, error) {
 		EndOfLife string   `xml:"endoflife"`
 	}
 	if err := xml.Unmarshal([]byte(text), &p); err != nil {
-		return Product{}, fmt.Errorf("parsing product %q: %w", name, err)
+		return record.Product{}, fmt.Errorf("parsing product %q: %w", name, err)
 	}
-	return Product{p.Name, p.Version, strings.TrimSpace(p.EndOfLife), name}, nil
+	return record.Product{Name: p.Name, Version: p.Version, EndOfLife: strings.TrimSpace(p.EndOfLife), File: name}, nil
 }

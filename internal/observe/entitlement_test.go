@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 func TestActivation(t *testing.T) {
@@ -12,15 +14,15 @@ func TestActivation(t *testing.T) {
 <product schemeversion="0"><vendor>SUSE</vendor><name>sle-module-live-patching</name><version>15.6</version>
 <endoflife>2025-12-31</endoflife><codestream><name>x</name><endoflife>2031-07-31</endoflife></codestream></product>`
 	installed := []string{"patterns-sle-live-patching-lp_sles", "patterns-kernel_livepatching", "lifecycle-data-sle-module-live-patching", "lifecycle-data-sle-we", "kernel-default", "patterns-base"}
-	names := Entitlement{
-		Products: []Product{}, Patterns: []string{"patterns-sle-live-patching-lp_sles", "patterns-kernel_livepatching"},
+	names := record.Entitlement{
+		Products: []record.Product{}, Patterns: []string{"patterns-sle-live-patching-lp_sles", "patterns-kernel_livepatching"},
 		Lifecycle: []string{"lifecycle-data-sle-module-live-patching"},
 	}
 	full := names
-	full.Products = []Product{{"sle-module-live-patching", "15.6", "2025-12-31", "/etc/products.d/lp.prod"}}
+	full.Products = []record.Product{{Name: "sle-module-live-patching", Version: "15.6", EndOfLife: "2025-12-31", File: "/etc/products.d/lp.prod"}}
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  Entitlement
+		want  record.Entitlement
 		err   string
 	}{
 		"product":          {files: map[string]string{"etc/products.d/lp.prod": prod, "etc/products.d/x": "no"}, want: full},
@@ -63,5 +65,5 @@ func TestActivationOfAnOddFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := Activation(root, nil)
-	want(t, got, err, Entitlement{}, "not a regular file")
+	want(t, got, err, record.Entitlement{}, "not a regular file")
 }

@@ -13,19 +13,8 @@ import (
 	"syscall"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// File is one of klp-audit's own files, or that it is not there.
-type File struct {
-	Path   string `json:"path"`
-	There  bool   `json:"there"`
-	Type   string `json:"type,omitempty"` // file, directory, link, other
-	Mode   string `json:"mode,omitempty"` // octal, 0750
-	UID    uint32 `json:"uid"`
-	GID    uint32 `json:"gid"`
-	Target string `json:"target,omitempty"` // of a link
-	SHA256 string `json:"sha256,omitempty"` // of what does not change by itself; empty: not read
-}
 
 // ownFiles are klp-audit's files; those in folders ending in * are all that is there. The
 // content of the record changes, and has a proof of its own; that of the key is nobody's
@@ -59,8 +48,8 @@ var ownFiles = [...]struct {
 // OwnFiles describes klp-audit's own files, so that later it can be seen who could have
 // changed the record, and, by their digests, whether the program changed. Those of the
 // programs take a while. Links to folders are followed, links to files are described.
-func OwnFiles(root string, digests bool) ([]File, error) {
-	files := []File{}
+func OwnFiles(root string, digests bool) (record.OwnFiles, error) {
+	files := record.OwnFiles{}
 	for _, own := range ownFiles {
 		names := []string{own.path}
 		if folder, all := strings.CutSuffix(own.path, "/*"); all {
@@ -84,8 +73,8 @@ func OwnFiles(root string, digests bool) ([]File, error) {
 	return files, nil
 }
 
-func describe(root, name string, digest bool) (File, error) {
-	f := File{Path: name}
+func describe(root, name string, digest bool) (record.OwnFile, error) {
+	f := record.OwnFile{Path: name}
 	dir, err := rooted.Path(root, path.Dir(name))
 	if err != nil {
 		return f, err

@@ -8,30 +8,19 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
+	"github.com/klp-audit/klp-audit/record"
 )
 
-// Identity is what system this is.
-type Identity struct {
-	PrettyName string `json:"pretty_name"` // of os-release
-	// Transactional: the root is read only, and transactional-update changes it.
-	Transactional bool `json:"transactional"`
-	ReadOnlyRoot  bool `json:"read_only_root"`
-	// RootSubvolume is where the root directory is within its file system. When it is
-	// another one than before, the system was rolled back or updated transactionally.
-	RootSubvolume string `json:"root_subvolume"`
-	Snapshot      *int   `json:"snapshot"` // number of the root's snapshot; null: it is none
-}
-
 // System reads what system this is.
-func System(root string) (Identity, error) {
-	var id Identity
+func System(root string) (record.System, error) {
+	var id record.System
 	var err error
 	if id.PrettyName, err = prettyName(root); err != nil {
-		return Identity{}, err
+		return record.System{}, err
 	}
 	m, err := snapshot.RootMount(root)
 	if err != nil {
-		return Identity{}, err
+		return record.System{}, err
 	}
 	id.RootSubvolume, id.ReadOnlyRoot, id.Snapshot = m.Subvolume, m.ReadOnly, snapshotNumber(m.Subvolume)
 	tool, err := isThere(root, "/usr/sbin/transactional-update")

@@ -18,7 +18,6 @@ import (
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/verdict"
 	"github.com/klp-audit/klp-audit/internal/zypp"
-	"github.com/klp-audit/klp-audit/internal/zyppimport"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -36,9 +35,9 @@ type Options struct {
 	// Fixes are those of live patches that the record has: their changelogs are not read again.
 	Fixes snapshot.Known
 	// Verify verifies the record; nil: the observation has nothing about that.
-	Verify func(context.Context) (any, error)
+	Verify func(context.Context) (*Verified, error)
 	// Compare holds libzypp's history against the record; nil: likewise.
-	Compare func(context.Context) (any, error)
+	Compare func(context.Context) (*record.HistoryComparison, error)
 	// Redact and NoUserData are what of a command line and of user data is not recorded.
 	Redact     func(string) string
 	NoUserData bool
@@ -191,71 +190,89 @@ func (t *taker) nextBoot() {
 
 // parts are what checks need of the machine beside that, each on its own.
 func (t *taker) parts() {
-	t.obs.Parts = map[string]json.RawMessage{}
-	t.part("taint", func() (any, error) { return livepatch.ReadTaint(t.Root) })
-	t.part("coverage", t.coverage)
-	t.part("blockers", t.blockers)
-	t.part("locks", func() (any, error) { return zypp.Locks(t.Root) })
-	t.part("gpgcheck", func() (any, error) { return zypp.GPGCheck(t.Root) })
-	t.part("activation", t.activation)
-	t.part("clock", func() (any, error) { return ClockSync(t.Root) })
-	t.part("journal_storage", func() (any, error) { return JournalStorage(t.Root) })
-	t.part("files", func() (any, error) { return OwnFiles(t.Root, t.Trigger != record.TriggerCommit) })
-	t.part("system", func() (any, error) { return System(t.Root) })
+	t.obs.Parts = map[record.PartName]json.RawMessage{}
+	part(t, of(t.Root, livepatch.ReadTaint))
+	part(t, t.coverage)
+	part(t, t.blockers)
+	part(t, of(t.Root, zypp.Locks))
+	part(t, of(t.Root, zypp.GPGCheck))
+	part(t, t.activation)
+	part(t, of(t.Root, ClockSync))
+	part(t, of(t.Root, JournalStorage))
+	part(t, func() (record.OwnFiles, error) { return OwnFiles(t.Root, t.Trigger != record.TriggerCommit) })
+	part(t, of(t.Root, System))
 	if t.Trigger == record.TriggerCommit {
 		return // the rest takes its time
 	}
-	t.part("warnings", t.warnings)
-	t.part("advisories", func() (any, error) { return Advisories(t.ctx, t.Root) })
+	part(t, t.warnings)
+	part(t, func() (record.Advisories, error) { return Advisories(t.ctx, t.Root) })
 	if t.Compare != nil {
-		t.part(zyppimport.ComparisonPart, func() (any, error) { return t.Compare(t.ctx) })
+		part(t, t.compared)
 	}
 	if t.Verify != nil {
-		t.part("verify", func() (any, error) { return t.Verify(t.ctx) })
+		part(t, t.verified)
 	}
 }
 
+// of is the reading of a part that needs no more than the file tree.
+func of[T record.PartType](root string, read func(root string) (T, error)) func() (T, error) {
+	return func() (T, error) { return read(root) }
+}
+
 // part reads one of the parts, if there is still time.
-func (t *taker) part(name string, read func() (any, error)) {
+func part[T record.PartType](t *taker, read func() (T, error)) {
+	name := string(record.PartNameOf[T]())
 	if t.failed(name, t.ctx.Err()) {
 		return
 	}
 	value, err := read()
-	if t.failed(name, err) {
-		return
-	}
-	b, err := json.Marshal(value)
 	if !t.failed(name, err) {
-		t.obs.Parts[name] = b
+		t.failed(name, record.SetPart(t.obs, value))
 	}
+}
+
+func (t *taker) compared() (record.HistoryComparison, error) {
+	c, err := t.Compare(t.ctx)
+	if err != nil {
+		return record.HistoryComparison{}, err
+	}
+	return *c, nil
+}
+
+func (t *taker) verified() (record.Verified, error) {
+	v, err := t.Verify(t.ctx)
+	if err != nil {
+		return record.Verified{}, err
+	}
+	return v.part(), nil
 }
 
 // coverage is until when the running kernel is supported with live patches; by the version
 // that is active, else by what holds for all of them.
-func (t *taker) coverage() (any, error) {
+func (t *taker) coverage() (record.Coverage, error) {
 	if lp := t.obs.LivePatch; lp != nil && lp.Package != nil {
 		return livepatch.CoverageEnd(t.Root, *lp.Package, *lp.Version)
 	}
 	pkg, ok := livepatch.PackageFor(t.obs.Kernel.Release)
 	if !ok {
-		return nil, fmt.Errorf("kernel %q: no live patch package can be for it", t.obs.Kernel.Release)
+		return record.Coverage{}, fmt.Errorf("kernel %q: no live patch package can be for it", t.obs.Kernel.Release)
 	}
 	return livepatch.CoverageEnd(t.Root, pkg, "*")
 }
 
-func (t *taker) blockers() (any, error) {
+func (t *taker) blockers() (record.Blockers, error) {
 	if t.obs.Patches == nil {
 		return nil, errors.New(t.obs.Unknown["patches"])
 	}
 	if !record.InTransition(t.obs.Patches) {
-		return []livepatch.Blocker{}, nil
+		return record.Blockers{}, nil
 	}
 	return livepatch.Blockers(t.Root)
 }
 
-func (t *taker) activation() (any, error) {
+func (t *taker) activation() (record.Entitlement, error) {
 	if t.obs.Installed == nil {
-		return nil, errors.New(t.obs.Unknown["installed"])
+		return record.Entitlement{}, errors.New(t.obs.Unknown["installed"])
 	}
 	names := make([]string, len(t.sight.Packages))
 	for i, p := range t.sight.Packages {
@@ -264,24 +281,12 @@ func (t *taker) activation() (any, error) {
 	return Activation(t.Root, names)
 }
 
-// complaints are the kernel's warnings of this boot.
-type complaints struct {
-	Count    int               `json:"count"`
-	Since    *record.Timestamp `json:"since"`    // the journal's first entry of the boot
-	Messages []message         `json:"messages"` // the newest
-}
-
-type message struct {
-	Time   *record.Timestamp `json:"time"`
-	Text   string            `json:"text"`
-	Cursor string            `json:"cursor"`
-}
-
-func (t *taker) warnings() (any, error) {
+// warnings are the kernel's warnings of this boot.
+func (t *taker) warnings() (record.Warnings, error) {
 	w, err := journal.KernelWarnings(t.ctx, journalDir(t.Root), t.boot)
-	c := complaints{Count: w.Count, Since: record.AtOrNil(w.Since), Messages: []message{}}
+	c := record.Warnings{Count: w.Count, Since: record.AtOrNil(w.Since), Messages: []record.Warning{}}
 	for _, e := range w.Newest {
-		c.Messages = append(c.Messages, message{record.AtOrNil(e.Time), e.Message, e.Cursor})
+		c.Messages = append(c.Messages, record.Warning{Time: record.AtOrNil(e.Time), Text: e.Message, Cursor: e.Cursor})
 	}
 	return c, err
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
@@ -96,6 +98,16 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// read is a part of an observation, which has it.
+func read[T record.PartType](t *testing.T, o *record.Observation) T {
+	t.Helper()
+	v, known, err := record.ReadPart[T](o)
+	if name := record.PartNameOf[T](); err != nil || !known {
+		t.Fatalf("%s: known %t, %v, %q", name, known, err, o.Unknown[string(name)])
+	}
+	return v
+}
+
 func asJSON(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -153,8 +165,8 @@ func TestPatchBeingDisabled(t *testing.T) {
 		"proc/7/task/7/patch_state": "1\n", "proc/7/task/7/comm": "sleeper\n",
 	})
 	o := take(t, Options{Root: root})
-	if o.LivePatch != nil || !record.InTransition(o.Patches) || !strings.Contains(string(o.Parts["blockers"]), "sleeper") {
-		t.Errorf("got %+v, blockers %s", o.Patches, o.Parts["blockers"])
+	if o.LivePatch != nil || !record.InTransition(o.Patches) || read[record.Blockers](t, o)[0].Comm != "sleeper" {
+		t.Errorf("got %+v, blockers %s", o.Patches, o.Parts[record.PartBlockers])
 	}
 }
 
@@ -280,8 +292,8 @@ func TestRebootWhereLivePatchesCannotBeRead(t *testing.T) {
 	if o.Reboot == nil || o.Reboot.Pending != record.PendingUnknown || o.Reboot.NewestKernel != "6.4.0-150600.23.100-default" {
 		t.Errorf("%+v, %s", o.Reboot, o.Unknown["reboot"])
 	}
-	if o.Parts["blockers"] != nil || o.Unknown["blockers"] == "" {
-		t.Errorf("blockers %s, %q", o.Parts["blockers"], o.Unknown["blockers"])
+	if o.Parts[record.PartBlockers] != nil || o.Unknown["blockers"] == "" {
+		t.Errorf("blockers %s, %q", o.Parts[record.PartBlockers], o.Unknown["blockers"])
 	}
 }
 
@@ -365,8 +377,8 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerTimer})
-	if err != nil || len(obs.Boots) != 1 || !strings.Contains(string(obs.Parts["verify"]), `"result":"intact"`) {
-		t.Errorf("%d boots, verify %s, %v", len(obs.Boots), obs.Parts["verify"], err)
+	if err != nil || len(obs.Boots) != 1 || read[record.Verified](t, obs).Result != string(proof.Intact) {
+		t.Errorf("%d boots, verify %s, %v", len(obs.Boots), obs.Parts[record.PartVerify], err)
 	}
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
 	if err != nil {
@@ -413,7 +425,7 @@ func TestRecordBehindACommit(t *testing.T) {
 		if err != nil || len(obs.Installed) != tt.want || obs.RPMDB != string(now.Stamp) {
 			t.Errorf("%s: %d packages, %q, %v", tt.trigger, len(obs.Installed), obs.RPMDB, err)
 		}
-		if has := strings.Contains(string(obs.Parts["files"]), "sha256"); has == (tt.trigger == record.TriggerCommit) {
+		if has := slices.ContainsFunc(read[record.OwnFiles](t, obs), func(f record.OwnFile) bool { return f.SHA256 != "" }); has == (tt.trigger == record.TriggerCommit) {
 			t.Errorf("%s: digests %v", tt.trigger, has)
 		}
 	}
@@ -441,17 +453,15 @@ func TestHistoryIsCompared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found struct {
-		Missing []struct{ Action, Package string }
+	var missing []string
+	for _, m := range read[record.HistoryComparison](t, obs).Missing {
+		missing = append(missing, m.Action+" "+m.Package)
 	}
-	if err := json.Unmarshal(obs.Parts["zypp_history"], &found); err != nil {
-		t.Fatal(err, obs.Unknown["zypp_history"])
+	if diff := cmp.Diff([]string{"install dracut", "remove dracut"}, missing); diff != "" {
+		t.Errorf("missing (-want +got):\n%s", diff)
 	}
-	if got := asJSON(t, found.Missing); got != `[{"Action":"install","Package":"dracut"},{"Action":"remove","Package":"dracut"}]` {
-		t.Errorf("missing: %s", got)
-	}
-	if obs, err = Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerCommit}); err != nil || obs.Parts["zypp_history"] != nil {
-		t.Errorf("behind a commit: %s, %v", obs.Parts["zypp_history"], err)
+	if obs, err = Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerCommit}); err != nil || obs.Parts[record.PartZyppHistory] != nil {
+		t.Errorf("behind a commit: %s, %v", obs.Parts[record.PartZyppHistory], err)
 	}
 }
 
@@ -459,16 +469,13 @@ func TestHistoryIsCompared(t *testing.T) {
 // the record was put back, which looks intact by itself.
 func TestDailyVerificationKnowsTheJournal(t *testing.T) {
 	root := host(t, nil)
-	daily := func() (v Verified) {
+	daily := func() record.Verified {
 		t.Helper()
 		obs, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerTimer})
-		if err == nil {
-			err = json.Unmarshal(obs.Parts["verify"], &v)
-		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v
+		return read[record.Verified](t, obs)
 	}
 	daily()
 	older, err := os.ReadFile(store.Path(root))
@@ -477,13 +484,13 @@ func TestDailyVerificationKnowsTheJournal(t *testing.T) {
 	}
 	daily()
 	journaltest.Checkpoints(t, filepath.Join(root, "var/log/journal"), store.CheckpointMessageID, daily().Checkpoint, "1\nno checkpoint\n")
-	if v := daily(); v.Result != proof.Intact || v.Checkpoints != 1 || v.Unread != "" {
+	if v := daily(); v.Result != string(proof.Intact) || v.Checkpoints != 1 || v.Unread != "" {
 		t.Errorf("as it is: %+v", v)
 	}
 	if err := os.WriteFile(store.Path(root), older, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if v := daily(); v.Result != proof.Truncated || !strings.Contains(strings.Join(v.Problems, "\n"), "rolled back or replaced") {
+	if v := daily(); v.Result != string(proof.Truncated) || !strings.Contains(strings.Join(v.Problems, "\n"), "rolled back or replaced") {
 		t.Errorf("put back: %+v", v)
 	}
 	dir := filepath.Join(root, "var/log/journal")

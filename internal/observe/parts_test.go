@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // machine makes the files of a machine below a new root.
@@ -32,16 +33,16 @@ func TestClock(t *testing.T) {
 	for name, tt := range map[string]struct {
 		files  map[string]string
 		status *int32
-		want   Clock
+		want   record.Clock
 		err    string
 	}{
-		"kernel says yes": {status: new(int32(unix.STA_PLL)), want: Clock{Synced: "yes", Source: "adjtimex"}},
-		"kernel says no":  {files: map[string]string{timesync: ""}, status: new(int32(unix.STA_UNSYNC)), want: Clock{"no", "adjtimex", &when, "/" + timesync}},
+		"kernel says yes": {status: new(int32(unix.STA_PLL)), want: record.Clock{Synced: "yes", Source: "adjtimex"}},
+		"kernel says no":  {files: map[string]string{timesync: ""}, status: new(int32(unix.STA_UNSYNC)), want: record.Clock{Synced: "no", Source: "adjtimex", LastSync: &when, LastFile: "/" + timesync}},
 		"chronyd need not tell": {
 			files: map[string]string{"run/chrony/x": "", drift: "x"}, status: new(int32(unix.STA_UNSYNC)),
-			want: Clock{"unknown", "adjtimex, /run/chrony", &when, "/" + drift},
+			want: record.Clock{Synced: "unknown", Source: "adjtimex, /run/chrony", LastSync: &when, LastFile: "/" + drift},
 		},
-		"another system": {files: map[string]string{drift: ""}, want: Clock{"unknown", "", &when, "/" + drift}},
+		"another system": {files: map[string]string{drift: ""}, want: record.Clock{Synced: "unknown", Source: "", LastSync: &when, LastFile: "/" + drift}},
 		"a circle":       {files: map[string]string{drift: "-> drift"}, err: "too many levels"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,20 +67,20 @@ func TestJournalStorage(t *testing.T) {
 	base := map[string]string{"etc/machine-id": id + "\n"}
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  Storage
+		want  record.JournalStorage
 		err   string
 	}{
-		"default": {files: with(base, "run/log/journal/"+id+"/system.journal", ""), want: Storage{Setting: "auto", Kept: "volatile", Volatile: true}},
-		"folder":  {files: with(base, "var/log/journal/"+id+"/x", ""), want: Storage{Setting: "auto", Kept: "persistent", Persistent: true}},
+		"default": {files: with(base, "run/log/journal/"+id+"/system.journal", ""), want: record.JournalStorage{Setting: "auto", Kept: "volatile", Volatile: true}},
+		"folder":  {files: with(base, "var/log/journal/"+id+"/x", ""), want: record.JournalStorage{Setting: "auto", Kept: "persistent", Persistent: true}},
 		"another machine's": {
 			files: with(base, "var/log/journal/x/y", "", "etc/systemd/journald.conf", "Storage=none\n[Journal]\n#Storage=none\n[Other]\nStorage=none\n"),
-			want:  Storage{Setting: "auto", Kept: "persistent"},
+			want:  record.JournalStorage{Setting: "auto", Kept: "persistent"},
 		},
 		"fragments": {
 			files: with(base, "usr/lib/systemd/journald.conf", "[Journal]\nStorage=none\n", "etc/systemd/journald.conf", "[Journal]\nStorage=persistent\n",
 				"usr/lib/systemd/journald.conf.d/20-vendor.conf", "[Journal]\nStorage=none\n", "run/systemd/journald.conf.d/10-a.conf", "[Journal]\nStorage=none",
 				"etc/systemd/journald.conf.d/20-vendor.conf", "[Journal]\n Storage = volatile \n"),
-			want: Storage{Setting: "volatile", File: "/etc/systemd/journald.conf.d/20-vendor.conf", Kept: "volatile"},
+			want: record.JournalStorage{Setting: "volatile", File: "/etc/systemd/journald.conf.d/20-vendor.conf", Kept: "volatile"},
 		},
 		"no machine id":      {err: "machine-id: no such file"},
 		"not a machine id":   {files: map[string]string{"etc/machine-id": "uninitialized\n"}, err: `parsing "/etc/machine-id": "uninitialized" is no machine id`},
@@ -108,19 +109,19 @@ func TestOwnFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]File{}
+	got := map[string]record.OwnFile{}
 	for _, f := range files {
 		got[f.Path] = f
 	}
 	uid, gid := uint32(os.Getuid()), uint32(os.Getgid())
-	for _, f := range []File{
-		{"/usr/bin/klp-audit", true, "file", "4755", uid, gid, "", "1310ca2c8932dbd118668bd97442558a3e1f546b5e15c69699dfbd6024f548d8"},
-		{"/usr/lib/zypper/commands/zypper-klp-audit", true, "link", "0777", uid, gid, "../../../bin/klp-audit", ""},
-		{"/var/lib/klp-audit", true, "directory", "0755", uid, gid, "", ""},
-		{"/var/lib/klp-audit/key", true, "file", "0644", uid, gid, "", ""},
-		{"/var/lib/klp-audit/klp-audit.db", false, "", "", 0, 0, "", ""},
-		{"/etc/klp-audit/klp-audit.toml", true, "other", "0644", uid, gid, "", ""},
-		{"/etc/klp-audit/klp-audit.toml.d/10.toml", true, "file", "0644", uid, gid, "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+	for _, f := range []record.OwnFile{
+		{Path: "/usr/bin/klp-audit", There: true, Type: "file", Mode: "4755", UID: uid, GID: gid, Target: "", SHA256: "1310ca2c8932dbd118668bd97442558a3e1f546b5e15c69699dfbd6024f548d8"},
+		{Path: "/usr/lib/zypper/commands/zypper-klp-audit", There: true, Type: "link", Mode: "0777", UID: uid, GID: gid, Target: "../../../bin/klp-audit", SHA256: ""},
+		{Path: "/var/lib/klp-audit", There: true, Type: "directory", Mode: "0755", UID: uid, GID: gid, Target: "", SHA256: ""},
+		{Path: "/var/lib/klp-audit/key", There: true, Type: "file", Mode: "0644", UID: uid, GID: gid, Target: "", SHA256: ""},
+		{Path: "/var/lib/klp-audit/klp-audit.db", There: false, Type: "", Mode: "", UID: 0, GID: 0, Target: "", SHA256: ""},
+		{Path: "/etc/klp-audit/klp-audit.toml", There: true, Type: "other", Mode: "0644", UID: uid, GID: gid, Target: "", SHA256: ""},
+		{Path: "/etc/klp-audit/klp-audit.toml.d/10.toml", There: true, Type: "file", Mode: "0644", UID: uid, GID: gid, Target: "", SHA256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
 	} {
 		if diff := cmp.Diff(f, got[f.Path]); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
@@ -166,20 +167,20 @@ func TestSystem(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  Identity
+		want  record.System
 		err   string
 	}{
-		"SLES": {files: sles, want: Identity{PrettyName: `SUSE "Linux" Enterprise Server 15 SP6`, RootSubvolume: "/@/.snapshots/2/snapshot", Snapshot: new(2)}},
+		"SLES": {files: sles, want: record.System{PrettyName: `SUSE "Linux" Enterprise Server 15 SP6`, RootSubvolume: "/@/.snapshots/2/snapshot", Snapshot: new(2)}},
 		"Micro": {
 			files: with(sles, "usr/sbin/transactional-update", "", mounts, "62 1 0:33 /@/.snapshots/7/snapshot / ro,relatime - btrfs /dev/vda2 rw\n"),
-			want:  Identity{`SUSE "Linux" Enterprise Server 15 SP6`, true, true, "/@/.snapshots/7/snapshot", new(7)},
+			want:  record.System{PrettyName: `SUSE "Linux" Enterprise Server 15 SP6`, Transactional: true, ReadOnlyRoot: true, RootSubvolume: "/@/.snapshots/7/snapshot", Snapshot: new(7)},
 		},
 		"plain file system": {
 			files: map[string]string{release: "-> ../usr/lib/os-release", "usr/lib/os-release": "PRETTY_NAME=X", mounts: `62 1 8:2 /a\040b / rw - ext4 /dev/sda2 ro,errors=continue`},
-			want:  Identity{PrettyName: "X", ReadOnlyRoot: true, RootSubvolume: "/a b"},
+			want:  record.System{PrettyName: "X", ReadOnlyRoot: true, RootSubvolume: "/a b"},
 		},
-		"vendor's os-release": {files: with(map[string]string{mounts: sles[mounts]}, "usr/lib/os-release", "PRETTY_NAME='Y'"), want: Identity{PrettyName: "Y", RootSubvolume: "/@/.snapshots/2/snapshot", Snapshot: new(2)}},
-		"odd snapshot":        {files: with(sles, mounts, "62 1 0:33 /@/.snapshots/x/snapshot / rw - btrfs /dev/vda2 rw"), want: Identity{PrettyName: `SUSE "Linux" Enterprise Server 15 SP6`, RootSubvolume: "/@/.snapshots/x/snapshot"}},
+		"vendor's os-release": {files: with(map[string]string{mounts: sles[mounts]}, "usr/lib/os-release", "PRETTY_NAME='Y'"), want: record.System{PrettyName: "Y", RootSubvolume: "/@/.snapshots/2/snapshot", Snapshot: new(2)}},
+		"odd snapshot":        {files: with(sles, mounts, "62 1 0:33 /@/.snapshots/x/snapshot / rw - btrfs /dev/vda2 rw"), want: record.System{PrettyName: `SUSE "Linux" Enterprise Server 15 SP6`, RootSubvolume: "/@/.snapshots/x/snapshot"}},
 		"no os-release":       {files: map[string]string{mounts: sles[mounts]}, err: "os-release: no such file"},
 		"no name":             {files: with(sles, release, "\x7fELF"), err: "parsing os-release"},
 		"no mounts":           {files: map[string]string{release: sles[release]}, err: "mountinfo: no such file"},

@@ -33,13 +33,13 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 		}
 		o.Fixes, _ = snapshot.Remembered(ctx, s, o.Version)
 		if !s.Awaits(ctx) {
-			o.Compare = func(ctx context.Context) (any, error) { return compareHistory(ctx, s, o) }
+			o.Compare = func(ctx context.Context) (*record.HistoryComparison, error) { return compareHistory(ctx, s, o) }
 		}
 		if o.Trigger == record.TriggerCommit {
 			o.Installed, _ = snapshot.Still(ctx, s, o.Root, o.Version)
 		}
 		if o.Trigger == record.TriggerTimer {
-			o.Verify = func(ctx context.Context) (any, error) { return Verify(ctx, s, o.Root, "") }
+			o.Verify = func(ctx context.Context) (*Verified, error) { return Verify(ctx, s, o.Root, "") }
 		}
 	}
 	ev := Take(ctx, o)
@@ -64,7 +64,7 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 
 // compareHistory holds libzypp's history against the record. What of it is missing may be drift
 // that nobody has looked for yet: then it is compared again with what that brings.
-func compareHistory(ctx context.Context, s *store.Store, o Options) (*zyppimport.Comparison, error) {
+func compareHistory(ctx context.Context, s *store.Store, o Options) (*record.HistoryComparison, error) {
 	how := zyppimport.CompareOptions{Root: o.Root, Now: time.Now(), Redact: o.Redact, NoUserData: o.NoUserData}
 	found, err := zyppimport.Compare(ctx, s, how)
 	if err != nil || len(found.Missing) == 0 {

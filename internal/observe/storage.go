@@ -8,31 +8,21 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
 
-// Storage says where the journal is kept, see Storage= in journald.conf(5).
-type Storage struct {
-	Setting string `json:"setting"` // auto, persistent, volatile, none
-	File    string `json:"file"`    // that sets it; empty: the default
-	// Kept is what follows: persistent (over reboots), volatile, or none.
-	Kept string `json:"kept"`
-	// Persistent and Volatile say whether this machine has a journal there.
-	Persistent bool `json:"persistent"` // /var/log/journal/MACHINE-ID
-	Volatile   bool `json:"volatile"`   // /run/log/journal/MACHINE-ID
-}
-
 // JournalStorage reads where the journal is kept.
-func JournalStorage(root string) (Storage, error) {
-	s := Storage{Setting: "auto"}
+func JournalStorage(root string) (record.JournalStorage, error) {
+	s := record.JournalStorage{Setting: "auto"}
 	id, err := rooted.ReadFile(root, "/etc/machine-id")
 	if err != nil {
-		return Storage{}, err
+		return record.JournalStorage{}, err
 	}
 	if id = strings.TrimSpace(id); len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
-		return Storage{}, fmt.Errorf("parsing %q: %.100q is no machine id", "/etc/machine-id", id)
+		return record.JournalStorage{}, fmt.Errorf("parsing %q: %.100q is no machine id", "/etc/machine-id", id)
 	}
-	if err := s.readSetting(root); err != nil {
-		return Storage{}, err
+	if err := readSetting(&s, root); err != nil {
+		return record.JournalStorage{}, err
 	}
 	var folder bool
 	var errs [3]error
@@ -58,7 +48,7 @@ func isThere(root, name string) (bool, error) {
 }
 
 // readSetting reads journald.conf, the first of its places, and the fragments beside it.
-func (s *Storage) readSetting(root string) error {
+func readSetting(s *record.JournalStorage, root string) error {
 	var files, folders []string
 	for _, place := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib"} {
 		conf := path.Join(place, "systemd/journald.conf")
@@ -80,14 +70,15 @@ func (s *Storage) readSetting(root string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.take(name, text); err != nil {
+		if err := takeSetting(s, name, text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Storage) take(name, text string) error {
+// takeSetting takes in what a file sets: of several the last one counts.
+func takeSetting(s *record.JournalStorage, name, text string) error {
 	section := ""
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)

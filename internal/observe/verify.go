@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -15,10 +16,24 @@ const journalTime = 5 * time.Minute
 // Verified is a verification that knew the checkpoints in the journal.
 type Verified struct {
 	*proof.Verification
-	Checkpoints int    `json:"checkpoints"`      // how many the journal has
-	Unread      string `json:"unread,omitempty"` // why there may be more
-	// KeyUnread says why the record could not be compared with the machine's key.
-	KeyUnread string `json:"key_unread,omitempty"`
+	Checkpoints int    // how many the journal has
+	Unread      string // why there may be more; empty: nothing was left unread
+	KeyUnread   string // why the record could not be compared with the machine's key; empty: it was
+}
+
+// part is the verification as an observation has it.
+func (v *Verified) part() record.Verified {
+	p := record.Verified{
+		Result: string(v.Result), TreeSize: v.TreeSize, RootHash: v.RootHash, FirstTime: v.FirstTime, LastTime: v.LastTime,
+		Checkpoint: v.Checkpoint, Key: v.Key, Problems: v.Problems, Checkpoints: v.Checkpoints, Unread: v.Unread, KeyUnread: v.KeyUnread,
+	}
+	if v.Keys != nil {
+		p.Keys = make([]record.VerifiedKey, len(v.Keys))
+	}
+	for i, k := range v.Keys {
+		p.Keys[i] = record.VerifiedKey(k)
+	}
+	return p
 }
 
 // Verify checks the record of the machine whose file tree is at root: that it is intact, signed

@@ -8,35 +8,22 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
 
-// Lock keeps libzypp from installing, changing or removing what it matches, see locks(5).
-type Lock struct {
-	File          string   `json:"file"`
-	Line          int      `json:"line"`  // where it begins
-	Types         []string `json:"types"` // package, patch, …; none: all
-	MatchType     string   `json:"match_type"`
-	CaseSensitive bool     `json:"case_sensitive"`
-	Names         []string `json:"names"`    // any of them matches
-	Versions      []string `json:"versions"` // restrict the lock, as "> 4.2"
-	Repos         []string `json:"repos"`    // likewise
-	Status        string   `json:"install_status"`
-	Other         []string `json:"other"` // conditions on other attributes, as they stand
-}
-
 // Locks lists the locks that libzypp applies. The file need not be there.
-func Locks(root string) ([]Lock, error) {
+func Locks(root string) (record.Locks, error) {
 	conf, err := readConf(root)
 	if err != nil {
 		return nil, err
 	}
 	if apply := boolean(conf.Get("main", "locksfile.apply")); !orDefault(apply, true) {
-		return []Lock{}, nil
+		return record.Locks{}, nil
 	}
 	name := confPath(conf, "locksfile.path", "/etc/zypp/locks")
 	text, err := rooted.ReadFile(root, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return []Lock{}, nil
+		return record.Locks{}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -45,8 +32,8 @@ func Locks(root string) ([]Lock, error) {
 }
 
 // parseLocks parses stanzas between blank lines; older libzypp put dashes around "locks".
-func parseLocks(name, text string) ([]Lock, error) {
-	locks, open, number := []Lock{}, false, 0
+func parseLocks(name, text string) (record.Locks, error) {
+	locks, open, number := record.Locks{}, false, 0
 	for line := range strings.Lines(text) {
 		number++
 		line = strings.ToValidUTF8(strings.TrimSpace(line), "\uFFFD")
@@ -62,17 +49,18 @@ func parseLocks(name, text string) ([]Lock, error) {
 			return nil, fmt.Errorf("parsing locks %s:%d: %.100q is no attribute", name, number, line)
 		}
 		if !open {
-			locks = append(locks, Lock{File: name, Line: number, MatchType: "substring", Status: "all"})
+			locks = append(locks, record.Lock{File: name, Line: number, MatchType: "substring", Status: "all"})
 			open = true
 		}
-		if err := locks[len(locks)-1].set(strings.TrimSpace(key), strings.TrimSpace(value)); err != nil {
+		if err := setLock(&locks[len(locks)-1], strings.TrimSpace(key), strings.TrimSpace(value)); err != nil {
 			return nil, fmt.Errorf("parsing locks %s:%d: %w", name, number, err)
 		}
 	}
 	return locks, nil
 }
 
-func (l *Lock) set(key, value string) error {
+// setLock adds an attribute of a stanza to its lock.
+func setLock(l *record.Lock, key, value string) error {
 	switch key {
 	case "type":
 		l.Types = append(l.Types, value)

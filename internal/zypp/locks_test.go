@@ -5,17 +5,18 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 func TestLocks(t *testing.T) {
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  []Lock
+		want  record.Locks
 		err   string
 	}{
 		"zypper's": {
 			files: map[string]string{"etc/zypp/locks": "\ntype: package\nmatch_type: glob\ncase_sensitive: on\nsolvable_name: kernel-livepatch*\n"},
-			want: []Lock{{File: "/etc/zypp/locks", Line: 2, Types: []string{"package"}, MatchType: "glob", CaseSensitive: true,
+			want: record.Locks{{File: "/etc/zypp/locks", Line: 2, Types: []string{"package"}, MatchType: "glob", CaseSensitive: true,
 				Names: []string{"kernel-livepatch*"}, Status: "all"}},
 		},
 		"old form, in another file": {
@@ -24,7 +25,7 @@ func TestLocks(t *testing.T) {
 				"etc/zypp/my locks": "-----locks-----\nsolvable_name: gcc\nmatch_type: exact\nversion: > 4.2\n-----locks-----\n# no\nrepo: lab\ninstall_status: installed\n" +
 					"solvable_name: a\nsolvable_name: b\nquery_string: q\nsolvable_arch: x86_64\n",
 			},
-			want: []Lock{
+			want: record.Locks{
 				{File: "/etc/zypp/my locks", Line: 2, MatchType: "exact", Names: []string{"gcc"}, Versions: []string{"> 4.2"}, Status: "all"},
 				{File: "/etc/zypp/my locks", Line: 7, MatchType: "substring", Names: []string{"a", "b"}, Repos: []string{"lab"},
 					Status: "installed", Other: []string{"query_string: q", "solvable_arch: x86_64"}},
@@ -32,11 +33,11 @@ func TestLocks(t *testing.T) {
 		},
 		"versions beside names": {
 			files: map[string]string{"etc/zypp/locks": "type: package\nmatch_type: glob\nsolvable_name: kernel-default > 6.4.0\nsolvable_name: kernel-rt  <=  6.4.0-150600.23\nsolvable_name: a b\nversion: != 7\n"},
-			want: []Lock{{File: "/etc/zypp/locks", Line: 1, Types: []string{"package"}, MatchType: "glob",
+			want: record.Locks{{File: "/etc/zypp/locks", Line: 1, Types: []string{"package"}, MatchType: "glob",
 				Names: []string{"kernel-default", "kernel-rt", "a b"}, Versions: []string{"> 6.4.0", "<= 6.4.0-150600.23", "!= 7"}, Status: "all"}},
 		},
-		"none":          {files: map[string]string{"etc/zypp/zypp.conf": ""}, want: []Lock{}},
-		"not applied":   {files: map[string]string{"etc/zypp/zypp.conf": "[main]\nlocksfile.apply = no", "etc/zypp/locks": "x"}, want: []Lock{}},
+		"none":          {files: map[string]string{"etc/zypp/zypp.conf": ""}, want: record.Locks{}},
+		"not applied":   {files: map[string]string{"etc/zypp/zypp.conf": "[main]\nlocksfile.apply = no", "etc/zypp/locks": "x"}, want: record.Locks{}},
 		"no libzypp":    {err: "no zypp.conf"},
 		"no attribute":  {files: map[string]string{"etc/zypp/locks": "type: package\n\x00\xff\n"}, err: "parsing locks /etc/zypp/locks:2: \"\\x00\uFFFD\" is no attribute"},
 		"unknown match": {files: map[string]string{"etc/zypp/locks": "match_type: like\n"}, err: `/etc/zypp/locks:1: unknown match type "like"`},

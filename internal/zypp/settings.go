@@ -10,44 +10,26 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/ini"
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// Signatures says which signatures libzypp checks, as zypp.conf and the repositories have it.
-type Signatures struct {
-	GPGCheck     bool             `json:"gpgcheck"`      // of zypp.conf, as the two below
-	RepoGPGCheck *bool            `json:"repo_gpgcheck"` // null: follows gpgcheck
-	PkgGPGCheck  *bool            `json:"pkg_gpgcheck"`  // null: follows gpgcheck
-	Repos        []RepoSignatures `json:"repos"`         // enabled ones
-}
-
-// RepoSignatures says what is checked of a repository's packages.
-type RepoSignatures struct {
-	Alias    string `json:"alias"`
-	File     string `json:"file"`
-	GPGCheck bool   `json:"gpgcheck"`
-	// RepoGPGCheck: unsigned metadata is not accepted without asking.
-	RepoGPGCheck bool `json:"repo_gpgcheck"`
-	// PkgGPGCheck is "always", "unless-repo-signed" or "no".
-	PkgGPGCheck string `json:"pkg_gpgcheck"`
-}
 
 // GPGCheck reads which signatures are checked. The rules are those of libzypp's
 // RepoInfo::repoGpgCheckIsMandatory and pkgGpgCheckIsMandatory.
-func GPGCheck(root string) (Signatures, error) {
+func GPGCheck(root string) (record.Signatures, error) {
 	conf, err := readConf(root)
 	if err != nil {
-		return Signatures{}, err
+		return record.Signatures{}, err
 	}
-	s := Signatures{
+	s := record.Signatures{
 		GPGCheck:     orDefault(boolean(conf.Get("main", "gpgcheck")), true),
 		RepoGPGCheck: boolean(conf.Get("main", "repo_gpgcheck")),
 		PkgGPGCheck:  boolean(conf.Get("main", "pkg_gpgcheck")),
-		Repos:        []RepoSignatures{},
+		Repos:        []record.RepoSignatures{},
 	}
 	folder := confPath(conf, "reposdir", "/etc/zypp/repos.d")
 	entries, err := rooted.ReadDir(root, folder)
 	if err != nil {
-		return Signatures{}, err
+		return record.Signatures{}, err
 	}
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), ".repo") {
@@ -56,21 +38,21 @@ func GPGCheck(root string) (Signatures, error) {
 		file := path.Join(folder, e.Name())
 		text, err := rooted.ReadFile(root, file)
 		if err != nil {
-			return Signatures{}, err
+			return record.Signatures{}, err
 		}
-		s.addRepos(file, strings.ToValidUTF8(text, "\uFFFD"))
+		addRepos(&s, file, strings.ToValidUTF8(text, "\uFFFD"))
 	}
 	return s, nil
 }
 
 // addRepos adds the enabled repositories in a file; each has a section.
-func (s *Signatures) addRepos(file, text string) {
+func addRepos(s *record.Signatures, file, text string) {
 	repos := ini.Parse(text)
 	for _, alias := range repos.Sections() {
 		if !orDefault(boolean(repos.Get(alias, "enabled")), true) {
 			continue
 		}
-		r := RepoSignatures{Alias: alias, File: file, PkgGPGCheck: "no"}
+		r := record.RepoSignatures{Alias: alias, File: file, PkgGPGCheck: "no"}
 		r.GPGCheck = orDefault(boolean(repos.Get(alias, "gpgcheck")), s.GPGCheck)
 		repo, pkg := boolean(repos.Get(alias, "repo_gpgcheck")), boolean(repos.Get(alias, "pkg_gpgcheck"))
 		if repo == nil {

@@ -8,47 +8,48 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/rooted/rootedtest"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 func TestGPGCheck(t *testing.T) {
 	const conf, repo = "etc/zypp/zypp.conf", "etc/zypp/repos.d/a.repo"
-	repos := func(r ...RepoSignatures) []RepoSignatures {
+	repos := func(r ...record.RepoSignatures) []record.RepoSignatures {
 		for i := range r {
 			r[i].Alias, r[i].File = "a", "/"+repo
 		}
-		return append([]RepoSignatures{}, r...)
+		return append([]record.RepoSignatures{}, r...)
 	}
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  Signatures
+		want  record.Signatures
 		err   string
 	}{
 		"defaults": {
 			files: map[string]string{repo: "[a]\nenabled=1\n", "etc/zypp/repos.d/a.repo.rpmsave": "[b]"},
-			want:  Signatures{GPGCheck: true, Repos: repos(RepoSignatures{GPGCheck: true, RepoGPGCheck: true, PkgGPGCheck: "unless-repo-signed"})},
+			want:  record.Signatures{GPGCheck: true, Repos: repos(record.RepoSignatures{GPGCheck: true, RepoGPGCheck: true, PkgGPGCheck: "unless-repo-signed"})},
 		},
 		"all off": {
 			files: map[string]string{conf: "[main]\n# gpgcheck = on\ngpgcheck = off\n", repo: "[a]\n"},
-			want:  Signatures{Repos: repos(RepoSignatures{PkgGPGCheck: "no"})},
+			want:  record.Signatures{Repos: repos(record.RepoSignatures{PkgGPGCheck: "no"})},
 		},
 		"the repository decides": {
 			files: map[string]string{conf: "[main]\ngpgcheck = off\n", repo: "[a]\ngpgcheck=yes\nrepo_gpgcheck=0\npkg_gpgcheck=1\n"},
-			want:  Signatures{Repos: repos(RepoSignatures{GPGCheck: true, PkgGPGCheck: "always"})},
+			want:  record.Signatures{Repos: repos(record.RepoSignatures{GPGCheck: true, PkgGPGCheck: "always"})},
 		},
 		"parts switched off": {
 			files: map[string]string{conf: "[main]\nrepo_gpgcheck = 0\npkg_gpgcheck = no\n", repo: "[a]\n"},
-			want:  Signatures{GPGCheck: true, RepoGPGCheck: new(false), PkgGPGCheck: new(false), Repos: repos(RepoSignatures{GPGCheck: true, PkgGPGCheck: "no"})},
+			want:  record.Signatures{GPGCheck: true, RepoGPGCheck: new(false), PkgGPGCheck: new(false), Repos: repos(record.RepoSignatures{GPGCheck: true, PkgGPGCheck: "no"})},
 		},
 		"fragments": {
 			files: map[string]string{
 				"usr/etc/zypp/zypp.conf": "[main]\ngpgcheck = on\n", "usr/etc/zypp/zypp.conf.d/1.conf": "[main]\ngpgcheck = off\n",
 				"etc/zypp/zypp.conf.d/2.conf": "gpgcheck = on\n[main]\npkg_gpgcheck = 2\n", repo: "[b]\nenabled=0\n[a]\nenabled=maybe\n[a]\n",
 			},
-			want: Signatures{PkgGPGCheck: new(true), Repos: repos(RepoSignatures{PkgGPGCheck: "always"})},
+			want: record.Signatures{PkgGPGCheck: new(true), Repos: repos(record.RepoSignatures{PkgGPGCheck: "always"})},
 		},
 		"another folder": {
 			files: map[string]string{conf: "[main]\nreposdir = /srv\n", "srv/b.repo": "[b]\n"},
-			want:  Signatures{GPGCheck: true, Repos: []RepoSignatures{{"b", "/srv/b.repo", true, true, "unless-repo-signed"}}},
+			want:  record.Signatures{GPGCheck: true, Repos: []record.RepoSignatures{{Alias: "b", File: "/srv/b.repo", GPGCheck: true, RepoGPGCheck: true, PkgGPGCheck: "unless-repo-signed"}}},
 		},
 		"no folder":       {files: map[string]string{conf: ""}, err: "repos.d: no such file"},
 		"no libzypp":      {err: "this system has no zypp.conf"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -15,9 +14,6 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
-
-// ComparisonPart is the part of an observation that a comparison is.
-const ComparisonPart = "zypp_history"
 
 const (
 	// maxCompared bounds what one comparison reads: a year of a busy machine. The next one
@@ -31,53 +27,6 @@ const (
 	// maxShift is more than two clocks on the wall are ever apart.
 	maxShift = 48 * time.Hour
 )
-
-// Comparison is libzypp's history held against the record: what it shows of tracked packages
-// that is not on record. The next comparison begins where this one ended.
-type Comparison struct {
-	File   string           `json:"file"`   // of the history
-	Since  record.Timestamp `json:"since"`  // of the recorder's installation: what is older counts for nothing
-	From   record.Timestamp `json:"from"`   // what was written before that was compared by those before
-	To     record.Timestamp `json:"to"`     // when it was read
-	Behind bool             `json:"behind"` // more was written than one comparison reads
-	Mark   *Mark            `json:"mark"`   // the last line that was read; null: there was none
-	// Missing are the newest lines since the installation that no event accounts for, the
-	// oldest first; More counts those before them.
-	Missing []Missing `json:"missing"`
-	More    int       `json:"more"`
-	// Lost are the times of which lines are gone or cannot be read: whether the record has
-	// what they said is not known.
-	Lost []Lost `json:"lost"`
-}
-
-// Mark is a line of a history file, by which the place is found again, also in a file that was
-// rotated and packed meanwhile.
-type Mark struct {
-	Line   int    `json:"line"` // from 1
-	Start  int64  `json:"start"`
-	End    int64  `json:"end"`    // where the next line begins
-	SHA256 string `json:"sha256"` // of its bytes without the newline
-}
-
-// Missing is a change that a line of the history claims, and that is not on record.
-type Missing struct {
-	Time      record.Timestamp   `json:"time"`
-	UTCOffset string             `json:"utc_offset"`
-	Action    string             `json:"action"` // install, which is also an upgrade, or remove
-	Package   string             `json:"package"`
-	Arch      string             `json:"arch"`
-	Version   string             `json:"version"`
-	Command   string             `json:"command"` // as the history quotes it; empty: not known
-	UserData  string             `json:"userdata"`
-	Line      record.HistoryLine `json:"line"`
-}
-
-// Lost is a time of which the history does not tell all.
-type Lost struct {
-	From record.Timestamp `json:"from"`
-	To   record.Timestamp `json:"to"`
-	Why  string           `json:"why"`
-}
 
 // CompareOptions say how a history is compared.
 type CompareOptions struct {
@@ -95,7 +44,7 @@ var errDisabled = errors.New("libzypp's history is switched off in zypp.conf")
 // last, the first time since the recorder was installed. Lines of which it was found before
 // that they are missing are looked for again: what was imported, or found to be drift, is on
 // record now.
-func Compare(ctx context.Context, s *store.Store, o CompareOptions) (*Comparison, error) {
+func Compare(ctx context.Context, s *store.Store, o CompareOptions) (*record.HistoryComparison, error) {
 	c, err := newComparer(ctx, s, o)
 	if err != nil {
 		return nil, err
@@ -112,7 +61,7 @@ func Compare(ctx context.Context, s *store.Store, o CompareOptions) (*Comparison
 		if err := c.read(sources[i].path, from); err != nil {
 			return nil, err
 		}
-		from = Mark{}
+		from = record.ComparisonMark{}
 	}
 	if err := errors.Join(c.reader.flush(), ctx.Err()); err != nil {
 		return nil, err
@@ -125,12 +74,12 @@ type comparer struct {
 	CompareOptions
 	ctx      context.Context
 	store    *store.Store
-	path     string      // of the history
-	last     *Comparison // nil: there is none
-	event    int64       // that it is in
-	anew     bool        // what was missing is found again
-	since    time.Time   // what is older counts for nothing; zero: all of it is younger
-	result   *Comparison
+	path     string                    // of the history
+	last     *record.HistoryComparison // nil: there is none
+	event    int64                     // that it is in
+	anew     bool                      // what was missing is found again
+	since    time.Time                 // what is older counts for nothing; zero: all of it is younger
+	result   *record.HistoryComparison
 	reader   reader
 	raw      []byte // the line at the mark
 	left     int64  // bytes that may be read
@@ -160,7 +109,7 @@ func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*compar
 	}
 	c.reader = reader{clock: clock{zone: zone}, problem: c.problem, emit: c.take, seen: c.seen}
 	now := record.At(o.Now)
-	c.result = &Comparison{File: history.Path, Since: now, To: now, Missing: []Missing{}, Lost: []Lost{}}
+	c.result = &record.HistoryComparison{File: history.Path, Since: now, To: now, Missing: []record.MissingChange{}, Lost: []record.LostHistory{}}
 	recorders, err := s.Recorders(ctx)
 	if err == nil && len(recorders) > 0 {
 		c.result.Since = recorders[0].Time
@@ -175,12 +124,12 @@ func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*compar
 // missing, nothing is gone on from: they are all found again, or no longer.
 func (c *comparer) readLast() error {
 	c.result.From = c.result.Since
-	part, err := c.store.LastPart(c.ctx, ComparisonPart)
+	part, err := store.LastPart[record.HistoryComparison](c.ctx, c.store)
 	if err != nil || part == nil {
 		return err
 	}
-	var last Comparison
-	if err := json.Unmarshal(part.JSON, &last); err != nil {
+	last, err := part.Value()
+	if err != nil {
 		return fmt.Errorf("event %d: its comparison of libzypp's history: %w", part.Event, err)
 	}
 	c.event = part.Event
@@ -204,7 +153,7 @@ func (c *comparer) prepare() error {
 		return nil
 	}
 	for _, m := range c.last.Missing {
-		commit, h := m.claim()
+		commit, h := claimOf(&m)
 		if err := c.missing(commit, h, m); err != nil {
 			return err
 		}
@@ -218,7 +167,7 @@ func (c *comparer) take(commit *commit) error {
 		if h.Result != record.ResultOK || h.Time.Before(c.since) {
 			continue
 		}
-		m := Missing{
+		m := record.MissingChange{
 			Time: h.Time, UTCOffset: h.UTCOffset, Action: "install", Package: h.Package, Arch: h.Arch, Version: h.Version,
 			Command: short(zypp.RedactWith(commit.command, c.Redact)), Line: h.Line,
 		}
@@ -236,7 +185,7 @@ func (c *comparer) take(commit *commit) error {
 }
 
 // claim is the change again that a line was about.
-func (m *Missing) claim() (*commit, *change) {
+func claimOf(m *record.MissingChange) (*commit, *change) {
 	known := m.Command != "" && !isShort(m.Command) && !isShort(m.UserData)
 	c := &commit{known: known, command: m.Command, userData: m.UserData}
 	h := &change{at: m.Time.Time, removal: m.Action == "remove"}
@@ -263,7 +212,7 @@ const (
 )
 
 // missing lists a change unless it is on record.
-func (c *comparer) missing(commit *commit, h *change, m Missing) (err error) {
+func (c *comparer) missing(commit *commit, h *change, m record.MissingChange) (err error) {
 	line := record.HistoryLine{SHA256: m.Line.SHA256, Copy: m.Line.Copy}
 	if c.done[line] {
 		return nil // of a copy of a file
@@ -302,11 +251,11 @@ func (c *comparer) lose(why string) {
 		lost[1].From = lost[0].From
 		lost = lost[1:]
 	}
-	c.result.Lost = append(lost, Lost{from, c.result.To, why})
+	c.result.Lost = append(lost, record.LostHistory{From: from, To: c.result.To, Why: why})
 }
 
 // concluded is what the comparison came to.
-func (c *comparer) concluded() *Comparison {
+func (c *comparer) concluded() *record.HistoryComparison {
 	if c.settle(); c.doubtful != nil {
 		c.broken = append(c.broken, *c.doubtful)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // sources are the history file and those that were rotated away from it, in order.
@@ -31,10 +32,10 @@ func (c *comparer) sources() ([]source, error) {
 
 // begin says in which file to begin, and behind which line of it. Where the line that was read
 // last is nowhere, lines were taken away since.
-func (c *comparer) begin(sources []source) (int, Mark) {
+func (c *comparer) begin(sources []source) (int, record.ComparisonMark) {
 	if c.last != nil && c.last.Mark != nil {
 		for i := len(sources) - 1; i >= max(0, len(sources)-maxTurns); i-- {
-			if c.last.Mark.isIn(sources[i].path) {
+			if isIn(c.last.Mark, sources[i].path) {
 				if c.anew = c.last.More > 0; c.anew {
 					break
 				}
@@ -51,7 +52,7 @@ func (c *comparer) begin(sources []source) (int, Mark) {
 	for i > 0 && !c.isBefore(sources[i].first) {
 		i--
 	}
-	return i, Mark{}
+	return i, record.ComparisonMark{}
 }
 
 // maxTurns is in how many files the line is looked for that was read last: the newest, for
@@ -69,7 +70,7 @@ func (c *comparer) isBefore(first string) bool {
 }
 
 // isIn says whether a file has the line, at its place.
-func (m *Mark) isIn(path string) bool {
+func isIn(m *record.ComparisonMark, path string) bool {
 	f, err := open(path)
 	if err != nil {
 		return false
@@ -86,7 +87,7 @@ func (m *Mark) isIn(path string) bool {
 }
 
 // read reads a file from behind a line on.
-func (c *comparer) read(path string, from Mark) error {
+func (c *comparer) read(path string, from record.ComparisonMark) error {
 	f, err := open(path)
 	if err == nil {
 		defer f.Close()
@@ -129,7 +130,7 @@ func (l *limited) Read(p []byte) (int, error) {
 // seen notes a line as the one that was read last.
 func (c *comparer) seen(line zypp.Line) {
 	c.settle()
-	c.result.Mark = &Mark{Line: line.Number, Start: line.Start, End: line.End}
+	c.result.Mark = &record.ComparisonMark{Line: line.Number, Start: line.Start, End: line.End}
 	c.raw = append(c.raw[:0], line.Raw...)
 }
 

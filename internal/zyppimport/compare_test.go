@@ -3,7 +3,6 @@ package zyppimport
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -91,7 +90,7 @@ func (c *compared) records(day int, version string) {
 }
 
 // look compares, a day later, and records what that comes to.
-func (c *compared) look(o CompareOptions) *Comparison {
+func (c *compared) look(o CompareOptions) *record.HistoryComparison {
 	c.Helper()
 	c.now = c.now.AddDate(0, 0, 1)
 	o.Root, o.Now = c.root, c.now
@@ -99,22 +98,20 @@ func (c *compared) look(o CompareOptions) *Comparison {
 	if err != nil {
 		c.Fatal(err)
 	}
-	b, err := json.Marshal(found)
-	if err != nil {
-		c.Fatal(err)
-	}
 	ev := &record.Event{Header: store.NewHeader(record.KindObservation, c.root, "1.0.0")}
 	ev.Time.Time = c.now
 	ev.Observation = &record.Observation{
 		Trigger: record.TriggerTimer, Initrd: record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonNoPatch},
-		Parts: map[string]json.RawMessage{ComparisonPart: b},
+	}
+	if err := record.SetPart(ev.Observation, *found); err != nil {
+		c.Fatal(err)
 	}
 	c.append(ev)
 	return found
 }
 
 // finds fails if a comparison lists other lines, by their number, or loses something or not.
-func (c *compared) finds(when string, lost bool, want ...int) *Comparison {
+func (c *compared) finds(when string, lost bool, want ...int) *record.HistoryComparison {
 	c.Helper()
 	found := c.look(CompareOptions{})
 	var got []int
@@ -143,7 +140,7 @@ func TestCompare(t *testing.T) {
 	c.writes("2026-03-11 12:00:00|install|lab-tool|1-1|x86_64||r||", "# a comment")
 	found := c.finds("installed and removed", false, 8, 10)
 	at := record.At(time.Date(2026, 3, 11, 10, 0, 1, 0, time.UTC))
-	want := Missing{Time: at, UTCOffset: "+00:00", Action: "install", Package: "dracut", Arch: "x86_64", Version: "3-1", Command: "'zypper' 'in' 'dracut'"}
+	want := record.MissingChange{Time: at, UTCOffset: "+00:00", Action: "install", Package: "dracut", Arch: "x86_64", Version: "3-1", Command: "'zypper' 'in' 'dracut'"}
 	want.Line = record.HistoryLine{File: c.file, Number: 8, SHA256: sum("2026-03-11 10:00:01|install|dracut|3-1|x86_64|root@vm|r||")}
 	if diff := cmp.Diff(want, found.Missing[0]); diff != "" {
 		t.Error(diff)

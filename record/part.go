@@ -1,0 +1,82 @@
+package record
+
+import "encoding/json"
+
+// PartName names a part of an observation.
+type PartName string
+
+// The parts: what compliance checks need of a machine beside its kernel, live patches and packages.
+const (
+	PartTaint          PartName = "taint"
+	PartCoverage       PartName = "coverage"
+	PartBlockers       PartName = "blockers"
+	PartLocks          PartName = "locks"
+	PartGPGCheck       PartName = "gpgcheck"
+	PartActivation     PartName = "activation"
+	PartClock          PartName = "clock"
+	PartJournalStorage PartName = "journal_storage"
+	PartFiles          PartName = "files"
+	PartSystem         PartName = "system"
+	PartWarnings       PartName = "warnings"
+	PartAdvisories     PartName = "advisories"
+	PartVerify         PartName = "verify"
+	PartZyppHistory    PartName = "zypp_history"
+)
+
+// PartNames returns the closed set of parts, in the order in which an observation reads them.
+func PartNames() []PartName {
+	return []PartName{PartTaint, PartCoverage, PartBlockers, PartLocks, PartGPGCheck, PartActivation, PartClock, PartJournalStorage,
+		PartFiles, PartSystem, PartWarnings, PartAdvisories, PartZyppHistory, PartVerify}
+}
+
+// PartType is a type that a part of an observation has. Each has the name of one part, so that name
+// and type cannot be mixed up.
+type PartType interface {
+	Taint | Coverage | Blockers | Locks | Signatures | Entitlement | Clock | JournalStorage | OwnFiles | System | Warnings |
+		Advisories | Verified | HistoryComparison
+
+	partName() PartName
+}
+
+// PartNameOf returns the name of the part that has a type.
+func PartNameOf[T PartType]() PartName {
+	var v T
+	return v.partName()
+}
+
+// SetPart adds a part to an observation.
+func SetPart[T PartType](o *Observation, v T) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if o.Parts == nil {
+		o.Parts = map[PartName]json.RawMessage{}
+	}
+	o.Parts[PartNameOf[T]()] = text
+	return nil
+}
+
+// ReadPart reads a part of an observation. One that the observation has not is not known; one of another
+// form, as another program may have written it, is an error.
+func ReadPart[T PartType](o *Observation) (v T, known bool, err error) {
+	text := o.Parts[PartNameOf[T]()]
+	if text == nil {
+		return v, false, nil
+	}
+	err = json.Unmarshal(text, &v)
+	return v, true, err
+}
+
+// Part is one part of an observation on record, as it was written.
+type Part[T PartType] struct {
+	Event int64 // number of the observation
+	Time  Timestamp
+	JSON  json.RawMessage
+}
+
+// Value reads what the part says.
+func (p *Part[T]) Value() (v T, err error) {
+	err = json.Unmarshal(p.JSON, &v)
+	return v, err
+}

@@ -1,0 +1,190 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// asType reads the text of a part strictly into its type, and writes it again.
+type asType func(text []byte) (v any, again []byte, err error)
+
+func typed[T PartType]() (PartName, asType) {
+	return PartNameOf[T](), func(text []byte) (any, []byte, error) {
+		var v T
+		dec := json.NewDecoder(bytes.NewReader(text))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&v); err != nil {
+			return v, nil, err
+		}
+		o := &Observation{}
+		if err := SetPart(o, v); err != nil {
+			return v, nil, err
+		}
+		var again bytes.Buffer
+		err := json.Indent(&again, o.Parts[PartNameOf[T]()], "", "  ")
+		again.WriteByte('\n')
+		return v, again.Bytes(), err
+	}
+}
+
+func partTypes() map[PartName]asType {
+	types := map[PartName]asType{}
+	add := func(name PartName, as asType) { types[name] = as }
+	add(typed[Taint]())
+	add(typed[Coverage]())
+	add(typed[Blockers]())
+	add(typed[Locks]())
+	add(typed[Signatures]())
+	add(typed[Entitlement]())
+	add(typed[Clock]())
+	add(typed[JournalStorage]())
+	add(typed[OwnFiles]())
+	add(typed[System]())
+	add(typed[Warnings]())
+	add(typed[Advisories]())
+	add(typed[Verified]())
+	add(typed[HistoryComparison]())
+	return types
+}
+
+// What is on disk keeps its keys: there is an example of each part with every key that it can have. A key
+// that is renamed, added or taken away in a type shows here.
+func TestPartsHaveThePublishedForm(t *testing.T) {
+	types := partTypes()
+	for _, name := range PartNames() {
+		text, err := os.ReadFile(filepath.Join("testdata/parts", string(name)+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, again, err := types[name](text)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(string(text), string(again)); diff != "" {
+			t.Errorf("%s, written again (-want +got):\n%s", name, diff)
+		}
+		filled := map[string]bool{}
+		fill(filled, string(name), reflect.ValueOf(v))
+		for field, is := range filled {
+			if !is {
+				t.Errorf("the example has no value for %s", field)
+			}
+		}
+	}
+}
+
+// fill notes which fields have a value somewhere in an example.
+func fill(filled map[string]bool, path string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			fill(filled, path, v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			fill(filled, path, v.Index(i))
+		}
+	case reflect.Struct:
+		if _, isTime := v.Interface().(interface{ UnixMicro() int64 }); isTime {
+			return
+		}
+		for i := range v.NumField() {
+			field := path + "." + v.Type().Field(i).Name
+			filled[field] = filled[field] || !v.Field(i).IsZero()
+			fill(filled, field, v.Field(i))
+		}
+	}
+}
+
+// Each part has one type, and each type one part; there is an example of each, and no other.
+func TestPartNames(t *testing.T) {
+	names := PartNames()
+	if len(partTypes()) != len(names) {
+		t.Errorf("%d types, %d names", len(partTypes()), len(names))
+	}
+	files, err := filepath.Glob("testdata/parts/*")
+	if err != nil || len(files) != len(names) {
+		t.Errorf("%d examples, %d names, %v", len(files), len(names), err)
+	}
+	for i, name := range names {
+		if partTypes()[name] == nil || slices.Contains(names[:i], name) {
+			t.Errorf("%q has no type, or is there twice", name)
+		}
+	}
+}
+
+// The page that describes the record names each part with every key.
+func TestPartsAreDescribed(t *testing.T) {
+	page, err := os.ReadFile("../docs/record.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## Parts of an observation\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	described := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|(.*)$").FindAllStringSubmatch(section, -1) {
+		described[row[1]] = row[2]
+	}
+	if len(described) != len(PartNames()) {
+		t.Errorf("%d parts are described, of %d", len(described), len(PartNames()))
+	}
+	for _, name := range PartNames() {
+		text, err := os.ReadFile(filepath.Join("testdata/parts", string(name)+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range regexp.MustCompile(`(?m)^ *"([a-z0-9_]+)":`).FindAllSubmatch(text, -1) {
+			if !strings.Contains(described[string(name)], "`"+string(key[1])+"`") {
+				t.Errorf("%s: %s is not described", name, key[1])
+			}
+		}
+	}
+}
+
+// What an observation has not is not known; what has another form is an error; null says nothing.
+func TestReadPart(t *testing.T) {
+	for text, want := range map[string]struct {
+		known, fails bool
+		date         string
+	}{
+		``:                         {},
+		`{"date":"2026-03-31"}`:    {known: true, date: "2026-03-31"},
+		`null`:                     {known: true},
+		`{"date":"x","another":1}`: {known: true, date: "x"}, // of a later version
+		`[]`:                       {known: true, fails: true},
+	} {
+		o := &Observation{Parts: map[PartName]json.RawMessage{}}
+		if text != "" {
+			o.Parts[PartCoverage] = json.RawMessage(text)
+		}
+		got, known, err := ReadPart[Coverage](o)
+		if known != want.known || (err != nil) != want.fails || got.Date != want.date {
+			t.Errorf("%s: %+v, known %t, %v", text, got, known, err)
+		}
+		if text == "" {
+			continue
+		}
+		part := Part[Coverage]{JSON: o.Parts[PartCoverage]}
+		if got, err := part.Value(); (err != nil) != want.fails || got.Date != want.date {
+			t.Errorf("%s on record: %+v, %v", text, got, err)
+		}
+	}
+}
+
+func TestDayOfCoverage(t *testing.T) {
+	for date, want := range map[string]bool{"2026-03-31": true, "soon": false, "": false} {
+		if day, ok := (Coverage{Date: date}).Day(); ok != want || ok && day.Month() != 3 {
+			t.Errorf("%q: %v, %t", date, day, ok)
+		}
+	}
+}
