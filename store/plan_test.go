@@ -122,3 +122,19 @@ func TestReportsReadRanges(t *testing.T) {
 		}
 	}
 }
+
+// Every observation of a booted snapshot looks for staged commits, also when a long record is rebuilt.
+func TestSettlingBeginsWithStagedCommits(t *testing.T) {
+	s, err := Open(t.Context(), t.TempDir(), "1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ev := &record.Event{Observation: &record.Observation{Subvolume: "/@/.snapshots/6/snapshot"}}
+	for _, m := range applyBooted(1, ev) {
+		if steps := plan(t, s, m.query, m.args); grows.MatchString(strings.ReplaceAll(steps, "SCAN t", "")) || strings.Contains(steps, "changes_result") ||
+			strings.Contains(steps, "commits_end") || !strings.Contains(steps, "SEARCH commits USING INDEX commits_staged") {
+			t.Error(steps)
+		}
+	}
+}

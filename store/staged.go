@@ -47,29 +47,53 @@ func stagedIn(b *record.CommitBegin) any {
 	return nil
 }
 
-// What the statements below ask of a staged commit t. A change shows in a system if what it
-// brought is installed there, by the very same installation, or what it removed is not.
-const (
-	stagedChanges = `FROM changes c WHERE c.event = t.end_event AND c.commit_id = t.id AND c.result = 'ok'`
-	shows         = `(EXISTS (SELECT 1 FROM json_each(?5) p WHERE p.value ->> 'name' = c.package AND p.value ->> 'arch' = c.arch
-		AND p.value ->> 'version' = c.version AND (c.action = 'remove' OR c.install_time IS NULL OR p.value ->> 'install_time' = c.install_time))
-		<> (c.action = 'remove'))`
-	// lost: nothing of it shows. A later commit may have changed the same packages again.
-	lost = `(?5 IS NOT NULL AND EXISTS (SELECT 1 ` + stagedChanges + `) AND NOT EXISTS (SELECT 1 ` + stagedChanges + ` AND ` + shows + `))`
-	// kept: all of it shows, and at least one installation can be told from any other.
-	kept = `(EXISTS (SELECT 1 ` + stagedChanges + ` AND c.action <> 'remove' AND c.install_time IS NOT NULL)
-		AND NOT EXISTS (SELECT 1 ` + stagedChanges + ` AND NOT ` + shows + `))`
-	overwritten = `EXISTS (SELECT 1 FROM commits l JOIN changes n ON n.event = l.end_event AND n.commit_id = l.id WHERE l.end_event > t.end_event
-		AND l.snapshot <= ?1 AND n.package IN (SELECT c.package ` + stagedChanges + `))`
-	unsettled = `t.outcome IN ('staged', 'discarded') AND t.boot_id <> ?3`
-)
+// settleStaged settles what became of staged commits when a snapshot is booted.
+//
+// What went to that snapshot is completed, and effective since the boot; what went to a later one
+// is discarded, for it cannot be in this one. A snapshot may contain what went to one before it, or
+// not: the installed packages prove it, or nothing does. Numbers alone prove little: the snapshot of
+// a failed update is deleted, and the next one gets its number.
+//
+// CROSS JOIN and the pluses make SQLite begin with the staged commits, which are few however long the record is.
+const settleStaged = `
+	WITH
+	installed AS (
+		SELECT value ->> 'name' AS name, value ->> 'version' AS version, value ->> 'arch' AS arch, value ->> 'install_time' AS install_time
+		FROM json_each(:installed)
+	),
+	unsettled AS MATERIALIZED (
+		SELECT * FROM commits INDEXED BY commits_staged WHERE outcome IN ('staged', 'discarded') AND snapshot IS NOT NULL AND boot_id <> :boot
+	),
+	-- What a commit installed shows if the very same installation is there; what it removed, if it is not.
+	done AS (
+		SELECT u.id, c.action <> 'remove' AND c.install_time IS NOT NULL AS unique_to_it,
+			(c.action = 'remove') <> EXISTS (SELECT 1 FROM installed i WHERE i.name = c.package AND i.version = c.version AND i.arch = c.arch
+				AND (c.action = 'remove' OR c.install_time IS NULL OR i.install_time = c.install_time)) AS shows
+		FROM unsettled u CROSS JOIN changes c ON c.event = u.end_event AND c.commit_id = u.id
+		WHERE +c.result = 'ok' AND :installed IS NOT NULL
+	),
+	-- Kept: all of it shows, and at least one installation can be told from any other. Lost: nothing of it shows.
+	evidence AS (
+		SELECT id, min(shows) AND max(unique_to_it) AS kept, NOT max(shows) AS lost FROM done GROUP BY id
+	),
+	candidates AS MATERIALIZED (
+		SELECT u.*, coalesce(e.kept, FALSE) AS kept, coalesce(e.lost, FALSE) AS lost FROM unsettled u LEFT JOIN evidence e ON e.id = u.id
+	),
+	settled AS (
+		SELECT id, 'completed' AS outcome, :boot_time AS effective FROM candidates
+		WHERE (outcome = 'staged' OR settled_event IS NOT NULL) -- it comes back if it was discarded for what was booted in between
+			AND (snapshot = :booted AND NOT lost OR snapshot < :booted AND end_time <= :boot_time AND kept)
+		UNION ALL
+		SELECT id, 'discarded', NULL FROM candidates AS t
+		WHERE outcome = 'staged' AND end_time <= :boot_time
+			AND (snapshot > :booted OR lost AND NOT EXISTS ( -- a later commit may have changed the same packages again
+				SELECT 1 FROM commits l JOIN changes n ON n.event = l.end_event AND n.commit_id = l.id
+				WHERE l.end_event > t.end_event AND l.snapshot <= :booted AND n.package IN (
+					SELECT package FROM changes WHERE event = t.end_event AND commit_id = t.id AND +result = 'ok')))
+	)
+	UPDATE commits SET outcome = s.outcome, effective = s.effective, settled_event = :event FROM settled s WHERE commits.id = +s.id`
 
-// applyBooted settles what became of staged commits, from an observation of a booted
-// snapshot. What went to that snapshot is completed, and effective since the boot; what went
-// to a later one is discarded, for it cannot be in this one. A snapshot may contain what
-// went to one before it, or not: that is proven by the installed packages, or not at all.
-// Numbers alone prove little: the snapshot of a failed update is deleted, and the next one
-// gets its number.
+// applyBooted settles what became of staged commits, from an observation of a booted snapshot.
 func applyBooted(seq int64, ev *record.Event) []mutation {
 	o := ev.Observation
 	booted := snapshotNumber(o.Subvolume)
@@ -80,21 +104,10 @@ func applyBooted(seq int64, ev *record.Event) []mutation {
 	if o.Installed != nil {
 		installed = identified(o.Installed)
 	}
-	args := []any{booted, o.Kernel.BootTime.UnixMicro(), ev.BootID, seq, installed}
-	return []mutation{
-		{
-			// A discarded one comes back if it was discarded for what was booted in between.
-			query: `UPDATE commits AS t SET outcome = 'completed', effective = ?2, settled_event = ?4 WHERE ` + unsettled + `
-				AND (t.outcome = 'staged' OR t.settled_event IS NOT NULL)
-				AND (t.snapshot = ?1 AND NOT ` + lost + ` OR t.snapshot < ?1 AND t.end_time <= ?2 AND ?5 IS NOT NULL AND ` + kept + `)`,
-			args: args,
-		},
-		{
-			query: `UPDATE commits AS t SET outcome = 'discarded', settled_event = ?4 WHERE ` + unsettled + ` AND t.outcome = 'staged'
-				AND t.end_time <= ?2 AND (t.snapshot > ?1 OR t.snapshot <= ?1 AND ` + lost + ` AND NOT ` + overwritten + `)`,
-			args: args,
-		},
-	}
+	return []mutation{{query: settleStaged, args: []any{
+		sql.Named("booted", booted), sql.Named("boot", ev.BootID), sql.Named("boot_time", o.Kernel.BootTime.UnixMicro()),
+		sql.Named("installed", installed), sql.Named("event", seq),
+	}}}
 }
 
 // identified are packages with what tells one installation from another, in JSON.
@@ -117,13 +130,16 @@ func identified(installed []record.Package) string {
 // snapshot or to one before it, and that event number since did not know of yet. A reader
 // that finds these packages changed after a boot need not wonder by what.
 func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64) ([]record.Change, error) {
-	const query = `SELECT e.body FROM commits t JOIN events e ON e.seq = t.end_event WHERE t.outcome IN ('staged', 'discarded', 'completed')
-		AND (t.outcome <> 'discarded' AND t.snapshot <= ?1 OR t.snapshot = ?1) AND (t.outcome <> 'completed' OR t.settled_event > ?2) ORDER BY t.end_event`
+	const query = `SELECT e.body FROM commits t JOIN events e ON e.seq = t.end_event
+		WHERE (t.outcome = 'staged' AND t.snapshot <= :booted
+			OR t.outcome = 'completed' AND t.snapshot <= :booted AND t.settled_event > :since
+			OR t.outcome = 'discarded' AND t.snapshot = :booted)
+		ORDER BY t.end_event`
 	booted := snapshotNumber(subvolume)
 	if booted == 0 {
 		return nil, nil
 	}
-	ends, err := collect(ctx, s.db, query, []any{booted, since}, func(rows *sql.Rows) (ev *record.Event, err error) {
+	ends, err := collect(ctx, s.db, query, []any{sql.Named("booted", booted), sql.Named("since", since)}, func(rows *sql.Rows) (ev *record.Event, err error) {
 		var body []byte
 		if err := rows.Scan(&body); err != nil {
 			return nil, err
