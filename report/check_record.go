@@ -108,7 +108,7 @@ func failedCommits(g *grounds, c Criteria) finding {
 	f := finding{}
 	for _, row := range g.failed {
 		text := row.Action + " of " + named(row) + " at " + shortTime(row.Time)
-		if s := scripts(row); s != "" {
+		if s := row.FailedScripts(); s != "" {
 			text += ", " + s
 		}
 		if row.Result == record.ResultUnknown {

@@ -193,22 +193,6 @@ func fixes(r *record.HistoryRow) string {
 	return strings.Join(append(parts, "CVE"), " ")
 }
 
-// scripts says which scripts failed, and what they said.
-func scripts(r *record.HistoryRow) string {
-	var parts []string
-	for _, s := range r.Scripts {
-		part := s.Script + " script failed"
-		if s.Status != "" {
-			part += " (" + s.Status + ")"
-		}
-		if s.Output != "" {
-			part += ": " + s.Output
-		}
-		parts = append(parts, part)
-	}
-	return strings.Join(parts, "; ")
-}
-
 func text[T ~string](s *T) string {
 	if s == nil {
 		return ""

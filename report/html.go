@@ -185,7 +185,7 @@ func (p *page) history(h *History) error {
 			Time: shortTime(row.Time), Action: clip(row.Action, 40), Package: clip(row.Package, maxText), Version: clip(row.Version, maxText),
 			Before: clip(text(row.Previous), maxText), Result: clip(string(row.Result), 40), Outcome: clip(outcome(row), 40), Fixes: fixes(row),
 			By: clip(by(row.Actor), 80), Command: clip(text(row.Command), maxText), Event: row.Event,
-			Scripts: clip(scripts(row), maxText), Source: clip(unseen(row), 40),
+			Scripts: clip(row.FailedScripts(), maxText), Source: clip(unseen(row), 40),
 			Notable: row.Action == "downgrade" || row.Result == "failed" || len(row.Scripts) > 0,
 		}
 		if u := text(row.UserData); u != "" {

@@ -1,8 +1,6 @@
 package report
 
-import (
-	"testing"
-)
+import "testing"
 
 // What a story writes is a record in which nothing is wrong but that its key was lost once.
 func TestStoryIsAnIntactRecord(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -273,6 +274,20 @@ func checkClosed(t *testing.T, at string, s *schema) {
 	}
 	if s.Properties != nil && (s.Additional == nil || *s.Additional) {
 		t.Errorf("%s: other keys are allowed", at)
+	}
+}
+
+// The fields of a history are those of its schema.
+func TestSchemaOfHistoryFields(t *testing.T) {
+	row := readSchemas(t)["history-1.json"].Defs["row"].Properties
+	want := slices.Concat(slices.Collect(maps.Keys(row)), slices.Collect(maps.Keys(row["actor"].Properties)))
+	got := []string{"actor"}
+	for _, f := range record.HistoryFields() {
+		got = append(got, f.Name)
+	}
+	slices.Sort(want)
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("a history has %q,\nthe schema has %q", got, want)
 	}
 }
 

@@ -125,7 +125,7 @@ func detail(r *record.HistoryRow) string {
 	if o := outcome(r); o != "" && o != string(record.OutcomeCompleted) {
 		parts = append(parts, "commit "+Printable(o))
 	}
-	if s := scripts(r); s != "" {
+	if s := r.FailedScripts(); s != "" {
 		parts = append(parts, Printable(s))
 	}
 	return strings.Join(parts, ", ")

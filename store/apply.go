@@ -19,10 +19,29 @@ type mutation struct {
 	row   string // of an INSERT: its values, which may stand there for many rows
 }
 
+// appliers say what the events of each kind change in the views.
+var appliers = map[record.EventKind]func(seq int64, ev *record.Event) []mutation{
+	record.KindRecorder:    applyIdentity,
+	record.KindCommitBegin: applyBegin,
+	record.KindCommitEnd:   applyEnd,
+	record.KindObservation: applyObservation,
+	record.KindDrift:       applyDrift,
+	record.KindImport:      applyImport,
+	record.KindException:   applyException,
+	record.KindPrune:       applyNothing, // no view holds it: readers ask the log
+}
+
+func applyNothing(int64, *record.Event) []mutation { return nil }
+
 // apply returns what an event changes in the views. It is pure: the same event gives the
-// same mutations for ever, so that the views can be rebuilt byte for byte.
+// same mutations for ever, so that the views can be rebuilt byte for byte. A kind that a newer
+// program writes changes only what every event does.
 func apply(seq int64, ev *record.Event) []mutation {
-	return slices.Concat(applySighting(seq, ev), applySnapshot(seq, ev), applyPayload(seq, ev))
+	of := appliers[ev.Kind]
+	if of == nil {
+		of = applyNothing
+	}
+	return slices.Concat(applySighting(seq, ev), applySnapshot(seq, ev), of(seq, ev))
 }
 
 // applySighting notes that the machine ran when an event was written, as its header says.
@@ -34,26 +53,6 @@ func applySighting(seq int64, ev *record.Event) []mutation {
 		query: `INSERT INTO sightings (event, time, boot_id, boottime_us, spooled) VALUES (?, ?, ?, ?, ?)`,
 		args:  []any{seq, ev.Time.UnixMicro(), ev.BootID, ev.BoottimeUS, ev.Spooled != ""},
 	}}
-}
-
-func applyPayload(seq int64, ev *record.Event) []mutation {
-	switch {
-	case ev.Kind == record.KindRecorder && ev.Identity != nil:
-		return applyIdentity(seq, ev)
-	case ev.Kind == record.KindCommitBegin && ev.Begin != nil:
-		return applyBegin(seq, ev)
-	case ev.Kind == record.KindCommitEnd && ev.End != nil:
-		return applyEnd(seq, ev)
-	case ev.Kind == record.KindObservation && ev.Observation != nil:
-		return applyObservation(seq, ev)
-	case ev.Kind == record.KindDrift && ev.Drift != nil:
-		return applyDrift(seq, ev)
-	case ev.Kind == record.KindException && ev.Exception != nil:
-		return applyException(seq, ev)
-	case ev.Kind == record.KindImport && ev.Import != nil:
-		return applyImport(seq, ev)
-	}
-	return nil
 }
 
 func applyIdentity(seq int64, ev *record.Event) []mutation {
@@ -79,7 +78,7 @@ func applyBegin(seq int64, ev *record.Event) []mutation {
 			shellJoin(b.Command), orNull(b.UserData), stagedIn(b)},
 	}}
 	for i, c := range b.Announced {
-		m = append(m, insertChange(seq, i, ev, ev.ID, &c, nil))
+		m = append(m, applyChange(seq, i, ev, ev.ID, &c, nil))
 	}
 	return m
 }
@@ -92,71 +91,9 @@ func applyEnd(seq int64, ev *record.Event) []mutation {
 			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
 	}
 	for i, c := range e.Changes {
-		m = append(m, insertChange(seq, i, ev, e.Commit, &c, e.Advisories))
+		m = append(m, applyChange(seq, i, ev, e.Commit, &c, e.Advisories))
 	}
 	return m
-}
-
-func insertChange(seq int64, pos int, ev *record.Event, commit string, c *record.Change, advisories []record.Advisory) mutation {
-	from := origin{source: "plugin", time: ev.Time, timeSource: "commit", utcOffset: ev.UTCOffset, bootID: ev.BootID}
-	if ev.End != nil && ev.End.Late { // the event was written long after
-		switch {
-		case c.InstallTime != nil:
-			from.time, from.timeSource = *c.InstallTime, "rpm"
-			if ev.End.Begun != nil {
-				from.time = record.NotBefore(from.time, ev.End.Begun.Time)
-			}
-		case ev.End.Begun != nil:
-			from.time = *ev.End.Begun
-		}
-	}
-	return insertChangeFrom(from, seq, pos, ev, commit, c, applied(c, advisories))
-}
-
-// origin says who knows of a change, and when it was.
-type origin struct {
-	source     string // plugin, drift, import
-	time       record.Timestamp
-	timeSource string // commit, rpm, history
-	utcOffset  string
-	bootID     string // empty: not known
-}
-
-var changeRow = "(" + strings.Repeat("?, ", 29) + "?)"
-
-func insertChangeFrom(from origin, seq int64, pos int, ev *record.Event, commit string, c *record.Change, advisories []string) mutation {
-	var patch, initial, installed any
-	if c.PatchNumber > 0 {
-		patch, initial = c.PatchNumber, c.Initial
-	}
-	if c.InstallTime != nil {
-		installed = c.InstallTime.Unix()
-	}
-	return mutation{
-		row: changeRow,
-		query: `INSERT INTO changes (event, pos, commit_id, time, time_source, utc_offset, host, boot_id, kind, action,
-			package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum,
-			signature_key, install_time, advisories, cves_added, cves_removed, bugs_added, bugs_removed, scripts, recorded)
-			VALUES ` + changeRow,
-		args: []any{seq, pos, orNull(commit), from.time.UnixMicro(), from.timeSource, from.utcOffset, ev.Host.Hostname, from.bootID, c.Kind, c.Action,
-			c.Package, c.Arch, c.Version, orNull(c.Previous), orNull(c.KernelRelease), patch, initial, c.Result, from.source,
-			orNull(c.Repo), orNull(c.Checksum), orNull(c.SignatureKey), installed, list(advisories),
-			list(c.Added.CVEs), list(c.Removed.CVEs), list(c.Added.Bugs), list(c.Removed.Bugs), list(c.Scripts), micros(ev.Recorded())},
-	}
-}
-
-// applied are the advisories that this commit applied, for a change that brought
-// something in: libzypp does not say which package belongs to which advisory.
-func applied(c *record.Change, advisories []record.Advisory) (ids []string) {
-	if c.Result != record.ResultOK || c.Action == "remove" || c.Action == "downgrade" {
-		return nil
-	}
-	for _, a := range advisories {
-		if a.NewState == "applied" {
-			ids = append(ids, a.ID)
-		}
-	}
-	return ids
 }
 
 func list[T any](s []T) string {

@@ -23,7 +23,7 @@ func applyDrift(seq int64, ev *record.Event) (m []mutation) {
 		if booted := ev.Time.Add(-time.Duration(ev.BoottimeUS) * time.Microsecond); since.After(booted) {
 			from.bootID = ev.BootID
 		}
-		m = append(m, insertChangeFrom(from, seq, i, ev, "", &c, nil))
+		m = append(m, (&changed{Change: &c, seq: seq, pos: i, ev: ev, origin: from}).insert())
 	}
 	return m
 }
@@ -74,19 +74,12 @@ func (s *Store) LastFixes(ctx context.Context, newest int) (*record.RecordedFixe
 		UNION SELECT end_event FROM (SELECT end_event FROM commits WHERE end_time IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT ?1)) n
 		JOIN events e ON e.seq = n.event
 		WHERE coalesce(e.body -> '$.end.fixes', e.body -> '$.drift.fixes') IS NOT NULL ORDER BY n.event DESC LIMIT 1`
-	rows, err := s.db.QueryContext(ctx, query, newest)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return nil, classify(rows.Err())
-	}
-	_, ev, err := scanEvent(rows)
-	switch {
-	case err != nil:
+	events, err := readRows(ctx, s.db, query, []any{newest}, (*cells).numberedEvent)
+	if err != nil || len(events) == 0 {
 		return nil, err
-	case ev.End != nil:
+	}
+	ev := events[0].event
+	if ev.End != nil {
 		return &record.RecordedFixes{Recorder: ev.Recorder, Installed: ev.End.Installed, Fixes: ev.End.Fixes}, nil
 	}
 	return &record.RecordedFixes{Recorder: ev.Recorder, Installed: ev.Drift.Installed, Fixes: ev.Drift.Fixes}, nil
@@ -95,17 +88,10 @@ func (s *Store) LastFixes(ctx context.Context, newest int) (*record.RecordedFixe
 // ChangesAfter returns what commits did, or may have done, to the running system that ended
 // after an event of the log.
 func (s *Store) ChangesAfter(ctx context.Context, event int64) (changes []record.Change, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.end_event
-		WHERE c.end_event > ? ORDER BY c.end_event`, event)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		_, ev, err := scanEvent(rows)
-		if err != nil {
-			return nil, err
-		}
+	ends, err := readRows(ctx, s.db, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.end_event
+		WHERE c.end_event > ? ORDER BY c.end_event`, []any{event}, (*cells).numberedEvent)
+	for _, end := range ends {
+		ev := end.event
 		if ev.End == nil || ev.End.Outcome.Elsewhere() {
 			continue
 		}
@@ -115,5 +101,5 @@ func (s *Store) ChangesAfter(ctx context.Context, event int64) (changes []record
 			}
 		}
 	}
-	return changes, rows.Err()
+	return changes, err
 }

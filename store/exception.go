@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -33,18 +32,14 @@ func applyException(seq int64, ev *record.Event) []mutation {
 func (s *Store) Exceptions(ctx context.Context, at time.Time) ([]record.Exception, error) {
 	const query = `SELECT id, event, time, check_id, reason, until, login, sudo_user, automation,
 		end_event, end_time, end_login, end_sudo_user, end_automation FROM exceptions WHERE time <= ? ORDER BY time, event`
-	return collect(ctx, s.db, query, []any{at.UnixMicro()}, func(rows *sql.Rows) (record.Exception, error) { return scanException(rows, at) })
-}
-
-func scanException(rows *sql.Rows, at time.Time) (x record.Exception, err error) {
-	var since, until int64
-	var endEvent, endTime *int64
-	var by record.RowActor
-	err = rows.Scan(&x.ID, &x.Event, &since, &x.Check, &x.Reason, &until, &x.By.Login, &x.By.SudoUser, &x.By.Automation,
-		&endEvent, &endTime, &by.Login, &by.SudoUser, &by.Automation)
-	x.Time, x.Until = microseconds(since), microseconds(until)
-	if endTime != nil && *endTime <= at.UnixMicro() {
-		x.Ended, x.EndedIn, x.EndedBy = new(microseconds(*endTime)), *endEvent, &by
-	}
-	return x, err
+	return readRows(ctx, s.db, query, []any{at.UnixMicro()}, func(c *cells) record.Exception {
+		x := record.Exception{ID: c.text(), Event: c.number(), Time: c.moment(), Check: c.text(), Reason: c.text(), Until: c.moment()}
+		x.By = record.RowActor{Login: c.textOrNil(), SudoUser: c.textOrNil(), Automation: c.textOrNil()}
+		event, ended := c.numberOrNil(), c.momentOrNil()
+		by := record.RowActor{Login: c.textOrNil(), SudoUser: c.textOrNil(), Automation: c.textOrNil()}
+		if ended != nil && !ended.After(at) {
+			x.Ended, x.EndedIn, x.EndedBy = ended, *event, &by
+		}
+		return x
+	})
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"math"
 	"time"
 
@@ -18,12 +17,10 @@ const patchesSeen = `SELECT kernel_release, module, coalesce(version, ''), min(e
 
 // PatchesSeen returns the live patches of a package that observations saw active, and when first.
 func (s *Store) PatchesSeen(ctx context.Context, name string) ([]record.PatchSeen, error) {
-	return collect(ctx, s.db, patchesSeen, []any{name}, func(rows *sql.Rows) (p record.PatchSeen, err error) {
-		var us int64
-		var complete *int64
-		err = rows.Scan(&p.KernelRelease, &p.Module, &p.Version, &p.Event, &us, &complete)
-		p.Time, p.Complete = microseconds(us), microsOrNil(complete)
-		return p, err
+	return readRows(ctx, s.db, patchesSeen, []any{name}, func(c *cells) record.PatchSeen {
+		return record.PatchSeen{
+			KernelRelease: c.text(), Module: c.text(), Version: c.text(), Event: c.number(), Time: c.moment(), Complete: c.momentOrNil(),
+		}
 	})
 }
 
@@ -41,11 +38,11 @@ const patchChanges = `SELECT CASE WHEN booted THEN effective ELSE time END, even
 
 // PatchChanges returns the changes of a live patch package up to a moment, in the order of time.
 func (s *Store) PatchChanges(ctx context.Context, name string, until time.Time) ([]record.PatchChange, error) {
-	return collect(ctx, s.db, patchChanges, []any{name, until.UnixMicro()}, func(rows *sql.Rows) (c record.PatchChange, err error) {
-		var us int64
-		err = rows.Scan(&us, &c.Event, &c.Begin, &c.Action, &c.Version, &c.Previous, &c.KernelRelease, &c.Result, &c.Outcome, &c.Source,
-			jsonList{&c.CVEsAdded}, jsonList{&c.CVEsRemoved})
-		c.Time = microseconds(us)
-		return c, err
+	return readRows(ctx, s.db, patchChanges, []any{name, until.UnixMicro()}, func(c *cells) record.PatchChange {
+		return record.PatchChange{
+			Time: c.moment(), Event: c.number(), Begin: c.number(), Action: c.text(), Version: c.text(), Previous: c.text(),
+			KernelRelease: c.text(), Result: record.Result(c.text()), Outcome: record.Outcome(c.text()), Source: c.text(),
+			CVEsAdded: c.list(), CVEsRemoved: c.list(),
+		}
 	})
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"iter"
 	"slices"
@@ -27,12 +26,35 @@ type HistoryFilter struct {
 	OldestFirst  bool
 }
 
-const historyColumns = `SELECT c.time, c.time_source, c.utc_offset, c.commit_id, c.event, c.pos, c.host, c.boot_id, c.kind, c.action,
-	c.package, c.arch, c.version, c.previous, c.kernel_release, c.patch_number, c.initial, c.result,
-	CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END, c.source,
-	t.login, t.sudo_user, t.exe, t.tty, t.session, t.automation, t.command, t.userdata, c.repo, c.checksum, c.signature_key,
-	c.advisories, c.cves_added, c.cves_removed, c.bugs_added, c.bugs_removed, c.scripts, c.recorded
-	FROM changes c LEFT JOIN commits t ON t.id = c.commit_id`
+// commitColumns are what a history shows of the commit t that a change c is of. ?1 is how many events it
+// is made of: what became of the commit later is not known then.
+var commitColumns = []column{
+	{"CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END", nil,
+		func(c *cells, r *record.HistoryRow) { r.Outcome = (*record.Outcome)(c.textOrNil()) }},
+	{"t.login", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Login = c.textOrNil() }},
+	{"t.sudo_user", nil, func(c *cells, r *record.HistoryRow) { r.Actor.SudoUser = c.textOrNil() }},
+	{"t.exe", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Exe = c.textOrNil() }},
+	{"t.tty", nil, func(c *cells, r *record.HistoryRow) { r.Actor.TTY = c.textOrNil() }},
+	{"t.session", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Session = c.textOrNil() }},
+	{"t.automation", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Automation = c.textOrNil() }},
+	{"t.command", nil, func(c *cells, r *record.HistoryRow) { r.Command = c.textOrNil() }},
+	{"t.userdata", nil, func(c *cells, r *record.HistoryRow) { r.UserData = c.textOrNil() }},
+}
+
+// historyColumns are the columns of a history.
+var historyColumns = shown()
+
+func shown() (columns []column) {
+	for _, c := range changeColumns {
+		if c.show != nil {
+			c.name = "c." + c.name
+			columns = append(columns, c)
+		}
+	}
+	return append(columns, commitColumns...)
+}
+
+var selectHistory = "SELECT " + names(historyColumns) + " FROM changes c LEFT JOIN commits t ON t.id = c.commit_id"
 
 // History yields the changes that the filter selects, newest first unless it says
 // otherwise. It reads page by page, and no event that comes in meanwhile.
@@ -40,55 +62,20 @@ func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*record.
 	return func(yield func(*record.HistoryRow, error) bool) {
 		size, err := f.Events, error(nil)
 		if size == 0 {
-			size, err = s.size(ctx)
+			size, err = s.Size(ctx)
 		}
 		if err != nil {
-			yield(nil, classify(err))
+			yield(nil, err)
 			return
 		}
-		shown := 0
-		for next := s.fetchHistory(ctx, f, size, nil); next != nil; {
-			p := <-next
-			if next = nil; p.err == nil && len(p.rows) == pageSize && (f.Limit == 0 || shown+pageSize < f.Limit) {
-				next = s.fetchHistory(ctx, f, size, p.rows[pageSize-1])
-			}
-			for _, row := range p.rows {
-				if !yield(row, nil) {
-					if next != nil {
-						<-next // the record may be closed after this
-					}
-					return
-				}
-				if shown++; shown == f.Limit {
-					return
-				}
-			}
-			if p.err != nil {
-				yield(nil, classify(p.err))
-			}
-		}
+		rest := f
+		rowsOf(ahead(pages(nil, func(last *record.HistoryRow) ([]*record.HistoryRow, bool, error) {
+			query, args := rest.query(size, last)
+			page, err := readRows(ctx, s.db, query, args, historyRow)
+			rest.Limit -= len(page)
+			return page, len(page) == pageSize && rest.Limit != 0, err
+		})))(yield)
 	}
-}
-
-// historyPage is a page of a history, or why it could not be read.
-type historyPage struct {
-	rows []*record.HistoryRow
-	err  error
-}
-
-// fetchHistory reads a page while the one before is still being rendered.
-func (s *Store) fetchHistory(ctx context.Context, f HistoryFilter, size int64, last *record.HistoryRow) <-chan historyPage {
-	page := make(chan historyPage, 1)
-	go func() {
-		rows, err := s.readHistory(ctx, f, size, last)
-		page <- historyPage{rows, err}
-	}()
-	return page
-}
-
-func (s *Store) readHistory(ctx context.Context, f HistoryFilter, size int64, last *record.HistoryRow) ([]*record.HistoryRow, error) {
-	query, args := f.query(size, last)
-	return readRows(ctx, s.db, query, args, historyRow)
 }
 
 // query asks for a page that starts behind last.
@@ -102,7 +89,7 @@ func (f HistoryFilter) query(size int64, last *record.HistoryRow) (string, []any
 	if f.Limit > 0 {
 		limit = min(limit, int64(f.Limit))
 	}
-	return historyColumns + where + order + " LIMIT ?", slices.Concat([]any{size}, args, []any{limit})
+	return selectHistory + where + order + " LIMIT ?", slices.Concat([]any{size}, args, []any{limit})
 }
 
 // where returns the conditions of a page that starts behind last.
@@ -145,31 +132,12 @@ func (f HistoryFilter) where(size int64, last *record.HistoryRow) (string, []any
 }
 
 func historyRow(c *cells) *record.HistoryRow {
-	r := &record.HistoryRow{
-		Time: microseconds(take[int64](c)), TimeSource: take[string](c), UTCOffset: take[string](c), Commit: takeOrNil[string](c),
-		Event: take[int64](c), Pos: take[int64](c), Host: take[string](c), BootID: take[string](c), Kind: take[string](c), Action: take[string](c),
-		Package: take[string](c), Arch: take[string](c), Version: take[string](c), Previous: takeOrNil[string](c), KernelRelease: takeOrNil[string](c),
+	var r record.HistoryRow
+	for i := range historyColumns {
+		historyColumns[i].show(c, &r)
 	}
-	if n := takeOrNil[int64](c); n != nil {
-		r.PatchNumber = new(int(*n))
-	}
-	if n := takeOrNil[int64](c); n != nil {
-		r.Initial = new(*n != 0)
-	}
-	r.Result, r.Outcome, r.Source = record.Result(take[string](c)), (*record.Outcome)(takeOrNil[string](c)), take[string](c)
-	r.Actor = record.RowActor{
-		Login: takeOrNil[string](c), SudoUser: takeOrNil[string](c), Exe: takeOrNil[string](c),
-		TTY: takeOrNil[string](c), Session: takeOrNil[string](c), Automation: takeOrNil[string](c),
-	}
-	r.Command, r.UserData, r.Repo = takeOrNil[string](c), takeOrNil[string](c), takeOrNil[string](c)
-	r.Checksum, r.SignatureKey, r.Advisories = takeOrNil[string](c), takeOrNil[string](c), takeList(c)
-	r.CVEsAdded, r.CVEsRemoved, r.BugsAdded, r.BugsRemoved = takeList(c), takeList(c), takeList(c), takeList(c)
-	r.Scripts = takeScripts(c)
-	r.KnownSince = microsOrNil(takeOrNil[int64](c))
-	return r
+	return &r
 }
-
-func microseconds(us int64) record.Timestamp { return record.At(time.UnixMicro(us)) }
 
 func (s *Store) size(ctx context.Context) (n int64, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&n)
@@ -178,23 +146,11 @@ func (s *Store) size(ctx context.Context) (n int64, err error) {
 
 // OpenCommits returns the commits that have no end, oldest first.
 func (s *Store) OpenCommits(ctx context.Context) ([]record.OpenCommit, error) {
-	return collect(ctx, s.db, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.begin_event
-		WHERE c.end_event IS NULL ORDER BY e.seq`, nil, func(rows *sql.Rows) (record.OpenCommit, error) {
-		seq, ev, err := scanEvent(rows)
-		return record.OpenCommit{Event: seq, Begin: ev}, err
+	const query = `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.begin_event WHERE c.end_event IS NULL ORDER BY e.seq`
+	return readRows(ctx, s.db, query, nil, func(c *cells) record.OpenCommit {
+		begin := c.numberedEvent()
+		return record.OpenCommit{Event: begin.seq, Begin: begin.event}
 	})
-}
-
-// scanEvent reads a row with the number and the body of an event.
-func scanEvent(rows *sql.Rows) (seq int64, ev *record.Event, err error) {
-	var body []byte
-	if err := rows.Scan(&seq, &body); err != nil {
-		return 0, nil, err
-	}
-	if ev, err = record.Decode(body); err != nil {
-		return seq, nil, fmt.Errorf("event %d: %w", seq, err)
-	}
-	return seq, ev, nil
 }
 
 const summary = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
@@ -251,19 +207,14 @@ func (s *Store) summarizeEnds(ctx context.Context, sum *record.Summary) error {
 
 // KnownBoots returns the boots on record, each with the time up to which it is known.
 func (s *Store) KnownBoots(ctx context.Context) (map[string]time.Time, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT boot_id, last FROM boots ORDER BY boot_id`)
-	if err != nil {
-		return nil, classify(err)
+	type boot struct {
+		id   string
+		last time.Time
 	}
-	defer rows.Close()
+	boots, err := readRows(ctx, s.db, `SELECT boot_id, last FROM boots ORDER BY boot_id`, nil, func(c *cells) boot { return boot{c.text(), c.moment().Time} })
 	known := map[string]time.Time{}
-	for rows.Next() {
-		var id string
-		var us int64
-		if err := rows.Scan(&id, &us); err != nil {
-			return nil, err
-		}
-		known[id] = time.UnixMicro(us).UTC()
+	for _, b := range boots {
+		known[b.id] = b.last
 	}
-	return known, rows.Err()
+	return known, err
 }

@@ -146,26 +146,19 @@ func lastIdentity(ctx context.Context, tx *sql.Tx) (last identity, err error) {
 	if err != nil {
 		return last, err
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT e.body FROM recorders r JOIN events e ON e.seq = r.event ORDER BY r.event DESC LIMIT 100`)
-	if err != nil {
-		return last, err
-	}
-	defer rows.Close()
-	for rows.Next() && (last.key == "" || last.machine == "") {
-		var body []byte
-		if err := rows.Scan(&body); err != nil {
-			return last, err
-		}
-		ev, err := record.Decode(body)
+	const query = `SELECT e.body FROM recorders r JOIN events e ON e.seq = r.event ORDER BY r.event DESC LIMIT 100`
+	err = eachRow(ctx, tx, query, nil, func(c *cells) {
+		ev, err := record.Decode(c.bytes())
 		if err != nil || ev.Identity == nil {
-			continue // the proof does not fit then
+			return // the proof does not fit then
 		}
 		if last.key == "" {
 			last.key, last.version = ev.Identity.Key, ev.Recorder.Version
 		}
 		last.machine = cmp.Or(last.machine, ev.Host.MachineID)
-	}
-	return last, rows.Err()
+		c.enough = last.key != "" && last.machine != ""
+	})
+	return last, err
 }
 
 // brokenProof says how the log differs from the one that the machine's key signed last, empty

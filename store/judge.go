@@ -58,8 +58,8 @@ func (s *Store) Attribution(ctx context.Context, since, at time.Time) (a record.
 	if err != nil || a.Unknown == 0 {
 		return a, classify(err)
 	}
-	a.Events, err = collect(ctx, s.db, `SELECT coalesce(begin_event, end_event)`+in+` AND `+nobody+` ORDER BY `+begun+`, id LIMIT 5`,
-		[]any{from, to}, func(rows *sql.Rows) (event int64, err error) { return event, rows.Scan(&event) })
+	a.Events, err = readRows(ctx, s.db, `SELECT coalesce(begin_event, end_event)`+in+` AND `+nobody+` ORDER BY `+begun+`, id LIMIT 5`,
+		[]any{from, to}, (*cells).number)
 	return a, err
 }
 
@@ -81,11 +81,8 @@ const commitsOpenAt = `SELECT begin_event, begin_time FROM (
 
 // CommitsOpenAt returns the commits that had no end at a moment, oldest first.
 func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]record.OpenAt, error) {
-	return collect(ctx, s.db, commitsOpenAt, []any{at.UnixMicro()}, func(rows *sql.Rows) (o record.OpenAt, err error) {
-		var us int64
-		err = rows.Scan(&o.Event, &us)
-		o.Time = microseconds(us)
-		return o, err
+	return readRows(ctx, s.db, commitsOpenAt, []any{at.UnixMicro()}, func(c *cells) record.OpenAt {
+		return record.OpenAt{Event: c.number(), Time: c.moment()}
 	})
 }
 

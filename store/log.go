@@ -212,11 +212,6 @@ func (a *appender) finish() (*Checkpoint, error) {
 	return cp, err
 }
 
-type rowQuerier interface {
-	querier
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
 func hashReader(ctx context.Context, q querier) tlog.HashReaderFunc {
 	return func(ids []int64) ([]tlog.Hash, error) {
 		hashes := make([]tlog.Hash, len(ids))
@@ -239,51 +234,26 @@ type event struct {
 	body []byte
 }
 
-// A page bounds how long a reader holds its lock, and how much it holds in memory: it reads one,
-// and asks again.
-const (
-	pageSize  = 500     // events
-	pageBytes = 8 << 20 // of bodies, and one event more
-)
-
 // events yields the events after a sequence number, page by page.
 func events(ctx context.Context, q rowQuerier, after int64) iter.Seq2[event, error] {
-	return func(yield func(event, error) bool) {
-		for {
-			page, err := eventPage(ctx, q, after)
-			if err != nil {
-				yield(event{}, classify(err))
-				return
+	return rowsOf(pages(event{seq: after}, func(last event) ([]event, bool, error) {
+		page, err := eventPage(ctx, q, last.seq)
+		for _, e := range page {
+			if e.seq <= last.seq { // where pages of the file are damaged, this would never end
+				return nil, false, fmt.Errorf("%w: event %d comes after event %d", ErrDamaged, e.seq, last.seq)
 			}
-			for _, e := range page {
-				if e.seq <= after { // where pages of the file are damaged, this would never end
-					yield(event{}, fmt.Errorf("%w: event %d comes after event %d", ErrDamaged, e.seq, after))
-					return
-				}
-				if after = e.seq; !yield(e, nil) {
-					return
-				}
-			}
-			if len(page) == 0 {
-				return
-			}
+			last = e
 		}
-	}
+		return page, true, err
+	}))
 }
 
-func eventPage(ctx context.Context, q rowQuerier, after int64) (page []event, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, after, pageSize)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for size := 0; size < pageBytes && rows.Next(); {
-		var e event
-		if err := rows.Scan(&e.seq, &e.body); err != nil {
-			return nil, err
-		}
+func eventPage(ctx context.Context, q rowQuerier, after int64) ([]event, error) {
+	size := 0
+	return readRows(ctx, q, `SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{after, pageSize}, func(c *cells) event {
+		e := event{c.number(), c.bytes()}
 		size += len(e.body)
-		page = append(page, e)
-	}
-	return page, rows.Err()
+		c.enough = size >= pageBytes
+		return e
+	})
 }

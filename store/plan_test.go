@@ -93,13 +93,10 @@ func TestReportsReadRanges(t *testing.T) {
 	}
 	defer s.Close()
 	for name, query := range map[string]string{
-		"state before":   observedColumns + `WHERE time < ? ORDER BY time DESC, event DESC LIMIT 1`,
-		"state":          observedColumns + `WHERE time <= ? AND (time, event) > (?, ?) ORDER BY time, event LIMIT ?`,
-		"boots before":   bootColumns + `WHERE first < ? ORDER BY first DESC, boot_id DESC LIMIT 1`,
-		"commits before": commitColumns + `WHERE coalesce(begin_time, end_time) < ? ORDER BY coalesce(begin_time, end_time) DESC, id DESC LIMIT 1`,
-		"commits":        commitColumns + commitPage,
-		"boots":          bootColumns + bootPage,
-		"patch package":  patchPackage, "first seen": firstSeen, "live patches": livePatches, "live patch begin": livePatchBegin,
+		"state before": observations.before(), "state": observations.page(), "state after": observations.after(),
+		"boots before": boots.before(), "boots": boots.page(), "boots after": boots.after(),
+		"commits before": commits.before(), "commits": commits.page(), "commits after": commits.after(),
+		"patch package": patchPackage, "first seen": firstSeen, "live patches": livePatches, "live patch begin": livePatchBegin,
 		"patches seen": patchesSeen, "patch changes": patchChanges, "summary": summary, "commits open at": commitsOpenAt,
 	} {
 		args := make([]any, strings.Count(query, "?"))

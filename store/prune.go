@@ -133,20 +133,11 @@ func stateAt(ctx context.Context, q rowQuerier, through int64, horizon record.Ti
 	if err != nil {
 		return nil, err
 	}
-	rows, err := q.QueryContext(ctx, query, through, horizon.UnixMicro(), record.Numbers(told))
-	if err != nil {
-		return nil, classify(err)
+	kept, err := readRows(ctx, q, query, []any{through, horizon.UnixMicro(), record.Numbers(told)}, (*cells).number)
+	if kept == nil {
+		kept = []int64{}
 	}
-	defer rows.Close()
-	kept := []int64{}
-	for rows.Next() {
-		var seq int64
-		if err := rows.Scan(&seq); err != nil {
-			return nil, err
-		}
-		kept = append(kept, seq)
-	}
-	return kept, classify(rows.Err())
+	return kept, err
 }
 
 // proven checks that the events which are to go are those that were recorded, and that no other

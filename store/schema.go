@@ -65,23 +65,15 @@ func readOnce(ctx context.Context, q rowQuerier) (*layout, error) {
 		}
 	}
 	// Once there was a table with AUTOINCREMENT, the one with its counter stays, whatever is done.
-	rows, err := q.QueryContext(ctx, `SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM main.sqlite_schema
-		WHERE name <> 'sqlite_sequence' ORDER BY 1 LIMIT ?`, maxObjects)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
 	sum := sha256.New()
-	for rows.Next() {
-		var name, text string
-		if err := rows.Scan(&name, &text); err != nil {
-			return nil, err
-		}
+	err := eachRow(ctx, q, `SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM main.sqlite_schema
+		WHERE name <> 'sqlite_sequence' ORDER BY 1 LIMIT ?`, []any{maxObjects}, func(c *cells) {
+		name, text := c.text(), string(c.bytes())
 		l.objects[name] = text
 		sum.Write([]byte(name + "\x00" + text + "\x00"))
-	}
+	})
 	l.digest = hex.EncodeToString(sum.Sum(nil))
-	return l, classify(rows.Err())
+	return l, err
 }
 
 // empty says whether there is nothing in the database yet.

@@ -130,7 +130,7 @@ func identified(installed []record.Package) string {
 // snapshot or to one before it, and that event number since did not know of yet. A reader
 // that finds these packages changed after a boot need not wonder by what.
 func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64) ([]record.Change, error) {
-	const query = `SELECT e.body FROM commits t JOIN events e ON e.seq = t.end_event
+	const query = `SELECT e.seq, e.body FROM commits t JOIN events e ON e.seq = t.end_event
 		WHERE (t.outcome = 'staged' AND t.snapshot <= :booted
 			OR t.outcome = 'completed' AND t.snapshot <= :booted AND t.settled_event > :since
 			OR t.outcome = 'discarded' AND t.snapshot = :booted)
@@ -139,16 +139,10 @@ func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64
 	if booted == 0 {
 		return nil, nil
 	}
-	ends, err := collect(ctx, s.db, query, []any{sql.Named("booted", booted), sql.Named("since", since)}, func(rows *sql.Rows) (ev *record.Event, err error) {
-		var body []byte
-		if err := rows.Scan(&body); err != nil {
-			return nil, err
-		}
-		return record.Decode(body)
-	})
+	ends, err := readRows(ctx, s.db, query, []any{sql.Named("booted", booted), sql.Named("since", since)}, (*cells).numberedEvent)
 	var changes []record.Change
-	for _, ev := range ends {
-		for _, c := range ev.End.Changes {
+	for _, end := range ends {
+		for _, c := range end.event.End.Changes {
 			if c.Result == record.ResultOK {
 				changes = append(changes, c)
 			}

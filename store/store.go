@@ -250,10 +250,6 @@ func (s *Store) prepareIn(ctx context.Context, tx *sql.Tx) (problem string, err 
 	return "", err
 }
 
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // inTx runs f in one transaction. When ctx ends, a statement of f fails, and the transaction is
 // rolled back before inTx returns: database/sql would do that in its own time, and a process
 // that ends before leaves the record unfinished.

@@ -10,89 +10,100 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-const observedColumns = `SELECT event, time, boot_id, kernel_release, boot_time, patched, module, package, version, transition,
-	since, verdict, basis, reason, next_kernel, covered_until FROM observations `
+// timed is a view that reports read in the order of time, of the rows that are of a moment or of a
+// stretch of time.
+type timed[T any] struct {
+	from   string // SELECT … FROM …
+	at, id string // when a row is of, and what orders those of the same moment
+	read   func(*cells) T
+	place  func(T) []any     // both, of a row
+	start  func(time.Time) T // a row before all that are of a moment
+}
+
+func (v timed[T]) before() string {
+	return fmt.Sprintf(`%s WHERE %s < ? ORDER BY %[2]s DESC, %s DESC LIMIT 1`, v.from, v.at, v.id)
+}
+
+// page has a lower bound of its own: SQLite takes none from a row value with an expression in it.
+func (v timed[T]) page() string {
+	return fmt.Sprintf(`%s WHERE %s BETWEEN ? AND ? AND (%[2]s, %s) > (?, ?) ORDER BY %[2]s, %[3]s LIMIT ?`, v.from, v.at, v.id)
+}
+
+func (v timed[T]) after() string {
+	return fmt.Sprintf(`%s WHERE %s > ? ORDER BY %[2]s, %s LIMIT 1`, v.from, v.at, v.id)
+}
+
+// around returns the rows from one moment to another, both included, with the newest one before and
+// the oldest one after them.
+func (v timed[T]) around(ctx context.Context, q rowQuerier, from, to time.Time) ([]T, error) {
+	list, err := readRows(ctx, q, v.before(), []any{from.UnixMicro()}, v.read)
+	if err != nil {
+		return nil, err
+	}
+	for page, err := range pages(v.start(from), func(last T) ([]T, bool, error) {
+		at := v.place(last)
+		page, err := readRows(ctx, q, v.page(), []any{at[0], to.UnixMicro(), at[0], at[1], pageSize}, v.read)
+		return page, len(page) == pageSize, err
+	}) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page...)
+	}
+	after, err := readRows(ctx, q, v.after(), []any{to.UnixMicro()}, v.read)
+	return append(list, after...), err
+}
+
+var observations = timed[record.Observed]{
+	from: `SELECT event, time, boot_id, kernel_release, boot_time, patched, module, package, version, transition,
+		since, verdict, basis, reason, next_kernel, covered_until FROM observations`,
+	at: `time`, id: `event`,
+	place: func(o record.Observed) []any { return []any{o.Time.UnixMicro(), o.Event} },
+	start: func(t time.Time) record.Observed { return record.Observed{Time: record.At(t)} },
+	read: func(c *cells) record.Observed {
+		return record.Observed{
+			Event: c.number(), Time: c.moment(), BootID: c.text(), KernelRelease: c.text(), BootTime: c.moment(), Patched: c.yesOrNil(),
+			Module: c.textOrNil(), Package: c.textOrNil(), Version: c.textOrNil(), Transition: c.yesOrNil(), Since: c.momentOrNil(),
+			Verdict: record.Verdict(c.text()), Basis: record.Basis(orEmpty(c.textOrNil())), Reason: record.Reason(orEmpty(c.textOrNil())),
+			NextKernel: c.textOrNil(), CoveredUntil: c.textOrNil(),
+		}
+	},
+}
 
 // Observations returns the observations from one moment to another, both included, with
 // the newest one before and the oldest one after them, in the order of time.
 func (s *Store) Observations(ctx context.Context, from, to time.Time) ([]record.Observed, error) {
-	list, err := s.observed(ctx, `WHERE time < ? ORDER BY time DESC, event DESC LIMIT 1`, from.UnixMicro())
-	if err != nil {
-		return nil, err
-	}
-	last := record.Observed{Time: record.At(from)}
-	for {
-		page, err := s.observed(ctx, `WHERE time <= ? AND (time, event) > (?, ?) ORDER BY time, event LIMIT ?`,
-			to.UnixMicro(), last.Time.UnixMicro(), last.Event, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		if list = append(list, page...); len(page) < pageSize {
-			break
-		}
-		last = page[len(page)-1]
-	}
-	after, err := s.observed(ctx, `WHERE time > ? ORDER BY time, event LIMIT 1`, to.UnixMicro())
-	return append(list, after...), err
-}
-
-func (s *Store) observed(ctx context.Context, where string, args ...any) ([]record.Observed, error) {
-	return collect(ctx, s.db, observedColumns+where, args, func(rows *sql.Rows) (o record.Observed, err error) {
-		var at, boot int64
-		var since *int64
-		var basis, reason *string
-		err = rows.Scan(&o.Event, &at, &o.BootID, &o.KernelRelease, &boot, &o.Patched, &o.Module, &o.Package, &o.Version, &o.Transition,
-			&since, &o.Verdict, &basis, &reason, &o.NextKernel, &o.CoveredUntil)
-		o.Time, o.BootTime, o.Since = microseconds(at), microseconds(boot), microsOrNil(since)
-		o.Basis, o.Reason = record.Basis(orEmpty(basis)), record.Reason(orEmpty(reason))
-		return o, err
-	})
+	return observations.around(ctx, s.db, from, to)
 }
 
 // Sightings returns when the machine is known to have run, by all events, in the order of the log.
 func (s *Store) Sightings(ctx context.Context) ([]record.Sighting, error) {
 	const query = `SELECT event, time, boot_id, boottime_us, spooled, EXISTS (SELECT 1 FROM snapshots n WHERE n.event = s.event) FROM sightings s ORDER BY event`
-	return collect(ctx, s.db, query, nil, func(rows *sql.Rows) (v record.Sighting, err error) {
-		var at, since int64
-		err = rows.Scan(&v.Event, &at, &v.BootID, &since, &v.Spooled, &v.Snapshot)
-		v.Time, v.Boottime = microseconds(at), time.Duration(since)*time.Microsecond
-		return v, err
+	return readRows(ctx, s.db, query, nil, func(c *cells) record.Sighting {
+		return record.Sighting{
+			Event: c.number(), Time: c.moment(), BootID: c.text(), Boottime: time.Duration(c.number()) * time.Microsecond,
+			Spooled: c.yes(), Snapshot: c.yes(),
+		}
 	})
 }
 
-const bootColumns = `SELECT boot_id, event, coalesce(kernel_release, ''), first, last, start_in_journal, messages_lost, incomplete FROM boots `
-
-const bootPage = `WHERE first <= ? AND (first, boot_id) > (?, ?) ORDER BY first, boot_id LIMIT ?`
+var boots = timed[record.BootRow]{
+	from: `SELECT boot_id, event, coalesce(kernel_release, ''), first, last, start_in_journal, messages_lost, incomplete FROM boots`,
+	at:   `first`, id: `boot_id`,
+	place: func(b record.BootRow) []any { return []any{b.First.UnixMicro(), b.ID} },
+	start: func(t time.Time) record.BootRow { return record.BootRow{Boot: record.Boot{First: record.At(t)}} },
+	read: func(c *cells) record.BootRow {
+		b := record.BootRow{Boot: record.Boot{ID: c.text()}, Event: c.number()}
+		b.KernelRelease, b.First, b.Last = c.text(), c.moment(), c.moment()
+		b.StartInJournal, b.MessagesLost, b.Incomplete = c.yes(), c.yes(), c.yes()
+		return b
+	},
+}
 
 // Boots returns the boots that began from one moment to another, both included, with the
 // newest one before and the oldest one after them, in the order of time.
 func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]record.BootRow, error) {
-	list, err := s.boots(ctx, `WHERE first < ? ORDER BY first DESC, boot_id DESC LIMIT 1`, from.UnixMicro())
-	if err != nil {
-		return nil, err
-	}
-	last, id := from.UnixMicro(), ""
-	for {
-		page, err := s.boots(ctx, bootPage, to.UnixMicro(), last, id, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		if list = append(list, page...); len(page) < pageSize {
-			break
-		}
-		last, id = page[len(page)-1].First.UnixMicro(), page[len(page)-1].ID
-	}
-	after, err := s.boots(ctx, `WHERE first > ? ORDER BY first, boot_id LIMIT 1`, to.UnixMicro())
-	return append(list, after...), err
-}
-
-func (s *Store) boots(ctx context.Context, where string, args ...any) ([]record.BootRow, error) {
-	list, err := collect(ctx, s.db, bootColumns+where, args, func(rows *sql.Rows) (b record.BootRow, err error) {
-		var first, last int64
-		err = rows.Scan(&b.ID, &b.Event, &b.KernelRelease, &first, &last, &b.StartInJournal, &b.MessagesLost, &b.Incomplete)
-		b.First, b.Last = microseconds(first), microseconds(last)
-		return b, err
-	})
+	list, err := boots.around(ctx, s.db, from, to)
 	for i := range list {
 		if err == nil {
 			list[i].Loads, err = s.loads(ctx, list[i].ID)
@@ -110,85 +121,56 @@ func (s *Store) boots(ctx context.Context, where string, args ...any) ([]record.
 func (s *Store) loads(ctx context.Context, boot string) ([]record.LoadRow, error) {
 	const query = `SELECT patch, phase, rule, result, forced, time, completed, reverted, disabled, coalesce(replaced, ''), cursor, event, until
 		FROM patch_loads WHERE boot_id = ? ORDER BY pos`
-	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l record.LoadRow, err error) {
-		var at, until int64
-		var completed, reverted, disabled *int64
-		err = rows.Scan(&l.Patch, &l.Phase, &l.Rule, &l.Result, &l.Forced, &at, &completed, &reverted, &disabled, &l.Replaced, &l.Cursor, &l.Event, &until)
-		l.Time, l.Until = microseconds(at), microseconds(until)
-		l.Completed, l.Reverted, l.Disabled = microsOrNil(completed), microsOrNil(reverted), microsOrNil(disabled)
-		return l, err
+	return readRows(ctx, s.db, query, []any{boot}, func(c *cells) record.LoadRow {
+		l := record.Load{
+			Patch: c.text(), Phase: c.text(), Rule: c.text(), Result: c.text(), Forced: c.yes(), Time: c.moment(), Completed: c.momentOrNil(),
+			Reverted: c.momentOrNil(), Disabled: c.momentOrNil(), Replaced: c.text(), Cursor: c.text(),
+		}
+		return record.LoadRow{Load: l, Event: c.number(), Until: c.moment()}
 	})
 }
 
 func (s *Store) looks(ctx context.Context, boot string) ([]record.Look, error) {
 	const query = `SELECT first, last FROM boot_looks WHERE boot_id = ? ORDER BY first`
-	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (l record.Look, err error) {
-		var first, last int64
-		err = rows.Scan(&first, &last)
-		l.First, l.Last = microseconds(first), microseconds(last)
-		return l, err
-	})
+	return readRows(ctx, s.db, query, []any{boot}, func(c *cells) record.Look { return record.Look{First: c.moment(), Last: c.moment()} })
 }
 
 func (s *Store) builds(ctx context.Context, boot string) ([]record.Build, error) {
 	const query = `SELECT coalesce(kernel_release, ''), coalesce(image, ''), success, time, cursor FROM image_builds WHERE boot_id = ? ORDER BY pos`
-	return collect(ctx, s.db, query, []any{boot}, func(rows *sql.Rows) (b record.Build, err error) {
-		var at int64
-		err = rows.Scan(&b.KernelRelease, &b.Image, &b.Success, &at, &b.Cursor)
-		b.Time = microseconds(at)
-		return b, err
+	return readRows(ctx, s.db, query, []any{boot}, func(c *cells) record.Build {
+		return record.Build{KernelRelease: c.text(), Image: c.text(), Success: c.yes(), Time: c.moment(), Cursor: c.text()}
 	})
 }
-
-// commitColumns is for commits that the recorder saw: imported ones are of no boot.
-const commitColumns = `SELECT id, begin_event, end_event, begin_time, end_time, outcome, boot_id, effective
-	FROM (SELECT * FROM commits WHERE begin_event IS NOT NULL OR boot_id != '') `
 
 // begun is when a commit began, as the index commits_time has it.
 const begun = `coalesce(begin_time, end_time)`
 
-// commitPage has a lower bound of its own: of an expression SQLite finds none in a row value.
-const commitPage = `WHERE ` + begun + ` BETWEEN ? AND ? AND (` + begun + `, id) > (?, ?) ORDER BY ` + begun + `, id LIMIT ?`
+// commits are those that the recorder saw: imported ones are of no boot.
+var commits = timed[record.CommitRow]{
+	from: `SELECT id, begin_event, end_event, begin_time, end_time, outcome, boot_id, effective
+		FROM (SELECT * FROM commits WHERE begin_event IS NOT NULL OR boot_id != '')`,
+	at: begun, id: `id`,
+	place: func(c record.CommitRow) []any { return []any{c.Begun().UnixMicro(), c.ID} },
+	start: func(t time.Time) record.CommitRow { return record.CommitRow{Begin: new(record.At(t))} },
+	read: func(c *cells) record.CommitRow {
+		return record.CommitRow{
+			ID: c.text(), BeginEvent: c.numberOrNil(), EndEvent: c.numberOrNil(), Begin: c.momentOrNil(), End: c.momentOrNil(),
+			Outcome: (*record.Outcome)(c.textOrNil()), BootID: c.text(), Effective: c.momentOrNil(),
+		}
+	},
+}
 
 // Commits returns the commits that began from one moment to another, both included, with
 // the newest one before and the oldest one after them, in the order of time. Those whose
 // begin is not on record count by their end.
 func (s *Store) Commits(ctx context.Context, from, to time.Time) ([]record.CommitRow, error) {
-	list, err := s.commits(ctx, `WHERE `+begun+` < ? ORDER BY `+begun+` DESC, id DESC LIMIT 1`, from.UnixMicro())
-	if err != nil {
-		return nil, err
-	}
-	last, id := from.UnixMicro(), ""
-	for {
-		page, err := s.commits(ctx, commitPage, last, to.UnixMicro(), last, id, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		if list = append(list, page...); len(page) < pageSize {
-			break
-		}
-		last, id = page[len(page)-1].Begun().UnixMicro(), page[len(page)-1].ID
-	}
-	after, err := s.commits(ctx, `WHERE `+begun+` > ? ORDER BY `+begun+`, id LIMIT 1`, to.UnixMicro())
-	return append(list, after...), err
-}
-
-func (s *Store) commits(ctx context.Context, where string, args ...any) ([]record.CommitRow, error) {
-	return collect(ctx, s.db, commitColumns+where, args, func(rows *sql.Rows) (c record.CommitRow, err error) {
-		var begin, end, effective *int64
-		err = rows.Scan(&c.ID, &c.BeginEvent, &c.EndEvent, &begin, &end, &c.Outcome, &c.BootID, &effective)
-		c.Begin, c.End, c.Effective = microsOrNil(begin), microsOrNil(end), microsOrNil(effective)
-		return c, err
-	})
+	return commits.around(ctx, s.db, from, to)
 }
 
 // Recorders returns the recorder events of a log, in its order: there are few.
 func (s *Store) Recorders(ctx context.Context) ([]record.RecorderRow, error) {
-	return collect(ctx, s.db, `SELECT event, time, cause FROM recorders ORDER BY event`, nil, func(rows *sql.Rows) (r record.RecorderRow, err error) {
-		var at int64
-		err = rows.Scan(&r.Event, &at, &r.Cause)
-		r.Time = microseconds(at)
-		return r, err
+	return readRows(ctx, s.db, `SELECT event, time, cause FROM recorders ORDER BY event`, nil, func(c *cells) record.RecorderRow {
+		return record.RecorderRow{Event: c.number(), Time: c.moment(), Cause: record.Cause(c.text())}
 	})
 }
 
@@ -225,36 +207,11 @@ func (s *Store) LastObserved(ctx context.Context) (*record.Timestamp, error) {
 	return microsOrNil(at), classify(err)
 }
 
-// collect reads all rows of a query.
-func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, scan func(*sql.Rows) (T, error)) ([]T, error) {
-	rows, err := db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var list []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, v)
-	}
-	return list, classify(rows.Err())
-}
-
 func microsOrNil(us *int64) *record.Timestamp {
 	if us == nil {
 		return nil
 	}
 	return new(microseconds(*us))
-}
-
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // Each end is one step into an index.
@@ -299,7 +256,7 @@ const livePatches = `SELECT package FROM changes WHERE kind = 'livepatch' AND re
 // LivePatches returns the names of the live patch packages that changed, or that were seen
 // active, from one moment to another, both included.
 func (s *Store) LivePatches(ctx context.Context, from, to time.Time) ([]string, error) {
-	return collect(ctx, s.db, livePatches, []any{from.UnixMicro(), to.UnixMicro()}, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) })
+	return readRows(ctx, s.db, livePatches, []any{from.UnixMicro(), to.UnixMicro()}, (*cells).text)
 }
 
 const livePatchBegin = `SELECT min(t) FROM (
