@@ -62,40 +62,6 @@ func applyIdentity(seq int64, ev *record.Event) []mutation {
 	}}
 }
 
-func applyBegin(seq int64, ev *record.Event) []mutation {
-	b := ev.Begin
-	m := []mutation{{
-		// Its end may be there already: the spool is in order, but a file may wait longer.
-		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
-			session, automation, command, userdata, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET begin_event = excluded.begin_event, begin_time = excluded.begin_time,
-			boot_id = excluded.boot_id, pid = excluded.pid, start_ticks = excluded.start_ticks, login = excluded.login,
-			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
-			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata,
-			snapshot = excluded.snapshot`,
-		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
-			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
-			shellJoin(b.Command), orNull(b.UserData), stagedIn(b)},
-	}}
-	for i, c := range b.Announced {
-		m = append(m, applyChange(seq, i, ev, ev.ID, &c, nil))
-	}
-	return m
-}
-
-func applyEnd(seq int64, ev *record.Event) []mutation {
-	e := ev.End
-	m := []mutation{
-		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
-		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
-			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
-	}
-	for i, c := range e.Changes {
-		m = append(m, applyChange(seq, i, ev, e.Commit, &c, e.Advisories))
-	}
-	return m
-}
-
 func list[T any](s []T) string {
 	if len(s) == 0 {
 		return "[]"
@@ -164,55 +130,35 @@ func project(ctx context.Context, tx *sql.Tx, seq int64, ev *record.Event) error
 	return nil
 }
 
-// Rebuild drops the views and derives them again from the events.
-func (s *Store) Rebuild(ctx context.Context) error {
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := rebuild(ctx, tx, tx)
-		return err
-	})
-	if err != nil {
-		err = named(Path(s.root), err)
+// applySnapshot notes that an event says what was installed on the running system, and that
+// all that differs from the snapshot before it is on record.
+func applySnapshot(seq int64, ev *record.Event) []mutation {
+	s := ev.Snapshot()
+	if s.Installed == nil {
+		return nil
 	}
-	return err
+	return []mutation{{
+		query: `INSERT INTO snapshots (event, root_subvolume) VALUES (?, ?)`,
+		args:  []any{seq, orNull(s.Subvolume)},
+	}}
 }
 
-// rebuild makes the views anew from a log, which may be in another database, and returns
-// the sequence number of the last event in them.
-func rebuild(ctx context.Context, tx *sql.Tx, log rowQuerier) (int64, error) {
-	if err := emptyViews(ctx, tx); err != nil {
-		return 0, err
+// applyException writes an exception, or its end, into the view. Only the first end counts.
+func applyException(seq int64, ev *record.Event) []mutation {
+	x := ev.Exception
+	login, sudo, automation := orNull(x.Actor.Login), orNull(x.Actor.SudoUser), orNull(x.Actor.Automation)
+	switch {
+	case x.Action == record.ExceptionAdd && x.Until != nil:
+		return []mutation{{
+			query: `INSERT INTO exceptions (id, event, time, check_id, reason, until, login, sudo_user, automation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			args:  []any{ev.ID, seq, ev.Time.UnixMicro(), x.Check, x.Reason, x.Until.UnixMicro(), login, sudo, automation},
+		}}
+	case x.Action == record.ExceptionEnd:
+		return []mutation{{
+			query: `UPDATE exceptions SET end_event = ?, end_time = ?, end_login = ?, end_sudo_user = ?, end_automation = ?
+				WHERE id = ? AND end_event IS NULL`,
+			args: []any{seq, ev.Time.UnixMicro(), login, sudo, automation, x.Exception},
+		}}
 	}
-	return projectAll(ctx, tx, log, 0)
-}
-
-// emptyViews makes the views without any row.
-func emptyViews(ctx context.Context, tx *sql.Tx) error {
-	for _, v := range views {
-		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+v); err != nil {
-			return err
-		}
-	}
-	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, applicationID, Schema)
-	_, err := tx.ExecContext(ctx, viewSchema+stamp)
-	return err
-}
-
-// projectAll writes the events of a log after a sequence number into the views, and
-// returns the sequence number of the last one.
-func projectAll(ctx context.Context, tx *sql.Tx, log rowQuerier, last int64) (int64, error) {
-	for e, err := range events(ctx, log, last) {
-		if err != nil {
-			return last, err
-		}
-		ev, err := record.DecodeAt(e.seq, e.body)
-		if err != nil {
-			return last, fmt.Errorf("event %d: %w", e.seq, err)
-		}
-		// Reading the next page notices that ctx has ended; for each statement that would cost a goroutine.
-		if err := project(context.WithoutCancel(ctx), tx, e.seq, ev); err != nil {
-			return last, err
-		}
-		last = e.seq
-	}
-	return last, nil
+	return nil
 }

@@ -9,40 +9,6 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// applyImport writes the changes of an import into the views. What is taken in later of the
-// same commit adds to it; a commit of which all was on record stays as it was recorded.
-func applyImport(seq int64, ev *record.Event) []mutation {
-	im := ev.Import
-	last := im.Time
-	for _, c := range im.Changes {
-		if c.Time.After(last.Time) {
-			last = c.Time
-		}
-	}
-	var m []mutation
-	if len(im.Changes) > 0 {
-		m = append(m, mutation{
-			query: `INSERT INTO commits (id, end_event, begin_time, end_time, boot_id, command, userdata) VALUES (?, ?, ?, ?, '', ?, ?)
-				ON CONFLICT (id) DO UPDATE SET end_time = max(end_time, excluded.end_time)`,
-			args: []any{im.Commit, seq, im.Time.UnixMicro(), last.UnixMicro(), orNull(im.Command), orNull(im.UserData)},
-		})
-	}
-	for i, c := range im.Changes {
-		from := origin{source: "import", time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}
-		m = append(m, (&changed{Change: &c.Change, seq: seq, pos: i, ev: ev, commit: im.Commit, origin: from}).insert())
-	}
-	if im.Outcome != "" {
-		m = append(m, mutation{query: `UPDATE commits SET outcome = ? WHERE id = ? AND begin_event IS NULL`, args: []any{im.Outcome, im.Commit}})
-	}
-	if ids := applied(&record.Change{Result: record.ResultOK}, im.Advisories); len(ids) > 0 {
-		m = append(m, mutation{
-			query: `UPDATE changes SET advisories = ? WHERE commit_id = ? AND source = 'import' AND result = 'ok' AND action NOT IN ('remove', 'downgrade')`,
-			args:  []any{list(ids), im.Commit},
-		})
-	}
-	return m
-}
-
 // Imported is what imports have taken in so far.
 type Imported struct {
 	events   int64 // in the log when this was read
@@ -112,9 +78,6 @@ func (im *Imported) Claimed(k record.KnownChange) bool {
 
 // Outcome returns what was said of a commit last.
 func (im *Imported) Outcome(commit string) record.Outcome { return im.outcomes[commit] }
-
-// ErrMoved says that others have written to the record since it was read.
-var ErrMoved = errors.New("the record has grown meanwhile")
 
 // AppendImports adds import events, if nobody else has added an event since Imported was
 // called; else nothing, and the error is ErrMoved.

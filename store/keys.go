@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -18,33 +17,6 @@ type KeyInLog struct {
 	Event int64  `json:"event"` // the recorder event that names it first
 	// Signed says whether the key before it signed that it takes over; null of the first.
 	Signed *bool `json:"signed"`
-}
-
-// A planned change of key is a checkpoint over all events before it that both keys signed, with
-// one more line (C2SP tlog-checkpoint: an extension) that says which key comes next. The recorder
-// event that names the new key carries it.
-const nextKeyLine = "next-key "
-
-// handOver is the checkpoint by which one key hands over to another.
-func handOver(from, to *key, size int64, root tlog.Hash) (string, error) {
-	text := fmt.Sprintf("%s\n%d\n%s\n%s%s\n", from.signer.Name(), size, root, nextKeyLine, to.verifier)
-	signed, err := note.Sign(&note.Note{Text: text}, from.signer, to.signer)
-	return string(signed), err
-}
-
-// handedOver says whether a text is the checkpoint by which one key handed a log of this size
-// and root over to another.
-func handedOver(text, from, to string, size int64, root tlog.Hash) bool {
-	cp, err := ParseCheckpoint(text, from)
-	if err != nil || cp.Size != size || cp.Root != root {
-		return false
-	}
-	v, err := note.NewVerifier(to)
-	if err != nil {
-		return false
-	}
-	n, err := note.Open([]byte(text), note.VerifierList(v))
-	return err == nil && strings.HasSuffix(n.Text, "\n"+root.String()+"\n"+nextKeyLine+to+"\n")
 }
 
 // takeKey notes which key signs from event number seq on. root is that of the tree before it.
@@ -153,5 +125,3 @@ func MachineKey(root string) (verifier string, err error) {
 	}
 	return k.verifier, nil
 }
-
-func readKeyFile(path string) (string, error) { return readAtMost(path, maxSmall) }

@@ -50,12 +50,6 @@ func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *record.T
 	return last, nil
 }
 
-// known is what a record of the first events of another one keeps of that.
-type known struct {
-	root   string        // hash over these events; empty: not known
-	pruned *record.Prune // newest of that record; nil: none
-}
-
 // KnownAt returns the record as it was known at a moment: with the events that had been recorded
 // by then, and no others. They are copied, so that nothing which came later can show. What it
 // says does not change as the record grows.

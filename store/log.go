@@ -4,35 +4,12 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"iter"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
 )
-
-// Append adds events to the log: what waits in the spool first, then a recorder event if
-// the recorder's identity changed, then the events with their hashes and view rows, and a
-// new checkpoint. An event whose id is in the log already is not added again, and neither
-// is a second end of a commit.
-func (s *Store) Append(ctx context.Context, evs ...*record.Event) error {
-	if err := s.TakeIn(ctx); err != nil {
-		return err
-	}
-	bodies, err := encodeAll(evs)
-	if err != nil {
-		return err
-	}
-	return s.append(ctx, bodies...)
-}
-
-// Size returns how many events the log has.
-func (s *Store) Size(ctx context.Context) (int64, error) {
-	n, err := s.size(ctx)
-	return n, classify(err)
-}
 
 // AppendAt adds events to a log that still has a size; else it is ErrMoved, and nothing is
 // added: what the events say may not be so any more.
@@ -212,48 +189,13 @@ func (a *appender) finish() (*Checkpoint, error) {
 	return cp, err
 }
 
-func hashReader(ctx context.Context, q querier) tlog.HashReaderFunc {
-	return func(ids []int64) ([]tlog.Hash, error) {
-		hashes := make([]tlog.Hash, len(ids))
-		for i, id := range ids {
-			var h []byte
-			err := q.QueryRowContext(ctx, `SELECT hash FROM hashes WHERE id = ?`, id).Scan(&h)
-			if errors.Is(err, sql.ErrNoRows) || err == nil && len(h) != tlog.HashSize {
-				return nil, fmt.Errorf("%w: hash %d of the tree is missing", ErrDamaged, id)
-			} else if err != nil {
-				return nil, err
-			}
-			copy(hashes[i][:], h)
-		}
-		return hashes, nil
+// announces says whether checkpoints go to the journal: those of this machine's record.
+func (s *Store) announces() bool {
+	return ownMachine(s.root) && (s.toJournal == nil || s.toJournal())
+}
+
+func (s *Store) announce(cp *Checkpoint) {
+	if cp != nil && s.announces() {
+		cp.announce()
 	}
-}
-
-type event struct {
-	seq  int64
-	body []byte
-}
-
-// events yields the events after a sequence number, page by page.
-func events(ctx context.Context, q rowQuerier, after int64) iter.Seq2[event, error] {
-	return rowsOf(pages(event{seq: after}, func(last event) ([]event, bool, error) {
-		page, err := eventPage(ctx, q, last.seq)
-		for _, e := range page {
-			if e.seq <= last.seq { // where pages of the file are damaged, this would never end
-				return nil, false, fmt.Errorf("%w: event %d comes after event %d", ErrDamaged, e.seq, last.seq)
-			}
-			last = e
-		}
-		return page, true, err
-	}))
-}
-
-func eventPage(ctx context.Context, q rowQuerier, after int64) ([]event, error) {
-	size := 0
-	return readRows(ctx, q, `SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{after, pageSize}, func(c *cells) event {
-		e := event{c.number(), c.bytes()}
-		size += len(e.body)
-		c.enough = size >= pageBytes
-		return e
-	})
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"strings"
+	"time"
 
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -26,81 +27,11 @@ type origin struct {
 	bootID     string // empty: not known
 }
 
-// column is a column of the view changes: what it holds of a change, and where a history shows it.
-type column struct {
-	name  string
-	value func(*changed) any               // when the event is applied
-	show  func(*cells, *record.HistoryRow) // when a history is read; nil: it shows something else
-}
-
-// changeColumns are the columns of the view changes. Statements that write and read it are made of them.
-var changeColumns = []column{
-	{"event", func(c *changed) any { return c.seq }, func(c *cells, r *record.HistoryRow) { r.Event = c.number() }},
-	{"pos", func(c *changed) any { return c.pos }, func(c *cells, r *record.HistoryRow) { r.Pos = c.number() }},
-	{"commit_id", func(c *changed) any { return orNull(c.commit) }, func(c *cells, r *record.HistoryRow) { r.Commit = c.textOrNil() }},
-	{"time", func(c *changed) any { return c.origin.time.UnixMicro() }, func(c *cells, r *record.HistoryRow) { r.Time = c.moment() }},
-	{"time_source", func(c *changed) any { return c.origin.timeSource }, func(c *cells, r *record.HistoryRow) { r.TimeSource = c.text() }},
-	{"utc_offset", func(c *changed) any { return c.origin.utcOffset }, func(c *cells, r *record.HistoryRow) { r.UTCOffset = c.text() }},
-	{"host", func(c *changed) any { return c.ev.Host.Hostname }, func(c *cells, r *record.HistoryRow) { r.Host = c.text() }},
-	{"boot_id", func(c *changed) any { return c.origin.bootID }, func(c *cells, r *record.HistoryRow) { r.BootID = c.text() }},
-	{"kind", func(c *changed) any { return c.Kind }, func(c *cells, r *record.HistoryRow) { r.Kind = c.text() }},
-	{"action", func(c *changed) any { return c.Action }, func(c *cells, r *record.HistoryRow) { r.Action = c.text() }},
-	{"package", func(c *changed) any { return c.Package }, func(c *cells, r *record.HistoryRow) { r.Package = c.text() }},
-	{"arch", func(c *changed) any { return c.Arch }, func(c *cells, r *record.HistoryRow) { r.Arch = c.text() }},
-	{"version", func(c *changed) any { return c.Version }, func(c *cells, r *record.HistoryRow) { r.Version = c.text() }},
-	{"previous", func(c *changed) any { return orNull(c.Previous) }, func(c *cells, r *record.HistoryRow) { r.Previous = c.textOrNil() }},
-	{"kernel_release", func(c *changed) any { return orNull(c.KernelRelease) }, func(c *cells, r *record.HistoryRow) { r.KernelRelease = c.textOrNil() }},
-	{"patch_number", patchNumber, func(c *cells, r *record.HistoryRow) { r.PatchNumber = orNil(c, (*cells).int) }},
-	{"initial", initial, func(c *cells, r *record.HistoryRow) { r.Initial = c.yesOrNil() }},
-	{"result", func(c *changed) any { return string(c.Result) }, func(c *cells, r *record.HistoryRow) { r.Result = record.Result(c.text()) }},
-	{"source", func(c *changed) any { return c.origin.source }, func(c *cells, r *record.HistoryRow) { r.Source = c.text() }},
-	{"repo", func(c *changed) any { return orNull(c.Repo) }, func(c *cells, r *record.HistoryRow) { r.Repo = c.textOrNil() }},
-	{"checksum", func(c *changed) any { return orNull(c.Checksum) }, func(c *cells, r *record.HistoryRow) { r.Checksum = c.textOrNil() }},
-	{"signature_key", func(c *changed) any { return orNull(c.SignatureKey) }, func(c *cells, r *record.HistoryRow) { r.SignatureKey = c.textOrNil() }},
-	{"install_time", installTime, nil},
-	{"advisories", func(c *changed) any { return list(c.advisories) }, func(c *cells, r *record.HistoryRow) { r.Advisories = c.list() }},
-	{"cves_added", func(c *changed) any { return list(c.Added.CVEs) }, func(c *cells, r *record.HistoryRow) { r.CVEsAdded = c.list() }},
-	{"cves_removed", func(c *changed) any { return list(c.Removed.CVEs) }, func(c *cells, r *record.HistoryRow) { r.CVEsRemoved = c.list() }},
-	{"bugs_added", func(c *changed) any { return list(c.Added.Bugs) }, func(c *cells, r *record.HistoryRow) { r.BugsAdded = c.list() }},
-	{"bugs_removed", func(c *changed) any { return list(c.Removed.Bugs) }, func(c *cells, r *record.HistoryRow) { r.BugsRemoved = c.list() }},
-	{"scripts", func(c *changed) any { return list(c.Scripts) }, func(c *cells, r *record.HistoryRow) { r.Scripts = c.scripts() }},
-	{"recorded", func(c *changed) any { return micros(c.ev.Recorded()) }, func(c *cells, r *record.HistoryRow) { r.KnownSince = c.momentOrNil() }},
-}
-
-func patchNumber(c *changed) any {
-	if c.PatchNumber <= 0 {
-		return nil
-	}
-	return c.PatchNumber
-}
-
-func initial(c *changed) any {
-	if c.PatchNumber <= 0 {
-		return nil
-	}
-	return c.Initial
-}
-
-func installTime(c *changed) any {
-	if c.InstallTime == nil {
-		return nil
-	}
-	return c.InstallTime.Unix()
-}
-
 // changeRow are the values of a row of the view changes, and insertChanges the statement that writes one.
 var (
 	changeRow     = "(?" + strings.Repeat(", ?", len(changeColumns)-1) + ")"
 	insertChanges = "INSERT INTO changes (" + names(changeColumns) + ") VALUES " + changeRow
 )
-
-func names(columns []column) string {
-	var list []string
-	for _, c := range columns {
-		list = append(list, c.name)
-	}
-	return strings.Join(list, ", ")
-}
 
 func (c *changed) insert() mutation {
 	m := mutation{query: insertChanges, row: changeRow}
@@ -139,4 +70,23 @@ func applied(c *record.Change, advisories []record.Advisory) (ids []string) {
 		}
 	}
 	return ids
+}
+
+// applyDrift writes the changes of a drift into the views. When a package was removed nothing
+// says, and neither does the install time of one that came with another snapshot, where it was
+// installed before, or an older rpm database: then it is the time of finding it out, and maybe
+// another boot.
+func applyDrift(seq int64, ev *record.Event) (m []mutation) {
+	for i, c := range ev.Drift.Changes {
+		from := origin{source: "drift", time: ev.Time, timeSource: "found", utcOffset: ev.UTCOffset}
+		since := ev.Drift.Since.Time
+		if t := c.InstallTime; t != nil && ev.Drift.Cause != record.DriftSnapshot && !t.Before(since.Truncate(time.Second)) && !t.After(ev.Time.Time) {
+			from.time, from.timeSource, since = ev.Drift.InstalledAt(t, ev.Time), "rpm", t.Time
+		}
+		if booted := ev.Time.Add(-time.Duration(ev.BoottimeUS) * time.Microsecond); since.After(booted) {
+			from.bootID = ev.BootID
+		}
+		m = append(m, (&changed{Change: &c, seq: seq, pos: i, ev: ev, origin: from}).insert())
+	}
+	return m
 }

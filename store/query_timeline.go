@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -167,112 +165,9 @@ func (s *Store) Commits(ctx context.Context, from, to time.Time) ([]record.Commi
 	return commits.around(ctx, s.db, from, to)
 }
 
-// Recorders returns the recorder events of a log, in its order: there are few.
-func (s *Store) Recorders(ctx context.Context) ([]record.RecorderRow, error) {
-	return readRows(ctx, s.db, `SELECT event, time, cause FROM recorders ORDER BY event`, nil, func(c *cells) record.RecorderRow {
-		return record.RecorderRow{Event: c.number(), Time: c.moment(), Cause: record.Cause(c.text())}
-	})
-}
-
-const patchPackage = `SELECT package, coalesce(version, '') FROM observations WHERE kernel_release = ? AND module = ?
-	AND package IS NOT NULL ORDER BY event LIMIT 1`
-
-// PatchPackage returns the name and version of the package that a live patch module of a
-// kernel came from, as the first observation that knew it says; empty if none does.
-func (s *Store) PatchPackage(ctx context.Context, kernel, module string) (name, version string, err error) {
-	err = s.db.QueryRowContext(ctx, patchPackage, kernel, module).Scan(&name, &version)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return name, version, classify(err)
-}
-
-// Event returns the event with a sequence number.
-func (s *Store) Event(ctx context.Context, seq int64) (*record.Event, error) {
-	var body []byte
-	if err := s.db.QueryRowContext(ctx, `SELECT body FROM events WHERE seq = ?`, seq).Scan(&body); err != nil {
-		return nil, fmt.Errorf("event %d: %w", seq, classify(err))
-	}
-	ev, err := record.Decode(body)
-	if err != nil {
-		return nil, fmt.Errorf("event %d: %w", seq, err)
-	}
-	return ev, nil
-}
-
-// LastObserved returns the time of the newest observation, nil if there is none.
-func (s *Store) LastObserved(ctx context.Context) (*record.Timestamp, error) {
-	var at *int64
-	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM observations`).Scan(&at)
-	return microsOrNil(at), classify(err)
-}
-
 func microsOrNil(us *int64) *record.Timestamp {
 	if us == nil {
 		return nil
 	}
 	return new(microseconds(*us))
-}
-
-// Each end is one step into an index.
-const extent = `SELECT
-	(SELECT min(t) FROM (SELECT min(time) AS t FROM observations UNION ALL SELECT min(first) FROM boots UNION ALL SELECT min(time) FROM changes
-		UNION ALL SELECT min(time) FROM recorders
-		UNION ALL SELECT * FROM (SELECT ` + begun + ` FROM commits ORDER BY ` + begun + ` LIMIT 1))),
-	(SELECT max(t) FROM (SELECT max(time) AS t FROM observations UNION ALL SELECT max(first) FROM boots UNION ALL SELECT max(time) FROM changes
-		UNION ALL SELECT max(time) FROM recorders
-		UNION ALL SELECT * FROM (SELECT ` + begun + ` FROM commits ORDER BY ` + begun + ` DESC LIMIT 1)))`
-
-// Extent returns the times of the first thing on record, or of the horizon of what was pruned,
-// and of the last event.
-func (s *Store) Extent(ctx context.Context) (from, to record.Timestamp, err error) {
-	var first, last *int64
-	if err := s.db.QueryRowContext(ctx, extent).Scan(&first, &last); err != nil || first == nil {
-		return from, to, classify(err)
-	}
-	size, err := s.size(ctx)
-	if err != nil {
-		return from, to, classify(err)
-	}
-	pruned, err := s.lastPrune(ctx, size)
-	if from, to = microseconds(*first), microseconds(*last); pruned != nil && from.Before(pruned.Horizon.Time) {
-		from = pruned.Horizon
-	}
-	return from, to, err
-}
-
-const firstSeen = `SELECT coalesce(min(event), 0) FROM observations WHERE kernel_release = ? AND module = ? AND package IS NOT NULL`
-
-// FirstSeen returns the number of the first observation that saw a live patch module of a
-// kernel active and knew its package, 0 if there is none.
-func (s *Store) FirstSeen(ctx context.Context, kernel, module string) (event int64, err error) {
-	err = s.db.QueryRowContext(ctx, firstSeen, kernel, module).Scan(&event)
-	return event, classify(err)
-}
-
-const livePatches = `SELECT package FROM changes WHERE kind = 'livepatch' AND result = 'ok' AND time BETWEEN ?1 AND ?2
-	UNION SELECT package FROM observations WHERE package IS NOT NULL AND time BETWEEN ?1 AND ?2 ORDER BY package`
-
-// LivePatches returns the names of the live patch packages that changed, or that were seen
-// active, from one moment to another, both included.
-func (s *Store) LivePatches(ctx context.Context, from, to time.Time) ([]string, error) {
-	return readRows(ctx, s.db, livePatches, []any{from.UnixMicro(), to.UnixMicro()}, (*cells).text)
-}
-
-const livePatchBegin = `SELECT min(t) FROM (
-	SELECT min(time) AS t FROM changes WHERE package = ?1
-	UNION ALL SELECT min(time) FROM observations WHERE package = ?1
-	UNION ALL SELECT min(b.first) FROM (SELECT DISTINCT kernel_release, module FROM observations WHERE package = ?1) m
-		JOIN patch_loads l ON l.patch = m.module JOIN boots b ON b.boot_id = l.boot_id
-		WHERE coalesce(b.kernel_release, m.kernel_release) = m.kernel_release)`
-
-// LivePatchBegin returns when the first thing about a live patch package was: a change of it,
-// an observation that saw it active, or the boot that loaded its module first. The time is
-// zero if there is none.
-func (s *Store) LivePatchBegin(ctx context.Context, name string) (time.Time, error) {
-	var us *int64
-	if err := s.db.QueryRowContext(ctx, livePatchBegin, name).Scan(&us); err != nil || us == nil {
-		return time.Time{}, classify(err)
-	}
-	return microseconds(*us).Time, nil
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"encoding/json"
 	"strconv"
@@ -126,27 +125,70 @@ func identified(installed []record.Package) string {
 	return string(b)
 }
 
-// StagedChanges returns what commits did, as the rpm database showed it, that went to a
-// snapshot or to one before it, and that event number since did not know of yet. A reader
-// that finds these packages changed after a boot need not wonder by what.
-func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64) ([]record.Change, error) {
-	const query = `SELECT e.seq, e.body FROM commits t JOIN events e ON e.seq = t.end_event
-		WHERE (t.outcome = 'staged' AND t.snapshot <= :booted
-			OR t.outcome = 'completed' AND t.snapshot <= :booted AND t.settled_event > :since
-			OR t.outcome = 'discarded' AND t.snapshot = :booted)
-		ORDER BY t.end_event`
-	booted := snapshotNumber(subvolume)
-	if booted == 0 {
-		return nil, nil
+func applyBegin(seq int64, ev *record.Event) []mutation {
+	b := ev.Begin
+	m := []mutation{{
+		// Its end may be there already: the spool is in order, but a file may wait longer.
+		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
+			session, automation, command, userdata, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET begin_event = excluded.begin_event, begin_time = excluded.begin_time,
+			boot_id = excluded.boot_id, pid = excluded.pid, start_ticks = excluded.start_ticks, login = excluded.login,
+			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
+			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata,
+			snapshot = excluded.snapshot`,
+		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
+			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
+			shellJoin(b.Command), orNull(b.UserData), stagedIn(b)},
+	}}
+	for i, c := range b.Announced {
+		m = append(m, applyChange(seq, i, ev, ev.ID, &c, nil))
 	}
-	ends, err := readRows(ctx, s.db, query, []any{sql.Named("booted", booted), sql.Named("since", since)}, (*cells).numberedEvent)
-	var changes []record.Change
-	for _, end := range ends {
-		for _, c := range end.event.End.Changes {
-			if c.Result == record.ResultOK {
-				changes = append(changes, c)
-			}
+	return m
+}
+
+func applyEnd(seq int64, ev *record.Event) []mutation {
+	e := ev.End
+	m := []mutation{
+		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
+		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
+			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
+	}
+	for i, c := range e.Changes {
+		m = append(m, applyChange(seq, i, ev, e.Commit, &c, e.Advisories))
+	}
+	return m
+}
+
+// applyImport writes the changes of an import into the views. What is taken in later of the
+// same commit adds to it; a commit of which all was on record stays as it was recorded.
+func applyImport(seq int64, ev *record.Event) []mutation {
+	im := ev.Import
+	last := im.Time
+	for _, c := range im.Changes {
+		if c.Time.After(last.Time) {
+			last = c.Time
 		}
 	}
-	return changes, err
+	var m []mutation
+	if len(im.Changes) > 0 {
+		m = append(m, mutation{
+			query: `INSERT INTO commits (id, end_event, begin_time, end_time, boot_id, command, userdata) VALUES (?, ?, ?, ?, '', ?, ?)
+				ON CONFLICT (id) DO UPDATE SET end_time = max(end_time, excluded.end_time)`,
+			args: []any{im.Commit, seq, im.Time.UnixMicro(), last.UnixMicro(), orNull(im.Command), orNull(im.UserData)},
+		})
+	}
+	for i, c := range im.Changes {
+		from := origin{source: "import", time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}
+		m = append(m, (&changed{Change: &c.Change, seq: seq, pos: i, ev: ev, commit: im.Commit, origin: from}).insert())
+	}
+	if im.Outcome != "" {
+		m = append(m, mutation{query: `UPDATE commits SET outcome = ? WHERE id = ? AND begin_event IS NULL`, args: []any{im.Outcome, im.Commit}})
+	}
+	if ids := applied(&record.Change{Result: record.ResultOK}, im.Advisories); len(ids) > 0 {
+		m = append(m, mutation{
+			query: `UPDATE changes SET advisories = ? WHERE commit_id = ? AND source = 'import' AND result = 'ok' AND action NOT IN ('remove', 'downgrade')`,
+			args:  []any{list(ids), im.Commit},
+		})
+	}
+	return m
 }

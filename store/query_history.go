@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -137,84 +136,4 @@ func historyRow(c *cells) *record.HistoryRow {
 		historyColumns[i].show(c, &r)
 	}
 	return &r
-}
-
-func (s *Store) size(ctx context.Context) (n int64, err error) {
-	err = s.db.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&n)
-	return n, err
-}
-
-// OpenCommits returns the commits that have no end, oldest first.
-func (s *Store) OpenCommits(ctx context.Context) ([]record.OpenCommit, error) {
-	const query = `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.begin_event WHERE c.end_event IS NULL ORDER BY e.seq`
-	return readRows(ctx, s.db, query, nil, func(c *cells) record.OpenCommit {
-		begin := c.numberedEvent()
-		return record.OpenCommit{Event: begin.seq, Begin: begin.event}
-	})
-}
-
-const summary = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
-	(SELECT count(*) FROM commits INDEXED BY commits_open WHERE end_event IS NULL),
-	coalesce((SELECT note FROM checkpoint), ''), coalesce((SELECT key FROM recorders ORDER BY event DESC LIMIT 1), ''),
-	coalesce((SELECT version FROM recorders ORDER BY event DESC LIMIT 1), ''),
-	(SELECT outcome FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1),
-	(SELECT end_time FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1)`
-
-// Summarize returns the summary of the record.
-func (s *Store) Summarize(ctx context.Context) (*record.Summary, error) {
-	var sum record.Summary
-	var lastEnd *int64
-	err := s.db.QueryRowContext(ctx, summary).Scan(&sum.Events, &sum.Changes, &sum.Commits, &sum.Open, &sum.Checkpoint,
-		&sum.Key, &sum.RecordedBy, &sum.LastOutcome, &lastEnd)
-	if err != nil || sum.Events == 0 {
-		return &sum, classify(err)
-	}
-	if lastEnd != nil {
-		sum.LastCommit = new(microseconds(*lastEnd))
-	}
-	if cp, err := ParseCheckpoint(sum.Checkpoint, sum.Key); err == nil {
-		sum.RootHash = cp.Root.String()
-	}
-	if s.known != nil {
-		sum.Part, sum.RootHash = true, s.known.root
-	}
-	return &sum, s.summarizeEnds(ctx, &sum)
-}
-
-// summarizeEnds fills in what the first and the last event say.
-func (s *Store) summarizeEnds(ctx context.Context, sum *record.Summary) error {
-	pruned, err := s.lastPrune(ctx, sum.Events)
-	if err != nil {
-		return err
-	}
-	var bodies [2]string
-	err = s.db.QueryRowContext(ctx, `SELECT (SELECT body FROM events WHERE seq >= ? ORDER BY seq LIMIT 1),
-		(SELECT body FROM events ORDER BY seq DESC LIMIT 1)`, pruned.First()).Scan(&bodies[0], &bodies[1])
-	if err != nil {
-		return classify(err)
-	}
-	first, err := record.Decode([]byte(bodies[0]))
-	if err != nil {
-		return fmt.Errorf("first event: %w", err)
-	}
-	last, err := record.Decode([]byte(bodies[1]))
-	if err != nil {
-		return fmt.Errorf("event %d: %w", sum.Events, err)
-	}
-	sum.First, sum.Last, sum.Host = &first.Time, &last.Time, last.Host
-	return nil
-}
-
-// KnownBoots returns the boots on record, each with the time up to which it is known.
-func (s *Store) KnownBoots(ctx context.Context) (map[string]time.Time, error) {
-	type boot struct {
-		id   string
-		last time.Time
-	}
-	boots, err := readRows(ctx, s.db, `SELECT boot_id, last FROM boots ORDER BY boot_id`, nil, func(c *cells) boot { return boot{c.text(), c.moment().Time} })
-	known := map[string]time.Time{}
-	for _, b := range boots {
-		known[b.id] = b.last
-	}
-	return known, err
 }
