@@ -7,37 +7,37 @@ import (
 
 // HistoryRow is one package change as reports show it. Its JSON is the published form.
 type HistoryRow struct {
-	Time          Timestamp `json:"time"`
-	TimeSource    string    `json:"time_source"` // commit, rpm, history
-	UTCOffset     string    `json:"utc_offset"`
-	Commit        *string   `json:"commit"`
-	Event         int64     `json:"event"` // sequence number in the log
-	Host          string    `json:"host"`
-	BootID        string    `json:"boot_id"`
-	Kind          string    `json:"kind"`
-	Action        string    `json:"action"`
-	Package       string    `json:"package"`
-	Arch          string    `json:"arch"`
-	Version       string    `json:"version"`
-	Previous      *string   `json:"previous"`
-	KernelRelease *string   `json:"kernel_release"`
-	PatchNumber   *int      `json:"patch_number"`
-	Initial       *bool     `json:"initial"`
-	Result        Result    `json:"result"`
-	Outcome       *Outcome  `json:"outcome"` // of the commit; null while it is open
-	Source        string    `json:"source"`  // one of Sources
-	Actor         RowActor  `json:"actor"`
-	Command       *string   `json:"command"`
-	UserData      *string   `json:"userdata"`
-	Repo          *string   `json:"repo"`
-	Checksum      *string   `json:"checksum"`
-	SignatureKey  *string   `json:"signature_key"`
-	Advisories    []string  `json:"advisories"`
-	CVEsAdded     []string  `json:"cves_added"`
-	CVEsRemoved   []string  `json:"cves_removed"`
-	BugsAdded     []string  `json:"bugs_added"`
-	BugsRemoved   []string  `json:"bugs_removed"`
-	Scripts       []Script  `json:"scripts"` // that failed
+	Time          Timestamp   `json:"time"`
+	TimeSource    string      `json:"time_source"` // commit, rpm, history
+	UTCOffset     string      `json:"utc_offset"`
+	Commit        *string     `json:"commit"`
+	Event         int64       `json:"event"` // sequence number in the log
+	Host          string      `json:"host"`
+	BootID        string      `json:"boot_id"`
+	Kind          PackageKind `json:"kind"`
+	Action        Action      `json:"action"`
+	Package       string      `json:"package"`
+	Arch          string      `json:"arch"`
+	Version       string      `json:"version"`
+	Previous      *string     `json:"previous"`
+	KernelRelease *string     `json:"kernel_release"`
+	PatchNumber   *int        `json:"patch_number"`
+	Initial       *bool       `json:"initial"`
+	Result        Result      `json:"result"`
+	Outcome       *Outcome    `json:"outcome"` // of the commit; null while it is open
+	Source        string      `json:"source"`  // one of Sources
+	Actor         RowActor    `json:"actor"`
+	Command       *string     `json:"command"`
+	UserData      *string     `json:"userdata"`
+	Repo          *string     `json:"repo"`
+	Checksum      *string     `json:"checksum"`
+	SignatureKey  *string     `json:"signature_key"`
+	Advisories    []string    `json:"advisories"`
+	CVEsAdded     []string    `json:"cves_added"`
+	CVEsRemoved   []string    `json:"cves_removed"`
+	BugsAdded     []string    `json:"bugs_added"`
+	BugsRemoved   []string    `json:"bugs_removed"`
+	Scripts       []Script    `json:"scripts"` // that failed
 	// KnownSince is when its event came into the log; nil: that is not known.
 	KnownSince *Timestamp `json:"known_since"`
 
@@ -75,8 +75,8 @@ func HistoryFields() []HistoryField {
 		{"event", func(r *HistoryRow) string { return strconv.FormatInt(r.Event, 10) }},
 		{"host", func(r *HistoryRow) string { return r.Host }},
 		{"boot_id", func(r *HistoryRow) string { return r.BootID }},
-		{"kind", func(r *HistoryRow) string { return r.Kind }},
-		{"action", func(r *HistoryRow) string { return r.Action }},
+		{"kind", func(r *HistoryRow) string { return string(r.Kind) }},
+		{"action", func(r *HistoryRow) string { return string(r.Action) }},
 		{"package", func(r *HistoryRow) string { return r.Package }},
 		{"arch", func(r *HistoryRow) string { return r.Arch }},
 		{"version", func(r *HistoryRow) string { return r.Version }},

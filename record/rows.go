@@ -52,7 +52,7 @@ type PatchChange struct {
 	Time                   Timestamp // of one that was staged and booted: of that boot
 	Event                  int64
 	Begin                  int64 // event of the commit's begin; 0: there is none
-	Action                 string
+	Action                 Action
 	Version                string
 	Previous               string // empty: none
 	KernelRelease          string

@@ -182,7 +182,7 @@ func (p *page) history(h *History) error {
 			break
 		}
 		c := pageChange{
-			Time: shortTime(row.Time), Action: clip(row.Action, 40), Package: clip(row.Package, maxText), Version: clip(row.Version, maxText),
+			Time: shortTime(row.Time), Action: clip(string(row.Action), 40), Package: clip(row.Package, maxText), Version: clip(row.Version, maxText),
 			Before: clip(text(row.Previous), maxText), Result: clip(string(row.Result), 40), Outcome: clip(outcome(row), 40), Fixes: fixes(row),
 			By: clip(by(row.Actor), 80), Command: clip(text(row.Command), maxText), Event: row.Event,
 			Scripts: clip(row.FailedScripts(), maxText), Source: clip(unseen(row), 40),

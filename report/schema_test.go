@@ -297,6 +297,12 @@ func TestSchemaSets(t *testing.T) {
 	if got, want := fmt.Sprint(row["result"].Enum), fmt.Sprint(record.Results()); got != want {
 		t.Errorf("results are %s, want %s", got, want)
 	}
+	if got, want := fmt.Sprint(row["kind"].Enum), fmt.Sprint(record.PackageKinds()); got != want {
+		t.Errorf("kinds are %s, want %s", got, want)
+	}
+	if got, want := fmt.Sprint(row["action"].Enum), fmt.Sprint(record.Actions()); got != want {
+		t.Errorf("actions are %s, want %s", got, want)
+	}
 	if got, want := fmt.Sprint(row["outcome"].Enum), fmt.Sprint(append(anys(record.Outcomes()), nil)); got != want {
 		t.Errorf("outcomes are %s, want %s", got, want)
 	}

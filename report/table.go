@@ -85,7 +85,7 @@ func renderRows(w io.Writer, rows []*record.HistoryRow, style Style) error {
 func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
-			shortTime(r.Time), Printable(r.Action), Printable(r.Package), Printable(r.Version), Printable(text(r.Previous)),
+			shortTime(r.Time), Printable(string(r.Action)), Printable(r.Package), Printable(r.Version), Printable(text(r.Previous)),
 			Printable(string(r.Result) + failedScripts(r)), Printable(outcome(r)), fixes(r), Printable(by(r.Actor)), Printable(r.Source),
 		})
 	}
@@ -103,7 +103,7 @@ func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]st
 		below := strings.Repeat("\n", len(name)) // the second line stands below the whole name
 		cells = append(cells, []string{
 			" \n" + shortTime(r.Time) + below + strings.Join(wrap(Printable(by(r.Actor)), left), "\n"),
-			" \n" + Printable(r.Action) + below + Printable(string(r.Result)),
+			" \n" + Printable(string(r.Action)) + below + Printable(string(r.Result)),
 			" \n" + strings.Join(append(name, wrap(detail(r), right)...), "\n"),
 		})
 	}

@@ -172,7 +172,7 @@ func (k *keeper) seeChanges(seq int64, fixes map[string]record.Fixes, changes []
 		}
 	}
 	for _, c := range changes {
-		if c.Kind != "livepatch" {
+		if c.Kind != record.PackageLivepatch {
 			continue
 		}
 		for _, version := range []string{c.Version, c.Previous} {
@@ -181,7 +181,7 @@ func (k *keeper) seeChanges(seq int64, fixes map[string]record.Fixes, changes []
 			first(k.listed, name, listed)
 			first(k.came[staged], name, version != "" && c.Result == record.ResultOK)
 		}
-		if c.Action == "remove" && c.Result == record.ResultOK {
+		if c.Action == record.ActionRemove && c.Result == record.ResultOK {
 			k.keepFirst(seq, "removed %s-%s", c.Package, c.Version)
 		}
 		of := versions{c.Package + "-" + c.Previous, c.Package + "-" + c.Version}

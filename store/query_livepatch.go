@@ -42,7 +42,7 @@ const patchChanges = `SELECT CASE WHEN booted THEN effective ELSE time END, even
 func (s *Store) PatchChanges(ctx context.Context, name string, until time.Time) ([]record.PatchChange, error) {
 	return readRows(ctx, s.db, patchChanges, []any{name, until.UnixMicro()}, func(c *cells) record.PatchChange {
 		return record.PatchChange{
-			Time: c.moment(), Event: c.number(), Begin: c.number(), Action: c.text(), Version: c.text(), Previous: c.text(),
+			Time: c.moment(), Event: c.number(), Begin: c.number(), Action: record.Action(c.text()), Version: c.text(), Previous: c.text(),
 			KernelRelease: c.text(), Result: record.Result(c.text()), Outcome: record.Outcome(c.text()), Source: c.text(),
 			CVEsAdded: c.list(), CVEsRemoved: c.list(),
 		}

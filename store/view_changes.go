@@ -61,7 +61,7 @@ func applyChange(seq int64, pos int, ev *record.Event, commit string, c *record.
 // applied are the advisories that this commit applied, for a change that brought
 // something in: libzypp does not say which package belongs to which advisory.
 func applied(c *record.Change, advisories []record.Advisory) (ids []string) {
-	if c.Result != record.ResultOK || c.Action == "remove" || c.Action == "downgrade" {
+	if c.Result != record.ResultOK || c.Action == record.ActionRemove || c.Action == record.ActionDowngrade {
 		return nil
 	}
 	for _, a := range advisories {
