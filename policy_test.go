@@ -148,6 +148,9 @@ func TestRecorderLinksLittle(t *testing.T) {
 	}
 }
 
+// fset knows the places in the files of the project.
+var fset = token.NewFileSet()
+
 // goFiles calls f for every file of the project that is no test.
 func goFiles(t *testing.T, f func(path string, file *ast.File)) {
 	t.Helper()
@@ -158,7 +161,7 @@ func goFiles(t *testing.T, f func(path string, file *ast.File)) {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		file, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
 		if err == nil {
 			f(path, file)
 		}
@@ -222,6 +225,29 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 	}
 	id, ok := e.(*ast.Ident)
 	return ok && id.IsExported()
+}
+
+// long are files and functions that are longer than what one likes to read. The list only gets shorter.
+var long = []string{"report/check_record.go", "report/fixes.go", "report/grounds.go", "report/svg.go", "report/timeline_patches.go"}
+
+func TestFilesAndFunctionsAreShort(t *testing.T) {
+	const fileLines, functionLines = 400, 60
+	goFiles(t, func(path string, file *ast.File) {
+		lines := fset.File(file.Pos()).LineCount()
+		if lines > fileLines && !slices.Contains(long, path) {
+			t.Errorf("%s has %d lines, want %d at most", path, lines, fileLines)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			name := path + ":" + f.Name.Name
+			if n := fset.Position(f.End()).Line - fset.Position(f.Pos()).Line + 1; n > functionLines && !slices.Contains(long, name) {
+				t.Errorf("%s has %d lines, want %d at most", name, n, functionLines)
+			}
+		}
+	})
 }
 
 // What reads the clock, the environment or ends the program is at the edges.

@@ -37,17 +37,17 @@ type Actor struct {
 
 // Package is an installed package as the rpm database has it.
 type Package struct {
-	Name         string `json:"name"`
-	Version      string `json:"version"` // [epoch:]version-release
-	Arch         string `json:"arch"`
-	Kind         string `json:"kind,omitempty"` // kernel, livepatch, …; empty: not recorded
-	InstallTime  int64  `json:"install_time"`   // seconds since 1970
-	InstallTID   int64  `json:"install_tid"`
-	DBInstance   int64  `json:"db_instance"`
-	BuildTime    int64  `json:"build_time,omitempty"`
-	Vendor       string `json:"vendor,omitempty"`
-	SignatureKey string `json:"signature_key,omitempty"` // key id, 16 hex digits
-	SourceRPM    string `json:"source_rpm,omitempty"`
+	Name         string      `json:"name"`
+	Version      string      `json:"version"` // [epoch:]version-release
+	Arch         string      `json:"arch"`
+	Kind         PackageKind `json:"kind,omitempty"` // empty: not recorded
+	InstallTime  int64       `json:"install_time"`   // seconds since 1970
+	InstallTID   int64       `json:"install_tid"`
+	DBInstance   int64       `json:"db_instance"`
+	BuildTime    int64       `json:"build_time,omitempty"`
+	Vendor       string      `json:"vendor,omitempty"`
+	SignatureKey string      `json:"signature_key,omitempty"` // key id, 16 hex digits
+	SourceRPM    string      `json:"source_rpm,omitempty"`
 }
 
 // Fixes are the CVE and bug numbers that a live patch's changelog lists.
@@ -108,6 +108,39 @@ func Outcomes() []Outcome {
 // Elsewhere says whether what a commit did is in a snapshot that was not booted, or not yet.
 func (o Outcome) Elsewhere() bool { return o == OutcomeStaged || o == OutcomeDiscarded }
 
+// PackageKind says what a tracked package is.
+type PackageKind string
+
+// The kinds of packages.
+const (
+	PackageKernel    PackageKind = "kernel"    // a kernel that can be booted
+	PackageLivepatch PackageKind = "livepatch" // a live patch for one kernel
+	PackageKMP       PackageKind = "kmp"       // kernel modules packaged on their own
+	PackageSupport   PackageKind = "support"   // what kernels and live patches need or come from
+)
+
+// PackageKinds returns the closed set of kinds of packages.
+func PackageKinds() []PackageKind {
+	return []PackageKind{PackageKernel, PackageLivepatch, PackageKMP, PackageSupport}
+}
+
+// Action is what was done with a package.
+type Action string
+
+// The actions.
+const (
+	ActionInstall   Action = "install"
+	ActionUpgrade   Action = "upgrade"
+	ActionDowngrade Action = "downgrade"
+	ActionReinstall Action = "reinstall"
+	ActionRemove    Action = "remove"
+)
+
+// Actions returns the closed set of actions.
+func Actions() []Action {
+	return []Action{ActionInstall, ActionUpgrade, ActionDowngrade, ActionReinstall, ActionRemove}
+}
+
 // Result is what became of one change.
 type Result string
 
@@ -126,29 +159,29 @@ func Results() []Result {
 
 // Change is one package's change, the truth from the rpm database beside libzypp's claim.
 type Change struct {
-	Kind          string     `json:"kind"`
-	Action        string     `json:"action"`
-	Package       string     `json:"package"`
-	Arch          string     `json:"arch"`
-	Version       string     `json:"version"`            // the new one; of a removal, the removed one
-	Previous      string     `json:"previous,omitempty"` // of an upgrade, downgrade or reinstall
-	Result        Result     `json:"result"`
-	Step          string     `json:"step,omitempty"`  // libzypp's step: "+", "-", "M" (beside the installed one); none: not announced
-	Stage         string     `json:"stage,omitempty"` // libzypp's claim at the end: "ok", "err"; none: not executed
-	InstallTime   *Timestamp `json:"install_time,omitempty"`
-	KernelRelease string     `json:"kernel_release,omitempty"` // as uname -r says it
-	Module        string     `json:"module,omitempty"`
-	PatchNumber   int        `json:"patch_number,omitempty"`
-	Initial       bool       `json:"initial,omitempty"` // patch number 1 fixes nothing
-	Repo          string     `json:"repo,omitempty"`
-	Checksum      string     `json:"checksum,omitempty"` // of the package file, from libzypp's history
-	SignatureKey  string     `json:"signature_key,omitempty"`
-	Vendor        string     `json:"vendor,omitempty"`
-	BuildTime     *Timestamp `json:"build_time,omitempty"`
-	SourceRPM     string     `json:"source_rpm,omitempty"`
-	Added         Fixes      `json:"added"`   // fixes that came with the change
-	Removed       Fixes      `json:"removed"` // fixes that it took away
-	Scripts       []Script   `json:"scripts,omitempty"`
+	Kind          PackageKind `json:"kind"`
+	Action        Action      `json:"action"`
+	Package       string      `json:"package"`
+	Arch          string      `json:"arch"`
+	Version       string      `json:"version"`            // the new one; of a removal, the removed one
+	Previous      string      `json:"previous,omitempty"` // of an upgrade, downgrade or reinstall
+	Result        Result      `json:"result"`
+	Step          string      `json:"step,omitempty"`  // libzypp's step: "+", "-", "M" (beside the installed one); none: not announced
+	Stage         string      `json:"stage,omitempty"` // libzypp's claim at the end: "ok", "err"; none: not executed
+	InstallTime   *Timestamp  `json:"install_time,omitempty"`
+	KernelRelease string      `json:"kernel_release,omitempty"` // as uname -r says it
+	Module        string      `json:"module,omitempty"`
+	PatchNumber   int         `json:"patch_number,omitempty"`
+	Initial       bool        `json:"initial,omitempty"` // patch number 1 fixes nothing
+	Repo          string      `json:"repo,omitempty"`
+	Checksum      string      `json:"checksum,omitempty"` // of the package file, from libzypp's history
+	SignatureKey  string      `json:"signature_key,omitempty"`
+	Vendor        string      `json:"vendor,omitempty"`
+	BuildTime     *Timestamp  `json:"build_time,omitempty"`
+	SourceRPM     string      `json:"source_rpm,omitempty"`
+	Added         Fixes       `json:"added"`   // fixes that came with the change
+	Removed       Fixes       `json:"removed"` // fixes that it took away
+	Scripts       []Script    `json:"scripts,omitempty"`
 }
 
 // Script is a script of a package that failed, as libzypp's history tells. The package may be

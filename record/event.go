@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// KindDrift is the kind of events that say that packages changed without a recorded commit.
-const KindDrift EventKind = "drift"
-
 // Snapshot returns what an event says of the packages on the running system. Installed is nil
 // if it says nothing of them, or what was not compared with the record.
 func (ev *Event) Snapshot() Snapshot {
@@ -37,7 +34,17 @@ const (
 	KindRecorder    EventKind = "recorder"     // the recorder itself: installed, upgraded, new identity
 	KindCommitBegin EventKind = "commit-begin" // libzypp is about to change tracked packages
 	KindCommitEnd   EventKind = "commit-end"   // what became of it
+	KindObservation EventKind = "observation"  // what the machine showed at a moment
+	KindDrift       EventKind = "drift"        // packages changed without a recorded commit
+	KindImport      EventKind = "import"       // taken in from libzypp's history afterwards
+	KindException   EventKind = "exception"    // somebody accepts a finding for a while, or takes that back
+	KindPrune       EventKind = "prune"        // the bodies of old events have gone
 )
+
+// EventKinds returns the closed set of event kinds.
+func EventKinds() []EventKind {
+	return []EventKind{KindRecorder, KindCommitBegin, KindCommitEnd, KindObservation, KindDrift, KindImport, KindException, KindPrune}
+}
 
 // Timestamp is a moment in UTC with microseconds, in JSON as RFC 3339 with six digits.
 type Timestamp struct{ time.Time }
@@ -168,16 +175,3 @@ func (h *Header) read(body []byte, at []span) error {
 	}
 	return nil
 }
-
-// KindException is the kind of events by which somebody accepts a finding for a while, or
-// takes that back.
-const KindException EventKind = "exception"
-
-// KindImport is the kind of events that were taken in from libzypp's history afterwards.
-const KindImport EventKind = "import"
-
-// KindObservation is the kind of events that say what the machine showed at a moment.
-const KindObservation EventKind = "observation"
-
-// KindPrune is the kind of events that say that the bodies of old events have gone.
-const KindPrune EventKind = "prune"

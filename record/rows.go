@@ -49,7 +49,7 @@ type PatchChange struct {
 	Time                   Timestamp // of one that was staged and booted: of that boot
 	Event                  int64
 	Begin                  int64 // event of the commit's begin; 0: there is none
-	Action                 string
+	Action                 Action
 	Version                string
 	Previous               string // empty: none
 	KernelRelease          string
@@ -57,59 +57,6 @@ type PatchChange struct {
 	Outcome                Outcome // of the commit; empty: not known
 	Source                 string
 	CVEsAdded, CVEsRemoved []string
-}
-
-// HistoryRow is one package change as reports show it. Its JSON is the published form.
-type HistoryRow struct {
-	Time          Timestamp `json:"time"`
-	TimeSource    string    `json:"time_source"` // commit, rpm, history
-	UTCOffset     string    `json:"utc_offset"`
-	Commit        *string   `json:"commit"`
-	Event         int64     `json:"event"` // sequence number in the log
-	Host          string    `json:"host"`
-	BootID        string    `json:"boot_id"`
-	Kind          string    `json:"kind"`
-	Action        string    `json:"action"`
-	Package       string    `json:"package"`
-	Arch          string    `json:"arch"`
-	Version       string    `json:"version"`
-	Previous      *string   `json:"previous"`
-	KernelRelease *string   `json:"kernel_release"`
-	PatchNumber   *int      `json:"patch_number"`
-	Initial       *bool     `json:"initial"`
-	Result        Result    `json:"result"`
-	Outcome       *Outcome  `json:"outcome"` // of the commit; null while it is open
-	Source        string    `json:"source"`  // one of Sources
-	Actor         RowActor  `json:"actor"`
-	Command       *string   `json:"command"`
-	UserData      *string   `json:"userdata"`
-	Repo          *string   `json:"repo"`
-	Checksum      *string   `json:"checksum"`
-	SignatureKey  *string   `json:"signature_key"`
-	Advisories    []string  `json:"advisories"`
-	CVEsAdded     []string  `json:"cves_added"`
-	CVEsRemoved   []string  `json:"cves_removed"`
-	BugsAdded     []string  `json:"bugs_added"`
-	BugsRemoved   []string  `json:"bugs_removed"`
-	Scripts       []Script  `json:"scripts"` // that failed
-	// KnownSince is when its event came into the log; nil: that is not known.
-	KnownSince *Timestamp `json:"known_since"`
-
-	Pos int64 `json:"-"` // of the change among those of its event
-}
-
-// Sources returns the closed set of what the record may have a change from: the plugin, which
-// saw it made; drift, which was found later; an import of libzypp's history.
-func Sources() []string { return []string{"plugin", "drift", "import"} }
-
-// RowActor is who made a change. What is not known is null or "unset".
-type RowActor struct {
-	Login      *string `json:"login"`
-	SudoUser   *string `json:"sudo_user"`
-	Exe        *string `json:"exe"`
-	TTY        *string `json:"tty"`
-	Session    *string `json:"session"`
-	Automation *string `json:"automation"`
 }
 
 // OpenCommit is a commit that has no end yet.

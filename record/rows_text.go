@@ -1,7 +1,5 @@
 package record
 
-import "strings"
-
 // Name is who made a change, in a word: the person behind sudo, else the login, else the
 // automation that ran it.
 func (a RowActor) Name() string {
@@ -31,20 +29,4 @@ func (r *HistoryRow) Named() string {
 		name += " (" + source + ")"
 	}
 	return name
-}
-
-// FailedScripts says which scripts failed, and what they said.
-func (r *HistoryRow) FailedScripts() string {
-	var parts []string
-	for _, s := range r.Scripts {
-		part := s.Script + " script failed"
-		if s.Status != "" {
-			part += " (" + s.Status + ")"
-		}
-		if s.Output != "" {
-			part += ": " + s.Output
-		}
-		parts = append(parts, part)
-	}
-	return strings.Join(parts, "; ")
 }

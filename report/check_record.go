@@ -107,7 +107,7 @@ func failedCommits(g *grounds, c Criteria) finding {
 	var failed, unclear []string
 	f := finding{}
 	for _, row := range g.failed {
-		text := row.Action + " of " + row.Named() + " at " + row.Time.Short()
+		text := string(row.Action) + " of " + row.Named() + " at " + row.Time.Short()
 		if s := row.FailedScripts(); s != "" {
 			text += ", " + s
 		}
@@ -161,7 +161,7 @@ func downgrades(g *grounds, _ Criteria) finding {
 // String says what was downgraded, by whom, and what the kernel had said before.
 func (l lowered) String() string {
 	what := l.Package + " from " + text(l.Previous) + " to " + l.Version
-	if l.Action == "remove" {
+	if l.Action == record.ActionRemove {
 		what = l.Package + " " + l.Version + " removed"
 	}
 	what += " at " + l.Time.Short() + " by " + l.Actor.Name()
@@ -237,7 +237,7 @@ func (g *grounds) incomplete(bypassed []string) (f finding, known bool) {
 		f = f.by(gap.Events...)
 	}
 	for _, row := range g.drift {
-		odd = append(odd, row.Action+" of "+row.Package+" "+row.Version+" without a commit")
+		odd = append(odd, string(row.Action)+" of "+row.Package+" "+row.Version+" without a commit")
 		f = f.by(row.Event)
 	}
 	differ, known := g.difference()

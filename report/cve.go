@@ -178,7 +178,7 @@ type setting struct {
 // goneBefore says whether the package was removed before a moment, and was not there since.
 func (p *patchHistory) goneBefore(at time.Time) bool {
 	n := len(p.changes)
-	return n > 0 && p.changes[n-1].Action == "remove" && p.changes[n-1].Result == record.ResultOK && p.changes[n-1].Time.Before(at)
+	return n > 0 && p.changes[n-1].Action == record.ActionRemove && p.changes[n-1].Result == record.ResultOK && p.changes[n-1].Time.Before(at)
 }
 
 // exposure follows one fix.

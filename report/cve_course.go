@@ -95,7 +95,7 @@ func (c *fixCourse) lostBy(without *ranSpan) LossCause {
 		return LostByUnknown
 	}
 	removed := slices.ContainsFunc(c.p.changes, func(ch record.PatchChange) bool {
-		return ch.Action == "remove" && ch.Result == record.ResultOK && ch.Time.Sub(without.From.Time).Abs() < commit
+		return ch.Action == record.ActionRemove && ch.Result == record.ResultOK && ch.Time.Sub(without.From.Time).Abs() < commit
 	})
 	if removed {
 		return LostByRemoval
@@ -193,7 +193,7 @@ func (p *patchHistory) now(cve string) (answer, string) {
 func (p *patchHistory) changedSince(cve string, s *ranSpan, was answer) string {
 	for _, c := range p.changes {
 		has := no
-		if c.Action != "remove" {
+		if c.Action != record.ActionRemove {
 			has = p.has(c.Version, cve)
 		}
 		if !c.Time.Before(s.To.Time) && has != was {
@@ -230,7 +230,7 @@ func (p *patchHistory) isInstalled(cve string) (answer, string) {
 // wasInstalled says whether a version with a fix was installed once.
 func (p *patchHistory) wasInstalled(cve string) bool {
 	return slices.ContainsFunc(p.changes, func(c record.PatchChange) bool {
-		return c.Action == "remove" && p.has(c.Version, cve) == yes || c.Previous != "" && p.has(c.Previous, cve) == yes
+		return c.Action == record.ActionRemove && p.has(c.Version, cve) == yes || c.Previous != "" && p.has(c.Previous, cve) == yes
 	})
 }
 

@@ -125,7 +125,7 @@ func (v *patchVersion) since() time.Time {
 
 // sides are the versions that a change took away and brought, nil where there is none.
 func (p *patchHistory) sides(c record.PatchChange) (before, after *patchVersion) {
-	if c.Action == "remove" {
+	if c.Action == record.ActionRemove {
 		return p.version(c.Version), nil
 	}
 	if c.Previous != "" {
@@ -209,7 +209,7 @@ func (f *fixRecord) take(p *patchHistory, ev *record.Event) {
 		}
 	}
 	for _, c := range changes {
-		if c.Package == p.name && c.Action != "remove" && p.version(c.Version).built == nil {
+		if c.Package == p.name && c.Action != record.ActionRemove && p.version(c.Version).built == nil {
 			p.version(c.Version).built = c.BuildTime
 		}
 	}
@@ -411,7 +411,7 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 		}
 		gone := cmp.Or(c.Previous, c.Version)
 		versions = slices.DeleteFunc(versions, func(v string) bool { return v == gone })
-		if known, reason = true, ""; c.Action != "remove" {
+		if known, reason = true, ""; c.Action != record.ActionRemove {
 			versions = append(versions, c.Version)
 		}
 	}

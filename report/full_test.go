@@ -86,7 +86,7 @@ func change1(event int64, at, action, version, previous string) *record.HistoryR
 	completed := record.OutcomeCompleted
 	r := &record.HistoryRow{
 		Time: ts(at), TimeSource: "commit", UTCOffset: "+01:00", Commit: new(fmt.Sprintf("019ab0f2-0000-7000-8000-%012d", event)), Event: event, Host: "db01",
-		BootID: fmt.Sprintf("%032x", 7919), Kind: "livepatch", Action: action, Package: "kernel-livepatch-6_4_0-150600_23_42-default", Arch: "x86_64",
+		BootID: fmt.Sprintf("%032x", 7919), Kind: "livepatch", Action: record.Action(action), Package: "kernel-livepatch-6_4_0-150600_23_42-default", Arch: "x86_64",
 		Version: version, KernelRelease: new(releaseA), Result: record.ResultOK, Outcome: &completed, Source: "plugin",
 		Actor:   record.RowActor{Login: new("root"), SudoUser: new("tux"), Exe: new("/usr/bin/zypper"), TTY: new("pts/0"), Session: new("3")},
 		Command: new("zypper --non-interactive patch --with-interactive"), UserData: new("CHG-4711"),

@@ -179,11 +179,11 @@ func afterCommit(installed []record.Package, end *record.CommitEnd) []record.Pac
 			continue
 		}
 		gone := c.Previous
-		if c.Action == "remove" {
+		if c.Action == record.ActionRemove {
 			gone = c.Version
 		}
 		after = slices.DeleteFunc(after, func(p record.Package) bool { return p.Name == c.Package && p.Arch == c.Arch && p.Version == gone })
-		if c.Action != "remove" {
+		if c.Action != record.ActionRemove {
 			after = append(after, record.Package{Name: c.Package, Version: c.Version, Arch: c.Arch})
 		}
 	}
@@ -255,9 +255,9 @@ func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 	}
 	for _, row := range rows {
 		switch {
-		case row.Kind != "kernel" && row.Kind != "livepatch":
+		case row.Kind != record.PackageKernel && row.Kind != record.PackageLivepatch:
 		case isElsewhere(row):
-		case row.Action == "remove" && (row.Kind == "kernel" || !stayed(kernels, row)):
+		case row.Action == record.ActionRemove && (row.Kind == record.PackageKernel || !stayed(kernels, row)):
 		default:
 			low := lowered{HistoryRow: row}
 			if err := low.read(ctx, s, len(g.lowered)); err != nil {
@@ -276,7 +276,7 @@ func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 func stayed(kernels []*record.HistoryRow, removed *record.HistoryRow) bool {
 	for _, k := range kernels {
 		if text(k.KernelRelease) == text(removed.KernelRelease) && !k.Time.After(removed.Time.Time) {
-			return k.Action != "remove"
+			return k.Action != record.ActionRemove
 		}
 	}
 	return true

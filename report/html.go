@@ -184,7 +184,7 @@ func (p *page) history(h *History) error {
 			break
 		}
 		c := pageChange{
-			Time: row.Time.Short(), Action: say.Clip(row.Action, 40), Package: say.Clip(row.Package, maxText), Version: say.Clip(row.Version, maxText),
+			Time: row.Time.Short(), Action: say.Clip(string(row.Action), 40), Package: say.Clip(row.Package, maxText), Version: say.Clip(row.Version, maxText),
 			Before: say.Clip(text(row.Previous), maxText), Result: say.Clip(string(row.Result), 40), Outcome: say.Clip(outcome(row), 40), Fixes: fixes(row),
 			By: say.Clip(row.Actor.Name(), 80), Command: say.Clip(text(row.Command), maxText), Event: row.Event,
 			Scripts: say.Clip(row.FailedScripts(), maxText), Source: say.Clip(row.FoundLater(), 40),

@@ -477,7 +477,7 @@ func (m *machine) changes(in, out []record.Package) (list []record.Change) {
 			}
 			c.Previous = old.Version
 			c.Added, c.Removed = minus(fixesOf(p), fixesOf(old)), minus(fixesOf(old), fixesOf(p))
-			c.Action = map[int]string{-1: "downgrade", 0: "reinstall", 1: "upgrade"}[cmp.Compare(number(p), number(old))]
+			c.Action = map[int]record.Action{-1: "downgrade", 0: "reinstall", 1: "upgrade"}[cmp.Compare(number(p), number(old))]
 		}
 		list = append(list, c)
 	}
@@ -502,7 +502,7 @@ func minus(f, g record.Fixes) record.Fixes {
 // change is what is known of a package whatever becomes of it.
 func change(p record.Package) record.Change {
 	c := record.Change{
-		Kind: string(livepatch.KindOf(p.Name)), Package: p.Name, Arch: p.Arch, Version: p.Version, Result: record.ResultOK, Stage: "ok",
+		Kind: record.PackageKind(livepatch.KindOf(p.Name)), Package: p.Name, Arch: p.Arch, Version: p.Version, Result: record.ResultOK, Stage: "ok",
 		KernelRelease: releaseOf(p), Repo: "updates", Checksum: "0123abcd", SignatureKey: p.SignatureKey, Vendor: p.Vendor,
 	}
 	if _, ok := livepatch.KernelFor(p.Name); ok {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -276,11 +277,31 @@ func checkClosed(t *testing.T, at string, s *schema) {
 	}
 }
 
+// The fields of a history are those of its schema.
+func TestSchemaOfHistoryFields(t *testing.T) {
+	row := readSchemas(t)["history-1.json"].Defs["row"].Properties
+	want := slices.Concat(slices.Collect(maps.Keys(row)), slices.Collect(maps.Keys(row["actor"].Properties)))
+	got := []string{"actor"}
+	for _, f := range record.HistoryFields() {
+		got = append(got, f.Name)
+	}
+	slices.Sort(want)
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("a history has %q,\nthe schema has %q", got, want)
+	}
+}
+
 // The closed sets in the schemas are those of the program.
 func TestSchemaSets(t *testing.T) {
 	row := readSchemas(t)["history-1.json"].Defs["row"].Properties
 	if got, want := fmt.Sprint(row["result"].Enum), fmt.Sprint(record.Results()); got != want {
 		t.Errorf("results are %s, want %s", got, want)
+	}
+	if got, want := fmt.Sprint(row["kind"].Enum), fmt.Sprint(record.PackageKinds()); got != want {
+		t.Errorf("kinds are %s, want %s", got, want)
+	}
+	if got, want := fmt.Sprint(row["action"].Enum), fmt.Sprint(record.Actions()); got != want {
+		t.Errorf("actions are %s, want %s", got, want)
 	}
 	if got, want := fmt.Sprint(row["outcome"].Enum), fmt.Sprint(append(anys(record.Outcomes()), nil)); got != want {
 		t.Errorf("outcomes are %s, want %s", got, want)

@@ -84,5 +84,5 @@ func (w *witness) changesKernels(c record.CommitRow) bool {
 	case ev.Begin != nil:
 		changes = ev.Begin.Announced
 	}
-	return slices.ContainsFunc(changes, func(c record.Change) bool { return c.Kind == "kernel" })
+	return slices.ContainsFunc(changes, func(c record.Change) bool { return c.Kind == record.PackageKernel })
 }

@@ -102,8 +102,8 @@ func byTimes(before, after *snapshot, at time.Time) []record.Package {
 			list = append(list, p)
 		case !at.Before(came):
 			return nil
-		case of(gone, p) == 0 && (p.Kind != "livepatch" || strings.HasPrefix(p.Version, "1-")): // it came beside others
-		case before.oneCommit(after) && p.Kind == "livepatch": // what it was to replace was still there
+		case of(gone, p) == 0 && (p.Kind != record.PackageLivepatch || strings.HasPrefix(p.Version, "1-")): // it came beside others
+		case before.oneCommit(after) && p.Kind == record.PackageLivepatch: // what it was to replace was still there
 			gone = slices.DeleteFunc(gone, func(q record.Package) bool { return sameName(p, q) })
 		default:
 			return nil
@@ -252,7 +252,9 @@ func relevant(pkgs []record.Package) []record.Package {
 	return list
 }
 
-func isRelevant(kind string) bool { return kind == "kernel" || kind == "livepatch" }
+func isRelevant(kind record.PackageKind) bool {
+	return kind == record.PackageKernel || kind == record.PackageLivepatch
+}
 
 // afterwards is what was installed when a commit had ended, nil if that is not known.
 func afterwards(installed []record.Package, end *record.CommitEnd) []record.Package {
@@ -270,7 +272,7 @@ func afterwards(installed []record.Package, end *record.CommitEnd) []record.Pack
 		list = slices.DeleteFunc(list, func(p record.Package) bool {
 			return p.Name == c.Package && p.Arch == c.Arch && (p.Version == c.Version || c.Previous != "" && p.Version == c.Previous)
 		})
-		if c.Action != "remove" {
+		if c.Action != record.ActionRemove {
 			list = append(list, packageOf(c))
 		}
 	}

@@ -86,7 +86,7 @@ func renderRows(w io.Writer, rows []*record.HistoryRow, style Style) error {
 func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
-			r.Time.Short(), say.Printable(r.Action), say.Printable(r.Package), say.Printable(r.Version), say.Printable(text(r.Previous)),
+			r.Time.Short(), say.Printable(string(r.Action)), say.Printable(r.Package), say.Printable(r.Version), say.Printable(text(r.Previous)),
 			say.Printable(string(r.Result) + failedScripts(r)), say.Printable(outcome(r)), fixes(r), say.Printable(r.Actor.Name()), say.Printable(r.Source),
 		})
 	}
@@ -104,7 +104,7 @@ func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]st
 		below := strings.Repeat("\n", len(name)) // the second line stands below the whole name
 		cells = append(cells, []string{
 			" \n" + r.Time.Short() + below + strings.Join(wrap(say.Printable(r.Actor.Name()), left), "\n"),
-			" \n" + say.Printable(r.Action) + below + say.Printable(string(r.Result)),
+			" \n" + say.Printable(string(r.Action)) + below + say.Printable(string(r.Result)),
 			" \n" + strings.Join(append(name, wrap(detail(r), right)...), "\n"),
 		})
 	}

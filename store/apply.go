@@ -19,10 +19,29 @@ type mutation struct {
 	row   string // of an INSERT: its values, which may stand there for many rows
 }
 
+// appliers say what the events of each kind change in the views.
+var appliers = map[record.EventKind]func(seq int64, ev *record.Event) []mutation{
+	record.KindRecorder:    applyIdentity,
+	record.KindCommitBegin: applyBegin,
+	record.KindCommitEnd:   applyEnd,
+	record.KindObservation: applyObservation,
+	record.KindDrift:       applyDrift,
+	record.KindImport:      applyImport,
+	record.KindException:   applyException,
+	record.KindPrune:       applyNothing, // no view holds it: readers ask the log
+}
+
+func applyNothing(int64, *record.Event) []mutation { return nil }
+
 // apply returns what an event changes in the views. It is pure: the same event gives the
-// same mutations for ever, so that the views can be rebuilt byte for byte.
+// same mutations for ever, so that the views can be rebuilt byte for byte. A kind that a newer
+// program writes changes only what every event does.
 func apply(seq int64, ev *record.Event) []mutation {
-	return slices.Concat(applySighting(seq, ev), applySnapshot(seq, ev), applyPayload(seq, ev))
+	of := appliers[ev.Kind]
+	if of == nil {
+		of = applyNothing
+	}
+	return slices.Concat(applySighting(seq, ev), applySnapshot(seq, ev), of(seq, ev))
 }
 
 // applySighting notes that the machine ran when an event was written, as its header says.
@@ -36,127 +55,11 @@ func applySighting(seq int64, ev *record.Event) []mutation {
 	}}
 }
 
-func applyPayload(seq int64, ev *record.Event) []mutation {
-	switch {
-	case ev.Kind == record.KindRecorder && ev.Identity != nil:
-		return applyIdentity(seq, ev)
-	case ev.Kind == record.KindCommitBegin && ev.Begin != nil:
-		return applyBegin(seq, ev)
-	case ev.Kind == record.KindCommitEnd && ev.End != nil:
-		return applyEnd(seq, ev)
-	case ev.Kind == record.KindObservation && ev.Observation != nil:
-		return applyObservation(seq, ev)
-	case ev.Kind == record.KindDrift && ev.Drift != nil:
-		return applyDrift(seq, ev)
-	case ev.Kind == record.KindException && ev.Exception != nil:
-		return applyException(seq, ev)
-	case ev.Kind == record.KindImport && ev.Import != nil:
-		return applyImport(seq, ev)
-	}
-	return nil
-}
-
 func applyIdentity(seq int64, ev *record.Event) []mutation {
 	return []mutation{{
 		query: `INSERT INTO recorders (event, time, cause, version, machine_id, key) VALUES (?, ?, ?, ?, ?, ?)`,
 		args:  []any{seq, ev.Time.UnixMicro(), ev.Identity.Cause, ev.Recorder.Version, ev.Host.MachineID, ev.Identity.Key},
 	}}
-}
-
-func applyBegin(seq int64, ev *record.Event) []mutation {
-	b := ev.Begin
-	m := []mutation{{
-		// Its end may be there already: the spool is in order, but a file may wait longer.
-		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
-			session, automation, command, userdata, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET begin_event = excluded.begin_event, begin_time = excluded.begin_time,
-			boot_id = excluded.boot_id, pid = excluded.pid, start_ticks = excluded.start_ticks, login = excluded.login,
-			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
-			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata,
-			snapshot = excluded.snapshot`,
-		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
-			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
-			shellJoin(b.Command), orNull(b.UserData), stagedIn(b)},
-	}}
-	for i, c := range b.Announced {
-		m = append(m, insertChange(seq, i, ev, ev.ID, &c, nil))
-	}
-	return m
-}
-
-func applyEnd(seq int64, ev *record.Event) []mutation {
-	e := ev.End
-	m := []mutation{
-		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
-		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
-			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
-	}
-	for i, c := range e.Changes {
-		m = append(m, insertChange(seq, i, ev, e.Commit, &c, e.Advisories))
-	}
-	return m
-}
-
-func insertChange(seq int64, pos int, ev *record.Event, commit string, c *record.Change, advisories []record.Advisory) mutation {
-	from := origin{source: "plugin", time: ev.Time, timeSource: "commit", utcOffset: ev.UTCOffset, bootID: ev.BootID}
-	if ev.End != nil && ev.End.Late { // the event was written long after
-		switch {
-		case c.InstallTime != nil:
-			from.time, from.timeSource = *c.InstallTime, "rpm"
-			if ev.End.Begun != nil {
-				from.time = record.NotBefore(from.time, ev.End.Begun.Time)
-			}
-		case ev.End.Begun != nil:
-			from.time = *ev.End.Begun
-		}
-	}
-	return insertChangeFrom(from, seq, pos, ev, commit, c, applied(c, advisories))
-}
-
-// origin says who knows of a change, and when it was.
-type origin struct {
-	source     string // plugin, drift, import
-	time       record.Timestamp
-	timeSource string // commit, rpm, history
-	utcOffset  string
-	bootID     string // empty: not known
-}
-
-var changeRow = "(" + strings.Repeat("?, ", 29) + "?)"
-
-func insertChangeFrom(from origin, seq int64, pos int, ev *record.Event, commit string, c *record.Change, advisories []string) mutation {
-	var patch, initial, installed any
-	if c.PatchNumber > 0 {
-		patch, initial = c.PatchNumber, c.Initial
-	}
-	if c.InstallTime != nil {
-		installed = c.InstallTime.Unix()
-	}
-	return mutation{
-		row: changeRow,
-		query: `INSERT INTO changes (event, pos, commit_id, time, time_source, utc_offset, host, boot_id, kind, action,
-			package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum,
-			signature_key, install_time, advisories, cves_added, cves_removed, bugs_added, bugs_removed, scripts, recorded)
-			VALUES ` + changeRow,
-		args: []any{seq, pos, orNull(commit), from.time.UnixMicro(), from.timeSource, from.utcOffset, ev.Host.Hostname, from.bootID, c.Kind, c.Action,
-			c.Package, c.Arch, c.Version, orNull(c.Previous), orNull(c.KernelRelease), patch, initial, c.Result, from.source,
-			orNull(c.Repo), orNull(c.Checksum), orNull(c.SignatureKey), installed, list(advisories),
-			list(c.Added.CVEs), list(c.Removed.CVEs), list(c.Added.Bugs), list(c.Removed.Bugs), list(c.Scripts), micros(ev.Recorded())},
-	}
-}
-
-// applied are the advisories that this commit applied, for a change that brought
-// something in: libzypp does not say which package belongs to which advisory.
-func applied(c *record.Change, advisories []record.Advisory) (ids []string) {
-	if c.Result != record.ResultOK || c.Action == "remove" || c.Action == "downgrade" {
-		return nil
-	}
-	for _, a := range advisories {
-		if a.NewState == "applied" {
-			ids = append(ids, a.ID)
-		}
-	}
-	return ids
 }
 
 func list[T any](s []T) string {
@@ -227,55 +130,35 @@ func project(ctx context.Context, tx *sql.Tx, seq int64, ev *record.Event) error
 	return nil
 }
 
-// Rebuild drops the views and derives them again from the events.
-func (s *Store) Rebuild(ctx context.Context) error {
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := rebuild(ctx, tx, tx)
-		return err
-	})
-	if err != nil {
-		err = named(Path(s.root), err)
+// applySnapshot notes that an event says what was installed on the running system, and that
+// all that differs from the snapshot before it is on record.
+func applySnapshot(seq int64, ev *record.Event) []mutation {
+	s := ev.Snapshot()
+	if s.Installed == nil {
+		return nil
 	}
-	return err
+	return []mutation{{
+		query: `INSERT INTO snapshots (event, root_subvolume) VALUES (?, ?)`,
+		args:  []any{seq, orNull(s.Subvolume)},
+	}}
 }
 
-// rebuild makes the views anew from a log, which may be in another database, and returns
-// the sequence number of the last event in them.
-func rebuild(ctx context.Context, tx *sql.Tx, log rowQuerier) (int64, error) {
-	if err := emptyViews(ctx, tx); err != nil {
-		return 0, err
+// applyException writes an exception, or its end, into the view. Only the first end counts.
+func applyException(seq int64, ev *record.Event) []mutation {
+	x := ev.Exception
+	login, sudo, automation := orNull(x.Actor.Login), orNull(x.Actor.SudoUser), orNull(x.Actor.Automation)
+	switch {
+	case x.Action == record.ExceptionAdd && x.Until != nil:
+		return []mutation{{
+			query: `INSERT INTO exceptions (id, event, time, check_id, reason, until, login, sudo_user, automation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			args:  []any{ev.ID, seq, ev.Time.UnixMicro(), x.Check, x.Reason, x.Until.UnixMicro(), login, sudo, automation},
+		}}
+	case x.Action == record.ExceptionEnd:
+		return []mutation{{
+			query: `UPDATE exceptions SET end_event = ?, end_time = ?, end_login = ?, end_sudo_user = ?, end_automation = ?
+				WHERE id = ? AND end_event IS NULL`,
+			args: []any{seq, ev.Time.UnixMicro(), login, sudo, automation, x.Exception},
+		}}
 	}
-	return projectAll(ctx, tx, log, 0)
-}
-
-// emptyViews makes the views without any row.
-func emptyViews(ctx context.Context, tx *sql.Tx) error {
-	for _, v := range views {
-		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+v); err != nil {
-			return err
-		}
-	}
-	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, ApplicationID, Schema)
-	_, err := tx.ExecContext(ctx, viewSchema+stamp)
-	return err
-}
-
-// projectAll writes the events of a log after a sequence number into the views, and
-// returns the sequence number of the last one.
-func projectAll(ctx context.Context, tx *sql.Tx, log rowQuerier, last int64) (int64, error) {
-	for e, err := range events(ctx, log, last) {
-		if err != nil {
-			return last, err
-		}
-		ev, err := record.DecodeAt(e.seq, e.body)
-		if err != nil {
-			return last, fmt.Errorf("event %d: %w", e.seq, err)
-		}
-		// Reading the next page notices that ctx has ended; for each statement that would cost a goroutine.
-		if err := project(context.WithoutCancel(ctx), tx, e.seq, ev); err != nil {
-			return last, err
-		}
-		last = e.seq
-	}
-	return last, nil
+	return nil
 }

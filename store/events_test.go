@@ -17,7 +17,7 @@ import (
 // TestClosedSets holds the lists in the schema against those in Go.
 func TestClosedSets(t *testing.T) {
 	for column, want := range map[string][]string{
-		"outcome": texts(record.Outcomes()), "result": texts(record.Results()), "kind": texts(livepatch.Kinds()), "action": texts(rpm.Actions()),
+		"outcome": texts(record.Outcomes()), "result": texts(record.Results()), "kind": texts(record.PackageKinds()), "action": texts(record.Actions()),
 		"cause": texts([]record.Cause{record.CauseInstalled, record.CauseUpgraded, record.CauseIdentityChanged, record.CauseKeyReplaced, record.CauseRecordLost, record.CauseProofBroken}),
 	} {
 		m := regexp.MustCompile(`CHECK \(` + column + ` IN \(([^)]*)\)\)`).FindStringSubmatch(viewSchema)
@@ -28,6 +28,16 @@ func TestClosedSets(t *testing.T) {
 		if diff := cmp.Diff(want, strings.Split(strings.Trim(m[1], "'"), "', '")); diff != "" {
 			t.Errorf("%s: -Go +SQL\n%s", column, diff)
 		}
+	}
+}
+
+// What names and rpm tell is what the record takes.
+func TestClosedSetsOfOthers(t *testing.T) {
+	if diff := cmp.Diff(texts(record.PackageKinds()), texts(livepatch.Kinds())); diff != "" {
+		t.Errorf("kinds: -record +livepatch\n%s", diff)
+	}
+	if diff := cmp.Diff(texts(record.Actions()), texts(rpm.Actions())); diff != "" {
+		t.Errorf("actions: -record +rpm\n%s", diff)
 	}
 }
 

@@ -2,14 +2,12 @@ package store
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 	"unicode"
 
 	"github.com/mattn/go-sqlite3"
@@ -123,28 +121,4 @@ func commandOf(pid int32) string {
 func IsLocked(err error) bool {
 	var e sqlite3.Error
 	return errors.As(err, &e) && (e.Code == sqlite3.ErrBusy || e.Code == sqlite3.ErrLocked)
-}
-
-// maxLockTime is how long who holds the record is waited for: longer, and an event goes to the
-// spool.
-const maxLockTime = 2 * time.Second
-
-// lockTime is how long that is where ctx may end before.
-func lockTime(ctx context.Context) time.Duration {
-	if deadline, ok := ctx.Deadline(); ok {
-		return max(0, min(maxLockTime, time.Until(deadline)))
-	}
-	return maxLockTime
-}
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-// WaitAtMost bounds how long the store waits for who holds the record; it never waits for
-// longer than the context of what it does.
-func (s *Store) WaitAtMost(d time.Duration) { s.patience = min(d, maxLockTime) }
-
-// setLockTime has what follows on the connection wait no longer than it may.
-func (s *Store) setLockTime(ctx context.Context) error {
-	_, err := s.db.ExecContext(context.WithoutCancel(ctx), `PRAGMA busy_timeout = `+milliseconds(min(s.patience, lockTime(ctx))))
-	return err
 }

@@ -7,20 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"syscall"
-	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 )
-
-// KeyPath returns the path of the key that signs the checkpoints of the record of the
-// machine whose file tree is at root.
-func KeyPath(root string) string { return filepath.Join(root, "/", StateDir, "key") }
 
 // identify loads the key and adds the recorder event that is due: on the first event of a
 // log, and whenever the program version, the machine or the key is another one. Before that it
@@ -121,26 +113,19 @@ func lastIdentity(ctx context.Context, tx *sql.Tx) (last identity, err error) {
 	if err != nil {
 		return last, err
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT e.body FROM recorders r JOIN events e ON e.seq = r.event ORDER BY r.event DESC LIMIT 100`)
-	if err != nil {
-		return last, err
-	}
-	defer rows.Close()
-	for rows.Next() && (last.key == "" || last.machine == "") {
-		var body []byte
-		if err := rows.Scan(&body); err != nil {
-			return last, err
-		}
-		ev, err := record.Decode(body)
+	const query = `SELECT e.body FROM recorders r JOIN events e ON e.seq = r.event ORDER BY r.event DESC LIMIT 100`
+	err = eachRow(ctx, tx, query, nil, func(c *cells) {
+		ev, err := record.Decode(c.bytes())
 		if err != nil || ev.Identity == nil {
-			continue // the proof does not fit then
+			return // the proof does not fit then
 		}
 		if last.key == "" {
 			last.key, last.version = ev.Identity.Key, ev.Recorder.Version
 		}
 		last.machine = cmp.Or(last.machine, ev.Host.MachineID)
-	}
-	return last, rows.Err()
+		c.enough = last.key != "" && last.machine != ""
+	})
+	return last, err
 }
 
 // brokenProof says how the log differs from the one that the machine's key signed last, empty
@@ -170,11 +155,6 @@ func (a *appender) brokenProof(last identity, machine *proof.Key) string {
 	return ""
 }
 
-const (
-	newSuffix    = ".new"
-	publicSuffix = ".pub"
-)
-
 // openKey reads the machine's key, nil where there is none or none that can be used. existed
 // says whether there was a file. A new key is beside its place until the record that it signed
 // is on the disk; where a writer died then, it is put in its place now.
@@ -201,54 +181,4 @@ func (a *appender) openKey(path, newest string) (k *proof.Key, existed bool, err
 		}
 	}
 	return k, existed, nil
-}
-
-// newKey makes a key, and keeps it beside its place.
-func newKey(path string) (*proof.Key, error) {
-	text, err := proof.MakeKey()
-	if err != nil {
-		return nil, err
-	}
-	if err := writeDurably(path+newSuffix, []byte(text+"\n"), 0o600); err != nil {
-		return nil, err
-	}
-	return proof.ParseKey(text)
-}
-
-// placeKey puts a new key in its place. What was there stays beside it.
-func placeKey(path string, k *proof.Key) error {
-	err := os.Rename(path, path+".old-"+newID(time.Now()))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return errors.Join(os.Rename(path+newSuffix, path), syncDir(filepath.Dir(path)), publishKey(path, k))
-}
-
-// publishKey writes the public half of a key for those who may read the record and not the key:
-// the group of the folder.
-func publishKey(path string, k *proof.Key) error {
-	public := path + publicSuffix
-	if err := writeDurably(public, []byte(k.Verifier+"\n"), 0o640); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(public, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(chownGroup(f, int(groupOf(filepath.Dir(path)))), f.Close())
-}
-
-// isPublished says whether the public half of a key is there for the group.
-func isPublished(path string, k *proof.Key) bool {
-	public, err := readKeyFile(path + publicSuffix)
-	return err == nil && public == k.Verifier+"\n" && groupOf(path+publicSuffix) == groupOf(filepath.Dir(path))
-}
-
-// groupOf is the group of a file; who cannot see it gets root's.
-func groupOf(path string) uint32 {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return 0
-	}
-	return info.Sys().(*syscall.Stat_t).Gid
 }

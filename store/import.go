@@ -9,40 +9,6 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// applyImport writes the changes of an import into the views. What is taken in later of the
-// same commit adds to it; a commit of which all was on record stays as it was recorded.
-func applyImport(seq int64, ev *record.Event) []mutation {
-	im := ev.Import
-	last := im.Time
-	for _, c := range im.Changes {
-		if c.Time.After(last.Time) {
-			last = c.Time
-		}
-	}
-	var m []mutation
-	if len(im.Changes) > 0 {
-		m = append(m, mutation{
-			query: `INSERT INTO commits (id, end_event, begin_time, end_time, boot_id, command, userdata) VALUES (?, ?, ?, ?, '', ?, ?)
-				ON CONFLICT (id) DO UPDATE SET end_time = max(end_time, excluded.end_time)`,
-			args: []any{im.Commit, seq, im.Time.UnixMicro(), last.UnixMicro(), orNull(im.Command), orNull(im.UserData)},
-		})
-	}
-	for i, c := range im.Changes {
-		from := origin{source: "import", time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}
-		m = append(m, insertChangeFrom(from, seq, i, ev, im.Commit, &c.Change, nil))
-	}
-	if im.Outcome != "" {
-		m = append(m, mutation{query: `UPDATE commits SET outcome = ? WHERE id = ? AND begin_event IS NULL`, args: []any{im.Outcome, im.Commit}})
-	}
-	if ids := applied(&record.Change{Result: record.ResultOK}, im.Advisories); len(ids) > 0 {
-		m = append(m, mutation{
-			query: `UPDATE changes SET advisories = ? WHERE commit_id = ? AND source = 'import' AND result = 'ok' AND action NOT IN ('remove', 'downgrade')`,
-			args:  []any{list(ids), im.Commit},
-		})
-	}
-	return m
-}
-
 // Imported is what imports have taken in so far.
 type Imported struct {
 	events   int64 // in the log when this was read
@@ -68,22 +34,15 @@ func (s *Store) Imported(ctx context.Context) (*Imported, error) {
 	if pruned != nil {
 		im.horizon = pruned.Horizon.Time
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT seq, body FROM events WHERE seq <= ? AND json_extract(body, '$.kind') = ? ORDER BY seq`, im.events, record.KindImport)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		seq, ev, err := scanEvent(rows)
-		if err == nil && ev.Import == nil {
-			err = fmt.Errorf("event %d: %w", seq, errNoImport)
+	const query = `SELECT seq, body FROM events WHERE seq <= ? AND json_extract(body, '$.kind') = ? ORDER BY seq`
+	imports, err := readRows(ctx, s.db, query, []any{im.events, string(record.KindImport)}, (*cells).numberedEvent)
+	for _, i := range imports {
+		if i.event.Import == nil {
+			return nil, fmt.Errorf("event %d: %w", i.seq, errNoImport)
 		}
-		if err != nil {
-			return nil, err
-		}
-		im.Add(ev.Import)
+		im.Add(i.event.Import)
 	}
-	return im, classify(rows.Err())
+	return im, err
 }
 
 // Add notes what one more import takes in.
@@ -120,9 +79,6 @@ func (im *Imported) Claimed(k record.KnownChange) bool {
 // Outcome returns what was said of a commit last.
 func (im *Imported) Outcome(commit string) record.Outcome { return im.outcomes[commit] }
 
-// ErrMoved says that others have written to the record since it was read.
-var ErrMoved = errors.New("the record has grown meanwhile")
-
 // AppendImports adds import events, if nobody else has added an event since Imported was
 // called; else nothing, and the error is ErrMoved.
 func (s *Store) AppendImports(ctx context.Context, im *Imported, evs ...*record.Event) error {
@@ -141,39 +97,31 @@ func (s *Store) AppendImports(ctx context.Context, im *Imported, evs ...*record.
 // log: those that were not over before a moment, and all behind an event. What was announced
 // counts only as long as the commit has no end.
 func (s *Store) KnownChanges(ctx context.Context, since time.Time, event int64) (known []record.KnownChange, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT c.event, c.pos, c.source, c.package, c.arch, c.version, c.action = 'remove', c.result = 'ok', c.time,
+	const query = `SELECT c.event, c.pos, c.source, c.package, c.arch, c.version, c.action = 'remove', c.result = 'ok', c.time,
 		c.time_source = 'rpm', coalesce(t.begin_time, 0), coalesce(t.end_time, 0), coalesce(json_extract(e.body, '$.drift.since'), ''),
 		coalesce(json_extract(b.body, '$.begin.command'), 'null'), coalesce(t.userdata, ''), c.utc_offset
 		FROM changes c JOIN events e ON e.seq = c.event LEFT JOIN commits t ON t.id = c.commit_id LEFT JOIN events b ON b.seq = t.begin_event
 		WHERE c.source <> 'import' AND (c.event IS NOT t.begin_event OR t.end_event IS NULL)
-		AND (c.source = 'plugin' AND t.end_time IS NULL OR coalesce(t.end_time, c.time) >= ? OR c.event > ?) ORDER BY c.event, c.pos`,
-		since.UnixMicro(), event)
-	if err != nil {
-		return nil, classify(err)
+		AND (c.source = 'plugin' AND t.end_time IS NULL OR coalesce(t.end_time, c.time) >= ? OR c.event > ?) ORDER BY c.event, c.pos`
+	return readRows(ctx, s.db, query, []any{since.UnixMicro(), event}, knownChange)
+}
+
+func knownChange(c *cells) record.KnownChange {
+	k := record.KnownChange{
+		Event: c.number(), Pos: int(c.number()), Source: c.text(), Package: c.text(), Arch: c.text(), Version: c.text(), Removal: c.yes(), OK: c.yes(),
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var k record.KnownChange
-		var at, begin, end int64
-		var exact bool
-		var since string
-		err := rows.Scan(&k.Event, &k.Pos, &k.Source, &k.Package, &k.Arch, &k.Version, &k.Removal, &k.OK, &at, &exact, &begin, &end, &since,
-			jsonList{&k.Command}, &k.UserData, &k.UTCOffset)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case k.Source == "plugin":
-			k.From, k.To = fromMicros(begin), fromMicros(end)
-		case exact:
-			k.From, k.To = fromMicros(at), fromMicros(at)
-		default:
-			k.From, _ = time.Parse(time.RFC3339, since)
-			k.To = fromMicros(at)
-		}
-		known = append(known, k)
+	at, exact, begin, end, since := fromMicros(c.number()), c.yes(), fromMicros(c.number()), fromMicros(c.number()), c.text()
+	k.Command, k.UserData, k.UTCOffset = c.list(), c.text(), c.text()
+	switch {
+	case k.Source == "plugin":
+		k.From, k.To = begin, end
+	case exact:
+		k.From, k.To = at, at
+	default:
+		k.From, _ = time.Parse(time.RFC3339, since)
+		k.To = at
 	}
-	return known, classify(rows.Err())
+	return k
 }
 
 func fromMicros(us int64) (t time.Time) {

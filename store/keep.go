@@ -66,23 +66,14 @@ func keptFor(ctx context.Context, q rowQuerier, through int64, horizon record.Ti
 // readBoots finds the boots that go on, also by their own clock: of those before the horizon the newest
 // one may, too.
 func (k *keeper) readBoots(ctx context.Context, q rowQuerier, through int64, horizon record.Timestamp) error {
-	rows, err := q.QueryContext(ctx, `SELECT boot_id, max(written) FROM (SELECT boot_id, 1 AS written FROM sightings WHERE event > ?1
+	const query = `SELECT boot_id, max(written) FROM (SELECT boot_id, 1 AS written FROM sightings WHERE event > ?1
 		UNION ALL SELECT boot_id, 0 FROM boots WHERE event > ?1 OR last >= ?2
 		UNION ALL SELECT * FROM (SELECT boot_id, 0 FROM sightings WHERE event <= ?1 ORDER BY event DESC LIMIT 1)
-		UNION ALL SELECT * FROM (SELECT boot_id, 0 FROM boots WHERE event <= ?1 ORDER BY first DESC LIMIT 1)) GROUP BY boot_id`, through, horizon.UnixMicro())
-	if err != nil {
-		return classify(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id string
-		var written bool
-		if err := rows.Scan(&id, &written); err != nil {
-			return err
-		}
+		UNION ALL SELECT * FROM (SELECT boot_id, 0 FROM boots WHERE event <= ?1 ORDER BY first DESC LIMIT 1)) GROUP BY boot_id`
+	return eachRow(ctx, q, query, []any{through, horizon.UnixMicro()}, func(c *cells) {
+		id, written := c.text(), c.yes()
 		k.goOn[id], k.written[id] = true, written
-	}
-	return classify(rows.Err())
+	})
 }
 
 func (k *keeper) keepFirst(seq int64, format string, args ...any) {
@@ -105,23 +96,40 @@ func (k *keeper) see(seq int64, ev *record.Event) {
 		k.clocks[ev.BootID] = append(k.clocks[ev.BootID], record.Sighting{Event: seq, Time: ev.Time, Boottime: time.Duration(ev.BoottimeUS) * time.Microsecond})
 	}
 	k.seeClock(seq, ev)
-	switch {
-	case ev.Observation != nil:
-		k.seePatch(seq, ev.Observation)
-		k.seeParts(seq, ev.Observation)
-		for _, b := range ev.Observation.Boots {
-			k.seeBoot(seq, &b)
-		}
-	case ev.Begin != nil:
+	if see := seers[ev.Kind]; see != nil {
+		see(k, seq, ev)
+	}
+}
+
+// seers say what events of each kind tell that may stay.
+var seers = map[record.EventKind]func(k *keeper, seq int64, ev *record.Event){
+	record.KindCommitBegin: func(k *keeper, seq int64, ev *record.Event) {
 		k.seeChanges(seq, ev.Begin.Fixes, ev.Begin.Announced, false)
-	case ev.End != nil:
+	},
+	record.KindCommitEnd: func(k *keeper, seq int64, ev *record.Event) {
 		k.seeChanges(seq, ev.End.Fixes, ev.End.Changes, ev.End.Outcome == record.OutcomeStaged)
-	case ev.Drift != nil:
+	},
+	record.KindObservation: (*keeper).seeObservation,
+	record.KindDrift: func(k *keeper, seq int64, ev *record.Event) {
 		k.seeChanges(seq, ev.Drift.Fixes, ev.Drift.Changes, false)
-	case ev.Import != nil:
+	},
+	record.KindImport: func(k *keeper, seq int64, ev *record.Event) {
 		for _, c := range ev.Import.Changes {
 			k.seeChanges(seq, nil, []record.Change{c.Change}, false)
 		}
+	},
+	record.KindRecorder:  seeNothing, // stateAt keeps all of these,
+	record.KindPrune:     seeNothing,
+	record.KindException: seeNothing, // and those that are not over
+}
+
+func seeNothing(*keeper, int64, *record.Event) {}
+
+func (k *keeper) seeObservation(seq int64, ev *record.Event) {
+	k.seePatch(seq, ev.Observation)
+	k.seeParts(seq, ev.Observation)
+	for _, b := range ev.Observation.Boots {
+		k.seeBoot(seq, &b)
 	}
 }
 
@@ -164,7 +172,7 @@ func (k *keeper) seeChanges(seq int64, fixes map[string]record.Fixes, changes []
 		}
 	}
 	for _, c := range changes {
-		if c.Kind != "livepatch" {
+		if c.Kind != record.PackageLivepatch {
 			continue
 		}
 		for _, version := range []string{c.Version, c.Previous} {
@@ -173,7 +181,7 @@ func (k *keeper) seeChanges(seq int64, fixes map[string]record.Fixes, changes []
 			first(k.listed, name, listed)
 			first(k.came[staged], name, version != "" && c.Result == record.ResultOK)
 		}
-		if c.Action == "remove" && c.Result == record.ResultOK {
+		if c.Action == record.ActionRemove && c.Result == record.ResultOK {
 			k.keepFirst(seq, "removed %s-%s", c.Package, c.Version)
 		}
 		of := versions{c.Package + "-" + c.Previous, c.Package + "-" + c.Version}

@@ -58,5 +58,3 @@ func MachineKey(root string) (verifier string, err error) {
 	}
 	return k.Verifier, nil
 }
-
-func readKeyFile(path string) (string, error) { return readAtMost(path, maxSmall) }

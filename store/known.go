@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -50,12 +49,6 @@ func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *record.T
 		}
 	}
 	return last, nil
-}
-
-// known is what a record of the first events of another one keeps of that.
-type known struct {
-	root   string        // hash over these events; empty: not known
-	pruned *record.Prune // newest of that record; nil: none
 }
 
 // KnownAt returns the record as it was known at a moment: with the events that had been recorded
@@ -127,38 +120,27 @@ func (s *Store) copyTo(ctx context.Context, part *Store, size int64) error {
 // had gone on, and else, like one of which nothing is known, no later than the next one. What a
 // recorder says of itself ends nothing: it may have been written anew.
 func (s *Store) recordedUntil(ctx context.Context, at time.Time) (size int64, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT seq, body ->> '$.kind', body ->> '$.time', coalesce(body ->> '$.taken_in', ''), body ->> '$.spooled' IS NOT NULL,
-		coalesce(body ->> '$.boot_id', ''), coalesce(body ->> '$.boottime_us', 0) FROM events ORDER BY seq`)
-	if err != nil {
-		return 0, classify(err)
-	}
-	defer rows.Close()
-	var c logClock
-	for rows.Next() {
-		var seq, boottime int64
-		var kind, written, takenIn, boot string
-		var spooled bool
-		if err := rows.Scan(&seq, &kind, &written, &takenIn, &spooled, &boot, &boottime); err != nil {
-			return 0, err
-		}
-		own := slices.Contains([]record.EventKind{record.KindRecorder, record.KindPrune}, record.EventKind(kind))
-		var came time.Time
-		var known bool
+	const query = `SELECT seq, body ->> '$.kind', body ->> '$.time', coalesce(body ->> '$.taken_in', ''), body ->> '$.spooled' IS NOT NULL,
+		coalesce(body ->> '$.boot_id', ''), coalesce(body ->> '$.boottime_us', 0) FROM events ORDER BY seq`
+	var clock logClock
+	err = eachRow(ctx, s.db, query, nil, func(c *cells) {
+		seq, kind, written, takenIn, spooled, boot := c.number(), record.EventKind(c.text()), parsed(c.text()), parsed(c.text()), c.yes(), c.text()
+		boottime := time.Duration(c.number()) * time.Microsecond
+		own := kind == record.KindRecorder || kind == record.KindPrune
+		came, known := written, true
 		switch {
 		case spooled:
-			came, known = c.tookIn(parsed(takenIn))
-		case own:
-			came, known = parsed(written), true
-		default:
-			came, known = c.wrote(parsed(written), boot, time.Duration(boottime)*time.Microsecond)
+			came, known = clock.tookIn(takenIn)
+		case !own:
+			came, known = clock.wrote(written, boot, boottime)
 		}
 		if known && !came.After(at) {
 			size = seq
 		} else if known && !own {
-			return size, nil
+			c.enough = true
 		}
-	}
-	return size, classify(rows.Err())
+	})
+	return size, err
 }
 
 func parsed(text string) time.Time {

@@ -4,36 +4,13 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"iter"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 )
-
-// Append adds events to the log: what waits in the spool first, then a recorder event if
-// the recorder's identity changed, then the events with their hashes and view rows, and a
-// new checkpoint. An event whose id is in the log already is not added again, and neither
-// is a second end of a commit.
-func (s *Store) Append(ctx context.Context, evs ...*record.Event) error {
-	if err := s.TakeIn(ctx); err != nil {
-		return err
-	}
-	bodies, err := encodeAll(evs)
-	if err != nil {
-		return err
-	}
-	return s.append(ctx, bodies...)
-}
-
-// Size returns how many events the log has.
-func (s *Store) Size(ctx context.Context) (int64, error) {
-	n, err := s.size(ctx)
-	return n, classify(err)
-}
 
 // AppendAt adds events to a log that still has a size; else it is ErrMoved, and nothing is
 // added: what the events say may not be so any more.
@@ -213,90 +190,13 @@ func (a *appender) finish() (*proof.Checkpoint, error) {
 	return cp, err
 }
 
-type rowQuerier interface {
-	querier
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+// announces says whether checkpoints go to the journal: those of this machine's record.
+func (s *Store) announces() bool {
+	return ownMachine(s.root) && (s.toJournal == nil || s.toJournal())
 }
 
-func hashReader(ctx context.Context, q querier) tlog.HashReaderFunc {
-	return func(ids []int64) ([]tlog.Hash, error) {
-		hashes := make([]tlog.Hash, len(ids))
-		for i, id := range ids {
-			var h []byte
-			err := q.QueryRowContext(ctx, `SELECT hash FROM hashes WHERE id = ?`, id).Scan(&h)
-			if errors.Is(err, sql.ErrNoRows) || err == nil && len(h) != tlog.HashSize {
-				return nil, fmt.Errorf("%w: hash %d of the tree is missing", ErrDamaged, id)
-			} else if err != nil {
-				return nil, err
-			}
-			copy(hashes[i][:], h)
-		}
-		return hashes, nil
+func (s *Store) announce(cp *proof.Checkpoint) {
+	if cp != nil && s.announces() {
+		announce(cp)
 	}
-}
-
-// leafHash is the hash of event number seq, as it is stored.
-func leafHash(ctx context.Context, q querier, seq int64) (leaf tlog.Hash, err error) {
-	hashes, err := hashReader(ctx, q)([]int64{tlog.StoredHashIndex(0, seq-1)})
-	if err != nil {
-		return leaf, err
-	}
-	return hashes[0], nil
-}
-
-type event struct {
-	seq  int64
-	body []byte
-}
-
-// A page bounds how long a reader holds its lock, and how much it holds in memory: it reads one,
-// and asks again.
-const (
-	pageSize  = 500     // events
-	pageBytes = 8 << 20 // of bodies, and one event more
-)
-
-// events yields the events after a sequence number, page by page.
-func events(ctx context.Context, q rowQuerier, after int64) iter.Seq2[event, error] {
-	return func(yield func(event, error) bool) {
-		for {
-			page, err := eventPage(ctx, q, after)
-			if err != nil {
-				yield(event{}, classify(err))
-				return
-			}
-			for _, e := range page {
-				if e.seq <= after { // where pages of the file are damaged, this would never end
-					yield(event{}, fmt.Errorf("%w: event %d comes after event %d", ErrDamaged, e.seq, after))
-					return
-				}
-				if after = e.seq; !yield(e, nil) {
-					return
-				}
-			}
-			if len(page) == 0 {
-				return
-			}
-		}
-	}
-}
-
-func eventPage(ctx context.Context, q rowQuerier, after int64) (page []event, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, after, pageSize)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for size := 0; size < pageBytes && rows.Next(); {
-		var e event
-		if err := rows.Scan(&e.seq, &e.body); err != nil {
-			return nil, err
-		}
-		if e.body == nil { // NULL, which is no event, and not one that was pruned
-			e.body = []byte{}
-		}
-		size += len(e.body)
-		page = append(page, e)
-	}
-	return page, rows.Err()
 }

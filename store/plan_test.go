@@ -93,13 +93,10 @@ func TestReportsReadRanges(t *testing.T) {
 	}
 	defer s.Close()
 	for name, query := range map[string]string{
-		"state before":   observedColumns + `WHERE time < ? ORDER BY time DESC, event DESC LIMIT 1`,
-		"state":          observedColumns + `WHERE time <= ? AND (time, event) > (?, ?) ORDER BY time, event LIMIT ?`,
-		"boots before":   bootColumns + `WHERE first < ? ORDER BY first DESC, boot_id DESC LIMIT 1`,
-		"commits before": commitColumns + `WHERE coalesce(begin_time, end_time) < ? ORDER BY coalesce(begin_time, end_time) DESC, id DESC LIMIT 1`,
-		"commits":        commitColumns + commitPage,
-		"boots":          bootColumns + bootPage,
-		"patch package":  patchPackage, "first seen": firstSeen, "live patches": livePatches, "live patch begin": livePatchBegin,
+		"state before": observations.before(), "state": observations.page(), "state after": observations.after(),
+		"boots before": boots.before(), "boots": boots.page(), "boots after": boots.after(),
+		"commits before": commits.before(), "commits": commits.page(), "commits after": commits.after(),
+		"patch package": patchPackage, "first seen": firstSeen, "live patches": livePatches, "live patch begin": livePatchBegin,
 		"patches seen": patchesSeen, "patch changes": patchChanges, "summary": summary, "commits open at": commitsOpenAt,
 	} {
 		args := make([]any, strings.Count(query, "?"))
@@ -119,6 +116,22 @@ func TestReportsReadRanges(t *testing.T) {
 		// The next page begins where the last one ended, not where the table does.
 		if strings.Contains(query, "> (?, ?)") && !strings.Contains(steps, ">?") && !strings.Contains(steps, ">(?") {
 			t.Errorf("%s has no lower bound:\n%s", name, steps)
+		}
+	}
+}
+
+// Every observation of a booted snapshot looks for staged commits, also when a long record is rebuilt.
+func TestSettlingBeginsWithStagedCommits(t *testing.T) {
+	s, err := Open(t.Context(), t.TempDir(), "1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ev := &record.Event{Observation: &record.Observation{Subvolume: "/@/.snapshots/6/snapshot"}}
+	for _, m := range applyBooted(1, ev) {
+		if steps := plan(t, s, m.query, m.args); grows.MatchString(strings.ReplaceAll(steps, "SCAN t", "")) || strings.Contains(steps, "changes_result") ||
+			strings.Contains(steps, "commits_end") || !strings.Contains(steps, "SEARCH commits USING INDEX commits_staged") {
+			t.Error(steps)
 		}
 	}
 }

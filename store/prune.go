@@ -134,20 +134,11 @@ func stateAt(ctx context.Context, q rowQuerier, through int64, horizon record.Ti
 	if err != nil {
 		return nil, err
 	}
-	rows, err := q.QueryContext(ctx, query, through, horizon.UnixMicro(), record.Numbers(told))
-	if err != nil {
-		return nil, classify(err)
+	kept, err := readRows(ctx, q, query, []any{through, horizon.UnixMicro(), record.Numbers(told)}, (*cells).number)
+	if kept == nil {
+		kept = []int64{}
 	}
-	defer rows.Close()
-	kept := []int64{}
-	for rows.Next() {
-		var seq int64
-		if err := rows.Scan(&seq); err != nil {
-			return nil, err
-		}
-		kept = append(kept, seq)
-	}
-	return kept, classify(rows.Err())
+	return kept, err
 }
 
 // proven checks that the events which are to go are those that were recorded, and that no other
@@ -179,32 +170,4 @@ func proven(ctx context.Context, tx *sql.Tx, p *record.Prune) error {
 		}
 	}
 	return nil
-}
-
-// lastPrune is lastPrune of a log, or of the longer one that it is the begin of.
-func (s *Store) lastPrune(ctx context.Context, size int64) (*record.Prune, error) {
-	if s.known != nil {
-		return s.known.pruned, nil
-	}
-	return lastPrune(ctx, s.db, size)
-}
-
-// lastPrune returns what the newest prune event among the first so many says, nil if there
-// is none.
-func lastPrune(ctx context.Context, q querier, size int64) (*record.Prune, error) {
-	var seq int64
-	var body []byte
-	// The plus keeps SQLite to the index of prune events: else it would look at all events.
-	err := q.QueryRowContext(ctx, `SELECT seq, body FROM events WHERE json_extract(body, '$.kind') = 'prune' AND +seq <= ?
-		ORDER BY json_extract(body, '$.prune.through') DESC, seq DESC LIMIT 1`, size).Scan(&seq, &body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	} else if err != nil {
-		return nil, classify(err)
-	}
-	ev, err := record.DecodeAt(seq, body)
-	if err != nil {
-		return nil, fmt.Errorf("event %d: %w", seq, err)
-	}
-	return ev.Prune, nil
 }

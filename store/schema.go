@@ -17,14 +17,6 @@ import (
 // events, triggers, indexes that find something else. So the tables are looked at before
 // anything is read from them, and what is not a record to the letter is not used as one.
 
-// layouts are the views of every version that a release wrote, as SQL, this one's included: where
-// one is missing, the records of that release look altered.
-var layouts = map[int]string{3: viewSchema3, 4: viewSchema}
-
-// digest is that of all objects of a record of this version (see layout.digest); a test holds it
-// to the SQL. It spares writers to make these objects anew for a comparison.
-const digest = "2eedf50e238f16486e0625639bd9feba76c8dcab1067eeb1d21cc56f0e335cec"
-
 // layout is what a database is made of.
 type layout struct {
 	app, version int
@@ -65,23 +57,15 @@ func readOnce(ctx context.Context, q rowQuerier) (*layout, error) {
 		}
 	}
 	// Once there was a table with AUTOINCREMENT, the one with its counter stays, whatever is done.
-	rows, err := q.QueryContext(ctx, `SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM main.sqlite_schema
-		WHERE name <> 'sqlite_sequence' ORDER BY 1 LIMIT ?`, maxObjects)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
 	sum := sha256.New()
-	for rows.Next() {
-		var name, text string
-		if err := rows.Scan(&name, &text); err != nil {
-			return nil, err
-		}
+	err := eachRow(ctx, q, `SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM main.sqlite_schema
+		WHERE name <> 'sqlite_sequence' ORDER BY 1 LIMIT ?`, []any{maxObjects}, func(c *cells) {
+		name, text := c.text(), string(c.bytes())
 		l.objects[name] = text
 		sum.Write([]byte(name + "\x00" + text + "\x00"))
-	}
+	})
 	l.digest = hex.EncodeToString(sum.Sum(nil))
-	return l, classify(rows.Err())
+	return l, err
 }
 
 // empty says whether there is nothing in the database yet.

@@ -23,9 +23,11 @@ import (
 var spoolDirs = []string{StateDir + "/spool", "var/log/klp-audit/spool"}
 
 const (
+	// hastySize is how large an event may be that is taken in by who has little time.
+	hastySize = 1 << 20
+
 	spoolSuffix = ".event"
 	asideSuffix = ".unreadable"
-	tempPrefix  = ".new-"
 	// tempAge is how old a temporary file must be to be the rest of a dead writer, whose
 	// event was never acknowledged.
 	tempAge = 10 * time.Minute
@@ -187,10 +189,6 @@ func (s *Spooled) look(path string) {
 		s.Reason = ev.Spooled
 	}
 }
-
-// ownMachine says whether root is this machine's own file system, whose journal is the
-// right place for its events.
-func ownMachine(root string) bool { return filepath.Clean("/"+root) == "/" }
 
 // removeOldTemps removes what dead writers left of files that they never finished.
 func removeOldTemps(root string) {

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	// hastySize is how large an event may be that is taken in by who has little time.
-	hastySize = 1 << 20
 	// maxSize is how large it may be at all: SQLite takes no more.
 	maxSize = 1e9
 	// hastyTime is how long who has little time takes in at most.
@@ -151,4 +149,19 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 func isRefused(err error) bool {
 	var e sqlite3.Error
 	return isConstraint(err) || errors.As(err, &e) && (e.Code == sqlite3.ErrTooBig || e.Code == sqlite3.ErrMismatch)
+}
+
+// Append adds events to the log: what waits in the spool first, then a recorder event if
+// the recorder's identity changed, then the events with their hashes and view rows, and a
+// new checkpoint. An event whose id is in the log already is not added again, and neither
+// is a second end of a commit.
+func (s *Store) Append(ctx context.Context, evs ...*record.Event) error {
+	if err := s.TakeIn(ctx); err != nil {
+		return err
+	}
+	bodies, err := encodeAll(evs)
+	if err != nil {
+		return err
+	}
+	return s.append(ctx, bodies...)
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -90,9 +89,7 @@ func (s *Store) verifyLog(ctx context.Context, trusted string, earlier []string)
 // verifyFile lets SQLite check the file: all above read its tables, and what reports find
 // they find by its indexes.
 func (s *Store) verifyFile(ctx context.Context, v *proof.Verification) error {
-	problems, err := collect(ctx, s.db, `PRAGMA integrity_check(10)`, nil, func(rows *sql.Rows) (p string, err error) {
-		return p, rows.Scan(&p)
-	})
+	problems, err := readRows(ctx, s.db, `PRAGMA integrity_check(10)`, nil, (*cells).text)
 	for _, p := range problems {
 		if p != "ok" {
 			v.Problem(proof.Altered, "the file is damaged: %s", p)

@@ -130,7 +130,7 @@ func difference(before, after []record.Package) (changes []record.Change) {
 			old := gone[i]
 			gone = slices.Delete(gone, i, i+1)
 			c.Previous, c.Added, c.Removed = old.Version, minus(fixesOfPackage(p), fixesOfPackage(old)), minus(fixesOfPackage(old), fixesOfPackage(p))
-			c.Action = map[int]string{-1: "downgrade", 0: "reinstall", 1: "upgrade"}[cmp.Compare(level(p.Version), level(old.Version))]
+			c.Action = map[int]record.Action{-1: "downgrade", 0: "reinstall", 1: "upgrade"}[cmp.Compare(level(p.Version), level(old.Version))]
 		}
 		changes = append(changes, c)
 	}

@@ -166,7 +166,7 @@ func tellPackages(pkgs []record.Package) string {
 func tellChanges(changes []record.Change) string {
 	var parts []string
 	for _, c := range changes {
-		parts = append(parts, strings.TrimSpace(c.Action+" "+c.Package+" "+c.Previous+" -> "+c.Version))
+		parts = append(parts, strings.TrimSpace(string(c.Action)+" "+c.Package+" "+c.Previous+" -> "+c.Version))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -79,7 +79,7 @@ func newestKernel(pkgs []rpm.Package, running record.Kernel) (newest, unknown st
 	flavour := running.Release[strings.LastIndexByte(running.Release, '-')+1:]
 	var told, untold rpm.Package
 	for _, p := range pkgs {
-		if livepatch.Flavour(p.Name) != flavour || p.Kind != "" && p.Kind != string(livepatch.KindKernel) {
+		if livepatch.Flavour(p.Name) != flavour || p.Kind != "" && p.Kind != string(record.PackageKernel) {
 			continue
 		}
 		release, ok := livepatch.KernelRelease(p.Name, p.EVR.Version, p.EVR.Release)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // The part of an observation begins with the published form of a verification, byte for byte.

@@ -66,7 +66,7 @@ func (r *Recorder) beside(work func()) (wait func()) {
 func announcedPatches(b *record.CommitBegin) (names []string) {
 	for _, c := range b.Announced {
 		_, had := b.Fixes[c.Package+"-"+c.Version+"."+c.Arch]
-		if c.Module != "" && c.Action != string(rpm.ActionRemove) && !had {
+		if c.Module != "" && c.Action != record.ActionRemove && !had {
 			names = append(names, c.Package)
 		}
 	}
@@ -170,10 +170,10 @@ func announce(s Step, installed []rpm.Package) record.Change {
 	c := snapshot.Describe(s.Name, s.EVR, s.Arch)
 	c.Step, c.Result = s.Type, record.ResultUnknown
 	if s.Type == "-" {
-		c.Action = string(rpm.ActionRemove)
+		c.Action = record.ActionRemove
 		return c
 	}
-	c.Action = string(rpm.ActionInstall)
+	c.Action = record.ActionInstall
 	for _, p := range installed {
 		if p.Name != s.Name {
 			continue
@@ -181,13 +181,13 @@ func announce(s Step, installed []rpm.Package) record.Change {
 		order := s.EVR.Compare(p.EVR)
 		switch {
 		case order == 0:
-			c.Action, c.Previous = string(rpm.ActionReinstall), p.EVR.String()
+			c.Action, c.Previous = record.ActionReinstall, p.EVR.String()
 			return c
 		case s.Type == "M": // stands beside it
 		case order > 0:
-			c.Action, c.Previous = string(rpm.ActionUpgrade), p.EVR.String()
+			c.Action, c.Previous = record.ActionUpgrade, p.EVR.String()
 		default:
-			c.Action, c.Previous = string(rpm.ActionDowngrade), p.EVR.String()
+			c.Action, c.Previous = record.ActionDowngrade, p.EVR.String()
 		}
 	}
 	return c
@@ -204,7 +204,7 @@ func addHistory(end *record.CommitEnd, b *record.CommitBegin, h zypp.Appended) {
 	for i := range end.Changes {
 		c := &end.Changes[i]
 		for _, in := range h.Installs {
-			if c.Action != string(rpm.ActionRemove) && in.Name == c.Package && in.Version == c.Version && in.Arch == c.Arch {
+			if c.Action != record.ActionRemove && in.Name == c.Package && in.Version == c.Version && in.Arch == c.Arch {
 				c.Repo, c.Checksum = in.Repo, in.Checksum
 			}
 		}

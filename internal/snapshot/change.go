@@ -17,10 +17,10 @@ func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 		p = d.Before
 	}
 	c := Describe(p.Name, p.EVR, p.Arch)
-	if c.Kind = kind(*p); c.Kind == string(livepatch.KindSupport) {
+	if c.Kind = kind(*p); c.Kind == record.PackageSupport {
 		c.KernelRelease = ""
 	}
-	c.Action, c.Result = string(d.Action), record.ResultOK
+	c.Action, c.Result = record.Action(d.Action), record.ResultOK
 	c.SignatureKey, c.Vendor, c.SourceRPM = p.SigningKey, p.Vendor, p.SourceRPM
 	c.BuildTime = moment(p.BuildTime)
 	had, knownBefore := fixesIn(d.Before, before)

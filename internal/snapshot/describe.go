@@ -8,7 +8,7 @@ import (
 
 // Describe fills in what follows from a package's name and version.
 func Describe(name string, evr rpm.EVR, arch string) record.Change {
-	c := record.Change{Kind: string(livepatch.KindOf(name)), Package: name, Version: evr.String(), Arch: arch}
+	c := record.Change{Kind: record.PackageKind(livepatch.KindOf(name)), Package: name, Version: evr.String(), Arch: arch}
 	switch livepatch.Kind(c.Kind) {
 	case livepatch.KindKernel:
 		c.KernelRelease, _ = livepatch.KernelRelease(name, evr.Version, evr.Release)

@@ -123,12 +123,12 @@ func explained(d rpm.Change, commits []record.Change) bool {
 	return slices.ContainsFunc(commits, func(c record.Change) bool {
 		if d.After == nil {
 			gone := c.Previous
-			if c.Action == string(rpm.ActionRemove) {
+			if c.Action == record.ActionRemove {
 				gone = c.Version
 			}
 			return c.Package == d.Before.Name && c.Arch == d.Before.Arch && gone == d.Before.EVR.String()
 		}
-		return c.Action != string(rpm.ActionRemove) && c.Package == d.After.Name && c.Arch == d.After.Arch &&
+		return c.Action != record.ActionRemove && c.Package == d.After.Name && c.Arch == d.After.Arch &&
 			c.Version == d.After.EVR.String() && (c.InstallTime == nil || c.InstallTime.Unix() == d.After.InstallTime)
 	})
 }

@@ -146,7 +146,7 @@ func TestDrift(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := row.Action + " " + row.TimeSource; row.Source != "drift" || len(want) == 0 || got != want[0] || row.Commit != nil {
+		if got := string(row.Action) + " " + row.TimeSource; row.Source != "drift" || len(want) == 0 || got != want[0] || row.Commit != nil {
 			t.Fatalf("got %s by %s, want %q", got, row.Source, want)
 		}
 		want = want[1:]

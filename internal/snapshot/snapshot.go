@@ -50,16 +50,18 @@ func askKinds(ctx context.Context, db rpm.DB, packages []rpm.Package) {
 	}
 	for i, p := range packages {
 		if list, asked := provides[p.Instance()]; asked {
-			packages[i].Kind = string(livepatch.KindSupport)
+			packages[i].Kind = string(record.PackageSupport)
 			if slices.ContainsFunc(strings.Fields(list), livepatch.ProvidesKernel) {
-				packages[i].Kind = string(livepatch.KindKernel)
+				packages[i].Kind = string(record.PackageKernel)
 			}
 		}
 	}
 }
 
 // kind is what kind of package this is.
-func kind(p rpm.Package) string { return cmp.Or(p.Kind, string(livepatch.KindOf(p.Name))) }
+func kind(p rpm.Package) record.PackageKind {
+	return cmp.Or(record.PackageKind(p.Kind), record.PackageKind(livepatch.KindOf(p.Name)))
+}
 
 // Take reads which tracked packages are installed on the system whose file tree is at root.
 // They are never nil without an error.
@@ -117,7 +119,7 @@ func Installed(list []record.Package) []rpm.Package {
 		}
 		kind := ""
 		if !livepatch.Certain(p.Name) {
-			kind = p.Kind
+			kind = string(p.Kind)
 		}
 		installed = append(installed, rpm.Package{
 			Name: p.Name, EVR: evr, Arch: p.Arch, InstallTime: p.InstallTime, InstallTID: p.InstallTID,

@@ -43,7 +43,7 @@ func TestKindByWhatIsProvided(t *testing.T) {
 	}
 	kinds := map[string]string{}
 	for _, p := range Record(s.Packages) {
-		kinds[p.Name] = p.Kind
+		kinds[p.Name] = string(p.Kind)
 	}
 	want := map[string]string{
 		"kernel-next": "kernel", "kernel-later": "kernel", "kernel-poster": "support", "kernel-coco": "kernel", "kernel-default": "kernel", "kernel-macros": "support",
@@ -57,7 +57,7 @@ func TestKindByWhatIsProvided(t *testing.T) {
 	}
 	for _, d := range rpm.Diff(again, nil, nil) {
 		c := Change(d, nil, nil)
-		if c.Kind != want[c.Package] || (c.KernelRelease != "") != (c.Kind == "kernel") {
+		if string(c.Kind) != want[c.Package] || (c.KernelRelease != "") != (c.Kind == "kernel") {
 			t.Errorf("removed: %+v", c)
 		}
 	}

@@ -294,7 +294,7 @@ const unknown = "unknown"
 // withoutVersion takes away what was made of a version that is not known.
 func withoutVersion(c change) change {
 	c.Version, c.Arch = unknown, unknown
-	if c.Kind == string(livepatch.KindKernel) {
+	if c.Kind == record.PackageKernel {
 		c.KernelRelease = ""
 	}
 	c.Module, c.PatchNumber, c.Initial = "", 0, false

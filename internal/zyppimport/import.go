@@ -228,7 +228,7 @@ func (im *importer) stock(first string) error {
 			continue
 		}
 		c := record.Change{Package: row.Package, Arch: row.Arch}
-		if row.Action == string(rpm.ActionRemove) {
+		if row.Action == record.ActionRemove {
 			im.installed.remove(&c, evr)
 		} else {
 			im.installed.install(&c, evr, true)
@@ -292,14 +292,14 @@ func (im *importer) userData(c *commit) string {
 // apply says what a change did to what was installed before it.
 func (im *importer) apply(c *change) {
 	if c.removal {
-		c.Action = string(rpm.ActionRemove)
+		c.Action = record.ActionRemove
 		if c.Result == record.ResultOK {
 			im.installed.remove(&c.Change, c.evr)
 		}
 		return
 	}
 	if c.Version == unknown {
-		c.Action = string(rpm.ActionInstall)
+		c.Action = record.ActionInstall
 		return
 	}
 	im.installed.install(&c.Change, c.evr, c.Result == record.ResultOK)

@@ -19,13 +19,13 @@ func (inv inventory) install(c *record.Change, evr rpm.EVR, ok bool) {
 	i := inv.replaced(c, evr)
 	switch {
 	case i < 0:
-		c.Action = string(rpm.ActionInstall)
+		c.Action = record.ActionInstall
 	case evr == have[i].EVR:
-		c.Action = string(rpm.ActionReinstall)
+		c.Action = record.ActionReinstall
 	case evr.Compare(have[i].EVR) >= 0:
-		c.Action = string(rpm.ActionUpgrade)
+		c.Action = record.ActionUpgrade
 	default:
-		c.Action = string(rpm.ActionDowngrade)
+		c.Action = record.ActionDowngrade
 	}
 	if i >= 0 {
 		c.Previous = have[i].EVR.String()

@@ -37,16 +37,16 @@ func TestColumnOfAnotherTypeIsAnError(t *testing.T) {
 		"SELECT 'a' UNION ALL SELECT 2":    "column 1 holds int64, not string",
 		"SELECT 'a' UNION ALL SELECT NULL": "column 1 holds <nil>, not string",
 	} {
-		rows, err := readRows(t.Context(), s.db, query, nil, take[string])
+		rows, err := readRows(t.Context(), s.db, query, nil, (*cells).text)
 		if err == nil || err.Error() != want || len(rows) != 1 {
 			t.Errorf("%s: %q and %v, want %s", query, rows, err, want)
 		}
 	}
-	lists, err := readRows(t.Context(), s.db, `SELECT '["a"]' UNION ALL SELECT '["b"'`, nil, takeList)
+	lists, err := readRows(t.Context(), s.db, `SELECT '["a"]' UNION ALL SELECT '["b"'`, nil, (*cells).list)
 	if err == nil || len(lists) != 1 {
 		t.Errorf("half a list: %q and %v", lists, err)
 	}
-	n, err := readRows(t.Context(), s.db, `SELECT 7 UNION ALL SELECT NULL`, nil, takeOrNil[int64])
+	n, err := readRows(t.Context(), s.db, `SELECT 7 UNION ALL SELECT NULL`, nil, (*cells).numberOrNil)
 	if err != nil || len(n) != 2 || *n[0] != 7 || n[1] != nil {
 		t.Errorf("a number and none: %v and %v", n, err)
 	}

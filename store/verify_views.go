@@ -5,9 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
@@ -79,49 +76,4 @@ func compareView(ctx context.Context, tx *sql.Tx, view string, v *proof.Verifica
 		v.Problem(proof.Altered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
 	}
 	return nil
-}
-
-// openRebuilt makes a temporary database with the views, rebuilt from the events of the
-// record at path, which it attaches under the name `record` and only reads. It returns
-// how many events the views hold.
-func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
-	source, err := openDB(path, readOnly(ctx))
-	if err != nil {
-		return nil, 0, err
-	}
-	defer source.Close()
-	s, err := newTemp(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	var size int64
-	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
-		size, err = rebuild(ctx, tx, source)
-		return err
-	})
-	if err == nil {
-		_, err = s.db.ExecContext(ctx, `ATTACH ? AS record`, "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro")
-	}
-	if isConstraint(err) || errors.Is(err, record.ErrNoEvent) {
-		err = fmt.Errorf("%w: its events cannot be: %w", ErrDamaged, err)
-	}
-	if err != nil {
-		return nil, 0, errors.Join(named(path, classify(err)), s.Close())
-	}
-	return s, size, nil
-}
-
-// newTemp makes an empty database that goes when it is closed. path is the record's that it is
-// for; empty: an export's. It is in a folder of its own: beside a file in a shared one, anybody
-// could lay a journal that SQLite would roll back into it.
-func newTemp(path string) (*Store, error) {
-	dir, err := os.MkdirTemp("", "klp-audit-views-")
-	if err != nil {
-		return nil, err
-	}
-	db, err := openDB(filepath.Join(dir, "views.db"), url.Values{"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}})
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return &Store{db: db, path: path, temp: dir, patience: maxLockTime}, nil
 }

@@ -1,0 +1,138 @@
+package record
+
+import (
+	"strconv"
+	"strings"
+)
+
+// HistoryRow is one package change as reports show it. Its JSON is the published form.
+type HistoryRow struct {
+	Time          Timestamp   `json:"time"`
+	TimeSource    string      `json:"time_source"` // commit, rpm, history
+	UTCOffset     string      `json:"utc_offset"`
+	Commit        *string     `json:"commit"`
+	Event         int64       `json:"event"` // sequence number in the log
+	Host          string      `json:"host"`
+	BootID        string      `json:"boot_id"`
+	Kind          PackageKind `json:"kind"`
+	Action        Action      `json:"action"`
+	Package       string      `json:"package"`
+	Arch          string      `json:"arch"`
+	Version       string      `json:"version"`
+	Previous      *string     `json:"previous"`
+	KernelRelease *string     `json:"kernel_release"`
+	PatchNumber   *int        `json:"patch_number"`
+	Initial       *bool       `json:"initial"`
+	Result        Result      `json:"result"`
+	Outcome       *Outcome    `json:"outcome"` // of the commit; null while it is open
+	Source        string      `json:"source"`  // one of Sources
+	Actor         RowActor    `json:"actor"`
+	Command       *string     `json:"command"`
+	UserData      *string     `json:"userdata"`
+	Repo          *string     `json:"repo"`
+	Checksum      *string     `json:"checksum"`
+	SignatureKey  *string     `json:"signature_key"`
+	Advisories    []string    `json:"advisories"`
+	CVEsAdded     []string    `json:"cves_added"`
+	CVEsRemoved   []string    `json:"cves_removed"`
+	BugsAdded     []string    `json:"bugs_added"`
+	BugsRemoved   []string    `json:"bugs_removed"`
+	Scripts       []Script    `json:"scripts"` // that failed
+	// KnownSince is when its event came into the log; nil: that is not known.
+	KnownSince *Timestamp `json:"known_since"`
+
+	Pos int64 `json:"-"` // of the change among those of its event
+}
+
+// Sources returns the closed set of what the record may have a change from: the plugin, which
+// saw it made; drift, which was found later; an import of libzypp's history.
+func Sources() []string { return []string{"plugin", "drift", "import"} }
+
+// RowActor is who made a change. What is not known is null or "unset".
+type RowActor struct {
+	Login      *string `json:"login"`
+	SudoUser   *string `json:"sudo_user"`
+	Exe        *string `json:"exe"`
+	TTY        *string `json:"tty"`
+	Session    *string `json:"session"`
+	Automation *string `json:"automation"`
+}
+
+// HistoryField is a field of a history row: its name in JSON and CSV, and what CSV says.
+type HistoryField struct {
+	Name string
+	Text func(*HistoryRow) string
+}
+
+// HistoryFields returns the fields of a history row in the order of CSV. What is not known is empty,
+// and lists are separated by blanks.
+func HistoryFields() []HistoryField {
+	return []HistoryField{
+		{"time", func(r *HistoryRow) string { return r.Time.text() }},
+		{"time_source", func(r *HistoryRow) string { return r.TimeSource }},
+		{"utc_offset", func(r *HistoryRow) string { return r.UTCOffset }},
+		{"commit", func(r *HistoryRow) string { return orEmpty(r.Commit) }},
+		{"event", func(r *HistoryRow) string { return strconv.FormatInt(r.Event, 10) }},
+		{"host", func(r *HistoryRow) string { return r.Host }},
+		{"boot_id", func(r *HistoryRow) string { return r.BootID }},
+		{"kind", func(r *HistoryRow) string { return string(r.Kind) }},
+		{"action", func(r *HistoryRow) string { return string(r.Action) }},
+		{"package", func(r *HistoryRow) string { return r.Package }},
+		{"arch", func(r *HistoryRow) string { return r.Arch }},
+		{"version", func(r *HistoryRow) string { return r.Version }},
+		{"previous", func(r *HistoryRow) string { return orEmpty(r.Previous) }},
+		{"kernel_release", func(r *HistoryRow) string { return orEmpty(r.KernelRelease) }},
+		{"patch_number", func(r *HistoryRow) string { return ifKnown(r.PatchNumber, strconv.Itoa) }},
+		{"initial", func(r *HistoryRow) string { return ifKnown(r.Initial, strconv.FormatBool) }},
+		{"result", func(r *HistoryRow) string { return string(r.Result) }},
+		{"outcome", func(r *HistoryRow) string { return orEmpty(r.Outcome) }},
+		{"source", func(r *HistoryRow) string { return r.Source }},
+		{"login", func(r *HistoryRow) string { return orEmpty(r.Actor.Login) }},
+		{"sudo_user", func(r *HistoryRow) string { return orEmpty(r.Actor.SudoUser) }},
+		{"exe", func(r *HistoryRow) string { return orEmpty(r.Actor.Exe) }},
+		{"tty", func(r *HistoryRow) string { return orEmpty(r.Actor.TTY) }},
+		{"session", func(r *HistoryRow) string { return orEmpty(r.Actor.Session) }},
+		{"automation", func(r *HistoryRow) string { return orEmpty(r.Actor.Automation) }},
+		{"command", func(r *HistoryRow) string { return orEmpty(r.Command) }},
+		{"userdata", func(r *HistoryRow) string { return orEmpty(r.UserData) }},
+		{"repo", func(r *HistoryRow) string { return orEmpty(r.Repo) }},
+		{"checksum", func(r *HistoryRow) string { return orEmpty(r.Checksum) }},
+		{"signature_key", func(r *HistoryRow) string { return orEmpty(r.SignatureKey) }},
+		{"advisories", func(r *HistoryRow) string { return strings.Join(r.Advisories, " ") }},
+		{"cves_added", func(r *HistoryRow) string { return strings.Join(r.CVEsAdded, " ") }},
+		{"cves_removed", func(r *HistoryRow) string { return strings.Join(r.CVEsRemoved, " ") }},
+		{"bugs_added", func(r *HistoryRow) string { return strings.Join(r.BugsAdded, " ") }},
+		{"bugs_removed", func(r *HistoryRow) string { return strings.Join(r.BugsRemoved, " ") }},
+		{"scripts", (*HistoryRow).FailedScripts},
+		{"known_since", func(r *HistoryRow) string { return ifKnown(r.KnownSince, Timestamp.text) }},
+	}
+}
+
+// FailedScripts says which scripts of the package failed, and how; empty: none did.
+func (r *HistoryRow) FailedScripts() string {
+	var parts []string
+	for _, s := range r.Scripts {
+		part := s.Script + " script failed"
+		if s.Status != "" {
+			part += " (" + s.Status + ")"
+		}
+		if s.Output != "" {
+			part += ": " + s.Output
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (t Timestamp) text() string { return t.UTC().Format(TimeLayout) }
+
+func ifKnown[T any](v *T, text func(T) string) string {
+	if v == nil {
+		return ""
+	}
+	return text(*v)
+}
+
+func orEmpty[T ~string](s *T) string {
+	return ifKnown(s, func(s T) string { return string(s) })
+}

@@ -1,0 +1,48 @@
+package record_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// What JSON has, CSV has, too: the fields of the actor stand beside the others.
+func TestHistoryFieldsAreThoseOfJSON(t *testing.T) {
+	body, err := json.Marshal(&record.HistoryRow{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var row, actor map[string]json.RawMessage
+	if err := json.Unmarshal(body, &row); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(row["actor"], &actor); err != nil {
+		t.Fatal(err)
+	}
+	delete(row, "actor")
+	var want, got []string
+	for name := range row {
+		want = append(want, name)
+	}
+	for name := range actor {
+		want = append(want, name)
+	}
+	for _, f := range record.HistoryFields() {
+		got = append(got, f.Name)
+	}
+	if slices.Sort(want); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+		t.Errorf("CSV has %q,\nJSON has %q", got, want)
+	}
+}
+
+// Each field of a row shows in its text, and an empty row says nothing in the others.
+func TestHistoryFieldsThatAreNotKnown(t *testing.T) {
+	known := []string{"time", "event"}
+	for _, f := range record.HistoryFields() {
+		if got := f.Text(&record.HistoryRow{}); (got != "") != slices.Contains(known, f.Name) {
+			t.Errorf("%s of an empty row: %q", f.Name, got)
+		}
+	}
+}

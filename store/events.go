@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+type event struct {
+	seq  int64
+	body []byte
+}
+
+// events yields the events after a sequence number, page by page.
+func events(ctx context.Context, q rowQuerier, after int64) iter.Seq2[event, error] {
+	return rowsOf(pages(event{seq: after}, func(last event) ([]event, bool, error) {
+		page, err := eventPage(ctx, q, last.seq)
+		for _, e := range page {
+			if e.seq <= last.seq { // where pages of the file are damaged, this would never end
+				return nil, false, fmt.Errorf("%w: event %d comes after event %d", ErrDamaged, e.seq, last.seq)
+			}
+			last = e
+		}
+		return page, true, err
+	}))
+}
+
+func eventPage(ctx context.Context, q rowQuerier, after int64) ([]event, error) {
+	size := 0
+	return readRows(ctx, q, `SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{after, pageSize}, func(c *cells) event {
+		e := event{c.number(), c.bytes()}
+		if e.body == nil { // NULL, which is no event, and not one that was pruned
+			e.body = []byte{}
+		}
+		size += len(e.body)
+		c.enough = size >= pageBytes
+		return e
+	})
+}
+
+// leafHash is the hash of event number seq, as it is stored.
+func leafHash(ctx context.Context, q querier, seq int64) (leaf tlog.Hash, err error) {
+	hashes, err := hashReader(ctx, q)([]int64{tlog.StoredHashIndex(0, seq-1)})
+	if err != nil {
+		return leaf, err
+	}
+	return hashes[0], nil
+}
+
+func hashReader(ctx context.Context, q querier) tlog.HashReaderFunc {
+	return func(ids []int64) ([]tlog.Hash, error) {
+		hashes := make([]tlog.Hash, len(ids))
+		for i, id := range ids {
+			var h []byte
+			err := q.QueryRowContext(ctx, `SELECT hash FROM hashes WHERE id = ?`, id).Scan(&h)
+			if errors.Is(err, sql.ErrNoRows) || err == nil && len(h) != tlog.HashSize {
+				return nil, fmt.Errorf("%w: hash %d of the tree is missing", ErrDamaged, id)
+			} else if err != nil {
+				return nil, err
+			}
+			copy(hashes[i][:], h)
+		}
+		return hashes, nil
+	}
+}
+
+// Size returns how many events the log has.
+func (s *Store) Size(ctx context.Context) (int64, error) {
+	n, err := s.size(ctx)
+	return n, classify(err)
+}
+
+func (s *Store) size(ctx context.Context) (n int64, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&n)
+	return n, err
+}
+
+// lastPrune is lastPrune of a log, or of the longer one that it is the begin of.
+func (s *Store) lastPrune(ctx context.Context, size int64) (*record.Prune, error) {
+	if s.known != nil {
+		return s.known.pruned, nil
+	}
+	return lastPrune(ctx, s.db, size)
+}
+
+// lastPrune returns what the newest prune event among the first so many says, nil if there
+// is none.
+func lastPrune(ctx context.Context, q querier, size int64) (*record.Prune, error) {
+	var seq int64
+	var body []byte
+	// The plus keeps SQLite to the index of prune events: else it would look at all events.
+	err := q.QueryRowContext(ctx, `SELECT seq, body FROM events WHERE json_extract(body, '$.kind') = 'prune' AND +seq <= ?
+		ORDER BY json_extract(body, '$.prune.through') DESC, seq DESC LIMIT 1`, size).Scan(&seq, &body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	} else if err != nil {
+		return nil, classify(err)
+	}
+	ev, err := record.DecodeAt(seq, body)
+	if err != nil {
+		return nil, fmt.Errorf("event %d: %w", seq, err)
+	}
+	return ev.Prune, nil
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// HistoryFilter selects rows. Zero fields select everything.
+type HistoryFilter struct {
+	Since, Until time.Time // from Since, before Until
+	Package      string    // GLOB pattern: * ? [abc]
+	Kind         string
+	Action       string
+	Result       string
+	Source       string // one of Sources
+	User         string // login or sudo user
+	Scripts      bool   // of which a script failed
+	Limit        int    // at most so many rows; 0: all
+	Events       int64  // of the first so many events only; 0: of all that there are now
+	OldestFirst  bool
+}
+
+// commitColumns are what a history shows of the commit t that a change c is of. ?1 is how many events it
+// is made of: what became of the commit later is not known then.
+var commitColumns = []column{
+	{"CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END", nil,
+		func(c *cells, r *record.HistoryRow) { r.Outcome = (*record.Outcome)(c.textOrNil()) }},
+	{"t.login", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Login = c.textOrNil() }},
+	{"t.sudo_user", nil, func(c *cells, r *record.HistoryRow) { r.Actor.SudoUser = c.textOrNil() }},
+	{"t.exe", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Exe = c.textOrNil() }},
+	{"t.tty", nil, func(c *cells, r *record.HistoryRow) { r.Actor.TTY = c.textOrNil() }},
+	{"t.session", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Session = c.textOrNil() }},
+	{"t.automation", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Automation = c.textOrNil() }},
+	{"t.command", nil, func(c *cells, r *record.HistoryRow) { r.Command = c.textOrNil() }},
+	{"t.userdata", nil, func(c *cells, r *record.HistoryRow) { r.UserData = c.textOrNil() }},
+}
+
+// historyColumns are the columns of a history.
+var historyColumns = shown()
+
+func shown() (columns []column) {
+	for _, c := range changeColumns {
+		if c.show != nil {
+			c.name = "c." + c.name
+			columns = append(columns, c)
+		}
+	}
+	return append(columns, commitColumns...)
+}
+
+var selectHistory = "SELECT " + names(historyColumns) + " FROM changes c LEFT JOIN commits t ON t.id = c.commit_id"
+
+// History yields the changes that the filter selects, newest first unless it says
+// otherwise. It reads page by page, and no event that comes in meanwhile.
+func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
+	return func(yield func(*record.HistoryRow, error) bool) {
+		size, err := f.Events, error(nil)
+		if size == 0 {
+			size, err = s.Size(ctx)
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		rest := f
+		rowsOf(ahead(pages(nil, func(last *record.HistoryRow) ([]*record.HistoryRow, bool, error) {
+			query, args := rest.query(size, last)
+			page, err := readRows(ctx, s.db, query, args, historyRow)
+			rest.Limit -= len(page)
+			return page, len(page) == pageSize && rest.Limit != 0, err
+		})))(yield)
+	}
+}
+
+// query asks for a page that starts behind last.
+func (f HistoryFilter) query(size int64, last *record.HistoryRow) (string, []any) {
+	where, args := f.where(size, last)
+	order := " ORDER BY c.time DESC, c.event DESC, c.pos DESC"
+	if f.OldestFirst {
+		order = " ORDER BY c.time, c.event, c.pos"
+	}
+	limit := int64(pageSize)
+	if f.Limit > 0 {
+		limit = min(limit, int64(f.Limit))
+	}
+	return selectHistory + where + order + " LIMIT ?", slices.Concat([]any{size}, args, []any{limit})
+}
+
+// where returns the conditions of a page that starts behind last.
+func (f HistoryFilter) where(size int64, last *record.HistoryRow) (string, []any) {
+	// What was announced counts until the commit ends, as of then.
+	conds, args := []string{"c.event <= ?", "(c.event IS NOT t.begin_event OR t.end_event IS NULL OR t.end_event > ?)"}, []any{size, size}
+	add := func(cond string, values ...any) { conds, args = append(conds, cond), append(args, values...) }
+	// Behind a page its end is the bound: SQLite would begin each at the other one anew.
+	if !f.Since.IsZero() && (last == nil || !f.OldestFirst) {
+		add("c.time >= ?", f.Since.UnixMicro())
+	}
+	if !f.Until.IsZero() && (last == nil || f.OldestFirst) {
+		add("c.time < ?", f.Until.UnixMicro())
+	}
+	packageIs := "c.package = ?"
+	if strings.ContainsAny(f.Package, "*?[") {
+		packageIs = "+c.package GLOB ?" // + for the order of time: that of names would be sorted for each page
+	}
+	for _, eq := range []struct{ cond, value string }{
+		{packageIs, f.Package}, {"c.kind = ?", f.Kind}, {"c.action = ?", f.Action}, {"c.result = ?", f.Result}, {"c.source = ?", f.Source},
+	} {
+		if eq.value != "" {
+			add(eq.cond, eq.value)
+		}
+	}
+	if f.Scripts {
+		add("c.scripts <> '[]'")
+	}
+	if f.User != "" {
+		add("(t.login = ? OR t.sudo_user = ?)", f.User, f.User)
+	}
+	if last != nil {
+		op := "<"
+		if f.OldestFirst {
+			op = ">"
+		}
+		add("(c.time, c.event, c.pos) "+op+" (?, ?, ?)", last.Time.UnixMicro(), last.Event, last.Pos)
+	}
+	return " WHERE " + strings.Join(conds, " AND "), args
+}
+
+func historyRow(c *cells) *record.HistoryRow {
+	var r record.HistoryRow
+	for i := range historyColumns {
+		historyColumns[i].show(c, &r)
+	}
+	return &r
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
+)
+
+const summary = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
+	(SELECT count(*) FROM commits INDEXED BY commits_open WHERE end_event IS NULL),
+	coalesce((SELECT note FROM checkpoint), ''), coalesce((SELECT key FROM recorders ORDER BY event DESC LIMIT 1), ''),
+	coalesce((SELECT version FROM recorders ORDER BY event DESC LIMIT 1), ''),
+	(SELECT outcome FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1),
+	(SELECT end_time FROM commits WHERE end_event IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT 1)`
+
+// Summarize returns the summary of the record.
+func (s *Store) Summarize(ctx context.Context) (*record.Summary, error) {
+	var sum record.Summary
+	var lastEnd *int64
+	err := s.db.QueryRowContext(ctx, summary).Scan(&sum.Events, &sum.Changes, &sum.Commits, &sum.Open, &sum.Checkpoint,
+		&sum.Key, &sum.RecordedBy, &sum.LastOutcome, &lastEnd)
+	if err != nil || sum.Events == 0 {
+		return &sum, classify(err)
+	}
+	if lastEnd != nil {
+		sum.LastCommit = new(microseconds(*lastEnd))
+	}
+	if cp, err := proof.ParseCheckpoint(sum.Checkpoint, sum.Key); err == nil {
+		sum.RootHash = cp.Root.String()
+	}
+	if s.known != nil {
+		sum.Part, sum.RootHash = true, s.known.root
+	}
+	return &sum, s.summarizeEnds(ctx, &sum)
+}
+
+// summarizeEnds fills in what the first and the last event say.
+func (s *Store) summarizeEnds(ctx context.Context, sum *record.Summary) error {
+	pruned, err := s.lastPrune(ctx, sum.Events)
+	if err != nil {
+		return err
+	}
+	var bodies [2]string
+	err = s.db.QueryRowContext(ctx, `SELECT (SELECT body FROM events WHERE seq >= ? ORDER BY seq LIMIT 1),
+		(SELECT body FROM events ORDER BY seq DESC LIMIT 1)`, pruned.First()).Scan(&bodies[0], &bodies[1])
+	if err != nil {
+		return classify(err)
+	}
+	first, err := record.Decode([]byte(bodies[0]))
+	if err != nil {
+		return fmt.Errorf("first event: %w", err)
+	}
+	last, err := record.Decode([]byte(bodies[1]))
+	if err != nil {
+		return fmt.Errorf("event %d: %w", sum.Events, err)
+	}
+	sum.First, sum.Last, sum.Host = &first.Time, &last.Time, last.Host
+	return nil
+}
+
+// Event returns the event with a sequence number.
+func (s *Store) Event(ctx context.Context, seq int64) (*record.Event, error) {
+	var body []byte
+	if err := s.db.QueryRowContext(ctx, `SELECT body FROM events WHERE seq = ?`, seq).Scan(&body); err != nil {
+		return nil, fmt.Errorf("event %d: %w", seq, classify(err))
+	}
+	ev, err := record.Decode(body)
+	if err != nil {
+		return nil, fmt.Errorf("event %d: %w", seq, err)
+	}
+	return ev, nil
+}
+
+// LastObserved returns the time of the newest observation, nil if there is none.
+func (s *Store) LastObserved(ctx context.Context) (*record.Timestamp, error) {
+	var at *int64
+	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM observations`).Scan(&at)
+	return microsOrNil(at), classify(err)
+}
+
+// Each end is one step into an index.
+const extent = `SELECT
+	(SELECT min(t) FROM (SELECT min(time) AS t FROM observations UNION ALL SELECT min(first) FROM boots UNION ALL SELECT min(time) FROM changes
+		UNION ALL SELECT min(time) FROM recorders
+		UNION ALL SELECT * FROM (SELECT ` + begun + ` FROM commits ORDER BY ` + begun + ` LIMIT 1))),
+	(SELECT max(t) FROM (SELECT max(time) AS t FROM observations UNION ALL SELECT max(first) FROM boots UNION ALL SELECT max(time) FROM changes
+		UNION ALL SELECT max(time) FROM recorders
+		UNION ALL SELECT * FROM (SELECT ` + begun + ` FROM commits ORDER BY ` + begun + ` DESC LIMIT 1)))`
+
+// Extent returns the times of the first thing on record, or of the horizon of what was pruned,
+// and of the last event.
+func (s *Store) Extent(ctx context.Context) (from, to record.Timestamp, err error) {
+	var first, last *int64
+	if err := s.db.QueryRowContext(ctx, extent).Scan(&first, &last); err != nil || first == nil {
+		return from, to, classify(err)
+	}
+	size, err := s.size(ctx)
+	if err != nil {
+		return from, to, classify(err)
+	}
+	pruned, err := s.lastPrune(ctx, size)
+	if from, to = microseconds(*first), microseconds(*last); pruned != nil && from.Before(pruned.Horizon.Time) {
+		from = pruned.Horizon
+	}
+	return from, to, err
+}
+
+// KnownBoots returns the boots on record, each with the time up to which it is known.
+func (s *Store) KnownBoots(ctx context.Context) (map[string]time.Time, error) {
+	type boot struct {
+		id   string
+		last time.Time
+	}
+	boots, err := readRows(ctx, s.db, `SELECT boot_id, last FROM boots ORDER BY boot_id`, nil, func(c *cells) boot { return boot{c.text(), c.moment().Time} })
+	known := map[string]time.Time{}
+	for _, b := range boots {
+		known[b.id] = b.last
+	}
+	return known, err
+}
+
+// Exceptions returns the exceptions that were on record at a moment, oldest first, those
+// that had been ended included.
+func (s *Store) Exceptions(ctx context.Context, at time.Time) ([]record.Exception, error) {
+	const query = `SELECT id, event, time, check_id, reason, until, login, sudo_user, automation,
+		end_event, end_time, end_login, end_sudo_user, end_automation FROM exceptions WHERE time <= ? ORDER BY time, event`
+	return readRows(ctx, s.db, query, []any{at.UnixMicro()}, func(c *cells) record.Exception {
+		x := record.Exception{ID: c.text(), Event: c.number(), Time: c.moment(), Check: c.text(), Reason: c.text(), Until: c.moment()}
+		x.By = record.RowActor{Login: c.textOrNil(), SudoUser: c.textOrNil(), Automation: c.textOrNil()}
+		event, ended := c.numberOrNil(), c.momentOrNil()
+		by := record.RowActor{Login: c.textOrNil(), SudoUser: c.textOrNil(), Automation: c.textOrNil()}
+		if ended != nil && !ended.After(at) {
+			x.Ended, x.EndedIn, x.EndedBy = ended, *event, &by
+		}
+		return x
+	})
+}
+
+// Recorders returns the recorder events of a log, in its order: there are few.
+func (s *Store) Recorders(ctx context.Context) ([]record.RecorderRow, error) {
+	return readRows(ctx, s.db, `SELECT event, time, cause FROM recorders ORDER BY event`, nil, func(c *cells) record.RecorderRow {
+		return record.RecorderRow{Event: c.number(), Time: c.moment(), Cause: record.Cause(c.text())}
+	})
+}

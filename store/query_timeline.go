@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// timed is a view that reports read in the order of time, of the rows that are of a moment or of a
+// stretch of time.
+type timed[T any] struct {
+	from   string // SELECT … FROM …
+	at, id string // when a row is of, and what orders those of the same moment
+	read   func(*cells) T
+	place  func(T) []any     // both, of a row
+	start  func(time.Time) T // a row before all that are of a moment
+}
+
+func (v timed[T]) before() string {
+	return fmt.Sprintf(`%s WHERE %s < ? ORDER BY %[2]s DESC, %s DESC LIMIT 1`, v.from, v.at, v.id)
+}
+
+// page has a lower bound of its own: SQLite takes none from a row value with an expression in it.
+func (v timed[T]) page() string {
+	return fmt.Sprintf(`%s WHERE %s BETWEEN ? AND ? AND (%[2]s, %s) > (?, ?) ORDER BY %[2]s, %[3]s LIMIT ?`, v.from, v.at, v.id)
+}
+
+func (v timed[T]) after() string {
+	return fmt.Sprintf(`%s WHERE %s > ? ORDER BY %[2]s, %s LIMIT 1`, v.from, v.at, v.id)
+}
+
+// around returns the rows from one moment to another, both included, with the newest one before and
+// the oldest one after them.
+func (v timed[T]) around(ctx context.Context, q rowQuerier, from, to time.Time) ([]T, error) {
+	list, err := readRows(ctx, q, v.before(), []any{from.UnixMicro()}, v.read)
+	if err != nil {
+		return nil, err
+	}
+	for page, err := range pages(v.start(from), func(last T) ([]T, bool, error) {
+		at := v.place(last)
+		page, err := readRows(ctx, q, v.page(), []any{at[0], to.UnixMicro(), at[0], at[1], pageSize}, v.read)
+		return page, len(page) == pageSize, err
+	}) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page...)
+	}
+	after, err := readRows(ctx, q, v.after(), []any{to.UnixMicro()}, v.read)
+	return append(list, after...), err
+}
+
+var observations = timed[record.Observed]{
+	from: `SELECT event, time, boot_id, kernel_release, boot_time, patched, module, package, version, transition,
+		since, verdict, basis, reason, next_kernel, covered_until FROM observations`,
+	at: `time`, id: `event`,
+	place: func(o record.Observed) []any { return []any{o.Time.UnixMicro(), o.Event} },
+	start: func(t time.Time) record.Observed { return record.Observed{Time: record.At(t)} },
+	read: func(c *cells) record.Observed {
+		return record.Observed{
+			Event: c.number(), Time: c.moment(), BootID: c.text(), KernelRelease: c.text(), BootTime: c.moment(), Patched: c.yesOrNil(),
+			Module: c.textOrNil(), Package: c.textOrNil(), Version: c.textOrNil(), Transition: c.yesOrNil(), Since: c.momentOrNil(),
+			Verdict: record.Verdict(c.text()), Basis: record.Basis(orEmpty(c.textOrNil())), Reason: record.Reason(orEmpty(c.textOrNil())),
+			NextKernel: c.textOrNil(), CoveredUntil: c.textOrNil(),
+		}
+	},
+}
+
+// Observations returns the observations from one moment to another, both included, with
+// the newest one before and the oldest one after them, in the order of time.
+func (s *Store) Observations(ctx context.Context, from, to time.Time) ([]record.Observed, error) {
+	return observations.around(ctx, s.db, from, to)
+}
+
+// Sightings returns when the machine is known to have run, by all events, in the order of the log.
+func (s *Store) Sightings(ctx context.Context) ([]record.Sighting, error) {
+	const query = `SELECT event, time, boot_id, boottime_us, spooled, EXISTS (SELECT 1 FROM snapshots n WHERE n.event = s.event) FROM sightings s ORDER BY event`
+	return readRows(ctx, s.db, query, nil, func(c *cells) record.Sighting {
+		return record.Sighting{
+			Event: c.number(), Time: c.moment(), BootID: c.text(), Boottime: time.Duration(c.number()) * time.Microsecond,
+			Spooled: c.yes(), Snapshot: c.yes(),
+		}
+	})
+}
+
+var boots = timed[record.BootRow]{
+	from: `SELECT boot_id, event, coalesce(kernel_release, ''), first, last, start_in_journal, messages_lost, incomplete FROM boots`,
+	at:   `first`, id: `boot_id`,
+	place: func(b record.BootRow) []any { return []any{b.First.UnixMicro(), b.ID} },
+	start: func(t time.Time) record.BootRow { return record.BootRow{Boot: record.Boot{First: record.At(t)}} },
+	read: func(c *cells) record.BootRow {
+		b := record.BootRow{Boot: record.Boot{ID: c.text()}, Event: c.number()}
+		b.KernelRelease, b.First, b.Last = c.text(), c.moment(), c.moment()
+		b.StartInJournal, b.MessagesLost, b.Incomplete = c.yes(), c.yes(), c.yes()
+		return b
+	},
+}
+
+// Boots returns the boots that began from one moment to another, both included, with the
+// newest one before and the oldest one after them, in the order of time.
+func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]record.BootRow, error) {
+	list, err := boots.around(ctx, s.db, from, to)
+	for i := range list {
+		if err == nil {
+			list[i].Loads, err = s.loads(ctx, list[i].ID)
+		}
+		if err == nil {
+			list[i].Builds, err = s.builds(ctx, list[i].ID)
+		}
+		if err == nil {
+			list[i].Looks, err = s.looks(ctx, list[i].ID)
+		}
+	}
+	return list, err
+}
+
+func (s *Store) loads(ctx context.Context, boot string) ([]record.LoadRow, error) {
+	const query = `SELECT patch, phase, rule, result, forced, time, completed, reverted, disabled, coalesce(replaced, ''), cursor, event, until
+		FROM patch_loads WHERE boot_id = ? ORDER BY pos`
+	return readRows(ctx, s.db, query, []any{boot}, func(c *cells) record.LoadRow {
+		l := record.Load{
+			Patch: c.text(), Phase: c.text(), Rule: c.text(), Result: c.text(), Forced: c.yes(), Time: c.moment(), Completed: c.momentOrNil(),
+			Reverted: c.momentOrNil(), Disabled: c.momentOrNil(), Replaced: c.text(), Cursor: c.text(),
+		}
+		return record.LoadRow{Load: l, Event: c.number(), Until: c.moment()}
+	})
+}
+
+func (s *Store) looks(ctx context.Context, boot string) ([]record.Look, error) {
+	const query = `SELECT first, last FROM boot_looks WHERE boot_id = ? ORDER BY first`
+	return readRows(ctx, s.db, query, []any{boot}, func(c *cells) record.Look { return record.Look{First: c.moment(), Last: c.moment()} })
+}
+
+func (s *Store) builds(ctx context.Context, boot string) ([]record.Build, error) {
+	const query = `SELECT coalesce(kernel_release, ''), coalesce(image, ''), success, time, cursor FROM image_builds WHERE boot_id = ? ORDER BY pos`
+	return readRows(ctx, s.db, query, []any{boot}, func(c *cells) record.Build {
+		return record.Build{KernelRelease: c.text(), Image: c.text(), Success: c.yes(), Time: c.moment(), Cursor: c.text()}
+	})
+}
+
+// begun is when a commit began, as the index commits_time has it.
+const begun = `coalesce(begin_time, end_time)`
+
+// commits are those that the recorder saw: imported ones are of no boot.
+var commits = timed[record.CommitRow]{
+	from: `SELECT id, begin_event, end_event, begin_time, end_time, outcome, boot_id, effective
+		FROM (SELECT * FROM commits WHERE begin_event IS NOT NULL OR boot_id != '')`,
+	at: begun, id: `id`,
+	place: func(c record.CommitRow) []any { return []any{c.Begun().UnixMicro(), c.ID} },
+	start: func(t time.Time) record.CommitRow { return record.CommitRow{Begin: new(record.At(t))} },
+	read: func(c *cells) record.CommitRow {
+		return record.CommitRow{
+			ID: c.text(), BeginEvent: c.numberOrNil(), EndEvent: c.numberOrNil(), Begin: c.momentOrNil(), End: c.momentOrNil(),
+			Outcome: (*record.Outcome)(c.textOrNil()), BootID: c.text(), Effective: c.momentOrNil(),
+		}
+	},
+}
+
+// Commits returns the commits that began from one moment to another, both included, with
+// the newest one before and the oldest one after them, in the order of time. Those whose
+// begin is not on record count by their end.
+func (s *Store) Commits(ctx context.Context, from, to time.Time) ([]record.CommitRow, error) {
+	return commits.around(ctx, s.db, from, to)
+}
+
+func microsOrNil(us *int64) *record.Timestamp {
+	if us == nil {
+		return nil
+	}
+	return new(microseconds(*us))
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// rebuildReadable makes the views of a log that is not intact. An event that does not fit into
+// them was written by no recorder, and is left out.
+func rebuildReadable(ctx context.Context, tx *sql.Tx) error {
+	if err := emptyViews(ctx, tx); err != nil {
+		return err
+	}
+	for e, err := range events(ctx, tx, 0) {
+		if err != nil {
+			return err
+		}
+		ev, bad := record.DecodeAt(e.seq, e.body)
+		if bad != nil {
+			continue
+		}
+		if err := attempt(ctx, tx, func() error { return project(ctx, tx, e.seq, ev) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attempt does something in a transaction, and undoes it if the database does not take it.
+func attempt(ctx context.Context, tx *sql.Tx, do func() error) error {
+	if _, err := tx.ExecContext(ctx, `SAVEPOINT attempt`); err != nil {
+		return err
+	}
+	err := do()
+	if err != nil && !isConstraint(err) {
+		return err
+	}
+	if err != nil {
+		if _, err := tx.ExecContext(ctx, `ROLLBACK TO attempt`); err != nil {
+			return err
+		}
+	}
+	_, err = tx.ExecContext(ctx, `RELEASE attempt`)
+	return err
+}
+
+// Rebuild drops the views and derives them again from the events.
+func (s *Store) Rebuild(ctx context.Context) error {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := rebuild(ctx, tx, tx)
+		return err
+	})
+	if err != nil {
+		err = named(Path(s.root), err)
+	}
+	return err
+}
+
+// rebuild makes the views anew from a log, which may be in another database, and returns
+// the sequence number of the last event in them.
+func rebuild(ctx context.Context, tx *sql.Tx, log rowQuerier) (int64, error) {
+	if err := emptyViews(ctx, tx); err != nil {
+		return 0, err
+	}
+	return projectAll(ctx, tx, log, 0)
+}
+
+// emptyViews makes the views without any row.
+func emptyViews(ctx context.Context, tx *sql.Tx) error {
+	for _, v := range views {
+		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+v); err != nil {
+			return err
+		}
+	}
+	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, ApplicationID, Schema)
+	_, err := tx.ExecContext(ctx, viewSchema+stamp)
+	return err
+}
+
+// projectAll writes the events of a log after a sequence number into the views, and
+// returns the sequence number of the last one.
+func projectAll(ctx context.Context, tx *sql.Tx, log rowQuerier, last int64) (int64, error) {
+	for e, err := range events(ctx, log, last) {
+		if err != nil {
+			return last, err
+		}
+		ev, err := record.DecodeAt(e.seq, e.body)
+		if err != nil {
+			return last, fmt.Errorf("event %d: %w", e.seq, err)
+		}
+		// Reading the next page notices that ctx has ended; for each statement that would cost a goroutine.
+		if err := project(context.WithoutCancel(ctx), tx, e.seq, ev); err != nil {
+			return last, err
+		}
+		last = e.seq
+	}
+	return last, nil
+}
+
+// prepareIn is prepare within a transaction: another writer may have been faster. It says what
+// was found to be changed.
+func (s *Store) prepareIn(ctx context.Context, tx *sql.Tx) (problem string, err error) {
+	var cookie int64
+	err = tx.QueryRowContext(ctx, `PRAGMA main.schema_version`).Scan(&cookie)
+	if err != nil || s.exact != nil && *s.exact == cookie {
+		return "", err
+	}
+	l, err := readLayout(ctx, tx)
+	switch {
+	case errors.Is(err, errNothingThere):
+		_, err = tx.ExecContext(ctx, logSchema)
+	case err != nil || l.exact():
+		return "", err
+	default:
+		var differences []string
+		if differences, err = l.differences(ctx); len(differences) > 0 {
+			return strings.Join(differences, "; "), errors.Join(l.repair(ctx, tx), rebuildReadable(ctx, tx))
+		}
+	}
+	if err == nil {
+		_, err = rebuild(ctx, tx, tx)
+	}
+	if errors.Is(err, record.ErrNoEvent) || errors.Is(err, record.ErrNewerEvent) || isConstraint(err) {
+		return fmt.Sprintf("its events cannot all be read: %v", err), rebuildReadable(ctx, tx)
+	}
+	return "", err
+}

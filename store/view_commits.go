@@ -1,0 +1,194 @@
+package store
+
+import (
+	"database/sql"
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// snapshotNumber is N of a root directory in /.snapshots/N/snapshot, 0 of any other one.
+func snapshotNumber(subvolume string) int64 {
+	rest, ok := strings.CutSuffix(subvolume, "/snapshot")
+	_, number, found := cutLast(rest, "/.snapshots/")
+	if !ok || !found {
+		return 0
+	}
+	return parseSnapshot(number)
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// parseSnapshot reads the number of a snapshot, 0 if it is none.
+func parseSnapshot(number string) int64 {
+	n, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int64(n)
+}
+
+// stagedIn is the snapshot that a commit went to, null for the running system.
+func stagedIn(b *record.CommitBegin) any {
+	if b.Staging == nil {
+		return nil
+	}
+	if n := parseSnapshot(b.Staging.Snapshot); n > 0 {
+		return n
+	}
+	return nil
+}
+
+// settleStaged settles what became of staged commits when a snapshot is booted.
+//
+// What went to that snapshot is completed, and effective since the boot; what went to a later one
+// is discarded, for it cannot be in this one. A snapshot may contain what went to one before it, or
+// not: the installed packages prove it, or nothing does. Numbers alone prove little: the snapshot of
+// a failed update is deleted, and the next one gets its number.
+//
+// CROSS JOIN and the pluses make SQLite begin with the staged commits, which are few however long the record is.
+const settleStaged = `
+	WITH
+	installed AS (
+		SELECT value ->> 'name' AS name, value ->> 'version' AS version, value ->> 'arch' AS arch, value ->> 'install_time' AS install_time
+		FROM json_each(:installed)
+	),
+	unsettled AS MATERIALIZED (
+		SELECT * FROM commits INDEXED BY commits_staged WHERE outcome IN ('staged', 'discarded') AND snapshot IS NOT NULL AND boot_id <> :boot
+	),
+	-- What a commit installed shows if the very same installation is there; what it removed, if it is not.
+	done AS (
+		SELECT u.id, c.action <> 'remove' AND c.install_time IS NOT NULL AS unique_to_it,
+			(c.action = 'remove') <> EXISTS (SELECT 1 FROM installed i WHERE i.name = c.package AND i.version = c.version AND i.arch = c.arch
+				AND (c.action = 'remove' OR c.install_time IS NULL OR i.install_time = c.install_time)) AS shows
+		FROM unsettled u CROSS JOIN changes c ON c.event = u.end_event AND c.commit_id = u.id
+		WHERE +c.result = 'ok' AND :installed IS NOT NULL
+	),
+	-- Kept: all of it shows, and at least one installation can be told from any other. Lost: nothing of it shows.
+	evidence AS (
+		SELECT id, min(shows) AND max(unique_to_it) AS kept, NOT max(shows) AS lost FROM done GROUP BY id
+	),
+	candidates AS MATERIALIZED (
+		SELECT u.*, coalesce(e.kept, FALSE) AS kept, coalesce(e.lost, FALSE) AS lost FROM unsettled u LEFT JOIN evidence e ON e.id = u.id
+	),
+	settled AS (
+		SELECT id, 'completed' AS outcome, :boot_time AS effective FROM candidates
+		WHERE (outcome = 'staged' OR settled_event IS NOT NULL) -- it comes back if it was discarded for what was booted in between
+			AND (snapshot = :booted AND NOT lost OR snapshot < :booted AND end_time <= :boot_time AND kept)
+		UNION ALL
+		SELECT id, 'discarded', NULL FROM candidates AS t
+		WHERE outcome = 'staged' AND end_time <= :boot_time
+			AND (snapshot > :booted OR lost AND NOT EXISTS ( -- a later commit may have changed the same packages again
+				SELECT 1 FROM commits l JOIN changes n ON n.event = l.end_event AND n.commit_id = l.id
+				WHERE l.end_event > t.end_event AND l.snapshot <= :booted AND n.package IN (
+					SELECT package FROM changes WHERE event = t.end_event AND commit_id = t.id AND +result = 'ok')))
+	)
+	UPDATE commits SET outcome = s.outcome, effective = s.effective, settled_event = :event FROM settled s WHERE commits.id = +s.id`
+
+// applyBooted settles what became of staged commits, from an observation of a booted snapshot.
+func applyBooted(seq int64, ev *record.Event) []mutation {
+	o := ev.Observation
+	booted := snapshotNumber(o.Subvolume)
+	if booted == 0 {
+		return nil
+	}
+	var installed any
+	if o.Installed != nil {
+		installed = identified(o.Installed)
+	}
+	return []mutation{{query: settleStaged, args: []any{
+		sql.Named("booted", booted), sql.Named("boot", ev.BootID), sql.Named("boot_time", o.Kernel.BootTime.UnixMicro()),
+		sql.Named("installed", installed), sql.Named("event", seq),
+	}}}
+}
+
+// identified are packages with what tells one installation from another, in JSON.
+func identified(installed []record.Package) string {
+	type installation struct {
+		Name    string `json:"name"`
+		Version string `json:"version"`
+		Arch    string `json:"arch"`
+		Time    int64  `json:"install_time"`
+	}
+	list := []installation{}
+	for _, p := range installed {
+		list = append(list, installation{p.Name, p.Version, p.Arch, p.InstallTime})
+	}
+	b, _ := json.Marshal(list)
+	return string(b)
+}
+
+func applyBegin(seq int64, ev *record.Event) []mutation {
+	b := ev.Begin
+	m := []mutation{{
+		// Its end may be there already: the spool is in order, but a file may wait longer.
+		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
+			session, automation, command, userdata, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET begin_event = excluded.begin_event, begin_time = excluded.begin_time,
+			boot_id = excluded.boot_id, pid = excluded.pid, start_ticks = excluded.start_ticks, login = excluded.login,
+			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
+			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata,
+			snapshot = excluded.snapshot`,
+		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
+			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
+			shellJoin(b.Command), orNull(b.UserData), stagedIn(b)},
+	}}
+	for i, c := range b.Announced {
+		m = append(m, applyChange(seq, i, ev, ev.ID, &c, nil))
+	}
+	return m
+}
+
+func applyEnd(seq int64, ev *record.Event) []mutation {
+	e := ev.End
+	m := []mutation{
+		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
+		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
+			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
+	}
+	for i, c := range e.Changes {
+		m = append(m, applyChange(seq, i, ev, e.Commit, &c, e.Advisories))
+	}
+	return m
+}
+
+// applyImport writes the changes of an import into the views. What is taken in later of the
+// same commit adds to it; a commit of which all was on record stays as it was recorded.
+func applyImport(seq int64, ev *record.Event) []mutation {
+	im := ev.Import
+	last := im.Time
+	for _, c := range im.Changes {
+		if c.Time.After(last.Time) {
+			last = c.Time
+		}
+	}
+	var m []mutation
+	if len(im.Changes) > 0 {
+		m = append(m, mutation{
+			query: `INSERT INTO commits (id, end_event, begin_time, end_time, boot_id, command, userdata) VALUES (?, ?, ?, ?, '', ?, ?)
+				ON CONFLICT (id) DO UPDATE SET end_time = max(end_time, excluded.end_time)`,
+			args: []any{im.Commit, seq, im.Time.UnixMicro(), last.UnixMicro(), orNull(im.Command), orNull(im.UserData)},
+		})
+	}
+	for i, c := range im.Changes {
+		from := origin{source: "import", time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}
+		m = append(m, (&changed{Change: &c.Change, seq: seq, pos: i, ev: ev, commit: im.Commit, origin: from}).insert())
+	}
+	if im.Outcome != "" {
+		m = append(m, mutation{query: `UPDATE commits SET outcome = ? WHERE id = ? AND begin_event IS NULL`, args: []any{im.Outcome, im.Commit}})
+	}
+	if ids := applied(&record.Change{Result: record.ResultOK}, im.Advisories); len(ids) > 0 {
+		m = append(m, mutation{
+			query: `UPDATE changes SET advisories = ? WHERE commit_id = ? AND source = 'import' AND result = 'ok' AND action NOT IN ('remove', 'downgrade')`,
+			args:  []any{list(ids), im.Commit},
+		})
+	}
+	return m
+}
