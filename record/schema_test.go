@@ -66,6 +66,9 @@ func TestKindNamesItsKey(t *testing.T) {
 		if wrong := all.Check("event-1.json", []byte(body)); len(wrong) == 0 {
 			t.Errorf("an event of kind %s needs nothing else", kind)
 		}
+		if _, err := record.Decode([]byte(body)); err == nil {
+			t.Errorf("an event of kind %s is read without what it is about", kind)
+		}
 	}
 }
 
