@@ -129,8 +129,8 @@ func (fr *Reader) Next() (*Frame, error) {
 	return f, nil
 }
 
-// head reads the lines up to the empty one. A frame may be cut off anywhere in them by its
-// NUL or by the end of input; what there is, counts.
+// head reads the lines up to the empty one. The NUL of a frame, or the end of input, may cut it off
+// anywhere in them; the lines that are there are used.
 func (fr *Reader) head() (lines []string, err error) {
 	var line []byte
 	for size := 0; ; size++ {
@@ -181,8 +181,8 @@ func (b *bodyReader) Read(p []byte) (n int, err error) {
 	return b.readToNUL(p)
 }
 
-// readToNUL reads what is buffered up to the NUL. Behind a content-length nothing but the
-// NUL should come; what does is part of the body all the same, for it is not a frame.
+// readToNUL reads what is buffered up to the NUL. After as many bytes as content-length says, nothing
+// but the NUL should come; whatever does is part of the body all the same, for it is no frame.
 func (b *bodyReader) readToNUL(p []byte) (n int, err error) {
 	if _, err := b.r.Peek(1); err != nil {
 		b.cut = err == io.EOF
@@ -207,8 +207,8 @@ func (b *bodyReader) readToNUL(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// Buffered is how much of what comes behind the last frame has been read already, once its
-// body has been read to the end.
+// Buffered returns how many bytes after the last frame have been read already, once the body of that
+// frame has been read to its end.
 func (fr *Reader) Buffered() int { return fr.r.Buffered() }
 
 // Answer writes a frame with nothing but a command, in one piece.

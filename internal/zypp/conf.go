@@ -27,10 +27,10 @@ func historyPath(root string) (string, error) {
 }
 
 // readConf is the text of zypp.conf and, as libzypp 17.38 reads them, of the fragments in
-// zypp.conf.d: what comes later counts. None is the same as an empty one where there is a
+// zypp.conf.d: what comes later wins. None is the same as an empty one where there is a
 // folder for it.
 func readConf(root string) (string, error) {
-	folders := []string{"/etc/zypp", "/run/zypp", "/usr/etc/zypp"} // the first that has a file of a name counts
+	folders := []string{"/etc/zypp", "/run/zypp", "/usr/etc/zypp"} // the first that has a file of a name wins
 	text, found := "", false
 	for _, folder := range folders {
 		main, err := rooted.ReadFile(root, path.Join(folder, "zypp.conf"))
@@ -73,7 +73,7 @@ func confPath(text, key, standard string) string {
 	return standard
 }
 
-// confValue finds a key in an INI file as libzypp reads it: the last one counts.
+// confValue finds a key in an INI file as libzypp reads it: the last one wins.
 func confValue(text, section, key string) string {
 	current, value := "", ""
 	for line := range strings.Lines(text) {

@@ -125,7 +125,7 @@ func splitVersion(value string) (name, version string) {
 }
 
 // Matches tells whether the lock holds for packages of a name, perhaps only for some of their
-// versions or repositories. It is an error when that cannot be told.
+// versions or repositories. It is an error if that is not known.
 func (l Lock) Matches(name string) (bool, error) {
 	if len(l.Types) > 0 && !slices.Contains(l.Types, "package") {
 		return false, nil

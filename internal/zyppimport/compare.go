@@ -21,7 +21,7 @@ const ComparisonPart = "zypp_history"
 
 const (
 	// maxCompared bounds what one comparison reads: a year of a busy machine. The next one
-	// goes on behind it.
+	// goes on after it.
 	maxCompared = 128 << 20
 	// maxMissing bounds what a comparison lists, for each repeats what those before it found.
 	maxMissing = 50
@@ -32,11 +32,11 @@ const (
 	maxShift = 48 * time.Hour
 )
 
-// Comparison is libzypp's history held against the record: what it shows of tracked packages
-// that is not on record. The next comparison begins where this one ended.
+// Comparison compares libzypp's history with the record: it lists changes of tracked packages that the
+// history has, and the record has not. The next comparison begins where this one ended.
 type Comparison struct {
 	File   string           `json:"file"`   // of the history
-	Since  record.Timestamp `json:"since"`  // of the recorder's installation: what is older counts for nothing
+	Since  record.Timestamp `json:"since"`  // of the recorder's installation: older lines are ignored
 	From   record.Timestamp `json:"from"`   // what was written before that was compared by those before
 	To     record.Timestamp `json:"to"`     // when it was read
 	Behind bool             `json:"behind"` // more was written than one comparison reads
@@ -129,7 +129,7 @@ type comparer struct {
 	last     *Comparison // nil: there is none
 	event    int64       // that it is in
 	anew     bool        // what was missing is found again
-	since    time.Time   // what is older counts for nothing; zero: all of it is younger
+	since    time.Time   // older lines are ignored; zero: there are none
 	result   *Comparison
 	reader   reader
 	raw      []byte // the line at the mark
@@ -137,7 +137,7 @@ type comparer struct {
 	matcher  matcher
 	imported *store.Imported             // nil: not needed so far
 	done     map[record.HistoryLine]bool // lines, without their places
-	broken   []Problem                   // that count
+	broken   []Problem                   // that matter
 	doubtful *Problem                    // one that is maybe older than the recorder
 	before   time.Time                   // the record in front of that
 }
