@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// observeTime is how long the observation behind a commit may take; the process that
+	// observeTime is how long the observation after a commit may take; the process that
 	// takes it gets longer, to store it. PLUGINEND waits for both.
 	observeTime    = 2 * time.Second
 	observeProcess = answerTime - time.Second
