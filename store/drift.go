@@ -9,9 +9,9 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// applyDrift writes the changes of a drift into the views. When a package was removed nothing
-// says, and neither does the install time of one that came with another snapshot, where it was
-// installed before, or an older rpm database: then it is the time of finding it out, and maybe
+// applyDrift writes the changes of a drift into the views. Nothing says when a package was removed. Nor
+// does the install time say when a package came with another btrfs snapshot, in which it was installed
+// before, or with an older rpm database: then the change has the time at which it was found, maybe in
 // another boot.
 func applyDrift(seq int64, ev *record.Event) (m []mutation) {
 	for i, c := range ev.Drift.Changes {

@@ -8,7 +8,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// applyException writes an exception, or its end, into the view. Only the first end counts.
+// applyException writes an exception, or its end, into the view. Only the first end is used.
 func applyException(seq int64, ev *record.Event) []mutation {
 	x := ev.Exception
 	login, sudo, automation := orNull(x.Actor.Login), orNull(x.Actor.SudoUser), orNull(x.Actor.Automation)

@@ -9,7 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Always is after all that is on record.
+// Always is a moment after all that is on record.
 func Always() time.Time { return time.UnixMicro(math.MaxInt64) }
 
 const patchesSeen = `SELECT kernel_release, module, coalesce(version, ''), min(event), min(time),
@@ -27,8 +27,8 @@ func (s *Store) PatchesSeen(ctx context.Context, name string) ([]record.PatchSee
 	})
 }
 
-// What is staged in a snapshot is that until it is booted, or discarded. The plus keeps SQLite to
-// the index of packages.
+// patchChanges selects changes of a live patch package. A change in a btrfs snapshot stays staged until
+// that is booted or discarded. The plus has SQLite use the index of packages.
 const patchChanges = `SELECT CASE WHEN booted THEN effective ELSE time END, event, begin_event, action, version, previous, kernel_release, result,
 	CASE WHEN effective IS NULL OR booted THEN outcome ELSE 'staged' END, source, cves_added, cves_removed FROM (
 		SELECT c.time, c.event, c.pos, c.action, c.version, coalesce(c.previous, '') AS previous, coalesce(c.kernel_release, '') AS kernel_release,

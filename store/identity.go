@@ -306,7 +306,7 @@ func makeKey() (string, error) {
 }
 
 // verifierOf returns the verifier key that belongs to a signer key. Its form,
-// PRIVATE+KEY+name+hash+base64(algorithm, seed), is that of golang.org/x/mod/sumdb/note.
+// PRIVATE+KEY+name+hash+base64(algorithm, seed), is the one of golang.org/x/mod/sumdb/note.
 func verifierOf(skey string) (string, error) {
 	f := strings.SplitN(skey, "+", 5)
 	if len(f) != 5 {

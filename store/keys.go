@@ -47,7 +47,7 @@ func handedOver(text, from, to string, size int64, root tlog.Hash) bool {
 	return err == nil && strings.HasSuffix(n.Text, "\n"+root.String()+"\n"+nextKeyLine+to+"\n")
 }
 
-// takeKey notes which key signs from event number seq on. root is that of the tree before it.
+// takeKey notes which key signs from event number seq on. root is the root hash of the tree before it.
 func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
 	last := len(v.Keys) - 1
 	if last < 0 {
@@ -77,7 +77,7 @@ func (v *Verification) OnlyKeys() bool {
 	return unsigned > 0 && v.Found == unsigned
 }
 
-// newestKey is the key that signs last; empty where no event names one.
+// newestKey returns the key that signs last; empty where no event names one.
 func (v *Verification) newestKey() string {
 	if len(v.Keys) == 0 {
 		return ""
@@ -96,8 +96,8 @@ func (v *Verification) Trust(key string) {
 }
 
 // TrustMachine demands that the key of the machine whose file tree is at root is one of the
-// record's. Where there is none, nothing vouches for the record. An error says why that cannot be
-// told.
+// record's. Where there is none, nothing vouches for the record. An error says why that is not
+// known.
 func (v *Verification) TrustMachine(root string) error {
 	key, err := MachineKey(root)
 	switch {

@@ -21,8 +21,8 @@ import (
 // one is missing, the records of that release look altered.
 var layouts = map[int]string{3: viewSchema3, 4: viewSchema}
 
-// digest is that of all objects of a record of this version (see layout.digest); a test holds it
-// to the SQL. It spares writers to make these objects anew for a comparison.
+// digest is the digest of all objects of a record of this version (see layout.digest); a test compares
+// it with the SQL. With it, writers need not make these objects anew for a comparison.
 const digest = "2eedf50e238f16486e0625639bd9feba76c8dcab1067eeb1d21cc56f0e335cec"
 
 // layout is what a database is made of.
@@ -33,7 +33,7 @@ type layout struct {
 	objects      map[string]string // their SQL by kind, name and table: "trigger events_no_update events"
 }
 
-// maxObjects is more than a record has. Of more, there is no need to know.
+// maxObjects is more than a record has. How many more there are, nobody needs to know.
 const maxObjects = 500
 
 // layoutOf looks at a database, and at none of its tables.
@@ -181,7 +181,7 @@ func ofLog(name string) bool {
 	return slices.Contains([]string{"events", "hashes", "checkpoint"}, name[strings.LastIndexByte(name, ' ')+1:])
 }
 
-// shortName is an object's kind and name. That of its table tells who reads it nothing.
+// shortName is an object's kind and name. The name of its table would say nothing to the reader.
 func shortName(object string) string { return object[:strings.LastIndexByte(object, ' ')] }
 
 // repair gives a record back its own triggers and indexes, and takes out what does not belong in
