@@ -9,7 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// historyPart is the part of an observation that holds libzypp's history against the record.
+// historyPart is the part of an observation that compares libzypp's history with the record.
 const historyPart = "zypp_history"
 
 // compared is what the part says.

@@ -10,7 +10,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// signatures is that libzypp checks them, and that what is installed has one.
+// signatures checks that libzypp verifies signatures, and that what is installed has one.
 func signatures(g *grounds, c Criteria) finding {
 	var part struct {
 		GPGCheck bool `json:"gpgcheck"`
@@ -58,7 +58,7 @@ func some(list []string) string {
 	return strings.Join(list[:few], "; ") + fmt.Sprintf("; and %d more", len(list)-few)
 }
 
-// clock is that the times on record can be relied on.
+// clock checks that the times on record can be relied on.
 func clock(g *grounds, c Criteria) finding {
 	var part struct {
 		Synced   string
@@ -86,8 +86,8 @@ func clock(g *grounds, c Criteria) finding {
 	return found(Pass, "The clock is synchronised, as %s says; %s.", part.Source, last)
 }
 
-// mayHave are the modes that klp-audit's own files may have at most, by how they begin;
-// the first that fits counts.
+// mayHave lists the modes that klp-audit's own files may have at most, by how their paths begin; the
+// first that fits applies.
 var mayHave = []struct {
 	path string
 	mode uint64
@@ -107,8 +107,8 @@ type ownFile struct {
 	UID   uint32
 }
 
-// permissions is that only root can change the record and the program, and not everybody
-// can read the record.
+// permissions checks that only root can change the record and the program, and that not everybody can
+// read the record.
 func permissions(g *grounds, _ Criteria) finding {
 	var files []ownFile
 	if f, ok := g.part("files", &files); !ok {
@@ -161,7 +161,7 @@ func (f ownFile) executable() bool {
 	return f.There && f.Type == "file" && err == nil && mode&0o111 != 0
 }
 
-// recorder is that the recorder is in place, and still reports.
+// recorder checks that the recorder is in place, and still reports.
 func recorder(g *grounds, _ Criteria) finding {
 	const plugin, program = "/usr/lib/zypp/plugins/commit/klp-audit", "/usr/lib/klp-audit/recorder"
 	if problem := g.stale(); problem != "" {
@@ -197,7 +197,7 @@ func (o *seen) events() []int64 {
 	return []int64{o.event}
 }
 
-// entitlement is that the system is set up to get live patches.
+// entitlement checks that the system is set up to get live patches.
 func entitlement(g *grounds, _ Criteria) finding {
 	type product struct {
 		Name, Version string
@@ -254,7 +254,7 @@ func entitlement(g *grounds, _ Criteria) finding {
 // sentence begins with a capital letter.
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// journalKept is that the evidence of the journal outlives a reboot.
+// journalKept checks that the evidence in the journal outlives a reboot.
 func journalKept(g *grounds, _ Criteria) finding {
 	var part struct {
 		Setting, File, Kept string

@@ -122,7 +122,7 @@ func (r *CheckResult) open() bool { return r.Result != Pass && r.Result != NotAp
 func (x *Exception) text() string {
 	state := "Exception until"
 	if x.Expired {
-		state = "Exception RAN OUT on"
+		state = "Exception EXPIRED on"
 	}
 	return fmt.Sprintf("%s %s by %s: %s", state, shortTime(x.Until), x.By, x.Reason)
 }

@@ -215,7 +215,7 @@ func (f *Full) Write(w io.Writer, format string, style Style) error {
 }
 
 // writeFullJSON writes each section under its name. The rows of the history are streamed;
-// the provenance stands behind them, because it counts them.
+// the provenance comes after them, because it counts them.
 func writeFullJSON(w io.Writer, f *Full) error {
 	head, err := compact(struct {
 		Schema     string      `json:"schema"`

@@ -147,7 +147,7 @@ func (h *History) counted() iter.Seq2[*record.HistoryRow, error] {
 	}
 }
 
-// by is who made a change, in a word: the person behind sudo, else the login, else the
+// by returns who made a change, in a word: the person who called sudo, else the login, else the
 // automation that ran it.
 func by(a record.RowActor) string {
 	for _, s := range []*string{a.SudoUser, a.Login, a.Automation} {
