@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"internal/rooted/rootedtest":   {},
 	"internal/rpm":                 {"internal/room", "internal/rooted"},
 	"internal/rpm/rpmtest":         {},
+	"internal/schematest":          {"record/schema"},
 	"internal/snapshot":            {"record", "store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/tracked"},
 	"internal/tracked":             {},
 	"internal/unpack":              {},

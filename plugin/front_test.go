@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/internal/frame"
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/plugin/front"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
@@ -67,6 +68,7 @@ func recordOf(t *testing.T, root string) string {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	schematest.Record(t, s)
 	var b strings.Builder
 	sum, err := s.Summarize(t.Context())
 	fmt.Fprintf(&b, "%d commits, %d open, %v\n", sum.Commits, sum.Open, err)

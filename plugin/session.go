@@ -166,7 +166,7 @@ func (s *Session) within(work func(context.Context)) {
 	s.wait()
 }
 
-// run starts work, after the work before it. What panics there stays there.
+// run starts work that begins when the work before it has ended. A panic of it goes no further.
 func (s *Session) run(work func()) {
 	before, done := s.busy, make(chan struct{})
 	s.busy = done

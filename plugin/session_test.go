@@ -17,6 +17,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -56,6 +57,7 @@ func outcomes(t *testing.T, root string) (got []string) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	schematest.Record(t, s)
 	for row, err := range s.History(t.Context(), store.HistoryFilter{OldestFirst: true}) {
 		if err != nil {
 			t.Fatal(err)

@@ -138,7 +138,7 @@ func (r *repeat) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// FuzzSteps holds the scanner against encoding/json: a list that is JSON gives the same
+// FuzzSteps compares the scanner with encoding/json: a list that is JSON gives the same
 // tracked steps.
 func FuzzSteps(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.frames")

@@ -19,7 +19,9 @@ func Encode(ev *Event) ([]byte, error) {
 }
 
 var (
-	ErrNoEvent    = errors.New("not an event")
+	// ErrNoEvent says that a body is not an event.
+	ErrNoEvent = errors.New("not an event")
+	// ErrNewerEvent says that a newer version wrote an event, which this one cannot read.
 	ErrNewerEvent = errors.New("event of a newer version")
 	errNotOneLine = fmt.Errorf("%w: not one line", ErrNoEvent)
 )
@@ -30,7 +32,7 @@ var payloadKeys = map[EventKind]string{
 	KindDrift: "drift", KindException: "exception", KindImport: "import", KindPrune: "prune",
 }
 
-// Decode reads an event's body. It refuses bodies of a newer version, and what two readers
+// Decode reads the body of an event. It refuses a body of a newer version, and one that two readers
 // could read differently.
 func Decode(body []byte) (*Event, error) {
 	var ev Event
@@ -43,8 +45,8 @@ func Decode(body []byte) (*Event, error) {
 	return &ev, nil
 }
 
-// DecodeAt is decode for event number seq of a log: it is one line there, and what it says of
-// the log before it must be possible.
+// DecodeAt decodes the body of event number seq of a log. It also refuses a body of several lines,
+// and one that says something impossible of the log before it.
 func DecodeAt(seq int64, body []byte) (*Event, error) {
 	if !IsOneLine(body) {
 		return nil, errNotOneLine
@@ -56,9 +58,9 @@ func DecodeAt(seq int64, body []byte) (*Event, error) {
 	return ev, err
 }
 
-// DecodeOutline is decodeAt for a verification: it refuses the same, and reads the header's
-// kind, id and time, and all of an event that speaks of the log itself. What else is in the
-// body is for the views, and making values of it would take most of the time.
+// DecodeOutline decodes what a verification needs. It refuses what DecodeAt refuses, but reads only
+// version, kind, id and time, and the whole of an event about the log itself. To decode the rest, which
+// only views need, would take most of the time.
 func DecodeOutline(seq int64, body []byte) (*Event, error) {
 	if !IsOneLine(body) {
 		return nil, errNotOneLine
@@ -73,7 +75,7 @@ func DecodeOutline(seq int64, body []byte) (*Event, error) {
 	return &Event{Header: h}, nil
 }
 
-// readHeader reads of an event version, kind, id and time, and looks at all the rest.
+// readHeader checks the whole body of an event, and reads version, kind, id and time.
 func readHeader(body []byte) (h Header, err error) {
 	at, err := scan(body, eventShape())
 	if err == nil {
@@ -85,7 +87,7 @@ func readHeader(body []byte) (h Header, err error) {
 	if err == nil {
 		return h, nil
 	}
-	// A newer version may look otherwise, and that is no fault of it.
+	// A newer version may write events in another way: that is no error of the event.
 	var newer struct{ V int }
 	if json.Unmarshal(body, &newer) == nil && newer.V > EventVersion {
 		return h, fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewerEvent, newer.V, EventVersion)
@@ -93,7 +95,7 @@ func readHeader(body []byte) (h Header, err error) {
 	return h, fmt.Errorf("%w: %w", ErrNoEvent, err)
 }
 
-// isWord says whether a text in JSON is one of these letters only.
+// isWord says whether a text in JSON consists of these letters only.
 func isWord(quoted []byte, letters string) bool {
 	const longest = 64
 	word := bytes.Trim(quoted, `"`)
@@ -107,8 +109,8 @@ func orMissing(text []byte) string {
 	return string(text)
 }
 
-// checkPayload sees that an event is about what its kind says, and about nothing else. What a
-// kind that is not known is about is not known either.
+// checkPayload checks that an event has the payload of its kind, and no other one. An event of an
+// unknown kind has none of those that are known.
 func checkPayload(kind EventKind, body []byte, at []span) error {
 	want := payloadKeys[kind]
 	for _, key := range payloadKeys {
@@ -123,8 +125,8 @@ func checkPayload(kind EventKind, body []byte, at []span) error {
 	return nil
 }
 
-// IsOneLine says whether an event can be a line of an export. Two searches for a byte are
-// ten times faster than one for any of two.
+// IsOneLine says whether an event can be a line of an export. Two searches, each for one byte, are
+// ten times faster than one search for either.
 func IsOneLine(body []byte) bool {
 	return bytes.IndexByte(body, '\n') < 0 && bytes.IndexByte(body, '\r') < 0
 }

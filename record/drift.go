@@ -28,8 +28,8 @@ const (
 	DriftSnapshot   DriftCause = "snapshot"   // the root file system is another snapshot
 )
 
-// InstalledAt is when a package of a drift came, by a time in seconds: after the snapshot that did
-// not have it, also within its second.
+// InstalledAt returns when a package of a drift was installed, as exactly as the second that rpm noted
+// allows: after the package snapshot that did not have it, even if that was in the same second.
 func (d *Drift) InstalledAt(second *Timestamp, found Timestamp) Timestamp {
 	if t := NotBefore(*second, d.Since.Add(time.Microsecond)); !t.After(found.Time) {
 		return t
@@ -37,8 +37,8 @@ func (d *Drift) InstalledAt(second *Timestamp, found Timestamp) Timestamp {
 	return *second
 }
 
-// NotBefore is the moment that a time in whole seconds stands for, if it cannot have been before
-// another one: within the second an order is all that is known.
+// NotBefore returns the moment that a time in whole seconds stands for, if it cannot have been before
+// bound. Within a second only the order is known.
 func NotBefore(second Timestamp, bound time.Time) Timestamp {
 	if bound.After(second.Time) && bound.Sub(second.Time) < time.Second {
 		return Timestamp{bound.UTC()}

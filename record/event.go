@@ -1,3 +1,5 @@
+// Package record has the events of a record, and the rows that reports show. Bodies of events are
+// kept for ever: what one version wrote, all later versions read. The package does no input or output.
 package record
 
 import (
@@ -6,21 +8,6 @@ import (
 	"strings"
 	"time"
 )
-
-// Snapshot returns what an event says of the packages on the running system. Installed is nil
-// if it says nothing of them, or what was not compared with the record.
-func (ev *Event) Snapshot() Snapshot {
-	s := Snapshot{Time: ev.Time, BootID: ev.BootID, Recorder: ev.Recorder}
-	switch {
-	case ev.End != nil && ev.End.Compared && ev.End.Outcome != OutcomeStaged:
-		s.Installed, s.RPMDB = ev.End.Installed, ev.End.RPMDB
-	case ev.Observation != nil && ev.Observation.Compared:
-		s.Installed, s.RPMDB, s.Subvolume = ev.Observation.Installed, ev.Observation.RPMDB, ev.Observation.Subvolume
-	case ev.Drift != nil:
-		s.Installed, s.RPMDB, s.Subvolume = ev.Drift.Installed, ev.Drift.RPMDB, ev.Drift.Subvolume
-	}
-	return s
-}
 
 // EventVersion is the version of the event bodies that this program writes. Bodies of
 // every version are read for ever.
@@ -33,12 +20,12 @@ type EventKind string
 const (
 	KindRecorder    EventKind = "recorder"     // the recorder itself: installed, upgraded, new identity
 	KindCommitBegin EventKind = "commit-begin" // libzypp is about to change tracked packages
-	KindCommitEnd   EventKind = "commit-end"   // what became of it
+	KindCommitEnd   EventKind = "commit-end"   // what became of the commit
 	KindObservation EventKind = "observation"  // what the machine showed at a moment
 	KindDrift       EventKind = "drift"        // packages changed without a recorded commit
-	KindImport      EventKind = "import"       // taken in from libzypp's history afterwards
+	KindImport      EventKind = "import"       // a commit that was taken in from libzypp's history afterwards
 	KindException   EventKind = "exception"    // somebody accepts a finding for a while, or takes that back
-	KindPrune       EventKind = "prune"        // the bodies of old events have gone
+	KindPrune       EventKind = "prune"        // the bodies of old events were removed
 )
 
 // EventKinds returns the closed set of event kinds.
@@ -49,9 +36,10 @@ func EventKinds() []EventKind {
 // Timestamp is a moment in UTC with microseconds, in JSON as RFC 3339 with six digits.
 type Timestamp struct{ time.Time }
 
+// TimeLayout is the form of a timestamp in an event, for time.Format.
 const TimeLayout = "2006-01-02T15:04:05.000000Z"
 
-// At is a moment as a timestamp.
+// At returns a moment as a timestamp.
 func At(t time.Time) Timestamp { return Timestamp{t.UTC()} }
 
 // Short is the moment for people, to the second: 2026-11-23T09:30:00Z.
@@ -73,7 +61,7 @@ func (t Timestamp) MarshalJSON() ([]byte, error) {
 	return []byte(t.UTC().Format(`"` + TimeLayout + `"`)), nil
 }
 
-// UnmarshalJSON reads any RFC 3339 time that is one in UTC, too.
+// UnmarshalJSON reads any RFC 3339 time whose year in UTC has four digits.
 func (t *Timestamp) UnmarshalJSON(b []byte) error {
 	v, err := time.Parse(time.RFC3339, strings.Trim(string(b), `"`))
 	t.Time = v.UTC()
@@ -96,6 +84,21 @@ type Event struct {
 	Prune       *Prune           `json:"prune,omitempty"`
 }
 
+// Snapshot returns what an event says of the packages on the running system. Installed is nil if the
+// event says nothing of them, or if they were not compared with the record.
+func (ev *Event) Snapshot() Snapshot {
+	s := Snapshot{Time: ev.Time, BootID: ev.BootID, Recorder: ev.Recorder}
+	switch {
+	case ev.End != nil && ev.End.Compared && ev.End.Outcome != OutcomeStaged:
+		s.Installed, s.RPMDB = ev.End.Installed, ev.End.RPMDB
+	case ev.Observation != nil && ev.Observation.Compared:
+		s.Installed, s.RPMDB, s.Subvolume = ev.Observation.Installed, ev.Observation.RPMDB, ev.Observation.Subvolume
+	case ev.Drift != nil:
+		s.Installed, s.RPMDB, s.Subvolume = ev.Drift.Installed, ev.Drift.RPMDB, ev.Drift.Subvolume
+	}
+	return s
+}
+
 // Header is what every event carries.
 type Header struct {
 	V          int       `json:"v"`
@@ -112,7 +115,7 @@ type Header struct {
 	TakenIn *Timestamp `json:"taken_in,omitempty"`
 }
 
-// Recorded is when an event came into the log, nil if that is not known.
+// Recorded returns when an event came into the log, nil if that is not known.
 func (h *Header) Recorded() *Timestamp {
 	if h.TakenIn == nil && h.Spooled == "" {
 		return &h.Time
@@ -138,7 +141,8 @@ type Identity struct {
 	Schema   int    `json:"schema"`             // view schema of the program that wrote the event
 	Key      string `json:"key"`                // verifier key of the checkpoints from here on (sumdb/note)
 	Previous string `json:"previous,omitempty"` // program version before an upgrade
-	// Of a broken proof: what was found, and the checkpoint that the log did not fit.
+	// Of a broken proof: what was found, and the checkpoint that the log did not fit. Of a planned
+	// change of key: the checkpoint over all events before it, signed by both keys.
 	Problem    string `json:"problem,omitempty"`
 	Checkpoint string `json:"checkpoint,omitempty"`
 }
@@ -156,7 +160,8 @@ const (
 	CauseProofBroken     Cause = "proof-broken"     // the log was not the one that was signed last
 )
 
-// read reads what SQLite reads, too, by the text: no other spelling will do.
+// read reads the keys that SQLite reads, too. It compares texts, for SQLite does: a value that is
+// spelled in another way is refused.
 func (h *Header) read(body []byte, at []span) error {
 	of := func(key string) []byte { return at[eventShape().index[key]].of(body) }
 	id, kind, moment := of("id"), of("kind"), of("time")

@@ -2,12 +2,11 @@ package record
 
 import "time"
 
-// Import is the payload of an import event: what libzypp's history says of one commit, or of
-// the part of it that no import before had seen. It is what libzypp claims; nobody looked at
-// the rpm database.
+// Import is the payload of an import event: what libzypp's history says of one commit, or of the part
+// of it that no earlier import had seen. libzypp claims it; nobody looked at the rpm database.
 type Import struct {
-	// Commit follows from the commit's first line (UUIDv8): whoever takes in the rest of it
-	// later comes to the same.
+	// Commit is derived from the commit's first line (UUIDv8): a later import of the rest of the commit
+	// derives the same.
 	Commit   string    `json:"commit"`
 	Time     Timestamp `json:"time"`               // of the commit's first record
 	Zone     string    `json:"zone"`               // whose rules local times were read by
@@ -27,14 +26,14 @@ type Import struct {
 type ImportedChange struct {
 	Change
 	Time      Timestamp   `json:"time"`                 // in seconds
-	NotBefore *Timestamp  `json:"not_before,omitempty"` // end of the recorded commit whose lines stand before it, in the same second
+	NotBefore *Timestamp  `json:"not_before,omitempty"` // end of the recorded commit whose lines come before it, in the same second
 	UTCOffset string      `json:"utc_offset"`
 	Ambiguous bool        `json:"ambiguous,omitempty"` // the local time may stand for another moment, too, or stands for none
 	Requested string      `json:"requested_by,omitempty"`
 	Line      HistoryLine `json:"line"`
 }
 
-// Moment is when the change was: after what the history has before it.
+// Moment returns when the change was made: after what the history has before it.
 func (c *ImportedChange) Moment() Timestamp {
 	if c.NotBefore == nil {
 		return c.Time
@@ -42,7 +41,7 @@ func (c *ImportedChange) Moment() Timestamp {
 	return NotBefore(c.Time, c.NotBefore.Add(time.Microsecond))
 }
 
-// RecordedChange is a change on record that a line of libzypp's history is about, too.
+// RecordedChange is a change on record that a line of libzypp's history confirms.
 type RecordedChange struct {
 	Event int64       `json:"event"`
 	Pos   int         `json:"pos"` // in that event
@@ -54,6 +53,6 @@ type HistoryLine struct {
 	File   string `json:"file"`
 	Number int    `json:"line"`
 	SHA256 string `json:"sha256"` // of its bytes without the newline, 64 hex digits
-	// Copy counts the lines with the same bytes in one file; left out of the first.
+	// Copy numbers the lines of a file that have the same bytes, from 1 on; it is left out of the first.
 	Copy int `json:"copy,omitempty"`
 }

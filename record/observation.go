@@ -60,12 +60,12 @@ type LoadedPatch struct {
 	KGraft     bool             `json:"kgraft"` // of SUSE Linux Enterprise 12
 }
 
-// InTransition says whether a live patch is being enabled or disabled.
+// InTransition says whether any live patch is being enabled or disabled.
 func InTransition(patches []LoadedPatch) bool {
 	return slices.ContainsFunc(patches, func(p LoadedPatch) bool { return p.Transition })
 }
 
-// LivePatch is the active live patch and the package that it came from.
+// LivePatch is the active live patch, and the package that it came from.
 type LivePatch struct {
 	Module      string     `json:"module"`
 	Package     *string    `json:"package"` // null: no installed package has this module
@@ -76,7 +76,7 @@ type LivePatch struct {
 	Transition  bool       `json:"transition"`
 	Forced      *bool      `json:"forced"` // tasks were forced over; null: its load is not in the journal
 	Since       *Timestamp `json:"since"`  // when it was loaded in this boot; null: likewise
-	CVEs        []string   `json:"cves"`   // that its package says it fixes; null: not known, as the bugs
+	CVEs        []string   `json:"cves"`   // that its package says it fixes; null: not known, as of bugs
 	Bugs        []string   `json:"bugs"`
 }
 
@@ -162,15 +162,14 @@ type Build struct {
 // Verdict says whether the initrd that the next boot of a kernel uses holds a live patch.
 type Verdict string
 
-// The verdicts of an initrd. Contained and missing are proven; nothing is concluded from
-// the absence of a line.
+// The verdicts of an initrd. Contained and missing have a basis. The absence of a line is none.
 const (
 	VerdictContained Verdict = "contained"
 	VerdictMissing   Verdict = "missing"
 	VerdictUnknown   Verdict = "unknown"
 )
 
-// Basis is what a verdict stands on; empty (null in JSON) when it is unknown.
+// Basis says what a verdict stands on; empty (null in JSON) when the verdict is unknown.
 type Basis string
 
 // The bases.
@@ -181,18 +180,18 @@ const (
 	BasisImage    Basis = "image"          // the image file was read
 )
 
-// Reason says why a verdict is unknown; empty (null in JSON) when it is not.
+// Reason says why a verdict is unknown; empty (null in JSON) when it is known.
 type Reason string
 
 // The reasons.
 const (
-	ReasonNoPatch          Reason = "no-live-patch"                  // there is none to ask for
+	ReasonNoPatch          Reason = "no-live-patch"                  // there is no live patch to ask for
 	ReasonPatchesUnknown   Reason = "live-patches-unknown"           // what the kernel runs cannot be read
 	ReasonNoJournal        Reason = "no-journal"                     // it cannot be read
 	ReasonJournalUnread    Reason = "journal-unreadable"             // a file of it that may hold more of the boot cannot be read
 	ReasonBootStart        Reason = "boot-start-missing"             // the journal no longer holds the start of the boot
 	ReasonMessagesLost     Reason = "kernel-messages-lost"           // the kernel's ring buffer overran
-	ReasonPhase            Reason = "phase-undecided"                // it cannot be told where the patch was loaded
+	ReasonPhase            Reason = "phase-undecided"                // where the patch was loaded is not known
 	ReasonNoBuild          Reason = "no-build-evidence"              // no build says what it packed
 	ReasonBuildUnconfirmed Reason = "build-unconfirmed"              // a build said what it packed, not that it ended well
 	ReasonBuildFailed      Reason = "build-failed"                   // the newest build did not say that it ended well
@@ -201,7 +200,7 @@ const (
 	ReasonUnloggedBuild    Reason = "unlogged-build"                 // the image is newer than any build that is on record
 	ReasonUnreadable       Reason = "image-unreadable"               // the image file cannot be read
 	ReasonOtherSnapshot    Reason = "other-snapshot"                 // the next boot may run another snapshot, with another image
-	ReasonNoImage          Reason = "no-image"                       // there is none: missing, and proven
+	ReasonNoImage          Reason = "no-image"                       // of the verdict missing: there is no image
 )
 
 // MarshalJSON writes an empty basis as null.

@@ -6,19 +6,19 @@ import (
 	"slices"
 )
 
-// Prune is the payload of a prune event. The hashes of all events stay: the tree over them
-// is the same as before, and so are the bodies that stay, byte for byte.
+// Prune is the payload of a prune event. The hashes of all events stay, so the tree over them is the
+// same as before. The bodies that stay are the same, byte for byte.
 type Prune struct {
-	Horizon Timestamp `json:"horizon"` // what is older may go
-	Through int64     `json:"through"` // number of the last event before the horizon; behind it, none went
+	Horizon Timestamp `json:"horizon"` // older events may go
+	Through int64     `json:"through"` // number of the last event before the horizon; after it, none went
 	Gone    int64     `json:"gone"`    // how many bodies went now
-	// Kept are the events up to that number that stay: the state at the horizon, from which
-	// views are derived.
+	// Kept are the events up to that number that stay, in order: views derive the state at the horizon
+	// from them.
 	Kept []int64 `json:"kept"`
 }
 
-// check refuses what a prune event with a number and a time cannot say: nothing goes that came
-// after it, or was younger than it, and what stays has each its place.
+// check refuses what a prune event of this number and time cannot say: it removes no event that came
+// after it or is younger than it, and the events that stay are in order.
 func (p *Prune) check(seq int64, at Timestamp) error {
 	switch {
 	case p.Through < 0 || p.Through >= seq:
@@ -38,7 +38,7 @@ func (p *Prune) check(seq int64, at Timestamp) error {
 	return nil
 }
 
-// Took says whether the body of an event went.
+// Took says whether the body of an event was removed.
 func (p *Prune) Took(seq int64) bool {
 	if p == nil || seq > p.Through {
 		return false
@@ -47,7 +47,7 @@ func (p *Prune) Took(seq int64) bool {
 	return !kept
 }
 
-// First is the number of the event from which on none went.
+// First returns the number of the first event from which on no body is missing.
 func (p *Prune) First() int64 {
 	if p == nil {
 		return 1
@@ -59,7 +59,7 @@ func (p *Prune) First() int64 {
 	return seq
 }
 
-// Bodies is how many events of a log of this size have a body.
+// Bodies returns how many events of a log of this size have a body.
 func (p *Prune) Bodies(size int64) int64 {
 	if p == nil {
 		return size
@@ -67,6 +67,7 @@ func (p *Prune) Bodies(size int64) int64 {
 	return size - p.Through + int64(len(p.Kept))
 }
 
+// Numbers returns a list of numbers as JSON.
 func Numbers(list []int64) string {
 	b, _ := json.Marshal(list)
 	return string(b)

@@ -2,7 +2,7 @@ package record
 
 import "time"
 
-// Snapshot is what was installed as an event has it: all tracked packages.
+// Snapshot lists all tracked packages that were installed, as an event has them.
 type Snapshot struct {
 	Event     int64
 	Time      Timestamp
@@ -43,8 +43,8 @@ type PatchSeen struct {
 	Complete                       *Timestamp // first one that saw its load complete; nil: none
 }
 
-// PatchChange is a change of a live patch package that the rpm database shows, or, as far as it is
-// not known what became of it, that was announced.
+// PatchChange is a change of a live patch package that the rpm database shows; or that was announced,
+// if its result is not known.
 type PatchChange struct {
 	Time                   Timestamp // of one that was staged and booted: of that boot
 	Event                  int64
@@ -94,7 +94,7 @@ type KnownChange struct {
 	// From and To are between which moments it was made: while the commit ran, or between the
 	// looks that found it. Zero where that is not known, and To while the commit is open.
 	From, To time.Time
-	// UTCOffset is that of the local time of whoever wrote the event.
+	// UTCOffset is the offset of the local time of the program that wrote the event.
 	UTCOffset string
 	Command   []string // empty: not known
 	UserData  string
@@ -134,8 +134,8 @@ type Observed struct {
 	CoveredUntil  *string // YYYY-MM-DD
 }
 
-// BootRow is a boot as the observations that show it have it together. What its builds packed
-// is in those only.
+// BootRow is a boot, put together from all observations that show it. What its builds packed is only
+// in those.
 type BootRow struct {
 	Event int64 // the newest of them that could read all
 	Boot
@@ -143,7 +143,7 @@ type BootRow struct {
 	Looks []Look // in the order of time; between them, things may be missing
 }
 
-// Look is a stretch of a boot of which the journal showed everything.
+// Look is a stretch of a boot of which the journal showed everything to an observation.
 type Look struct{ First, Last Timestamp }
 
 // LoadRow is the loading of a live patch, in the order of the journal.
@@ -153,7 +153,7 @@ type LoadRow struct {
 	Until Timestamp // up to then the journal showed what became of it
 }
 
-// Sighting is an event being written in a boot.
+// Sighting says that an event was written in a boot.
 type Sighting struct {
 	Event    int64
 	Time     Timestamp
@@ -163,7 +163,7 @@ type Sighting struct {
 	Snapshot bool          // it says what was installed on the running system
 }
 
-// Began is when the boot did, by the clock of then.
+// Began returns when the boot began, by the clock of that moment.
 func (v Sighting) Began() time.Time { return v.Time.Add(-v.Boottime) }
 
 // CommitRow is a commit with what both its events say. What is nil is not on record.
@@ -178,6 +178,7 @@ type CommitRow struct {
 	Effective  *Timestamp // of one that was staged in a snapshot: when that was booted
 }
 
+// Begun returns when the commit began; when it ended, if the begin is not on record.
 func (c CommitRow) Begun() Timestamp {
 	if c.Begin != nil {
 		return *c.Begin

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// shape is what JSON may stand where a type of Go is read. It follows from the type, so that
-// what fits it is what encoding/json reads without an error, and without a guess.
+// shape describes the JSON that can be read into a type of Go. It is derived from the type: JSON that
+// fits is what encoding/json reads without an error, and without a guess.
 type shape struct {
 	kind     shapeKind
 	optional bool           // of a time: it may be null, as all else may
@@ -34,7 +34,7 @@ const (
 	isMoment   shapeKind = "time"
 )
 
-// anything is a value of which nothing is known. What it has inside is as little known.
+// anything is the shape of a value of which nothing is known, nor of what is inside it.
 var anything = func() *shape {
 	sh := &shape{kind: isAnything}
 	sh.of = sh
@@ -59,7 +59,7 @@ func (sh *shape) begins(c byte) bool {
 	return number || strings.IndexByte(`{["tf`, c) >= 0
 }
 
-// field is the shape of a field, by its number if it is known.
+// field returns the shape of a field, by the number of the field if that is known.
 func (sh *shape) field(n int, known bool) *shape {
 	switch {
 	case known:
@@ -70,7 +70,7 @@ func (sh *shape) field(n int, known bool) *shape {
 	return anything
 }
 
-// eventShape is the shape of all events.
+// eventShape returns the shape of all events.
 var eventShape = sync.OnceValue(func() *shape { return shapeOf(reflect.TypeFor[Event]()) })
 
 func shapeOf(t reflect.Type) *shape {
@@ -107,8 +107,8 @@ func shapeOf(t reflect.Type) *shape {
 	panic(fmt.Sprintf("events have no field of type %s", t))
 }
 
-// addFields adds the fields of a struct. Those of one that is embedded count as its own, unless
-// it has one of that name itself.
+// addFields adds the fields of a struct, and those of the structs that are embedded in it. A field of
+// its own wins over an embedded one of the same name.
 func (sh *shape) addFields(t reflect.Type) {
 	for _, embedded := range []bool{true, false} {
 		for i := range t.NumField() {

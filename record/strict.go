@@ -14,8 +14,8 @@ import (
 // maxDepth is how deep SQLite nests JSON (JSON_MAX_DEPTH).
 const maxDepth = 1000
 
-// scan says what keeps a body from being an event that everybody reads alike. at gives the
-// places of the values of its outermost keys, as far as the shape knows them.
+// scan checks that everybody reads a body in the same way. at gives the places of the values of its
+// outermost keys, as far as the shape knows them.
 func scan(body []byte, sh *shape) (at []span, err error) {
 	if !utf8.Valid(body) {
 		return nil, errors.New("not UTF-8")
@@ -34,12 +34,12 @@ func scan(body []byte, sh *shape) (at []span, err error) {
 	return s.outer, nil
 }
 
-// span is where a value stands in a body; empty: nowhere.
+// span is the place of a value in a body; empty: the value is not there.
 type span struct{ from, to int }
 
 func (p span) of(body []byte) []byte { return body[p.from:p.to] }
 
-// scanner goes once through a body, and keeps of it the keys of the objects that it is in.
+// scanner reads a body once, and remembers the keys of the objects that it is in.
 type scanner struct {
 	b     []byte
 	i     int
@@ -216,7 +216,7 @@ func twice(keys [][]byte) error {
 	return nil
 }
 
-// isName says whether a key is one of those that are names: in these letters it has one spelling.
+// isName says whether a key is a name, not data: a name has only letters that JSON writes in one way.
 func isName(key []byte) bool {
 	for _, c := range key {
 		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
@@ -226,7 +226,7 @@ func isName(key []byte) bool {
 	return len(key) > 0
 }
 
-// text reads a string. plain says whether it stands for itself, without escapes.
+// text reads a string. plain says whether it has no escapes.
 func (s *scanner) text() (plain bool, err error) {
 	plain = true
 	for s.i++; s.i < len(s.b); s.i++ {
@@ -246,8 +246,8 @@ func (s *scanner) text() (plain bool, err error) {
 	return false, errors.New("a text without an end")
 }
 
-// escape reads the rest of an escape, up to its last byte. Half of a surrogate pair is no
-// character: some readers keep it, some replace it.
+// escape reads the rest of an escape, up to its last byte. It refuses half of a surrogate pair, which is
+// no character: some readers keep it, others replace it.
 func (s *scanner) escape() error {
 	s.i++
 	if s.peek() != 'u' {
@@ -269,7 +269,7 @@ func (s *scanner) escape() error {
 	return errors.New("half of a surrogate pair")
 }
 
-// hex reads the four digits of an escape, up to the last.
+// hex reads the four digits of an escape, up to the last one.
 func (s *scanner) hex() (uint64, error) {
 	if len(s.b) < s.i+5 {
 		return 0, errors.New("an escape without an end")
@@ -318,7 +318,7 @@ func (s *scanner) digits() (n int) {
 	return n
 }
 
-// fits says whether a number is one that the shape holds, and everybody reads alike.
+// fits checks that the type of Go holds a number, so that everybody reads it in the same way.
 func (sh *shape) fits(number string, integer bool) (err error) {
 	switch {
 	case sh.kind == isInteger && !integer || sh.kind == isUnsigned && !integer:

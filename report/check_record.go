@@ -11,7 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
-// latency is that fixes were active soon after their release.
+// latency checks that fixes were active soon after their release.
 func latency(g *grounds, c Criteria) finding {
 	l := latencies{rating: Pass}
 	for _, e := range g.exposures {
@@ -80,7 +80,7 @@ func (l *latencies) finding(g *grounds) (f finding) {
 	return f
 }
 
-// counts says whether a fix is of the period, and one that the profile wants in time.
+// counts says whether a fix belongs to the period, and whether the profile wants it in time.
 func (e Exposure) counts(g *grounds, c Criteria) bool {
 	switch {
 	case e.Status == StatusNotInRecord, e.Active != nil && e.Active.Before(g.since):
@@ -102,7 +102,7 @@ func (e Exposure) took(at time.Time) (time.Duration, bool) {
 	return max(0, at.Sub(e.Released.Time)), true // a package may be there before its advisory
 }
 
-// failedCommits is that no change that failed was left as it was.
+// failedCommits checks that every failed change was later repaired.
 func failedCommits(g *grounds, c Criteria) finding {
 	var failed, unclear []string
 	f := finding{}
@@ -137,7 +137,7 @@ func failedCommits(g *grounds, c Criteria) finding {
 	return f
 }
 
-// downgrades is that no protection was taken back.
+// downgrades checks that no protection was taken back.
 func downgrades(g *grounds, _ Criteria) finding {
 	if len(g.lowered) == 0 {
 		return found(Pass, "Nothing was downgraded since %s.", record.At(g.since).Short())
@@ -198,12 +198,12 @@ func attribution(g *grounds, _ Criteria) finding {
 	case a.Commits == 0:
 		return found(NotApplicable, "No commit is on record since %s.", record.At(g.since).Short())
 	case a.Unknown > 0:
-		return found(Fail, "Of %d of %s it is not known who or what made them.", a.Unknown, say.Plural(int(a.Commits), "commit")).by(a.Events...)
+		return found(Fail, "The author of %d of %s is unknown.", a.Unknown, say.Plural(int(a.Commits), "commit")).by(a.Events...)
 	}
 	return found(Pass, "All %s name a person or an automation.", say.Plural(int(a.Commits), "commit"))
 }
 
-// completeness is that what is installed came by commits on record, that libzypp's history shows
+// completeness checks that commits on record explain what is installed, that libzypp's history shows
 // nothing else, and that no time went by unrecorded.
 func completeness(g *grounds, _ Criteria) finding {
 	if len(g.recorders) == 0 {
@@ -227,8 +227,8 @@ func completeness(g *grounds, _ Criteria) finding {
 		say.Plural(len(g.seen.Installed), "package"), g.base.what, g.compared.Time.Short()).by(g.base.event, g.seen.event, g.compared.Event)
 }
 
-// incomplete is what the record lacks, without a detail if nothing is found; known is false if
-// that cannot be told by the installed packages.
+// incomplete returns what the record lacks, without a detail if nothing is found; known is false if the
+// installed packages do not show that.
 func (g *grounds) incomplete(bypassed []string) (f finding, known bool) {
 	f = found(Fail, "")
 	var odd []string
@@ -260,8 +260,8 @@ func count(list []record.Package) string {
 	return fmt.Sprint(len(list))
 }
 
-// holes are the gaps in which something may have happened that is not on record. The time
-// before the recorder came is none, and neither is that a machine was off.
+// holes returns the gaps in which something may have happened that is not on record. The time before
+// the recorder came is no hole, nor is a time in which the machine was off.
 func (g *grounds) holes() (list []Gap) {
 	for _, gap := range g.gaps {
 		switch gap.Kind {
@@ -282,7 +282,7 @@ func (g *grounds) holes() (list []Gap) {
 const goingOn = time.Hour
 
 // difference says how the installed kernels and live patches differ from what should be
-// installed; known is false if that cannot be told.
+// installed; known is false if that is not known.
 func (g *grounds) difference() (differ []string, known bool) {
 	if g.seen == nil || g.seen.Installed == nil || g.base == nil {
 		return nil, false
@@ -316,7 +316,7 @@ func isLivePatch(name string) bool {
 	return strings.HasPrefix(name, "kernel-livepatch-") && strings.Count(name, "_") > 1 || strings.HasPrefix(name, "kgraft-patch-")
 }
 
-// integrity is that the checkpoint is right, and that the last full verification found nothing.
+// integrity checks that the checkpoint is right, and that the last full verification found nothing.
 func integrity(g *grounds, c Criteria) finding {
 	for _, r := range g.recorders {
 		switch r.Cause {
@@ -363,7 +363,7 @@ func integrity(g *grounds, c Criteria) finding {
 	return f
 }
 
-// retention is that the record reaches back far enough, or to its recorder's installation.
+// retention checks that the record reaches back far enough, or to the installation of its recorder.
 func retention(g *grounds, c Criteria) finding {
 	if g.summary.First == nil || len(g.recorders) == 0 {
 		return found(NotDetermined, "Nothing is on record.")
@@ -379,7 +379,7 @@ func retention(g *grounds, c Criteria) finding {
 	return found(Fail, "The record reaches back to %s only, %s, and %s is asked for.", (*g.summary.First).Short(), say.Duration(age), c.Fail).by(1)
 }
 
-// exceptions is that each has run its time at most.
+// exceptions checks that no exception has outlived its time.
 func exceptions(g *grounds, c Criteria) finding {
 	var expired, soon []string
 	var late, near []int64

@@ -12,9 +12,8 @@ import (
 // maxWait is how long an event may wait in the spool.
 const maxWait = 24 * time.Hour
 
-// SeeSpool adds to the check `integrity` what there is to see of the spool of the machine that
-// the record is of: events that wait are not in the record. What came into the spool after the
-// moment that is judged does not count.
+// SeeSpool adds what the spool of the record's machine shows to the check `integrity`: events that wait
+// there are not in the record. What came into the spool after the moment that is judged is ignored.
 func (c *Compliance) SeeSpool(s store.Spooled, p *Profile) {
 	criteria := p.Criteria["integrity"]
 	if !criteria.Enabled {
@@ -59,7 +58,7 @@ func (c *Compliance) spool(s store.Spooled) finding {
 	return found(rating, "%s.%s Where somebody holds the record, end that; then `klp-audit status` as root takes them in.", text, held)
 }
 
-// add adds a finding to a result. The weightier one counts, and comes first.
+// add adds a finding to a result. The weightier one decides, and comes first.
 func (r *CheckResult) add(f finding) {
 	if f.rating.weight() < r.Result.weight() {
 		r.Result, r.Detail = f.rating, f.detail+" "+r.Detail

@@ -56,7 +56,7 @@ func pendingReboot(o *record.Observation) *record.Pending {
 	return nil
 }
 
-// patchState is that one live patch is enabled, by itself and with nothing forced.
+// patchState checks that exactly one live patch is enabled, its transition complete, and nothing forced.
 func patchState(g *grounds, c Criteria) finding {
 	o := g.seen
 	if o.Patches == nil {
@@ -194,7 +194,7 @@ func (o *seen) patchPackage() *record.Package {
 	return &o.Installed[i]
 }
 
-// patchInInitrd is that an unexpected reboot keeps the fixes.
+// patchInInitrd checks that an unexpected reboot keeps the fixes.
 func patchInInitrd(g *grounds, _ Criteria) finding {
 	v := g.seen.Initrd
 	var f finding
@@ -221,7 +221,7 @@ func patchInInitrd(g *grounds, _ Criteria) finding {
 	return f
 }
 
-// nextBoot is that the default boot entry runs the newest kernel.
+// nextBoot checks that the default boot entry runs the newest kernel.
 func nextBoot(g *grounds, _ Criteria) finding {
 	o := g.seen
 	switch {
@@ -259,7 +259,7 @@ func (o *seen) patched() bool {
 	return o.LivePatch != nil || o.Installed != nil && o.patchPackage() != nil
 }
 
-// coverage is that the vendor still makes live patches for the kernel.
+// coverage checks that the vendor still makes live patches for the kernel.
 func coverage(g *grounds, c Criteria) finding {
 	if g.seen.unpatched() {
 		return found(NotApplicable, "Kernel %s runs without live patches.", g.seen.Kernel.Release)
@@ -294,7 +294,7 @@ func (g *grounds) coverageEnd() (time.Time, bool) {
 
 func (g *grounds) daysUntil(date time.Time) int { return int(date.Sub(day(g.at.UTC())).Hours() / 24) }
 
-// rebootLag is that no newer kernel waits for a reboot for too long.
+// rebootLag checks that no newer kernel waits for a reboot for too long.
 func rebootLag(g *grounds, c Criteria) finding {
 	r := g.seen.Reboot
 	if r == nil {
@@ -352,7 +352,7 @@ func (o *seen) newestUnknown() string {
 	return ""
 }
 
-// taint is that nothing but live patches taints the kernel.
+// taint checks that nothing but live patches taints the kernel.
 func taint(g *grounds, c Criteria) finding {
 	tainted, f, ok := part[record.Taint](g)
 	if !ok {

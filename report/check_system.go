@@ -11,7 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// signatures is that libzypp checks them, and that what is installed has one.
+// signatures checks that libzypp verifies signatures, and that what is installed has one.
 func signatures(g *grounds, c Criteria) finding {
 	checked, f, ok := part[record.Signatures](g)
 	if !ok {
@@ -43,7 +43,7 @@ func signatures(g *grounds, c Criteria) finding {
 	return found(Pass, "libzypp checks signatures (repositories: %d), and all %s are signed.", len(checked.Repos), say.Plural(len(g.seen.Installed), "installed kernel and live patch package"))
 }
 
-// clock is that the times on record can be relied on.
+// clock checks that the times on record can be relied on.
 func clock(g *grounds, c Criteria) finding {
 	step, f, ok := part[record.Clock](g)
 	if !ok {
@@ -66,8 +66,8 @@ func clock(g *grounds, c Criteria) finding {
 	return found(Pass, "The clock is synchronised, as %s says; %s.", step.Source, last)
 }
 
-// mayHave are the modes that klp-audit's own files may have at most, by how they begin;
-// the first that fits counts.
+// mayHave lists the modes that klp-audit's own files may have at most, by how their paths begin; the
+// first that fits applies.
 var mayHave = []struct {
 	path string
 	mode uint64
@@ -132,7 +132,7 @@ func executable(f record.OwnFile) bool {
 	return f.There && f.Type == "file" && err == nil && mode&0o111 != 0
 }
 
-// recorder is that the recorder is in place, and still reports.
+// recorder checks that the recorder is in place, and still reports.
 func recorder(g *grounds, _ Criteria) finding {
 	const plugin, program = "/usr/lib/zypp/plugins/commit/klp-audit", "/usr/lib/klp-audit/recorder"
 	if problem := g.stale(); problem != "" {
@@ -168,7 +168,7 @@ func (o *seen) events() []int64 {
 	return []int64{o.event}
 }
 
-// entitlement is that the system is set up to get live patches.
+// entitlement checks that the system is set up to get live patches.
 func entitlement(g *grounds, _ Criteria) finding {
 	has, f, ok := part[record.Entitlement](g)
 	if !ok {
@@ -218,7 +218,7 @@ func entitlement(g *grounds, _ Criteria) finding {
 // sentence begins with a capital letter.
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// journalKept is that the evidence of the journal outlives a reboot.
+// journalKept checks that the evidence in the journal outlives a reboot.
 func journalKept(g *grounds, _ Criteria) finding {
 	storage, f, ok := part[record.JournalStorage](g)
 	if !ok {

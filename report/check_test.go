@@ -509,7 +509,7 @@ func TestRecordChecks(t *testing.T) {
 					ev.Begin.Actor = record.Actor{Login: "unset"}
 				}
 			}
-		}, Warn, "Of 3 of 3 commits"},
+		}, Warn, "The author of 3 of 3 commits is unknown"},
 
 		{"completeness", "a package that no commit brought", func(m *machine) {
 			m.last().Installed = append(m.last().Installed, kernelPackage(kernelB))

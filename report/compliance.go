@@ -66,7 +66,7 @@ type CheckResult struct {
 	Exception *Exception `json:"exception"`
 }
 
-// Exception is that somebody accepts a finding for a while.
+// Exception says that somebody accepts a finding for a while.
 type Exception struct {
 	ID      string           `json:"id"`
 	Check   string           `json:"check"`
@@ -177,8 +177,8 @@ func buildHint(kernel string) string {
 	return fmt.Sprintf("build its initrd with `dracut -f --kver %s`", say.Printable(kernel))
 }
 
-// NewCompliance judges the record by a profile, as of a moment: what happened after it counts
-// for nothing, and what came on record later of what was before counts.
+// NewCompliance judges the record by a profile, as of a moment. It ignores what happened after that
+// moment, and uses what was recorded later of what happened before.
 func NewCompliance(ctx context.Context, s *store.Store, p *Profile, at time.Time) (*Compliance, error) {
 	g, err := readGrounds(ctx, s, p, at)
 	if err != nil {

@@ -122,7 +122,7 @@ func isOpen(r *CheckResult) bool { return r.Result != Pass && r.Result != NotApp
 func grantText(x *Exception) string {
 	state := "Exception until"
 	if x.Expired {
-		state = "Exception RAN OUT on"
+		state = "Exception EXPIRED on"
 	}
 	return fmt.Sprintf("%s %s by %s: %s", state, x.Until.Short(), x.By, x.Reason)
 }

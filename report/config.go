@@ -13,7 +13,7 @@ import (
 // ConfigurationSchema names the form of a configuration in JSON.
 const ConfigurationSchema = "klp-audit/config/1"
 
-// Configuration is the configuration that counts.
+// Configuration is the effective configuration.
 type Configuration struct {
 	Schema   string    `json:"schema"`
 	Settings []Setting `json:"settings"` // every key

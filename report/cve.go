@@ -66,7 +66,7 @@ func LossCauses() []LossCause {
 	return []LossCause{LostByBoot, LostByDowngrade, LostByRemoval, LostByDisabling, LostByUnknown}
 }
 
-// ExposureStatus is how it stands with a fix at the end of the timeline.
+// ExposureStatus says what became of a fix by the end of the timeline.
 type ExposureStatus string
 
 // The statuses.
@@ -165,7 +165,7 @@ type patchHistory struct {
 // setting is what is known of the machine at the moment of a record of fixes, whatever the package.
 type setting struct {
 	spans   []ranSpan        // of the whole timeline
-	from    record.Timestamp // what was before is told in part only
+	from    record.Timestamp // of what was before, only a part is known
 	newest  *KernelSpan      // the newest boot; nil: none is on record
 	goesOn  bool             // the record, after the moment: what it does not know of that is not known
 	state   *State           // what is installed, if the record goes on; else nil
@@ -221,8 +221,8 @@ func (p *patchHistory) exposure(cve string) Exposure {
 // releasedOnDay says that no more than the day of the advisory is known.
 const releasedOnDay = "advisory-day"
 
-// seconds is how long a fix took to be active. Of a release on a day whole days count, from the
-// end of it; one that was active before has taken less than none.
+// seconds returns how long a fix took to be active. If only the day of the release is known, whole days
+// are counted from its end; of a fix that was active before, the result is negative.
 func (e *Exposure) seconds() int64 {
 	const day = 24 * time.Hour
 	took := e.Active.Sub(e.Released.Time)
@@ -246,7 +246,7 @@ func (p *patchHistory) seenActive(cve string) (first *record.Timestamp) {
 	return first
 }
 
-// loss is that a fix was taken away.
+// loss says that a fix was taken away.
 type loss struct {
 	at   *record.Timestamp
 	by   LossCause

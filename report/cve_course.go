@@ -109,10 +109,10 @@ func (c *fixCourse) bootedWithout(s *ranSpan) bool {
 	return !s.From.After(s.boot.From.Time) || s.Phase == "initrd"
 }
 
-// numberOf is the number of the live patch in a module, 0 if that cannot be told.
+// numberOf returns the number of the live patch in a module, 0 if it is not known.
 func (p *patchHistory) numberOf(module string) int { return patchNumberOf(p.versionOf(module)) }
 
-// status is how it stands with a fix at the end, and why, if it is not active, or not known to be.
+// status returns what became of a fix in the end, and why, if it is not active, or not known to be.
 func (p *patchHistory) status(c *fixCourse, first *patchVersion) (ExposureStatus, string) {
 	was := len(c.intervals) > 0 || p.seenActive(c.cve) != nil
 	now, reason := p.now(c.cve)

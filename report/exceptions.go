@@ -66,12 +66,12 @@ func (x *Exceptions) writeTable(w io.Writer, style Style) error {
 func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
 	left, middle := len("2006-01-02T15:04:05Z"), len("kernel-supported")
 	for _, r := range rows {
-		state := "runs"
+		state := "active"
 		switch {
 		case r.Ended != nil:
 			state = "ended"
 		case r.Expired:
-			state = "RAN OUT"
+			state = "EXPIRED"
 		}
 		who := strings.Join(wrap(say.Printable(r.By), middle), "\n")
 		what := append(wrap(say.Printable(r.Reason), max(width-left-middle-2*gap, 20)), say.Printable(r.ID))

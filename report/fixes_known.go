@@ -66,8 +66,8 @@ func setOf(list []string) map[string]bool {
 	return set
 }
 
-// learn takes what a change tells of the versions on both sides of it, and says whether that was
-// anything new.
+// learn takes in what a change says of the versions before and after it, and returns whether any of it
+// was new.
 func learn(before, after *patchVersion, added, removed []string) (news bool) {
 	if len(added)+len(removed) == 0 {
 		return false // nothing came or went, or nobody could tell
@@ -127,8 +127,8 @@ func (p *patchHistory) has(version, cve string) answer {
 	return maybe
 }
 
-// versionOf is the version of the package that a module is from: as the record has it, or as its
-// name says. It is empty if that cannot be told.
+// versionOf returns the version of the package that a module is from: as the record has it, or as the
+// name of the module says. It is empty if that is not known.
 func (p *patchHistory) versionOf(module string) string {
 	if version, known := p.modules[module]; known {
 		return version

@@ -205,7 +205,7 @@ func (f *Full) forms() []form {
 }
 
 // writeFullJSON writes each section under its name. The rows of the history are streamed;
-// the provenance stands behind them, because it counts them.
+// the provenance comes after them, because it counts them.
 func writeFullJSON(w io.Writer, f *Full) error {
 	head, err := compact(struct {
 		Schema     string      `json:"schema"`

@@ -310,7 +310,7 @@ func (g *grounds) history(ctx context.Context, s *store.Store, f store.HistoryFi
 	return rows, nil
 }
 
-// stale says why the state of the machine cannot be told, empty if it can.
+// stale says why the state of the machine is not known, empty if it is.
 func (g *grounds) stale() string {
 	if g.seen == nil {
 		return "No observation of the machine is on record."

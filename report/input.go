@@ -52,7 +52,7 @@ func (i *Input) finding() string {
 	return text + "."
 }
 
-// Warning is that of what the report was made from.
+// Warning returns the warning about what the report was made from.
 func (p *Provenance) Warning() string {
 	if p == nil {
 		return ""

@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// writeJSON writes a history as one object. The rows are streamed; the provenance stands
-// behind them, because it counts them.
+// writeJSON writes a history as one object. The rows are streamed; the provenance comes after them,
+// because it counts them.
 func writeJSON(w io.Writer, h *History) error {
 	head, err := compact(struct {
 		Schema  string  `json:"schema"`

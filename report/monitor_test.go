@@ -60,7 +60,7 @@ var (
 	sampleLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"(?:,[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*")*\})? (-?[0-9]+(?:\.[0-9]+)?)$`)
 )
 
-// checkExposition holds a text against the grammar of OpenMetrics 1.0 ("ABNF" and "Text
+// checkExposition compares a text with the grammar of OpenMetrics 1.0 ("ABNF" and "Text
 // format"), as far as gauges need it: families are not mixed, metadata stands before their
 // samples and once each, a unit ends the name, no sample is there twice, and # EOF ends all.
 func checkExposition(t *testing.T, text string) {

@@ -17,8 +17,8 @@ import (
 	"github.com/klp-audit/klp-audit/internal/say"
 )
 
-// DefaultProfile is the profile that counts where none is named. What another profile does
-// not say is as it says.
+// DefaultProfile is the profile that applies where none is named. What another profile leaves out is
+// as this one says.
 const DefaultProfile = "default"
 
 // maxProfile is how many bytes a profile may have.
@@ -36,11 +36,11 @@ type Profile struct {
 	Title       string
 	Description string
 	LookBack    Period // how far back commits and fixes are looked at
-	MaxAge      Period // how old an observation may be that the state of the machine is told from
+	MaxAge      Period // how old an observation may be that shows the state of the machine
 	Criteria    map[string]Criteria
 }
 
-// Criteria are what one check is held to. The comments in profiles/default.toml say what
+// Criteria are what one check is judged by. The comments in profiles/default.toml say what
 // the thresholds mean for each check.
 type Criteria struct {
 	Enabled    bool     `toml:"enabled"`

@@ -1,164 +1,21 @@
 package report
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
-	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
-// schema is as much of JSON Schema (draft 2020-12) as the published ones use.
-type schema struct {
-	Dialect     string             `json:"$schema"`
-	Title       string             `json:"title"`
-	Description string             `json:"description"`
-	Defs        map[string]*schema `json:"$defs"`
-	Ref         string             `json:"$ref"`
-	Type        any                `json:"type"`
-	Const       any                `json:"const"`
-	Enum        []any              `json:"enum"`
-	AnyOf       []*schema          `json:"anyOf"`
-	Properties  map[string]*schema `json:"properties"`
-	Required    []string           `json:"required"`
-	Additional  *bool              `json:"additionalProperties"`
-	Items       *schema            `json:"items"`
-	Pattern     string             `json:"pattern"`
-	Format      string             `json:"format"`
-	Minimum     *float64           `json:"minimum"`
-}
-
-// schemas are the published ones by file name.
-type schemas map[string]*schema
-
-func readSchemas(t *testing.T) schemas {
+func readSchemas(t *testing.T) schematest.Set {
 	t.Helper()
-	all := schemas{}
-	for _, name := range []string{"history-1.json", "status-1.json", "verify-1.json", "boots-1.json", "initrd-1.json", "observation-1.json", "compliance-1.json", "exceptions-1.json", "report-1.json", "state-1.json", "cve-1.json", "config-1.json"} {
-		b, err := os.ReadFile(filepath.Join("schema", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := json.NewDecoder(bytes.NewReader(b))
-		d.DisallowUnknownFields() // a keyword that is not checked would be a promise in vain
-		if err := d.Decode(all.add(name)); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-	}
-	return all
-}
-
-func (all schemas) add(name string) *schema {
-	all[name] = &schema{}
-	return all[name]
-}
-
-// check returns what is wrong with a value; file is where s stands.
-func (all schemas) check(file string, s *schema, at string, v any) (wrong []string) {
-	complain := func(format string, args ...any) {
-		wrong = append(wrong, at+": "+fmt.Sprintf(format, args...))
-	}
-	if s.Ref != "" {
-		to, pointer, _ := strings.Cut(s.Ref, "#/$defs/")
-		if to == "" {
-			to = file
-		}
-		return all.check(to, all[to].Defs[pointer], at, v)
-	}
-	if s.AnyOf != nil {
-		return all.checkAny(file, s, at, v)
-	}
-	if s.Type != nil && !slices.Contains(typeNames(s.Type), typeOf(v)) {
-		complain("%v is %s, want %v", v, typeOf(v), s.Type)
-	}
-	if s.Const != nil && v != s.Const || s.Enum != nil && !slices.Contains(s.Enum, v) {
-		complain("%v, want %v%v", v, s.Const, s.Enum)
-	}
-	if text, ok := v.(string); ok && !regexp.MustCompile(s.Pattern).MatchString(text) {
-		complain("%q does not match %s", text, s.Pattern)
-	}
-	if n, ok := v.(float64); ok && s.Minimum != nil && n < *s.Minimum {
-		complain("%v is too small", n)
-	}
-	if list, ok := v.([]any); ok && s.Items != nil {
-		for i, item := range list {
-			wrong = append(wrong, all.check(file, s.Items, fmt.Sprintf("%s[%d]", at, i), item)...)
-		}
-	}
-	if object, ok := v.(map[string]any); ok {
-		wrong = append(wrong, all.checkObject(file, s, at, object)...)
-	}
-	return wrong
-}
-
-func (all schemas) checkAny(file string, s *schema, at string, v any) (wrong []string) {
-	for _, one := range s.AnyOf {
-		w := all.check(file, one, at, v)
-		if w == nil {
-			return nil
-		}
-		wrong = append(wrong, w...)
-	}
-	return wrong
-}
-
-func (all schemas) checkObject(file string, s *schema, at string, object map[string]any) (wrong []string) {
-	for _, key := range s.Required {
-		if _, ok := object[key]; !ok {
-			wrong = append(wrong, at+": no key "+key)
-		}
-	}
-	if s.Properties == nil && s.Additional != nil && *s.Additional {
-		return wrong // a map
-	}
-	for key, v := range object {
-		property, ok := s.Properties[key]
-		if !ok {
-			wrong = append(wrong, at+": undocumented key "+key)
-			continue
-		}
-		wrong = append(wrong, all.check(file, property, at+"."+key, v)...)
-	}
-	return wrong
-}
-
-func typeNames(t any) (names []string) {
-	if one, ok := t.(string); ok {
-		return []string{one}
-	}
-	for _, name := range t.([]any) {
-		names = append(names, name.(string))
-	}
-	return names
-}
-
-func typeOf(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "boolean"
-	case string:
-		return "string"
-	case []any:
-		return "array"
-	case map[string]any:
-		return "object"
-	case float64:
-		if v == float64(int64(v)) {
-			return "integer"
-		}
-	}
-	return reflect.TypeOf(v).String()
+	return schematest.Read(t, os.DirFS("schema"))
 }
 
 // Whoever reads JSON relies on the published schemas.
@@ -166,11 +23,7 @@ func TestOutputFollowsSchema(t *testing.T) {
 	all := readSchemas(t)
 	validate := func(what, file, output string) {
 		t.Helper()
-		var v any
-		if err := json.Unmarshal([]byte(output), &v); err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-		for _, wrong := range all.check(file, all[file], "", v) {
+		for _, wrong := range all.Check(file, []byte(output)) {
 			t.Errorf("%s: %s", what, wrong)
 		}
 	}
@@ -230,13 +83,9 @@ func TestBootsAndInitrdFollowTheirSchemas(t *testing.T) {
 	}
 }
 
-func checkAgainst(t *testing.T, all schemas, file, output string) {
+func checkAgainst(t *testing.T, all schematest.Set, file, output string) {
 	t.Helper()
-	var v any
-	if err := json.Unmarshal([]byte(output), &v); err != nil {
-		t.Fatal(err)
-	}
-	for _, wrong := range all.check(file, all[file], "", v) {
+	for _, wrong := range all.Check(file, []byte(output)) {
 		t.Errorf("%s: %s", file, wrong)
 	}
 }
@@ -258,7 +107,7 @@ func TestSchemasAreClosed(t *testing.T) {
 	}
 }
 
-func checkClosed(t *testing.T, at string, s *schema) {
+func checkClosed(t *testing.T, at string, s *schematest.Schema) {
 	t.Helper()
 	if s == nil {
 		return
@@ -272,7 +121,7 @@ func checkClosed(t *testing.T, at string, s *schema) {
 			t.Errorf("%s: %s is not required", at, name)
 		}
 	}
-	if s.Properties != nil && (s.Additional == nil || *s.Additional) {
+	if s.Properties != nil && (s.Additional == nil || !s.Additional.Never) {
 		t.Errorf("%s: other keys are allowed", at)
 	}
 }

@@ -34,7 +34,7 @@ type State struct {
 	PendingReboot *string           `json:"pending_reboot"`
 	Taint         json.RawMessage   `json:"taint"`
 	Activation    json.RawMessage   `json:"activation"`
-	// Confidence is that of kernel and live patch, the lower of both.
+	// Confidence is the lower one of those of kernel and live patch.
 	Confidence Confidence        `json:"confidence"`
 	Inferred   []string          `json:"inferred"` // parts that are not proven
 	Unknown    map[string]string `json:"unknown"`  // why a part is not known, by its name
@@ -49,10 +49,9 @@ type NextBoot struct {
 	LivePatch     *string `json:"live_patch"` // module in that kernel's initrd, where that is known
 }
 
-// NewState returns the state at a moment, by the whole record: it says of kernel, live patch and
-// initrd what the timeline says, of which it is read. What events tell that came later counts, too:
-// KnownSince says when the last of them was recorded. What was known at an earlier moment is told by
-// the record as it was then, see store.KnownAt.
+// NewState returns the state at a moment, by the whole record: kernel, live patch and initrd are those of
+// the timeline. Events that came later are used, too: KnownSince says when the last of them was recorded.
+// For what was known at an earlier moment, use the record as it was then, see store.KnownAt.
 func NewState(ctx context.Context, s *store.Store, at time.Time) (*State, error) {
 	at = at.UTC().Truncate(time.Microsecond)
 	w, err := newWitness(ctx, s, at)

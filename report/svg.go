@@ -29,7 +29,7 @@ const (
 	laneTop      = 34 // above it the dates
 	labelWidth   = 6.6
 	slender      = 1.5 // no bar is narrower
-	thin         = 4   // bars that can hardly be told apart
+	thin         = 4   // bars that can hardly be distinguished
 	signWidth    = 6
 	maxTicks     = 8
 	maxMarks     = 500 // more would hide each other

@@ -7,7 +7,7 @@ import (
 )
 
 // wrap breaks a text into lines of at most width columns of a terminal, at a blank where
-// it can, else behind a separator that package names and versions have.
+// it can, else after a separator that package names and versions have.
 func wrap(s string, width int) (lines []string) {
 	for {
 		n := fitting(s, width)

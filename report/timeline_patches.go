@@ -374,7 +374,7 @@ func orZero(t *record.Timestamp) time.Time {
 // withBorders adds where what the journal shows begins and ends, so that each stretch is judged
 // on its own.
 func (b *bootEvidence) withBorders(points []point) []point {
-	if len(points) == 0 || points[0].at.After(b.from.Time) { // what is seen later may tell of it
+	if len(points) == 0 || points[0].at.After(b.from.Time) { // what is seen later may show it
 		points = slices.Insert(points, 0, point{at: b.from, event: b.Events[0]})
 	}
 	if b.row == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// TestClosedSets holds the lists in the schema against those in Go.
+// TestClosedSets compares the lists in the schema with those in Go.
 func TestClosedSets(t *testing.T) {
 	for column, want := range map[string][]string{
 		"outcome": texts(record.Outcomes()), "result": texts(record.Results()), "kind": texts(record.PackageKinds()), "action": texts(record.Actions()),
@@ -128,7 +128,7 @@ func TestOutline(t *testing.T) {
 	}
 }
 
-// outlineAgrees holds the outline of an event's body against all of it.
+// outlineAgrees compares the outline of the body of an event with all of it.
 func outlineAgrees(t *testing.T, ev *record.Event, body []byte) {
 	t.Helper()
 	outline, err := outline(body)

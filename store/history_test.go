@@ -95,7 +95,7 @@ func TestTimeOfAChangeInACommitClosedLateIsItsInstallTime(t *testing.T) {
 	}
 }
 
-// TestHistoryKeys holds the published form against its documentation.
+// TestHistoryKeys compares the published form with its documentation.
 func TestHistoryKeys(t *testing.T) {
 	const documented = `time time_source utc_offset commit event host boot_id kind action package arch version previous
 		kernel_release patch_number initial result outcome source actor command userdata repo checksum signature_key

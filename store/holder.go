@@ -25,7 +25,7 @@ const (
 
 // Holder is a process that holds a record, so that it cannot be written.
 type Holder struct {
-	PID     int    // 0: it cannot be told which process it is
+	PID     int    // 0: which process it is, is not known
 	Command string // its name as it calls itself, made printable; empty: not known
 }
 
@@ -117,7 +117,7 @@ func commandOf(pid int32) string {
 	}, name)
 }
 
-// IsLocked says whether an error is that another process holds the record.
+// IsLocked says whether an error means that another process holds the record.
 func IsLocked(err error) bool {
 	var e sqlite3.Error
 	return errors.As(err, &e) && (e.Code == sqlite3.ErrBusy || e.Code == sqlite3.ErrLocked)

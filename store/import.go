@@ -94,8 +94,8 @@ func (s *Store) AppendImports(ctx context.Context, im *Imported, evs ...*record.
 }
 
 // KnownChanges returns the changes on record that are not from an import, in the order of the
-// log: those that were not over before a moment, and all behind an event. What was announced
-// counts only as long as the commit has no end.
+// log: those that were not over before a moment, and all after an event. What was announced is
+// one only as long as the commit has no end.
 func (s *Store) KnownChanges(ctx context.Context, since time.Time, event int64) (known []record.KnownChange, err error) {
 	const query = `SELECT c.event, c.pos, c.source, c.package, c.arch, c.version, c.action = 'remove', c.result = 'ok', c.time,
 		c.time_source = 'rpm', coalesce(t.begin_time, 0), coalesce(t.end_time, 0), coalesce(json_extract(e.body, '$.drift.since'), ''),

@@ -13,14 +13,14 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// keeper collects which events before a horizon tell something that answers about later moments
-// stand on. Each thing has a name; of all events that tell of it the first or the newest stays, or both.
+// keeper collects the events before a horizon that answers about later moments are based on. What an
+// event says has a name; of all events that say the same the first or the newest stays, or both.
 type keeper struct {
-	goOn          map[string]bool // boots that later events are of, or tell of
+	goOn          map[string]bool // boots that later events are of, or show
 	written       map[string]bool // those that later events are of
 	first, newest map[string]int64
-	// What live patches fix, by package and version, and that they came, and by how much what two
-	// versions fix differs: the first that tells of it beside observations, which are better.
+	// The first event, but for observations, which are better, that says what a live patch fixes, by
+	// package and version; that it came; and by how much the fixes of two versions differ.
 	listed map[string]int64
 	came   map[bool]map[string]int64 // true: in another snapshot
 	differ map[versions]int64
@@ -39,7 +39,7 @@ type look struct {
 	first, last time.Time
 }
 
-// keptFor reads the events up to a number and returns those that stay for what they tell of live
+// keptFor reads the events up to a number and returns those that stay for what they say of live
 // patches and boots.
 func keptFor(ctx context.Context, q rowQuerier, through int64, horizon record.Timestamp) ([]int64, error) {
 	k := &keeper{goOn: map[string]bool{}, written: map[string]bool{}, first: map[string]int64{}, newest: map[string]int64{}, listed: map[string]int64{},
@@ -163,8 +163,8 @@ func (k *keeper) seePatch(seq int64, o *record.Observation) {
 	}
 }
 
-// seeChanges notes which live patches came, here or in another snapshot, and what is told of what they
-// fix: best all of it, else by how much that of two versions differs.
+// seeChanges notes which live patches came, here or in another btrfs snapshot, and what is said of their
+// fixes: best all of them, else how those of two versions differ.
 func (k *keeper) seeChanges(seq int64, fixes map[string]record.Fixes, changes []record.Change, staged bool) {
 	first := func(of map[string]int64, name string, told bool) {
 		if told && of[name] == 0 {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
@@ -100,12 +101,17 @@ func open(t *testing.T, root string) *store.Store {
 	return s
 }
 
-// record writes events into the record below root and closes it.
+// write writes events, which follow their schemas, into the record below root and closes it.
 func write(t *testing.T, root string, evs ...*record.Event) {
 	t.Helper()
 	s := open(t, root)
 	check(t, s.Append(t.Context(), evs...))
 	check(t, s.Close())
+	for _, ev := range evs {
+		body, err := record.Encode(ev)
+		check(t, err)
+		schematest.Events(t, body)
+	}
 }
 
 // sample is a root whose record holds seven events: the recorder's and three commits, the

@@ -67,8 +67,8 @@ func (s *Store) appendAt(ctx context.Context, expected int64, bodies ...[]byte) 
 // write adds to the log in one transaction, and signs what is there then. The checkpoint is nil
 // if nothing was added.
 //
-// Where something that somebody laid into the tables is in the way, all of it that is not of the
-// events goes, and the log says so.
+// If something that somebody put into the tables is in the way, all that does not belong to the events is
+// removed, and the log says so.
 func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *proof.Checkpoint, err error) {
 	cp, err = s.writeOver(ctx, "", add)
 	if isConstraint(err) {
@@ -79,7 +79,7 @@ func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *proof
 	return cp, err
 }
 
-// writeOver is write for tables of which a problem is known; empty: none is.
+// writeOver is write for tables with a known problem; empty: there is none.
 func (s *Store) writeOver(ctx context.Context, known string, add func(*appender) error) (cp *proof.Checkpoint, err error) {
 	var a *appender
 	err = s.inTx(ctx, func(tx *sql.Tx) error {

@@ -57,9 +57,8 @@ func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *record.Prun
 	return plan, err
 }
 
-// planPrune finds out what would go. The log is cut at one place: what stands before the
-// first event that is young enough, whatever the clock said then. Events that stay in any
-// case do not count.
+// planPrune finds out what would go. The log is cut at one place: before the first event
+// that is young enough, whatever the clock said then. Events that stay in any case are left out of that.
 func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*record.Prune, error) {
 	p := &record.Prune{Horizon: record.At(horizon.Truncate(time.Microsecond)), Kept: []int64{}}
 	for e, err := range events(ctx, q, 0) {
@@ -98,8 +97,8 @@ func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*record.Pr
 	return p, classify(err)
 }
 
-// stateAt returns the events up to a number that make up the state behind it, in order. Both
-// ends of a commit stay or go together: half of one says something else.
+// stateAt returns, in order, the events up to a number that make up the state after it. Begin and end of
+// a commit stay or go together: one alone says something else.
 func stateAt(ctx context.Context, q rowQuerier, through int64, horizon record.Timestamp) ([]int64, error) {
 	const query = `WITH state (seq) AS (
 		-- who recorded with which keys, and what was pruned before
@@ -141,8 +140,8 @@ func stateAt(ctx context.Context, q rowQuerier, through int64, horizon record.Ti
 	return kept, err
 }
 
-// proven checks that the events which are to go are those that were recorded, and that no other
-// has gone: an altered one is evidence, and nothing could be told from its hash alone.
+// proven checks that the events which are to go are those that were recorded, and that no other is
+// missing: an altered event is evidence, and its hash alone would show nothing.
 func proven(ctx context.Context, tx *sql.Tx, p *record.Prune) error {
 	before, err := lastPrune(ctx, tx, math.MaxInt64)
 	if err != nil {

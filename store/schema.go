@@ -25,7 +25,7 @@ type layout struct {
 	objects      map[string]string // their SQL by kind, name and table: "trigger events_no_update events"
 }
 
-// maxObjects is more than a record has. Of more, there is no need to know.
+// maxObjects is more than a record has. How many more there are, nobody needs to know.
 const maxObjects = 500
 
 // layoutOf looks at a database, and at none of its tables.
@@ -165,7 +165,7 @@ func ofLog(name string) bool {
 	return slices.Contains([]string{"events", "hashes", "checkpoint"}, name[strings.LastIndexByte(name, ' ')+1:])
 }
 
-// shortName is an object's kind and name. That of its table tells who reads it nothing.
+// shortName is an object's kind and name. The name of its table would say nothing to the reader.
 func shortName(object string) string { return object[:strings.LastIndexByte(object, ' ')] }
 
 // repair gives a record back its own triggers and indexes, and takes out what does not belong in

@@ -10,7 +10,7 @@ import (
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
-// verifyViews holds the views against ones that are rebuilt from the events.
+// verifyViews compares the views with views that are rebuilt from the events.
 func (s *Store) verifyViews(ctx context.Context, v *proof.Verification, l *layout) error {
 	err := ErrMoved
 	for n := 0; n < 5 && errors.Is(err, ErrMoved); n++ {
@@ -60,7 +60,7 @@ func (s *Store) compareViews(ctx context.Context, path string, v *proof.Verifica
 
 func compareView(ctx context.Context, tx *sql.Tx, view string, v *proof.Verification) error {
 	var differ int64
-	// EXCEPT compares sets; the counts tell rows that are there twice.
+	// EXCEPT compares sets; the counts show rows that are there twice.
 	query := fmt.Sprintf(`SELECT max((SELECT count(*) FROM (SELECT * FROM main.%[1]s EXCEPT SELECT * FROM record.%[1]s)) +
 		(SELECT count(*) FROM (SELECT * FROM record.%[1]s EXCEPT SELECT * FROM main.%[1]s)),
 		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)

@@ -30,7 +30,7 @@ func applyObservation(seq int64, ev *record.Event) []mutation {
 	return append(m, applyBooted(seq, ev)...)
 }
 
-// coveredUntil is until when the running kernel is supported, empty if that is not known.
+// coveredUntil returns until when the running kernel is supported, empty if that is not known.
 func coveredUntil(o *record.Observation) string {
 	c, _, err := record.ReadPart[record.Coverage](o)
 	if err != nil {
@@ -39,10 +39,10 @@ func coveredUntil(o *record.Observation) string {
 	return c.Date
 }
 
-// applyBoot writes a look at a boot. What it shows stays, also when the journal has lost it
-// since: looks that overlap tell of a boot together. One that had to leave files out, or has
-// lost messages, adds what it shows, and takes nothing away; nor does any take back what became of
-// a load: one that was complete was not turned back later, but disabled.
+// applyBoot writes a look at a boot. What it shows stays, also when the journal has lost it since: looks
+// that overlap are joined. A look that had to leave files out, or that lost messages, adds what it shows
+// and takes nothing away. No look takes back what became of a load: a load that was complete was not
+// turned back later, but disabled.
 func applyBoot(seq int64, b *record.Boot) []mutation {
 	first, last := b.First.UnixMicro(), b.Last.UnixMicro()
 	m := []mutation{{

@@ -267,7 +267,7 @@ func trueOf(m map[string]bool) (keys []string) {
 	return keys
 }
 
-// checkRecord holds the record against what was acknowledged.
+// checkRecord compares the record with what was acknowledged.
 func checkRecord(t *testing.T, root string, acked, ended map[string]bool) {
 	t.Helper()
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))

@@ -28,8 +28,8 @@ func (a *app) checkCommand() *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Say for monitoring how it stands, as Nagios plugins do",
-		Long: `Say for monitoring how it stands: one line with performance data, and below it what did
+		Short: "Report status to a monitoring system, as Nagios plugins do",
+		Long: `Report status to a monitoring system: one line with performance data, and below it what did
 not pass and what to do.
 
 The exit status is that of Nagios plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; 3 also
@@ -125,7 +125,7 @@ func (a *app) check(cmd *cobra.Command, f *checkFlags) error {
 	return nil
 }
 
-// judgeKnown is judge by what was known at a moment, and closes the record if it fails.
+// judgeKnown judges by what was known at a moment, and closes the record if that fails.
 func (a *app) judgeKnown(ctx context.Context, s *store.Store, p *report.Profile, at time.Time, in *report.Input, known string) (*report.Compliance, *store.Store, error) {
 	s, err := a.knownAt(ctx, s, known)
 	if err != nil {
@@ -138,7 +138,7 @@ func (a *app) judgeKnown(ctx context.Context, s *store.Store, p *report.Profile,
 	return c, s, nil
 }
 
-// checkProfile is the profile with what the flags say otherwise.
+// checkProfile returns the profile, changed as the flags say.
 func (a *app) checkProfile(cmd *cobra.Command, f *checkFlags) (*report.Profile, error) {
 	if f.only != nil && f.skip != nil {
 		return nil, errors.New("--only and --skip: want one of them")

@@ -31,7 +31,7 @@ func (a *app) complianceCommand() *cobra.Command {
 		Short: "Judge the record by a profile: the verdict, and every check",
 		Long: `Judge the record by a profile: the verdict first, which is the worst of all checks, then
 every check, the weightiest first. Each says in a sentence what it found, names the events
-that say so, and what to do. What cannot be told is unknown, and never passes.
+that say so, and what to do. What is not known is unknown, and never passes.
 
 Profiles of your own are in /etc/klp-audit/profiles/NAME.toml; what they do not say is as the
 profile default has it. Exceptions (see klp-audit exception) stand beside a result; they
@@ -56,8 +56,8 @@ func (a *app) profileFlag(cmd *cobra.Command, value *string) {
 	cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(report.Profiles(), cobra.ShellCompDirectiveNoFileComp))
 }
 
-// loadProfile reads a profile, the configured one if none is named; those of one's own are
-// the machine's.
+// loadProfile reads a profile, the configured one if none is named. Profiles of one's own are read from
+// the machine.
 func (a *app) loadProfile(name string) (*report.Profile, error) {
 	if name == "" {
 		return a.configuredProfile()

@@ -16,12 +16,12 @@ func (a *app) configCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Print the configuration that counts, and where each value comes from",
-		Long: `Print the configuration that counts, with the file and line that each value comes from. See
+		Short: "Print the effective configuration, and where each value comes from",
+		Long: `Print the effective configuration, with the file and line that each value comes from. See
 klp-audit.toml(5) for the files and their keys.
 
 What is wrong in a file is named on standard error, and in JSON in problems. It is left out,
-the rest counts, and the exit status is 1.`,
+the rest applies, and the exit status is 1.`,
 		Example: `  klp-audit config
   klp-audit config --format json`,
 		Args: cobra.NoArgs,
@@ -55,7 +55,7 @@ func (a *app) printConfig(format string) error {
 	return nil
 }
 
-// config is the configuration of the machine that is looked at.
+// config returns the configuration of the machine that is looked at.
 func (a *app) config() *config.Config {
 	if a.conf == nil {
 		a.conf = config.Read(a.root)

@@ -85,8 +85,8 @@ func cveNumbers(args []string) (ids []string, err error) {
 	return ids, nil
 }
 
-// fixes are the fixes as it stood with them at a moment, zero for the end of the record, and the
-// state then.
+// fixes returns what had become of the fixes by a moment, zero for the end of the record, and the state
+// at that moment.
 func (s *section) fixes(ctx context.Context, at time.Time, ids []string) (*report.CVEs, error) {
 	st, err := s.state(ctx, at)
 	if err != nil {

@@ -27,7 +27,7 @@ event of the record. Reports show it beside the result, which stays as it is; on
 out is a finding itself, until it is ended.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("exception: what with it? There are: add, list, end")}
+			return usageError{errors.New("exception: want a subcommand: add, list or end")}
 		},
 	}
 	cmd.AddCommand(a.exceptionAddCommand(), a.exceptionListCommand(), a.exceptionEndCommand())
@@ -105,7 +105,7 @@ func (a *app) appendException(ctx context.Context, x *record.ExceptionChange) (i
 	return ev.ID, errors.Join(s.Append(ctx, ev), s.Close())
 }
 
-// running says whether there is an exception that can be ended.
+// running checks that there is an exception that can be ended.
 func (a *app) running(ctx context.Context, s *store.Store, id string) error {
 	list, err := s.Exceptions(ctx, a.Now())
 	for _, x := range list {

@@ -21,7 +21,7 @@ func (a *app) exportCommand() *cobra.Command {
 		Use:   "export",
 		Short: "Write the record for other machines, collectors and auditors",
 		Long: `Write the record as JSON lines: each event as it is stored, byte for byte, with its number
-and hash, and the signed checkpoint behind them. Who gets it can check it without this
+and hash, and the signed checkpoint after them. Who gets it can check it without this
 machine: klp-audit verify --export FILE.
 
 With --since, only what came after: after event number SEQ, or after the checkpoint in FILE,
@@ -57,7 +57,7 @@ write to it at that moment.`,
 	}
 	cmd.Flags().StringVar(&since, "since", "", "only events after number `SEQ`, or after the checkpoint in the file SEQ")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`, which is replaced only when all is written")
-	// Of the flag that all other commands read a record by, this one is the other end.
+	// To all other commands this flag names what they read; here it names what is written.
 	cmd.Flags().StringVar(&db, "db", "", "write a copy of the database to `FILE`, which must not exist")
 	return cmd
 }

@@ -142,8 +142,8 @@ func (a *app) openFound(ctx context.Context) (*store.Store, *report.Input, error
 	return s, report.NewInput(a.recordPath(), v), nil
 }
 
-// understood is what can be understood of an open record that is not intact; the record as it
-// stands, where nothing can.
+// understood returns what can be understood of an open record that is not intact; the record as it is,
+// if nothing can.
 func understood(ctx context.Context, s *store.Store, path string) *store.Store {
 	altered, err := store.OpenAltered(ctx, path)
 	if err != nil {
@@ -157,9 +157,9 @@ func understood(ctx context.Context, s *store.Store, path string) *store.Store {
 // five years takes a second.
 const lookTime = 5 * time.Second
 
-// look says how an open record is found, by verifying it. A machine's own, which is verified daily,
-// is only looked at where that takes too long; nil if that shows nothing. That it lost its key once
-// is a finding of the check integrity, and no reason to believe nothing of the rest.
+// look verifies an open record and says how it was found. If that takes too long for the machine's own
+// record, which is verified daily, it takes a quick look; nil if that shows nothing. That the machine lost
+// its key once is a finding of the check integrity, and no reason to doubt all the rest.
 func (a *app) look(ctx context.Context, s *store.Store) (*proof.Verification, error) {
 	if a.db != "" {
 		return a.verifyOpen(ctx, s, "", nil)
@@ -180,9 +180,9 @@ func (a *app) look(ctx context.Context, s *store.Store) (*proof.Verification, er
 	return v, err
 }
 
-// lost says what it means for a record that it cannot be read: one that SQLite makes no sense
-// of is altered, and one that is gone while its key is there is truncated as much as can be.
-// It is nil if neither is so.
+// lost says what it means for a record that it cannot be read: a record that SQLite does not understand
+// is altered, and one that is gone while its key is there has lost all its events. It is nil if neither
+// is so.
 func (a *app) lost(err error) *proof.Verification {
 	if errors.Is(err, store.ErrDamaged) {
 		return &proof.Verification{Result: proof.Altered, Problems: []string{err.Error()}}

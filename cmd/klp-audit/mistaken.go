@@ -50,7 +50,7 @@ func (m mistaken) hint() string {
 	return ""
 }
 
-// expect is an error if the file that a flag names is not of one of the kinds that are wanted.
+// expect returns an error if the file that a flag names is not of one of the wanted kinds.
 func expect(flag, path, want string, kinds ...filekind.Kind) error {
 	is, err := filekind.Of(path)
 	if err == nil && !slices.Contains(kinds, is) {
@@ -67,8 +67,8 @@ func (a *app) open(ctx context.Context) (*store.Store, error) {
 	return store.OpenReadOnly(ctx, a.recordPath()) // names what is missing
 }
 
-// misplaced says what is in the place of the record that the flags name, if something else is.
-// In that of the machine's own it is damage, in a copy's a mistake.
+// misplaced says what is in the place of the record that the flags name, if something else is. In the
+// place of the machine's own record that is damage, in the place of a copy a mistake.
 func (a *app) misplaced() error {
 	path := a.recordPath()
 	err := expect("--db", path, "a record", filekind.Record)

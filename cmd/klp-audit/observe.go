@@ -16,7 +16,7 @@ import (
 	"github.com/klp-audit/klp-audit/report"
 )
 
-// waitStep is how often it is looked whether a transition has ended.
+// waitStep is how often observe looks whether a transition has ended.
 const waitStep = 10 * time.Second
 
 // observeFlags are the flags of observe.
@@ -33,9 +33,9 @@ func (a *app) observeCommand() *cobra.Command {
 		Short: "Record what the machine shows now",
 		Long: `Record what the machine shows now: the running kernel, the active live patch, whether the
 initrd holds it, and what compliance checks need. The services do this at boot and daily,
-and after a commit until a transition to another live patch has ended. But for those after
-a commit, libzypp's history is held against the record: what it shows of kernels and live
-patches that is not on record is listed, from the recorder's installation on.
+and after a commit until a transition to another live patch has ended. All but those after a
+commit compare libzypp's history with the record: changes of kernels and live patches that the
+history has and the record has not are listed, from the recorder's installation on.
 
 What cannot be read is recorded as unknown, with the reason.`,
 		Example: `  klp-audit observe

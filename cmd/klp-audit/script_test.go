@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -30,6 +31,10 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			e.Values[tbKey] = e.T()
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"json":    validJSON,
@@ -38,6 +43,7 @@ func TestScripts(t *testing.T) {
 			"events":  appendEvents,
 			"journal": unpackJournal,
 			"pack":    pack,
+			"schema":  followsSchema,
 		},
 	})
 }
@@ -76,6 +82,17 @@ func validJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(n) != args[1] {
 		ts.Fatalf("%d values, want %s", n, args[1])
 	}
+}
+
+// tbKey is the key of a script's testing.TB.
+const tbKey = "testing.TB"
+
+// followsSchema checks that the events in an export follow their published schemas: schema FILE.
+func followsSchema(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: schema FILE")
+	}
+	schematest.Events(ts.Value(tbKey).(testing.TB), schematest.Bodies([]byte(ts.ReadFile(args[0])))...)
 }
 
 // unpackJournal unpacks the journal of a real boot into DIR/journal: journal SCENARIO DIR.

@@ -37,7 +37,7 @@ kept elsewhere, is of: nothing else shows a record that was rolled back to an ol
 anew with its key.
 
 The exit status is 0 if it is intact, 4 if it was altered, 5 if its end is missing, and 1 if
-that cannot be told, also because the file is no record: it is named for what it is, unless it
+that is not known, also because the file is no record: then the error says what it is, unless it
 took the place of the machine's own record. A KEY with a typing error is a wrong call, 2.
 
 A record is tamper-evident, not tamper-proof: who can write to it and read its key can make

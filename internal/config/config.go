@@ -1,6 +1,6 @@
 // Package config reads klp-audit.toml, the configuration. The plugin reads it in commits, so
-// nothing in it is an error that stops: what is wrong is left out, told with file and line,
-// and the rest counts.
+// no error in it stops anything: what is wrong is left out and named with file and line, and the rest
+// applies.
 package config
 
 import (
@@ -26,7 +26,7 @@ const (
 	maxProblems = 20 // of one file
 )
 
-// Config is the configuration that counts. klp-audit.toml(5) explains the keys.
+// Config is the effective configuration. klp-audit.toml(5) explains the keys.
 type Config struct {
 	Profile              string           // by which reports and check judge where none is named
 	Retention            string           // how much of the record prune keeps where nothing else is said: an age like 5y, 18m or 400d

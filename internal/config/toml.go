@@ -105,7 +105,7 @@ func (p *parser) value() (any, error) {
 	return nil, errors.New("want a string in quotes, true, false or a list of strings")
 }
 
-// list reads behind the bracket that opens it.
+// list reads a list whose opening bracket has been read.
 func (p *parser) list() (items []item, err error) {
 	for p.blank(); !p.take("]"); p.blank() {
 		if p.rest == "" || p.rest[0] != '"' && p.rest[0] != '\'' {

@@ -111,8 +111,8 @@ func (fr *Reader) Next() (*Frame, error) {
 	return f, nil
 }
 
-// head reads the lines up to the empty one. A frame may be cut off anywhere in them by its
-// NUL or by the end of input; what there is, counts.
+// head reads the lines up to the empty one. The NUL of a frame, or the end of input, may cut it off
+// anywhere in them; the lines that are there are used.
 func (fr *Reader) head() (lines []string, err error) {
 	var line []byte
 	for size := 0; ; size++ {
@@ -163,8 +163,8 @@ func (b *bodyReader) Read(p []byte) (n int, err error) {
 	return b.readToNUL(p)
 }
 
-// readToNUL reads what is buffered up to the NUL. Behind a content-length nothing but the
-// NUL should come; what does is part of the body all the same, for it is not a frame.
+// readToNUL reads what is buffered up to the NUL. After as many bytes as content-length says, nothing
+// but the NUL should come; whatever does is part of the body all the same, for it is no frame.
 func (b *bodyReader) readToNUL(p []byte) (n int, err error) {
 	if _, err := b.r.Peek(1); err != nil {
 		b.cut = err == io.EOF

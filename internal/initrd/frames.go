@@ -69,7 +69,7 @@ type xzStream struct {
 	src     *bufio.Reader
 	spend   func(int64) error
 	next    func() (int64, error)
-	check   int64  // the size of the check behind each block
+	check   int64  // the size of the check after each block
 	size    int64  // of the block or index so far
 	numbers uint64 // left in the index
 }

@@ -3,8 +3,8 @@
 // An image is what the kernel's init/initramfs.c unpacks: cpio archives one after the other,
 // plain or compressed, with NUL bytes between them (Documentation/driver-api/early-userspace/
 // buffer-format.rst). The package unpacks nothing: it reads the image once, keeps the names and
-// digests of live patches, and never needs more than 64 MiB. What it cannot read to the end is
-// an error, for from a part of an image nothing follows.
+// digests of live patches, and never needs more than 64 MiB. An image that it cannot read to
+// the end is an error, for nothing follows from a part of an image.
 package initrd
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// ErrUnreadable is the error of an image that is there, but whose content cannot be told: it is
+// ErrUnreadable is the error of an image that is there, but whose content cannot be read: the image is
 // damaged, of a kind that klp-audit does not know, or larger than any image should be.
 var ErrUnreadable = errors.New("unreadable image")
 

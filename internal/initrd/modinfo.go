@@ -33,7 +33,7 @@ func readModInfo(module []byte) map[string]string {
 	return info
 }
 
-// isWord tells whether s may be the name or source version of a module: both are words of few
+// isWord says whether s may be the name or source version of a module: both are words of few
 // letters.
 func isWord(s string) bool {
 	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })

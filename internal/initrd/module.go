@@ -26,7 +26,7 @@ type Module struct {
 	// Name is what the kernel calls the module: that of .modinfo, else the file's without
 	// its extension and with underscores.
 	Name string
-	// SrcVersion is that of .modinfo. It is empty if the module has none, and if the
+	// SrcVersion is the source version in .modinfo. It is empty if the module has none, and if
 	// .modinfo cannot be read.
 	SrcVersion string
 	// LivePatch says that the module has "livepatch=Y" in its .modinfo.
@@ -46,9 +46,9 @@ func (m Module) placed(at Module) Module {
 	return m
 }
 
-// locate tells whether a path, which has no leading slash, is that of a live patch: they are
-// in lib/modules/RELEASE/livepatch, and in .../kgraft in SUSE Linux Enterprise 12, which is
-// what INSTALL_MOD_DIR in their package's specification says.
+// locate says whether a path, without a leading slash, is the path of a live patch. Live patches are in
+// lib/modules/RELEASE/livepatch, on SUSE Linux Enterprise 12 in .../kgraft, as INSTALL_MOD_DIR in the
+// specification of their packages says.
 func locate(name string) (Module, bool) {
 	rest, ok := strings.CutPrefix(strings.TrimPrefix(name, "usr/"), "lib/modules/")
 	release, rest, below := strings.Cut(rest, "/")

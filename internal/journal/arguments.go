@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// arguments are what dracut was called with, as far as its line tells: that joins them with
-// spaces, so a value of several words looks like several values.
+// arguments are what dracut was called with, as far as its line shows. The line joins them with spaces,
+// so a value of several words looks like several values.
 type arguments struct {
 	unclear bool // an option is not understood, or names what the line does not tell
 	kver    *string
@@ -89,8 +89,8 @@ func (a *arguments) short(letters string, rest []string) []string {
 	return rest
 }
 
-// kernel is the release that an image was built for, empty if that cannot be told. dracut
-// takes the running one where it is told none.
+// kernel returns the release that an image was built for, empty if that is not known. Where dracut is
+// called without one, it takes the running kernel.
 func (a *arguments) kernel(image, running string) string {
 	if a == nil || a.unclear {
 		return ""
@@ -118,7 +118,7 @@ func (a *arguments) kernel(image, running string) string {
 	return release
 }
 
-// ImageRelease is the kernel release that the name of an image has, empty if it has none.
+// ImageRelease returns the kernel release in the name of an image, empty if there is none.
 func ImageRelease(image string) string {
 	name := strings.TrimSuffix(path.Base(image), ".img")
 	for _, prefix := range []string{"initrd-", "initramfs-", "initrd.img-"} {

@@ -51,8 +51,8 @@ func (b *builds) takeKernelLog(f fields, message string) error {
 	return b.takeLine(f, stream, plainText(text))
 }
 
-// builtIn is the root file system that a process had by the path of its program, as
-// journald saw it: one in a chroot begins with where that is. Empty: it cannot be told.
+// builtIn returns the root file system of a process, by the path of its program as journald saw it: in
+// a chroot the path begins with the place of the chroot. Empty: it is not known.
 func builtIn(f fields) string {
 	exe := f.get("_EXE")
 	for _, folder := range []string{"/usr/", "/bin/", "/sbin/"} {
@@ -63,7 +63,7 @@ func builtIn(f fields) string {
 	return ""
 }
 
-// told is the first of two roots, unless the second one tells more.
+// told returns the first of two roots, unless the second one says more.
 func told(first, second string) string {
 	if first == "" || first == RootUnclear && second != "" {
 		return second
@@ -217,8 +217,8 @@ func (l line) telling() bool {
 	return l.args != nil || l.file != "" || l.success || l.failed || isPatching(l.module)
 }
 
-// end fills in what the lines say together. Where dracut was not told a kernel, it is the
-// running one. An image that waits to be moved is not there yet.
+// end fills in what follows from all lines together. Where dracut was called without a kernel, the image
+// is for the running one. An image that is still to be moved is not there yet.
 func (b *building) end(running string) Build {
 	if image, ok := strings.CutSuffix(b.Image, temporary); ok && !b.moved {
 		b.Image, b.Success = image, false
@@ -238,8 +238,8 @@ func (b *building) end(running string) Build {
 	return b.Build
 }
 
-// current is the build that a stream's lines belong to, nil if there is none. A list of
-// files comes after the line that it is done.
+// current returns the build that the lines of a stream belong to, nil if there is none. A list of files
+// comes after the line that says that the build is done.
 func (b *builds) current(stream string) *building {
 	for i := len(b.list) - 1; i >= 0; i-- {
 		if b.list[i].stream == stream {
@@ -281,8 +281,8 @@ func (b *builds) takeWritten(f fields, message string) error {
 	return nil
 }
 
-// ownBuild is the build that an own entry is of. It has its id; those of an older module that
-// one process wrote about one image are one build: they come at once.
+// ownBuild returns the build that an entry of klp-audit's dracut module belongs to. The entry has the id
+// of the build; entries of an older module belong together if one process wrote them about one image.
 func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
 	e, err := f.entry(message)
 	if err != nil {
@@ -312,8 +312,8 @@ func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
 	return build, e, nil
 }
 
-// ownSpan is how long one process may take for the entries of one build, at most; after
-// that its number is another's.
+// ownSpan is how long one process may take for the entries of one build, at most; later entries with its
+// number are from another process.
 const ownSpan = time.Minute
 
 // done returns the builds. What klp-audit's own entries say is of the dracut that wrote that
@@ -335,7 +335,7 @@ func (b *builds) done(running string) []Build {
 	return list
 }
 
-// joined is a build of dracut's with what its own entries say.
+// joined returns a build of dracut with what the entries of klp-audit's module say of it.
 func joined(b, own Build) Build {
 	if own.Source == SourceOwn {
 		b.Source, b.Modules, b.None, b.Partial = SourceOwn, own.Modules, own.None, own.Partial

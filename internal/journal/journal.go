@@ -83,7 +83,7 @@ type Build struct {
 	Entry           // its newest one
 	Start           time.Time
 	From, To        int    // places of its first and newest entries among those of the boot: the clock may be set between them
-	KernelRelease   string // empty: it cannot be told
+	KernelRelease   string // empty: not known
 	Image           string // empty: it did not say
 	Root            string // the root file system that it was built in and of: RootHere, RootUnclear or a path; empty: not said
 	Source          Source
@@ -95,7 +95,7 @@ type Build struct {
 	Failed          bool      // it said that it did not
 	Done            time.Time // when it said that the image was written; zero: it did not
 	Written         *Written  // nil: not said
-	Silent          bool      // nothing but klp-audit's own entries tells of it: dracut's own lines are not there
+	Silent          bool      // only the entries of klp-audit's module show it: dracut's own lines are not there
 	Evidence        []Entry
 }
 

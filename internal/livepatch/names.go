@@ -101,7 +101,7 @@ func Flavour(name string) string {
 
 // KernelRelease returns what uname -r prints when the kernel of the package
 // name-version-release runs. It is not ok if that is no kernel that can be
-// booted, or cannot be told from the three.
+// booted, or does not follow from the three.
 //
 // The rule is that of SUSE's kernel packages: the last number of the release
 // counts rebuilds and is no part of it. A suffix with a letter in it, as of a

@@ -18,7 +18,7 @@ func Marker(version string) (patched bool, rev string) {
 	return true, rev
 }
 
-// isHash reports whether s could be an abbreviated hash. The facts that stand behind it
+// isHash reports whether s could be an abbreviated hash. The facts that stand after it
 // match [a-z0-9]+.
 func isHash(s string) bool {
 	return s != "" && isPlain(s) && !strings.ContainsAny(s, "._+") && s == strings.ToLower(s)

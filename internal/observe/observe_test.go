@@ -16,6 +16,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
@@ -385,6 +386,7 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	schematest.Record(t, s)
 	if known, err := s.KnownBoots(t.Context()); err != nil || len(known) != 2 {
 		t.Errorf("known boots %v, %v", known, err)
 	}

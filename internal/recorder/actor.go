@@ -9,7 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// actor is who runs a commit as it is recorded.
+// actor returns who runs a commit, as it is recorded.
 func actor(a zypp.Actor) record.Actor {
 	uid := zypp.Unset
 	if a.LoginUID != nil {
@@ -23,7 +23,7 @@ func actor(a zypp.Actor) record.Actor {
 
 // WhoRuns returns who runs this program, as far as the system says.
 func WhoRuns(root string, getenv func(string) string) record.Actor {
-	// That there is no libzypp above it is no error here: what is known of the person is.
+	// A program that no libzypp started is no error here: who runs it is known all the same.
 	a, _, _ := zypp.Inspect(os.DirFS(filepath.Join(root, "/proc")), os.DirFS(filepath.Join(root, "/")), os.Getpid(), getenv)
 	return actor(a)
 }

@@ -33,10 +33,9 @@ func (r *Recorder) InSnapshot() bool {
 	return b.Staging != nil && b.Staging.Chroot
 }
 
-// upToDate brings the record up to date, which may take as long as soon, and then does what is
-// to be done with it; who holds the record is waited for no longer than soon all the way. While
-// an event of the spool is awaited, no commit is closed, and nothing is done: that event may say
-// what became of it.
+// upToDate brings the record up to date, which may take as long as soon, and then calls a function with
+// it. It waits for whoever holds the record no longer than soon, all in all. While an event of the spool
+// is awaited, no commit is closed and nothing is called: that event may say what became of the commit.
 func (r *Recorder) upToDate(ctx, soon context.Context, do func(*store.Store) error) error {
 	if r.InSnapshot() {
 		return nil

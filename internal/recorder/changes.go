@@ -15,7 +15,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// seen is what the machine shows after a commit.
+// seen holds what the machine shows after a commit.
 type seen struct {
 	installed rpm.Snapshot // its packages are nil: not known
 	fixes     map[string]record.Fixes
@@ -62,7 +62,7 @@ func (r *Recorder) beside(work func()) (wait func()) {
 	return w.Wait
 }
 
-// announcedPatches are the names of the live patches that a commit was to bring.
+// announcedPatches returns the names of the live patches that a commit was to install.
 func announcedPatches(b *record.CommitBegin) (names []string) {
 	for _, c := range b.Announced {
 		_, had := b.Fixes[c.Package+"-"+c.Version+"."+c.Arch]
@@ -73,7 +73,7 @@ func announcedPatches(b *record.CommitBegin) (names []string) {
 	return names
 }
 
-// conclude compares what was with what is: the difference of the rpm snapshots is the
+// conclude compares what was installed with what is: the difference of the package snapshots is the
 // truth, the steps are what libzypp announced, their stages what it claimed.
 func conclude(begin *record.Event, before []rpm.Package, after seen, e Ending) *record.CommitEnd {
 	b := begin.Begin
@@ -117,8 +117,8 @@ func conclude(begin *record.Event, before []rpm.Package, after seen, e Ending) *
 	return end
 }
 
-// outcome is how the commit ended as a whole. It is not completed as long as a step was
-// not executed, or does not show.
+// outcome returns how the commit ended as a whole. It is not completed if a step was not executed, or
+// if rpm does not show it.
 func outcome(changes []record.Change, h How, staged bool) record.Outcome {
 	failed := slices.ContainsFunc(changes, func(c record.Change) bool {
 		return c.Result == record.ResultFailed || c.Result == record.ResultNotDone || c.Step != "" && c.Stage != "ok"
@@ -136,7 +136,7 @@ func outcome(changes []record.Change, h How, staged bool) record.Outcome {
 	return record.OutcomeCompleted
 }
 
-// unshown is the result of a step that the rpm database shows no trace of.
+// unshown returns the result of a step of which the rpm database shows no trace.
 func unshown(c record.Change, known bool, failed []string) record.Result {
 	switch {
 	case !known:
@@ -158,7 +158,7 @@ func isAbout(text string, c record.Change) bool {
 	return text == nvra+".rpm" || text == nvra || text == c.Package
 }
 
-// before is what a change replaced, as a change.
+// before returns what a change replaced, as a change.
 func before(c record.Change) record.Change {
 	c.Version = c.Previous
 	return c

@@ -17,8 +17,8 @@ type claimKey struct {
 	name, version, arch string
 }
 
-// newClaims joins the steps of COMMITBEGIN with the stages of COMMITEND. Both are about
-// the same list; a step that is only in one of them counts all the same.
+// newClaims joins the steps of COMMITBEGIN with the stages of COMMITEND. Both are about the same list;
+// a step that is only in one of them is a claim, too.
 func newClaims(announced []record.Change, ended []Step) *claims {
 	c := &claims{left: map[claimKey]record.Change{}}
 	for _, a := range announced {
@@ -67,7 +67,7 @@ func (c *claims) take(d rpm.Change) (step, stage string) {
 	return claim.Step, claim.Stage
 }
 
-// unshown are the claims that nothing took, in libzypp's order.
+// unshown returns the claims that nothing took, in libzypp's order.
 func (c *claims) unshown() (claims []record.Change) {
 	for _, k := range c.order {
 		if claim, ok := c.left[k]; ok {

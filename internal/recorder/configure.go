@@ -17,9 +17,9 @@ func (r *Recorder) config() *config.Config {
 	return r.conf
 }
 
-// configure takes out of the begin of a commit what is configured not to be recorded. Where
-// the commit works was told from the whole command line before. What is wrong in the
-// configuration is returned; the rest of it counts.
+// configure removes from the begin of a commit what is configured not to be recorded. Before that,
+// the whole command line has shown where the commit works. What is wrong in the configuration is
+// returned; the rest of it applies.
 func (r *Recorder) configure(b *record.CommitBegin) []config.Problem {
 	c := r.config()
 	for i, arg := range b.Command {

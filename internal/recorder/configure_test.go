@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -36,6 +37,7 @@ func beginning(t *testing.T, root string) *record.CommitBegin {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	schematest.Record(t, s)
 	open, err := s.OpenCommits(t.Context())
 	if err != nil || len(open) != 1 {
 		t.Fatalf("%d open commits, %v", len(open), err)

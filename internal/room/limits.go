@@ -112,8 +112,8 @@ func text(path string) string {
 	return string(piece[:n])
 }
 
-// open opens a file or folder that never keeps one waiting. Go's runtime is not told of such calls:
-// it could start a thread for each, and die where it may not.
+// open opens a file or folder that never keeps one waiting. It goes around Go's runtime, which could
+// start a thread for each such call, and dies where it may not.
 func open(path string) (fd uintptr, ok bool) {
 	name, err := unix.BytePtrFromString(path)
 	if err != nil {

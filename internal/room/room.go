@@ -1,6 +1,6 @@
-// Package room tells how many tasks and how much memory may still be taken where a process
-// runs: what klp-audit takes, zypper and rpm may lack. It links little and reads few files, for
-// a program that libzypp starts in every commit uses it.
+// Package room finds out how many tasks and how much memory are free where a process runs: zypper and
+// rpm may lack what klp-audit takes. It links little and reads few files, for a program that libzypp
+// starts in every commit uses it.
 package room
 
 import (
@@ -32,8 +32,8 @@ var (
 	Plenty   = Room{Tasks: 24, Memory: 64 << 20}
 )
 
-// For says what is missing here of what is needed, if anything is. The tightest limit counts:
-// those of this process's control groups and of all that they are in, its user's, and its own.
+// For says what is missing here of what is needed, if anything is. The tightest limit decides: of the
+// process itself, of its user, and of its control groups and all that these are in.
 func For(need Room) error {
 	groups := text("/proc/self/cgroup")
 	if free := min(tasks.free(groups), ofUser()); free < need.Tasks {
@@ -67,7 +67,7 @@ type resource struct {
 }
 
 // files are those of a control group that say how much may be used, and is; how much of that is
-// the kernel's, where memory.stat does not tell what of it can be given away; and which lines of
+// the kernel's, where memory.stat does not say what of it can be given away; and which lines of
 // memory.stat are what is given to who needs it.
 type files struct {
 	limit, used, kernel string

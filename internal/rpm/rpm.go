@@ -26,7 +26,7 @@ import (
 // starts.
 var needs = room.Room{Tasks: 6, Memory: 12 << 20}
 
-// DB is the rpm database of a system. The zero value is that of this one.
+// DB is the rpm database of a system. The zero value is the database of this system.
 type DB struct {
 	Root    string // the system's file tree; "" or "/": this system
 	Program string // rpm itself; "": /usr/bin/rpm
@@ -168,7 +168,7 @@ func (db DB) query(ctx context.Context, q query, each func(record string) error)
 	// What a pattern means can be configured: with another meaning, packages would be missing.
 	args := []string{"--define", "_query_selector_match glob"}
 	if q.macro != "" {
-		args = append(args, "--eval", q.macro+end) // writes a line end behind it
+		args = append(args, "--eval", q.macro+end) // writes a line end after it
 	}
 	mode := "-qa"
 	if q.indexed {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stamp is what the files of a database look like to stat(2). As long as the stamp of a database
-// is the same, so is what it holds. An empty one says nothing.
+// Stamp says what the files of a database look like to stat(2). As long as the stamp of a database is
+// the same, its content is the same. An empty stamp says nothing.
 type Stamp string
 
 // stampFiles are the files of a database: of ndb, and of SQLite. Each transaction writes to them
@@ -21,8 +21,8 @@ var stampFiles = [...]string{"Packages.db", "Index.db", "rpmdb.sqlite"}
 const (
 	// walFile is SQLite's log: what is in it is not in the database yet.
 	walFile = "rpmdb.sqlite-wal"
-	// berkeleyFile is the database of Berkeley DB, which writes to mapped pages: the file's time
-	// does not tell of them.
+	// berkeleyFile is the database of Berkeley DB, which writes to mapped pages: the time of the file
+	// does not show such writes.
 	berkeleyFile = "Packages"
 )
 

@@ -8,9 +8,9 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Change makes the record of a difference between two snapshots. before and after are the
-// fixes of all live patches in them, by NEVRA; where one is missing, nothing is said of what
-// was fixed.
+// Change returns the difference of one package between two package snapshots as it is recorded. before
+// and after are the fixes of all live patches in them, by NEVRA; where one is missing, the change says
+// nothing of fixes.
 func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 	p := d.After
 	if p == nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// Append adds an event that says what is installed to a log that had a size before that was
-// read (ev nil: none), and the drift that shows by it. Where something else was recorded
-// meanwhile, the packages are read again: in between a commit may have ended.
+// Append adds to the log an event that says what is installed (nil: none), and before it the drift that
+// follows from that. size is how many events the log had before the packages were read: if it has grown
+// meanwhile, a commit may have ended, and the packages are read again.
 func Append(ctx context.Context, s *store.Store, root, version string, size int64, installed rpm.Snapshot, ev *record.Event) error {
 	for range tries {
 		drift, compared, err := Drift(ctx, s, root, version, installed)
@@ -55,11 +55,11 @@ func Append(ctx context.Context, s *store.Store, root, version string, size int6
 // tries is how often an append is tried while others append, too.
 const tries = 5
 
-// Drift compares what is installed on the running system, whose file tree is at root, with
-// what the record knew last and what commits did since, and returns the event that says how
-// that differs: nil if it does not. What commits did in the snapshot that was booted since is
-// on record, too. compared is false, and nothing can be said, while a commit is open or an event
-// of the spool is awaited, and where the packages are not known (nil). version is the program's.
+// Drift compares what is installed on the running system, whose file tree is at root, with what the
+// record knew last and what commits did since. It returns the event that says how that differs, nil if
+// it does not. What commits did in the btrfs snapshot that was booted since is on record, too. compared
+// is false, and nothing can be said, while a commit is open or an event of the spool is awaited, and if
+// the packages are not known (nil). version is the version of the program.
 func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Snapshot) (ev *record.Event, compared bool, err error) {
 	after := now.Packages
 	if after == nil || s.Awaits(ctx) {
@@ -101,7 +101,7 @@ func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Sn
 	return ev, true, nil
 }
 
-// unexplained are the differences that no commit on record made.
+// unexplained returns the differences that no commit on record made.
 func unexplained(ctx context.Context, s *store.Store, diff []rpm.Change, subvolume string, last *record.Snapshot) ([]rpm.Change, error) {
 	recorded, err := s.ChangesAfter(ctx, last.Event)
 	if err != nil {

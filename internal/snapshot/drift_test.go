@@ -11,6 +11,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -44,7 +45,10 @@ func newHost(t *testing.T) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() {
+		schematest.Record(t, s)
+		s.Close()
+	})
 	h.store = s
 	return h
 }
@@ -370,7 +374,7 @@ func TestAppendAfterSomethingWasRecordedMeanwhile(t *testing.T) {
 	rpmtest.Install(t, h.root, "kernel-rt 6.4.0 1.1")
 	h.commit(true, "kernel-rt", "6.4.0-1.1")
 	ev := &record.Event{Header: store.NewHeader(record.KindObservation, h.root, "1")}
-	ev.Observation = &record.Observation{Installed: Record(stale.Packages), Unknown: map[string]string{}, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
+	ev.Observation = &record.Observation{Trigger: record.TriggerTimer, Installed: Record(stale.Packages), Unknown: map[string]string{}, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
 	if err := Append(t.Context(), h.store, h.root, "1", size, stale, ev); err != nil {
 		t.Fatal(err)
 	}
@@ -419,7 +423,7 @@ func TestObservationThatWasNotComparedIsNoBaseline(t *testing.T) {
 	h.observed()
 	rpmtest.Install(t, h.root, "kernel-default 6.4.0 1.1")
 	ev := &record.Event{Header: store.NewHeader(record.KindObservation, h.root, "1")}
-	ev.Observation = &record.Observation{Installed: []record.Package{{Name: "kernel-default", Version: "6.4.0-1.1", Arch: "noarch"}}, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
+	ev.Observation = &record.Observation{Trigger: record.TriggerTimer, Installed: []record.Package{{Name: "kernel-default", Version: "6.4.0-1.1", Arch: "noarch"}}, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
 	h.append(ev)
 	if d := h.drift(); d == nil {
 		t.Error("the installation by hand is lost")

@@ -1,6 +1,6 @@
-// Package snapshot stands between what rpm says of the installed packages and how that is
-// recorded. The record has types of its own, so that what is written once can be read for
-// ever whatever becomes of the packages that look at the machine.
+// Package snapshot translates between the installed packages as rpm lists them and as they are
+// recorded. The record has types of its own, so that it can be read for ever, however the packages
+// change that look at the machine.
 package snapshot
 
 import (
@@ -76,10 +76,10 @@ func Take(ctx context.Context, root string) (rpm.Snapshot, error) {
 	return s, nil
 }
 
-// Still returns what is installed on the running system without rpm: the record's last
-// snapshot, if the rpm database has not been written since. ok is false where that is not
-// certain. It holds for snapshots of this boot and of this program's version, which tracks
-// the same packages; those at boot and the daily ones are read by rpm in any case.
+// Still returns what is installed on the running system without asking rpm: the last package snapshot
+// on record, if the rpm database has not been written since. ok is false if that is not certain. Only a
+// snapshot of this boot will do, by this version of the program, which tracks the same packages;
+// observations at boot and the daily ones ask rpm in any case.
 func Still(ctx context.Context, s *store.Store, root, version string) (_ rpm.Snapshot, ok bool) {
 	last, err := s.LastSnapshot(ctx)
 	now := store.NewHeader("", root, version)

@@ -7,12 +7,12 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
-// mountInfo is that of init: a service may see a file system of its own.
+// mountInfo lists the mounts of init: a service may see a file system of its own.
 const mountInfo = "/proc/1/mountinfo"
 
-// Subvolume is where the root directory is within its file system: "/", or a path as
-// /@/.snapshots/7/snapshot. When it is another one than before, the system was rolled back,
-// or updated transactionally.
+// Subvolume returns where the root directory is within its file system: "/", or a path as
+// /@/.snapshots/7/snapshot. If it is not the same as before, the system was rolled back, or updated
+// transactionally.
 func Subvolume(root string) (string, error) {
 	m, err := RootMount(root)
 	return m.Subvolume, err
@@ -25,8 +25,8 @@ type Mount struct {
 	Device    string // that the file system is on
 }
 
-// OwnSubvolume is where this process's root directory is within its file system, as it may
-// be in a chroot.
+// OwnSubvolume returns where the root directory of this process, which may run in a chroot, is within
+// its file system.
 func OwnSubvolume() (string, error) {
 	m, err := rootMount("/", "/proc/self/mountinfo")
 	return m.Subvolume, err

@@ -31,7 +31,7 @@ func MayName(text []byte) bool {
 	return bytes.Contains(text, []byte(escape))
 }
 
-// What is before and behind the steps of a list that libzypp writes (PluginExecutor.cc).
+// What libzypp writes before and after the steps of a list (PluginExecutor.cc).
 const (
 	listBegin = "{\n\"TransactionStepList\": ["
 	listEnd   = "]\n}"

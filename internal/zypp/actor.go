@@ -26,7 +26,7 @@ type Actor struct {
 	TTY string `json:"tty"`
 	// Exe is the path of the program that uses libzypp.
 	Exe string `json:"exe"`
-	// Command is that program's command line, redacted.
+	// Command is the command line of that program, redacted.
 	Command []string `json:"command"`
 	// Automation is what started the commit when no human did, as in "salt-minion" or
 	// "systemd:packagekit.service"; empty when there is no sign of any.

@@ -39,13 +39,13 @@ func Lines(r io.Reader) iter.Seq2[Line, error] {
 	}
 }
 
-// IsOfLine says whether an error is about one line, behind which the reading goes on.
+// IsOfLine says whether an error is about one line only: reading goes on after it.
 func IsOfLine(err error) bool { return err == errLongLine || err == ErrUnfinished }
 
 // Comment is what libzypp notes about one package before or after its record.
 type Comment struct {
 	Time string // local time, as in a Record
-	// Package is name-version-release.arch, of an installation with ".rpm" behind it; a newer
+	// Package is name-version-release.arch, of an installation with ".rpm" at its end; a newer
 	// libzypp writes the name alone.
 	Package string
 	Failed  bool // else it went well

@@ -71,7 +71,7 @@ func isSecretKey(text string) bool {
 }
 
 // SameCommand says whether two quoted command lines can be the same one, of which more was
-// redacted in the recorded than in the told one.
+// redacted in the recorded than in the given one.
 func SameCommand(recorded, told string) bool {
 	parts := strings.Split(recorded, redacted)
 	rest, ok := strings.CutPrefix(told, parts[0])

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	maxScripts = 100 // that are told of one commit
+	maxScripts = 100 // that are recorded of one commit
 	maxOutput  = 200 // bytes of what a script printed first
 )
 

@@ -51,7 +51,7 @@ type reader struct {
 	clock   clock
 	problem func(Problem)
 	emit    func(*commit) error
-	seen    func(zypp.Line) // is told of each line, unless it is nil
+	seen    func(zypp.Line) // is called with each line, unless it is nil
 
 	skipped int   // lines of the file before the first that is read
 	passed  int64 // their bytes
@@ -126,7 +126,7 @@ func (r *reader) take(line zypp.Line) error {
 	return nil // a repository's, or a newer libzypp's
 }
 
-// clean removes what a power cut leaves before a line, and a carriage return behind it.
+// clean removes what a power cut leaves before a line, and a carriage return after it.
 func clean(text string) string { return strings.TrimSuffix(strings.TrimLeft(text, "\x00"), "\r") }
 
 // mayBeCommand says whether a line that cannot be parsed may have been a command record.
@@ -321,7 +321,7 @@ func parseNVRA(s string) (name string, evr rpm.EVR, arch string, ok bool) {
 	return s[:version], evr, arch, err == nil && arch != ""
 }
 
-// mark names a line: where it is, and the digest of its bytes. Whoever calls it counts it.
+// mark names a line by its place and the digest of its bytes. Each call counts as one more copy of it.
 func (r *reader) mark(line zypp.Line) record.HistoryLine {
 	sum := sha256.Sum256(line.Raw)
 	key := [16]byte(sum[:])

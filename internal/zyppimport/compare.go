@@ -17,7 +17,7 @@ import (
 
 const (
 	// maxCompared bounds what one comparison reads: a year of a busy machine. The next one
-	// goes on behind it.
+	// goes on after it.
 	maxCompared = 128 << 20
 	// maxMissing bounds what a comparison lists, for each repeats what those before it found.
 	maxMissing = 50
@@ -86,7 +86,7 @@ type comparer struct {
 	matcher  matcher
 	imported *store.Imported             // nil: not needed so far
 	done     map[record.HistoryLine]bool // lines, without their places
-	broken   []Problem                   // that count
+	broken   []Problem                   // that matter
 	doubtful *Problem                    // one that is maybe older than the recorder
 	before   time.Time                   // the record in front of that
 }

@@ -30,8 +30,8 @@ func (c *comparer) sources() ([]source, error) {
 	return sources, err
 }
 
-// begin says in which file to begin, and behind which line of it. Where the line that was read
-// last is nowhere, lines were taken away since.
+// begin says in which file to begin, and after which line of it. If the line that was read last is in
+// no file, lines were taken away since.
 func (c *comparer) begin(sources []source) (int, record.ComparisonMark) {
 	if c.last != nil && c.last.Mark != nil {
 		for i := len(sources) - 1; i >= max(0, len(sources)-maxTurns); i-- {
@@ -86,7 +86,7 @@ func isIn(m *record.ComparisonMark, path string) bool {
 	return line[len(line)-1] == '\n' && digest(line[:len(line)-1]) == m.SHA256
 }
 
-// read reads a file from behind a line on.
+// read reads a file from the end of a line on.
 func (c *comparer) read(path string, from record.ComparisonMark) error {
 	f, err := open(path)
 	if err == nil {
@@ -146,7 +146,7 @@ func (c *comparer) problem(p Problem) {
 	}
 }
 
-// settle decides about a doubtful line by the time of the record behind it.
+// settle decides about a doubtful line by the time of the record after it.
 func (c *comparer) settle() {
 	at := c.reader.clock.last
 	if c.doubtful == nil || at.Equal(c.before) {

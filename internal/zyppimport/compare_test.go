@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -40,7 +41,10 @@ func newCompared(t *testing.T) *compared {
 	var err error
 	m.store, err = store.Open(t.Context(), m.root, "1.0.0")
 	c.must(err)
-	t.Cleanup(func() { m.store.Close() })
+	t.Cleanup(func() {
+		schematest.Record(t, m.store)
+		m.store.Close()
+	})
 	return c
 }
 

@@ -25,7 +25,7 @@ type source struct {
 	why   Problem // for that
 }
 
-// turned matches what logrotate puts behind a name: a date, or a number, and how it is packed.
+// turned matches what logrotate appends to a name: a date, or a number, and how it is packed.
 var turned = regexp.MustCompile(`^[-.][0-9][-.T0-9]*?(\.(gz|xz|bz2|zst))?$`)
 
 // rotations are a history file, and those that were rotated away from it.
@@ -44,8 +44,8 @@ func rotations(path string) (paths []string, err error) {
 }
 
 // inOrder opens each file for a look at its first record and puts them in the order of time,
-// whatever their names. One that cannot be read, or is something else, is left out and told to
-// problem.
+// whatever their names. One that cannot be read, or is something else, is left out and reported
+// to problem.
 func inOrder(paths []string, problem func(Problem)) (sources []source) {
 	for _, path := range paths {
 		if abs, err := filepath.Abs(path); err == nil {

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// maxProblems bounds what is told of one file: it may be no history at all.
+	// maxProblems bounds what is reported of one file: it may be no history at all.
 	maxProblems = 1000
 
 	batch = 200 // events in one transaction: a commit that begins meanwhile waits no longer than that takes
@@ -34,7 +34,7 @@ type Options struct {
 	// on record; nil: nothing.
 	Redact     func(string) string
 	NoUserData bool // user data is not recorded
-	// Problem is told what could not be read.
+	// Problem is called with what could not be read.
 	Problem func(Problem)
 }
 
@@ -110,7 +110,7 @@ func (o *Options) sources(sum *Summary) ([]source, error) {
 }
 
 // Worth says whether an import without a record takes anything in: nobody makes one for less.
-// What cannot be read is told only if it does not.
+// What cannot be read is reported only if it does not.
 func Worth(o Options) (bool, Summary, error) {
 	var sum Summary
 	var problems []Problem
@@ -149,8 +149,8 @@ func (o *Options) worth(sum *Summary) error {
 	return r.flush()
 }
 
-// bounded drops the problems that were told before, for an import that begins again meets
-// them again, and those of a file that has too many.
+// bounded drops problems that were reported before, for an import that begins again meets them again,
+// and those of a file that has too many.
 func bounded(report func(Problem)) func(Problem) {
 	told := map[string]map[int]bool{}
 	return func(p Problem) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
@@ -62,6 +63,7 @@ func (m *machine) imports(files ...string) (sum Summary, problems []string) {
 	if err != nil {
 		m.Fatal(err)
 	}
+	schematest.Record(m.T, m.store)
 	return sum, problems
 }
 

@@ -24,7 +24,7 @@ func newMatcher(changes []record.KnownChange, claimed func(record.KnownChange) b
 	for _, k := range changes {
 		about := subject(k.Package, k.Version, k.Arch, k.Removal)
 		m.known[about] = append(m.known[about], k)
-		if !k.OK { // a line without a version tells of nothing that went well
+		if !k.OK { // a line without a version is about nothing that went well
 			about = subject(k.Package, unknown, unknown, k.Removal)
 			m.known[about] = append(m.known[about], k)
 		}
@@ -68,7 +68,7 @@ func isWithin(at time.Time, k record.KnownChange) bool {
 	return !at.Before(k.From.Add(-near)) && (k.To.IsZero() || !at.After(k.To.Add(near)))
 }
 
-// byOffset is the moment of a line if its local time is that of an offset from UTC: libzypp
+// byOffset is the moment of a line if its local time has a certain offset from UTC: libzypp
 // has its zone from the environment, and so has the plugin.
 func byOffset(h *change, offset string) time.Time {
 	if t, err := time.Parse("-07:00", offset); err == nil {

@@ -93,7 +93,7 @@ func harmless(f *frame.Frame, piece []byte) bool {
 	return false
 }
 
-// maxKept bounds what is kept of a session, which is a frame and what is behind it in a
+// maxKept bounds what is kept of a session, which is a frame and what comes after it in a
 // buffer: a list of 7,000 steps. Longer ones are the recorder's, which keeps nothing.
 const maxKept = frame.MaxHead + 128<<10
 
