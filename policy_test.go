@@ -23,13 +23,14 @@ const module = "github.com/klp-audit/klp-audit"
 // arrows says which packages of the project a package may import, and which imports from
 // outside belong to it alone. The way is cmd -> plugin, report -> store and internal.
 var arrows = map[string][]string{
-	"cmd/klp-audit":                {"plugin", "report", "store", "internal/config", "internal/filekind", "internal/initrd", "internal/livepatch", "internal/observe", "internal/rpm", "internal/zyppimport"},
+	"cmd/klp-audit":                {"record", "plugin", "report", "store", "internal/config", "internal/filekind", "internal/initrd", "internal/livepatch", "internal/observe", "internal/rpm", "internal/zyppimport"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
-	"plugin":                       {"store", "internal/config", "internal/frame", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/tracked", "internal/zypp"},
+	"plugin":                       {"record", "store", "internal/config", "internal/frame", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/tracked", "internal/zypp"},
 	"plugin/front":                 {"internal/frame", "internal/tracked"},
-	"report":                       {"store", "internal/livepatch"},
-	"store":                        {"internal/rooted"},
+	"record":                       {},
+	"report":                       {"record", "store", "internal/livepatch"},
+	"store":                        {"record", "internal/rooted"},
 	"bench":                        {"internal/journal/journaltest"},
 	"internal/config":              {"internal/rooted"},
 	"internal/filekind":            {"store", "internal/zypp"},
@@ -40,16 +41,16 @@ var arrows = map[string][]string{
 	"internal/livepatch":           {"internal/rooted"},
 	"internal/journal/journaltest": {},
 	"internal/lives":               {}, // tests only
-	"internal/observe":             {"store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp", "internal/zyppimport"},
+	"internal/observe":             {"record", "store", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp", "internal/zyppimport"},
 	"internal/rooted":              {},
 	"internal/room":                {},
 	"internal/rpm":                 {"internal/room", "internal/rooted"},
 	"internal/rpm/rpmtest":         {},
-	"internal/snapshot":            {"store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/tracked"},
+	"internal/snapshot":            {"record", "store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/tracked"},
 	"internal/zypp":                {"internal/rooted"},
 	"internal/tracked":             {},
 	"internal/unpack":              {},
-	"internal/zyppimport":          {"store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},
+	"internal/zyppimport":          {"record", "store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},
 }
 
 // owners are imports that these packages alone have. The plugin starts klp-audit itself.

@@ -19,7 +19,9 @@ func Encode(ev *Event) ([]byte, error) {
 }
 
 var (
-	ErrNoEvent    = errors.New("not an event")
+	// ErrNoEvent says that a body is none of an event.
+	ErrNoEvent = errors.New("not an event")
+	// ErrNewerEvent says that a newer program wrote an event.
 	ErrNewerEvent = errors.New("event of a newer version")
 	errNotOneLine = fmt.Errorf("%w: not one line", ErrNoEvent)
 )

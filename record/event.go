@@ -1,3 +1,5 @@
+// Package record holds the events of a record as they are kept for ever, how their bodies are read, and
+// the rows that reports show of them. It knows no database and reads no file.
 package record
 
 import (
@@ -49,6 +51,7 @@ func EventKinds() []EventKind {
 // Timestamp is a moment in UTC with microseconds, in JSON as RFC 3339 with six digits.
 type Timestamp struct{ time.Time }
 
+// TimeLayout is how an event writes a time.
 const TimeLayout = "2006-01-02T15:04:05.000000Z"
 
 // At is a moment as a timestamp.

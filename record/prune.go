@@ -67,6 +67,7 @@ func (p *Prune) Bodies(size int64) int64 {
 	return size - p.Through + int64(len(p.Kept))
 }
 
+// Numbers writes numbers as a JSON array.
 func Numbers(list []int64) string {
 	b, _ := json.Marshal(list)
 	return string(b)

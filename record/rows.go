@@ -188,6 +188,7 @@ type CommitRow struct {
 	Effective  *Timestamp // of one that was staged in a snapshot: when that was booted
 }
 
+// Begun is when a commit began, or ended if its begin is not on record.
 func (c CommitRow) Begun() Timestamp {
 	if c.Begin != nil {
 		return *c.Begin
