@@ -33,29 +33,31 @@ var (
 	insertChanges = "INSERT INTO changes (" + names(changeColumns) + ") VALUES " + changeRow
 )
 
+// insert writes the change into the view.
 func (c *changed) insert() mutation {
-	m := mutation{query: insertChanges, row: changeRow}
+	m := mutation{query: insertChanges, row: changeRow, args: make([]any, 0, len(changeColumns))}
 	for _, column := range changeColumns {
 		m.args = append(m.args, column.value(c))
 	}
 	return m
 }
 
-// applyChange writes a change of a commit that the plugin saw into the views.
-func applyChange(seq int64, pos int, ev *record.Event, commit string, c *record.Change, advisories []record.Advisory) mutation {
+// seen is the origin of a change of a commit that the plugin saw.
+func seen(ev *record.Event, c *record.Change) origin {
 	from := origin{source: "plugin", time: ev.Time, timeSource: "commit", utcOffset: ev.UTCOffset, bootID: ev.BootID}
-	if ev.End != nil && ev.End.Late { // the event was written long after
-		switch {
-		case c.InstallTime != nil:
-			from.time, from.timeSource = *c.InstallTime, "rpm"
-			if ev.End.Begun != nil {
-				from.time = record.NotBefore(from.time, ev.End.Begun.Time)
-			}
-		case ev.End.Begun != nil:
-			from.time = *ev.End.Begun
-		}
+	if ev.End == nil || !ev.End.Late {
+		return from
 	}
-	return (&changed{c, seq, pos, ev, commit, from, applied(c, advisories)}).insert()
+	switch begun := ev.End.Begun; { // the event was written long after
+	case c.InstallTime != nil:
+		from.time, from.timeSource = *c.InstallTime, "rpm"
+		if begun != nil {
+			from.time = record.NotBefore(from.time, begun.Time)
+		}
+	case begun != nil:
+		from.time = *begun
+	}
+	return from
 }
 
 // applied are the advisories that this commit applied, for a change that brought

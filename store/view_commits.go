@@ -9,6 +9,75 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
+func applyBegin(seq int64, ev *record.Event) []mutation {
+	b := ev.Begin
+	m := []mutation{{
+		// Its end may be there already: the spool is in order, but a file may wait longer.
+		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
+			session, automation, command, userdata, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET begin_event = excluded.begin_event, begin_time = excluded.begin_time,
+			boot_id = excluded.boot_id, pid = excluded.pid, start_ticks = excluded.start_ticks, login = excluded.login,
+			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
+			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata,
+			snapshot = excluded.snapshot`,
+		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
+			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
+			shellJoin(b.Command), orNull(b.UserData), stagedIn(b)},
+	}}
+	for i, c := range b.Announced {
+		m = append(m, (&changed{Change: &c, seq: seq, pos: i, ev: ev, commit: ev.ID, origin: seen(ev, &c)}).insert())
+	}
+	return m
+}
+
+func applyEnd(seq int64, ev *record.Event) []mutation {
+	e := ev.End
+	m := []mutation{
+		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
+		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
+			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
+	}
+	for i, c := range e.Changes {
+		change := changed{Change: &c, seq: seq, pos: i, ev: ev, commit: e.Commit, origin: seen(ev, &c), advisories: applied(&c, e.Advisories)}
+		m = append(m, change.insert())
+	}
+	return m
+}
+
+// applyImport writes the changes of an import into the views. What is taken in later of the
+// same commit adds to it; a commit of which all was on record stays as it was recorded.
+func applyImport(seq int64, ev *record.Event) []mutation {
+	im := ev.Import
+	last := im.Time
+	for _, c := range im.Changes {
+		if c.Time.After(last.Time) {
+			last = c.Time
+		}
+	}
+	var m []mutation
+	if len(im.Changes) > 0 {
+		m = append(m, mutation{
+			query: `INSERT INTO commits (id, end_event, begin_time, end_time, boot_id, command, userdata) VALUES (?, ?, ?, ?, '', ?, ?)
+				ON CONFLICT (id) DO UPDATE SET end_time = max(end_time, excluded.end_time)`,
+			args: []any{im.Commit, seq, im.Time.UnixMicro(), last.UnixMicro(), orNull(im.Command), orNull(im.UserData)},
+		})
+	}
+	for i, c := range im.Changes {
+		from := origin{source: "import", time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}
+		m = append(m, (&changed{Change: &c.Change, seq: seq, pos: i, ev: ev, commit: im.Commit, origin: from}).insert())
+	}
+	if im.Outcome != "" {
+		m = append(m, mutation{query: `UPDATE commits SET outcome = ? WHERE id = ? AND begin_event IS NULL`, args: []any{im.Outcome, im.Commit}})
+	}
+	if ids := applied(&record.Change{Result: record.ResultOK}, im.Advisories); len(ids) > 0 {
+		m = append(m, mutation{
+			query: `UPDATE changes SET advisories = ? WHERE commit_id = ? AND source = 'import' AND result = 'ok' AND action NOT IN ('remove', 'downgrade')`,
+			args:  []any{list(ids), im.Commit},
+		})
+	}
+	return m
+}
+
 // snapshotNumber is N of a root directory in /.snapshots/N/snapshot, 0 of any other one.
 func snapshotNumber(subvolume string) int64 {
 	rest, ok := strings.CutSuffix(subvolume, "/snapshot")
@@ -123,72 +192,4 @@ func identified(installed []record.Package) string {
 	}
 	b, _ := json.Marshal(list)
 	return string(b)
-}
-
-func applyBegin(seq int64, ev *record.Event) []mutation {
-	b := ev.Begin
-	m := []mutation{{
-		// Its end may be there already: the spool is in order, but a file may wait longer.
-		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
-			session, automation, command, userdata, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET begin_event = excluded.begin_event, begin_time = excluded.begin_time,
-			boot_id = excluded.boot_id, pid = excluded.pid, start_ticks = excluded.start_ticks, login = excluded.login,
-			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
-			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata,
-			snapshot = excluded.snapshot`,
-		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
-			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
-			shellJoin(b.Command), orNull(b.UserData), stagedIn(b)},
-	}}
-	for i, c := range b.Announced {
-		m = append(m, applyChange(seq, i, ev, ev.ID, &c, nil))
-	}
-	return m
-}
-
-func applyEnd(seq int64, ev *record.Event) []mutation {
-	e := ev.End
-	m := []mutation{
-		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
-		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
-			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
-	}
-	for i, c := range e.Changes {
-		m = append(m, applyChange(seq, i, ev, e.Commit, &c, e.Advisories))
-	}
-	return m
-}
-
-// applyImport writes the changes of an import into the views. What is taken in later of the
-// same commit adds to it; a commit of which all was on record stays as it was recorded.
-func applyImport(seq int64, ev *record.Event) []mutation {
-	im := ev.Import
-	last := im.Time
-	for _, c := range im.Changes {
-		if c.Time.After(last.Time) {
-			last = c.Time
-		}
-	}
-	var m []mutation
-	if len(im.Changes) > 0 {
-		m = append(m, mutation{
-			query: `INSERT INTO commits (id, end_event, begin_time, end_time, boot_id, command, userdata) VALUES (?, ?, ?, ?, '', ?, ?)
-				ON CONFLICT (id) DO UPDATE SET end_time = max(end_time, excluded.end_time)`,
-			args: []any{im.Commit, seq, im.Time.UnixMicro(), last.UnixMicro(), orNull(im.Command), orNull(im.UserData)},
-		})
-	}
-	for i, c := range im.Changes {
-		from := origin{source: "import", time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}
-		m = append(m, (&changed{Change: &c.Change, seq: seq, pos: i, ev: ev, commit: im.Commit, origin: from}).insert())
-	}
-	if im.Outcome != "" {
-		m = append(m, mutation{query: `UPDATE commits SET outcome = ? WHERE id = ? AND begin_event IS NULL`, args: []any{im.Outcome, im.Commit}})
-	}
-	if ids := applied(&record.Change{Result: record.ResultOK}, im.Advisories); len(ids) > 0 {
-		m = append(m, mutation{
-			query: `UPDATE changes SET advisories = ? WHERE commit_id = ? AND source = 'import' AND result = 'ok' AND action NOT IN ('remove', 'downgrade')`,
-			args:  []any{list(ids), im.Commit},
-		})
-	}
-	return m
 }
