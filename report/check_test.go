@@ -50,30 +50,6 @@ func own(path, mode string) record.OwnFile {
 	return record.OwnFile{Path: path, There: true, Type: "file", Mode: mode}
 }
 
-// last is the newest observation that was written; what a test changes in it is recorded so.
-func (m *machine) last() *record.Observation {
-	m.t.Helper()
-	for _, ev := range slices.Backward(m.written) {
-		if ev.Observation != nil {
-			return ev.Observation
-		}
-	}
-	m.t.Fatal("there is no observation")
-	return nil
-}
-
-// drop has the newest observation lack a part, for a reason.
-func (m *machine) drop(name record.PartName, why string) {
-	delete(m.last().Parts, name)
-	m.last().Unknown[string(name)] = why
-}
-
-// set gives a part of the newest observation another value.
-func set[T record.PartType](m *machine, v T) { check(m.t, record.SetPart(m.last(), v)) }
-
-// setJSON gives a part of the newest observation another text, of whatever form.
-func (m *machine) setJSON(name record.PartName, text string) { m.last().Parts[name] = []byte(text) }
-
 // with, formed and unread are stories in which a part of the newest observation is another, is of another
 // form, or unknown.
 func with[T record.PartType](v T) func(*machine) { return func(m *machine) { set(m, v) } }
@@ -87,7 +63,7 @@ func unread(part record.PartName) func(*machine) {
 }
 
 // judged is what the checks come to on a machine.
-func (m *machine) judged(p *Profile) *Compliance {
+func judged(m *machine, p *Profile) *Compliance {
 	m.t.Helper()
 	c, err := NewCompliance(m.t.Context(), m.record(), p, m.now)
 	check(m.t, err)
@@ -114,7 +90,7 @@ func profile(t *testing.T, name string) *Profile {
 
 func TestHealthyMachinePasses(t *testing.T) {
 	for _, name := range Profiles() {
-		c := healthy(t).judged(profile(t, name))
+		c := judged(healthy(t), profile(t, name))
 		for _, r := range c.Checks {
 			want := Pass
 			if r.ID == "exceptions" {
@@ -145,7 +121,7 @@ func TestNothingSaysToRebootWithoutAnImage(t *testing.T) {
 	noImage(m)
 	o := m.last()
 	o.LivePatch = nil
-	c := m.judged(profile(t, DefaultProfile))
+	c := judged(m, profile(t, DefaultProfile))
 	const build = "build its initrd with `dracut -f --kver "
 	for _, r := range c.Checks {
 		if hint := r.Hint(); strings.Contains(hint, "reboot") && !strings.Contains(hint, build) || r.ID == "patch-in-initrd" && !strings.Contains(hint, build) {
@@ -416,7 +392,7 @@ func runTests(t *testing.T, tests []checkTest) {
 		t.Run(tt.check+"/"+tt.name, func(t *testing.T) {
 			m := healthy(t)
 			tt.story(m)
-			r := m.judged(profile(t, DefaultProfile)).of(t, tt.check)
+			r := judged(m, profile(t, DefaultProfile)).of(t, tt.check)
 			if r.Result != tt.want || !strings.Contains(r.Detail, tt.detail) {
 				t.Errorf("got %s: %s\nwant %s: … %s …", r.Result, r.Detail, tt.want, tt.detail)
 			}
@@ -690,7 +666,7 @@ func except(id, until string) func(*machine) {
 // Nothing on record is unknown, and never passes.
 func TestEmptyRecordIsUnknown(t *testing.T) {
 	m := newMachine(t, "2026-01-05T08:00:00Z")
-	c := m.judged(profile(t, DefaultProfile))
+	c := judged(m, profile(t, DefaultProfile))
 	for _, r := range c.Checks {
 		passes := slices.Contains([]string{"failed-commits", "downgrades", "retention", "completeness"}, r.ID)
 		if r.Result == Pass && !passes {
@@ -706,7 +682,7 @@ func TestEmptyRecordIsUnknown(t *testing.T) {
 func TestStaleObservationLeavesStateUnknown(t *testing.T) {
 	m := healthy(t)
 	m.wait(49 * time.Hour)
-	c := m.judged(profile(t, DefaultProfile))
+	c := judged(m, profile(t, DefaultProfile))
 	for _, r := range rules() {
 		if got := c.of(t, r.id); r.state && got.Result != NotDetermined {
 			t.Errorf("%s is %s: %s", r.id, got.Result, got.Detail)
@@ -719,7 +695,7 @@ func TestComplianceOfAMomentStays(t *testing.T) {
 	m := healthy(t)
 	p := profile(t, DefaultProfile)
 	at := m.now
-	before := m.judged(p)
+	before := judged(m, p)
 	m.wait(time.Hour)
 	except("clock", "2026-02-11T00:00:00Z")(m)
 	m.install(patchPackage(releaseA, 1))
@@ -737,7 +713,7 @@ func TestExceptionHidesNothing(t *testing.T) {
 	m := healthy(t)
 	set(m, record.Coverage{Date: "2026-02-09", File: "f", Line: 1})
 	except("coverage", "2026-06-01T00:00:00Z")(m)
-	r := m.judged(profile(t, DefaultProfile)).of(t, "coverage")
+	r := judged(m, profile(t, DefaultProfile)).of(t, "coverage")
 	if r.Result != Fail || r.Exception == nil || r.Exception.By != "alice" || r.Exception.Expired {
 		t.Errorf("%s, exception %+v", r.Result, r.Exception)
 	}

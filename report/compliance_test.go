@@ -26,7 +26,7 @@ func troubled(t *testing.T) *Compliance {
 	m.drop("clock", "\x1b[2Jno | permission")
 	except("coverage", "2026-03-31T00:00:00Z")(m)
 	except("patch-in-initrd", "2026-02-09T00:00:00Z")(m)
-	c := m.judged(profile(t, DefaultProfile))
+	c := judged(m, profile(t, DefaultProfile))
 	return c
 }
 

@@ -25,7 +25,7 @@ func running(t *testing.T, n int) *machine {
 }
 
 // unrecorded is what happens while the recorder is away.
-func (m *machine) unrecorded(do func()) {
+func unrecorded(m *machine, do func()) {
 	was := m.recording
 	m.recording = false
 	do()
@@ -99,7 +99,7 @@ func TestUpgradeBeforeItsCommit(t *testing.T) {
 }
 
 // unloaded is a commit that loads nothing: transactional, or by the setting LIVEPATCH_KERNEL.
-func (m *machine) unloaded(pkgs ...record.Package) {
+func unloaded(m *machine, pkgs ...record.Package) {
 	module, since, loads := m.module, m.since, len(m.boot.Loads)
 	for i := range m.boot.Loads {
 		m.boot.Loads[i].Replaced = "" // as it was
@@ -118,12 +118,12 @@ func (m *machine) unloaded(pkgs ...record.Package) {
 // A version that was never loaded and is gone is not installed any more.
 func TestInstalledOnlyWhileItIs(t *testing.T) {
 	m := running(t, 2)
-	m.unloaded(patchPackage(releaseA, 3))
+	unloaded(m, patchPackage(releaseA, 3))
 	m.wait(time.Hour)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusInstalled || !strings.HasSuffix(e.Reason, "does not fix it. It was never active.") {
 		t.Errorf("while it is there: %s %s", e.Status, e.Reason)
 	}
-	m.unloaded(patchPackage(releaseA, 2))
+	unloaded(m, patchPackage(releaseA, 2))
 	m.wait(time.Hour)
 	m.observe(record.TriggerTimer)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusLost || e.Active != nil {
@@ -142,7 +142,7 @@ func has(n int, at time.Time) []record.Package {
 }
 
 // drifts is a drift from one live patch package to another.
-func (l *life) drifts(at, boot, began string, old, fresh []record.Package) *record.Drift {
+func drifts(l *life, at, boot, began string, old, fresh []record.Package) *record.Drift {
 	p, q := old[0], fresh[0]
 	e := l.event(record.KindDrift, at, boot, began)
 	e.Drift = &record.Drift{
@@ -160,7 +160,7 @@ func TestInstalledInAnotherSnapshot(t *testing.T) {
 	l := &life{t: t}
 	old, fresh := has(2, march(t, "1 08:00")), has(3, march(t, "5 12:00"))
 	first := l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", l.loads("1 09:00:02", "p2", "initrd")))
-	d := l.drifts("6 10:00", "B", "6 09:30", old, fresh)
+	d := drifts(l, "6 10:00", "B", "6 09:30", old, fresh)
 	second := l.sees("6 10:00", "B", "6 09:30", "p2", l.row("A", "1 09:00", "6 09:00", l.loads("1 09:00:02", "p2", "initrd")), l.row("B", "6 09:30", "6 10:00", l.loads("6 09:30:02", "p2", "initrd")))
 	d.Cause, d.Previous, d.Subvolume = record.DriftSnapshot, "/@/.snapshots/1/snapshot", "/@/.snapshots/2/snapshot"
 	first.Installed, first.Subvolume, first.Compared = old, d.Previous, true
@@ -179,7 +179,7 @@ func TestInstalledUntilNobodyKnowsWhen(t *testing.T) {
 	p2 := l.loads("1 09:00:02", "p2", "initrd")
 	old, fresh := has(2, march(t, "1 08:00")), has(3, march(t, "4 09:00"))
 	l.sees("3 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "3 10:00", p2)).Installed = old
-	l.drifts("4 10:00", "A", "1 09:00", old, fresh)
+	drifts(l, "4 10:00", "A", "1 09:00", old, fresh)
 	l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", p2)).Installed = fresh
 	l.sees("6 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "6 10:00", p2)).Installed = fresh
 	l.sees("8 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "8 10:00", p2)).Installed = []record.Package{}
@@ -194,10 +194,10 @@ func TestInstalledUntilNobodyKnowsWhen(t *testing.T) {
 // That a fix was never active is said only of a time that the record shows.
 func TestNeverActiveIsNotClaimed(t *testing.T) {
 	m := running(t, 2)
-	m.unloaded(patchPackage(releaseA, 3))
+	unloaded(m, patchPackage(releaseA, 3))
 	m.wait(time.Hour)
 	m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 2))
-	m.unrecorded(m.reboot)
+	unrecorded(m, m.reboot)
 	m.pending = nil // the journal of the boot before is lost
 	m.wait(time.Hour)
 	m.observe(record.TriggerTimer)
@@ -213,7 +213,7 @@ func TestRecordEndsOtherwise(t *testing.T) {
 		reason string
 	}{
 		"removed in a boot that nobody saw": {func(m *machine) {
-			m.unrecorded(m.reboot)
+			unrecorded(m, m.reboot)
 			m.wait(time.Hour)
 			m.remove(patchPackage(releaseA, 2))
 			m.written = m.written[:len(m.written)-1] // nobody looks

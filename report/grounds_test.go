@@ -27,7 +27,7 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 			for range 12 {
 				p := profile(t, DefaultProfile)
 				p.LookBack = Period(time.Duration(1+r.IntN(40)) * 24 * time.Hour)
-				at := m.randomMoment(r)
+				at := randomMoment(m, r)
 				g, err := readGrounds(t.Context(), s, p, at)
 				check(t, err)
 				whole := exposuresAt(t, s, at)

@@ -45,7 +45,7 @@ func TestRebuiltKernel(t *testing.T) {
 		m := healthy(t)
 		o := m.last()
 		o.Installed[0].InstallTime = o.Kernel.BootTime.Add(tt.since).Unix()
-		if r := m.judged(profile(t, DefaultProfile)).of(t, tt.check); r.Result != tt.want {
+		if r := judged(m, profile(t, DefaultProfile)).of(t, tt.check); r.Result != tt.want {
 			t.Errorf("%s, installed %v after the boot: %s: %s", tt.check, tt.since, r.Result, r.Detail)
 		}
 	}

@@ -687,3 +687,27 @@ func (m *machine) kernelCOfStory() {
 	m.until("2026-06-29T09:00:00Z")
 	m.commit("", []record.Package{patchPackage(releaseC, 3)}, nil) // zypper was killed
 }
+
+// last is the newest observation that was written; what a test changes in it is recorded so.
+func (m *machine) last() *record.Observation {
+	m.t.Helper()
+	for _, ev := range slices.Backward(m.written) {
+		if ev.Observation != nil {
+			return ev.Observation
+		}
+	}
+	m.t.Fatal("there is no observation")
+	return nil
+}
+
+// drop has the newest observation lack a part, for a reason.
+func (m *machine) drop(name record.PartName, why string) {
+	delete(m.last().Parts, name)
+	m.last().Unknown[string(name)] = why
+}
+
+// set gives a part of the newest observation another value.
+func set[T record.PartType](m *machine, v T) { check(m.t, record.SetPart(m.last(), v)) }
+
+// setJSON gives a part of the newest observation another text, of whatever form.
+func (m *machine) setJSON(name record.PartName, text string) { m.last().Parts[name] = []byte(text) }

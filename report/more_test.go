@@ -9,7 +9,7 @@ import (
 )
 
 // had says what was installed, patch levels with the times that rpm noted.
-func (l *life) had(o *record.Observation, patches ...string) {
+func had(l *life, o *record.Observation, patches ...string) {
 	for _, text := range patches {
 		var n int
 		level, at, _ := strings.Cut(text, "@")
@@ -20,8 +20,8 @@ func (l *life) had(o *record.Observation, patches ...string) {
 	}
 }
 
-// ends is the end of a commit that brought a package.
-func (l *life) ends(at string, outcome record.Outcome, p record.Package) {
+// endsCommit is the end of a commit that brought a package.
+func endsCommit(l *life, at string, outcome record.Outcome, p record.Package) {
 	c := change(p)
 	c.Action = "install"
 	l.event(record.KindCommitEnd, at, "A", "5 09:00").End = &record.CommitEnd{Commit: fmt.Sprintf("019ca8d5-0000-7000-8000-000000%06d", 900000+len(l.evs)), Outcome: outcome, Changes: []record.Change{c}}
@@ -64,9 +64,9 @@ func verdictOf(st *State) string {
 }
 
 // differs is a look at packages that finds others than there were.
-func (l *life) differs(at string, patches ...string) {
+func differs(l *life, at string, patches ...string) {
 	var o record.Observation
-	l.had(&o, patches...)
+	had(l, &o, patches...)
 	d := &record.Drift{Cause: record.DriftUnrecorded, Compared: 1, Since: l.evs[0].Time, Installed: o.Installed, Changes: []record.Change{change(o.Installed[0])}}
 	d.Changes[0].Action = "install"
 	l.event(record.KindDrift, at, "A", "1 09:00").Drift = d
@@ -75,7 +75,7 @@ func (l *life) differs(at string, patches ...string) {
 // inCommit is one from 10:00 to 10:02 that brings the second live patch in the place of the first one, at 10:00:30.
 func inCommit(l *life) {
 	var o record.Observation
-	l.had(&o, "p1@1 10:00")
+	had(l, &o, "p1@1 10:00")
 	begin := l.event(record.KindCommitBegin, "5 10:00", "A", "1 09:00")
 	c := change(patchPackage(releaseA, 2))
 	c.Action, c.Previous = "upgrade", o.Installed[0].Version
@@ -94,61 +94,61 @@ func TestStateSaysWhatFollows(t *testing.T) {
 	}{
 		"a package that came before the moment": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
-				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p2@5 12:00")
+				had(l, l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("6 10:00", "A", "1 09:00", "p1"), "p2@5 12:00")
 			}, "5 20:00", in, "p2",
 		},
 		"a package that came after the moment, maybe not alone": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
-				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p3@5 12:00")
+				had(l, l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("6 10:00", "A", "1 09:00", "p1"), "p3@5 12:00")
 			}, "5 11:00", in, "?",
 		},
 		"the first package, which came after the moment": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "1 09:00", ""))
-				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@5 12:00")
+				had(l, l.sees("5 10:00", "A", "1 09:00", ""))
+				had(l, l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@5 12:00")
 			}, "5 11:00", in, "",
 		},
 		"the first package that was seen, which came after the moment, and earlier versions perhaps before": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "1 09:00", ""))
-				l.had(l.sees("6 10:00", "A", "1 09:00", "p2"), "p2@5 12:00")
+				had(l, l.sees("5 10:00", "A", "1 09:00", ""))
+				had(l, l.sees("6 10:00", "A", "1 09:00", "p2"), "p2@5 12:00")
 			}, "5 11:00", in, "?",
 		},
 		"a package that was being installed": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
-				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p2@5 12:00")
+				had(l, l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("6 10:00", "A", "1 09:00", "p1"), "p2@5 12:00")
 			}, "5 12:00:00", in, "?",
 		},
 		"a package that went, nobody knows when": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
-				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"))
+				had(l, l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("6 10:00", "A", "1 09:00", "p1"))
 			}, "5 20:00", in, "?",
 		},
 		"one that could not read rpm": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
 				l.sees("5 15:00", "A", "1 09:00", "p1").Installed = nil
-				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
 			}, "5 12:00", in, "p1",
 		},
 		"many that could not read rpm": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
 				for hour := range 6 {
 					l.sees(fmt.Sprintf("5 1%d:30", hour), "A", "1 09:00", "p1").Installed = nil
 				}
-				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("6 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
 			}, "5 12:00", in, "p1",
 		},
 		"a look of the system plugin": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
-				l.differs("5 12:00", "p2@5 11:00")
-				l.had(l.sees("6 10:00", "A", "1 09:00", "p1"), "p3@6 08:00")
+				had(l, l.sees("5 10:00", "A", "1 09:00", "p1"), "p1@1 10:00")
+				differs(l, "5 12:00", "p2@5 11:00")
+				had(l, l.sees("6 10:00", "A", "1 09:00", "p1"), "p3@6 08:00")
 			}, "5 12:00", in, "p2",
 		},
 		"what a commit was about to replace": {inCommit, "5 10:00:20", in, "p1"},
@@ -156,8 +156,8 @@ func TestStateSaysWhatFollows(t *testing.T) {
 		"what a commit has replaced":         {inCommit, "5 10:01:40", in, "p2"},
 		"a machine that was set back in between": {
 			func(l *life) {
-				l.had(l.sees("5 10:00", "A", "5 09:00", "p1"), "p1@1 10:00")
-				l.had(l.sees("8 14:00", "A", "8 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("5 10:00", "A", "5 09:00", "p1"), "p1@1 10:00")
+				had(l, l.sees("8 14:00", "A", "8 09:00", "p1"), "p1@1 10:00")
 			}, "6 12:00", in, "?",
 		},
 		"covered, by the kernel alone": {
@@ -187,29 +187,29 @@ func TestStateSaysWhatFollows(t *testing.T) {
 		"the next boot of another snapshot with another kernel": {
 			func(l *life) {
 				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
-				l.ends("5 11:00", record.OutcomeStaged, kernelPackage("6.4.0-150600.23.47.2"))
+				endsCommit(l, "5 11:00", record.OutcomeStaged, kernelPackage("6.4.0-150600.23.47.2"))
 				boots(l.sees("5 12:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 12:00")), releaseA)
 			}, "5 12:00", nextOf, "?",
 		},
 		"the next boot of another snapshot with the same kernels": {
 			func(l *life) {
 				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
-				l.ends("5 11:00", record.OutcomeStaged, patchPackage(releaseA, 2))
+				endsCommit(l, "5 11:00", record.OutcomeStaged, patchPackage(releaseA, 2))
 				boots(l.sees("5 12:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 12:00")), releaseA)
 			}, "5 12:00", nextOf, releaseA,
 		},
 		"the next boot, with a live patch that came in between": {
 			func(l *life) {
 				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
-				l.ends("5 11:00", record.OutcomeCompleted, patchPackage(releaseA, 2))
+				endsCommit(l, "5 11:00", record.OutcomeCompleted, patchPackage(releaseA, 2))
 				boots(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 20:00"), l.row("B", "7 09:00", "7 10:00")), releaseA)
 			}, "5 19:00", nextOf, releaseA,
 		},
 		"the next boot, with kernels that came before and after": {
 			func(l *life) {
 				boots(l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00")), releaseA)
-				l.ends("5 18:00", record.OutcomeCompleted, kernelPackage("6.4.0-150600.23.53.1"))
-				l.ends("5 21:00", record.OutcomeCompleted, kernelPackage("6.4.0-150600.23.47.2"))
+				endsCommit(l, "5 18:00", record.OutcomeCompleted, kernelPackage("6.4.0-150600.23.53.1"))
+				endsCommit(l, "5 21:00", record.OutcomeCompleted, kernelPackage("6.4.0-150600.23.47.2"))
 				boots(l.sees("7 10:00", "B", "7 09:00", "", l.row("A", "5 09:00", "5 22:00"), l.row("B", "7 09:00", "7 10:00")), releaseA)
 			}, "5 19:00", nextOf, "?",
 		},
@@ -294,7 +294,7 @@ func TestStateSaysWhatFollows(t *testing.T) {
 				l.event(record.KindCommitEnd, "5 11:00", "A", "5 09:00").End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeStaged, Changes: []record.Change{c}}
 				holdsPatch(l.sees("5 12:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 12:00", l.loads("5 09:00:02", "p1", "initrd"))))
 				o := l.sees("7 10:00", "B", "7 09:00", "p2", l.row("B", "7 09:00", "7 10:00", l.loads("7 09:00:02", "p2", "initrd")))
-				l.had(o, "p2@5 10:59:30")
+				had(l, o, "p2@5 10:59:30")
 				o.Subvolume = "/@/.snapshots/45/snapshot"
 			}, "5 12:00", verdictOf, "?",
 		},

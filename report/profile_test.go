@@ -35,7 +35,7 @@ keys = ["f74f09bc3fa1d6ce"]
 	}
 	m := healthy(t)
 	m.last().Installed[0].SignatureKey = "0000000000000000"
-	c := m.judged(p)
+	c := judged(m, p)
 	if r := c.of(t, "taint"); r.Result != NotApplicable {
 		t.Errorf("taint is %s", r.Result)
 	}

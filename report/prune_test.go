@@ -15,8 +15,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// prune removes what is older than a moment from a machine's record.
-func (m *machine) prune(horizon time.Time) {
+// pruneUntil removes what is older than a moment from a machine's record.
+func pruneUntil(m *machine, horizon time.Time) {
 	m.t.Helper()
 	m.flush()
 	synctest.Test(m.t, func(t *testing.T) {
@@ -60,16 +60,16 @@ func answers(t *testing.T, s *store.Store, horizon time.Time, moments []time.Tim
 	return all
 }
 
-// told changes what was written so far.
-func (m *machine) told(change func(ev *record.Event)) {
+// tellNewest changes what was written so far.
+func tellNewest(m *machine, change func(ev *record.Event)) {
 	for _, ev := range m.written {
 		change(ev)
 	}
 }
 
-// unread has what was written so far not know of which package a live patch is.
-func (m *machine) unread() {
-	m.told(func(ev *record.Event) {
+// unreadInitrd has what was written so far not know of which package a live patch is.
+func unreadInitrd(m *machine) {
+	tellNewest(m, func(ev *record.Event) {
 		if o := ev.Observation; o != nil && o.LivePatch != nil {
 			o.LivePatch.Package, o.LivePatch.Version, o.LivePatch.PatchNumber, o.LivePatch.CVEs = nil, nil, nil, nil
 		}
@@ -80,9 +80,9 @@ func (m *machine) unread() {
 func TestPruneChangesNoAnswer(t *testing.T) {
 	for name, story := range map[string]func(m *machine){
 		"a patch that stays loaded while newer ones come": func(m *machine) {
-			m.unloaded(patchPackage(releaseA, 3))
+			unloaded(m, patchPackage(releaseA, 3))
 			m.until("2025-03-01T09:00:00Z")
-			m.unloaded(patchPackage(releaseA, 4))
+			unloaded(m, patchPackage(releaseA, 4))
 		},
 		"an initrd of before": func(m *machine) {
 			m.install(patchPackage(releaseA, 3))
@@ -109,13 +109,13 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 		"only a journal that lost it since shows a load": func(m *machine) {
 			m.install(patchPackage(releaseA, 3))
 			m.until("2025-02-12T09:00:00Z")
-			m.unread()
+			unreadInitrd(m)
 			m.rotated = true
 		},
 		"a live patch of an earlier boot, of which nobody could read the package, comes back": func(m *machine) {
 			m.install(patchPackage(releaseA, 3))
 			m.until("2025-02-10T09:00:00Z")
-			m.unread()
+			unreadInitrd(m)
 			m.install(patchPackage(releaseA, 2))
 			m.reboot()
 			m.until("2025-03-05T09:00:00Z")
@@ -124,9 +124,9 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 		"fixes that only differences tell": func(m *machine) {
 			m.install(patchPackage(releaseA, 3))
 			m.until("2025-02-10T09:00:00Z")
-			m.unloaded(patchPackage(releaseA, 4))
+			unloaded(m, patchPackage(releaseA, 4))
 			m.until("2025-03-31T09:00:00Z")
-			m.told(func(ev *record.Event) {
+			tellNewest(m, func(ev *record.Event) {
 				switch {
 				case ev.Begin != nil:
 					ev.Begin.Fixes = nil
@@ -159,7 +159,7 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 			o.Installed, o.RPMDB, o.Compared, o.Reboot, o.NextBoot, o.Parts = nil, "", false, nil, nil, nil
 		},
 		"installed and not loaded": func(m *machine) {
-			m.unloaded(patchPackage(releaseA, 3))
+			unloaded(m, patchPackage(releaseA, 3))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 				moments = append(moments, at)
 			}
 			before := answers(t, m.record(), horizon, moments)
-			m.prune(horizon)
+			pruneUntil(m, horizon)
 			if diff := cmp.Diff(before, answers(t, m.record(), horizon, moments)); diff != "" {
 				t.Errorf("(-before +after): %s", diff)
 			}
@@ -201,7 +201,7 @@ func TestPruneKeepsWhatClocksSay(t *testing.T) {
 		moments = append(moments, march(t, at))
 	}
 	before := answers(t, m.record(), horizon, moments)
-	m.prune(horizon)
+	pruneUntil(m, horizon)
 	if diff := cmp.Diff(before, answers(t, m.record(), horizon, moments)); diff != "" {
 		t.Errorf("(-before +after): %s", diff)
 	}

@@ -141,10 +141,10 @@ func TestStateIsNeverWrong(t *testing.T) {
 			check(t, err)
 			checkSpans(t, whole)
 			for range 150 {
-				at := m.randomMoment(r)
+				at := randomMoment(m, r)
 				st, err := NewState(t.Context(), s, at)
 				check(t, err)
-				for _, wrong := range m.wrong(st, m.at(at)) {
+				for _, wrong := range wrongIn(m, st, m.at(at)) {
 					t.Errorf("%s: %s", at.Format(time.RFC3339Nano), wrong)
 				}
 				checkAgainstTimeline(t, whole, st)
@@ -159,8 +159,8 @@ func TestStateIsNeverWrong(t *testing.T) {
 	}
 }
 
-// wrong compares what a state claims with the truth.
-func (m *machine) wrong(st *State, tr truth) (wrong []string) {
+// wrongIn compares what a state claims with the truth.
+func wrongIn(m *machine, st *State, tr truth) (wrong []string) {
 	claim := func(part string, got, want any) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			wrong = append(wrong, fmt.Sprintf("%s (-truth +claimed): %s", part, diff))
@@ -241,12 +241,12 @@ func TestStateDoesNotChangeLater(t *testing.T) {
 	m := randomMachine(t, r)
 	s := m.record()
 	for range 15 {
-		at := m.randomMoment(r)
+		at := randomMoment(m, r)
 		after := slices.IndexFunc(m.all, func(ev *record.Event) bool { return ev.Observation != nil && !ev.Time.Before(at) })
 		if after < 0 {
 			continue
 		}
-		then := m.recordOf(m.all[:after+1])
+		then := recordOf(m, m.all[:after+1])
 		if diff := cmp.Diff(stateText(t, then, at), stateText(t, s, at)); diff != "" {
 			t.Errorf("%s (-then +later): %s", at, diff)
 		}
@@ -263,7 +263,7 @@ func stateText(t *testing.T, s *store.Store, at time.Time) string {
 }
 
 // recordOf is a record of these events alone.
-func (m *machine) recordOf(evs []*record.Event) *store.Store {
+func recordOf(m *machine, evs []*record.Event) *store.Store {
 	m.t.Helper()
 	c := &machine{t: m.t, root: m.t.TempDir(), now: m.all[0].Time.Time, written: evs}
 	check(m.t, os.MkdirAll(filepath.Join(c.root, "etc"), 0o755))
@@ -272,7 +272,7 @@ func (m *machine) recordOf(evs []*record.Event) *store.Store {
 }
 
 // randomMoment is one of the moments at which something happened, or just before, or any.
-func (m *machine) randomMoment(r *rand.Rand) time.Time {
+func randomMoment(m *machine, r *rand.Rand) time.Time {
 	at := m.truth[r.IntN(len(m.truth))].from
 	switch r.IntN(4) {
 	case 0:
@@ -297,14 +297,14 @@ func randomMachine(t *testing.T, r *rand.Rand) *machine {
 	m.observe(record.TriggerManual)
 	for range 70 {
 		m.pass(m.now.Add(time.Duration(r.ExpFloat64() * float64(20*time.Hour)).Truncate(time.Microsecond)))
-		m.step(r)
+		randomStep(m, r)
 	}
 	m.recording = true
 	return m
 }
 
-// step is one thing that happens.
-func (m *machine) step(r *rand.Rand) {
+// randomStep is one thing that happens.
+func randomStep(m *machine, r *rand.Rand) {
 	if m.boot == nil {
 		m.start(m.next)
 		return
@@ -322,7 +322,7 @@ func (m *machine) step(r *rand.Rand) {
 	case 4:
 		m.commit(record.OutcomeFailed, []record.Package{patchPackage(running, n+1)}, nil)
 	case 5:
-		m.kernelStep(r)
+		kernelStep(m, r)
 	case 6, 7:
 		m.reboot()
 	case 8:
@@ -333,7 +333,7 @@ func (m *machine) step(r *rand.Rand) {
 		m.recording = false
 		for range r.IntN(4) {
 			m.pass(m.now.Add(time.Duration(r.IntN(20)) * time.Hour))
-			m.away(r, n)
+			away(m, r, n)
 		}
 		m.pass(m.now.Add(48 * time.Hour))
 		m.recording = true
@@ -360,7 +360,7 @@ func (m *machine) step(r *rand.Rand) {
 }
 
 // away is what happens while nobody records.
-func (m *machine) away(r *rand.Rand, n int) {
+func away(m *machine, r *rand.Rand, n int) {
 	switch running := m.boot.KernelRelease; r.IntN(4) {
 	case 0:
 		m.install(patchPackage(running, n+1))
@@ -374,7 +374,7 @@ func (m *machine) away(r *rand.Rand, n int) {
 }
 
 // kernelStep installs another kernel, or removes one that does not run.
-func (m *machine) kernelStep(r *rand.Rand) {
+func kernelStep(m *machine, r *rand.Rand) {
 	p := kernelPackage([]string{kernelA, kernelB, kernelC}[r.IntN(3)])
 	installed := slices.ContainsFunc(m.installed, func(i record.Package) bool { return i.Version == p.Version && i.Name == p.Name })
 	switch release := releaseOf(p); {

@@ -8,7 +8,7 @@ import (
 )
 
 // initrdSpans are the spans of a machine's whole timeline.
-func (m *machine) initrdSpans() []InitrdSpan {
+func initrdSpans(m *machine) []InitrdSpan {
 	m.t.Helper()
 	tl, err := WholeTimeline(m.t.Context(), m.record())
 	check(m.t, err)
@@ -24,7 +24,7 @@ func TestAnImageHoldsSinceItWasRead(t *testing.T) {
 	o := m.last()
 	o.Initrd.Verdict, o.Initrd.Basis = record.VerdictContained, record.BasisImage
 	read := m.written[len(m.written)-1].Time
-	for _, s := range m.initrdSpans() {
+	for _, s := range initrdSpans(m) {
 		if s.Basis == record.BasisImage && s.From.Before(read.Time) {
 			t.Errorf("from %s, %s; it was read at %s", s.From, s.Confidence, read)
 		}
