@@ -10,15 +10,16 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // While reports run, a commit is recorded at once: an append that waited too long for a reader
 // would fail, and its event go to the spool.
 func TestReportsKeepNoCommitWaiting(t *testing.T) {
 	m := randomMachine(t, rand.New(rand.NewPCG(2, 5)))
-	s := m.record()
-	m.observe(record.TriggerManual)
-	again := m.written[len(m.written)-1]
+	s := m.OpenRecord()
+	m.Observe(record.TriggerManual)
+	again := m.Written[len(m.Written)-1]
 	var stop atomic.Bool
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -32,21 +33,21 @@ func TestReportsKeepNoCommitWaiting(t *testing.T) {
 		done <- err
 	}()
 	<-ready
-	w, err := store.Open(t.Context(), m.root, "1.0.0")
-	check(t, err)
+	w, err := store.Open(t.Context(), m.Root, "1.0.0")
+	storetest.Check(t, err)
 	defer w.Close()
 	for i := range 40 {
 		again.ID = fmt.Sprint(i)
-		check(t, w.Append(t.Context(), again))
+		storetest.Check(t, w.Append(t.Context(), again))
 	}
 	stop.Store(true)
-	check(t, <-done)
-	if n := store.Waiting(m.root); n != 0 {
+	storetest.Check(t, <-done)
+	if n := store.Waiting(m.Root); n != 0 {
 		t.Errorf("%d events are in the spool", n)
 	}
 }
 
-func reportAll(ctx context.Context, s *store.Store, m *machine) error {
+func reportAll(ctx context.Context, s *store.Store, m *storetest.Machine) error {
 	sum, err := s.Summarize(ctx)
 	if err != nil {
 		return err
@@ -55,9 +56,9 @@ func reportAll(ctx context.Context, s *store.Store, m *machine) error {
 	if err != nil {
 		return err
 	}
-	h := NewHistory(store.HistoryFilter{}, "html", NewProvenance("report", "1.0.0", m.now, sum))
+	h := NewHistory(store.HistoryFilter{}, "html", NewProvenance("report", "1.0.0", m.Now, sum))
 	h.Rows = s.History(ctx, h.Filter)
-	f, err := NewFull(ctx, s, p, m.now, h)
+	f, err := NewFull(ctx, s, p, m.Now, h)
 	if err != nil {
 		return err
 	}

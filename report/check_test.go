@@ -11,35 +11,36 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // healthy is a machine that passes every check: nine days with a recorder, two live patches,
 // and a full verification a day. Its time is 2026-02-10 12:00.
-func healthy(t *testing.T) *machine {
+func healthy(t *testing.T) *storetest.Machine {
 	t.Helper()
-	m := newMachine(t, "2026-02-01T08:00:00Z")
-	m.installed, m.next = []record.Package{kernelPackage(kernelA)}, releaseA
-	m.installed[0].InstallTime = m.now.Unix()
-	says(m, record.Taint{Value: 36864, Flags: []record.TaintFlag{{Bit: 12, Letter: "O", Meaning: "m"}, {Bit: 15, Letter: "K", Meaning: "m"}}})
-	says(m, record.Coverage{Date: "2026-08-31", File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3})
-	says(m, record.Blockers{})
-	says(m, record.Signatures{GPGCheck: true, Repos: []record.RepoSignatures{{Alias: "updates", RepoGPGCheck: true, PkgGPGCheck: "unless-repo-signed"}}})
-	says(m, record.Entitlement{Products: []record.Product{{Name: "sle-module-live-patching", Version: "15.6", EndOfLife: "2031-12-31"}},
+	m := storetest.NewMachine(t, "2026-02-01T08:00:00Z")
+	m.Installed, m.Next = []record.Package{storetest.KernelPackage(storetest.KernelA)}, storetest.ReleaseA
+	m.Installed[0].InstallTime = m.Now.Unix()
+	storetest.Says(m, record.Taint{Value: 36864, Flags: []record.TaintFlag{{Bit: 12, Letter: "O", Meaning: "m"}, {Bit: 15, Letter: "K", Meaning: "m"}}})
+	storetest.Says(m, record.Coverage{Date: "2026-08-31", File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3})
+	storetest.Says(m, record.Blockers{})
+	storetest.Says(m, record.Signatures{GPGCheck: true, Repos: []record.RepoSignatures{{Alias: "updates", RepoGPGCheck: true, PkgGPGCheck: "unless-repo-signed"}}})
+	storetest.Says(m, record.Entitlement{Products: []record.Product{{Name: "sle-module-live-patching", Version: "15.6", EndOfLife: "2031-12-31"}},
 		Patterns: []string{"patterns-lp_sles"}, Lifecycle: []string{"lifecycle-data-sle-module-live-patching"}})
-	says(m, record.Clock{Synced: "yes", Source: "adjtimex"})
-	says(m, record.JournalStorage{Setting: "auto", Kept: "persistent", Persistent: true})
-	says(m, record.OwnFiles{own(commitPlugin, "0755"), own("/var/lib/klp-audit", "0750"), own("/var/lib/klp-audit/klp-audit.db", "0640"), own("/var/lib/klp-audit/key", "0600")})
-	says(m, record.Warnings{Messages: []record.Warning{}})
-	says(m, record.Verified{Result: "intact", TreeSize: 7, Problems: []string{}})
-	m.startRecording()
-	m.start(releaseA)
-	m.until("2026-02-02T09:00:00Z")
-	m.install(patchPackage(releaseA, 1))
-	m.until("2026-02-03T09:00:00Z")
-	m.install(patchPackage(releaseA, 2))
-	m.until("2026-02-10T11:00:00Z")
-	m.observe(record.TriggerTimer)
-	m.until("2026-02-10T12:00:00Z")
+	storetest.Says(m, record.Clock{Synced: "yes", Source: "adjtimex"})
+	storetest.Says(m, record.JournalStorage{Setting: "auto", Kept: "persistent", Persistent: true})
+	storetest.Says(m, record.OwnFiles{own(commitPlugin, "0755"), own("/var/lib/klp-audit", "0750"), own("/var/lib/klp-audit/klp-audit.db", "0640"), own("/var/lib/klp-audit/key", "0600")})
+	storetest.Says(m, record.Warnings{Messages: []record.Warning{}})
+	storetest.Says(m, record.Verified{Result: "intact", TreeSize: 7, Problems: []string{}})
+	m.StartRecording()
+	m.Start(storetest.ReleaseA)
+	m.Until("2026-02-02T09:00:00Z")
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
+	m.Until("2026-02-03T09:00:00Z")
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 2))
+	m.Until("2026-02-10T11:00:00Z")
+	m.Observe(record.TriggerTimer)
+	m.Until("2026-02-10T12:00:00Z")
 	return m
 }
 
@@ -52,21 +53,23 @@ func own(path, mode string) record.OwnFile {
 
 // with, formed and unread are stories in which a part of the newest observation is another, is of another
 // form, or unknown.
-func with[T record.PartType](v T) func(*machine) { return func(m *machine) { set(m, v) } }
-
-func formed(part record.PartName, text string) func(*machine) {
-	return func(m *machine) { m.setJSON(part, text) }
+func with[T record.PartType](v T) func(*storetest.Machine) {
+	return func(m *storetest.Machine) { storetest.SetPart(m, v) }
 }
 
-func unread(part record.PartName) func(*machine) {
-	return func(m *machine) { m.drop(part, "permission denied") }
+func formed(part record.PartName, text string) func(*storetest.Machine) {
+	return func(m *storetest.Machine) { m.SetJSON(part, text) }
+}
+
+func unread(part record.PartName) func(*storetest.Machine) {
+	return func(m *storetest.Machine) { m.Drop(part, "permission denied") }
 }
 
 // judged is what the checks come to on a machine.
-func judged(m *machine, p *Profile) *Compliance {
-	m.t.Helper()
-	c, err := NewCompliance(m.t.Context(), m.record(), p, m.now)
-	check(m.t, err)
+func judged(m *storetest.Machine, p *Profile) *Compliance {
+	m.T.Helper()
+	c, err := NewCompliance(m.T.Context(), m.OpenRecord(), p, m.Now)
+	storetest.Check(m.T, err)
 	return c
 }
 
@@ -84,7 +87,7 @@ func (c *Compliance) of(t *testing.T, id string) CheckResult {
 func profile(t *testing.T, name string) *Profile {
 	t.Helper()
 	p, err := LoadProfile(name, nil)
-	check(t, err)
+	storetest.Check(t, err)
 	return p
 }
 
@@ -110,8 +113,8 @@ func TestHealthyMachinePasses(t *testing.T) {
 }
 
 // noImage has the running kernel have no initrd.
-func noImage(m *machine) {
-	v := &m.last().Initrd
+func noImage(m *storetest.Machine) {
+	v := &m.Last().Initrd
 	v.Verdict, v.Basis, v.Reason = record.VerdictMissing, "", record.ReasonNoImage
 }
 
@@ -119,7 +122,7 @@ func noImage(m *machine) {
 func TestNothingSaysToRebootWithoutAnImage(t *testing.T) {
 	m := healthy(t)
 	noImage(m)
-	o := m.last()
+	o := m.Last()
 	o.LivePatch = nil
 	c := judged(m, profile(t, DefaultProfile))
 	const build = "build its initrd with `dracut -f --kver "
@@ -128,16 +131,16 @@ func TestNothingSaysToRebootWithoutAnImage(t *testing.T) {
 			t.Errorf("%s: %s", r.ID, hint)
 		}
 	}
-	s := m.record()
+	s := m.OpenRecord()
 	_, seen, err := s.Extent(t.Context())
-	check(t, err)
+	storetest.Check(t, err)
 	st, err := NewState(t.Context(), s, seen.Time)
-	check(t, err)
+	storetest.Check(t, err)
 	if text := initrdText(st); text != "no initrd, proven: this kernel does not boot" {
 		t.Errorf("the state says %q", text)
 	}
 	var f strings.Builder
-	check(t, Write(&f, &Machine{o}, "table", Style{}))
+	storetest.Check(t, Write(&f, &Machine{o}, "table", Style{}))
 	if !strings.Contains(f.String(), "no initrd: this kernel does not boot") || !strings.Contains(f.String(), "dracut -f") {
 		t.Errorf("the observation says\n%s", f.String())
 	}
@@ -147,45 +150,47 @@ func TestNothingSaysToRebootWithoutAnImage(t *testing.T) {
 type checkTest struct {
 	check  string
 	name   string
-	story  func(m *machine)
+	story  func(m *storetest.Machine)
 	want   Rating
 	detail string // a part of it
 }
 
 func TestStateChecks(t *testing.T) {
-	pending := func(p record.Pending) func(*machine) {
-		return func(m *machine) { m.last().Reboot = &record.Reboot{Pending: p, NewestKernel: releaseB} }
+	pending := func(p record.Pending) func(*storetest.Machine) {
+		return func(m *storetest.Machine) {
+			m.Last().Reboot = &record.Reboot{Pending: p, NewestKernel: storetest.ReleaseB}
+		}
 	}
-	waiting := func(days int, p record.Pending) func(*machine) {
-		return func(m *machine) {
-			b := kernelPackage(kernelB)
-			b.InstallTime = m.now.AddDate(0, 0, -days).Unix()
-			m.last().Installed = append(m.last().Installed, b)
+	waiting := func(days int, p record.Pending) func(*storetest.Machine) {
+		return func(m *storetest.Machine) {
+			b := storetest.KernelPackage(storetest.KernelB)
+			b.InstallTime = m.Now.AddDate(0, 0, -days).Unix()
+			m.Last().Installed = append(m.Last().Installed, b)
 			pending(p)(m)
 		}
 	}
-	untold := func(p record.Pending) func(*machine) {
-		return func(m *machine) {
-			m.last().Reboot = &record.Reboot{Pending: p, NewestUnknown: "which installed kernel is the newest cannot be told: kernel-default-base-6 does not say"}
+	untold := func(p record.Pending) func(*storetest.Machine) {
+		return func(m *storetest.Machine) {
+			m.Last().Reboot = &record.Reboot{Pending: p, NewestUnknown: "which installed kernel is the newest cannot be told: kernel-default-base-6 does not say"}
 		}
 	}
-	noReboot := func(m *machine) { m.last().Reboot, m.last().Unknown["reboot"] = nil, "rpm failed" }
-	unreadable := func(story func(*machine)) func(*machine) {
-		return func(m *machine) {
-			o := m.last()
+	noReboot := func(m *storetest.Machine) { m.Last().Reboot, m.Last().Unknown["reboot"] = nil, "rpm failed" }
+	unreadable := func(story func(*storetest.Machine)) func(*storetest.Machine) {
+		return func(m *storetest.Machine) {
+			o := m.Last()
 			o.Patches, o.LivePatch, o.Unknown["patches"] = nil, nil, "no sysfs"
 			story(m)
 		}
 	}
-	unpatched := func(m *machine) {
-		o := m.last()
+	unpatched := func(m *storetest.Machine) {
+		o := m.Last()
 		o.LivePatch, o.Patches, o.Installed = nil, []record.LoadedPatch{}, o.Installed[:1]
 		o.Initrd = record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonNoPatch}
 	}
 	runTests(t, []checkTest{
 		{"kernel-supported", "a newer kernel waits, the newest patch is active", pending(record.PendingLivePatched), Pass, "runs with its newest live patch"},
 		{"kernel-supported", "a newer kernel waits", pending(record.PendingYes), Fail, "without its newest live patch"},
-		{"kernel-supported", "no package of the kernel", func(m *machine) { m.last().Reboot = &record.Reboot{} }, NotDetermined, "no package"},
+		{"kernel-supported", "no package of the kernel", func(m *storetest.Machine) { m.Last().Reboot = &record.Reboot{} }, NotDetermined, "no package"},
 		{"kernel-supported", "newest not known", untold(record.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
 		{"kernel-supported", "newest not known, the newest patch is active", untold(record.PendingLivePatched), Pass, "with its newest live patch"},
 		{"next-boot", "newest not known", untold(record.PendingYes), NotDetermined, "cannot be told: kernel-default-base-6"},
@@ -193,88 +198,91 @@ func TestStateChecks(t *testing.T) {
 		{"kernel-supported", "not known", noReboot, NotDetermined, "rpm failed"},
 		{"kernel-supported", "a newer kernel waits, live patches not known", unreadable(pending(record.PendingUnknown)), NotDetermined, "no sysfs"},
 		{"kernel-supported", "a newer kernel waits, live patches not known, as told before", unreadable(pending(record.PendingYes)), NotDetermined, "no sysfs"},
-		{"kernel-supported", "a newer kernel waits, no live patch is installed, loaded ones not known", unreadable(func(m *machine) {
-			m.last().Installed = m.last().Installed[:1]
+		{"kernel-supported", "a newer kernel waits, no live patch is installed, loaded ones not known", unreadable(func(m *storetest.Machine) {
+			m.Last().Installed = m.Last().Installed[:1]
 			pending(record.PendingYes)(m)
 		}), NotDetermined, "no sysfs"},
-		{"kernel-supported", "the newest kernel runs, live patches not known", unreadable(func(*machine) {}), Pass, "the newest"},
+		{"kernel-supported", "the newest kernel runs, live patches not known", unreadable(func(*storetest.Machine) {}), Pass, "the newest"},
 
-		{"patch-state", "not known", func(m *machine) { m.last().Patches = nil; m.last().Unknown["patches"] = "no sysfs" }, NotDetermined, "no sysfs"},
+		{"patch-state", "not known", func(m *storetest.Machine) { m.Last().Patches = nil; m.Last().Unknown["patches"] = "no sysfs" }, NotDetermined, "no sysfs"},
 		{"patch-state", "none", unpatched, NotApplicable, "No live patch"},
-		{"patch-state", "disabled", func(m *machine) { m.last().Patches[0].Enabled = false }, Fail, "not enabled"},
-		{"patch-state", "two", func(m *machine) {
-			m.last().Patches = append(m.last().Patches, record.LoadedPatch{Module: "livepatch_x", Enabled: true})
+		{"patch-state", "disabled", func(m *storetest.Machine) { m.Last().Patches[0].Enabled = false }, Fail, "not enabled"},
+		{"patch-state", "two", func(m *storetest.Machine) {
+			m.Last().Patches = append(m.Last().Patches, record.LoadedPatch{Module: "livepatch_x", Enabled: true})
 		}, Fail, "2 live patches"},
-		{"patch-state", "of no package", func(m *machine) { m.last().LivePatch.Package = nil }, Fail, "no installed package"},
-		{"patch-state", "of which package is not known", func(m *machine) {
-			m.last().LivePatch.Package, m.last().Installed = nil, nil
-			m.last().Unknown["installed"] = "rpm failed"
+		{"patch-state", "of no package", func(m *storetest.Machine) { m.Last().LivePatch.Package = nil }, Fail, "no installed package"},
+		{"patch-state", "of which package is not known", func(m *storetest.Machine) {
+			m.Last().LivePatch.Package, m.Last().Installed = nil, nil
+			m.Last().Unknown["installed"] = "rpm failed"
 		}, NotDetermined, "rpm failed"},
-		{"patch-state", "not described", func(m *machine) { m.last().LivePatch = nil }, NotDetermined, "not describe"},
-		{"patch-state", "forced", func(m *machine) { m.last().LivePatch.Forced = new(true) }, Fail, "forced over"},
-		{"patch-state", "force known from the boot", func(m *machine) { m.last().LivePatch.Forced = nil }, Pass, "not forced"},
-		{"patch-state", "force not known", func(m *machine) { m.last().LivePatch.Forced, m.last().LivePatch.Module = nil, "livepatch_x" }, NotDetermined, "not on record"},
+		{"patch-state", "not described", func(m *storetest.Machine) { m.Last().LivePatch = nil }, NotDetermined, "not describe"},
+		{"patch-state", "forced", func(m *storetest.Machine) { m.Last().LivePatch.Forced = new(true) }, Fail, "forced over"},
+		{"patch-state", "force known from the boot", func(m *storetest.Machine) { m.Last().LivePatch.Forced = nil }, Pass, "not forced"},
+		{"patch-state", "force not known", func(m *storetest.Machine) { m.Last().LivePatch.Forced, m.Last().LivePatch.Module = nil, "livepatch_x" }, NotDetermined, "not on record"},
 		{"patch-state", "in transition for a moment", inTransition(10 * time.Minute), Pass, "10 minutes"},
 		{"patch-state", "in transition for a while", inTransition(30 * time.Minute), Warn, "30 minutes, held up by 1 task"},
 		{"patch-state", "in transition for long", inTransition(3 * time.Hour), Fail, "3 hours"},
 		{"patch-state", "in transition by a clock that was ahead", inTransition(-time.Hour), NotDetermined, "since when is not known: the clock was ahead"},
-		{"patch-state", "in transition since nobody knows", func(m *machine) { m.last().LivePatch.Transition, m.last().LivePatch.Since = true, nil }, NotDetermined, "since when"},
+		{"patch-state", "in transition since nobody knows", func(m *storetest.Machine) { m.Last().LivePatch.Transition, m.Last().LivePatch.Since = true, nil }, NotDetermined, "since when"},
 
 		{"patch-state", "replacing another for a moment", replaces(10 * time.Minute), Pass, "was in transition for 10 minutes, held up by 1 task"},
 		{"patch-state", "replacing another for long", replaces(3 * time.Hour), Fail, "was in transition for 3 hours, held up by 1 task"},
-		{"patch-state", "replacing two others", func(m *machine) {
+		{"patch-state", "replacing two others", func(m *storetest.Machine) {
 			replaces(3 * time.Hour)(m)
-			m.last().Patches = append(m.last().Patches, record.LoadedPatch{Module: "livepatch_y", Enabled: true})
+			m.Last().Patches = append(m.Last().Patches, record.LoadedPatch{Module: "livepatch_y", Enabled: true})
 		}, Fail, "was in transition for 3 hours"},
-		{"patch-state", "replacing another, as an older kernel shows it", func(m *machine) {
+		{"patch-state", "replacing another, as an older kernel shows it", func(m *storetest.Machine) {
 			replaces(10 * time.Minute)(m)
-			m.last().Patches[1].Replace = nil
+			m.Last().Patches[1].Replace = nil
 		}, Pass, "was in transition for 10 minutes"},
-		{"patch-state", "beside another", func(m *machine) {
+		{"patch-state", "beside another", func(m *storetest.Machine) {
 			replaces(10 * time.Minute)(m)
-			m.last().Patches[1].Replace = new(false)
+			m.Last().Patches[1].Replace = new(false)
 		}, Fail, "2 live patches"},
-		{"patch-state", "disabled again before it had replaced another", func(m *machine) {
-			replaced := m.last().LivePatch.Module
+		{"patch-state", "disabled again before it had replaced another", func(m *storetest.Machine) {
+			replaced := m.Last().LivePatch.Module
 			inTransition(3 * time.Hour)(m)
-			m.last().LivePatch.Transition = false
-			m.last().Patches = []record.LoadedPatch{{Module: replaced, Enabled: true}, {Module: "livepatch_new", Transition: true}}
+			m.Last().LivePatch.Transition = false
+			m.Last().Patches = []record.LoadedPatch{{Module: replaced, Enabled: true}, {Module: "livepatch_new", Transition: true}}
 		}, NotDetermined, "livepatch_new is being disabled, held up by 1 task"},
 
 		{"patch-loaded", "none installed", unpatched, NotApplicable, "No live patch is installed"},
-		{"patch-loaded", "installed packages not known", func(m *machine) { m.last().Installed = nil; m.last().Unknown["installed"] = "rpm failed" }, NotDetermined, "rpm failed"},
-		{"patch-loaded", "patches not known", func(m *machine) { m.last().Patches = nil; m.last().Unknown["patches"] = "no sysfs" }, NotDetermined, "no sysfs"},
-		{"patch-loaded", "another is active", func(m *machine) { m.last().LivePatch.Version = new("1-150600.13.3.1") }, Fail, "is active"},
+		{"patch-loaded", "installed packages not known", func(m *storetest.Machine) { m.Last().Installed = nil; m.Last().Unknown["installed"] = "rpm failed" }, NotDetermined, "rpm failed"},
+		{"patch-loaded", "patches not known", func(m *storetest.Machine) { m.Last().Patches = nil; m.Last().Unknown["patches"] = "no sysfs" }, NotDetermined, "no sysfs"},
+		{"patch-loaded", "another is active", func(m *storetest.Machine) { m.Last().LivePatch.Version = new("1-150600.13.3.1") }, Fail, "is active"},
 		{"patch-loaded", "its load is not complete", inTransition(30 * time.Minute), Fail, "not complete"},
-		{"patch-loaded", "its load is not complete yet", func(m *machine) {
+		{"patch-loaded", "its load is not complete yet", func(m *storetest.Machine) {
 			inTransition(30 * time.Minute)(m)
-			m.last().Installed[1].InstallTime = m.now.Add(-65 * time.Minute).Unix()
+			m.Last().Installed[1].InstallTime = m.Now.Add(-65 * time.Minute).Unix()
 		}, Warn, "not complete"},
-		{"patch-loaded", "none is active", func(m *machine) { m.last().LivePatch = nil }, Fail, "none is active"},
-		{"patch-loaded", "just installed", func(m *machine) {
-			m.last().LivePatch = nil
-			m.last().Installed[1].InstallTime = m.now.Add(-65 * time.Minute).Unix()
+		{"patch-loaded", "none is active", func(m *storetest.Machine) { m.Last().LivePatch = nil }, Fail, "none is active"},
+		{"patch-loaded", "just installed", func(m *storetest.Machine) {
+			m.Last().LivePatch = nil
+			m.Last().Installed[1].InstallTime = m.Now.Add(-65 * time.Minute).Unix()
 		}, Warn, "none is active"},
 
-		{"patch-in-initrd", "missing", func(m *machine) { m.last().Initrd.Verdict = record.VerdictMissing }, Fail, "loses its fixes"},
-		{"patch-in-initrd", "no image", func(m *machine) {
-			m.last().Initrd.Verdict, m.last().Initrd.Basis, m.last().Initrd.Reason = record.VerdictMissing, "", record.ReasonNoImage
+		{"patch-in-initrd", "missing", func(m *storetest.Machine) { m.Last().Initrd.Verdict = record.VerdictMissing }, Fail, "loses its fixes"},
+		{"patch-in-initrd", "no image", func(m *storetest.Machine) {
+			m.Last().Initrd.Verdict, m.Last().Initrd.Basis, m.Last().Initrd.Reason = record.VerdictMissing, "", record.ReasonNoImage
 		}, Fail, "has no initrd at all"},
-		{"patch-in-initrd", "no image, and no patch", func(m *machine) {
+		{"patch-in-initrd", "no image, and no patch", func(m *storetest.Machine) {
 			unpatched(m)
-			m.last().Initrd = record.Initrd{KernelRelease: releaseA, Verdict: record.VerdictMissing, Reason: record.ReasonNoImage}
+			m.Last().Initrd = record.Initrd{KernelRelease: storetest.ReleaseA, Verdict: record.VerdictMissing, Reason: record.ReasonNoImage}
 		}, Fail, "has no initrd at all"},
 		{"next-boot", "it has no image", noImage, Fail, "no initrd: it does not boot"},
-		{"patch-in-initrd", "not provable", func(m *machine) {
-			m.last().Initrd.Verdict, m.last().Initrd.Reason = record.VerdictUnknown, record.ReasonNoBuild
+		{"patch-in-initrd", "not provable", func(m *storetest.Machine) {
+			m.Last().Initrd.Verdict, m.Last().Initrd.Reason = record.VerdictUnknown, record.ReasonNoBuild
 		}, NotDetermined, "no-build-evidence"},
 		{"patch-in-initrd", "no patch", unpatched, NotApplicable, "No live patch"},
 
-		{"next-boot", "the newest, which waits", func(m *machine) { pending(record.PendingYes)(m); m.last().NextBoot.KernelRelease = releaseB }, Pass, releaseB},
+		{"next-boot", "the newest, which waits", func(m *storetest.Machine) {
+			pending(record.PendingYes)(m)
+			m.Last().NextBoot.KernelRelease = storetest.ReleaseB
+		}, Pass, storetest.ReleaseB},
 		{"next-boot", "the running one again", pending(record.PendingYes), Warn, "although"},
-		{"next-boot", "an old one", func(m *machine) { m.last().NextBoot.KernelRelease = releaseC }, Fail, "neither"},
-		{"next-boot", "none", func(m *machine) { m.last().NextBoot.KernelRelease = "" }, NotDetermined, "newest"},
-		{"next-boot", "not known", func(m *machine) { m.last().NextBoot = nil; m.last().Unknown["next_boot"] = "no grub.cfg" }, NotDetermined, "no grub.cfg"},
+		{"next-boot", "an old one", func(m *storetest.Machine) { m.Last().NextBoot.KernelRelease = storetest.ReleaseC }, Fail, "neither"},
+		{"next-boot", "none", func(m *storetest.Machine) { m.Last().NextBoot.KernelRelease = "" }, NotDetermined, "newest"},
+		{"next-boot", "not known", func(m *storetest.Machine) { m.Last().NextBoot = nil; m.Last().Unknown["next_boot"] = "no grub.cfg" }, NotDetermined, "no grub.cfg"},
 		{"next-boot", "newest not known", noReboot, NotDetermined, "rpm failed"},
 
 		{"coverage", "ends soon", with(record.Coverage{Date: "2026-02-20", File: "f", Line: 1}), Warn, "10 days"},
@@ -283,21 +291,21 @@ func TestStateChecks(t *testing.T) {
 		{"coverage", "no date", with(record.Coverage{Date: "soon"}), NotDetermined, `"soon"`},
 		{"coverage", "no lifecycle data", unread("coverage"), NotDetermined, "permission denied"},
 		{"coverage", "no live patch", unpatched, NotApplicable, "without live patches"},
-		{"coverage", "no live patch installed, loaded ones not known", unreadable(func(m *machine) {
-			m.last().Installed = m.last().Installed[:1]
-			delete(m.last().Parts, "coverage")
+		{"coverage", "no live patch installed, loaded ones not known", unreadable(func(m *storetest.Machine) {
+			m.Last().Installed = m.Last().Installed[:1]
+			delete(m.Last().Parts, "coverage")
 		}), NotDetermined, "nothing of coverage"},
 
 		{"reboot-lag", "not long", waiting(10, record.PendingYes), Pass, "10 days"},
-		{"reboot-lag", "long", waiting(100, record.PendingLivePatched), Warn, "100 days; " + releaseA + " runs, live patched"},
+		{"reboot-lag", "long", waiting(100, record.PendingLivePatched), Warn, "100 days; " + storetest.ReleaseA + " runs, live patched"},
 		{"reboot-lag", "too long", waiting(400, record.PendingYes), Fail, "400 days"},
 		{"reboot-lag", "live patches not known", unreadable(waiting(10, record.PendingYes)), Pass, "whether it is live patched is not known"},
-		{"reboot-lag", "newest kernel not known", func(m *machine) { m.last().Reboot = &record.Reboot{Pending: record.PendingNo} }, NotDetermined, "newest"},
-		{"patch-loaded", "installed by a clock that was ahead", func(m *machine) {
-			for i := range m.last().Installed {
-				m.last().Installed[i].InstallTime = m.now.AddDate(4, 0, 0).Unix()
+		{"reboot-lag", "newest kernel not known", func(m *storetest.Machine) { m.Last().Reboot = &record.Reboot{Pending: record.PendingNo} }, NotDetermined, "newest"},
+		{"patch-loaded", "installed by a clock that was ahead", func(m *storetest.Machine) {
+			for i := range m.Last().Installed {
+				m.Last().Installed[i].InstallTime = m.Now.AddDate(4, 0, 0).Unix()
 			}
-			m.last().LivePatch, m.last().Patches = nil, []record.LoadedPatch{}
+			m.Last().LivePatch, m.Last().Patches = nil, []record.LoadedPatch{}
 		}, Fail, "since when is not known: the clock was ahead"},
 		{"reboot-lag", "by a clock that was ahead", waiting(-10, record.PendingYes), NotDetermined, "since when is not known: the clock was ahead"},
 		{"reboot-lag", "since nobody knows", pending(record.PendingYes), NotDetermined, "since when"},
@@ -311,9 +319,9 @@ func TestStateChecks(t *testing.T) {
 
 		{"signatures", "off", with(record.Signatures{}), Fail, "off in zypp.conf"},
 		{"signatures", "an unchecked repository", with(record.Signatures{GPGCheck: true, Repos: []record.RepoSignatures{{Alias: "a", PkgGPGCheck: "no"}}}), Fail, "repository a"},
-		{"signatures", "an unsigned kernel", func(m *machine) { m.last().Installed[0].SignatureKey = "" }, Fail, "not signed"},
+		{"signatures", "an unsigned kernel", func(m *storetest.Machine) { m.Last().Installed[0].SignatureKey = "" }, Fail, "not signed"},
 		{"signatures", "not known", unread("gpgcheck"), NotDetermined, "permission denied"},
-		{"signatures", "packages not known", func(m *machine) { m.last().Installed = nil }, NotDetermined, "nothing of installed"},
+		{"signatures", "packages not known", func(m *storetest.Machine) { m.Last().Installed = nil }, NotDetermined, "nothing of installed"},
 
 		{"clock", "no", with(record.Clock{Synced: "no", Source: "adjtimex"}), Warn, "not synchronised"},
 		{"clock", "not known", with(record.Clock{Synced: "unknown"}), NotDetermined, "not known"},
@@ -334,15 +342,15 @@ func TestStateChecks(t *testing.T) {
 		{"recorder", "program gone", with(record.OwnFiles{own(commitPlugin, "0755"), {Path: "/usr/lib/klp-audit/recorder"}}), Fail, "cannot run /usr/lib/klp-audit/recorder"},
 		{"recorder", "plugin not looked at", with(record.OwnFiles{}), NotDetermined, "says nothing"},
 		{"recorder", "not readable", unread("files"), NotDetermined, "permission denied"},
-		{"recorder", "silent for days", func(m *machine) { m.wait(72 * time.Hour) }, Fail, "more than 2 days ago"},
+		{"recorder", "silent for days", func(m *storetest.Machine) { m.Wait(72 * time.Hour) }, Fail, "more than 2 days ago"},
 
 		{"entitlement", "no product", with(record.Entitlement{Products: []record.Product{}, Patterns: []string{"p"}, Lifecycle: []string{"l"}}), Warn, "product is not installed"},
 		{"entitlement", "no lifecycle data", with(record.Entitlement{Products: []record.Product{{Name: "n", Version: "1"}}, Patterns: []string{"p"}, Lifecycle: []string{}}), Warn, "lifecycle data is not installed"},
 		{"entitlement", "product ended", with(record.Entitlement{Products: []record.Product{{Name: "n", Version: "1", EndOfLife: "2026-01-01"}}, Patterns: []string{"p"}, Lifecycle: []string{"l"}}), Warn, "ended on 2026-01-01"},
-		{"entitlement", "nothing of it", func(m *machine) { unpatched(m); set(m, including()) }, NotApplicable, "nothing of live patching"},
-		{"entitlement", "nothing of it, live patches not known", unreadable(func(m *machine) {
-			m.last().Installed = m.last().Installed[:1]
-			set(m, including())
+		{"entitlement", "nothing of it", func(m *storetest.Machine) { unpatched(m); storetest.SetPart(m, including()) }, NotApplicable, "nothing of live patching"},
+		{"entitlement", "nothing of it, live patches not known", unreadable(func(m *storetest.Machine) {
+			m.Last().Installed = m.Last().Installed[:1]
+			storetest.SetPart(m, including())
 		}), NotDetermined, "no sysfs"},
 		{"entitlement", "live patches included", with(including(record.Product{Name: "SLES", Version: "16.0"})), Pass, "SLES 16.0 has live patches in its own repositories"},
 		{"entitlement", "live patches included, product ended", with(including(record.Product{Name: "SL-Micro", Version: "6.0", EndOfLife: "2026-01-01"})), Warn, "SL-Micro 6.0 ended on 2026-01-01"},
@@ -351,7 +359,7 @@ func TestStateChecks(t *testing.T) {
 
 		{"journal", "volatile", with(record.JournalStorage{Setting: "volatile", File: "/etc/x", Kept: "volatile"}), Warn, "lost with a reboot"},
 		{"journal", "no folder", with(record.JournalStorage{Setting: "persistent", Kept: "persistent"}), Warn, "none of this machine"},
-		{"journal", "not readable", func(m *machine) { m.last().Unknown["journal"] = "permission denied" }, NotDetermined, "permission denied"},
+		{"journal", "not readable", func(m *storetest.Machine) { m.Last().Unknown["journal"] = "permission denied" }, NotDetermined, "permission denied"},
 		{"journal", "not known", unread("journal_storage"), NotDetermined, "permission denied"},
 	})
 }
@@ -366,22 +374,22 @@ func synced(day int) record.Clock {
 	return record.Clock{Synced: "yes", Source: "adjtimex", LastSync: new(time.Date(2026, 2, day, 9, 0, 0, 0, time.UTC)), LastFile: "/f"}
 }
 
-func inTransition(d time.Duration) func(*machine) {
-	return func(m *machine) {
-		lp := m.last().LivePatch
-		lp.Transition, lp.Since = true, new(record.At(m.now.Add(-time.Hour-d)))
-		set(m, record.Blockers{{PID: 1, TID: 1, Comm: "x"}})
+func inTransition(d time.Duration) func(*storetest.Machine) {
+	return func(m *storetest.Machine) {
+		lp := m.Last().LivePatch
+		lp.Transition, lp.Since = true, new(record.At(m.Now.Add(-time.Hour-d)))
+		storetest.SetPart(m, record.Blockers{{PID: 1, TID: 1, Comm: "x"}})
 	}
 }
 
 // replaces is a transition to the active live patch, while the one that it replaces is still
 // enabled.
-func replaces(d time.Duration) func(*machine) {
-	return func(m *machine) {
+func replaces(d time.Duration) func(*storetest.Machine) {
+	return func(m *storetest.Machine) {
 		inTransition(d)(m)
-		m.last().Patches = []record.LoadedPatch{
+		m.Last().Patches = []record.LoadedPatch{
 			{Module: "livepatch_old", Enabled: true, Replace: new(true)},
-			{Module: m.last().LivePatch.Module, Enabled: true, Transition: true, Replace: new(true)},
+			{Module: m.Last().LivePatch.Module, Enabled: true, Transition: true, Replace: new(true)},
 		}
 	}
 }
@@ -404,108 +412,115 @@ func runTests(t *testing.T, tests []checkTest) {
 }
 
 func TestRecordChecks(t *testing.T) {
-	later := func(m *machine, days int) { m.until(m.now.AddDate(0, 0, days).Format(time.RFC3339)) }
-	renew := func(m *machine) { m.observe(record.TriggerTimer) }
-	imported := change(patchPackage(releaseB, 1))
+	later := func(m *storetest.Machine, days int) { m.Until(m.Now.AddDate(0, 0, days).Format(time.RFC3339)) }
+	renew := func(m *storetest.Machine) { m.Observe(record.TriggerTimer) }
+	imported := storetest.Change(storetest.PatchPackage(storetest.ReleaseB, 1))
 	imported.Action = "install"
 	runTests(t, []checkTest{
-		{"failed-commits", "failed", func(m *machine) { m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil) }, Fail, "1 failure not made good: upgrade of kernel-livepatch"},
-		{"failed-commits", "made good", func(m *machine) {
-			m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil)
-			m.wait(time.Minute)
-			m.install(patchPackage(releaseA, 3))
+		{"failed-commits", "failed", func(m *storetest.Machine) {
+			m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+		}, Fail, "1 failure not made good: upgrade of kernel-livepatch"},
+		{"failed-commits", "made good", func(m *storetest.Machine) {
+			m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+			m.Wait(time.Minute)
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 		}, Pass, "No failed change"},
-		{"failed-commits", "a script", func(m *machine) {
-			m.install(patchPackage(releaseA, 3))
-			m.failScript()
+		{"failed-commits", "a script", func(m *storetest.Machine) {
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+			m.FailScript()
 		}, Fail, "1 failure not made good: upgrade of kernel-livepatch-6_4_0-150600_23_42-default 3-150600.13.9.1 at 2026-02-10T12:00:05Z, posttrans script failed (exit status 4): no image."},
-		{"failed-commits", "a script, made good", func(m *machine) {
-			m.install(patchPackage(releaseA, 3))
-			m.failScript()
-			m.wait(time.Minute)
-			m.install(patchPackage(releaseA, 3))
+		{"failed-commits", "a script, made good", func(m *storetest.Machine) {
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+			m.FailScript()
+			m.Wait(time.Minute)
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 		}, Pass, "No failed change"},
-		{"failed-commits", "goes on", func(m *machine) { m.commit("", []record.Package{patchPackage(releaseA, 3)}, nil); m.wait(time.Minute) }, Warn, "going on"},
-		{"failed-commits", "never ended", func(m *machine) {
-			m.commit("", []record.Package{patchPackage(releaseA, 3)}, nil)
-			m.wait(2 * time.Hour)
+		{"failed-commits", "goes on", func(m *storetest.Machine) {
+			m.Commit("", []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+			m.Wait(time.Minute)
+		}, Warn, "going on"},
+		{"failed-commits", "never ended", func(m *storetest.Machine) {
+			m.Commit("", []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+			m.Wait(2 * time.Hour)
 		}, Fail, "has no end"},
-		{"failed-commits", "not known", func(m *machine) {
-			m.commit(record.OutcomeInterrupted, []record.Package{patchPackage(releaseA, 3)}, nil)
-			for i := range m.written {
-				if e := m.written[i].End; e != nil && e.Outcome == record.OutcomeInterrupted {
+		{"failed-commits", "not known", func(m *storetest.Machine) {
+			m.Commit(record.OutcomeInterrupted, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+			for i := range m.Written {
+				if e := m.Written[i].End; e != nil && e.Outcome == record.OutcomeInterrupted {
 					e.Changes[0].Result = record.ResultUnknown
 				}
 			}
 		}, NotDetermined, "What became of 1 change"},
 
-		{"downgrades", "a live patch", func(m *machine) { m.install(patchPackage(releaseA, 1)) }, Warn, "from 2-150600.13.6.1 to 1-150600.13.3.1 at 2026-02-10T12:00:05Z by tux, after 0 kernel warnings, taint value 36864"},
-		{"downgrades", "after kernel warnings", func(m *machine) {
-			set(m, record.Warnings{Count: 3, Messages: []record.Warning{}})
-			m.install(patchPackage(releaseA, 1))
+		{"downgrades", "a live patch", func(m *storetest.Machine) { m.Install(storetest.PatchPackage(storetest.ReleaseA, 1)) }, Warn, "from 2-150600.13.6.1 to 1-150600.13.3.1 at 2026-02-10T12:00:05Z by tux, after 0 kernel warnings, taint value 36864"},
+		{"downgrades", "after kernel warnings", func(m *storetest.Machine) {
+			storetest.SetPart(m, record.Warnings{Count: 3, Messages: []record.Warning{}})
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
 		}, Warn, "after 3 kernel warnings"},
-		{"downgrades", "in a snapshot that never was booted", func(m *machine) {
-			m.install(patchPackage(releaseA, 1))
-			for i := range m.written {
-				if e := m.written[i].End; e != nil && len(m.written)-i < 4 {
+		{"downgrades", "in a snapshot that never was booted", func(m *storetest.Machine) {
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
+			for i := range m.Written {
+				if e := m.Written[i].End; e != nil && len(m.Written)-i < 4 {
 					e.Outcome = record.OutcomeDiscarded
 				}
 			}
 		}, Pass, "Nothing"},
-		{"downgrades", "a removal after one of its kernel in a snapshot that never was booted", func(m *machine) {
-			m.commit(record.OutcomeStaged, nil, []record.Package{kernelPackage(kernelA)})
-			m.written[len(m.written)-2].End.Outcome = record.OutcomeDiscarded
-			m.wait(time.Hour)
-			m.remove(patchPackage(releaseA, 2))
+		{"downgrades", "a removal after one of its kernel in a snapshot that never was booted", func(m *storetest.Machine) {
+			m.Commit(record.OutcomeStaged, nil, []record.Package{storetest.KernelPackage(storetest.KernelA)})
+			m.Written[len(m.Written)-2].End.Outcome = record.OutcomeDiscarded
+			m.Wait(time.Hour)
+			m.Remove(storetest.PatchPackage(storetest.ReleaseA, 2))
 		}, Warn, "removed"},
-		{"downgrades", "a removal", func(m *machine) { m.remove(patchPackage(releaseA, 2)) }, Warn, "removed"},
-		{"downgrades", "a removal long before its kernel's", func(m *machine) {
-			m.remove(patchPackage(releaseA, 2))
-			m.wait(time.Hour)
-			m.remove(kernelPackage(kernelA))
+		{"downgrades", "a removal", func(m *storetest.Machine) { m.Remove(storetest.PatchPackage(storetest.ReleaseA, 2)) }, Warn, "removed"},
+		{"downgrades", "a removal long before its kernel's", func(m *storetest.Machine) {
+			m.Remove(storetest.PatchPackage(storetest.ReleaseA, 2))
+			m.Wait(time.Hour)
+			m.Remove(storetest.KernelPackage(storetest.KernelA))
 		}, Warn, "removed"},
-		{"downgrades", "a removal after its kernel's", func(m *machine) {
-			m.remove(kernelPackage(kernelA))
-			m.wait(time.Hour)
-			m.remove(patchPackage(releaseA, 2))
+		{"downgrades", "a removal after its kernel's", func(m *storetest.Machine) {
+			m.Remove(storetest.KernelPackage(storetest.KernelA))
+			m.Wait(time.Hour)
+			m.Remove(storetest.PatchPackage(storetest.ReleaseA, 2))
 		}, Pass, "Nothing"},
-		{"downgrades", "a removal after its kernel had come back", func(m *machine) {
-			m.remove(kernelPackage(kernelA))
-			m.wait(time.Hour)
-			m.install(kernelPackage(kernelA))
-			m.wait(time.Hour)
-			m.remove(patchPackage(releaseA, 2))
+		{"downgrades", "a removal after its kernel had come back", func(m *storetest.Machine) {
+			m.Remove(storetest.KernelPackage(storetest.KernelA))
+			m.Wait(time.Hour)
+			m.Install(storetest.KernelPackage(storetest.KernelA))
+			m.Wait(time.Hour)
+			m.Remove(storetest.PatchPackage(storetest.ReleaseA, 2))
 		}, Warn, "removed"},
-		{"downgrades", "a removal with its kernel", func(m *machine) { m.remove(kernelPackage(kernelA), patchPackage(releaseA, 2)) }, Pass, "Nothing"},
+		{"downgrades", "a removal with its kernel", func(m *storetest.Machine) {
+			m.Remove(storetest.KernelPackage(storetest.KernelA), storetest.PatchPackage(storetest.ReleaseA, 2))
+		}, Pass, "Nothing"},
 
-		{"attribution", "nobody", func(m *machine) {
-			m.install(patchPackage(releaseA, 3))
-			for _, ev := range m.written {
+		{"attribution", "nobody", func(m *storetest.Machine) {
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+			for _, ev := range m.Written {
 				if ev.Begin != nil {
 					ev.Begin.Actor = record.Actor{Login: "unset"}
 				}
 			}
 		}, Warn, "The author of 3 of 3 commits is unknown"},
 
-		{"completeness", "a package that no commit brought", func(m *machine) {
-			m.last().Installed = append(m.last().Installed, kernelPackage(kernelB))
-		}, Fail, kernelB + ".x86_64 is installed, by no commit"},
-		{"completeness", "a package that no commit removed", func(m *machine) { m.last().Installed = m.last().Installed[:1] }, Fail, "is gone"},
-		{"completeness", "a commit, then an observation", func(m *machine) { m.install(patchPackage(releaseA, 3)) }, Pass, "those of the commit"},
-		{"completeness", "an import, then an observation", func(m *machine) {
-			m.write(&record.Event{Header: m.header(record.KindImport), Import: &record.Import{Commit: "c", Time: record.At(m.now.Add(-time.Hour)), Changes: []record.ImportedChange{{
-				Change: imported, Time: record.At(m.now.Add(-time.Hour))}}}})
-			m.wait(time.Minute)
+		{"completeness", "a package that no commit brought", func(m *storetest.Machine) {
+			m.Last().Installed = append(m.Last().Installed, storetest.KernelPackage(storetest.KernelB))
+		}, Fail, storetest.KernelB + ".x86_64 is installed, by no commit"},
+		{"completeness", "a package that no commit removed", func(m *storetest.Machine) { m.Last().Installed = m.Last().Installed[:1] }, Fail, "is gone"},
+		{"completeness", "a commit, then an observation", func(m *storetest.Machine) { m.Install(storetest.PatchPackage(storetest.ReleaseA, 3)) }, Pass, "those of the commit"},
+		{"completeness", "an import, then an observation", func(m *storetest.Machine) {
+			m.Write(&record.Event{Header: m.Header(record.KindImport), Import: &record.Import{Commit: "c", Time: record.At(m.Now.Add(-time.Hour)), Changes: []record.ImportedChange{{
+				Change: imported, Time: record.At(m.Now.Add(-time.Hour))}}}})
+			m.Wait(time.Minute)
 			renew(m)
 		}, Pass, "those of the observation"},
-		{"completeness", "packages not known", func(m *machine) { m.last().Installed = nil }, NotDetermined, "unknown installed packages"},
-		{"completeness", "a week without recorder", func(m *machine) {
-			m.recording = false
+		{"completeness", "packages not known", func(m *storetest.Machine) { m.Last().Installed = nil }, NotDetermined, "unknown installed packages"},
+		{"completeness", "a week without recorder", func(m *storetest.Machine) {
+			m.Recording = false
 			later(m, 7)
-			m.recording = true
+			m.Recording = true
 			renew(m)
 		}, Fail, "gap from 2026-02-10T11:00:00Z"},
-		{"completeness", "libzypp's history agrees", func(*machine) {}, Pass, "libzypp's history showed no other change at 2026-02-10T11:00:00Z"},
+		{"completeness", "libzypp's history agrees", func(*storetest.Machine) {}, Pass, "libzypp's history showed no other change at 2026-02-10T11:00:00Z"},
 		{"completeness", "libzypp's history has more", with(missing("2026-02-09T10:00:00Z", 0)), Fail, "1 hole in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'."},
 		{"completeness", "libzypp's history has much more", with(missing("2026-02-09T10:00:00Z", 3)), Fail, "2 holes in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'; 3 older lines"},
 		{"completeness", "libzypp's history had more long ago", with(missing("2024-02-09T10:00:00Z", 3)), Pass, "no other change"},
@@ -514,30 +529,30 @@ func TestRecordChecks(t *testing.T) {
 		{"completeness", "libzypp's history has more, and lost lines", with(losing(missing("2026-02-09T10:00:00Z", 0), "2026-02-09T10:00:00Z")), Fail, "1 hole"},
 		{"completeness", "libzypp's history is long", with(record.HistoryComparison{Behind: true}), NotDetermined, "not compared to its end"},
 		{"completeness", "libzypp's history not readable", unread(record.PartZyppHistory), NotDetermined, "permission denied"},
-		{"completeness", "libzypp's history not compared", func(m *machine) { delete(m.last().Parts, record.PartZyppHistory) }, Pass, "no other change at 2026-02-10T03:00:00Z"},
-		{"completeness", "libzypp's history never compared", func(m *machine) {
-			for _, ev := range m.all {
+		{"completeness", "libzypp's history not compared", func(m *storetest.Machine) { delete(m.Last().Parts, record.PartZyppHistory) }, Pass, "no other change at 2026-02-10T03:00:00Z"},
+		{"completeness", "libzypp's history never compared", func(m *storetest.Machine) {
+			for _, ev := range m.All {
 				if ev.Observation != nil {
 					delete(ev.Observation.Parts, record.PartZyppHistory)
 				}
 			}
 		}, NotDetermined, "no observation has compared it"},
-		{"completeness", "libzypp's history compared long ago", func(m *machine) {
-			delete(m.parts, record.PartZyppHistory)
+		{"completeness", "libzypp's history compared long ago", func(m *storetest.Machine) {
+			delete(m.Parts, record.PartZyppHistory)
 			later(m, 4)
 			renew(m)
 		}, NotDetermined, "compared last at 2026-02-10T11:00:00Z, more than 2 days ago"},
 		{"completeness", "libzypp's history of another form", formed(record.PartZyppHistory, `[]`), NotDetermined, "cannot be read"},
 
-		{"completeness", "too old", func(m *machine) { m.wait(72 * time.Hour) }, NotDetermined, "more than 2 days ago"},
+		{"completeness", "too old", func(m *storetest.Machine) { m.Wait(72 * time.Hour) }, NotDetermined, "more than 2 days ago"},
 
 		{"integrity", "altered", with(record.Verified{Result: "altered", TreeSize: 7, Problems: []string{"event 3"}}), Fail, "event 3"},
 		{"integrity", "grown from the journal's checkpoints", with(record.Verified{Result: "intact", TreeSize: 7, Checkpoints: 6}), Pass, "all 7 events intact, grown from 6 checkpoints in the journal."},
 		{"integrity", "the journal not readable", with(record.Verified{Result: "intact", TreeSize: 7, Checkpoints: 1, Unread: "permission denied"}), Warn, "could not read all checkpoints in the journal: permission denied."},
-		{"integrity", "a few days ago", func(m *machine) { delete(m.parts, "verify"); later(m, 4); renew(m) }, Warn, "4 days ago"},
-		{"integrity", "weeks ago", func(m *machine) { delete(m.parts, "verify"); later(m, 20); renew(m) }, Fail, "20 days ago"},
-		{"integrity", "never", func(m *machine) {
-			delete(m.parts, "verify")
+		{"integrity", "a few days ago", func(m *storetest.Machine) { delete(m.Parts, "verify"); later(m, 4); renew(m) }, Warn, "4 days ago"},
+		{"integrity", "weeks ago", func(m *storetest.Machine) { delete(m.Parts, "verify"); later(m, 20); renew(m) }, Fail, "20 days ago"},
+		{"integrity", "never", func(m *storetest.Machine) {
+			delete(m.Parts, "verify")
 			later(m, 40)
 			renew(m)
 		}, NotDetermined, "no full verification"},
@@ -549,7 +564,7 @@ func TestRecordChecks(t *testing.T) {
 
 		{"integrity", "an earlier record is gone", lostRecord, Fail, "record-lost"},
 		{"retention", "an earlier record is gone", lostRecord, Fail, "0 minutes, and 365 days is asked for"},
-		{"retention", "since installation", func(*machine) {}, Pass, "installation of the recorder"},
+		{"retention", "since installation", func(*storetest.Machine) {}, Pass, "installation of the recorder"},
 	})
 }
 
@@ -576,14 +591,14 @@ func utc(text string) record.Timestamp {
 }
 
 // lostRecord has somebody remove the record; its key stays.
-func lostRecord(m *machine) {
-	m.flush()
-	check(m.t, os.Remove(store.Path(m.root)))
-	m.observe(record.TriggerTimer)
+func lostRecord(m *storetest.Machine) {
+	m.Flush()
+	storetest.Check(m.T, os.Remove(store.Path(m.Root)))
+	m.Observe(record.TriggerTimer)
 }
 
 func fix(status ExposureStatus, released, active string, severity *string) Exposure {
-	e := Exposure{CVE: "CVE-2026-1", KernelRelease: releaseA, Status: status, Severity: severity, Events: []int64{7}}
+	e := Exposure{CVE: "CVE-2026-1", KernelRelease: storetest.ReleaseA, Status: status, Severity: severity, Events: []int64{7}}
 	for _, set := range []struct {
 		to   **record.Timestamp
 		from string
@@ -596,21 +611,21 @@ func fix(status ExposureStatus, released, active string, severity *string) Expos
 }
 
 func otherKernel(e Exposure) Exposure {
-	e.KernelRelease = releaseB
+	e.KernelRelease = storetest.ReleaseB
 	return e
 }
 
 // A live patch of another kernel than the one that runs protects nothing, and is not late.
 func TestLatencyOfAKernelThatDoesNotRun(t *testing.T) {
 	m := running(t, 2)
-	m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
-	m.until("2025-04-01T09:00:00Z")
-	m.reboot()
-	m.until("2025-04-02T09:00:00Z")
-	s := m.record()
+	m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 2))
+	m.Until("2025-04-01T09:00:00Z")
+	m.Reboot()
+	m.Until("2025-04-02T09:00:00Z")
+	s := m.OpenRecord()
 	for at, want := range map[string]Rating{"2025-04-01T08:00:00Z": Pass, "2025-04-02T09:00:00Z": Fail} {
-		c, err := NewCompliance(t.Context(), s, profile(t, DefaultProfile), when(t, at))
-		check(t, err)
+		c, err := NewCompliance(t.Context(), s, profile(t, DefaultProfile), storetest.When(t, at))
+		storetest.Check(t, err)
 		for _, r := range c.Checks {
 			if r.ID == "latency" && r.Result != want {
 				t.Errorf("%s: %s: %s", at, r.Result, r.Detail)
@@ -645,27 +660,27 @@ func TestLatency(t *testing.T) {
 		{"taken away", DefaultProfile, []Exposure{fix(StatusLost, "2026-01-01", "2026-01-06", nil)}, Pass, "; taken away again: 1."},
 	} {
 		p := profile(t, tt.profile)
-		at := when(t, "2026-02-10T00:00:00Z")
-		g := &grounds{at: at, since: at.Add(-time.Duration(p.LookBack)), profile: p, exposures: tt.fixes, running: releaseA}
+		at := storetest.When(t, "2026-02-10T00:00:00Z")
+		g := &grounds{at: at, since: at.Add(-time.Duration(p.LookBack)), profile: p, exposures: tt.fixes, running: storetest.ReleaseA}
 		if f := latency(g, p.Criteria["latency"]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) {
 			t.Errorf("%s: %s: %s", tt.name, f.rating, f.detail)
 		}
 	}
 }
 
-func except(id, until string) func(*machine) {
-	return func(m *machine) {
-		ev := &record.Event{Header: m.header(record.KindException), Exception: &record.ExceptionChange{
+func except(id, until string) func(*storetest.Machine) {
+	return func(m *storetest.Machine) {
+		ev := &record.Event{Header: m.Header(record.KindException), Exception: &record.ExceptionChange{
 			Action: record.ExceptionAdd, Check: id, Reason: "the vendor was asked", Actor: record.Actor{Login: "tux", SudoUser: "alice"},
-			Until: new(record.At(when(m.t, until))),
+			Until: new(record.At(storetest.When(m.T, until))),
 		}}
-		m.write(ev)
+		m.Write(ev)
 	}
 }
 
 // Nothing on record is unknown, and never passes.
 func TestEmptyRecordIsUnknown(t *testing.T) {
-	m := newMachine(t, "2026-01-05T08:00:00Z")
+	m := storetest.NewMachine(t, "2026-01-05T08:00:00Z")
 	c := judged(m, profile(t, DefaultProfile))
 	for _, r := range c.Checks {
 		passes := slices.Contains([]string{"failed-commits", "downgrades", "retention", "completeness"}, r.ID)
@@ -681,7 +696,7 @@ func TestEmptyRecordIsUnknown(t *testing.T) {
 // An old observation says nothing of the state now.
 func TestStaleObservationLeavesStateUnknown(t *testing.T) {
 	m := healthy(t)
-	m.wait(49 * time.Hour)
+	m.Wait(49 * time.Hour)
 	c := judged(m, profile(t, DefaultProfile))
 	for _, r := range rules() {
 		if got := c.of(t, r.id); r.state && got.Result != NotDetermined {
@@ -694,14 +709,14 @@ func TestStaleObservationLeavesStateUnknown(t *testing.T) {
 func TestComplianceOfAMomentStays(t *testing.T) {
 	m := healthy(t)
 	p := profile(t, DefaultProfile)
-	at := m.now
+	at := m.Now
 	before := judged(m, p)
-	m.wait(time.Hour)
+	m.Wait(time.Hour)
 	except("clock", "2026-02-11T00:00:00Z")(m)
-	m.install(patchPackage(releaseA, 1))
-	m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil)
-	after, err := NewCompliance(t.Context(), m.record(), p, at)
-	check(t, err)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
+	m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+	after, err := NewCompliance(t.Context(), m.OpenRecord(), p, at)
+	storetest.Check(t, err)
 	before.Record, after.Record = nil, nil // that is the record as it is
 	if diff := cmp.Diff(before, after, cmp.AllowUnexported(Compliance{})); diff != "" {
 		t.Error(diff)
@@ -711,7 +726,7 @@ func TestComplianceOfAMomentStays(t *testing.T) {
 // An exception stands beside the result, and does not change it.
 func TestExceptionHidesNothing(t *testing.T) {
 	m := healthy(t)
-	set(m, record.Coverage{Date: "2026-02-09", File: "f", Line: 1})
+	storetest.SetPart(m, record.Coverage{Date: "2026-02-09", File: "f", Line: 1})
 	except("coverage", "2026-06-01T00:00:00Z")(m)
 	r := judged(m, profile(t, DefaultProfile)).of(t, "coverage")
 	if r.Result != Fail || r.Exception == nil || r.Exception.By != "alice" || r.Exception.Expired {
@@ -747,8 +762,8 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 		}, Warn, "p from 2 to 1 at 0001-01-01T00:00:00Z by unset; q from 2 to 1 at 0001-01-01T00:00:00Z by unset, kernel warnings not on record, taint value 512."},
 	} {
 		m := healthy(t)
-		g, err := readGrounds(t.Context(), m.record(), p, m.now)
-		check(t, err)
+		g, err := readGrounds(t.Context(), m.OpenRecord(), p, m.Now)
+		storetest.Check(t, err)
 		tt.read(g)
 		r, _ := ruleOf(tt.check)
 		if f := g.run(r, p.Criteria[tt.check]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) {

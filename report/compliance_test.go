@@ -11,19 +11,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // troubled is a machine with something of everything: the golden files show it.
 func troubled(t *testing.T) *Compliance {
 	t.Helper()
 	m := healthy(t)
-	m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil)
-	m.wait(time.Minute)
-	m.install(patchPackage(releaseA, 1))
-	set(m, record.Coverage{Date: "2026-02-20", File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3})
-	m.last().Initrd = record.Initrd{KernelRelease: releaseA, Patch: "livepatch_1_150600_13_3_1", Verdict: record.VerdictMissing, Basis: record.BasisImage,
-		Evidence: []record.Evidence{{Says: "the image", Path: "/boot/initrd-" + releaseA, Cursor: ""}, {Says: "a build", Cursor: "s=1;i=2"}}}
-	m.drop("clock", "\x1b[2Jno | permission")
+	m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+	m.Wait(time.Minute)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
+	storetest.SetPart(m, record.Coverage{Date: "2026-02-20", File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3})
+	m.Last().Initrd = record.Initrd{KernelRelease: storetest.ReleaseA, Patch: "livepatch_1_150600_13_3_1", Verdict: record.VerdictMissing, Basis: record.BasisImage,
+		Evidence: []record.Evidence{{Says: "the image", Path: "/boot/initrd-" + storetest.ReleaseA, Cursor: ""}, {Says: "a build", Cursor: "s=1;i=2"}}}
+	m.Drop("clock", "\x1b[2Jno | permission")
 	except("coverage", "2026-03-31T00:00:00Z")(m)
 	except("patch-in-initrd", "2026-02-09T00:00:00Z")(m)
 	c := judged(m, profile(t, DefaultProfile))
@@ -36,7 +37,7 @@ func renderCompliance(t *testing.T, c *Compliance, format string, style Style) s
 		Events: 42, First: new(record.At(testNow)), Last: new(record.At(testNow)), Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"}, RootHash: "abc=",
 	})
 	var b strings.Builder
-	check(t, Write(&b, &ComplianceSection{c, p}, format, style))
+	storetest.Check(t, Write(&b, &ComplianceSection{c, p}, format, style))
 	return b.String()
 }
 
@@ -60,7 +61,7 @@ func TestComplianceGolden(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	check(t, WriteCheck(&b, c, profile(t, DefaultProfile)))
+	storetest.Check(t, WriteCheck(&b, c, profile(t, DefaultProfile)))
 	compareGolden(t, "testdata/compliance.nagios", b.String())
 }
 
@@ -77,9 +78,9 @@ func TestComplianceFollowsItsSchema(t *testing.T) {
 		{ID: "b", Event: 4, Time: record.At(testNow), Until: record.At(testNow.AddDate(1, 0, 0)), Ended: new(record.At(testNow)), EndedBy: &record.RowActor{}},
 	}} {
 		var b, table strings.Builder
-		check(t, Write(&b, &Exceptions{List: list, At: testNow}, "json", Style{}))
+		storetest.Check(t, Write(&b, &Exceptions{List: list, At: testNow}, "json", Style{}))
 		checkAgainst(t, all, "exceptions-1.json", b.String())
-		check(t, Write(&table, &Exceptions{List: list, At: testNow}, "table", Style{}))
+		storetest.Check(t, Write(&table, &Exceptions{List: list, At: testNow}, "table", Style{}))
 		checkPlain(t, "exceptions", table.String(), 80)
 	}
 }
@@ -95,9 +96,9 @@ func words(ratings []Rating) (list []string) {
 func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
 	c := troubled(t)
 	var whole struct{ Checks []CheckResult }
-	check(t, json.Unmarshal([]byte(renderCompliance(t, c, "json", Style{})), &whole))
+	storetest.Check(t, json.Unmarshal([]byte(renderCompliance(t, c, "json", Style{})), &whole))
 	records, err := csv.NewReader(strings.NewReader(renderCompliance(t, c, "csv", Style{}))).ReadAll()
-	check(t, err)
+	storetest.Check(t, err)
 	table := renderCompliance(t, c, "table", Style{Width: 200})
 	if len(whole.Checks) != len(rules()) || len(records) != 1+len(rules()) {
 		t.Fatalf("%d checks in JSON, %d in CSV", len(whole.Checks), len(records)-1)

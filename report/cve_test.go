@@ -13,20 +13,21 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 func exposures(t *testing.T, s *store.Store, ids ...string) []Exposure {
 	t.Helper()
 	tl, err := WholeTimeline(t.Context(), s)
-	check(t, err)
+	storetest.Check(t, err)
 	list, err := NewExposures(t.Context(), s, tl, store.Always(), ids)
-	check(t, err)
+	storetest.Check(t, err)
 	return list
 }
 
 // The story says what became of these fixes: how each came, and how it was lost.
 func TestFixesOfTheStory(t *testing.T) {
-	s := twoYears(t).record()
+	s := storetest.TwoYears(t).OpenRecord()
 	for _, tt := range []struct{ cve, want string }{
 		// in patch 2 of the first kernel: after a reboot the initrd still had it
 		{"CVE-2025-4221", "2-150600.13.6.1 released 2025-01-29 (build-time) installed 2025-02-04T09:00Z active 2025-02-04T09:00Z in-initrd 2025-02-04T09:00Z: other-kernel"},
@@ -49,7 +50,7 @@ func TestFixesOfTheStory(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", tt.cve, got, tt.want)
 		}
 		last := list[len(list)-1]
-		if list[0].KernelRelease != releaseC && (last.KernelRelease != releaseC || last.Status != StatusNotInRecord) {
+		if list[0].KernelRelease != storetest.ReleaseC && (last.KernelRelease != storetest.ReleaseC || last.Status != StatusNotInRecord) {
 			t.Errorf("%s: the running kernel has %s, want not-in-record", tt.cve, last.Status)
 		}
 	}
@@ -80,26 +81,26 @@ func course(e Exposure) string {
 
 // A fix that is taken away for good is lost, and what took it is named.
 func TestLostFixes(t *testing.T) {
-	for by, take := range map[LossCause]func(m *machine){
-		"downgrade": func(m *machine) { m.install(patchPackage(releaseA, 1)) },
-		"disabling": func(m *machine) { m.disable() },
-		"removal": func(m *machine) {
-			m.remove(patchPackage(releaseA, 2))
-			m.wait(time.Second)
-			m.disable()
+	for by, take := range map[LossCause]func(m *storetest.Machine){
+		"downgrade": func(m *storetest.Machine) { m.Install(storetest.PatchPackage(storetest.ReleaseA, 1)) },
+		"disabling": func(m *storetest.Machine) { m.Disable() },
+		"removal": func(m *storetest.Machine) {
+			m.Remove(storetest.PatchPackage(storetest.ReleaseA, 2))
+			m.Wait(time.Second)
+			m.Disable()
 		},
-		"boot": func(m *machine) {
-			m.initrds[releaseA] = ""
-			m.reboot()
+		"boot": func(m *storetest.Machine) {
+			m.Initrds[storetest.ReleaseA] = ""
+			m.Reboot()
 		},
 	} {
 		t.Run(string(by), func(t *testing.T) {
 			m := patched(t, 2)
-			m.wait(time.Hour)
+			m.Wait(time.Hour)
 			take(m)
-			m.wait(time.Hour)
-			m.observe(record.TriggerManual)
-			e := exposures(t, m.record(), "CVE-2025-4221")[0]
+			m.Wait(time.Hour)
+			m.Observe(record.TriggerManual)
+			e := exposures(t, m.OpenRecord(), "CVE-2025-4221")[0]
 			if e.Status != StatusLost || e.LostBy != by || e.Lost == nil || e.Back != nil {
 				t.Errorf("%s by %q at %v, back %v; want it lost by %s", e.Status, e.LostBy, e.Lost, e.Back, by)
 			}
@@ -108,29 +109,29 @@ func TestLostFixes(t *testing.T) {
 }
 
 // patched is a machine with a live patch of the first kernel.
-func patched(t *testing.T, n int) *machine {
+func patched(t *testing.T, n int) *storetest.Machine {
 	t.Helper()
-	m := newMachine(t, "2025-01-01T08:00:00Z")
-	m.installed, m.next = []record.Package{kernelPackage(kernelA)}, releaseA
-	m.startRecording()
-	m.start(releaseA)
-	m.wait(time.Hour)
-	m.install(patchPackage(releaseA, n))
+	m := storetest.NewMachine(t, "2025-01-01T08:00:00Z")
+	m.Installed, m.Next = []record.Package{storetest.KernelPackage(storetest.KernelA)}, storetest.ReleaseA
+	m.StartRecording()
+	m.Start(storetest.ReleaseA)
+	m.Wait(time.Hour)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, n))
 	return m
 }
 
 // The advisory's date of issue is better than the package's build time.
 func TestReleasedByAdvisory(t *testing.T) {
 	m := patched(t, 2)
-	p := patchPackage(releaseA, 2)
-	says(m, record.Advisories{{Repo: "updates", LivePatches: []record.LivePatchAdvisory{
-		{Package: p.Name, Version: p.Version, Advisory: "SUSE-2025-7", Type: "security", Issued: new(when(t, "2024-12-20T00:00:00Z"))},
-		{Package: p.Name, Version: "9-1", Advisory: "SUSE-2025-8", Issued: new(when(t, "2024-12-21T00:00:00Z"))},
+	p := storetest.PatchPackage(storetest.ReleaseA, 2)
+	storetest.Says(m, record.Advisories{{Repo: "updates", LivePatches: []record.LivePatchAdvisory{
+		{Package: p.Name, Version: p.Version, Advisory: "SUSE-2025-7", Type: "security", Issued: new(storetest.When(t, "2024-12-20T00:00:00Z"))},
+		{Package: p.Name, Version: "9-1", Advisory: "SUSE-2025-8", Issued: new(storetest.When(t, "2024-12-21T00:00:00Z"))},
 		{Package: p.Name, Version: p.Version, Advisory: "SUSE-2025-9"},
 	}}})
-	m.wait(time.Hour)
-	m.observe(record.TriggerTimer)
-	e := exposures(t, m.record(), "CVE-2025-4221")[0]
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	e := exposures(t, m.OpenRecord(), "CVE-2025-4221")[0]
 	if e.ReleasedBy != "advisory" || text(e.Advisory) != "SUSE-2025-7" || date(e.Released) != "2024-12-20" || *e.Seconds < 12*86400 {
 		t.Errorf("released %v by %s %v, latency %v", e.Released, e.ReleasedBy, e.Advisory, e.Seconds)
 	}
@@ -141,13 +142,13 @@ func TestReleasedByAdvisory(t *testing.T) {
 func TestReleasedByAdvisoryOfADay(t *testing.T) {
 	for issued, days := range map[string]int64{"2024-12-20": 11, "2024-12-31": 0, "2025-01-01": 0, "2025-01-03": -2} {
 		m := patched(t, 2)
-		p := patchPackage(releaseA, 2)
-		says(m, record.Advisories{{Repo: "updates", LivePatches: []record.LivePatchAdvisory{
-			{Package: p.Name, Version: p.Version, Advisory: "SUSE-2025-7", Issued: new(when(t, issued+"T00:00:00Z")), DayOnly: true},
+		p := storetest.PatchPackage(storetest.ReleaseA, 2)
+		storetest.Says(m, record.Advisories{{Repo: "updates", LivePatches: []record.LivePatchAdvisory{
+			{Package: p.Name, Version: p.Version, Advisory: "SUSE-2025-7", Issued: new(storetest.When(t, issued+"T00:00:00Z")), DayOnly: true},
 		}}})
-		m.wait(time.Hour)
-		m.observe(record.TriggerTimer)
-		e := exposures(t, m.record(), "CVE-2025-4221")[0]
+		m.Wait(time.Hour)
+		m.Observe(record.TriggerTimer)
+		e := exposures(t, m.OpenRecord(), "CVE-2025-4221")[0]
 		if e.ReleasedBy != "advisory-day" || date(e.Released) != issued || *e.Seconds != days*86400 {
 			t.Errorf("%s: released %v by %s, latency %d s; want %d days", issued, e.Released, e.ReleasedBy, *e.Seconds, days)
 		}
@@ -157,9 +158,9 @@ func TestReleasedByAdvisoryOfADay(t *testing.T) {
 // A package for a kernel that does not run yet is installed, and not active.
 func TestInstalledIsNotActive(t *testing.T) {
 	m := patched(t, 1)
-	m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
-	list := exposures(t, m.record(), "CVE-2025-4721")
-	if list[0].Status != StatusNotInRecord || list[0].KernelRelease != releaseA {
+	m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 2))
+	list := exposures(t, m.OpenRecord(), "CVE-2025-4721")
+	if list[0].Status != StatusNotInRecord || list[0].KernelRelease != storetest.ReleaseA {
 		t.Errorf("the running kernel: %+v", list[0])
 	}
 	e := list[1]
@@ -191,9 +192,9 @@ func TestParseCVE(t *testing.T) {
 func cveSection(t *testing.T, s *store.Store) *CVEs {
 	t.Helper()
 	last, err := s.LastObserved(t.Context())
-	check(t, err)
+	storetest.Check(t, err)
 	st, err := NewState(t.Context(), s, last.Time)
-	check(t, err)
+	storetest.Check(t, err)
 	return NewCVEs(exposures(t, s), st, storyProvenance("cve"))
 }
 
@@ -209,12 +210,12 @@ func storyProvenance(section string) *Provenance {
 func written(t *testing.T, write func(b *bytes.Buffer) error) string {
 	t.Helper()
 	var b bytes.Buffer
-	check(t, write(&b))
+	storetest.Check(t, write(&b))
 	return b.String()
 }
 
 func TestCVEGolden(t *testing.T) {
-	c := cveSection(t, twoYears(t).record())
+	c := cveSection(t, storetest.TwoYears(t).OpenRecord())
 	for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
 		text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "table", style) })
 		checkPlain(t, "cve", text, max(style.Width, 80))
@@ -230,10 +231,10 @@ func TestCVEGolden(t *testing.T) {
 }
 
 func TestStateGolden(t *testing.T) {
-	s := twoYears(t).record()
+	s := storetest.TwoYears(t).OpenRecord()
 	for name, at := range map[string]string{"state": "2025-05-15T00:00:00Z", "state-off": "2025-04-22T03:15:00Z", "state-exact": "2026-06-29T03:00:00Z", "state-future": "2030-01-01"} {
-		st, err := NewState(t.Context(), s, when(t, at))
-		check(t, err)
+		st, err := NewState(t.Context(), s, storetest.When(t, at))
+		storetest.Check(t, err)
 		section := StateSection{st, storyProvenance("state")}
 		for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
 			text := written(t, func(b *bytes.Buffer) error { return Write(b, &section, "table", style) })
@@ -248,11 +249,11 @@ func TestStateGolden(t *testing.T) {
 
 // All formats hold the same fixes.
 func TestCVEFormatsHoldTheSameRows(t *testing.T) {
-	c := cveSection(t, twoYears(t).record())
+	c := cveSection(t, storetest.TwoYears(t).OpenRecord())
 	records, err := csv.NewReader(strings.NewReader(written(t, func(b *bytes.Buffer) error { return Write(b, c, "csv", Style{}) }))).ReadAll()
-	check(t, err)
+	storetest.Check(t, err)
 	var whole struct{ Exposures []Exposure }
-	check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", Style{}) })), &whole))
+	storetest.Check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", Style{}) })), &whole))
 	if diff := cmp.Diff(c.Exposures, whole.Exposures); diff != "" {
 		t.Error(diff)
 	}
@@ -266,10 +267,10 @@ func TestCVEFormatsHoldTheSameRows(t *testing.T) {
 
 // The same record gives the same document; where the record does not say, there is none.
 func TestOpenVEX(t *testing.T) {
-	s := twoYears(t).record()
+	s := storetest.TwoYears(t).OpenRecord()
 	write := func(at string) (string, error) {
-		st, err := NewState(t.Context(), s, when(t, at))
-		check(t, err)
+		st, err := NewState(t.Context(), s, storetest.When(t, at))
+		storetest.Check(t, err)
 		var b bytes.Buffer
 		return b.String(), func() error { err := writeVEX(&b, st, nil, storyProvenance("cve")); return err }()
 	}
@@ -289,13 +290,13 @@ func TestOpenVEX(t *testing.T) {
 // There is no statement of a load that is not complete, and none of a number that was not asked for.
 func TestOpenVEXOfATransition(t *testing.T) {
 	m := patched(t, 2)
-	m.wait(time.Hour)
-	m.observe(record.TriggerTimer)
-	s := m.record()
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	s := m.OpenRecord()
 	last, err := s.LastObserved(t.Context())
-	check(t, err)
+	storetest.Check(t, err)
 	st, err := NewState(t.Context(), s, last.Time)
-	check(t, err)
+	storetest.Check(t, err)
 	c := NewCVEs(exposures(t, s, "CVE-2025-4221"), st, storyProvenance("cve"))
 	c.Asked = []string{"CVE-2025-4221"}
 	if text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "openvex", Style{}) }); !strings.Contains(text, "CVE-2025-4221") || strings.Contains(text, "CVE-2025-4222") {

@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // exposuresIn are the fixes of a timeline.
 func exposuresIn(t *testing.T, s *store.Store, tl *Timeline) []Exposure {
 	t.Helper()
 	list, err := NewExposures(t.Context(), s, tl, store.Always(), nil)
-	check(t, err)
+	storetest.Check(t, err)
 	return list
 }

@@ -8,33 +8,34 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // running is a machine with a live patch of the first kernel that was there before the recorder,
 // which has seen it active.
-func running(t *testing.T, n int) *machine {
+func running(t *testing.T, n int) *storetest.Machine {
 	t.Helper()
-	m := newMachine(t, "2025-01-05T08:00:00Z")
-	m.next = releaseA
-	m.apply([]record.Package{kernelPackage(kernelA), patchPackage(releaseA, n)}, nil)
-	m.settled()
-	m.startRecording()
-	m.start(releaseA)
-	m.wait(time.Hour)
+	m := storetest.NewMachine(t, "2025-01-05T08:00:00Z")
+	m.Next = storetest.ReleaseA
+	m.Apply([]record.Package{storetest.KernelPackage(storetest.KernelA), storetest.PatchPackage(storetest.ReleaseA, n)}, nil)
+	m.Settled()
+	m.StartRecording()
+	m.Start(storetest.ReleaseA)
+	m.Wait(time.Hour)
 	return m
 }
 
 // unrecorded is what happens while the recorder is away.
-func unrecorded(m *machine, do func()) {
-	was := m.recording
-	m.recording = false
+func unrecorded(m *storetest.Machine, do func()) {
+	was := m.Recording
+	m.Recording = false
 	do()
-	m.recording = was
+	m.Recording = was
 }
 
-func fixNow(t *testing.T, m *machine, cve string) Exposure {
+func fixNow(t *testing.T, m *storetest.Machine, cve string) Exposure {
 	t.Helper()
-	return fixAt(t, m.record(), store.Always(), cve)
+	return fixAt(t, m.OpenRecord(), store.Always(), cve)
 }
 
 func fixAt(t *testing.T, s *store.Store, at time.Time, cve string) Exposure {
@@ -51,9 +52,9 @@ func fixAt(t *testing.T, s *store.Store, at time.Time, cve string) Exposure {
 func TestVersionsThatAreNotOnRecord(t *testing.T) {
 	for _, tt := range []struct{ cve, want string }{{"CVE-2025-4221", "unknown"}, {"CVE-2025-4231", "unknown"}} {
 		m := running(t, 3)
-		m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 2)) // an image of before is put back
-		m.reboot()
-		m.observe(record.TriggerTimer)
+		m.Initrds[storetest.ReleaseA] = storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 2)) // an image of before is put back
+		m.Reboot()
+		m.Observe(record.TriggerTimer)
 		if e := fixNow(t, m, tt.cve); string(e.Status) != tt.want || e.LostBy != "" {
 			t.Errorf("%s: %s, lost by %q", tt.cve, e.Status, e.LostBy)
 		}
@@ -64,14 +65,14 @@ func TestVersionsThatAreNotOnRecord(t *testing.T) {
 // active, and a version holds what those with lower numbers fix.
 func TestVersionsKnownByChanges(t *testing.T) {
 	m := running(t, 1)
-	m.install(patchPackage(releaseA, 3))
-	m.wait(time.Hour)
-	m.install(patchPackage(releaseA, 5))
-	m.wait(time.Hour)
-	m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 3))
-	m.reboot() // the package of what is active is not installed
-	m.wait(time.Hour)
-	m.observe(record.TriggerTimer)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+	m.Wait(time.Hour)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 5))
+	m.Wait(time.Hour)
+	m.Initrds[storetest.ReleaseA] = storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 3))
+	m.Reboot() // the package of what is active is not installed
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
 	for cve, want := range map[string]string{"CVE-2025-4221": "fixed ", "CVE-2025-4231": "fixed ", "CVE-2025-4241": "lost boot", "CVE-2025-4251": "lost boot"} {
 		if e := fixNow(t, m, cve); string(e.Status)+" "+string(e.LostBy) != want {
 			t.Errorf("%s: %s %s, want %s", cve, e.Status, e.LostBy, want)
@@ -82,15 +83,15 @@ func TestVersionsKnownByChanges(t *testing.T) {
 // An upgrade is no loss, whenever its commit came on record.
 func TestUpgradeBeforeItsCommit(t *testing.T) {
 	m := running(t, 2)
-	m.wait(time.Hour)
-	m.load(moduleOf(patchPackage(releaseA, 3)), "system", "R3") // by hand
-	m.wait(90 * time.Minute)
-	at := m.now
-	m.wait(time.Hour)
-	m.install(patchPackage(releaseA, 3))
-	m.wait(time.Hour)
-	m.observe(record.TriggerTimer)
-	s := m.record()
+	m.Wait(time.Hour)
+	m.Load(storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 3)), "system", "R3") // by hand
+	m.Wait(90 * time.Minute)
+	at := m.Now
+	m.Wait(time.Hour)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	s := m.OpenRecord()
 	for cve, want := range map[string]string{"CVE-2025-4221": "fixed ", "CVE-2025-4231": "not-in-record "} {
 		if e := fixAt(t, s, at, cve); string(e.Status)+" "+string(e.LostBy) != want {
 			t.Errorf("%s: %s %s, want %s", cve, e.Status, e.LostBy, want)
@@ -99,33 +100,33 @@ func TestUpgradeBeforeItsCommit(t *testing.T) {
 }
 
 // unloaded is a commit that loads nothing: transactional, or by the setting LIVEPATCH_KERNEL.
-func unloaded(m *machine, pkgs ...record.Package) {
-	module, since, loads := m.module, m.since, len(m.boot.Loads)
-	for i := range m.boot.Loads {
-		m.boot.Loads[i].Replaced = "" // as it was
+func unloaded(m *storetest.Machine, pkgs ...record.Package) {
+	module, since, loads := m.Module, m.Since, len(m.Boot.Loads)
+	for i := range m.Boot.Loads {
+		m.Boot.Loads[i].Replaced = "" // as it was
 	}
-	first := len(m.written)
-	m.install(pkgs...)
-	m.module, m.since, m.boot.Loads = module, since, m.boot.Loads[:loads]
-	for i := range m.boot.Loads {
-		m.boot.Loads[i].Disabled, m.boot.Loads[i].Replaced = nil, ""
+	first := len(m.Written)
+	m.Install(pkgs...)
+	m.Module, m.Since, m.Boot.Loads = module, since, m.Boot.Loads[:loads]
+	for i := range m.Boot.Loads {
+		m.Boot.Loads[i].Disabled, m.Boot.Loads[i].Replaced = nil, ""
 	}
-	m.written = m.written[:first+2] // its observation comes later
-	m.happened()
-	m.observe(record.TriggerCommit)
+	m.Written = m.Written[:first+2] // its observation comes later
+	m.Happened()
+	m.Observe(record.TriggerCommit)
 }
 
 // A version that was never loaded and is gone is not installed any more.
 func TestInstalledOnlyWhileItIs(t *testing.T) {
 	m := running(t, 2)
-	unloaded(m, patchPackage(releaseA, 3))
-	m.wait(time.Hour)
+	unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
+	m.Wait(time.Hour)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusInstalled || !strings.HasSuffix(e.Reason, "does not fix it. It was never active.") {
 		t.Errorf("while it is there: %s %s", e.Status, e.Reason)
 	}
-	unloaded(m, patchPackage(releaseA, 2))
-	m.wait(time.Hour)
-	m.observe(record.TriggerTimer)
+	unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 2))
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusLost || e.Active != nil {
 		t.Errorf("%s, active %v", e.Status, e.Active)
 	}
@@ -136,19 +137,19 @@ func TestInstalledOnlyWhileItIs(t *testing.T) {
 
 // has is what is installed: a live patch by its number, with when it came.
 func has(n int, at time.Time) []record.Package {
-	p := patchPackage(releaseA, n)
+	p := storetest.PatchPackage(storetest.ReleaseA, n)
 	p.InstallTime = at.Unix()
 	return []record.Package{p}
 }
 
 // drifts is a drift from one live patch package to another.
-func drifts(l *life, at, boot, began string, old, fresh []record.Package) *record.Drift {
+func drifts(l *storetest.Life, at, boot, began string, old, fresh []record.Package) *record.Drift {
 	p, q := old[0], fresh[0]
-	e := l.event(record.KindDrift, at, boot, began)
+	e := l.Event(record.KindDrift, at, boot, began)
 	e.Drift = &record.Drift{
-		Cause: record.DriftUnrecorded, Compared: 2, Since: l.evs[0].Time, Installed: fresh, Fixes: map[string]record.Fixes{q.Name + "-" + q.Version + ".x86_64": fixesOf(q)},
+		Cause: record.DriftUnrecorded, Compared: 2, Since: l.Evs[0].Time, Installed: fresh, Fixes: map[string]record.Fixes{q.Name + "-" + q.Version + ".x86_64": storetest.FixesOf(q)},
 		Changes: []record.Change{{
-			Kind: "livepatch", Package: q.Name, Arch: "x86_64", Version: q.Version, Previous: p.Version, Action: "upgrade", Result: record.ResultOK, KernelRelease: releaseA,
+			Kind: "livepatch", Package: q.Name, Arch: "x86_64", Version: q.Version, Previous: p.Version, Action: "upgrade", Result: record.ResultOK, KernelRelease: storetest.ReleaseA,
 			InstallTime: new(record.At(time.Unix(q.InstallTime, 0))), Added: record.Fixes{CVEs: []string{"CVE-2025-4231"}},
 		}},
 	}
@@ -157,17 +158,17 @@ func drifts(l *life, at, boot, began string, old, fresh []record.Package) *recor
 
 // What came with another snapshot was installed there before, and here when that was booted.
 func TestInstalledInAnotherSnapshot(t *testing.T) {
-	l := &life{t: t}
-	old, fresh := has(2, march(t, "1 08:00")), has(3, march(t, "5 12:00"))
-	first := l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", l.loads("1 09:00:02", "p2", "initrd")))
+	l := &storetest.Life{T: t}
+	old, fresh := has(2, storetest.March(t, "1 08:00")), has(3, storetest.March(t, "5 12:00"))
+	first := l.Sees("4 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "4 10:00", l.Loads("1 09:00:02", "p2", "initrd")))
 	d := drifts(l, "6 10:00", "B", "6 09:30", old, fresh)
-	second := l.sees("6 10:00", "B", "6 09:30", "p2", l.row("A", "1 09:00", "6 09:00", l.loads("1 09:00:02", "p2", "initrd")), l.row("B", "6 09:30", "6 10:00", l.loads("6 09:30:02", "p2", "initrd")))
+	second := l.Sees("6 10:00", "B", "6 09:30", "p2", l.Row("A", "1 09:00", "6 09:00", l.Loads("1 09:00:02", "p2", "initrd")), l.Row("B", "6 09:30", "6 10:00", l.Loads("6 09:30:02", "p2", "initrd")))
 	d.Cause, d.Previous, d.Subvolume = record.DriftSnapshot, "/@/.snapshots/1/snapshot", "/@/.snapshots/2/snapshot"
 	first.Installed, first.Subvolume, first.Compared = old, d.Previous, true
 	second.Installed, second.Subvolume, second.Compared = fresh, d.Subvolume, true
-	s := l.record()
+	s := l.OpenRecord()
 	for at, want := range map[string]ExposureStatus{"5 13:00": StatusNotInRecord, "6 09:45": StatusNotInRecord, "6 10:01": StatusInstalled} {
-		if e := fixAt(t, s, march(t, at), "CVE-2025-4231"); e.Status != want || e.Installed != nil && e.Installed.Before(march(t, "6 09:30")) {
+		if e := fixAt(t, s, storetest.March(t, at), "CVE-2025-4231"); e.Status != want || e.Installed != nil && e.Installed.Before(storetest.March(t, "6 09:30")) {
 			t.Errorf("%s: %s, installed %v, want %s", at, e.Status, e.Installed, want)
 		}
 	}
@@ -175,17 +176,17 @@ func TestInstalledInAnotherSnapshot(t *testing.T) {
 
 // What went between two looks, nobody knows when, is not known to be there.
 func TestInstalledUntilNobodyKnowsWhen(t *testing.T) {
-	l := &life{t: t}
-	p2 := l.loads("1 09:00:02", "p2", "initrd")
-	old, fresh := has(2, march(t, "1 08:00")), has(3, march(t, "4 09:00"))
-	l.sees("3 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "3 10:00", p2)).Installed = old
+	l := &storetest.Life{T: t}
+	p2 := l.Loads("1 09:00:02", "p2", "initrd")
+	old, fresh := has(2, storetest.March(t, "1 08:00")), has(3, storetest.March(t, "4 09:00"))
+	l.Sees("3 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "3 10:00", p2)).Installed = old
 	drifts(l, "4 10:00", "A", "1 09:00", old, fresh)
-	l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", p2)).Installed = fresh
-	l.sees("6 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "6 10:00", p2)).Installed = fresh
-	l.sees("8 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "8 10:00", p2)).Installed = []record.Package{}
-	s := l.record()
+	l.Sees("4 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "4 10:00", p2)).Installed = fresh
+	l.Sees("6 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "6 10:00", p2)).Installed = fresh
+	l.Sees("8 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "8 10:00", p2)).Installed = []record.Package{}
+	s := l.OpenRecord()
 	for at, want := range map[string]ExposureStatus{"4 10:00": StatusInstalled, "5 10:00": StatusInstalled, "7 10:00": StatusUnknown} {
-		if e := fixAt(t, s, march(t, at), "CVE-2025-4231"); e.Status != want {
+		if e := fixAt(t, s, storetest.March(t, at), "CVE-2025-4231"); e.Status != want {
 			t.Errorf("%s: %s %s, want %s", at, e.Status, e.Reason, want)
 		}
 	}
@@ -194,13 +195,13 @@ func TestInstalledUntilNobodyKnowsWhen(t *testing.T) {
 // That a fix was never active is said only of a time that the record shows.
 func TestNeverActiveIsNotClaimed(t *testing.T) {
 	m := running(t, 2)
-	unloaded(m, patchPackage(releaseA, 3))
-	m.wait(time.Hour)
-	m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 2))
-	unrecorded(m, m.reboot)
-	m.pending = nil // the journal of the boot before is lost
-	m.wait(time.Hour)
-	m.observe(record.TriggerTimer)
+	unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
+	m.Wait(time.Hour)
+	m.Initrds[storetest.ReleaseA] = storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 2))
+	unrecorded(m, m.Reboot)
+	m.Pending = nil // the journal of the boot before is lost
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusInstalled || !strings.HasSuffix(e.Reason, "It is not known to have been active.") {
 		t.Errorf("%s: %s", e.Status, e.Reason)
 	}
@@ -209,24 +210,24 @@ func TestNeverActiveIsNotClaimed(t *testing.T) {
 // What was active is not known to be, once the record ends otherwise.
 func TestRecordEndsOtherwise(t *testing.T) {
 	for name, tt := range map[string]struct {
-		end    func(m *machine)
+		end    func(m *storetest.Machine)
 		reason string
 	}{
-		"removed in a boot that nobody saw": {func(m *machine) {
-			unrecorded(m, m.reboot)
-			m.wait(time.Hour)
-			m.remove(patchPackage(releaseA, 2))
-			m.written = m.written[:len(m.written)-1] // nobody looks
+		"removed in a boot that nobody saw": {func(m *storetest.Machine) {
+			unrecorded(m, m.Reboot)
+			m.Wait(time.Hour)
+			m.Remove(storetest.PatchPackage(storetest.ReleaseA, 2))
+			m.Written = m.Written[:len(m.Written)-1] // nobody looks
 		}, "Which kernel runs since"},
-		"removed": {func(m *machine) {
-			m.remove(patchPackage(releaseA, 2))
-			m.written = m.written[:len(m.written)-1]
+		"removed": {func(m *storetest.Machine) {
+			m.Remove(storetest.PatchPackage(storetest.ReleaseA, 2))
+			m.Written = m.Written[:len(m.Written)-1]
 		}, "nobody saw which live patch is active since"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := running(t, 2)
-			m.observe(record.TriggerTimer)
-			m.wait(time.Hour)
+			m.Observe(record.TriggerTimer)
+			m.Wait(time.Hour)
 			tt.end(m)
 			if e := fixNow(t, m, "CVE-2025-4221"); e.Status != StatusUnknown || !strings.Contains(e.Reason, tt.reason) {
 				t.Errorf("%s: %s", e.Status, e.Reason)
@@ -238,9 +239,9 @@ func TestRecordEndsOtherwise(t *testing.T) {
 // A machine that was not looked at for long keeps its fixes.
 func TestSilenceTakesNoFixAway(t *testing.T) {
 	m := running(t, 2)
-	m.observe(record.TriggerTimer)
-	m.wait(90 * 24 * time.Hour)
-	if e := fixAt(t, m.record(), m.now, "CVE-2025-4221"); e.Status != StatusFixed {
+	m.Observe(record.TriggerTimer)
+	m.Wait(90 * 24 * time.Hour)
+	if e := fixAt(t, m.OpenRecord(), m.Now, "CVE-2025-4221"); e.Status != StatusFixed {
 		t.Errorf("%s: %s", e.Status, e.Reason)
 	}
 }
@@ -248,20 +249,20 @@ func TestSilenceTakesNoFixAway(t *testing.T) {
 // A load that is not complete fixes nothing; what it replaces goes on to.
 func TestTransitionFixesNothing(t *testing.T) {
 	m := running(t, 2)
-	m.wait(time.Hour)
-	m.install(patchPackage(releaseA, 3))
-	m.wait(time.Hour)
-	m.observe(record.TriggerTimer)
-	for _, ev := range m.written {
+	m.Wait(time.Hour)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	for _, ev := range m.Written {
 		if ev.Observation != nil && ev.Observation.LivePatch != nil && *ev.Observation.LivePatch.PatchNumber == 3 {
 			ev.Observation.LivePatch.Transition = true
 		}
 	}
-	s := m.record()
+	s := m.OpenRecord()
 	tl, err := WholeTimeline(t.Context(), s)
-	check(t, err)
+	storetest.Check(t, err)
 	last := &tl.Patches[len(tl.Patches)-1]
-	last.Transition, last.Replaces = true, new(moduleOf(patchPackage(releaseA, 2)))
+	last.Transition, last.Replaces = true, new(storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 2)))
 	for cve, want := range map[string]string{"CVE-2025-4221": "fixed: ", "CVE-2025-4231": "installed: The load of livepatch_3_150600_13_9_1 is not complete: some tasks may run without it. It is not known to have been active."} {
 		for _, e := range exposuresIn(t, s, tl) {
 			if got := fmt.Sprintf("%s: %s", e.Status, e.Reason); e.CVE == cve && got != want {
@@ -280,19 +281,19 @@ func TestTransitionFixesNothing(t *testing.T) {
 // Each loss and each return of a fix is kept.
 func TestEveryLossIsKept(t *testing.T) {
 	m := running(t, 2)
-	m.observe(record.TriggerTimer)
+	m.Observe(record.TriggerTimer)
 	for range 2 {
-		m.wait(24 * time.Hour)
-		m.install(patchPackage(releaseA, 1))
-		m.wait(time.Hour)
-		m.install(patchPackage(releaseA, 2))
+		m.Wait(24 * time.Hour)
+		m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
+		m.Wait(time.Hour)
+		m.Install(storetest.PatchPackage(storetest.ReleaseA, 2))
 	}
-	m.wait(time.Hour)
-	m.reboot()
-	m.wait(time.Hour)
-	m.initrds[releaseA] = ""
-	m.reboot()
-	m.wait(time.Hour)
+	m.Wait(time.Hour)
+	m.Reboot()
+	m.Wait(time.Hour)
+	m.Initrds[storetest.ReleaseA] = ""
+	m.Reboot()
+	m.Wait(time.Hour)
 	e := fixNow(t, m, "CVE-2025-4221")
 	var got []string
 	for _, in := range e.Intervals {
@@ -302,7 +303,7 @@ func TestEveryLossIsKept(t *testing.T) {
 		t.Errorf("lost by %q, %s by %q, back %v", got, e.Status, e.LostBy, e.Back)
 	}
 	lost := 0
-	for _, s := range exposed([]Exposure{e}, m.boot.First.AddDate(-1, 0, 0), m.now) {
+	for _, s := range exposed([]Exposure{e}, m.Boot.First.AddDate(-1, 0, 0), m.Now) {
 		if s.lost {
 			lost++
 		}
@@ -316,21 +317,21 @@ func TestEveryLossIsKept(t *testing.T) {
 // commit did that nobody looked at since.
 func TestMomentsThatAreNotKnown(t *testing.T) {
 	m := running(t, 2)
-	m.observe(record.TriggerTimer)
-	m.wait(time.Hour)
-	m.halt(0)
-	m.wait(time.Minute)
-	off := m.now
-	m.wait(time.Minute)
-	m.start(releaseA)
-	m.wait(time.Hour)
-	m.install(patchPackage(releaseA, 3))
-	m.written = m.written[:len(m.written)-1] // nobody looks
-	s := m.record()
+	m.Observe(record.TriggerTimer)
+	m.Wait(time.Hour)
+	m.Halt(0)
+	m.Wait(time.Minute)
+	off := m.Now
+	m.Wait(time.Minute)
+	m.Start(storetest.ReleaseA)
+	m.Wait(time.Hour)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+	m.Written = m.Written[:len(m.Written)-1] // nobody looks
+	s := m.OpenRecord()
 	if e := fixAt(t, s, off, "CVE-2025-4221"); e.Status != StatusUnknown {
 		t.Errorf("while it was off: %s", e.Status)
 	}
-	if e := fixAt(t, s, m.now, "CVE-2025-4231"); e.Status != StatusUnknown || !strings.Contains(e.Reason, "nobody saw which live patch is active since") {
+	if e := fixAt(t, s, m.Now, "CVE-2025-4231"); e.Status != StatusUnknown || !strings.Contains(e.Reason, "nobody saw which live patch is active since") {
 		t.Errorf("after the commit: %s %s", e.Status, e.Reason)
 	}
 }
@@ -342,12 +343,12 @@ func TestInstalledWhereRPMCouldNotBeRead(t *testing.T) {
 		want  ExposureStatus
 	}{{time.Minute, StatusInstalled}, {24 * time.Hour, StatusUnknown}} {
 		m := running(t, 2) // nothing but its commits says what is installed
-		m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
-		m.wait(tt.after)
-		m.observe(record.TriggerTimer)
-		m.last().Installed = nil
-		for _, e := range exposuresAt(t, m.record(), store.Always()) {
-			if e.KernelRelease == releaseB && e.Status != tt.want {
+		m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 2))
+		m.Wait(tt.after)
+		m.Observe(record.TriggerTimer)
+		m.Last().Installed = nil
+		for _, e := range exposuresAt(t, m.OpenRecord(), store.Always()) {
+			if e.KernelRelease == storetest.ReleaseB && e.Status != tt.want {
 				t.Errorf("after %s: %s: %s", tt.after, e.Status, e.Reason)
 			}
 		}
@@ -359,18 +360,18 @@ func TestFixesOfATransition(t *testing.T) {
 	for _, tt := range []struct{ from, to, want string }{
 		{"p2", "p3", "CVE-2025-4221 CVE-2025-4222"}, {"p3", "p2", "CVE-2025-4221 CVE-2025-4222"}, {"p1", "p3", ""}, {"p3", "p1", ""},
 	} {
-		l := &life{t: t}
-		from, to := l.loads("1 09:00:02", tt.from, "initrd"), l.loads("4 09:00", tt.to, "system")
-		l.sees("3 10:00", "A", "1 09:00", tt.from, l.row("A", "1 09:00", "3 10:00", from))
+		l := &storetest.Life{T: t}
+		from, to := l.Loads("1 09:00:02", tt.from, "initrd"), l.Loads("4 09:00", tt.to, "system")
+		l.Sees("3 10:00", "A", "1 09:00", tt.from, l.Row("A", "1 09:00", "3 10:00", from))
 		to.Result, to.Completed = "unknown", nil
-		o := l.sees("4 10:00", "A", "1 09:00", tt.to, l.row("A", "1 09:00", "4 10:00", from, to))
+		o := l.Sees("4 10:00", "A", "1 09:00", tt.to, l.Row("A", "1 09:00", "4 10:00", from, to))
 		o.LivePatch.Transition, o.LivePatch.Since = true, &to.Time
-		to.Result, to.Completed, from.Replaced = "complete", new(l.stamp("5 08:00")), tt.to
-		l.sees("6 10:00", "A", "1 09:00", tt.to, l.row("A", "1 09:00", "6 10:00", from, to))
-		s := l.record()
+		to.Result, to.Completed, from.Replaced = "complete", new(l.Stamp("5 08:00")), tt.to
+		l.Sees("6 10:00", "A", "1 09:00", tt.to, l.Row("A", "1 09:00", "6 10:00", from, to))
+		s := l.OpenRecord()
 		for _, at := range []string{"4 09:30", "4 10:00", "5 07:00"} {
-			st, err := NewState(t.Context(), s, march(t, at))
-			check(t, err)
+			st, err := NewState(t.Context(), s, storetest.March(t, at))
+			storetest.Check(t, err)
 			if got := strings.Join(st.CVEs, " "); got != tt.want || st.CVEs == nil {
 				t.Errorf("%s to %s, %s: %q, want %q", tt.from, tt.to, at, st.CVEs, tt.want)
 			}
@@ -381,13 +382,13 @@ func TestFixesOfATransition(t *testing.T) {
 // What two looks around a moment agree on is not known of a moment at which nothing is known to
 // have run: the clock was set between them.
 func TestNothingPendsWhereNothingRan(t *testing.T) {
-	l := &life{t: t}
+	l := &storetest.Life{T: t}
 	for _, at := range []string{"5 10:00", "6 10:00"} {
 		began := map[string]string{"5 10:00": "5 09:00", "6 10:00": "5 12:00"}[at]
-		l.sees(at, "A", began, "", l.row("A", "5 09:00", at)).Reboot = &record.Reboot{Pending: record.PendingNo, NewestKernel: releaseA}
+		l.Sees(at, "A", began, "", l.Row("A", "5 09:00", at)).Reboot = &record.Reboot{Pending: record.PendingNo, NewestKernel: storetest.ReleaseA}
 	}
-	st, err := NewState(t.Context(), l.record(), march(t, "5 11:00"))
-	check(t, err)
+	st, err := NewState(t.Context(), l.OpenRecord(), storetest.March(t, "5 11:00"))
+	storetest.Check(t, err)
 	if st.KernelRelease != nil || st.PendingReboot != nil {
 		t.Errorf("kernel %v, pending reboot %v", st.KernelRelease, st.PendingReboot)
 	}
@@ -396,12 +397,12 @@ func TestNothingPendsWhereNothingRan(t *testing.T) {
 // Two looks that agree tell nothing of what was installed between them, where the second boot was
 // set back to its memory of before: the machine may have had more until then.
 func TestInstalledBeforeAMachineWasSetBack(t *testing.T) {
-	l := &life{t: t}
-	l.sees("4 10:00", "A", "4 09:00", "", l.row("A", "4 09:00", "4 10:00"))
-	l.sees("8 10:00", "B", "7 09:00", "", l.row("A", "4 09:00", "4 11:00"), l.row("B", "4 11:30", "8 10:00")) // 25 hours of its own
+	l := &storetest.Life{T: t}
+	l.Sees("4 10:00", "A", "4 09:00", "", l.Row("A", "4 09:00", "4 10:00"))
+	l.Sees("8 10:00", "B", "7 09:00", "", l.Row("A", "4 09:00", "4 11:00"), l.Row("B", "4 11:30", "8 10:00")) // 25 hours of its own
 	for at, known := range map[string]bool{"4 10:00": true, "6 10:00": false, "8 10:00": true} {
-		st, err := NewState(t.Context(), l.record(), march(t, at))
-		check(t, err)
+		st, err := NewState(t.Context(), l.OpenRecord(), storetest.March(t, at))
+		storetest.Check(t, err)
 		if got := st.Unknown["installed"] == ""; got != known {
 			t.Errorf("%s: known %v, want %v", at, got, known)
 		}
@@ -411,13 +412,13 @@ func TestInstalledBeforeAMachineWasSetBack(t *testing.T) {
 // A clock that was ahead when the machine was started tells the start too late: what was installed
 // from then on, by the clock that was set, is not what it was before.
 func TestInstalledWhileTheClockWasSetBack(t *testing.T) {
-	l := &life{t: t}
-	p := has(1, march(t, "5 07:00"))
-	l.sees("4 10:00", "A", "4 09:00", "", l.row("A", "4 09:00", "4 10:00"))
-	l.sees("5 10:05", "B", "5 10:00", "", l.row("A", "4 09:00", "4 11:00"), l.row("B", "5 10:00", "5 10:05")) // it was 6:05
-	l.sees("6 10:00", "B", "5 06:00", "", l.row("B", "5 10:00", "6 10:00")).Installed = p
-	st, err := NewState(t.Context(), l.record(), march(t, "5 09:00"))
-	check(t, err)
+	l := &storetest.Life{T: t}
+	p := has(1, storetest.March(t, "5 07:00"))
+	l.Sees("4 10:00", "A", "4 09:00", "", l.Row("A", "4 09:00", "4 10:00"))
+	l.Sees("5 10:05", "B", "5 10:00", "", l.Row("A", "4 09:00", "4 11:00"), l.Row("B", "5 10:00", "5 10:05")) // it was 6:05
+	l.Sees("6 10:00", "B", "5 06:00", "", l.Row("B", "5 10:00", "6 10:00")).Installed = p
+	st, err := NewState(t.Context(), l.OpenRecord(), storetest.March(t, "5 09:00"))
+	storetest.Check(t, err)
 	if st.Installed != nil && len(st.Installed) == 0 {
 		t.Errorf("nothing was installed, the record says")
 	}
@@ -425,15 +426,15 @@ func TestInstalledWhileTheClockWasSetBack(t *testing.T) {
 
 // Which kernel runs is not known between a boot and the next one on record.
 func TestOtherKernelOnlyWhileItRuns(t *testing.T) {
-	l := &life{t: t}
-	l.sees("4 10:00", "A", "4 09:00", "p2", l.row("A", "4 09:00", "4 10:00", l.loads("4 09:00:02", "p2", "initrd")))
-	rowB := l.row("B", "5 09:00", "5 12:00")
-	rowB.KernelRelease = releaseB
-	l.sees("5 10:00", "B", "5 09:00", "", l.row("A", "4 09:00", "4 12:00", l.loads("4 09:00:02", "p2", "initrd")), rowB).Kernel.Release = releaseB
-	l.sees("8 10:00", "C", "8 09:00", "p2", rowB, l.row("C", "8 09:00", "8 10:00", l.loads("8 09:00:02", "p2", "initrd")))
-	s := l.record()
+	l := &storetest.Life{T: t}
+	l.Sees("4 10:00", "A", "4 09:00", "p2", l.Row("A", "4 09:00", "4 10:00", l.Loads("4 09:00:02", "p2", "initrd")))
+	rowB := l.Row("B", "5 09:00", "5 12:00")
+	rowB.KernelRelease = storetest.ReleaseB
+	l.Sees("5 10:00", "B", "5 09:00", "", l.Row("A", "4 09:00", "4 12:00", l.Loads("4 09:00:02", "p2", "initrd")), rowB).Kernel.Release = storetest.ReleaseB
+	l.Sees("8 10:00", "C", "8 09:00", "p2", rowB, l.Row("C", "8 09:00", "8 10:00", l.Loads("8 09:00:02", "p2", "initrd")))
+	s := l.OpenRecord()
 	for at, want := range map[string]ExposureStatus{"5 11:00": StatusOtherKernel, "6 10:00": StatusUnknown, "8 10:00": StatusFixed} {
-		if e := fixAt(t, s, march(t, at), "CVE-2025-4221"); e.Status != want {
+		if e := fixAt(t, s, storetest.March(t, at), "CVE-2025-4221"); e.Status != want {
 			t.Errorf("%s: %s %s, want %s", at, e.Status, e.Reason, want)
 		}
 	}
@@ -449,16 +450,16 @@ func TestNewestBoot(t *testing.T) {
 	}{
 		"written at once": {"7 10:00", false, StatusFixed}, "that waited": {"7 10:00", true, StatusFixed}, "with a clock behind": {"5 10:30", false, StatusUnknown},
 	} {
-		l := &life{t: t}
-		load := l.loads("5 09:00:02", "p2", "initrd")
-		l.sees("5 10:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 10:00", load))
-		l.sees("5 12:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 12:00", load))
-		began := march(t, tt.at).Add(-time.Minute).Format("2 15:04")
-		l.sees(tt.at, "B", began, "p2", l.row("B", began, tt.at, l.loads(began+":02", "p2", "initrd")))
+		l := &storetest.Life{T: t}
+		load := l.Loads("5 09:00:02", "p2", "initrd")
+		l.Sees("5 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "5 10:00", load))
+		l.Sees("5 12:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "5 12:00", load))
+		began := storetest.March(t, tt.at).Add(-time.Minute).Format("2 15:04")
+		l.Sees(tt.at, "B", began, "p2", l.Row("B", began, tt.at, l.Loads(began+":02", "p2", "initrd")))
 		if tt.waited {
-			l.evs[2].Spooled = "record locked"
+			l.Evs[2].Spooled = "record locked"
 		}
-		for _, e := range exposuresAt(t, l.record(), march(t, "7 12:00")) {
+		for _, e := range exposuresAt(t, l.OpenRecord(), storetest.March(t, "7 12:00")) {
 			if e.Status != tt.want {
 				t.Errorf("%s: %s: %s", name, e.Status, e.Reason)
 			}
@@ -472,14 +473,14 @@ func TestActiveWhereItCouldNotBeRead(t *testing.T) {
 		lost bool // lines of the journal
 		want ExposureStatus
 	}{"the journal tells": {false, StatusFixed}, "the journal lost lines": {true, StatusUnknown}} {
-		l := &life{t: t}
-		load := l.loads("5 09:00:02", "p2", "initrd")
-		l.sees("5 10:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 10:00", load))
-		row := l.row("A", "5 09:00", "6 10:00", load)
+		l := &storetest.Life{T: t}
+		load := l.Loads("5 09:00:02", "p2", "initrd")
+		l.Sees("5 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "5 10:00", load))
+		row := l.Row("A", "5 09:00", "6 10:00", load)
 		row.MessagesLost = tt.lost
-		o := l.sees("6 10:00", "A", "5 09:00", "p2", row)
+		o := l.Sees("6 10:00", "A", "5 09:00", "p2", row)
 		o.Patches, o.LivePatch = nil, nil
-		for _, e := range exposuresAt(t, l.record(), store.Always()) {
+		for _, e := range exposuresAt(t, l.OpenRecord(), store.Always()) {
 			if e.Status != tt.want {
 				t.Errorf("%s: %s: %s", name, e.Status, e.Reason)
 			}

@@ -9,30 +9,31 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // storyReport is the whole report of the story of a host, out of its record.
-func storyReport(t *testing.T, m *machine, since, until, format string) *Full {
+func storyReport(t *testing.T, m *storetest.Machine, since, until, format string) *Full {
 	t.Helper()
-	s := m.record()
+	s := m.OpenRecord()
 	sum, err := s.Summarize(t.Context())
-	check(t, err)
+	storetest.Check(t, err)
 	p, err := LoadProfile(DefaultProfile, nil)
-	check(t, err)
+	storetest.Check(t, err)
 	var filter store.HistoryFilter
 	if since != "" {
-		filter.Since, filter.Until = when(t, since), when(t, until)
+		filter.Since, filter.Until = storetest.When(t, since), storetest.When(t, until)
 	}
-	h := NewHistory(filter, format, NewProvenance("report", "1.0.0", m.now, sum))
+	h := NewHistory(filter, format, NewProvenance("report", "1.0.0", m.Now, sum))
 	h.Rows = s.History(t.Context(), h.Filter)
-	f, err := NewFull(t.Context(), s, p, m.now, h)
-	check(t, err)
+	f, err := NewFull(t.Context(), s, p, m.Now, h)
+	storetest.Check(t, err)
 	return f
 }
 
 // Out of a record, all formats tell the same story.
 func TestFullStory(t *testing.T) {
-	m := twoYears(t)
+	m := storetest.TwoYears(t)
 	f := storyReport(t, m, "", "", "html")
 	page := renderFull(t, f, "html", Style{})
 	checkPage(t, "story", page)
@@ -46,7 +47,7 @@ func TestFullStory(t *testing.T) {
 		History    struct{ Rows []json.RawMessage }
 		Timeline   Timeline
 	}
-	check(t, json.Unmarshal([]byte(output), &whole))
+	storetest.Check(t, json.Unmarshal([]byte(output), &whole))
 	title := verdictText(whole.Compliance.Verdict)
 	if !strings.Contains(page, ">"+title+"</h1>") || !strings.HasPrefix(table, strings.ToUpper(title)+"\n") {
 		t.Errorf("not every format says %q first", title)
@@ -69,8 +70,8 @@ func TestFullStory(t *testing.T) {
 
 // A machine on which nothing happened yet has a report, too.
 func TestFullOfNothing(t *testing.T) {
-	m := newMachine(t, "2025-01-01T08:00:00Z")
-	m.startRecording()
+	m := storetest.NewMachine(t, "2025-01-01T08:00:00Z")
+	m.StartRecording()
 	for _, format := range Formats(&Full{}) {
 		f := storyReport(t, m, "", "", format)
 		if f.Compliance.Verdict != NotDetermined && f.Compliance.Verdict != Fail {
@@ -84,7 +85,7 @@ func TestFullOfNothing(t *testing.T) {
 
 // A part of the time is shown where a part was asked for.
 func TestFullPart(t *testing.T) {
-	f := storyReport(t, twoYears(t), "2025-05-01", "2025-05-31", "json")
+	f := storyReport(t, storetest.TwoYears(t), "2025-05-01", "2025-05-31", "json")
 	if from, to := f.Timeline.From, f.Timeline.To; !from.Equal(ts("2025-05-01").Time) || !to.Equal(ts("2025-05-31").Time) {
 		t.Errorf("the timeline goes from %s to %s", from.Format(time.RFC3339), to.Format(time.RFC3339))
 	}

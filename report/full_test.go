@@ -13,6 +13,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // scenes are whole reports as values, each with what a page must cope with.
@@ -60,7 +61,7 @@ func (e *Exposure) lose(at string, by LossCause, back string) {
 
 func fixOf(cve, released, installed, active string) Exposure {
 	e := Exposure{
-		CVE: cve, KernelRelease: releaseA, Package: "kernel-livepatch-6_4_0-150600_23_42-default", Version: "3-150600.13.9.1", ReleasedBy: "build-time",
+		CVE: cve, KernelRelease: storetest.ReleaseA, Package: "kernel-livepatch-6_4_0-150600_23_42-default", Version: "3-150600.13.9.1", ReleasedBy: "build-time",
 		Advisory: new("SUSE-SLE-Module-Live-Patching-15-SP6-2025-" + cve[9:]), Severity: new("important"), Status: StatusInstalled, Events: []int64{4},
 	}
 	for _, m := range []struct {
@@ -87,7 +88,7 @@ func change1(event int64, at, action, version, previous string) *record.HistoryR
 	r := &record.HistoryRow{
 		Time: ts(at), TimeSource: "commit", UTCOffset: "+01:00", Commit: new(fmt.Sprintf("019ab0f2-0000-7000-8000-%012d", event)), Event: event, Host: "db01",
 		BootID: fmt.Sprintf("%032x", 7919), Kind: "livepatch", Action: record.Action(action), Package: "kernel-livepatch-6_4_0-150600_23_42-default", Arch: "x86_64",
-		Version: version, KernelRelease: new(releaseA), Result: record.ResultOK, Outcome: &completed, Source: "plugin",
+		Version: version, KernelRelease: new(storetest.ReleaseA), Result: record.ResultOK, Outcome: &completed, Source: "plugin",
 		Actor:   record.RowActor{Login: new("root"), SudoUser: new("tux"), Exe: new("/usr/bin/zypper"), TTY: new("pts/0"), Session: new("3")},
 		Command: new("zypper --non-interactive patch --with-interactive"), UserData: new("CHG-4711"),
 		Advisories: []string{}, CVEsAdded: []string{}, CVEsRemoved: []string{}, BugsAdded: []string{}, BugsRemoved: []string{}, Scripts: []record.Script{},
@@ -132,7 +133,7 @@ func TestSourceIsShown(t *testing.T) {
 	for _, width := range []int{60, 80, 120, 200} {
 		var table bytes.Buffer
 		h := &History{Rows: listed(rows()), Provenance: whole(&Full{}, rows()...).Provenance}
-		check(t, Write(&table, h, "table", Style{Width: width}))
+		storetest.Check(t, Write(&table, h, "table", Style{Width: width}))
 		changes, legend, _ := strings.Cut(table.String(), "changes shown")
 		if got := names.FindAllString(changes, -1); strings.Join(got, " ") != "drift import" {
 			t.Errorf("%d columns: %q\n%s", width, got, table.String())
@@ -142,7 +143,7 @@ func TestSourceIsShown(t *testing.T) {
 		}
 	}
 	var page page
-	check(t, page.history(&History{Rows: listed(rows()), Provenance: whole(&Full{}, rows()...).Provenance}))
+	storetest.Check(t, page.history(&History{Rows: listed(rows()), Provenance: whole(&Full{}, rows()...).Provenance}))
 	for i, want := range []string{"", "found as drift", "imported"} {
 		if got := page.Changes[i].Source; got != want {
 			t.Errorf("on the page: %q, want %q", got, want)
@@ -174,11 +175,11 @@ func years() *Full {
 		Timeline: &Timeline{
 			From: ts("2025-01-06"), To: ts("2026-11-23T08:30:00Z"),
 			Kernels: []KernelSpan{
-				bootOf(1, releaseA, "2025-01-06", "2025-03-11T20:00:00Z"), bootOf(2, releaseA, "2025-03-11T20:02:00Z", "2025-04-22T03:17:00Z"),
-				bootOf(3, releaseA, "2025-04-22T03:22:00Z", "2025-07-08T20:00:00Z"), bootOf(4, releaseB, "2025-07-08T20:02:00Z", "2025-08-12"),
+				bootOf(1, storetest.ReleaseA, "2025-01-06", "2025-03-11T20:00:00Z"), bootOf(2, storetest.ReleaseA, "2025-03-11T20:02:00Z", "2025-04-22T03:17:00Z"),
+				bootOf(3, storetest.ReleaseA, "2025-04-22T03:22:00Z", "2025-07-08T20:00:00Z"), bootOf(4, storetest.ReleaseB, "2025-07-08T20:02:00Z", "2025-08-12"),
 				{Span: off},
-				bootOf(5, releaseB, "2025-08-19", "2025-10-08T20:00:00Z"), bootOf(6, releaseB, "2025-10-08T20:02:00Z", "2025-12-12T20:00:00Z"),
-				bootOf(7, releaseC, "2025-12-12T20:02:00Z", "2026-11-23T08:30:00Z"),
+				bootOf(5, storetest.ReleaseB, "2025-08-19", "2025-10-08T20:00:00Z"), bootOf(6, storetest.ReleaseB, "2025-10-08T20:02:00Z", "2025-12-12T20:00:00Z"),
+				bootOf(7, storetest.ReleaseC, "2025-12-12T20:02:00Z", "2026-11-23T08:30:00Z"),
 			},
 			Patches: []PatchSpan{
 				{Span: between("2025-01-06", "2025-01-10T09:00:00Z")},
@@ -230,7 +231,7 @@ func years() *Full {
 	down.CVEsRemoved = []string{"CVE-2025-1051"}
 	up := change1(88, "2025-04-29T09:00:00Z", "upgrade", "5-150600.13.15.1", "3-150600.13.9.1")
 	up.CVEsAdded = []string{"CVE-2025-1041", "CVE-2025-1051"}
-	kernel := change1(140, "2025-07-01T09:00:00Z", "install", kernelB, "")
+	kernel := change1(140, "2025-07-01T09:00:00Z", "install", storetest.KernelB, "")
 	kernel.Package, kernel.Kind = "kernel-default", "kernel"
 	salt := change1(380, "2026-09-14T03:00:00Z", "upgrade", "7-150600.13.21.1", "6-150600.13.18.1")
 	salt.Actor = record.RowActor{Login: new("unset"), Automation: new("salt-minion")}
@@ -240,16 +241,16 @@ func years() *Full {
 
 func yearsState() *State {
 	s := &State{
-		At: ts("2026-11-23T08:30:00Z"), KernelRelease: new(releaseC), BootID: new(fmt.Sprintf("%032x", 7*7919)), CoveredUntil: new("2026-12-31"), PendingReboot: new("no"),
+		At: ts("2026-11-23T08:30:00Z"), KernelRelease: new(storetest.ReleaseC), BootID: new(fmt.Sprintf("%032x", 7*7919)), CoveredUntil: new("2026-12-31"), PendingReboot: new("no"),
 		Confidence: Proven, Unknown: map[string]string{}, Events: []int64{411},
 		LivePatch: &record.LivePatch{
 			Module: "livepatch_7_150600_13_21", Package: new("kernel-livepatch-6_4_0-150600_23_53-default"), Version: new("7-150600.13.21.1"),
 			PatchNumber: new(7), Initial: new(false), Enabled: true, Since: new(ts("2026-09-14T09:00:00Z")),
 		},
-		Initrd:   &record.Initrd{KernelRelease: releaseC, Patch: "livepatch_7_150600_13_21", Verdict: record.VerdictMissing, Basis: record.BasisBuild, Evidence: []record.Evidence{}},
-		NextBoot: &NextBoot{KernelRelease: releaseC},
+		Initrd:   &record.Initrd{KernelRelease: storetest.ReleaseC, Patch: "livepatch_7_150600_13_21", Verdict: record.VerdictMissing, Basis: record.BasisBuild, Evidence: []record.Evidence{}},
+		NextBoot: &NextBoot{KernelRelease: storetest.ReleaseC},
 		Installed: []record.Package{
-			{Name: "kernel-default", Version: kernelB, Arch: "x86_64"}, {Name: "kernel-default", Version: kernelC, Arch: "x86_64"},
+			{Name: "kernel-default", Version: storetest.KernelB, Arch: "x86_64"}, {Name: "kernel-default", Version: storetest.KernelC, Arch: "x86_64"},
 			{Name: "kernel-livepatch-6_4_0-150600_23_53-default", Version: "7-150600.13.21.1", Arch: "x86_64"},
 		},
 	}
@@ -285,14 +286,14 @@ func yearsCompliance() *Compliance {
 func fresh() *Full {
 	f := &Full{
 		Timeline: &Timeline{
-			From: ts("2026-11-23T06:00:00Z"), To: ts("2026-11-23T08:30:00Z"), Kernels: []KernelSpan{bootOf(1, releaseA, "2026-11-23T06:00:00Z", "2026-11-23T08:30:00Z")},
+			From: ts("2026-11-23T06:00:00Z"), To: ts("2026-11-23T08:30:00Z"), Kernels: []KernelSpan{bootOf(1, storetest.ReleaseA, "2026-11-23T06:00:00Z", "2026-11-23T08:30:00Z")},
 			Patches: []PatchSpan{patchOf("23_42", 3, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")},
 			Initrds: []InitrdSpan{initrdOf(record.VerdictContained, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")}, Gaps: []Gap{},
 		},
 		Exposures: []Exposure{}, Latency: &Latency{}, State: yearsState(),
 		Compliance: &Compliance{Profile: "default", Verdict: Pass, At: ts("2026-11-23T08:30:00Z"), Since: ts("2026-11-23T06:00:00Z")},
 	}
-	f.State.KernelRelease, f.State.Initrd.Verdict = new(releaseA), record.VerdictContained
+	f.State.KernelRelease, f.State.Initrd.Verdict = new(storetest.ReleaseA), record.VerdictContained
 	for _, r := range rules() {
 		f.Compliance.Checks = append(f.Compliance.Checks, CheckResult{ID: r.id, Title: r.title, Result: Pass, Detail: "Nothing speaks against it.", Evidence: []string{"event 1"}, References: []string{}})
 	}
@@ -377,7 +378,7 @@ func TestFullGolden(t *testing.T) {
 func withoutCSS(t *testing.T, page string) string {
 	t.Helper()
 	css, err := templates.ReadFile("templates/report.css")
-	check(t, err)
+	storetest.Check(t, err)
 	return strings.Replace(page, string(css), "/* report.css */", 1)
 }
 

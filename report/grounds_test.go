@@ -13,6 +13,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // A summary reads the fixes of its period alone. They are as they are in the whole record,
@@ -23,13 +24,13 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 3))
 			m := randomMachine(t, r)
-			s := m.record()
+			s := m.OpenRecord()
 			for range 12 {
 				p := profile(t, DefaultProfile)
 				p.LookBack = Period(time.Duration(1+r.IntN(40)) * 24 * time.Hour)
 				at := randomMoment(m, r)
 				g, err := readGrounds(t.Context(), s, p, at)
-				check(t, err)
+				storetest.Check(t, err)
 				whole := exposuresAt(t, s, at)
 				missing := slices.DeleteFunc(slices.Clone(whole), func(e Exposure) bool { return slices.ContainsFunc(g.exposures, sameFix(e)) })
 				for _, e := range g.exposures {
@@ -59,7 +60,7 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 func removedBefore(t *testing.T, s *store.Store, name string, g *grounds) bool {
 	t.Helper()
 	changes, err := s.PatchChanges(t.Context(), name, g.at)
-	check(t, err)
+	storetest.Check(t, err)
 	return (&patchHistory{changes: changes}).goneBefore(g.since)
 }
 
@@ -67,9 +68,9 @@ func removedBefore(t *testing.T, s *store.Store, name string, g *grounds) bool {
 func exposuresAt(t *testing.T, s *store.Store, at time.Time) []Exposure {
 	t.Helper()
 	tl, err := TimelineUntil(t.Context(), s, at)
-	check(t, err)
+	storetest.Check(t, err)
 	list, err := NewExposures(t.Context(), s, tl, at, nil)
-	check(t, err)
+	storetest.Check(t, err)
 	return list
 }
 
@@ -81,26 +82,26 @@ func sameFix(e Exposure) func(Exposure) bool {
 // finding for ever.
 func TestRemovedBeforeThePeriod(t *testing.T) {
 	m := healthy(t)
-	m.install(kernelPackage(kernelB), patchPackage(releaseB, 3))
-	m.wait(time.Hour)
-	m.remove(kernelPackage(kernelB), patchPackage(releaseB, 3))
-	m.observe(record.TriggerTimer)
+	m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 3))
+	m.Wait(time.Hour)
+	m.Remove(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 3))
+	m.Observe(record.TriggerTimer)
 	p := profile(t, DefaultProfile)
 	p.LookBack = Period(30 * 24 * time.Hour)
-	if g := groundsOf(t, m, p); !slices.ContainsFunc(g.exposures, func(e Exposure) bool { return e.KernelRelease == releaseB }) {
+	if g := groundsOf(t, m, p); !slices.ContainsFunc(g.exposures, func(e Exposure) bool { return e.KernelRelease == storetest.ReleaseB }) {
 		t.Errorf("within the period: %+v", g.exposures)
 	}
-	m.until("2026-04-01T12:00:00Z")
-	m.observe(record.TriggerTimer)
-	if g := groundsOf(t, m, p); len(g.exposures) == 0 || slices.ContainsFunc(g.exposures, func(e Exposure) bool { return e.KernelRelease == releaseB }) {
+	m.Until("2026-04-01T12:00:00Z")
+	m.Observe(record.TriggerTimer)
+	if g := groundsOf(t, m, p); len(g.exposures) == 0 || slices.ContainsFunc(g.exposures, func(e Exposure) bool { return e.KernelRelease == storetest.ReleaseB }) {
 		t.Errorf("after the period: %+v", g.exposures)
 	}
 }
 
-func groundsOf(t *testing.T, m *machine, p *Profile) *grounds {
+func groundsOf(t *testing.T, m *storetest.Machine, p *Profile) *grounds {
 	t.Helper()
-	g, err := readGrounds(t.Context(), m.record(), p, m.now)
-	check(t, err)
+	g, err := readGrounds(t.Context(), m.OpenRecord(), p, m.Now)
+	storetest.Check(t, err)
 	return g
 }
 
@@ -108,24 +109,24 @@ func groundsOf(t *testing.T, m *machine, p *Profile) *grounds {
 // whatever order the log has it. Only the proof of what was active may be a later observation.
 func TestFixesComeWithoutHindsight(t *testing.T) {
 	m := healthy(t)
-	m.observe(record.TriggerTimer)
-	at := m.now
-	want := exposuresAt(t, m.record(), at)
-	m.wait(time.Hour)
-	m.install(patchPackage(releaseA, 3))
-	late := m.written // a commit before that goes to the spool, and is taken in last
-	m.written = nil
-	m.wait(24 * time.Hour)
-	m.install(patchPackage(releaseA, 4))
-	m.written = append(m.written, late...)
-	m.write(&record.Event{Header: m.header(record.KindImport), Import: oldImport(at.AddDate(0, 0, -500))})
-	s := m.record()
+	m.Observe(record.TriggerTimer)
+	at := m.Now
+	want := exposuresAt(t, m.OpenRecord(), at)
+	m.Wait(time.Hour)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+	late := m.Written // a commit before that goes to the spool, and is taken in last
+	m.Written = nil
+	m.Wait(24 * time.Hour)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 4))
+	m.Written = append(m.Written, late...)
+	m.Write(&record.Event{Header: m.Header(record.KindImport), Import: oldImport(at.AddDate(0, 0, -500))})
+	s := m.OpenRecord()
 	proof := cmpopts.IgnoreFields(Exposure{}, "Events", "KnownSince")
 	if diff := cmp.Diff(want, exposuresAt(t, s, at), proof); diff != "" {
 		t.Errorf("(-then +later): %s", diff)
 	}
 	g, err := readGrounds(t.Context(), s, profile(t, DefaultProfile), at)
-	check(t, err)
+	storetest.Check(t, err)
 	if diff := cmp.Diff(want, g.exposures, proof); diff != "" {
 		t.Errorf("of the period (-then +later): %s", diff)
 	}
@@ -138,20 +139,20 @@ func TestFixesComeWithoutHindsight(t *testing.T) {
 
 // oldImport is an import of the installation of a live patch without fixes.
 func oldImport(at time.Time) *record.Import {
-	c := record.Change{Kind: "livepatch", Action: "install", Result: record.ResultOK, Package: patchPackage(releaseA, 1).Name, Version: "1-1", Arch: "x86_64", KernelRelease: releaseA}
+	c := record.Change{Kind: "livepatch", Action: "install", Result: record.ResultOK, Package: storetest.PatchPackage(storetest.ReleaseA, 1).Name, Version: "1-1", Arch: "x86_64", KernelRelease: storetest.ReleaseA}
 	return &record.Import{Commit: "old", Time: record.At(at), Changes: []record.ImportedChange{{Change: c, Time: record.At(at)}}}
 }
 
 // Where it is not known what was installed, no fix is left out.
 func TestUnknownPackagesLeaveNoFixOut(t *testing.T) {
 	m := healthy(t)
-	m.install(kernelPackage(kernelB), patchPackage(releaseB, 3))
-	m.initrds[releaseB] = ""
-	m.wait(50 * 24 * time.Hour)
-	m.reboot()
-	m.wait(time.Hour)
-	m.observe(record.TriggerTimer)
-	for _, ev := range m.written {
+	m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 3))
+	m.Initrds[storetest.ReleaseB] = ""
+	m.Wait(50 * 24 * time.Hour)
+	m.Reboot()
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	for _, ev := range m.Written {
 		if ev.Observation != nil {
 			ev.Observation.Installed = nil
 		}
@@ -166,12 +167,12 @@ func TestUnknownPackagesLeaveNoFixOut(t *testing.T) {
 // The record counts the changes that a history shows.
 func TestRecordCountsItsChanges(t *testing.T) {
 	for seed := range uint64(6) {
-		s := randomMachine(t, rand.New(rand.NewPCG(seed, 4))).record()
+		s := randomMachine(t, rand.New(rand.NewPCG(seed, 4))).OpenRecord()
 		sum, err := s.Summarize(t.Context())
-		check(t, err)
+		storetest.Check(t, err)
 		rows, commits := int64(0), map[string]bool{}
 		for row, err := range s.History(t.Context(), store.HistoryFilter{}) {
-			check(t, err)
+			storetest.Check(t, err)
 			if rows++; row.Commit != nil {
 				commits[*row.Commit] = true
 			}

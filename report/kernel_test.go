@@ -43,7 +43,7 @@ func TestRebuiltKernel(t *testing.T) {
 		{"reboot-lag", -time.Minute, Pass}, {"reboot-lag", time.Minute, NotDetermined},
 	} {
 		m := healthy(t)
-		o := m.last()
+		o := m.Last()
 		o.Installed[0].InstallTime = o.Kernel.BootTime.Add(tt.since).Unix()
 		if r := judged(m, profile(t, DefaultProfile)).of(t, tt.check); r.Result != tt.want {
 			t.Errorf("%s, installed %v after the boot: %s: %s", tt.check, tt.since, r.Result, r.Detail)

@@ -11,18 +11,19 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // allSections are all that a report says as of a moment, by what was known then.
 func allSections(t *testing.T, s *store.Store, at time.Time) string {
 	t.Helper()
 	part, err := s.KnownAt(t.Context(), at)
-	check(t, err)
+	storetest.Check(t, err)
 	defer part.Close()
 	h := NewHistory(store.HistoryFilter{}, "json", storyProvenance("report"))
 	h.Rows = part.History(t.Context(), h.Filter)
 	f, err := NewFull(t.Context(), part, profile(t, DefaultProfile), at, h)
-	check(t, err)
+	storetest.Check(t, err)
 	return written(t, func(b *bytes.Buffer) error { return Write(b, f, "json", Style{}) })
 }
 
@@ -30,46 +31,46 @@ func allSections(t *testing.T, s *store.Store, at time.Time) string {
 func TestReportOfWhatWasKnownStays(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	m := healthy(t)
-	m.flush()
+	m.Flush()
 	before := map[time.Time]string{}
 	for range 12 {
 		switch r.IntN(4) {
 		case 0:
-			m.install(patchPackage(releaseA, 1+r.IntN(4)))
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 1+r.IntN(4)))
 		case 1:
-			m.reboot()
+			m.Reboot()
 		case 2:
-			m.commit(record.OutcomeFailed, []record.Package{patchPackage(releaseA, 3)}, nil)
+			m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
 		}
-		m.pass(m.now.Add(time.Duration(1+r.IntN(60)) * time.Hour))
-		s := m.record()
-		before[m.now] = allSections(t, s, m.now)
+		m.Pass(m.Now.Add(time.Duration(1+r.IntN(60)) * time.Hour))
+		s := m.OpenRecord()
+		before[m.Now] = allSections(t, s, m.Now)
 		for at, then := range before {
 			if diff := cmp.Diff(then, allSections(t, s, at)); diff != "" {
-				t.Fatalf("what was known at %s, asked at %s (-then +now): %s", at, m.now, diff)
+				t.Fatalf("what was known at %s, asked at %s (-then +now): %s", at, m.Now, diff)
 			}
 		}
-		m.wait(time.Minute)
+		m.Wait(time.Minute)
 	}
 }
 
 // What came later tells of a moment before it, and since when that is known.
 func TestKnownSince(t *testing.T) {
 	m := patched(t, 2)
-	m.flush()
-	m.wait(time.Hour)
-	at := m.now
-	m.wait(2 * time.Hour)
-	m.observe(record.TriggerTimer)
-	seen := m.now
-	s := m.record()
+	m.Flush()
+	m.Wait(time.Hour)
+	at := m.Now
+	m.Wait(2 * time.Hour)
+	m.Observe(record.TriggerTimer)
+	seen := m.Now
+	s := m.OpenRecord()
 	st, err := NewState(t.Context(), s, at)
-	check(t, err)
+	storetest.Check(t, err)
 	if st.Confidence != Proven || st.KnownSince == nil || !st.KnownSince.Equal(seen) {
 		t.Errorf("%s, known since %v, want %s", st.Confidence, st.KnownSince, seen)
 	}
 	part, err := s.KnownAt(t.Context(), at)
-	check(t, err)
+	storetest.Check(t, err)
 	defer part.Close()
 	if st, err = NewState(t.Context(), part, at); err != nil || st.Confidence != Unknown {
 		t.Errorf("by what was known then it is %s, %v", st.Confidence, err)
@@ -83,24 +84,24 @@ func TestKnownSince(t *testing.T) {
 // What one observation could not read is known since another one told of it.
 func TestKnownSinceSomebodyCouldRead(t *testing.T) {
 	m := patched(t, 2)
-	o := m.last()
+	o := m.Last()
 	lp := o.LivePatch
 	lp.Package, lp.Version, lp.PatchNumber, lp.Initial, lp.CVEs, lp.Bugs = nil, nil, nil, nil, nil, nil
 	o.Reboot, o.Installed, o.Compared = nil, nil, false
-	m.flush()
-	at := m.now
-	m.wait(time.Hour)
-	m.observe(record.TriggerManual)
-	m.last().Reboot, m.last().LivePatch = nil, lp
-	m.wait(time.Hour)
-	m.observe(record.TriggerManual)
-	told := m.now
-	m.wait(time.Hour)
-	m.observe(record.TriggerManual)
-	s := m.record()
+	m.Flush()
+	at := m.Now
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerManual)
+	m.Last().Reboot, m.Last().LivePatch = nil, lp
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerManual)
+	told := m.Now
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerManual)
+	s := m.OpenRecord()
 	for _, at := range []time.Time{at, at.Add(time.Minute)} {
 		st, err := NewState(t.Context(), s, at)
-		check(t, err)
+		storetest.Check(t, err)
 		if st.LivePatch.Version == nil || st.PendingReboot == nil || st.CVEs == nil {
 			t.Errorf("at %s: %v, %v, %v: %v", at, st.LivePatch.Version, st.PendingReboot, st.CVEs, st.Unknown)
 		}
@@ -113,12 +114,12 @@ func TestKnownSinceSomebodyCouldRead(t *testing.T) {
 // The checkpoint of then is not kept: that the log is right is told by what was verified.
 func TestIntegrityOfWhatWasKnown(t *testing.T) {
 	m := healthy(t)
-	s := m.record()
-	part, err := s.KnownAt(t.Context(), m.now)
-	check(t, err)
+	s := m.OpenRecord()
+	part, err := s.KnownAt(t.Context(), m.Now)
+	storetest.Check(t, err)
 	defer part.Close()
-	c, err := NewCompliance(t.Context(), part, profile(t, DefaultProfile), m.now)
-	check(t, err)
+	c, err := NewCompliance(t.Context(), part, profile(t, DefaultProfile), m.Now)
+	storetest.Check(t, err)
 	if r := c.of(t, "integrity"); r.Result != Pass || !strings.Contains(r.Detail, "The checkpoint of then is not kept, and the full verification") {
 		t.Errorf("%s: %s", r.Result, r.Detail)
 	}

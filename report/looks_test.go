@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // What a look at a boot showed of a load stays, where another one does not show it: one that left
@@ -16,15 +17,15 @@ func TestLoadStaysAsItWasShown(t *testing.T) {
 		"without results": func(b *record.Boot) { b.Incomplete = true; b.Loads[0].Result, b.Loads[0].Completed = "unknown", nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := &life{t: t}
-			load := l.loads("5 08:01", "l2", "initrd")
+			l := &storetest.Life{T: t}
+			load := l.Loads("5 08:01", "l2", "initrd")
 			gone := load
-			gone.Disabled = new(l.stamp("5 12:00"))
-			l.sees("5 15:00", "a", "5 08:00", "?", l.row("a", "5 08:00", "5 15:00", gone))
-			row := l.row("a", "5 08:00", "5 16:00", load)
+			gone.Disabled = new(l.Stamp("5 12:00"))
+			l.Sees("5 15:00", "a", "5 08:00", "?", l.Row("a", "5 08:00", "5 15:00", gone))
+			row := l.Row("a", "5 08:00", "5 16:00", load)
 			less(&row)
-			l.sees("5 16:00", "a", "5 08:00", "?", row)
-			s := l.record()
+			l.Sees("5 16:00", "a", "5 08:00", "?", row)
+			s := l.OpenRecord()
 			for at, want := range map[string]string{"5 10:00": "a proven, l2 proven contained", "5 14:00": "a proven, none proven"} {
 				if got := told(t, s, at); got != want {
 					t.Errorf("%s: got %q, want %q", at, got, want)

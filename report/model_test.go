@@ -8,17 +8,18 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // troubles are short lives in which something went wrong, and what may be said of moments.
 var troubles = map[string]struct {
-	tell func(l *life)
+	tell func(l *storetest.Life)
 	want map[string]string
 }{
 	"a clock two hours ahead in the boot before": {
-		func(l *life) {
-			holdsPatch(l.sees("5 14:00", "A", "5 11:00", "p2", l.row("A", "5 11:00", "5 14:00", l.loads("5 11:00:02", "p2", "initrd"))))
-			holdsPatch(l.sees("5 12:45", "B", "5 12:30", "p2", l.row("B", "5 12:30", "5 12:45", l.loads("5 12:30:02", "p2", "initrd"))))
+		func(l *storetest.Life) {
+			storetest.HoldsPatch(l.Sees("5 14:00", "A", "5 11:00", "p2", l.Row("A", "5 11:00", "5 14:00", l.Loads("5 11:00:02", "p2", "initrd"))))
+			storetest.HoldsPatch(l.Sees("5 12:45", "B", "5 12:30", "p2", l.Row("B", "5 12:30", "5 12:45", l.Loads("5 12:30:02", "p2", "initrd"))))
 		},
 		map[string]string{
 			"5 11:30": "A inferred, p2 inferred contained", // one of both clocks was wrong, and nothing says which
@@ -27,11 +28,11 @@ var troubles = map[string]struct {
 		},
 	},
 	"one boot without a battery": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 10:00", l.loads("5 09:00:02", "p1", "initrd")))
-			l.sees("6 10:00", "B", "6 09:00", "p1", l.row("A", "5 09:00", "5 18:00", l.loads("5 09:00:02", "p1", "initrd")), l.row("B", "6 09:00", "6 10:00", l.loads("6 09:00:02", "p1", "initrd")))
-			l.sees("1 00:10", "C", "1 00:00", "p1", l.row("B", "6 09:00", "6 18:00", l.loads("6 09:00:02", "p1", "initrd")), l.row("C", "1 00:00", "1 00:10", l.loads("1 00:00:02", "p1", "initrd")))
-			l.sees("8 10:00", "C", "8 09:00", "p1", l.row("C", "1 00:00", "8 10:00", l.loads("1 00:00:02", "p1", "initrd")))
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "5 09:00", "p1", l.Row("A", "5 09:00", "5 10:00", l.Loads("5 09:00:02", "p1", "initrd")))
+			l.Sees("6 10:00", "B", "6 09:00", "p1", l.Row("A", "5 09:00", "5 18:00", l.Loads("5 09:00:02", "p1", "initrd")), l.Row("B", "6 09:00", "6 10:00", l.Loads("6 09:00:02", "p1", "initrd")))
+			l.Sees("1 00:10", "C", "1 00:00", "p1", l.Row("B", "6 09:00", "6 18:00", l.Loads("6 09:00:02", "p1", "initrd")), l.Row("C", "1 00:00", "1 00:10", l.Loads("1 00:00:02", "p1", "initrd")))
+			l.Sees("8 10:00", "C", "8 09:00", "p1", l.Row("C", "1 00:00", "8 10:00", l.Loads("1 00:00:02", "p1", "initrd")))
 		},
 		map[string]string{
 			"1 00:05": "- unknown, ? unknown",
@@ -40,10 +41,10 @@ var troubles = map[string]struct {
 		},
 	},
 	"a clock set back within the boot": {
-		func(l *life) {
-			o := l.sees("5 12:02", "A", "5 12:00", "p2", l.row("A", "5 14:00", "5 12:02", l.loads("5 14:00:02", "p1", "initrd"), l.loads("5 12:01:30", "p2", "system")))
-			o.LivePatch.Since = new(l.stamp("5 12:01:30"))
-			l.sees("5 18:00", "A", "5 12:00", "p2", l.row("A", "5 14:00", "5 18:00", l.loads("5 14:00:02", "p1", "initrd"), l.loads("5 12:01:30", "p2", "system")))
+		func(l *storetest.Life) {
+			o := l.Sees("5 12:02", "A", "5 12:00", "p2", l.Row("A", "5 14:00", "5 12:02", l.Loads("5 14:00:02", "p1", "initrd"), l.Loads("5 12:01:30", "p2", "system")))
+			o.LivePatch.Since = new(l.Stamp("5 12:01:30"))
+			l.Sees("5 18:00", "A", "5 12:00", "p2", l.Row("A", "5 14:00", "5 18:00", l.Loads("5 14:00:02", "p1", "initrd"), l.Loads("5 12:01:30", "p2", "system")))
 		},
 		map[string]string{
 			"5 12:01:40": "A inferred, p2 inferred", // the journal has them in their order
@@ -52,11 +53,11 @@ var troubles = map[string]struct {
 		},
 	},
 	"a machine set back to its memory of days ago": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "5 09:00", "p1", l.row("A", "5 09:00", "5 10:00", l.loads("5 09:00:02", "p1", "initrd")))
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "5 09:00", "p1", l.Row("A", "5 09:00", "5 10:00", l.Loads("5 09:00:02", "p1", "initrd")))
 			// 4 hours of its time between 76 of the world's
-			l.sees("8 14:00", "A", "8 09:00", "p1", l.row("A", "5 09:00", "8 14:00", l.loads("5 09:00:02", "p1", "initrd")))
-			l.sees("8 16:00", "A", "8 09:00", "p1", l.row("A", "5 09:00", "8 16:00", l.loads("5 09:00:02", "p1", "initrd")))
+			l.Sees("8 14:00", "A", "8 09:00", "p1", l.Row("A", "5 09:00", "8 14:00", l.Loads("5 09:00:02", "p1", "initrd")))
+			l.Sees("8 16:00", "A", "8 09:00", "p1", l.Row("A", "5 09:00", "8 16:00", l.Loads("5 09:00:02", "p1", "initrd")))
 		},
 		map[string]string{
 			"5 09:30": "A inferred, p1 inferred", // as sure as its clock was
@@ -66,27 +67,27 @@ var troubles = map[string]struct {
 		},
 	},
 	"a clock set ahead after the last event": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))
-			l.sees("5 15:00", "B", "5 14:59", "", l.row("A", "5 09:00", "5 18:00"), l.row("B", "5 14:59", "5 15:00"))
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "5 09:00", "", l.Row("A", "5 09:00", "5 10:00"))
+			l.Sees("5 15:00", "B", "5 14:59", "", l.Row("A", "5 09:00", "5 18:00"), l.Row("B", "5 14:59", "5 15:00"))
 		},
 		map[string]string{"5 09:30": "A inferred, none inferred", "5 12:00": "- unknown, ? unknown", "5 14:59:30": "B inferred, none inferred"},
 	},
 	"the load of the next patch": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 00:00", "5 10:00")))
-			o := l.sees("6 10:00", "A", "1 09:00", "p3", startLost(l.row("A", "5 00:00", "6 10:00", l.loads("6 09:00:30", "p3", "system"))))
-			o.LivePatch.Since = new(l.stamp("6 09:00:30"))
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "1 09:00", "p2", storetest.StartLost(l.Row("A", "4 00:00", "5 10:00")))
+			o := l.Sees("6 10:00", "A", "1 09:00", "p3", storetest.StartLost(l.Row("A", "5 00:00", "6 10:00", l.Loads("6 09:00:30", "p3", "system"))))
+			o.LivePatch.Since = new(l.Stamp("6 09:00:30"))
 		},
 		map[string]string{"5 12:00": "A proven, ? unknown", "6 09:30": "A proven, p3 proven"},
 	},
 	"a load that was turned back": {
-		func(l *life) {
-			load := l.loads("1 09:00:30", "p2", "system")
+		func(l *storetest.Life) {
+			load := l.Loads("1 09:00:30", "p2", "system")
 			load.Result, load.Completed = "unknown", nil
-			l.sees("1 09:01", "A", "1 08:00", "p2", l.row("A", "1 08:00", "1 09:01", load)).LivePatch.Transition = true
-			load.Result, load.Reverted = "reverted", new(l.stamp("1 09:30"))
-			l.sees("3 09:00", "B", "3 08:59", "", l.row("A", "1 08:00", "3 08:00", load), l.row("B", "3 08:59", "3 09:00"))
+			l.Sees("1 09:01", "A", "1 08:00", "p2", l.Row("A", "1 08:00", "1 09:01", load)).LivePatch.Transition = true
+			load.Result, load.Reverted = "reverted", new(l.Stamp("1 09:30"))
+			l.Sees("3 09:00", "B", "3 08:59", "", l.Row("A", "1 08:00", "3 08:00", load), l.Row("B", "3 08:59", "3 09:00"))
 		},
 		map[string]string{
 			"1 08:30": "A proven, none proven", "1 09:00:45": "A proven, p2 from none proven",
@@ -94,36 +95,36 @@ var troubles = map[string]struct {
 		},
 	},
 	"a load that was turned back, nobody knows when": {
-		func(l *life) {
-			load := l.loads("1 09:00:30", "p2", "system")
+		func(l *storetest.Life) {
+			load := l.Loads("1 09:00:30", "p2", "system")
 			load.Result, load.Completed = "unknown", nil
-			l.sees("1 09:01", "A", "1 08:00", "p2", l.row("A", "1 08:00", "1 09:01", load)).LivePatch.Transition = true
+			l.Sees("1 09:01", "A", "1 08:00", "p2", l.Row("A", "1 08:00", "1 09:01", load)).LivePatch.Transition = true
 			load.Result = "reverted"
-			l.sees("3 09:00", "B", "3 08:59", "", l.row("A", "1 08:00", "3 08:00", load), l.row("B", "3 08:59", "3 09:00"))
+			l.Sees("3 09:00", "B", "3 08:59", "", l.Row("A", "1 08:00", "3 08:00", load), l.Row("B", "3 08:59", "3 09:00"))
 		},
 		map[string]string{"1 08:30": "A proven, none proven", "1 09:01": "A proven, p2 from ? proven", "1 09:45": "A proven, ? unknown", "2 12:00": "A proven, ? unknown"},
 	},
 	"a journal that could not be read": {
-		func(l *life) {
-			b := l.row("A", "5 09:00", "5 18:00")
+		func(l *storetest.Life) {
+			b := l.Row("A", "5 09:00", "5 18:00")
 			b.Incomplete = true
-			l.sees("6 10:00", "B", "6 09:59", "", b, l.row("B", "6 09:59", "6 10:00"))
+			l.Sees("6 10:00", "B", "6 09:59", "", b, l.Row("B", "6 09:59", "6 10:00"))
 		},
 		map[string]string{"5 12:00": "A inferred, ? unknown", "6 09:59:30": "B proven, none proven"},
 	},
 	"a neighbour that could not read": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 00:00", "5 10:00")))
-			l.sees("5 20:00", "A", "1 09:00", "?")
-			l.sees("6 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "5 00:00", "6 10:00")))
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "1 09:00", "p2", storetest.StartLost(l.Row("A", "4 00:00", "5 10:00")))
+			l.Sees("5 20:00", "A", "1 09:00", "?")
+			l.Sees("6 10:00", "A", "1 09:00", "p2", storetest.StartLost(l.Row("A", "5 00:00", "6 10:00")))
 		},
 		map[string]string{"5 15:00": "A proven, p2 proven", "5 20:00": "A proven, p2 proven", "6 05:00": "A proven, p2 proven"},
 	},
 	"looks that overlap": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "5 10:00", l.loads("1 09:00:02", "p2", "initrd")))
-			l.sees("9 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 10:00", "9 10:00")))
-			l.sees("12 10:00", "B", "12 09:59", "p2", startLost(l.row("A", "8 10:00", "11 10:00")), l.row("B", "12 09:59", "12 10:00", l.loads("12 09:59:02", "p2", "initrd")))
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "5 10:00", l.Loads("1 09:00:02", "p2", "initrd")))
+			l.Sees("9 10:00", "A", "1 09:00", "p2", storetest.StartLost(l.Row("A", "4 10:00", "9 10:00")))
+			l.Sees("12 10:00", "B", "12 09:59", "p2", storetest.StartLost(l.Row("A", "8 10:00", "11 10:00")), l.Row("B", "12 09:59", "12 10:00", l.Loads("12 09:59:02", "p2", "initrd")))
 		},
 		map[string]string{
 			"3 12:00": "A proven, p2 proven", "7 12:00": "A proven, p2 proven",
@@ -131,190 +132,190 @@ var troubles = map[string]struct {
 		},
 	},
 	"a transition that ended when it was seen": {
-		func(l *life) {
-			p1, p2 := l.loads("1 09:00:02", "p1", "initrd"), l.loads("2 09:00", "p2", "system")
+		func(l *storetest.Life) {
+			p1, p2 := l.Loads("1 09:00:02", "p1", "initrd"), l.Loads("2 09:00", "p2", "system")
 			p2.Result, p2.Completed = "unknown", nil
-			o := l.sees("2 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "2 10:00", p1, p2))
+			o := l.Sees("2 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "2 10:00", p1, p2))
 			o.LivePatch.Transition, o.LivePatch.Since = true, &p2.Time
-			p2.Result, p2.Completed, p1.Replaced = "complete", new(l.stamp("2 10:00")), "p2"
-			l.sees("3 10:00", "B", "3 09:00", "p2", l.row("A", "1 09:00", "2 12:00", p1, p2), l.row("B", "3 09:00", "3 10:00", l.loads("3 09:00:02", "p2", "initrd")))
+			p2.Result, p2.Completed, p1.Replaced = "complete", new(l.Stamp("2 10:00")), "p2"
+			l.Sees("3 10:00", "B", "3 09:00", "p2", l.Row("A", "1 09:00", "2 12:00", p1, p2), l.Row("B", "3 09:00", "3 10:00", l.Loads("3 09:00:02", "p2", "initrd")))
 		},
 		map[string]string{"2 09:30": "A proven, p2 from p1 proven", "2 11:00": "A proven, p2 proven"},
 	},
 	"a look at the very end of a transition": {
-		func(l *life) {
-			p1, p2 := l.loads("1 09:00:02", "p1", "initrd"), l.loads("2 09:00", "p2", "system")
-			p2.Completed, p1.Replaced = new(l.stamp("2 10:00")), "p2"
-			l.sees("2 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "2 10:00", p1)).LivePatch.Transition = true
-			l.sees("2 12:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "2 12:00", p1, p2))
+		func(l *storetest.Life) {
+			p1, p2 := l.Loads("1 09:00:02", "p1", "initrd"), l.Loads("2 09:00", "p2", "system")
+			p2.Completed, p1.Replaced = new(l.Stamp("2 10:00")), "p2"
+			l.Sees("2 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "2 10:00", p1)).LivePatch.Transition = true
+			l.Sees("2 12:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "2 12:00", p1, p2))
 		},
 		map[string]string{"2 09:30": "A proven, p2 from p1 proven", "2 11:00": "A proven, p2 proven"},
 	},
 	"a load whose end nobody could read": {
-		func(l *life) {
-			p1, p2 := l.loads("1 09:00:02", "p1", "initrd"), l.loads("5 09:00", "p2", "system")
-			l.sees("4 10:00", "A", "1 09:00", "p1", l.row("A", "1 09:00", "4 10:00", p1))
+		func(l *storetest.Life) {
+			p1, p2 := l.Loads("1 09:00:02", "p1", "initrd"), l.Loads("5 09:00", "p2", "system")
+			l.Sees("4 10:00", "A", "1 09:00", "p1", l.Row("A", "1 09:00", "4 10:00", p1))
 			p2.Result, p2.Completed = "unknown", nil
-			b := l.row("A", "1 09:00", "5 10:00", p1, p2)
+			b := l.Row("A", "1 09:00", "5 10:00", p1, p2)
 			b.Incomplete = true
-			l.sees("5 10:00", "A", "1 09:00", "p2", b).LivePatch.Since = &p2.Time
+			l.Sees("5 10:00", "A", "1 09:00", "p2", b).LivePatch.Since = &p2.Time
 		},
 		map[string]string{"5 09:30": "A proven, p2 inferred", "5 10:00": "A proven, p2 proven"},
 	},
 	"a load that nobody could read, of which a look knows when it was": {
-		func(l *life) {
-			l.sees("4 10:00", "A", "1 09:00", "p1", l.row("A", "1 09:00", "4 10:00", l.loads("1 09:00:02", "p1", "initrd")))
-			l.sees("5 10:00", "A", "1 09:00", "p2").LivePatch.Since = new(l.stamp("5 09:00"))
-			l.sees("5 12:00", "A", "1 09:00", "p2").LivePatch.Since = new(l.stamp("5 09:00"))
+		func(l *storetest.Life) {
+			l.Sees("4 10:00", "A", "1 09:00", "p1", l.Row("A", "1 09:00", "4 10:00", l.Loads("1 09:00:02", "p1", "initrd")))
+			l.Sees("5 10:00", "A", "1 09:00", "p2").LivePatch.Since = new(l.Stamp("5 09:00"))
+			l.Sees("5 12:00", "A", "1 09:00", "p2").LivePatch.Since = new(l.Stamp("5 09:00"))
 		},
 		map[string]string{"5 09:30": "A proven, p2 inferred", "5 11:00": "A proven, p2 proven"},
 	},
 	"a transition that takes days": {
-		func(l *life) {
-			p1, p2 := l.loads("1 09:00:02", "p1", "initrd"), l.loads("2 09:00", "p2", "system")
+		func(l *storetest.Life) {
+			p1, p2 := l.Loads("1 09:00:02", "p1", "initrd"), l.Loads("2 09:00", "p2", "system")
 			p2.Result, p2.Completed = "unknown", nil
-			l.sees("2 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "2 10:00", p1, p2)).LivePatch.Transition = true
-			p2.Result, p2.Completed, p1.Replaced = "complete", new(l.stamp("4 08:00")), "p2"
-			l.sees("4 10:00", "A", "1 09:00", "p2", l.row("A", "1 09:00", "4 10:00", p1, p2))
+			l.Sees("2 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "2 10:00", p1, p2)).LivePatch.Transition = true
+			p2.Result, p2.Completed, p1.Replaced = "complete", new(l.Stamp("4 08:00")), "p2"
+			l.Sees("4 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "4 10:00", p1, p2))
 		},
 		map[string]string{"2 08:00": "A proven, p1 proven contained", "3 12:00": "A proven, p2 from ? proven", "4 09:00": "A proven, p2 proven"},
 	},
 	"a load that an observation of the spool showed first": {
-		func(l *life) {
-			p1, p2 := l.loads("3 09:00:02", "p1", "initrd"), l.loads("3 21:00", "p2", "system")
-			l.sees("4 10:00", "A", "3 09:00", "p2", l.row("A", "3 09:00", "4 10:00", p1, p2))
-			l.evs[0].Spooled = "the record is locked"
-			l.sees("6 10:00", "A", "3 09:00", "p2", l.row("A", "3 09:00", "6 10:00", p1, p2))
+		func(l *storetest.Life) {
+			p1, p2 := l.Loads("3 09:00:02", "p1", "initrd"), l.Loads("3 21:00", "p2", "system")
+			l.Sees("4 10:00", "A", "3 09:00", "p2", l.Row("A", "3 09:00", "4 10:00", p1, p2))
+			l.Evs[0].Spooled = "the record is locked"
+			l.Sees("6 10:00", "A", "3 09:00", "p2", l.Row("A", "3 09:00", "6 10:00", p1, p2))
 		},
 		map[string]string{"3 12:00": "A proven, p1 proven contained", "3 22:00": "A proven, p2 proven", "5 12:00": "A proven, p2 proven"},
 	},
 	"a load that an observation of the spool showed after the clock was set": {
-		func(l *life) {
-			p1, p2 := l.loads("3 09:00:02", "p1", "initrd"), l.loads("5 21:00", "p2", "system")
-			l.sees("3 10:00", "A", "3 09:00", "p1", l.row("A", "3 09:00", "3 10:00", p1))
-			l.sees("5 10:00", "A", "3 08:00", "p1", l.row("A", "3 09:00", "5 10:00", p1))
-			l.sees("6 10:00", "A", "3 08:00", "?", l.row("A", "3 09:00", "6 10:00", p1, p2))
-			l.evs[1].Spooled, l.evs[2].Spooled = "the record is locked", "the record is locked"
-			l.sees("7 10:00", "A", "3 08:00", "?", l.row("A", "3 09:00", "7 10:00", p1, p2))
+		func(l *storetest.Life) {
+			p1, p2 := l.Loads("3 09:00:02", "p1", "initrd"), l.Loads("5 21:00", "p2", "system")
+			l.Sees("3 10:00", "A", "3 09:00", "p1", l.Row("A", "3 09:00", "3 10:00", p1))
+			l.Sees("5 10:00", "A", "3 08:00", "p1", l.Row("A", "3 09:00", "5 10:00", p1))
+			l.Sees("6 10:00", "A", "3 08:00", "?", l.Row("A", "3 09:00", "6 10:00", p1, p2))
+			l.Evs[1].Spooled, l.Evs[2].Spooled = "the record is locked", "the record is locked"
+			l.Sees("7 10:00", "A", "3 08:00", "?", l.Row("A", "3 09:00", "7 10:00", p1, p2))
 		},
 		map[string]string{"3 09:30": "A inferred, p1 inferred", "5 12:00": "A proven, p1 proven", "6 12:00": "A proven, p2 proven"},
 	},
 	"a load that began before the clock was set and was turned back after it": {
-		func(l *life) {
-			load := l.loads("3 09:30", "p2", "system")
+		func(l *storetest.Life) {
+			load := l.Loads("3 09:30", "p2", "system")
 			load.Result, load.Completed = "unknown", nil
-			l.sees("3 10:00", "A", "3 09:00", "p2", l.row("A", "3 09:00", "3 10:00", load)).LivePatch.Transition = true
-			l.sees("5 10:00", "A", "3 08:00", "p2", l.row("A", "3 09:00", "5 10:00", load)).LivePatch.Transition = true
-			load.Result, load.Reverted = "reverted", new(l.stamp("5 12:00"))
-			l.sees("6 10:00", "A", "3 08:00", "?", l.row("A", "3 09:00", "6 10:00", load))
+			l.Sees("3 10:00", "A", "3 09:00", "p2", l.Row("A", "3 09:00", "3 10:00", load)).LivePatch.Transition = true
+			l.Sees("5 10:00", "A", "3 08:00", "p2", l.Row("A", "3 09:00", "5 10:00", load)).LivePatch.Transition = true
+			load.Result, load.Reverted = "reverted", new(l.Stamp("5 12:00"))
+			l.Sees("6 10:00", "A", "3 08:00", "?", l.Row("A", "3 09:00", "6 10:00", load))
 		},
 		map[string]string{"5 11:00": "A proven, p2 from ? proven", "5 13:00": "A proven, ? unknown", "6 10:00": "A proven, ? unknown"},
 	},
 	"a clock that was set ahead and back within the boot": {
-		func(l *life) {
-			l.sees("3 10:00", "A", "3 09:00", "", l.row("A", "3 09:00", "3 10:00"))
-			l.sees("4 12:00", "A", "3 11:00", "", l.row("A", "3 09:00", "4 12:00"))
-			load := slow(l.loads("5 14:00", "p1", "system"), l.stamp("5 13:00")) // it was set back before it was complete
-			o := l.sees("6 10:00", "A", "3 09:00", "p1", l.row("A", "3 09:00", "6 10:00", load))
+		func(l *storetest.Life) {
+			l.Sees("3 10:00", "A", "3 09:00", "", l.Row("A", "3 09:00", "3 10:00"))
+			l.Sees("4 12:00", "A", "3 11:00", "", l.Row("A", "3 09:00", "4 12:00"))
+			load := slow(l.Loads("5 14:00", "p1", "system"), l.Stamp("5 13:00")) // it was set back before it was complete
+			o := l.Sees("6 10:00", "A", "3 09:00", "p1", l.Row("A", "3 09:00", "6 10:00", load))
 			o.LivePatch.Since = &load.Time
-			l.sees("7 10:00", "A", "3 09:00", "p1", l.row("A", "3 09:00", "7 10:00", load)).LivePatch.Since = &load.Time
+			l.Sees("7 10:00", "A", "3 09:00", "p1", l.Row("A", "3 09:00", "7 10:00", load)).LivePatch.Since = &load.Time
 		},
 		map[string]string{"3 09:30": "A inferred, none inferred", "5 13:30": "- unknown, ? unknown", "6 12:00": "A proven, p1 proven"},
 	},
 	"a clock that was set back after the last line that anybody read": {
-		func(l *life) {
-			l.sees("7 10:08", "A", "7 10:07", "", l.row("A", "7 10:07", "7 10:08"))
-			l.sees("7 10:03", "A", "7 09:43", "")
+		func(l *storetest.Life) {
+			l.Sees("7 10:08", "A", "7 10:07", "", l.Row("A", "7 10:07", "7 10:08"))
+			l.Sees("7 10:03", "A", "7 09:43", "")
 		},
 		map[string]string{"7 10:02": "- unknown, ? unknown", "7 10:03": "A proven, none proven", "7 10:06": "- unknown, ? unknown", "7 10:07:30": "- unknown, ? unknown"},
 	},
 	"a clock that was behind for a boot": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))
-			l.sees("5 12:05", "B", "5 12:00", "", l.row("A", "5 09:00", "5 15:00"), l.row("B", "5 12:00", "5 12:05")) // it was 15:02
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "5 09:00", "", l.Row("A", "5 09:00", "5 10:00"))
+			l.Sees("5 12:05", "B", "5 12:00", "", l.Row("A", "5 09:00", "5 15:00"), l.Row("B", "5 12:00", "5 12:05")) // it was 15:02
 		},
 		map[string]string{"5 09:30": "A inferred, none inferred", "5 12:03": "B inferred, none inferred", "5 13:00": "- unknown, ? unknown"},
 	},
 	"a live patch that was disabled between two times that the clock was set": {
-		func(l *life) {
-			load := l.loads("3 09:30", "p2", "system")
-			l.sees("3 10:00", "A", "3 09:00", "p2", l.row("A", "3 09:00", "3 10:00", load))
-			l.sees("5 10:00", "A", "3 11:00", "p2", l.row("A", "3 09:00", "5 10:00", load))
-			load.Disabled = new(l.stamp("5 12:00"))
-			l.sees("6 10:00", "A", "3 11:00", "?", l.row("A", "3 09:00", "6 10:00", load))
-			l.sees("8 10:00", "A", "3 15:00", "", l.row("A", "3 09:00", "8 10:00", load))
+		func(l *storetest.Life) {
+			load := l.Loads("3 09:30", "p2", "system")
+			l.Sees("3 10:00", "A", "3 09:00", "p2", l.Row("A", "3 09:00", "3 10:00", load))
+			l.Sees("5 10:00", "A", "3 11:00", "p2", l.Row("A", "3 09:00", "5 10:00", load))
+			load.Disabled = new(l.Stamp("5 12:00"))
+			l.Sees("6 10:00", "A", "3 11:00", "?", l.Row("A", "3 09:00", "6 10:00", load))
+			l.Sees("8 10:00", "A", "3 15:00", "", l.Row("A", "3 09:00", "8 10:00", load))
 		},
 		map[string]string{"5 11:00": "A inferred, p2 inferred", "5 13:00": "A inferred, ? unknown"},
 	},
 	"a live patch that was disabled where the journal has lost its load": {
-		func(l *life) {
-			l.sees("4 10:00", "A", "1 09:00", "p1", l.row("A", "1 09:00", "4 10:00", l.loads("1 09:00:02", "p1", "initrd")))
+		func(l *storetest.Life) {
+			l.Sees("4 10:00", "A", "1 09:00", "p1", l.Row("A", "1 09:00", "4 10:00", l.Loads("1 09:00:02", "p1", "initrd")))
 			// On the 5th p1 was disabled: of a load that is not there the journal tells no end.
-			l.sees("8 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 00:00", "8 10:00", slow(l.loads("7 09:00", "p2", "system"), l.stamp("7 12:00")))))
+			l.Sees("8 10:00", "A", "1 09:00", "p2", storetest.StartLost(l.Row("A", "4 00:00", "8 10:00", slow(l.Loads("7 09:00", "p2", "system"), l.Stamp("7 12:00")))))
 		},
 		map[string]string{"3 12:00": "A proven, p1 proven", "6 12:00": "A proven, ? unknown", "7 10:00": "A proven, p2 from ? proven", "7 13:00": "A proven, p2 proven"},
 	},
 	"a load under way whose end the journal does not tell, for it has lost its beginning": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "1 09:00", "p1", startLost(l.row("A", "4 09:00", "5 10:00"))).LivePatch.Transition = true
-			l.sees("7 10:00", "A", "1 09:00", "p1", startLost(l.row("A", "4 09:00", "7 10:00", l.loads("6 06:30", "p2", "system"), l.loads("6 14:30", "p1", "system"))))
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "1 09:00", "p1", storetest.StartLost(l.Row("A", "4 09:00", "5 10:00"))).LivePatch.Transition = true
+			l.Sees("7 10:00", "A", "1 09:00", "p1", storetest.StartLost(l.Row("A", "4 09:00", "7 10:00", l.Loads("6 06:30", "p2", "system"), l.Loads("6 14:30", "p1", "system"))))
 		},
 		map[string]string{"5 14:00": "A proven, ? unknown", "6 15:00": "A proven, p1 proven"},
 	},
 	"a clock that was ahead when the boot began, of which the journal has nothing later": {
-		func(l *life) {
-			l.sees("5 11:00", "A", "5 09:00", "")
-			l.sees("6 10:00", "B", "6 09:59", "", l.row("A", "5 14:00", "5 14:05"), l.row("B", "6 09:59", "6 10:00"))
+		func(l *storetest.Life) {
+			l.Sees("5 11:00", "A", "5 09:00", "")
+			l.Sees("6 10:00", "B", "6 09:59", "", l.Row("A", "5 14:00", "5 14:05"), l.Row("B", "6 09:59", "6 10:00"))
 		},
 		map[string]string{"5 11:00": "A proven, none proven", "5 12:00": "- unknown, ? unknown"},
 	},
 	"a clock that was ahead when the boot began, of which the journal has the days after": {
-		func(l *life) {
-			l.sees("5 12:05", "A", "5 12:00", "")
-			l.sees("6 10:00", "A", "5 12:00", "")
-			l.sees("7 10:00", "B", "7 09:59", "", l.row("A", "5 14:00", "7 08:50"), l.row("B", "7 09:59", "7 10:00"))
+		func(l *storetest.Life) {
+			l.Sees("5 12:05", "A", "5 12:00", "")
+			l.Sees("6 10:00", "A", "5 12:00", "")
+			l.Sees("7 10:00", "B", "7 09:59", "", l.Row("A", "5 14:00", "7 08:50"), l.Row("B", "7 09:59", "7 10:00"))
 		},
 		map[string]string{"6 12:00": "A proven, none proven", "7 09:30": "- unknown, ? unknown"},
 	},
 	"a load whose beginning the journal lost, and which may have been under way": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "1 09:00", "p2", startLost(l.row("A", "4 10:00", "5 10:00")))
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "1 09:00", "p2", storetest.StartLost(l.Row("A", "4 10:00", "5 10:00")))
 		},
 		map[string]string{"4 12:00": "A proven, p2 inferred", "5 10:00": "A proven, p2 proven"},
 	},
 	"a live patch that was disabled by a clock which was behind for a while": {
-		func(l *life) {
-			load := l.loads("2 09:00:02", "p1", "initrd")
-			l.sees("5 05:37", "A", "2 09:00", "p1", l.row("A", "2 09:00", "5 05:37", load))
-			load.Disabled = new(l.stamp("5 01:35")) // it was 5 10:00
-			l.sees("7 05:37", "A", "2 09:00", "p2", l.row("A", "2 09:00", "7 05:37", load, l.loads("5 11:29", "p2", "system")))
+		func(l *storetest.Life) {
+			load := l.Loads("2 09:00:02", "p1", "initrd")
+			l.Sees("5 05:37", "A", "2 09:00", "p1", l.Row("A", "2 09:00", "5 05:37", load))
+			load.Disabled = new(l.Stamp("5 01:35")) // it was 5 10:00
+			l.Sees("7 05:37", "A", "2 09:00", "p2", l.Row("A", "2 09:00", "7 05:37", load, l.Loads("5 11:29", "p2", "system")))
 		},
 		map[string]string{"5 00:00": "A proven, p1 proven contained", "5 03:00": "A proven, ? unknown", "5 11:00": "A proven, ? unknown", "5 12:00": "A proven, p2 proven"},
 	},
 	"a load that was turned back by a clock which was behind for a while": {
-		func(l *life) {
-			p1, p2 := l.loads("2 09:00:02", "p1", "initrd"), l.loads("5 01:00", "p2", "system")
+		func(l *storetest.Life) {
+			p1, p2 := l.Loads("2 09:00:02", "p1", "initrd"), l.Loads("5 01:00", "p2", "system")
 			p2.Result, p2.Completed = "unknown", nil
-			l.sees("5 05:37", "A", "2 09:00", "p2", l.row("A", "2 09:00", "5 05:37", p1, p2)).LivePatch.Transition = true
-			p2.Result, p2.Reverted = "reverted", new(l.stamp("5 01:35")) // it was 5 10:00
-			l.sees("7 05:37", "A", "2 09:00", "?", l.row("A", "2 09:00", "7 05:37", p1, p2))
+			l.Sees("5 05:37", "A", "2 09:00", "p2", l.Row("A", "2 09:00", "5 05:37", p1, p2)).LivePatch.Transition = true
+			p2.Result, p2.Reverted = "reverted", new(l.Stamp("5 01:35")) // it was 5 10:00
+			l.Sees("7 05:37", "A", "2 09:00", "?", l.Row("A", "2 09:00", "7 05:37", p1, p2))
 		},
 		map[string]string{"5 00:00": "A proven, p1 proven contained", "5 08:00": "A proven, ? unknown", "5 12:00": "A proven, ? unknown"},
 	},
 	"a load that ended while somebody looked": {
-		func(l *life) {
-			p2, p3 := l.loads("5 09:00:02", "p2", "initrd"), slow(l.loads("6 10:00:01", "p3", "system"), l.stamp("6 10:00:03"))
-			l.sees("5 10:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 10:00", p2))
-			l.sees("6 10:00", "A", "5 09:00", "p3", l.row("A", "5 09:00", "6 10:00:05", p2, p3)).LivePatch.Since = &p3.Time
+		func(l *storetest.Life) {
+			p2, p3 := l.Loads("5 09:00:02", "p2", "initrd"), slow(l.Loads("6 10:00:01", "p3", "system"), l.Stamp("6 10:00:03"))
+			l.Sees("5 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "5 10:00", p2))
+			l.Sees("6 10:00", "A", "5 09:00", "p3", l.Row("A", "5 09:00", "6 10:00:05", p2, p3)).LivePatch.Since = &p3.Time
 		},
 		map[string]string{"5 12:00": "A proven, p2 proven", "6 10:00": "A proven, p2 proven", "6 10:00:04": "A proven, p3 proven"},
 	},
 	"another end of a commit": {
-		func(l *life) {
-			l.sees("5 10:00", "A", "5 09:00", "", l.row("A", "5 09:00", "5 10:00"))
-			e := l.event(record.KindCommitEnd, "5 15:00", "A", "5 09:00")
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "5 09:00", "", l.Row("A", "5 09:00", "5 10:00"))
+			e := l.Event(record.KindCommitEnd, "5 15:00", "A", "5 09:00")
 			e.End = &record.CommitEnd{Commit: "019ca8d5-0000-7000-8000-000000000999", Outcome: record.OutcomeInterrupted, Changes: []record.Change{}}
-			l.sees("6 10:00", "B", "6 09:59", "", l.row("B", "6 09:59", "6 10:00"))
+			l.Sees("6 10:00", "B", "6 09:59", "", l.Row("B", "6 09:59", "6 10:00"))
 		},
 		map[string]string{"5 14:00": "A proven, ? unknown", "5 15:30": "- unknown, ? unknown"},
 	},
@@ -329,9 +330,9 @@ func slow(load record.Load, complete record.Timestamp) record.Load {
 func TestTroubles(t *testing.T) {
 	for name, tt := range troubles {
 		t.Run(name, func(t *testing.T) {
-			l := &life{t: t}
+			l := &storetest.Life{T: t}
 			tt.tell(l)
-			s := l.record()
+			s := l.OpenRecord()
 			for at, want := range tt.want {
 				if got := told(t, s, at); got != want {
 					t.Errorf("%s: %s, want %s", at, got, want)
@@ -346,15 +347,15 @@ func TestTroubles(t *testing.T) {
 func TestOneAnswerForAMoment(t *testing.T) {
 	for name, tt := range troubles {
 		t.Run(name, func(t *testing.T) {
-			l := &life{t: t}
+			l := &storetest.Life{T: t}
 			tt.tell(l)
-			oneAnswer(t, l.record(), l.evs)
+			oneAnswer(t, l.OpenRecord(), l.Evs)
 		})
 	}
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			m := randomMachine(t, newRand(seed))
-			oneAnswer(t, m.record(), m.all)
+			oneAnswer(t, m.OpenRecord(), m.All)
 		})
 	}
 }
@@ -362,7 +363,7 @@ func TestOneAnswerForAMoment(t *testing.T) {
 func oneAnswer(t *testing.T, s *store.Store, evs []*record.Event) {
 	t.Helper()
 	whole, err := WholeTimeline(t.Context(), s)
-	check(t, err)
+	storetest.Check(t, err)
 	checkSpans(t, whole)
 	for _, at := range momentsOf(evs) {
 		if at.Before(whole.From.Time) || !at.Before(whole.To.Time) {
@@ -371,14 +372,14 @@ func oneAnswer(t *testing.T, s *store.Store, evs []*record.Event) {
 		want := cutTo(whole, at, at.Add(instant))
 		for _, around := range []time.Duration{0, time.Minute, 100 * time.Hour} {
 			tl, err := NewTimeline(t.Context(), s, at.Add(-around), at.Add(around+instant))
-			check(t, err)
+			storetest.Check(t, err)
 			checkSpans(t, tl)
 			if got := tells(cutTo(tl, at, at.Add(instant))); got != tells(want) {
 				t.Errorf("%s: %s within %s, the whole record says %s", at, got, around, tells(want))
 			}
 		}
 		st, err := NewState(t.Context(), s, at)
-		check(t, err)
+		storetest.Check(t, err)
 		checkAgainstTimeline(t, whole, st)
 	}
 }
@@ -414,10 +415,10 @@ func momentsOf(evs []*record.Event) (list []time.Time) {
 func TestSinceIsOfThatPatch(t *testing.T) {
 	for name, tt := range troubles {
 		t.Run(name, func(t *testing.T) {
-			l := &life{t: t}
+			l := &storetest.Life{T: t}
 			tt.tell(l)
-			whole, err := WholeTimeline(t.Context(), l.record())
-			check(t, err)
+			whole, err := WholeTimeline(t.Context(), l.OpenRecord())
+			storetest.Check(t, err)
 			for _, p := range whole.Patches {
 				if p.Since != nil && p.Since.After(p.From.Time) {
 					t.Errorf("%s from %s on, since %s", p.Module, p.From, p.Since)
@@ -430,23 +431,23 @@ func TestSinceIsOfThatPatch(t *testing.T) {
 // A load that was complete was disabled later, also where a journal that lost messages takes it for one that was
 // turned back; which live patch is active since is then not known.
 func TestTurnedBackAfterItWasComplete(t *testing.T) {
-	l := &life{t: t}
-	load := l.loads("5 09:00:02", "p2", "initrd")
-	l.sees("5 10:00", "A", "5 09:00", "p2", l.row("A", "5 09:00", "5 10:00", load))
-	load.Result, load.Completed, load.Reverted = "reverted", nil, new(l.stamp("5 14:00"))
-	row := l.row("A", "5 09:00", "5 18:00", load)
+	l := &storetest.Life{T: t}
+	load := l.Loads("5 09:00:02", "p2", "initrd")
+	l.Sees("5 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "5 10:00", load))
+	load.Result, load.Completed, load.Reverted = "reverted", nil, new(l.Stamp("5 14:00"))
+	row := l.Row("A", "5 09:00", "5 18:00", load)
 	row.MessagesLost = true
-	o := l.sees("5 18:00", "A", "5 09:00", "p2", row)
+	o := l.Sees("5 18:00", "A", "5 09:00", "p2", row)
 	o.Patches, o.LivePatch = nil, nil
 	for _, late := range []bool{false, true} {
 		if late {
-			l.evs[0], l.evs[1] = l.evs[1], l.evs[0] // the first look waited
-			l.evs[1].Spooled = "record locked"
+			l.Evs[0], l.Evs[1] = l.Evs[1], l.Evs[0] // the first look waited
+			l.Evs[1].Spooled = "record locked"
 		}
-		s := l.record()
-		boots, err := s.Boots(t.Context(), l.stamp("1 00:00").Time, store.Always())
-		check(t, err)
-		if got := boots[0].Loads[0]; got.Result != "complete" || got.Reverted != nil || !orZero(got.Disabled).Equal(l.stamp("5 14:00").Time) {
+		s := l.OpenRecord()
+		boots, err := s.Boots(t.Context(), l.Stamp("1 00:00").Time, store.Always())
+		storetest.Check(t, err)
+		if got := boots[0].Loads[0]; got.Result != "complete" || got.Reverted != nil || !orZero(got.Disabled).Equal(l.Stamp("5 14:00").Time) {
 			t.Errorf("%+v", got)
 		}
 		for _, e := range exposuresAt(t, s, store.Always()) {
@@ -459,15 +460,15 @@ func TestTurnedBackAfterItWasComplete(t *testing.T) {
 
 // While the next boot is loading it from its initrd, a fix is not lost: when it was before that boot is not known.
 func TestNotLostWhileTheInitrdLoads(t *testing.T) {
-	l := &life{t: t}
-	row := l.row("A", "5 09:00", "6 10:00", l.loads("5 09:00:02", "p2", "initrd"))
+	l := &storetest.Life{T: t}
+	row := l.Row("A", "5 09:00", "6 10:00", l.Loads("5 09:00:02", "p2", "initrd"))
 	row.MessagesLost = true
-	l.sees("6 10:00", "A", "5 09:00", "p2", row)
-	load := slow(l.loads("7 09:00:02", "p2", "initrd"), l.stamp("7 09:00:06"))
-	l.sees("7 10:00", "B", "7 09:00", "p2", l.row("B", "7 09:00", "7 10:00", load))
-	s := l.record()
+	l.Sees("6 10:00", "A", "5 09:00", "p2", row)
+	load := slow(l.Loads("7 09:00:02", "p2", "initrd"), l.Stamp("7 09:00:06"))
+	l.Sees("7 10:00", "B", "7 09:00", "p2", l.Row("B", "7 09:00", "7 10:00", load))
+	s := l.OpenRecord()
 	for at, want := range map[string]ExposureStatus{"7 09:00:01": StatusUnknown, "7 09:00:04": StatusUnknown, "7 09:00:07": StatusFixed} {
-		for _, e := range exposuresAt(t, s, march(t, at)) {
+		for _, e := range exposuresAt(t, s, storetest.March(t, at)) {
 			if e.Status != want || slices.ContainsFunc(e.Intervals, func(in Interval) bool { return in.Lost != nil }) {
 				t.Errorf("%s: %s is %s (%s), %v", at, e.CVE, e.Status, e.Reason, e.Intervals)
 			}

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 func metricsOf(t *testing.T, c *Compliance, st *State, sum *record.Summary) string {
 	t.Helper()
 	c.Record = sum
 	var b strings.Builder
-	check(t, WriteMetrics(&b, c, st))
+	storetest.Check(t, WriteMetrics(&b, c, st))
 	return b.String()
 }
 
@@ -123,7 +124,7 @@ func TestNagiosLineIsOneLine(t *testing.T) {
 	c := &Compliance{Verdict: Fail, Checks: []CheckResult{{ID: "clock", Result: Fail, Detail: "a | x=1\nb\x1b[2J.",
 		Exception: &Exception{Reason: "c | d\ne"}, Evidence: []string{"journal s=|"}}}}
 	var b strings.Builder
-	check(t, WriteCheck(&b, c, profile(t, DefaultProfile)))
+	storetest.Check(t, WriteCheck(&b, c, profile(t, DefaultProfile)))
 	first, rest, _ := strings.Cut(b.String(), "\n")
 	if strings.Count(first, "|") != 1 || strings.Contains(rest, "|") || strings.Count(b.String(), "\n") != 5 {
 		t.Errorf("got %s", b.String())

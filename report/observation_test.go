@@ -9,7 +9,7 @@ import (
 // A live patch is of no installed package only where the packages could be read.
 func TestPackageOfALivePatch(t *testing.T) {
 	m := healthy(t)
-	o := m.last()
+	o := m.Last()
 	o.LivePatch.Package = nil
 	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) }); !strings.Contains(text, " of no installed package") {
 		t.Errorf("the packages are known: %s", text)

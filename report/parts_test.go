@@ -9,25 +9,26 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // example is the published example of a part.
 func example(t *testing.T, name record.PartName) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../record/testdata/parts", string(name)+".json"))
-	check(t, err)
+	storetest.Check(t, err)
 	return string(text)
 }
 
 // Every check that reads a part finds in its example what there is to find.
 func TestChecksOfTheExamples(t *testing.T) {
-	reads := func(name record.PartName) func(*machine) {
-		return func(m *machine) { m.setJSON(name, example(m.t, name)) }
+	reads := func(name record.PartName) func(*storetest.Machine) {
+		return func(m *storetest.Machine) { m.SetJSON(name, example(m.T, name)) }
 	}
 	tests := []checkTest{
 		{"taint", "example", reads(record.PartTaint), Warn, "The kernel is tainted, value 36865: bit 0 P (proprietary module was loaded)."},
 		{"coverage", "example", reads(record.PartCoverage), Pass, "are made until 2026-03-31, for 49 days (/var/lib/lifecycle/data/sle-module-live-patching.lifecycle:3)."},
-		{"patch-state", "example", func(m *machine) {
+		{"patch-state", "example", func(m *storetest.Machine) {
 			inTransition(30 * time.Minute)(m)
 			reads(record.PartBlockers)(m)
 		}, Warn, "was in transition for 30 minutes, held up by 2 tasks."},
@@ -37,9 +38,9 @@ func TestChecksOfTheExamples(t *testing.T) {
 		{"journal", "example", reads(record.PartJournalStorage), Pass, "The journal is kept over reboots (Storage=persistent in /etc/systemd/journald.conf)."},
 		{"permissions", "example", reads(record.PartFiles), Fail, "/usr/lib/zypp/plugins/commit/klp-audit belongs to user 1000."},
 		{"recorder", "example", reads(record.PartFiles), Pass, "The commit plugin is in place"},
-		{"downgrades", "example", func(m *machine) {
+		{"downgrades", "example", func(m *storetest.Machine) {
 			reads(record.PartWarnings)(m)
-			m.install(patchPackage(releaseA, 1))
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
 		}, Warn, "after 3 kernel warnings, taint value 36864."},
 		{"completeness", "example", reads(record.PartZyppHistory), Fail, "2 holes in the record: install of dracut 1-1 at 2026-02-09T10:00:00Z stands only in libzypp's history, line 7, by 'zypper' 'up'; 3 older lines"},
 		{"integrity", "example", reads(record.PartVerify), Fail, "found the record altered: event 3: its hash is another one; see the event."},
@@ -50,8 +51,8 @@ func TestChecksOfTheExamples(t *testing.T) {
 // The date of a fix is that of the advisory in the example.
 func TestAdvisoriesOfTheExample(t *testing.T) {
 	m := healthy(t)
-	m.setJSON(record.PartAdvisories, example(t, record.PartAdvisories))
-	fixes := exposures(t, m.record())
+	m.SetJSON(record.PartAdvisories, example(t, record.PartAdvisories))
+	fixes := exposures(t, m.OpenRecord())
 	i := slices.IndexFunc(fixes, func(e Exposure) bool { return e.ReleasedBy == "advisory-day" })
 	if i < 0 || !strings.HasSuffix(text(fixes[i].Advisory), "-2026-7") || date(fixes[i].Released) != "2026-02-02" {
 		t.Errorf("got %+v", fixes)

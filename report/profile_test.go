@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 func ownProfile(text string) fstest.MapFS {
@@ -24,7 +26,7 @@ enabled = false
 [check.signatures]
 keys = ["f74f09bc3fa1d6ce"]
 `))
-	check(t, err)
+	storetest.Check(t, err)
 	base := profile(t, DefaultProfile)
 	if p.Title != "Ours" || time.Duration(p.MaxAge) != 12*time.Hour || p.LookBack != base.LookBack {
 		t.Errorf("%+v", p)
@@ -34,7 +36,7 @@ keys = ["f74f09bc3fa1d6ce"]
 		t.Errorf("latency: %+v", latency)
 	}
 	m := healthy(t)
-	m.last().Installed[0].SignatureKey = "0000000000000000"
+	m.Last().Installed[0].SignatureKey = "0000000000000000"
 	c := judged(m, p)
 	if r := c.of(t, "taint"); r.Result != NotApplicable {
 		t.Errorf("taint is %s", r.Result)

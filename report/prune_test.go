@@ -13,22 +13,23 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // pruneUntil removes what is older than a moment from a machine's record.
-func pruneUntil(m *machine, horizon time.Time) {
-	m.t.Helper()
-	m.flush()
-	synctest.Test(m.t, func(t *testing.T) {
-		time.Sleep(time.Until(m.now))
-		s, err := store.Open(t.Context(), m.root, "1.0.0")
-		check(t, err)
+func pruneUntil(m *storetest.Machine, horizon time.Time) {
+	m.T.Helper()
+	m.Flush()
+	synctest.Test(m.T, func(t *testing.T) {
+		time.Sleep(time.Until(m.Now))
+		s, err := store.Open(t.Context(), m.Root, "1.0.0")
+		storetest.Check(t, err)
 		p, err := s.Prune(t.Context(), horizon)
-		check(t, err)
+		storetest.Check(t, err)
 		if p.Gone == 0 {
 			t.Error("nothing went")
 		}
-		check(t, s.Close())
+		storetest.Check(t, s.Close())
 	})
 }
 
@@ -46,7 +47,7 @@ func answers(t *testing.T, s *store.Store, horizon time.Time, moments []time.Tim
 	}
 	for _, at := range moments {
 		st, err := NewState(t.Context(), s, at)
-		check(t, err)
+		storetest.Check(t, err)
 		st.Events, st.KnownSince = nil, nil
 		all = append(all, written(t, func(b *bytes.Buffer) error { return Write(b, &StateSection{State: st}, "json", Style{}) }))
 		for _, e := range exposuresAt(t, s, at) {
@@ -61,14 +62,14 @@ func answers(t *testing.T, s *store.Store, horizon time.Time, moments []time.Tim
 }
 
 // tellNewest changes what was written so far.
-func tellNewest(m *machine, change func(ev *record.Event)) {
-	for _, ev := range m.written {
+func tellNewest(m *storetest.Machine, change func(ev *record.Event)) {
+	for _, ev := range m.Written {
 		change(ev)
 	}
 }
 
 // unreadInitrd has what was written so far not know of which package a live patch is.
-func unreadInitrd(m *machine) {
+func unreadInitrd(m *storetest.Machine) {
 	tellNewest(m, func(ev *record.Event) {
 		if o := ev.Observation; o != nil && o.LivePatch != nil {
 			o.LivePatch.Package, o.LivePatch.Version, o.LivePatch.PatchNumber, o.LivePatch.CVEs = nil, nil, nil, nil
@@ -78,54 +79,54 @@ func unreadInitrd(m *machine) {
 
 // A prune changes no answer about what came after its horizon.
 func TestPruneChangesNoAnswer(t *testing.T) {
-	for name, story := range map[string]func(m *machine){
-		"a patch that stays loaded while newer ones come": func(m *machine) {
-			unloaded(m, patchPackage(releaseA, 3))
-			m.until("2025-03-01T09:00:00Z")
-			unloaded(m, patchPackage(releaseA, 4))
+	for name, story := range map[string]func(m *storetest.Machine){
+		"a patch that stays loaded while newer ones come": func(m *storetest.Machine) {
+			unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
+			m.Until("2025-03-01T09:00:00Z")
+			unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 4))
 		},
-		"an initrd of before": func(m *machine) {
-			m.install(patchPackage(releaseA, 3))
-			m.until("2025-03-10T09:00:00Z")
-			m.initrds[releaseA] = moduleOf(patchPackage(releaseA, 2))
-			m.reboot()
+		"an initrd of before": func(m *storetest.Machine) {
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+			m.Until("2025-03-10T09:00:00Z")
+			m.Initrds[storetest.ReleaseA] = storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 2))
+			m.Reboot()
 		},
-		"another kernel": func(m *machine) {
-			m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
-			m.wait(time.Hour)
-			m.reboot()
+		"another kernel": func(m *storetest.Machine) {
+			m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 2))
+			m.Wait(time.Hour)
+			m.Reboot()
 		},
-		"the journal lost the start of the boot": func(m *machine) {
-			m.until("2025-02-25T09:00:00Z")
-			m.rotated = true
+		"the journal lost the start of the boot": func(m *storetest.Machine) {
+			m.Until("2025-02-25T09:00:00Z")
+			m.Rotated = true
 		},
-		"the journal lost the start of a boot like an earlier one": func(m *machine) {
-			m.reboot()
-			m.until("2025-02-25T09:00:00Z")
-			m.rotated = true
-			m.until("2025-03-05T09:00:00Z")
-			m.reboot()
+		"the journal lost the start of a boot like an earlier one": func(m *storetest.Machine) {
+			m.Reboot()
+			m.Until("2025-02-25T09:00:00Z")
+			m.Rotated = true
+			m.Until("2025-03-05T09:00:00Z")
+			m.Reboot()
 		},
-		"only a journal that lost it since shows a load": func(m *machine) {
-			m.install(patchPackage(releaseA, 3))
-			m.until("2025-02-12T09:00:00Z")
+		"only a journal that lost it since shows a load": func(m *storetest.Machine) {
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+			m.Until("2025-02-12T09:00:00Z")
 			unreadInitrd(m)
-			m.rotated = true
+			m.Rotated = true
 		},
-		"a live patch of an earlier boot, of which nobody could read the package, comes back": func(m *machine) {
-			m.install(patchPackage(releaseA, 3))
-			m.until("2025-02-10T09:00:00Z")
+		"a live patch of an earlier boot, of which nobody could read the package, comes back": func(m *storetest.Machine) {
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+			m.Until("2025-02-10T09:00:00Z")
 			unreadInitrd(m)
-			m.install(patchPackage(releaseA, 2))
-			m.reboot()
-			m.until("2025-03-05T09:00:00Z")
-			m.install(patchPackage(releaseA, 3))
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 2))
+			m.Reboot()
+			m.Until("2025-03-05T09:00:00Z")
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 		},
-		"fixes that only differences tell": func(m *machine) {
-			m.install(patchPackage(releaseA, 3))
-			m.until("2025-02-10T09:00:00Z")
-			unloaded(m, patchPackage(releaseA, 4))
-			m.until("2025-03-31T09:00:00Z")
+		"fixes that only differences tell": func(m *storetest.Machine) {
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+			m.Until("2025-02-10T09:00:00Z")
+			unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 4))
+			m.Until("2025-03-31T09:00:00Z")
 			tellNewest(m, func(ev *record.Event) {
 				switch {
 				case ev.Begin != nil:
@@ -137,46 +138,46 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 				}
 			})
 		},
-		"taken away before anybody saw it active": func(m *machine) {
-			m.install(kernelPackage(kernelB), patchPackage(releaseB, 2))
-			m.until("2025-01-20T09:00:00Z")
-			m.remove(patchPackage(releaseB, 2))
+		"taken away before anybody saw it active": func(m *storetest.Machine) {
+			m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 2))
+			m.Until("2025-01-20T09:00:00Z")
+			m.Remove(storetest.PatchPackage(storetest.ReleaseB, 2))
 		},
-		"lost by a boot after one that was seen before the horizon": func(m *machine) {
-			m.until("2025-02-19T09:00:00Z")
-			m.recording = false
-			m.initrds[releaseA] = ""
-			m.until("2025-02-22T09:00:00Z")
-			m.reboot()
-			m.pending = nil
-			m.until("2025-02-23T09:00:00Z")
-			m.startRecording()
+		"lost by a boot after one that was seen before the horizon": func(m *storetest.Machine) {
+			m.Until("2025-02-19T09:00:00Z")
+			m.Recording = false
+			m.Initrds[storetest.ReleaseA] = ""
+			m.Until("2025-02-22T09:00:00Z")
+			m.Reboot()
+			m.Pending = nil
+			m.Until("2025-02-23T09:00:00Z")
+			m.StartRecording()
 		},
-		"the last look could read little": func(m *machine) {
-			m.until("2025-02-20T10:00:00Z")
-			m.observe(record.TriggerManual)
-			o := m.written[len(m.written)-1].Observation
+		"the last look could read little": func(m *storetest.Machine) {
+			m.Until("2025-02-20T10:00:00Z")
+			m.Observe(record.TriggerManual)
+			o := m.Written[len(m.Written)-1].Observation
 			o.Installed, o.RPMDB, o.Compared, o.Reboot, o.NextBoot, o.Parts = nil, "", false, nil, nil, nil
 		},
-		"installed and not loaded": func(m *machine) {
-			unloaded(m, patchPackage(releaseA, 3))
+		"installed and not loaded": func(m *storetest.Machine) {
+			unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := running(t, 1)
-			m.until("2025-01-10T09:00:00Z")
-			m.install(patchPackage(releaseA, 2))
-			m.until("2025-01-15T09:00:00Z")
+			m.Until("2025-01-10T09:00:00Z")
+			m.Install(storetest.PatchPackage(storetest.ReleaseA, 2))
+			m.Until("2025-01-15T09:00:00Z")
 			story(m)
-			m.until("2025-04-01T12:00:00Z")
-			horizon := when(t, "2025-02-20T11:00:00Z")
+			m.Until("2025-04-01T12:00:00Z")
+			horizon := storetest.When(t, "2025-02-20T11:00:00Z")
 			var moments []time.Time
-			for at := horizon.Add(40 * time.Hour); at.Before(m.now); at = at.Add(37 * time.Hour) {
+			for at := horizon.Add(40 * time.Hour); at.Before(m.Now); at = at.Add(37 * time.Hour) {
 				moments = append(moments, at)
 			}
-			before := answers(t, m.record(), horizon, moments)
+			before := answers(t, m.OpenRecord(), horizon, moments)
 			pruneUntil(m, horizon)
-			if diff := cmp.Diff(before, answers(t, m.record(), horizon, moments)); diff != "" {
+			if diff := cmp.Diff(before, answers(t, m.OpenRecord(), horizon, moments)); diff != "" {
 				t.Errorf("(-before +after): %s", diff)
 			}
 			if !slices.ContainsFunc(before, func(a string) bool { return strings.Contains(a, "CVE-2025-4221 ") }) {
@@ -188,21 +189,21 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 
 // A boot that, by its clock, ran until after the horizon is at odds with the one that runs, as before.
 func TestPruneKeepsWhatClocksSay(t *testing.T) {
-	l := &life{t: t}
-	p2, p1 := l.loads("5 16:01", "p2", "initrd"), l.loads("6 10:01", "p1", "initrd")
+	l := &storetest.Life{T: t}
+	p2, p1 := l.Loads("5 16:01", "p2", "initrd"), l.Loads("6 10:01", "p1", "initrd")
 	for _, at := range []string{"5 17:00", "5 18:00", "5 19:00", "5 20:00", "6 14:00"} {
-		l.sees(at, "A", "5 16:00", "p2", l.row("A", "5 16:00", at, p2))
+		l.Sees(at, "A", "5 16:00", "p2", l.Row("A", "5 16:00", at, p2))
 	}
-	l.sees("6 10:05", "B", "6 10:00", "p1", l.row("A", "5 16:00", "6 16:00", p2), l.row("B", "6 10:00", "6 10:05", p1))
-	l.sees("6 20:00", "B", "6 10:00", "p1", l.row("B", "6 10:00", "6 20:00", p1))
-	m, horizon := l.machine(), march(t, "6 15:00")
+	l.Sees("6 10:05", "B", "6 10:00", "p1", l.Row("A", "5 16:00", "6 16:00", p2), l.Row("B", "6 10:00", "6 10:05", p1))
+	l.Sees("6 20:00", "B", "6 10:00", "p1", l.Row("B", "6 10:00", "6 20:00", p1))
+	m, horizon := l.Machine(), storetest.March(t, "6 15:00")
 	var moments []time.Time
 	for _, at := range []string{"6 15:30", "6 17:00", "6 20:00"} {
-		moments = append(moments, march(t, at))
+		moments = append(moments, storetest.March(t, at))
 	}
-	before := answers(t, m.record(), horizon, moments)
+	before := answers(t, m.OpenRecord(), horizon, moments)
 	pruneUntil(m, horizon)
-	if diff := cmp.Diff(before, answers(t, m.record(), horizon, moments)); diff != "" {
+	if diff := cmp.Diff(before, answers(t, m.OpenRecord(), horizon, moments)); diff != "" {
 		t.Errorf("(-before +after): %s", diff)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // The story says what was so at each of these moments: kernel, number of the active live
@@ -83,10 +84,10 @@ var moments = []struct{ at, want string }{
 }
 
 func TestStateAtEachMomentOfTheStory(t *testing.T) {
-	s := twoYears(t).record()
+	s := storetest.TwoYears(t).OpenRecord()
 	for _, tt := range moments {
-		st, err := NewState(t.Context(), s, when(t, tt.at))
-		check(t, err)
+		st, err := NewState(t.Context(), s, storetest.When(t, tt.at))
+		storetest.Check(t, err)
 		if got := said(st); got != tt.want {
 			t.Errorf("%s: %s, want %s; unknown: %q", tt.at, got, tt.want, st.Unknown)
 		}
@@ -102,7 +103,7 @@ func TestStateAtEachMomentOfTheStory(t *testing.T) {
 func said(st *State) string {
 	words := []string{"?", "?", "?", "?", string(st.Confidence)}
 	if st.KernelRelease != nil {
-		words[0] = map[string]string{releaseA: "A", releaseB: "B", releaseC: "C"}[*st.KernelRelease]
+		words[0] = map[string]string{storetest.ReleaseA: "A", storetest.ReleaseB: "B", storetest.ReleaseC: "C"}[*st.KernelRelease]
 	}
 	switch {
 	case st.LivePatch != nil && st.LivePatch.PatchNumber != nil:
@@ -136,15 +137,15 @@ func TestStateIsNeverWrong(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			m := randomMachine(t, r)
-			s := m.record()
+			s := m.OpenRecord()
 			whole, err := WholeTimeline(t.Context(), s)
-			check(t, err)
+			storetest.Check(t, err)
 			checkSpans(t, whole)
 			for range 150 {
 				at := randomMoment(m, r)
 				st, err := NewState(t.Context(), s, at)
-				check(t, err)
-				for _, wrong := range wrongIn(m, st, m.at(at)) {
+				storetest.Check(t, err)
+				for _, wrong := range wrongIn(m, st, m.At(at)) {
 					t.Errorf("%s: %s", at.Format(time.RFC3339Nano), wrong)
 				}
 				checkAgainstTimeline(t, whole, st)
@@ -160,23 +161,23 @@ func TestStateIsNeverWrong(t *testing.T) {
 }
 
 // wrongIn compares what a state claims with the truth.
-func wrongIn(m *machine, st *State, tr truth) (wrong []string) {
+func wrongIn(m *storetest.Machine, st *State, tr storetest.Truth) (wrong []string) {
 	claim := func(part string, got, want any) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			wrong = append(wrong, fmt.Sprintf("%s (-truth +claimed): %s", part, diff))
 		}
 	}
 	if st.KernelRelease != nil {
-		claim("kernel", *st.KernelRelease, tr.kernel)
-		claim("boot", *st.BootID, tr.boot)
+		claim("kernel", *st.KernelRelease, tr.Kernel)
+		claim("boot", *st.BootID, tr.Boot)
 	}
 	if lp := st.LivePatch; lp != nil {
-		claim("live patch", lp.Module, tr.module)
+		claim("live patch", lp.Module, tr.Module)
 		if st.CVEs != nil {
-			claim("fixes", st.CVEs, append([]string{}, fixesOf(record.Package{Name: *lp.Package, Version: *lp.Version}).CVEs...))
+			claim("fixes", st.CVEs, append([]string{}, storetest.FixesOf(record.Package{Name: *lp.Package, Version: *lp.Version}).CVEs...))
 		}
 	} else if st.Unknown["live_patch"] == "" {
-		claim("live patch", "", tr.module)
+		claim("live patch", "", tr.Module)
 	}
 	if st.Installed != nil {
 		var names []string
@@ -184,13 +185,13 @@ func wrongIn(m *machine, st *State, tr truth) (wrong []string) {
 			names = append(names, p.Name+"-"+p.Version)
 		}
 		slices.Sort(names)
-		claim("installed", names, tr.installed)
+		claim("installed", names, tr.Installed)
 	}
 	if v := st.Initrd; v != nil && v.Verdict != record.VerdictUnknown {
-		claim("in initrd", v.Verdict == record.VerdictContained, tr.inInitrd == tr.module)
+		claim("in initrd", v.Verdict == record.VerdictContained, tr.InInitrd == tr.Module)
 	}
 	if st.NextBoot != nil {
-		claim("next boot", st.NextBoot.KernelRelease, tr.next)
+		claim("next boot", st.NextBoot.KernelRelease, tr.Next)
 	}
 	return wrong
 }
@@ -239,14 +240,14 @@ func checkAgainstTimeline(t *testing.T, tl *Timeline, st *State) {
 func TestStateDoesNotChangeLater(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	m := randomMachine(t, r)
-	s := m.record()
+	s := m.OpenRecord()
 	for range 15 {
 		at := randomMoment(m, r)
-		after := slices.IndexFunc(m.all, func(ev *record.Event) bool { return ev.Observation != nil && !ev.Time.Before(at) })
+		after := slices.IndexFunc(m.All, func(ev *record.Event) bool { return ev.Observation != nil && !ev.Time.Before(at) })
 		if after < 0 {
 			continue
 		}
-		then := recordOf(m, m.all[:after+1])
+		then := recordOf(m, m.All[:after+1])
 		if diff := cmp.Diff(stateText(t, then, at), stateText(t, s, at)); diff != "" {
 			t.Errorf("%s (-then +later): %s", at, diff)
 		}
@@ -256,164 +257,164 @@ func TestStateDoesNotChangeLater(t *testing.T) {
 func stateText(t *testing.T, s *store.Store, at time.Time) string {
 	t.Helper()
 	st, err := NewState(t.Context(), s, at)
-	check(t, err)
+	storetest.Check(t, err)
 	b, err := json.MarshalIndent(st, "", " ")
-	check(t, err)
+	storetest.Check(t, err)
 	return string(b)
 }
 
 // recordOf is a record of these events alone.
-func recordOf(m *machine, evs []*record.Event) *store.Store {
-	m.t.Helper()
-	c := &machine{t: m.t, root: m.t.TempDir(), now: m.all[0].Time.Time, written: evs}
-	check(m.t, os.MkdirAll(filepath.Join(c.root, "etc"), 0o755))
-	check(m.t, os.WriteFile(filepath.Join(c.root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
-	return c.record()
+func recordOf(m *storetest.Machine, evs []*record.Event) *store.Store {
+	m.T.Helper()
+	c := &storetest.Machine{T: m.T, Root: m.T.TempDir(), Now: m.All[0].Time.Time, Written: evs}
+	storetest.Check(m.T, os.MkdirAll(filepath.Join(c.Root, "etc"), 0o755))
+	storetest.Check(m.T, os.WriteFile(filepath.Join(c.Root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
+	return c.OpenRecord()
 }
 
 // randomMoment is one of the moments at which something happened, or just before, or any.
-func randomMoment(m *machine, r *rand.Rand) time.Time {
-	at := m.truth[r.IntN(len(m.truth))].from
+func randomMoment(m *storetest.Machine, r *rand.Rand) time.Time {
+	at := m.Truth[r.IntN(len(m.Truth))].From
 	switch r.IntN(4) {
 	case 0:
 		return at
 	case 1:
 		return at.Add(-time.Microsecond)
 	case 2:
-		return m.all[r.IntN(len(m.all))].Time.Time
+		return m.All[r.IntN(len(m.All))].Time.Time
 	}
-	first, last := m.truth[0].from.Add(-48*time.Hour), m.now.Add(48*time.Hour)
+	first, last := m.Truth[0].From.Add(-48*time.Hour), m.Now.Add(48*time.Hour)
 	return first.Add(time.Duration(r.Int64N(int64(last.Sub(first))))).Truncate(time.Microsecond)
 }
 
 // randomMachine is one to which anything may happen.
-func randomMachine(t *testing.T, r *rand.Rand) *machine {
+func randomMachine(t *testing.T, r *rand.Rand) *storetest.Machine {
 	t.Helper()
-	m := newMachine(t, "2025-01-01T08:00:00Z")
-	m.installed, m.next = []record.Package{kernelPackage(kernelA)}, releaseA
-	m.start(releaseA)
-	m.pass(m.now.Add(time.Duration(r.IntN(100)) * time.Hour))
-	m.startRecording()
-	m.observe(record.TriggerManual)
+	m := storetest.NewMachine(t, "2025-01-01T08:00:00Z")
+	m.Installed, m.Next = []record.Package{storetest.KernelPackage(storetest.KernelA)}, storetest.ReleaseA
+	m.Start(storetest.ReleaseA)
+	m.Pass(m.Now.Add(time.Duration(r.IntN(100)) * time.Hour))
+	m.StartRecording()
+	m.Observe(record.TriggerManual)
 	for range 70 {
-		m.pass(m.now.Add(time.Duration(r.ExpFloat64() * float64(20*time.Hour)).Truncate(time.Microsecond)))
+		m.Pass(m.Now.Add(time.Duration(r.ExpFloat64() * float64(20*time.Hour)).Truncate(time.Microsecond)))
 		randomStep(m, r)
 	}
-	m.recording = true
+	m.Recording = true
 	return m
 }
 
 // randomStep is one thing that happens.
-func randomStep(m *machine, r *rand.Rand) {
-	if m.boot == nil {
-		m.start(m.next)
+func randomStep(m *storetest.Machine, r *rand.Rand) {
+	if m.Boot == nil {
+		m.Start(m.Next)
 		return
 	}
-	running := m.boot.KernelRelease
+	running := m.Boot.KernelRelease
 	n := 0
-	if p := m.patchFor(running); p != nil {
-		n = number(*p)
+	if p := m.PatchFor(running); p != nil {
+		n = storetest.Number(*p)
 	}
 	switch r.IntN(16) {
 	case 0, 1, 2:
-		m.install(patchPackage(running, n+1))
+		m.Install(storetest.PatchPackage(running, n+1))
 	case 3:
-		m.install(patchPackage(running, max(n-1, 1)))
+		m.Install(storetest.PatchPackage(running, max(n-1, 1)))
 	case 4:
-		m.commit(record.OutcomeFailed, []record.Package{patchPackage(running, n+1)}, nil)
+		m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(running, n+1)}, nil)
 	case 5:
 		kernelStep(m, r)
 	case 6, 7:
-		m.reboot()
+		m.Reboot()
 	case 8:
-		m.crash()
+		m.Crash()
 	case 9:
-		m.halt(0) // and stays off for a while
+		m.Halt(0) // and stays off for a while
 	case 10: // the recorder is away for days
-		m.recording = false
+		m.Recording = false
 		for range r.IntN(4) {
-			m.pass(m.now.Add(time.Duration(r.IntN(20)) * time.Hour))
+			m.Pass(m.Now.Add(time.Duration(r.IntN(20)) * time.Hour))
 			away(m, r, n)
 		}
-		m.pass(m.now.Add(48 * time.Hour))
-		m.recording = true
+		m.Pass(m.Now.Add(48 * time.Hour))
+		m.Recording = true
 	case 11:
-		if m.module != "" {
-			m.disable()
+		if m.Module != "" {
+			m.Disable()
 		}
 	case 12: // the journal loses its past for a while
-		m.rotated = true
+		m.Rotated = true
 		for range r.IntN(3) {
-			m.pass(m.now.Add(time.Duration(r.IntN(30)) * time.Hour))
-			m.install(patchPackage(running, 1+r.IntN(3)))
+			m.Pass(m.Now.Add(time.Duration(r.IntN(30)) * time.Hour))
+			m.Install(storetest.PatchPackage(running, 1+r.IntN(3)))
 		}
-		m.rotated = false
+		m.Rotated = false
 	case 13:
-		m.commit("", []record.Package{patchPackage(running, n+1)}, nil)
+		m.Commit("", []record.Package{storetest.PatchPackage(running, n+1)}, nil)
 	case 14:
-		m.initrds[running] = moduleOf(patchPackage(running, 1+r.IntN(3))) // an image is put there
-		m.happened()
-		m.observe(record.TriggerManual)
+		m.Initrds[running] = storetest.ModuleOf(storetest.PatchPackage(running, 1+r.IntN(3))) // an image is put there
+		m.Happened()
+		m.Observe(record.TriggerManual)
 	case 15:
-		m.observe(record.TriggerManual)
+		m.Observe(record.TriggerManual)
 	}
 }
 
 // away is what happens while nobody records.
-func away(m *machine, r *rand.Rand, n int) {
-	switch running := m.boot.KernelRelease; r.IntN(4) {
+func away(m *storetest.Machine, r *rand.Rand, n int) {
+	switch running := m.Boot.KernelRelease; r.IntN(4) {
 	case 0:
-		m.install(patchPackage(running, n+1))
+		m.Install(storetest.PatchPackage(running, n+1))
 	case 1:
-		m.reboot()
+		m.Reboot()
 	case 2:
-		m.crash()
+		m.Crash()
 	case 3:
-		m.install(patchPackage(running, 1+r.IntN(2)))
+		m.Install(storetest.PatchPackage(running, 1+r.IntN(2)))
 	}
 }
 
 // kernelStep installs another kernel, or removes one that does not run.
-func kernelStep(m *machine, r *rand.Rand) {
-	p := kernelPackage([]string{kernelA, kernelB, kernelC}[r.IntN(3)])
-	installed := slices.ContainsFunc(m.installed, func(i record.Package) bool { return i.Version == p.Version && i.Name == p.Name })
-	switch release := releaseOf(p); {
+func kernelStep(m *storetest.Machine, r *rand.Rand) {
+	p := storetest.KernelPackage([]string{storetest.KernelA, storetest.KernelB, storetest.KernelC}[r.IntN(3)])
+	installed := slices.ContainsFunc(m.Installed, func(i record.Package) bool { return i.Version == p.Version && i.Name == p.Name })
+	switch release := storetest.ReleaseOf(p); {
 	case !installed:
-		m.install(p, patchPackage(release, 1))
-	case release != m.boot.KernelRelease && release != m.next && m.patchFor(release) != nil:
-		m.remove(p, *m.patchFor(release))
+		m.Install(p, storetest.PatchPackage(release, 1))
+	case release != m.Boot.KernelRelease && release != m.Next && m.PatchFor(release) != nil:
+		m.Remove(p, *m.PatchFor(release))
 	}
 }
 
 // What libzypp's history claims of the time before the recorder is in the history, and
 // changes nothing of what the record proves.
 func TestImportChangesNoState(t *testing.T) {
-	m := twoYears(t)
-	s := m.record()
+	m := storetest.TwoYears(t)
+	s := m.OpenRecord()
 	before := map[string]string{}
 	for _, tt := range moments {
-		st, err := NewState(t.Context(), s, when(t, tt.at))
-		check(t, err)
+		st, err := NewState(t.Context(), s, storetest.When(t, tt.at))
+		storetest.Check(t, err)
 		before[tt.at] = said(st)
 	}
-	p := patchPackage(releaseA, 1)
-	m.write(&record.Event{Header: m.header(record.KindImport), Import: &record.Import{
-		Commit: "0198f000-0000-8000-8000-000000000001", Time: record.At(when(t, "2024-12-20T10:00:00Z")), Zone: "UTC", Command: "zypper in",
+	p := storetest.PatchPackage(storetest.ReleaseA, 1)
+	m.Write(&record.Event{Header: m.Header(record.KindImport), Import: &record.Import{
+		Commit: "0198f000-0000-8000-8000-000000000001", Time: record.At(storetest.When(t, "2024-12-20T10:00:00Z")), Zone: "UTC", Command: "zypper in",
 		Changes: []record.ImportedChange{{Change: record.Change{
 			Kind: "livepatch", Action: "install", Package: p.Name, Arch: p.Arch, Version: p.Version, Result: record.ResultOK,
-		}, Time: record.At(when(t, "2024-12-20T10:00:01Z")), UTCOffset: "+00:00", Line: record.HistoryLine{File: "history", Number: 1, SHA256: strings.Repeat("0", 64)}}},
+		}, Time: record.At(storetest.When(t, "2024-12-20T10:00:01Z")), UTCOffset: "+00:00", Line: record.HistoryLine{File: "history", Number: 1, SHA256: strings.Repeat("0", 64)}}},
 	}})
-	s = m.record()
+	s = m.OpenRecord()
 	for _, tt := range moments {
-		st, err := NewState(t.Context(), s, when(t, tt.at))
-		check(t, err)
-		if got := said(st); got != before[tt.at] && !when(t, tt.at).After(when(t, "2026-06-29T09:00:00Z")) { // later, that it ran is known
+		st, err := NewState(t.Context(), s, storetest.When(t, tt.at))
+		storetest.Check(t, err)
+		if got := said(st); got != before[tt.at] && !storetest.When(t, tt.at).After(storetest.When(t, "2026-06-29T09:00:00Z")) { // later, that it ran is known
 			t.Errorf("%s: %s, before the import %s", tt.at, got, before[tt.at])
 		}
 	}
 	rows := 0
 	for row, err := range s.History(t.Context(), store.HistoryFilter{Source: "import"}) {
-		check(t, err)
+		storetest.Check(t, err)
 		if rows++; row.Package != p.Name || row.TimeSource != "history" {
 			t.Errorf("got %+v", row)
 		}
@@ -428,12 +429,12 @@ func TestImportChangesNoState(t *testing.T) {
 func TestPendingRebootWithoutLivePatches(t *testing.T) {
 	for _, said := range []record.Pending{record.PendingYes, record.PendingUnknown} {
 		m := healthy(t)
-		o := m.last()
+		o := m.Last()
 		o.Patches, o.LivePatch, o.Unknown["patches"] = nil, nil, "no sysfs"
-		o.Reboot = &record.Reboot{Pending: said, NewestKernel: releaseB}
-		at := m.all[len(m.all)-1].Time.Time
-		st, err := NewState(t.Context(), m.record(), at)
-		check(t, err)
+		o.Reboot = &record.Reboot{Pending: said, NewestKernel: storetest.ReleaseB}
+		at := m.All[len(m.All)-1].Time.Time
+		st, err := NewState(t.Context(), m.OpenRecord(), at)
+		storetest.Check(t, err)
 		if st.PendingReboot != nil || !strings.Contains(st.Unknown["pending_reboot"], "no sysfs") {
 			t.Errorf("%s: pending %v, %q", said, st.PendingReboot, st.Unknown["pending_reboot"])
 		}
@@ -450,18 +451,18 @@ func TestStateOfABrokenRecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := running(t, 1)
-			m.until("2025-01-20T09:00:00Z")
-			for _, ev := range m.written[len(m.written)-2:] {
+			m.Until("2025-01-20T09:00:00Z")
+			for _, ev := range m.Written[len(m.Written)-2:] {
 				lacks(ev.Observation)
 			}
-			broken := len(m.all) - 1 // after the event of the recorder, and before these two
-			s := m.record()
-			db, err := sql.Open("sqlite3", store.Path(m.root))
-			check(t, err)
+			broken := len(m.All) - 1 // after the event of the recorder, and before these two
+			s := m.OpenRecord()
+			db, err := sql.Open("sqlite3", store.Path(m.Root))
+			storetest.Check(t, err)
 			defer db.Close()
 			_, err = db.Exec(`DROP TRIGGER events_no_update; UPDATE events SET body = '{}' WHERE seq = ` + fmt.Sprint(broken))
-			check(t, err)
-			if _, err := NewState(t.Context(), s, m.now); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("event %d", broken)) {
+			storetest.Check(t, err)
+			if _, err := NewState(t.Context(), s, m.Now); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("event %d", broken)) {
 				t.Errorf("event %d: got %v", broken, err)
 			}
 		})

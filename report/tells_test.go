@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // tells is what the record says of a moment: boot, live patch, verdict on the initrd, and how sure boot and patch are.
@@ -39,7 +40,7 @@ func parseLetter(id string) (c int) {
 // told is what is said by the timeline of that very moment.
 func told(t *testing.T, s *store.Store, at string) string {
 	t.Helper()
-	tl, err := NewTimeline(t.Context(), s, march(t, at), march(t, at).Add(instant))
-	check(t, err)
+	tl, err := NewTimeline(t.Context(), s, storetest.March(t, at), storetest.March(t, at).Add(instant))
+	storetest.Check(t, err)
 	return tells(tl)
 }

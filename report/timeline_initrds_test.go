@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // initrdSpans are the spans of a machine's whole timeline.
-func initrdSpans(m *machine) []InitrdSpan {
-	m.t.Helper()
-	tl, err := WholeTimeline(m.t.Context(), m.record())
-	check(m.t, err)
+func initrdSpans(m *storetest.Machine) []InitrdSpan {
+	m.T.Helper()
+	tl, err := WholeTimeline(m.T.Context(), m.OpenRecord())
+	storetest.Check(m.T, err)
 	return tl.Initrds
 }
 
@@ -19,11 +20,11 @@ func initrdSpans(m *machine) []InitrdSpan {
 // done that at any time.
 func TestAnImageHoldsSinceItWasRead(t *testing.T) {
 	m := patched(t, 2)
-	m.wait(time.Hour)
-	m.install(patchPackage(releaseA, 3))
-	o := m.last()
+	m.Wait(time.Hour)
+	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
+	o := m.Last()
 	o.Initrd.Verdict, o.Initrd.Basis = record.VerdictContained, record.BasisImage
-	read := m.written[len(m.written)-1].Time
+	read := m.Written[len(m.Written)-1].Time
 	for _, s := range initrdSpans(m) {
 		if s.Basis == record.BasisImage && s.From.Before(read.Time) {
 			t.Errorf("from %s, %s; it was read at %s", s.From, s.Confidence, read)
