@@ -16,7 +16,7 @@ import (
 // While reports run, a commit is recorded at once: an append that waited too long for a reader
 // would fail, and its event go to the spool.
 func TestReportsKeepNoCommitWaiting(t *testing.T) {
-	m := randomMachine(t, rand.New(rand.NewPCG(2, 5)))
+	m := storetest.RandomMachine(t, rand.New(rand.NewPCG(2, 5)))
 	s := m.OpenRecord()
 	m.Observe(record.TriggerManual)
 	again := m.Written[len(m.Written)-1]

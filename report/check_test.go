@@ -14,43 +14,6 @@ import (
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
-// healthy is a machine that passes every check: nine days with a recorder, two live patches,
-// and a full verification a day. Its time is 2026-02-10 12:00.
-func healthy(t *testing.T) *storetest.Machine {
-	t.Helper()
-	m := storetest.NewMachine(t, "2026-02-01T08:00:00Z")
-	m.Installed, m.Next = []record.Package{storetest.KernelPackage(storetest.KernelA)}, storetest.ReleaseA
-	m.Installed[0].InstallTime = m.Now.Unix()
-	storetest.Says(m, record.Taint{Value: 36864, Flags: []record.TaintFlag{{Bit: 12, Letter: "O", Meaning: "m"}, {Bit: 15, Letter: "K", Meaning: "m"}}})
-	storetest.Says(m, record.Coverage{Date: "2026-08-31", File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3})
-	storetest.Says(m, record.Blockers{})
-	storetest.Says(m, record.Signatures{GPGCheck: true, Repos: []record.RepoSignatures{{Alias: "updates", RepoGPGCheck: true, PkgGPGCheck: "unless-repo-signed"}}})
-	storetest.Says(m, record.Entitlement{Products: []record.Product{{Name: "sle-module-live-patching", Version: "15.6", EndOfLife: "2031-12-31"}},
-		Patterns: []string{"patterns-lp_sles"}, Lifecycle: []string{"lifecycle-data-sle-module-live-patching"}})
-	storetest.Says(m, record.Clock{Synced: "yes", Source: "adjtimex"})
-	storetest.Says(m, record.JournalStorage{Setting: "auto", Kept: "persistent", Persistent: true})
-	storetest.Says(m, record.OwnFiles{own(commitPlugin, "0755"), own("/var/lib/klp-audit", "0750"), own("/var/lib/klp-audit/klp-audit.db", "0640"), own("/var/lib/klp-audit/key", "0600")})
-	storetest.Says(m, record.Warnings{Messages: []record.Warning{}})
-	storetest.Says(m, record.Verified{Result: "intact", TreeSize: 7, Problems: []string{}})
-	m.StartRecording()
-	m.Start(storetest.ReleaseA)
-	m.Until("2026-02-02T09:00:00Z")
-	m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
-	m.Until("2026-02-03T09:00:00Z")
-	m.Install(storetest.PatchPackage(storetest.ReleaseA, 2))
-	m.Until("2026-02-10T11:00:00Z")
-	m.Observe(record.TriggerTimer)
-	m.Until("2026-02-10T12:00:00Z")
-	return m
-}
-
-const commitPlugin = "/usr/lib/zypp/plugins/commit/klp-audit"
-
-// own is a file that is as it should be.
-func own(path, mode string) record.OwnFile {
-	return record.OwnFile{Path: path, There: true, Type: "file", Mode: mode}
-}
-
 // with, formed and unread are stories in which a part of the newest observation is another, is of another
 // form, or unknown.
 func with[T record.PartType](v T) func(*storetest.Machine) {
@@ -93,7 +56,7 @@ func profile(t *testing.T, name string) *Profile {
 
 func TestHealthyMachinePasses(t *testing.T) {
 	for _, name := range Profiles() {
-		c := judged(healthy(t), profile(t, name))
+		c := judged(storetest.Healthy(t), profile(t, name))
 		for _, r := range c.Checks {
 			want := Pass
 			if r.ID == "exceptions" {
@@ -120,7 +83,7 @@ func noImage(m *storetest.Machine) {
 
 // Without an initrd the kernel does not boot: nothing says to reboot before there is one.
 func TestNothingSaysToRebootWithoutAnImage(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	noImage(m)
 	o := m.Last()
 	o.LivePatch = nil
@@ -330,16 +293,16 @@ func TestStateChecks(t *testing.T) {
 		{"clock", "not readable", unread("clock"), NotDetermined, "permission denied"},
 
 		{"permissions", "of another user", with(record.OwnFiles{{Path: "/var/lib/klp-audit", There: true, Type: "directory", Mode: "0750", UID: 7}}), Fail, "user 7"},
-		{"permissions", "readable by all", with(record.OwnFiles{own("/var/lib/klp-audit/klp-audit.db", "0644")}), Fail, "mode 0644"},
-		{"permissions", "key readable by the group", with(record.OwnFiles{own("/var/lib/klp-audit/key", "0640")}), Fail, "at most 0700"},
-		{"permissions", "no mode", with(record.OwnFiles{own("/usr/bin/klp-audit", "rwx")}), Fail, "rwx"},
+		{"permissions", "readable by all", with(record.OwnFiles{storetest.Own("/var/lib/klp-audit/klp-audit.db", "0644")}), Fail, "mode 0644"},
+		{"permissions", "key readable by the group", with(record.OwnFiles{storetest.Own("/var/lib/klp-audit/key", "0640")}), Fail, "at most 0700"},
+		{"permissions", "no mode", with(record.OwnFiles{storetest.Own("/usr/bin/klp-audit", "rwx")}), Fail, "rwx"},
 		{"permissions", "none there", with(record.OwnFiles{{Path: "/usr/bin/klp-audit"}}), NotDetermined, "no file"},
 		{"permissions", "not readable", unread("files"), NotDetermined, "permission denied"},
 
-		{"recorder", "plugin gone", with(record.OwnFiles{{Path: commitPlugin}}), Fail, "not installed"},
-		{"recorder", "plugin not executable", with(record.OwnFiles{own(commitPlugin, "0644")}), Fail, "cannot run"},
-		{"recorder", "plugin is a link", with(record.OwnFiles{{Path: commitPlugin, There: true, Type: "link"}}), Warn, "link"},
-		{"recorder", "program gone", with(record.OwnFiles{own(commitPlugin, "0755"), {Path: "/usr/lib/klp-audit/recorder"}}), Fail, "cannot run /usr/lib/klp-audit/recorder"},
+		{"recorder", "plugin gone", with(record.OwnFiles{{Path: storetest.CommitPlugin}}), Fail, "not installed"},
+		{"recorder", "plugin not executable", with(record.OwnFiles{storetest.Own(storetest.CommitPlugin, "0644")}), Fail, "cannot run"},
+		{"recorder", "plugin is a link", with(record.OwnFiles{{Path: storetest.CommitPlugin, There: true, Type: "link"}}), Warn, "link"},
+		{"recorder", "program gone", with(record.OwnFiles{storetest.Own(storetest.CommitPlugin, "0755"), {Path: "/usr/lib/klp-audit/recorder"}}), Fail, "cannot run /usr/lib/klp-audit/recorder"},
 		{"recorder", "plugin not looked at", with(record.OwnFiles{}), NotDetermined, "says nothing"},
 		{"recorder", "not readable", unread("files"), NotDetermined, "permission denied"},
 		{"recorder", "silent for days", func(m *storetest.Machine) { m.Wait(72 * time.Hour) }, Fail, "more than 2 days ago"},
@@ -398,7 +361,7 @@ func runTests(t *testing.T, tests []checkTest) {
 	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.check+"/"+tt.name, func(t *testing.T) {
-			m := healthy(t)
+			m := storetest.Healthy(t)
 			tt.story(m)
 			r := judged(m, profile(t, DefaultProfile)).of(t, tt.check)
 			if r.Result != tt.want || !strings.Contains(r.Detail, tt.detail) {
@@ -558,9 +521,9 @@ func TestRecordChecks(t *testing.T) {
 		}, NotDetermined, "no full verification"},
 		{"integrity", "of another form", formed(record.PartVerify, `[]`), NotDetermined, "cannot be read"},
 
-		{"exceptions", "runs", except("coverage", "2026-06-01T00:00:00Z"), Pass, "None of 1 exception"},
-		{"exceptions", "runs out soon", except("coverage", "2026-02-12T00:00:00Z"), Warn, "for coverage, until 2026-02-12"},
-		{"exceptions", "ran out", except("coverage", "2026-02-10T11:00:00Z"), Fail, "1 exception ran out"},
+		{"exceptions", "runs", storetest.Except("coverage", "2026-06-01T00:00:00Z"), Pass, "None of 1 exception"},
+		{"exceptions", "runs out soon", storetest.Except("coverage", "2026-02-12T00:00:00Z"), Warn, "for coverage, until 2026-02-12"},
+		{"exceptions", "ran out", storetest.Except("coverage", "2026-02-10T11:00:00Z"), Fail, "1 exception ran out"},
 
 		{"integrity", "an earlier record is gone", lostRecord, Fail, "record-lost"},
 		{"retention", "an earlier record is gone", lostRecord, Fail, "0 minutes, and 365 days is asked for"},
@@ -668,16 +631,6 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-func except(id, until string) func(*storetest.Machine) {
-	return func(m *storetest.Machine) {
-		ev := &record.Event{Header: m.Header(record.KindException), Exception: &record.ExceptionChange{
-			Action: record.ExceptionAdd, Check: id, Reason: "the vendor was asked", Actor: record.Actor{Login: "tux", SudoUser: "alice"},
-			Until: new(record.At(storetest.When(m.T, until))),
-		}}
-		m.Write(ev)
-	}
-}
-
 // Nothing on record is unknown, and never passes.
 func TestEmptyRecordIsUnknown(t *testing.T) {
 	m := storetest.NewMachine(t, "2026-01-05T08:00:00Z")
@@ -695,7 +648,7 @@ func TestEmptyRecordIsUnknown(t *testing.T) {
 
 // An old observation says nothing of the state now.
 func TestStaleObservationLeavesStateUnknown(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	m.Wait(49 * time.Hour)
 	c := judged(m, profile(t, DefaultProfile))
 	for _, r := range rules() {
@@ -707,12 +660,12 @@ func TestStaleObservationLeavesStateUnknown(t *testing.T) {
 
 // What comes after a moment changes nothing in the summary of that moment.
 func TestComplianceOfAMomentStays(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	p := profile(t, DefaultProfile)
 	at := m.Now
 	before := judged(m, p)
 	m.Wait(time.Hour)
-	except("clock", "2026-02-11T00:00:00Z")(m)
+	storetest.Except("clock", "2026-02-11T00:00:00Z")(m)
 	m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
 	m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
 	after, err := NewCompliance(t.Context(), m.OpenRecord(), p, at)
@@ -725,9 +678,9 @@ func TestComplianceOfAMomentStays(t *testing.T) {
 
 // An exception stands beside the result, and does not change it.
 func TestExceptionHidesNothing(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	storetest.SetPart(m, record.Coverage{Date: "2026-02-09", File: "f", Line: 1})
-	except("coverage", "2026-06-01T00:00:00Z")(m)
+	storetest.Except("coverage", "2026-06-01T00:00:00Z")(m)
 	r := judged(m, profile(t, DefaultProfile)).of(t, "coverage")
 	if r.Result != Fail || r.Exception == nil || r.Exception.By != "alice" || r.Exception.Expired {
 		t.Errorf("%s, exception %+v", r.Result, r.Exception)
@@ -761,7 +714,7 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 				HistoryRow: &record.HistoryRow{Package: "q", Previous: new("2"), Version: "1"}, taint: &record.Part[record.Taint]{JSON: []byte(`{"value":512}`)}}}
 		}, Warn, "p from 2 to 1 at 0001-01-01T00:00:00Z by unset; q from 2 to 1 at 0001-01-01T00:00:00Z by unset, kernel warnings not on record, taint value 512."},
 	} {
-		m := healthy(t)
+		m := storetest.Healthy(t)
 		g, err := readGrounds(t.Context(), m.OpenRecord(), p, m.Now)
 		storetest.Check(t, err)
 		tt.read(g)

@@ -17,7 +17,7 @@ import (
 // troubled is a machine with something of everything: the golden files show it.
 func troubled(t *testing.T) *Compliance {
 	t.Helper()
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
 	m.Wait(time.Minute)
 	m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
@@ -25,8 +25,8 @@ func troubled(t *testing.T) *Compliance {
 	m.Last().Initrd = record.Initrd{KernelRelease: storetest.ReleaseA, Patch: "livepatch_1_150600_13_3_1", Verdict: record.VerdictMissing, Basis: record.BasisImage,
 		Evidence: []record.Evidence{{Says: "the image", Path: "/boot/initrd-" + storetest.ReleaseA, Cursor: ""}, {Says: "a build", Cursor: "s=1;i=2"}}}
 	m.Drop("clock", "\x1b[2Jno | permission")
-	except("coverage", "2026-03-31T00:00:00Z")(m)
-	except("patch-in-initrd", "2026-02-09T00:00:00Z")(m)
+	storetest.Except("coverage", "2026-03-31T00:00:00Z")(m)
+	storetest.Except("patch-in-initrd", "2026-02-09T00:00:00Z")(m)
 	c := judged(m, profile(t, DefaultProfile))
 	return c
 }

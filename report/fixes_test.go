@@ -25,14 +25,6 @@ func running(t *testing.T, n int) *storetest.Machine {
 	return m
 }
 
-// unrecorded is what happens while the recorder is away.
-func unrecorded(m *storetest.Machine, do func()) {
-	was := m.Recording
-	m.Recording = false
-	do()
-	m.Recording = was
-}
-
 func fixNow(t *testing.T, m *storetest.Machine, cve string) Exposure {
 	t.Helper()
 	return fixAt(t, m.OpenRecord(), store.Always(), cve)
@@ -99,32 +91,15 @@ func TestUpgradeBeforeItsCommit(t *testing.T) {
 	}
 }
 
-// unloaded is a commit that loads nothing: transactional, or by the setting LIVEPATCH_KERNEL.
-func unloaded(m *storetest.Machine, pkgs ...record.Package) {
-	module, since, loads := m.Module, m.Since, len(m.Boot.Loads)
-	for i := range m.Boot.Loads {
-		m.Boot.Loads[i].Replaced = "" // as it was
-	}
-	first := len(m.Written)
-	m.Install(pkgs...)
-	m.Module, m.Since, m.Boot.Loads = module, since, m.Boot.Loads[:loads]
-	for i := range m.Boot.Loads {
-		m.Boot.Loads[i].Disabled, m.Boot.Loads[i].Replaced = nil, ""
-	}
-	m.Written = m.Written[:first+2] // its observation comes later
-	m.Happened()
-	m.Observe(record.TriggerCommit)
-}
-
 // A version that was never loaded and is gone is not installed any more.
 func TestInstalledOnlyWhileItIs(t *testing.T) {
 	m := running(t, 2)
-	unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
+	storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
 	m.Wait(time.Hour)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusInstalled || !strings.HasSuffix(e.Reason, "does not fix it. It was never active.") {
 		t.Errorf("while it is there: %s %s", e.Status, e.Reason)
 	}
-	unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 2))
+	storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 2))
 	m.Wait(time.Hour)
 	m.Observe(record.TriggerTimer)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusLost || e.Active != nil {
@@ -195,10 +170,10 @@ func TestInstalledUntilNobodyKnowsWhen(t *testing.T) {
 // That a fix was never active is said only of a time that the record shows.
 func TestNeverActiveIsNotClaimed(t *testing.T) {
 	m := running(t, 2)
-	unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
+	storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
 	m.Wait(time.Hour)
 	m.Initrds[storetest.ReleaseA] = storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 2))
-	unrecorded(m, m.Reboot)
+	storetest.Unrecorded(m, m.Reboot)
 	m.Pending = nil // the journal of the boot before is lost
 	m.Wait(time.Hour)
 	m.Observe(record.TriggerTimer)
@@ -214,7 +189,7 @@ func TestRecordEndsOtherwise(t *testing.T) {
 		reason string
 	}{
 		"removed in a boot that nobody saw": {func(m *storetest.Machine) {
-			unrecorded(m, m.Reboot)
+			storetest.Unrecorded(m, m.Reboot)
 			m.Wait(time.Hour)
 			m.Remove(storetest.PatchPackage(storetest.ReleaseA, 2))
 			m.Written = m.Written[:len(m.Written)-1] // nobody looks

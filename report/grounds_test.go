@@ -23,7 +23,7 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 3))
-			m := randomMachine(t, r)
+			m := storetest.RandomMachine(t, r)
 			s := m.OpenRecord()
 			for range 12 {
 				p := profile(t, DefaultProfile)
@@ -81,7 +81,7 @@ func sameFix(e Exposure) func(Exposure) bool {
 // A live patch that was never active, and went with its kernel before the period, is no
 // finding for ever.
 func TestRemovedBeforeThePeriod(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 3))
 	m.Wait(time.Hour)
 	m.Remove(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 3))
@@ -108,7 +108,7 @@ func groundsOf(t *testing.T, m *storetest.Machine, p *Profile) *grounds {
 // A fix that was released before a moment and installed after it is not on record then, in
 // whatever order the log has it. Only the proof of what was active may be a later observation.
 func TestFixesComeWithoutHindsight(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	m.Observe(record.TriggerTimer)
 	at := m.Now
 	want := exposuresAt(t, m.OpenRecord(), at)
@@ -145,7 +145,7 @@ func oldImport(at time.Time) *record.Import {
 
 // Where it is not known what was installed, no fix is left out.
 func TestUnknownPackagesLeaveNoFixOut(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 3))
 	m.Initrds[storetest.ReleaseB] = ""
 	m.Wait(50 * 24 * time.Hour)
@@ -167,7 +167,7 @@ func TestUnknownPackagesLeaveNoFixOut(t *testing.T) {
 // The record counts the changes that a history shows.
 func TestRecordCountsItsChanges(t *testing.T) {
 	for seed := range uint64(6) {
-		s := randomMachine(t, rand.New(rand.NewPCG(seed, 4))).OpenRecord()
+		s := storetest.RandomMachine(t, rand.New(rand.NewPCG(seed, 4))).OpenRecord()
 		sum, err := s.Summarize(t.Context())
 		storetest.Check(t, err)
 		rows, commits := int64(0), map[string]bool{}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // The package of a kernel has its release, and a counter of rebuilds; more is another kernel's.
@@ -42,7 +43,7 @@ func TestRebuiltKernel(t *testing.T) {
 		{"next-boot", -time.Minute, Pass}, {"next-boot", time.Minute, NotDetermined},
 		{"reboot-lag", -time.Minute, Pass}, {"reboot-lag", time.Minute, NotDetermined},
 	} {
-		m := healthy(t)
+		m := storetest.Healthy(t)
 		o := m.Last()
 		o.Installed[0].InstallTime = o.Kernel.BootTime.Add(tt.since).Unix()
 		if r := judged(m, profile(t, DefaultProfile)).of(t, tt.check); r.Result != tt.want {

@@ -30,7 +30,7 @@ func allSections(t *testing.T, s *store.Store, at time.Time) string {
 // What a report says by what was known at a moment does not change as the record grows.
 func TestReportOfWhatWasKnownStays(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	m.Flush()
 	before := map[time.Time]string{}
 	for range 12 {
@@ -113,7 +113,7 @@ func TestKnownSinceSomebodyCouldRead(t *testing.T) {
 
 // The checkpoint of then is not kept: that the log is right is told by what was verified.
 func TestIntegrityOfWhatWasKnown(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	s := m.OpenRecord()
 	part, err := s.KnownAt(t.Context(), m.Now)
 	storetest.Check(t, err)

@@ -354,7 +354,7 @@ func TestOneAnswerForAMoment(t *testing.T) {
 	}
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			m := randomMachine(t, newRand(seed))
+			m := storetest.RandomMachine(t, storetest.NewRand(seed))
 			oneAnswer(t, m.OpenRecord(), m.All)
 		})
 	}

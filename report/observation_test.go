@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // A live patch is of no installed package only where the packages could be read.
 func TestPackageOfALivePatch(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	o := m.Last()
 	o.LivePatch.Package = nil
 	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) }); !strings.Contains(text, " of no installed package") {

@@ -50,7 +50,7 @@ func TestChecksOfTheExamples(t *testing.T) {
 
 // The date of a fix is that of the advisory in the example.
 func TestAdvisoriesOfTheExample(t *testing.T) {
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	m.SetJSON(record.PartAdvisories, example(t, record.PartAdvisories))
 	fixes := exposures(t, m.OpenRecord())
 	i := slices.IndexFunc(fixes, func(e Exposure) bool { return e.ReleasedBy == "advisory-day" })

@@ -35,7 +35,7 @@ keys = ["f74f09bc3fa1d6ce"]
 	if latency.Fail.String() != "7 days" || latency.Warn != base.Criteria["latency"].Warn || len(latency.Severities) != 2 || !latency.Enabled {
 		t.Errorf("latency: %+v", latency)
 	}
-	m := healthy(t)
+	m := storetest.Healthy(t)
 	m.Last().Installed[0].SignatureKey = "0000000000000000"
 	c := judged(m, p)
 	if r := c.of(t, "taint"); r.Result != NotApplicable {

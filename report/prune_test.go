@@ -81,9 +81,9 @@ func unreadInitrd(m *storetest.Machine) {
 func TestPruneChangesNoAnswer(t *testing.T) {
 	for name, story := range map[string]func(m *storetest.Machine){
 		"a patch that stays loaded while newer ones come": func(m *storetest.Machine) {
-			unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
+			storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
 			m.Until("2025-03-01T09:00:00Z")
-			unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 4))
+			storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 4))
 		},
 		"an initrd of before": func(m *storetest.Machine) {
 			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
@@ -125,7 +125,7 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 		"fixes that only differences tell": func(m *storetest.Machine) {
 			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 			m.Until("2025-02-10T09:00:00Z")
-			unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 4))
+			storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 4))
 			m.Until("2025-03-31T09:00:00Z")
 			tellNewest(m, func(ev *record.Event) {
 				switch {
@@ -160,7 +160,7 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 			o.Installed, o.RPMDB, o.Compared, o.Reboot, o.NextBoot, o.Parts = nil, "", false, nil, nil, nil
 		},
 		"installed and not loaded": func(m *storetest.Machine) {
-			unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
+			storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

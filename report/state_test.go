@@ -128,15 +128,13 @@ func isNull(st *State, part string) bool {
 	}[part]
 }
 
-func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 3)) }
-
 // Whatever happens to a machine: what a state says of it was so.
 func TestStateIsNeverWrong(t *testing.T) {
 	known, asked := 0, 0
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
-			m := randomMachine(t, r)
+			m := storetest.RandomMachine(t, r)
 			s := m.OpenRecord()
 			whole, err := WholeTimeline(t.Context(), s)
 			storetest.Check(t, err)
@@ -239,7 +237,7 @@ func checkAgainstTimeline(t *testing.T, tl *Timeline, st *State) {
 // What comes later does not change what is known of a moment between two observations.
 func TestStateDoesNotChangeLater(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
-	m := randomMachine(t, r)
+	m := storetest.RandomMachine(t, r)
 	s := m.OpenRecord()
 	for range 15 {
 		at := randomMoment(m, r)
@@ -287,105 +285,6 @@ func randomMoment(m *storetest.Machine, r *rand.Rand) time.Time {
 	return first.Add(time.Duration(r.Int64N(int64(last.Sub(first))))).Truncate(time.Microsecond)
 }
 
-// randomMachine is one to which anything may happen.
-func randomMachine(t *testing.T, r *rand.Rand) *storetest.Machine {
-	t.Helper()
-	m := storetest.NewMachine(t, "2025-01-01T08:00:00Z")
-	m.Installed, m.Next = []record.Package{storetest.KernelPackage(storetest.KernelA)}, storetest.ReleaseA
-	m.Start(storetest.ReleaseA)
-	m.Pass(m.Now.Add(time.Duration(r.IntN(100)) * time.Hour))
-	m.StartRecording()
-	m.Observe(record.TriggerManual)
-	for range 70 {
-		m.Pass(m.Now.Add(time.Duration(r.ExpFloat64() * float64(20*time.Hour)).Truncate(time.Microsecond)))
-		randomStep(m, r)
-	}
-	m.Recording = true
-	return m
-}
-
-// randomStep is one thing that happens.
-func randomStep(m *storetest.Machine, r *rand.Rand) {
-	if m.Boot == nil {
-		m.Start(m.Next)
-		return
-	}
-	running := m.Boot.KernelRelease
-	n := 0
-	if p := m.PatchFor(running); p != nil {
-		n = storetest.Number(*p)
-	}
-	switch r.IntN(16) {
-	case 0, 1, 2:
-		m.Install(storetest.PatchPackage(running, n+1))
-	case 3:
-		m.Install(storetest.PatchPackage(running, max(n-1, 1)))
-	case 4:
-		m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(running, n+1)}, nil)
-	case 5:
-		kernelStep(m, r)
-	case 6, 7:
-		m.Reboot()
-	case 8:
-		m.Crash()
-	case 9:
-		m.Halt(0) // and stays off for a while
-	case 10: // the recorder is away for days
-		m.Recording = false
-		for range r.IntN(4) {
-			m.Pass(m.Now.Add(time.Duration(r.IntN(20)) * time.Hour))
-			away(m, r, n)
-		}
-		m.Pass(m.Now.Add(48 * time.Hour))
-		m.Recording = true
-	case 11:
-		if m.Module != "" {
-			m.Disable()
-		}
-	case 12: // the journal loses its past for a while
-		m.Rotated = true
-		for range r.IntN(3) {
-			m.Pass(m.Now.Add(time.Duration(r.IntN(30)) * time.Hour))
-			m.Install(storetest.PatchPackage(running, 1+r.IntN(3)))
-		}
-		m.Rotated = false
-	case 13:
-		m.Commit("", []record.Package{storetest.PatchPackage(running, n+1)}, nil)
-	case 14:
-		m.Initrds[running] = storetest.ModuleOf(storetest.PatchPackage(running, 1+r.IntN(3))) // an image is put there
-		m.Happened()
-		m.Observe(record.TriggerManual)
-	case 15:
-		m.Observe(record.TriggerManual)
-	}
-}
-
-// away is what happens while nobody records.
-func away(m *storetest.Machine, r *rand.Rand, n int) {
-	switch running := m.Boot.KernelRelease; r.IntN(4) {
-	case 0:
-		m.Install(storetest.PatchPackage(running, n+1))
-	case 1:
-		m.Reboot()
-	case 2:
-		m.Crash()
-	case 3:
-		m.Install(storetest.PatchPackage(running, 1+r.IntN(2)))
-	}
-}
-
-// kernelStep installs another kernel, or removes one that does not run.
-func kernelStep(m *storetest.Machine, r *rand.Rand) {
-	p := storetest.KernelPackage([]string{storetest.KernelA, storetest.KernelB, storetest.KernelC}[r.IntN(3)])
-	installed := slices.ContainsFunc(m.Installed, func(i record.Package) bool { return i.Version == p.Version && i.Name == p.Name })
-	switch release := storetest.ReleaseOf(p); {
-	case !installed:
-		m.Install(p, storetest.PatchPackage(release, 1))
-	case release != m.Boot.KernelRelease && release != m.Next && m.PatchFor(release) != nil:
-		m.Remove(p, *m.PatchFor(release))
-	}
-}
-
 // What libzypp's history claims of the time before the recorder is in the history, and
 // changes nothing of what the record proves.
 func TestImportChangesNoState(t *testing.T) {
@@ -428,7 +327,7 @@ func TestImportChangesNoState(t *testing.T) {
 // an observation said otherwise.
 func TestPendingRebootWithoutLivePatches(t *testing.T) {
 	for _, said := range []record.Pending{record.PendingYes, record.PendingUnknown} {
-		m := healthy(t)
+		m := storetest.Healthy(t)
 		o := m.Last()
 		o.Patches, o.LivePatch, o.Unknown["patches"] = nil, nil, "no sysfs"
 		o.Reboot = &record.Reboot{Pending: said, NewestKernel: storetest.ReleaseB}
