@@ -94,19 +94,6 @@ func TestNothingSaysToRebootWithoutAnImage(t *testing.T) {
 			t.Errorf("%s: %s", r.ID, hint)
 		}
 	}
-	s := m.OpenRecord()
-	_, seen, err := s.Extent(t.Context())
-	storetest.Check(t, err)
-	st, err := NewState(t.Context(), s, seen.Time)
-	storetest.Check(t, err)
-	if text := initrdText(st); text != "no initrd, proven: this kernel does not boot" {
-		t.Errorf("the state says %q", text)
-	}
-	var f strings.Builder
-	storetest.Check(t, Write(&f, &Machine{o}, "table", Style{}))
-	if !strings.Contains(f.String(), "no initrd: this kernel does not boot") || !strings.Contains(f.String(), "dracut -f") {
-		t.Errorf("the observation says\n%s", f.String())
-	}
 }
 
 // checkTest is one thing that can be with a machine, and what a check has to say of it.
@@ -722,13 +709,5 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 		if f := g.run(r, p.Criteria[tt.check]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) {
 			t.Errorf("%s, %s: %s: %s", tt.check, tt.name, f.rating, f.detail)
 		}
-	}
-}
-
-// A load that is not complete protects nothing: the metric does not count it.
-func TestMetricOfATransition(t *testing.T) {
-	st := &State{LivePatch: &record.LivePatch{Enabled: true, Transition: true}}
-	if active := isActive(st); active == nil || *active {
-		t.Errorf("active: %v", active)
 	}
 }

@@ -27,7 +27,7 @@ func troubled(t *testing.T) *Compliance {
 	m.Drop("clock", "\x1b[2Jno | permission")
 	storetest.Except("coverage", "2026-03-31T00:00:00Z")(m)
 	storetest.Except("patch-in-initrd", "2026-02-09T00:00:00Z")(m)
-	c := judged(m, profile(t, DefaultProfile))
+	c := complianceOf(t, m)
 	return c
 }
 
@@ -138,4 +138,14 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%v: %s, %d", tt.results, c.worst(), status)
 		}
 	}
+}
+
+// complianceOf judges a machine by the default profile.
+func complianceOf(t *testing.T, m *storetest.Machine) *Compliance {
+	t.Helper()
+	p, err := LoadProfile(DefaultProfile, nil)
+	storetest.Check(t, err)
+	c, err := NewCompliance(t.Context(), m.OpenRecord(), p, m.Now)
+	storetest.Check(t, err)
+	return c
 }

@@ -277,14 +277,8 @@ func TestEveryLossIsKept(t *testing.T) {
 	if strings.Join(got, " ") != "downgrade downgrade boot" || e.Status != StatusLost || e.LostBy != "boot" || e.Back != nil {
 		t.Errorf("lost by %q, %s by %q, back %v", got, e.Status, e.LostBy, e.Back)
 	}
-	lost := 0
-	for _, s := range exposed([]Exposure{e}, m.Boot.First.AddDate(-1, 0, 0), m.Now) {
-		if s.lost {
-			lost++
-		}
-	}
-	if sum := Summarize([]Exposure{e}); sum.Losses != 3 || lost != 3 {
-		t.Errorf("the summary counts %d losses, the picture %d", sum.Losses, lost)
+	if sum := Summarize([]Exposure{e}); sum.Losses != 3 {
+		t.Errorf("the summary counts %d losses", sum.Losses)
 	}
 }
 

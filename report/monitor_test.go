@@ -133,3 +133,11 @@ func TestNagiosLineIsOneLine(t *testing.T) {
 		t.Errorf("got %s", first)
 	}
 }
+
+// A load that is not complete protects nothing: the metric does not count it.
+func TestMetricOfATransition(t *testing.T) {
+	st := &State{LivePatch: &record.LivePatch{Enabled: true, Transition: true}}
+	if active := isActive(st); active == nil || *active {
+		t.Errorf("active: %v", active)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
@@ -19,5 +20,19 @@ func TestPackageOfALivePatch(t *testing.T) {
 	o.Installed, o.Unknown["installed"] = nil, "rpm failed"
 	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) }); strings.Contains(text, "no installed package") || !strings.Contains(text, " of a package that is not known") {
 		t.Errorf("the packages are not known: %s", text)
+	}
+}
+
+// A kernel without an initrd does not boot: that is said first, and what to do.
+func TestTextsOfAMissingImage(t *testing.T) {
+	o := storetest.Healthy(t).Last()
+	o.LivePatch = nil
+	o.Initrd = record.Initrd{KernelRelease: storetest.ReleaseA, Verdict: record.VerdictMissing, Basis: record.BasisImage, Reason: record.ReasonNoImage, Evidence: []record.Evidence{}}
+	if text := initrdText(&State{Initrd: &o.Initrd}); text != "no initrd, proven: this kernel does not boot" {
+		t.Errorf("the state says %q", text)
+	}
+	text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) })
+	if !strings.Contains(text, "no initrd: this kernel does not boot") || !strings.Contains(text, "dracut -f") {
+		t.Errorf("the observation says\n%s", text)
 	}
 }

@@ -175,3 +175,23 @@ func TestDuration(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// The picture shows each loss of a fix, also of one that came back.
+func TestPictureShowsEveryLoss(t *testing.T) {
+	var e Exposure
+	for _, day := range []string{"2025-02-03", "2025-02-05", "2025-02-07"} {
+		at := ts(day)
+		from := record.At(at.AddDate(0, 0, -1))
+		e.Intervals = append(e.Intervals, Interval{From: from, To: &at, Lost: &at, LostBy: LostByDowngrade, Confidence: Proven})
+	}
+	e.Status = StatusLost
+	lost := 0
+	for _, s := range exposed([]Exposure{e}, ts("2025-01-01").Time, ts("2025-03-01").Time) {
+		if s.lost {
+			lost++
+		}
+	}
+	if lost != 3 {
+		t.Errorf("it shows %d", lost)
+	}
+}

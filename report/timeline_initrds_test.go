@@ -19,7 +19,7 @@ func initrdSpans(m *storetest.Machine) []InitrdSpan {
 // What an image holds says nothing of when it was written: a build that nobody logged may have
 // done that at any time.
 func TestAnImageHoldsSinceItWasRead(t *testing.T) {
-	m := patched(t, 2)
+	m := storetest.Patched(t, 2)
 	m.Wait(time.Hour)
 	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 	o := m.Last()

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -51,4 +52,16 @@ func Except(id, until string) func(*Machine) {
 		}}
 		m.Write(ev)
 	}
+}
+
+// Patched is a machine with a live patch of the first kernel.
+func Patched(t *testing.T, n int) *Machine {
+	t.Helper()
+	m := NewMachine(t, "2025-01-01T08:00:00Z")
+	m.Installed, m.Next = []record.Package{KernelPackage(KernelA)}, ReleaseA
+	m.StartRecording()
+	m.Start(ReleaseA)
+	m.Wait(time.Hour)
+	m.Install(PatchPackage(ReleaseA, n))
+	return m
 }

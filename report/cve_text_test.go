@@ -1,0 +1,158 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
+)
+
+// fixesFor are the fixes on record, of some numbers; none: of all.
+func fixesFor(t *testing.T, s *store.Store, ids ...string) []Exposure {
+	t.Helper()
+	tl, err := WholeTimeline(t.Context(), s)
+	storetest.Check(t, err)
+	list, err := NewExposures(t.Context(), s, tl, store.Always(), ids)
+	storetest.Check(t, err)
+	return list
+}
+
+// section is the CVE section of a record as of its end.
+func cveSection(t *testing.T, s *store.Store) *CVEs {
+	t.Helper()
+	last, err := s.LastObserved(t.Context())
+	storetest.Check(t, err)
+	st, err := NewState(t.Context(), s, last.Time)
+	storetest.Check(t, err)
+	return NewCVEs(fixesFor(t, s), st, storyProvenance("cve"))
+}
+
+// storyProvenance is that of the story, without what is another one each time.
+func storyProvenance(section string) *Provenance {
+	first, last := record.At(time.Date(2025, 1, 7, 10, 0, 0, 0, time.UTC)), record.At(time.Date(2026, 6, 29, 9, 0, 0, 0, time.UTC))
+	return NewProvenance(section, "1.0.0", testNow, &record.Summary{
+		Events: 592, Changes: 44, First: &first, Last: &last, RootHash: "USiWmeVhpY/a+KRku1TQZjMkgkQPbTVA7+IwOKyTEz0=",
+		Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"},
+	})
+}
+
+func written(t *testing.T, write func(b *bytes.Buffer) error) string {
+	t.Helper()
+	var b bytes.Buffer
+	storetest.Check(t, write(&b))
+	return b.String()
+}
+
+func TestCVEGolden(t *testing.T) {
+	c := cveSection(t, storetest.TwoYears(t).OpenRecord())
+	for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
+		text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "table", style) })
+		checkPlain(t, "cve", text, max(style.Width, 80))
+		compareGolden(t, "testdata/cve."+ending, text)
+	}
+	for _, format := range []string{"json", "csv", "openvex"} {
+		compareGolden(t, "testdata/cve."+format, written(t, func(b *bytes.Buffer) error { return Write(b, c, format, Style{}) }))
+	}
+	checkAgainst(t, readSchemas(t), "cve-1.json", written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", Style{}) }))
+	if err := Write(&bytes.Buffer{}, c, "xml", Style{}); err == nil || !strings.Contains(err.Error(), "openvex") {
+		t.Errorf("xml: %v", err)
+	}
+}
+
+func TestStateGolden(t *testing.T) {
+	s := storetest.TwoYears(t).OpenRecord()
+	for name, at := range map[string]string{"state": "2025-05-15T00:00:00Z", "state-off": "2025-04-22T03:15:00Z", "state-exact": "2026-06-29T03:00:00Z", "state-future": "2030-01-01"} {
+		st, err := NewState(t.Context(), s, storetest.When(t, at))
+		storetest.Check(t, err)
+		section := StateSection{st, storyProvenance("state")}
+		for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
+			text := written(t, func(b *bytes.Buffer) error { return Write(b, &section, "table", style) })
+			checkPlain(t, name, text, max(style.Width, 80))
+			compareGolden(t, "testdata/"+name+"."+ending, text)
+		}
+		text := written(t, func(b *bytes.Buffer) error { return Write(b, &section, "json", Style{}) })
+		compareGolden(t, "testdata/"+name+".json", text)
+		checkAgainst(t, readSchemas(t), "state-1.json", text)
+	}
+}
+
+// All formats hold the same fixes.
+func TestCVEFormatsHoldTheSameRows(t *testing.T) {
+	c := cveSection(t, storetest.TwoYears(t).OpenRecord())
+	records, err := csv.NewReader(strings.NewReader(written(t, func(b *bytes.Buffer) error { return Write(b, c, "csv", Style{}) }))).ReadAll()
+	storetest.Check(t, err)
+	var whole struct{ Exposures []Exposure }
+	storetest.Check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", Style{}) })), &whole))
+	if diff := cmp.Diff(c.Exposures, whole.Exposures); diff != "" {
+		t.Error(diff)
+	}
+	table := written(t, func(b *bytes.Buffer) error { return Write(b, c, "table", Style{Width: 200}) })
+	for i, e := range c.Exposures {
+		if records[i+1][0] != e.CVE || records[i+1][14] != string(e.Status) || !strings.Contains(table, e.CVE+" ") {
+			t.Errorf("%s: CSV has %q", e.CVE, records[i+1])
+		}
+	}
+}
+
+// The same record gives the same document; where the record does not say, there is none.
+func TestOpenVEX(t *testing.T) {
+	s := storetest.TwoYears(t).OpenRecord()
+	write := func(at string) (string, error) {
+		st, err := NewState(t.Context(), s, storetest.When(t, at))
+		storetest.Check(t, err)
+		var b bytes.Buffer
+		return b.String(), func() error { err := writeVEX(&b, st, nil, storyProvenance("cve")); return err }()
+	}
+	for at, want := range map[string]string{
+		"2025-01-20":           "no live patch with fixes was active", // the initial patch
+		"2025-01-08":           "no live patch with fixes was active",
+		"2025-04-22T03:15:00Z": "the live patch is not known: No boot is on record",
+		"2030-01-01":           "the live patch is not known: The machine was not observed since",
+		"2025-08-13":           "the package of the running kernel is not known: Packages changed",
+	} {
+		if _, err := write(at); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", at, err, want)
+		}
+	}
+}
+
+// There is no statement of a load that is not complete, and none of a number that was not asked for.
+func TestOpenVEXOfATransition(t *testing.T) {
+	m := storetest.Patched(t, 2)
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	s := m.OpenRecord()
+	last, err := s.LastObserved(t.Context())
+	storetest.Check(t, err)
+	st, err := NewState(t.Context(), s, last.Time)
+	storetest.Check(t, err)
+	c := NewCVEs(fixesFor(t, s, "CVE-2025-4221"), st, storyProvenance("cve"))
+	c.Asked = []string{"CVE-2025-4221"}
+	if text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "openvex", Style{}) }); !strings.Contains(text, "CVE-2025-4221") || strings.Contains(text, "CVE-2025-4222") {
+		t.Errorf("of one number: %s", text)
+	}
+	st.LivePatch.Transition = true
+	if err := Write(&bytes.Buffer{}, c, "openvex", Style{}); err == nil || !strings.Contains(err.Error(), "not complete") {
+		t.Errorf("in a transition: %v", err)
+	}
+}
+
+func TestPURL(t *testing.T) {
+	for want, p := range map[string]record.Package{
+		"pkg:rpm/suse/kernel-default@6.4.0-150600.23.42.2?arch=x86_64":  {Name: "kernel-default", Version: "6.4.0-150600.23.42.2", Arch: "x86_64"},
+		"pkg:rpm/suse/kernel-rt@6.4.0-1%2Bgit%5E1~2?arch=s390x&epoch=1": {Name: "kernel-rt", Version: "1:6.4.0-1+git^1~2", Arch: "s390x"},
+		"pkg:rpm/suse/%2F%3F%23@%1B?arch=":                              {Name: "/?#", Version: "\x1b"},
+	} {
+		if got := purl("suse", p); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
