@@ -83,8 +83,9 @@ func (c *fixCourse) continues(s *ranSpan) bool {
 // lostBy says what took a fix away before a span.
 func (c *fixCourse) lostBy(without *ranSpan) LossCause {
 	const commit = 10 * time.Minute // a long one
+	lasted := !c.with.To.Before(c.with.boot.To.Time) // until its boot ended
 	switch {
-	case c.with.BootID != without.BootID && c.bootedWithout(without):
+	case c.with.BootID != without.BootID && lasted && c.bootedWithout(without):
 		return LostByBoot
 	case c.with.BootID != without.BootID:
 		return LostByUnknown

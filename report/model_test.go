@@ -292,6 +292,18 @@ var troubles = map[string]struct {
 		},
 		map[string]string{"5 00:00": "A proven, p1 proven contained", "5 03:00": "A proven, ? unknown", "5 11:00": "A proven, ? unknown", "5 12:00": "A proven, p2 proven"},
 	},
+	"a live patch that was disabled, of which a later look has lost the line, and takes it for replaced": {
+		func(l *storetest.Life) {
+			p2, p1 := l.Loads("6 04:52", "p2", "system"), l.Loads("8 01:13", "p1", "system")
+			p2.Disabled = new(l.Stamp("8 00:24"))
+			l.Sees("13 03:18", "A", "2 09:00", "?", l.Row("A", "2 09:00", "13 03:18", p2, p1))
+			p2.Disabled, p2.Replaced = nil, "p1"
+			row := l.Row("A", "2 09:00", "14 03:18", p2, p1)
+			row.Incomplete = true
+			l.Sees("14 03:18", "A", "2 09:00", "p1", row)
+		},
+		map[string]string{"7 12:00": "A proven, p2 proven", "8 01:00": "A proven, none proven", "8 02:00": "A proven, p1 proven"},
+	},
 	"a load that was turned back by a clock which was behind for a while": {
 		func(l *storetest.Life) {
 			p1, p2 := l.Loads("2 09:00:02", "p1", "initrd"), l.Loads("5 01:00", "p2", "system")
@@ -471,6 +483,23 @@ func TestNotLostWhileTheInitrdLoads(t *testing.T) {
 		for _, e := range exposuresAt(t, s, storetest.March(t, at)) {
 			if e.Status != want || slices.ContainsFunc(e.Intervals, func(in Interval) bool { return in.Lost != nil }) {
 				t.Errorf("%s: %s is %s (%s), %v", at, e.CVE, e.Status, e.Reason, e.Intervals)
+			}
+		}
+	}
+}
+
+// What took a fix away is not known where nobody knows what became of it before its boot ended.
+func TestLostByTheBootOnlyIfItLasted(t *testing.T) {
+	for want, until := range map[LossCause]string{LostByBoot: "6 23:00", LostByUnknown: "6 10:00"} {
+		l := &storetest.Life{T: t}
+		load := l.Loads("5 09:00:02", "p2", "initrd")
+		l.Sees("6 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "6 10:00", load))
+		row := l.Row("A", "5 09:00", "6 23:00", load)
+		row.MessagesLost = until != "6 23:00"
+		l.Sees("7 10:00", "B", "7 09:00", "", row, l.Row("B", "7 09:00", "7 10:00"))
+		for _, e := range exposuresAt(t, l.OpenRecord(), store.Always()) {
+			if last := e.Intervals[len(e.Intervals)-1]; last.LostBy != want {
+				t.Errorf("%s lost by %s, want %s", e.CVE, last.LostBy, want)
 			}
 		}
 	}

@@ -226,7 +226,7 @@ func (w *witness) livePatch() error {
 		st.Confidence = Inferred
 		st.Inferred = append(st.Inferred, "live_patch")
 	}
-	if w.after != nil && w.after.Observation.Patches == nil && !w.shows(w.after, p.BootID) {
+	if w.after != nil && w.after.Observation.Patches == nil && !w.shows(w.after, &p) {
 		w.more = append(w.more, w.laterLook(p.BootID))
 	}
 	if p.Module != "" {
@@ -238,10 +238,12 @@ func (w *witness) livePatch() error {
 	return w.fixes(p)
 }
 
-// shows says whether an observation read all of the journal of a boot around the moment.
-func (w *witness) shows(ev *record.Event, boot string) bool {
+// shows says whether an observation read all of the journal of a boot around the moment, and so what became
+// of the live patch of that span.
+func (w *witness) shows(ev *record.Event, p *PatchSpan) bool {
 	return slices.ContainsFunc(ev.Observation.Boots, func(b record.Boot) bool {
-		return b.ID == boot && !b.Incomplete && !b.MessagesLost && !b.First.After(w.at) && !b.Last.Before(w.at)
+		loaded := p.Module == "" || slices.ContainsFunc(b.Loads, func(l record.Load) bool { return l.Patch == p.Module })
+		return b.ID == p.BootID && loaded && !b.Incomplete && !b.MessagesLost && !b.First.After(w.at) && !b.Last.Before(w.at)
 	})
 }
 

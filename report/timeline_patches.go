@@ -344,7 +344,7 @@ func (b *bootEvidence) load(i int) (points []point) {
 		points = []point{begun, p}
 	}
 	newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Result == "complete" && !n.Time.After(orZero(l.Disabled)) })
-	if l.Disabled != nil && l.Replaced == "" && !newer {
+	if l.Disabled != nil && !newer {
 		points = append(points, point{at: *l.Disabled, known: true, sure: true, event: b.row.Event})
 		points = append(points, b.denied(i, *l.Disabled)...)
 	}

@@ -56,7 +56,7 @@ type Load struct {
 	Result    Result
 	Forced    bool       // tasks were forced over
 	Completed *time.Time // when it was active everywhere; nil: that line is not there
-	Reverted  *time.Time // when it was turned back before that; nil: likewise
+	Reverted  *time.Time // since when it is turned back, or when that began if nothing says more; nil: likewise
 	Disabled  *time.Time // when it was disabled again
 	Replaced  string     // the patch that replaced it
 }

@@ -248,7 +248,7 @@ func (s *scan) livepatch(f fields, message string) error {
 	}{
 		{"'", "': patching complete", func(l *Load) { s.complete(l, t) }},
 		{"'", "': starting unpatching transition", func(l *Load) { l.end(t) }},
-		{"'", "': unpatching complete", func(l *Load) { l.end(t) }}, // of one whose start is not there
+		{"'", "': unpatching complete", func(l *Load) { l.end(t); l.back(t) }},
 		{"failed to enable patch '", "'", func(l *Load) { l.Result = ResultFailed }},
 	} {
 		if patch, ok := quoted(text, end.before, end.after); ok {
@@ -268,6 +268,13 @@ func (l *Load) end(t time.Time) {
 		l.Disabled = &t
 	case l.Result == ResultUnknown:
 		l.Result, l.Reverted = ResultReverted, &t
+	}
+}
+
+// back notes that a load which was turned back is gone: until then some tasks ran with it.
+func (l *Load) back(t time.Time) {
+	if l.Result == ResultReverted {
+		l.Reverted = &t
 	}
 }
 
