@@ -51,22 +51,25 @@ func TestFixesOfTheStory(t *testing.T) {
 	}
 }
 
+// toMinute is a moment as the story tells it.
+func toMinute(t *record.Timestamp) string { return t.UTC().Format("2006-01-02T15:04Z") }
+
 // course is an exposure in words.
 func course(e Exposure) string {
 	words := []string{e.Version}
 	if e.Released != nil {
-		words = append(words, fmt.Sprintf("released %s (%s)", day10(*e.Released), e.ReleasedBy))
+		words = append(words, fmt.Sprintf("released %s (%s)", e.Released.Format(time.DateOnly), e.ReleasedBy))
 	}
 	for _, m := range []struct {
 		what string
 		at   *record.Timestamp
 	}{{"installed", e.Installed}, {"active", e.Active}, {"in-initrd", e.InInitrd}} {
 		if m.at != nil {
-			words = append(words, m.what+" "+minute(m.at))
+			words = append(words, m.what+" "+toMinute(m.at))
 		}
 	}
 	for _, l := range e.losses() {
-		words = append(words, "lost "+l.text(minute))
+		words = append(words, "lost "+l.text(toMinute))
 	}
 	if e.Status == StatusNotInRecord {
 		return string(e.Status)
@@ -115,7 +118,7 @@ func TestReleasedByAdvisory(t *testing.T) {
 	m.Wait(time.Hour)
 	m.Observe(record.TriggerTimer)
 	e := exposures(t, m.OpenRecord(), "CVE-2025-4221")[0]
-	if e.ReleasedBy != "advisory" || text(e.Advisory) != "SUSE-2025-7" || date(e.Released) != "2024-12-20" || *e.Seconds < 12*86400 {
+	if e.ReleasedBy != "advisory" || text(e.Advisory) != "SUSE-2025-7" || e.Released.Format(time.DateOnly) != "2024-12-20" || *e.Seconds < 12*86400 {
 		t.Errorf("released %v by %s %v, latency %v", e.Released, e.ReleasedBy, e.Advisory, e.Seconds)
 	}
 }
@@ -132,7 +135,7 @@ func TestReleasedByAdvisoryOfADay(t *testing.T) {
 		m.Wait(time.Hour)
 		m.Observe(record.TriggerTimer)
 		e := exposures(t, m.OpenRecord(), "CVE-2025-4221")[0]
-		if e.ReleasedBy != "advisory-day" || date(e.Released) != issued || *e.Seconds != days*86400 {
+		if e.ReleasedBy != "advisory-day" || e.Released.Format(time.DateOnly) != issued || *e.Seconds != days*86400 {
 			t.Errorf("%s: released %v by %s, latency %d s; want %d days", issued, e.Released, e.ReleasedBy, *e.Seconds, days)
 		}
 	}
