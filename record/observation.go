@@ -60,6 +60,18 @@ type LoadedPatch struct {
 	KGraft     bool             `json:"kgraft"` // of SUSE Linux Enterprise 12
 }
 
+// PendingReboot says whether a reboot was pending: PendingUnknown also where the observation only could
+// not see that a live patch makes up for it.
+func (o *Observation) PendingReboot() Pending {
+	switch {
+	case o.Reboot == nil:
+		return PendingUnknown
+	case o.Reboot.Pending == PendingYes && o.Patches == nil:
+		return PendingUnknown
+	}
+	return o.Reboot.Pending
+}
+
 // InTransition says whether any live patch is being enabled or disabled.
 func InTransition(patches []LoadedPatch) bool {
 	return slices.ContainsFunc(patches, func(p LoadedPatch) bool { return p.Transition })

@@ -27,7 +27,7 @@ func kernelSupported(g *grounds, _ Criteria) finding {
 	case r.NewestKernel == running:
 		return found(Pass, "Kernel %s runs, the newest one that is installed.", running)
 	}
-	switch g.seen.pending() {
+	switch g.seen.PendingReboot() {
 	case record.PendingLivePatched:
 		return found(Pass, "Kernel %s runs with its newest live patch; the newer %s is installed.", running, r.NewestKernel)
 	case record.PendingUnknown:
@@ -36,21 +36,9 @@ func kernelSupported(g *grounds, _ Criteria) finding {
 	return found(Fail, "Kernel %s runs without its newest live patch, and the newer %s is installed.", running, r.NewestKernel)
 }
 
-// pending is whether a reboot was pending, PendingUnknown also where the observation only could
-// not see that a live patch makes up for it.
-func (o *seen) pending() record.Pending {
-	switch {
-	case o.Reboot == nil:
-		return record.PendingUnknown
-	case o.Reboot.Pending == record.PendingYes && o.Patches == nil:
-		return record.PendingUnknown
-	}
-	return o.Reboot.Pending
-}
-
 // pendingReboot is what an observation says of it, nil if it does not know.
 func pendingReboot(o *record.Observation) *record.Pending {
-	if p := (&seen{Observation: o}).pending(); p != record.PendingUnknown {
+	if p := o.PendingReboot(); p != record.PendingUnknown {
 		return &p
 	}
 	return nil
@@ -315,7 +303,7 @@ func rebootLag(g *grounds, c Criteria) finding {
 		return found(NotDetermined, "Kernel %q waits for a reboot; since when is not on record.", r.NewestKernel)
 	}
 	patched := "without its newest live patch"
-	switch g.seen.pending() {
+	switch g.seen.PendingReboot() {
 	case record.PendingLivePatched:
 		patched = "live patched"
 	case record.PendingUnknown:

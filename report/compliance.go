@@ -96,8 +96,8 @@ func (f finding) by(events ...int64) finding {
 	return f
 }
 
-// rule is a check: what it asks, and what to do when the answer is no.
-type rule struct {
+// Rule is a check: what it asks, and what to do when the answer is no.
+type Rule struct {
 	id, title, hint string
 	settings        []string // that its criteria have beside enabled, severity and references
 	state           bool     // it judges the newest observation
@@ -108,8 +108,8 @@ type rule struct {
 const integrityID = "integrity"
 
 // rules are all checks, in the order in which they are explained.
-func rules() []rule {
-	return []rule{
+func rules() []Rule {
+	return []Rule{
 		{"kernel-supported", "Running kernel is supported", "reboot into the newest kernel, or install its newest live patch", nil, true, kernelSupported},
 		{"patch-state", "Live patch is in order", "see `klp status` and `klp blocking`; reboot if a transition does not end", []string{"warn", "fail"}, true, patchState},
 		{"patch-loaded", "Installed live patch is active", "load it with `klp` or reboot; see the journal for why it was not loaded", []string{"warn"}, true, patchLoaded},
@@ -135,12 +135,12 @@ func rules() []rule {
 	}
 }
 
-func ruleOf(id string) (rule, bool) {
+func ruleOf(id string) (Rule, bool) {
 	all := rules()
-	if i := slices.IndexFunc(all, func(r rule) bool { return r.id == id }); i >= 0 {
+	if i := slices.IndexFunc(all, func(r Rule) bool { return r.id == id }); i >= 0 {
 		return all[i], true
 	}
-	return rule{}, false
+	return Rule{}, false
 }
 
 // CheckIDs returns the ids of all checks, in the order in which they are explained.
@@ -235,7 +235,7 @@ func (g *grounds) noImageOf() string {
 }
 
 // run runs one check within its criteria.
-func (g *grounds) run(r rule, c Criteria) finding {
+func (g *grounds) run(r Rule, c Criteria) finding {
 	if !c.Enabled {
 		return found(NotApplicable, "The profile leaves it out.")
 	}

@@ -61,7 +61,7 @@ func TestComplianceGolden(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	storetest.Check(t, WriteCheck(&b, c, profile(t, DefaultProfile)))
+	storetest.Check(t, WriteCheck(&b, c, defaultProfile(t)))
 	compareGolden(t, "testdata/compliance.nagios", b.String())
 }
 
@@ -143,9 +143,14 @@ func TestVerdict(t *testing.T) {
 // complianceOf judges a machine by the default profile.
 func complianceOf(t *testing.T, m *storetest.Machine) *Compliance {
 	t.Helper()
-	p, err := LoadProfile(DefaultProfile, nil)
-	storetest.Check(t, err)
-	c, err := NewCompliance(t.Context(), m.OpenRecord(), p, m.Now)
+	c, err := NewCompliance(t.Context(), m.OpenRecord(), defaultProfile(t), m.Now)
 	storetest.Check(t, err)
 	return c
+}
+
+func defaultProfile(t *testing.T) *Profile {
+	t.Helper()
+	p, err := LoadProfile(DefaultProfile, nil)
+	storetest.Check(t, err)
+	return p
 }

@@ -246,20 +246,20 @@ func (p *patchHistory) seenActive(cve string) (first *record.Timestamp) {
 	return first
 }
 
-// loss says that a fix was taken away.
-type loss struct {
+// Loss says that a fix was taken away.
+type Loss struct {
 	at   *record.Timestamp
 	by   LossCause
 	back *record.Timestamp // null: it is not known to have come back
 }
 
 // losses are all times that a fix was taken away, in their order.
-func (e *Exposure) losses() (list []loss) {
+func (e *Exposure) losses() (list []Loss) {
 	for i, in := range e.Intervals {
 		if in.Lost == nil {
 			continue
 		}
-		l := loss{at: in.Lost, by: in.LostBy}
+		l := Loss{at: in.Lost, by: in.LostBy}
 		if i+1 < len(e.Intervals) {
 			l.back = &e.Intervals[i+1].From
 		}
@@ -269,7 +269,7 @@ func (e *Exposure) losses() (list []loss) {
 }
 
 // text says when a fix was lost, by what, and when it came back.
-func (l loss) text(when func(*record.Timestamp) string) string {
+func (l Loss) text(when func(*record.Timestamp) string) string {
 	text := when(l.at) + " by " + l.by
 	if l.by == LostByUnknown {
 		text = when(l.at) + ", by what is not known"

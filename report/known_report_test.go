@@ -21,7 +21,7 @@ func allSections(t *testing.T, s *store.Store, at time.Time) string {
 	defer part.Close()
 	h := NewHistory(store.HistoryFilter{}, "json", storyProvenance("report"))
 	h.Rows = part.History(t.Context(), h.Filter)
-	f, err := NewFull(t.Context(), part, profile(t, DefaultProfile), at, h)
+	f, err := NewFull(t.Context(), part, defaultProfile(t), at, h)
 	storetest.Check(t, err)
 	return written(t, func(b *bytes.Buffer) error { return Write(b, f, "json", Style{}) })
 }

@@ -124,7 +124,7 @@ func TestNagiosLineIsOneLine(t *testing.T) {
 	c := &Compliance{Verdict: Fail, Checks: []CheckResult{{ID: "clock", Result: Fail, Detail: "a | x=1\nb\x1b[2J.",
 		Exception: &Exception{Reason: "c | d\ne"}, Evidence: []string{"journal s=|"}}}}
 	var b strings.Builder
-	storetest.Check(t, WriteCheck(&b, c, profile(t, DefaultProfile)))
+	storetest.Check(t, WriteCheck(&b, c, defaultProfile(t)))
 	first, rest, _ := strings.Cut(b.String(), "\n")
 	if strings.Count(first, "|") != 1 || strings.Contains(rest, "|") || strings.Count(b.String(), "\n") != 5 {
 		t.Errorf("got %s", b.String())

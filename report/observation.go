@@ -100,7 +100,7 @@ func rebootText(o *record.Observation) string {
 	} else if r.NewestUnknown != "" {
 		why = ": a newer kernel is installed"
 	}
-	switch (&seen{Observation: o}).pending() {
+	switch o.PendingReboot() {
 	case record.PendingUnknown:
 		return "PENDING" + why + "; whether a live patch protects the running kernel until then could not be read"
 	case record.PendingYes:

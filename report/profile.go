@@ -203,7 +203,7 @@ func (c Criteria) clone() Criteria {
 }
 
 // check refuses values that are none, and thresholds that the check does not have.
-func (c Criteria) check(r rule, meta toml.MetaData) error {
+func (c Criteria) check(r Rule, meta toml.MetaData) error {
 	if c.Severity != Fail && c.Severity != Warn {
 		return fmt.Errorf("severity %.20q of check %q: want fail or warn", c.Severity, r.id)
 	}
