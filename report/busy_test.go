@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
@@ -52,7 +53,7 @@ func reportAll(ctx context.Context, s *store.Store, m *storetest.Machine) error 
 	if err != nil {
 		return err
 	}
-	p, err := LoadProfile(DefaultProfile, nil)
+	p, err := audit.LoadProfile(audit.DefaultProfile, nil)
 	if err != nil {
 		return err
 	}

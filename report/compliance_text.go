@@ -6,12 +6,13 @@ import (
 	"io"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 )
 
 // ComplianceSection is a compliance summary as a section of its own.
 type ComplianceSection struct {
-	*Compliance
+	*audit.Compliance
 	Provenance *Provenance
 }
 
@@ -24,8 +25,8 @@ func (c *ComplianceSection) writeJSON(w io.Writer, _ Style) error {
 		Schema     string      `json:"schema"`
 		Warning    *string     `json:"warning"`
 		Provenance *Provenance `json:"provenance"`
-		*Compliance
-	}{ComplianceSchema, orNull(c.Warning), c.Provenance, c.Compliance})
+		*audit.Compliance
+	}{audit.ComplianceSchema, orNull(c.Warning), c.Provenance, c.Compliance})
 }
 
 // writeTable prints the verdict, then the checks, the weightiest first, each with what to do.
@@ -53,27 +54,10 @@ func (c *ComplianceSection) writeTable(w io.Writer, style Style) error {
 	return nil
 }
 
-// Sum counts the checks by their results, "2 fail, 1 warn, 19 pass".
-func (c *Compliance) Sum() string {
-	var parts []string
-	for _, r := range Ratings() {
-		n := 0
-		for _, check := range c.Checks {
-			if check.Result == r {
-				n++
-			}
-		}
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, r))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
 // cells are the checks as rows: what a check found, and below it what to do and what stands
 // for it.
 func (c *ComplianceSection) cells(width int) (cells [][]string) {
-	left := len(NotApplicable) + len("kernel-supported") + 2*gap
+	left := len(audit.NotApplicable) + len("kernel-supported") + 2*gap
 	for _, r := range c.Checks {
 		var lines []string
 		for _, text := range checkTexts(&r) {
@@ -88,7 +72,7 @@ func (c *ComplianceSection) cells(width int) (cells [][]string) {
 }
 
 // checkTexts are what there is to say of a check, a line each.
-func checkTexts(r *CheckResult) []string {
+func checkTexts(r *audit.CheckResult) []string {
 	texts := []string{r.Detail}
 	if !isOpen(r) {
 		return texts
@@ -116,10 +100,12 @@ func evidenceText(list []string) string {
 }
 
 // isOpen says whether there is something to do.
-func isOpen(r *CheckResult) bool { return r.Result != Pass && r.Result != NotApplicable }
+func isOpen(r *audit.CheckResult) bool {
+	return r.Result != audit.Pass && r.Result != audit.NotApplicable
+}
 
 // grantText says who accepts a finding, until when, and why.
-func grantText(x *Exception) string {
+func grantText(x *audit.Exception) string {
 	state := "Exception until"
 	if x.Expired {
 		state = "Exception EXPIRED on"

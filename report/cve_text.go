@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -17,11 +18,11 @@ const CVESchema = "klp-audit/cve/1"
 
 // CVEs is the section on fixes.
 type CVEs struct {
-	Exposures  []Exposure  `json:"exposures"`
-	Latency    *Latency    `json:"latency"`
-	At         *State      `json:"-"` // what an OpenVEX document is about
-	Asked      []string    `json:"-"` // numbers; none: all
-	Provenance *Provenance `json:"-"`
+	Exposures  []audit.Exposure `json:"exposures"`
+	Latency    *audit.Latency   `json:"latency"`
+	At         *audit.State     `json:"-"` // what an OpenVEX document is about
+	Asked      []string         `json:"-"` // numbers; none: all
+	Provenance *Provenance      `json:"-"`
 }
 
 func (c *CVEs) forms() []form {
@@ -78,13 +79,13 @@ func (c *CVEs) footer() []string {
 }
 
 // exposureCells are one fix in a line.
-func exposureCells(e *Exposure) []string {
+func exposureCells(e *audit.Exposure) []string {
 	var lost []string
-	for _, l := range e.losses() {
-		lost = append(lost, l.text(date))
+	for _, l := range e.Losses() {
+		lost = append(lost, l.TextOf(date))
 	}
 	number := ""
-	if n := patchNumberOf(e.Version); n > 0 {
+	if n := audit.PatchNumberOf(e.Version); n > 0 {
 		number = strconv.Itoa(n)
 	}
 	return []string{
@@ -93,7 +94,7 @@ func exposureCells(e *Exposure) []string {
 	}
 }
 
-func releasedText(e *Exposure) string {
+func releasedText(e *audit.Exposure) string {
 	text := date(e.Released)
 	if e.ReleasedBy == "build-time" {
 		text += "*"
@@ -122,7 +123,7 @@ func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
 }
 
 // courseLines is what became of a fix, in phrases.
-func courseLines(e *Exposure) (lines []string) {
+func courseLines(e *audit.Exposure) (lines []string) {
 	var parts []string
 	add := func(what string, at *record.Timestamp) {
 		if at != nil {
@@ -141,8 +142,8 @@ func courseLines(e *Exposure) (lines []string) {
 	if len(parts) > 0 {
 		lines = append(lines, strings.Join(parts, ", "))
 	}
-	for _, l := range e.losses() {
-		lines = append(lines, "lost "+l.text(minute))
+	for _, l := range e.Losses() {
+		lines = append(lines, "lost "+l.TextOf(minute))
 	}
 	if e.Reason != "" {
 		lines = append(lines, e.Reason)
@@ -168,7 +169,7 @@ func (c *CVEs) writeCSV(w io.Writer, _ Style) error {
 	records := append(warningRow(c.Provenance.Warning(), len(header)), header)
 	for _, e := range c.Exposures {
 		records = append(records, []string{
-			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, text(e.Advisory), text(e.Severity), exactly(e.Installed),
+			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, audit.TextOf(e.Advisory), audit.TextOf(e.Severity), exactly(e.Installed),
 			exactly(e.Active), exactly(e.InInitrd), exactly(e.Lost), e.LostBy, exactly(e.Back), string(e.Status), seconds(e.Seconds), numbers(e.Events),
 			intervals(e.Intervals), e.Reason, exactly(e.KnownSince),
 		})
@@ -183,11 +184,11 @@ func (c *CVEs) writeCSV(w io.Writer, _ Style) error {
 
 // intervals are the times in which a fix was active, FROM/TO each as in ISO 8601, with what took
 // it away.
-func intervals(list []Interval) string {
+func intervals(list []audit.Interval) string {
 	var words []string
 	for _, in := range list {
 		word := exactly(&in.From) + "/" + orElse(exactly(in.To), "..")
-		if in.Confidence == Inferred {
+		if in.Confidence == audit.Inferred {
 			word += " inferred"
 		}
 		if in.Lost != nil {
@@ -221,9 +222,9 @@ func numbers(list []int64) string {
 }
 
 // NewCVEs returns the section for ids, or for all fixes on record.
-func NewCVEs(exposures []Exposure, at *State, p *Provenance) *CVEs {
+func NewCVEs(exposures []audit.Exposure, at *audit.State, p *Provenance) *CVEs {
 	p.RowsShown = int64(len(exposures))
-	return &CVEs{Exposures: exposures, Latency: Summarize(exposures), At: at, Provenance: p}
+	return &CVEs{Exposures: exposures, Latency: audit.Summarize(exposures), At: at, Provenance: p}
 }
 
 // asOf names a moment for a message.

@@ -10,17 +10,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // fixesFor are the fixes on record, of some numbers; none: of all.
-func fixesFor(t *testing.T, s *store.Store, ids ...string) []Exposure {
+func fixesFor(t *testing.T, s *store.Store, ids ...string) []audit.Exposure {
 	t.Helper()
-	tl, err := WholeTimeline(t.Context(), s)
+	tl, err := audit.WholeTimeline(t.Context(), s)
 	storetest.Check(t, err)
-	list, err := NewExposures(t.Context(), s, tl, store.Always(), ids)
+	list, err := audit.NewExposures(t.Context(), s, tl, store.Always(), ids)
 	storetest.Check(t, err)
 	return list
 }
@@ -30,7 +31,7 @@ func cveSection(t *testing.T, s *store.Store) *CVEs {
 	t.Helper()
 	last, err := s.LastObserved(t.Context())
 	storetest.Check(t, err)
-	st, err := NewState(t.Context(), s, last.Time)
+	st, err := audit.NewState(t.Context(), s, last.Time)
 	storetest.Check(t, err)
 	return NewCVEs(fixesFor(t, s), st, storyProvenance("cve"))
 }
@@ -70,7 +71,7 @@ func TestCVEGolden(t *testing.T) {
 func TestStateGolden(t *testing.T) {
 	s := storetest.TwoYears(t).OpenRecord()
 	for name, at := range map[string]string{"state": "2025-05-15T00:00:00Z", "state-off": "2025-04-22T03:15:00Z", "state-exact": "2026-06-29T03:00:00Z", "state-future": "2030-01-01"} {
-		st, err := NewState(t.Context(), s, storetest.When(t, at))
+		st, err := audit.NewState(t.Context(), s, storetest.When(t, at))
 		storetest.Check(t, err)
 		section := StateSection{st, storyProvenance("state")}
 		for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
@@ -89,7 +90,7 @@ func TestCVEFormatsHoldTheSameRows(t *testing.T) {
 	c := cveSection(t, storetest.TwoYears(t).OpenRecord())
 	records, err := csv.NewReader(strings.NewReader(written(t, func(b *bytes.Buffer) error { return Write(b, c, "csv", Style{}) }))).ReadAll()
 	storetest.Check(t, err)
-	var whole struct{ Exposures []Exposure }
+	var whole struct{ Exposures []audit.Exposure }
 	storetest.Check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", Style{}) })), &whole))
 	if diff := cmp.Diff(c.Exposures, whole.Exposures); diff != "" {
 		t.Error(diff)
@@ -106,7 +107,7 @@ func TestCVEFormatsHoldTheSameRows(t *testing.T) {
 func TestOpenVEX(t *testing.T) {
 	s := storetest.TwoYears(t).OpenRecord()
 	write := func(at string) (string, error) {
-		st, err := NewState(t.Context(), s, storetest.When(t, at))
+		st, err := audit.NewState(t.Context(), s, storetest.When(t, at))
 		storetest.Check(t, err)
 		var b bytes.Buffer
 		return b.String(), func() error { err := writeVEX(&b, st, nil, storyProvenance("cve")); return err }()
@@ -132,7 +133,7 @@ func TestOpenVEXOfATransition(t *testing.T) {
 	s := m.OpenRecord()
 	last, err := s.LastObserved(t.Context())
 	storetest.Check(t, err)
-	st, err := NewState(t.Context(), s, last.Time)
+	st, err := audit.NewState(t.Context(), s, last.Time)
 	storetest.Check(t, err)
 	c := NewCVEs(fixesFor(t, s, "CVE-2025-4221"), st, storyProvenance("cve"))
 	c.Asked = []string{"CVE-2025-4221"}

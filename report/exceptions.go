@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -14,7 +15,7 @@ const ExceptionsSchema = "klp-audit/exceptions/1"
 
 // exceptionRow is an exception with its beginning and its end.
 type exceptionRow struct {
-	Exception
+	audit.Exception
 	Added   record.Timestamp  `json:"added"`
 	Ended   *record.Timestamp `json:"ended"` // null: not ended
 	EndedBy *string           `json:"ended_by"`
@@ -25,7 +26,7 @@ type exceptionRow struct {
 type Exceptions struct {
 	List []record.Exception
 	At   time.Time
-	From *Input
+	From *audit.Input
 }
 
 func (x *Exceptions) forms() []form { return []form{{"table", x.writeTable}, {"json", x.writeJSON}} }
@@ -33,7 +34,7 @@ func (x *Exceptions) forms() []form { return []form{{"table", x.writeTable}, {"j
 func (x *Exceptions) rows() []exceptionRow {
 	rows := []exceptionRow{}
 	for _, e := range x.List {
-		row := exceptionRow{Exception: exceptionAt(e, x.At), Added: e.Time, Ended: e.Ended}
+		row := exceptionRow{Exception: audit.ExceptionAt(e, x.At), Added: e.Time, Ended: e.Ended}
 		if e.EndedBy != nil {
 			row.EndedBy = new(e.EndedBy.Name())
 		}
@@ -78,8 +79,4 @@ func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
 		cells = append(cells, []string{r.Until.Short() + "\n" + state, say.Printable(r.Check) + "\n" + who, strings.Join(what, "\n")})
 	}
 	return cells
-}
-
-func exceptionAt(x record.Exception, at time.Time) Exception {
-	return Exception{ID: x.ID, Check: x.Check, Reason: x.Reason, Until: x.Until, By: x.By.Name(), Event: x.Event, Expired: !at.Before(x.Until.Time)}
 }

@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -18,26 +18,14 @@ const FullSchema = "klp-audit/report/1"
 // Full is the whole report, the verdict first.
 type Full struct {
 	Provenance *Provenance
-	State      *State
-	Compliance *Compliance
-	Latency    *Latency
-	Exposures  []Exposure
-	Timeline   *Timeline
+	State      *audit.State
+	Compliance *audit.Compliance
+	Latency    *audit.Latency
+	Exposures  []audit.Exposure
+	Timeline   *audit.Timeline
 	Marks      []Mark // the downgrades and failures among the history, for the picture
 	History    *History
 	Integrity  *Integrity
-}
-
-// Latency sums exposures up, in seconds from release to being active.
-type Latency struct {
-	Fixes    int    `json:"fixes"`    // on record
-	Measured int    `json:"measured"` // of which release and activation are known
-	Median   *int64 `json:"median_seconds"`
-	Worst    *int64 `json:"worst_seconds"`
-	WorstCVE string `json:"worst_cve"`
-	Open     int    `json:"open"`   // installed, but not active
-	Lost     int    `json:"lost"`   // and not back
-	Losses   int    `json:"losses"` // how often a fix was taken away, in all
 }
 
 // Integrity is what is known of the record itself.
@@ -56,13 +44,13 @@ const verifiedSince = 31 * 24 * time.Hour
 // NewFull reads the whole report from the record, judged by a profile as of a moment. The
 // history says which stretch of time the timeline shows: all on record if it does not. The
 // state is the one at that moment, or when the machine was observed last before it.
-func NewFull(ctx context.Context, s *store.Store, p *Profile, at time.Time, h *History) (*Full, error) {
+func NewFull(ctx context.Context, s *store.Store, p *audit.Profile, at time.Time, h *History) (*Full, error) {
 	f := &Full{Provenance: h.Provenance, History: h}
 	for _, read := range []func(context.Context, *store.Store) error{
 		func(ctx context.Context, s *store.Store) error { return f.readTimeline(ctx, s, at) },
 		f.readMarks,
 		func(ctx context.Context, s *store.Store) (err error) {
-			if f.Compliance, err = NewCompliance(ctx, s, p, at); err == nil {
+			if f.Compliance, err = audit.NewCompliance(ctx, s, p, at); err == nil {
 				f.Compliance.Distrust(f.Provenance.Input)
 			}
 			return err
@@ -84,14 +72,14 @@ func NewFull(ctx context.Context, s *store.Store, p *Profile, at time.Time, h *H
 // readTimeline reads fixes from the whole record up to a moment, and the timeline for what
 // was asked.
 func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) error {
-	t, err := TimelineUntil(ctx, s, at)
+	t, err := audit.TimelineUntil(ctx, s, at)
 	if err != nil {
 		return err
 	}
-	if f.Exposures, err = NewExposures(ctx, s, t, at, nil); err != nil {
+	if f.Exposures, err = audit.NewExposures(ctx, s, t, at, nil); err != nil {
 		return fmt.Errorf("reading fixes: %w", err)
 	}
-	f.Latency, f.Timeline = Summarize(f.Exposures), t
+	f.Latency, f.Timeline = audit.Summarize(f.Exposures), t
 	from, to := t.From.Time, t.To.Time
 	if since := f.History.Filter.Since; since.After(from) {
 		from = since
@@ -100,7 +88,7 @@ func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) e
 		to = until
 	}
 	if from.Before(to) && (from != t.From.Time || to != t.To.Time) {
-		f.Timeline, err = NewTimeline(ctx, s, from, to)
+		f.Timeline, err = audit.NewTimeline(ctx, s, from, to)
 	}
 	return err
 }
@@ -131,7 +119,7 @@ func (f *Full) readState(ctx context.Context, s *store.Store, at time.Time) erro
 	if last != nil && last.Before(at) {
 		at = last.Time
 	}
-	f.State, err = NewState(ctx, s, at)
+	f.State, err = audit.NewState(ctx, s, at)
 	return err
 }
 
@@ -165,37 +153,6 @@ func (i *Integrity) foundFor(p *Provenance) bool {
 	return true
 }
 
-// Summarize sums exposures up. What the record has no fix of does not count.
-func Summarize(exposures []Exposure) *Latency {
-	var l Latency
-	var took []int64
-	for _, e := range exposures {
-		if e.Status == StatusNotInRecord {
-			continue
-		}
-		l.Fixes++
-		l.Losses += len(e.losses())
-		switch e.Status {
-		case StatusInstalled:
-			l.Open++
-		case StatusLost:
-			l.Lost++
-		}
-		if e.Seconds == nil {
-			continue
-		}
-		took = append(took, *e.Seconds)
-		if l.Worst == nil || *e.Seconds > *l.Worst {
-			l.Worst, l.WorstCVE = e.Seconds, e.CVE
-		}
-	}
-	if l.Measured = len(took); l.Measured > 0 {
-		slices.Sort(took)
-		l.Median = &took[(l.Measured-1)/2]
-	}
-	return &l
-}
-
 func (f *Full) forms() []form {
 	return []form{
 		{"table", func(w io.Writer, style Style) error { return writeFullTable(w, f, style) }},
@@ -208,13 +165,13 @@ func (f *Full) forms() []form {
 // the provenance comes after them, because it counts them.
 func writeFullJSON(w io.Writer, f *Full) error {
 	head, err := compact(struct {
-		Schema     string      `json:"schema"`
-		Warning    *string     `json:"warning"`
-		Compliance *Compliance `json:"compliance"`
-		State      *State      `json:"state"`
-		CVE        CVEs        `json:"cve"`
-		Timeline   *Timeline   `json:"timeline"`
-		Integrity  *Integrity  `json:"integrity"`
+		Schema     string            `json:"schema"`
+		Warning    *string           `json:"warning"`
+		Compliance *audit.Compliance `json:"compliance"`
+		State      *audit.State      `json:"state"`
+		CVE        CVEs              `json:"cve"`
+		Timeline   *audit.Timeline   `json:"timeline"`
+		Integrity  *Integrity        `json:"integrity"`
 	}{FullSchema, orNull(f.Provenance.Warning()), f.Compliance, f.State, CVEs{Exposures: f.Exposures, Latency: f.Latency}, f.Timeline, f.Integrity})
 	if err != nil {
 		return err

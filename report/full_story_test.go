@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
@@ -18,7 +19,7 @@ func storyReport(t *testing.T, m *storetest.Machine, since, until, format string
 	s := m.OpenRecord()
 	sum, err := s.Summarize(t.Context())
 	storetest.Check(t, err)
-	p, err := LoadProfile(DefaultProfile, nil)
+	p, err := audit.LoadProfile(audit.DefaultProfile, nil)
 	storetest.Check(t, err)
 	var filter store.HistoryFilter
 	if since != "" {
@@ -42,10 +43,10 @@ func TestFullStory(t *testing.T) {
 	output := renderFull(t, storyReport(t, m, "", "", "json"), "json", Style{})
 	checkAgainst(t, readSchemas(t), "report-1.json", output)
 	var whole struct {
-		Compliance struct{ Verdict Rating }
-		CVE        struct{ Exposures []Exposure }
+		Compliance struct{ Verdict audit.Rating }
+		CVE        struct{ Exposures []audit.Exposure }
 		History    struct{ Rows []json.RawMessage }
-		Timeline   Timeline
+		Timeline   audit.Timeline
 	}
 	storetest.Check(t, json.Unmarshal([]byte(output), &whole))
 	title := verdictText(whole.Compliance.Verdict)
@@ -74,7 +75,7 @@ func TestFullOfNothing(t *testing.T) {
 	m.StartRecording()
 	for _, format := range Formats(&Full{}) {
 		f := storyReport(t, m, "", "", format)
-		if f.Compliance.Verdict != NotDetermined && f.Compliance.Verdict != Fail {
+		if f.Compliance.Verdict != audit.NotDetermined && f.Compliance.Verdict != audit.Fail {
 			t.Errorf("verdict %q", f.Compliance.Verdict)
 		}
 		if output := renderFull(t, f, format, Style{}); format == "html" {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -87,7 +88,7 @@ func (p *printer) table(header []string, cells [][]string) {
 }
 
 func (p *printer) verdict(f *Full) {
-	sgr := map[Rating]string{Fail: sgrRed, NotDetermined: sgrYellow, Warn: sgrYellow}[f.Compliance.Verdict]
+	sgr := map[audit.Rating]string{audit.Fail: sgrRed, audit.NotDetermined: sgrYellow, audit.Warn: sgrYellow}[f.Compliance.Verdict]
 	p.line(p.bold(strings.ToUpper(verdictText(f.Compliance.Verdict)), sgrBold+sgr))
 	for _, l := range wrap(verdictReason(f.Compliance), p.style.Width) {
 		p.line(l)
@@ -96,7 +97,7 @@ func (p *printer) verdict(f *Full) {
 	p.facts(append(facts{{"Host", hostName(f.Provenance.Host)}}, keyFacts(f)...))
 }
 
-func (p *printer) compliance(c *Compliance) {
+func (p *printer) compliance(c *audit.Compliance) {
 	if len(c.Checks) == 0 {
 		p.line("No check was made.")
 	}
@@ -114,7 +115,7 @@ func (p *printer) compliance(c *Compliance) {
 	p.table([]string{"RESULT", "CHECK", "FINDING"}, cells)
 }
 
-func (p *printer) exposures(all []Exposure) {
+func (p *printer) exposures(all []audit.Exposure) {
 	shown, more := worthALook(all, tableExposures)
 	var cells [][]string
 	for _, e := range shown {
@@ -153,7 +154,7 @@ func (p *printer) history(h *History) {
 	}
 }
 
-func (p *printer) gaps(t *Timeline) {
+func (p *printer) gaps(t *audit.Timeline) {
 	if t == nil || len(t.Gaps) == 0 {
 		p.line("No gap is known.")
 		return

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store/storetest"
@@ -29,40 +30,40 @@ func ts(text string) record.Timestamp {
 	return record.At(t)
 }
 
-func between(from, to string) Span {
-	return Span{From: ts(from), To: ts(to), Confidence: Proven, Events: []int64{1}}
+func between(from, to string) audit.Span {
+	return audit.Span{From: ts(from), To: ts(to), Confidence: audit.Proven, Events: []int64{1}}
 }
 
-func bootOf(n int, release, from, to string) KernelSpan {
-	return KernelSpan{Span: between(from, to), BootID: fmt.Sprintf("%032x", n*7919), KernelRelease: release}
+func bootOf(n int, release, from, to string) audit.KernelSpan {
+	return audit.KernelSpan{Span: between(from, to), BootID: fmt.Sprintf("%032x", n*7919), KernelRelease: release}
 }
 
-func patchOf(kernel string, n int, from, to string) PatchSpan {
+func patchOf(kernel string, n int, from, to string) audit.PatchSpan {
 	name, version := "kernel-livepatch-6_4_0-150600_"+kernel+"-default", fmt.Sprintf("%d-150600.13.%d.1", n, 3*n)
-	return PatchSpan{
+	return audit.PatchSpan{
 		Span: between(from, to), BootID: fmt.Sprintf("%032x", 7919), Module: fmt.Sprintf("livepatch_%d_150600_13_%d", n, 3*n),
 		Package: &name, Version: &version, PatchNumber: &n, Initial: new(n == 1), Phase: "system", Since: new(ts(from)),
 	}
 }
 
-func initrdOf(v record.Verdict, from, to string) InitrdSpan {
-	return InitrdSpan{Span: between(from, to), Module: "livepatch_3_150600_13_9", Verdict: v, Basis: record.BasisBuild}
+func initrdOf(v record.Verdict, from, to string) audit.InitrdSpan {
+	return audit.InitrdSpan{Span: between(from, to), Module: "livepatch_3_150600_13_9", Verdict: v, Basis: record.BasisBuild}
 }
 
 // lose has a fix be taken away, and come back or not.
-func (e *Exposure) lose(at string, by LossCause, back string) {
+func lose(e *audit.Exposure, at string, by audit.LossCause, back string) {
 	last := &e.Intervals[len(e.Intervals)-1]
 	last.To, last.Lost, last.LostBy = new(ts(at)), new(ts(at)), by
 	if e.Lost, e.LostBy, e.Back = last.Lost, by, nil; back != "" {
 		e.Back = new(ts(back))
-		e.Intervals = append(e.Intervals, Interval{From: *e.Back, Confidence: Proven})
+		e.Intervals = append(e.Intervals, audit.Interval{From: *e.Back, Confidence: audit.Proven})
 	}
 }
 
-func fixOf(cve, released, installed, active string) Exposure {
-	e := Exposure{
+func fixOf(cve, released, installed, active string) audit.Exposure {
+	e := audit.Exposure{
 		CVE: cve, KernelRelease: storetest.ReleaseA, Package: "kernel-livepatch-6_4_0-150600_23_42-default", Version: "3-150600.13.9.1", ReleasedBy: "build-time",
-		Advisory: new("SUSE-SLE-Module-Live-Patching-15-SP6-2025-" + cve[9:]), Severity: new("important"), Status: StatusInstalled, Events: []int64{4},
+		Advisory: new("SUSE-SLE-Module-Live-Patching-15-SP6-2025-" + cve[9:]), Severity: new("important"), Status: audit.StatusInstalled, Events: []int64{4},
 	}
 	for _, m := range []struct {
 		text string
@@ -72,12 +73,12 @@ func fixOf(cve, released, installed, active string) Exposure {
 			*m.into = new(ts(m.text))
 		}
 	}
-	e.Intervals = []Interval{}
+	e.Intervals = []audit.Interval{}
 	if e.Active != nil {
-		e.Intervals = append(e.Intervals, Interval{From: *e.Active, Confidence: Proven})
+		e.Intervals = append(e.Intervals, audit.Interval{From: *e.Active, Confidence: audit.Proven})
 	}
 	if e.Active != nil {
-		e.Status, e.InInitrd = StatusFixed, e.Active
+		e.Status, e.InInitrd = audit.StatusFixed, e.Active
 		e.Seconds = new(int64(e.Active.Sub(e.Released.Time).Seconds()))
 	}
 	return e
@@ -170,18 +171,18 @@ func listed(rows []*record.HistoryRow) iter.Seq2[*record.HistoryRow, error] {
 // years is a host over two years: what can go wrong did, once.
 func years() *Full {
 	off := between("2025-08-12", "2025-08-19")
-	off.Confidence, off.Events = Unknown, []int64{}
+	off.Confidence, off.Events = audit.Unknown, []int64{}
 	f := &Full{
-		Timeline: &Timeline{
+		Timeline: &audit.Timeline{
 			From: ts("2025-01-06"), To: ts("2026-11-23T08:30:00Z"),
-			Kernels: []KernelSpan{
+			Kernels: []audit.KernelSpan{
 				bootOf(1, storetest.ReleaseA, "2025-01-06", "2025-03-11T20:00:00Z"), bootOf(2, storetest.ReleaseA, "2025-03-11T20:02:00Z", "2025-04-22T03:17:00Z"),
 				bootOf(3, storetest.ReleaseA, "2025-04-22T03:22:00Z", "2025-07-08T20:00:00Z"), bootOf(4, storetest.ReleaseB, "2025-07-08T20:02:00Z", "2025-08-12"),
 				{Span: off},
 				bootOf(5, storetest.ReleaseB, "2025-08-19", "2025-10-08T20:00:00Z"), bootOf(6, storetest.ReleaseB, "2025-10-08T20:02:00Z", "2025-12-12T20:00:00Z"),
 				bootOf(7, storetest.ReleaseC, "2025-12-12T20:02:00Z", "2026-11-23T08:30:00Z"),
 			},
-			Patches: []PatchSpan{
+			Patches: []audit.PatchSpan{
 				{Span: between("2025-01-06", "2025-01-10T09:00:00Z")},
 				patchOf("23_42", 1, "2025-01-10T09:00:00Z", "2025-02-04T09:00:00Z"), patchOf("23_42", 2, "2025-02-04T09:00:00Z", "2025-02-25T09:00:00Z"),
 				patchOf("23_42", 3, "2025-02-25T09:00:00Z", "2025-04-01T09:00:00Z"), patchOf("23_42", 4, "2025-04-01T09:00:00Z", "2025-04-22T03:17:00Z"),
@@ -194,14 +195,14 @@ func years() *Full {
 				patchOf("23_53", 4, "2026-03-30", "2026-06-08"), patchOf("23_53", 6, "2026-06-08", "2026-09-14"),
 				patchOf("23_53", 7, "2026-09-14", "2026-11-23T08:30:00Z"),
 			},
-			Initrds: []InitrdSpan{
+			Initrds: []audit.InitrdSpan{
 				initrdOf(record.VerdictContained, "2025-01-10T09:00:00Z", "2025-04-01T09:00:00Z"), initrdOf(record.VerdictMissing, "2025-04-01T09:00:00Z", "2025-04-29T09:00:00Z"),
 				initrdOf(record.VerdictContained, "2025-04-29T09:00:00Z", "2025-08-12"), {Span: off},
 				initrdOf(record.VerdictContained, "2025-08-19", "2026-10-20"), initrdOf(record.VerdictMissing, "2026-10-20", "2026-11-23T08:30:00Z"),
 			},
-			Gaps: []Gap{{Span: off, Kind: GapSilence, Why: "The machine ran, and was not observed: the recorder did not work."}},
+			Gaps: []audit.Gap{{Span: off, Kind: audit.GapSilence, Why: "The machine ran, and was not observed: the recorder did not work."}},
 		},
-		Exposures: []Exposure{
+		Exposures: []audit.Exposure{
 			fixOf("CVE-2025-1021", "2025-01-29", "2025-02-04T09:00:00Z", "2025-02-04T09:00:12Z"), fixOf("CVE-2025-1031", "2025-02-18", "2025-02-25T09:00:00Z", "2025-02-25T09:00:09Z"),
 			fixOf("CVE-2025-1041", "2025-03-20", "2025-04-01T09:00:00Z", "2025-04-01T09:00:11Z"), fixOf("CVE-2025-1051", "2025-04-20", "2025-04-29T09:00:00Z", "2025-04-29T09:00:08Z"),
 			fixOf("CVE-2025-2021", "2025-07-20", "2025-08-05", "2025-08-05T09:00:00Z"), fixOf("CVE-2025-2041", "2025-09-10", "2025-09-30", "2025-09-30T09:00:00Z"),
@@ -217,12 +218,12 @@ func years() *Full {
 	}
 	for i := range f.Exposures[:2] {
 		e := &f.Exposures[2+i]
-		e.lose("2025-04-22T03:22:00Z", LostByBoot, "2025-04-29T09:00:00Z")
+		lose(e, "2025-04-22T03:22:00Z", audit.LostByBoot, "2025-04-29T09:00:00Z")
 		if i == 1 {
-			e.lose("2025-05-13T09:00:00Z", LostByDowngrade, "2025-05-25T09:00:00Z")
+			lose(e, "2025-05-13T09:00:00Z", audit.LostByDowngrade, "2025-05-25T09:00:00Z")
 		}
 	}
-	f.Latency = &Latency{Fixes: 12, Measured: 10, Median: new(int64(11*86400 + 32400)), Worst: new(int64(46*86400 + 32400)), WorstCVE: "CVE-2026-3041", Open: 2}
+	f.Latency = &audit.Latency{Fixes: 12, Measured: 10, Median: new(int64(11*86400 + 32400)), Worst: new(int64(46*86400 + 32400)), WorstCVE: "CVE-2026-3041", Open: 2}
 	f.State = yearsState()
 	f.Compliance = yearsCompliance()
 	failed := change1(398, "2026-11-17T10:00:00Z", "upgrade", "8-150600.13.24.1", "7-150600.13.21.1")
@@ -239,16 +240,16 @@ func years() *Full {
 	return whole(f, failed, salt, kernel, down, up, change1(4, "2025-01-10T09:00:00Z", "install", "1-150600.13.3.1", ""))
 }
 
-func yearsState() *State {
-	s := &State{
+func yearsState() *audit.State {
+	s := &audit.State{
 		At: ts("2026-11-23T08:30:00Z"), KernelRelease: new(storetest.ReleaseC), BootID: new(fmt.Sprintf("%032x", 7*7919)), CoveredUntil: new("2026-12-31"), PendingReboot: new("no"),
-		Confidence: Proven, Unknown: map[string]string{}, Events: []int64{411},
+		Confidence: audit.Proven, Unknown: map[string]string{}, Events: []int64{411},
 		LivePatch: &record.LivePatch{
 			Module: "livepatch_7_150600_13_21", Package: new("kernel-livepatch-6_4_0-150600_23_53-default"), Version: new("7-150600.13.21.1"),
 			PatchNumber: new(7), Initial: new(false), Enabled: true, Since: new(ts("2026-09-14T09:00:00Z")),
 		},
 		Initrd:   &record.Initrd{KernelRelease: storetest.ReleaseC, Patch: "livepatch_7_150600_13_21", Verdict: record.VerdictMissing, Basis: record.BasisBuild, Evidence: []record.Evidence{}},
-		NextBoot: &NextBoot{KernelRelease: storetest.ReleaseC},
+		NextBoot: &audit.NextBoot{KernelRelease: storetest.ReleaseC},
 		Installed: []record.Package{
 			{Name: "kernel-default", Version: storetest.KernelB, Arch: "x86_64"}, {Name: "kernel-default", Version: storetest.KernelC, Arch: "x86_64"},
 			{Name: "kernel-livepatch-6_4_0-150600_23_53-default", Version: "7-150600.13.21.1", Arch: "x86_64"},
@@ -261,41 +262,41 @@ func yearsState() *State {
 	return s
 }
 
-func yearsCompliance() *Compliance {
-	c := &Compliance{Profile: "pci-dss-4.0.1", Verdict: Fail, At: ts("2026-11-23T08:30:00Z"), Since: ts("2025-11-23T08:30:00Z")}
-	add := func(result Rating, id, title, detail string, evidence ...string) {
-		c.Checks = append(c.Checks, CheckResult{ID: id, Title: title, Result: result, Detail: detail, Evidence: orNone(evidence), References: []string{}})
+func yearsCompliance() *audit.Compliance {
+	c := &audit.Compliance{Profile: "pci-dss-4.0.1", Verdict: audit.Fail, At: ts("2026-11-23T08:30:00Z"), Since: ts("2025-11-23T08:30:00Z")}
+	add := func(result audit.Rating, id, title, detail string, evidence ...string) {
+		c.Checks = append(c.Checks, audit.CheckResult{ID: id, Title: title, Result: result, Detail: detail, Evidence: audit.OrNone(evidence), References: []string{}})
 	}
-	add(Fail, "patch-in-initrd", "Initrd holds the live patch", "The initrd of 6.4.0-150600.23.53-default lacks livepatch_7_150600_13_21: the newest build packed livepatch_6_150600_13_18.", "event 411", "event 380")
-	add(Fail, "failed-commits", "No failed change is left", "The upgrade of kernel-livepatch-6_4_0-150600_23_53-default to 8-150600.13.24.1 failed, and nothing made it good since.", "event 398")
-	add(NotDetermined, "clock", "Clock is in step", "No observation says when the clock was synchronised last.", "event 411")
-	add(Warn, "downgrades", "Nothing was downgraded", "One live patch was downgraded; the kernel had not warned before.", "event 91")
-	add(Warn, "latency", "Fixes were active in time", "CVE-2026-3041 took 46 days from its release to being active, longer than 30 days.", "event 350")
+	add(audit.Fail, "patch-in-initrd", "Initrd holds the live patch", "The initrd of 6.4.0-150600.23.53-default lacks livepatch_7_150600_13_21: the newest build packed livepatch_6_150600_13_18.", "event 411", "event 380")
+	add(audit.Fail, "failed-commits", "No failed change is left", "The upgrade of kernel-livepatch-6_4_0-150600_23_53-default to 8-150600.13.24.1 failed, and nothing made it good since.", "event 398")
+	add(audit.NotDetermined, "clock", "Clock is in step", "No observation says when the clock was synchronised last.", "event 411")
+	add(audit.Warn, "downgrades", "Nothing was downgraded", "One live patch was downgraded; the kernel had not warned before.", "event 91")
+	add(audit.Warn, "latency", "Fixes were active in time", "CVE-2026-3041 took 46 days from its release to being active, longer than 30 days.", "event 350")
 	c.Checks[4].References = []string{"PCI DSS v4.0.1 6.3.3"}
-	c.Checks[4].Exception = &Exception{Reason: "Freeze for the year's end closing, agreed with the owner of the service.", Until: ts("2026-12-31"), By: "tux", Event: 360}
-	c.Checks[3].Exception = &Exception{Reason: "Regression with the storage driver.", Until: ts("2025-09-30"), By: "root", Event: 93, Expired: true}
+	c.Checks[4].Exception = &audit.Exception{Reason: "Freeze for the year's end closing, agreed with the owner of the service.", Until: ts("2026-12-31"), By: "tux", Event: 360}
+	c.Checks[3].Exception = &audit.Exception{Reason: "Regression with the storage driver.", Until: ts("2025-09-30"), By: "root", Event: 93, Expired: true}
 	for _, id := range []string{"kernel-supported", "patch-state", "patch-loaded", "coverage", "reboot-lag", "signatures", "attribution", "completeness", "integrity", "retention", "permissions", "recorder", "entitlement", "taint", "journal"} {
-		r, _ := ruleOf(id)
-		add(Pass, id, r.title, "Nothing speaks against it.", "event 411")
+		r, _ := audit.RuleOf(id)
+		add(audit.Pass, id, r.Title, "Nothing speaks against it.", "event 411")
 	}
-	add(NotApplicable, "next-boot", "Next boot runs the right kernel", "The profile leaves it out.")
+	add(audit.NotApplicable, "next-boot", "Next boot runs the right kernel", "The profile leaves it out.")
 	return c
 }
 
 // fresh is a host on its first day: all is well.
 func fresh() *Full {
 	f := &Full{
-		Timeline: &Timeline{
-			From: ts("2026-11-23T06:00:00Z"), To: ts("2026-11-23T08:30:00Z"), Kernels: []KernelSpan{bootOf(1, storetest.ReleaseA, "2026-11-23T06:00:00Z", "2026-11-23T08:30:00Z")},
-			Patches: []PatchSpan{patchOf("23_42", 3, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")},
-			Initrds: []InitrdSpan{initrdOf(record.VerdictContained, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")}, Gaps: []Gap{},
+		Timeline: &audit.Timeline{
+			From: ts("2026-11-23T06:00:00Z"), To: ts("2026-11-23T08:30:00Z"), Kernels: []audit.KernelSpan{bootOf(1, storetest.ReleaseA, "2026-11-23T06:00:00Z", "2026-11-23T08:30:00Z")},
+			Patches: []audit.PatchSpan{patchOf("23_42", 3, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")},
+			Initrds: []audit.InitrdSpan{initrdOf(record.VerdictContained, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")}, Gaps: []audit.Gap{},
 		},
-		Exposures: []Exposure{}, Latency: &Latency{}, State: yearsState(),
-		Compliance: &Compliance{Profile: "default", Verdict: Pass, At: ts("2026-11-23T08:30:00Z"), Since: ts("2026-11-23T06:00:00Z")},
+		Exposures: []audit.Exposure{}, Latency: &audit.Latency{}, State: yearsState(),
+		Compliance: &audit.Compliance{Profile: "default", Verdict: audit.Pass, At: ts("2026-11-23T08:30:00Z"), Since: ts("2026-11-23T06:00:00Z")},
 	}
 	f.State.KernelRelease, f.State.Initrd.Verdict = new(storetest.ReleaseA), record.VerdictContained
-	for _, r := range rules() {
-		f.Compliance.Checks = append(f.Compliance.Checks, CheckResult{ID: r.id, Title: r.title, Result: Pass, Detail: "Nothing speaks against it.", Evidence: []string{"event 1"}, References: []string{}})
+	for _, r := range audit.Rules() {
+		f.Compliance.Checks = append(f.Compliance.Checks, audit.CheckResult{ID: r.ID, Title: r.Title, Result: audit.Pass, Detail: "Nothing speaks against it.", Evidence: []string{"event 1"}, References: []string{}})
 	}
 	return whole(f, change1(1, "2026-11-23T06:10:00Z", "install", "3-150600.13.9.1", ""))
 }
@@ -303,7 +304,7 @@ func fresh() *Full {
 // altered is a report on an export that was altered, of a host where all else is well.
 func altered() *Full {
 	f := fresh()
-	f.Provenance.Input = &Input{File: "record.jsonl", Result: proof.Altered, Problems: []string{"event 3: its hash is another one", "the root hash is another one"}}
+	f.Provenance.Input = &audit.Input{File: "record.jsonl", Result: proof.Altered, Problems: []string{"event 3: its hash is another one", "the root hash is another one"}}
 	f.Compliance.Distrust(f.Provenance.Input)
 	f.Integrity.foundFor(f.Provenance)
 	return f
@@ -312,9 +313,9 @@ func altered() *Full {
 // nothing is a record without events.
 func nothing() *Full {
 	return whole(&Full{
-		Timeline: &Timeline{From: ts("2026-11-23"), To: ts("2026-11-23"), Kernels: []KernelSpan{}, Patches: []PatchSpan{}, Initrds: []InitrdSpan{}, Gaps: []Gap{}},
-		State:    &State{At: ts("2026-11-23"), Confidence: Unknown, Unknown: map[string]string{"live_patch": "nothing is recorded yet"}, Events: []int64{}}, Exposures: []Exposure{},
-		Latency: &Latency{}, Compliance: &Compliance{Profile: "default", Verdict: NotDetermined, Checks: []CheckResult{}, At: ts("2026-11-23"), Since: ts("2026-11-23")},
+		Timeline: &audit.Timeline{From: ts("2026-11-23"), To: ts("2026-11-23"), Kernels: []audit.KernelSpan{}, Patches: []audit.PatchSpan{}, Initrds: []audit.InitrdSpan{}, Gaps: []audit.Gap{}},
+		State:    &audit.State{At: ts("2026-11-23"), Confidence: audit.Unknown, Unknown: map[string]string{"live_patch": "nothing is recorded yet"}, Events: []int64{}}, Exposures: []audit.Exposure{},
+		Latency: &audit.Latency{}, Compliance: &audit.Compliance{Profile: "default", Verdict: audit.NotDetermined, Checks: []audit.CheckResult{}, At: ts("2026-11-23"), Since: ts("2026-11-23")},
 	})
 }
 
@@ -335,13 +336,13 @@ func hostile() *Full {
 	for i := range f.Compliance.Checks {
 		c := &f.Compliance.Checks[i]
 		c.Detail, c.Evidence, c.References = long, []string{evil, "event 1\n"}, []string{evil}
-		c.Exception = &Exception{Reason: long, By: evil}
+		c.Exception = &audit.Exception{Reason: long, By: evil}
 	}
 	f.Compliance.Profile = evil
 	for i := range f.Exposures {
 		e := &f.Exposures[i]
 		e.CVE, e.Package, e.Version, e.ReleasedBy, e.Reason = evil, long, evil, evil, long
-		e.Intervals = []Interval{{Lost: &record.Timestamp{}, LostBy: evil}}
+		e.Intervals = []audit.Interval{{Lost: &record.Timestamp{}, LostBy: evil}}
 	}
 	f.Latency.WorstCVE = evil
 	for i := range f.Timeline.Kernels {
@@ -436,7 +437,7 @@ func TestFullColor(t *testing.T) {
 }
 
 func TestTakenAwayIsSaidOnce(t *testing.T) {
-	for want, l := range map[string]Latency{"0": {}, "2": {Lost: 2, Losses: 2}, "1; in all it happened 3 times": {Lost: 1, Losses: 3}} {
+	for want, l := range map[string]audit.Latency{"0": {}, "2": {Lost: 2, Losses: 2}, "1; in all it happened 3 times": {Lost: 1, Losses: 3}} {
 		for _, f := range latencyFacts(&l) {
 			if f.name == "Taken away again" && f.text != want {
 				t.Errorf("%+v: %q, want %q", l, f.text, want)

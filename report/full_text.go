@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -15,33 +16,33 @@ import (
 // What the whole report says in words, whatever it is rendered as.
 
 // verdictText is a verdict as a manager reads it.
-func verdictText(r Rating) string {
+func verdictText(r audit.Rating) string {
 	switch r {
-	case Pass:
+	case audit.Pass:
 		return "Compliant"
-	case Warn:
+	case audit.Warn:
 		return "Compliant, with warnings"
-	case Fail:
+	case audit.Fail:
 		return "Not compliant"
 	}
 	return "Not determined"
 }
 
 // verdictReason says how the checks came to a verdict, in a sentence.
-func verdictReason(c *Compliance) string {
-	count := map[Rating]int{}
+func verdictReason(c *audit.Compliance) string {
+	count := map[audit.Rating]int{}
 	for _, check := range c.Checks {
 		count[check.Result]++
 	}
-	judged := len(c.Checks) - count[NotApplicable]
+	judged := len(c.Checks) - count[audit.NotApplicable]
 	if judged == 0 {
 		return fmt.Sprintf("No check of profile %s applies.", say.Printable(c.Profile))
 	}
 	var parts []string
 	for _, r := range []struct {
-		rating    Rating
+		rating    audit.Rating
 		one, many string
-	}{{Fail, "fails", "fail"}, {NotDetermined, "cannot be determined", "cannot be determined"}, {Warn, "warns", "warn"}, {Pass, "passes", "pass"}} {
+	}{{audit.Fail, "fails", "fail"}, {audit.NotDetermined, "cannot be determined", "cannot be determined"}, {audit.Warn, "warns", "warn"}, {audit.Pass, "passes", "pass"}} {
 		switch n := count[r.rating]; n {
 		case 0:
 		case 1:
@@ -50,7 +51,7 @@ func verdictReason(c *Compliance) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, r.many))
 		}
 	}
-	if len(parts) == 1 && count[Pass] > 1 {
+	if len(parts) == 1 && count[audit.Pass] > 1 {
 		return fmt.Sprintf("All %d checks of profile %s that apply pass.", judged, say.Printable(c.Profile))
 	}
 	return fmt.Sprintf("Of %s of profile %s that %s, %s.", say.Plural(judged, "check"), say.Printable(c.Profile), map[bool]string{true: "applies", false: "apply"}[judged == 1], join(parts))
@@ -77,12 +78,12 @@ func keyFacts(f *Full) (out facts) {
 	return out
 }
 
-func activeText(s *State) string {
+func activeText(s *audit.State) string {
 	lp := s.LivePatch
 	switch {
 	case lp == nil && s.Unknown["live_patch"] != "":
 		return "not known: " + s.Unknown["live_patch"]
-	case lp == nil && s.Confidence == Unknown:
+	case lp == nil && s.Confidence == audit.Unknown:
 		return "not known"
 	case lp == nil:
 		return "none active"
@@ -109,7 +110,7 @@ func activeText(s *State) string {
 	return text
 }
 
-func initrdText(s *State) string {
+func initrdText(s *audit.State) string {
 	i, sure := s.Initrd, "proven"
 	if i != nil && i.Basis == record.BasisInferred || slices.Contains(s.Inferred, "initrd") {
 		sure = "inferred"
@@ -129,7 +130,7 @@ func initrdText(s *State) string {
 	return "not provable: " + string(i.Reason)
 }
 
-func openText(l *Latency) string {
+func openText(l *audit.Latency) string {
 	text := "none of " + say.Plural(l.Fixes, "CVE") + " on record"
 	switch {
 	case l.Fixes == 0:
@@ -177,7 +178,7 @@ func unknownIfNull(s *string) string {
 }
 
 // latencyFacts are what exposures sum up to.
-func latencyFacts(l *Latency) (out facts) {
+func latencyFacts(l *audit.Latency) (out facts) {
 	out.add("Fixes on record", "%d", l.Fixes)
 	out.add("Not active", "%d", l.Open)
 	lost := strconv.Itoa(l.Lost)
@@ -216,11 +217,11 @@ func duration(seconds *int64) string {
 
 // latencyText is how long a fix took to be active, in days where no more than the day of its release is
 // known; empty: that is not known.
-func latencyText(e *Exposure) string {
+func latencyText(e *audit.Exposure) string {
 	switch {
 	case e.Seconds == nil:
 		return ""
-	case e.ReleasedBy == releasedOnDay && *e.Seconds >= 0:
+	case e.ReleasedBy == audit.ReleasedOnDay && *e.Seconds >= 0:
 		return fmt.Sprintf("%d d", *e.Seconds/86400)
 	}
 	return duration(e.Seconds)
@@ -228,17 +229,17 @@ func latencyText(e *Exposure) string {
 
 // worthALook are the exposures that a page shows: what does not protect first, then the
 // slowest; and how many there are beyond these.
-func worthALook(all []Exposure, limit int) (shown []Exposure, more int) {
-	weight := []ExposureStatus{StatusLost, StatusInstalled, StatusUnknown, StatusFixed, StatusOtherKernel, StatusNotInRecord}
-	rank := func(e Exposure) int { return slices.Index(weight, e.Status) }
-	seconds := func(e Exposure) int64 {
+func worthALook(all []audit.Exposure, limit int) (shown []audit.Exposure, more int) {
+	weight := []audit.ExposureStatus{audit.StatusLost, audit.StatusInstalled, audit.StatusUnknown, audit.StatusFixed, audit.StatusOtherKernel, audit.StatusNotInRecord}
+	rank := func(e audit.Exposure) int { return slices.Index(weight, e.Status) }
+	seconds := func(e audit.Exposure) int64 {
 		if e.Seconds == nil {
 			return -1
 		}
 		return *e.Seconds
 	}
 	shown = slices.Clone(all)
-	slices.SortStableFunc(shown, func(a, b Exposure) int {
+	slices.SortStableFunc(shown, func(a, b audit.Exposure) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(seconds(b), seconds(a)), cmp.Compare(a.CVE, b.CVE))
 	})
 	if len(shown) > limit {
@@ -290,7 +291,7 @@ func orElse(s, other string) string {
 }
 
 // stateFacts are what is known of a moment, beside what was installed.
-func stateFacts(s *State) (out facts) {
+func stateFacts(s *audit.State) (out facts) {
 	out.add("Kernel", "%s", unknownIfNull(s.KernelRelease))
 	out.add("Boot", "%s", unknownIfNull(s.BootID))
 	out.add("Live patch", "%s", activeText(s))
@@ -323,7 +324,7 @@ func unknownFacts(unknown map[string]string) (out facts) {
 	return out
 }
 
-func nextBootText(n *NextBoot) string {
+func nextBootText(n *audit.NextBoot) string {
 	switch {
 	case n == nil:
 		return "not known"
@@ -334,7 +335,7 @@ func nextBootText(n *NextBoot) string {
 }
 
 // inferredFact names what is not proven.
-func inferredFact(s *State) (out facts) {
+func inferredFact(s *audit.State) (out facts) {
 	if len(s.Inferred) > 0 {
 		out.add("Inferred", "%s", strings.Join(s.Inferred, ", "))
 	}
@@ -342,12 +343,12 @@ func inferredFact(s *State) (out facts) {
 }
 
 // exceptionText says what was granted.
-func exceptionText(e *Exception) string {
+func exceptionText(e *audit.Exception) string {
 	return fmt.Sprintf("%s, by %s: %s (event %d)", acceptedText(e), say.Clip(orElse(e.By, "unset"), 80), say.Clip(e.Reason, 300), e.Event)
 }
 
 // acceptedText says until when.
-func acceptedText(e *Exception) string {
+func acceptedText(e *audit.Exception) string {
 	if e.Expired {
 		return "Acceptance expired " + day10(e.Until)
 	}
@@ -362,7 +363,7 @@ func date(t *record.Timestamp) string {
 }
 
 // spanRow is a span as a row.
-func spanRow(s Span, what, detail string) pageSpan {
+func spanRow(s audit.Span, what, detail string) pageSpan {
 	to := s.To.Short()
 	if s.Open {
 		to = "goes on"
@@ -371,7 +372,7 @@ func spanRow(s Span, what, detail string) pageSpan {
 }
 
 // spanRows are boots and what was active in them, the newest first.
-func spanRows(t *Timeline) (rows []pageSpan) {
+func spanRows(t *audit.Timeline) (rows []pageSpan) {
 	for _, k := range t.Kernels {
 		if k.BootID != "" {
 			rows = append(rows, spanRow(k.Span, "boot", "kernel "+orUnknown(k.KernelRelease)+", boot "+say.ID(k.BootID)))
@@ -386,7 +387,7 @@ func spanRows(t *Timeline) (rows []pageSpan) {
 	return rows
 }
 
-func patchText(p PatchSpan) string {
+func patchText(p audit.PatchSpan) string {
 	text := say.Clip(p.Module, 120)
 	if p.Initial != nil && *p.Initial {
 		text += ", the initial one"

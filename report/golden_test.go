@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -40,7 +41,7 @@ var golden = map[string]struct {
 type recorded struct {
 	Filter  store.HistoryFilter
 	Summary record.Summary
-	Input   *Input
+	Input   *audit.Input
 	Rows    []*record.HistoryRow
 }
 

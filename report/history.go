@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -65,7 +66,7 @@ type Provenance struct {
 	Host         record.Host       `json:"host"`
 	Program      string            `json:"program"`
 	Version      string            `json:"version"`
-	Input        *Input            `json:"input"` // what it was made from; null: the machine's own record, and nothing is known to be wrong with it
+	Input        *audit.Input      `json:"input"` // what it was made from; null: the machine's own record, and nothing is known to be wrong with it
 	MadeAt       record.Timestamp  `json:"made_at"`
 	Scope        string            `json:"scope"`
 }
@@ -139,13 +140,6 @@ func fixes(r *record.HistoryRow) string {
 		return ""
 	}
 	return strings.Join(append(parts, "CVE"), " ")
-}
-
-func text[T ~string](s *T) string {
-	if s == nil {
-		return ""
-	}
-	return string(*s)
 }
 
 // sortedKeys returns the keys of a map in order.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 )
 
@@ -36,7 +37,7 @@ type page struct {
 	Made         string
 	Warning      string // what stands before all else; empty: nothing
 	Found        string // in a word, ALTERED
-	Verdict      Rating
+	Verdict      audit.Rating
 	Title        string
 	Reason       string
 	Scope        string
@@ -47,7 +48,7 @@ type page struct {
 	Picture      *picture
 
 	At         string
-	Confidence Confidence
+	Confidence audit.Confidence
 	State      []pageFact
 	Installed  [][]string
 	Fixes      []string
@@ -83,7 +84,7 @@ type pageFact struct{ Name, Text string }
 
 type pageCheck struct {
 	ID, Title, Detail, Short string
-	Result                   Rating
+	Result                   audit.Rating
 	Hint                     []pageText
 	Evidence                 []pageEvidence
 	References               []string
@@ -185,12 +186,12 @@ func (p *page) history(h *History) error {
 		}
 		c := pageChange{
 			Time: row.Time.Short(), Action: say.Clip(string(row.Action), 40), Package: say.Clip(row.Package, maxText), Version: say.Clip(row.Version, maxText),
-			Before: say.Clip(text(row.Previous), maxText), Result: say.Clip(string(row.Result), 40), Outcome: say.Clip(outcome(row), 40), Fixes: fixes(row),
-			By: say.Clip(row.Actor.Name(), 80), Command: say.Clip(text(row.Command), maxText), Event: row.Event,
+			Before: say.Clip(audit.TextOf(row.Previous), maxText), Result: say.Clip(string(row.Result), 40), Outcome: say.Clip(outcome(row), 40), Fixes: fixes(row),
+			By: say.Clip(row.Actor.Name(), 80), Command: say.Clip(audit.TextOf(row.Command), maxText), Event: row.Event,
 			Scripts: say.Clip(row.FailedScripts(), maxText), Source: say.Clip(row.FoundLater(), 40),
 			Notable: row.Action == "downgrade" || row.Result == "failed" || len(row.Scripts) > 0,
 		}
-		if u := text(row.UserData); u != "" {
+		if u := audit.TextOf(row.UserData); u != "" {
 			c.Command = strings.TrimPrefix(c.Command+"; "+say.Clip(u, 80), "; ")
 		}
 		if !anchored[row.Event] {
@@ -202,7 +203,7 @@ func (p *page) history(h *History) error {
 	return nil
 }
 
-func (p *page) state(s *State) {
+func (p *page) state(s *audit.State) {
 	p.At, p.Confidence, p.State = s.At.Short(), s.Confidence, pageFacts(append(stateFacts(s), inferredFact(s)...))
 	for _, pkg := range s.Installed {
 		p.Installed = append(p.Installed, []string{say.Clip(pkg.Name, maxText), say.Clip(pkg.Version, maxText), say.Clip(pkg.Arch, 20)})
@@ -215,11 +216,11 @@ func (p *page) state(s *State) {
 	}
 }
 
-func (p *page) compliance(c *Compliance) {
+func (p *page) compliance(c *audit.Compliance) {
 	p.Profile, p.Since = say.Clip(c.Profile, 80), c.Since.Short()
 	for _, check := range c.Checks {
 		row := pageCheck{ID: say.Clip(check.ID, 80), Title: say.Clip(check.Title, maxText), Detail: say.Clip(check.Detail, 2*maxText), Short: say.Clip(check.Detail, 160), Result: check.Result}
-		if check.Result != Pass && check.Result != NotApplicable {
+		if check.Result != audit.Pass && check.Result != audit.NotApplicable {
 			row.Hint = texts(check.Hint())
 		}
 		for _, e := range check.Evidence {
@@ -233,7 +234,7 @@ func (p *page) compliance(c *Compliance) {
 		}
 		p.Checks = append(p.Checks, row)
 		switch {
-		case check.Result == Pass || check.Result == NotApplicable:
+		case check.Result == audit.Pass || check.Result == audit.NotApplicable:
 		case len(p.Findings) == pageFindings:
 			p.MoreFindings++
 		default:
@@ -260,7 +261,7 @@ func (p *page) evidence(text string) pageEvidence {
 	return e
 }
 
-func (p *page) exposure(l *Latency, all []Exposure) {
+func (p *page) exposure(l *audit.Latency, all []audit.Exposure) {
 	p.Latency = pageFacts(latencyFacts(l))
 	shown, more := worthALook(all, pageExposures)
 	p.MoreFixed = more
@@ -269,15 +270,15 @@ func (p *page) exposure(l *Latency, all []Exposure) {
 			CVE: say.Clip(e.CVE, 20), Package: say.Clip(e.Package+" "+e.Version, maxText), Released: date(e.Released), ReleasedBy: say.Clip(strings.ReplaceAll(e.ReleasedBy, "-", " "), 40), Installed: date(e.Installed),
 			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: orElse(latencyText(&e), duration(nil)), Status: string(e.Status),
 		}
-		for _, l := range e.losses() {
-			row.Lost = append(row.Lost, say.Clip(l.text(date), maxText))
+		for _, l := range e.Losses() {
+			row.Lost = append(row.Lost, say.Clip(l.TextOf(date), maxText))
 		}
 		p.Exposures = append(p.Exposures, row)
 	}
 }
 
 // timeline lists what the picture shows: boots and live patches, the newest first, and gaps.
-func (p *page) timeline(t *Timeline) {
+func (p *page) timeline(t *audit.Timeline) {
 	if t == nil {
 		return
 	}

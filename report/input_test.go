@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 )
@@ -13,15 +14,15 @@ import (
 // The warning is the first line wherever there is one, and says what it is about.
 func TestWarning(t *testing.T) {
 	for _, tt := range []struct {
-		in   *Input
+		in   *audit.Input
 		want string
 	}{
 		{nil, ""},
-		{&Input{File: "x", Result: proof.Intact}, ""},
-		{&Input{File: "x", Result: proof.Altered}, `ALTERED: "x" is not as it was signed. What follows is what it says, and proves nothing.`},
-		{&Input{File: "x", Result: proof.Truncated, Problems: []string{"the last line has no end."}},
+		{&audit.Input{File: "x", Result: proof.Intact}, ""},
+		{&audit.Input{File: "x", Result: proof.Altered}, `ALTERED: "x" is not as it was signed. What follows is what it says, and proves nothing.`},
+		{&audit.Input{File: "x", Result: proof.Truncated, Problems: []string{"the last line has no end."}},
 			`TRUNCATED: the end of "x" is missing: the last line has no end. What follows is what it says, and proves nothing.`},
-		{&Input{File: "x", Result: proof.Altered, Problems: []string{"a", "b", "c"}},
+		{&audit.Input{File: "x", Result: proof.Altered, Problems: []string{"a", "b", "c"}},
 			`ALTERED: "x" is not as it was signed: a, and 2 more problems. What follows is what it says, and proves nothing.`},
 	} {
 		if got := tt.in.Warning(); got != tt.want {
@@ -47,15 +48,15 @@ func TestAlteredPage(t *testing.T) {
 
 // What is not intact fails its check first, and whatever else is asked for.
 func TestDistrust(t *testing.T) {
-	in := &Input{File: "x", Result: proof.Truncated}
+	in := &audit.Input{File: "x", Result: proof.Truncated}
 	c := troubled(t)
 	c.Distrust(nil)
-	if c.Checks[0].ID == integrityID {
+	if c.Checks[0].ID == audit.IntegrityID {
 		t.Error("integrity fails without a reason")
 	}
 	c.Distrust(in)
-	for _, c := range []*Compliance{c, c.Only([]string{"clock"}, false), c.Only([]string{integrityID}, true)} {
-		if r := c.Checks[0]; r.ID != integrityID || r.Result != Fail || c.Verdict != Fail {
+	for _, c := range []*audit.Compliance{c, c.Only([]string{"clock"}, false), c.Only([]string{audit.IntegrityID}, true)} {
+		if r := c.Checks[0]; r.ID != audit.IntegrityID || r.Result != audit.Fail || c.Verdict != audit.Fail {
 			t.Errorf("the first check is %s, %s; the verdict %s", r.ID, r.Result, c.Verdict)
 		}
 	}
@@ -63,17 +64,17 @@ func TestDistrust(t *testing.T) {
 
 // Scanners drop findings by an OpenVEX document, and nobody reads it before.
 func TestNoVEXOfAltered(t *testing.T) {
-	p := &Provenance{Input: &Input{File: "x", Result: proof.Altered}}
+	p := &Provenance{Input: &audit.Input{File: "x", Result: proof.Altered}}
 	var b bytes.Buffer
-	if err := Write(&b, NewCVEs(nil, &State{}, p), "openvex", Style{}); !errors.Is(err, ErrDistrusted) || b.Len() > 0 {
+	if err := Write(&b, NewCVEs(nil, &audit.State{}, p), "openvex", Style{}); !errors.Is(err, ErrDistrusted) || b.Len() > 0 {
 		t.Errorf("%v, and %q", err, b.String())
 	}
 }
 
 func TestMetricsOfAltered(t *testing.T) {
 	c := troubled(t)
-	c.Distrust(&Input{File: `a\b"c`, Result: proof.Altered, Problems: []string{"event 3\nis another one"}})
-	got := metricsOf(t, c, &State{}, &record.Summary{})
+	c.Distrust(&audit.Input{File: `a\b"c`, Result: proof.Altered, Problems: []string{"event 3\nis another one"}})
+	got := metricsOf(t, c, &audit.State{}, &record.Summary{})
 	if !strings.HasPrefix(got, "# HELP klp_audit_history_verify_ok ALTERED: ") {
 		t.Errorf("it begins with %.200s", got)
 	}

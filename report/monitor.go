@@ -6,19 +6,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
 // Nagios is how monitoring plugins name a verdict, and the exit status that says it (Monitoring
 // Plugins Development Guidelines).
-func Nagios(r Rating) (word string, status int) {
+func Nagios(r audit.Rating) (word string, status int) {
 	switch r {
-	case Pass, NotApplicable:
+	case audit.Pass, audit.NotApplicable:
 		return "OK", 0
-	case Warn:
+	case audit.Warn:
 		return "WARNING", 1
-	case Fail:
+	case audit.Fail:
 		return "CRITICAL", 2
 	}
 	return "UNKNOWN", 3
@@ -26,7 +27,7 @@ func Nagios(r Rating) (word string, status int) {
 
 // WriteCheck renders the summary for Nagios: a line with performance data, and below it what
 // did not pass. The bar that parts text from data is in no text.
-func WriteCheck(w io.Writer, c *Compliance, p *Profile) error {
+func WriteCheck(w io.Writer, c *audit.Compliance, p *audit.Profile) error {
 	word, _ := Nagios(c.Verdict)
 	_, err := fmt.Fprintf(w, "KLP-AUDIT %s - %s | %s\n", word, headline(c), perfdata(c, p))
 	for _, r := range c.Checks {
@@ -49,11 +50,11 @@ func WriteCheck(w io.Writer, c *Compliance, p *Profile) error {
 }
 
 // headline is what is wrong first, in one line.
-func headline(c *Compliance) string {
+func headline(c *audit.Compliance) string {
 	if len(c.Checks) == 0 {
 		return "no check was asked for"
 	}
-	if c.Verdict == Pass {
+	if c.Verdict == audit.Pass {
 		return NagiosText(c.Sum())
 	}
 	first := c.Checks[0]
@@ -67,13 +68,13 @@ func headline(c *Compliance) string {
 func NagiosText(s string) string { return strings.ReplaceAll(say.Printable(s), "|", "/") }
 
 // perfdata are the numbers: 'label'=value[unit];warn;crit.
-func perfdata(c *Compliance, p *Profile) string {
-	counts := map[Rating]int{}
+func perfdata(c *audit.Compliance, p *audit.Profile) string {
+	counts := map[audit.Rating]int{}
 	for _, r := range c.Checks {
 		counts[r.Result]++
 	}
 	var data []string
-	for _, r := range Ratings() {
+	for _, r := range audit.Ratings() {
 		data = append(data, fmt.Sprintf("%s=%d;;;0", strings.ReplaceAll(string(r), "-", "_"), counts[r]))
 	}
 	if left := c.CoverageLeft; left != nil && hasCheck(c, "coverage") {
@@ -83,7 +84,7 @@ func perfdata(c *Compliance, p *Profile) string {
 	return strings.Join(data, " ")
 }
 
-func hasCheck(c *Compliance, id string) bool {
+func hasCheck(c *audit.Compliance, id string) bool {
 	for _, r := range c.Checks {
 		if r.ID == id {
 			return true
@@ -106,7 +107,7 @@ type sample struct {
 // WriteMetrics renders summary and state as OpenMetrics text that is Prometheus' text format,
 // too: node_exporter's textfile collector reads that. All of it are gauges; what is not
 // known has no sample.
-func WriteMetrics(w io.Writer, c *Compliance, st *State) error {
+func WriteMetrics(w io.Writer, c *audit.Compliance, st *audit.State) error {
 	var b strings.Builder
 	for _, m := range metrics(c, st) {
 		if len(m.samples) == 0 {
@@ -125,11 +126,11 @@ func WriteMetrics(w io.Writer, c *Compliance, st *State) error {
 	return err
 }
 
-func metrics(c *Compliance, st *State) []metric {
+func metrics(c *audit.Compliance, st *audit.State) []metric {
 	var status []sample
-	for _, id := range CheckIDs() {
+	for _, id := range audit.CheckIDs() {
 		for _, r := range c.Checks {
-			if r.ID == id && r.Result != NotApplicable {
+			if r.ID == id && r.Result != audit.NotApplicable {
 				_, n := Nagios(r.Result)
 				status = append(status, sample{fmt.Sprintf("{check=%q}", id), fmt.Sprint(n)})
 			}
@@ -176,18 +177,18 @@ func moment(t *record.Timestamp) []sample {
 }
 
 // isActive says whether a live patch is.
-func isActive(s *State) *bool {
+func isActive(s *audit.State) *bool {
 	switch {
 	case s.LivePatch != nil:
 		return new(s.LivePatch.Enabled && !s.LivePatch.Transition)
-	case s.Unknown["live_patch"] != "" || s.Confidence == Unknown:
+	case s.Unknown["live_patch"] != "" || s.Confidence == audit.Unknown:
 		return nil
 	}
 	return new(false)
 }
 
 // inInitrd says whether the initrd holds the active live patch.
-func inInitrd(s *State) *bool {
+func inInitrd(s *audit.State) *bool {
 	if s.Initrd == nil || s.Initrd.Verdict == record.VerdictUnknown {
 		return nil
 	}
@@ -195,7 +196,7 @@ func inInitrd(s *State) *bool {
 }
 
 // coverageEnd is the first moment of the last day.
-func coverageEnd(s *State) *record.Timestamp {
+func coverageEnd(s *audit.State) *record.Timestamp {
 	if s.CoveredUntil == nil {
 		return nil
 	}
@@ -206,7 +207,7 @@ func coverageEnd(s *State) *record.Timestamp {
 	return new(record.At(end))
 }
 
-func rebootPending(s *State) *bool {
+func rebootPending(s *audit.State) *bool {
 	if s.PendingReboot == nil {
 		return nil
 	}
@@ -214,13 +215,13 @@ func rebootPending(s *State) *bool {
 }
 
 // intact is what the check of the record's integrity came to.
-func intact(c *Compliance) *bool {
+func intact(c *audit.Compliance) *bool {
 	for _, r := range c.Checks {
 		switch {
-		case r.ID != integrityID:
-		case r.Result == Fail:
+		case r.ID != audit.IntegrityID:
+		case r.Result == audit.Fail:
 			return new(false)
-		case r.Result == Pass || r.Result == Warn:
+		case r.Result == audit.Pass || r.Result == audit.Warn:
 			return new(true)
 		}
 	}

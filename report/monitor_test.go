@@ -7,11 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
-func metricsOf(t *testing.T, c *Compliance, st *State, sum *record.Summary) string {
+func metricsOf(t *testing.T, c *audit.Compliance, st *audit.State, sum *record.Summary) string {
 	t.Helper()
 	c.Record = sum
 	var b strings.Builder
@@ -21,7 +22,7 @@ func metricsOf(t *testing.T, c *Compliance, st *State, sum *record.Summary) stri
 
 func TestMetrics(t *testing.T) {
 	c := troubled(t)
-	st := &State{LivePatch: &record.LivePatch{Enabled: true}, Initrd: &record.Initrd{Verdict: record.VerdictMissing},
+	st := &audit.State{LivePatch: &record.LivePatch{Enabled: true}, Initrd: &record.Initrd{Verdict: record.VerdictMissing},
 		CoveredUntil: new("2026-02-20"), PendingReboot: new(string(record.PendingLivePatched))}
 	sum := &record.Summary{Last: new(record.At(testNow)), LastCommit: new(record.At(testNow))}
 	got := metricsOf(t, c, st, sum)
@@ -32,7 +33,7 @@ func TestMetrics(t *testing.T) {
 
 // What is not known has no sample: 0 would say that it is known to be so.
 func TestUnknownIsNoMetric(t *testing.T) {
-	got := metricsOf(t, &Compliance{Verdict: NotDetermined, At: record.At(testNow)}, &State{Confidence: Unknown, CoveredUntil: new("soon")}, &record.Summary{})
+	got := metricsOf(t, &audit.Compliance{Verdict: audit.NotDetermined, At: record.At(testNow)}, &audit.State{Confidence: audit.Unknown, CoveredUntil: new("soon")}, &record.Summary{})
 	checkExposition(t, got)
 	for _, name := range []string{"livepatch_active", "in_initrd", "coverage_end", "last_transaction", "verify_ok", "reboot_required", "check_status{"} {
 		if strings.Contains(got, name) {
@@ -43,14 +44,14 @@ func TestUnknownIsNoMetric(t *testing.T) {
 		t.Errorf("no status:\n%s", got)
 	}
 	for _, tt := range []struct {
-		st   State
+		st   audit.State
 		want string
 	}{
-		{State{}, "klp_audit_livepatch_active 0\n"},
-		{State{PendingReboot: new("no")}, "klp_audit_reboot_required 0\n"},
-		{State{Initrd: &record.Initrd{Verdict: record.VerdictContained}}, "klp_audit_livepatch_in_initrd 1\n"},
+		{audit.State{}, "klp_audit_livepatch_active 0\n"},
+		{audit.State{PendingReboot: new("no")}, "klp_audit_reboot_required 0\n"},
+		{audit.State{Initrd: &record.Initrd{Verdict: record.VerdictContained}}, "klp_audit_livepatch_in_initrd 1\n"},
 	} {
-		if got := metricsOf(t, &Compliance{}, &tt.st, &record.Summary{}); !strings.Contains(got, tt.want) {
+		if got := metricsOf(t, &audit.Compliance{}, &tt.st, &record.Summary{}); !strings.Contains(got, tt.want) {
 			t.Errorf("no %s in\n%s", tt.want, got)
 		}
 	}
@@ -121,8 +122,8 @@ func checkWithPromtool(t *testing.T, text string) {
 
 // A text in the line for Nagios cannot pass for performance data, nor for another line.
 func TestNagiosLineIsOneLine(t *testing.T) {
-	c := &Compliance{Verdict: Fail, Checks: []CheckResult{{ID: "clock", Result: Fail, Detail: "a | x=1\nb\x1b[2J.",
-		Exception: &Exception{Reason: "c | d\ne"}, Evidence: []string{"journal s=|"}}}}
+	c := &audit.Compliance{Verdict: audit.Fail, Checks: []audit.CheckResult{{ID: "clock", Result: audit.Fail, Detail: "a | x=1\nb\x1b[2J.",
+		Exception: &audit.Exception{Reason: "c | d\ne"}, Evidence: []string{"journal s=|"}}}}
 	var b strings.Builder
 	storetest.Check(t, WriteCheck(&b, c, defaultProfile(t)))
 	first, rest, _ := strings.Cut(b.String(), "\n")
@@ -136,7 +137,7 @@ func TestNagiosLineIsOneLine(t *testing.T) {
 
 // A load that is not complete protects nothing: the metric does not count it.
 func TestMetricOfATransition(t *testing.T) {
-	st := &State{LivePatch: &record.LivePatch{Enabled: true, Transition: true}}
+	st := &audit.State{LivePatch: &record.LivePatch{Enabled: true, Transition: true}}
 	if active := isActive(st); active == nil || *active {
 		t.Errorf("active: %v", active)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
@@ -28,7 +29,7 @@ func TestTextsOfAMissingImage(t *testing.T) {
 	o := storetest.Healthy(t).Last()
 	o.LivePatch = nil
 	o.Initrd = record.Initrd{KernelRelease: storetest.ReleaseA, Verdict: record.VerdictMissing, Basis: record.BasisImage, Reason: record.ReasonNoImage, Evidence: []record.Evidence{}}
-	if text := initrdText(&State{Initrd: &o.Initrd}); text != "no initrd, proven: this kernel does not boot" {
+	if text := initrdText(&audit.State{Initrd: &o.Initrd}); text != "no initrd, proven: this kernel does not boot" {
 		t.Errorf("the state says %q", text)
 	}
 	text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) })

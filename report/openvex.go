@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -58,7 +59,7 @@ var ErrDistrusted = errors.New("there is no OpenVEX document of what proves noth
 // writeVEX writes an OpenVEX document about the kernel package that runs, for scanners see
 // its version only and report what its live patch fixes: all of that, or the numbers asked for. The
 // same record gives the same document.
-func writeVEX(w io.Writer, st *State, asked []string, p *Provenance) error {
+func writeVEX(w io.Writer, st *audit.State, asked []string, p *Provenance) error {
 	if p.Warning() != "" {
 		return ErrDistrusted
 	}
@@ -97,7 +98,7 @@ func writeVEX(w io.Writer, st *State, asked []string, p *Provenance) error {
 }
 
 // vexNotes says what the fix is, and how long it lasts.
-func vexNotes(st *State) string {
+func vexNotes(st *audit.State) string {
 	lp := st.LivePatch
 	notes := fmt.Sprintf("Fixed in the running kernel %s by live patch %s", *st.KernelRelease, lp.Module)
 	if lp.Package != nil && lp.Version != nil {
@@ -113,13 +114,13 @@ func vexNotes(st *State) string {
 }
 
 // vexProducts is the package of the running kernel, under each name that scanners use.
-func vexProducts(st *State) ([]vexProduct, error) {
+func vexProducts(st *audit.State) ([]vexProduct, error) {
 	if st.Installed == nil {
 		return nil, fmt.Errorf("the package of the running kernel is not known: %s", st.Unknown["installed"])
 	}
 	var products []vexProduct
 	for _, pkg := range st.Installed {
-		if !isKernel(pkg, *st.KernelRelease) {
+		if !audit.IsKernel(pkg, *st.KernelRelease) {
 			continue
 		}
 		for _, namespace := range vexNamespaces {
@@ -130,24 +131,6 @@ func vexProducts(st *State) ([]vexProduct, error) {
 		return nil, fmt.Errorf("no installed package is the running kernel %q", *st.KernelRelease)
 	}
 	return products, nil
-}
-
-// isKernel says whether a package is the kernel of a release: that of uname lacks the
-// counter of rebuilds, and has the flavour of the package's name after it. A kernel base
-// package may have its own release after that, which begins with the number of the product.
-func isKernel(p record.Package, release string) bool {
-	i := strings.LastIndexByte(release, '-')
-	if i < 0 {
-		return false
-	}
-	name, version := "kernel-"+release[i+1:], release[:i]
-	rest, ok := strings.CutPrefix(p.Version, version)
-	if !ok || rest != "" && rest[0] != '.' || p.Name != name && p.Name != name+"-base" {
-		return false
-	}
-	counter, own, more := strings.Cut(strings.TrimPrefix(rest, "."), ".")
-	product, _, _ := strings.Cut(version[strings.IndexByte(version, '-')+1:], ".")
-	return strings.Trim(counter, "0123456789") == "" && (!more || p.Name != name && len(product) >= len("150400") && strings.HasPrefix(own, product+"."))
 }
 
 // purl is the package URL of an rpm package, see

@@ -3,11 +3,13 @@ package report
 import (
 	"io"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/audit"
 )
 
 // StateSection is a state as a section of its own.
 type StateSection struct {
-	*State
+	*audit.State
 	Provenance *Provenance
 }
 
@@ -16,8 +18,8 @@ func (s *StateSection) forms() []form {
 		Schema     string      `json:"schema"`
 		Warning    *string     `json:"warning"`
 		Provenance *Provenance `json:"provenance"`
-		*State
-	}{StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s.State})}
+		*audit.State
+	}{audit.StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s.State})}
 }
 
 func (s *StateSection) writeTable(w io.Writer, style Style) error {

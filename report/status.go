@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -74,7 +75,7 @@ func (s *Status) spool() (text string) {
 	case s.Waiting == nil || *s.Waiting == 0:
 		return ""
 	default:
-		text = waits(*s.Waiting) + " to be taken into the record"
+		text = audit.Waiting(*s.Waiting) + " to be taken into the record"
 		if s.WaitingReason != "" {
 			text += "; the first one for: " + s.WaitingReason
 		}

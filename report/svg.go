@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -128,7 +129,7 @@ const (
 )
 
 // draw makes the picture of a timeline; nil if it has no width.
-func draw(t *Timeline, exposures []Exposure, marks []Mark) *picture {
+func draw(t *audit.Timeline, exposures []audit.Exposure, marks []Mark) *picture {
 	if t == nil || !t.From.Before(t.To.Time) {
 		return nil
 	}
@@ -193,7 +194,7 @@ func more(n int) string {
 }
 
 // kernels draws a bar for each boot, and names each stretch of boots of one kernel once.
-func (d *drawing) kernels(spans []KernelSpan) {
+func (d *drawing) kernels(spans []audit.KernelSpan) {
 	tone, previous := 1, ""
 	var named *bar // the stretch that is to be named
 	var release string
@@ -239,17 +240,17 @@ func (d *drawing) boot(x px, title string) {
 }
 
 // notKnown draws that something is not known, where that can be seen.
-func (d *drawing) notKnown(lane int, s Span, what string) {
+func (d *drawing) notKnown(lane int, s audit.Span, what string) {
 	if b, ok := d.bar(lane, s.From.Time, s.To.Time, "blank", what+", "+period(s)); ok && b.W > slender {
 		d.Bars = append(d.Bars, b)
 		d.label(b, "not known", "?")
 	}
 }
 
-func (d *drawing) patches(spans []PatchSpan) {
+func (d *drawing) patches(spans []audit.PatchSpan) {
 	for _, s := range spans {
 		switch {
-		case s.Confidence == Unknown:
+		case s.Confidence == audit.Unknown:
 			d.notKnown(lanePatch, s.Span, "Which live patch was active is not known")
 			continue
 		case s.Module == "":
@@ -280,7 +281,7 @@ func (d *drawing) patches(spans []PatchSpan) {
 }
 
 // loading says of a live patch in a transition what it replaces.
-func loading(s PatchSpan) string {
+func loading(s audit.PatchSpan) string {
 	over := ""
 	if s.Replaces != nil && *s.Replaces != "" {
 		over = " over " + say.Clip(*s.Replaces, 120)
@@ -288,11 +289,11 @@ func loading(s PatchSpan) string {
 	return ", is being loaded" + over + " and not complete"
 }
 
-func (d *drawing) initrds(spans []InitrdSpan) {
+func (d *drawing) initrds(spans []audit.InitrdSpan) {
 	for _, s := range spans {
 		class, label := "initrd contained", "yes"
 		switch {
-		case s.Confidence == Unknown || s.Verdict == record.VerdictUnknown:
+		case s.Confidence == audit.Unknown || s.Verdict == record.VerdictUnknown:
 			d.notKnown(laneInitrd, s.Span, "Whether the initrd holds the live patch is not known")
 			continue
 		case s.Verdict == record.VerdictMissing:
@@ -320,7 +321,7 @@ func (d *drawing) exposure(stretches []stretch) {
 }
 
 // gaps draws what was not recorded; gaps may overlap.
-func (d *drawing) gaps(gaps []Gap) {
+func (d *drawing) gaps(gaps []audit.Gap) {
 	for _, g := range gaps {
 		title := "Not recorded: " + say.Clip(g.Why, 200) + ", " + period(g.Span)
 		if b, ok := d.bar(laneRecord, g.From.Time, g.To.Time, "gap", title); ok {
@@ -402,7 +403,7 @@ var legendEntries = []legendEntry{
 }
 
 // describe says in words what the picture shows.
-func describe(t *Timeline, stretches []stretch, marks []Mark) string {
+func describe(t *audit.Timeline, stretches []stretch, marks []Mark) string {
 	boots, kernels, patches := 0, map[string]bool{}, map[string]bool{}
 	for _, k := range t.Kernels {
 		if k.BootID != "" {
@@ -421,15 +422,15 @@ func describe(t *Timeline, stretches []stretch, marks []Mark) string {
 }
 
 // unsure is the class of spans that are inferred.
-func unsure(s Span) string {
-	if s.Confidence == Inferred {
+func unsure(s audit.Span) string {
+	if s.Confidence == audit.Inferred {
 		return " unsure"
 	}
 	return ""
 }
 
 // period says from when to when a span was.
-func period(s Span) string {
+func period(s audit.Span) string {
 	to := "to " + s.To.Short()
 	if s.Open {
 		to = "and still so at " + s.To.Short()

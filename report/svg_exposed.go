@@ -3,6 +3,8 @@ package report
 import (
 	"slices"
 	"time"
+
+	"github.com/klp-audit/klp-audit/audit"
 )
 
 // stretch is a time in which fixes were known and did not protect.
@@ -14,7 +16,7 @@ type stretch struct {
 
 // exposed adds exposures up: stretches in order that do not overlap, each with the number
 // of fixes that were not active. They are cut to the time from start to end.
-func exposed(exposures []Exposure, start, end time.Time) []stretch {
+func exposed(exposures []audit.Exposure, start, end time.Time) []stretch {
 	var edges []edge
 	for _, e := range exposures {
 		for _, s := range stretches(&e, end) {
@@ -66,7 +68,7 @@ func extended(list []stretch, s stretch) []stretch {
 }
 
 // stretches are the times in which a fix was known and did not protect.
-func stretches(e *Exposure, end time.Time) (list []stretch) {
+func stretches(e *audit.Exposure, end time.Time) (list []stretch) {
 	known := e.Released
 	if known == nil {
 		known = e.Installed
@@ -75,15 +77,15 @@ func stretches(e *Exposure, end time.Time) (list []stretch) {
 	case known == nil:
 	case e.Active != nil:
 		list = append(list, stretch{from: known.Time, to: e.Active.Time})
-	case e.Status == StatusInstalled:
+	case e.Status == audit.StatusInstalled:
 		list = append(list, stretch{from: known.Time, to: end})
 	}
-	for _, l := range e.losses() {
+	for _, l := range e.Losses() {
 		switch {
-		case l.back != nil:
-			list = append(list, stretch{from: l.at.Time, to: l.back.Time, lost: true})
-		case e.Status == StatusLost:
-			list = append(list, stretch{from: l.at.Time, to: end, lost: true})
+		case l.Back != nil:
+			list = append(list, stretch{from: l.At.Time, to: l.Back.Time, lost: true})
+		case e.Status == audit.StatusLost:
+			list = append(list, stretch{from: l.At.Time, to: end, lost: true})
 		}
 	}
 	return list

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -16,7 +17,7 @@ func TestTicks(t *testing.T) {
 	from := time.Date(2025, 1, 31, 7, 45, 10, 0, time.UTC)
 	for _, d := range []time.Duration{time.Microsecond, time.Minute, 90 * time.Minute, 5 * time.Hour, 30 * time.Hour, 100 * time.Hour, 20 * 24 * time.Hour,
 		100 * 24 * time.Hour, 700 * 24 * time.Hour, 10 * 365 * 24 * time.Hour, 60 * 365 * 24 * time.Hour} {
-		p := draw(&Timeline{From: record.At(from), To: record.At(from.Add(d))}, nil, nil)
+		p := draw(&audit.Timeline{From: record.At(from), To: record.At(from.Add(d))}, nil, nil)
 		if len(p.Ticks) > maxTicks || d > 2*time.Hour && len(p.Ticks) < 2 {
 			t.Errorf("%s: %d dates", d, len(p.Ticks))
 		}
@@ -32,12 +33,12 @@ func TestTicks(t *testing.T) {
 func TestManyBoots(t *testing.T) {
 	from := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	const boots = 20_000
-	tl := &Timeline{From: record.At(from), To: record.At(from.Add(boots * time.Hour))}
+	tl := &audit.Timeline{From: record.At(from), To: record.At(from.Add(boots * time.Hour))}
 	for i := range boots {
-		span := Span{From: record.At(from.Add(time.Duration(i) * time.Hour)), To: record.At(from.Add(time.Duration(i)*time.Hour + 50*time.Minute)), Confidence: Proven}
-		tl.Kernels = append(tl.Kernels, KernelSpan{Span: span, BootID: fmt.Sprint(i), KernelRelease: "k"})
-		tl.Patches = append(tl.Patches, PatchSpan{Span: span, Module: "m", PatchNumber: new(2)})
-		tl.Initrds = append(tl.Initrds, InitrdSpan{Span: span, Verdict: record.VerdictContained})
+		span := audit.Span{From: record.At(from.Add(time.Duration(i) * time.Hour)), To: record.At(from.Add(time.Duration(i)*time.Hour + 50*time.Minute)), Confidence: audit.Proven}
+		tl.Kernels = append(tl.Kernels, audit.KernelSpan{Span: span, BootID: fmt.Sprint(i), KernelRelease: "k"})
+		tl.Patches = append(tl.Patches, audit.PatchSpan{Span: span, Module: "m", PatchNumber: new(2)})
+		tl.Initrds = append(tl.Initrds, audit.InitrdSpan{Span: span, Verdict: record.VerdictContained})
 	}
 	p := draw(tl, nil, nil)
 	if n := len(p.Bars) + len(p.Boots); n > 1000 {
@@ -58,17 +59,17 @@ func TestNothingToDraw(t *testing.T) {
 	if p := draw(nil, nil, nil); p != nil {
 		t.Error("a picture of no timeline")
 	}
-	if p := draw(&Timeline{From: at, To: at}, nil, nil); p != nil {
+	if p := draw(&audit.Timeline{From: at, To: at}, nil, nil); p != nil {
 		t.Error("a picture of a moment")
 	}
 }
 
 // What is outside of the time that is drawn is not drawn; what reaches into it is cut.
 func TestOutside(t *testing.T) {
-	tl := &Timeline{From: ts("2025-03-01"), To: ts("2025-04-01"), Kernels: []KernelSpan{
+	tl := &audit.Timeline{From: ts("2025-03-01"), To: ts("2025-04-01"), Kernels: []audit.KernelSpan{
 		bootOf(1, "a", "2025-01-01", "2025-02-01"), bootOf(2, "b", "2025-02-01", "2025-03-10"), bootOf(3, "c", "2025-05-01", "2025-06-01"),
 	}}
-	p := draw(tl, []Exposure{fixOf("CVE-2025-1000", "2025-01-01", "2025-01-02", "2025-01-03")}, []Mark{{Time: ts("2025-01-01"), Kind: "failed"}})
+	p := draw(tl, []audit.Exposure{fixOf("CVE-2025-1000", "2025-01-01", "2025-01-02", "2025-01-03")}, []Mark{{Time: ts("2025-01-01"), Kind: "failed"}})
 	if len(p.Bars) != 1 || p.Bars[0].X != laneLeft || len(p.Marks) != 0 {
 		t.Errorf("bars %v, marks %v", p.Bars, p.Marks)
 	}
@@ -76,8 +77,10 @@ func TestOutside(t *testing.T) {
 
 // A live patch that is being loaded is drawn as what it is, where that can be seen.
 func TestTransitions(t *testing.T) {
-	span := func(from, to string) Span { return Span{From: ts(from), To: ts(to), Confidence: Proven} }
-	tl := &Timeline{From: ts("2025-03-01"), To: ts("2025-04-01"), Patches: []PatchSpan{
+	span := func(from, to string) audit.Span {
+		return audit.Span{From: ts(from), To: ts(to), Confidence: audit.Proven}
+	}
+	tl := &audit.Timeline{From: ts("2025-03-01"), To: ts("2025-04-01"), Patches: []audit.PatchSpan{
 		{Span: span("2025-03-01", "2025-03-10"), BootID: "1", Module: "l2", PatchNumber: new(2)},
 		{Span: span("2025-03-10", "2025-03-15"), BootID: "1", Module: "l3", PatchNumber: new(3), Transition: true, Replaces: new("l2")},
 		{Span: span("2025-03-15", "2025-03-20"), BootID: "1", Module: "l3", PatchNumber: new(3)},
@@ -111,15 +114,15 @@ func TestExposed(t *testing.T) {
 	later := fixOf("CVE-2025-1001", "2025-01-05", "2025-01-20", "2025-01-20")
 	open := fixOf("CVE-2025-1002", "2025-03-01", "2025-03-02", "")
 	lost := fixOf("CVE-2025-1003", "2025-01-10", "2025-01-10", "2025-01-10")
-	lost.lose("2025-01-15", LostByBoot, "2025-01-17")
+	lose(&lost, "2025-01-15", audit.LostByBoot, "2025-01-17")
 	gone := fixOf("CVE-2025-1004", "2025-01-10", "2025-01-10", "2025-01-10")
-	gone.lose("2025-03-20", LostByBoot, "")
-	gone.Status = StatusLost
+	lose(&gone, "2025-03-20", audit.LostByBoot, "")
+	gone.Status = audit.StatusLost
 	elsewhere := gone
-	elsewhere.Status = StatusOtherKernel // its kernel no longer runs
-	unknown := Exposure{CVE: "CVE-2025-1005", Status: StatusNotInRecord}
+	elsewhere.Status = audit.StatusOtherKernel // its kernel no longer runs
+	unknown := audit.Exposure{CVE: "CVE-2025-1005", Status: audit.StatusNotInRecord}
 	var got []string
-	for _, s := range exposed([]Exposure{open, late, later, lost, gone, elsewhere, unknown}, ts("2025-01-02").Time, ts("2025-04-01").Time) {
+	for _, s := range exposed([]audit.Exposure{open, late, later, lost, gone, elsewhere, unknown}, ts("2025-01-02").Time, ts("2025-04-01").Time) {
 		got = append(got, fmt.Sprintf("%s %s %d %t", s.from.Format(time.DateOnly), s.to.Format(time.DateOnly), s.fixes, s.lost))
 	}
 	want := []string{
@@ -133,31 +136,31 @@ func TestExposed(t *testing.T) {
 
 func TestSummarize(t *testing.T) {
 	lost, other := fixOf("CVE-2025-3", "2025-01-01", "2025-01-02", "2025-01-02"), fixOf("CVE-2025-4", "2025-01-01", "2025-01-05", "2025-01-05")
-	lost.Status = StatusLost
-	got := Summarize([]Exposure{fixOf("CVE-2025-10000", "2025-01-01", "2025-01-02", ""), lost, other, {CVE: "CVE-2025-5", Status: StatusNotInRecord}})
-	want := &Latency{Fixes: 3, Measured: 2, Median: new(int64(86400)), Worst: new(int64(4 * 86400)), WorstCVE: "CVE-2025-4", Open: 1, Lost: 1}
+	lost.Status = audit.StatusLost
+	got := audit.Summarize([]audit.Exposure{fixOf("CVE-2025-10000", "2025-01-01", "2025-01-02", ""), lost, other, {CVE: "CVE-2025-5", Status: audit.StatusNotInRecord}})
+	want := &audit.Latency{Fixes: 3, Measured: 2, Median: new(int64(86400)), Worst: new(int64(4 * 86400)), WorstCVE: "CVE-2025-4", Open: 1, Lost: 1}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(&Latency{}, Summarize(nil)); diff != "" {
+	if diff := cmp.Diff(&audit.Latency{}, audit.Summarize(nil)); diff != "" {
 		t.Errorf("of nothing (-want +got):\n%s", diff)
 	}
 }
 
 func TestVerdictReason(t *testing.T) {
 	for _, test := range []struct {
-		ratings []Rating
+		ratings []audit.Rating
 		want    string
 	}{
 		{nil, "No check of profile p applies."},
-		{[]Rating{NotApplicable}, "No check of profile p applies."},
-		{[]Rating{Pass}, "Of 1 check of profile p that applies, 1 passes."},
-		{[]Rating{Pass, Pass, NotApplicable}, "All 2 checks of profile p that apply pass."},
-		{[]Rating{Fail, Pass, NotDetermined}, "Of 3 checks of profile p that apply, 1 fails, 1 cannot be determined and 1 passes."},
+		{[]audit.Rating{audit.NotApplicable}, "No check of profile p applies."},
+		{[]audit.Rating{audit.Pass}, "Of 1 check of profile p that applies, 1 passes."},
+		{[]audit.Rating{audit.Pass, audit.Pass, audit.NotApplicable}, "All 2 checks of profile p that apply pass."},
+		{[]audit.Rating{audit.Fail, audit.Pass, audit.NotDetermined}, "Of 3 checks of profile p that apply, 1 fails, 1 cannot be determined and 1 passes."},
 	} {
-		c := &Compliance{Profile: "p"}
+		c := &audit.Compliance{Profile: "p"}
 		for _, r := range test.ratings {
-			c.Checks = append(c.Checks, CheckResult{Result: r})
+			c.Checks = append(c.Checks, audit.CheckResult{Result: r})
 		}
 		if got := verdictReason(c); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
@@ -178,15 +181,15 @@ func TestDuration(t *testing.T) {
 
 // The picture shows each loss of a fix, also of one that came back.
 func TestPictureShowsEveryLoss(t *testing.T) {
-	var e Exposure
+	var e audit.Exposure
 	for _, day := range []string{"2025-02-03", "2025-02-05", "2025-02-07"} {
 		at := ts(day)
 		from := record.At(at.AddDate(0, 0, -1))
-		e.Intervals = append(e.Intervals, Interval{From: from, To: &at, Lost: &at, LostBy: LostByDowngrade, Confidence: Proven})
+		e.Intervals = append(e.Intervals, audit.Interval{From: from, To: &at, Lost: &at, LostBy: audit.LostByDowngrade, Confidence: audit.Proven})
 	}
-	e.Status = StatusLost
+	e.Status = audit.StatusLost
 	lost := 0
-	for _, s := range exposed([]Exposure{e}, ts("2025-01-01").Time, ts("2025-03-01").Time) {
+	for _, s := range exposed([]audit.Exposure{e}, ts("2025-01-01").Time, ts("2025-03-01").Time) {
 		if s.lost {
 			lost++
 		}

@@ -4,18 +4,20 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/klp-audit/klp-audit/audit"
 )
 
 // whenKeywords are the words that ParseTime knows, each relative to now.
 var whenKeywords = map[string]func(now time.Time) time.Time{
 	"now":        func(t time.Time) time.Time { return t },
-	"today":      day,
-	"yesterday":  func(t time.Time) time.Time { return day(t).AddDate(0, 0, -1) },
-	"this-week":  func(t time.Time) time.Time { return day(t).AddDate(0, 0, -(int(t.Weekday())+6)%7) },
+	"today":      audit.Day,
+	"yesterday":  func(t time.Time) time.Time { return audit.Day(t).AddDate(0, 0, -1) },
+	"this-week":  func(t time.Time) time.Time { return audit.Day(t).AddDate(0, 0, -(int(t.Weekday())+6)%7) },
 	"week-ago":   func(t time.Time) time.Time { return t.AddDate(0, 0, -7) },
-	"this-month": func(t time.Time) time.Time { return day(t).AddDate(0, 0, 1-t.Day()) },
+	"this-month": func(t time.Time) time.Time { return audit.Day(t).AddDate(0, 0, 1-t.Day()) },
 	"month-ago":  monthAgo,
-	"this-year":  func(t time.Time) time.Time { return day(t).AddDate(0, 0, 1-t.YearDay()) },
+	"this-year":  func(t time.Time) time.Time { return audit.Day(t).AddDate(0, 0, 1-t.YearDay()) },
 }
 
 // TimeHelp names the times that ParseTime understands, for help texts and errors.
@@ -47,10 +49,6 @@ func ParseTime(text string, now, boot time.Time) (time.Time, error) {
 		return t, nil
 	}
 	return time.Time{}, fmt.Errorf("time %q: want %s", text, TimeHelp)
-}
-
-func day(t time.Time) time.Time {
-	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, t.Location())
 }
 
 // zone names the time zone of a moment, "UTC" or "CET +01:00".

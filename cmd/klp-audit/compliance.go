@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -52,24 +53,24 @@ change nothing in it.
 }
 
 func (a *app) profileFlag(cmd *cobra.Command, value *string) {
-	cmd.Flags().StringVar(value, "profile", "", "judge by the profile `NAME`: "+fmt.Sprint(report.Profiles())+" or one in /"+profileDir+" (as klp-audit.toml says, else "+report.DefaultProfile+")")
-	cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(report.Profiles(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(value, "profile", "", "judge by the profile `NAME`: "+fmt.Sprint(audit.Profiles())+" or one in /"+profileDir+" (as klp-audit.toml says, else "+audit.DefaultProfile+")")
+	cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(audit.Profiles(), cobra.ShellCompDirectiveNoFileComp))
 }
 
 // loadProfile reads a profile, the configured one if none is named. Profiles of one's own are read from
 // the machine.
-func (a *app) loadProfile(name string) (*report.Profile, error) {
+func (a *app) loadProfile(name string) (*audit.Profile, error) {
 	if name == "" {
 		return a.configuredProfile()
 	}
-	p, err := report.LoadProfile(name, os.DirFS(filepath.Join(a.root, "/", profileDir)))
+	p, err := audit.LoadProfile(name, os.DirFS(filepath.Join(a.root, "/", profileDir)))
 	if err != nil {
 		return nil, usageError{err}
 	}
 	return p, nil
 }
 
-func (a *app) configuredProfile() (*report.Profile, error) {
+func (a *app) configuredProfile() (*audit.Profile, error) {
 	c, err := a.configured()
 	if err != nil {
 		return nil, err
@@ -109,8 +110,8 @@ func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
 }
 
 // judge returns a compliance summary of an input.
-func (a *app) judge(ctx context.Context, s *store.Store, p *report.Profile, at time.Time, in *report.Input) (*report.Compliance, error) {
-	c, err := report.NewCompliance(ctx, s, p, at)
+func (a *app) judge(ctx context.Context, s *store.Store, p *audit.Profile, at time.Time, in *audit.Input) (*audit.Compliance, error) {
+	c, err := audit.NewCompliance(ctx, s, p, at)
 	if err != nil {
 		return nil, err
 	}

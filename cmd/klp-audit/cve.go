@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -76,7 +77,7 @@ func (a *app) cve(cmd *cobra.Command, f *cveFlags, args []string) error {
 
 func cveNumbers(args []string) (ids []string, err error) {
 	for _, arg := range args {
-		id, err := report.ParseCVE(arg)
+		id, err := audit.ParseCVE(arg)
 		if err != nil {
 			return nil, err
 		}
@@ -95,11 +96,11 @@ func (s *section) fixes(ctx context.Context, at time.Time, ids []string) (*repor
 	if at.IsZero() {
 		at = store.Always()
 	}
-	t, err := report.TimelineUntil(ctx, s.Store, at)
+	t, err := audit.TimelineUntil(ctx, s.Store, at)
 	if err != nil {
 		return nil, err
 	}
-	exposures, err := report.NewExposures(ctx, s.Store, t, at, ids)
+	exposures, err := audit.NewExposures(ctx, s.Store, t, at, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/record"
@@ -35,7 +36,7 @@ func exitFor(found proof.Integrity) error {
 }
 
 // exit is the exit status of a report on an input, nil for one that nothing is wrong with.
-func exit(in *report.Input) error {
+func exit(in *audit.Input) error {
 	if in == nil {
 		return nil
 	}
@@ -96,7 +97,7 @@ func (a *app) knownAt(ctx context.Context, s *store.Store, text string) (*store.
 }
 
 // openInput opens an export, or the record if none is named, and says how it was found.
-func (a *app) openInput(ctx context.Context, input string) (*store.Store, *report.Input, error) {
+func (a *app) openInput(ctx context.Context, input string) (*store.Store, *audit.Input, error) {
 	if input == "" {
 		s, in, err := a.openFound(ctx)
 		if s != nil && in.Warning() != "" {
@@ -111,13 +112,13 @@ func (a *app) openInput(ctx context.Context, input string) (*store.Store, *repor
 	if err != nil {
 		return nil, nil, err
 	}
-	return s, report.NewInput(input, v), nil
+	return s, audit.NewInput(input, v), nil
 }
 
 // openFound opens the record that the flags name for a report on it, and says how it was
 // found, nil if there is nothing to say. Where it cannot be read because it is altered or
 // gone, there is no store.
-func (a *app) openFound(ctx context.Context) (*store.Store, *report.Input, error) {
+func (a *app) openFound(ctx context.Context) (*store.Store, *audit.Input, error) {
 	s, err := a.openRecord(ctx)
 	if errors.Is(err, store.ErrDamaged) { // its views cannot be made, or it is no record at all
 		if readable, altered := store.OpenAltered(ctx, a.recordPath()); altered == nil {
@@ -126,7 +127,7 @@ func (a *app) openFound(ctx context.Context) (*store.Store, *report.Input, error
 	}
 	if err != nil {
 		if v := a.lost(err); v != nil {
-			return nil, report.NewInput(a.recordPath(), v), nil
+			return nil, audit.NewInput(a.recordPath(), v), nil
 		}
 		return nil, nil, err
 	}
@@ -139,7 +140,7 @@ func (a *app) openFound(ctx context.Context) (*store.Store, *report.Input, error
 	if v == nil {
 		return s, nil, nil
 	}
-	return s, report.NewInput(a.recordPath(), v), nil
+	return s, audit.NewInput(a.recordPath(), v), nil
 }
 
 // understood returns what can be understood of an open record that is not intact; the record as it is,

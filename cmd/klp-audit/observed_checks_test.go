@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -77,11 +77,11 @@ func TestChecksReadWhatAnObservationWrites(t *testing.T) {
 			t.Errorf("%s is not known: %s", name, ev.Observation.Unknown[string(name)])
 		}
 	}
-	p, err := report.LoadProfile(report.DefaultProfile, nil)
+	p, err := audit.LoadProfile(audit.DefaultProfile, nil)
 	check(t, err)
-	c, err := report.NewCompliance(t.Context(), s, p, now)
+	c, err := audit.NewCompliance(t.Context(), s, p, now)
 	check(t, err)
-	if len(c.Checks) != len(report.CheckIDs()) {
+	if len(c.Checks) != len(audit.CheckIDs()) {
 		t.Errorf("%d checks", len(c.Checks))
 	}
 	for _, r := range c.Checks {
@@ -102,12 +102,12 @@ func TestChecksReadWhatAnObservationWrites(t *testing.T) {
 		"integrity":    "events intact",
 		"completeness": "libzypp's history showed no other change",
 	} {
-		i := slices.IndexFunc(c.Checks, func(r report.CheckResult) bool { return r.ID == id })
+		i := slices.IndexFunc(c.Checks, func(r audit.CheckResult) bool { return r.ID == id })
 		if !strings.Contains(c.Checks[i].Detail, detail) {
 			t.Errorf("%s: %s: %s", id, c.Checks[i].Result, c.Checks[i].Detail)
 		}
 	}
-	f, err := report.NewState(t.Context(), s, ev.Time.Time)
+	f, err := audit.NewState(t.Context(), s, ev.Time.Time)
 	check(t, err)
 	if f.Taint == nil || f.Locks == nil || f.Activation == nil || f.CoveredUntil == nil {
 		t.Errorf("the state: taint %s, locks %s, activation %s, covered until %v, unknown %v", f.Taint, f.Locks, f.Activation, f.CoveredUntil, f.Unknown)

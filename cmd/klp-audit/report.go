@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/record"
@@ -75,10 +76,10 @@ func (f *sectionFlags) at(a *app, text, otherwise string) (time.Time, error) {
 }
 
 // state is the state at a moment; a zero one is when the machine was observed last.
-func (s *section) state(ctx context.Context, at time.Time) (*report.State, error) {
+func (s *section) state(ctx context.Context, at time.Time) (*audit.State, error) {
 	if !at.IsZero() {
 		s.provenance.Filters["at"] = exactly(at)
-		return report.NewState(ctx, s.Store, at)
+		return audit.NewState(ctx, s.Store, at)
 	}
 	last, err := s.LastObserved(ctx)
 	if err != nil {
@@ -86,7 +87,7 @@ func (s *section) state(ctx context.Context, at time.Time) (*report.State, error
 	}
 	for _, t := range []*record.Timestamp{last, s.summary.Last, &s.provenance.MadeAt} {
 		if t != nil {
-			return report.NewState(ctx, s.Store, t.Time)
+			return audit.NewState(ctx, s.Store, t.Time)
 		}
 	}
 	return nil, nil

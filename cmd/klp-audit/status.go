@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
@@ -36,7 +37,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) status(ctx context.Context) (st *report.Status, in *report.Input, err error) {
+func (a *app) status(ctx context.Context) (st *report.Status, in *audit.Input, err error) {
 	st = &report.Status{Schema: report.StatusSchema, Path: a.recordPath(), Program: version}
 	defer a.lookAround(ctx, st) // after the record was brought up to date
 	s, in, err := a.openFound(ctx)
@@ -94,7 +95,7 @@ func (a *app) lookAround(ctx context.Context, st *report.Status) {
 }
 
 // seeSpool adds to a summary of the machine's own record what there is to see of its spool.
-func (a *app) seeSpool(c *report.Compliance, p *report.Profile, f *sectionFlags) {
+func (a *app) seeSpool(c *audit.Compliance, p *audit.Profile, f *sectionFlags) {
 	if a.db == "" && f.input == "" && f.knownAt == "" {
 		c.SeeSpool(store.LookAtSpool(a.root), p)
 	}

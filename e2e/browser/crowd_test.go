@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 )
@@ -17,29 +18,29 @@ func crowd(t *testing.T) string {
 	at := func(hours int) record.Timestamp {
 		return record.At(start.Add(time.Duration(hours) * time.Hour))
 	}
-	tl := &report.Timeline{From: at(0), To: at(500 * 24)}
-	var exposures []report.Exposure
+	tl := &audit.Timeline{From: at(0), To: at(500 * 24)}
+	var exposures []audit.Exposure
 	for i := range 500 {
-		span := report.Span{From: at(i * 24), To: at(i*24 + 23), Confidence: report.Proven}
+		span := audit.Span{From: at(i * 24), To: at(i*24 + 23), Confidence: audit.Proven}
 		release, n := fmt.Sprintf("6.4.0-150600.23.%d-default", 42+i/50), 1+i%50/10
-		tl.Kernels = append(tl.Kernels, report.KernelSpan{Span: span, BootID: fmt.Sprintf("%032x", i+1), KernelRelease: release})
-		tl.Patches = append(tl.Patches, report.PatchSpan{Span: span, Module: fmt.Sprintf("livepatch_%d_150600_13_%d", n, 3*n), PatchNumber: &n, Initial: new(n == 1)})
-		tl.Initrds = append(tl.Initrds, report.InitrdSpan{Span: span, Verdict: []record.Verdict{record.VerdictContained, record.VerdictMissing}[i/40%2]})
+		tl.Kernels = append(tl.Kernels, audit.KernelSpan{Span: span, BootID: fmt.Sprintf("%032x", i+1), KernelRelease: release})
+		tl.Patches = append(tl.Patches, audit.PatchSpan{Span: span, Module: fmt.Sprintf("livepatch_%d_150600_13_%d", n, 3*n), PatchNumber: &n, Initial: new(n == 1)})
+		tl.Initrds = append(tl.Initrds, audit.InitrdSpan{Span: span, Verdict: []record.Verdict{record.VerdictContained, record.VerdictMissing}[i/40%2]})
 		if i%100 == 7 {
-			tl.Gaps = append(tl.Gaps, report.Gap{Span: span, Kind: report.GapSilence, Why: "The machine was not observed."})
+			tl.Gaps = append(tl.Gaps, audit.Gap{Span: span, Kind: audit.GapSilence, Why: "The machine was not observed."})
 		}
 		if n > 1 && i%10 == 0 {
-			exposures = append(exposures, report.Exposure{
-				CVE: fmt.Sprintf("CVE-2025-%d", 20000+i), Released: new(at(i*24 - 90)), Installed: new(at(i * 24)), Active: new(at(i * 24)), Status: report.StatusFixed, Seconds: new(int64(90 * 3600)),
+			exposures = append(exposures, audit.Exposure{
+				CVE: fmt.Sprintf("CVE-2025-%d", 20000+i), Released: new(at(i*24 - 90)), Installed: new(at(i * 24)), Active: new(at(i * 24)), Status: audit.StatusFixed, Seconds: new(int64(90 * 3600)),
 			})
 		}
 	}
 	sum := &record.Summary{Events: 20_000, Changes: 10_000, Host: record.Host{Hostname: "db01"}, First: new(at(0)), Last: new(at(12000))}
 	p := report.NewProvenance("report", "1.0.0", tl.To.Time, sum)
 	full := &report.Full{
-		Provenance: p, Timeline: tl, Exposures: exposures, Latency: report.Summarize(exposures), Integrity: &report.Integrity{TreeSize: sum.Events},
-		State:      &report.State{At: tl.To, Confidence: report.Unknown},
-		Compliance: &report.Compliance{Profile: "default", Verdict: report.NotDetermined, At: tl.To, Since: tl.From},
+		Provenance: p, Timeline: tl, Exposures: exposures, Latency: audit.Summarize(exposures), Integrity: &report.Integrity{TreeSize: sum.Events},
+		State:      &audit.State{At: tl.To, Confidence: audit.Unknown},
+		Compliance: &audit.Compliance{Profile: "default", Verdict: audit.NotDetermined, At: tl.To, Since: tl.From},
 		History:    &report.History{Provenance: p, Rows: changes(at)},
 	}
 	var b bytes.Buffer

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -46,17 +46,17 @@ func (a *answers) add(section, part, says string, inferred bool, isTrue func(mom
 type product struct {
 	ctx      context.Context
 	store    *store.Store
-	timeline *report.Timeline
-	profile  *report.Profile
+	timeline *audit.Timeline
+	profile  *audit.Profile
 }
 
 func newProduct(ctx context.Context, s *store.Store) (p *product, err error) {
 	defer recovered(&err)
-	t, err := report.WholeTimeline(ctx, s)
+	t, err := audit.WholeTimeline(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	profile, err := report.LoadProfile(report.DefaultProfile, nil)
+	profile, err := audit.LoadProfile(audit.DefaultProfile, nil)
 	return &product{ctx, s, t, profile}, err
 }
 
@@ -75,7 +75,7 @@ func (p *product) ask(at time.Time) (a *answers, err error) {
 }
 
 func (p *product) askState(a *answers) error {
-	st, err := report.NewState(p.ctx, p.store, a.at)
+	st, err := audit.NewState(p.ctx, p.store, a.at)
 	if err != nil {
 		return err
 	}
@@ -173,9 +173,9 @@ func isPending(p string) func(moment) bool {
 	}
 }
 
-func spanAt[T any](spans []T, of func(T) report.Span, at time.Time) (s T, ok bool) {
+func spanAt[T any](spans []T, of func(T) audit.Span, at time.Time) (s T, ok bool) {
 	for _, s := range spans {
-		if o := of(s); !o.From.After(at) && o.To.After(at) && o.Confidence != report.Unknown {
+		if o := of(s); !o.From.After(at) && o.To.After(at) && o.Confidence != audit.Unknown {
 			return s, true
 		}
 	}
@@ -183,14 +183,14 @@ func spanAt[T any](spans []T, of func(T) report.Span, at time.Time) (s T, ok boo
 }
 
 func (p *product) askTimeline(a *answers) error {
-	if k, ok := spanAt(p.timeline.Kernels, func(k report.KernelSpan) report.Span { return k.Span }, a.at); ok && k.BootID != "" && k.KernelRelease != "" {
-		a.add("timeline", "kernel", k.KernelRelease+" "+k.BootID, k.Confidence == report.Inferred, isKernel(k.KernelRelease, k.BootID))
+	if k, ok := spanAt(p.timeline.Kernels, func(k audit.KernelSpan) audit.Span { return k.Span }, a.at); ok && k.BootID != "" && k.KernelRelease != "" {
+		a.add("timeline", "kernel", k.KernelRelease+" "+k.BootID, k.Confidence == audit.Inferred, isKernel(k.KernelRelease, k.BootID))
 	}
-	if s, ok := spanAt(p.timeline.Patches, func(s report.PatchSpan) report.Span { return s.Span }, a.at); ok {
-		a.add("timeline", "patch", s.Module, s.Confidence == report.Inferred, isPatched(s.Module))
+	if s, ok := spanAt(p.timeline.Patches, func(s audit.PatchSpan) audit.Span { return s.Span }, a.at); ok {
+		a.add("timeline", "patch", s.Module, s.Confidence == audit.Inferred, isPatched(s.Module))
 	}
-	if v, ok := spanAt(p.timeline.Initrds, func(s report.InitrdSpan) report.Span { return s.Span }, a.at); ok {
-		a.add("timeline", "initrd", string(v.Verdict)+" "+v.Module, v.Confidence == report.Inferred || v.Basis == record.BasisInferred, func(m moment) bool { return isVerdict(m.kernel, v.Module, v.Verdict)(m) })
+	if v, ok := spanAt(p.timeline.Initrds, func(s audit.InitrdSpan) audit.Span { return s.Span }, a.at); ok {
+		a.add("timeline", "initrd", string(v.Verdict)+" "+v.Module, v.Confidence == audit.Inferred || v.Basis == record.BasisInferred, func(m moment) bool { return isVerdict(m.kernel, v.Module, v.Verdict)(m) })
 	}
 	return nil
 }
@@ -216,11 +216,11 @@ func (a *answers) disagreement() string {
 // askCVEs asks for the fixes as of a moment; what it says is of the end of the timeline then.
 func (p *product) askCVEs(l *life, at time.Time) (a *answers, err error) {
 	defer recovered(&err)
-	t, err := report.TimelineUntil(p.ctx, p.store, at)
+	t, err := audit.TimelineUntil(p.ctx, p.store, at)
 	if err != nil {
 		return nil, err
 	}
-	list, err := report.NewExposures(p.ctx, p.store, t, at, nil)
+	list, err := audit.NewExposures(p.ctx, p.store, t, at, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ func (p *product) askCVEs(l *life, at time.Time) (a *answers, err error) {
 }
 
 // exposure checks what is said of one fix.
-func (a *answers) exposure(l *life, e report.Exposure) {
+func (a *answers) exposure(l *life, e audit.Exposure) {
 	has := func(m moment) bool {
 		return m.kernel == e.KernelRelease && slices.Contains(fixesOf(m.kernel, m.fixes()).CVEs, e.CVE)
 	}
@@ -251,13 +251,13 @@ func (a *answers) exposure(l *life, e report.Exposure) {
 	}
 	says := e.CVE + " " + string(e.Status)
 	switch e.Status {
-	case report.StatusFixed:
+	case audit.StatusFixed:
 		a.add("cve", "fixed", says, false, fixed)
-	case report.StatusInstalled:
+	case audit.StatusInstalled:
 		a.add("cve", "installed", says, false, func(m moment) bool { return m.changing || brings(m) && !has(m) })
-	case report.StatusLost:
+	case audit.StatusLost:
 		a.add("cve", "lost", says, false, func(m moment) bool { return !has(m) })
-	case report.StatusOtherKernel:
+	case audit.StatusOtherKernel:
 		a.add("cve", "other-kernel", says, false, func(m moment) bool { return m.kernel != e.KernelRelease })
 	}
 	if e.Active != nil {
@@ -281,7 +281,7 @@ func (a *answers) check(l *life, part, says string, at time.Time, isTrue func(mo
 // askChecks asks for the checks at the moment of an observation.
 func (p *product) askChecks(l *life, at time.Time) (a *answers, err error) {
 	defer recovered(&err)
-	c, err := report.NewCompliance(p.ctx, p.store, p.profile, at)
+	c, err := audit.NewCompliance(p.ctx, p.store, p.profile, at)
 	if err != nil {
 		return nil, err
 	}
@@ -296,10 +296,10 @@ func (p *product) askChecks(l *life, at time.Time) (a *answers, err error) {
 			"kernel-supported": func(m moment) bool { return m.pending != record.PendingYes },
 			"patch-loaded":     func(m moment) bool { return m.active == m.loaded },
 		}[r.ID]
-		if is == nil || r.Result != report.Pass && r.Result != report.Fail {
+		if is == nil || r.Result != audit.Pass && r.Result != audit.Fail {
 			continue
 		}
-		passes := r.Result == report.Pass
+		passes := r.Result == audit.Pass
 		a.add("check", r.ID, string(r.Result), strings.Contains(r.Detail, string(record.BasisInferred)), func(m moment) bool {
 			neither := r.ID == "patch-in-initrd" && isVerdict(m.kernel, m.active, record.VerdictMissing)(m)
 			return is(m) == passes || (m.moving != "" || neither) && !passes

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/report"
 )
 
 // stale is how old the newest observation may be that checks judge the machine by.
@@ -16,7 +16,7 @@ const stale = 48 * time.Hour
 var ofState = []string{"kernel-supported", "patch-state", "patch-loaded", "patch-in-initrd", "next-boot", "coverage", "reboot-lag"}
 
 // furtherChecks checks results that are about the record, or that more than one state is right for.
-func (a *answers) furtherChecks(l *life, checks []report.CheckResult) {
+func (a *answers) furtherChecks(l *life, checks []audit.CheckResult) {
 	at := a.at
 	if a.at.After(l.now) {
 		a.at = l.now // the history ends there
@@ -27,9 +27,9 @@ func (a *answers) furtherChecks(l *life, checks []report.CheckResult) {
 	for _, r := range checks {
 		isTrue := l.furtherCheck(r, at)
 		if slices.Contains(ofState, r.ID) && !seen {
-			isTrue = func(moment) bool { return r.Result == report.NotDetermined }
+			isTrue = func(moment) bool { return r.Result == audit.NotDetermined }
 		}
-		if isTrue != nil && r.Result != report.NotDetermined {
+		if isTrue != nil && r.Result != audit.NotDetermined {
 			says := string(r.Result)
 			if !l.right(a.at, isTrue) {
 				says += ": " + r.Detail
@@ -39,14 +39,14 @@ func (a *answers) furtherChecks(l *life, checks []report.CheckResult) {
 	}
 }
 
-func (l *life) furtherCheck(r report.CheckResult, at time.Time) func(moment) bool {
+func (l *life) furtherCheck(r audit.CheckResult, at time.Time) func(moment) bool {
 	switch r.ID {
 	case "patch-state":
 		return func(m moment) bool {
 			switch r.Result {
-			case report.NotApplicable:
+			case audit.NotApplicable:
 				return m.active == "" && m.moving == ""
-			case report.Pass:
+			case audit.Pass:
 				return m.active != "" || m.moving != ""
 			}
 			one := !strings.Contains(r.Detail, "are enabled, not one") // each replaces the one before
@@ -54,10 +54,10 @@ func (l *life) furtherCheck(r report.CheckResult, at time.Time) func(moment) boo
 		}
 	case "coverage":
 		return func(m moment) bool {
-			if r.Result == report.NotApplicable {
+			if r.Result == audit.NotApplicable {
 				return m.active == "" && m.loaded == ""
 			}
-			return r.Result == report.Pass && strings.Contains(r.Detail, covered(m.kernel))
+			return r.Result == audit.Pass && strings.Contains(r.Detail, covered(m.kernel))
 		}
 	case "reboot-lag":
 		return func(m moment) bool {
@@ -67,10 +67,10 @@ func (l *life) furtherCheck(r report.CheckResult, at time.Time) func(moment) boo
 	case "downgrades": // of before a time, which a wrong clock does not tell
 		surely, perhaps := l.lowered(at)
 		return func(moment) bool {
-			return !l.sound() || surely && r.Result != report.Pass || !surely && (perhaps || r.Result == report.Pass)
+			return !l.sound() || surely && r.Result != audit.Pass || !surely && (perhaps || r.Result == audit.Pass)
 		}
 	case "completeness":
-		return func(moment) bool { return r.Result != report.Pass || !l.drifted(at) }
+		return func(moment) bool { return r.Result != audit.Pass || !l.drifted(at) }
 	}
 	return nil
 }

@@ -4,12 +4,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/audit"
 )
 
 // course checks what is said of a fix at other moments than that of the question: while it was
 // active, by what it was lost, and since when an initrd held it.
-func (a *answers) course(l *life, e report.Exposure) {
+func (a *answers) course(l *life, e audit.Exposure) {
 	fixes := func(module string) bool {
 		return slices.Contains(fixesOf(e.KernelRelease, level(module)).CVEs, e.CVE)
 	}
@@ -25,15 +25,15 @@ func (a *answers) course(l *life, e report.Exposure) {
 			if !ok {
 				says += ", where " + l.truth(at)
 			}
-			a.add("cve", "interval", says, in.Confidence == report.Inferred, func(moment) bool { return ok }, at)
+			a.add("cve", "interval", says, in.Confidence == audit.Inferred, func(moment) bool { return ok }, at)
 		}
-		if by := in.LostBy; in.Lost != nil && by != report.LostByUnknown && l.sound() {
+		if by := in.LostBy; in.Lost != nil && by != audit.LostByUnknown && l.sound() {
 			truth := l.took(in.Lost.Time, fixes)
-			ok := by == truth || by == report.LostByRemoval && truth == report.LostByDisabling
+			ok := by == truth || by == audit.LostByRemoval && truth == audit.LostByDisabling
 			a.add("cve", "lost by", e.CVE+" "+string(by), false, func(moment) bool { return ok }, in.Lost.Time)
 		}
 	}
-	if n := len(e.Intervals); n > 0 && e.Status == report.StatusLost {
+	if n := len(e.Intervals); n > 0 && e.Status == audit.StatusLost {
 		a.add("cve", "loss", e.CVE+" lost, and not when", false, func(moment) bool { return e.Intervals[n-1].Lost != nil })
 	}
 	if e.InInitrd != nil {
@@ -50,7 +50,7 @@ func (l *life) starts(m moment) bool {
 }
 
 // took is what took a fix away that is not active at a time.
-func (l *life) took(at time.Time, fixes func(module string) bool) report.LossCause {
+func (l *life) took(at time.Time, fixes func(module string) bool) audit.LossCause {
 	var with, without moment
 	for _, m := range l.history {
 		module := m.active
@@ -67,11 +67,11 @@ func (l *life) took(at time.Time, fixes func(module string) bool) report.LossCau
 	}
 	switch {
 	case with.boot != without.boot:
-		return report.LostByBoot
+		return audit.LostByBoot
 	case without.active != "":
-		return report.LostByDowngrade
+		return audit.LostByDowngrade
 	}
-	return report.LostByDisabling
+	return audit.LostByDisabling
 }
 
 // changes are moments at which one live patch replaces another.

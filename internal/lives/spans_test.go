@@ -4,15 +4,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/report"
 )
 
 // more checks what else the timeline says of a moment: whether a load was complete, what it
 // replaces, and when nothing was recorded.
-func (a *answers) more(l *life, t *report.Timeline) {
-	if s, ok := spanAt(t.Patches, func(s report.PatchSpan) report.Span { return s.Span }, a.at); ok && s.Module != "" {
-		inferred := s.Confidence == report.Inferred
+func (a *answers) more(l *life, t *audit.Timeline) {
+	if s, ok := spanAt(t.Patches, func(s audit.PatchSpan) audit.Span { return s.Span }, a.at); ok && s.Module != "" {
+		inferred := s.Confidence == audit.Inferred
 		says := s.Module
 		if s.Transition {
 			says += " in transition"
@@ -40,23 +40,23 @@ func (a *answers) more(l *life, t *report.Timeline) {
 		}
 	}
 	from, to := l.around(a.at)
-	gap := slices.ContainsFunc(t.Gaps, func(g report.Gap) bool { return g.From.Before(to) && g.To.After(from) })
+	gap := slices.ContainsFunc(t.Gaps, func(g audit.Gap) bool { return g.From.Before(to) && g.To.After(from) })
 	if l.ranFor(from, to) > 37*time.Hour {
 		a.add("timeline", "no gap", "observed daily", false, func(moment) bool { return gap }, from, to)
 	}
 }
 
 // lacks says whether the record lacks what a gap says that it does.
-func (l *life) lacks(g report.Gap) bool {
+func (l *life) lacks(g audit.Gap) bool {
 	within := func(ev *record.Event) bool {
 		return ev.Time.After(g.From.Time) && ev.Time.Before(g.To.Add(-time.Microsecond))
 	}
 	switch g.Kind {
-	case report.GapSilence, report.GapAfter:
+	case audit.GapSilence, audit.GapAfter:
 		return !slices.ContainsFunc(l.events, func(ev *record.Event) bool { return ev.Observation != nil && within(ev) })
-	case report.GapOff, report.GapBefore:
+	case audit.GapOff, audit.GapBefore:
 		return !slices.ContainsFunc(l.events, within)
-	case report.GapCommit:
+	case audit.GapCommit:
 		i := slices.IndexFunc(l.events, func(ev *record.Event) bool { return ev.Begin != nil && ev.Time.Equal(g.From.Time) })
 		return i >= 0 && !slices.ContainsFunc(l.events, func(ev *record.Event) bool { return ev.End != nil && ev.End.Commit == l.events[i].ID })
 	}

@@ -1,0 +1,69 @@
+package audit
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// Latency sums exposures up, in seconds from release to being active.
+type Latency struct {
+	Fixes    int    `json:"fixes"`    // on record
+	Measured int    `json:"measured"` // of which release and activation are known
+	Median   *int64 `json:"median_seconds"`
+	Worst    *int64 `json:"worst_seconds"`
+	WorstCVE string `json:"worst_cve"`
+	Open     int    `json:"open"`   // installed, but not active
+	Lost     int    `json:"lost"`   // and not back
+	Losses   int    `json:"losses"` // how often a fix was taken away, in all
+}
+
+// Summarize sums exposures up. What the record has no fix of does not count.
+func Summarize(exposures []Exposure) *Latency {
+	var l Latency
+	var took []int64
+	for _, e := range exposures {
+		if e.Status == StatusNotInRecord {
+			continue
+		}
+		l.Fixes++
+		l.Losses += len(e.Losses())
+		switch e.Status {
+		case StatusInstalled:
+			l.Open++
+		case StatusLost:
+			l.Lost++
+		}
+		if e.Seconds == nil {
+			continue
+		}
+		took = append(took, *e.Seconds)
+		if l.Worst == nil || *e.Seconds > *l.Worst {
+			l.Worst, l.WorstCVE = e.Seconds, e.CVE
+		}
+	}
+	if l.Measured = len(took); l.Measured > 0 {
+		slices.Sort(took)
+		l.Median = &took[(l.Measured-1)/2]
+	}
+	return &l
+}
+
+// IsKernel says whether a package is the kernel of a release: that of uname lacks the
+// counter of rebuilds, and has the flavour of the package's name after it. A kernel base
+// package may have its own release after that, which begins with the number of the product.
+func IsKernel(p record.Package, release string) bool {
+	i := strings.LastIndexByte(release, '-')
+	if i < 0 {
+		return false
+	}
+	name, version := "kernel-"+release[i+1:], release[:i]
+	rest, ok := strings.CutPrefix(p.Version, version)
+	if !ok || rest != "" && rest[0] != '.' || p.Name != name && p.Name != name+"-base" {
+		return false
+	}
+	counter, own, more := strings.Cut(strings.TrimPrefix(rest, "."), ".")
+	product, _, _ := strings.Cut(version[strings.IndexByte(version, '-')+1:], ".")
+	return strings.Trim(counter, "0123456789") == "" && (!more || p.Name != name && len(product) >= len("150400") && strings.HasPrefix(own, product+"."))
+}

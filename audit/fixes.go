@@ -1,0 +1,428 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// fixRecord is what the record has about live patch packages and what they fix: as the machine
+// was at a moment, by all that is on record.
+type fixRecord struct {
+	setting
+	ctx      context.Context
+	store    *store.Store
+	timeline *Timeline
+	at       time.Time
+	packages map[string]*patchHistory // by name
+	running  string                   // the kernel of the newest boot; empty: not known
+	severity map[string]string        // of advisories, by id, as libzypp's history has it
+}
+
+// readFixes reads what is on record of live patch packages as they were up to a moment. The
+// timeline must begin before the first of them, and end there.
+func readFixes(ctx context.Context, s *store.Store, t *Timeline, names []string, at time.Time) (*fixRecord, error) {
+	f := &fixRecord{ctx: ctx, store: s, timeline: t, at: at, packages: map[string]*patchHistory{}, severity: map[string]string{}}
+	for _, name := range names {
+		p := newPatchHistory(name, &f.setting)
+		if err := f.readPackage(p); err != nil {
+			return nil, fmt.Errorf("reading fixes of %q: %w", name, err)
+		}
+		if p.present() {
+			f.packages[name] = p
+		}
+	}
+	if err := errors.Join(f.readAdvisories(), f.readInstalled()); err != nil {
+		return nil, fmt.Errorf("reading advisories and installed packages: %w", err)
+	}
+	f.assignSpans()
+	return f, nil
+}
+
+func newPatchHistory(name string, on *setting) *patchHistory {
+	kernel, _ := livepatch.KernelFor(name)
+	return &patchHistory{setting: on, name: name, kernel: kernel, versions: map[string]*patchVersion{}, modules: map[string]string{}}
+}
+
+// present says whether the machine had a version of the package, or was about to.
+func (p *patchHistory) present() bool {
+	for _, v := range p.versions {
+		if v.present {
+			return true
+		}
+	}
+	return false
+}
+
+// readPackage reads the versions of a package, and what they fix. What a version fixes is so
+// whenever it was learned.
+func (f *fixRecord) readPackage(p *patchHistory) error {
+	changes, err := f.store.PatchChanges(f.ctx, p.name, store.Always())
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.readSeen(p), f.readLists(p, changes)); err != nil {
+		return err
+	}
+	for news := true; news; {
+		news = false
+		for _, c := range changes {
+			before, after := p.sides(c)
+			news = learn(before, after, c.CVEsAdded, c.CVEsRemoved) || news
+		}
+	}
+	for module, version := range p.moduleNames() {
+		p.modules[module] = version
+	}
+	return f.readChanges(p)
+}
+
+func (p *patchHistory) moduleNames() map[string]string {
+	names := map[string]string{}
+	for version := range p.versions {
+		if module := moduleOfPackage(p.name, version); module != "" && p.modules[module] == "" {
+			names[module] = version
+		}
+	}
+	return names
+}
+
+// version is what is known of a version.
+func (p *patchHistory) version(version string) *patchVersion {
+	v := p.versions[version]
+	if v == nil {
+		v = &patchVersion{version: version, number: PatchNumberOf(version), fixes: map[string]bool{}}
+		p.versions[version] = v
+	}
+	return v
+}
+
+// saw notes that the machine had a version, or was about to.
+func (v *patchVersion) saw(at record.Timestamp, event int64) {
+	if !v.present || at.Before(v.seen.Time) {
+		v.seen = at
+	}
+	if !v.present {
+		v.present, v.event = true, event
+	}
+}
+
+// since is from when on the version is on record.
+func (v *patchVersion) since() time.Time {
+	if v.installed != nil {
+		return v.installed.Time
+	}
+	return v.seen.Time
+}
+
+// sides are the versions that a change took away and brought, nil where there is none.
+func (p *patchHistory) sides(c record.PatchChange) (before, after *patchVersion) {
+	if c.Action == record.ActionRemove {
+		return p.version(c.Version), nil
+	}
+	if c.Previous != "" {
+		before = p.version(c.Previous)
+	}
+	return before, p.version(c.Version)
+}
+
+// readSeen reads the versions that observations saw active.
+func (f *fixRecord) readSeen(p *patchHistory) error {
+	seen, err := f.store.PatchesSeen(f.ctx, p.name)
+	if err != nil {
+		return err
+	}
+	for _, s := range seen {
+		ev, err := f.store.Event(f.ctx, s.Event)
+		if err != nil {
+			return err
+		}
+		v := p.version(s.Version)
+		p.kernel, p.modules[s.Module] = cmp.Or(p.kernel, s.KernelRelease), s.Version
+		if !s.Time.After(f.at) {
+			v.saw(s.Time, s.Event)
+		}
+		lp := ev.Observation.LivePatch
+		if lp != nil && lp.CVEs != nil {
+			v.list(lp.CVEs)
+		}
+		if s.Complete != nil && !s.Complete.After(f.at) {
+			v.active = s.Complete
+			if lp != nil && lp.Since != nil && s.Complete.Equal(s.Time.Time) {
+				v.active = new(earlier(*lp.Since, *v.active))
+			}
+		}
+		for _, i := range ev.Observation.Installed {
+			if i.Name == p.name && i.Version == s.Version && i.BuildTime > 0 {
+				v.built = new(record.At(time.Unix(i.BuildTime, 0)))
+			}
+		}
+	}
+	return nil
+}
+
+// readLists takes from the events of changes what is in no view: all that the live patches fix
+// that were installed before and after, when they were built, and the severities of advisories.
+func (f *fixRecord) readLists(p *patchHistory, changes []record.PatchChange) error {
+	read := map[int64]bool{0: true}
+	for _, c := range changes {
+		for _, seq := range []int64{c.Begin, c.Event} {
+			if read[seq] {
+				continue
+			}
+			read[seq] = true
+			ev, err := f.store.Event(f.ctx, seq)
+			if err != nil {
+				return err
+			}
+			f.take(p, ev)
+		}
+	}
+	return nil
+}
+
+func (f *fixRecord) take(p *patchHistory, ev *record.Event) {
+	var fixes map[string]record.Fixes
+	var changes []record.Change
+	switch {
+	case ev.Begin != nil:
+		fixes = ev.Begin.Fixes
+	case ev.End != nil:
+		fixes, changes = ev.End.Fixes, ev.End.Changes
+		for _, a := range ev.End.Advisories {
+			f.severity[a.ID] = a.Severity
+		}
+	case ev.Drift != nil:
+		fixes, changes = ev.Drift.Fixes, ev.Drift.Changes
+	}
+	for nevra, list := range fixes {
+		if rest, ok := strings.CutPrefix(nevra, p.name+"-"); ok {
+			p.version(rest[:max(0, strings.LastIndexByte(rest, '.'))]).list(list.CVEs)
+		}
+	}
+	for _, c := range changes {
+		if c.Package == p.name && c.Action != record.ActionRemove && p.version(c.Version).built == nil {
+			p.version(c.Version).built = c.BuildTime
+		}
+	}
+}
+
+// readChanges reads what was installed, upgraded and removed up to the moment. What is staged in
+// a snapshot of a transactional update is not installed yet.
+func (f *fixRecord) readChanges(p *patchHistory) error {
+	changes, err := f.store.PatchChanges(f.ctx, p.name, f.at)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if c.Outcome == record.OutcomeDiscarded {
+			continue
+		}
+		before, after := p.sides(c)
+		p.kernel = cmp.Or(p.kernel, c.KernelRelease)
+		for _, v := range []*patchVersion{before, after} {
+			if v != nil && c.Result == record.ResultOK {
+				v.saw(c.Time, c.Event)
+			}
+		}
+		if c.Outcome == record.OutcomeStaged {
+			continue
+		}
+		p.changes = append(p.changes, c)
+		if c.Result == record.ResultOK && after != nil && after.installed == nil {
+			after.installed, after.event = new(c.Time), c.Event
+		}
+	}
+	return nil
+}
+
+// readInstalled reads which versions are installed: as the state of the moment has it or, where
+// nobody looked since, as it was seen last.
+func (f *fixRecord) readInstalled() error {
+	last, err := f.store.LastObserved(f.ctx)
+	if err != nil {
+		return fmt.Errorf("looking for the last observation: %w", err)
+	}
+	if last == nil || !last.After(f.at) {
+		return f.readLooked()
+	}
+	w, err := f.timeline.rows.witness(f.ctx, f.store, f.at)
+	if err != nil {
+		return err
+	}
+	w.state = &State{Unknown: map[string]string{}}
+	f.goesOn, f.state = true, w.state
+	return w.installed()
+}
+
+// readLooked reads which versions were installed when the machine was looked at last.
+func (f *fixRecord) readLooked() error {
+	const few = 50 // observations that could not read the rpm database
+	at := f.at
+	for range few {
+		o, err := seenAt(f.ctx, f.store, at)
+		if err != nil || o == nil {
+			return err
+		}
+		if o.Installed != nil {
+			f.looked = o
+			return nil
+		}
+		f.unread, at = cmp.Or(f.unread, o), o.at.Add(-instant)
+	}
+	return nil
+}
+
+// readAdvisories takes the dates of issue from the newest observation that read them: one
+// does every day.
+func (f *fixRecord) readAdvisories() error {
+	to := f.timeline.To.Time
+	part, err := store.NewestPart[record.Advisories](f.ctx, f.store, to.AddDate(0, -1, 0), to)
+	if err != nil || part == nil {
+		return err
+	}
+	repos, err := part.Value()
+	if err != nil {
+		return nil // another program's: not known
+	}
+	for _, repo := range repos {
+		for _, a := range repo.LivePatches {
+			f.takeAdvisory(a)
+		}
+	}
+	return nil
+}
+
+func (f *fixRecord) takeAdvisory(a record.LivePatchAdvisory) {
+	p := f.packages[a.Package]
+	if p == nil || p.versions[a.Version] == nil || a.Issued == nil {
+		return
+	}
+	v := p.versions[a.Version]
+	if v.issued != nil && !a.Issued.Before(v.issued.Time) {
+		return
+	}
+	v.issued, v.onDay, v.advisory, v.severity = new(record.At(*a.Issued)), a.DayOnly, &a.Advisory, nil
+	if severity := f.severity[a.Advisory]; severity != "" {
+		v.severity = &severity
+	}
+}
+
+// assignSpans gives each package what is known of live patches, and while which kernel ran.
+func (f *fixRecord) assignSpans() {
+	t, boots := f.timeline.whole(), map[string]KernelSpan{}
+	var last *KernelSpan
+	for i, k := range t.Kernels {
+		if k.BootID != "" {
+			boots[k.BootID], last = k, &t.Kernels[i]
+		}
+	}
+	if last != nil && last.Confidence != Unknown {
+		f.running = last.KernelRelease
+	}
+	spans := make([]ranSpan, 0, len(t.Patches))
+	for _, s := range t.Patches {
+		spans = append(spans, ranSpan{s, boots[s.BootID]})
+	}
+	f.spans, f.from, f.newest = spans, f.timeline.From, f.newestBoot(t, last)
+	if f.newest != nil {
+		f.stepped, f.blind = f.timeline.rows.lastStep(f.newest.BootID, f.at), f.timeline.rows.lastBlind(f.at)
+	}
+	for _, p := range f.packages {
+		p.inInitrds(t.Initrds)
+	}
+}
+
+// newestBoot is the last boot of a timeline or, where it is not known to be the newest, an unknown one.
+func (f *fixRecord) newestBoot(t *Timeline, last *KernelSpan) *KernelSpan {
+	end := len(t.Kernels) - 1
+	switch {
+	case f.goesOn && end >= 0 && t.Kernels[end].BootID == "":
+		return &t.Kernels[end] // what runs is not known
+	case !f.goesOn && last != nil && !f.timeline.rows.isNewest(last.BootID, f.at):
+		return &KernelSpan{Span: Span{From: last.To, To: t.To, Confidence: Unknown}} // nor when the newest boot ran
+	}
+	return last
+}
+
+// ranSpan is what is known of live patches in a span, and the boot that it is of.
+type ranSpan struct {
+	PatchSpan
+	boot KernelSpan // without an id: it was off, or that is not known
+}
+
+// inInitrds notes for each span when an initrd is first proven to hold its live patch: the
+// initrd that loaded it, or one that an observation saw. Both lists are in the order of time.
+func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
+	p.kept = make([]*record.Timestamp, len(p.spans))
+	next := 0
+	for i, s := range p.spans {
+		if s.Confidence == Unknown || s.boot.KernelRelease != p.kernel {
+			continue
+		}
+		if s.Phase == "initrd" && s.Module != "" {
+			p.kept[i] = new(active(s.PatchSpan))
+		}
+		for ; next < len(initrds) && initrds[next].From.Before(s.To.Time); next++ {
+			v := initrds[next]
+			if p.kept[i] == nil && v.Verdict == record.VerdictContained && v.Module == s.Module && !v.From.Before(s.From.Time) {
+				p.kept[i] = &initrds[next].From
+			}
+		}
+	}
+}
+
+// versionsIn are the versions of the package among installed ones.
+func (p *patchHistory) versionsIn(pkgs []record.Package) (versions []string) {
+	for _, i := range pkgs {
+		if i.Name == p.name {
+			versions = append(versions, i.Version)
+		}
+	}
+	return versions
+}
+
+// installedNow says which versions of the package are installed; known is false if that is not
+// on record, for the reason.
+func (p *patchHistory) installedNow() (versions []string, known bool, reason string) {
+	since := time.Time{}
+	switch {
+	case p.state != nil:
+		reason = p.state.Unknown["installed"]
+		return p.versionsIn(p.state.Installed), reason == "", reason
+	case p.looked != nil:
+		versions, known, since = p.versionsIn(p.looked.Installed), true, p.looked.at.Time
+	}
+	for _, c := range p.changes {
+		switch {
+		case !c.Time.After(since):
+			continue
+		case c.Result != record.ResultOK:
+			known, reason = false, fmt.Sprintf("What became of the %s of %s %s at %s is not known.", c.Action, p.name, c.Version, c.Time.Short())
+			continue
+		}
+		gone := cmp.Or(c.Previous, c.Version)
+		versions = slices.DeleteFunc(versions, func(v string) bool { return v == gone })
+		if known, reason = true, ""; c.Action != record.ActionRemove {
+			versions = append(versions, c.Version)
+		}
+	}
+	for _, c := range p.changes {
+		since = later(record.At(since), c.Time).Time
+	}
+	switch u := p.unread; {
+	case !known && reason == "":
+		reason = "No observation shows what is installed."
+	case known && u != nil && u.at.Sub(since) > briefly:
+		return nil, false, fmt.Sprintf("The observation at %s could not read it (event %d).", u.at.Short(), u.event)
+	}
+	return versions, known, reason
+}

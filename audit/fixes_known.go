@@ -1,0 +1,182 @@
+package audit
+
+import (
+	"strings"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// answer is what the record says to a question: nothing, yes, or no.
+type answer int
+
+const (
+	maybe answer = iota
+	yes
+	no
+)
+
+func answerOf(b bool) answer {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// both is yes where both are, and no where one is no.
+func both(a, b answer) answer {
+	switch {
+	case a == no || b == no:
+		return no
+	case a == yes && b == yes:
+		return yes
+	}
+	return maybe
+}
+
+// patchVersion is one version of a live patch package.
+type patchVersion struct {
+	version string
+	number  int             // of the live patch; 0: not known
+	fixes   map[string]bool // whether it fixes a CVE, as far as the record says
+	all     bool            // these are all that it fixes
+
+	present   bool              // the machine had it, or was about to
+	active    *record.Timestamp // seen active, its load complete, first; null: not up to the moment
+	seen      record.Timestamp  // by an observation or a change, first
+	installed *record.Timestamp // by a commit on record, first; null: it was there before
+	built     *record.Timestamp
+	issued    *record.Timestamp // of its advisory
+	onDay     bool              // no more than its day is known
+	advisory  *string
+	severity  *string
+	event     int64
+}
+
+// list notes all that the version fixes.
+func (v *patchVersion) list(cves []string) {
+	v.fixes, v.all = setOf(cves), true
+}
+
+func setOf(list []string) map[string]bool {
+	set := map[string]bool{}
+	for _, s := range list {
+		set[s] = true
+	}
+	return set
+}
+
+// learn takes in what a change says of the versions before and after it, and returns whether any of it
+// was new.
+func learn(before, after *patchVersion, added, removed []string) (news bool) {
+	if len(added)+len(removed) == 0 {
+		return false // nothing came or went, or nobody could tell
+	}
+	for _, side := range []struct {
+		v, other    *patchVersion
+		has, hasNot []string
+	}{{after, before, added, removed}, {before, after, removed, added}} {
+		if side.v == nil || side.v.all {
+			continue
+		}
+		known := len(side.v.fixes)
+		for _, cve := range side.has {
+			side.v.fixes[cve] = true
+		}
+		for _, cve := range side.hasNot {
+			side.v.fixes[cve] = false
+		}
+		if side.other == nil || side.other.all {
+			if side.other != nil {
+				for cve, has := range side.other.fixes {
+					if _, told := side.v.fixes[cve]; !told {
+						side.v.fixes[cve] = has
+					}
+				}
+			}
+			side.v.all = true
+		}
+		news = news || side.v.all || len(side.v.fixes) > known
+	}
+	return news
+}
+
+// has says whether a version fixes a CVE: as the record says of it, or of others, for each live
+// patch of a kernel holds the fixes of those with lower numbers. The initial one has none.
+func (p *patchHistory) has(version, cve string) answer {
+	number := PatchNumberOf(version)
+	if v := p.versions[version]; v != nil {
+		if has, told := v.fixes[cve]; told || v.all {
+			return answerOf(has)
+		}
+	}
+	lower, higher := false, false
+	for _, v := range p.versions {
+		has, told := v.fixes[cve]
+		lower = lower || has && v.number > 0 && v.number <= number
+		higher = higher || !has && (told || v.all) && v.number >= number
+	}
+	switch {
+	case number == 0 || lower && higher:
+		return maybe
+	case lower:
+		return yes
+	case higher || number == 1:
+		return no
+	}
+	return maybe
+}
+
+// versionOf returns the version of the package that a module is from: as the record has it, or as the
+// name of the module says. It is empty if that is not known.
+func (p *patchHistory) versionOf(module string) string {
+	if version, known := p.modules[module]; known {
+		return version
+	}
+	version, release, ok := livepatch.ParseModule(module)
+	if !ok {
+		return ""
+	}
+	return version + "-" + release
+}
+
+// moduleOfPackage is the module that is in a version of a live patch package.
+func moduleOfPackage(name, version string) string {
+	if _, after, ok := strings.Cut(version, ":"); ok { // an epoch
+		version = after
+	}
+	version, release, _ := strings.Cut(version, "-")
+	return livepatch.Module(name, version, release)
+}
+
+// holds says whether a CVE was fixed in the kernel in a span.
+func (p *patchHistory) holds(s PatchSpan, cve string) answer {
+	switch {
+	case s.Confidence == Unknown:
+		return maybe
+	case s.Module == "":
+		return no
+	case s.unsure, s.Transition && s.Replaces == nil:
+		return both(p.has(p.versionOf(s.Module), cve), maybe)
+	case !s.Transition:
+		return p.has(p.versionOf(s.Module), cve)
+	case *s.Replaces == "":
+		return no
+	}
+	return both(p.has(p.versionOf(s.Module), cve), p.has(p.versionOf(*s.Replaces), cve))
+}
+
+// cves are all that a version which was here fixes.
+func (p *patchHistory) cves() map[string]bool {
+	here := map[string]bool{}
+	for _, told := range p.versions {
+		for cve, has := range told.fixes {
+			for _, v := range p.versions {
+				if has && v.present && !here[cve] && p.has(v.version, cve) == yes {
+					here[cve] = true
+				}
+			}
+		}
+	}
+	return here
+}

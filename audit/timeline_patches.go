@@ -1,0 +1,470 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store"
+)
+
+// patches are the live patches of all boots, each as far as it is known when that ran.
+func (r *rows) patches() (spans []PatchSpan) {
+	for i := range r.ran {
+		b := bootEvidence{run: &r.ran[i], commits: r.commits}
+		spans = append(spans, within(markLoading(b.patches()), b.run)...)
+	}
+	return spans
+}
+
+// markLoading marks the spans of a boot's first minutes that only lead to what its initrd loads.
+func markLoading(spans []PatchSpan) []PatchSpan {
+	loaded := slices.IndexFunc(spans, func(s PatchSpan) bool { return s.Phase == "initrd" && !s.Transition })
+	for i := loaded - 1; i >= 0 && spans[i].leadsTo(&spans[i+1]) && spans[loaded].From.Sub(spans[i].From.Time) < startup; i-- {
+		spans[i].loading = true
+	}
+	return spans
+}
+
+// leadsTo says whether a live patch from the initrd is about to be loaded, or is being loaded.
+func (p *PatchSpan) leadsTo(next *PatchSpan) bool {
+	begun := p.Module == "" || p.Transition && p.Phase == "initrd"
+	return begun && p.To.Equal(next.From.Time) && next.Phase == "initrd"
+}
+
+// within are the spans of a run that can be, and no surer than it.
+func within[T any, P spanned[T]](spans []T, r *run) []T {
+	doubted := clipped[T, P](spans, r.From.Time, earlier(r.sure, r.To).Time)
+	spans = append(doubted, clipped[T, P](spans, later(r.From, r.sure).Time, r.To.Time)...)
+	for i := range spans {
+		s := P(&spans[i]).span()
+		if s.Open = r.Open && !s.To.Before(r.To.Time); r.Confidence == Inferred || i < len(doubted) {
+			s.Confidence = Inferred
+		}
+	}
+	return spans
+}
+
+// bootEvidence is what is known of the live patches of a boot, while its clock was not set.
+type bootEvidence struct {
+	*run
+	commits []record.CommitRow
+}
+
+// point is a moment from which on a live patch is active, or being loaded, or none.
+type point struct {
+	at         record.Timestamp
+	module     string
+	transition bool              // it is being loaded
+	replaces   *string           // by it
+	known      bool              // else what is active from here on is not known
+	lost       bool              // something is to follow, and nobody knows when: what is seen later tells nothing
+	seen       bool              // by an observation
+	sure       bool              // else it was loaded then, and complete at some time
+	border     bool              // nothing happened, but what shows it is another thing from here on
+	since      *record.Timestamp // when it was loaded
+	completed  *record.Timestamp // and complete
+	phase      string
+	event      int64
+}
+
+// done says whether a load is known to have been complete at a time.
+func (p *point) done(at record.Timestamp) bool {
+	return p.transition || p.completed != nil && !p.completed.After(at.Time)
+}
+
+// like says whether two points say the same.
+func (p *point) like(q *point) bool { return p.module == q.module && p.transition == q.transition }
+
+// patches turns the points of a boot into spans.
+func (b *bootEvidence) patches() (spans []PatchSpan) {
+	points := b.points()
+	for i := range points {
+		p := &points[i]
+		end, next := b.to, (*point)(nil)
+		if i+1 < len(points) {
+			next = &points[i+1]
+			end = next.at
+		}
+		said, c := b.between(p, next, end)
+		if c == Unknown && p.seen && p.at.Before(end.Time) {
+			spans = b.add(spans, *p, record.At(p.at.Add(instant)), Proven, nil)
+		} else if c != Unknown {
+			spans = b.add(spans, said, end, c, next)
+		}
+		if next != nil && next.border { // it says what is so until there
+			at := next.at
+			*next = said
+			next.at, next.border, next.seen, next.known = at, true, false, c != Unknown
+		}
+	}
+	return spans
+}
+
+// between decides what is so from one point until the next, or the boot's end. It follows from the journal,
+// if it is complete there, else from two observations that agree, a day apart at most and
+// without a commit in between.
+func (b *bootEvidence) between(p, next *point, end record.Timestamp) (said point, c Confidence) {
+	said = *p
+	seen := next != nil && next.seen
+	agree := seen && next.like(p)
+	covered := b.covered(p.at, end)
+	said.at = p.at
+	switch {
+	case p.lost, p.known && seen && !agree, p.known && p.transition && !agree && b.undated(p.module):
+		return said, Unknown
+	case p.known && covered && (agree || b.watched(p.module, p.at, end)):
+		if !p.sure {
+			return said, Inferred
+		}
+		return said, Proven
+	case seen && next.module != "" && (covered || next.since != nil && !next.since.After(p.at.Time)):
+		said = *next // which was loaded before
+		said.at, said.event = p.at, p.event
+		if said.sure = p.known && p.sure && p.like(next) || next.done(p.at) || b.completed(next.module, p.at); !said.sure {
+			return said, Inferred
+		}
+		return said, Proven
+	case p.known && agree && next.at.Sub(p.at.Time) <= silence && !commitIn(b.commits, p.at, next.at):
+		return said, Inferred
+	}
+	return said, Unknown
+}
+
+// completed says whether a load of a live patch is known to have been complete at a time.
+func (b *bootEvidence) completed(module string, at record.Timestamp) bool {
+	return slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
+		return l.Patch == module && l.Completed != nil && !l.Completed.After(at.Time)
+	})
+}
+
+// undated says whether the load of a live patch has an end on record, and not when that was.
+func (b *bootEvidence) undated(module string) bool {
+	return slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
+		return l.Patch == module && (l.Result == "reverted" && l.Reverted == nil || l.Result == "complete" && l.Completed == nil)
+	})
+}
+
+// watched says whether the journal would show what becomes of a live patch between two moments: it
+// does if it has the load, for the lines that follow are read as what became of that.
+func (b *bootEvidence) watched(module string, from, until record.Timestamp) bool {
+	return module == "" || slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
+		return l.Patch == module && !l.Time.After(from.Time) && !until.After(l.Until.Add(instant))
+	})
+}
+
+func (b *bootEvidence) loads() []record.LoadRow {
+	if b.row == nil {
+		return nil
+	}
+	return b.row.Loads
+}
+
+// commitIn says whether a commit began or ended within a stretch of time.
+func commitIn(commits []record.CommitRow, from, to record.Timestamp) bool {
+	within := func(t *record.Timestamp) bool { return t != nil && t.After(from.Time) && t.Before(to.Time) }
+	return slices.ContainsFunc(commits, func(c record.CommitRow) bool { return within(c.Begin) || within(c.End) })
+}
+
+// covered says whether the journal has every load between two moments.
+func (r *run) covered(from, to record.Timestamp) bool {
+	return r.row != nil && slices.ContainsFunc(r.row.Looks, func(l record.Look) bool {
+		return !from.Before(l.First.Time) && !to.After(l.Last.Add(instant))
+	})
+}
+
+// points are what the journal and the observations say, in the order of time.
+func (b *bootEvidence) points() []point {
+	points := b.journalPoints()
+	for _, o := range b.observed {
+		if o.Patched == nil {
+			continue
+		}
+		p := point{at: o.Time, known: true, seen: true, sure: true, phase: "unknown", event: o.Event}
+		if *o.Patched && o.Module != nil {
+			p.module, p.transition = *o.Module, o.Transition != nil && *o.Transition
+			b.loadOf(&p, o)
+		}
+		if l := orTime(p.completed, p.since); !l.IsZero() && !slices.ContainsFunc(points, func(q point) bool { return q.module == p.module && q.at.Equal(l.Time) }) {
+			loaded := p
+			loaded.at, loaded.seen, loaded.sure = l, false, p.transition || p.completed != nil
+			points = append(points, loaded)
+		}
+		points = append(points, p)
+	}
+	slices.SortStableFunc(points, func(p, q point) int {
+		return cmp.Or(p.at.Compare(q.at.Time), cmp.Compare(p.rank(), q.rank()))
+	})
+	return b.withBorders(points)
+}
+
+// rank orders points of one time: an observation that saw a load under way has its time from its
+// beginning, and the load ended after that.
+func (p *point) rank() int {
+	if p.seen && p.transition {
+		return 0
+	}
+	return 1
+}
+
+// loadOf says of a live patch that an observation saw when it was loaded, and what it replaces.
+func (b *bootEvidence) loadOf(p *point, o record.Observed) {
+	if o.Since == nil || o.Since.Before(b.from.Time) || o.Since.After(o.Time.Add(taking)) {
+		return
+	}
+	p.since, p.at = o.Since, later(p.at, *o.Since) // an observation has its time from its beginning
+	for i, l := range b.loads() {
+		if l.Patch == p.module && l.Time.Equal(o.Since.Time) {
+			p.replaces = b.replacedBy(i)
+			if l.Completed != nil && !p.transition && !l.Completed.After(o.Time.Add(taking)) {
+				p.completed, p.at = l.Completed, later(p.at, *l.Completed)
+			}
+		}
+	}
+}
+
+func orTime(a, b *record.Timestamp) (t record.Timestamp) {
+	switch {
+	case a != nil:
+		return *a
+	case b != nil:
+		return *b
+	}
+	return t
+}
+
+// replacedBy is the live patch that was active when another one was loaded; empty: none; nil: not known.
+func (b *bootEvidence) replacedBy(i int) *string {
+	if !b.started || !b.covered(b.from, b.row.Loads[i].Time) {
+		return nil
+	}
+	before := ""
+	for _, l := range b.row.Loads[:i] {
+		switch {
+		case l.Result == "unknown":
+			return nil
+		case l.Result == "complete":
+			before = l.Patch
+		}
+		if l.Disabled != nil && before == l.Patch && l.Disabled.Before(b.row.Loads[i].Time.Time) {
+			before = ""
+		}
+	}
+	if at := b.row.Loads[i].Time; !b.watched(before, at, at) {
+		return nil
+	}
+	return &before
+}
+
+// journalPoints are the loads of a boot, in the order of the journal; at its start, none is
+// active. Where a time does not fit that order, the clock was set: then nothing is known
+// from what was before on.
+func (b *bootEvidence) journalPoints() (points []point) {
+	if b.row == nil {
+		return nil
+	}
+	at := b.from
+	if b.started && b.covered(b.from, record.At(b.from.Add(instant))) {
+		points = append(points, point{at: at, known: true, sure: true, event: b.row.Event})
+	}
+	for i, l := range b.row.Loads {
+		switch {
+		case l.Result == "failed":
+		case b.last && !b.has(l.Event):
+			points = append(points, b.endings(i)...)
+		case b.order(at, l):
+			points = append(points, b.load(i)...)
+			at = l.Time
+		case b.last:
+			points = append(append(points, point{at: at, lost: true, event: b.row.Event}), b.endings(i)...)
+		default:
+			points = append(points, b.endings(i)...)
+		}
+	}
+	return points
+}
+
+// endings are when a load of before the clock was set, or after it, may have changed what is active: until the
+// next one, for no two are under way at once.
+func (b *bootEvidence) endings(i int) (points []point) {
+	l, until := b.row.Loads[i], b.to
+	if next := slices.IndexFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return b.has(n.Event) && b.order(b.from, n) }); next >= 0 {
+		until = b.row.Loads[i+1+next].Time
+	}
+	for _, at := range []*record.Timestamp{l.Completed, l.Reverted, l.Disabled} {
+		if at != nil && at.After(b.from.Time) && at.Before(until.Time) {
+			points = append(points, point{at: *at, lost: true, event: b.row.Event})
+		}
+	}
+	return points
+}
+
+// order says whether the time of a load can be: after what was before it, and before the first
+// event that has it.
+func (b *bootEvidence) order(after record.Timestamp, l record.LoadRow) bool {
+	until := b.to
+	for _, o := range b.observed {
+		if o.Event == l.Event {
+			until = o.Time
+		}
+	}
+	return !b.early(l) && !l.Time.Before(after.Time) && !l.Time.After(until.Add(taking)) && l.Time.Before(b.to.Time)
+}
+
+// early says whether a load is of the first minutes of a boot whose clock was set after them.
+func (b *bootEvidence) early(l record.LoadRow) bool {
+	since := l.Time.Sub(b.row.First.Time)
+	return b.row.StartInJournal && since >= 0 && since < startup && b.setBefore()
+}
+
+// load are the points of one load: its beginning, and its end.
+func (b *bootEvidence) load(i int) (points []point) {
+	l := b.row.Loads[i]
+	p := point{at: l.Time, module: l.Patch, known: true, sure: true, since: &l.Time, phase: l.Phase, event: b.row.Event}
+	begun := p
+	begun.transition, begun.replaces = true, b.replacedBy(i)
+	switch {
+	case l.Result == "reverted" && l.Reverted == nil:
+		return []point{{at: l.Time, lost: true, event: b.row.Event}}
+	case l.Result == "reverted":
+		back := point{at: *l.Reverted, known: begun.replaces != nil, sure: true, module: orEmpty(begun.replaces), phase: "unknown", event: b.row.Event}
+		return append([]point{begun, back}, b.denied(i, *l.Reverted)...)
+	case l.Result == "unknown":
+		return []point{begun}
+	case l.Completed == nil: // an event of before that was kept
+		p.sure = l.Phase == "initrd"
+		points = []point{p}
+	default:
+		p.at, p.completed = *l.Completed, l.Completed
+		points = []point{begun, p}
+	}
+	newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Result == "complete" && !n.Time.After(orZero(l.Disabled)) })
+	if l.Disabled != nil && !newer {
+		points = append(points, point{at: *l.Disabled, known: true, sure: true, event: b.row.Event})
+		points = append(points, b.denied(i, *l.Disabled)...)
+	}
+	return points
+}
+
+// denied are where a load was seen last after the journal tells its end: the clock was wrong for a while, and
+// when it ended after that is not known.
+func (b *bootEvidence) denied(i int, end record.Timestamp) (points []point) {
+	l := b.row.Loads[i]
+	for _, o := range b.observed {
+		again := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Patch == l.Patch && !n.Time.After(o.Time.Time) })
+		if orEmpty(o.Module) == l.Patch && o.Time.After(end.Add(taking)) && !again {
+			points = []point{{at: record.At(o.Time.Add(instant)), lost: true, event: b.row.Event}}
+		}
+	}
+	return points
+}
+
+func orZero(t *record.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
+}
+
+// withBorders adds where what the journal shows begins and ends, so that each stretch is judged
+// on its own.
+func (b *bootEvidence) withBorders(points []point) []point {
+	if len(points) == 0 || points[0].at.After(b.from.Time) { // what is seen later may show it
+		points = slices.Insert(points, 0, point{at: b.from, event: b.Events[0]})
+	}
+	if b.row == nil {
+		return points
+	}
+	add := func(at record.Timestamp) {
+		if at.After(points[0].at.Time) && at.Before(b.to.Time) {
+			points = append(points, point{at: at, border: true})
+		}
+	}
+	for _, l := range b.row.Looks {
+		add(l.First)
+		add(record.At(l.Last.Add(instant)))
+	}
+	for _, l := range b.row.Loads {
+		add(record.At(l.Until.Add(instant)))
+	}
+	slices.SortStableFunc(points, func(p, q point) int { return p.at.Compare(q.at.Time) })
+	return points
+}
+
+// add appends a span, or lengthens the last one if it says the same.
+func (b *bootEvidence) add(spans []PatchSpan, p point, to record.Timestamp, c Confidence, next *point) []PatchSpan {
+	if !p.at.Before(to.Time) {
+		return spans
+	}
+	if p.since == nil && next != nil && next.like(&p) && next.since != nil && !next.since.After(p.at.Time) {
+		p.since, p.completed = next.since, next.completed
+	}
+	events := ends(nil, p.event)
+	if next != nil && next.seen {
+		events = ends(events, next.event)
+	}
+	s := PatchSpan{
+		Span: Span{From: p.at, To: to, Confidence: c, Events: events}, BootID: b.BootID,
+		Module: p.module, Transition: p.transition, Replaces: p.replaces, Since: p.since, Completed: p.completed, Phase: p.phase, unsure: !p.sure,
+	}
+	if n := len(spans) - 1; n >= 0 && spans[n].same(&s) && spans[n].To.Equal(p.at.Time) {
+		spans[n].To, spans[n].Events = to, ends(spans[n].Events, events...)
+		return spans
+	}
+	return append(spans, s)
+}
+
+func (p *PatchSpan) same(q *PatchSpan) bool {
+	return p.Module == q.Module && p.Transition == q.Transition && p.Confidence == q.Confidence && p.unsure == q.unsure && orZero(p.Since).Equal(orZero(q.Since))
+}
+
+// name finds the packages of the modules.
+func name(ctx context.Context, s *store.Store, kernels []KernelSpan, spans []PatchSpan) error {
+	release := map[string]string{} // by boot
+	for _, k := range kernels {
+		release[k.BootID] = k.KernelRelease
+	}
+	type patch struct{ kernel, module string }
+	known := map[patch][2]string{}
+	for i := range spans {
+		p := &spans[i]
+		if p.Module == "" {
+			continue
+		}
+		of := patch{release[p.BootID], p.Module}
+		if _, asked := known[of]; !asked {
+			name, version, err := s.PatchPackage(ctx, of.kernel, of.module)
+			if err != nil {
+				return fmt.Errorf("looking for the package of %q: %w", p.Module, err)
+			}
+			known[of] = [2]string{name, version}
+		}
+		name, version := known[of][0], known[of][1]
+		if name == "" {
+			continue
+		}
+		p.Package, p.Version = &name, &version
+		if n := PatchNumberOf(version); n > 0 {
+			p.PatchNumber, p.Initial = &n, new(n == 1)
+		}
+	}
+	return nil
+}
+
+// PatchNumberOf is the number of the live patch in a package of a version, 0 if that has none.
+func PatchNumberOf(version string) int {
+	if _, after, ok := strings.Cut(version, ":"); ok { // an epoch
+		version = after
+	}
+	text, _, _ := strings.Cut(version, "-")
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0
+	}
+	return n
+}
