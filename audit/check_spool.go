@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/say"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // maxWait is how long an event may wait in the spool.
@@ -14,7 +14,7 @@ const maxWait = 24 * time.Hour
 
 // SeeSpool adds what the spool of the record's machine shows to the check `integrity`: events that wait
 // there are not in the record. What came into the spool after the moment that is judged is ignored.
-func (c *Compliance) SeeSpool(s store.Spooled, p *Profile) {
+func (c *Compliance) SeeSpool(s record.Spooled, p *Profile) {
 	criteria := p.Criteria["integrity"]
 	if !criteria.Enabled {
 		return
@@ -33,7 +33,7 @@ func (c *Compliance) SeeSpool(s store.Spooled, p *Profile) {
 }
 
 // spool is what is found of the spool, without a detail if that is nothing.
-func (c *Compliance) spool(s store.Spooled) finding {
+func (c *Compliance) spool(s record.Spooled) finding {
 	held := ""
 	if s.Holder != nil {
 		held = " " + s.Holder.String() + " holds the record now."

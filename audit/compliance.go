@@ -11,7 +11,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // ComplianceSchema names the form of a compliance summary in JSON.
@@ -179,7 +178,7 @@ func BuildHint(kernel string) string {
 
 // NewCompliance judges the record by a profile, as of a moment. It ignores what happened after that
 // moment, and uses what was recorded later of what happened before.
-func NewCompliance(ctx context.Context, s *store.Store, p *Profile, at time.Time) (*Compliance, error) {
+func NewCompliance(ctx context.Context, s Reader, p *Profile, at time.Time) (*Compliance, error) {
 	g, err := readGrounds(ctx, s, p, at)
 	if err != nil {
 		return nil, fmt.Errorf("reading what the checks look at: %w", err)

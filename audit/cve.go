@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // Exposure is how a fix came to where it protects, and whether it was lost again. Each
@@ -89,7 +88,7 @@ func ExposureStatuses() []ExposureStatus {
 // moment, as that of TimelineUntil does. Without ids all are returned. An id that no live patch of
 // the running kernel fixes is not-in-record, which is not the same as not fixed: what a kernel
 // package itself fixes is not recorded.
-func NewExposures(ctx context.Context, s *store.Store, t *Timeline, at time.Time, ids []string) ([]Exposure, error) {
+func NewExposures(ctx context.Context, s Reader, t *Timeline, at time.Time, ids []string) ([]Exposure, error) {
 	names, err := s.LivePatches(ctx, time.Time{}, at) // also those of what stays of a record that was pruned
 	if err != nil {
 		return nil, fmt.Errorf("reading live patches: %w", err)

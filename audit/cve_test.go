@@ -15,7 +15,7 @@ func exposures(t *testing.T, s *store.Store, ids ...string) []Exposure {
 	t.Helper()
 	tl, err := WholeTimeline(t.Context(), s)
 	storetest.Check(t, err)
-	list, err := NewExposures(t.Context(), s, tl, store.Always(), ids)
+	list, err := NewExposures(t.Context(), s, tl, record.Always(), ids)
 	storetest.Check(t, err)
 	return list
 }

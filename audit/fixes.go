@@ -11,7 +11,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // fixRecord is what the record has about live patch packages and what they fix: as the machine
@@ -19,7 +18,7 @@ import (
 type fixRecord struct {
 	setting
 	ctx      context.Context
-	store    *store.Store
+	store    Reader
 	timeline *Timeline
 	at       time.Time
 	packages map[string]*patchHistory // by name
@@ -29,7 +28,7 @@ type fixRecord struct {
 
 // readFixes reads what is on record of live patch packages as they were up to a moment. The
 // timeline must begin before the first of them, and end there.
-func readFixes(ctx context.Context, s *store.Store, t *Timeline, names []string, at time.Time) (*fixRecord, error) {
+func readFixes(ctx context.Context, s Reader, t *Timeline, names []string, at time.Time) (*fixRecord, error) {
 	f := &fixRecord{ctx: ctx, store: s, timeline: t, at: at, packages: map[string]*patchHistory{}, severity: map[string]string{}}
 	for _, name := range names {
 		p := newPatchHistory(name, &f.setting)
@@ -65,7 +64,7 @@ func (p *patchHistory) present() bool {
 // readPackage reads the versions of a package, and what they fix. What a version fixes is so
 // whenever it was learned.
 func (f *fixRecord) readPackage(p *patchHistory) error {
-	changes, err := f.store.PatchChanges(f.ctx, p.name, store.Always())
+	changes, err := f.store.PatchChanges(f.ctx, p.name, record.Always())
 	if err != nil {
 		return err
 	}
@@ -285,7 +284,7 @@ func (f *fixRecord) readLooked() error {
 // does every day.
 func (f *fixRecord) readAdvisories() error {
 	to := f.timeline.To.Time
-	part, err := store.NewestPart[record.Advisories](f.ctx, f.store, to.AddDate(0, -1, 0), to)
+	part, err := readPart[record.Advisories](f.ctx, f.store, to.AddDate(0, -1, 0), to)
 	if err != nil || part == nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func running(t *testing.T, n int) *storetest.Machine {
 
 func fixNow(t *testing.T, m *storetest.Machine, cve string) Exposure {
 	t.Helper()
-	return fixAt(t, m.OpenRecord(), store.Always(), cve)
+	return fixAt(t, m.OpenRecord(), record.Always(), cve)
 }
 
 func fixAt(t *testing.T, s *store.Store, at time.Time, cve string) Exposure {
@@ -316,7 +316,7 @@ func TestInstalledWhereRPMCouldNotBeRead(t *testing.T) {
 		m.Wait(tt.after)
 		m.Observe(record.TriggerTimer)
 		m.Last().Installed = nil
-		for _, e := range exposuresAt(t, m.OpenRecord(), store.Always()) {
+		for _, e := range exposuresAt(t, m.OpenRecord(), record.Always()) {
 			if e.KernelRelease == storetest.ReleaseB && e.Status != tt.want {
 				t.Errorf("after %s: %s: %s", tt.after, e.Status, e.Reason)
 			}
@@ -449,7 +449,7 @@ func TestActiveWhereItCouldNotBeRead(t *testing.T) {
 		row.MessagesLost = tt.lost
 		o := l.Sees("6 10:00", "A", "5 09:00", "p2", row)
 		o.Patches, o.LivePatch = nil, nil
-		for _, e := range exposuresAt(t, l.OpenRecord(), store.Always()) {
+		for _, e := range exposuresAt(t, l.OpenRecord(), record.Always()) {
 			if e.Status != tt.want {
 				t.Errorf("%s: %s: %s", name, e.Status, e.Reason)
 			}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // partsSince is how far back a part is looked for that the newest observation has not: not
@@ -63,9 +62,9 @@ type base struct {
 	installed []record.Package
 }
 
-func readGrounds(ctx context.Context, s *store.Store, p *Profile, at time.Time) (*grounds, error) {
+func readGrounds(ctx context.Context, s Reader, p *Profile, at time.Time) (*grounds, error) {
 	g := &grounds{at: at.UTC(), since: at.UTC().Add(-time.Duration(p.LookBack)), profile: p}
-	for _, read := range []func(context.Context, *store.Store) error{
+	for _, read := range []func(context.Context, Reader) error{
 		g.readRecord, g.readSeen, g.readParts, g.readBase, g.readFailed, g.readLowered, g.readTimeline,
 	} {
 		if err := read(ctx, s); err != nil {
@@ -76,7 +75,7 @@ func readGrounds(ctx context.Context, s *store.Store, p *Profile, at time.Time) 
 }
 
 // readRecord reads what is known of the record itself.
-func (g *grounds) readRecord(ctx context.Context, s *store.Store) (err error) {
+func (g *grounds) readRecord(ctx context.Context, s Reader) (err error) {
 	if g.summary, err = s.Summarize(ctx); err != nil {
 		return err
 	}
@@ -94,7 +93,7 @@ func (g *grounds) readRecord(ctx context.Context, s *store.Store) (err error) {
 	return err
 }
 
-func (g *grounds) readSeen(ctx context.Context, s *store.Store) (err error) {
+func (g *grounds) readSeen(ctx context.Context, s Reader) (err error) {
 	if g.seen, err = seenAt(ctx, s, g.at); err != nil || g.seen == nil {
 		return err
 	}
@@ -107,7 +106,7 @@ func (g *grounds) readSeen(ctx context.Context, s *store.Store) (err error) {
 }
 
 // seenAt is the newest observation at a moment or before it, nil if there is none.
-func seenAt(ctx context.Context, s *store.Store, at time.Time) (*seen, error) {
+func seenAt(ctx context.Context, s Reader, at time.Time) (*seen, error) {
 	list, err := s.Observations(ctx, at, at)
 	if err != nil {
 		return nil, err
@@ -127,7 +126,7 @@ func seenAt(ctx context.Context, s *store.Store, at time.Time) (*seen, error) {
 
 // readParts reads the parts that not every observation tries to read. What the newest one tried to
 // read, and could not, is unknown.
-func (g *grounds) readParts(ctx context.Context, s *store.Store) (err error) {
+func (g *grounds) readParts(ctx context.Context, s Reader) (err error) {
 	if g.verified, err = newestPart[record.Verified](ctx, s, g); err != nil {
 		return err
 	}
@@ -139,17 +138,17 @@ func (g *grounds) readParts(ctx context.Context, s *store.Store) (err error) {
 }
 
 // newestPart is a part of the newest observation, or of the last one before it that has it.
-func newestPart[T record.PartType](ctx context.Context, s *store.Store, g *grounds) (*record.Part[T], error) {
+func newestPart[T record.PartType](ctx context.Context, s Reader, g *grounds) (*record.Part[T], error) {
 	if g.seen != nil {
 		if text := g.seen.Parts[record.PartNameOf[T]()]; text != nil {
 			return &record.Part[T]{Event: g.seen.event, Time: g.seen.at, JSON: text}, nil
 		}
 	}
-	return store.NewestPart[T](ctx, s, g.at.Add(-partsSince), g.at)
+	return readPart[T](ctx, s, g.at.Add(-partsSince), g.at)
 }
 
 // readBase finds out what should have been installed when the newest observation was taken.
-func (g *grounds) readBase(ctx context.Context, s *store.Store) error {
+func (g *grounds) readBase(ctx context.Context, s Reader) error {
 	if g.seen == nil {
 		return nil
 	}
@@ -192,9 +191,9 @@ func afterCommit(installed []record.Package, end *record.CommitEnd) []record.Pac
 
 // readFailed reads the changes that did not come to what was wanted, and those of which a
 // script failed, and drops what a later change of the same package made good.
-func (g *grounds) readFailed(ctx context.Context, s *store.Store) error {
+func (g *grounds) readFailed(ctx context.Context, s Reader) error {
 	good := map[string]time.Time{} // when a package was changed last
-	for _, f := range []store.HistoryFilter{
+	for _, f := range []record.HistoryFilter{
 		{Result: string(record.ResultFailed)}, {Result: string(record.ResultNotDone)}, {Result: string(record.ResultUnknown)},
 		{Scripts: true},
 	} {
@@ -238,15 +237,15 @@ func isElsewhere(row *record.HistoryRow) bool {
 }
 
 // readLowered reads downgrades, and removals of live patches whose kernel stayed.
-func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
+func (g *grounds) readLowered(ctx context.Context, s Reader) error {
 	var rows []*record.HistoryRow
-	kernels, err := g.history(ctx, s, store.HistoryFilter{Kind: "kernel", Result: string(record.ResultOK)})
+	kernels, err := g.history(ctx, s, record.HistoryFilter{Kind: "kernel", Result: string(record.ResultOK)})
 	if err != nil {
 		return err
 	}
 	kernels = slices.DeleteFunc(kernels, isElsewhere)
 	for _, action := range []string{"downgrade", "remove"} {
-		list, err := g.history(ctx, s, store.HistoryFilter{Action: action})
+		list, err := g.history(ctx, s, record.HistoryFilter{Action: action})
 		if err != nil {
 			return err
 		}
@@ -266,7 +265,7 @@ func (g *grounds) readLowered(ctx context.Context, s *store.Store) error {
 			g.lowered = append(g.lowered, low)
 		}
 	}
-	drift, err := g.history(ctx, s, store.HistoryFilter{Source: "drift"})
+	drift, err := g.history(ctx, s, record.HistoryFilter{Source: "drift"})
 	g.drift = slices.DeleteFunc(drift, func(row *record.HistoryRow) bool { return row.Result != record.ResultOK })
 	return err
 }
@@ -283,20 +282,20 @@ func stayed(kernels []*record.HistoryRow, removed *record.HistoryRow) bool {
 }
 
 // read finds what the kernel had said before the newest few.
-func (l *lowered) read(ctx context.Context, s *store.Store, n int) (err error) {
+func (l *lowered) read(ctx context.Context, s Reader, n int) (err error) {
 	if n >= 3 {
 		return nil
 	}
 	before := l.Time.Add(-time.Microsecond)
-	if l.warnings, err = store.NewestPart[record.Warnings](ctx, s, before.Add(-2*24*time.Hour), before); err != nil {
+	if l.warnings, err = readPart[record.Warnings](ctx, s, before.Add(-2*24*time.Hour), before); err != nil {
 		return err
 	}
-	l.taint, err = store.NewestPart[record.Taint](ctx, s, before.Add(-2*24*time.Hour), before)
+	l.taint, err = readPart[record.Taint](ctx, s, before.Add(-2*24*time.Hour), before)
 	return err
 }
 
 // history reads changes of the period, newest first.
-func (g *grounds) history(ctx context.Context, s *store.Store, f store.HistoryFilter) (rows []*record.HistoryRow, err error) {
+func (g *grounds) history(ctx context.Context, s Reader, f record.HistoryFilter) (rows []*record.HistoryRow, err error) {
 	f.Since, f.Until = g.since, g.at.Add(time.Microsecond)
 	if f.Limit == 0 {
 		f.Limit = maxRows
@@ -355,7 +354,7 @@ func (g *grounds) exceptionFor(id string) *Exception {
 
 // readTimeline reads gaps of the period, and the fixes of the live patches that were installed
 // in it. What it reads may begin before the period, but not with the record, which may be long.
-func (g *grounds) readTimeline(ctx context.Context, s *store.Store) error {
+func (g *grounds) readTimeline(ctx context.Context, s Reader) error {
 	from, _, err := s.Extent(ctx)
 	if err != nil || from.IsZero() || !from.Before(g.at) {
 		return err
@@ -385,7 +384,7 @@ func (g *grounds) readTimeline(ctx context.Context, s *store.Store) error {
 // changed or were seen active in it, or were there at its begin or its end. Where what was
 // there is not known, these are all. begin is that of the period, or when the first of them
 // came.
-func (g *grounds) livePatches(ctx context.Context, s *store.Store) (names []string, begin time.Time, err error) {
+func (g *grounds) livePatches(ctx context.Context, s Reader) (names []string, begin time.Time, err error) {
 	first, err := seenAt(ctx, s, g.since)
 	if err != nil {
 		return nil, begin, err

@@ -171,7 +171,7 @@ func TestRecordCountsItsChanges(t *testing.T) {
 		sum, err := s.Summarize(t.Context())
 		storetest.Check(t, err)
 		rows, commits := int64(0), map[string]bool{}
-		for row, err := range s.History(t.Context(), store.HistoryFilter{}) {
+		for row, err := range s.History(t.Context(), record.HistoryFilter{}) {
 			storetest.Check(t, err)
 			if rows++; row.Commit != nil {
 				commits[*row.Commit] = true

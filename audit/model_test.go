@@ -457,12 +457,12 @@ func TestTurnedBackAfterItWasComplete(t *testing.T) {
 			l.Evs[1].Spooled = "record locked"
 		}
 		s := l.OpenRecord()
-		boots, err := s.Boots(t.Context(), l.Stamp("1 00:00").Time, store.Always())
+		boots, err := s.Boots(t.Context(), l.Stamp("1 00:00").Time, record.Always())
 		storetest.Check(t, err)
 		if got := boots[0].Loads[0]; got.Result != "complete" || got.Reverted != nil || !orZero(got.Disabled).Equal(l.Stamp("5 14:00").Time) {
 			t.Errorf("%+v", got)
 		}
-		for _, e := range exposuresAt(t, s, store.Always()) {
+		for _, e := range exposuresAt(t, s, record.Always()) {
 			if e.Status == StatusFixed {
 				t.Errorf("%s is fixed", e.CVE)
 			}
@@ -497,7 +497,7 @@ func TestLostByTheBootOnlyIfItLasted(t *testing.T) {
 		row := l.Row("A", "5 09:00", "6 23:00", load)
 		row.MessagesLost = until != "6 23:00"
 		l.Sees("7 10:00", "B", "7 09:00", "", row, l.Row("B", "7 09:00", "7 10:00"))
-		for _, e := range exposuresAt(t, l.OpenRecord(), store.Always()) {
+		for _, e := range exposuresAt(t, l.OpenRecord(), record.Always()) {
 			if last := e.Intervals[len(e.Intervals)-1]; last.LostBy != want {
 				t.Errorf("%s lost by %s, want %s", e.CVE, last.LostBy, want)
 			}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // StateSchema names the form of a state in JSON.
@@ -52,7 +51,7 @@ type NextBoot struct {
 // NewState returns the state at a moment, by the whole record: kernel, live patch and initrd are those of
 // the timeline. Events that came later are used, too: KnownSince says when the last of them was recorded.
 // For what was known at an earlier moment, use the record as it was then, see store.KnownAt.
-func NewState(ctx context.Context, s *store.Store, at time.Time) (*State, error) {
+func NewState(ctx context.Context, s Reader, at time.Time) (*State, error) {
 	at = at.UTC().Truncate(time.Microsecond)
 	w, err := newWitness(ctx, s, at)
 	if err != nil {
@@ -83,7 +82,7 @@ func NewState(ctx context.Context, s *store.Store, at time.Time) (*State, error)
 // witness is what the record has around a moment.
 type witness struct {
 	ctx   context.Context
-	store *store.Store
+	store Reader
 	at    time.Time
 	*rows
 	*Timeline // of that moment alone
@@ -98,7 +97,7 @@ type witness struct {
 	broken    error // of the first event that could not be read
 }
 
-func newWitness(ctx context.Context, s *store.Store, at time.Time) (*witness, error) {
+func newWitness(ctx context.Context, s Reader, at time.Time) (*witness, error) {
 	r, err := readRows(ctx, s)
 	if err != nil {
 		return nil, err
@@ -107,7 +106,7 @@ func newWitness(ctx context.Context, s *store.Store, at time.Time) (*witness, er
 }
 
 // witness is what rows have around a moment.
-func (r *rows) witness(ctx context.Context, s *store.Store, at time.Time) (w *witness, err error) {
+func (r *rows) witness(ctx context.Context, s Reader, at time.Time) (w *witness, err error) {
 	w = &witness{ctx: ctx, store: s, at: at, rows: r, read: map[int64]*record.Event{}}
 	if w.Timeline, err = w.timeline(ctx, s, at, at.Add(instant)); err != nil {
 		return nil, err

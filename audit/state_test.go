@@ -312,7 +312,7 @@ func TestImportChangesNoState(t *testing.T) {
 		}
 	}
 	rows := 0
-	for row, err := range s.History(t.Context(), store.HistoryFilter{Source: "import"}) {
+	for row, err := range s.History(t.Context(), record.HistoryFilter{Source: "import"}) {
 		storetest.Check(t, err)
 		if rows++; row.Package != p.Name || row.TimeSource != "history" {
 			t.Errorf("got %+v", row)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // Confidence says how sure a statement about a moment is.
@@ -114,7 +113,7 @@ const (
 )
 
 // NewTimeline reads from the record what it says of a stretch of time, from before to.
-func NewTimeline(ctx context.Context, s *store.Store, from, to time.Time) (*Timeline, error) {
+func NewTimeline(ctx context.Context, s Reader, from, to time.Time) (*Timeline, error) {
 	r, err := readRows(ctx, s)
 	if err != nil {
 		return nil, err
@@ -124,7 +123,7 @@ func NewTimeline(ctx context.Context, s *store.Store, from, to time.Time) (*Time
 
 // timeline cuts a stretch out of what the whole record says: what is asked for changes no
 // answer.
-func (r *rows) timeline(ctx context.Context, s *store.Store, from, to time.Time) (*Timeline, error) {
+func (r *rows) timeline(ctx context.Context, s Reader, from, to time.Time) (*Timeline, error) {
 	t := &Timeline{
 		rows: r, From: record.At(from), To: record.At(to), Gaps: clipped(r.gaps(from, to), from, to),
 		Kernels: filled(r.kernels(), from, to), Patches: filled(r.patches(), from, to), Initrds: joined(filled(r.initrds(), from, to)),
@@ -156,9 +155,9 @@ type rows struct {
 	ran       []run
 }
 
-func readRows(ctx context.Context, s *store.Store) (r *rows, err error) {
+func readRows(ctx context.Context, s Reader) (r *rows, err error) {
 	r = &rows{}
-	from, to := time.UnixMicro(math.MinInt64), store.Always()
+	from, to := time.UnixMicro(math.MinInt64), record.Always()
 	if r.observed, err = s.Observations(ctx, from, to); err != nil {
 		return r, fmt.Errorf("reading observations: %w", err)
 	}
@@ -235,13 +234,13 @@ func (r *rows) kernels() (spans []KernelSpan) {
 }
 
 // WholeTimeline is the timeline from the first thing on record to the newest observation.
-func WholeTimeline(ctx context.Context, s *store.Store) (*Timeline, error) {
-	return TimelineUntil(ctx, s, store.Always())
+func WholeTimeline(ctx context.Context, s Reader) (*Timeline, error) {
+	return TimelineUntil(ctx, s, record.Always())
 }
 
 // TimelineUntil is the timeline from the first thing on record to the last one before a
 // moment, and empty where the record begins later.
-func TimelineUntil(ctx context.Context, s *store.Store, at time.Time) (*Timeline, error) {
+func TimelineUntil(ctx context.Context, s Reader, at time.Time) (*Timeline, error) {
 	from, to, err := s.Extent(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the extent of the record: %w", err)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // patches are the live patches of all boots, each as far as it is known when that ran.
@@ -424,7 +423,7 @@ func (p *PatchSpan) same(q *PatchSpan) bool {
 }
 
 // name finds the packages of the modules.
-func name(ctx context.Context, s *store.Store, kernels []KernelSpan, spans []PatchSpan) error {
+func name(ctx context.Context, s Reader, kernels []KernelSpan, spans []PatchSpan) error {
 	release := map[string]string{} // by boot
 	for _, k := range kernels {
 		release[k.BootID] = k.KernelRelease

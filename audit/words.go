@@ -1,8 +1,6 @@
 package audit
 
-import (
-	"time"
-)
+import "time"
 
 func TextOf[T ~string](s *T) string {
 	if s == nil {

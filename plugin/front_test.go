@@ -72,7 +72,7 @@ func recordOf(t *testing.T, root string) string {
 	var b strings.Builder
 	sum, err := s.Summarize(t.Context())
 	fmt.Fprintf(&b, "%d commits, %d open, %v\n", sum.Commits, sum.Open, err)
-	for row, err := range s.History(t.Context(), store.HistoryFilter{OldestFirst: true}) {
+	for row, err := range s.History(t.Context(), record.HistoryFilter{OldestFirst: true}) {
 		if err != nil {
 			t.Fatal(err)
 		}

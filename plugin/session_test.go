@@ -58,7 +58,7 @@ func outcomes(t *testing.T, root string) (got []string) {
 	}
 	defer s.Close()
 	schematest.Record(t, s)
-	for row, err := range s.History(t.Context(), store.HistoryFilter{OldestFirst: true}) {
+	for row, err := range s.History(t.Context(), record.HistoryFilter{OldestFirst: true}) {
 		if err != nil {
 			t.Fatal(err)
 		}

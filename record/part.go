@@ -68,12 +68,18 @@ func ReadPart[T PartType](o *Observation) (v T, known bool, err error) {
 	return v, true, err
 }
 
-// Part is one part of an observation on record, as it was written.
-type Part[T PartType] struct {
+// RawPart is a part of an observation on record, as it was written.
+type RawPart struct {
 	Event int64 // number of the observation
 	Time  Timestamp
 	JSON  json.RawMessage
 }
+
+// Part is a part whose type is known.
+type Part[T PartType] RawPart
+
+// PartFrom gives a part that was read under the name of a type that type; nil stays nil.
+func PartFrom[T PartType](raw *RawPart, err error) (*Part[T], error) { return (*Part[T])(raw), err }
 
 // Value reads what the part says.
 func (p *Part[T]) Value() (v T, err error) {

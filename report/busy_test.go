@@ -57,7 +57,7 @@ func reportAll(ctx context.Context, s *store.Store, m *storetest.Machine) error 
 	if err != nil {
 		return err
 	}
-	h := NewHistory(store.HistoryFilter{}, "html", NewProvenance("report", "1.0.0", m.Now, sum))
+	h := NewHistory(record.HistoryFilter{}, "html", NewProvenance("report", "1.0.0", m.Now, sum))
 	h.Rows = s.History(ctx, h.Filter)
 	f, err := NewFull(ctx, s, p, m.Now, h)
 	if err != nil {

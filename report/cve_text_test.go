@@ -21,7 +21,7 @@ func fixesFor(t *testing.T, s *store.Store, ids ...string) []audit.Exposure {
 	t.Helper()
 	tl, err := audit.WholeTimeline(t.Context(), s)
 	storetest.Check(t, err)
-	list, err := audit.NewExposures(t.Context(), s, tl, store.Always(), ids)
+	list, err := audit.NewExposures(t.Context(), s, tl, record.Always(), ids)
 	storetest.Check(t, err)
 	return list
 }

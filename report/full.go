@@ -95,7 +95,7 @@ func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) e
 
 // readMarks reads which changes went wrong.
 func (f *Full) readMarks(ctx context.Context, s *store.Store) error {
-	for _, filter := range []store.HistoryFilter{{Action: "downgrade", Result: string(record.ResultOK)}, {Result: string(record.ResultFailed)}} {
+	for _, filter := range []record.HistoryFilter{{Action: "downgrade", Result: string(record.ResultOK)}, {Result: string(record.ResultFailed)}} {
 		filter.Since, filter.Until, filter.Limit = f.Timeline.From.Time, f.Timeline.To.Time, maxMarks
 		kind := "failed"
 		if filter.Action != "" {
@@ -132,7 +132,7 @@ func (f *Full) readIntegrity(ctx context.Context, s *store.Store, at time.Time) 
 	if f.Integrity.foundFor(f.Provenance) {
 		return nil
 	}
-	part, err := store.NewestPart[record.Verified](ctx, s, at.Add(-verifiedSince), at)
+	part, err := record.PartFrom[record.Verified](s.NewestPart(ctx, record.PartVerify, at.Add(-verifiedSince), at))
 	if part == nil || err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/audit"
-	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
@@ -21,7 +21,7 @@ func storyReport(t *testing.T, m *storetest.Machine, since, until, format string
 	storetest.Check(t, err)
 	p, err := audit.LoadProfile(audit.DefaultProfile, nil)
 	storetest.Check(t, err)
-	var filter store.HistoryFilter
+	var filter record.HistoryFilter
 	if since != "" {
 		filter.Since, filter.Until = storetest.When(t, since), storetest.When(t, until)
 	}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -39,7 +38,7 @@ var golden = map[string]struct {
 
 // recorded is a history as testdata holds it: the rows in the published form.
 type recorded struct {
-	Filter  store.HistoryFilter
+	Filter  record.HistoryFilter
 	Summary record.Summary
 	Input   *audit.Input
 	Rows    []*record.HistoryRow

@@ -13,7 +13,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // HistorySchema names the form of a history in JSON.
@@ -28,7 +27,7 @@ const tableLimit = 1000
 
 // History is the section with every recorded change.
 type History struct {
-	Filter     store.HistoryFilter
+	Filter     record.HistoryFilter
 	Rows       iter.Seq2[*record.HistoryRow, error] // what the filter selects
 	Provenance *Provenance                          // RowsShown is counted while the rows are rendered
 
@@ -37,7 +36,7 @@ type History struct {
 
 // NewHistory returns a history without its rows, with the filter that they are to be
 // selected with: a table is limited even where nothing was asked for.
-func NewHistory(f store.HistoryFilter, format string, p *Provenance) *History {
+func NewHistory(f record.HistoryFilter, format string, p *Provenance) *History {
 	p.ask(f)
 	h := &History{Filter: f, Provenance: p}
 	if format == "table" && f.Limit == 0 {
@@ -82,7 +81,7 @@ func NewProvenance(section, version string, now time.Time, sum *record.Summary) 
 }
 
 // ask notes what was asked for.
-func (p *Provenance) ask(f store.HistoryFilter) {
+func (p *Provenance) ask(f record.HistoryFilter) {
 	if !f.Since.IsZero() {
 		p.Since = new(record.At(f.Since))
 	}

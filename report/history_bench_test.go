@@ -29,8 +29,8 @@ func BenchmarkHistoryCSV(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		h := report.NewHistory(store.HistoryFilter{}, "csv", report.NewProvenance("history", "1.0.0", time.Unix(0, 0), &record.Summary{}))
-		h.Rows = s.History(b.Context(), store.HistoryFilter{})
+		h := report.NewHistory(record.HistoryFilter{}, "csv", report.NewProvenance("history", "1.0.0", time.Unix(0, 0), &record.Summary{}))
+		h.Rows = s.History(b.Context(), record.HistoryFilter{})
 		if err := report.Write(io.Discard, h, "csv", report.Style{}); err != nil {
 			b.Fatal(err)
 		}

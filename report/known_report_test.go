@@ -19,7 +19,7 @@ func allSections(t *testing.T, s *store.Store, at time.Time) string {
 	part, err := s.KnownAt(t.Context(), at)
 	storetest.Check(t, err)
 	defer part.Close()
-	h := NewHistory(store.HistoryFilter{}, "json", storyProvenance("report"))
+	h := NewHistory(record.HistoryFilter{}, "json", storyProvenance("report"))
 	h.Rows = part.History(t.Context(), h.Filter)
 	f, err := NewFull(t.Context(), part, defaultProfile(t), at, h)
 	storetest.Check(t, err)

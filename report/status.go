@@ -6,7 +6,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // StatusSchema names the form of a status in JSON.
@@ -58,7 +57,7 @@ func (s *Status) writeTable(w io.Writer, style Style) error {
 }
 
 // SeeSpool fills in what there is to see of the spool.
-func (s *Status) SeeSpool(sp store.Spooled) {
+func (s *Status) SeeSpool(sp record.Spooled) {
 	if s.SpoolUnseen = sp.Unseen; sp.Unseen == "" {
 		s.Waiting, s.SetAside, s.WaitingReason = &sp.Waiting, &sp.SetAside, sp.Reason
 	}

@@ -89,7 +89,7 @@ func TestExport(t *testing.T) {
 		t.Error(cmp.Diff(want, v))
 	}
 	original := open(t, root)
-	if diff := cmp.Diff(history(t, original, store.HistoryFilter{}), history(t, s, store.HistoryFilter{}), rowOpts); diff != "" {
+	if diff := cmp.Diff(history(t, original, record.HistoryFilter{}), history(t, s, record.HistoryFilter{}), rowOpts); diff != "" {
 		t.Error(diff)
 	}
 	first, err := original.Summarize(t.Context())

@@ -54,7 +54,7 @@ func read(path string) {
 	}
 	defer s.Close()
 	rows := 0
-	for _, err := range s.History(ctx, store.HistoryFilter{}) {
+	for _, err := range s.History(ctx, record.HistoryFilter{}) {
 		if err != nil {
 			fmt.Println(err)
 		}
@@ -221,7 +221,7 @@ func TestOlderSchemaIsRebuiltElsewhereByAReader(t *testing.T) {
 	t.Setenv("TMPDIR", tmp)
 	s, err := store.OpenReadOnly(t.Context(), path)
 	check(t, err)
-	if got := len(history(t, s, store.HistoryFilter{})); got != 3 {
+	if got := len(history(t, s, record.HistoryFilter{})); got != 3 {
 		t.Errorf("%d rows, want 3", got)
 	}
 	v, err := s.Verify(t.Context(), "")
@@ -350,7 +350,7 @@ func TestHostileTextSurvives(t *testing.T) {
 			e := end(2, b, record.OutcomeCompleted, c)
 			e.Host.Hostname = tt.text
 			write(t, root, b, e)
-			r := history(t, open(t, root), store.HistoryFilter{User: tt.want})
+			r := history(t, open(t, root), record.HistoryFilter{User: tt.want})
 			if len(r) != 1 || r[0].Package != tt.want || r[0].Host != tt.want || *r[0].UserData != tt.want || r[0].CVEsAdded[0] != tt.want {
 				t.Fatalf("%d rows, not the one that was written", len(r))
 			}

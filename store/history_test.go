@@ -41,7 +41,7 @@ func TestCommitIsOpenUntilItsEnd(t *testing.T) {
 	announced := patchRow()
 	announced.Time, announced.Event, announced.Result = at(1), 2, record.ResultUnknown
 	announced.Outcome, announced.Advisories, announced.KnownSince = nil, []string{}, new(at(1))
-	got := history(t, s, store.HistoryFilter{OldestFirst: true})
+	got := history(t, s, record.HistoryFilter{OldestFirst: true})
 	if len(got) != 2 || !cmp.Equal(got[0], announced, rowOpts) {
 		t.Errorf("open commit: %d rows, -want +got\n%s", len(got), cmp.Diff(announced, got[0], rowOpts))
 	}
@@ -52,7 +52,7 @@ func TestCommitIsOpenUntilItsEnd(t *testing.T) {
 	}
 
 	check(t, s.Append(t.Context(), end(2, b, record.OutcomeCompleted, patch(record.ResultOK))))
-	if diff := cmp.Diff([]*record.HistoryRow{patchRow()}, history(t, s, store.HistoryFilter{}), rowOpts); diff != "" {
+	if diff := cmp.Diff([]*record.HistoryRow{patchRow()}, history(t, s, record.HistoryFilter{}), rowOpts); diff != "" {
 		t.Errorf("ended commit, -want +got\n%s", diff)
 	}
 	if commits, err = s.OpenCommits(t.Context()); err != nil || len(commits) != 0 {
@@ -74,7 +74,7 @@ func TestEndWithoutABeginIsShown(t *testing.T) {
 	check(t, s.Append(t.Context(), end(2, begin(1), record.OutcomeCompleted, patch(record.ResultOK))))
 	want := patchRow()
 	want.Event, want.Actor, want.Command, want.UserData = 2, record.RowActor{}, nil, nil
-	if diff := cmp.Diff([]*record.HistoryRow{want}, history(t, s, store.HistoryFilter{}), rowOpts); diff != "" {
+	if diff := cmp.Diff([]*record.HistoryRow{want}, history(t, s, record.HistoryFilter{}), rowOpts); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -87,7 +87,7 @@ func TestTimeOfAChangeInACommitClosedLateIsItsInstallTime(t *testing.T) {
 	ev.End.Late = true
 	check(t, s.Append(t.Context(), ev))
 	var got []string
-	for _, r := range history(t, s, store.HistoryFilter{OldestFirst: true}) {
+	for _, r := range history(t, s, record.HistoryFilter{OldestFirst: true}) {
 		got = append(got, fmt.Sprint(r.Time.Sub(epoch), " ", r.TimeSource, " ", r.Result))
 	}
 	if want := []string{"7m0s rpm ok", "1h30m0s commit not-done"}; !slices.Equal(got, want) {
@@ -136,25 +136,25 @@ func TestHistoryFilters(t *testing.T) {
 		install("kernel-rt", "2", record.ResultOK)), b, end(4, b, record.OutcomeFailed, removed, patch(record.ResultOK))))
 	for _, tt := range []struct {
 		name   string
-		filter store.HistoryFilter
+		filter record.HistoryFilter
 		want   string
 	}{
-		{"everything, newest first", store.HistoryFilter{}, "5-150600.2.1 3 2 1"},
-		{"oldest first", store.HistoryFilter{OldestFirst: true}, "1 2 3 5-150600.2.1"},
-		{"since includes its moment", store.HistoryFilter{Since: at(4).Time}, "5-150600.2.1 3"},
-		{"until excludes its moment", store.HistoryFilter{Until: at(4).Time}, "2 1"},
-		{"a moment in another zone", store.HistoryFilter{Until: at(4).In(time.FixedZone("", 3600))}, "2 1"},
-		{"package", store.HistoryFilter{Package: "kernel-rt"}, "2"},
-		{"package pattern", store.HistoryFilter{Package: "kernel-[dr]*"}, "3 2 1"},
-		{"package pattern is no SQL", store.HistoryFilter{Package: "x' OR 1 --"}, ""},
-		{"kind", store.HistoryFilter{Kind: "livepatch"}, "5-150600.2.1"},
-		{"action", store.HistoryFilter{Action: "remove"}, "3"},
-		{"result", store.HistoryFilter{Result: "failed"}, "3"},
-		{"login", store.HistoryFilter{User: "root"}, "5-150600.2.1 3"},
-		{"login or sudo user", store.HistoryFilter{User: "tux"}, "2 1"},
-		{"limit", store.HistoryFilter{Limit: 3}, "5-150600.2.1 3 2"},
-		{"limit of the oldest", store.HistoryFilter{Limit: 1, OldestFirst: true}, "1"},
-		{"all at once", store.HistoryFilter{User: "tux", Kind: "kernel", Package: "*-default", Limit: 9}, "1"},
+		{"everything, newest first", record.HistoryFilter{}, "5-150600.2.1 3 2 1"},
+		{"oldest first", record.HistoryFilter{OldestFirst: true}, "1 2 3 5-150600.2.1"},
+		{"since includes its moment", record.HistoryFilter{Since: at(4).Time}, "5-150600.2.1 3"},
+		{"until excludes its moment", record.HistoryFilter{Until: at(4).Time}, "2 1"},
+		{"a moment in another zone", record.HistoryFilter{Until: at(4).In(time.FixedZone("", 3600))}, "2 1"},
+		{"package", record.HistoryFilter{Package: "kernel-rt"}, "2"},
+		{"package pattern", record.HistoryFilter{Package: "kernel-[dr]*"}, "3 2 1"},
+		{"package pattern is no SQL", record.HistoryFilter{Package: "x' OR 1 --"}, ""},
+		{"kind", record.HistoryFilter{Kind: "livepatch"}, "5-150600.2.1"},
+		{"action", record.HistoryFilter{Action: "remove"}, "3"},
+		{"result", record.HistoryFilter{Result: "failed"}, "3"},
+		{"login", record.HistoryFilter{User: "root"}, "5-150600.2.1 3"},
+		{"login or sudo user", record.HistoryFilter{User: "tux"}, "2 1"},
+		{"limit", record.HistoryFilter{Limit: 3}, "5-150600.2.1 3 2"},
+		{"limit of the oldest", record.HistoryFilter{Limit: 1, OldestFirst: true}, "1"},
+		{"all at once", record.HistoryFilter{User: "tux", Kind: "kernel", Package: "*-default", Limit: 9}, "1"},
 	} {
 		var got []string
 		for _, r := range history(t, s, tt.filter) {
@@ -188,7 +188,7 @@ func TestPagesLoseAndRepeatNothing(t *testing.T) {
 	want := many(t, s)
 	check(t, s.Append(t.Context(), end(1, begin(30), record.OutcomeCompleted, install("kernel-rt", "before", record.ResultOK)),
 		end(3, begin(31), record.OutcomeCompleted, install("kernel-rt", "after", record.ResultOK))))
-	for _, filter := range []store.HistoryFilter{
+	for _, filter := range []record.HistoryFilter{
 		{Since: at(2).Time, Until: at(3).Time}, {Package: "kernel-default"}, {Package: "kernel-d*"}, {Package: "*l?", Since: at(1).Time},
 	} {
 		for _, filter.OldestFirst = range []bool{true, false} {
@@ -217,7 +217,7 @@ func TestHistoryDoesNotShowWhatComesInMeanwhile(t *testing.T) {
 	s, writer := open(t, root), open(t, root)
 	want := len(many(t, s))
 	got := 0
-	for _, err := range s.History(t.Context(), store.HistoryFilter{OldestFirst: true}) {
+	for _, err := range s.History(t.Context(), record.HistoryFilter{OldestFirst: true}) {
 		check(t, err)
 		if got++; got == 100 {
 			check(t, writer.Append(t.Context(), end(50, begin(40), record.OutcomeCompleted, patch(record.ResultOK))))
@@ -226,14 +226,14 @@ func TestHistoryDoesNotShowWhatComesInMeanwhile(t *testing.T) {
 	if got != want {
 		t.Errorf("%d rows, want %d", got, want)
 	}
-	if got := len(history(t, s, store.HistoryFilter{})); got != want+1 {
+	if got := len(history(t, s, record.HistoryFilter{})); got != want+1 {
 		t.Errorf("%d rows afterwards, want %d", got, want+1)
 	}
 }
 
 func TestHistoryStopsWhereItsReaderStops(t *testing.T) {
 	s := open(t, sample(t))
-	for range s.History(t.Context(), store.HistoryFilter{}) {
+	for range s.History(t.Context(), record.HistoryFilter{}) {
 		break
 	}
 	check(t, s.Append(t.Context(), begin(9))) // nothing is held open
@@ -276,7 +276,7 @@ func TestCommitEndsWhileHistoryIsRead(t *testing.T) {
 	check(t, err)
 	defer reader.Close()
 	rows := map[string]int{}
-	for row, err := range reader.History(t.Context(), store.HistoryFilter{OldestFirst: true}) {
+	for row, err := range reader.History(t.Context(), record.HistoryFilter{OldestFirst: true}) {
 		check(t, err)
 		if rows[*row.Commit]++; rows[first.ID] == 1 && *row.Commit == first.ID {
 			check(t, s.Append(t.Context(), end(4, last, record.OutcomeCompleted, patch(record.ResultOK))))
@@ -298,7 +298,7 @@ func TestEndBeforeItsBegin(t *testing.T) {
 	check(t, s.Append(t.Context(), end(2, b, record.OutcomeCompleted, patch(record.ResultOK))))
 	check(t, s.Append(t.Context(), b))
 	var got []string
-	for row, err := range s.History(t.Context(), store.HistoryFilter{}) {
+	for row, err := range s.History(t.Context(), record.HistoryFilter{}) {
 		check(t, err)
 		got = append(got, fmt.Sprint(row.Result, " ", *row.Outcome, " ", *row.UserData))
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // SQLite's locks are ranges of bytes at this place in the file (see its pager.h): a writer that
@@ -23,27 +24,10 @@ const (
 	sharedSize   = 510
 )
 
-// Holder is a process that holds a record, so that it cannot be written.
-type Holder struct {
-	PID     int    // 0: which process it is, is not known
-	Command string // its name as it calls itself, made printable; empty: not known
-}
-
-// String names the process for people.
-func (h Holder) String() string {
-	switch {
-	case h.PID <= 0:
-		return "another process"
-	case h.Command == "":
-		return fmt.Sprintf("process %d", h.PID)
-	}
-	return fmt.Sprintf("process %d (%s)", h.PID, h.Command)
-}
-
 // HeldBy says which other process holds the record at path, nil if none does or the record
 // cannot be looked at. Who may read the record may ask. It is the one that a writer would have to
 // wait for: a reader that a writer waits for already, else the writer, else a reader.
-func HeldBy(path string) *Holder {
+func HeldBy(path string) *record.Holder {
 	fd, err := lockView(path)
 	if err != nil {
 		return nil
@@ -57,7 +41,7 @@ func HeldBy(path string) *Holder {
 // readerBut is a reader other than a writer that waits for it, which has a lock as a reader, too:
 // all readers have the same bytes, and the system names one. Where it names the writer, that
 // holds the record as far as anybody can tell.
-func readerBut(fd int, writer *Holder) *Holder {
+func readerBut(fd int, writer *record.Holder) *record.Holder {
 	if reader := ownerOf(fd, sharedFirst, sharedSize); reader != nil && reader.PID != writer.PID {
 		return reader
 	}
@@ -65,12 +49,12 @@ func readerBut(fd int, writer *Holder) *Holder {
 }
 
 // ownerOf is who has locked a range of the file, nil: nobody.
-func ownerOf(fd int, first, size int64) *Holder {
+func ownerOf(fd int, first, size int64) *record.Holder {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: first, Len: size}
 	if unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock) != nil || lock.Type == unix.F_UNLCK {
 		return nil
 	}
-	return &Holder{PID: max(0, int(lock.Pid)), Command: commandOf(lock.Pid)}
+	return &record.Holder{PID: max(0, int(lock.Pid)), Command: commandOf(lock.Pid)}
 }
 
 // lockViews are the files whose locks were looked at. They stay open: when a process closes a

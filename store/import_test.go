@@ -27,7 +27,7 @@ func TestImportInParts(t *testing.T) {
 	second := record.Import{Commit: "c", Time: at(-1001), Outcome: record.OutcomeFailed, Changes: []record.ImportedChange{claim("dracut", "b")},
 		Advisories: []record.Advisory{{ID: "P", NewState: "applied"}, {ID: "Q", NewState: "needed"}}}
 	check(t, s.AppendImports(t.Context(), im, imported(2, second)))
-	rows := history(t, s, store.HistoryFilter{OldestFirst: true})
+	rows := history(t, s, record.HistoryFilter{OldestFirst: true})
 	if len(rows) != 2 {
 		t.Fatalf("%d rows", len(rows))
 	}
@@ -60,7 +60,7 @@ func TestImportOfAMovedRecord(t *testing.T) {
 	check(t, err)
 	write(t, root, begin(1))
 	err = s.AppendImports(t.Context(), im, imported(2, record.Import{Commit: "c", Changes: []record.ImportedChange{claim("dracut", "a")}}))
-	if !errors.Is(err, store.ErrMoved) || len(history(t, s, store.HistoryFilter{})) != 0 {
+	if !errors.Is(err, store.ErrMoved) || len(history(t, s, record.HistoryFilter{})) != 0 {
 		t.Errorf("got %v", err)
 	}
 }

@@ -198,7 +198,7 @@ func query(t *testing.T, db *sql.DB, query string) (lines []string) {
 }
 
 // history returns the rows that a filter selects.
-func history(t *testing.T, s *store.Store, f store.HistoryFilter) (rows []*record.HistoryRow) {
+func history(t *testing.T, s *store.Store, f record.HistoryFilter) (rows []*record.HistoryRow) {
 	t.Helper()
 	for row, err := range s.History(t.Context(), f) {
 		check(t, err)

@@ -35,7 +35,7 @@ func known(t *testing.T, root string, at time.Time) []string {
 	}
 	from, to, err := part.Extent(t.Context())
 	check(t, err)
-	return append(all, fmt.Sprint(history(t, part, store.HistoryFilter{}), from, to))
+	return append(all, fmt.Sprint(history(t, part, record.HistoryFilter{}), from, to))
 }
 
 // What was known at a moment stays what it was, whatever comes later: also what waited in the

@@ -83,7 +83,7 @@ func (s *Store) lookAtVerified(ctx context.Context, v *proof.Verification) error
 	if err != nil || last == nil {
 		return err
 	}
-	part, err := NewestPart[record.Verified](ctx, s, last.Add(-lookBack), last.Time)
+	part, err := record.PartFrom[record.Verified](s.NewestPart(ctx, record.PartVerify, last.Add(-lookBack), last.Time))
 	if err != nil || part == nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func TestOpenAltered(t *testing.T) {
 	s, err := store.OpenAltered(t.Context(), store.Path(root))
 	check(t, err)
 	defer s.Close()
-	rows := history(t, s, store.HistoryFilter{})
+	rows := history(t, s, record.HistoryFilter{})
 	if len(rows) != 2 || rows[0].Version != "6.4.0-2" || rows[1].Version != "5-150600.2.1" || rows[1].Outcome != nil {
 		t.Errorf("%d rows: %v", len(rows), rows)
 	}

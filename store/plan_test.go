@@ -45,21 +45,21 @@ func TestPagesOfAHistoryAreRanges(t *testing.T) {
 	from, to := time.Unix(1, 0), time.Unix(2, 0)
 	const behind, ahead = "(time,event,pos)<(?,?,?)", "(time,event,pos)>(?,?,?)"
 	for _, tt := range []struct {
-		filter       HistoryFilter
+		filter       record.HistoryFilter
 		first        string // how the first page is found
 		newer, older string // and the next, newest first and oldest first
 	}{
-		{HistoryFilter{}, "", "changes_time (" + behind, "changes_time (" + ahead},
-		{HistoryFilter{Since: from}, "changes_time (time>?", "changes_time (time>? AND " + behind, "changes_time (" + ahead},
-		{HistoryFilter{Until: to}, "changes_time (time<?", "changes_time (" + behind, "changes_time (" + ahead + " AND time<?"},
-		{HistoryFilter{Since: from, Until: to}, "changes_time (time>? AND time<?", "changes_time (time>? AND " + behind, "changes_time (" + ahead + " AND time<?"},
-		{HistoryFilter{Package: "kernel-*"}, "", "changes_time (" + behind, "changes_time (" + ahead},
-		{HistoryFilter{Package: "kernel-default"}, "changes_package (package=?", "changes_package (package=? AND time<?", "changes_package (package=? AND time>?"},
-		{HistoryFilter{Kind: "kernel", User: "tux"}, "", "changes_time (" + behind, "changes_time (" + ahead},
-		{HistoryFilter{Action: "remove"}, "changes_action (action=?", "changes_action (action=? AND " + behind, "changes_action (action=? AND " + ahead},
-		{HistoryFilter{Result: "failed", Until: to}, "changes_result (result=? AND time<?", "changes_result (result=? AND " + behind, "changes_result (result=? AND " + ahead + " AND time<?"},
-		{HistoryFilter{Scripts: true, Since: from, Until: to}, "changes_scripts (time>? AND time<?", "changes_scripts (time>? AND " + behind, "changes_scripts (" + ahead + " AND time<?"},
-		{HistoryFilter{Source: "drift", Since: from}, "changes_source (source=? AND time>?", "changes_source (source=? AND time>? AND " + behind, "changes_source (source=? AND " + ahead},
+		{record.HistoryFilter{}, "", "changes_time (" + behind, "changes_time (" + ahead},
+		{record.HistoryFilter{Since: from}, "changes_time (time>?", "changes_time (time>? AND " + behind, "changes_time (" + ahead},
+		{record.HistoryFilter{Until: to}, "changes_time (time<?", "changes_time (" + behind, "changes_time (" + ahead + " AND time<?"},
+		{record.HistoryFilter{Since: from, Until: to}, "changes_time (time>? AND time<?", "changes_time (time>? AND " + behind, "changes_time (" + ahead + " AND time<?"},
+		{record.HistoryFilter{Package: "kernel-*"}, "", "changes_time (" + behind, "changes_time (" + ahead},
+		{record.HistoryFilter{Package: "kernel-default"}, "changes_package (package=?", "changes_package (package=? AND time<?", "changes_package (package=? AND time>?"},
+		{record.HistoryFilter{Kind: "kernel", User: "tux"}, "", "changes_time (" + behind, "changes_time (" + ahead},
+		{record.HistoryFilter{Action: "remove"}, "changes_action (action=?", "changes_action (action=? AND " + behind, "changes_action (action=? AND " + ahead},
+		{record.HistoryFilter{Result: "failed", Until: to}, "changes_result (result=? AND time<?", "changes_result (result=? AND " + behind, "changes_result (result=? AND " + ahead + " AND time<?"},
+		{record.HistoryFilter{Scripts: true, Since: from, Until: to}, "changes_scripts (time>? AND time<?", "changes_scripts (time>? AND " + behind, "changes_scripts (" + ahead + " AND time<?"},
+		{record.HistoryFilter{Source: "drift", Since: from}, "changes_source (source=? AND time>?", "changes_source (source=? AND time>? AND " + behind, "changes_source (source=? AND " + ahead},
 	} {
 		for _, page := range []struct {
 			last  *record.HistoryRow
@@ -68,7 +68,7 @@ func TestPagesOfAHistoryAreRanges(t *testing.T) {
 		}{{nil, false, tt.first}, {nil, true, tt.first}, {&record.HistoryRow{}, false, tt.newer}, {&record.HistoryRow{}, true, tt.older}} {
 			f := tt.filter
 			f.OldestFirst = page.older
-			query, args := f.query(9, page.last)
+			query, args := historyQuery(f, 9, page.last)
 			steps := plan(t, s, query, args)
 			want := "SEARCH c USING INDEX " + page.want + ")\n"
 			if page.want == "" {

@@ -390,7 +390,7 @@ func TestExportOfAPrunedRecord(t *testing.T) {
 	check(t, err)
 	defer s.Close()
 	original := open(t, root)
-	if diff := cmp.Diff(history(t, original, store.HistoryFilter{}), history(t, s, store.HistoryFilter{}), rowOpts); diff != "" || v.Result != proof.Intact {
+	if diff := cmp.Diff(history(t, original, record.HistoryFilter{}), history(t, s, record.HistoryFilter{}), rowOpts); diff != "" || v.Result != proof.Intact {
 		t.Errorf("%+v\n%s", v, diff)
 	}
 }

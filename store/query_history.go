@@ -5,25 +5,9 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/klp-audit/klp-audit/record"
 )
-
-// HistoryFilter selects rows. Zero fields select everything.
-type HistoryFilter struct {
-	Since, Until time.Time // from Since, before Until
-	Package      string    // GLOB pattern: * ? [abc]
-	Kind         string
-	Action       string
-	Result       string
-	Source       string // one of Sources
-	User         string // login or sudo user
-	Scripts      bool   // of which a script failed
-	Limit        int    // at most so many rows; 0: all
-	Events       int64  // of the first so many events only; 0: of all that there are now
-	OldestFirst  bool
-}
 
 // commitColumns are what a history shows of the commit t that a change c is of. ?1 is how many events it
 // is made of: what became of the commit later is not known then.
@@ -57,7 +41,7 @@ var selectHistory = "SELECT " + names(historyColumns) + " FROM changes c LEFT JO
 
 // History yields the changes that the filter selects, newest first unless it says
 // otherwise. It reads page by page, and no event that comes in meanwhile.
-func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
+func (s *Store) History(ctx context.Context, f record.HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
 	return func(yield func(*record.HistoryRow, error) bool) {
 		size, err := f.Events, error(nil)
 		if size == 0 {
@@ -69,7 +53,7 @@ func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*record.
 		}
 		rest := f
 		rowsOf(ahead(pages(nil, func(last *record.HistoryRow) ([]*record.HistoryRow, bool, error) {
-			query, args := rest.query(size, last)
+			query, args := historyQuery(rest, size, last)
 			page, err := readRows(ctx, s.db, query, args, historyRow)
 			rest.Limit -= len(page)
 			return page, len(page) == pageSize && rest.Limit != 0, err
@@ -77,9 +61,9 @@ func (s *Store) History(ctx context.Context, f HistoryFilter) iter.Seq2[*record.
 	}
 }
 
-// query asks for a page that starts behind last.
-func (f HistoryFilter) query(size int64, last *record.HistoryRow) (string, []any) {
-	where, args := f.where(size, last)
+// historyQuery asks for a page that starts behind last.
+func historyQuery(f record.HistoryFilter, size int64, last *record.HistoryRow) (string, []any) {
+	where, args := historyWhere(f, size, last)
 	order := " ORDER BY c.time DESC, c.event DESC, c.pos DESC"
 	if f.OldestFirst {
 		order = " ORDER BY c.time, c.event, c.pos"
@@ -91,8 +75,8 @@ func (f HistoryFilter) query(size int64, last *record.HistoryRow) (string, []any
 	return selectHistory + where + order + " LIMIT ?", slices.Concat([]any{size}, args, []any{limit})
 }
 
-// where returns the conditions of a page that starts behind last.
-func (f HistoryFilter) where(size int64, last *record.HistoryRow) (string, []any) {
+// historyWhere returns the conditions of a page that starts behind last.
+func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (string, []any) {
 	// What was announced counts until the commit ends, as of then.
 	conds, args := []string{"c.event <= ?", "(c.event IS NOT t.begin_event OR t.end_event IS NULL OR t.end_event > ?)"}, []any{size, size}
 	add := func(cond string, values ...any) { conds, args = append(conds, cond), append(args, values...) }

@@ -4,14 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
 )
-
-// Always is after all that is on record.
-func Always() time.Time { return time.UnixMicro(math.MaxInt64) }
 
 const patchesSeen = `SELECT kernel_release, module, coalesce(version, ''), min(event), min(time),
 	min(CASE WHEN transition = 0 THEN time END) FROM observations

@@ -16,7 +16,7 @@ func moment(n int, after time.Duration) record.Timestamp {
 }
 
 // inSecond are the rows of a history with the moments that it gives them, oldest first.
-func inSecond(t *testing.T, s *store.Store, f store.HistoryFilter) (got []string) {
+func inSecond(t *testing.T, s *store.Store, f record.HistoryFilter) (got []string) {
 	t.Helper()
 	f.OldestFirst = true
 	for _, r := range history(t, s, f) {
@@ -49,10 +49,10 @@ func TestDriftInTheSecondOfACommitComesAfterIt(t *testing.T) {
 		"plugin kernel-default commit 2m0.7s", "drift same-second rpm 2m0.700001s", "drift next-second rpm 2m1s",
 		"drift older-database found 3m0s", "drift gone found 3m0s",
 	}
-	if got := inSecond(t, s, store.HistoryFilter{}); !slices.Equal(got, want) {
+	if got := inSecond(t, s, record.HistoryFilter{}); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	since, until := store.HistoryFilter{Since: moment(2, 700*time.Millisecond+1000).Time}, store.HistoryFilter{Until: moment(2, 700*time.Millisecond+1000).Time}
+	since, until := record.HistoryFilter{Since: moment(2, 700*time.Millisecond+1000).Time}, record.HistoryFilter{Until: moment(2, 700*time.Millisecond+1000).Time}
 	if got := inSecond(t, s, since); !slices.Equal(got, want[1:]) {
 		t.Errorf("since the end of the commit: %q", got)
 	}
@@ -71,7 +71,7 @@ func TestDriftAfterTheClockWasSetBack(t *testing.T) {
 	}}
 	d.Time = moment(3, 400*time.Millisecond)
 	check(t, s.Append(t.Context(), d))
-	if got, want := inSecond(t, s, store.HistoryFilter{}), []string{"drift kernel-default rpm 3m0s"}; !slices.Equal(got, want) {
+	if got, want := inSecond(t, s, record.HistoryFilter{}), []string{"drift kernel-default rpm 3m0s"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -88,7 +88,7 @@ func TestLateEndInTheSecondOfItsBeginComesAfterIt(t *testing.T) {
 	e.End.Late, e.End.Begun = true, &b.Time
 	check(t, s.Append(t.Context(), first, done, b, e))
 	want := []string{"plugin before commit 1m0.3s", "plugin kernel-default rpm 1m0.6s", "plugin later rpm 1m2s"}
-	if got := inSecond(t, s, store.HistoryFilter{}); !slices.Equal(got, want) {
+	if got := inSecond(t, s, record.HistoryFilter{}); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -138,18 +138,8 @@ func ownEntries(root, dir string) ([]os.DirEntry, error) {
 // Waiting returns how many events wait in the spool below root.
 func Waiting(root string) int { return len(spoolFiles(root)) }
 
-// Spooled is what there is to see of the spool.
-type Spooled struct {
-	Unseen   string            // why it cannot be looked at; empty: it was
-	Waiting  int               // events that wait to be taken in
-	SetAside int               // files that could not be taken in and were set aside
-	Since    *record.Timestamp // since when the first of the events waits; nil: none does
-	Reason   string            // why it had to wait
-	Holder   *Holder           // who holds the record now; nil: nobody, or nothing waits
-}
-
 // LookAtSpool looks at the spool of the machine whose file tree is at root.
-func LookAtSpool(root string) (s Spooled) {
+func LookAtSpool(root string) (s record.Spooled) {
 	waiting, err := filesIn(root, spoolSuffix)
 	aside, asideErr := filesIn(root, asideSuffix)
 	if s.Waiting, s.SetAside = len(waiting), len(aside); errors.Is(err, fs.ErrPermission) {
@@ -158,7 +148,7 @@ func LookAtSpool(root string) (s Spooled) {
 		s.Unseen = err.Error()
 	}
 	for _, path := range waiting {
-		s.look(path)
+		lookAtFile(&s, path)
 	}
 	if s.Waiting > 0 || s.Unseen != "" {
 		s.Holder = HeldBy(Path(root))
@@ -166,8 +156,8 @@ func LookAtSpool(root string) (s Spooled) {
 	return s
 }
 
-// look looks at a file that waits.
-func (s *Spooled) look(path string) {
+// lookAtFile looks at a file that waits.
+func lookAtFile(s *record.Spooled, path string) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return // taken in meanwhile

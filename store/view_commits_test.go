@@ -10,7 +10,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // staged is a commit of events n and n+1 that installs packages "name version" in a snapshot,
@@ -115,7 +114,7 @@ func TestStagedAsOfThen(t *testing.T) {
 	write(t, root, slices.Concat(staged(10, "6", "k 1"), bootedInto(20, 6, "k 1 11"))...)
 	s := open(t, root)
 	for events, want := range map[int64]record.Outcome{3: record.OutcomeStaged, 4: record.OutcomeCompleted, 0: record.OutcomeCompleted} {
-		if rows := history(t, s, store.HistoryFilter{Events: events}); len(rows) != 1 || *rows[0].Outcome != want {
+		if rows := history(t, s, record.HistoryFilter{Events: events}); len(rows) != 1 || *rows[0].Outcome != want {
 			t.Errorf("after %d events: %+v, want %s", events, rows, want)
 		}
 	}

@@ -138,7 +138,7 @@ func TestRecorderGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for row, err := range s.History(t.Context(), store.HistoryFilter{}) {
+	for row, err := range s.History(t.Context(), record.HistoryFilter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func checkRecord(t *testing.T, root string, acked, ended map[string]bool) {
 	defer s.Close()
 	commits, outcome := map[string]map[string]bool{}, map[string]record.Outcome{}
 	drifts := 0
-	for row, err := range s.History(t.Context(), store.HistoryFilter{}) {
+	for row, err := range s.History(t.Context(), record.HistoryFilter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

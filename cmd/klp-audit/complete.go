@@ -11,7 +11,6 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // completedRows is how far back the record is read for the values of a flag.
@@ -44,7 +43,7 @@ func (a *app) recorded(cmd *cobra.Command, flag string) []string {
 	}
 	defer s.Close()
 	values := map[string]bool{}
-	for row, err := range s.History(cmd.Context(), store.HistoryFilter{Limit: completedRows}) {
+	for row, err := range s.History(cmd.Context(), record.HistoryFilter{Limit: completedRows}) {
 		if err != nil {
 			return nil
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // cveFlags are the flags of report cve.
@@ -94,7 +94,7 @@ func (s *section) fixes(ctx context.Context, at time.Time, ids []string) (*repor
 		return nil, err
 	}
 	if at.IsZero() {
-		at = store.Always()
+		at = record.Always()
 	}
 	t, err := audit.TimelineUntil(ctx, s.Store, at)
 	if err != nil {

@@ -21,7 +21,6 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // sectionFlags are what all sections share: which record, and how and where to print.
@@ -97,7 +96,7 @@ func (s *section) state(ctx context.Context, at time.Time) (*audit.State, error)
 type historyFlags struct {
 	sectionFlags
 	since, until string
-	filter       store.HistoryFilter
+	filter       record.HistoryFilter
 }
 
 func (a *app) historyCommand() *cobra.Command {

@@ -70,7 +70,7 @@ func recorded(ctx context.Context, s *store.Store, st *report.Status) error {
 		kind string
 		into **record.HistoryRow
 	}{{"kernel", &st.Kernel}, {"livepatch", &st.LivePatch}} {
-		for row, err := range s.History(ctx, store.HistoryFilter{Kind: last.kind, Result: "ok", Limit: 1}) {
+		for row, err := range s.History(ctx, record.HistoryFilter{Kind: last.kind, Result: "ok", Limit: 1}) {
 			if err != nil {
 				return fmt.Errorf("reading newest %s change: %w", last.kind, err)
 			}

@@ -146,7 +146,7 @@ func TestDrift(t *testing.T) {
 		t.Errorf("after rpm -e: %+v", d)
 	}
 	want := []string{"remove found", "downgrade rpm", "upgrade rpm"}
-	for row, err := range h.store.History(t.Context(), store.HistoryFilter{}) {
+	for row, err := range h.store.History(t.Context(), record.HistoryFilter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -392,7 +392,7 @@ func TestAppendAfterSomethingWasRecordedMeanwhile(t *testing.T) {
 // sources are those of the changes on record.
 func (h *host) sources() (sources []string) {
 	h.Helper()
-	for row, err := range h.store.History(h.Context(), store.HistoryFilter{}) {
+	for row, err := range h.store.History(h.Context(), record.HistoryFilter{}) {
 		if err != nil {
 			h.Fatal(err)
 		}

@@ -124,7 +124,7 @@ func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*compar
 // missing, nothing is gone on from: they are all found again, or no longer.
 func (c *comparer) readLast() error {
 	c.result.From = c.result.Since
-	part, err := store.LastPart[record.HistoryComparison](c.ctx, c.store)
+	part, err := record.PartFrom[record.HistoryComparison](c.store.LastPart(c.ctx, record.PartZyppHistory))
 	if err != nil || part == nil {
 		return err
 	}

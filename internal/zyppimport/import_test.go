@@ -75,7 +75,7 @@ func (m *machine) text(text string) (Summary, []string) {
 
 func (m *machine) rows() (rows []*record.HistoryRow) {
 	m.Helper()
-	for row, err := range m.store.History(context.Background(), store.HistoryFilter{OldestFirst: true}) {
+	for row, err := range m.store.History(context.Background(), record.HistoryFilter{OldestFirst: true}) {
 		if err != nil {
 			m.Fatal(err)
 		}
