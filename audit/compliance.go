@@ -134,6 +134,7 @@ func Rules() []Rule {
 	}
 }
 
+// RuleOf returns the rule of a check, and whether there is one.
 func RuleOf(id string) (Rule, bool) {
 	all := Rules()
 	if i := slices.IndexFunc(all, func(r Rule) bool { return r.ID == id }); i >= 0 {
@@ -282,6 +283,7 @@ func (c *Compliance) Worst() Rating {
 // weight orders the ratings, the weightiest first.
 func (r Rating) weight() int { return slices.Index(Ratings(), r) }
 
+// OrNone returns a list that is not null in JSON.
 func OrNone(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -329,4 +331,9 @@ func (c *Compliance) Distrust(in *Input) {
 	r.Result, r.Detail, r.Evidence = Fail, in.finding(), []string{}
 	c.Checks = slices.Insert(slices.Delete(c.Checks, i, i+1), 0, r)
 	c.Verdict = c.Worst()
+}
+
+// ExceptionAt returns an exception on record as it is at a moment.
+func ExceptionAt(x record.Exception, at time.Time) Exception {
+	return Exception{ID: x.ID, Check: x.Check, Reason: x.Reason, Until: x.Until, By: x.By.Name(), Event: x.Event, Expired: !at.Before(x.Until.Time)}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -356,72 +355,4 @@ func (f *fixRecord) newestBoot(t *Timeline, last *KernelSpan) *KernelSpan {
 type ranSpan struct {
 	PatchSpan
 	boot KernelSpan // without an id: it was off, or that is not known
-}
-
-// inInitrds notes for each span when an initrd is first proven to hold its live patch: the
-// initrd that loaded it, or one that an observation saw. Both lists are in the order of time.
-func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
-	p.kept = make([]*record.Timestamp, len(p.spans))
-	next := 0
-	for i, s := range p.spans {
-		if s.Confidence == Unknown || s.boot.KernelRelease != p.kernel {
-			continue
-		}
-		if s.Phase == "initrd" && s.Module != "" {
-			p.kept[i] = new(active(s.PatchSpan))
-		}
-		for ; next < len(initrds) && initrds[next].From.Before(s.To.Time); next++ {
-			v := initrds[next]
-			if p.kept[i] == nil && v.Verdict == record.VerdictContained && v.Module == s.Module && !v.From.Before(s.From.Time) {
-				p.kept[i] = &initrds[next].From
-			}
-		}
-	}
-}
-
-// versionsIn are the versions of the package among installed ones.
-func (p *patchHistory) versionsIn(pkgs []record.Package) (versions []string) {
-	for _, i := range pkgs {
-		if i.Name == p.name {
-			versions = append(versions, i.Version)
-		}
-	}
-	return versions
-}
-
-// installedNow says which versions of the package are installed; known is false if that is not
-// on record, for the reason.
-func (p *patchHistory) installedNow() (versions []string, known bool, reason string) {
-	since := time.Time{}
-	switch {
-	case p.state != nil:
-		reason = p.state.Unknown["installed"]
-		return p.versionsIn(p.state.Installed), reason == "", reason
-	case p.looked != nil:
-		versions, known, since = p.versionsIn(p.looked.Installed), true, p.looked.at.Time
-	}
-	for _, c := range p.changes {
-		switch {
-		case !c.Time.After(since):
-			continue
-		case c.Result != record.ResultOK:
-			known, reason = false, fmt.Sprintf("What became of the %s of %s %s at %s is not known.", c.Action, p.name, c.Version, c.Time.Short())
-			continue
-		}
-		gone := cmp.Or(c.Previous, c.Version)
-		versions = slices.DeleteFunc(versions, func(v string) bool { return v == gone })
-		if known, reason = true, ""; c.Action != record.ActionRemove {
-			versions = append(versions, c.Version)
-		}
-	}
-	for _, c := range p.changes {
-		since = later(record.At(since), c.Time).Time
-	}
-	switch u := p.unread; {
-	case !known && reason == "":
-		reason = "No observation shows what is installed."
-	case known && u != nil && u.at.Sub(since) > briefly:
-		return nil, false, fmt.Sprintf("The observation at %s could not read it (event %d).", u.at.Short(), u.event)
-	}
-	return versions, known, reason
 }

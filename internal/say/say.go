@@ -1,3 +1,4 @@
+// Package say puts numbers, durations and texts from outside into words for people.
 package say
 
 import (

@@ -37,6 +37,7 @@ func Healthy(t *testing.T) *Machine {
 	return m
 }
 
+// CommitPlugin is where libzypp looks for the commit plugin.
 const CommitPlugin = "/usr/lib/zypp/plugins/commit/klp-audit"
 
 // Own is a file that is as it should be.
@@ -44,6 +45,7 @@ func Own(path, mode string) record.OwnFile {
 	return record.OwnFile{Path: path, There: true, Type: "file", Mode: mode}
 }
 
+// Except returns a story in which somebody accepts a finding of a check until a moment.
 func Except(id, until string) func(*Machine) {
 	return func(m *Machine) {
 		ev := &record.Event{Header: m.Header(record.KindException), Exception: &record.ExceptionChange{

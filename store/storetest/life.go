@@ -32,6 +32,7 @@ func March(t *testing.T, text string) time.Time {
 	return at
 }
 
+// Stamp is a moment of March 2026 as a timestamp.
 func (l *Life) Stamp(text string) record.Timestamp { return record.At(March(l.T, text)) }
 
 // bootID is the id of a boot that a story calls by a letter.
@@ -95,6 +96,7 @@ func HoldsPatch(o *record.Observation) {
 	o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = record.VerdictContained, record.BasisBuild, ""
 }
 
+// OpenRecord puts the events on record, and opens that.
 func (l *Life) OpenRecord() *store.Store {
 	l.T.Helper()
 	return l.Machine().OpenRecord()

@@ -34,6 +34,7 @@ func Unloaded(m *Machine, pkgs ...record.Package) {
 	m.Observe(record.TriggerCommit)
 }
 
+// NewRand gives the same numbers for the same seed.
 func NewRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 3)) }
 
 // RandomMachine is one to which anything may happen.

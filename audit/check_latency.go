@@ -1,0 +1,101 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// latency checks that fixes were active soon after their release.
+func latency(g *grounds, c Criteria) finding {
+	l := latencies{rating: Pass}
+	for _, e := range g.exposures {
+		if e.counts(g, c) {
+			l.add(e, g.at, c)
+		}
+	}
+	return l.finding(g)
+}
+
+// latencies are the fixes of a period, and how long they took.
+type latencies struct {
+	rating           Rating // of the slowest
+	n, slow          int
+	waiting          int // installed and not active
+	unmeasured, lost int
+	worst            time.Duration
+	which            string // the slowest
+	slowest          finding
+}
+
+func (l *latencies) add(e Exposure, at time.Time, c Criteria) {
+	l.n++
+	took, known := e.took(at)
+	if !known {
+		l.unmeasured++
+		return
+	}
+	switch e.Status {
+	case StatusLost:
+		l.lost++
+	case StatusInstalled:
+		l.waiting++
+	}
+	r := c.longer(took)
+	if r != Pass {
+		l.slow++
+		l.slowest = l.slowest.by(e.Events...)
+	}
+	if r.weight() < l.rating.weight() {
+		l.rating = r
+	}
+	if took > l.worst {
+		l.worst, l.which = took, e.CVE
+	}
+}
+
+func (l *latencies) finding(g *grounds) (f finding) {
+	switch {
+	case l.n == 0:
+		return found(NotApplicable, "No fix of a live patch came in since %s.", record.At(g.since).Short())
+	case l.rating != Pass:
+		f = found(l.rating, "%d of %d fixes took longer than they may; the slowest is %s with %s", l.slow, l.n, l.which, say.Duration(l.worst))
+		f.evidence = l.slowest.evidence
+	case l.unmeasured > 0:
+		f = found(NotDetermined, "Of %d of %d fixes release or activation are not on record", l.unmeasured, l.n)
+	case l.waiting > 0:
+		f = found(Warn, "%d of %d fixes are installed, and not active; it is not too late for any yet", l.waiting, l.n)
+	default:
+		f = found(Pass, "All fixes were active in time (%d); the slowest took %s", l.n, say.Duration(l.worst))
+	}
+	if l.lost > 0 {
+		f.detail += fmt.Sprintf("; taken away again: %d", l.lost)
+	}
+	f.detail += "."
+	return f
+}
+
+// counts says whether a fix belongs to the period, and whether the profile wants it in time.
+func (e Exposure) counts(g *grounds, c Criteria) bool {
+	switch {
+	case e.Status == StatusNotInRecord, e.Active != nil && e.Active.Before(g.since):
+		return false
+	case e.Active == nil && g.running != "" && e.KernelRelease != g.running: // there is nothing to protect
+		return false
+	}
+	return len(c.Severities) == 0 || e.Severity == nil || slices.Contains(c.Severities, *e.Severity)
+}
+
+// took is how long a fix was on its way, or is, if it is not active yet.
+func (e Exposure) took(at time.Time) (time.Duration, bool) {
+	switch {
+	case e.Released == nil, e.Active == nil && e.Status == StatusUnknown:
+		return 0, false
+	case e.Active != nil:
+		at = e.Active.Time
+	}
+	return max(0, at.Sub(e.Released.Time)), true // a package may be there before its advisory
+}

@@ -1,0 +1,133 @@
+package audit
+
+import (
+	"slices"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// replacedBy is the live patch that was active when another one was loaded; empty: none; nil: not known.
+func (b *bootEvidence) replacedBy(i int) *string {
+	if !b.started || !b.covered(b.from, b.row.Loads[i].Time) {
+		return nil
+	}
+	before := ""
+	for _, l := range b.row.Loads[:i] {
+		switch {
+		case l.Result == "unknown":
+			return nil
+		case l.Result == "complete":
+			before = l.Patch
+		}
+		if l.Disabled != nil && before == l.Patch && l.Disabled.Before(b.row.Loads[i].Time.Time) {
+			before = ""
+		}
+	}
+	if at := b.row.Loads[i].Time; !b.watched(before, at, at) {
+		return nil
+	}
+	return &before
+}
+
+// journalPoints are the loads of a boot, in the order of the journal; at its start, none is
+// active. Where a time does not fit that order, the clock was set: then nothing is known
+// from what was before on.
+func (b *bootEvidence) journalPoints() (points []point) {
+	if b.row == nil {
+		return nil
+	}
+	at := b.from
+	if b.started && b.covered(b.from, record.At(b.from.Add(instant))) {
+		points = append(points, point{at: at, known: true, sure: true, event: b.row.Event})
+	}
+	for i, l := range b.row.Loads {
+		switch {
+		case l.Result == "failed":
+		case b.last && !b.has(l.Event):
+			points = append(points, b.endings(i)...)
+		case b.order(at, l):
+			points = append(points, b.load(i)...)
+			at = l.Time
+		case b.last:
+			points = append(append(points, point{at: at, lost: true, event: b.row.Event}), b.endings(i)...)
+		default:
+			points = append(points, b.endings(i)...)
+		}
+	}
+	return points
+}
+
+// endings are when a load of before the clock was set, or after it, may have changed what is active: until the
+// next one, for no two are under way at once.
+func (b *bootEvidence) endings(i int) (points []point) {
+	l, until := b.row.Loads[i], b.to
+	if next := slices.IndexFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return b.has(n.Event) && b.order(b.from, n) }); next >= 0 {
+		until = b.row.Loads[i+1+next].Time
+	}
+	for _, at := range []*record.Timestamp{l.Completed, l.Reverted, l.Disabled} {
+		if at != nil && at.After(b.from.Time) && at.Before(until.Time) {
+			points = append(points, point{at: *at, lost: true, event: b.row.Event})
+		}
+	}
+	return points
+}
+
+// order says whether the time of a load can be: after what was before it, and before the first
+// event that has it.
+func (b *bootEvidence) order(after record.Timestamp, l record.LoadRow) bool {
+	until := b.to
+	for _, o := range b.observed {
+		if o.Event == l.Event {
+			until = o.Time
+		}
+	}
+	return !b.early(l) && !l.Time.Before(after.Time) && !l.Time.After(until.Add(taking)) && l.Time.Before(b.to.Time)
+}
+
+// early says whether a load is of the first minutes of a boot whose clock was set after them.
+func (b *bootEvidence) early(l record.LoadRow) bool {
+	since := l.Time.Sub(b.row.First.Time)
+	return b.row.StartInJournal && since >= 0 && since < startup && b.setBefore()
+}
+
+// load are the points of one load: its beginning, and its end.
+func (b *bootEvidence) load(i int) (points []point) {
+	l := b.row.Loads[i]
+	p := point{at: l.Time, module: l.Patch, known: true, sure: true, since: &l.Time, phase: l.Phase, event: b.row.Event}
+	begun := p
+	begun.transition, begun.replaces = true, b.replacedBy(i)
+	switch {
+	case l.Result == "reverted" && l.Reverted == nil:
+		return []point{{at: l.Time, lost: true, event: b.row.Event}}
+	case l.Result == "reverted":
+		back := point{at: *l.Reverted, known: begun.replaces != nil, sure: true, module: orEmpty(begun.replaces), phase: "unknown", event: b.row.Event}
+		return append([]point{begun, back}, b.denied(i, *l.Reverted)...)
+	case l.Result == "unknown":
+		return []point{begun}
+	case l.Completed == nil: // an event of before that was kept
+		p.sure = l.Phase == "initrd"
+		points = []point{p}
+	default:
+		p.at, p.completed = *l.Completed, l.Completed
+		points = []point{begun, p}
+	}
+	newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Result == "complete" && !n.Time.After(orZero(l.Disabled)) })
+	if l.Disabled != nil && !newer {
+		points = append(points, point{at: *l.Disabled, known: true, sure: true, event: b.row.Event})
+		points = append(points, b.denied(i, *l.Disabled)...)
+	}
+	return points
+}
+
+// denied are where a load was seen last after the journal tells its end: the clock was wrong for a while, and
+// when it ended after that is not known.
+func (b *bootEvidence) denied(i int, end record.Timestamp) (points []point) {
+	l := b.row.Loads[i]
+	for _, o := range b.observed {
+		again := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Patch == l.Patch && !n.Time.After(o.Time.Time) })
+		if orEmpty(o.Module) == l.Patch && o.Time.After(end.Add(taking)) && !again {
+			points = []point{{at: record.At(o.Time.Add(instant)), lost: true, event: b.row.Event}}
+		}
+	}
+	return points
+}
