@@ -162,7 +162,7 @@ test-arch:
 	@$(MAKE) --no-print-directory -j -O $(ARCHES:%=arch-%)
 
 arch-%:
-	@$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $* ./plugin/... ./store/... ./report/... ./internal/...
+	@$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $* ./plugin/... ./record/... ./store/... ./audit/... ./report/... ./internal/...
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
