@@ -145,8 +145,6 @@ func failedScripts(r *record.HistoryRow) string {
 	return ", " + strings.Join(names, " and ") + " failed"
 }
 
-func shortTime(t record.Timestamp) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
-
 func outcome(r *record.HistoryRow) string {
 	switch {
 	case r.Outcome != nil:
