@@ -203,7 +203,7 @@ func exactly(t *record.Timestamp) string {
 	if t == nil {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02T15:04:05.000000Z")
+	return t.Exact()
 }
 
 func seconds(n *int64) string {
