@@ -25,7 +25,7 @@ const (
 // Session follows one plugin life. Create it with NewSession.
 type Session struct {
 	rec       *recorder.Recorder
-	log       *frameLog
+	log       *recorder.Log
 	userData  string
 	begun     bool          // COMMITBEGIN with a tracked package, and no end yet
 	changed   bool          // COMMITEND of such a commit, and no observation since
@@ -38,7 +38,7 @@ type Session struct {
 // NewSession returns a session on the machine whose file tree is at root. version is the
 // program's; getenv reads the environment; messages go to stderr.
 func NewSession(root, version string, getenv func(string) string, stderr io.Writer) *Session {
-	log := newFrameLog(stderr)
+	log := recorder.NewLog(stderr)
 	return &Session{rec: recorder.New(root, version, getenv, log), log: log, left: recorder.AnswerTime}
 }
 
@@ -79,7 +79,7 @@ func (s *Session) Serve(r io.Reader, w io.Writer, answered int) error {
 
 // handle does what a frame asks for.
 func (s *Session) handle(f *frame.Frame) {
-	s.log.reset()
+	s.log.Reset()
 	switch f.Command {
 	case frame.PluginBegin:
 		s.userData, _ = f.Get("userdata")
@@ -137,7 +137,7 @@ func (s *Session) observe() {
 
 // ended is the end of input without _DISCONNECT: libzypp has ended or was killed.
 func (s *Session) ended(err error) {
-	s.log.reset()
+	s.log.Reset()
 	if !errors.Is(err, io.EOF) || !s.begun {
 		s.rest(restTime)
 		return

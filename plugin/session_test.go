@@ -241,15 +241,15 @@ func TestUnusableRecordGoesToSpool(t *testing.T) {
 
 func TestStderrIsBounded(t *testing.T) {
 	var b bytes.Buffer
-	l := newFrameLog(&b)
+	l := recorder.NewLog(&b)
 	for range 1000 {
 		fmt.Fprint(l, strings.Repeat("x", 100))
 	}
-	if b.Len() > maxLog || b.Len() < maxLog/2 {
+	if b.Len() > recorder.MaxLog || b.Len() < recorder.MaxLog/2 {
 		t.Errorf("%d bytes in one frame", b.Len())
 	}
 	before := b.Len()
-	l.reset()
+	l.Reset()
 	fmt.Fprint(l, "next frame")
 	if b.Len() == before {
 		t.Error("the next frame has no room")

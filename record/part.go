@@ -86,3 +86,34 @@ func (p *Part[T]) Value() (v T, err error) {
 	err = json.Unmarshal(p.JSON, &v)
 	return v, err
 }
+
+// coveredUntil and foundBy are the keys of two parts that are read also where another program wrote the rest
+// of the part otherwise.
+type (
+	coveredUntil struct {
+		Date string `json:"date"`
+	}
+	foundBy struct {
+		Result   string   `json:"result"`
+		Problems []string `json:"problems"`
+	}
+)
+
+// CoveredUntil returns the date in the part coverage, whatever else that says: a view was made of it, and is
+// made so for ever. It is empty if there is none.
+func (o *Observation) CoveredUntil() string {
+	var c coveredUntil
+	if json.Unmarshal(o.Parts[PartCoverage], &c) != nil {
+		return ""
+	}
+	return c.Date
+}
+
+// FoundBy returns the result of a verification on record, and what was wrong, whatever else the part says.
+func FoundBy(part *RawPart) (result string, problems []string) {
+	var f foundBy
+	if json.Unmarshal(part.JSON, &f) != nil {
+		return "", nil
+	}
+	return f.Result, f.Problems
+}

@@ -188,3 +188,15 @@ func TestDayOfCoverage(t *testing.T) {
 		}
 	}
 }
+
+// Two parts are read also where another program writes the rest otherwise.
+func TestPartsOfAnotherForm(t *testing.T) {
+	o := &Observation{Parts: map[PartName]json.RawMessage{PartCoverage: []byte(`{"date":"2026-03-31","line":"none"}`)}}
+	if got := o.CoveredUntil(); got != "2026-03-31" {
+		t.Errorf("covered until %q", got)
+	}
+	result, problems := FoundBy(&RawPart{JSON: []byte(`{"result":"altered","problems":["event 3"],"first_time":7}`)})
+	if result != "altered" || len(problems) != 1 {
+		t.Errorf("found %q, %q", result, problems)
+	}
+}

@@ -1,8 +1,6 @@
 package record
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Holder is a process that holds a record, so that it cannot be written.
 type Holder struct {

@@ -123,6 +123,9 @@ const maxLockTime = 2 * time.Second
 
 // classify tells apart the SQLite errors that a user can do something about.
 func classify(err error) error {
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnfinished) {
+		return err // it was told already
+	}
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
 		return err

@@ -35,14 +35,17 @@ func (s *Store) Imported(ctx context.Context) (*Imported, error) {
 		im.horizon = pruned.Horizon.Time
 	}
 	const query = `SELECT seq, body FROM events WHERE seq <= ? AND json_extract(body, '$.kind') = ? ORDER BY seq`
-	imports, err := readRows(ctx, s.db, query, []any{im.events, string(record.KindImport)}, (*cells).numberedEvent)
-	for _, i := range imports {
-		if i.event.Import == nil {
-			return nil, fmt.Errorf("event %d: %w", i.seq, errNoImport)
+	var none error
+	err = eachRow(ctx, s.db, query, []any{im.events, string(record.KindImport)}, func(c *cells) {
+		switch i := c.numberedEvent(); {
+		case c.err != nil:
+		case i.event.Import == nil:
+			c.enough, none = true, fmt.Errorf("event %d: %w", i.seq, errNoImport)
+		default:
+			im.Add(i.event.Import)
 		}
-		im.Add(i.event.Import)
-	}
-	return im, err
+	})
+	return im, errors.Join(err, none)
 }
 
 // Add notes what one more import takes in.

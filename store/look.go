@@ -83,18 +83,18 @@ func (s *Store) lookAtVerified(ctx context.Context, v *proof.Verification) error
 	if err != nil || last == nil {
 		return err
 	}
-	part, err := record.PartFrom[record.Verified](s.NewestPart(ctx, record.PartVerify, last.Add(-lookBack), last.Time))
+	part, err := s.NewestPart(ctx, record.PartVerify, last.Add(-lookBack), last.Time)
 	if err != nil || part == nil {
 		return err
 	}
-	found, err := part.Value()
-	result := proof.Integrity(found.Result)
-	if err != nil || result != proof.Altered && result != proof.Truncated {
+	said, problems := record.FoundBy(part)
+	result := proof.Integrity(said)
+	if result != proof.Altered && result != proof.Truncated {
 		return nil
 	}
 	what := "see the event"
-	if len(found.Problems) > 0 {
-		what = found.Problems[0]
+	if len(problems) > 0 {
+		what = problems[0]
 	}
 	v.Problem(result, "event %d: the full verification of %s found: %s", part.Event, part.Time.UTC().Format(time.RFC3339), what)
 	return nil

@@ -22,21 +22,12 @@ func applyObservation(seq int64, ev *record.Event) []mutation {
 			transition, since, verdict, basis, reason, next_kernel, covered_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		args: []any{seq, ev.Time.UnixMicro(), ev.BootID, o.Kernel.Release, o.Kernel.BootTime.UnixMicro(), patched, module, pkg, version,
 			enabled, transition, since, o.Initrd.Verdict, orNull(string(o.Initrd.Basis)), orNull(string(o.Initrd.Reason)), next,
-			orNull(coveredUntil(o))},
+			orNull(o.CoveredUntil())},
 	}}
 	for _, b := range o.Boots {
 		m = append(m, applyBoot(seq, &b)...)
 	}
 	return append(m, applyBooted(seq, ev)...)
-}
-
-// coveredUntil returns until when the running kernel is supported, empty if that is not known.
-func coveredUntil(o *record.Observation) string {
-	c, _, err := record.ReadPart[record.Coverage](o)
-	if err != nil {
-		return "" // another program's
-	}
-	return c.Date
 }
 
 // applyBoot writes a look at a boot. What it shows stays, also when the journal has lost it since: looks

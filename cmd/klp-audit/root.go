@@ -117,7 +117,7 @@ func (a *app) catchUp(ctx context.Context) {
 	if a.db != "" || a.root != "/" || os.Geteuid() != 0 {
 		return
 	}
-	rec := recorder.New(a.root, version, a.Getenv, a.Stderr)
+	rec := recorder.New(a.root, version, a.Getenv, recorder.NewLog(a.Stderr))
 	if err := rec.CatchUp(ctx); err != nil {
 		a.complain("bringing the record up to date: %v", err)
 	}

@@ -17,7 +17,7 @@ func ziplDefault(root string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	conf := ini.Parse(strings.ToValidUTF8(text, "\uFFFD"))
+	conf := ini.ParseZipl(strings.ToValidUTF8(text, "\uFFFD"))
 	get := func(section, key string) string { return strings.Trim(conf.Get(section, key), `"'`) }
 	name := get("defaultboot", "default")
 	if menu := get("defaultboot", "defaultmenu"); menu != "" {

@@ -5,6 +5,7 @@ import "strings"
 
 // File is what one or more files say.
 type File struct {
+	menus    bool // a line ":name" opens a section, too
 	sections []string
 	values   map[string]map[string]string
 }
@@ -16,25 +17,32 @@ func Parse(text string) *File {
 	return f
 }
 
+// ParseZipl reads a text of zipl, in which ":name" opens a section, too: a menu.
+func ParseZipl(text string) *File {
+	f := &File{menus: true, values: map[string]map[string]string{}}
+	f.Add(text)
+	return f
+}
+
 // Add reads another text, which begins outside of any section. What comes later wins.
 func (f *File) Add(text string) {
 	var values map[string]string // of the open section; nil: there is none
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if name, ok := head(line); ok {
+		if name, ok := f.head(line); ok {
 			values = f.open(name)
 			continue
 		}
-		key, value, ok := strings.Cut(line, "=")
-		if ok && values != nil {
+		key, value, _ := strings.Cut(line, "=") // libzypp takes a key alone for an empty value
+		if values != nil {
 			values[strings.TrimSpace(key)] = strings.TrimSpace(value)
 		}
 	}
 }
 
-// head is the name in a line that opens a section: [name], or :name, as zipl calls a menu.
-func head(line string) (name string, ok bool) {
-	if strings.HasPrefix(line, ":") {
+// head is the name in a line that opens a section: [name], or :name.
+func (f *File) head(line string) (name string, ok bool) {
+	if f.menus && strings.HasPrefix(line, ":") {
 		return line, true
 	}
 	return strings.Trim(line, "[] \t"), strings.HasPrefix(line, "[")

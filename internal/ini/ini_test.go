@@ -6,7 +6,7 @@ import (
 )
 
 func TestFile(t *testing.T) {
-	f := Parse("a = outside\n[one]\n a = 1\n# a = 2\nb\n[ two ]\r\na=x = y\n:menu\na = m\n[one]\na = 3\n[]\na = nowhere\n")
+	f := ParseZipl("a = outside\n[one]\n a = 1\n# a = 2\nb\n[ two ]\r\na=x = y\n:menu\na = m\n[one]\na = 3\n[]\na = nowhere\n")
 	f.Add("a = outside, too\n[two]\nb = 4\n")
 	if want := []string{"one", "two", ":menu"}; !slices.Equal(f.Sections(), want) {
 		t.Errorf("sections %q, want %q", f.Sections(), want)
@@ -17,5 +17,16 @@ func TestFile(t *testing.T) {
 		if got := f.Get(tt.section, tt.key); got != tt.want {
 			t.Errorf("%s in [%s] is %q, want %q", tt.key, tt.section, got, tt.want)
 		}
+	}
+}
+
+// A menu is zipl's alone, and a key alone takes away a value that was there before.
+func TestMenusAreOfZipl(t *testing.T) {
+	const text = "[main]\n:x\ngpgcheck = off\ngpgcheck\n"
+	if f := Parse(text); len(f.Sections()) != 1 || f.Get("main", "gpgcheck") != "" {
+		t.Errorf("got %v, %q", f.Sections(), f.Get("main", "gpgcheck"))
+	}
+	if f := ParseZipl(text); len(f.Sections()) != 2 {
+		t.Errorf("zipl: got %v", f.Sections())
 	}
 }
