@@ -304,6 +304,26 @@ var troubles = map[string]struct {
 		},
 		map[string]string{"7 12:00": "A proven, p2 proven", "8 01:00": "A proven, none proven", "8 02:00": "A proven, p1 proven"},
 	},
+	"a load by a clock that was set back after somebody looked": {
+		func(l *storetest.Life) {
+			p2, p3 := l.Loads("8 05:39", "p2", "system"), l.Loads("8 05:05", "p3", "system") // it was 19:00
+			l.Sees("8 06:34", "A", "7 00:19", "p2", l.Row("A", "7 00:19", "8 06:34", p2))
+			l.Sees("8 23:20", "B", "8 23:19", "p3", l.Row("A", "7 00:19", "8 20:25", p2, p3), l.Row("B", "8 23:19", "8 23:20"))
+		},
+		map[string]string{"8 06:00": "A proven, p2 proven", "8 12:00": "A proven, ? unknown"},
+	},
+	"a live patch that was disabled, of whose load a later look has lost the end": {
+		func(l *storetest.Life) {
+			p1 := l.Loads("2 09:00:47", "p1", "system")
+			p1.Disabled = new(l.Stamp("7 12:44"))
+			l.Sees("8 20:15", "A", "2 09:00", "?", l.Row("A", "2 09:00", "8 20:15", p1))
+			p1.Result, p1.Completed, p1.Disabled, p1.Reverted = "reverted", nil, nil, new(l.Stamp("7 12:46"))
+			row := l.Row("A", "2 09:00", "9 21:29", p1)
+			row.Incomplete = true
+			l.Sees("9 21:29", "A", "2 09:00", "", row)
+		},
+		map[string]string{"7 12:00": "A proven, p1 proven", "7 12:45": "A proven, none proven", "8 00:00": "A proven, none proven"},
+	},
 	"a load that was turned back by a clock which was behind for a while": {
 		func(l *storetest.Life) {
 			p1, p2 := l.Loads("2 09:00:02", "p1", "initrd"), l.Loads("5 01:00", "p2", "system")
