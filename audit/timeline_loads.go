@@ -49,12 +49,23 @@ func (b *bootEvidence) journalPoints() (points []point) {
 			points = append(points, b.load(i)...)
 			at = l.Time
 		case b.last:
-			points = append(append(points, point{at: at, lost: true, event: b.row.Event}), b.endings(i)...)
+			points = append(append(points, point{at: b.lastBefore(l, at), lost: true, event: b.row.Event}), b.endings(i)...)
 		default:
 			points = append(points, b.endings(i)...)
 		}
 	}
 	return points
+}
+
+// lastBefore is the moment after which a load came whose time cannot be: what came before it, or the last look at
+// the boot that did not show it yet.
+func (b *bootEvidence) lastBefore(l record.LoadRow, at record.Timestamp) record.Timestamp {
+	for _, o := range b.observed {
+		if o.Event < l.Event && !o.Time.Before(at.Time) {
+			at = record.At(o.Time.Add(instant))
+		}
+	}
+	return at
 }
 
 // endings are when a load of before the clock was set, or after it, may have changed what is active: until the
