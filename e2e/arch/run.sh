@@ -9,6 +9,9 @@ arch=$1
 # does not start /proc/self/exe, and gives programs of s390x the times of files without their
 # fractions of a second.
 skip='TestInspectNamesTheRealParent|TestReaderNeedsNoWritePermission|TestWriterThatDiedIsRepairedByTheNext'
+# As ppc64le, qemu 7 and Go 1.26 lose a goroutine's state when memory is collected while a test in a
+# synctest bubble prints a summary: the runtime faults in a method that the compiler made. Versions
+# before this one did, too; without a collection the test passes.
 # What takes minutes there and says nothing of an architecture: random records and random damage by
 # the hundred, each cut of a text, and races against limits of time. This machine's own run of the
 # tests has them.
@@ -16,7 +19,7 @@ slow='TestAlteredRecords|TestCutAnywhere|TestExportSince|TestImportChangesNoStat
 slow="$slow|TestStateDoesNotChangeLater|TestStateIsNeverWrong|TestTwoAtOnce|TestVerifyWhileEventsGo"
 case $arch in
 s390x) debian=s390x triplet=s390x-linux-gnu loader=ld64.so.1 skip="$skip|TestReadDescribesTheFile" ;;
-ppc64le) debian=ppc64el triplet=powerpc64le-linux-gnu loader=ld64.so.2 ;;
+ppc64le) debian=ppc64el triplet=powerpc64le-linux-gnu loader=ld64.so.2 skip="$skip|TestKnownAtStays" ;;
 *) echo "run.sh: s390x and ppc64le can be tried, not $arch" >&2; exit 1 ;;
 esac
 cd "$(dirname "$0")/../.."
