@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 	"internal/room":                {},
 	"internal/rooted":              {},
 	"internal/rooted/rootedtest":   {},
-	"internal/rpm":                 {"internal/room", "internal/rooted"},
+	"internal/rpm":                 {"record", "internal/room", "internal/rooted"},
 	"internal/rpm/rpmtest":         {},
 	"internal/say":                 {},
 	"internal/schematest":          {"record/schema"},

@@ -69,7 +69,7 @@ func downgrades(g *grounds, _ Criteria) finding {
 
 // String says what was downgraded, by whom, and what the kernel had said before.
 func (l lowered) String() string {
-	what := l.Package + " from " + TextOf(l.Previous) + " to " + l.Version
+	what := l.Package + " from " + record.OrEmpty(l.Previous) + " to " + l.Version
 	if l.Action == record.ActionRemove {
 		what = l.Package + " " + l.Version + " removed"
 	}

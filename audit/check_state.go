@@ -154,7 +154,7 @@ func patchLoaded(g *grounds, c Criteria) finding {
 	switch {
 	case lp != nil && lp.Transition:
 		active = "the load of " + lp.Module + " is not complete"
-	case lp != nil && TextOf(lp.Package) == p.Name && TextOf(lp.Version) == p.Version && lp.Enabled:
+	case lp != nil && record.OrEmpty(lp.Package) == p.Name && record.OrEmpty(lp.Version) == p.Version && lp.Enabled:
 		return found(Pass, "Live patch %s is installed and active.", p.Version)
 	case lp != nil:
 		active = lp.Module + " is active"

@@ -267,8 +267,8 @@ func (e *Exposure) Losses() (list []Loss) {
 	return list
 }
 
-// TextOf says when a fix was lost, by what, and when it came back.
-func (l Loss) TextOf(when func(*record.Timestamp) string) string {
+// Text says when a fix was lost, by what, and when it came back.
+func (l Loss) Text(when func(*record.Timestamp) string) string {
 	text := when(l.At) + " by " + l.by
 	if l.by == LostByUnknown {
 		text = when(l.At) + ", by what is not known"

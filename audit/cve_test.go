@@ -69,7 +69,7 @@ func course(e Exposure) string {
 		}
 	}
 	for _, l := range e.Losses() {
-		words = append(words, "lost "+l.TextOf(toMinute))
+		words = append(words, "lost "+l.Text(toMinute))
 	}
 	if e.Status == StatusNotInRecord {
 		return string(e.Status)
@@ -118,7 +118,7 @@ func TestReleasedByAdvisory(t *testing.T) {
 	m.Wait(time.Hour)
 	m.Observe(record.TriggerTimer)
 	e := exposures(t, m.OpenRecord(), "CVE-2025-4221")[0]
-	if e.ReleasedBy != "advisory" || TextOf(e.Advisory) != "SUSE-2025-7" || e.Released.Format(time.DateOnly) != "2024-12-20" || *e.Seconds < 12*86400 {
+	if e.ReleasedBy != "advisory" || record.OrEmpty(e.Advisory) != "SUSE-2025-7" || e.Released.Format(time.DateOnly) != "2024-12-20" || *e.Seconds < 12*86400 {
 		t.Errorf("released %v by %s %v, latency %v", e.Released, e.ReleasedBy, e.Advisory, e.Seconds)
 	}
 }

@@ -53,7 +53,7 @@ func (g *grounds) readLowered(ctx context.Context, s Reader) error {
 // kernels, the newest first.
 func stayed(kernels []*record.HistoryRow, removed *record.HistoryRow) bool {
 	for _, k := range kernels {
-		if TextOf(k.KernelRelease) == TextOf(removed.KernelRelease) && !k.Time.After(removed.Time.Time) {
+		if record.OrEmpty(k.KernelRelease) == record.OrEmpty(removed.KernelRelease) && !k.Time.After(removed.Time.Time) {
 			return k.Action != record.ActionRemove
 		}
 	}

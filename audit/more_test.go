@@ -165,13 +165,13 @@ func TestStateSaysWhatFollows(t *testing.T) {
 			func(l *storetest.Life) {
 				covers(l.Sees("5 10:00", "A", "5 09:00", "", l.Row("A", "5 09:00", "5 10:00")), "2026-12-31")
 				l.Sees("7 10:00", "B", "7 09:00", "", l.Row("A", "5 09:00", "5 20:00"))
-			}, "5 19:00", func(st *State) string { return orEmpty(st.CoveredUntil) }, "2026-12-31",
+			}, "5 19:00", func(st *State) string { return record.OrEmpty(st.CoveredUntil) }, "2026-12-31",
 		},
 		"covered, and the date was another one later": {
 			func(l *storetest.Life) {
 				covers(l.Sees("5 10:00", "A", "5 09:00", "", l.Row("A", "5 09:00", "5 10:00")), "2026-12-31")
 				covers(l.Sees("7 10:00", "B", "7 09:00", "", l.Row("A", "5 09:00", "5 20:00")), "2027-12-31")
-			}, "5 19:00", func(st *State) string { return orEmpty(st.CoveredUntil) }, "",
+			}, "5 19:00", func(st *State) string { return record.OrEmpty(st.CoveredUntil) }, "",
 		},
 		"the next boot, by the one that came": {
 			func(l *storetest.Life) {

@@ -178,7 +178,7 @@ func nextVerdict(list []record.Observed) *record.Observed {
 }
 
 func agree(o, next record.Observed) bool {
-	return o.Verdict == next.Verdict && orEmpty(o.Module) == orEmpty(next.Module)
+	return o.Verdict == next.Verdict && record.OrEmpty(o.Module) == record.OrEmpty(next.Module)
 }
 
 // agrees says whether a boot loaded from the initrd what the verdict says.

@@ -111,7 +111,7 @@ func (b *bootEvidence) load(i int) (points []point) {
 	case l.Result == "reverted" && l.Reverted == nil:
 		return []point{{at: l.Time, lost: true, event: b.row.Event}}
 	case l.Result == "reverted":
-		back := point{at: *l.Reverted, known: begun.replaces != nil, sure: true, module: orEmpty(begun.replaces), phase: "unknown", event: b.row.Event}
+		back := point{at: *l.Reverted, known: begun.replaces != nil, sure: true, module: record.OrEmpty(begun.replaces), phase: "unknown", event: b.row.Event}
 		return append([]point{begun, back}, b.denied(i, *l.Reverted)...)
 	case l.Result == "unknown":
 		return []point{begun}
@@ -136,7 +136,7 @@ func (b *bootEvidence) denied(i int, end record.Timestamp) (points []point) {
 	l := b.row.Loads[i]
 	for _, o := range b.observed {
 		again := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Patch == l.Patch && !n.Time.After(o.Time.Time) })
-		if orEmpty(o.Module) == l.Patch && o.Time.After(end.Add(taking)) && !again {
+		if record.OrEmpty(o.Module) == l.Patch && o.Time.After(end.Add(taking)) && !again {
 			points = []point{{at: record.At(o.Time.Add(instant)), lost: true, event: b.row.Event}}
 		}
 	}

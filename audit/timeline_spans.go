@@ -72,10 +72,3 @@ func ends(list []int64, more ...int64) []int64 {
 	}
 	return []int64{low, high}
 }
-
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}

@@ -7,14 +7,6 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// TextOf returns a text; none where there is none.
-func TextOf[T ~string](s *T) string {
-	if s == nil {
-		return ""
-	}
-	return string(*s)
-}
-
 // Day returns the first moment of a day.
 func Day(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, t.Location())

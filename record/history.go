@@ -68,10 +68,10 @@ type HistoryField struct {
 // and lists are separated by blanks.
 func HistoryFields() []HistoryField {
 	return []HistoryField{
-		{"time", func(r *HistoryRow) string { return r.Time.text() }},
+		{"time", func(r *HistoryRow) string { return r.Time.Exact() }},
 		{"time_source", func(r *HistoryRow) string { return r.TimeSource }},
 		{"utc_offset", func(r *HistoryRow) string { return r.UTCOffset }},
-		{"commit", func(r *HistoryRow) string { return orEmpty(r.Commit) }},
+		{"commit", func(r *HistoryRow) string { return OrEmpty(r.Commit) }},
 		{"event", func(r *HistoryRow) string { return strconv.FormatInt(r.Event, 10) }},
 		{"host", func(r *HistoryRow) string { return r.Host }},
 		{"boot_id", func(r *HistoryRow) string { return r.BootID }},
@@ -80,31 +80,31 @@ func HistoryFields() []HistoryField {
 		{"package", func(r *HistoryRow) string { return r.Package }},
 		{"arch", func(r *HistoryRow) string { return r.Arch }},
 		{"version", func(r *HistoryRow) string { return r.Version }},
-		{"previous", func(r *HistoryRow) string { return orEmpty(r.Previous) }},
-		{"kernel_release", func(r *HistoryRow) string { return orEmpty(r.KernelRelease) }},
+		{"previous", func(r *HistoryRow) string { return OrEmpty(r.Previous) }},
+		{"kernel_release", func(r *HistoryRow) string { return OrEmpty(r.KernelRelease) }},
 		{"patch_number", func(r *HistoryRow) string { return ifKnown(r.PatchNumber, strconv.Itoa) }},
 		{"initial", func(r *HistoryRow) string { return ifKnown(r.Initial, strconv.FormatBool) }},
 		{"result", func(r *HistoryRow) string { return string(r.Result) }},
-		{"outcome", func(r *HistoryRow) string { return orEmpty(r.Outcome) }},
+		{"outcome", func(r *HistoryRow) string { return OrEmpty(r.Outcome) }},
 		{"source", func(r *HistoryRow) string { return r.Source }},
-		{"login", func(r *HistoryRow) string { return orEmpty(r.Actor.Login) }},
-		{"sudo_user", func(r *HistoryRow) string { return orEmpty(r.Actor.SudoUser) }},
-		{"exe", func(r *HistoryRow) string { return orEmpty(r.Actor.Exe) }},
-		{"tty", func(r *HistoryRow) string { return orEmpty(r.Actor.TTY) }},
-		{"session", func(r *HistoryRow) string { return orEmpty(r.Actor.Session) }},
-		{"automation", func(r *HistoryRow) string { return orEmpty(r.Actor.Automation) }},
-		{"command", func(r *HistoryRow) string { return orEmpty(r.Command) }},
-		{"userdata", func(r *HistoryRow) string { return orEmpty(r.UserData) }},
-		{"repo", func(r *HistoryRow) string { return orEmpty(r.Repo) }},
-		{"checksum", func(r *HistoryRow) string { return orEmpty(r.Checksum) }},
-		{"signature_key", func(r *HistoryRow) string { return orEmpty(r.SignatureKey) }},
+		{"login", func(r *HistoryRow) string { return OrEmpty(r.Actor.Login) }},
+		{"sudo_user", func(r *HistoryRow) string { return OrEmpty(r.Actor.SudoUser) }},
+		{"exe", func(r *HistoryRow) string { return OrEmpty(r.Actor.Exe) }},
+		{"tty", func(r *HistoryRow) string { return OrEmpty(r.Actor.TTY) }},
+		{"session", func(r *HistoryRow) string { return OrEmpty(r.Actor.Session) }},
+		{"automation", func(r *HistoryRow) string { return OrEmpty(r.Actor.Automation) }},
+		{"command", func(r *HistoryRow) string { return OrEmpty(r.Command) }},
+		{"userdata", func(r *HistoryRow) string { return OrEmpty(r.UserData) }},
+		{"repo", func(r *HistoryRow) string { return OrEmpty(r.Repo) }},
+		{"checksum", func(r *HistoryRow) string { return OrEmpty(r.Checksum) }},
+		{"signature_key", func(r *HistoryRow) string { return OrEmpty(r.SignatureKey) }},
 		{"advisories", func(r *HistoryRow) string { return strings.Join(r.Advisories, " ") }},
 		{"cves_added", func(r *HistoryRow) string { return strings.Join(r.CVEsAdded, " ") }},
 		{"cves_removed", func(r *HistoryRow) string { return strings.Join(r.CVEsRemoved, " ") }},
 		{"bugs_added", func(r *HistoryRow) string { return strings.Join(r.BugsAdded, " ") }},
 		{"bugs_removed", func(r *HistoryRow) string { return strings.Join(r.BugsRemoved, " ") }},
 		{"scripts", (*HistoryRow).FailedScripts},
-		{"known_since", func(r *HistoryRow) string { return ifKnown(r.KnownSince, Timestamp.text) }},
+		{"known_since", func(r *HistoryRow) string { return ifKnown(r.KnownSince, Timestamp.Exact) }},
 	}
 }
 
@@ -124,8 +124,6 @@ func (r *HistoryRow) FailedScripts() string {
 	return strings.Join(parts, "; ")
 }
 
-func (t Timestamp) text() string { return t.UTC().Format(TimeLayout) }
-
 func ifKnown[T any](v *T, text func(T) string) string {
 	if v == nil {
 		return ""
@@ -133,6 +131,7 @@ func ifKnown[T any](v *T, text func(T) string) string {
 	return text(*v)
 }
 
-func orEmpty[T ~string](s *T) string {
+// OrEmpty returns a text, empty if there is none.
+func OrEmpty[T ~string](s *T) string {
 	return ifKnown(s, func(s T) string { return string(s) })
 }

@@ -82,7 +82,7 @@ func (c *CVEs) footer() []string {
 func exposureCells(e *audit.Exposure) []string {
 	var lost []string
 	for _, l := range e.Losses() {
-		lost = append(lost, l.TextOf(date))
+		lost = append(lost, l.Text(date))
 	}
 	number := ""
 	if n := audit.PatchNumberOf(e.Version); n > 0 {
@@ -143,7 +143,7 @@ func courseLines(e *audit.Exposure) (lines []string) {
 		lines = append(lines, strings.Join(parts, ", "))
 	}
 	for _, l := range e.Losses() {
-		lines = append(lines, "lost "+l.TextOf(minute))
+		lines = append(lines, "lost "+l.Text(minute))
 	}
 	if e.Reason != "" {
 		lines = append(lines, e.Reason)
@@ -169,7 +169,7 @@ func (c *CVEs) writeCSV(w io.Writer, _ Style) error {
 	records := append(warningRow(c.Provenance.Warning(), len(header)), header)
 	for _, e := range c.Exposures {
 		records = append(records, []string{
-			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, audit.TextOf(e.Advisory), audit.TextOf(e.Severity), exactly(e.Installed),
+			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, record.OrEmpty(e.Advisory), record.OrEmpty(e.Severity), exactly(e.Installed),
 			exactly(e.Active), exactly(e.InInitrd), exactly(e.Lost), e.LostBy, exactly(e.Back), string(e.Status), seconds(e.Seconds), numbers(e.Events),
 			intervals(e.Intervals), e.Reason, exactly(e.KnownSince),
 		})

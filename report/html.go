@@ -13,6 +13,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 //go:embed templates
@@ -186,12 +187,12 @@ func (p *page) history(h *History) error {
 		}
 		c := pageChange{
 			Time: row.Time.Short(), Action: say.Clip(string(row.Action), 40), Package: say.Clip(row.Package, maxText), Version: say.Clip(row.Version, maxText),
-			Before: say.Clip(audit.TextOf(row.Previous), maxText), Result: say.Clip(string(row.Result), 40), Outcome: say.Clip(outcome(row), 40), Fixes: fixes(row),
-			By: say.Clip(row.Actor.Name(), 80), Command: say.Clip(audit.TextOf(row.Command), maxText), Event: row.Event,
+			Before: say.Clip(record.OrEmpty(row.Previous), maxText), Result: say.Clip(string(row.Result), 40), Outcome: say.Clip(outcome(row), 40), Fixes: fixes(row),
+			By: say.Clip(row.Actor.Name(), 80), Command: say.Clip(record.OrEmpty(row.Command), maxText), Event: row.Event,
 			Scripts: say.Clip(row.FailedScripts(), maxText), Source: say.Clip(row.FoundLater(), 40),
 			Notable: row.Action == "downgrade" || row.Result == "failed" || len(row.Scripts) > 0,
 		}
-		if u := audit.TextOf(row.UserData); u != "" {
+		if u := record.OrEmpty(row.UserData); u != "" {
 			c.Command = strings.TrimPrefix(c.Command+"; "+say.Clip(u, 80), "; ")
 		}
 		if !anchored[row.Event] {
@@ -271,7 +272,7 @@ func (p *page) exposure(l *audit.Latency, all []audit.Exposure) {
 			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: orElse(latencyText(&e), duration(nil)), Status: string(e.Status),
 		}
 		for _, l := range e.Losses() {
-			row.Lost = append(row.Lost, say.Clip(l.TextOf(date), maxText))
+			row.Lost = append(row.Lost, say.Clip(l.Text(date), maxText))
 		}
 		p.Exposures = append(p.Exposures, row)
 	}

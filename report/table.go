@@ -13,7 +13,6 @@ import (
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 
-	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -87,7 +86,7 @@ func renderRows(w io.Writer, rows []*record.HistoryRow, style Style) error {
 func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
-			r.Time.Short(), say.Printable(string(r.Action)), say.Printable(r.Package), say.Printable(r.Version), say.Printable(audit.TextOf(r.Previous)),
+			r.Time.Short(), say.Printable(string(r.Action)), say.Printable(r.Package), say.Printable(r.Version), say.Printable(record.OrEmpty(r.Previous)),
 			say.Printable(string(r.Result) + failedScripts(r)), say.Printable(outcome(r)), fixes(r), say.Printable(r.Actor.Name()), say.Printable(r.Source),
 		})
 	}

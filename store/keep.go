@@ -153,13 +153,13 @@ func (k *keeper) seePatch(seq int64, o *record.Observation) {
 	if p == nil {
 		return
 	}
-	k.keepFirst(seq, "patch %s %s %s complete %t", o.Kernel.Release, p.Module, orEmpty(p.Version), !p.Transition)
+	k.keepFirst(seq, "patch %s %s %s complete %t", o.Kernel.Release, p.Module, record.OrEmpty(p.Version), !p.Transition)
 	if p.Package == nil {
 		return
 	}
-	k.keepFirst(seq, "seen %s-%s", *p.Package, orEmpty(p.Version))
+	k.keepFirst(seq, "seen %s-%s", *p.Package, record.OrEmpty(p.Version))
 	if p.CVEs != nil {
-		k.keepFirst(seq, "fixes %s-%s", *p.Package, orEmpty(p.Version))
+		k.keepFirst(seq, "fixes %s-%s", *p.Package, record.OrEmpty(p.Version))
 	}
 }
 

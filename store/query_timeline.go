@@ -62,7 +62,7 @@ var observations = timed[record.Observed]{
 		return record.Observed{
 			Event: c.number(), Time: c.moment(), BootID: c.text(), KernelRelease: c.text(), BootTime: c.moment(), Patched: c.yesOrNil(),
 			Module: c.textOrNil(), Package: c.textOrNil(), Version: c.textOrNil(), Transition: c.yesOrNil(), Since: c.momentOrNil(),
-			Verdict: record.Verdict(c.text()), Basis: record.Basis(orEmpty(c.textOrNil())), Reason: record.Reason(orEmpty(c.textOrNil())),
+			Verdict: record.Verdict(c.text()), Basis: record.Basis(record.OrEmpty(c.textOrNil())), Reason: record.Reason(record.OrEmpty(c.textOrNil())),
 			NextKernel: c.textOrNil(), CoveredUntil: c.textOrNil(),
 		}
 	},

@@ -225,13 +225,6 @@ func (c *cells) scripts() []record.Script {
 
 func microseconds(us int64) record.Timestamp { return record.At(time.UnixMicro(us)) }
 
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
 // parseList reads a JSON array of texts. Those that views hold are nearly all plain, and
 // then they are cut and not parsed.
 func parseList(text string) ([]string, error) {

@@ -18,7 +18,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
-	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 )
@@ -257,7 +256,7 @@ func (e *enum) Set(s string) error {
 }
 
 func kinds() []string   { return words(livepatch.Kinds()) }
-func actions() []string { return words(rpm.Actions()) }
+func actions() []string { return words(record.Actions()) }
 func results() []string { return words(record.Results()) }
 
 func words[T ~string](values []T) []string {

@@ -90,7 +90,7 @@ func conclude(begin *record.Event, before []rpm.Package, after seen, e Ending) *
 			c := snapshot.Change(d, b.Fixes, after.fixes)
 			c.Step, c.Stage = claims.take(d)
 			unannounced := c.Step == ""
-			disturbed[c.Package] = disturbed[c.Package] || unannounced && (e.late || d.Action == rpm.ActionReinstall)
+			disturbed[c.Package] = disturbed[c.Package] || unannounced && (e.late || d.Action == record.ActionReinstall)
 			switch {
 			case unannounced && snapshot.Renumbered(d):
 			case unannounced && e.late:

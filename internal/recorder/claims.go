@@ -58,7 +58,7 @@ func (c *claims) take(d rpm.Change) (step, stage string) {
 	p := d.After
 	if p == nil {
 		p = d.Before
-	} else if d.Action == rpm.ActionUpgrade || d.Action == rpm.ActionDowngrade { // removes the old one
+	} else if d.Action == record.ActionUpgrade || d.Action == record.ActionDowngrade { // removes the old one
 		delete(c.left, claimKey{true, d.Before.Name, d.Before.EVR.String(), d.Before.Arch})
 	}
 	k := claimKey{d.After == nil, p.Name, p.EVR.String(), p.Arch}

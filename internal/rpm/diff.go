@@ -3,28 +3,13 @@ package rpm
 import (
 	"cmp"
 	"slices"
+
+	"github.com/klp-audit/klp-audit/record"
 )
-
-// Action is what was done to a package.
-type Action string
-
-// The actions.
-const (
-	ActionInstall   Action = "install"
-	ActionUpgrade   Action = "upgrade"
-	ActionDowngrade Action = "downgrade"
-	ActionReinstall Action = "reinstall"
-	ActionRemove    Action = "remove"
-)
-
-// Actions returns all actions.
-func Actions() []Action {
-	return []Action{ActionInstall, ActionUpgrade, ActionDowngrade, ActionReinstall, ActionRemove}
-}
 
 // Change is one package's difference between two states of a database.
 type Change struct {
-	Action Action
+	Action record.Action
 	Before *Package // nil: installed
 	After  *Package // nil: removed
 }
@@ -101,10 +86,10 @@ func diffName(gone, come []Package, parallel func(Package) bool) []Change {
 		changes = append(changes, replaced...)
 	}
 	for _, p := range gone {
-		changes = append(changes, Change{Action: ActionRemove, Before: &p})
+		changes = append(changes, Change{Action: record.ActionRemove, Before: &p})
 	}
 	for _, p := range append(replacing, beside...) {
-		changes = append(changes, Change{Action: ActionInstall, After: &p})
+		changes = append(changes, Change{Action: record.ActionInstall, After: &p})
 	}
 	return changes
 }
@@ -127,14 +112,14 @@ func match(gone, come []Package, same func(a, b Package) bool) (pairs []Change, 
 }
 
 // replacement returns what it is to have b instead of a.
-func replacement(a, b Package) Action {
+func replacement(a, b Package) record.Action {
 	switch order := b.EVR.Compare(a.EVR); {
 	case order > 0:
-		return ActionUpgrade
+		return record.ActionUpgrade
 	case order < 0:
-		return ActionDowngrade
+		return record.ActionDowngrade
 	}
-	return ActionReinstall
+	return record.ActionReinstall
 }
 
 // sameVersion reports whether a and b are installations of the same package.

@@ -8,13 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// record is one of a signed live patch, with a vendor that tries to be more.
-const record = "kernel-livepatch-6_4_0-150600_23_42-default\x1fx86_64\x1f0\x1f7\x1f150600.13.6.1\x1f" +
+// signedPatch is what rpm says of a signed live patch, with a vendor that tries to be more.
+const signedPatch = "kernel-livepatch-6_4_0-150600_23_42-default\x1fx86_64\x1f0\x1f7\x1f150600.13.6.1\x1f" +
 	"1795425600\x1f1795425599\x1f1002\x1f1795425598\x1fkernel-livepatch-SLE15-SP6_Update_9-7-150600.13.6.1.src.rpm\x1f" +
 	"RSA/SHA256, Tue May 13 14:58:10 2025, Key ID 70af9e8139db7c82\x1fA vendor\x1f\xff\n\x1b[1m"
 
 func TestParsePackage(t *testing.T) {
-	got, err := parsePackage(record)
+	got, err := parsePackage(signedPatch)
 	want := Package{
 		Name: "kernel-livepatch-6_4_0-150600_23_42-default", Arch: "x86_64", EVR: EVR{Version: "7", Release: "150600.13.6.1"},
 		InstallTime: 1795425600, InstallTID: 1795425599, DBInstance: 1002, BuildTime: 1795425598,
@@ -29,12 +29,12 @@ func TestParsePackage(t *testing.T) {
 func TestParsePackageErrors(t *testing.T) {
 	for name, record := range map[string]string{
 		"nothing":          "",
-		"a field too few":  record[:strings.LastIndex(strings.TrimSuffix(record, "\x1f\xff\n\x1b[1m"), "\x1f")],
-		"a line too many":  strings.Replace(record, "kernel", "kernel\n", 1),
-		"a NUL":            strings.Replace(record, "150600", "1\x00", 2),
-		"no architecture":  strings.Replace(record, "x86_64", "", 1),
-		"an epoch of text": strings.Replace(record, "\x1f0\x1f", "\x1fx\x1f", 1),
-		"a negative time":  strings.Replace(record, "1795425600", "-1", 1),
+		"a field too few":  signedPatch[:strings.LastIndex(strings.TrimSuffix(signedPatch, "\x1f\xff\n\x1b[1m"), "\x1f")],
+		"a line too many":  strings.Replace(signedPatch, "kernel", "kernel\n", 1),
+		"a NUL":            strings.Replace(signedPatch, "150600", "1\x00", 2),
+		"no architecture":  strings.Replace(signedPatch, "x86_64", "", 1),
+		"an epoch of text": strings.Replace(signedPatch, "\x1f0\x1f", "\x1fx\x1f", 1),
+		"a negative time":  strings.Replace(signedPatch, "1795425600", "-1", 1),
 	} {
 		if p, err := parsePackage(record); err == nil {
 			t.Errorf("%s: got %v, want an error", name, p)
@@ -89,7 +89,7 @@ func TestRecords(t *testing.T) {
 }
 
 func FuzzRecords(f *testing.F) {
-	f.Add(record+"<end>\n"+record+"<end>\n", 10)
+	f.Add(signedPatch+"<end>\n"+signedPatch+"<end>\n", 10)
 	f.Add("one<end>\n<en<end>\n", 1)
 	f.Fuzz(func(t *testing.T, output string, cut int) {
 		cut = min(max(cut, 0), len(output))

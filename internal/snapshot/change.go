@@ -20,7 +20,7 @@ func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 	if c.Kind = kind(*p); c.Kind == record.PackageSupport {
 		c.KernelRelease = ""
 	}
-	c.Action, c.Result = record.Action(d.Action), record.ResultOK
+	c.Action, c.Result = d.Action, record.ResultOK
 	c.SignatureKey, c.Vendor, c.SourceRPM = p.SigningKey, p.Vendor, p.SourceRPM
 	c.BuildTime = moment(p.BuildTime)
 	had, knownBefore := fixesIn(d.Before, before)
@@ -41,7 +41,7 @@ func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 // when the rpm database was rebuilt. A reinstallation in the second of the installation
 // looks the same, but libzypp announced that.
 func Renumbered(d rpm.Change) bool {
-	return d.Action == rpm.ActionReinstall && d.Before.InstallTime == d.After.InstallTime &&
+	return d.Action == record.ActionReinstall && d.Before.InstallTime == d.After.InstallTime &&
 		d.Before.InstallTID == d.After.InstallTID && d.Before.BuildTime == d.After.BuildTime
 }
 
