@@ -149,6 +149,34 @@ func TestInstalledInAnotherSnapshot(t *testing.T) {
 	}
 }
 
+// stages puts a commit on record that was made in a snapshot.
+func stages(l *storetest.Life, at, snapshot string, installed []record.Package, c record.Change) {
+	begin := l.Event(record.KindCommitBegin, at, "A", "1 09:00")
+	fixes := map[string]record.Fixes{installed[0].Name + "-" + installed[0].Version + ".x86_64": storetest.FixesOf(installed[0])}
+	begin.Begin = &record.CommitBegin{Installed: installed, Fixes: fixes, Announced: []record.Change{c}, Command: []string{"zypper", "up"}, Staging: &record.Staging{Snapshot: snapshot, Root: "/tmp/x"}}
+	l.Event(record.KindCommitEnd, at+":30", "A", "1 09:00").End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeStaged, Changes: []record.Change{c}}
+}
+
+// What only another snapshot had, which was not booted, was never here, and so is not lost: also
+// where the one that was booted was made of it.
+func TestStagedAndTakenAwayAgain(t *testing.T) {
+	l := &storetest.Life{T: t}
+	p2 := has(2, storetest.March(t, "1 08:00"))
+	update, back := storetest.Change(has(3, storetest.March(t, "5 09:00"))[0]), storetest.Change(p2[0])
+	update.Action, update.Previous, update.InstallTime = record.ActionUpgrade, p2[0].Version, new(l.Stamp("5 09:00:10"))
+	back.Action, back.Previous, back.InstallTime = record.ActionDowngrade, update.Version, new(l.Stamp("5 10:00:10"))
+	loads := l.Loads("1 09:00:02", "p2", "initrd")
+	first := l.Sees("4 10:00", "A", "1 09:00", "p2", l.Row("A", "1 09:00", "4 10:00", loads))
+	first.Installed, first.Subvolume, first.Compared = p2, "/@/.snapshots/1/snapshot", true
+	stages(l, "5 09:00", "2", p2, update)
+	stages(l, "5 10:00", "3", has(3, storetest.March(t, "5 09:00")), back)
+	second := l.Sees("6 10:00", "B", "6 09:30", "p2", l.Row("A", "1 09:00", "6 09:00", loads), l.Row("B", "6 09:30", "6 10:00", l.Loads("6 09:30:02", "p2", "initrd")))
+	second.Installed, second.Subvolume, second.Compared = has(2, storetest.March(t, "5 10:00:10")), "/@/.snapshots/3/snapshot", true
+	if e := fixAt(t, l.OpenRecord(), record.Always(), "CVE-2025-4231"); e.Status != StatusUnknown {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
 // What went between two looks, nobody knows when, is not known to be there.
 func TestInstalledUntilNobodyKnowsWhen(t *testing.T) {
 	l := &storetest.Life{T: t}
