@@ -141,7 +141,7 @@ func (p *patchHistory) status(c *fixCourse, first *patchVersion) (ExposureStatus
 	case here == yes:
 		return StatusInstalled, reason + " It is not known to have been active."
 	case first.installed == nil && !p.wasInstalled(c.cve):
-		return StatusUnknown, "It was staged in a snapshot that is not known to have been booted."
+		return StatusUnknown, "No snapshot that had it is known to have been booted."
 	}
 	return StatusLost, "Its package was taken away before it is known to have been active."
 }
@@ -228,10 +228,12 @@ func (p *patchHistory) isInstalled(cve string) (answer, string) {
 	return found, reason
 }
 
-// wasInstalled says whether a version with a fix was installed once.
+// wasInstalled says whether a version with a fix was taken away here. What was taken away in a
+// snapshot that was booted may have been in the one alone that it was made of.
 func (p *patchHistory) wasInstalled(cve string) bool {
 	return slices.ContainsFunc(p.changes, func(c record.PatchChange) bool {
-		return c.Action == record.ActionRemove && p.has(c.Version, cve) == yes || c.Previous != "" && p.has(c.Previous, cve) == yes
+		before, _ := p.sides(c)
+		return before != nil && p.has(before.version, cve) == yes && (!c.Booted || before.installed != nil)
 	})
 }
 

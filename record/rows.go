@@ -47,6 +47,7 @@ type PatchSeen struct {
 // if its result is not known.
 type PatchChange struct {
 	Time                   Timestamp // of one that was staged and booted: of that boot
+	Booted                 bool      // it was staged in a snapshot, and that was booted
 	Event                  int64
 	Begin                  int64 // event of the commit's begin; 0: there is none
 	Action                 Action

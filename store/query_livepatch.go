@@ -24,7 +24,7 @@ func (s *Store) PatchesSeen(ctx context.Context, name string) ([]record.PatchSee
 
 // What is staged in a snapshot is that until it is booted, or discarded. The plus keeps SQLite to
 // the index of packages.
-const patchChanges = `SELECT CASE WHEN booted THEN effective ELSE time END, event, begin_event, action, version, previous, kernel_release, result,
+const patchChanges = `SELECT CASE WHEN booted THEN effective ELSE time END, booted, event, begin_event, action, version, previous, kernel_release, result,
 	CASE WHEN effective IS NULL OR booted THEN outcome ELSE 'staged' END, source, cves_added, cves_removed FROM (
 		SELECT c.time, c.event, c.pos, c.action, c.version, coalesce(c.previous, '') AS previous, coalesce(c.kernel_release, '') AS kernel_release,
 		c.result, c.source, coalesce(t.begin_event, 0) AS begin_event, coalesce(t.outcome, '') AS outcome, t.effective,
@@ -38,7 +38,7 @@ const patchChanges = `SELECT CASE WHEN booted THEN effective ELSE time END, even
 func (s *Store) PatchChanges(ctx context.Context, name string, until time.Time) ([]record.PatchChange, error) {
 	return readRows(ctx, s.db, patchChanges, []any{name, until.UnixMicro()}, func(c *cells) record.PatchChange {
 		return record.PatchChange{
-			Time: c.moment(), Event: c.number(), Begin: c.number(), Action: record.Action(c.text()), Version: c.text(), Previous: c.text(),
+			Time: c.moment(), Booted: c.yes(), Event: c.number(), Begin: c.number(), Action: record.Action(c.text()), Version: c.text(), Previous: c.text(),
 			KernelRelease: c.text(), Result: record.Result(c.text()), Outcome: record.Outcome(c.text()), Source: c.text(),
 			CVEsAdded: c.list(), CVEsRemoved: c.list(),
 		}
