@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // Encode returns the body of an event: one line of JSON without a line end.
@@ -52,10 +53,13 @@ func DecodeAt(seq int64, body []byte) (*Event, error) {
 		return nil, errNotOneLine
 	}
 	ev, err := Decode(body)
-	if err == nil && ev.Prune != nil {
-		err = ev.Prune.check(seq, ev.Time)
+	if err != nil || ev.Prune == nil {
+		return ev, err
 	}
-	return ev, err
+	if err := ev.Prune.check(seq, ev.Time); err != nil {
+		return ev, fmt.Errorf("%w: %w", ErrNoEvent, err)
+	}
+	return ev, nil
 }
 
 // DecodeOutline decodes what a verification needs. It refuses what DecodeAt refuses, but reads only
@@ -93,6 +97,27 @@ func readHeader(body []byte) (h Header, err error) {
 		return h, fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewerEvent, newer.V, EventVersion)
 	}
 	return h, fmt.Errorf("%w: %w", ErrNoEvent, err)
+}
+
+// read reads the keys that SQLite reads, too. It compares texts, for SQLite does: a value that is
+// spelled in another way is refused.
+func (h *Header) read(body []byte, at []span) error {
+	of := func(key string) []byte { return at[eventShape().index[key]].of(body) }
+	id, kind, moment := of("id"), of("kind"), of("time")
+	switch {
+	case !isWord(id, "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"):
+		return fmt.Errorf("id %.80s", orMissing(id))
+	case !isWord(kind, "-abcdefghijklmnopqrstuvwxyz"):
+		return fmt.Errorf("kind %.80s", orMissing(kind))
+	case len(moment) == 0 || h.Time.UnmarshalJSON(moment) != nil || h.Time.Format(`"`+TimeLayout+`"`) != string(moment):
+		return fmt.Errorf("time %.80s is not written as %s", orMissing(moment), TimeLayout)
+	}
+	h.ID, h.Kind = string(id[1:len(id)-1]), EventKind(kind[1:len(kind)-1])
+	v, err := strconv.Atoi(string(of("v")))
+	if h.V = v; err != nil || v < 1 || v > EventVersion {
+		return fmt.Errorf("version %.80s", orMissing(of("v")))
+	}
+	return nil
 }
 
 // isWord says whether a text in JSON consists of these letters only.

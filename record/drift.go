@@ -36,12 +36,3 @@ func (d *Drift) InstalledAt(second *Timestamp, found Timestamp) Timestamp {
 	}
 	return *second
 }
-
-// NotBefore returns the moment that a time in whole seconds stands for, if it cannot have been before
-// bound. Within a second only the order is known.
-func NotBefore(second Timestamp, bound time.Time) Timestamp {
-	if bound.After(second.Time) && bound.Sub(second.Time) < time.Second {
-		return Timestamp{bound.UTC()}
-	}
-	return second
-}

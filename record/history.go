@@ -1,8 +1,10 @@
 package record
 
 import (
+	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // HistoryRow is one package change as reports show it. Its JSON is the published form.
@@ -134,4 +136,53 @@ func ifKnown[T any](v *T, text func(T) string) string {
 // OrEmpty returns a text, empty if there is none.
 func OrEmpty[T ~string](s *T) string {
 	return ifKnown(s, func(s T) string { return string(s) })
+}
+
+// HistoryFilter selects rows. Zero fields select everything.
+type HistoryFilter struct {
+	Since, Until time.Time // from Since, before Until
+	Package      string    // GLOB pattern: * ? [abc]
+	Kind         string
+	Action       string
+	Result       string
+	Source       string // one of Sources
+	User         string // login or sudo user
+	Scripts      bool   // of which a script failed
+	Limit        int    // at most so many rows; 0: all
+	Events       int64  // of the first so many events only; 0: of all that there are now
+	OldestFirst  bool
+}
+
+// Always is after all that is on record.
+func Always() time.Time { return time.UnixMicro(math.MaxInt64) }
+
+// Name is who made a change, in a word: the person behind sudo, else the login, else the
+// automation that ran it.
+func (a RowActor) Name() string {
+	for _, s := range []*string{a.SudoUser, a.Login, a.Automation} {
+		if s != nil && *s != "unset" && *s != "" {
+			return *s
+		}
+	}
+	return "unset"
+}
+
+// FoundLater says in words that a change was not recorded while it was made, empty if it was.
+func (r *HistoryRow) FoundLater() string {
+	switch r.Source {
+	case "drift":
+		return "found as drift"
+	case "import":
+		return "imported"
+	}
+	return ""
+}
+
+// Named is the package of a change with its version, and what else it must not be shown without.
+func (r *HistoryRow) Named() string {
+	name := r.Package + " " + r.Version
+	if source := r.FoundLater(); source != "" {
+		name += " (" + source + ")"
+	}
+	return name
 }

@@ -2,33 +2,6 @@ package record
 
 import "encoding/json"
 
-// PartName names a part of an observation.
-type PartName string
-
-// The parts: what compliance checks need of a machine beside its kernel, live patches and packages.
-const (
-	PartTaint          PartName = "taint"
-	PartCoverage       PartName = "coverage"
-	PartBlockers       PartName = "blockers"
-	PartLocks          PartName = "locks"
-	PartGPGCheck       PartName = "gpgcheck"
-	PartActivation     PartName = "activation"
-	PartClock          PartName = "clock"
-	PartJournalStorage PartName = "journal_storage"
-	PartFiles          PartName = "files"
-	PartSystem         PartName = "system"
-	PartWarnings       PartName = "warnings"
-	PartAdvisories     PartName = "advisories"
-	PartVerify         PartName = "verify"
-	PartZyppHistory    PartName = "zypp_history"
-)
-
-// PartNames returns the closed set of parts, in the order in which an observation reads them.
-func PartNames() []PartName {
-	return []PartName{PartTaint, PartCoverage, PartBlockers, PartLocks, PartGPGCheck, PartActivation, PartClock, PartJournalStorage,
-		PartFiles, PartSystem, PartWarnings, PartAdvisories, PartZyppHistory, PartVerify}
-}
-
 // PartType is a type that a part of an observation has. Each has the name of one part, so that name
 // and type cannot be mixed up.
 type PartType interface {

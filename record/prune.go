@@ -22,16 +22,16 @@ type Prune struct {
 func (p *Prune) check(seq int64, at Timestamp) error {
 	switch {
 	case p.Through < 0 || p.Through >= seq:
-		return fmt.Errorf("%w: it prunes through event %d, and is event %d", ErrNoEvent, p.Through, seq)
+		return fmt.Errorf("it prunes through event %d, and is event %d", p.Through, seq)
 	case p.Horizon.After(at.Time):
-		return fmt.Errorf("%w: its horizon %s is ahead of it", ErrNoEvent, p.Horizon.Format(TimeLayout))
+		return fmt.Errorf("its horizon %s is ahead of it", p.Horizon.Format(TimeLayout))
 	case p.Gone < 0 || p.Gone > p.Through:
-		return fmt.Errorf("%w: %d of %d events went", ErrNoEvent, p.Gone, p.Through)
+		return fmt.Errorf("%d of %d events went", p.Gone, p.Through)
 	}
 	last := int64(0)
 	for _, kept := range p.Kept {
 		if kept <= last || kept > p.Through {
-			return fmt.Errorf("%w: events that stay: %d comes after %d, of %d", ErrNoEvent, kept, last, p.Through)
+			return fmt.Errorf("events that stay: %d comes after %d, of %d", kept, last, p.Through)
 		}
 		last = kept
 	}

@@ -2,17 +2,6 @@ package record
 
 import "time"
 
-// Snapshot lists all tracked packages that were installed, as an event has them.
-type Snapshot struct {
-	Event     int64
-	Time      Timestamp
-	BootID    string  // of the event
-	Recorder  Program // that wrote the event
-	Installed []Package
-	RPMDB     string // stamp of the rpm database that they were read from; empty: not known
-	Subvolume string // of the root directory, as the newest event that knew it has it; empty: none did
-}
-
 // RecordedFixes are the fixes of live patches that an event lists, by NEVRA, with the packages
 // that were installed then.
 type RecordedFixes struct {

@@ -1,0 +1,86 @@
+package record
+
+// EventVersion is the version of the event bodies that this program writes. Bodies of
+// every version are read for ever.
+const EventVersion = 1
+
+// EventKind says what an event is about.
+type EventKind string
+
+// The event kinds.
+const (
+	KindRecorder    EventKind = "recorder"     // the recorder itself: installed, upgraded, new identity
+	KindCommitBegin EventKind = "commit-begin" // libzypp is about to change tracked packages
+	KindCommitEnd   EventKind = "commit-end"   // what became of the commit
+	KindObservation EventKind = "observation"  // what the machine showed at a moment
+	KindDrift       EventKind = "drift"        // packages changed without a recorded commit
+	KindImport      EventKind = "import"       // a commit that was taken in from libzypp's history afterwards
+	KindException   EventKind = "exception"    // somebody accepts a finding for a while, or takes that back
+	KindPrune       EventKind = "prune"        // the bodies of old events were removed
+)
+
+// EventKinds returns the closed set of event kinds.
+func EventKinds() []EventKind {
+	return []EventKind{KindRecorder, KindCommitBegin, KindCommitEnd, KindObservation, KindDrift, KindImport, KindException, KindPrune}
+}
+
+// Header is what every event carries.
+type Header struct {
+	V          int       `json:"v"`
+	Kind       EventKind `json:"kind"`
+	ID         string    `json:"id"` // UUIDv7
+	Time       Timestamp `json:"time"`
+	UTCOffset  string    `json:"utc_offset"`  // of the host's local time, "+01:00"
+	BoottimeUS int64     `json:"boottime_us"` // CLOCK_BOOTTIME: orders the events of one boot although the clock was set
+	Host       Host      `json:"host"`
+	BootID     string    `json:"boot_id"` // 32 hex digits; empty where /proc does not say
+	Recorder   Program   `json:"recorder"`
+	Spooled    string    `json:"spooled,omitempty"` // why the event waited in the spool before it came into the log
+	// TakenIn is when it came from there. 0.1.0 did not note that.
+	TakenIn *Timestamp `json:"taken_in,omitempty"`
+}
+
+// Recorded returns when an event came into the log, nil if that is not known.
+func (h *Header) Recorded() *Timestamp {
+	if h.TakenIn == nil && h.Spooled == "" {
+		return &h.Time
+	}
+	return h.TakenIn
+}
+
+// Host names the machine that an event is about.
+type Host struct {
+	MachineID string `json:"machine_id"` // 32 hex digits of /etc/machine-id, empty if it has none
+	Hostname  string `json:"hostname"`
+}
+
+// Program is what wrote an event.
+type Program struct {
+	Program string `json:"program"`
+	Version string `json:"version"`
+}
+
+// Identity is the payload of a recorder event.
+type Identity struct {
+	Cause    Cause  `json:"cause"`
+	Schema   int    `json:"schema"`             // view schema of the program that wrote the event
+	Key      string `json:"key"`                // verifier key of the checkpoints from here on (sumdb/note)
+	Previous string `json:"previous,omitempty"` // program version before an upgrade
+	// Of a broken proof: what was found, and the checkpoint that the log did not fit. Of a planned
+	// change of key: the checkpoint over all events before it, signed by both keys.
+	Problem    string `json:"problem,omitempty"`
+	Checkpoint string `json:"checkpoint,omitempty"`
+}
+
+// Cause says why a recorder event was written.
+type Cause string
+
+// The causes of recorder events.
+const (
+	CauseInstalled       Cause = "installed"        // first event of a log
+	CauseUpgraded        Cause = "upgraded"         // another program version writes from here on
+	CauseIdentityChanged Cause = "identity-changed" // the machine id is another one: cloned or restored
+	CauseKeyReplaced     Cause = "key-replaced"     // the checkpoint key was lost or replaced
+	CauseRecordLost      Cause = "record-lost"      // first event of a log, but there is a key of an earlier one
+	CauseProofBroken     Cause = "proof-broken"     // the log was not the one that was signed last
+)

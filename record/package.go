@@ -1,0 +1,49 @@
+package record
+
+// Package is an installed package as the rpm database has it.
+type Package struct {
+	Name         string      `json:"name"`
+	Version      string      `json:"version"` // [epoch:]version-release
+	Arch         string      `json:"arch"`
+	Kind         PackageKind `json:"kind,omitempty"` // empty: not recorded
+	InstallTime  int64       `json:"install_time"`   // seconds since 1970
+	InstallTID   int64       `json:"install_tid"`
+	DBInstance   int64       `json:"db_instance"`
+	BuildTime    int64       `json:"build_time,omitempty"`
+	Vendor       string      `json:"vendor,omitempty"`
+	SignatureKey string      `json:"signature_key,omitempty"` // key id, 16 hex digits
+	SourceRPM    string      `json:"source_rpm,omitempty"`
+}
+
+// PackageKind says what a tracked package is.
+type PackageKind string
+
+// The kinds of packages.
+const (
+	PackageKernel    PackageKind = "kernel"    // a kernel that can be booted
+	PackageLivepatch PackageKind = "livepatch" // a live patch for one kernel
+	PackageKMP       PackageKind = "kmp"       // kernel modules packaged on their own
+	PackageSupport   PackageKind = "support"   // what kernels and live patches need or come from
+)
+
+// PackageKinds returns the closed set of kinds of packages.
+func PackageKinds() []PackageKind {
+	return []PackageKind{PackageKernel, PackageLivepatch, PackageKMP, PackageSupport}
+}
+
+// Fixes are the CVE and bug numbers that a live patch's changelog lists.
+type Fixes struct {
+	CVEs []string `json:"cves,omitempty"`
+	Bugs []string `json:"bugs,omitempty"`
+}
+
+// Snapshot lists all tracked packages that were installed, as an event has them.
+type Snapshot struct {
+	Event     int64
+	Time      Timestamp
+	BootID    string  // of the event
+	Recorder  Program // that wrote the event
+	Installed []Package
+	RPMDB     string // stamp of the rpm database that they were read from; empty: not known
+	Subvolume string // of the root directory, as the newest event that knew it has it; empty: none did
+}
