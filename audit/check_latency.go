@@ -13,7 +13,7 @@ import (
 func latency(g *grounds, c Criteria) finding {
 	l := latencies{rating: Pass}
 	for _, e := range g.exposures {
-		if e.counts(g, c) {
+		if g.counts(e, c) {
 			l.add(e, g.at, c)
 		}
 	}
@@ -33,7 +33,7 @@ type latencies struct {
 
 func (l *latencies) add(e Exposure, at time.Time, c Criteria) {
 	l.n++
-	took, known := e.took(at)
+	took, known := tookBy(e, at)
 	if !known {
 		l.unmeasured++
 		return
@@ -79,7 +79,7 @@ func (l *latencies) finding(g *grounds) (f finding) {
 }
 
 // counts says whether a fix belongs to the period, and whether the profile wants it in time.
-func (e Exposure) counts(g *grounds, c Criteria) bool {
+func (g *grounds) counts(e Exposure, c Criteria) bool {
 	switch {
 	case e.Status == StatusNotInRecord, e.Active != nil && e.Active.Before(g.since):
 		return false
@@ -89,8 +89,8 @@ func (e Exposure) counts(g *grounds, c Criteria) bool {
 	return len(c.Severities) == 0 || e.Severity == nil || slices.Contains(c.Severities, *e.Severity)
 }
 
-// took is how long a fix was on its way, or is, if it is not active yet.
-func (e Exposure) took(at time.Time) (time.Duration, bool) {
+// tookBy is how long a fix was on its way, or is, if it is not active yet.
+func tookBy(e Exposure, at time.Time) (time.Duration, bool) {
 	switch {
 	case e.Released == nil, e.Active == nil && e.Status == StatusUnknown:
 		return 0, false

@@ -127,13 +127,13 @@ func completeness(g *grounds, _ Criteria) finding {
 		return found(NotDetermined, "%s", problem)
 	}
 	if !known {
-		return found(NotDetermined, "There is nothing on record to hold the %s installed packages against.", count(g.seen.Installed)).by(g.seen.event)
+		return found(NotDetermined, "There is nothing on record to hold the %s installed packages against.", count(g.seen.Installed)).by(g.seen.Event)
 	}
 	if unclear != "" {
-		return found(NotDetermined, "%s", unclear).by(g.seen.event)
+		return found(NotDetermined, "%s", unclear).by(g.seen.Event)
 	}
 	return found(Pass, "All %s that the observation shows are those of the %s before it, libzypp's history showed no other change at %s, and there is no gap.",
-		say.Plural(len(g.seen.Installed), "package"), g.base.what, g.compared.Time.Short()).by(g.base.event, g.seen.event, g.compared.Event)
+		say.Plural(len(g.seen.Installed), "package"), g.base.what, g.compared.Time.Short()).by(g.base.event, g.seen.Event, g.compared.Event)
 }
 
 // incomplete returns what the record lacks, without a detail if nothing is found; known is false if the
@@ -151,7 +151,7 @@ func (g *grounds) incomplete(bypassed []string) (f finding, known bool) {
 	}
 	differ, known := g.difference()
 	if odd = append(odd, differ...); len(differ) > 0 {
-		f = f.by(g.base.event, g.seen.event)
+		f = f.by(g.base.event, g.seen.Event)
 	}
 	if odd = append(odd, bypassed...); len(bypassed) > 0 {
 		f = f.by(g.compared.Event)
@@ -217,12 +217,6 @@ func (g *grounds) difference() (differ []string, known bool) {
 // isJudged says whether observations list packages of a name: kernels and live patches.
 func isJudged(name string, listed []record.Package) bool {
 	return isLivePatch(name) || slices.ContainsFunc(listed, func(p record.Package) bool { return p.Name == name })
-}
-
-// isLivePatch says whether a package is one with a live patch, by its name: that of a kernel is
-// in it.
-func isLivePatch(name string) bool {
-	return strings.HasPrefix(name, "kernel-livepatch-") && strings.Count(name, "_") > 1 || strings.HasPrefix(name, "kgraft-patch-")
 }
 
 // integrity checks that the checkpoint is right, and that the last full verification found nothing.

@@ -36,14 +36,6 @@ func kernelSupported(g *grounds, _ Criteria) finding {
 	return found(Fail, "Kernel %s runs without its newest live patch, and the newer %s is installed.", running, r.NewestKernel)
 }
 
-// pendingReboot is what an observation says of it, nil if it does not know.
-func pendingReboot(o *record.Observation) *record.Pending {
-	if p := o.PendingReboot(); p != record.PendingUnknown {
-		return &p
-	}
-	return nil
-}
-
 // patchState checks that exactly one live patch is enabled, its transition complete, and nothing forced.
 func patchState(g *grounds, c Criteria) finding {
 	o := g.seen
@@ -110,8 +102,8 @@ func transition(g *grounds, c Criteria, lp *record.LivePatch) finding {
 	if lp.Since == nil {
 		return found(NotDetermined, "Live patch %s is in transition%s; since when is not on record.", lp.Module, g.blocked())
 	}
-	held := g.seen.at.Sub(lp.Since.Time)
-	if held < -taking {
+	held := g.seen.At.Sub(lp.Since.Time)
+	if held < -LongestObservation {
 		return found(NotDetermined, "Live patch %s is in transition%s; since when is not known: the clock was ahead.", lp.Module, g.blocked())
 	}
 	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, say.Duration(max(0, held)), g.blocked())
@@ -124,17 +116,6 @@ func (g *grounds) blocked() string {
 		return ""
 	}
 	return ", held up by " + say.Plural(len(tasks), "task")
-}
-
-// longer rates a time that should be short.
-func (c Criteria) longer(d time.Duration) Rating {
-	switch {
-	case c.Fail > 0 && d > time.Duration(c.Fail):
-		return Fail
-	case c.Warn > 0 && d > time.Duration(c.Warn):
-		return Warn
-	}
-	return Pass
 }
 
 // patchLoaded is that the installed live patch is the active one.
@@ -160,8 +141,8 @@ func patchLoaded(g *grounds, c Criteria) finding {
 		active = lp.Module + " is active"
 	}
 	since := time.Unix(p.InstallTime, 0)
-	waits := g.seen.at.Sub(since)
-	if waits < -taking {
+	waits := g.seen.At.Sub(since)
+	if waits < -LongestObservation {
 		return found(Fail, "Live patch %s is installed, and %s; since when is not known: the clock was ahead.", p.Version, active)
 	}
 	f := found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, record.At(since).Short(), active)
@@ -169,17 +150,6 @@ func patchLoaded(g *grounds, c Criteria) finding {
 		f.rating = Warn // it may be about to be loaded
 	}
 	return f
-}
-
-// patchPackage is the live patch that is installed for the running kernel, nil if none is.
-// The package is called after the release, with underscores for its dots.
-func (o *seen) patchPackage() *record.Package {
-	suffix := "-" + strings.ReplaceAll(o.Kernel.Release, ".", "_")
-	i := slices.IndexFunc(o.Installed, func(p record.Package) bool { return strings.HasSuffix(p.Name, suffix) })
-	if i < 0 {
-		return nil
-	}
-	return &o.Installed[i]
 }
 
 // patchInInitrd checks that an unexpected reboot keeps the fixes.
@@ -235,16 +205,6 @@ func nextBoot(g *grounds, _ Criteria) finding {
 		return found(Warn, "The next boot runs kernel %s again, although %s is installed.", next, newest)
 	}
 	return found(Fail, "The next boot runs kernel %s, which is neither the running %s nor the newest installed %s.", next, o.Kernel.Release, newest)
-}
-
-// unpatched says whether no live patch is loaded, and none installed.
-func (o *seen) unpatched() bool {
-	return o.Patches != nil && o.LivePatch == nil && o.Installed != nil && o.patchPackage() == nil
-}
-
-// patched says whether a live patch is loaded or installed.
-func (o *seen) patched() bool {
-	return o.LivePatch != nil || o.Installed != nil && o.patchPackage() != nil
 }
 
 // coverage checks that the vendor still makes live patches for the kernel.
@@ -314,30 +274,6 @@ func rebootLag(g *grounds, c Criteria) finding {
 		return found(NotDetermined, "Kernel %s waits for a reboot; since when is not known: the clock was ahead when it was installed.", r.NewestKernel)
 	}
 	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, say.Duration(lag), g.seen.Kernel.Release, patched)
-}
-
-// kernelPackage is the installed package of a kernel, nil if none is known to be.
-func (o *seen) kernelPackage(release string) *record.Package {
-	n := slices.IndexFunc(o.Installed, func(p record.Package) bool { return IsKernel(p, release) })
-	if n < 0 {
-		return nil
-	}
-	return &o.Installed[n]
-}
-
-// newestUnknown is why it is not known whether the newest kernel runs, empty if it is. Older
-// programs did not note that a kernel was built anew with the same release.
-func (o *seen) newestUnknown() string {
-	running, boot := o.Kernel.Release, o.Kernel.BootTime.Time
-	if o.Reboot.NewestUnknown != "" || o.Reboot.NewestKernel != running || boot.IsZero() {
-		return o.Reboot.NewestUnknown
-	}
-	for _, p := range o.Installed {
-		if IsKernel(p, running) && p.InstallTime > boot.Unix() {
-			return fmt.Sprintf("whether its newest build runs cannot be told: %s %s was installed since the boot", p.Name, p.Version)
-		}
-	}
-	return ""
 }
 
 // taint checks that nothing but live patches taints the kernel.

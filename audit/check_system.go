@@ -52,7 +52,7 @@ func clock(g *grounds, c Criteria) finding {
 	last := "when it was set last is not on record"
 	var age time.Duration
 	if step.LastSync != nil {
-		age = g.seen.at.Sub(*step.LastSync)
+		age = g.seen.At.Sub(*step.LastSync)
 		last = "last set at " + record.At(*step.LastSync).Short() + " (" + step.LastFile + ")"
 	}
 	switch {
@@ -140,32 +140,25 @@ func recorder(g *grounds, _ Criteria) finding {
 	}
 	files, f, ok := part[record.OwnFiles](g)
 	if !ok {
-		return f.by(g.seen.event)
+		return f.by(g.seen.Event)
 	}
 	i := slices.IndexFunc(files, func(f record.OwnFile) bool { return f.Path == plugin })
 	if i < 0 {
-		return found(NotDetermined, "The observation says nothing of %s.", plugin).by(g.seen.event)
+		return found(NotDetermined, "The observation says nothing of %s.", plugin).by(g.seen.Event)
 	}
 	switch f := files[i]; {
 	case !f.There:
-		return found(Fail, "The commit plugin is not installed: %s is not there.", plugin).by(g.seen.event)
+		return found(Fail, "The commit plugin is not installed: %s is not there.", plugin).by(g.seen.Event)
 	case f.Type != "file":
-		return found(Warn, "%s is no regular file, but a %s.", plugin, f.Type).by(g.seen.event)
+		return found(Warn, "%s is no regular file, but a %s.", plugin, f.Type).by(g.seen.Event)
 	case !executable(f):
-		return found(Fail, "libzypp cannot run the commit plugin: %s has mode %s.", plugin, f.Mode).by(g.seen.event)
+		return found(Fail, "libzypp cannot run the commit plugin: %s has mode %s.", plugin, f.Mode).by(g.seen.Event)
 	}
 	// Observations of other versions may know of no such program.
 	if i = slices.IndexFunc(files, func(f record.OwnFile) bool { return f.Path == program }); i >= 0 && !executable(files[i]) {
-		return found(Fail, "The commit plugin cannot run %s, and records nothing.", program).by(g.seen.event)
+		return found(Fail, "The commit plugin cannot run %s, and records nothing.", program).by(g.seen.Event)
 	}
-	return found(Pass, "The commit plugin is in place, and the newest observation is from %s.", g.seen.at.Short()).by(g.seen.event)
-}
-
-func (o *seen) events() []int64 {
-	if o == nil {
-		return nil
-	}
-	return []int64{o.event}
+	return found(Pass, "The commit plugin is in place, and the newest observation is from %s.", g.seen.At.Short()).by(g.seen.Event)
 }
 
 // entitlement checks that the system is set up to get live patches.

@@ -711,3 +711,38 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 		}
 	}
 }
+
+// A kernel that was built anew keeps its release. Which of the builds runs is not known of a
+// package that came after the boot, also where an older program observed it.
+func TestRebuiltKernel(t *testing.T) {
+	for _, tt := range []struct {
+		check string
+		since time.Duration
+		want  Rating
+	}{
+		{"kernel-supported", -time.Minute, Pass}, {"kernel-supported", time.Minute, NotDetermined},
+		{"next-boot", -time.Minute, Pass}, {"next-boot", time.Minute, NotDetermined},
+		{"reboot-lag", -time.Minute, Pass}, {"reboot-lag", time.Minute, NotDetermined},
+	} {
+		m := storetest.Healthy(t)
+		o := m.Last()
+		o.Installed[0].InstallTime = o.Kernel.BootTime.Add(tt.since).Unix()
+		if r := judged(m, profile(t, DefaultProfile)).of(t, tt.check); r.Result != tt.want {
+			t.Errorf("%s, installed %v after the boot: %s: %s", tt.check, tt.since, r.Result, r.Detail)
+		}
+	}
+}
+
+// The checkpoint of then is not kept: that the log is right is told by what was verified.
+func TestIntegrityOfWhatWasKnown(t *testing.T) {
+	m := storetest.Healthy(t)
+	s := m.OpenRecord()
+	part, err := s.KnownAt(t.Context(), m.Now)
+	storetest.Check(t, err)
+	defer part.Close()
+	c, err := NewCompliance(t.Context(), part, profile(t, DefaultProfile), m.Now)
+	storetest.Check(t, err)
+	if r := c.of(t, "integrity"); r.Result != Pass || !strings.Contains(r.Detail, "The checkpoint of then is not kept, and the full verification") {
+		t.Errorf("%s: %s", r.Result, r.Detail)
+	}
+}

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -188,5 +190,18 @@ func TestIsKernel(t *testing.T) {
 		if got := IsKernel(record.Package{Name: tt.name, Version: tt.version}, tt.release); got != tt.want {
 			t.Errorf("%s %s of %s: %v", tt.name, tt.version, tt.release, got)
 		}
+	}
+}
+
+// The date of a fix is that of the advisory in the example.
+func TestAdvisoriesOfTheExample(t *testing.T) {
+	m := storetest.Healthy(t)
+	example, err := os.ReadFile("../record/testdata/parts/advisories.json")
+	storetest.Check(t, err)
+	m.SetJSON(record.PartAdvisories, string(example))
+	fixes := exposures(t, m.OpenRecord())
+	i := slices.IndexFunc(fixes, func(e Exposure) bool { return e.ReleasedBy == "advisory-day" })
+	if i < 0 || !strings.HasSuffix(record.OrEmpty(fixes[i].Advisory), "-2026-7") || fixes[i].Released.Format(time.DateOnly) != "2026-02-02" {
+		t.Errorf("got %+v", fixes)
 	}
 }

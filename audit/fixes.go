@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -45,21 +44,6 @@ func readFixes(ctx context.Context, s Reader, t *Timeline, names []string, at ti
 	return f, nil
 }
 
-func newPatchHistory(name string, on *setting) *patchHistory {
-	kernel, _ := livepatch.KernelFor(name)
-	return &patchHistory{setting: on, name: name, kernel: kernel, versions: map[string]*patchVersion{}, modules: map[string]string{}}
-}
-
-// present says whether the machine had a version of the package, or was about to.
-func (p *patchHistory) present() bool {
-	for _, v := range p.versions {
-		if v.present {
-			return true
-		}
-	}
-	return false
-}
-
 // readPackage reads the versions of a package, and what they fix. What a version fixes is so
 // whenever it was learned.
 func (f *fixRecord) readPackage(p *patchHistory) error {
@@ -91,45 +75,6 @@ func (p *patchHistory) moduleNames() map[string]string {
 		}
 	}
 	return names
-}
-
-// version is what is known of a version.
-func (p *patchHistory) version(version string) *patchVersion {
-	v := p.versions[version]
-	if v == nil {
-		v = &patchVersion{version: version, number: PatchNumberOf(version), fixes: map[string]bool{}}
-		p.versions[version] = v
-	}
-	return v
-}
-
-// saw notes that the machine had a version, or was about to.
-func (v *patchVersion) saw(at record.Timestamp, event int64) {
-	if !v.present || at.Before(v.seen.Time) {
-		v.seen = at
-	}
-	if !v.present {
-		v.present, v.event = true, event
-	}
-}
-
-// since is from when on the version is on record.
-func (v *patchVersion) since() time.Time {
-	if v.installed != nil {
-		return v.installed.Time
-	}
-	return v.seen.Time
-}
-
-// sides are the versions that a change took away and brought, nil where there is none.
-func (p *patchHistory) sides(c record.PatchChange) (before, after *patchVersion) {
-	if c.Action == record.ActionRemove {
-		return p.version(c.Version), nil
-	}
-	if c.Previous != "" {
-		before = p.version(c.Previous)
-	}
-	return before, p.version(c.Version)
 }
 
 // readSeen reads the versions that observations saw active.
@@ -266,7 +211,7 @@ func (f *fixRecord) readLooked() error {
 	const few = 50 // observations that could not read the rpm database
 	at := f.at
 	for range few {
-		o, err := seenAt(f.ctx, f.store, at)
+		o, err := SeenAt(f.ctx, f.store, at)
 		if err != nil || o == nil {
 			return err
 		}
@@ -274,7 +219,7 @@ func (f *fixRecord) readLooked() error {
 			f.looked = o
 			return nil
 		}
-		f.unread, at = cmp.Or(f.unread, o), o.at.Add(-instant)
+		f.unread, at = cmp.Or(f.unread, o), o.At.Add(-instant)
 	}
 	return nil
 }
@@ -283,7 +228,7 @@ func (f *fixRecord) readLooked() error {
 // does every day.
 func (f *fixRecord) readAdvisories() error {
 	to := f.timeline.To.Time
-	part, err := readPart[record.Advisories](f.ctx, f.store, to.AddDate(0, -1, 0), to)
+	part, err := NewestPart[record.Advisories](f.ctx, f.store, to.AddDate(0, -1, 0), to)
 	if err != nil || part == nil {
 		return err
 	}
@@ -349,10 +294,4 @@ func (f *fixRecord) newestBoot(t *Timeline, last *KernelSpan) *KernelSpan {
 		return &KernelSpan{Span: Span{From: last.To, To: t.To, Confidence: Unknown}} // nor when the newest boot ran
 	}
 	return last
-}
-
-// ranSpan is what is known of live patches in a span, and the boot that it is of.
-type ranSpan struct {
-	PatchSpan
-	boot KernelSpan // without an id: it was off, or that is not known
 }

@@ -49,7 +49,7 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 		reason = p.state.Unknown["installed"]
 		return p.versionsIn(p.state.Installed), reason == "", reason
 	case p.looked != nil:
-		versions, known, since = p.versionsIn(p.looked.Installed), true, p.looked.at.Time
+		versions, known, since = p.versionsIn(p.looked.Installed), true, p.looked.At.Time
 	}
 	for _, c := range p.changes {
 		switch {
@@ -71,8 +71,8 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 	switch u := p.unread; {
 	case !known && reason == "":
 		reason = "No observation shows what is installed."
-	case known && u != nil && u.at.Sub(since) > briefly:
-		return nil, false, fmt.Sprintf("The observation at %s could not read it (event %d).", u.at.Short(), u.event)
+	case known && u != nil && u.At.Sub(since) > briefly:
+		return nil, false, fmt.Sprintf("The observation at %s could not read it (event %d).", u.At.Short(), u.Event)
 	}
 	return versions, known, reason
 }

@@ -34,25 +34,6 @@ func both(a, b answer) answer {
 	return maybe
 }
 
-// patchVersion is one version of a live patch package.
-type patchVersion struct {
-	version string
-	number  int             // of the live patch; 0: not known
-	fixes   map[string]bool // whether it fixes a CVE, as far as the record says
-	all     bool            // these are all that it fixes
-
-	present   bool              // the machine had it, or was about to
-	active    *record.Timestamp // seen active, its load complete, first; null: not up to the moment
-	seen      record.Timestamp  // by an observation or a change, first
-	installed *record.Timestamp // by a commit on record, first; null: it was there before
-	built     *record.Timestamp
-	issued    *record.Timestamp // of its advisory
-	onDay     bool              // no more than its day is known
-	advisory  *string
-	severity  *string
-	event     int64
-}
-
 // list notes all that the version fixes.
 func (v *patchVersion) list(cves []string) {
 	v.fixes, v.all = setOf(cves), true
@@ -179,4 +160,14 @@ func (p *patchHistory) cves() map[string]bool {
 		}
 	}
 	return here
+}
+
+// seenActive is when a live patch with a fix was seen active first, null if it was not.
+func (p *patchHistory) seenActive(cve string) (first *record.Timestamp) {
+	for _, v := range p.versions {
+		if v.active != nil && p.has(v.version, cve) == yes && (first == nil || v.active.Before(first.Time)) {
+			first = v.active
+		}
+	}
+	return first
 }

@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -38,14 +37,6 @@ type grounds struct {
 	exposures   []Exposure
 	running     string // the kernel that runs at the end; empty: not known
 	exceptions  []record.Exception
-}
-
-// seen is an observation, and the number of its event.
-type seen struct {
-	event int64
-	at    record.Timestamp
-	boot  string
-	*record.Observation
 }
 
 // base is what should be installed, by a commit or an observation before the newest one.
@@ -92,29 +83,10 @@ func (g *grounds) readSeen(ctx context.Context, s Reader) (err error) {
 	}
 	if lp := g.seen.LivePatch; lp != nil {
 		if g.forced = lp.Forced; g.forced == nil {
-			g.forced, err = s.Forced(ctx, g.seen.boot, lp.Module)
+			g.forced, err = s.Forced(ctx, g.seen.Boot, lp.Module)
 		}
 	}
 	return err
-}
-
-// seenAt is the newest observation at a moment or before it, nil if there is none.
-func seenAt(ctx context.Context, s Reader, at time.Time) (*seen, error) {
-	list, err := s.Observations(ctx, at, at)
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range slices.Backward(list) {
-		if o.Time.After(at) {
-			continue
-		}
-		ev, err := s.Event(ctx, o.Event)
-		if err != nil {
-			return nil, err
-		}
-		return &seen{o.Event, ev.Time, ev.BootID, ev.Observation}, nil
-	}
-	return nil, nil
 }
 
 // readParts reads the parts that not every observation tries to read. What the newest one tried to
@@ -134,10 +106,10 @@ func (g *grounds) readParts(ctx context.Context, s Reader) (err error) {
 func newestPart[T record.PartType](ctx context.Context, s Reader, g *grounds) (*record.Part[T], error) {
 	if g.seen != nil {
 		if text := g.seen.Parts[record.PartNameOf[T]()]; text != nil {
-			return &record.Part[T]{Event: g.seen.event, Time: g.seen.at, JSON: text}, nil
+			return &record.Part[T]{Event: g.seen.Event, Time: g.seen.At, JSON: text}, nil
 		}
 	}
-	return readPart[T](ctx, s, g.at.Add(-partsSince), g.at)
+	return NewestPart[T](ctx, s, g.at.Add(-partsSince), g.at)
 }
 
 // readBase finds out what should have been installed when the newest observation was taken.
@@ -145,20 +117,20 @@ func (g *grounds) readBase(ctx context.Context, s Reader) error {
 	if g.seen == nil {
 		return nil
 	}
-	before, err := seenAt(ctx, s, g.seen.at.Add(-time.Microsecond))
+	before, err := seenAt(ctx, s, g.seen.At.Add(-time.Microsecond))
 	if err != nil {
 		return err
 	}
-	begin, end, event, err := s.CommitBefore(ctx, g.seen.at.Time)
+	begin, end, event, err := s.CommitBefore(ctx, g.seen.At.Time)
 	switch {
 	case err != nil:
 		return err
-	case end != nil && (before == nil || !before.at.After(end.Time.Time)):
+	case end != nil && (before == nil || !before.At.After(end.Time.Time)):
 		if begin != nil && begin.Begin.Installed != nil && len(end.End.Problems) == 0 {
 			g.base = &base{event, "commit", afterCommit(begin.Begin.Installed, end.End)}
 		}
 	case before != nil && before.Installed != nil:
-		g.base = &base{before.event, "observation", before.Installed}
+		g.base = &base{before.Event, "observation", before.Installed}
 	}
 	return nil
 }
@@ -249,8 +221,8 @@ func (g *grounds) stale() string {
 	if g.seen == nil {
 		return "No observation of the machine is on record."
 	}
-	if age := g.at.Sub(g.seen.at.Time); age > time.Duration(g.profile.MaxAge) {
-		return fmt.Sprintf("The newest observation is from %s, more than %s ago.", g.seen.at.Short(), g.profile.MaxAge)
+	if age := g.at.Sub(g.seen.At.Time); age > time.Duration(g.profile.MaxAge) {
+		return fmt.Sprintf("The newest observation is from %s, more than %s ago.", g.seen.At.Short(), g.profile.MaxAge)
 	}
 	return ""
 }
@@ -263,7 +235,7 @@ func part[T record.PartType](g *grounds) (v T, f finding, ok bool) {
 	case !known:
 		return v, g.notKnown(string(name)), false
 	case err != nil:
-		return v, found(NotDetermined, "The record of %q cannot be read: %v.", name, err).by(g.seen.event), false
+		return v, found(NotDetermined, "The record of %q cannot be read: %v.", name, err).by(g.seen.Event), false
 	}
 	return v, finding{}, true
 }
@@ -298,21 +270,16 @@ func (g *grounds) readTimeline(ctx context.Context, s Reader) error {
 	if err != nil {
 		return fmt.Errorf("reading live patches: %w", err)
 	}
-	t, err := NewTimeline(ctx, s, later(from, record.At(begin)).Time, g.at.Add(instant))
+	if begin.After(from.Time) {
+		from = record.At(begin)
+	}
+	t, err := NewTimeline(ctx, s, from.Time, g.at.Add(time.Microsecond))
 	if err != nil {
 		return err
 	}
 	g.gaps = slices.DeleteFunc(t.Gaps, func(gap Gap) bool { return gap.To.Before(g.since) })
-	f, err := readFixes(ctx, s, t, names, g.at)
-	if err != nil {
-		return err
-	}
-	maps.DeleteFunc(f.packages, func(_ string, p *patchHistory) bool { return p.goneBefore(g.since) })
-	g.exposures, g.running = f.exposures(nil), f.running
-	if err := f.date(g.exposures); err != nil {
-		return err
-	}
-	return nil
+	g.exposures, g.running, err = ExposuresSince(ctx, s, t, names, g.since, g.at)
+	return err
 }
 
 // livePatches are the packages that may have been installed at some moment of the period: they
@@ -351,12 +318,10 @@ func (g *grounds) livePatches(ctx context.Context, s Reader) (names []string, be
 	return names, begin, nil
 }
 
-// livePatches are the names of the installed live patch packages.
-func (o *seen) livePatches() (names []string) {
-	for _, p := range o.Installed {
-		if isLivePatch(p.Name) {
-			names = append(names, p.Name)
-		}
+// noImageOf is the kernel that has no initrd at all, empty if none is known to have none.
+func (g *grounds) noImageOf() string {
+	if g.stale() != "" || g.seen.Initrd.Reason != record.ReasonNoImage {
+		return ""
 	}
-	return names
+	return g.seen.Initrd.KernelRelease
 }

@@ -66,9 +66,9 @@ func (l *lowered) read(ctx context.Context, s Reader, n int) (err error) {
 		return nil
 	}
 	before := l.Time.Add(-time.Microsecond)
-	if l.warnings, err = readPart[record.Warnings](ctx, s, before.Add(-2*24*time.Hour), before); err != nil {
+	if l.warnings, err = NewestPart[record.Warnings](ctx, s, before.Add(-2*24*time.Hour), before); err != nil {
 		return err
 	}
-	l.taint, err = readPart[record.Taint](ctx, s, before.Add(-2*24*time.Hour), before)
+	l.taint, err = NewestPart[record.Taint](ctx, s, before.Add(-2*24*time.Hour), before)
 	return err
 }

@@ -28,7 +28,7 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 			for range 12 {
 				p := profile(t, DefaultProfile)
 				p.LookBack = Period(time.Duration(1+r.IntN(40)) * 24 * time.Hour)
-				at := randomMoment(m, r)
+				at := storetest.RandomMoment(m, r)
 				g, err := readGrounds(t.Context(), s, p, at)
 				storetest.Check(t, err)
 				whole := exposuresAt(t, s, at)
@@ -43,7 +43,7 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 					}
 				}
 				for _, e := range missing {
-					if e.counts(g, p.Criteria["latency"]) && !removedBefore(t, s, e.Package, g) {
+					if g.counts(e, p.Criteria["latency"]) && !removedBefore(t, s, e.Package, g) {
 						t.Errorf("%s, %s: %+v is missing", at, time.Duration(p.LookBack), e)
 					}
 				}
@@ -62,16 +62,6 @@ func removedBefore(t *testing.T, s *store.Store, name string, g *grounds) bool {
 	changes, err := s.PatchChanges(t.Context(), name, g.at)
 	storetest.Check(t, err)
 	return (&patchHistory{changes: changes}).goneBefore(g.since)
-}
-
-// exposuresAt are the fixes as it stood with them at a moment.
-func exposuresAt(t *testing.T, s *store.Store, at time.Time) []Exposure {
-	t.Helper()
-	tl, err := TimelineUntil(t.Context(), s, at)
-	storetest.Check(t, err)
-	list, err := NewExposures(t.Context(), s, tl, at, nil)
-	storetest.Check(t, err)
-	return list
 }
 
 func sameFix(e Exposure) func(Exposure) bool {
@@ -161,24 +151,5 @@ func TestUnknownPackagesLeaveNoFixOut(t *testing.T) {
 	p.LookBack = Period(30 * 24 * time.Hour)
 	if f := latency(groundsOf(t, m, p), p.Criteria["latency"]); f.rating != NotDetermined || !strings.Contains(f.detail, "4 of 4 fixes") {
 		t.Errorf("%s: %s", f.rating, f.detail)
-	}
-}
-
-// The record counts the changes that a history shows.
-func TestRecordCountsItsChanges(t *testing.T) {
-	for seed := range uint64(6) {
-		s := storetest.RandomMachine(t, rand.New(rand.NewPCG(seed, 4))).OpenRecord()
-		sum, err := s.Summarize(t.Context())
-		storetest.Check(t, err)
-		rows, commits := int64(0), map[string]bool{}
-		for row, err := range s.History(t.Context(), record.HistoryFilter{}) {
-			storetest.Check(t, err)
-			if rows++; row.Commit != nil {
-				commits[*row.Commit] = true
-			}
-		}
-		if rows != sum.Changes || int64(len(commits)) != sum.Commits || rows == 0 {
-			t.Errorf("seed %d: a history has %d changes in %d commits, the record counts %d in %d", seed, rows, len(commits), sum.Changes, sum.Commits)
-		}
 	}
 }

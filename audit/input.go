@@ -24,14 +24,14 @@ func NewInput(file string, v *proof.Verification) *Input {
 // Warning is the first line of each report on what was altered or cut; empty: nothing is
 // known to be wrong.
 func (i *Input) Warning() string {
-	if i.finding() == "" {
+	if i.Fault() == "" {
 		return ""
 	}
-	return i.finding() + " What follows is what it says, and proves nothing."
+	return i.Fault() + " What follows is what it says, and proves nothing."
 }
 
-// finding says what is wrong with it.
-func (i *Input) finding() string {
+// Fault says what is wrong with it; empty: nothing is known to be.
+func (i *Input) Fault() string {
 	var text string
 	switch {
 	case i == nil || i.Result == proof.Intact:

@@ -2,10 +2,8 @@ package audit
 
 import (
 	"testing"
-	"time"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // The package of a kernel has its release, and a counter of rebuilds; more is another kernel's.
@@ -27,27 +25,6 @@ func TestPackageOfAKernel(t *testing.T) {
 	} {
 		if got := IsKernel(record.Package{Name: tt.name, Version: tt.version}, release); got != tt.want {
 			t.Errorf("%s %s: %v", tt.name, tt.version, got)
-		}
-	}
-}
-
-// A kernel that was built anew keeps its release. Which of the builds runs is not known of a
-// package that came after the boot, also where an older program observed it.
-func TestRebuiltKernel(t *testing.T) {
-	for _, tt := range []struct {
-		check string
-		since time.Duration
-		want  Rating
-	}{
-		{"kernel-supported", -time.Minute, Pass}, {"kernel-supported", time.Minute, NotDetermined},
-		{"next-boot", -time.Minute, Pass}, {"next-boot", time.Minute, NotDetermined},
-		{"reboot-lag", -time.Minute, Pass}, {"reboot-lag", time.Minute, NotDetermined},
-	} {
-		m := storetest.Healthy(t)
-		o := m.Last()
-		o.Installed[0].InstallTime = o.Kernel.BootTime.Add(tt.since).Unix()
-		if r := judged(m, profile(t, DefaultProfile)).of(t, tt.check); r.Result != tt.want {
-			t.Errorf("%s, installed %v after the boot: %s: %s", tt.check, tt.since, r.Result, r.Detail)
 		}
 	}
 }

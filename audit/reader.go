@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -57,7 +58,34 @@ type Reader interface {
 	Forced(ctx context.Context, boot, module string) (*bool, error)
 }
 
-// readPart is a part of the newest observation of a stretch of time that has it; nil: none has.
-func readPart[T record.PartType](ctx context.Context, r Reader, since, at time.Time) (*record.Part[T], error) {
+// NewestPart is a part of the newest observation of a stretch of time that has it; nil: none has.
+func NewestPart[T record.PartType](ctx context.Context, r Reader, since, at time.Time) (*record.Part[T], error) {
 	return record.PartFrom[T](r.NewestPart(ctx, record.PartNameOf[T](), since, at))
+}
+
+// Seen is an observation, with what its event says beside it.
+type Seen struct {
+	Event int64 // number of the event
+	At    record.Timestamp
+	Boot  string // id of the boot
+	*record.Observation
+}
+
+// SeenAt is the newest observation at a moment or before it, nil if there is none.
+func SeenAt(ctx context.Context, s Reader, at time.Time) (*Seen, error) {
+	list, err := s.Observations(ctx, at, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range slices.Backward(list) {
+		if o.Time.After(at) {
+			continue
+		}
+		ev, err := s.Event(ctx, o.Event)
+		if err != nil {
+			return nil, err
+		}
+		return &Seen{o.Event, ev.Time, ev.BootID, ev.Observation}, nil
+	}
+	return nil, nil
 }

@@ -7,6 +7,45 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
+func (w *witness) initrd() error {
+	i, st := w.Initrds[0], w.state
+	switch {
+	case w.exact() && w.Kernels[0].Confidence == Proven && w.before.Observation.Initrd.Reason == record.ReasonNoImage && !w.staged(st.At):
+		st.Initrd = &w.before.Observation.Initrd // live patch or not
+	case st.LivePatch == nil && st.Unknown["live_patch"] == "":
+		return nil // there is none to look for
+	case w.staged(st.At):
+		st.Unknown["initrd"] = stagedText
+	case w.exact() && w.before.Observation.LivePatch != nil && w.Kernels[0].Confidence == Proven:
+		st.Initrd = &w.before.Observation.Initrd
+	case i.Confidence == Unknown || st.LivePatch == nil || i.Module != st.LivePatch.Module:
+		w.unknown("initrd")
+	default:
+		seq := i.by
+		if w.says(w.before, i) {
+			seq = w.beforeSeq
+		}
+		ev, err := w.event(seq)
+		if err != nil {
+			return err
+		}
+		st.Initrd = &record.Initrd{KernelRelease: *st.KernelRelease, Patch: i.Module, Verdict: i.Verdict, Basis: i.Basis, Evidence: []record.Evidence{}}
+		if ev != nil {
+			st.Initrd = &ev.Observation.Initrd
+		}
+		st.Inferred = append(st.Inferred, "initrd")
+		w.more = append(append(w.more, seq), i.Events...)
+	}
+	return nil
+}
+
+// says tells whether an observation has the verdict of a span.
+func (w *witness) says(ev *record.Event, i InitrdSpan) bool {
+	return ev != nil && ev.BootID == w.Kernels[0].BootID && ev.Observation.Initrd.Verdict == i.Verdict && ev.Observation.Initrd.Patch == i.Module
+}
+
+const stagedText = "An update waits in another snapshot, which the next boot is of."
+
 // nextBoot is what was seen of it on both sides of the moment, if that is alike: by observations, and by boots, which
 // ran what was to be booted when they began. It is so if kernels neither came nor went on one of both sides.
 func (w *witness) nextBoot() {

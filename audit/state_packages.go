@@ -304,3 +304,21 @@ func identities(pkgs []record.Package) []string {
 func identity(p record.Package) string {
 	return fmt.Sprintf("%s-%s.%s %d", p.Name, p.Version, p.Arch, p.InstallTime)
 }
+
+// IsKernel says whether a package is the kernel of a release: that of uname lacks the
+// counter of rebuilds, and has the flavour of the package's name after it. A kernel base
+// package may have its own release after that, which begins with the number of the product.
+func IsKernel(p record.Package, release string) bool {
+	i := strings.LastIndexByte(release, '-')
+	if i < 0 {
+		return false
+	}
+	name, version := "kernel-"+release[i+1:], release[:i]
+	rest, ok := strings.CutPrefix(p.Version, version)
+	if !ok || rest != "" && rest[0] != '.' || p.Name != name && p.Name != name+"-base" {
+		return false
+	}
+	counter, own, more := strings.Cut(strings.TrimPrefix(rest, "."), ".")
+	product, _, _ := strings.Cut(version[strings.IndexByte(version, '-')+1:], ".")
+	return strings.Trim(counter, "0123456789") == "" && (!more || p.Name != name && len(product) >= len("150400") && strings.HasPrefix(own, product+"."))
+}

@@ -43,6 +43,14 @@ func (w *witness) parts() {
 	slices.Sort(st.Inferred)
 }
 
+// pendingReboot is what an observation says of it, nil if it does not know.
+func pendingReboot(o *record.Observation) *record.Pending {
+	if p := o.PendingReboot(); p != record.PendingUnknown {
+		return &p
+	}
+	return nil
+}
+
 // coverage depends on the kernel alone: it is the one date that is on record for it, or that which
 // the observations around the moment have.
 func (w *witness) coverage() {
@@ -96,14 +104,6 @@ func agreed[T any](w *witness, name string, read func(*record.Observation) *T) (
 	}
 	w.more = append(w.more, before, after)
 	return a, true
-}
-
-// unknownPart says why a part is not known: what the observation of that moment says, or what is known of others.
-func (w *witness) unknownPart(name string) {
-	w.unknown(name)
-	if w.exact() {
-		w.state.Unknown[name] = cmp.Or(w.before.Observation.Unknown[name], "It could not be read.")
-	}
 }
 
 // tries is how many observations are asked for a part.

@@ -140,7 +140,7 @@ func TestStateIsNeverWrong(t *testing.T) {
 			storetest.Check(t, err)
 			checkSpans(t, whole)
 			for range 150 {
-				at := randomMoment(m, r)
+				at := storetest.RandomMoment(m, r)
 				st, err := NewState(t.Context(), s, at)
 				storetest.Check(t, err)
 				for _, wrong := range wrongIn(m, st, m.At(at)) {
@@ -240,7 +240,7 @@ func TestStateDoesNotChangeLater(t *testing.T) {
 	m := storetest.RandomMachine(t, r)
 	s := m.OpenRecord()
 	for range 15 {
-		at := randomMoment(m, r)
+		at := storetest.RandomMoment(m, r)
 		after := slices.IndexFunc(m.All, func(ev *record.Event) bool { return ev.Observation != nil && !ev.Time.Before(at) })
 		if after < 0 {
 			continue
@@ -268,21 +268,6 @@ func recordOf(m *storetest.Machine, evs []*record.Event) *store.Store {
 	storetest.Check(m.T, os.MkdirAll(filepath.Join(c.Root, "etc"), 0o755))
 	storetest.Check(m.T, os.WriteFile(filepath.Join(c.Root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
 	return c.OpenRecord()
-}
-
-// randomMoment is one of the moments at which something happened, or just before, or any.
-func randomMoment(m *storetest.Machine, r *rand.Rand) time.Time {
-	at := m.Truth[r.IntN(len(m.Truth))].From
-	switch r.IntN(4) {
-	case 0:
-		return at
-	case 1:
-		return at.Add(-time.Microsecond)
-	case 2:
-		return m.All[r.IntN(len(m.All))].Time.Time
-	}
-	first, last := m.Truth[0].From.Add(-48*time.Hour), m.Now.Add(48*time.Hour)
-	return first.Add(time.Duration(r.Int64N(int64(last.Sub(first))))).Truncate(time.Microsecond)
 }
 
 // What libzypp's history claims of the time before the recorder is in the history, and

@@ -2,9 +2,56 @@ package audit
 
 import (
 	"slices"
+	"time"
 
 	"github.com/klp-audit/klp-audit/record"
 )
+
+// bootEvidence is what is known of the live patches of a boot, while its clock was not set.
+type bootEvidence struct {
+	*run
+	commits []record.CommitRow
+}
+
+func (b *bootEvidence) loads() []record.LoadRow {
+	if b.row == nil {
+		return nil
+	}
+	return b.row.Loads
+}
+
+// watched says whether the journal would show what becomes of a live patch between two moments: it
+// does if it has the load, for the lines that follow are read as what became of that.
+func (b *bootEvidence) watched(module string, from, until record.Timestamp) bool {
+	return module == "" || slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
+		return l.Patch == module && !l.Time.After(from.Time) && !until.After(l.Until.Add(instant))
+	})
+}
+
+// point is a moment from which on a live patch is active, or being loaded, or none.
+type point struct {
+	at         record.Timestamp
+	module     string
+	transition bool              // it is being loaded
+	replaces   *string           // by it
+	known      bool              // else what is active from here on is not known
+	lost       bool              // something is to follow, and nobody knows when: what is seen later tells nothing
+	seen       bool              // by an observation
+	sure       bool              // else it was loaded then, and complete at some time
+	border     bool              // nothing happened, but what shows it is another thing from here on
+	since      *record.Timestamp // when it was loaded
+	completed  *record.Timestamp // and complete
+	phase      string
+	event      int64
+}
+
+// done says whether a load is known to have been complete at a time.
+func (p *point) done(at record.Timestamp) bool {
+	return p.transition || p.completed != nil && !p.completed.After(at.Time)
+}
+
+// like says whether two points say the same.
+func (p *point) like(q *point) bool { return p.module == q.module && p.transition == q.transition }
 
 // replacedBy is the live patch that was active when another one was loaded; empty: none; nil: not known.
 func (b *bootEvidence) replacedBy(i int) *string {
@@ -92,7 +139,7 @@ func (b *bootEvidence) order(after record.Timestamp, l record.LoadRow) bool {
 			until = o.Time
 		}
 	}
-	return !b.early(l) && !l.Time.Before(after.Time) && !l.Time.After(until.Add(taking)) && l.Time.Before(b.to.Time)
+	return !b.early(l) && !l.Time.Before(after.Time) && !l.Time.After(until.Add(LongestObservation)) && l.Time.Before(b.to.Time)
 }
 
 // early says whether a load is of the first minutes of a boot whose clock was set after them.
@@ -136,9 +183,24 @@ func (b *bootEvidence) denied(i int, end record.Timestamp) (points []point) {
 	l := b.row.Loads[i]
 	for _, o := range b.observed {
 		again := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Patch == l.Patch && !n.Time.After(o.Time.Time) })
-		if record.OrEmpty(o.Module) == l.Patch && o.Time.After(end.Add(taking)) && !again {
+		if record.OrEmpty(o.Module) == l.Patch && o.Time.After(end.Add(LongestObservation)) && !again {
 			points = []point{{at: record.At(o.Time.Add(instant)), lost: true, event: b.row.Event}}
 		}
 	}
 	return points
+}
+
+// lastStep is when the journal says last that a live patch of a boot came or went, up to a moment, by the clock
+// of its last run; zero: it does not.
+func (r *rows) lastStep(boot string, at time.Time) (last time.Time) {
+	for i := range r.ran {
+		if v := &r.ran[i]; v.BootID == boot && v.last {
+			for _, p := range (&bootEvidence{run: v, commits: r.commits}).journalPoints() {
+				if p.at.After(last) && !p.at.After(at) {
+					last = p.at.Time
+				}
+			}
+		}
+	}
+	return last
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -35,50 +34,6 @@ func (p *PatchSpan) leadsTo(next *PatchSpan) bool {
 	begun := p.Module == "" || p.Transition && p.Phase == "initrd"
 	return begun && p.To.Equal(next.From.Time) && next.Phase == "initrd"
 }
-
-// within are the spans of a run that can be, and no surer than it.
-func within[T any, P spanned[T]](spans []T, r *run) []T {
-	doubted := clipped[T, P](spans, r.From.Time, earlier(r.sure, r.To).Time)
-	spans = append(doubted, clipped[T, P](spans, later(r.From, r.sure).Time, r.To.Time)...)
-	for i := range spans {
-		s := P(&spans[i]).span()
-		if s.Open = r.Open && !s.To.Before(r.To.Time); r.Confidence == Inferred || i < len(doubted) {
-			s.Confidence = Inferred
-		}
-	}
-	return spans
-}
-
-// bootEvidence is what is known of the live patches of a boot, while its clock was not set.
-type bootEvidence struct {
-	*run
-	commits []record.CommitRow
-}
-
-// point is a moment from which on a live patch is active, or being loaded, or none.
-type point struct {
-	at         record.Timestamp
-	module     string
-	transition bool              // it is being loaded
-	replaces   *string           // by it
-	known      bool              // else what is active from here on is not known
-	lost       bool              // something is to follow, and nobody knows when: what is seen later tells nothing
-	seen       bool              // by an observation
-	sure       bool              // else it was loaded then, and complete at some time
-	border     bool              // nothing happened, but what shows it is another thing from here on
-	since      *record.Timestamp // when it was loaded
-	completed  *record.Timestamp // and complete
-	phase      string
-	event      int64
-}
-
-// done says whether a load is known to have been complete at a time.
-func (p *point) done(at record.Timestamp) bool {
-	return p.transition || p.completed != nil && !p.completed.After(at.Time)
-}
-
-// like says whether two points say the same.
-func (p *point) like(q *point) bool { return p.module == q.module && p.transition == q.transition }
 
 // patches turns the points of a boot into spans.
 func (b *bootEvidence) patches() (spans []PatchSpan) {
@@ -149,32 +104,10 @@ func (b *bootEvidence) undated(module string) bool {
 	})
 }
 
-// watched says whether the journal would show what becomes of a live patch between two moments: it
-// does if it has the load, for the lines that follow are read as what became of that.
-func (b *bootEvidence) watched(module string, from, until record.Timestamp) bool {
-	return module == "" || slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
-		return l.Patch == module && !l.Time.After(from.Time) && !until.After(l.Until.Add(instant))
-	})
-}
-
-func (b *bootEvidence) loads() []record.LoadRow {
-	if b.row == nil {
-		return nil
-	}
-	return b.row.Loads
-}
-
 // commitIn says whether a commit began or ended within a stretch of time.
 func commitIn(commits []record.CommitRow, from, to record.Timestamp) bool {
 	within := func(t *record.Timestamp) bool { return t != nil && t.After(from.Time) && t.Before(to.Time) }
 	return slices.ContainsFunc(commits, func(c record.CommitRow) bool { return within(c.Begin) || within(c.End) })
-}
-
-// covered says whether the journal has every load between two moments.
-func (r *run) covered(from, to record.Timestamp) bool {
-	return r.row != nil && slices.ContainsFunc(r.row.Looks, func(l record.Look) bool {
-		return !from.Before(l.First.Time) && !to.After(l.Last.Add(instant))
-	})
 }
 
 // points are what the journal and the observations say, in the order of time.
@@ -213,14 +146,14 @@ func (p *point) rank() int {
 
 // loadOf says of a live patch that an observation saw when it was loaded, and what it replaces.
 func (b *bootEvidence) loadOf(p *point, o record.Observed) {
-	if o.Since == nil || o.Since.Before(b.from.Time) || o.Since.After(o.Time.Add(taking)) {
+	if o.Since == nil || o.Since.Before(b.from.Time) || o.Since.After(o.Time.Add(LongestObservation)) {
 		return
 	}
 	p.since, p.at = o.Since, later(p.at, *o.Since) // an observation has its time from its beginning
 	for i, l := range b.loads() {
 		if l.Patch == p.module && l.Time.Equal(o.Since.Time) {
 			p.replaces = b.replacedBy(i)
-			if l.Completed != nil && !p.transition && !l.Completed.After(o.Time.Add(taking)) {
+			if l.Completed != nil && !p.transition && !l.Completed.After(o.Time.Add(LongestObservation)) {
 				p.completed, p.at = l.Completed, later(p.at, *l.Completed)
 			}
 		}
@@ -235,13 +168,6 @@ func orTime(a, b *record.Timestamp) (t record.Timestamp) {
 		return *b
 	}
 	return t
-}
-
-func orZero(t *record.Timestamp) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.Time
 }
 
 // withBorders adds where what the journal shows begins and ends, so that each stretch is judged

@@ -135,3 +135,18 @@ func kernelStep(m *Machine, r *rand.Rand) {
 		m.Remove(p, *m.PatchFor(release))
 	}
 }
+
+// RandomMoment is one of the moments at which something happened to a machine, or just before, or any.
+func RandomMoment(m *Machine, r *rand.Rand) time.Time {
+	at := m.Truth[r.IntN(len(m.Truth))].From
+	switch r.IntN(4) {
+	case 0:
+		return at
+	case 1:
+		return at.Add(-time.Microsecond)
+	case 2:
+		return m.All[r.IntN(len(m.All))].Time.Time
+	}
+	first, last := m.Truth[0].From.Add(-48*time.Hour), m.Now.Add(48*time.Hour)
+	return first.Add(time.Duration(r.Int64N(int64(last.Sub(first))))).Truncate(time.Microsecond)
+}

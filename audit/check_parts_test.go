@@ -3,8 +3,6 @@ package audit
 import (
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -46,15 +44,4 @@ func TestChecksOfTheExamples(t *testing.T) {
 		{"integrity", "example", reads(record.PartVerify), Fail, "found the record altered: event 3: its hash is another one; see the event."},
 	}
 	runTests(t, tests)
-}
-
-// The date of a fix is that of the advisory in the example.
-func TestAdvisoriesOfTheExample(t *testing.T) {
-	m := storetest.Healthy(t)
-	m.SetJSON(record.PartAdvisories, example(t, record.PartAdvisories))
-	fixes := exposures(t, m.OpenRecord())
-	i := slices.IndexFunc(fixes, func(e Exposure) bool { return e.ReleasedBy == "advisory-day" })
-	if i < 0 || !strings.HasSuffix(record.OrEmpty(fixes[i].Advisory), "-2026-7") || fixes[i].Released.Format(time.DateOnly) != "2026-02-02" {
-		t.Errorf("got %+v", fixes)
-	}
 }

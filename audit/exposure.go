@@ -1,0 +1,174 @@
+package audit
+
+import (
+	"slices"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// Exposure is how a fix came to where it protects, and whether it was lost again. Each
+// moment is null where the record does not say.
+type Exposure struct {
+	CVE           string            `json:"cve"`
+	KernelRelease string            `json:"kernel_release"`
+	Package       string            `json:"package"`
+	Version       string            `json:"version"`         // the first one on record that fixes it
+	Released      *record.Timestamp `json:"released"`        // of that package or its advisory, see ReleasedBy
+	ReleasedBy    string            `json:"released_by"`     // build-time (a lower bound), advisory, advisory-day (no more than the day is known); empty: not known
+	Advisory      *string           `json:"advisory"`        // id
+	Severity      *string           `json:"severity"`        // of the advisory
+	Installed     *record.Timestamp `json:"installed"`       // package in the rpm database
+	Active        *record.Timestamp `json:"active"`          // a live patch with the fix active, first
+	InInitrd      *record.Timestamp `json:"in_initrd"`       // first proof that an unexpected reboot keeps it
+	Intervals     []Interval        `json:"intervals"`       // in which it is known to have been active
+	Lost          *record.Timestamp `json:"lost"`            // known to be taken away again, the last time
+	LostBy        LossCause         `json:"lost_by"`         // empty: not lost
+	Back          *record.Timestamp `json:"back"`            // active again after that; null: not
+	Status        ExposureStatus    `json:"status"`          //
+	Reason        string            `json:"reason"`          // why it is installed and not fixed, or not known; else empty
+	Seconds       *int64            `json:"latency_seconds"` // Released to Active
+	Events        []int64           `json:"events"`
+	KnownSince    *record.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
+}
+
+// ReleasedOnDay says that no more than the day of the advisory is known.
+const ReleasedOnDay = "advisory-day"
+
+// seconds returns how long a fix took to be active. If only the day of the release is known, whole days
+// are counted from its end; of a fix that was active before, the result is negative.
+func (e *Exposure) seconds() int64 {
+	const day = 24 * time.Hour
+	took := e.Active.Sub(e.Released.Time)
+	if e.ReleasedBy == ReleasedOnDay {
+		if took >= 0 {
+			took = max(0, took-day).Truncate(day)
+		} else {
+			took = (took + 1 - day).Truncate(day)
+		}
+	}
+	return int64(took / time.Second)
+}
+
+// Interval is a time in which a fix is known to have been active, or inferred to. A reboot that brought the fix
+// back from the initrd does not end it; what is not known does.
+type Interval struct {
+	From   record.Timestamp  `json:"from"`
+	To     *record.Timestamp `json:"to"`      // null: it went on at the end of the time that was asked for
+	Lost   *record.Timestamp `json:"lost"`    // from when on it is known that the fix was not active; null: it was not lost, or that is not known
+	LostBy LossCause         `json:"lost_by"` // empty: it was not lost, or that is not known
+	// Confidence is Inferred if that of some time within is.
+	Confidence Confidence `json:"confidence"`
+}
+
+// LossCause is what took a fix away.
+type LossCause = string
+
+// The causes.
+const (
+	LostByBoot      LossCause = "boot"      // into an initrd without it
+	LostByDowngrade LossCause = "downgrade" // a live patch with a lower number replaced it
+	LostByRemoval   LossCause = "removal"   // of the package
+	LostByDisabling LossCause = "disabling" // of the live patch
+	LostByUnknown   LossCause = "unknown"   // the record does not say
+)
+
+// LossCauses returns the closed set of causes.
+func LossCauses() []LossCause {
+	return []LossCause{LostByBoot, LostByDowngrade, LostByRemoval, LostByDisabling, LostByUnknown}
+}
+
+// ExposureStatus says what became of a fix by the end of the timeline.
+type ExposureStatus string
+
+// The statuses.
+const (
+	StatusFixed       ExposureStatus = "fixed"         // active
+	StatusInstalled   ExposureStatus = "installed"     // the package is installed, and the fix is not active, nor known to have been
+	StatusLost        ExposureStatus = "lost"          // taken away again, from the kernel that runs, or with its package before it was active
+	StatusOtherKernel ExposureStatus = "other-kernel"  // was active while its kernel ran; another one runs now
+	StatusUnknown     ExposureStatus = "unknown"       // the record does not say
+	StatusNotInRecord ExposureStatus = "not-in-record" // no live patch on record fixes it; a kernel itself may
+)
+
+// ExposureStatuses returns the closed set of statuses.
+func ExposureStatuses() []ExposureStatus {
+	return []ExposureStatus{StatusFixed, StatusInstalled, StatusLost, StatusOtherKernel, StatusUnknown, StatusNotInRecord}
+}
+
+// Loss says that a fix was taken away.
+type Loss struct {
+	At   *record.Timestamp
+	by   LossCause
+	Back *record.Timestamp // null: it is not known to have come back
+}
+
+// Losses are all times that a fix was taken away, in their order.
+func (e *Exposure) Losses() (list []Loss) {
+	for i, in := range e.Intervals {
+		if in.Lost == nil {
+			continue
+		}
+		l := Loss{At: in.Lost, by: in.LostBy}
+		if i+1 < len(e.Intervals) {
+			l.Back = &e.Intervals[i+1].From
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+// Text says when a fix was lost, by what, and when it came back.
+func (l Loss) Text(when func(*record.Timestamp) string) string {
+	text := when(l.At) + " by " + l.by
+	if l.by == LostByUnknown {
+		text = when(l.At) + ", by what is not known"
+	}
+	if l.Back != nil {
+		text += ", back " + when(l.Back)
+	}
+	return text
+}
+
+// Latency sums exposures up, in seconds from release to being active.
+type Latency struct {
+	Fixes    int    `json:"fixes"`    // on record
+	Measured int    `json:"measured"` // of which release and activation are known
+	Median   *int64 `json:"median_seconds"`
+	Worst    *int64 `json:"worst_seconds"`
+	WorstCVE string `json:"worst_cve"`
+	Open     int    `json:"open"`   // installed, but not active
+	Lost     int    `json:"lost"`   // and not back
+	Losses   int    `json:"losses"` // how often a fix was taken away, in all
+}
+
+// Summarize sums exposures up. What the record has no fix of does not count.
+func Summarize(exposures []Exposure) *Latency {
+	var l Latency
+	var took []int64
+	for _, e := range exposures {
+		if e.Status == StatusNotInRecord {
+			continue
+		}
+		l.Fixes++
+		l.Losses += len(e.Losses())
+		switch e.Status {
+		case StatusInstalled:
+			l.Open++
+		case StatusLost:
+			l.Lost++
+		}
+		if e.Seconds == nil {
+			continue
+		}
+		took = append(took, *e.Seconds)
+		if l.Worst == nil || *e.Seconds > *l.Worst {
+			l.Worst, l.WorstCVE = e.Seconds, e.CVE
+		}
+	}
+	if l.Measured = len(took); l.Measured > 0 {
+		slices.Sort(took)
+		l.Median = &took[(l.Measured-1)/2]
+	}
+	return &l
+}

@@ -1,0 +1,125 @@
+package audit
+
+import (
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// setting is what is known of the machine at the moment of a record of fixes, whatever the package.
+type setting struct {
+	spans   []ranSpan        // of the whole timeline
+	from    record.Timestamp // of what was before, only a part is known
+	newest  *KernelSpan      // the newest boot; nil: none is on record
+	goesOn  bool             // the record, after the moment: what it does not know of that is not known
+	state   *State           // what is installed, if the record goes on; else nil
+	looked  *Seen            // at what is installed, last; nil: nobody looked
+	unread  *Seen            // a newer look that could not tell; nil: none
+	blind   *record.Observed // the newest observation, if it could not read live patches; else nil
+	stepped time.Time        // when the journal of the newest boot says last that something changed; zero: it does not
+}
+
+// ranSpan is what is known of live patches in a span, and the boot that it is of.
+type ranSpan struct {
+	PatchSpan
+	boot KernelSpan // without an id: it was off, or that is not known
+}
+
+// patchHistory is a live patch package: its versions on record, and when which was active.
+type patchHistory struct {
+	*setting
+	name     string
+	kernel   string
+	versions map[string]*patchVersion
+	modules  map[string]string // versions by the modules that they hold
+	changes  []record.PatchChange
+	kept     []*record.Timestamp // for each span, when an initrd is first proven to hold its live patch
+}
+
+func newPatchHistory(name string, on *setting) *patchHistory {
+	kernel, _ := livepatch.KernelFor(name)
+	return &patchHistory{setting: on, name: name, kernel: kernel, versions: map[string]*patchVersion{}, modules: map[string]string{}}
+}
+
+// present says whether the machine had a version of the package, or was about to.
+func (p *patchHistory) present() bool {
+	for _, v := range p.versions {
+		if v.present {
+			return true
+		}
+	}
+	return false
+}
+
+// goneBefore says whether the package was removed before a moment, and was not there since.
+func (p *patchHistory) goneBefore(at time.Time) bool {
+	n := len(p.changes)
+	return n > 0 && p.changes[n-1].Action == record.ActionRemove && p.changes[n-1].Result == record.ResultOK && p.changes[n-1].Time.Before(at)
+}
+
+// version is what is known of a version.
+func (p *patchHistory) version(version string) *patchVersion {
+	v := p.versions[version]
+	if v == nil {
+		v = &patchVersion{version: version, number: PatchNumberOf(version), fixes: map[string]bool{}}
+		p.versions[version] = v
+	}
+	return v
+}
+
+// sides are the versions that a change took away and brought, nil where there is none.
+func (p *patchHistory) sides(c record.PatchChange) (before, after *patchVersion) {
+	if c.Action == record.ActionRemove {
+		return p.version(c.Version), nil
+	}
+	if c.Previous != "" {
+		before = p.version(c.Previous)
+	}
+	return before, p.version(c.Version)
+}
+
+// patchVersion is one version of a live patch package.
+type patchVersion struct {
+	version string
+	number  int             // of the live patch; 0: not known
+	fixes   map[string]bool // whether it fixes a CVE, as far as the record says
+	all     bool            // these are all that it fixes
+
+	present   bool              // the machine had it, or was about to
+	active    *record.Timestamp // seen active, its load complete, first; null: not up to the moment
+	seen      record.Timestamp  // by an observation or a change, first
+	installed *record.Timestamp // by a commit on record, first; null: it was there before
+	built     *record.Timestamp
+	issued    *record.Timestamp // of its advisory
+	onDay     bool              // no more than its day is known
+	advisory  *string
+	severity  *string
+	event     int64
+}
+
+// saw notes that the machine had a version, or was about to.
+func (v *patchVersion) saw(at record.Timestamp, event int64) {
+	if !v.present || at.Before(v.seen.Time) {
+		v.seen = at
+	}
+	if !v.present {
+		v.present, v.event = true, event
+	}
+}
+
+// since is from when on the version is on record.
+func (v *patchVersion) since() time.Time {
+	if v.installed != nil {
+		return v.installed.Time
+	}
+	return v.seen.Time
+}
+
+// active is from when on the live patch of a span protects: it may have been seen later only.
+func active(s PatchSpan) record.Timestamp {
+	if s.Completed != nil {
+		return earlier(*s.Completed, s.From)
+	}
+	return s.From
+}
