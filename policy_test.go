@@ -24,7 +24,8 @@ const module = "github.com/klp-audit/klp-audit"
 // outside belong to it alone. The way is cmd -> plugin, report -> store -> record, and internal.
 var arrows = map[string][]string{
 	"audit":                        {"record", "record/proof", "internal/livepatch", "internal/say"},
-	"cmd/klp-audit":                {"audit", "record", "record/proof", "report", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/recorder", "internal/rpm", "internal/say", "internal/zyppimport"},
+	"audit/compliance":             {"audit", "record", "record/proof", "internal/say"},
+	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "report", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/recorder", "internal/rpm", "internal/say", "internal/zyppimport"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
 	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/snapshot", "internal/tracked"},
@@ -32,7 +33,7 @@ var arrows = map[string][]string{
 	"record":                       {},
 	"record/proof":                 {"record"},
 	"record/schema":                {},
-	"report":                       {"audit", "record", "record/proof", "store", "internal/say"},
+	"report":                       {"audit", "audit/compliance", "record", "record/proof", "store", "internal/say"},
 	"store":                        {"record", "record/proof", "internal/rooted"},
 	"store/storetest":              {"record", "store", "internal/livepatch"},
 	"bench":                        {},

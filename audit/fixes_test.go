@@ -11,20 +11,6 @@ import (
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
-// running is a machine with a live patch of the first kernel that was there before the recorder,
-// which has seen it active.
-func running(t *testing.T, n int) *storetest.Machine {
-	t.Helper()
-	m := storetest.NewMachine(t, "2025-01-05T08:00:00Z")
-	m.Next = storetest.ReleaseA
-	m.Apply([]record.Package{storetest.KernelPackage(storetest.KernelA), storetest.PatchPackage(storetest.ReleaseA, n)}, nil)
-	m.Settled()
-	m.StartRecording()
-	m.Start(storetest.ReleaseA)
-	m.Wait(time.Hour)
-	return m
-}
-
 func fixNow(t *testing.T, m *storetest.Machine, cve string) Exposure {
 	t.Helper()
 	return fixAt(t, m.OpenRecord(), record.Always(), cve)
@@ -43,7 +29,7 @@ func fixAt(t *testing.T, s *store.Store, at time.Time, cve string) Exposure {
 // A version that is not on record may fix what a higher one does: nothing is lost by it.
 func TestVersionsThatAreNotOnRecord(t *testing.T) {
 	for _, tt := range []struct{ cve, want string }{{"CVE-2025-4221", "unknown"}, {"CVE-2025-4231", "unknown"}} {
-		m := running(t, 3)
+		m := storetest.Running(t, 3)
 		m.Initrds[storetest.ReleaseA] = storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 2)) // an image of before is put back
 		m.Reboot()
 		m.Observe(record.TriggerTimer)
@@ -56,7 +42,7 @@ func TestVersionsThatAreNotOnRecord(t *testing.T) {
 // What a change brought tells what the version before it fixes, also where nobody saw that
 // active, and a version holds what those with lower numbers fix.
 func TestVersionsKnownByChanges(t *testing.T) {
-	m := running(t, 1)
+	m := storetest.Running(t, 1)
 	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 	m.Wait(time.Hour)
 	m.Install(storetest.PatchPackage(storetest.ReleaseA, 5))
@@ -74,7 +60,7 @@ func TestVersionsKnownByChanges(t *testing.T) {
 
 // An upgrade is no loss, whenever its commit came on record.
 func TestUpgradeBeforeItsCommit(t *testing.T) {
-	m := running(t, 2)
+	m := storetest.Running(t, 2)
 	m.Wait(time.Hour)
 	m.Load(storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 3)), "system", "R3") // by hand
 	m.Wait(90 * time.Minute)
@@ -93,7 +79,7 @@ func TestUpgradeBeforeItsCommit(t *testing.T) {
 
 // A version that was never loaded and is gone is not installed any more.
 func TestInstalledOnlyWhileItIs(t *testing.T) {
-	m := running(t, 2)
+	m := storetest.Running(t, 2)
 	storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
 	m.Wait(time.Hour)
 	if e := fixNow(t, m, "CVE-2025-4231"); e.Status != StatusInstalled || !strings.HasSuffix(e.Reason, "does not fix it. It was never active.") {
@@ -197,7 +183,7 @@ func TestInstalledUntilNobodyKnowsWhen(t *testing.T) {
 
 // That a fix was never active is said only of a time that the record shows.
 func TestNeverActiveIsNotClaimed(t *testing.T) {
-	m := running(t, 2)
+	m := storetest.Running(t, 2)
 	storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 3))
 	m.Wait(time.Hour)
 	m.Initrds[storetest.ReleaseA] = storetest.ModuleOf(storetest.PatchPackage(storetest.ReleaseA, 2))
@@ -228,7 +214,7 @@ func TestRecordEndsOtherwise(t *testing.T) {
 		}, "nobody saw which live patch is active since"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := running(t, 2)
+			m := storetest.Running(t, 2)
 			m.Observe(record.TriggerTimer)
 			m.Wait(time.Hour)
 			tt.end(m)
@@ -241,7 +227,7 @@ func TestRecordEndsOtherwise(t *testing.T) {
 
 // A machine that was not looked at for long keeps its fixes.
 func TestSilenceTakesNoFixAway(t *testing.T) {
-	m := running(t, 2)
+	m := storetest.Running(t, 2)
 	m.Observe(record.TriggerTimer)
 	m.Wait(90 * 24 * time.Hour)
 	if e := fixAt(t, m.OpenRecord(), m.Now, "CVE-2025-4221"); e.Status != StatusFixed {
@@ -251,7 +237,7 @@ func TestSilenceTakesNoFixAway(t *testing.T) {
 
 // A load that is not complete fixes nothing; what it replaces goes on to.
 func TestTransitionFixesNothing(t *testing.T) {
-	m := running(t, 2)
+	m := storetest.Running(t, 2)
 	m.Wait(time.Hour)
 	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 	m.Wait(time.Hour)
@@ -283,7 +269,7 @@ func TestTransitionFixesNothing(t *testing.T) {
 
 // Each loss and each return of a fix is kept.
 func TestEveryLossIsKept(t *testing.T) {
-	m := running(t, 2)
+	m := storetest.Running(t, 2)
 	m.Observe(record.TriggerTimer)
 	for range 2 {
 		m.Wait(24 * time.Hour)
@@ -313,7 +299,7 @@ func TestEveryLossIsKept(t *testing.T) {
 // Of a moment that the record goes on after, what it does not know is not known; neither is what a
 // commit did that nobody looked at since.
 func TestMomentsThatAreNotKnown(t *testing.T) {
-	m := running(t, 2)
+	m := storetest.Running(t, 2)
 	m.Observe(record.TriggerTimer)
 	m.Wait(time.Hour)
 	m.Halt(0)
@@ -339,7 +325,7 @@ func TestInstalledWhereRPMCouldNotBeRead(t *testing.T) {
 		after time.Duration
 		want  ExposureStatus
 	}{{time.Minute, StatusInstalled}, {24 * time.Hour, StatusUnknown}} {
-		m := running(t, 2) // nothing but its commits says what is installed
+		m := storetest.Running(t, 2) // nothing but its commits says what is installed
 		m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 2))
 		m.Wait(tt.after)
 		m.Observe(record.TriggerTimer)

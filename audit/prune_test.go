@@ -166,7 +166,7 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := running(t, 1)
+			m := storetest.Running(t, 1)
 			m.Until("2025-01-10T09:00:00Z")
 			m.Install(storetest.PatchPackage(storetest.ReleaseA, 2))
 			m.Until("2025-01-15T09:00:00Z")

@@ -334,7 +334,7 @@ func TestStateOfABrokenRecord(t *testing.T) {
 		"installed packages": func(o *record.Observation) { o.Installed, o.Compared = nil, false },
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := running(t, 1)
+			m := storetest.Running(t, 1)
 			m.Until("2025-01-20T09:00:00Z")
 			for _, ev := range m.Written[len(m.Written)-2:] {
 				lacks(ev.Observation)

@@ -1,6 +1,6 @@
 // Package audit works out what follows from a record: which kernel and live patch ran when, what an initrd held,
-// which fixes were active, how a machine was at a moment, and whether a profile of compliance is met. It reads
-// rows through a Reader, and knows no database and no format.
+// which fixes were active, and how a machine was at a moment. It reads rows through a Reader, and knows no database
+// and no format.
 package audit
 
 import (

@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -161,7 +161,7 @@ func InitrdText(v record.Initrd) string {
 	patch, kernel := say.Printable(v.Patch), say.Printable(v.KernelRelease)
 	switch {
 	case v.Reason == record.ReasonNoImage:
-		return fmt.Sprintf("MISSING: %s has no initrd: this kernel does not boot (no-image). Before any reboot %s.", kernel, audit.BuildHint(v.KernelRelease))
+		return fmt.Sprintf("MISSING: %s has no initrd: this kernel does not boot (no-image). Before any reboot %s.", kernel, compliance.BuildHint(v.KernelRelease))
 	case v.Verdict == record.VerdictContained:
 		return fmt.Sprintf("CONTAINED: the initrd of %s holds %s, %s.", kernel, patch, basisText[v.Basis])
 	case v.Verdict == record.VerdictMissing:

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
@@ -53,7 +53,7 @@ func reportAll(ctx context.Context, s *store.Store, m *storetest.Machine) error 
 	if err != nil {
 		return err
 	}
-	p, err := audit.LoadProfile(audit.DefaultProfile, nil)
+	p, err := compliance.LoadProfile(compliance.DefaultProfile, nil)
 	if err != nil {
 		return err
 	}

@@ -10,13 +10,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // troubled is a machine with something of everything: the golden files show it.
-func troubled(t *testing.T) *audit.Compliance {
+func troubled(t *testing.T) *compliance.Summary {
 	t.Helper()
 	m := storetest.Healthy(t)
 	m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
@@ -32,7 +32,7 @@ func troubled(t *testing.T) *audit.Compliance {
 	return c
 }
 
-func renderCompliance(t *testing.T, c *audit.Compliance, format string, style Style) string {
+func renderCompliance(t *testing.T, c *compliance.Summary, format string, style Style) string {
 	t.Helper()
 	p := NewProvenance("compliance", "1.0.0", testNow, &record.Summary{
 		Events: 42, First: new(record.At(testNow)), Last: new(record.At(testNow)), Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"}, RootHash: "abc=",
@@ -68,10 +68,10 @@ func TestComplianceGolden(t *testing.T) {
 
 func TestComplianceFollowsItsSchema(t *testing.T) {
 	all := readSchemas(t)
-	for _, c := range []*audit.Compliance{troubled(t), troubled(t).Only([]string{"clock"}, false)} {
+	for _, c := range []*compliance.Summary{troubled(t), troubled(t).Only([]string{"clock"}, false)} {
 		checkAgainst(t, all, "compliance-1.json", renderCompliance(t, c, "json", Style{}))
 	}
-	if got, want := all["compliance-1.json"].Defs["check"].Properties["result"].Enum, anys(words(audit.Ratings())); cmp.Diff(want, got) != "" {
+	if got, want := all["compliance-1.json"].Defs["check"].Properties["result"].Enum, anys(words(compliance.Ratings())); cmp.Diff(want, got) != "" {
 		t.Errorf("results are %v, want %v", got, want)
 	}
 	for _, list := range [][]record.Exception{nil, {
@@ -86,7 +86,7 @@ func TestComplianceFollowsItsSchema(t *testing.T) {
 	}
 }
 
-func words(ratings []audit.Rating) (list []string) {
+func words(ratings []compliance.Rating) (list []string) {
 	for _, r := range ratings {
 		list = append(list, string(r))
 	}
@@ -96,12 +96,12 @@ func words(ratings []audit.Rating) (list []string) {
 // Every format has every check, with the same result.
 func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
 	c := troubled(t)
-	var whole struct{ Checks []audit.CheckResult }
+	var whole struct{ Checks []compliance.CheckResult }
 	storetest.Check(t, json.Unmarshal([]byte(renderCompliance(t, c, "json", Style{})), &whole))
 	records, err := csv.NewReader(strings.NewReader(renderCompliance(t, c, "csv", Style{}))).ReadAll()
 	storetest.Check(t, err)
 	table := renderCompliance(t, c, "table", Style{Width: 200})
-	if len(whole.Checks) != len(audit.Rules()) || len(records) != 1+len(audit.Rules()) {
+	if len(whole.Checks) != len(compliance.Rules()) || len(records) != 1+len(compliance.Rules()) {
 		t.Fatalf("%d checks in JSON, %d in CSV", len(whole.Checks), len(records)-1)
 	}
 	for i, r := range whole.Checks {
@@ -112,7 +112,7 @@ func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
 			t.Errorf("the table has no %s %s", r.Result, r.ID)
 		}
 	}
-	if err := Write(&strings.Builder{}, &ComplianceSection{Compliance: c}, "html", Style{}); err == nil || !strings.Contains(err.Error(), "csv") {
+	if err := Write(&strings.Builder{}, &ComplianceSection{Summary: c}, "html", Style{}); err == nil || !strings.Contains(err.Error(), "csv") {
 		t.Errorf("html: %v", err)
 	}
 }
@@ -120,20 +120,20 @@ func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
 // The verdict is the worst result; unknown weighs more than a warning.
 func TestVerdict(t *testing.T) {
 	for _, tt := range []struct {
-		results []audit.Rating
-		want    audit.Rating
+		results []compliance.Rating
+		want    compliance.Rating
 		nagios  int
 	}{
-		{[]audit.Rating{audit.Pass, audit.NotApplicable}, audit.Pass, 0},
-		{[]audit.Rating{audit.Pass, audit.Warn}, audit.Warn, 1},
-		{[]audit.Rating{audit.Warn, audit.NotDetermined}, audit.NotDetermined, 3},
-		{[]audit.Rating{audit.NotDetermined, audit.Fail, audit.Warn}, audit.Fail, 2},
-		{[]audit.Rating{audit.NotApplicable}, audit.NotDetermined, 3},
-		{nil, audit.NotDetermined, 3},
+		{[]compliance.Rating{compliance.Pass, compliance.NotApplicable}, compliance.Pass, 0},
+		{[]compliance.Rating{compliance.Pass, compliance.Warn}, compliance.Warn, 1},
+		{[]compliance.Rating{compliance.Warn, compliance.NotDetermined}, compliance.NotDetermined, 3},
+		{[]compliance.Rating{compliance.NotDetermined, compliance.Fail, compliance.Warn}, compliance.Fail, 2},
+		{[]compliance.Rating{compliance.NotApplicable}, compliance.NotDetermined, 3},
+		{nil, compliance.NotDetermined, 3},
 	} {
-		var c audit.Compliance
+		var c compliance.Summary
 		for _, r := range tt.results {
-			c.Checks = append(c.Checks, audit.CheckResult{Result: r})
+			c.Checks = append(c.Checks, compliance.CheckResult{Result: r})
 		}
 		if _, status := Nagios(c.Worst()); c.Worst() != tt.want || status != tt.nagios {
 			t.Errorf("%v: %s, %d", tt.results, c.Worst(), status)
@@ -142,16 +142,16 @@ func TestVerdict(t *testing.T) {
 }
 
 // complianceOf judges a machine by the default profile.
-func complianceOf(t *testing.T, m *storetest.Machine) *audit.Compliance {
+func complianceOf(t *testing.T, m *storetest.Machine) *compliance.Summary {
 	t.Helper()
-	c, err := audit.NewCompliance(t.Context(), m.OpenRecord(), defaultProfile(t), m.Now)
+	c, err := compliance.Judge(t.Context(), m.OpenRecord(), defaultProfile(t), m.Now)
 	storetest.Check(t, err)
 	return c
 }
 
-func defaultProfile(t *testing.T) *audit.Profile {
+func defaultProfile(t *testing.T) *compliance.Profile {
 	t.Helper()
-	p, err := audit.LoadProfile(audit.DefaultProfile, nil)
+	p, err := compliance.LoadProfile(compliance.DefaultProfile, nil)
 	storetest.Check(t, err)
 	return p
 }

@@ -6,13 +6,13 @@ import (
 	"io"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 )
 
 // ComplianceSection is a compliance summary as a section of its own.
 type ComplianceSection struct {
-	*audit.Compliance
+	*compliance.Summary
 	Provenance *Provenance
 }
 
@@ -25,8 +25,8 @@ func (c *ComplianceSection) writeJSON(w io.Writer, _ Style) error {
 		Schema     string      `json:"schema"`
 		Warning    *string     `json:"warning"`
 		Provenance *Provenance `json:"provenance"`
-		*audit.Compliance
-	}{audit.ComplianceSchema, orNull(c.Warning), c.Provenance, c.Compliance})
+		*compliance.Summary
+	}{compliance.Schema, orNull(c.Warning), c.Provenance, c.Summary})
 }
 
 // writeTable prints the verdict, then the checks, the weightiest first, each with what to do.
@@ -57,7 +57,7 @@ func (c *ComplianceSection) writeTable(w io.Writer, style Style) error {
 // cells are the checks as rows: what a check found, and below it what to do and what stands
 // for it.
 func (c *ComplianceSection) cells(width int) (cells [][]string) {
-	left := len(audit.NotApplicable) + len("kernel-supported") + 2*gap
+	left := len(compliance.NotApplicable) + len("kernel-supported") + 2*gap
 	for _, r := range c.Checks {
 		var lines []string
 		for _, text := range checkTexts(&r) {
@@ -72,7 +72,7 @@ func (c *ComplianceSection) cells(width int) (cells [][]string) {
 }
 
 // checkTexts are what there is to say of a check, a line each.
-func checkTexts(r *audit.CheckResult) []string {
+func checkTexts(r *compliance.CheckResult) []string {
 	texts := []string{r.Detail}
 	if !isOpen(r) {
 		return texts
@@ -100,12 +100,12 @@ func evidenceText(list []string) string {
 }
 
 // isOpen says whether there is something to do.
-func isOpen(r *audit.CheckResult) bool {
-	return r.Result != audit.Pass && r.Result != audit.NotApplicable
+func isOpen(r *compliance.CheckResult) bool {
+	return r.Result != compliance.Pass && r.Result != compliance.NotApplicable
 }
 
 // grantText says who accepts a finding, until when, and why.
-func grantText(x *audit.Exception) string {
+func grantText(x *compliance.Exception) string {
 	state := "Exception until"
 	if x.Expired {
 		state = "Exception EXPIRED on"

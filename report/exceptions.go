@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -15,7 +16,7 @@ const ExceptionsSchema = "klp-audit/exceptions/1"
 
 // exceptionRow is an exception with its beginning and its end.
 type exceptionRow struct {
-	audit.Exception
+	compliance.Exception
 	Added   record.Timestamp  `json:"added"`
 	Ended   *record.Timestamp `json:"ended"` // null: not ended
 	EndedBy *string           `json:"ended_by"`
@@ -34,7 +35,7 @@ func (x *Exceptions) forms() []form { return []form{{"table", x.writeTable}, {"j
 func (x *Exceptions) rows() []exceptionRow {
 	rows := []exceptionRow{}
 	for _, e := range x.List {
-		row := exceptionRow{Exception: audit.ExceptionAt(e, x.At), Added: e.Time, Ended: e.Ended}
+		row := exceptionRow{Exception: compliance.ExceptionAt(e, x.At), Added: e.Time, Ended: e.Ended}
 		if e.EndedBy != nil {
 			row.EndedBy = new(e.EndedBy.Name())
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -19,7 +20,7 @@ const FullSchema = "klp-audit/report/1"
 type Full struct {
 	Provenance *Provenance
 	State      *audit.State
-	Compliance *audit.Compliance
+	Compliance *compliance.Summary
 	Latency    *audit.Latency
 	Exposures  []audit.Exposure
 	Timeline   *audit.Timeline
@@ -44,13 +45,13 @@ const verifiedSince = 31 * 24 * time.Hour
 // NewFull reads the whole report from the record, judged by a profile as of a moment. The
 // history says which stretch of time the timeline shows: all on record if it does not. The
 // state is the one at that moment, or when the machine was observed last before it.
-func NewFull(ctx context.Context, s *store.Store, p *audit.Profile, at time.Time, h *History) (*Full, error) {
+func NewFull(ctx context.Context, s *store.Store, p *compliance.Profile, at time.Time, h *History) (*Full, error) {
 	f := &Full{Provenance: h.Provenance, History: h}
 	for _, read := range []func(context.Context, *store.Store) error{
 		func(ctx context.Context, s *store.Store) error { return f.readTimeline(ctx, s, at) },
 		f.readMarks,
 		func(ctx context.Context, s *store.Store) (err error) {
-			if f.Compliance, err = audit.NewCompliance(ctx, s, p, at); err == nil {
+			if f.Compliance, err = compliance.Judge(ctx, s, p, at); err == nil {
 				f.Compliance.Distrust(f.Provenance.Input)
 			}
 			return err
@@ -165,13 +166,13 @@ func (f *Full) forms() []form {
 // the provenance comes after them, because it counts them.
 func writeFullJSON(w io.Writer, f *Full) error {
 	head, err := compact(struct {
-		Schema     string            `json:"schema"`
-		Warning    *string           `json:"warning"`
-		Compliance *audit.Compliance `json:"compliance"`
-		State      *audit.State      `json:"state"`
-		CVE        CVEs              `json:"cve"`
-		Timeline   *audit.Timeline   `json:"timeline"`
-		Integrity  *Integrity        `json:"integrity"`
+		Schema     string              `json:"schema"`
+		Warning    *string             `json:"warning"`
+		Compliance *compliance.Summary `json:"compliance"`
+		State      *audit.State        `json:"state"`
+		CVE        CVEs                `json:"cve"`
+		Timeline   *audit.Timeline     `json:"timeline"`
+		Integrity  *Integrity          `json:"integrity"`
 	}{FullSchema, orNull(f.Provenance.Warning()), f.Compliance, f.State, CVEs{Exposures: f.Exposures, Latency: f.Latency}, f.Timeline, f.Integrity})
 	if err != nil {
 		return err

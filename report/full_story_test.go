@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
@@ -19,7 +20,7 @@ func storyReport(t *testing.T, m *storetest.Machine, since, until, format string
 	s := m.OpenRecord()
 	sum, err := s.Summarize(t.Context())
 	storetest.Check(t, err)
-	p, err := audit.LoadProfile(audit.DefaultProfile, nil)
+	p, err := compliance.LoadProfile(compliance.DefaultProfile, nil)
 	storetest.Check(t, err)
 	var filter record.HistoryFilter
 	if since != "" {
@@ -43,7 +44,7 @@ func TestFullStory(t *testing.T) {
 	output := renderFull(t, storyReport(t, m, "", "", "json"), "json", Style{})
 	checkAgainst(t, readSchemas(t), "report-1.json", output)
 	var whole struct {
-		Compliance struct{ Verdict audit.Rating }
+		Compliance struct{ Verdict compliance.Rating }
 		CVE        struct{ Exposures []audit.Exposure }
 		History    struct{ Rows []json.RawMessage }
 		Timeline   audit.Timeline
@@ -75,7 +76,7 @@ func TestFullOfNothing(t *testing.T) {
 	m.StartRecording()
 	for _, format := range Formats(&Full{}) {
 		f := storyReport(t, m, "", "", format)
-		if f.Compliance.Verdict != audit.NotDetermined && f.Compliance.Verdict != audit.Fail {
+		if f.Compliance.Verdict != compliance.NotDetermined && f.Compliance.Verdict != compliance.Fail {
 			t.Errorf("verdict %q", f.Compliance.Verdict)
 		}
 		if output := renderFull(t, f, format, Style{}); format == "html" {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -88,7 +89,7 @@ func (p *printer) table(header []string, cells [][]string) {
 }
 
 func (p *printer) verdict(f *Full) {
-	sgr := map[audit.Rating]string{audit.Fail: sgrRed, audit.NotDetermined: sgrYellow, audit.Warn: sgrYellow}[f.Compliance.Verdict]
+	sgr := map[compliance.Rating]string{compliance.Fail: sgrRed, compliance.NotDetermined: sgrYellow, compliance.Warn: sgrYellow}[f.Compliance.Verdict]
 	p.line(p.bold(strings.ToUpper(verdictText(f.Compliance.Verdict)), sgrBold+sgr))
 	for _, l := range wrap(verdictReason(f.Compliance), p.style.Width) {
 		p.line(l)
@@ -97,7 +98,7 @@ func (p *printer) verdict(f *Full) {
 	p.facts(append(facts{{"Host", hostName(f.Provenance.Host)}}, keyFacts(f)...))
 }
 
-func (p *printer) compliance(c *audit.Compliance) {
+func (p *printer) compliance(c *compliance.Summary) {
 	if len(c.Checks) == 0 {
 		p.line("No check was made.")
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store/storetest"
@@ -262,24 +263,24 @@ func yearsState() *audit.State {
 	return s
 }
 
-func yearsCompliance() *audit.Compliance {
-	c := &audit.Compliance{Profile: "pci-dss-4.0.1", Verdict: audit.Fail, At: ts("2026-11-23T08:30:00Z"), Since: ts("2025-11-23T08:30:00Z")}
-	add := func(result audit.Rating, id, title, detail string, evidence ...string) {
-		c.Checks = append(c.Checks, audit.CheckResult{ID: id, Title: title, Result: result, Detail: detail, Evidence: audit.OrNone(evidence), References: []string{}})
+func yearsCompliance() *compliance.Summary {
+	c := &compliance.Summary{Profile: "pci-dss-4.0.1", Verdict: compliance.Fail, At: ts("2026-11-23T08:30:00Z"), Since: ts("2025-11-23T08:30:00Z")}
+	add := func(result compliance.Rating, id, title, detail string, evidence ...string) {
+		c.Checks = append(c.Checks, compliance.CheckResult{ID: id, Title: title, Result: result, Detail: detail, Evidence: compliance.OrNone(evidence), References: []string{}})
 	}
-	add(audit.Fail, "patch-in-initrd", "Initrd holds the live patch", "The initrd of 6.4.0-150600.23.53-default lacks livepatch_7_150600_13_21: the newest build packed livepatch_6_150600_13_18.", "event 411", "event 380")
-	add(audit.Fail, "failed-commits", "No failed change is left", "The upgrade of kernel-livepatch-6_4_0-150600_23_53-default to 8-150600.13.24.1 failed, and nothing made it good since.", "event 398")
-	add(audit.NotDetermined, "clock", "Clock is in step", "No observation says when the clock was synchronised last.", "event 411")
-	add(audit.Warn, "downgrades", "Nothing was downgraded", "One live patch was downgraded; the kernel had not warned before.", "event 91")
-	add(audit.Warn, "latency", "Fixes were active in time", "CVE-2026-3041 took 46 days from its release to being active, longer than 30 days.", "event 350")
+	add(compliance.Fail, "patch-in-initrd", "Initrd holds the live patch", "The initrd of 6.4.0-150600.23.53-default lacks livepatch_7_150600_13_21: the newest build packed livepatch_6_150600_13_18.", "event 411", "event 380")
+	add(compliance.Fail, "failed-commits", "No failed change is left", "The upgrade of kernel-livepatch-6_4_0-150600_23_53-default to 8-150600.13.24.1 failed, and nothing made it good since.", "event 398")
+	add(compliance.NotDetermined, "clock", "Clock is in step", "No observation says when the clock was synchronised last.", "event 411")
+	add(compliance.Warn, "downgrades", "Nothing was downgraded", "One live patch was downgraded; the kernel had not warned before.", "event 91")
+	add(compliance.Warn, "latency", "Fixes were active in time", "CVE-2026-3041 took 46 days from its release to being active, longer than 30 days.", "event 350")
 	c.Checks[4].References = []string{"PCI DSS v4.0.1 6.3.3"}
-	c.Checks[4].Exception = &audit.Exception{Reason: "Freeze for the year's end closing, agreed with the owner of the service.", Until: ts("2026-12-31"), By: "tux", Event: 360}
-	c.Checks[3].Exception = &audit.Exception{Reason: "Regression with the storage driver.", Until: ts("2025-09-30"), By: "root", Event: 93, Expired: true}
+	c.Checks[4].Exception = &compliance.Exception{Reason: "Freeze for the year's end closing, agreed with the owner of the service.", Until: ts("2026-12-31"), By: "tux", Event: 360}
+	c.Checks[3].Exception = &compliance.Exception{Reason: "Regression with the storage driver.", Until: ts("2025-09-30"), By: "root", Event: 93, Expired: true}
 	for _, id := range []string{"kernel-supported", "patch-state", "patch-loaded", "coverage", "reboot-lag", "signatures", "attribution", "completeness", "integrity", "retention", "permissions", "recorder", "entitlement", "taint", "journal"} {
-		r, _ := audit.RuleOf(id)
-		add(audit.Pass, id, r.Title, "Nothing speaks against it.", "event 411")
+		r, _ := compliance.RuleOf(id)
+		add(compliance.Pass, id, r.Title, "Nothing speaks against it.", "event 411")
 	}
-	add(audit.NotApplicable, "next-boot", "Next boot runs the right kernel", "The profile leaves it out.")
+	add(compliance.NotApplicable, "next-boot", "Next boot runs the right kernel", "The profile leaves it out.")
 	return c
 }
 
@@ -292,11 +293,11 @@ func fresh() *Full {
 			Initrds: []audit.InitrdSpan{initrdOf(record.VerdictContained, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")}, Gaps: []audit.Gap{},
 		},
 		Exposures: []audit.Exposure{}, Latency: &audit.Latency{}, State: yearsState(),
-		Compliance: &audit.Compliance{Profile: "default", Verdict: audit.Pass, At: ts("2026-11-23T08:30:00Z"), Since: ts("2026-11-23T06:00:00Z")},
+		Compliance: &compliance.Summary{Profile: "default", Verdict: compliance.Pass, At: ts("2026-11-23T08:30:00Z"), Since: ts("2026-11-23T06:00:00Z")},
 	}
 	f.State.KernelRelease, f.State.Initrd.Verdict = new(storetest.ReleaseA), record.VerdictContained
-	for _, r := range audit.Rules() {
-		f.Compliance.Checks = append(f.Compliance.Checks, audit.CheckResult{ID: r.ID, Title: r.Title, Result: audit.Pass, Detail: "Nothing speaks against it.", Evidence: []string{"event 1"}, References: []string{}})
+	for _, r := range compliance.Rules() {
+		f.Compliance.Checks = append(f.Compliance.Checks, compliance.CheckResult{ID: r.ID, Title: r.Title, Result: compliance.Pass, Detail: "Nothing speaks against it.", Evidence: []string{"event 1"}, References: []string{}})
 	}
 	return whole(f, change1(1, "2026-11-23T06:10:00Z", "install", "3-150600.13.9.1", ""))
 }
@@ -315,7 +316,7 @@ func nothing() *Full {
 	return whole(&Full{
 		Timeline: &audit.Timeline{From: ts("2026-11-23"), To: ts("2026-11-23"), Kernels: []audit.KernelSpan{}, Patches: []audit.PatchSpan{}, Initrds: []audit.InitrdSpan{}, Gaps: []audit.Gap{}},
 		State:    &audit.State{At: ts("2026-11-23"), Confidence: audit.Unknown, Unknown: map[string]string{"live_patch": "nothing is recorded yet"}, Events: []int64{}}, Exposures: []audit.Exposure{},
-		Latency: &audit.Latency{}, Compliance: &audit.Compliance{Profile: "default", Verdict: audit.NotDetermined, Checks: []audit.CheckResult{}, At: ts("2026-11-23"), Since: ts("2026-11-23")},
+		Latency: &audit.Latency{}, Compliance: &compliance.Summary{Profile: "default", Verdict: compliance.NotDetermined, Checks: []compliance.CheckResult{}, At: ts("2026-11-23"), Since: ts("2026-11-23")},
 	})
 }
 
@@ -336,7 +337,7 @@ func hostile() *Full {
 	for i := range f.Compliance.Checks {
 		c := &f.Compliance.Checks[i]
 		c.Detail, c.Evidence, c.References = long, []string{evil, "event 1\n"}, []string{evil}
-		c.Exception = &audit.Exception{Reason: long, By: evil}
+		c.Exception = &compliance.Exception{Reason: long, By: evil}
 	}
 	f.Compliance.Profile = evil
 	for i := range f.Exposures {

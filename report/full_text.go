@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -16,33 +17,33 @@ import (
 // What the whole report says in words, whatever it is rendered as.
 
 // verdictText is a verdict as a manager reads it.
-func verdictText(r audit.Rating) string {
+func verdictText(r compliance.Rating) string {
 	switch r {
-	case audit.Pass:
+	case compliance.Pass:
 		return "Compliant"
-	case audit.Warn:
+	case compliance.Warn:
 		return "Compliant, with warnings"
-	case audit.Fail:
+	case compliance.Fail:
 		return "Not compliant"
 	}
 	return "Not determined"
 }
 
 // verdictReason says how the checks came to a verdict, in a sentence.
-func verdictReason(c *audit.Compliance) string {
-	count := map[audit.Rating]int{}
+func verdictReason(c *compliance.Summary) string {
+	count := map[compliance.Rating]int{}
 	for _, check := range c.Checks {
 		count[check.Result]++
 	}
-	judged := len(c.Checks) - count[audit.NotApplicable]
+	judged := len(c.Checks) - count[compliance.NotApplicable]
 	if judged == 0 {
 		return fmt.Sprintf("No check of profile %s applies.", say.Printable(c.Profile))
 	}
 	var parts []string
 	for _, r := range []struct {
-		rating    audit.Rating
+		rating    compliance.Rating
 		one, many string
-	}{{audit.Fail, "fails", "fail"}, {audit.NotDetermined, "cannot be determined", "cannot be determined"}, {audit.Warn, "warns", "warn"}, {audit.Pass, "passes", "pass"}} {
+	}{{compliance.Fail, "fails", "fail"}, {compliance.NotDetermined, "cannot be determined", "cannot be determined"}, {compliance.Warn, "warns", "warn"}, {compliance.Pass, "passes", "pass"}} {
 		switch n := count[r.rating]; n {
 		case 0:
 		case 1:
@@ -51,7 +52,7 @@ func verdictReason(c *audit.Compliance) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, r.many))
 		}
 	}
-	if len(parts) == 1 && count[audit.Pass] > 1 {
+	if len(parts) == 1 && count[compliance.Pass] > 1 {
 		return fmt.Sprintf("All %d checks of profile %s that apply pass.", judged, say.Printable(c.Profile))
 	}
 	return fmt.Sprintf("Of %s of profile %s that %s, %s.", say.Plural(judged, "check"), say.Printable(c.Profile), map[bool]string{true: "applies", false: "apply"}[judged == 1], join(parts))
@@ -343,12 +344,12 @@ func inferredFact(s *audit.State) (out facts) {
 }
 
 // exceptionText says what was granted.
-func exceptionText(e *audit.Exception) string {
+func exceptionText(e *compliance.Exception) string {
 	return fmt.Sprintf("%s, by %s: %s (event %d)", acceptedText(e), say.Clip(orElse(e.By, "unset"), 80), say.Clip(e.Reason, 300), e.Event)
 }
 
 // acceptedText says until when.
-func acceptedText(e *audit.Exception) string {
+func acceptedText(e *compliance.Exception) string {
 	if e.Expired {
 		return "Acceptance expired " + day10(e.Until)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -38,7 +39,7 @@ type page struct {
 	Made         string
 	Warning      string // what stands before all else; empty: nothing
 	Found        string // in a word, ALTERED
-	Verdict      audit.Rating
+	Verdict      compliance.Rating
 	Title        string
 	Reason       string
 	Scope        string
@@ -85,7 +86,7 @@ type pageFact struct{ Name, Text string }
 
 type pageCheck struct {
 	ID, Title, Detail, Short string
-	Result                   audit.Rating
+	Result                   compliance.Rating
 	Hint                     []pageText
 	Evidence                 []pageEvidence
 	References               []string
@@ -217,11 +218,11 @@ func (p *page) state(s *audit.State) {
 	}
 }
 
-func (p *page) compliance(c *audit.Compliance) {
+func (p *page) compliance(c *compliance.Summary) {
 	p.Profile, p.Since = say.Clip(c.Profile, 80), c.Since.Short()
 	for _, check := range c.Checks {
 		row := pageCheck{ID: say.Clip(check.ID, 80), Title: say.Clip(check.Title, maxText), Detail: say.Clip(check.Detail, 2*maxText), Short: say.Clip(check.Detail, 160), Result: check.Result}
-		if check.Result != audit.Pass && check.Result != audit.NotApplicable {
+		if check.Result != compliance.Pass && check.Result != compliance.NotApplicable {
 			row.Hint = texts(check.Hint())
 		}
 		for _, e := range check.Evidence {
@@ -235,7 +236,7 @@ func (p *page) compliance(c *audit.Compliance) {
 		}
 		p.Checks = append(p.Checks, row)
 		switch {
-		case check.Result == audit.Pass || check.Result == audit.NotApplicable:
+		case check.Result == compliance.Pass || check.Result == compliance.NotApplicable:
 		case len(p.Findings) == pageFindings:
 			p.MoreFindings++
 		default:

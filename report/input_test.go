@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 )
@@ -51,12 +52,12 @@ func TestDistrust(t *testing.T) {
 	in := &audit.Input{File: "x", Result: proof.Truncated}
 	c := troubled(t)
 	c.Distrust(nil)
-	if c.Checks[0].ID == audit.IntegrityID {
+	if c.Checks[0].ID == compliance.IntegrityID {
 		t.Error("integrity fails without a reason")
 	}
 	c.Distrust(in)
-	for _, c := range []*audit.Compliance{c, c.Only([]string{"clock"}, false), c.Only([]string{audit.IntegrityID}, true)} {
-		if r := c.Checks[0]; r.ID != audit.IntegrityID || r.Result != audit.Fail || c.Verdict != audit.Fail {
+	for _, c := range []*compliance.Summary{c, c.Only([]string{"clock"}, false), c.Only([]string{compliance.IntegrityID}, true)} {
+		if r := c.Checks[0]; r.ID != compliance.IntegrityID || r.Result != compliance.Fail || c.Verdict != compliance.Fail {
 			t.Errorf("the first check is %s, %s; the verdict %s", r.ID, r.Result, c.Verdict)
 		}
 	}

@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
 // Nagios is how monitoring plugins name a verdict, and the exit status that says it (Monitoring
 // Plugins Development Guidelines).
-func Nagios(r audit.Rating) (word string, status int) {
+func Nagios(r compliance.Rating) (word string, status int) {
 	switch r {
-	case audit.Pass, audit.NotApplicable:
+	case compliance.Pass, compliance.NotApplicable:
 		return "OK", 0
-	case audit.Warn:
+	case compliance.Warn:
 		return "WARNING", 1
-	case audit.Fail:
+	case compliance.Fail:
 		return "CRITICAL", 2
 	}
 	return "UNKNOWN", 3
@@ -27,7 +28,7 @@ func Nagios(r audit.Rating) (word string, status int) {
 
 // WriteCheck renders the summary for Nagios: a line with performance data, and below it what
 // did not pass. The bar that parts text from data is in no text.
-func WriteCheck(w io.Writer, c *audit.Compliance, p *audit.Profile) error {
+func WriteCheck(w io.Writer, c *compliance.Summary, p *compliance.Profile) error {
 	word, _ := Nagios(c.Verdict)
 	_, err := fmt.Fprintf(w, "KLP-AUDIT %s - %s | %s\n", word, headline(c), perfdata(c, p))
 	for _, r := range c.Checks {
@@ -50,11 +51,11 @@ func WriteCheck(w io.Writer, c *audit.Compliance, p *audit.Profile) error {
 }
 
 // headline is what is wrong first, in one line.
-func headline(c *audit.Compliance) string {
+func headline(c *compliance.Summary) string {
 	if len(c.Checks) == 0 {
 		return "no check was asked for"
 	}
-	if c.Verdict == audit.Pass {
+	if c.Verdict == compliance.Pass {
 		return NagiosText(c.Sum())
 	}
 	first := c.Checks[0]
@@ -68,13 +69,13 @@ func headline(c *audit.Compliance) string {
 func NagiosText(s string) string { return strings.ReplaceAll(say.Printable(s), "|", "/") }
 
 // perfdata are the numbers: 'label'=value[unit];warn;crit.
-func perfdata(c *audit.Compliance, p *audit.Profile) string {
-	counts := map[audit.Rating]int{}
+func perfdata(c *compliance.Summary, p *compliance.Profile) string {
+	counts := map[compliance.Rating]int{}
 	for _, r := range c.Checks {
 		counts[r.Result]++
 	}
 	var data []string
-	for _, r := range audit.Ratings() {
+	for _, r := range compliance.Ratings() {
 		data = append(data, fmt.Sprintf("%s=%d;;;0", strings.ReplaceAll(string(r), "-", "_"), counts[r]))
 	}
 	if left := c.CoverageLeft; left != nil && hasCheck(c, "coverage") {
@@ -84,7 +85,7 @@ func perfdata(c *audit.Compliance, p *audit.Profile) string {
 	return strings.Join(data, " ")
 }
 
-func hasCheck(c *audit.Compliance, id string) bool {
+func hasCheck(c *compliance.Summary, id string) bool {
 	for _, r := range c.Checks {
 		if r.ID == id {
 			return true
@@ -107,7 +108,7 @@ type sample struct {
 // WriteMetrics renders summary and state as OpenMetrics text that is Prometheus' text format,
 // too: node_exporter's textfile collector reads that. All of it are gauges; what is not
 // known has no sample.
-func WriteMetrics(w io.Writer, c *audit.Compliance, st *audit.State) error {
+func WriteMetrics(w io.Writer, c *compliance.Summary, st *audit.State) error {
 	var b strings.Builder
 	for _, m := range metrics(c, st) {
 		if len(m.samples) == 0 {
@@ -126,11 +127,11 @@ func WriteMetrics(w io.Writer, c *audit.Compliance, st *audit.State) error {
 	return err
 }
 
-func metrics(c *audit.Compliance, st *audit.State) []metric {
+func metrics(c *compliance.Summary, st *audit.State) []metric {
 	var status []sample
-	for _, id := range audit.CheckIDs() {
+	for _, id := range compliance.CheckIDs() {
 		for _, r := range c.Checks {
-			if r.ID == id && r.Result != audit.NotApplicable {
+			if r.ID == id && r.Result != compliance.NotApplicable {
 				_, n := Nagios(r.Result)
 				status = append(status, sample{fmt.Sprintf("{check=%q}", id), fmt.Sprint(n)})
 			}
@@ -215,13 +216,13 @@ func rebootPending(s *audit.State) *bool {
 }
 
 // intact is what the check of the record's integrity came to.
-func intact(c *audit.Compliance) *bool {
+func intact(c *compliance.Summary) *bool {
 	for _, r := range c.Checks {
 		switch {
-		case r.ID != audit.IntegrityID:
-		case r.Result == audit.Fail:
+		case r.ID != compliance.IntegrityID:
+		case r.Result == compliance.Fail:
 			return new(false)
-		case r.Result == audit.Pass || r.Result == audit.Warn:
+		case r.Result == compliance.Pass || r.Result == compliance.Warn:
 			return new(true)
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -74,7 +74,7 @@ func (s *Status) spool() (text string) {
 	case s.Waiting == nil || *s.Waiting == 0:
 		return ""
 	default:
-		text = audit.Waiting(*s.Waiting) + " to be taken into the record"
+		text = compliance.Waiting(*s.Waiting) + " to be taken into the record"
 		if s.WaitingReason != "" {
 			text += "; the first one for: " + s.WaitingReason
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -149,18 +150,18 @@ func TestSummarize(t *testing.T) {
 
 func TestVerdictReason(t *testing.T) {
 	for _, test := range []struct {
-		ratings []audit.Rating
+		ratings []compliance.Rating
 		want    string
 	}{
 		{nil, "No check of profile p applies."},
-		{[]audit.Rating{audit.NotApplicable}, "No check of profile p applies."},
-		{[]audit.Rating{audit.Pass}, "Of 1 check of profile p that applies, 1 passes."},
-		{[]audit.Rating{audit.Pass, audit.Pass, audit.NotApplicable}, "All 2 checks of profile p that apply pass."},
-		{[]audit.Rating{audit.Fail, audit.Pass, audit.NotDetermined}, "Of 3 checks of profile p that apply, 1 fails, 1 cannot be determined and 1 passes."},
+		{[]compliance.Rating{compliance.NotApplicable}, "No check of profile p applies."},
+		{[]compliance.Rating{compliance.Pass}, "Of 1 check of profile p that applies, 1 passes."},
+		{[]compliance.Rating{compliance.Pass, compliance.Pass, compliance.NotApplicable}, "All 2 checks of profile p that apply pass."},
+		{[]compliance.Rating{compliance.Fail, compliance.Pass, compliance.NotDetermined}, "Of 3 checks of profile p that apply, 1 fails, 1 cannot be determined and 1 passes."},
 	} {
-		c := &audit.Compliance{Profile: "p"}
+		c := &compliance.Summary{Profile: "p"}
 		for _, r := range test.ratings {
-			c.Checks = append(c.Checks, audit.CheckResult{Result: r})
+			c.Checks = append(c.Checks, compliance.CheckResult{Result: r})
 		}
 		if got := verdictReason(c); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)

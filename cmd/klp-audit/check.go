@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -53,12 +54,12 @@ and looks at no spool.`,
 	a.profileFlag(cmd, &f.profile)
 	flags.IntVar(&f.warn, "warn", 0, "warn when the coverage ends in less than `DAYS` (as the profile says)")
 	flags.IntVar(&f.crit, "crit", 0, "critical when the coverage ends in less than `DAYS` (as the profile says)")
-	flags.StringSliceVar(&f.only, "only", nil, "only the checks `ID,…`: "+strings.Join(audit.CheckIDs(), ", "))
+	flags.StringSliceVar(&f.only, "only", nil, "only the checks `ID,…`: "+strings.Join(compliance.CheckIDs(), ", "))
 	flags.StringSliceVar(&f.skip, "skip", nil, "all checks but `ID,…`")
 	flags.StringVar(&f.knownAt, "known-at", "", "judge as of `TIME`, and leave out what was recorded after it: "+report.TimeHelp)
 	flags.StringVar(&f.metrics, "metrics", "", "write OpenMetrics text to `FILE`, too, for node_exporter's textfile collector")
 	for _, name := range []string{"only", "skip"} {
-		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(audit.CheckIDs(), cobra.ShellCompDirectiveNoFileComp))
+		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(compliance.CheckIDs(), cobra.ShellCompDirectiveNoFileComp))
 	}
 	return cmd
 }
@@ -69,7 +70,7 @@ func (a *app) unknown(err error) error {
 	if err == nil || errors.As(err, &status) {
 		return err
 	}
-	_, code := report.Nagios(audit.NotDetermined)
+	_, code := report.Nagios(compliance.NotDetermined)
 	fmt.Fprintf(a.Stdout, "KLP-AUDIT UNKNOWN - %s\n", report.NagiosText(err.Error()))
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(a.Stdout, "To do: %s\n", hint)
@@ -79,8 +80,8 @@ func (a *app) unknown(err error) error {
 
 // critical is the answer to a record that cannot be read any more.
 func (a *app) critical(in *audit.Input) error {
-	_, code := report.Nagios(audit.Fail)
-	fmt.Fprintf(a.Stdout, "KLP-AUDIT CRITICAL - %s\nTo do: %s.\n", report.NagiosText(in.Warning()), audit.Hint("integrity"))
+	_, code := report.Nagios(compliance.Fail)
+	fmt.Fprintf(a.Stdout, "KLP-AUDIT CRITICAL - %s\nTo do: %s.\n", report.NagiosText(in.Warning()), compliance.Hint("integrity"))
 	return exitStatus(code)
 }
 
@@ -127,7 +128,7 @@ func (a *app) check(cmd *cobra.Command, f *checkFlags) error {
 }
 
 // judgeKnown judges by what was known at a moment, and closes the record if that fails.
-func (a *app) judgeKnown(ctx context.Context, s *store.Store, p *audit.Profile, at time.Time, in *audit.Input, known string) (*audit.Compliance, *store.Store, error) {
+func (a *app) judgeKnown(ctx context.Context, s *store.Store, p *compliance.Profile, at time.Time, in *audit.Input, known string) (*compliance.Summary, *store.Store, error) {
 	s, err := a.knownAt(ctx, s, known)
 	if err != nil {
 		return nil, nil, err
@@ -140,13 +141,13 @@ func (a *app) judgeKnown(ctx context.Context, s *store.Store, p *audit.Profile, 
 }
 
 // checkProfile returns the profile, changed as the flags say.
-func (a *app) checkProfile(cmd *cobra.Command, f *checkFlags) (*audit.Profile, error) {
+func (a *app) checkProfile(cmd *cobra.Command, f *checkFlags) (*compliance.Profile, error) {
 	if f.only != nil && f.skip != nil {
 		return nil, errors.New("--only and --skip: want one of them")
 	}
 	for _, id := range slices.Concat(f.only, f.skip) {
-		if !slices.Contains(audit.CheckIDs(), id) {
-			return nil, fmt.Errorf("there is no check %q: want %s", id, strings.Join(audit.CheckIDs(), ", "))
+		if !slices.Contains(compliance.CheckIDs(), id) {
+			return nil, fmt.Errorf("there is no check %q: want %s", id, strings.Join(compliance.CheckIDs(), ", "))
 		}
 	}
 	p, err := a.loadProfile(f.profile)
@@ -157,7 +158,7 @@ func (a *app) checkProfile(cmd *cobra.Command, f *checkFlags) (*audit.Profile, e
 	for _, set := range []struct {
 		name string
 		days int
-		to   *audit.Period
+		to   *compliance.Period
 	}{{"warn", f.warn, &c.Warn}, {"crit", f.crit, &c.Fail}} {
 		if !cmd.Flags().Changed(set.name) {
 			continue
@@ -165,7 +166,7 @@ func (a *app) checkProfile(cmd *cobra.Command, f *checkFlags) (*audit.Profile, e
 		if set.days < 0 || set.days > 9999 {
 			return nil, fmt.Errorf("--%s %d: want a number of days up to 9999", set.name, set.days)
 		}
-		*set.to = audit.Period(time.Duration(set.days) * 24 * time.Hour)
+		*set.to = compliance.Period(time.Duration(set.days) * 24 * time.Hour)
 	}
 	if c.Warn < c.Fail {
 		return nil, fmt.Errorf("it would be critical %s before the end, and warn only %s before: want --warn to be more than --crit", c.Fail, c.Warn)
@@ -175,7 +176,7 @@ func (a *app) checkProfile(cmd *cobra.Command, f *checkFlags) (*audit.Profile, e
 }
 
 // writeMetrics replaces the file in one step; the collector is another user.
-func (a *app) writeMetrics(ctx context.Context, s *store.Store, c *audit.Compliance, path string) error {
+func (a *app) writeMetrics(ctx context.Context, s *store.Store, c *compliance.Summary, path string) error {
 	// Of the time since then nothing can be proven; whether it was too long is judged.
 	st, err := audit.NewState(ctx, s, c.Observed.Time)
 	if err != nil {

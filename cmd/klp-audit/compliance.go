@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -53,24 +54,24 @@ change nothing in it.
 }
 
 func (a *app) profileFlag(cmd *cobra.Command, value *string) {
-	cmd.Flags().StringVar(value, "profile", "", "judge by the profile `NAME`: "+fmt.Sprint(audit.Profiles())+" or one in /"+profileDir+" (as klp-audit.toml says, else "+audit.DefaultProfile+")")
-	cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(audit.Profiles(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(value, "profile", "", "judge by the profile `NAME`: "+fmt.Sprint(compliance.Profiles())+" or one in /"+profileDir+" (as klp-audit.toml says, else "+compliance.DefaultProfile+")")
+	cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(compliance.Profiles(), cobra.ShellCompDirectiveNoFileComp))
 }
 
 // loadProfile reads a profile, the configured one if none is named. Profiles of one's own are read from
 // the machine.
-func (a *app) loadProfile(name string) (*audit.Profile, error) {
+func (a *app) loadProfile(name string) (*compliance.Profile, error) {
 	if name == "" {
 		return a.configuredProfile()
 	}
-	p, err := audit.LoadProfile(name, os.DirFS(filepath.Join(a.root, "/", profileDir)))
+	p, err := compliance.LoadProfile(name, os.DirFS(filepath.Join(a.root, "/", profileDir)))
 	if err != nil {
 		return nil, usageError{err}
 	}
 	return p, nil
 }
 
-func (a *app) configuredProfile() (*audit.Profile, error) {
+func (a *app) configuredProfile() (*compliance.Profile, error) {
 	c, err := a.configured()
 	if err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
 		return err
 	}
 	a.seeSpool(c, p, &f.sectionFlags)
-	section := report.ComplianceSection{Compliance: c, Provenance: report.NewProvenance("compliance", version, a.Now(), c.Record)}
+	section := report.ComplianceSection{Summary: c, Provenance: report.NewProvenance("compliance", version, a.Now(), c.Record)}
 	from := section.Provenance
 	from.Input, from.Since, from.Until = s.provenance.Input, &c.Since, &c.At
 	maps.Copy(from.Filters, s.provenance.Filters)
@@ -110,8 +111,8 @@ func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
 }
 
 // judge returns a compliance summary of an input.
-func (a *app) judge(ctx context.Context, s *store.Store, p *audit.Profile, at time.Time, in *audit.Input) (*audit.Compliance, error) {
-	c, err := audit.NewCompliance(ctx, s, p, at)
+func (a *app) judge(ctx context.Context, s *store.Store, p *compliance.Profile, at time.Time, in *audit.Input) (*compliance.Summary, error) {
+	c, err := compliance.Judge(ctx, s, p, at)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/recorder"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
@@ -55,7 +55,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 			return err
 		},
 	}
-	enumFlag(cmd, &check, "check", "the check with this `ID`", audit.CheckIDs())
+	enumFlag(cmd, &check, "check", "the check with this `ID`", compliance.CheckIDs())
 	cmd.Flags().StringVar(&reason, "reason", "", "why it is accepted, a `TEXT` for auditors")
 	cmd.Flags().StringVar(&until, "until", "", "until when: "+report.TimeHelp+"; a date is its first moment where you are")
 	return cmd
@@ -66,7 +66,7 @@ func (a *app) readUntil(x *record.ExceptionChange, until string) error {
 	end, err := report.ParseTime(until, a.Now(), a.bootTime())
 	switch {
 	case x.Check == "":
-		return fmt.Errorf("--check: want one of %s", strings.Join(audit.CheckIDs(), ", "))
+		return fmt.Errorf("--check: want one of %s", strings.Join(compliance.CheckIDs(), ", "))
 	case err != nil:
 		return fmt.Errorf("--until: %w", err)
 	case !end.After(a.Now()):

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
@@ -77,11 +78,11 @@ func TestChecksReadWhatAnObservationWrites(t *testing.T) {
 			t.Errorf("%s is not known: %s", name, ev.Observation.Unknown[string(name)])
 		}
 	}
-	p, err := audit.LoadProfile(audit.DefaultProfile, nil)
+	p, err := compliance.LoadProfile(compliance.DefaultProfile, nil)
 	check(t, err)
-	c, err := audit.NewCompliance(t.Context(), s, p, now)
+	c, err := compliance.Judge(t.Context(), s, p, now)
 	check(t, err)
-	if len(c.Checks) != len(audit.CheckIDs()) {
+	if len(c.Checks) != len(compliance.CheckIDs()) {
 		t.Errorf("%d checks", len(c.Checks))
 	}
 	for _, r := range c.Checks {
@@ -102,7 +103,7 @@ func TestChecksReadWhatAnObservationWrites(t *testing.T) {
 		"integrity":    "events intact",
 		"completeness": "libzypp's history showed no other change",
 	} {
-		i := slices.IndexFunc(c.Checks, func(r audit.CheckResult) bool { return r.ID == id })
+		i := slices.IndexFunc(c.Checks, func(r compliance.CheckResult) bool { return r.ID == id })
 		if !strings.Contains(c.Checks[i].Detail, detail) {
 			t.Errorf("%s: %s: %s", id, c.Checks[i].Result, c.Checks[i].Detail)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 )
@@ -40,7 +41,7 @@ func crowd(t *testing.T) string {
 	full := &report.Full{
 		Provenance: p, Timeline: tl, Exposures: exposures, Latency: audit.Summarize(exposures), Integrity: &report.Integrity{TreeSize: sum.Events},
 		State:      &audit.State{At: tl.To, Confidence: audit.Unknown},
-		Compliance: &audit.Compliance{Profile: "default", Verdict: audit.NotDetermined, At: tl.To, Since: tl.From},
+		Compliance: &compliance.Summary{Profile: "default", Verdict: compliance.NotDetermined, At: tl.To, Since: tl.From},
 		History:    &report.History{Provenance: p, Rows: changes(at)},
 	}
 	var b bytes.Buffer

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -47,7 +48,7 @@ type product struct {
 	ctx      context.Context
 	store    *store.Store
 	timeline *audit.Timeline
-	profile  *audit.Profile
+	profile  *compliance.Profile
 }
 
 func newProduct(ctx context.Context, s *store.Store) (p *product, err error) {
@@ -56,7 +57,7 @@ func newProduct(ctx context.Context, s *store.Store) (p *product, err error) {
 	if err != nil {
 		return nil, err
 	}
-	profile, err := audit.LoadProfile(audit.DefaultProfile, nil)
+	profile, err := compliance.LoadProfile(compliance.DefaultProfile, nil)
 	return &product{ctx, s, t, profile}, err
 }
 
@@ -281,7 +282,7 @@ func (a *answers) check(l *life, part, says string, at time.Time, isTrue func(mo
 // askChecks asks for the checks at the moment of an observation.
 func (p *product) askChecks(l *life, at time.Time) (a *answers, err error) {
 	defer recovered(&err)
-	c, err := audit.NewCompliance(p.ctx, p.store, p.profile, at)
+	c, err := compliance.Judge(p.ctx, p.store, p.profile, at)
 	if err != nil {
 		return nil, err
 	}
@@ -296,10 +297,10 @@ func (p *product) askChecks(l *life, at time.Time) (a *answers, err error) {
 			"kernel-supported": func(m moment) bool { return m.pending != record.PendingYes },
 			"patch-loaded":     func(m moment) bool { return m.active == m.loaded },
 		}[r.ID]
-		if is == nil || r.Result != audit.Pass && r.Result != audit.Fail {
+		if is == nil || r.Result != compliance.Pass && r.Result != compliance.Fail {
 			continue
 		}
-		passes := r.Result == audit.Pass
+		passes := r.Result == compliance.Pass
 		a.add("check", r.ID, string(r.Result), strings.Contains(r.Detail, string(record.BasisInferred)), func(m moment) bool {
 			neither := r.ID == "patch-in-initrd" && isVerdict(m.kernel, m.active, record.VerdictMissing)(m)
 			return is(m) == passes || (m.moving != "" || neither) && !passes

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -16,7 +16,7 @@ const stale = 48 * time.Hour
 var ofState = []string{"kernel-supported", "patch-state", "patch-loaded", "patch-in-initrd", "next-boot", "coverage", "reboot-lag"}
 
 // furtherChecks checks results that are about the record, or that more than one state is right for.
-func (a *answers) furtherChecks(l *life, checks []audit.CheckResult) {
+func (a *answers) furtherChecks(l *life, checks []compliance.CheckResult) {
 	at := a.at
 	if a.at.After(l.now) {
 		a.at = l.now // the history ends there
@@ -27,9 +27,9 @@ func (a *answers) furtherChecks(l *life, checks []audit.CheckResult) {
 	for _, r := range checks {
 		isTrue := l.furtherCheck(r, at)
 		if slices.Contains(ofState, r.ID) && !seen {
-			isTrue = func(moment) bool { return r.Result == audit.NotDetermined }
+			isTrue = func(moment) bool { return r.Result == compliance.NotDetermined }
 		}
-		if isTrue != nil && r.Result != audit.NotDetermined {
+		if isTrue != nil && r.Result != compliance.NotDetermined {
 			says := string(r.Result)
 			if !l.right(a.at, isTrue) {
 				says += ": " + r.Detail
@@ -39,14 +39,14 @@ func (a *answers) furtherChecks(l *life, checks []audit.CheckResult) {
 	}
 }
 
-func (l *life) furtherCheck(r audit.CheckResult, at time.Time) func(moment) bool {
+func (l *life) furtherCheck(r compliance.CheckResult, at time.Time) func(moment) bool {
 	switch r.ID {
 	case "patch-state":
 		return func(m moment) bool {
 			switch r.Result {
-			case audit.NotApplicable:
+			case compliance.NotApplicable:
 				return m.active == "" && m.moving == ""
-			case audit.Pass:
+			case compliance.Pass:
 				return m.active != "" || m.moving != ""
 			}
 			one := !strings.Contains(r.Detail, "are enabled, not one") // each replaces the one before
@@ -54,10 +54,10 @@ func (l *life) furtherCheck(r audit.CheckResult, at time.Time) func(moment) bool
 		}
 	case "coverage":
 		return func(m moment) bool {
-			if r.Result == audit.NotApplicable {
+			if r.Result == compliance.NotApplicable {
 				return m.active == "" && m.loaded == ""
 			}
-			return r.Result == audit.Pass && strings.Contains(r.Detail, covered(m.kernel))
+			return r.Result == compliance.Pass && strings.Contains(r.Detail, covered(m.kernel))
 		}
 	case "reboot-lag":
 		return func(m moment) bool {
@@ -67,10 +67,10 @@ func (l *life) furtherCheck(r audit.CheckResult, at time.Time) func(moment) bool
 	case "downgrades": // of before a time, which a wrong clock does not tell
 		surely, perhaps := l.lowered(at)
 		return func(moment) bool {
-			return !l.sound() || surely && r.Result != audit.Pass || !surely && (perhaps || r.Result == audit.Pass)
+			return !l.sound() || surely && r.Result != compliance.Pass || !surely && (perhaps || r.Result == compliance.Pass)
 		}
 	case "completeness":
-		return func(moment) bool { return r.Result != audit.Pass || !l.drifted(at) }
+		return func(moment) bool { return r.Result != compliance.Pass || !l.drifted(at) }
 	}
 	return nil
 }

@@ -67,3 +67,17 @@ func Patched(t *testing.T, n int) *Machine {
 	m.Install(PatchPackage(ReleaseA, n))
 	return m
 }
+
+// Running is a machine with a live patch of the first kernel that was there before the recorder,
+// which has seen it active.
+func Running(t *testing.T, n int) *Machine {
+	t.Helper()
+	m := NewMachine(t, "2025-01-05T08:00:00Z")
+	m.Next = ReleaseA
+	m.Apply([]record.Package{KernelPackage(KernelA), PatchPackage(ReleaseA, n)}, nil)
+	m.Settled()
+	m.StartRecording()
+	m.Start(ReleaseA)
+	m.Wait(time.Hour)
+	return m
+}

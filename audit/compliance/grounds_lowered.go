@@ -1,10 +1,11 @@
-package audit
+package compliance
 
 import (
 	"context"
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -16,7 +17,7 @@ type lowered struct {
 }
 
 // readLowered reads downgrades, and removals of live patches whose kernel stayed.
-func (g *grounds) readLowered(ctx context.Context, s Reader) error {
+func (g *grounds) readLowered(ctx context.Context, s audit.Reader) error {
 	var rows []*record.HistoryRow
 	kernels, err := g.history(ctx, s, record.HistoryFilter{Kind: "kernel", Result: string(record.ResultOK)})
 	if err != nil {
@@ -61,14 +62,14 @@ func stayed(kernels []*record.HistoryRow, removed *record.HistoryRow) bool {
 }
 
 // read finds what the kernel had said before the newest few.
-func (l *lowered) read(ctx context.Context, s Reader, n int) (err error) {
+func (l *lowered) read(ctx context.Context, s audit.Reader, n int) (err error) {
 	if n >= 3 {
 		return nil
 	}
 	before := l.Time.Add(-time.Microsecond)
-	if l.warnings, err = NewestPart[record.Warnings](ctx, s, before.Add(-2*24*time.Hour), before); err != nil {
+	if l.warnings, err = audit.NewestPart[record.Warnings](ctx, s, before.Add(-2*24*time.Hour), before); err != nil {
 		return err
 	}
-	l.taint, err = NewestPart[record.Taint](ctx, s, before.Add(-2*24*time.Hour), before)
+	l.taint, err = audit.NewestPart[record.Taint](ctx, s, before.Add(-2*24*time.Hour), before)
 	return err
 }

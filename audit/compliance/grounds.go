@@ -1,4 +1,4 @@
-package audit
+package compliance
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -33,8 +34,8 @@ type grounds struct {
 	attribution record.Attribution
 	recorders   []record.RecorderRow
 	base        *base // nil: none
-	gaps        []Gap
-	exposures   []Exposure
+	gaps        []audit.Gap
+	exposures   []audit.Exposure
 	running     string // the kernel that runs at the end; empty: not known
 	exceptions  []record.Exception
 }
@@ -46,9 +47,9 @@ type base struct {
 	installed []record.Package
 }
 
-func readGrounds(ctx context.Context, s Reader, p *Profile, at time.Time) (*grounds, error) {
+func readGrounds(ctx context.Context, s audit.Reader, p *Profile, at time.Time) (*grounds, error) {
 	g := &grounds{at: at.UTC(), since: at.UTC().Add(-time.Duration(p.LookBack)), profile: p}
-	for _, read := range []func(context.Context, Reader) error{
+	for _, read := range []func(context.Context, audit.Reader) error{
 		g.readRecord, g.readSeen, g.readParts, g.readBase, g.readFailed, g.readLowered, g.readTimeline,
 	} {
 		if err := read(ctx, s); err != nil {
@@ -59,7 +60,7 @@ func readGrounds(ctx context.Context, s Reader, p *Profile, at time.Time) (*grou
 }
 
 // readRecord reads what is known of the record itself.
-func (g *grounds) readRecord(ctx context.Context, s Reader) (err error) {
+func (g *grounds) readRecord(ctx context.Context, s audit.Reader) (err error) {
 	if g.summary, err = s.Summarize(ctx); err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (g *grounds) readRecord(ctx context.Context, s Reader) (err error) {
 	return err
 }
 
-func (g *grounds) readSeen(ctx context.Context, s Reader) (err error) {
+func (g *grounds) readSeen(ctx context.Context, s audit.Reader) (err error) {
 	if g.seen, err = seenAt(ctx, s, g.at); err != nil || g.seen == nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (g *grounds) readSeen(ctx context.Context, s Reader) (err error) {
 
 // readParts reads the parts that not every observation tries to read. What the newest one tried to
 // read, and could not, is unknown.
-func (g *grounds) readParts(ctx context.Context, s Reader) (err error) {
+func (g *grounds) readParts(ctx context.Context, s audit.Reader) (err error) {
 	if g.verified, err = newestPart[record.Verified](ctx, s, g); err != nil {
 		return err
 	}
@@ -103,17 +104,17 @@ func (g *grounds) readParts(ctx context.Context, s Reader) (err error) {
 }
 
 // newestPart is a part of the newest observation, or of the last one before it that has it.
-func newestPart[T record.PartType](ctx context.Context, s Reader, g *grounds) (*record.Part[T], error) {
+func newestPart[T record.PartType](ctx context.Context, s audit.Reader, g *grounds) (*record.Part[T], error) {
 	if g.seen != nil {
 		if text := g.seen.Parts[record.PartNameOf[T]()]; text != nil {
 			return &record.Part[T]{Event: g.seen.Event, Time: g.seen.At, JSON: text}, nil
 		}
 	}
-	return NewestPart[T](ctx, s, g.at.Add(-partsSince), g.at)
+	return audit.NewestPart[T](ctx, s, g.at.Add(-partsSince), g.at)
 }
 
 // readBase finds out what should have been installed when the newest observation was taken.
-func (g *grounds) readBase(ctx context.Context, s Reader) error {
+func (g *grounds) readBase(ctx context.Context, s audit.Reader) error {
 	if g.seen == nil {
 		return nil
 	}
@@ -156,7 +157,7 @@ func afterCommit(installed []record.Package, end *record.CommitEnd) []record.Pac
 
 // readFailed reads the changes that did not come to what was wanted, and those of which a
 // script failed, and drops what a later change of the same package made good.
-func (g *grounds) readFailed(ctx context.Context, s Reader) error {
+func (g *grounds) readFailed(ctx context.Context, s audit.Reader) error {
 	good := map[string]time.Time{} // when a package was changed last
 	for _, f := range []record.HistoryFilter{
 		{Result: string(record.ResultFailed)}, {Result: string(record.ResultNotDone)}, {Result: string(record.ResultUnknown)},
@@ -202,7 +203,7 @@ func isElsewhere(row *record.HistoryRow) bool {
 }
 
 // history reads changes of the period, newest first.
-func (g *grounds) history(ctx context.Context, s Reader, f record.HistoryFilter) (rows []*record.HistoryRow, err error) {
+func (g *grounds) history(ctx context.Context, s audit.Reader, f record.HistoryFilter) (rows []*record.HistoryRow, err error) {
 	f.Since, f.Until = g.since, g.at.Add(time.Microsecond)
 	if f.Limit == 0 {
 		f.Limit = maxRows
@@ -261,7 +262,7 @@ func (g *grounds) exceptionFor(id string) *Exception {
 
 // readTimeline reads gaps of the period, and the fixes of the live patches that were installed
 // in it. What it reads may begin before the period, but not with the record, which may be long.
-func (g *grounds) readTimeline(ctx context.Context, s Reader) error {
+func (g *grounds) readTimeline(ctx context.Context, s audit.Reader) error {
 	from, _, err := s.Extent(ctx)
 	if err != nil || from.IsZero() || !from.Before(g.at) {
 		return err
@@ -273,12 +274,12 @@ func (g *grounds) readTimeline(ctx context.Context, s Reader) error {
 	if begin.After(from.Time) {
 		from = record.At(begin)
 	}
-	t, err := NewTimeline(ctx, s, from.Time, g.at.Add(time.Microsecond))
+	t, err := audit.NewTimeline(ctx, s, from.Time, g.at.Add(time.Microsecond))
 	if err != nil {
 		return err
 	}
-	g.gaps = slices.DeleteFunc(t.Gaps, func(gap Gap) bool { return gap.To.Before(g.since) })
-	g.exposures, g.running, err = ExposuresSince(ctx, s, t, names, g.since, g.at)
+	g.gaps = slices.DeleteFunc(t.Gaps, func(gap audit.Gap) bool { return gap.To.Before(g.since) })
+	g.exposures, g.running, err = audit.ExposuresSince(ctx, s, t, names, g.since, g.at)
 	return err
 }
 
@@ -286,7 +287,7 @@ func (g *grounds) readTimeline(ctx context.Context, s Reader) error {
 // changed or were seen active in it, or were there at its begin or its end. Where what was
 // there is not known, these are all. begin is that of the period, or when the first of them
 // came.
-func (g *grounds) livePatches(ctx context.Context, s Reader) (names []string, begin time.Time, err error) {
+func (g *grounds) livePatches(ctx context.Context, s audit.Reader) (names []string, begin time.Time, err error) {
 	first, err := seenAt(ctx, s, g.since)
 	if err != nil {
 		return nil, begin, err

@@ -1,4 +1,4 @@
-package audit
+package compliance
 
 import (
 	"context"
@@ -7,15 +7,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 )
 
 // seen is an observation of the machine that is judged.
-type seen Seen
+type seen audit.Seen
 
 // seenAt is the newest observation at a moment or before it, nil if there is none.
-func seenAt(ctx context.Context, s Reader, at time.Time) (*seen, error) {
-	o, err := SeenAt(ctx, s, at)
+func seenAt(ctx context.Context, s audit.Reader, at time.Time) (*seen, error) {
+	o, err := audit.SeenAt(ctx, s, at)
 	return (*seen)(o), err
 }
 
@@ -65,7 +66,7 @@ func (o *seen) patchPackage() *record.Package {
 
 // kernelPackage is the installed package of a kernel, nil if none is known to be.
 func (o *seen) kernelPackage(release string) *record.Package {
-	n := slices.IndexFunc(o.Installed, func(p record.Package) bool { return IsKernel(p, release) })
+	n := slices.IndexFunc(o.Installed, func(p record.Package) bool { return audit.IsKernel(p, release) })
 	if n < 0 {
 		return nil
 	}
@@ -80,7 +81,7 @@ func (o *seen) newestUnknown() string {
 		return o.Reboot.NewestUnknown
 	}
 	for _, p := range o.Installed {
-		if IsKernel(p, running) && p.InstallTime > boot.Unix() {
+		if audit.IsKernel(p, running) && p.InstallTime > boot.Unix() {
 			return fmt.Sprintf("whether its newest build runs cannot be told: %s %s was installed since the boot", p.Name, p.Version)
 		}
 	}

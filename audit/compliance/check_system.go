@@ -1,4 +1,4 @@
-package audit
+package compliance
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -180,7 +181,7 @@ func entitlement(g *grounds, _ Criteria) finding {
 	}
 	var missing []string
 	for _, p := range slices.Concat(has.Products, has.Included) {
-		if end, err := time.Parse(time.DateOnly, p.EndOfLife); err == nil && end.Before(Day(g.at.UTC())) {
+		if end, err := time.Parse(time.DateOnly, p.EndOfLife); err == nil && end.Before(audit.Day(g.at.UTC())) {
 			missing = append(missing, "product "+p.Name+" "+p.Version+" ended on "+p.EndOfLife)
 		}
 	}

@@ -1,4 +1,4 @@
-package audit
+package compliance
 
 import (
 	"os"
@@ -13,7 +13,7 @@ import (
 // example is the published example of a part.
 func example(t *testing.T, name record.PartName) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../record/testdata/parts", string(name)+".json"))
+	text, err := os.ReadFile(filepath.Join("../../record/testdata/parts", string(name)+".json"))
 	storetest.Check(t, err)
 	return string(text)
 }

@@ -1,4 +1,4 @@
-package audit
+package compliance
 
 import (
 	"os"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
@@ -29,14 +30,14 @@ func unread(part record.PartName) func(*storetest.Machine) {
 }
 
 // judged is what the checks come to on a machine.
-func judged(m *storetest.Machine, p *Profile) *Compliance {
+func judged(m *storetest.Machine, p *Profile) *Summary {
 	m.T.Helper()
-	c, err := NewCompliance(m.T.Context(), m.OpenRecord(), p, m.Now)
+	c, err := Judge(m.T.Context(), m.OpenRecord(), p, m.Now)
 	storetest.Check(m.T, err)
 	return c
 }
 
-func (c *Compliance) of(t *testing.T, id string) CheckResult {
+func (c *Summary) of(t *testing.T, id string) CheckResult {
 	t.Helper()
 	for _, r := range c.Checks {
 		if r.ID == id {
@@ -547,8 +548,8 @@ func lostRecord(m *storetest.Machine) {
 	m.Observe(record.TriggerTimer)
 }
 
-func fix(status ExposureStatus, released, active string, severity *string) Exposure {
-	e := Exposure{CVE: "CVE-2026-1", KernelRelease: storetest.ReleaseA, Status: status, Severity: severity, Events: []int64{7}}
+func fix(status audit.ExposureStatus, released, active string, severity *string) audit.Exposure {
+	e := audit.Exposure{CVE: "CVE-2026-1", KernelRelease: storetest.ReleaseA, Status: status, Severity: severity, Events: []int64{7}}
 	for _, set := range []struct {
 		to   **record.Timestamp
 		from string
@@ -560,21 +561,21 @@ func fix(status ExposureStatus, released, active string, severity *string) Expos
 	return e
 }
 
-func otherKernel(e Exposure) Exposure {
+func otherKernel(e audit.Exposure) audit.Exposure {
 	e.KernelRelease = storetest.ReleaseB
 	return e
 }
 
 // A live patch of another kernel than the one that runs protects nothing, and is not late.
 func TestLatencyOfAKernelThatDoesNotRun(t *testing.T) {
-	m := running(t, 2)
+	m := storetest.Running(t, 2)
 	m.Install(storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 2))
 	m.Until("2025-04-01T09:00:00Z")
 	m.Reboot()
 	m.Until("2025-04-02T09:00:00Z")
 	s := m.OpenRecord()
 	for at, want := range map[string]Rating{"2025-04-01T08:00:00Z": Pass, "2025-04-02T09:00:00Z": Fail} {
-		c, err := NewCompliance(t.Context(), s, profile(t, DefaultProfile), storetest.When(t, at))
+		c, err := Judge(t.Context(), s, profile(t, DefaultProfile), storetest.When(t, at))
 		storetest.Check(t, err)
 		for _, r := range c.Checks {
 			if r.ID == "latency" && r.Result != want {
@@ -585,29 +586,29 @@ func TestLatencyOfAKernelThatDoesNotRun(t *testing.T) {
 }
 
 func TestLatency(t *testing.T) {
-	soon, slow := fix(StatusFixed, "2026-01-01", "2026-01-06", nil), fix(StatusFixed, "2026-01-01", "2026-02-05", new("important"))
+	soon, slow := fix(audit.StatusFixed, "2026-01-01", "2026-01-06", nil), fix(audit.StatusFixed, "2026-01-01", "2026-02-05", new("important"))
 	for _, tt := range []struct {
 		name    string
 		profile string
-		fixes   []Exposure
+		fixes   []audit.Exposure
 		want    Rating
 		detail  string
 	}{
 		{"none", DefaultProfile, nil, NotApplicable, "No fix"},
-		{"in time", DefaultProfile, []Exposure{soon, soon}, Pass, "All fixes were active in time (2); the slowest took 5 days."},
-		{"late", DefaultProfile, []Exposure{soon, fix(StatusFixed, "2026-01-01", "2026-01-21", nil)}, Warn, "1 of 2 fixes took longer"},
-		{"too late", DefaultProfile, []Exposure{soon, slow}, Fail, "CVE-2026-1 with 35 days"},
-		{"too late, and not critical", "pci-dss-4.0.1", []Exposure{soon, slow}, Pass, "in time (1)"},
-		{"too late, and critical", "pci-dss-4.0.1", []Exposure{fix(StatusFixed, "2026-01-01", "2026-02-05", new("critical"))}, Fail, "35 days"},
-		{"too late, severity not on record", "pci-dss-4.0.1", []Exposure{fix(StatusFixed, "2026-01-01", "2026-02-05", nil)}, Fail, "35 days"},
-		{"not active yet", DefaultProfile, []Exposure{fix(StatusInstalled, "2026-01-01", "", nil)}, Fail, "40 days"},
-		{"not active yet, and not late", DefaultProfile, []Exposure{soon, fix(StatusInstalled, "2026-02-08", "", nil)}, Warn, "1 of 2 fixes are installed, and not active"},
-		{"not known to be active", DefaultProfile, []Exposure{soon, fix(StatusUnknown, "2026-02-08", "", nil)}, NotDetermined, "1 of 2 fixes"},
-		{"release not on record", DefaultProfile, []Exposure{soon, fix(StatusFixed, "", "2026-02-05", nil)}, NotDetermined, "1 of 2 fixes"},
-		{"before the period", DefaultProfile, []Exposure{fix(StatusFixed, "2024-01-01", "2024-09-05", nil)}, NotApplicable, "No fix"},
-		{"for a kernel that never ran", DefaultProfile, []Exposure{otherKernel(fix(StatusInstalled, "2026-01-01", "", nil))}, NotApplicable, "No fix"},
-		{"not on record", DefaultProfile, []Exposure{fix(StatusNotInRecord, "", "", nil)}, NotApplicable, "No fix"},
-		{"taken away", DefaultProfile, []Exposure{fix(StatusLost, "2026-01-01", "2026-01-06", nil)}, Pass, "; taken away again: 1."},
+		{"in time", DefaultProfile, []audit.Exposure{soon, soon}, Pass, "All fixes were active in time (2); the slowest took 5 days."},
+		{"late", DefaultProfile, []audit.Exposure{soon, fix(audit.StatusFixed, "2026-01-01", "2026-01-21", nil)}, Warn, "1 of 2 fixes took longer"},
+		{"too late", DefaultProfile, []audit.Exposure{soon, slow}, Fail, "CVE-2026-1 with 35 days"},
+		{"too late, and not critical", "pci-dss-4.0.1", []audit.Exposure{soon, slow}, Pass, "in time (1)"},
+		{"too late, and critical", "pci-dss-4.0.1", []audit.Exposure{fix(audit.StatusFixed, "2026-01-01", "2026-02-05", new("critical"))}, Fail, "35 days"},
+		{"too late, severity not on record", "pci-dss-4.0.1", []audit.Exposure{fix(audit.StatusFixed, "2026-01-01", "2026-02-05", nil)}, Fail, "35 days"},
+		{"not active yet", DefaultProfile, []audit.Exposure{fix(audit.StatusInstalled, "2026-01-01", "", nil)}, Fail, "40 days"},
+		{"not active yet, and not late", DefaultProfile, []audit.Exposure{soon, fix(audit.StatusInstalled, "2026-02-08", "", nil)}, Warn, "1 of 2 fixes are installed, and not active"},
+		{"not known to be active", DefaultProfile, []audit.Exposure{soon, fix(audit.StatusUnknown, "2026-02-08", "", nil)}, NotDetermined, "1 of 2 fixes"},
+		{"release not on record", DefaultProfile, []audit.Exposure{soon, fix(audit.StatusFixed, "", "2026-02-05", nil)}, NotDetermined, "1 of 2 fixes"},
+		{"before the period", DefaultProfile, []audit.Exposure{fix(audit.StatusFixed, "2024-01-01", "2024-09-05", nil)}, NotApplicable, "No fix"},
+		{"for a kernel that never ran", DefaultProfile, []audit.Exposure{otherKernel(fix(audit.StatusInstalled, "2026-01-01", "", nil))}, NotApplicable, "No fix"},
+		{"not on record", DefaultProfile, []audit.Exposure{fix(audit.StatusNotInRecord, "", "", nil)}, NotApplicable, "No fix"},
+		{"taken away", DefaultProfile, []audit.Exposure{fix(audit.StatusLost, "2026-01-01", "2026-01-06", nil)}, Pass, "; taken away again: 1."},
 	} {
 		p := profile(t, tt.profile)
 		at := storetest.When(t, "2026-02-10T00:00:00Z")
@@ -655,10 +656,10 @@ func TestComplianceOfAMomentStays(t *testing.T) {
 	storetest.Except("clock", "2026-02-11T00:00:00Z")(m)
 	m.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
 	m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
-	after, err := NewCompliance(t.Context(), m.OpenRecord(), p, at)
+	after, err := Judge(t.Context(), m.OpenRecord(), p, at)
 	storetest.Check(t, err)
 	before.Record, after.Record = nil, nil // that is the record as it is
-	if diff := cmp.Diff(before, after, cmp.AllowUnexported(Compliance{})); diff != "" {
+	if diff := cmp.Diff(before, after, cmp.AllowUnexported(Summary{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -693,9 +694,13 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 		{"completeness", "drift", func(g *grounds) {
 			g.drift = []*record.HistoryRow{{Event: 9, Action: "install", Package: "kernel-default", Version: "6-1"}}
 		}, Fail, "install of kernel-default 6-1 without a commit"},
-		{"completeness", "a commit that is going on", func(g *grounds) { g.gaps = []Gap{{Kind: GapCommit, Span: Span{From: record.At(g.at)}}} }, Pass, "no gap"},
-		{"completeness", "a machine that was off", func(g *grounds) { g.gaps = []Gap{{Kind: GapOff}, {Kind: GapBefore}, {Kind: GapAfter}} }, Pass, "no gap"},
-		{"completeness", "a lost log", func(g *grounds) { g.gaps = []Gap{{Kind: GapBroken, Why: "It was lost."}} }, Fail, "(It was lost)"},
+		{"completeness", "a commit that is going on", func(g *grounds) {
+			g.gaps = []audit.Gap{{Kind: audit.GapCommit, Span: audit.Span{From: record.At(g.at)}}}
+		}, Pass, "no gap"},
+		{"completeness", "a machine that was off", func(g *grounds) {
+			g.gaps = []audit.Gap{{Kind: audit.GapOff}, {Kind: audit.GapBefore}, {Kind: audit.GapAfter}}
+		}, Pass, "no gap"},
+		{"completeness", "a lost log", func(g *grounds) { g.gaps = []audit.Gap{{Kind: audit.GapBroken, Why: "It was lost."}} }, Fail, "(It was lost)"},
 		{"downgrades", "what the kernel had said is not on record", func(g *grounds) {
 			g.lowered = []lowered{{HistoryRow: &record.HistoryRow{Package: "p", Previous: new("2"), Version: "1"}}, {
 				HistoryRow: &record.HistoryRow{Package: "q", Previous: new("2"), Version: "1"}, taint: &record.Part[record.Taint]{JSON: []byte(`{"value":512}`)}}}
@@ -740,7 +745,7 @@ func TestIntegrityOfWhatWasKnown(t *testing.T) {
 	part, err := s.KnownAt(t.Context(), m.Now)
 	storetest.Check(t, err)
 	defer part.Close()
-	c, err := NewCompliance(t.Context(), part, profile(t, DefaultProfile), m.Now)
+	c, err := Judge(t.Context(), part, profile(t, DefaultProfile), m.Now)
 	storetest.Check(t, err)
 	if r := c.of(t, "integrity"); r.Result != Pass || !strings.Contains(r.Detail, "The checkpoint of then is not kept, and the full verification") {
 		t.Errorf("%s: %s", r.Result, r.Detail)

@@ -1,4 +1,4 @@
-package audit
+package compliance
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
@@ -31,8 +32,8 @@ func TestFixesOfAPeriodAreThoseOfTheRecord(t *testing.T) {
 				at := storetest.RandomMoment(m, r)
 				g, err := readGrounds(t.Context(), s, p, at)
 				storetest.Check(t, err)
-				whole := exposuresAt(t, s, at)
-				missing := slices.DeleteFunc(slices.Clone(whole), func(e Exposure) bool { return slices.ContainsFunc(g.exposures, sameFix(e)) })
+				whole := exposuresOf(t, s, at)
+				missing := slices.DeleteFunc(slices.Clone(whole), func(e audit.Exposure) bool { return slices.ContainsFunc(g.exposures, sameFix(e)) })
 				for _, e := range g.exposures {
 					i := slices.IndexFunc(whole, sameFix(e))
 					if i < 0 {
@@ -61,11 +62,22 @@ func removedBefore(t *testing.T, s *store.Store, name string, g *grounds) bool {
 	t.Helper()
 	changes, err := s.PatchChanges(t.Context(), name, g.at)
 	storetest.Check(t, err)
-	return (&patchHistory{changes: changes}).goneBefore(g.since)
+	n := len(changes) - 1
+	return n >= 0 && changes[n].Action == record.ActionRemove && changes[n].Result == record.ResultOK && changes[n].Time.Before(g.since)
 }
 
-func sameFix(e Exposure) func(Exposure) bool {
-	return func(o Exposure) bool { return o.CVE == e.CVE && o.Package == e.Package }
+// exposuresOf are the fixes as it stood with them at a moment, by the whole record.
+func exposuresOf(t *testing.T, s *store.Store, at time.Time) []audit.Exposure {
+	t.Helper()
+	tl, err := audit.TimelineUntil(t.Context(), s, at)
+	storetest.Check(t, err)
+	list, err := audit.NewExposures(t.Context(), s, tl, at, nil)
+	storetest.Check(t, err)
+	return list
+}
+
+func sameFix(e audit.Exposure) func(audit.Exposure) bool {
+	return func(o audit.Exposure) bool { return o.CVE == e.CVE && o.Package == e.Package }
 }
 
 // A live patch that was never active, and went with its kernel before the period, is no
@@ -78,12 +90,12 @@ func TestRemovedBeforeThePeriod(t *testing.T) {
 	m.Observe(record.TriggerTimer)
 	p := profile(t, DefaultProfile)
 	p.LookBack = Period(30 * 24 * time.Hour)
-	if g := groundsOf(t, m, p); !slices.ContainsFunc(g.exposures, func(e Exposure) bool { return e.KernelRelease == storetest.ReleaseB }) {
+	if g := groundsOf(t, m, p); !slices.ContainsFunc(g.exposures, func(e audit.Exposure) bool { return e.KernelRelease == storetest.ReleaseB }) {
 		t.Errorf("within the period: %+v", g.exposures)
 	}
 	m.Until("2026-04-01T12:00:00Z")
 	m.Observe(record.TriggerTimer)
-	if g := groundsOf(t, m, p); len(g.exposures) == 0 || slices.ContainsFunc(g.exposures, func(e Exposure) bool { return e.KernelRelease == storetest.ReleaseB }) {
+	if g := groundsOf(t, m, p); len(g.exposures) == 0 || slices.ContainsFunc(g.exposures, func(e audit.Exposure) bool { return e.KernelRelease == storetest.ReleaseB }) {
 		t.Errorf("after the period: %+v", g.exposures)
 	}
 }
@@ -101,7 +113,7 @@ func TestFixesComeWithoutHindsight(t *testing.T) {
 	m := storetest.Healthy(t)
 	m.Observe(record.TriggerTimer)
 	at := m.Now
-	want := exposuresAt(t, m.OpenRecord(), at)
+	want := exposuresOf(t, m.OpenRecord(), at)
 	m.Wait(time.Hour)
 	m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 	late := m.Written // a commit before that goes to the spool, and is taken in last
@@ -111,8 +123,8 @@ func TestFixesComeWithoutHindsight(t *testing.T) {
 	m.Written = append(m.Written, late...)
 	m.Write(&record.Event{Header: m.Header(record.KindImport), Import: oldImport(at.AddDate(0, 0, -500))})
 	s := m.OpenRecord()
-	proof := cmpopts.IgnoreFields(Exposure{}, "Events", "KnownSince")
-	if diff := cmp.Diff(want, exposuresAt(t, s, at), proof); diff != "" {
+	proof := cmpopts.IgnoreFields(audit.Exposure{}, "Events", "KnownSince")
+	if diff := cmp.Diff(want, exposuresOf(t, s, at), proof); diff != "" {
 		t.Errorf("(-then +later): %s", diff)
 	}
 	g, err := readGrounds(t.Context(), s, profile(t, DefaultProfile), at)
@@ -121,7 +133,7 @@ func TestFixesComeWithoutHindsight(t *testing.T) {
 		t.Errorf("of the period (-then +later): %s", diff)
 	}
 	for _, moment := range []time.Time{at.AddDate(0, 0, -499), at.AddDate(0, 0, -200), at.AddDate(-20, 0, 0)} {
-		if list := exposuresAt(t, s, moment); len(list) != 0 {
+		if list := exposuresOf(t, s, moment); len(list) != 0 {
 			t.Errorf("at %s there is %+v", moment, list)
 		}
 	}

@@ -1,4 +1,4 @@
-package audit
+package compliance
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -103,7 +104,7 @@ func transition(g *grounds, c Criteria, lp *record.LivePatch) finding {
 		return found(NotDetermined, "Live patch %s is in transition%s; since when is not on record.", lp.Module, g.blocked())
 	}
 	held := g.seen.At.Sub(lp.Since.Time)
-	if held < -LongestObservation {
+	if held < -audit.LongestObservation {
 		return found(NotDetermined, "Live patch %s is in transition%s; since when is not known: the clock was ahead.", lp.Module, g.blocked())
 	}
 	return found(c.longer(held), "Live patch %s was in transition for %s%s.", lp.Module, say.Duration(max(0, held)), g.blocked())
@@ -142,7 +143,7 @@ func patchLoaded(g *grounds, c Criteria) finding {
 	}
 	since := time.Unix(p.InstallTime, 0)
 	waits := g.seen.At.Sub(since)
-	if waits < -LongestObservation {
+	if waits < -audit.LongestObservation {
 		return found(Fail, "Live patch %s is installed, and %s; since when is not known: the clock was ahead.", p.Version, active)
 	}
 	f := found(Fail, "Live patch %s is installed since %s, and %s.", p.Version, record.At(since).Short(), active)
@@ -240,7 +241,9 @@ func (g *grounds) coverageEnd() (time.Time, bool) {
 	return end, ok && isDay
 }
 
-func (g *grounds) daysUntil(date time.Time) int { return int(date.Sub(Day(g.at.UTC())).Hours() / 24) }
+func (g *grounds) daysUntil(date time.Time) int {
+	return int(date.Sub(audit.Day(g.at.UTC())).Hours() / 24)
+}
 
 // rebootLag checks that no newer kernel waits for a reboot for too long.
 func rebootLag(g *grounds, c Criteria) finding {

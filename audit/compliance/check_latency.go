@@ -1,10 +1,11 @@
-package audit
+package compliance
 
 import (
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -31,7 +32,7 @@ type latencies struct {
 	slowest          finding
 }
 
-func (l *latencies) add(e Exposure, at time.Time, c Criteria) {
+func (l *latencies) add(e audit.Exposure, at time.Time, c Criteria) {
 	l.n++
 	took, known := tookBy(e, at)
 	if !known {
@@ -39,9 +40,9 @@ func (l *latencies) add(e Exposure, at time.Time, c Criteria) {
 		return
 	}
 	switch e.Status {
-	case StatusLost:
+	case audit.StatusLost:
 		l.lost++
-	case StatusInstalled:
+	case audit.StatusInstalled:
 		l.waiting++
 	}
 	r := c.longer(took)
@@ -79,9 +80,9 @@ func (l *latencies) finding(g *grounds) (f finding) {
 }
 
 // counts says whether a fix belongs to the period, and whether the profile wants it in time.
-func (g *grounds) counts(e Exposure, c Criteria) bool {
+func (g *grounds) counts(e audit.Exposure, c Criteria) bool {
 	switch {
-	case e.Status == StatusNotInRecord, e.Active != nil && e.Active.Before(g.since):
+	case e.Status == audit.StatusNotInRecord, e.Active != nil && e.Active.Before(g.since):
 		return false
 	case e.Active == nil && g.running != "" && e.KernelRelease != g.running: // there is nothing to protect
 		return false
@@ -90,9 +91,9 @@ func (g *grounds) counts(e Exposure, c Criteria) bool {
 }
 
 // tookBy is how long a fix was on its way, or is, if it is not active yet.
-func tookBy(e Exposure, at time.Time) (time.Duration, bool) {
+func tookBy(e audit.Exposure, at time.Time) (time.Duration, bool) {
 	switch {
-	case e.Released == nil, e.Active == nil && e.Status == StatusUnknown:
+	case e.Released == nil, e.Active == nil && e.Status == audit.StatusUnknown:
 		return 0, false
 	case e.Active != nil:
 		at = e.Active.Time

@@ -1,4 +1,4 @@
-package audit
+package compliance
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
@@ -171,14 +172,14 @@ func count(list []record.Package) string {
 
 // holes returns the gaps in which something may have happened that is not on record. The time before
 // the recorder came is no hole, nor is a time in which the machine was off.
-func (g *grounds) holes() (list []Gap) {
+func (g *grounds) holes() (list []audit.Gap) {
 	for _, gap := range g.gaps {
 		switch gap.Kind {
-		case GapCommit:
+		case audit.GapCommit:
 			if g.at.Sub(gap.From.Time) < goingOn {
 				continue
 			}
-		case GapSilence, GapBroken:
+		case audit.GapSilence, audit.GapBroken:
 		default:
 			continue
 		}

@@ -1,4 +1,4 @@
-package audit
+package compliance
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ const maxWait = 24 * time.Hour
 
 // SeeSpool adds what the spool of the record's machine shows to the check `integrity`: events that wait
 // there are not in the record. What came into the spool after the moment that is judged is ignored.
-func (c *Compliance) SeeSpool(s record.Spooled, p *Profile) {
+func (c *Summary) SeeSpool(s record.Spooled, p *Profile) {
 	criteria := p.Criteria["integrity"]
 	if !criteria.Enabled {
 		return
@@ -33,7 +33,7 @@ func (c *Compliance) SeeSpool(s record.Spooled, p *Profile) {
 }
 
 // spool is what is found of the spool, without a detail if that is nothing.
-func (c *Compliance) spool(s record.Spooled) finding {
+func (c *Summary) spool(s record.Spooled) finding {
 	held := ""
 	if s.Holder != nil {
 		held = " " + s.Holder.String() + " holds the record now."

@@ -1,4 +1,6 @@
-package audit
+// Package compliance judges a record by a profile: it runs the checks over what follows from the record,
+// and rates what they find.
+package compliance
 
 import (
 	"cmp"
@@ -9,14 +11,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// ComplianceSchema names the form of a compliance summary in JSON.
-const ComplianceSchema = "klp-audit/compliance/1"
+// Schema names the form of a compliance summary in JSON.
+const Schema = "klp-audit/compliance/1"
 
-// Compliance is a record judged by a profile.
-type Compliance struct {
+// Summary is a record judged by a profile: what each check came to, and the verdict.
+type Summary struct {
 	Profile string           `json:"profile"`
 	Verdict Rating           `json:"verdict"` // the worst of the checks
 	Checks  []CheckResult    `json:"checks"`  // the weightiest first
@@ -64,14 +67,14 @@ func (r *CheckResult) Hint() string {
 	return hint
 }
 
-// NewCompliance judges the record by a profile, as of a moment. It ignores what happened after that
+// Judge judges the record by a profile, as of a moment. It ignores what happened after that
 // moment, and uses what was recorded later of what happened before.
-func NewCompliance(ctx context.Context, s Reader, p *Profile, at time.Time) (*Compliance, error) {
+func Judge(ctx context.Context, s audit.Reader, p *Profile, at time.Time) (*Summary, error) {
 	g, err := readGrounds(ctx, s, p, at)
 	if err != nil {
 		return nil, fmt.Errorf("reading what the checks look at: %w", err)
 	}
-	c := g.compliance()
+	c := g.judge()
 	for i := range c.Checks {
 		if c.Checks[i].KnownSince, err = s.RecordedAt(ctx, c.Checks[i].events()...); err != nil {
 			return nil, err
@@ -91,9 +94,9 @@ func (r *CheckResult) events() (list []int64) {
 	return list
 }
 
-// compliance runs all checks.
-func (g *grounds) compliance() *Compliance {
-	c := &Compliance{Profile: g.profile.Name, Title: g.profile.Title, Record: g.summary, At: record.At(g.at), Since: record.At(g.since)}
+// judge runs all checks.
+func (g *grounds) judge() *Summary {
+	c := &Summary{Profile: g.profile.Name, Title: g.profile.Title, Record: g.summary, At: record.At(g.at), Since: record.At(g.since)}
 	if c.Observed = c.At; g.stale() == "" {
 		c.Observed = g.seen.At
 		if end, ok := g.coverageEnd(); ok {
@@ -136,7 +139,7 @@ func (g *grounds) run(r Rule, c Criteria) finding {
 
 // Only returns the results of some checks alone; with except those of all others. That the
 // record is not intact stays among them.
-func (c *Compliance) Only(ids []string, except bool) *Compliance {
+func (c *Summary) Only(ids []string, except bool) *Summary {
 	few := *c
 	few.Checks = slices.DeleteFunc(slices.Clone(c.Checks), func(r CheckResult) bool {
 		return slices.Contains(ids, r.ID) == except && !(c.Warning != "" && r.ID == IntegrityID)
@@ -146,7 +149,7 @@ func (c *Compliance) Only(ids []string, except bool) *Compliance {
 }
 
 // Worst is the verdict. Where nothing could be judged there is none that passes.
-func (c *Compliance) Worst() Rating {
+func (c *Summary) Worst() Rating {
 	verdict := NotApplicable
 	for _, r := range c.Checks {
 		if r.Result.weight() < verdict.weight() {
@@ -160,7 +163,7 @@ func (c *Compliance) Worst() Rating {
 }
 
 // Sum counts the checks by their results, "2 fail, 1 warn, 19 pass".
-func (c *Compliance) Sum() string {
+func (c *Summary) Sum() string {
 	var parts []string
 	for _, r := range Ratings() {
 		n := 0
@@ -178,7 +181,7 @@ func (c *Compliance) Sum() string {
 
 // Distrust makes integrity fail, and with it the verdict, whatever a profile says of it, if
 // what was judged is not intact.
-func (c *Compliance) Distrust(in *Input) {
+func (c *Summary) Distrust(in *audit.Input) {
 	if c.Warning = in.Warning(); c.Warning == "" {
 		return
 	}
