@@ -34,8 +34,10 @@ var arrows = map[string][]string{
 	"record/proof":                 {"record"},
 	"record/schema":                {},
 	"report":                       {"audit", "audit/compliance", "record", "record/proof", "store", "internal/say"},
-	"store":                        {"record", "record/proof", "internal/rooted"},
+	"store":                        {"record", "record/proof", "store/sqlite", "store/views", "internal/rooted"},
+	"store/sqlite":                 {"record", "internal/rooted"},
 	"store/storetest":              {"record", "store", "internal/livepatch"},
+	"store/views":                  {"record", "store/sqlite"},
 	"bench":                        {},
 	"internal/bootloader":          {"internal/ini", "internal/rooted", "internal/snapshot"},
 	"internal/config":              {"internal/rooted"},
@@ -67,8 +69,8 @@ var arrows = map[string][]string{
 
 // owners are imports that these packages alone have. The recorder starts klp-audit itself.
 var owners = map[string][]string{
-	"database/sql":                               {"store"},
-	"github.com/mattn/go-sqlite3":                {"store"},
+	"database/sql":                               {"store", "store/sqlite", "store/views"},
+	"github.com/mattn/go-sqlite3":                {"store/sqlite"},
 	"github.com/coreos/go-systemd/v22/sdjournal": {"internal/journal"},
 	"os/exec":                           {"internal/journal/journaltest", "internal/recorder", "internal/rpm", "internal/rpm/rpmtest"},
 	"github.com/olekukonko/tablewriter": {"report"},

@@ -112,7 +112,7 @@ func buildLater(t *testing.T, machine string, flags ...string) string {
 	dir := t.TempDir()
 	execute(t, "sh", "-c", `git -C .. ls-files -z | tar -C .. -c --null -T - | tar -x -C "$0" && git -C "$0" init -q && git -C "$0" add -A`, dir)
 	edit(t, dir+"/packaging/klp-audit.spec", `(?m)^(Version: *).*`, "${1}1000.1")
-	edit(t, dir+"/store/views.go", `(?m)^const Schema = (\d+)$`, "const Schema = 1${1}")
+	edit(t, dir+"/store/views/views.go", `(?m)^const Schema = (\d+)$`, "const Schema = 1${1}")
 	edit(t, dir+"/packaging/klp-audit.toml", `\z`, "# later\n")
 	flags = append(flags, "--define 'debug_package %{nil}'", "--define '_binary_payload w1.gzdio'")
 	execute(t, "make", "--no-print-directory", "-C", dir, "rpm", "ARCH="+machine, "TOPDIR="+dir+"/rpm", rpmFlags(machine, flags...))

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 type event struct {
@@ -17,9 +18,25 @@ type event struct {
 	body []byte
 }
 
+// numberedEvent is an event with its sequence number.
+type numberedEvent struct {
+	seq   int64
+	event *record.Event
+}
+
+// takeNumbered takes two columns, with the number and the body of an event.
+func takeNumbered(c *sqlite.Cells) numberedEvent {
+	seq := c.Number()
+	ev, err := record.Decode(c.Bytes())
+	if err != nil {
+		c.Fail(fmt.Errorf("event %d: %w", seq, err))
+	}
+	return numberedEvent{seq, ev}
+}
+
 // events yields the events after a sequence number, page by page.
-func events(ctx context.Context, q rowQuerier, after int64) iter.Seq2[event, error] {
-	return rowsOf(pages(event{seq: after}, func(last event) ([]event, bool, error) {
+func events(ctx context.Context, q sqlite.Querier, after int64) iter.Seq2[event, error] {
+	return sqlite.RowsOf(sqlite.Pages(event{seq: after}, func(last event) ([]event, bool, error) {
 		page, err := eventPage(ctx, q, last.seq)
 		for _, e := range page {
 			if e.seq <= last.seq { // where pages of the file are damaged, this would never end
@@ -31,21 +48,21 @@ func events(ctx context.Context, q rowQuerier, after int64) iter.Seq2[event, err
 	}))
 }
 
-func eventPage(ctx context.Context, q rowQuerier, after int64) ([]event, error) {
+func eventPage(ctx context.Context, q sqlite.Querier, after int64) ([]event, error) {
 	size := 0
-	return readRows(ctx, q, `SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{after, pageSize}, func(c *cells) event {
-		e := event{c.number(), c.bytes()}
+	return sqlite.ReadRows(ctx, q, `SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{after, sqlite.PageSize}, func(c *sqlite.Cells) event {
+		e := event{c.Number(), c.Bytes()}
 		if e.body == nil { // NULL, which is no event, and not one that was pruned
 			e.body = []byte{}
 		}
 		size += len(e.body)
-		c.enough = size >= pageBytes
+		c.Enough = size >= sqlite.PageBytes
 		return e
 	})
 }
 
 // leafHash is the hash of event number seq, as it is stored.
-func leafHash(ctx context.Context, q querier, seq int64) (leaf tlog.Hash, err error) {
+func leafHash(ctx context.Context, q sqlite.Querier, seq int64) (leaf tlog.Hash, err error) {
 	hashes, err := hashReader(ctx, q)([]int64{tlog.StoredHashIndex(0, seq-1)})
 	if err != nil {
 		return leaf, err
@@ -53,7 +70,7 @@ func leafHash(ctx context.Context, q querier, seq int64) (leaf tlog.Hash, err er
 	return hashes[0], nil
 }
 
-func hashReader(ctx context.Context, q querier) tlog.HashReaderFunc {
+func hashReader(ctx context.Context, q sqlite.Querier) tlog.HashReaderFunc {
 	return func(ids []int64) ([]tlog.Hash, error) {
 		hashes := make([]tlog.Hash, len(ids))
 		for i, id := range ids {
@@ -73,7 +90,7 @@ func hashReader(ctx context.Context, q querier) tlog.HashReaderFunc {
 // Size returns how many events the log has.
 func (s *Store) Size(ctx context.Context) (int64, error) {
 	n, err := s.size(ctx)
-	return n, classify(err)
+	return n, sqlite.Classify(err)
 }
 
 func (s *Store) size(ctx context.Context) (n int64, err error) {
@@ -91,7 +108,7 @@ func (s *Store) lastPrune(ctx context.Context, size int64) (*record.Prune, error
 
 // lastPrune returns what the newest prune event among the first so many says, nil if there
 // is none.
-func lastPrune(ctx context.Context, q querier, size int64) (*record.Prune, error) {
+func lastPrune(ctx context.Context, q sqlite.Querier, size int64) (*record.Prune, error) {
 	var seq int64
 	var body []byte
 	// The plus keeps SQLite to the index of prune events: else it would look at all events.
@@ -100,7 +117,7 @@ func lastPrune(ctx context.Context, q querier, size int64) (*record.Prune, error
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	} else if err != nil {
-		return nil, classify(err)
+		return nil, sqlite.Classify(err)
 	}
 	ev, err := record.DecodeAt(seq, body)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 
@@ -15,6 +14,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // ErrNotContinued says that a record is not what grew from the one that a checkpoint is of.
@@ -74,7 +74,7 @@ func (s *Store) exportHeader(ctx context.Context, w io.Writer, since int64) erro
 	}
 	roots, err := hashReader(ctx, s.db)(proof.Subtrees(since))
 	if err != nil {
-		return classify(err)
+		return sqlite.Classify(err)
 	}
 	return proof.WriteExportHeader(w, since, roots, key)
 }
@@ -86,7 +86,7 @@ func (s *Store) exportGap(ctx context.Context, w *bufio.Writer, seq int64, prune
 	}
 	hash, err := leafHash(ctx, s.db, seq)
 	if err != nil {
-		return classify(err)
+		return sqlite.Classify(err)
 	}
 	return proof.WriteExportEntry(w, proof.Entry{Seq: seq, Hash: hash})
 }
@@ -97,7 +97,7 @@ func (s *Store) exportEvent(ctx context.Context, w *bufio.Writer, e event) error
 	}
 	hash, err := leafHash(ctx, s.db, e.seq)
 	if err != nil {
-		return classify(err)
+		return sqlite.Classify(err)
 	}
 	return proof.WriteExportEntry(w, proof.Entry{Seq: e.seq, Hash: hash, Body: e.body})
 }
@@ -108,7 +108,7 @@ func (s *Store) key(ctx context.Context) (key string, err error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
-	return key, classify(err)
+	return key, sqlite.Classify(err)
 }
 
 // SinceCheckpoint returns the size of the record when an earlier checkpoint was signed. The
@@ -116,7 +116,7 @@ func (s *Store) key(ctx context.Context) (key string, err error) {
 func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT DISTINCT key FROM recorders`)
 	if err != nil {
-		return 0, classify(err)
+		return 0, sqlite.Classify(err)
 	}
 	defer rows.Close()
 	keys := map[string]bool{}
@@ -128,7 +128,7 @@ func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error)
 		keys[key] = true
 	}
 	if err := rows.Err(); err != nil {
-		return 0, classify(err)
+		return 0, sqlite.Classify(err)
 	}
 	cp, err := proof.ParseWithAny(note, keys)
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error)
 	}
 	size, err := s.size(ctx)
 	if err != nil {
-		return 0, classify(err)
+		return 0, sqlite.Classify(err)
 	}
 	if cp.Size > size {
 		return 0, fmt.Errorf("%w: it covers %d events, the record has %d", ErrNotContinued, cp.Size, size)
@@ -146,7 +146,7 @@ func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error)
 	}
 	root, err := tlog.TreeHash(cp.Size, hashReader(ctx, s.db))
 	if err != nil {
-		return 0, classify(err)
+		return 0, sqlite.Classify(err)
 	}
 	if root != cp.Root {
 		return 0, fmt.Errorf("%w: the root hash over %d events is %s, the checkpoint says %s", ErrNotContinued, cp.Size, root, cp.Root)
@@ -164,10 +164,8 @@ func (s *Store) Copy(ctx context.Context, w io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "record.db")
-	// query_only would refuse to write the new file, too; the record is opened read-only.
-	const query = `PRAGMA query_only = 0; VACUUM INTO ?; PRAGMA query_only = 1`
-	if _, err := s.db.ExecContext(ctx, query, "file:"+(&url.URL{Path: path}).EscapedPath()); err != nil {
-		return fmt.Errorf("copying the record: %w", classify(err))
+	if err := s.db.CopyTo(ctx, path); err != nil {
+		return fmt.Errorf("copying the record: %w", err)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -193,7 +191,7 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.V
 		return nil, nil, err
 	}
 	var v *proof.Verification
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}

@@ -18,7 +18,15 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
+
+// What the database takes, an export can hold.
+func TestEventsFitIntoALineOfAnExport(t *testing.T) {
+	if sqlite.MaxText != proof.MaxExportLine {
+		t.Errorf("a text has at most %d bytes, a line %d", sqlite.MaxText, proof.MaxExportLine)
+	}
+}
 
 // exported is the export of a record, and the record's own verification.
 func exported(t *testing.T, root string, since int64) ([]byte, *proof.Verification) {

@@ -36,9 +36,7 @@ func TestMain(m *testing.M) {
 	case "crash":
 		crash(os.Args[1])
 	case "hold":
-		hold(os.Args[1:])
-	case "look":
-		fmt.Println(store.HeldBy(os.Args[1]))
+		hold(os.Args[1])
 	default:
 		os.Exit(m.Run())
 	}

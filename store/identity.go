@@ -12,6 +12,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // identify loads the key and adds the recorder event that is due: on the first event of a
@@ -114,8 +115,8 @@ func lastIdentity(ctx context.Context, tx *sql.Tx) (last identity, err error) {
 		return last, err
 	}
 	const query = `SELECT e.body FROM recorders r JOIN events e ON e.seq = r.event ORDER BY r.event DESC LIMIT 100`
-	err = eachRow(ctx, tx, query, nil, func(c *cells) {
-		ev, err := record.Decode(c.bytes())
+	err = sqlite.EachRow(ctx, tx, query, nil, func(c *sqlite.Cells) {
+		ev, err := record.Decode(c.Bytes())
 		if err != nil || ev.Identity == nil {
 			return // the proof does not fit then
 		}
@@ -123,7 +124,7 @@ func lastIdentity(ctx context.Context, tx *sql.Tx) (last identity, err error) {
 			last.key, last.version = ev.Identity.Key, ev.Recorder.Version
 		}
 		last.machine = cmp.Or(last.machine, ev.Host.MachineID)
-		c.enough = last.key != "" && last.machine != ""
+		c.Enough = last.key != "" && last.machine != ""
 	})
 	return last, err
 }

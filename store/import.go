@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // Imported is what imports have taken in so far.
@@ -25,7 +26,7 @@ func (s *Store) Imported(ctx context.Context) (*Imported, error) {
 	im := &Imported{copies: map[string]int{}, recorded: map[record.RecordedChange]bool{}, outcomes: map[string]record.Outcome{}}
 	var err error
 	if im.events, err = s.size(ctx); err != nil {
-		return nil, classify(err)
+		return nil, sqlite.Classify(err)
 	}
 	pruned, err := lastPrune(ctx, s.db, im.events)
 	if err != nil {
@@ -36,11 +37,11 @@ func (s *Store) Imported(ctx context.Context) (*Imported, error) {
 	}
 	const query = `SELECT seq, body FROM events WHERE seq <= ? AND json_extract(body, '$.kind') = ? ORDER BY seq`
 	var none error
-	err = eachRow(ctx, s.db, query, []any{im.events, string(record.KindImport)}, func(c *cells) {
-		switch i := c.numberedEvent(); {
-		case c.err != nil:
+	err = sqlite.EachRow(ctx, s.db, query, []any{im.events, string(record.KindImport)}, func(c *sqlite.Cells) {
+		switch i := takeNumbered(c); {
+		case c.Err() != nil:
 		case i.event.Import == nil:
-			c.enough, none = true, fmt.Errorf("event %d: %w", i.seq, errNoImport)
+			c.Enough, none = true, fmt.Errorf("event %d: %w", i.seq, errNoImport)
 		default:
 			im.Add(i.event.Import)
 		}
@@ -106,15 +107,15 @@ func (s *Store) KnownChanges(ctx context.Context, since time.Time, event int64) 
 		FROM changes c JOIN events e ON e.seq = c.event LEFT JOIN commits t ON t.id = c.commit_id LEFT JOIN events b ON b.seq = t.begin_event
 		WHERE c.source <> 'import' AND (c.event IS NOT t.begin_event OR t.end_event IS NULL)
 		AND (c.source = 'plugin' AND t.end_time IS NULL OR coalesce(t.end_time, c.time) >= ? OR c.event > ?) ORDER BY c.event, c.pos`
-	return readRows(ctx, s.db, query, []any{since.UnixMicro(), event}, knownChange)
+	return sqlite.ReadRows(ctx, s.db, query, []any{since.UnixMicro(), event}, knownChange)
 }
 
-func knownChange(c *cells) record.KnownChange {
+func knownChange(c *sqlite.Cells) record.KnownChange {
 	k := record.KnownChange{
-		Event: c.number(), Pos: int(c.number()), Source: c.text(), Package: c.text(), Arch: c.text(), Version: c.text(), Removal: c.yes(), OK: c.yes(),
+		Event: c.Number(), Pos: int(c.Number()), Source: c.Text(), Package: c.Text(), Arch: c.Text(), Version: c.Text(), Removal: c.Yes(), OK: c.Yes(),
 	}
-	at, exact, begin, end, since := fromMicros(c.number()), c.yes(), fromMicros(c.number()), fromMicros(c.number()), c.text()
-	k.Command, k.UserData, k.UTCOffset = c.list(), c.text(), c.text()
+	at, exact, begin, end, since := fromMicros(c.Number()), c.Yes(), fromMicros(c.Number()), fromMicros(c.Number()), c.Text()
+	k.Command, k.UserData, k.UTCOffset = c.Texts(), c.Text(), c.Text()
 	switch {
 	case k.Source == "plugin":
 		k.From, k.To = begin, end

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // keeper collects the events before a horizon that answers about later moments are based on. What an
@@ -41,7 +42,7 @@ type look struct {
 
 // keptFor reads the events up to a number and returns those that stay for what they say of live
 // patches and boots.
-func keptFor(ctx context.Context, q rowQuerier, through int64, horizon record.Timestamp) ([]int64, error) {
+func keptFor(ctx context.Context, q sqlite.Querier, through int64, horizon record.Timestamp) ([]int64, error) {
 	k := &keeper{goOn: map[string]bool{}, written: map[string]bool{}, first: map[string]int64{}, newest: map[string]int64{}, listed: map[string]int64{},
 		came: map[bool]map[string]int64{false: {}, true: {}}, differ: map[versions]int64{}, clocks: map[string][]record.Sighting{}}
 	if err := k.readBoots(ctx, q, through, horizon); err != nil {
@@ -65,13 +66,13 @@ func keptFor(ctx context.Context, q rowQuerier, through int64, horizon record.Ti
 
 // readBoots finds the boots that go on, also by their own clock: of those before the horizon the newest
 // one may, too.
-func (k *keeper) readBoots(ctx context.Context, q rowQuerier, through int64, horizon record.Timestamp) error {
+func (k *keeper) readBoots(ctx context.Context, q sqlite.Querier, through int64, horizon record.Timestamp) error {
 	const query = `SELECT boot_id, max(written) FROM (SELECT boot_id, 1 AS written FROM sightings WHERE event > ?1
 		UNION ALL SELECT boot_id, 0 FROM boots WHERE event > ?1 OR last >= ?2
 		UNION ALL SELECT * FROM (SELECT boot_id, 0 FROM sightings WHERE event <= ?1 ORDER BY event DESC LIMIT 1)
 		UNION ALL SELECT * FROM (SELECT boot_id, 0 FROM boots WHERE event <= ?1 ORDER BY first DESC LIMIT 1)) GROUP BY boot_id`
-	return eachRow(ctx, q, query, []any{through, horizon.UnixMicro()}, func(c *cells) {
-		id, written := c.text(), c.yes()
+	return sqlite.EachRow(ctx, q, query, []any{through, horizon.UnixMicro()}, func(c *sqlite.Cells) {
+		id, written := c.Text(), c.Yes()
 		k.goOn[id], k.written[id] = true, written
 	})
 }

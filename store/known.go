@@ -13,6 +13,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 var (
@@ -35,7 +36,7 @@ func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *record.T
 		var text *string
 		err := s.db.QueryRowContext(ctx, `SELECT `+recordedAt+` FROM events e WHERE seq = ?`, seq).Scan(&text)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, classify(err)
+			return nil, sqlite.Classify(err)
 		}
 		if text == nil {
 			return nil, nil
@@ -81,7 +82,7 @@ func (s *Store) KnownAt(ctx context.Context, at time.Time) (*Store, error) {
 
 // copyTo copies so many events into an empty database, and makes the views of them.
 func (s *Store) copyTo(ctx context.Context, part *Store, size int64) error {
-	return part.inTx(ctx, func(tx *sql.Tx) error {
+	return part.db.InTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}
@@ -123,9 +124,9 @@ func (s *Store) recordedUntil(ctx context.Context, at time.Time) (size int64, er
 	const query = `SELECT seq, body ->> '$.kind', body ->> '$.time', coalesce(body ->> '$.taken_in', ''), body ->> '$.spooled' IS NOT NULL,
 		coalesce(body ->> '$.boot_id', ''), coalesce(body ->> '$.boottime_us', 0) FROM events ORDER BY seq`
 	var clock logClock
-	err = eachRow(ctx, s.db, query, nil, func(c *cells) {
-		seq, kind, written, takenIn, spooled, boot := c.number(), record.EventKind(c.text()), parsed(c.text()), parsed(c.text()), c.yes(), c.text()
-		boottime := time.Duration(c.number()) * time.Microsecond
+	err = sqlite.EachRow(ctx, s.db, query, nil, func(c *sqlite.Cells) {
+		seq, kind, written, takenIn, spooled, boot := c.Number(), record.EventKind(c.Text()), parsed(c.Text()), parsed(c.Text()), c.Yes(), c.Text()
+		boottime := time.Duration(c.Number()) * time.Microsecond
 		own := kind == record.KindRecorder || kind == record.KindPrune
 		came, known := written, true
 		switch {
@@ -137,7 +138,7 @@ func (s *Store) recordedUntil(ctx context.Context, at time.Time) (size int64, er
 		if known && !came.After(at) {
 			size = seq
 		} else if known && !own {
-			c.enough = true
+			c.Enough = true
 		}
 	})
 	return size, err

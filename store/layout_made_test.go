@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"testing"
+
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // meddled has something happen to a database after the first statements of who reads it.
 type meddled struct {
-	rowQuerier
+	sqlite.Querier
 	before int
 	do     func()
 }
@@ -17,7 +19,7 @@ func (m *meddled) QueryRowContext(ctx context.Context, query string, args ...any
 	if m.before--; m.before == 0 {
 		m.do()
 	}
-	return m.rowQuerier.QueryRowContext(ctx, query, args...)
+	return m.Querier.QueryRowContext(ctx, query, args...)
 }
 
 // Who opens a record while another process makes it sees nothing or all of it.
@@ -27,7 +29,7 @@ func TestOpenedWhileItIsMade(t *testing.T) {
 		if err := createFile(root, Path(root)); err != nil {
 			t.Fatal(err)
 		}
-		db, err := openDB(Path(root), readOnly(t.Context()))
+		db, err := sqlite.OpenReadOnly(t.Context(), Path(root))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,11 +5,15 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
+	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/store/sqlite"
+	"github.com/klp-audit/klp-audit/store/views"
 )
 
 // AppendAt adds events to a log that still has a size; else it is ErrMoved, and nothing is
@@ -71,7 +75,7 @@ func (s *Store) appendAt(ctx context.Context, expected int64, bodies ...[]byte) 
 // removed, and the log says so.
 func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *proof.Checkpoint, err error) {
 	cp, err = s.writeOver(ctx, "", add)
-	if isConstraint(err) {
+	if sqlite.IsConstraint(err) {
 		if again, stillErr := s.writeOver(ctx, fmt.Sprintf("its tables held what is not of its events: %v", err), add); stillErr == nil {
 			return again, nil
 		}
@@ -82,7 +86,7 @@ func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *proof
 // writeOver is write for tables with a known problem; empty: there is none.
 func (s *Store) writeOver(ctx context.Context, known string, add func(*appender) error) (cp *proof.Checkpoint, err error) {
 	var a *appender
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
 		problem, err := s.prepareIn(ctx, tx)
 		if err != nil {
 			return err
@@ -158,7 +162,7 @@ func (a *appender) add(body []byte) error {
 			return err
 		}
 	}
-	return project(a.ctx, a.tx, a.size, ev)
+	return views.Project(a.ctx, a.tx, a.size, ev)
 }
 
 func (a *appender) known(ev *record.Event) (known bool, err error) {
@@ -190,6 +194,16 @@ func (a *appender) finish() (*proof.Checkpoint, error) {
 	return cp, err
 }
 
+// CheckpointMessageID marks the journal entries that carry a checkpoint.
+const CheckpointMessageID = "0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41"
+
+// announceTimeout bounds the wait for a journal that does not take messages.
+const announceTimeout = 300 * time.Millisecond
+
+// AnnounceIf has checkpoints go to the journal only where wanted says so; it is asked when
+// there is one.
+func (s *Store) AnnounceIf(wanted func() bool) { s.toJournal = wanted }
+
 // announces says whether checkpoints go to the journal: those of this machine's record.
 func (s *Store) announces() bool {
 	return ownMachine(s.root) && (s.toJournal == nil || s.toJournal())
@@ -198,5 +212,23 @@ func (s *Store) announces() bool {
 func (s *Store) announce(cp *proof.Checkpoint) {
 	if cp != nil && s.announces() {
 		announce(cp)
+	}
+}
+
+// announce sends a checkpoint to the journal, so that a copy of it is outside the database. It is a
+// courtesy: no journal, no announcement.
+func announce(c *proof.Checkpoint) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		journal.Send(fmt.Sprintf("klp-audit record: %d events, root %s", c.Size, c.Root), journal.PriInfo, map[string]string{
+			"MESSAGE_ID":        CheckpointMessageID,
+			"SYSLOG_IDENTIFIER": "klp-audit",
+			"KLP_CHECKPOINT":    c.Note,
+		})
+	}()
+	select {
+	case <-done:
+	case <-time.After(announceTimeout):
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // lookBack is how far before the newest observation a full verification is looked for: it is a
@@ -34,7 +35,7 @@ func (s *Store) Look(ctx context.Context, root string) (*proof.Verification, err
 
 // lookAtHead compares the newest checkpoint with the end of the log.
 func (s *Store) lookAtHead(ctx context.Context, machine string, v *proof.Verification) (err error) {
-	err = classify(s.db.QueryRowContext(ctx, `SELECT (SELECT coalesce(max(seq), 0) FROM events), coalesce((SELECT note FROM checkpoint), '')`).Scan(&v.TreeSize, &v.Checkpoint))
+	err = sqlite.Classify(s.db.QueryRowContext(ctx, `SELECT (SELECT coalesce(max(seq), 0) FROM events), coalesce((SELECT note FROM checkpoint), '')`).Scan(&v.TreeSize, &v.Checkpoint))
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func (s *Store) lookAtHead(ctx context.Context, machine string, v *proof.Verific
 		v.Problem(proof.Altered, "the proof is not whole: %v", err)
 		return nil
 	} else if err != nil {
-		return classify(err)
+		return sqlite.Classify(err)
 	}
 	v.RootHash = root.String()
 	v.CheckCheckpoint(v.Checkpoint, v.TreeSize, root)

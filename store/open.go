@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // Open opens the record below root to write to it and creates it if there is none: the
@@ -23,14 +23,11 @@ func Open(ctx context.Context, root, version string) (*Store, error) {
 	if err := createFile(root, path); err != nil {
 		return nil, err
 	}
-	db, err := openDB(path, url.Values{
-		"_txlock": {"immediate"}, "_busy_timeout": {milliseconds(lockTime(ctx))},
-		"_synchronous": {"EXTRA"}, "_foreign_keys": {"on"},
-	})
+	db, err := sqlite.Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, path: path, root: root, version: version, patience: maxLockTime}
+	s := &Store{db: db, path: path, root: root, version: version}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(named(path, err), db.Close())
 	}
@@ -48,18 +45,18 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 		s, _, err := openRebuilt(ctx, path)
 		return s, errors.Join(err, db.Close())
 	}
-	return &Store{db: db, path: path, patience: maxLockTime}, nil
+	return &Store{db: db, path: path}, nil
 }
 
 // openToRead opens a record whose log can be read, and looks at its tables. Of the errors of
 // that look one may be tolerated; nil: none.
-func openToRead(ctx context.Context, path string, tolerated error) (*sql.DB, *layout, error) {
+func openToRead(ctx context.Context, path string, tolerated error) (*sqlite.DB, *layout, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("%w at %q", ErrNoRecord, path)
 	} else if err != nil {
 		return nil, nil, err
 	}
-	db, err := openDB(path, readOnly(ctx))
+	db, err := sqlite.OpenReadOnly(ctx, path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,15 +105,11 @@ func (s *Store) prepare(ctx context.Context) error {
 	return err
 }
 
-// AnnounceIf has checkpoints go to the journal only where wanted says so; it is asked when
-// there is one.
-func (s *Store) AnnounceIf(wanted func() bool) { s.toJournal = wanted }
-
 // OpenAltered opens what can be understood of a record that is not intact, for a report on what
 // it says: as with an export, the views are made from its events in a temporary file, and
 // events that cannot be read are left out. The views of such a record may say anything.
 func OpenAltered(ctx context.Context, path string) (*Store, error) {
-	source, err := openDB(path, readOnly(ctx))
+	source, err := sqlite.OpenReadOnly(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +121,7 @@ func OpenAltered(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}
@@ -138,13 +131,13 @@ func OpenAltered(ctx context.Context, path string) (*Store, error) {
 		return rebuildReadable(ctx, tx)
 	})
 	if err != nil {
-		return nil, errors.Join(named(path, classify(err)), s.Close())
+		return nil, errors.Join(named(path, sqlite.Classify(err)), s.Close())
 	}
 	return s, nil
 }
 
 // salvage copies the events that can be read, and the checkpoint.
-func salvage(ctx context.Context, tx *sql.Tx, source *sql.DB) error {
+func salvage(ctx context.Context, tx *sql.Tx, source *sqlite.DB) error {
 	for e, err := range events(ctx, source, 0) {
 		if err != nil {
 			return err
@@ -176,18 +169,18 @@ func newTemp(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := openDB(filepath.Join(dir, "views.db"), url.Values{"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}})
+	db, err := sqlite.OpenTemp(filepath.Join(dir, "views.db"))
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return &Store{db: db, path: path, temp: dir, patience: maxLockTime}, nil
+	return &Store{db: db, path: path, temp: dir}, nil
 }
 
 // openRebuilt makes a temporary database with the views, rebuilt from the events of the
 // record at path, which it attaches under the name `record` and only reads. It returns
 // how many events the views hold.
 func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
-	source, err := openDB(path, readOnly(ctx))
+	source, err := sqlite.OpenReadOnly(ctx, path)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -197,18 +190,18 @@ func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
 		return nil, 0, err
 	}
 	var size int64
-	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
+	err = s.db.InTx(ctx, func(tx *sql.Tx) (err error) {
 		size, err = rebuild(ctx, tx, source)
 		return err
 	})
 	if err == nil {
-		_, err = s.db.ExecContext(ctx, `ATTACH ? AS record`, "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro")
+		err = s.db.Attach(ctx, path, "record")
 	}
-	if isConstraint(err) || errors.Is(err, record.ErrNoEvent) {
+	if sqlite.IsConstraint(err) || errors.Is(err, record.ErrNoEvent) {
 		err = fmt.Errorf("%w: its events cannot be: %w", ErrDamaged, err)
 	}
 	if err != nil {
-		return nil, 0, errors.Join(named(path, classify(err)), s.Close())
+		return nil, 0, errors.Join(named(path, sqlite.Classify(err)), s.Close())
 	}
 	return s, size, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // ErrUnproven says that an event which is to go is not the one that was recorded.
@@ -29,7 +30,7 @@ func (s *Store) PlanPrune(ctx context.Context, horizon time.Time) (*record.Prune
 // it does nothing. SQLite overwrites what is removed with zeros.
 func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *record.Prune, err error) {
 	if _, err := s.db.ExecContext(ctx, `PRAGMA secure_delete = 1`); err != nil {
-		return nil, classify(err)
+		return nil, sqlite.Classify(err)
 	}
 	cp, err := s.write(ctx, func(a *appender) error {
 		if _, err := rebuild(ctx, a.tx, a.tx); err != nil { // what stays is what the events say
@@ -59,7 +60,7 @@ func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *record.Prun
 
 // planPrune finds out what would go. The log is cut at one place: before the first event
 // that is young enough, whatever the clock said then. Events that stay in any case are left out of that.
-func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*record.Prune, error) {
+func planPrune(ctx context.Context, q sqlite.Querier, horizon time.Time) (*record.Prune, error) {
 	p := &record.Prune{Horizon: record.At(horizon.Truncate(time.Microsecond)), Kept: []int64{}}
 	for e, err := range events(ctx, q, 0) {
 		if err != nil {
@@ -79,7 +80,7 @@ func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*record.Pr
 	}
 	var size int64
 	if err := q.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&size); err != nil {
-		return nil, classify(err)
+		return nil, sqlite.Classify(err)
 	}
 	before, err := lastPrune(ctx, q, size)
 	if err != nil || p.Through == 0 || before != nil && p.Through < before.Through {
@@ -94,12 +95,12 @@ func planPrune(ctx context.Context, q rowQuerier, horizon time.Time) (*record.Pr
 	if looks <= proof.MaxLooks+p.Through-int64(len(p.Kept)) { // else so little would go that it may look chosen
 		p.Gone = there - int64(len(p.Kept))
 	}
-	return p, classify(err)
+	return p, sqlite.Classify(err)
 }
 
 // stateAt returns, in order, the events up to a number that make up the state after it. Begin and end of
 // a commit stay or go together: one alone says something else.
-func stateAt(ctx context.Context, q rowQuerier, through int64, horizon record.Timestamp) ([]int64, error) {
+func stateAt(ctx context.Context, q sqlite.Querier, through int64, horizon record.Timestamp) ([]int64, error) {
 	const query = `WITH state (seq) AS (
 		-- who recorded with which keys, and what was pruned before
 		SELECT event FROM recorders
@@ -133,7 +134,7 @@ func stateAt(ctx context.Context, q rowQuerier, through int64, horizon record.Ti
 	if err != nil {
 		return nil, err
 	}
-	kept, err := readRows(ctx, q, query, []any{through, horizon.UnixMicro(), record.Numbers(told)}, (*cells).number)
+	kept, err := sqlite.ReadRows(ctx, q, query, []any{through, horizon.UnixMicro(), record.Numbers(told)}, (*sqlite.Cells).Number)
 	if kept == nil {
 		kept = []int64{}
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
+	"github.com/klp-audit/klp-audit/store/views"
 )
 
 // Attribution counts the commits from one moment to another by whether it is known who made them.
@@ -17,10 +19,10 @@ func (s *Store) Attribution(ctx context.Context, since, at time.Time) (a record.
 	from, to := since.UnixMicro(), at.UnixMicro()
 	err = s.db.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(`+nobody+`), 0)`+in, from, to).Scan(&a.Commits, &a.Unknown)
 	if err != nil || a.Unknown == 0 {
-		return a, classify(err)
+		return a, sqlite.Classify(err)
 	}
-	a.Events, err = readRows(ctx, s.db, `SELECT coalesce(begin_event, end_event)`+in+` AND `+nobody+` ORDER BY `+begun+`, id LIMIT 5`,
-		[]any{from, to}, (*cells).number)
+	a.Events, err = sqlite.ReadRows(ctx, s.db, `SELECT coalesce(begin_event, end_event)`+in+` AND `+nobody+` ORDER BY `+begun+`, id LIMIT 5`,
+		[]any{from, to}, (*sqlite.Cells).Number)
 	return a, err
 }
 
@@ -30,8 +32,8 @@ const commitsOpenAt = `SELECT begin_event, begin_time FROM (
 
 // CommitsOpenAt returns the commits that had no end at a moment, oldest first.
 func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]record.OpenAt, error) {
-	return readRows(ctx, s.db, commitsOpenAt, []any{at.UnixMicro()}, func(c *cells) record.OpenAt {
-		return record.OpenAt{Event: c.number(), Time: c.moment()}
+	return sqlite.ReadRows(ctx, s.db, commitsOpenAt, []any{at.UnixMicro()}, func(c *sqlite.Cells) record.OpenAt {
+		return record.OpenAt{Event: c.Number(), Time: c.Moment()}
 	})
 }
 
@@ -46,7 +48,7 @@ func (s *Store) CommitBefore(ctx context.Context, at time.Time) (begin, end *rec
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, 0, nil
 	} else if err != nil {
-		return nil, nil, 0, classify(err)
+		return nil, nil, 0, sqlite.Classify(err)
 	}
 	if first != nil {
 		if begin, err = record.Decode(first); err != nil {
@@ -62,8 +64,8 @@ func (s *Store) CommitBefore(ctx context.Context, at time.Time) (begin, end *rec
 // OpenCommits returns the commits that have no end, oldest first.
 func (s *Store) OpenCommits(ctx context.Context) ([]record.OpenCommit, error) {
 	const query = `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.begin_event WHERE c.end_event IS NULL ORDER BY e.seq`
-	return readRows(ctx, s.db, query, nil, func(c *cells) record.OpenCommit {
-		begin := c.numberedEvent()
+	return sqlite.ReadRows(ctx, s.db, query, nil, func(c *sqlite.Cells) record.OpenCommit {
+		begin := takeNumbered(c)
 		return record.OpenCommit{Event: begin.seq, Begin: begin.event}
 	})
 }
@@ -77,11 +79,11 @@ func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64
 			OR t.outcome = 'completed' AND t.snapshot <= :booted AND t.settled_event > :since
 			OR t.outcome = 'discarded' AND t.snapshot = :booted)
 		ORDER BY t.end_event`
-	booted := snapshotNumber(subvolume)
+	booted := views.SnapshotNumber(subvolume)
 	if booted == 0 {
 		return nil, nil
 	}
-	ends, err := readRows(ctx, s.db, query, []any{sql.Named("booted", booted), sql.Named("since", since)}, (*cells).numberedEvent)
+	ends, err := sqlite.ReadRows(ctx, s.db, query, []any{sql.Named("booted", booted), sql.Named("since", since)}, takeNumbered)
 	var changes []record.Change
 	for _, end := range ends {
 		for _, c := range end.event.End.Changes {
@@ -104,7 +106,7 @@ func (s *Store) LastSnapshot(ctx context.Context) (*record.Snapshot, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	} else if err != nil {
-		return nil, classify(err)
+		return nil, sqlite.Classify(err)
 	}
 	ev, err := s.Event(ctx, event)
 	if err != nil {
@@ -126,7 +128,7 @@ func (s *Store) LastFixes(ctx context.Context, newest int) (*record.RecordedFixe
 		UNION SELECT end_event FROM (SELECT end_event FROM commits WHERE end_time IS NOT NULL ORDER BY end_time DESC, end_event DESC LIMIT ?1)) n
 		JOIN events e ON e.seq = n.event
 		WHERE coalesce(e.body -> '$.end.fixes', e.body -> '$.drift.fixes') IS NOT NULL ORDER BY n.event DESC LIMIT 1`
-	events, err := readRows(ctx, s.db, query, []any{newest}, (*cells).numberedEvent)
+	events, err := sqlite.ReadRows(ctx, s.db, query, []any{newest}, takeNumbered)
 	if err != nil || len(events) == 0 {
 		return nil, err
 	}
@@ -140,8 +142,8 @@ func (s *Store) LastFixes(ctx context.Context, newest int) (*record.RecordedFixe
 // ChangesAfter returns what commits did, or may have done, to the running system that ended
 // after an event of the log.
 func (s *Store) ChangesAfter(ctx context.Context, event int64) (changes []record.Change, err error) {
-	ends, err := readRows(ctx, s.db, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.end_event
-		WHERE c.end_event > ? ORDER BY c.end_event`, []any{event}, (*cells).numberedEvent)
+	ends, err := sqlite.ReadRows(ctx, s.db, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.end_event
+		WHERE c.end_event > ? ORDER BY c.end_event`, []any{event}, takeNumbered)
 	for _, end := range ends {
 		ev := end.event
 		if ev.End == nil || ev.End.Outcome.Elsewhere() {

@@ -7,37 +7,39 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
+	"github.com/klp-audit/klp-audit/store/views"
 )
 
 // commitColumns are what a history shows of the commit t that a change c is of. ?1 is how many events it
 // is made of: what became of the commit later is not known then.
-var commitColumns = []column{
-	{"CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END", nil,
-		func(c *cells, r *record.HistoryRow) { r.Outcome = (*record.Outcome)(c.textOrNil()) }},
-	{"t.login", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Login = c.textOrNil() }},
-	{"t.sudo_user", nil, func(c *cells, r *record.HistoryRow) { r.Actor.SudoUser = c.textOrNil() }},
-	{"t.exe", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Exe = c.textOrNil() }},
-	{"t.tty", nil, func(c *cells, r *record.HistoryRow) { r.Actor.TTY = c.textOrNil() }},
-	{"t.session", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Session = c.textOrNil() }},
-	{"t.automation", nil, func(c *cells, r *record.HistoryRow) { r.Actor.Automation = c.textOrNil() }},
-	{"t.command", nil, func(c *cells, r *record.HistoryRow) { r.Command = c.textOrNil() }},
-	{"t.userdata", nil, func(c *cells, r *record.HistoryRow) { r.UserData = c.textOrNil() }},
+var commitColumns = []views.Column{
+	{Name: "CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END",
+		Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Outcome = (*record.Outcome)(c.TextOrNil()) }},
+	{Name: "t.login", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Actor.Login = c.TextOrNil() }},
+	{Name: "t.sudo_user", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Actor.SudoUser = c.TextOrNil() }},
+	{Name: "t.exe", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Actor.Exe = c.TextOrNil() }},
+	{Name: "t.tty", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Actor.TTY = c.TextOrNil() }},
+	{Name: "t.session", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Actor.Session = c.TextOrNil() }},
+	{Name: "t.automation", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Actor.Automation = c.TextOrNil() }},
+	{Name: "t.command", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Command = c.TextOrNil() }},
+	{Name: "t.userdata", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.UserData = c.TextOrNil() }},
 }
 
 // historyColumns are the columns of a history.
 var historyColumns = shown()
 
-func shown() (columns []column) {
-	for _, c := range changeColumns {
-		if c.show != nil {
-			c.name = "c." + c.name
+func shown() (columns []views.Column) {
+	for _, c := range views.ChangeColumns {
+		if c.Show != nil {
+			c.Name = "c." + c.Name
 			columns = append(columns, c)
 		}
 	}
 	return append(columns, commitColumns...)
 }
 
-var selectHistory = "SELECT " + names(historyColumns) + " FROM changes c LEFT JOIN commits t ON t.id = c.commit_id"
+var selectHistory = "SELECT " + views.Names(historyColumns) + " FROM changes c LEFT JOIN commits t ON t.id = c.commit_id"
 
 // History yields the changes that the filter selects, newest first unless it says
 // otherwise. It reads page by page, and no event that comes in meanwhile.
@@ -52,11 +54,11 @@ func (s *Store) History(ctx context.Context, f record.HistoryFilter) iter.Seq2[*
 			return
 		}
 		rest := f
-		rowsOf(ahead(pages(nil, func(last *record.HistoryRow) ([]*record.HistoryRow, bool, error) {
+		sqlite.RowsOf(sqlite.Ahead(sqlite.Pages(nil, func(last *record.HistoryRow) ([]*record.HistoryRow, bool, error) {
 			query, args := historyQuery(rest, size, last)
-			page, err := readRows(ctx, s.db, query, args, historyRow)
+			page, err := sqlite.ReadRows(ctx, s.db, query, args, historyRow)
 			rest.Limit -= len(page)
-			return page, len(page) == pageSize && rest.Limit != 0, err
+			return page, len(page) == sqlite.PageSize && rest.Limit != 0, err
 		})))(yield)
 	}
 }
@@ -68,7 +70,7 @@ func historyQuery(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 	if f.OldestFirst {
 		order = " ORDER BY c.time, c.event, c.pos"
 	}
-	limit := int64(pageSize)
+	limit := int64(sqlite.PageSize)
 	if f.Limit > 0 {
 		limit = min(limit, int64(f.Limit))
 	}
@@ -114,10 +116,10 @@ func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 	return " WHERE " + strings.Join(conds, " AND "), args
 }
 
-func historyRow(c *cells) *record.HistoryRow {
+func historyRow(c *sqlite.Cells) *record.HistoryRow {
 	var r record.HistoryRow
 	for i := range historyColumns {
-		historyColumns[i].show(c, &r)
+		historyColumns[i].Show(c, &r)
 	}
 	return &r
 }

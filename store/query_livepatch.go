@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 const patchesSeen = `SELECT kernel_release, module, coalesce(version, ''), min(event), min(time),
@@ -15,9 +16,9 @@ const patchesSeen = `SELECT kernel_release, module, coalesce(version, ''), min(e
 
 // PatchesSeen returns the live patches of a package that observations saw active, and when first.
 func (s *Store) PatchesSeen(ctx context.Context, name string) ([]record.PatchSeen, error) {
-	return readRows(ctx, s.db, patchesSeen, []any{name}, func(c *cells) record.PatchSeen {
+	return sqlite.ReadRows(ctx, s.db, patchesSeen, []any{name}, func(c *sqlite.Cells) record.PatchSeen {
 		return record.PatchSeen{
-			KernelRelease: c.text(), Module: c.text(), Version: c.text(), Event: c.number(), Time: c.moment(), Complete: c.momentOrNil(),
+			KernelRelease: c.Text(), Module: c.Text(), Version: c.Text(), Event: c.Number(), Time: c.Moment(), Complete: c.MomentOrNil(),
 		}
 	})
 }
@@ -36,11 +37,11 @@ const patchChanges = `SELECT CASE WHEN booted THEN effective ELSE time END, boot
 
 // PatchChanges returns the changes of a live patch package up to a moment, in the order of time.
 func (s *Store) PatchChanges(ctx context.Context, name string, until time.Time) ([]record.PatchChange, error) {
-	return readRows(ctx, s.db, patchChanges, []any{name, until.UnixMicro()}, func(c *cells) record.PatchChange {
+	return sqlite.ReadRows(ctx, s.db, patchChanges, []any{name, until.UnixMicro()}, func(c *sqlite.Cells) record.PatchChange {
 		return record.PatchChange{
-			Time: c.moment(), Booted: c.yes(), Event: c.number(), Begin: c.number(), Action: record.Action(c.text()), Version: c.text(), Previous: c.text(),
-			KernelRelease: c.text(), Result: record.Result(c.text()), Outcome: record.Outcome(c.text()), Source: c.text(),
-			CVEsAdded: c.list(), CVEsRemoved: c.list(),
+			Time: c.Moment(), Booted: c.Yes(), Event: c.Number(), Begin: c.Number(), Action: record.Action(c.Text()), Version: c.Text(), Previous: c.Text(),
+			KernelRelease: c.Text(), Result: record.Result(c.Text()), Outcome: record.Outcome(c.Text()), Source: c.Text(),
+			CVEsAdded: c.Texts(), CVEsRemoved: c.Texts(),
 		}
 	})
 }
@@ -53,7 +54,7 @@ func (s *Store) Forced(ctx context.Context, boot, module string) (*bool, error) 
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
-	return &forced, classify(err)
+	return &forced, sqlite.Classify(err)
 }
 
 // LastGood is when a package was changed last as wanted, up to a moment; zero if it was not.
@@ -63,9 +64,9 @@ func (s *Store) LastGood(ctx context.Context, name string, at time.Time) (time.T
 	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM changes WHERE package = ? AND result = 'ok' AND action <> 'downgrade' AND time <= ?`,
 		name, at.UnixMicro()).Scan(&us)
 	if err != nil || us == nil {
-		return time.Time{}, classify(err)
+		return time.Time{}, sqlite.Classify(err)
 	}
-	return microseconds(*us).Time, nil
+	return sqlite.Moment(*us).Time, nil
 }
 
 const patchPackage = `SELECT package, coalesce(version, '') FROM observations WHERE kernel_release = ? AND module = ?
@@ -78,7 +79,7 @@ func (s *Store) PatchPackage(ctx context.Context, kernel, module string) (name, 
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return name, version, classify(err)
+	return name, version, sqlite.Classify(err)
 }
 
 const firstSeen = `SELECT coalesce(min(event), 0) FROM observations WHERE kernel_release = ? AND module = ? AND package IS NOT NULL`
@@ -87,7 +88,7 @@ const firstSeen = `SELECT coalesce(min(event), 0) FROM observations WHERE kernel
 // kernel active and knew its package, 0 if there is none.
 func (s *Store) FirstSeen(ctx context.Context, kernel, module string) (event int64, err error) {
 	err = s.db.QueryRowContext(ctx, firstSeen, kernel, module).Scan(&event)
-	return event, classify(err)
+	return event, sqlite.Classify(err)
 }
 
 const livePatches = `SELECT package FROM changes WHERE kind = 'livepatch' AND result = 'ok' AND time BETWEEN ?1 AND ?2
@@ -96,7 +97,7 @@ const livePatches = `SELECT package FROM changes WHERE kind = 'livepatch' AND re
 // LivePatches returns the names of the live patch packages that changed, or that were seen
 // active, from one moment to another, both included.
 func (s *Store) LivePatches(ctx context.Context, from, to time.Time) ([]string, error) {
-	return readRows(ctx, s.db, livePatches, []any{from.UnixMicro(), to.UnixMicro()}, (*cells).text)
+	return sqlite.ReadRows(ctx, s.db, livePatches, []any{from.UnixMicro(), to.UnixMicro()}, (*sqlite.Cells).Text)
 }
 
 const livePatchBegin = `SELECT min(t) FROM (
@@ -112,7 +113,7 @@ const livePatchBegin = `SELECT min(t) FROM (
 func (s *Store) LivePatchBegin(ctx context.Context, name string) (time.Time, error) {
 	var us *int64
 	if err := s.db.QueryRowContext(ctx, livePatchBegin, name).Scan(&us); err != nil || us == nil {
-		return time.Time{}, classify(err)
+		return time.Time{}, sqlite.Classify(err)
 	}
-	return microseconds(*us).Time, nil
+	return sqlite.Moment(*us).Time, nil
 }

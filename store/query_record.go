@@ -2,11 +2,15 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 const summary = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
@@ -23,10 +27,10 @@ func (s *Store) Summarize(ctx context.Context) (*record.Summary, error) {
 	err := s.db.QueryRowContext(ctx, summary).Scan(&sum.Events, &sum.Changes, &sum.Commits, &sum.Open, &sum.Checkpoint,
 		&sum.Key, &sum.RecordedBy, &sum.LastOutcome, &lastEnd)
 	if err != nil || sum.Events == 0 {
-		return &sum, classify(err)
+		return &sum, sqlite.Classify(err)
 	}
 	if lastEnd != nil {
-		sum.LastCommit = new(microseconds(*lastEnd))
+		sum.LastCommit = new(sqlite.Moment(*lastEnd))
 	}
 	if cp, err := proof.ParseCheckpoint(sum.Checkpoint, sum.Key); err == nil {
 		sum.RootHash = cp.Root.String()
@@ -47,7 +51,7 @@ func (s *Store) summarizeEnds(ctx context.Context, sum *record.Summary) error {
 	err = s.db.QueryRowContext(ctx, `SELECT (SELECT body FROM events WHERE seq >= ? ORDER BY seq LIMIT 1),
 		(SELECT body FROM events ORDER BY seq DESC LIMIT 1)`, pruned.First()).Scan(&bodies[0], &bodies[1])
 	if err != nil {
-		return classify(err)
+		return sqlite.Classify(err)
 	}
 	first, err := record.Decode([]byte(bodies[0]))
 	if err != nil {
@@ -65,7 +69,7 @@ func (s *Store) summarizeEnds(ctx context.Context, sum *record.Summary) error {
 func (s *Store) Event(ctx context.Context, seq int64) (*record.Event, error) {
 	var body []byte
 	if err := s.db.QueryRowContext(ctx, `SELECT body FROM events WHERE seq = ?`, seq).Scan(&body); err != nil {
-		return nil, fmt.Errorf("event %d: %w", seq, classify(err))
+		return nil, fmt.Errorf("event %d: %w", seq, sqlite.Classify(err))
 	}
 	ev, err := record.Decode(body)
 	if err != nil {
@@ -78,7 +82,7 @@ func (s *Store) Event(ctx context.Context, seq int64) (*record.Event, error) {
 func (s *Store) LastObserved(ctx context.Context) (*record.Timestamp, error) {
 	var at *int64
 	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM observations`).Scan(&at)
-	return microsOrNil(at), classify(err)
+	return microsOrNil(at), sqlite.Classify(err)
 }
 
 // Each end is one step into an index.
@@ -95,14 +99,14 @@ const extent = `SELECT
 func (s *Store) Extent(ctx context.Context) (from, to record.Timestamp, err error) {
 	var first, last *int64
 	if err := s.db.QueryRowContext(ctx, extent).Scan(&first, &last); err != nil || first == nil {
-		return from, to, classify(err)
+		return from, to, sqlite.Classify(err)
 	}
 	size, err := s.size(ctx)
 	if err != nil {
-		return from, to, classify(err)
+		return from, to, sqlite.Classify(err)
 	}
 	pruned, err := s.lastPrune(ctx, size)
-	if from, to = microseconds(*first), microseconds(*last); pruned != nil && from.Before(pruned.Horizon.Time) {
+	if from, to = sqlite.Moment(*first), sqlite.Moment(*last); pruned != nil && from.Before(pruned.Horizon.Time) {
 		from = pruned.Horizon
 	}
 	return from, to, err
@@ -114,7 +118,7 @@ func (s *Store) KnownBoots(ctx context.Context) (map[string]time.Time, error) {
 		id   string
 		last time.Time
 	}
-	boots, err := readRows(ctx, s.db, `SELECT boot_id, last FROM boots ORDER BY boot_id`, nil, func(c *cells) boot { return boot{c.text(), c.moment().Time} })
+	boots, err := sqlite.ReadRows(ctx, s.db, `SELECT boot_id, last FROM boots ORDER BY boot_id`, nil, func(c *sqlite.Cells) boot { return boot{c.Text(), c.Moment().Time} })
 	known := map[string]time.Time{}
 	for _, b := range boots {
 		known[b.id] = b.last
@@ -127,11 +131,11 @@ func (s *Store) KnownBoots(ctx context.Context) (map[string]time.Time, error) {
 func (s *Store) Exceptions(ctx context.Context, at time.Time) ([]record.Exception, error) {
 	const query = `SELECT id, event, time, check_id, reason, until, login, sudo_user, automation,
 		end_event, end_time, end_login, end_sudo_user, end_automation FROM exceptions WHERE time <= ? ORDER BY time, event`
-	return readRows(ctx, s.db, query, []any{at.UnixMicro()}, func(c *cells) record.Exception {
-		x := record.Exception{ID: c.text(), Event: c.number(), Time: c.moment(), Check: c.text(), Reason: c.text(), Until: c.moment()}
-		x.By = record.RowActor{Login: c.textOrNil(), SudoUser: c.textOrNil(), Automation: c.textOrNil()}
-		event, ended := c.numberOrNil(), c.momentOrNil()
-		by := record.RowActor{Login: c.textOrNil(), SudoUser: c.textOrNil(), Automation: c.textOrNil()}
+	return sqlite.ReadRows(ctx, s.db, query, []any{at.UnixMicro()}, func(c *sqlite.Cells) record.Exception {
+		x := record.Exception{ID: c.Text(), Event: c.Number(), Time: c.Moment(), Check: c.Text(), Reason: c.Text(), Until: c.Moment()}
+		x.By = record.RowActor{Login: c.TextOrNil(), SudoUser: c.TextOrNil(), Automation: c.TextOrNil()}
+		event, ended := c.NumberOrNil(), c.MomentOrNil()
+		by := record.RowActor{Login: c.TextOrNil(), SudoUser: c.TextOrNil(), Automation: c.TextOrNil()}
 		if ended != nil && !ended.After(at) {
 			x.Ended, x.EndedIn, x.EndedBy = ended, *event, &by
 		}
@@ -141,7 +145,34 @@ func (s *Store) Exceptions(ctx context.Context, at time.Time) ([]record.Exceptio
 
 // Recorders returns the recorder events of a log, in its order: there are few.
 func (s *Store) Recorders(ctx context.Context) ([]record.RecorderRow, error) {
-	return readRows(ctx, s.db, `SELECT event, time, cause FROM recorders ORDER BY event`, nil, func(c *cells) record.RecorderRow {
-		return record.RecorderRow{Event: c.number(), Time: c.moment(), Cause: record.Cause(c.text())}
+	return sqlite.ReadRows(ctx, s.db, `SELECT event, time, cause FROM recorders ORDER BY event`, nil, func(c *sqlite.Cells) record.RecorderRow {
+		return record.RecorderRow{Event: c.Number(), Time: c.Moment(), Cause: record.Cause(c.Text())}
 	})
+}
+
+// NewestPart returns a part of the newest observation that has it, of those from since to
+// at; nil if none has. Bodies are searched one by one: keep the stretch of time short.
+func (s *Store) NewestPart(ctx context.Context, name record.PartName, since, at time.Time) (*record.RawPart, error) {
+	return s.part(ctx, name, `o.time BETWEEN ?2 AND ?3 AND e.body -> ?1 IS NOT NULL ORDER BY o.time DESC, o.event DESC`, since.UnixMicro(), at.UnixMicro())
+}
+
+// LastPart returns a part of the last observation in the log that has it, whatever the clock
+// showed then; nil if none has.
+func (s *Store) LastPart(ctx context.Context, name record.PartName) (*record.RawPart, error) {
+	return s.part(ctx, name, `e.body -> ?1 IS NOT NULL ORDER BY o.event DESC`)
+}
+
+// part returns a part of the first observation that a condition finds; ?1 is where the part is
+// in its body.
+func (s *Store) part(ctx context.Context, name record.PartName, where string, args ...any) (*record.RawPart, error) {
+	var p record.RawPart
+	var us int64
+	var text string
+	err := s.db.QueryRowContext(ctx, `SELECT o.event, o.time, e.body -> ?1 FROM observations o JOIN events e ON e.seq = o.event WHERE `+where+` LIMIT 1`,
+		append([]any{`$.observation.parts."` + string(name) + `"`}, args...)...).Scan(&p.Event, &us, &text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	p.Time, p.JSON = sqlite.Moment(us), json.RawMessage(text)
+	return &p, sqlite.Classify(err)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // timed is a view that reports read in the order of time, of the rows that are of a moment or of a
@@ -13,7 +14,7 @@ import (
 type timed[T any] struct {
 	from   string // SELECT … FROM …
 	at, id string // when a row is of, and what orders those of the same moment
-	read   func(*cells) T
+	read   func(*sqlite.Cells) T
 	place  func(T) []any     // both, of a row
 	start  func(time.Time) T // a row before all that are of a moment
 }
@@ -33,22 +34,22 @@ func (v timed[T]) after() string {
 
 // around returns the rows from one moment to another, both included, with the newest one before and
 // the oldest one after them.
-func (v timed[T]) around(ctx context.Context, q rowQuerier, from, to time.Time) ([]T, error) {
-	list, err := readRows(ctx, q, v.before(), []any{from.UnixMicro()}, v.read)
+func (v timed[T]) around(ctx context.Context, q sqlite.Querier, from, to time.Time) ([]T, error) {
+	list, err := sqlite.ReadRows(ctx, q, v.before(), []any{from.UnixMicro()}, v.read)
 	if err != nil {
 		return nil, err
 	}
-	for page, err := range pages(v.start(from), func(last T) ([]T, bool, error) {
+	for page, err := range sqlite.Pages(v.start(from), func(last T) ([]T, bool, error) {
 		at := v.place(last)
-		page, err := readRows(ctx, q, v.page(), []any{at[0], to.UnixMicro(), at[0], at[1], pageSize}, v.read)
-		return page, len(page) == pageSize, err
+		page, err := sqlite.ReadRows(ctx, q, v.page(), []any{at[0], to.UnixMicro(), at[0], at[1], sqlite.PageSize}, v.read)
+		return page, len(page) == sqlite.PageSize, err
 	}) {
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, page...)
 	}
-	after, err := readRows(ctx, q, v.after(), []any{to.UnixMicro()}, v.read)
+	after, err := sqlite.ReadRows(ctx, q, v.after(), []any{to.UnixMicro()}, v.read)
 	return append(list, after...), err
 }
 
@@ -58,12 +59,12 @@ var observations = timed[record.Observed]{
 	at: `time`, id: `event`,
 	place: func(o record.Observed) []any { return []any{o.Time.UnixMicro(), o.Event} },
 	start: func(t time.Time) record.Observed { return record.Observed{Time: record.At(t)} },
-	read: func(c *cells) record.Observed {
+	read: func(c *sqlite.Cells) record.Observed {
 		return record.Observed{
-			Event: c.number(), Time: c.moment(), BootID: c.text(), KernelRelease: c.text(), BootTime: c.moment(), Patched: c.yesOrNil(),
-			Module: c.textOrNil(), Package: c.textOrNil(), Version: c.textOrNil(), Transition: c.yesOrNil(), Since: c.momentOrNil(),
-			Verdict: record.Verdict(c.text()), Basis: record.Basis(record.OrEmpty(c.textOrNil())), Reason: record.Reason(record.OrEmpty(c.textOrNil())),
-			NextKernel: c.textOrNil(), CoveredUntil: c.textOrNil(),
+			Event: c.Number(), Time: c.Moment(), BootID: c.Text(), KernelRelease: c.Text(), BootTime: c.Moment(), Patched: c.YesOrNil(),
+			Module: c.TextOrNil(), Package: c.TextOrNil(), Version: c.TextOrNil(), Transition: c.YesOrNil(), Since: c.MomentOrNil(),
+			Verdict: record.Verdict(c.Text()), Basis: record.Basis(record.OrEmpty(c.TextOrNil())), Reason: record.Reason(record.OrEmpty(c.TextOrNil())),
+			NextKernel: c.TextOrNil(), CoveredUntil: c.TextOrNil(),
 		}
 	},
 }
@@ -77,10 +78,10 @@ func (s *Store) Observations(ctx context.Context, from, to time.Time) ([]record.
 // Sightings returns when the machine is known to have run, by all events, in the order of the log.
 func (s *Store) Sightings(ctx context.Context) ([]record.Sighting, error) {
 	const query = `SELECT event, time, boot_id, boottime_us, spooled, EXISTS (SELECT 1 FROM snapshots n WHERE n.event = s.event) FROM sightings s ORDER BY event`
-	return readRows(ctx, s.db, query, nil, func(c *cells) record.Sighting {
+	return sqlite.ReadRows(ctx, s.db, query, nil, func(c *sqlite.Cells) record.Sighting {
 		return record.Sighting{
-			Event: c.number(), Time: c.moment(), BootID: c.text(), Boottime: time.Duration(c.number()) * time.Microsecond,
-			Spooled: c.yes(), Snapshot: c.yes(),
+			Event: c.Number(), Time: c.Moment(), BootID: c.Text(), Boottime: time.Duration(c.Number()) * time.Microsecond,
+			Spooled: c.Yes(), Snapshot: c.Yes(),
 		}
 	})
 }
@@ -90,10 +91,10 @@ var boots = timed[record.BootRow]{
 	at:   `first`, id: `boot_id`,
 	place: func(b record.BootRow) []any { return []any{b.First.UnixMicro(), b.ID} },
 	start: func(t time.Time) record.BootRow { return record.BootRow{Boot: record.Boot{First: record.At(t)}} },
-	read: func(c *cells) record.BootRow {
-		b := record.BootRow{Boot: record.Boot{ID: c.text()}, Event: c.number()}
-		b.KernelRelease, b.First, b.Last = c.text(), c.moment(), c.moment()
-		b.StartInJournal, b.MessagesLost, b.Incomplete = c.yes(), c.yes(), c.yes()
+	read: func(c *sqlite.Cells) record.BootRow {
+		b := record.BootRow{Boot: record.Boot{ID: c.Text()}, Event: c.Number()}
+		b.KernelRelease, b.First, b.Last = c.Text(), c.Moment(), c.Moment()
+		b.StartInJournal, b.MessagesLost, b.Incomplete = c.Yes(), c.Yes(), c.Yes()
 		return b
 	},
 }
@@ -119,24 +120,24 @@ func (s *Store) Boots(ctx context.Context, from, to time.Time) ([]record.BootRow
 func (s *Store) loads(ctx context.Context, boot string) ([]record.LoadRow, error) {
 	const query = `SELECT patch, phase, rule, result, forced, time, completed, reverted, disabled, coalesce(replaced, ''), cursor, event, until
 		FROM patch_loads WHERE boot_id = ? ORDER BY pos`
-	return readRows(ctx, s.db, query, []any{boot}, func(c *cells) record.LoadRow {
+	return sqlite.ReadRows(ctx, s.db, query, []any{boot}, func(c *sqlite.Cells) record.LoadRow {
 		l := record.Load{
-			Patch: c.text(), Phase: c.text(), Rule: c.text(), Result: c.text(), Forced: c.yes(), Time: c.moment(), Completed: c.momentOrNil(),
-			Reverted: c.momentOrNil(), Disabled: c.momentOrNil(), Replaced: c.text(), Cursor: c.text(),
+			Patch: c.Text(), Phase: c.Text(), Rule: c.Text(), Result: c.Text(), Forced: c.Yes(), Time: c.Moment(), Completed: c.MomentOrNil(),
+			Reverted: c.MomentOrNil(), Disabled: c.MomentOrNil(), Replaced: c.Text(), Cursor: c.Text(),
 		}
-		return record.LoadRow{Load: l, Event: c.number(), Until: c.moment()}
+		return record.LoadRow{Load: l, Event: c.Number(), Until: c.Moment()}
 	})
 }
 
 func (s *Store) looks(ctx context.Context, boot string) ([]record.Look, error) {
 	const query = `SELECT first, last FROM boot_looks WHERE boot_id = ? ORDER BY first`
-	return readRows(ctx, s.db, query, []any{boot}, func(c *cells) record.Look { return record.Look{First: c.moment(), Last: c.moment()} })
+	return sqlite.ReadRows(ctx, s.db, query, []any{boot}, func(c *sqlite.Cells) record.Look { return record.Look{First: c.Moment(), Last: c.Moment()} })
 }
 
 func (s *Store) builds(ctx context.Context, boot string) ([]record.Build, error) {
 	const query = `SELECT coalesce(kernel_release, ''), coalesce(image, ''), success, time, cursor FROM image_builds WHERE boot_id = ? ORDER BY pos`
-	return readRows(ctx, s.db, query, []any{boot}, func(c *cells) record.Build {
-		return record.Build{KernelRelease: c.text(), Image: c.text(), Success: c.yes(), Time: c.moment(), Cursor: c.text()}
+	return sqlite.ReadRows(ctx, s.db, query, []any{boot}, func(c *sqlite.Cells) record.Build {
+		return record.Build{KernelRelease: c.Text(), Image: c.Text(), Success: c.Yes(), Time: c.Moment(), Cursor: c.Text()}
 	})
 }
 
@@ -150,10 +151,10 @@ var commits = timed[record.CommitRow]{
 	at: begun, id: `id`,
 	place: func(c record.CommitRow) []any { return []any{c.Begun().UnixMicro(), c.ID} },
 	start: func(t time.Time) record.CommitRow { return record.CommitRow{Begin: new(record.At(t))} },
-	read: func(c *cells) record.CommitRow {
+	read: func(c *sqlite.Cells) record.CommitRow {
 		return record.CommitRow{
-			ID: c.text(), BeginEvent: c.numberOrNil(), EndEvent: c.numberOrNil(), Begin: c.momentOrNil(), End: c.momentOrNil(),
-			Outcome: (*record.Outcome)(c.textOrNil()), BootID: c.text(), Effective: c.momentOrNil(),
+			ID: c.Text(), BeginEvent: c.NumberOrNil(), EndEvent: c.NumberOrNil(), Begin: c.MomentOrNil(), End: c.MomentOrNil(),
+			Outcome: (*record.Outcome)(c.TextOrNil()), BootID: c.Text(), Effective: c.MomentOrNil(),
 		}
 	},
 }
@@ -169,5 +170,5 @@ func microsOrNil(us *int64) *record.Timestamp {
 	if us == nil {
 		return nil
 	}
-	return new(microseconds(*us))
+	return new(sqlite.Moment(*us))
 }

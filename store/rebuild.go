@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
+	"github.com/klp-audit/klp-audit/store/views"
 )
 
 // rebuildReadable makes the views of a log that is not intact. An event that does not fit into
@@ -24,7 +26,7 @@ func rebuildReadable(ctx context.Context, tx *sql.Tx) error {
 		if bad != nil {
 			continue
 		}
-		if err := attempt(ctx, tx, func() error { return project(ctx, tx, e.seq, ev) }); err != nil {
+		if err := attempt(ctx, tx, func() error { return views.Project(ctx, tx, e.seq, ev) }); err != nil {
 			return err
 		}
 	}
@@ -37,7 +39,7 @@ func attempt(ctx context.Context, tx *sql.Tx, do func() error) error {
 		return err
 	}
 	err := do()
-	if err != nil && !isConstraint(err) {
+	if err != nil && !sqlite.IsConstraint(err) {
 		return err
 	}
 	if err != nil {
@@ -51,7 +53,7 @@ func attempt(ctx context.Context, tx *sql.Tx, do func() error) error {
 
 // Rebuild drops the views and derives them again from the events.
 func (s *Store) Rebuild(ctx context.Context) error {
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.db.InTx(ctx, func(tx *sql.Tx) error {
 		_, err := rebuild(ctx, tx, tx)
 		return err
 	})
@@ -63,7 +65,7 @@ func (s *Store) Rebuild(ctx context.Context) error {
 
 // rebuild makes the views anew from a log, which may be in another database, and returns
 // the sequence number of the last event in them.
-func rebuild(ctx context.Context, tx *sql.Tx, log rowQuerier) (int64, error) {
+func rebuild(ctx context.Context, tx *sql.Tx, log sqlite.Querier) (int64, error) {
 	if err := emptyViews(ctx, tx); err != nil {
 		return 0, err
 	}
@@ -72,19 +74,19 @@ func rebuild(ctx context.Context, tx *sql.Tx, log rowQuerier) (int64, error) {
 
 // emptyViews makes the views without any row.
 func emptyViews(ctx context.Context, tx *sql.Tx) error {
-	for _, v := range views {
+	for _, v := range views.Tables {
 		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+v); err != nil {
 			return err
 		}
 	}
 	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, ApplicationID, Schema)
-	_, err := tx.ExecContext(ctx, viewSchema+stamp)
+	_, err := tx.ExecContext(ctx, views.SQL+stamp)
 	return err
 }
 
 // projectAll writes the events of a log after a sequence number into the views, and
 // returns the sequence number of the last one.
-func projectAll(ctx context.Context, tx *sql.Tx, log rowQuerier, last int64) (int64, error) {
+func projectAll(ctx context.Context, tx *sql.Tx, log sqlite.Querier, last int64) (int64, error) {
 	for e, err := range events(ctx, log, last) {
 		if err != nil {
 			return last, err
@@ -94,7 +96,7 @@ func projectAll(ctx context.Context, tx *sql.Tx, log rowQuerier, last int64) (in
 			return last, fmt.Errorf("event %d: %w", e.seq, err)
 		}
 		// Reading the next page notices that ctx has ended; for each statement that would cost a goroutine.
-		if err := project(context.WithoutCancel(ctx), tx, e.seq, ev); err != nil {
+		if err := views.Project(context.WithoutCancel(ctx), tx, e.seq, ev); err != nil {
 			return last, err
 		}
 		last = e.seq
@@ -125,7 +127,7 @@ func (s *Store) prepareIn(ctx context.Context, tx *sql.Tx) (problem string, err 
 	if err == nil {
 		_, err = rebuild(ctx, tx, tx)
 	}
-	if errors.Is(err, record.ErrNoEvent) || errors.Is(err, record.ErrNewerEvent) || isConstraint(err) {
+	if errors.Is(err, record.ErrNoEvent) || errors.Is(err, record.ErrNewerEvent) || sqlite.IsConstraint(err) {
 		return fmt.Sprintf("its events cannot all be read: %v", err), rebuildReadable(ctx, tx)
 	}
 	return "", err

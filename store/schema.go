@@ -4,14 +4,30 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	_ "embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/store/sqlite"
+	"github.com/klp-audit/klp-audit/store/views"
 )
+
+//go:embed schema.sql
+var logSchema string
+
+// Schema is the version of the views. An older one is rebuilt from the events, a newer one is refused.
+const Schema = views.Schema
+
+// ApplicationID is what a SQLite database has in its header if it is a record: "KLPA".
+const ApplicationID = 0x4b4c5041
+
+// digest is that of all objects of a record of this version (see layout.digest); a test holds it
+// to the SQL. It spares writers to make these objects anew for a comparison.
+const digest = "2eedf50e238f16486e0625639bd9feba76c8dcab1067eeb1d21cc56f0e335cec"
 
 // Whoever can write to the file can make anything of it: a view without an end in place of the
 // events, triggers, indexes that find something else. So the tables are looked at before
@@ -29,7 +45,7 @@ type layout struct {
 const maxObjects = 500
 
 // layoutOf looks at a database, and at none of its tables.
-func layoutOf(ctx context.Context, q rowQuerier) (*layout, error) {
+func layoutOf(ctx context.Context, q sqlite.Querier) (*layout, error) {
 	for {
 		l, err := readOnce(ctx, q)
 		if err != nil {
@@ -37,7 +53,7 @@ func layoutOf(ctx context.Context, q rowQuerier) (*layout, error) {
 		}
 		var cookie int64
 		if err := q.QueryRowContext(ctx, `PRAGMA main.schema_version`).Scan(&cookie); err != nil {
-			return nil, classify(err)
+			return nil, sqlite.Classify(err)
 		}
 		if cookie == l.cookie {
 			return l, nil
@@ -45,7 +61,7 @@ func layoutOf(ctx context.Context, q rowQuerier) (*layout, error) {
 	}
 }
 
-func readOnce(ctx context.Context, q rowQuerier) (*layout, error) {
+func readOnce(ctx context.Context, q sqlite.Querier) (*layout, error) {
 	l := &layout{objects: map[string]string{}}
 	// As statements: a view could have the name of a function.
 	for _, p := range []struct {
@@ -53,14 +69,14 @@ func readOnce(ctx context.Context, q rowQuerier) (*layout, error) {
 		into any
 	}{{"schema_version", &l.cookie}, {"application_id", &l.app}, {"user_version", &l.version}} {
 		if err := q.QueryRowContext(ctx, `PRAGMA main.`+p.name).Scan(p.into); err != nil {
-			return nil, classify(err)
+			return nil, sqlite.Classify(err)
 		}
 	}
 	// Once there was a table with AUTOINCREMENT, the one with its counter stays, whatever is done.
 	sum := sha256.New()
-	err := eachRow(ctx, q, `SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM main.sqlite_schema
-		WHERE name <> 'sqlite_sequence' ORDER BY 1 LIMIT ?`, []any{maxObjects}, func(c *cells) {
-		name, text := c.text(), string(c.bytes())
+	err := sqlite.EachRow(ctx, q, `SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM main.sqlite_schema
+		WHERE name <> 'sqlite_sequence' ORDER BY 1 LIMIT ?`, []any{maxObjects}, func(c *sqlite.Cells) {
+		name, text := c.Text(), string(c.Bytes())
 		l.objects[name] = text
 		sum.Write([]byte(name + "\x00" + text + "\x00"))
 	})
@@ -94,7 +110,7 @@ func (l *layout) newer() bool { return l.version > Schema }
 
 // hasView says whether a view is a table as this version makes it.
 func (l *layout) hasView(name string) bool {
-	return l.objects["table "+name+" "+name] == tableSQL(viewSchema, name)
+	return l.objects["table "+name+" "+name] == tableSQL(views.SQL, name)
 }
 
 // tableSQL cuts the statement that makes a table out of a schema, as SQLite keeps it.
@@ -106,19 +122,19 @@ func tableSQL(schema, table string) string {
 
 // released are the objects of a record of this version, nil if no release wrote it.
 func released(ctx context.Context, version int) (map[string]string, error) {
-	views, ok := layouts[version]
+	tables, ok := views.Layouts[version]
 	switch {
 	case version >= Schema: // of a newer one only the log is of interest
-		views = viewSchema
+		tables = views.SQL
 	case !ok:
 		return nil, nil
 	}
-	fresh, err := openDB(":memory:", url.Values{})
+	fresh, err := sqlite.OpenMemory()
 	if err != nil {
 		return nil, err
 	}
 	defer fresh.Close()
-	if _, err := fresh.ExecContext(ctx, logSchema+views); err != nil {
+	if _, err := fresh.ExecContext(ctx, logSchema+tables); err != nil {
 		return nil, err
 	}
 	l, err := layoutOf(ctx, fresh)
@@ -203,7 +219,7 @@ func (l *layout) repair(ctx context.Context, tx *sql.Tx) error {
 var errNothingThere = errors.New("an empty database")
 
 // readLayout looks at the database of a reader or writer, and says what keeps it from being used.
-func readLayout(ctx context.Context, q rowQuerier) (*layout, error) {
+func readLayout(ctx context.Context, q sqlite.Querier) (*layout, error) {
 	l, err := layoutOf(ctx, q)
 	switch {
 	case err != nil:

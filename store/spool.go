@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-systemd/v22/journal"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 // spoolDirs are tried in this order. /var/log is always the real one, also within a
@@ -151,7 +152,7 @@ func LookAtSpool(root string) (s record.Spooled) {
 		lookAtFile(&s, path)
 	}
 	if s.Waiting > 0 || s.Unseen != "" {
-		s.Holder = HeldBy(Path(root))
+		s.Holder = sqlite.HeldBy(Path(root))
 	}
 	return s
 }

@@ -10,10 +10,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mattn/go-sqlite3"
-
 	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
 const (
@@ -65,7 +64,7 @@ func (s *Store) takeFile(ctx context.Context, path string) error {
 	case IsLocked(err):
 		return err
 	case errors.Is(err, record.ErrNewerEvent), half.Err() != nil && ctx.Err() == nil:
-	case errors.Is(err, record.ErrNoEvent), isRefused(err):
+	case errors.Is(err, record.ErrNoEvent), sqlite.IsRefused(err):
 		s.setAside(path)
 	default:
 		return err
@@ -116,7 +115,7 @@ func (s *Store) awaits(ctx context.Context, path string) bool {
 		return false
 	}
 	known := false
-	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
+	err = s.db.InTx(ctx, func(tx *sql.Tx) (err error) {
 		known, err = (&appender{ctx: ctx, tx: tx}).known(ev)
 		return err
 	})
@@ -143,12 +142,6 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, min(time.Until(deadline)/2, hastyTime))
-}
-
-// isRefused says whether SQLite will never take an event, whatever else is in the record.
-func isRefused(err error) bool {
-	var e sqlite3.Error
-	return isConstraint(err) || errors.As(err, &e) && (e.Code == sqlite3.ErrTooBig || e.Code == sqlite3.ErrMismatch)
 }
 
 // Append adds events to the log: what waits in the spool first, then a recorder event if

@@ -2,12 +2,16 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/store/sqlite"
+	"github.com/klp-audit/klp-audit/store/views"
 )
 
 // OpenToVerify opens the record at path for Verify alone: whatever its version says, and
@@ -17,7 +21,7 @@ func OpenToVerify(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{db: db, path: path, patience: maxLockTime}, nil
+	return &Store{db: db, path: path}, nil
 }
 
 // Verify checks the record: its tables, indexes and triggers; the tree recomputed from the exact
@@ -89,7 +93,7 @@ func (s *Store) verifyLog(ctx context.Context, trusted string, earlier []string)
 // verifyFile lets SQLite check the file: all above read its tables, and what reports find
 // they find by its indexes.
 func (s *Store) verifyFile(ctx context.Context, v *proof.Verification) error {
-	problems, err := readRows(ctx, s.db, `PRAGMA integrity_check(10)`, nil, (*cells).text)
+	problems, err := sqlite.ReadRows(ctx, s.db, `PRAGMA integrity_check(10)`, nil, (*sqlite.Cells).Text)
 	for _, p := range problems {
 		if p != "ok" {
 			v.Problem(proof.Altered, "the file is damaged: %s", p)
@@ -113,7 +117,7 @@ func (s *Store) readHead(ctx context.Context) (h head, err error) {
 	const query = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT count(*) FROM events),
 		(SELECT count(*) FROM hashes), (SELECT min(0, coalesce(min(id), 0)) FROM hashes) + (SELECT min(0, coalesce(min(seq), 0)) FROM events),
 		coalesce((SELECT CAST(size AS INTEGER) FROM checkpoint), 0), coalesce((SELECT CAST(note AS TEXT) FROM checkpoint), '')`
-	err = classify(s.db.QueryRowContext(ctx, query).Scan(&h.size, &h.events, &h.hashes, &h.first, &h.covers, &h.checkpoint))
+	err = sqlite.Classify(s.db.QueryRowContext(ctx, query).Scan(&h.size, &h.events, &h.hashes, &h.first, &h.covers, &h.checkpoint))
 	return h, err
 }
 
@@ -178,4 +182,72 @@ func (s *Store) verifyGap(ctx context.Context, v *proof.Verifier, seq int64) (wh
 		}
 	}
 	return true, nil
+}
+
+// verifyViews compares the views with views that are rebuilt from the events.
+func (s *Store) verifyViews(ctx context.Context, v *proof.Verification, l *layout) error {
+	err := ErrMoved
+	for n := 0; n < 5 && errors.Is(err, ErrMoved); n++ {
+		err = s.compareViews(ctx, s.path, v, l)
+	}
+	if errors.Is(err, record.ErrNoEvent) || errors.Is(err, record.ErrNewerEvent) || errors.Is(err, ErrDamaged) || sqlite.IsConstraint(err) {
+		v.Problem(proof.Altered, "the views cannot be rebuilt: %v", err)
+		return nil
+	}
+	return err // no room for a temporary file, for example: that is no finding
+}
+
+// compareViews returns ErrMoved if the record was pruned meanwhile.
+func (s *Store) compareViews(ctx context.Context, path string, v *proof.Verification, l *layout) error {
+	const query = `SELECT coalesce(max(seq), 0) - count(*) FROM events`
+	var gone, goneNow int64
+	if err := s.db.QueryRowContext(ctx, query).Scan(&gone); err != nil {
+		return sqlite.Classify(err)
+	}
+	r, size, err := openRebuilt(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return r.db.InTx(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, query).Scan(&goneNow); err != nil {
+			return err
+		}
+		if goneNow != gone { // pruned while the views were rebuilt, which read page by page
+			return ErrMoved
+		}
+		// What came in since the rebuild belongs to both sides.
+		if _, err := projectAll(ctx, tx, tx, size); err != nil {
+			return err
+		}
+		for _, view := range views.Tables {
+			if !l.hasView(view) {
+				continue // which is said already, and it may be anything
+			}
+			if err := compareView(ctx, tx, view, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func compareView(ctx context.Context, tx *sql.Tx, view string, v *proof.Verification) error {
+	var differ int64
+	// EXCEPT compares sets; the counts show rows that are there twice.
+	query := fmt.Sprintf(`SELECT max((SELECT count(*) FROM (SELECT * FROM main.%[1]s EXCEPT SELECT * FROM record.%[1]s)) +
+		(SELECT count(*) FROM (SELECT * FROM record.%[1]s EXCEPT SELECT * FROM main.%[1]s)),
+		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)
+	err := sqlite.Classify(tx.QueryRowContext(ctx, query).Scan(&differ))
+	if errors.Is(err, ErrDamaged) || sqlite.IsStatement(err) { // no such table, or with other columns
+		v.Problem(proof.Altered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if differ > 0 {
+		v.Problem(proof.Altered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
+	}
+	return nil
 }

@@ -1,39 +1,13 @@
-package store
+package views
 
 import (
-	"database/sql"
 	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/sqlite"
 )
-
-// strange are texts that an event may hold, whoever made them.
-var strange = []string{
-	"", "\x00", "\xff\xfe", "\u2028\u2029", "\U0001F600", "\ud7ff\ue000", `\ud800`, `"}{`, "a\nb\r\tc", "\u212aelvin ſ", strings.Repeat("x", 100_000),
-}
-
-// What the recorder writes, it can read, whatever the machine showed it.
-func TestWhatIsWrittenIsRead(t *testing.T) {
-	for _, text := range strange {
-		ev := &record.Event{Header: NewHeader(record.KindCommitBegin, "/", text)}
-		ev.Host.Hostname = text
-		ev.Begin = &record.CommitBegin{
-			Libzypp: record.Process{PID: -1, StartTicks: 1<<64 - 1}, Command: []string{text, text}, UserData: text,
-			Announced: []record.Change{{Package: text, Added: record.Fixes{CVEs: []string{text}}}},
-			Fixes:     map[string]record.Fixes{text: {}, "A" + text: {}, "a" + text: {}},
-			History:   record.HistoryMark{Path: text, Inode: 1<<64 - 1, Offset: -1 << 63},
-		}
-		body, err := record.Encode(ev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := record.DecodeAt(1, body); err != nil {
-			t.Errorf("%.20q: %v", text, err)
-		}
-	}
-}
 
 // FuzzStrict demands that an event which is accepted is read alike by encoding/json and SQLite,
 // and by encoding/json when it matches keys to the letter.
@@ -43,7 +17,7 @@ func FuzzStrict(f *testing.F) {
 		f.Add(strings.Replace(body, `"kind"`, `"KIND"`, 1))
 		f.Add(strings.TrimSuffix(body, "}") + `,"x":{"y":[1e3,-0.5,"\u00e9\ud83d\ude00",null,true]}}`)
 	}
-	db, err := sql.Open("sqlite3", ":memory:")
+	db, err := sqlite.OpenMemory()
 	if err != nil {
 		f.Fatal(err)
 	}

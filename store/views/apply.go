@@ -1,4 +1,4 @@
-package store
+package views
 
 import (
 	"context"
@@ -116,8 +116,8 @@ func together(ms []mutation) (joined []mutation) {
 	return joined
 }
 
-// project writes one event into the views.
-func project(ctx context.Context, tx *sql.Tx, seq int64, ev *record.Event) error {
+// Project writes one event into the views.
+func Project(ctx context.Context, tx *sql.Tx, seq int64, ev *record.Event) error {
 	for _, m := range together(apply(seq, ev)) {
 		res, err := tx.ExecContext(ctx, m.query, m.args...)
 		if err != nil {

@@ -1,4 +1,4 @@
-package store
+package views
 
 import (
 	"strings"
@@ -29,14 +29,14 @@ type origin struct {
 
 // changeRow are the values of a row of the view changes, and insertChanges the statement that writes one.
 var (
-	changeRow     = "(?" + strings.Repeat(", ?", len(changeColumns)-1) + ")"
-	insertChanges = "INSERT INTO changes (" + names(changeColumns) + ") VALUES " + changeRow
+	changeRow     = "(?" + strings.Repeat(", ?", len(ChangeColumns)-1) + ")"
+	insertChanges = "INSERT INTO changes (" + Names(ChangeColumns) + ") VALUES " + changeRow
 )
 
 // insert writes the change into the view.
 func (c *changed) insert() mutation {
-	m := mutation{query: insertChanges, row: changeRow, args: make([]any, 0, len(changeColumns))}
-	for _, column := range changeColumns {
+	m := mutation{query: insertChanges, row: changeRow, args: make([]any, 0, len(ChangeColumns))}
+	for _, column := range ChangeColumns {
 		m.args = append(m.args, column.value(c))
 	}
 	return m

@@ -1,4 +1,4 @@
-package store
+package views
 
 import "github.com/klp-audit/klp-audit/record"
 

@@ -1,4 +1,4 @@
-package store
+package sqlite
 
 import (
 	"cmp"
@@ -9,9 +9,9 @@ import (
 	"sync"
 	"unicode"
 
-	"github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
 
+	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -24,8 +24,8 @@ const (
 	sharedSize   = 510
 )
 
-// HeldBy says which other process holds the record at path, nil if none does or the record
-// cannot be looked at. Who may read the record may ask. It is the one that a writer would have to
+// HeldBy says which other process holds the database at path, nil if none does or it
+// cannot be looked at. Who may read it may ask. It is the one that a writer would have to
 // wait for: a reader that a writer waits for already, else the writer, else a reader.
 func HeldBy(path string) *record.Holder {
 	fd, err := lockView(path)
@@ -40,7 +40,7 @@ func HeldBy(path string) *record.Holder {
 
 // readerBut is a reader other than a writer that waits for it, which has a lock as a reader, too:
 // all readers have the same bytes, and the system names one. Where it names the writer, that
-// holds the record as far as anybody can tell.
+// holds the database as far as anybody can tell.
 func readerBut(fd int, writer *record.Holder) *record.Holder {
 	if reader := ownerOf(fd, sharedFirst, sharedSize); reader != nil && reader.PID != writer.PID {
 		return reader
@@ -92,17 +92,11 @@ func lockView(path string) (fd int, err error) {
 
 // commandOf is the name of a process of this machine, as far as it may be read.
 func commandOf(pid int32) string {
-	name := readWord("/proc", filepath.Join(strconv.Itoa(int(pid)), "comm"))
+	name, _ := rooted.ReadFile("/", filepath.Join("proc", strconv.Itoa(int(pid)), "comm"))
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
 			return r
 		}
 		return '?'
-	}, name)
-}
-
-// IsLocked says whether an error means that another process holds the record.
-func IsLocked(err error) bool {
-	var e sqlite3.Error
-	return errors.As(err, &e) && (e.Code == sqlite3.ErrBusy || e.Code == sqlite3.ErrLocked)
+	}, strings.TrimSpace(name))
 }

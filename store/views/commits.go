@@ -1,4 +1,4 @@
-package store
+package views
 
 import (
 	"database/sql"
@@ -78,8 +78,8 @@ func applyImport(seq int64, ev *record.Event) []mutation {
 	return m
 }
 
-// snapshotNumber is N of a root directory in /.snapshots/N/snapshot, 0 of any other one.
-func snapshotNumber(subvolume string) int64 {
+// SnapshotNumber is N of a root directory in /.snapshots/N/snapshot, 0 of any other one.
+func SnapshotNumber(subvolume string) int64 {
 	rest, ok := strings.CutSuffix(subvolume, "/snapshot")
 	_, number, found := cutLast(rest, "/.snapshots/")
 	if !ok || !found {
@@ -164,7 +164,7 @@ const settleStaged = `
 // applyBooted settles what became of staged commits, from an observation of a booted snapshot.
 func applyBooted(seq int64, ev *record.Event) []mutation {
 	o := ev.Observation
-	booted := snapshotNumber(o.Subvolume)
+	booted := SnapshotNumber(o.Subvolume)
 	if booted == 0 {
 		return nil
 	}

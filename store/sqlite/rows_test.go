@@ -1,4 +1,4 @@
-package store
+package sqlite
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 )
 
 // A list is what encoding/json takes it for, however it is read.
-func FuzzParseList(f *testing.F) {
+func FuzzParseTexts(f *testing.F) {
 	for _, seed := range []string{"[]", `["a"]`, `["CVE-2026-1","CVE-2026-2"]`, `[""]`, `["",""]`, `[",",""]`, `["a" , "b"]`, `["a""b"]`, `["a","b","]`,
 		`["\u003c","\\","\""]`, `["é","\u001b"]`, "[\"\xff\"]", "[\"a\x00\"]", `[null,"a"]`, `["a",1]`, `["]`, `"]`, `[" ]`, "null", "", `["a"]]`, `[["a"]]`} {
 		f.Add(seed)
@@ -16,41 +16,41 @@ func FuzzParseList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		want := []string{}
 		wrong := json.Unmarshal([]byte(text), &want)
-		got, err := parseList(text)
+		got, err := parseTexts(text)
 		if (err != nil) != (wrong != nil) {
-			t.Fatalf("parseList(%q): %v, encoding/json: %v", text, err, wrong)
+			t.Fatalf("parseTexts(%q): %v, encoding/json: %v", text, err, wrong)
 		}
 		if diff := cmp.Diff(want, got); err == nil && diff != "" {
-			t.Errorf("parseList(%q) (-want +got):\n%s", text, diff)
+			t.Errorf("parseTexts(%q) (-want +got):\n%s", text, diff)
 		}
 	})
 }
 
 // A column that is not what a row has there ends the page with an error, and without the row.
 func TestColumnOfAnotherTypeIsAnError(t *testing.T) {
-	s, err := Open(t.Context(), t.TempDir(), "1.0.0")
+	db, err := OpenMemory()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer db.Close()
 	for query, want := range map[string]string{
 		"SELECT 'a' UNION ALL SELECT 2":    "column 1 holds int64, not string",
 		"SELECT 'a' UNION ALL SELECT NULL": "column 1 holds <nil>, not string",
 	} {
-		rows, err := readRows(t.Context(), s.db, query, nil, (*cells).text)
+		rows, err := ReadRows(t.Context(), db, query, nil, (*Cells).Text)
 		if err == nil || err.Error() != want || len(rows) != 1 {
 			t.Errorf("%s: %q and %v, want %s", query, rows, err, want)
 		}
 	}
-	lists, err := readRows(t.Context(), s.db, `SELECT '["a"]' UNION ALL SELECT '["b"'`, nil, (*cells).list)
+	lists, err := ReadRows(t.Context(), db, `SELECT '["a"]' UNION ALL SELECT '["b"'`, nil, (*Cells).Texts)
 	if err == nil || len(lists) != 1 {
 		t.Errorf("half a list: %q and %v", lists, err)
 	}
-	n, err := readRows(t.Context(), s.db, `SELECT 7 UNION ALL SELECT NULL`, nil, (*cells).numberOrNil)
+	n, err := ReadRows(t.Context(), db, `SELECT 7 UNION ALL SELECT NULL`, nil, (*Cells).NumberOrNil)
 	if err != nil || len(n) != 2 || *n[0] != 7 || n[1] != nil {
 		t.Errorf("a number and none: %v and %v", n, err)
 	}
-	if err := s.db.PingContext(t.Context()); err != nil {
-		t.Errorf("the record is of no use after that: %v", err)
+	if err := db.PingContext(t.Context()); err != nil {
+		t.Errorf("the database is of no use after that: %v", err)
 	}
 }

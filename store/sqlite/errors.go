@@ -1,0 +1,59 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+var (
+	// ErrUnfinished says that a writer died in the middle, and that the next writer has
+	// to roll back what it left before a reader without write permission can read.
+	ErrUnfinished = errors.New("unfinished write")
+	// ErrDamaged says that SQLite cannot make sense of the file.
+	ErrDamaged = errors.New("damaged record")
+)
+
+// Classify tells apart the SQLite errors that a user can do something about: it adds ErrUnfinished
+// or ErrDamaged to them.
+func Classify(err error) error {
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnfinished) {
+		return err // it was told already
+	}
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch {
+	case e.ExtendedCode == sqlite3.ErrReadonlyRollback || e.ExtendedCode == sqlite3.ErrReadonlyRecovery:
+		return fmt.Errorf("%w: %w", ErrUnfinished, err)
+	case e.Code == sqlite3.ErrCorrupt, e.Code == sqlite3.ErrNotADB,
+		e.Code == sqlite3.ErrError && strings.Contains(e.Error(), "no such"), // table or column
+		e.Code == sqlite3.ErrError && strings.Contains(e.Error(), "unsupported file format"):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// IsLocked says whether another process holds the database.
+func IsLocked(err error) bool { return is(err, sqlite3.ErrBusy, sqlite3.ErrLocked) }
+
+// IsConstraint says whether a constraint of a table refused a row.
+func IsConstraint(err error) bool { return is(err, sqlite3.ErrConstraint) }
+
+// IsRefused says whether SQLite will never take a row, whatever else is in the database.
+func IsRefused(err error) bool {
+	return is(err, sqlite3.ErrConstraint, sqlite3.ErrTooBig, sqlite3.ErrMismatch)
+}
+
+// IsStatement says whether SQLite found fault with a statement.
+func IsStatement(err error) bool { return is(err, sqlite3.ErrError) }
+
+// is says whether an error has one of these codes of SQLite.
+func is(err error, codes ...sqlite3.ErrNo) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && slices.Contains(codes, e.Code)
+}
