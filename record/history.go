@@ -27,7 +27,7 @@ type HistoryRow struct {
 	Initial       *bool       `json:"initial"`
 	Result        Result      `json:"result"`
 	Outcome       *Outcome    `json:"outcome"` // of the commit; null while it is open
-	Source        string      `json:"source"`  // one of Sources
+	Source        Source      `json:"source"`
 	Actor         RowActor    `json:"actor"`
 	Command       *string     `json:"command"`
 	UserData      *string     `json:"userdata"`
@@ -46,9 +46,18 @@ type HistoryRow struct {
 	Pos int64 `json:"-"` // of the change among those of its event
 }
 
-// Sources returns the closed set of what the record may have a change from: the plugin, which
-// saw it made; drift, which was found later; an import of libzypp's history.
-func Sources() []string { return []string{"plugin", "drift", "import"} }
+// Source is what the record has a change from.
+type Source string
+
+// The sources of changes.
+const (
+	SourcePlugin Source = "plugin" // which saw it made
+	SourceDrift  Source = "drift"  // it was found later
+	SourceImport Source = "import" // of libzypp's history
+)
+
+// Sources returns the closed set of sources of changes.
+func Sources() []Source { return []Source{SourcePlugin, SourceDrift, SourceImport} }
 
 // RowActor is who made a change. What is not known is null or "unset".
 type RowActor struct {
@@ -88,7 +97,7 @@ func HistoryFields() []HistoryField {
 		{"initial", func(r *HistoryRow) string { return ifKnown(r.Initial, strconv.FormatBool) }},
 		{"result", func(r *HistoryRow) string { return string(r.Result) }},
 		{"outcome", func(r *HistoryRow) string { return OrEmpty(r.Outcome) }},
-		{"source", func(r *HistoryRow) string { return r.Source }},
+		{"source", func(r *HistoryRow) string { return string(r.Source) }},
 		{"login", func(r *HistoryRow) string { return OrEmpty(r.Actor.Login) }},
 		{"sudo_user", func(r *HistoryRow) string { return OrEmpty(r.Actor.SudoUser) }},
 		{"exe", func(r *HistoryRow) string { return OrEmpty(r.Actor.Exe) }},
@@ -142,10 +151,10 @@ func OrEmpty[T ~string](s *T) string {
 type HistoryFilter struct {
 	Since, Until time.Time // from Since, before Until
 	Package      string    // GLOB pattern: * ? [abc]
-	Kind         string
-	Action       string
-	Result       string
-	Source       string // one of Sources
+	Kind         PackageKind
+	Action       Action
+	Result       Result
+	Source       Source
 	User         string // login or sudo user
 	Scripts      bool   // of which a script failed
 	Limit        int    // at most so many rows; 0: all
@@ -170,9 +179,9 @@ func (a RowActor) Name() string {
 // FoundLater says in words that a change was not recorded while it was made, empty if it was.
 func (r *HistoryRow) FoundLater() string {
 	switch r.Source {
-	case "drift":
+	case SourceDrift:
 		return "found as drift"
-	case "import":
+	case SourceImport:
 		return "imported"
 	}
 	return ""

@@ -45,7 +45,7 @@ type PatchChange struct {
 	KernelRelease          string
 	Result                 Result  // ok or unknown
 	Outcome                Outcome // of the commit; empty: not known
-	Source                 string
+	Source                 Source
 	CVEsAdded, CVEsRemoved []string
 }
 
@@ -77,7 +77,7 @@ type Summary struct {
 type KnownChange struct {
 	Event                  int64
 	Pos                    int
-	Source                 string // plugin, drift
+	Source                 Source // no import
 	Package, Arch, Version string
 	Removal                bool
 	OK                     bool // it is what became of it

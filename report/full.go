@@ -96,11 +96,11 @@ func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) e
 
 // readMarks reads which changes went wrong.
 func (f *Full) readMarks(ctx context.Context, s *store.Store) error {
-	for _, filter := range []record.HistoryFilter{{Action: "downgrade", Result: string(record.ResultOK)}, {Result: string(record.ResultFailed)}} {
+	for _, filter := range []record.HistoryFilter{{Action: record.ActionDowngrade, Result: record.ResultOK}, {Result: record.ResultFailed}} {
 		filter.Since, filter.Until, filter.Limit = f.Timeline.From.Time, f.Timeline.To.Time, maxMarks
 		kind := "failed"
 		if filter.Action != "" {
-			kind = filter.Action
+			kind = string(filter.Action)
 		}
 		for row, err := range s.History(ctx, filter) {
 			if err != nil {

@@ -124,7 +124,7 @@ func whole(f *Full, rows ...*record.HistoryRow) *Full {
 // A change that nobody recorded while it was made does not look like one that was recorded.
 func TestSourceIsShown(t *testing.T) {
 	rows := func() (list []*record.HistoryRow) {
-		for i, source := range []string{"plugin", "drift", "import"} {
+		for i, source := range record.Sources() {
 			row := change1(int64(i+1), "2026-05-13T09:00:00Z", "install", "1-1", "")
 			row.Source = source
 			list = append(list, row)

@@ -89,7 +89,7 @@ func (p *Provenance) ask(f record.HistoryFilter) {
 		p.Until = new(record.At(f.Until))
 	}
 	for name, value := range map[string]string{
-		"package": f.Package, "kind": f.Kind, "action": f.Action, "result": f.Result, "source": f.Source, "user": f.User,
+		"package": f.Package, "kind": string(f.Kind), "action": string(f.Action), "result": string(f.Result), "source": string(f.Source), "user": f.User,
 	} {
 		if value != "" {
 			p.Filters[name] = value

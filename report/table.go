@@ -87,7 +87,7 @@ func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
 			r.Time.Short(), say.Printable(string(r.Action)), say.Printable(r.Package), say.Printable(r.Version), say.Printable(record.OrEmpty(r.Previous)),
-			say.Printable(string(r.Result) + failedScripts(r)), say.Printable(outcome(r)), fixes(r), say.Printable(r.Actor.Name()), say.Printable(r.Source),
+			say.Printable(string(r.Result) + failedScripts(r)), say.Printable(outcome(r)), fixes(r), say.Printable(r.Actor.Name()), say.Printable(string(r.Source)),
 		})
 	}
 	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY", "SOURCE"}, cells
@@ -117,8 +117,8 @@ func detail(r *record.HistoryRow) string {
 	if r.Previous != nil && *r.Previous != r.Version {
 		parts[0] = say.Printable(*r.Previous) + " -> " + parts[0]
 	}
-	if r.Source != "plugin" {
-		parts = append(parts, "source "+say.Printable(r.Source))
+	if r.Source != record.SourcePlugin {
+		parts = append(parts, "source "+say.Printable(string(r.Source)))
 	}
 	if f := fixes(r); f != "" {
 		parts = append(parts, f)
@@ -148,7 +148,7 @@ func outcome(r *record.HistoryRow) string {
 	switch {
 	case r.Outcome != nil:
 		return string(*r.Outcome)
-	case r.Commit != nil && r.Source == "plugin":
+	case r.Commit != nil && r.Source == record.SourcePlugin:
 		return "open"
 	}
 	return ""
@@ -221,9 +221,12 @@ func colored(line string, header bool) string {
 
 // sourceNotes say what the sources mean that are not the usual one.
 func sourceNotes(rows []*record.HistoryRow) (notes []string) {
-	for _, note := range []struct{ source, text string }{
-		{"drift", "Source drift: no commit on record made the change; it was found later, and may be older than it seems."},
-		{"import", "Source import: libzypp's history claims the change; nobody recorded it while it was made."},
+	for _, note := range []struct {
+		source record.Source
+		text   string
+	}{
+		{record.SourceDrift, "Source drift: no commit on record made the change; it was found later, and may be older than it seems."},
+		{record.SourceImport, "Source import: libzypp's history claims the change; nobody recorded it while it was made."},
 	} {
 		if slices.ContainsFunc(rows, func(r *record.HistoryRow) bool { return r.Source == note.source }) {
 			notes = append(notes, note.text)

@@ -112,12 +112,12 @@ func (s *Store) KnownChanges(ctx context.Context, since time.Time, event int64) 
 
 func knownChange(c *sqlite.Cells) record.KnownChange {
 	k := record.KnownChange{
-		Event: c.Number(), Pos: int(c.Number()), Source: c.Text(), Package: c.Text(), Arch: c.Text(), Version: c.Text(), Removal: c.Yes(), OK: c.Yes(),
+		Event: c.Number(), Pos: int(c.Number()), Source: record.Source(c.Text()), Package: c.Text(), Arch: c.Text(), Version: c.Text(), Removal: c.Yes(), OK: c.Yes(),
 	}
 	at, exact, begin, end, since := fromMicros(c.Number()), c.Yes(), fromMicros(c.Number()), fromMicros(c.Number()), c.Text()
 	k.Command, k.UserData, k.UTCOffset = c.Texts(), c.Text(), c.Text()
 	switch {
-	case k.Source == "plugin":
+	case k.Source == record.SourcePlugin:
 		k.From, k.To = begin, end
 	case exact:
 		k.From, k.To = at, at

@@ -94,7 +94,8 @@ func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 		packageIs = "+c.package GLOB ?" // + for the order of time: that of names would be sorted for each page
 	}
 	for _, eq := range []struct{ cond, value string }{
-		{packageIs, f.Package}, {"c.kind = ?", f.Kind}, {"c.action = ?", f.Action}, {"c.result = ?", f.Result}, {"c.source = ?", f.Source},
+		{packageIs, f.Package}, {"c.kind = ?", string(f.Kind)}, {"c.action = ?", string(f.Action)},
+		{"c.result = ?", string(f.Result)}, {"c.source = ?", string(f.Source)},
 	} {
 		if eq.value != "" {
 			add(eq.cond, eq.value)

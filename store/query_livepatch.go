@@ -40,7 +40,7 @@ func (s *Store) PatchChanges(ctx context.Context, name string, until time.Time) 
 	return sqlite.ReadRows(ctx, s.db, patchChanges, []any{name, until.UnixMicro()}, func(c *sqlite.Cells) record.PatchChange {
 		return record.PatchChange{
 			Time: c.Moment(), Booted: c.Yes(), Event: c.Number(), Begin: c.Number(), Action: record.Action(c.Text()), Version: c.Text(), Previous: c.Text(),
-			KernelRelease: c.Text(), Result: record.Result(c.Text()), Outcome: record.Outcome(c.Text()), Source: c.Text(),
+			KernelRelease: c.Text(), Result: record.Result(c.Text()), Outcome: record.Outcome(c.Text()), Source: record.Source(c.Text()),
 			CVEsAdded: c.Texts(), CVEsRemoved: c.Texts(),
 		}
 	})

@@ -239,7 +239,7 @@ func compareView(ctx context.Context, tx *sql.Tx, view string, v *proof.Verifica
 		(SELECT count(*) FROM (SELECT * FROM record.%[1]s EXCEPT SELECT * FROM main.%[1]s)),
 		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)
 	err := sqlite.Classify(tx.QueryRowContext(ctx, query).Scan(&differ))
-	if errors.Is(err, ErrDamaged) || sqlite.IsStatement(err) { // no such table, or with other columns
+	if errors.Is(err, ErrDamaged) || sqlite.IsBadStatement(err) { // no such table, or with other columns
 		v.Problem(proof.Altered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
 		return nil
 	}

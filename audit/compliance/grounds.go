@@ -160,8 +160,7 @@ func afterCommit(installed []record.Package, end *record.CommitEnd) []record.Pac
 func (g *grounds) readFailed(ctx context.Context, s audit.Reader) error {
 	good := map[string]time.Time{} // when a package was changed last
 	for _, f := range []record.HistoryFilter{
-		{Result: string(record.ResultFailed)}, {Result: string(record.ResultNotDone)}, {Result: string(record.ResultUnknown)},
-		{Scripts: true},
+		{Result: record.ResultFailed}, {Result: record.ResultNotDone}, {Result: record.ResultUnknown}, {Scripts: true},
 	} {
 		rows, err := g.history(ctx, s, f)
 		if err != nil {

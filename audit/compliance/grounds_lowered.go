@@ -19,12 +19,12 @@ type lowered struct {
 // readLowered reads downgrades, and removals of live patches whose kernel stayed.
 func (g *grounds) readLowered(ctx context.Context, s audit.Reader) error {
 	var rows []*record.HistoryRow
-	kernels, err := g.history(ctx, s, record.HistoryFilter{Kind: "kernel", Result: string(record.ResultOK)})
+	kernels, err := g.history(ctx, s, record.HistoryFilter{Kind: record.PackageKernel, Result: record.ResultOK})
 	if err != nil {
 		return err
 	}
 	kernels = slices.DeleteFunc(kernels, isElsewhere)
-	for _, action := range []string{"downgrade", "remove"} {
+	for _, action := range []record.Action{record.ActionDowngrade, record.ActionRemove} {
 		list, err := g.history(ctx, s, record.HistoryFilter{Action: action})
 		if err != nil {
 			return err
@@ -45,7 +45,7 @@ func (g *grounds) readLowered(ctx context.Context, s audit.Reader) error {
 			g.lowered = append(g.lowered, low)
 		}
 	}
-	drift, err := g.history(ctx, s, record.HistoryFilter{Source: "drift"})
+	drift, err := g.history(ctx, s, record.HistoryFilter{Source: record.SourceDrift})
 	g.drift = slices.DeleteFunc(drift, func(row *record.HistoryRow) bool { return row.Result != record.ResultOK })
 	return err
 }

@@ -21,13 +21,13 @@ const waitStep = 10 * time.Second
 
 // observeFlags are the flags of observe.
 type observeFlags struct {
-	trigger      string
+	trigger      record.Trigger
 	wait, within time.Duration
 	format       string
 }
 
 func (a *app) observeCommand() *cobra.Command {
-	f := observeFlags{trigger: string(record.TriggerManual)}
+	f := observeFlags{trigger: record.TriggerManual}
 	cmd := &cobra.Command{
 		Use:   "observe",
 		Short: "Record what the machine shows now",
@@ -50,7 +50,7 @@ What cannot be read is recorded as unknown, with the reason.`,
 		},
 	}
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.Machine{}))
-	enumFlag(cmd, &f.trigger, "trigger", "note this `REASON` of the observation", words(record.Triggers()))
+	enumFlag(cmd, &f.trigger, "trigger", "note this `REASON` of the observation", record.Triggers())
 	cmd.Flags().DurationVar(&f.wait, "wait", 0, "observe again until a transition has ended, for at most `TIME`")
 	cmd.Flags().DurationVar(&f.within, "within", 0, "look around for at most `TIME`, and leave what is left to the service (0: as long as it takes)")
 	return cmd
@@ -99,7 +99,7 @@ func (a *app) observeOnce(ctx context.Context, f *observeFlags) (obs *record.Obs
 	}
 	a.catchUp(ctx)
 	obs, err = observe.Record(ctx, observe.Options{
-		Root: a.root, Version: version, Trigger: record.Trigger(f.trigger), Quiet: !a.config().CheckpointsToJournal,
+		Root: a.root, Version: version, Trigger: f.trigger, Quiet: !a.config().CheckpointsToJournal,
 		Redact: a.config().Redact, NoUserData: !a.config().UserData,
 	})
 	if err != nil {

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/klp-audit/klp-audit/audit"
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 )
@@ -124,9 +123,9 @@ changes; known_since is when the event of a change was recorded.`,
 	flags.StringVar(&f.since, "since", "", "only changes from `TIME` on: "+report.TimeHelp)
 	flags.StringVar(&f.until, "until", "", "only changes before `TIME`")
 	flags.StringVar(&f.filter.Package, "package", "", "only packages whose name matches `GLOB`")
-	enumFlag(cmd, &f.filter.Kind, "kind", "only packages of this `KIND`", kinds())
-	enumFlag(cmd, &f.filter.Action, "action", "only changes with this `ACTION`", actions())
-	enumFlag(cmd, &f.filter.Result, "result", "only changes with this `RESULT`", results())
+	enumFlag(cmd, &f.filter.Kind, "kind", "only packages of this `KIND`", record.PackageKinds())
+	enumFlag(cmd, &f.filter.Action, "action", "only changes with this `ACTION`", record.Actions())
+	enumFlag(cmd, &f.filter.Result, "result", "only changes with this `RESULT`", record.Results())
 	enumFlag(cmd, &f.filter.Source, "source", "only changes on record from this `SOURCE`", record.Sources())
 	flags.StringVar(&f.filter.User, "user", "", "only changes by `NAME`, as login or through sudo")
 	flags.IntVar(&f.filter.Limit, "limit", 0, "at most `N` rows (0: all; in a table 1,000)")
@@ -226,38 +225,34 @@ func (a *app) style(noColor bool) report.Style {
 }
 
 // enum is a flag value out of a closed set.
-type enum struct {
-	value *string
-	set   []string
+type enum[T ~string] struct {
+	value *T
+	set   []T
 }
 
 // enumFlag adds a flag that accepts the words of a set; "format" defaults to the first.
-func enumFlag(cmd *cobra.Command, value *string, name, usage string, set []string) {
+func enumFlag[T ~string](cmd *cobra.Command, value *T, name, usage string, set []T) {
 	if name == "format" {
 		*value = set[0]
 	}
-	cmd.Flags().Var(&enum{value, set}, name, usage+": "+strings.Join(set, ", "))
-	cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(set, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().Var(&enum[T]{value, set}, name, usage+": "+strings.Join(words(set), ", "))
+	cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words(set), cobra.ShellCompDirectiveNoFileComp))
 }
 
 // String implements pflag.Value.
-func (e *enum) String() string { return *e.value }
+func (e *enum[T]) String() string { return string(*e.value) }
 
 // Type implements pflag.Value.
-func (e *enum) Type() string { return "string" }
+func (e *enum[T]) Type() string { return "string" }
 
 // Set implements pflag.Value.
-func (e *enum) Set(s string) error {
-	if !slices.Contains(e.set, s) {
-		return fmt.Errorf("want one of %s", strings.Join(e.set, ", "))
+func (e *enum[T]) Set(s string) error {
+	if !slices.Contains(e.set, T(s)) {
+		return fmt.Errorf("want one of %s", strings.Join(words(e.set), ", "))
 	}
-	*e.value = s
+	*e.value = T(s)
 	return nil
 }
-
-func kinds() []string   { return words(livepatch.Kinds()) }
-func actions() []string { return words(record.Actions()) }
-func results() []string { return words(record.Results()) }
 
 func words[T ~string](values []T) []string {
 	list := make([]string, len(values))

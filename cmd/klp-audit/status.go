@@ -68,10 +68,10 @@ func recorded(ctx context.Context, s *store.Store, st *report.Status) error {
 	}
 	st.Record = sum
 	for _, last := range []struct {
-		kind string
+		kind record.PackageKind
 		into **record.HistoryRow
-	}{{"kernel", &st.Kernel}, {"livepatch", &st.LivePatch}} {
-		for row, err := range s.History(ctx, record.HistoryFilter{Kind: last.kind, Result: "ok", Limit: 1}) {
+	}{{record.PackageKernel, &st.Kernel}, {record.PackageLivepatch, &st.LivePatch}} {
+		for row, err := range s.History(ctx, record.HistoryFilter{Kind: last.kind, Result: record.ResultOK, Limit: 1}) {
 			if err != nil {
 				return fmt.Errorf("reading newest %s change: %w", last.kind, err)
 			}

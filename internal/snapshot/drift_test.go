@@ -396,7 +396,7 @@ func (h *host) sources() (sources []string) {
 		if err != nil {
 			h.Fatal(err)
 		}
-		sources = append(sources, row.Source)
+		sources = append(sources, string(row.Source))
 	}
 	return sources
 }

@@ -218,7 +218,7 @@ func (im *importer) stock(first string) error {
 		return err
 	}
 	at, _ := (&clock{zone: im.Zone}).moment(wall)
-	filter := record.HistoryFilter{Until: at, Result: string(record.ResultOK), OldestFirst: true}
+	filter := record.HistoryFilter{Until: at, Result: record.ResultOK, OldestFirst: true}
 	for row, err := range im.store.History(im.ctx, filter) {
 		if err != nil {
 			return err

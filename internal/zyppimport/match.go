@@ -52,10 +52,10 @@ func (m matcher) find(c *commit, h *change) (record.KnownChange, bool) {
 }
 
 func isSame(c *commit, h *change, k record.KnownChange) bool {
-	if !isWithin(h.Time.Time, k) && (k.Source != "plugin" || !isWithin(byOffset(h, k.UTCOffset), k)) {
+	if !isWithin(h.Time.Time, k) && (k.Source != record.SourcePlugin || !isWithin(byOffset(h, k.UTCOffset), k)) {
 		return false
 	}
-	if k.Source != "plugin" || !c.known {
+	if k.Source != record.SourcePlugin || !c.known {
 		return true // there is no command to compare
 	}
 	if k.UserData != "" && k.UserData != c.userData {

@@ -49,8 +49,8 @@ func IsRefused(err error) bool {
 	return is(err, sqlite3.ErrConstraint, sqlite3.ErrTooBig, sqlite3.ErrMismatch)
 }
 
-// IsStatement says whether SQLite found fault with a statement.
-func IsStatement(err error) bool { return is(err, sqlite3.ErrError) }
+// IsBadStatement says whether SQLite found fault with a statement.
+func IsBadStatement(err error) bool { return is(err, sqlite3.ErrError) }
 
 // is says whether an error has one of these codes of SQLite.
 func is(err error, codes ...sqlite3.ErrNo) bool {

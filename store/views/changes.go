@@ -20,7 +20,7 @@ type changed struct {
 
 // origin says who knows of a change, and when it was.
 type origin struct {
-	source     string // plugin, drift, import
+	source     record.Source
 	time       record.Timestamp
 	timeSource string // commit, rpm, history, found
 	utcOffset  string
@@ -44,7 +44,7 @@ func (c *changed) insert() mutation {
 
 // seen is the origin of a change of a commit that the plugin saw.
 func seen(ev *record.Event, c *record.Change) origin {
-	from := origin{source: "plugin", time: ev.Time, timeSource: "commit", utcOffset: ev.UTCOffset, bootID: ev.BootID}
+	from := origin{source: record.SourcePlugin, time: ev.Time, timeSource: "commit", utcOffset: ev.UTCOffset, bootID: ev.BootID}
 	if ev.End == nil || !ev.End.Late {
 		return from
 	}
@@ -80,7 +80,7 @@ func applied(c *record.Change, advisories []record.Advisory) (ids []string) {
 // another boot.
 func applyDrift(seq int64, ev *record.Event) (m []mutation) {
 	for i, c := range ev.Drift.Changes {
-		from := origin{source: "drift", time: ev.Time, timeSource: "found", utcOffset: ev.UTCOffset}
+		from := origin{source: record.SourceDrift, time: ev.Time, timeSource: "found", utcOffset: ev.UTCOffset}
 		since := ev.Drift.Since.Time
 		if t := c.InstallTime; t != nil && ev.Drift.Cause != record.DriftSnapshot && !t.Before(since.Truncate(time.Second)) && !t.After(ev.Time.Time) {
 			from.time, from.timeSource, since = ev.Drift.InstalledAt(t, ev.Time), "rpm", t.Time

@@ -63,7 +63,7 @@ func applyImport(seq int64, ev *record.Event) []mutation {
 		})
 	}
 	for i, c := range im.Changes {
-		from := origin{source: "import", time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}
+		from := origin{source: record.SourceImport, time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}
 		m = append(m, (&changed{Change: &c.Change, seq: seq, pos: i, ev: ev, commit: im.Commit, origin: from}).insert())
 	}
 	if im.Outcome != "" {

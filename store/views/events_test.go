@@ -15,7 +15,7 @@ import (
 // TestClosedSets compares the lists in the schema with those in Go.
 func TestClosedSets(t *testing.T) {
 	for column, want := range map[string][]string{
-		"outcome": texts(record.Outcomes()), "result": texts(record.Results()), "kind": texts(record.PackageKinds()), "action": texts(record.Actions()),
+		"outcome": texts(record.Outcomes()), "result": texts(record.Results()), "source": texts(record.Sources()), "kind": texts(record.PackageKinds()), "action": texts(record.Actions()),
 		"cause": texts([]record.Cause{record.CauseInstalled, record.CauseUpgraded, record.CauseIdentityChanged, record.CauseKeyReplaced, record.CauseRecordLost, record.CauseProofBroken}),
 	} {
 		m := regexp.MustCompile(`CHECK \(` + column + ` IN \(([^)]*)\)\)`).FindStringSubmatch(SQL)
