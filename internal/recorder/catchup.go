@@ -122,7 +122,7 @@ func (r *Recorder) over(ctx context.Context, begin *record.Event, beginning *ope
 		return true // as packagekitd does, which lives for many commits
 	case libzypp.PID == 0:
 		return false // not known: over only after a reboot, or when the next one begins
-	case zypp.Process(libzypp).Alive(os.DirFS(filepath.Join(r.root, "/proc"))):
+	case zypp.Alive(os.DirFS(filepath.Join(r.root, "/proc")), libzypp):
 		return false
 	}
 	lock, err := rpm.DB{Root: r.target(begin.Begin)}.Lock(ctx)
@@ -164,7 +164,7 @@ func (r *Recorder) lookLate(ctx context.Context, b *record.CommitBegin, beginnin
 		return r.look(ctx, rpm.DB{Root: root}, b, "")
 	}
 	if beginning != nil && beginning.before.Packages != nil && beginning.begin.Begin.Staging == nil {
-		history, err := zypp.Mark(b.History).Since(r.target(b))
+		history, err := zypp.Since(r.target(b), b.History)
 		return seen{installed: beginning.before, fixes: beginning.begin.Begin.Fixes, history: history}, err
 	}
 	return r.look(ctx, rpm.DB{Root: r.target(b)}, b, "")

@@ -27,7 +27,7 @@ type seen struct {
 // and in the error. While one rpm lists the packages, another one reads the changelogs of
 // those that were announced. stamp is one that the database had before, if it had any.
 func (r *Recorder) look(ctx context.Context, db rpm.DB, b *record.CommitBegin, stamp rpm.Stamp) (s seen, err error) {
-	appended, historyErr := zypp.Mark(b.History).Since(db.Root)
+	appended, historyErr := zypp.Since(db.Root, b.History)
 	s.history = appended
 	known := snapshot.KnownOf(b.Installed, b.Fixes)
 	var announced snapshot.Known // nil: they could not be read, and are tried again
@@ -212,13 +212,9 @@ func addHistory(end *record.CommitEnd, b *record.CommitBegin, h zypp.Appended) {
 	for _, s := range h.Scripts {
 		for i := range end.Changes {
 			if c := &end.Changes[i]; isAbout(s.Package, *c) || isAbout(s.Package, before(*c)) {
-				c.Scripts = append(c.Scripts, record.Script{Script: s.Name, Status: s.Status, Output: s.Output})
+				c.Scripts = append(c.Scripts, s.Script)
 			}
 		}
 	}
-	for _, a := range h.Advisories {
-		end.Advisories = append(end.Advisories, record.Advisory{
-			ID: a.ID, Repo: a.Repo, Severity: a.Severity, Category: a.Category, OldState: a.OldState, NewState: a.NewState,
-		})
-	}
+	end.Advisories = append(end.Advisories, h.Advisories...)
 }

@@ -219,8 +219,8 @@ func TestHistoryOfCommit(t *testing.T) {
 	argv := []string{"zypper", "in", "https://user:secret@example.com/x.rpm"}
 	history := zypp.Appended{
 		Command:    zypp.QuoteCommand(argv),
-		Installs:   []zypp.Install{{Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, Repo: "updates", Checksum: "abc"}},
-		Advisories: []zypp.Advisory{{ID: "SUSE-1", OldState: "needed", NewState: "applied"}},
+		Installs:   []zypp.Record{{Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, Repo: "updates", Checksum: "abc"}},
+		Advisories: []record.Advisory{{ID: "SUSE-1", OldState: "needed", NewState: "applied"}},
 	}
 	begin := &record.Event{Begin: &record.CommitBegin{Command: []string{"zypper", "in", zypp.Redact(argv[2])}}}
 	end := conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, Ending{})

@@ -103,15 +103,12 @@ func (r *Recorder) Begin(ctx context.Context, steps []Step, problem error, userD
 // inspect finds out who runs the commit.
 func (r *Recorder) inspect(b *record.CommitBegin) error {
 	proc := os.DirFS(filepath.Join(r.root, "/proc"))
-	a, libzypp, err := zypp.Inspect(proc, os.DirFS(filepath.Join(r.root, "/")), os.Getpid(), r.getenv)
-	b.Actor, b.Libzypp = actor(a), record.Process(libzypp)
-	if a.Command != nil {
-		b.Command = a.Command
+	who, err := zypp.Inspect(proc, os.DirFS(filepath.Join(r.root, "/")), os.Getpid(), r.getenv)
+	b.Actor, b.Libzypp = who.Actor, who.Libzypp
+	if who.Command != nil {
+		b.Command = who.Command
 	}
-	staging := zypp.DetectStaging(r.getenv, a.Command, func() bool { return zypp.InHostRoot("/proc") })
-	if staging != nil {
-		b.Staging = &record.Staging{Snapshot: staging.Snapshot, Root: staging.Root, Chroot: staging.Chroot}
-	}
+	b.Staging = zypp.DetectStaging(r.getenv, who.Command, func() bool { return zypp.InHostRoot("/proc") })
 	return err
 }
 

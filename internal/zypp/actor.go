@@ -5,70 +5,53 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Unset stands for what the system does not say. It is never guessed.
 const Unset = "unset"
 
-// Actor is who and what runs a commit.
-type Actor struct {
-	// LoginUID is the audit login uid; nil when it is unset, as for a service.
-	LoginUID *uint32 `json:"login_uid"`
-	// Login is its user name, or the number when no name is known.
-	Login string `json:"login"`
-	// Session is the audit session.
-	Session string `json:"session"`
-	// EUID is the effective user id, in decimal.
-	EUID     string `json:"euid"`
-	SudoUser string `json:"sudo_user"`
-	SudoUID  string `json:"sudo_uid"`
-	// TTY is the controlling terminal, as in "pts/3", "tty1", "ttyS0".
-	TTY string `json:"tty"`
-	// Exe is the path of the program that uses libzypp.
-	Exe string `json:"exe"`
-	// Command is the command line of that program, redacted.
-	Command []string `json:"command"`
-	// Automation is what started the commit when no human did, as in "salt-minion" or
-	// "systemd:packagekit.service"; empty when there is no sign of any.
-	Automation string `json:"automation"`
+// Caller is who and what runs a commit.
+type Caller struct {
+	Actor   record.Actor
+	Command []string       // of the program that uses libzypp, redacted; nil: not known
+	Libzypp record.Process // that program; zero: not known
 }
 
 // Inspect finds out who runs the commit that the process self, a plugin, is started for. It
 // reads the /proc file system and etc/passwd below root. The actor is as good as it can be
 // also beside an error, which says that the libzypp process cannot be found.
-func Inspect(proc, root fs.FS, self int, environ func(string) string) (Actor, Process, error) {
-	a := Actor{
+func Inspect(proc, root fs.FS, self int, environ func(string) string) (Caller, error) {
+	var c Caller
+	c.Actor = record.Actor{
 		Session:  auditID(proc, procName(self, "sessionid")),
 		EUID:     effectiveUID(proc, self),
-		SudoUser: orUnset(environ("SUDO_USER")),
-		SudoUID:  orUnset(environ("SUDO_UID")),
+		SudoUser: validText(environ("SUDO_USER")),
+		SudoUID:  validText(environ("SUDO_UID")),
 		TTY:      Unset,
 		Exe:      Unset,
 	}
-	a.LoginUID, a.Login = login(proc, root, self)
+	c.Actor.LoginUID, c.Actor.Login = login(proc, root, self)
 	chain, err := lineage(proc, self)
 	if err != nil {
-		return a, Process{}, fmt.Errorf("finding the libzypp process: %w", err)
+		return c, fmt.Errorf("finding the libzypp process: %w", err)
 	}
-	a.TTY = ttyName(chain[0].tty)
-	a.Automation = automation(proc, chain, environ)
+	c.Actor.TTY = ttyName(chain[0].tty)
+	c.Actor.Automation = automation(proc, chain, environ)
 	libzypp, err := findLibzypp(chain[1:], environ("ZYPP_IS_RUNNING"))
 	if err != nil {
-		return a, Process{}, fmt.Errorf("finding the libzypp process: %w", err)
+		return c, fmt.Errorf("finding the libzypp process: %w", err)
 	}
-	a.Exe = exe(proc, libzypp.pid)
+	c.Actor.Exe = exe(proc, libzypp.pid)
 	for _, arg := range argv(proc, libzypp.pid) {
-		a.Command = append(a.Command, strings.ToValidUTF8(Redact(arg), "\uFFFD"))
+		c.Command = append(c.Command, validText(Redact(arg)))
 	}
-	return a, libzypp.process(), nil
+	c.Libzypp = libzypp.process()
+	return c, nil
 }
 
-func orUnset(value string) string {
-	if value == "" {
-		return Unset
-	}
-	return strings.ToValidUTF8(value, "\uFFFD")
-}
+func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // auditID reads a login uid or session; the kernel shows an unset one as 2^32-1.
 func auditID(proc fs.FS, name string) string {
@@ -83,14 +66,13 @@ func auditID(proc fs.FS, name string) string {
 	return strconv.FormatUint(n, 10)
 }
 
-func login(proc, root fs.FS, self int) (*uint32, string) {
-	text := auditID(proc, procName(self, "loginuid"))
-	n, err := strconv.ParseUint(text, 10, 32)
-	if err != nil {
-		return nil, Unset
+// login returns the audit login uid, in decimal, and its user's name.
+func login(proc, root fs.FS, self int) (uid, name string) {
+	uid = auditID(proc, procName(self, "loginuid"))
+	if uid == Unset {
+		return Unset, Unset
 	}
-	uid := uint32(n)
-	return &uid, userName(root, text)
+	return uid, userName(root, uid)
 }
 
 // userName looks a user up in etc/passwd. Users of a directory service keep their number: to
@@ -102,7 +84,7 @@ func userName(root fs.FS, uid string) string {
 	}
 	for line := range strings.Lines(text) {
 		if f := strings.Split(line, ":"); len(f) > 2 && f[2] == uid && f[0] != "" {
-			return strings.ToValidUTF8(f[0], "\uFFFD")
+			return validText(f[0])
 		}
 	}
 	return uid

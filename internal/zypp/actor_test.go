@@ -12,6 +12,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // TestMain lets the test binary stand in for two other programs: an application that uses
@@ -43,19 +45,18 @@ func application() int {
 }
 
 type inspected struct {
-	Actor   Actor
-	Process Process
-	Alive   bool
+	Caller
+	Alive bool
 }
 
 func plugin() int {
 	proc := os.DirFS("/proc")
-	actor, process, err := Inspect(proc, os.DirFS("/"), os.Getpid(), os.Getenv)
+	caller, err := Inspect(proc, os.DirFS("/"), os.Getpid(), os.Getenv)
 	if err != nil {
 		os.Stderr.WriteString(err.Error())
 		return 1
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(inspected{actor, process, process.Alive(proc)}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(inspected{caller, Alive(proc, caller.Libzypp)}); err != nil {
 		return 1
 	}
 	return 0
@@ -84,14 +85,14 @@ func TestInspectNamesTheRealParent(t *testing.T) {
 			if err := json.Unmarshal(out, &got); err != nil {
 				t.Fatalf("%s: %v", out, err)
 			}
-			if got.Actor.Exe != app || got.Actor.SudoUser != "tux" || got.Actor.SudoUID != Unset || !got.Alive {
+			if got.Actor.Exe != app || got.Actor.SudoUser != "tux" || got.Actor.SudoUID != "" || !got.Alive {
 				t.Errorf("%s", out)
 			}
-			if diff := cmp.Diff([]string{app, "in", "https://***@h/a b.rpm", ""}, got.Actor.Command); diff != "" {
+			if diff := cmp.Diff([]string{app, "in", "https://***@h/a b.rpm", ""}, got.Command); diff != "" {
 				t.Error(diff)
 			}
-			if got.Process.PID != cmd.Process.Pid || got.Process.Alive(os.DirFS("/proc")) {
-				t.Errorf("process %+v after the end of process %d", got.Process, cmd.Process.Pid)
+			if got.Libzypp.PID != cmd.Process.Pid || Alive(os.DirFS("/proc"), got.Libzypp) {
+				t.Errorf("process %+v after the end of process %d", got.Libzypp, cmd.Process.Pid)
 			}
 		})
 	}
@@ -132,25 +133,26 @@ func machine() fstest.MapFS {
 
 func TestInspect(t *testing.T) {
 	passwd := fstest.MapFS{"etc/passwd": {Data: []byte("root:x:0:0::/root:/bin/sh\nbroken\ntux:x:1000:100::/home/tux:/bin/sh\n")}}
-	uid := func(n uint32) *uint32 { return &n }
-	base := Actor{LoginUID: uid(1000), Login: "tux", Session: "7", EUID: "0", SudoUser: "tux", SudoUID: "1000", TTY: "pts/3",
-		Exe: "/usr/bin/zypper", Command: []string{"zypper", "in", "kernel-default\uFFFD"}}
+	base := Caller{
+		Actor:   record.Actor{LoginUID: "1000", Login: "tux", Session: "7", EUID: "0", SudoUser: "tux", SudoUID: "1000", TTY: "pts/3", Exe: "/usr/bin/zypper"},
+		Command: []string{"zypper", "in", "kernel-default\uFFFD"}, Libzypp: record.Process{PID: 20, StartTicks: 200},
+	}
 	tests := []struct {
 		name   string
 		change func(proc fstest.MapFS)
-		want   func(a *Actor)
+		want   func(c *Caller)
 	}{
-		{"everything there", func(fstest.MapFS) {}, func(*Actor) {}},
+		{"everything there", func(fstest.MapFS) {}, func(*Caller) {}},
 		{"a service", func(p fstest.MapFS) {
 			p["30/loginuid"].Data = []byte("4294967295")
 			p["30/sessionid"].Data = []byte("4294967295")
 			p["30/stat"] = statLine("30", "klp-audit", "S", "20", "0", "300")
 			p["30/cgroup"].Data = []byte("0::/system.slice/packagekit.service\n")
-		}, func(a *Actor) {
-			a.LoginUID, a.Login, a.Session, a.TTY, a.Automation = nil, Unset, Unset, Unset, "systemd:packagekit.service"
+		}, func(c *Caller) {
+			c.Actor.LoginUID, c.Actor.Login, c.Actor.Session, c.Actor.TTY, c.Actor.Automation = Unset, Unset, Unset, Unset, "systemd:packagekit.service"
 		}},
 		{"a user of a directory service", func(p fstest.MapFS) { p["30/loginuid"].Data = []byte("70000") },
-			func(a *Actor) { a.LoginUID, a.Login = uid(70000), "70000" }},
+			func(c *Caller) { c.Actor.LoginUID, c.Actor.Login = "70000", "70000" }},
 		{"a kernel without audit", func(p fstest.MapFS) {
 			delete(p, "30/loginuid")
 			delete(p, "30/sessionid")
@@ -158,10 +160,10 @@ func TestInspect(t *testing.T) {
 			delete(p, "30/cgroup")
 			delete(p, "20/exe")
 			delete(p, "20/cmdline")
-		}, func(a *Actor) {
-			a.LoginUID, a.Login, a.Session, a.EUID, a.Exe, a.Command = nil, Unset, Unset, Unset, Unset, nil
+		}, func(c *Caller) {
+			c.Actor.LoginUID, c.Actor.Login, c.Actor.Session, c.Actor.EUID, c.Actor.Exe, c.Command = Unset, Unset, Unset, Unset, Unset, nil
 		}},
-		{"a replaced program", func(p fstest.MapFS) { p["20/exe"].Data = []byte("/usr/bin/zypper (deleted)") }, func(*Actor) {}},
+		{"a replaced program", func(p fstest.MapFS) { p["20/exe"].Data = []byte("/usr/bin/zypper (deleted)") }, func(*Caller) {}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -169,9 +171,9 @@ func TestInspect(t *testing.T) {
 			test.change(proc)
 			test.want(&want)
 			env := environment("SUDO_USER=tux", "SUDO_UID=1000", "ZYPP_IS_RUNNING=20")
-			got, process, err := Inspect(proc, passwd, 30, env)
-			if err != nil || process != (Process{20, 200}) {
-				t.Errorf("process %+v, error %v", process, err)
+			got, err := Inspect(proc, passwd, 30, env)
+			if err != nil {
+				t.Error(err)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -193,12 +195,12 @@ func TestInspectFindsNoLibzypp(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, process, err := Inspect(test.proc, fstest.MapFS{}, 30, environment("ZYPP_IS_RUNNING=20"))
+			got, err := Inspect(test.proc, fstest.MapFS{}, 30, environment("ZYPP_IS_RUNNING=20"))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
-			if got.Exe != Unset || got.SudoUser != Unset || process != (Process{}) {
-				t.Errorf("actor %+v, process %+v", got, process)
+			if got.Actor.Exe != Unset || got.Actor.SudoUser != "" || got.Libzypp != (record.Process{}) {
+				t.Errorf("got %+v", got)
 			}
 		})
 	}
@@ -208,9 +210,9 @@ func TestInspectLooksPastAWrapper(t *testing.T) {
 	proc := machine()
 	proc["30/stat"] = statLine("30", "klp-audit", "S", "25", "0", "300")
 	proc["25/stat"] = statLine("25", "strace", "S", "20", "0", "250")
-	got, process, err := Inspect(proc, fstest.MapFS{}, 30, environment("ZYPP_IS_RUNNING=20"))
-	if err != nil || got.Exe != "/usr/bin/zypper" || process.PID != 20 {
-		t.Errorf("actor %+v, process %+v, error %v", got, process, err)
+	got, err := Inspect(proc, fstest.MapFS{}, 30, environment("ZYPP_IS_RUNNING=20"))
+	if err != nil || got.Actor.Exe != "/usr/bin/zypper" || got.Libzypp.PID != 20 {
+		t.Errorf("got %+v, error %v", got, err)
 	}
 }
 

@@ -29,9 +29,9 @@ func TestAutomation(t *testing.T) {
 			proc["10/stat"] = statLine("10", test.comm, "S", "1", "0", "100")
 			proc["10/cmdline"] = &fstest.MapFile{Data: []byte(test.cmdline)}
 			proc["30/cgroup"].Data = []byte(test.cgroup)
-			got, _, err := Inspect(proc, fstest.MapFS{}, 30, environment(test.env))
-			if err != nil || got.Automation != test.want {
-				t.Errorf("automation %q, error %v, want %q", got.Automation, err, test.want)
+			got, err := Inspect(proc, fstest.MapFS{}, 30, environment(test.env))
+			if err != nil || got.Actor.Automation != test.want {
+				t.Errorf("automation %q, error %v, want %q", got.Actor.Automation, err, test.want)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -21,78 +22,28 @@ const (
 	maxProblems = 100
 )
 
-// Mark is a place in libzypp's history: its end when the mark was made.
-type Mark struct {
-	// Path is the file below the root directory; "/dev/null" when the history is disabled.
-	Path string `json:"path"`
-	// Inode is 0 when the file did not exist.
-	Inode  uint64 `json:"inode"`
-	Offset int64  `json:"offset"`
-}
+// IsDisabled says whether libzypp writes no history, by a mark.
+func IsDisabled(m record.HistoryMark) bool { return m.Path == disabledHistory }
 
-// Disabled says that libzypp writes no history.
-func (m Mark) Disabled() bool { return m.Path == disabledHistory }
-
-// Install is an install record: what libzypp says it installed. It is a claim, not proof.
-type Install struct {
-	Time        string `json:"time"`
-	Name        string `json:"name"`
-	Version     string `json:"version"`
-	Arch        string `json:"arch"`
-	RequestedBy string `json:"requested_by"`
-	Repo        string `json:"repo"`
-	Checksum    string `json:"checksum"`
-	UserData    string `json:"userdata"`
-}
-
-// Remove is a remove record; packages replaced by an update have none.
-type Remove struct {
-	Time        string `json:"time"`
-	Name        string `json:"name"`
-	Version     string `json:"version"`
-	Arch        string `json:"arch"`
-	RequestedBy string `json:"requested_by"`
-	UserData    string `json:"userdata"`
-}
-
-// Advisory is a patch record: an update notice whose state a commit changed, for better or worse.
-type Advisory struct {
-	Time     string `json:"time"`
-	ID       string `json:"id"`
-	Version  string `json:"version"`
-	Arch     string `json:"arch"`
-	Repo     string `json:"repo"`
-	Severity string `json:"severity"`
-	Category string `json:"category"`
-	OldState string `json:"old_state"`
-	NewState string `json:"new_state"`
-}
-
-// Appended is what one commit appended to the history.
+// Appended is what one commit appended to the history: what libzypp says it did, which is a claim, not
+// proof.
 type Appended struct {
-	// Command is the command line of the commit as QuoteCommand writes it; empty when its
-	// record is missing.
-	Command    string     `json:"command"`
-	UserData   string     `json:"userdata"`
-	Installs   []Install  `json:"installs"`
-	Removes    []Remove   `json:"removes"`
-	Advisories []Advisory `json:"advisories"`
-	// Failed names packages (or package files) whose installation or removal failed. Only
-	// the messages of an untranslated libzypp are understood.
-	Failed []string `json:"failed"`
-	// Scripts are those that failed.
-	Scripts []Script `json:"scripts"`
-	// Problems tells what could not be read; lines are counted from the mark.
-	Problems []string `json:"problems"`
+	Command           string // as QuoteCommand writes it; empty when its record is missing
+	UserData          string
+	Installs, Removes []Record // packages that an update replaces are not removed
+	Advisories        []record.Advisory
+	Failed            []string // packages (or package files), as the messages of an untranslated libzypp name them
+	Scripts           []Script // that failed
+	Problems          []string // what could not be read; lines are counted from the mark
 }
 
 // MarkHistory returns where the history of the system at root ends now.
-func MarkHistory(root string) (Mark, error) {
+func MarkHistory(root string) (record.HistoryMark, error) {
 	name, err := historyPath(root)
 	if err != nil {
-		return Mark{}, err
+		return record.HistoryMark{}, err
 	}
-	mark := Mark{Path: name}
+	mark := record.HistoryMark{Path: name}
 	if name == disabledHistory {
 		return mark, nil
 	}
@@ -112,9 +63,9 @@ func MarkHistory(root string) (Mark, error) {
 
 // Since returns what the first commit after the mark appended to the history of the system at
 // root. What the file holds makes no error, but a problem in the answer.
-func (m Mark) Since(root string) (Appended, error) {
+func Since(root string, m record.HistoryMark) (Appended, error) {
 	var g group
-	if m.Path == disabledHistory {
+	if IsDisabled(m) {
 		return g.Appended, nil
 	}
 	f, err := rooted.Open(root, m.Path)
@@ -147,7 +98,7 @@ type group struct {
 	scripts Scripts
 }
 
-func (g *group) readFile(f *os.File, m Mark) error {
+func (g *group) readFile(f *os.File, m record.HistoryMark) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -218,20 +169,11 @@ func (g *group) add(r Record) {
 	case ActionCommand:
 		g.Command, g.UserData = RedactCommand(r.Command), r.UserData
 	case ActionInstall:
-		g.Installs = append(g.Installs, Install{
-			Time: r.Time, Name: r.Name, Version: r.Version, Arch: r.Arch, RequestedBy: r.RequestedBy,
-			Repo: r.Repo, Checksum: r.Checksum, UserData: r.UserData,
-		})
+		g.Installs = append(g.Installs, r)
 	case ActionRemove:
-		g.Removes = append(g.Removes, Remove{
-			Time: r.Time, Name: r.Name, Version: r.Version, Arch: r.Arch, RequestedBy: r.RequestedBy,
-			UserData: r.UserData,
-		})
+		g.Removes = append(g.Removes, r)
 	case ActionPatch:
-		g.Advisories = append(g.Advisories, Advisory{
-			Time: r.Time, ID: r.Name, Version: r.Version, Arch: r.Arch, Repo: r.Repo,
-			Severity: r.Severity, Category: r.Category, OldState: r.OldState, NewState: r.NewState,
-		})
+		g.Advisories = append(g.Advisories, r.Advisory())
 	default:
 		return
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // root makes a file tree from path and text pairs.
@@ -46,7 +48,7 @@ func fixture(t *testing.T, name string) string {
 	return string(text)
 }
 
-func mark(t *testing.T, dir string) Mark {
+func mark(t *testing.T, dir string) record.HistoryMark {
 	t.Helper()
 	m, err := MarkHistory(dir)
 	if err != nil {
@@ -55,9 +57,9 @@ func mark(t *testing.T, dir string) Mark {
 	return m
 }
 
-func since(t *testing.T, m Mark, dir string) Appended {
+func since(t *testing.T, m record.HistoryMark, dir string) Appended {
 	t.Helper()
-	a, err := m.Since(dir)
+	a, err := Since(dir, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,13 +76,13 @@ func TestSinceReadsTheCommitAfterTheMark(t *testing.T) {
 	const patch = "kernel-livepatch-6_4_0-150600_23_17-default"
 	want := Appended{
 		Command: "'zypper' '--non-interactive' '--no-gpg-checks' 'up'",
-		Installs: []Install{
-			{Time: at, Name: "kernel-default", Version: "6.4.0-150600.23.22.1", Arch: "x86_64", Repo: "lab", Checksum: "c4c65154d3416730e7874259c5efd026c6090a03f73af30fff8910747010e5d1"},
-			{Time: at, Name: patch, Version: "5-150600.2.1", Arch: "x86_64", Repo: "lab", Checksum: "92e3e0f268783e5983f76461b2dbeeece88b48a178ccc934b860d02f29ff61ed"},
-			{Time: at, Name: "kernel-livepatch-nomv-default", Version: "5-150600.2.1", Arch: "x86_64", Repo: "lab", Checksum: "6890eb23fb8099b4c7a00fae2ec10aedbbbf897efbdf0c2916218c4574ebff0e"},
-			{Time: at, Name: "kernel-macros", Version: "6.4.0-150600.23.22.1", Arch: "noarch", Repo: "lab", Checksum: "2740c380529e23d6fc7daff1db3dca58b5a54444078c96be92ea0a39212d9ec6"},
+		Installs: []Record{
+			{Time: at, Action: ActionInstall, Name: "kernel-default", Version: "6.4.0-150600.23.22.1", Arch: "x86_64", Repo: "lab", Checksum: "c4c65154d3416730e7874259c5efd026c6090a03f73af30fff8910747010e5d1"},
+			{Time: at, Action: ActionInstall, Name: patch, Version: "5-150600.2.1", Arch: "x86_64", Repo: "lab", Checksum: "92e3e0f268783e5983f76461b2dbeeece88b48a178ccc934b860d02f29ff61ed"},
+			{Time: at, Action: ActionInstall, Name: "kernel-livepatch-nomv-default", Version: "5-150600.2.1", Arch: "x86_64", Repo: "lab", Checksum: "6890eb23fb8099b4c7a00fae2ec10aedbbbf897efbdf0c2916218c4574ebff0e"},
+			{Time: at, Action: ActionInstall, Name: "kernel-macros", Version: "6.4.0-150600.23.22.1", Arch: "noarch", Repo: "lab", Checksum: "2740c380529e23d6fc7daff1db3dca58b5a54444078c96be92ea0a39212d9ec6"},
 		},
-		Advisories: []Advisory{{Time: at, ID: "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", Version: "1", Arch: "noarch", Repo: "lab",
+		Advisories: []record.Advisory{{ID: "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234", Repo: "lab",
 			Severity: "important", Category: "security", OldState: "needed", NewState: "applied"}},
 	}
 	if diff := cmp.Diff(want, since(t, m, dir)); diff != "" {
@@ -141,7 +143,7 @@ func TestMarkHistoryFindsThePath(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := root(t, test.files...)
 			m := mark(t, dir)
-			if diff := cmp.Diff(Mark{Path: test.want}, m); diff != "" {
+			if diff := cmp.Diff(record.HistoryMark{Path: test.want}, m); diff != "" {
 				t.Error(diff)
 			}
 			if diff := cmp.Diff(Appended{}, since(t, m, dir)); diff != "" {
@@ -202,7 +204,7 @@ func TestSinceListsWhatItCannotRead(t *testing.T) {
 	want := Appended{
 		Command:  "'zypper' 'in' 'https://***@h/x.rpm'",
 		UserData: "\uFFFD\x00",
-		Installs: []Install{{Time: "2026-11-23 06:51:10", Name: "a", Version: "1-1", Arch: "noarch", Repo: "lab", Checksum: "abc"}},
+		Installs: []Record{{Time: "2026-11-23 06:51:10", Action: ActionInstall, Name: "a", Version: "1-1", Arch: "noarch", Repo: "lab", Checksum: "abc"}},
 		Failed:   []string{"a"},
 		Problems: []string{
 			"line 2 at byte 87: longer than 1 MiB, skipped",
@@ -249,7 +251,7 @@ func TestHistoryMustBeAFile(t *testing.T) {
 	if _, err := MarkHistory(dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("MarkHistory of a FIFO: %v", err)
 	}
-	if _, err := m.Since(dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := Since(dir, m); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("Since of a FIFO: %v", err)
 	}
 }

@@ -10,17 +10,11 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
 
-// Process names a process for as long as the machine runs, although its number is used again.
-type Process struct {
-	PID int `json:"pid"`
-	// StartTicks is when it started, in clock ticks since the boot.
-	StartTicks uint64 `json:"start_ticks"`
-}
-
-// Alive tells whether the process still runs, by a /proc file system. A zombie does not.
-func (p Process) Alive(proc fs.FS) bool {
+// Alive tells whether a process still runs, by a /proc file system. A zombie does not.
+func Alive(proc fs.FS, p record.Process) bool {
 	st, err := readStat(proc, p.PID)
 	return err == nil && st.process() == p && !strings.Contains("ZXx", st.state)
 }
@@ -35,7 +29,7 @@ type stat struct {
 	start  uint64
 }
 
-func (s stat) process() Process { return Process{s.pid, s.start} }
+func (s stat) process() record.Process { return record.Process{PID: s.pid, StartTicks: s.start} }
 
 // parseStat parses a line of /proc/PID/stat. A program name may hold blanks and parentheses.
 func parseStat(text string) (stat, error) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // statLine is a line of /proc/PID/stat.
@@ -31,10 +33,12 @@ func TestAlive(t *testing.T) {
 		"10/stat": statLine("10", "zypper", "S", "1", "0", "500"),
 		"11/stat": statLine("11", "zypper", "Z", "1", "0", "500"),
 	}
-	tests := map[Process]bool{{10, 500}: true, {10, 501}: false, {11, 500}: false, {12, 500}: false, {}: false}
+	tests := map[record.Process]bool{
+		{PID: 10, StartTicks: 500}: true, {PID: 10, StartTicks: 501}: false, {PID: 11, StartTicks: 500}: false, {PID: 12, StartTicks: 500}: false, {}: false,
+	}
 	for p, want := range tests {
-		if got := p.Alive(proc); got != want {
-			t.Errorf("%+v.Alive = %v, want %v", p, got, want)
+		if got := Alive(proc, p); got != want {
+			t.Errorf("Alive(%+v) = %v, want %v", p, got, want)
 		}
 	}
 }
@@ -45,7 +49,7 @@ func TestAliveOfARealProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !st.process().Alive(proc) {
+	if !Alive(proc, st.process()) {
 		t.Error("this process is not alive")
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Action says what a history record is about: the second column of a line.
@@ -56,6 +58,11 @@ type Record struct {
 	UserData string
 	// Rest is what follows the columns known for the action, as written.
 	Rest string
+}
+
+// Advisory is what a patch record says: an update notice whose state a commit changed, for better or worse.
+func (r *Record) Advisory() record.Advisory {
+	return record.Advisory{ID: r.Name, Repo: r.Repo, Severity: r.Severity, Category: r.Category, OldState: r.OldState, NewState: r.NewState}
 }
 
 // ParseRecord parses one line of the history, without its newline; the line is not a comment.

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -14,11 +16,8 @@ const (
 // Script is a script of a package that failed. The package may be installed all the same.
 type Script struct {
 	Package string // name-version-release.arch
-	Name    string // as rpm calls it: posttrans, post, postin, …
-	Status  string // "exit status 1", "signal 9"; empty: libzypp did not note it
-	// Output is the first line that the script printed; empty where there was none, or where
-	// the history does not say which of several scripts printed what.
-	Output string
+	// Script has an output only where the history says which of several scripts printed what.
+	record.Script
 }
 
 // Scripts finds the scripts that failed in the comments of a history. libzypp tells it to
@@ -61,9 +60,9 @@ func (s *Scripts) headline(text string) {
 	output := s.output
 	s.Record()
 	if m := scriptFailed1.FindStringSubmatch(text); m != nil {
-		s.add(Script{strings.TrimSuffix(m[1], ".rpm"), m[2], "exit status " + m[3], output})
+		s.add(Script{strings.TrimSuffix(m[1], ".rpm"), record.Script{Script: m[2], Status: "exit status " + m[3], Output: output}})
 	} else if m := scriptFailed2.FindStringSubmatch(text); m != nil && m[2] != "unknown" {
-		s.open = s.add(Script{Package: m[2], Name: m[1]})
+		s.open = s.add(Script{m[2], record.Script{Script: m[1]}})
 		s.own = true
 	} else {
 		s.own = scriptOutput.MatchString(text)
@@ -77,7 +76,7 @@ func (s *Scripts) line(text string) {
 	case m != nil && s.open != nil && s.open.Package == m[2]:
 		s.open.Status, s.open = m[3], nil
 	case m != nil:
-		s.add(Script{strings.TrimSuffix(m[2], ".rpm"), m[1], m[3], s.output})
+		s.add(Script{strings.TrimSuffix(m[2], ".rpm"), record.Script{Script: m[1], Status: m[3], Output: s.output}})
 		s.Record()
 	case !s.own || s.output != "" || text == "rpm output:":
 	default:

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Each version of libzypp has its own way to note that a script failed.
@@ -29,16 +31,16 @@ func TestFailedScripts(t *testing.T) {
 # 2026-11-28 19:10:48 %posttrans(other-1-1.x86_64) script output:
 # all is well`,
 			want: []Script{
-				{Package: "kernel-default-6.4.0-1.x86_64", Name: "post", Status: "exit status 3"},
-				{Package: "kernel-default-6.4.0-1.x86_64", Name: "posttrans", Status: "exit status 4", Output: "no image"},
-				{Package: "dracut-1-1.x86_64", Name: "posttrans", Status: "signal 9"},
+				{"kernel-default-6.4.0-1.x86_64", record.Script{Script: "post", Status: "exit status 3"}},
+				{"kernel-default-6.4.0-1.x86_64", record.Script{Script: "posttrans", Status: "exit status 4", Output: "no image"}},
+				{"dracut-1-1.x86_64", record.Script{Script: "posttrans", Status: "signal 9"}},
 			},
 		},
 		"the same in another language": {
 			history: `# 2026-11-28 19:10:48 Ausgabe des Skripts %posttrans(a-1-1.noarch):
 # kein Platz
 # warning: %posttrans(a-1-1.noarch) scriptlet failed, exit status 1`,
-			want: []Script{{Package: "a-1-1.noarch", Name: "posttrans", Status: "exit status 1", Output: "kein Platz"}},
+			want: []Script{{"a-1-1.noarch", record.Script{Script: "posttrans", Status: "exit status 1", Output: "kein Platz"}}},
 		},
 		"an old libzypp": {
 			history: `# 2026-11-28 19:10:47 Output of a-1-1.noarch.rpm %posttrans script:
@@ -49,8 +51,8 @@ func TestFailedScripts(t *testing.T) {
 # 2026-11-28 19:10:48 Output of c-1-1.noarch.rpm %posttrans script:
 #     all is well`,
 			want: []Script{
-				{Package: "a-1-1.noarch", Name: "posttrans", Status: "exit status 4", Output: "no image"},
-				{Package: "b-1-1.noarch", Name: "posttrans", Status: "exit status 5"},
+				{"a-1-1.noarch", record.Script{Script: "posttrans", Status: "exit status 4", Output: "no image"}},
+				{"b-1-1.noarch", record.Script{Script: "posttrans", Status: "exit status 5"}},
 			},
 		},
 		"all packages in one transaction": {
@@ -65,8 +67,8 @@ func TestFailedScripts(t *testing.T) {
 # 2026-11-28 19:10:48 Failed to execute postin script for b-1-1.noarch
 # 2026-11-28 19:10:49 Failed to execute posttrans script for unknown`,
 			want: []Script{
-				{Package: "a-1-1.noarch", Name: "posttrans", Status: "exit status 4", Output: "no image"},
-				{Package: "b-1-1.noarch", Name: "postin"},
+				{"a-1-1.noarch", record.Script{Script: "posttrans", Status: "exit status 4", Output: "no image"}},
+				{"b-1-1.noarch", record.Script{Script: "postin"}},
 			},
 		},
 		"what failed before the package was there": {
@@ -75,13 +77,13 @@ func TestFailedScripts(t *testing.T) {
 # error: %prein(kernel-prefail-1-1.x86_64) scriptlet failed, exit status 1
 # error: kernel-prefail-1-1.x86_64: install failed
 #` + " ",
-			want: []Script{{Package: "kernel-prefail-1-1.x86_64", Name: "prein", Status: "exit status 1"}},
+			want: []Script{{"kernel-prefail-1-1.x86_64", record.Script{Script: "prein", Status: "exit status 1"}}},
 		},
 		"a line that is no end": {history: "# warning: %posttrans(a-1-1.noarch) scriptlet failed, exit status 4 or so: is what I print\n# warning: %() scriptlet failed, exit status 1"},
 		"a line of any length": {
 			history: "# 2026-11-28 19:10:48 %posttrans(a-1-1.noarch) script output:\n# " + strings.Repeat("ö", 1000) +
 				"\n# warning: %posttrans(a-1-1.noarch) scriptlet failed, exit status 1",
-			want: []Script{{Package: "a-1-1.noarch", Name: "posttrans", Status: "exit status 1", Output: strings.Repeat("ö", 100) + "…"}},
+			want: []Script{{"a-1-1.noarch", record.Script{Script: "posttrans", Status: "exit status 1", Output: strings.Repeat("ö", 100) + "…"}}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

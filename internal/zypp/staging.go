@@ -5,29 +5,20 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
-// Staging is where a commit goes that does not change the running system: a snapshot which
-// transactional-update prepares for the next boot.
-type Staging struct {
-	// Snapshot is the snapshot's number; empty when it is not known.
-	Snapshot string `json:"snapshot"`
-	// Root is the snapshot's root directory as this process sees it.
-	Root string `json:"root"`
-	// Chroot tells that this process itself runs in the snapshot, so that what it writes
-	// outside of /var/log may be lost.
-	Chroot bool `json:"chroot"`
-}
-
-// DetectStaging tells where the commit goes, nil for the running system. parentArgv is the
+// DetectStaging tells which snapshot that transactional-update prepares the commit goes to, nil for the
+// running system. parentArgv is the
 // command line of the libzypp process; hostRoot, see InHostRoot, is asked only when that
 // names no root directory.
-func DetectStaging(environ func(string) string, parentArgv []string, hostRoot func() bool) *Staging {
+func DetectStaging(environ func(string) string, parentArgv []string, hostRoot func() bool) *record.Staging {
 	if !isTrue(environ("TRANSACTIONAL_UPDATE")) {
 		return nil
 	}
 	snapshotRoot := environ("TRANSACTIONAL_UPDATE_ROOT")
-	s := &Staging{Snapshot: snapshotNumber(snapshotRoot), Root: RootOption(parentArgv)}
+	s := &record.Staging{Snapshot: snapshotNumber(snapshotRoot), Root: RootOption(parentArgv)}
 	switch {
 	case s.Root != "" && s.Root != "/":
 	case !hostRoot():

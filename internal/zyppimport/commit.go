@@ -163,9 +163,7 @@ func (r *reader) record(line zypp.Line, rec *zypp.Record) error {
 		c.lines = append(c.lines, mark)
 	case rec.Action == zypp.ActionPatch:
 		c.lines = append(c.lines, mark)
-		c.advisories = append(c.advisories, record.Advisory{
-			ID: rec.Name, Repo: rec.Repo, Severity: rec.Severity, Category: rec.Category, OldState: rec.OldState, NewState: rec.NewState,
-		})
+		c.advisories = append(c.advisories, rec.Advisory())
 	case tracked:
 		return r.claim(rec, at, guess, mark)
 	}
@@ -213,7 +211,7 @@ func (c *commit) attachScripts() {
 	for _, s := range c.scripts.Failed {
 		for i := range c.changes {
 			if change := &c.changes[i]; nvra(change.Package, change.evr, change.Arch) == s.Package {
-				change.Scripts = append(change.Scripts, record.Script{Script: s.Name, Status: s.Status, Output: s.Output})
+				change.Scripts = append(change.Scripts, s.Script)
 			}
 		}
 	}

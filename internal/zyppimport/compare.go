@@ -93,7 +93,7 @@ type comparer struct {
 
 func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*comparer, error) {
 	history, err := zypp.MarkHistory(o.Root)
-	if err == nil && history.Disabled() {
+	if err == nil && zypp.IsDisabled(history) {
 		err = errDisabled
 	}
 	if err != nil {
