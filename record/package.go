@@ -37,6 +37,26 @@ type Fixes struct {
 	Bugs []string `json:"bugs,omitempty"`
 }
 
+// Minus returns the fixes in f that are not in g, in their order; nil where there is none.
+func (f Fixes) Minus(g Fixes) Fixes {
+	return Fixes{CVEs: minus(f.CVEs, g.CVEs), Bugs: minus(f.Bugs, g.Bugs)}
+}
+
+// minus returns the elements of a that are not in b, in a's order.
+func minus(a, b []string) []string {
+	skip := make(map[string]bool, len(b))
+	for _, s := range b {
+		skip[s] = true
+	}
+	var rest []string
+	for _, s := range a {
+		if !skip[s] {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
 // Snapshot lists all tracked packages that were installed, as an event has them.
 type Snapshot struct {
 	Event     int64

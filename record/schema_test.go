@@ -16,7 +16,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/schema"
@@ -78,7 +77,7 @@ var later = []string{"load.completed", "load.reverted_at"}
 func foreign(t *testing.T) map[string][]string {
 	journal := sets(t, "../internal/journal")
 	sets := map[string][]string{
-		"package.kind": texts(livepatch.Kinds()), "change.kind": texts(livepatch.Kinds()), "change.action": texts(record.Actions()),
+		"package.kind": texts(record.PackageKinds()), "change.kind": texts(record.PackageKinds()), "change.action": texts(record.Actions()),
 		"change.step": {"+", "-", "M"}, "change.stage": {"ok", "err"}, // libzypp's
 		"load.phase": journal["Phase"], "load.result": journal["Result"], "load.rule": {"R1", "R2", "R3", "R4", ""},
 	}

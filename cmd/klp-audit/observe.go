@@ -81,7 +81,7 @@ func (a *app) observe(ctx context.Context, f *observeFlags) (*record.Observation
 func (a *app) settled(ctx context.Context, deadline time.Time) error {
 	for a.Now().Before(deadline) {
 		patches, err := livepatch.Loaded(a.root)
-		if err != nil || !slices.ContainsFunc(patches, func(p livepatch.Patch) bool { return p.Transition }) {
+		if err != nil || !slices.ContainsFunc(patches, func(p record.LoadedPatch) bool { return p.Transition }) {
 			return nil // what there is to see, the observation sees
 		}
 		if err := sleep(ctx, waitStep); err != nil {

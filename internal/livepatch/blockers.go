@@ -23,7 +23,7 @@ func Blockers(root string) (record.Blockers, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(patches, func(p Patch) bool { return p.Transition })
+	i := slices.IndexFunc(patches, func(p record.LoadedPatch) bool { return p.Transition })
 	switch {
 	case i < 0:
 		return record.Blockers{}, nil

@@ -5,17 +5,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
-// Fixes is what a live patch fixes: two sets, each without duplicates and in
-// the order of the numbers.
-type Fixes struct {
-	CVEs []string `json:"cves,omitempty"` // as CVE-2024-26923
-	Bugs []string `json:"bugs,omitempty"` // in SUSE's bug tracker, as bsc#1233678
-}
-
 // ParseFixes returns what the changelog of a live patch package, as rpm -q
-// --changelog prints it, says is fixed. Changelogs are cumulative: that of
+// --changelog prints it, says is fixed, in the order of the numbers: CVEs as
+// CVE-2024-26923, bugs as bsc#1233678. Changelogs are cumulative: that of
 // patch N has the fixes of all patches up to N.
 //
 // A changelog is made from commits, each ended by a line "- commit HASH". One
@@ -23,7 +19,7 @@ type Fixes struct {
 // in its title "Fix for CVE-..."; its bugs are in its References lines. Numbers
 // anywhere else are prose, and references of other commits are about building
 // the package. The tracker's older name bnc# is read as bsc#.
-func ParseFixes(changelog string) Fixes {
+func ParseFixes(changelog string) record.Fixes {
 	cves, bugs := map[string]bool{}, map[string]bool{}
 	var c commit
 	for line := range strings.Lines(changelog) {
@@ -34,27 +30,7 @@ func ParseFixes(changelog string) Fixes {
 		c.read(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "- ")))
 	}
 	c.addTo(cves, bugs)
-	return Fixes{CVEs: sorted(cves), Bugs: sorted(bugs)}
-}
-
-// Minus returns the fixes in f that are not in g.
-func (f Fixes) Minus(g Fixes) Fixes {
-	return Fixes{CVEs: minus(f.CVEs, g.CVEs), Bugs: minus(f.Bugs, g.Bugs)}
-}
-
-// minus returns the elements of a that are not in b, in a's order.
-func minus(a, b []string) []string {
-	skip := make(map[string]bool, len(b))
-	for _, s := range b {
-		skip[s] = true
-	}
-	var rest []string
-	for _, s := range a {
-		if !skip[s] {
-			rest = append(rest, s)
-		}
-	}
-	return rest
+	return record.Fixes{CVEs: sorted(cves), Bugs: sorted(bugs)}
 }
 
 // commit is what one commit in a changelog says it fixes.

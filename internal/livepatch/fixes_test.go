@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // changelog is one of a live patch as SUSE's packages have it: two fixes, of
@@ -32,41 +34,30 @@ const changelog = `* Tue May 13 2025 one@example.com
 func TestParseFixes(t *testing.T) {
 	for name, test := range map[string]struct {
 		changelog string
-		want      Fixes
+		want      record.Fixes
 	}{
-		"nothing":               {"", Fixes{}},
-		"none":                  {"(none)\n", Fixes{}},
-		"three commits":         {changelog, Fixes{CVEs: []string{"CVE-2024-26923", "CVE-2024-53042"}, Bugs: []string{"bsc#1223683", "bsc#1233678"}}},
-		"several on a line":     {"  KLP: CVE-2024-1 CVE-2024-2", Fixes{CVEs: []string{"CVE-2024-1", "CVE-2024-2"}}},
-		"order of numbers":      {"KLP: CVE-2024-10000, CVE-2023-2,CVE-2024-9999", Fixes{CVEs: []string{"CVE-2023-2", "CVE-2024-9999", "CVE-2024-10000"}}},
-		"padded numbers":        {"KLP: CVE-1999-0010 CVE-1999-0009", Fixes{CVEs: []string{"CVE-1999-0009", "CVE-1999-0010"}}},
-		"duplicates":            {"KLP: CVE-2024-1\n- commit 1\nKLP: cve-2024-1\nReferences: bsc#7 bnc#7", Fixes{CVEs: []string{"CVE-2024-1"}, Bugs: []string{"bsc#7"}}},
-		"KLP line wins":         {"- Fix for CVE-2024-1\n  KLP: CVE-2024-2\n", Fixes{CVEs: []string{"CVE-2024-2"}}},
-		"several in a title":    {"- Fix for CVE-2024-1, CVE-2024-2 and CVE-2024-3 (\"x\")", Fixes{CVEs: []string{"CVE-2024-1", "CVE-2024-2", "CVE-2024-3"}}},
-		"references before":     {"References: bsc#7\nKLP: CVE-2024-1", Fixes{CVEs: []string{"CVE-2024-1"}, Bugs: []string{"bsc#7"}}},
-		"another author's":      {"KLP: CVE-2024-1\n* Mon May 12 2025 a@example.com\n- x\n  References: bsc#7", Fixes{CVEs: []string{"CVE-2024-1"}}},
-		"prose":                 {"- See KLP: CVE-2024-1, or References: bsc#7\n  A Fix for CVE-2024-3", Fixes{}},
-		"malformed":             {"KLP: CVE-24-1 CVE-2024- CVE-2024-1x CVE-2024-1-2 CVE-2024-12345678901 XCVE-2024-1 CVE-٢٠٢٤-1", Fixes{}},
-		"malformed bugs":        {"KLP: CVE-2024-1\nReferences: bsc# bsc#0 bsc#x bsc#12345678901 gh#7 bsc7 #7", Fixes{CVEs: []string{"CVE-2024-1"}}},
-		"carriage returns":      {"KLP: CVE-2024-1\r\nReferences: bsc#7\r\n- commit 1\r\n", Fixes{CVEs: []string{"CVE-2024-1"}, Bugs: []string{"bsc#7"}}},
-		"control and bad UTF-8": {"KLP: CVE-2024-1\x00 CVE-2024-2 \xff", Fixes{CVEs: []string{"CVE-2024-2"}}},
+		"nothing":               {"", record.Fixes{}},
+		"none":                  {"(none)\n", record.Fixes{}},
+		"three commits":         {changelog, record.Fixes{CVEs: []string{"CVE-2024-26923", "CVE-2024-53042"}, Bugs: []string{"bsc#1223683", "bsc#1233678"}}},
+		"several on a line":     {"  KLP: CVE-2024-1 CVE-2024-2", record.Fixes{CVEs: []string{"CVE-2024-1", "CVE-2024-2"}}},
+		"order of numbers":      {"KLP: CVE-2024-10000, CVE-2023-2,CVE-2024-9999", record.Fixes{CVEs: []string{"CVE-2023-2", "CVE-2024-9999", "CVE-2024-10000"}}},
+		"padded numbers":        {"KLP: CVE-1999-0010 CVE-1999-0009", record.Fixes{CVEs: []string{"CVE-1999-0009", "CVE-1999-0010"}}},
+		"duplicates":            {"KLP: CVE-2024-1\n- commit 1\nKLP: cve-2024-1\nReferences: bsc#7 bnc#7", record.Fixes{CVEs: []string{"CVE-2024-1"}, Bugs: []string{"bsc#7"}}},
+		"KLP line wins":         {"- Fix for CVE-2024-1\n  KLP: CVE-2024-2\n", record.Fixes{CVEs: []string{"CVE-2024-2"}}},
+		"several in a title":    {"- Fix for CVE-2024-1, CVE-2024-2 and CVE-2024-3 (\"x\")", record.Fixes{CVEs: []string{"CVE-2024-1", "CVE-2024-2", "CVE-2024-3"}}},
+		"references before":     {"References: bsc#7\nKLP: CVE-2024-1", record.Fixes{CVEs: []string{"CVE-2024-1"}, Bugs: []string{"bsc#7"}}},
+		"another author's":      {"KLP: CVE-2024-1\n* Mon May 12 2025 a@example.com\n- x\n  References: bsc#7", record.Fixes{CVEs: []string{"CVE-2024-1"}}},
+		"prose":                 {"- See KLP: CVE-2024-1, or References: bsc#7\n  A Fix for CVE-2024-3", record.Fixes{}},
+		"malformed":             {"KLP: CVE-24-1 CVE-2024- CVE-2024-1x CVE-2024-1-2 CVE-2024-12345678901 XCVE-2024-1 CVE-٢٠٢٤-1", record.Fixes{}},
+		"malformed bugs":        {"KLP: CVE-2024-1\nReferences: bsc# bsc#0 bsc#x bsc#12345678901 gh#7 bsc7 #7", record.Fixes{CVEs: []string{"CVE-2024-1"}}},
+		"carriage returns":      {"KLP: CVE-2024-1\r\nReferences: bsc#7\r\n- commit 1\r\n", record.Fixes{CVEs: []string{"CVE-2024-1"}, Bugs: []string{"bsc#7"}}},
+		"control and bad UTF-8": {"KLP: CVE-2024-1\x00 CVE-2024-2 \xff", record.Fixes{CVEs: []string{"CVE-2024-2"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(ParseFixes(test.changelog), test.want); diff != "" {
 				t.Errorf("got -, want +\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestMinus(t *testing.T) {
-	one := Fixes{CVEs: []string{"CVE-2024-1", "CVE-2024-2"}, Bugs: []string{"bsc#1"}}
-	two := Fixes{CVEs: []string{"CVE-2024-2", "CVE-2024-3"}, Bugs: []string{"bsc#1"}}
-	if diff := cmp.Diff(one.Minus(two), Fixes{CVEs: []string{"CVE-2024-1"}}); diff != "" {
-		t.Errorf("got -, want +\n%s", diff)
-	}
-	if diff := cmp.Diff(one.Minus(Fixes{}), one); diff != "" {
-		t.Errorf("got -, want +\n%s", diff)
 	}
 }
 

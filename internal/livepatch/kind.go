@@ -8,58 +8,43 @@ package livepatch
 import (
 	"slices"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
-// Kind says what part a package plays in live patching.
-type Kind string
-
-// The kinds of tracked packages. KindNone is every other package.
-const (
-	KindKernel    Kind = "kernel"    // a kernel that can be booted
-	KindLivepatch Kind = "livepatch" // a live patch for one kernel
-	KindKMP       Kind = "kmp"       // kernel modules packaged on their own
-	KindSupport   Kind = "support"   // what kernels and live patches need or come from
-	KindNone      Kind = ""
-)
-
-// Kinds returns the closed set of kinds, without KindNone.
-func Kinds() []Kind {
-	return []Kind{KindKernel, KindLivepatch, KindKMP, KindSupport}
-}
-
-// KindOf returns the kind of the package called name, KindNone if it is not
+// KindOf returns the kind of the package called name, empty if it is not
 // tracked. The name of each tracked package has one of tracked.Words in it.
 //
 // A name with -kmp- in it is a kernel module package whatever else it looks
 // like. Debug information, developer files and meta packages of kernels and
 // live patches are support: having them protects nothing.
-func KindOf(name string) Kind {
+func KindOf(name string) record.PackageKind {
 	if strings.Contains(name, "-kmp-") {
-		return KindKMP
+		return record.PackageKMP
 	}
 	if _, ok := KernelFor(name); ok {
-		return KindLivepatch
+		return record.PackageLivepatch
 	}
 	if rest, ok := strings.CutPrefix(name, "kernel-"); ok {
 		return kernelKind(rest)
 	}
 	if isSupport(name) {
-		return KindSupport
+		return record.PackageSupport
 	}
-	return KindNone
+	return ""
 }
 
 // kernelKind returns the kind of the package called "kernel-" + rest that is
 // no live patch.
-func kernelKind(rest string) Kind {
+func kernelKind(rest string) record.PackageKind {
 	switch {
 	case rest == "doc", rest == "firmware",
 		strings.HasPrefix(rest, "docs"), strings.HasPrefix(rest, "firmware-"):
-		return KindNone
+		return ""
 	case isFlavour(strings.TrimSuffix(rest, "-base")):
-		return KindKernel
+		return record.PackageKernel
 	}
-	return KindSupport
+	return record.PackageSupport
 }
 
 // Certain reports whether the name alone says what kind of package it is. Else it is a kernel

@@ -8,25 +8,26 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/internal/tracked"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // names are packages of every kind, and packages that look like them.
-var names = map[Kind][]string{
-	KindKernel: {
+var names = map[record.PackageKind][]string{
+	record.PackageKernel: {
 		"kernel-default", "kernel-default-base", "kernel-rt", "kernel-rt_debug", "kernel-azure", "kernel-azure-base",
 		"kernel-64kb", "kernel-debug", "kernel-kvmsmall", "kernel-pae", "kernel-vanilla", "kernel-preempt", "kernel-xen",
 		"kernel-ec2", "kernel-trace", "kernel-desktop", "kernel-bigsmp", "kernel-lpae", "kernel-smp", "kernel-zfcpdump",
 		"kernel-longterm", "kernel-coco", "kernel-coco_debug", "kernel-azure_debug", "kernel-coco-base", "kernel-slowroll", "kernel-bsc1234567", "kernel-next",
 	},
-	KindLivepatch: {
+	record.PackageLivepatch: {
 		"kernel-livepatch-6_4_0-150600_23_42-default", "kernel-livepatch-6_4_0-150700_7_3-rt",
 		"kernel-livepatch-6_4_0-34-default", "kernel-livepatch-6_4_0-99999_stage_5-default",
 		"kgraft-patch-3_12_74-60_64_110-default",
 	},
-	KindKMP: {
+	record.PackageKMP: {
 		"drbd-kmp-default", "drbd-kmp-rt-debuginfo", "kernel-default-kmp-x", "kernel-livepatch-kmp-tools", "dracut-kmp-default",
 	},
-	KindSupport: {
+	record.PackageSupport: {
 		"kernel-default-devel", "kernel-default-debuginfo", "kernel-default-extra", "kernel-macros", "kernel-source",
 		"kernel-default-base-rebuild", "kernel-livepatch-tools", "kernel-livepatch-tools-devel", "kernel-default-livepatch",
 		"kernel-source", "kernel-syms", "kernel-devel", "kernel-headers", "kernel-tools", "kernel-obs-build", "kernel-obs-qa", "kernel-install-tools",
@@ -38,7 +39,7 @@ var names = map[Kind][]string{
 		"sle-module-live-patching-release", "sle-live-patching-release", "patterns-sle-lp_sles", "patterns-lp_sles",
 		"patterns-base-kernel_livepatching", "dracut", "dracut-mkinitrd-deprecated", "suse-module-tools",
 	},
-	KindNone: {
+	"": {
 		"", "kernel", "kernel-firmware", "kernel-firmware-all", "kernel-doc", "kernel-docs", "kernel-docs-html", "kernelshark",
 		"kgraft", "kgraft-patch-SLE12-SP5_Update_3-debugsource", "drbd-kmp", "lifecycle-data-sle", "sle-module-basesystem-release",
 		"patterns-base-base", "suse-module-tools-legacy", "zypper", "lp_sles", "glibc",
@@ -53,7 +54,7 @@ func TestKindOf(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range Kinds() {
+	for _, kind := range record.PackageKinds() {
 		if len(names[kind]) == 0 {
 			t.Errorf("kind %q has no example", kind)
 		}
@@ -63,7 +64,7 @@ func TestKindOf(t *testing.T) {
 func TestTrackedNamesHaveAWord(t *testing.T) {
 	for kind, list := range names {
 		for _, name := range list {
-			if kind != KindNone {
+			if kind != "" {
 				checkFilter(t, name)
 			}
 		}
@@ -227,9 +228,9 @@ func FuzzNames(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if kind := KindOf(s); kind != KindNone {
+		if kind := KindOf(s); kind != "" {
 			checkFilter(t, s)
-			if !slices.Contains(Kinds(), kind) {
+			if !slices.Contains(record.PackageKinds(), kind) {
 				t.Errorf("KindOf(%q) = %q, which is none of the kinds", s, kind)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -93,7 +95,7 @@ func isSLE12(release string) bool {
 
 // Flavour returns which kernels the package called name is one of, empty if it is none.
 func Flavour(name string) string {
-	if KindOf(name) != KindKernel {
+	if KindOf(name) != record.PackageKernel {
 		return ""
 	}
 	return strings.TrimSuffix(strings.TrimPrefix(name, "kernel-"), "-base")

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -22,25 +23,10 @@ const (
 // or /sys is not there.
 var ErrNoLivepatch = errors.New("the kernel shows no " + klpDir)
 
-// Patch is a live patch in the kernel that is enabled or on the way. Whether tasks were
-// forced over is not among it: that attribute can only be written to.
-type Patch struct {
-	Module     string
-	Enabled    bool
-	Transition bool  // enabling or disabling is not complete
-	Replace    *bool // it replaces all others; nil: older kernel
-	StackOrder *int  // nil: older kernel
-	// Objects are what it changes, vmlinux or modules, and whether they are patched (nil:
-	// older kernel). kGraft shows none.
-	Objects    map[string]*bool
-	SrcVersion string // of the module; empty: it has none
-	KGraft     bool   // the older live patching of SUSE Linux Enterprise 12
-}
-
 // Active returns the patch that is active, or becomes it: of two that are enabled while one
 // replaces the other, the one in transition. It is nil if there is none.
-func Active(patches []Patch) *Patch {
-	var active *Patch
+func Active(patches []record.LoadedPatch) *record.LoadedPatch {
+	var active *record.LoadedPatch
 	for i, p := range patches {
 		if p.Enabled && (active == nil || p.Transition) {
 			active = &patches[i]
@@ -52,7 +38,7 @@ func Active(patches []Patch) *Patch {
 // Loaded lists the live patches in the running kernel, whose file tree is at root, by the
 // attributes that the kernel describes in Documentation/ABI/testing/sysfs-kernel-livepatch.
 // Those of newer kernels may be missing; patches that were replaced or disabled are not there.
-func Loaded(root string) ([]Patch, error) {
+func Loaded(root string) ([]record.LoadedPatch, error) {
 	if _, err := rooted.Stat(root, "/sys/kernel"); err != nil {
 		return nil, err
 	}
@@ -67,12 +53,12 @@ func Loaded(root string) ([]Patch, error) {
 }
 
 // patchesIn reads each patch in a folder. One that vanished meanwhile was replaced.
-func patchesIn(root, folder string, read func(root, dir string) (Patch, error)) ([]Patch, error) {
+func patchesIn(root, folder string, read func(root, dir string) (record.LoadedPatch, error)) ([]record.LoadedPatch, error) {
 	entries, err := rooted.ReadDir(root, folder)
 	if err != nil {
 		return nil, err
 	}
-	patches := []Patch{}
+	patches := []record.LoadedPatch{}
 	for _, e := range entries {
 		if !e.IsDir() {
 			continue
@@ -91,8 +77,8 @@ func patchesIn(root, folder string, read func(root, dir string) (Patch, error)) 
 	return patches, nil
 }
 
-func readPatch(root, dir string) (Patch, error) {
-	p := Patch{Module: path.Base(dir)}
+func readPatch(root, dir string) (record.LoadedPatch, error) {
+	p := record.LoadedPatch{Module: path.Base(dir)}
 	var errs [6]error
 	p.Enabled, errs[0] = readBool(root, path.Join(dir, "enabled"))
 	p.Transition, errs[1] = readBool(root, path.Join(dir, "transition"))
@@ -120,8 +106,8 @@ func objects(root, dir string) (map[string]*bool, error) {
 
 // readKGraft reads a patch of kGraft, which has other attributes (kernel/kgraft_files.c of
 // SUSE's kernels 3.12 and 4.4).
-func readKGraft(root, dir string) (Patch, error) {
-	p := Patch{Module: path.Base(dir), KGraft: true, Objects: map[string]*bool{}}
+func readKGraft(root, dir string) (record.LoadedPatch, error) {
+	p := record.LoadedPatch{Module: path.Base(dir), KGraft: true, Objects: map[string]*bool{}}
 	if owner, err := os.Readlink(filepath.Join(root, dir, "owner")); err == nil {
 		p.Module = path.Base(owner)
 	}

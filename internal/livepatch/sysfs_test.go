@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // tree makes files below a new root; a line is "path text".
@@ -31,27 +33,27 @@ const two = "sys/kernel/livepatch/livepatch_2_1/"
 
 func TestLoaded(t *testing.T) {
 	base := []string{two + "enabled 1", two + "transition 0"}
-	patch := func(change func(*Patch)) []Patch {
-		d := Patch{Module: "livepatch_2_1", Enabled: true, Objects: map[string]*bool{}}
+	patch := func(change func(*record.LoadedPatch)) []record.LoadedPatch {
+		d := record.LoadedPatch{Module: "livepatch_2_1", Enabled: true, Objects: map[string]*bool{}}
 		change(&d)
-		return []Patch{d}
+		return []record.LoadedPatch{d}
 	}
 	for name, tt := range map[string]struct {
 		lines []string
-		want  []Patch
+		want  []record.LoadedPatch
 		err   string
 	}{
-		"none":         {lines: []string{"sys/kernel/livepatch/.keep"}, want: []Patch{}},
-		"older kernel": {lines: base, want: patch(func(*Patch) {})},
+		"none":         {lines: []string{"sys/kernel/livepatch/.keep"}, want: []record.LoadedPatch{}},
+		"older kernel": {lines: base, want: patch(func(*record.LoadedPatch) {})},
 		"newer kernel": {
 			lines: append(base, two+"replace 1", two+"stack_order 3", two+"vmlinux/patched 1", two+"nfs/patched 0", two+"nfs/f,1/.keep",
 				"sys/module/livepatch_2_1/srcversion 0123456789ABCDEF01234567"),
-			want: patch(func(d *Patch) {
+			want: patch(func(d *record.LoadedPatch) {
 				d.Replace, d.StackOrder, d.SrcVersion = new(true), new(3), "0123456789ABCDEF01234567"
 				d.Objects = map[string]*bool{"nfs": new(false), "vmlinux": new(true)}
 			}),
 		},
-		"objects only":   {lines: append(base, two+"vmlinux/f,1/.keep"), want: patch(func(d *Patch) { d.Objects = map[string]*bool{"vmlinux": nil} })},
+		"objects only":   {lines: append(base, two+"vmlinux/f,1/.keep"), want: patch(func(d *record.LoadedPatch) { d.Objects = map[string]*bool{"vmlinux": nil} })},
 		"no sysfs":       {err: "no such file"},
 		"no livepatch":   {lines: []string{"sys/kernel/debug/.keep"}, err: ErrNoLivepatch.Error()},
 		"no transition":  {lines: base[:1], err: `reading live patch "livepatch_2_1": open `},
@@ -65,11 +67,11 @@ func TestLoaded(t *testing.T) {
 				"sys/kernel/kgraft/in_progress 1", "sys/kernel/kgraft/kgraft_patch_1/state Function               Weak  State\nfoo                       0      5\nbar                       0      1",
 				"sys/kernel/kgraft/kgraft_patch_1/replace_all 1",
 			},
-			want: []Patch{{Module: "kgraft_patch_1", Enabled: true, Transition: true, Replace: new(true), KGraft: true, Objects: map[string]*bool{}}},
+			want: []record.LoadedPatch{{Module: "kgraft_patch_1", Enabled: true, Transition: true, Replace: new(true), KGraft: true, Objects: map[string]*bool{}}},
 		},
 		"kgraft reverted": {
 			lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/kgraft_patch_1/state Function Weak State\nfoo 0 4"},
-			want:  []Patch{{Module: "kgraft_patch_1", KGraft: true, Objects: map[string]*bool{}}},
+			want:  []record.LoadedPatch{{Module: "kgraft_patch_1", KGraft: true, Objects: map[string]*bool{}}},
 		},
 		"kgraft without state":     {lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/p/refs 0"}, err: "state: no such file"},
 		"kgraft without functions": {lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/p/state Function Weak State"}, err: "no function"},
@@ -105,16 +107,16 @@ func TestLoadedOfWhatIsNoSysfs(t *testing.T) {
 }
 
 func TestActive(t *testing.T) {
-	old, young := Patch{Module: "livepatch_1_1", Enabled: true}, Patch{Module: "livepatch_2_1", Enabled: true, Transition: true}
+	old, young := record.LoadedPatch{Module: "livepatch_1_1", Enabled: true}, record.LoadedPatch{Module: "livepatch_2_1", Enabled: true, Transition: true}
 	for name, tt := range map[string]struct {
-		patches []Patch
+		patches []record.LoadedPatch
 		want    string
 	}{
 		"none":                 {},
-		"one":                  {[]Patch{old}, "livepatch_1_1"},
-		"one replaces another": {[]Patch{old, young}, "livepatch_2_1"},
-		"in another order":     {[]Patch{young, old}, "livepatch_2_1"},
-		"being disabled":       {[]Patch{{Module: "p", Transition: true}}, ""},
+		"one":                  {[]record.LoadedPatch{old}, "livepatch_1_1"},
+		"one replaces another": {[]record.LoadedPatch{old, young}, "livepatch_2_1"},
+		"in another order":     {[]record.LoadedPatch{young, old}, "livepatch_2_1"},
+		"being disabled":       {[]record.LoadedPatch{{Module: "p", Transition: true}}, ""},
 	} {
 		got := ""
 		if p := Active(tt.patches); p != nil {

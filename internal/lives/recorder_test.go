@@ -10,7 +10,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/verdict"
@@ -124,12 +123,12 @@ func difference(before, after []record.Package) (changes []record.Change) {
 	}
 	for _, p := range come {
 		c := changeOf(p)
-		c.Action, c.Added = "install", minus(fixesOfPackage(p), record.Fixes{})
+		c.Action, c.Added = "install", fixesOfPackage(p).Minus(record.Fixes{})
 		c.InstallTime = new(record.At(time.Unix(p.InstallTime, 0).UTC()))
 		if i := slices.IndexFunc(gone, func(q record.Package) bool { return isPatch(p) && q.Name == p.Name }); i >= 0 {
 			old := gone[i]
 			gone = slices.Delete(gone, i, i+1)
-			c.Previous, c.Added, c.Removed = old.Version, minus(fixesOfPackage(p), fixesOfPackage(old)), minus(fixesOfPackage(old), fixesOfPackage(p))
+			c.Previous, c.Added, c.Removed = old.Version, fixesOfPackage(p).Minus(fixesOfPackage(old)), fixesOfPackage(old).Minus(fixesOfPackage(p))
 			c.Action = map[int]record.Action{-1: "downgrade", 0: "reinstall", 1: "upgrade"}[cmp.Compare(level(p.Version), level(old.Version))]
 		}
 		changes = append(changes, c)
@@ -147,10 +146,6 @@ func fixesOfPackage(p record.Package) record.Fixes {
 		return record.Fixes{}
 	}
 	return fixesOf(releaseOf(p), level(p.Version))
-}
-
-func minus(f, g record.Fixes) record.Fixes {
-	return record.Fixes(livepatch.Fixes(f).Minus(livepatch.Fixes(g)))
 }
 
 func changeOf(p record.Package) record.Change {
@@ -332,17 +327,11 @@ func (r *recorder) journal(o *record.Observation) (current []journal.Boot) {
 // judge asks the product what it makes of the live patch and its initrd.
 func (r *recorder) judge(o *record.Observation, current []journal.Boot) {
 	img, path := r.sys.images[r.boot.release], "/boot/initrd-"+r.boot.release
-	sight := verdict.Sight{Kernel: r.boot.release, Boots: current, Packages: snapshot.Installed(o.Installed), Live: &verdict.Live{
+	sight := verdict.Sight{Kernel: r.boot.release, Patches: o.Patches, Boots: current, Packages: snapshot.Installed(o.Installed), Live: &verdict.Live{
 		Image: path, Names: []string{path}, ImageTime: img.written, ModTime: img.written, Size: img.size, BootTime: o.Kernel.BootTime.Time,
 	}}
 	for _, s := range r.laterSnapshots() {
 		sight.Live.Others = append(sight.Live.Others, tree(s)+path)
-	}
-	if o.Patches != nil {
-		sight.Patches = []livepatch.Patch{}
-	}
-	for _, p := range o.Patches {
-		sight.Patches = append(sight.Patches, livepatch.Patch(p))
 	}
 	lp, pkg := sight.LivePatch()
 	if o.LivePatch = lp; pkg != nil {

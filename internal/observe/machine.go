@@ -137,7 +137,7 @@ func hasKernel(root, kernel string) bool {
 	})
 }
 
-func srcVersion(patches []livepatch.Patch, module string) string {
+func srcVersion(patches []record.LoadedPatch, module string) string {
 	for _, p := range patches {
 		if p.Module == module {
 			return p.SrcVersion
@@ -148,7 +148,7 @@ func srcVersion(patches []livepatch.Patch, module string) string {
 
 // installed is when the package with the patch was installed, zero if rpm does not say.
 func installed(ctx context.Context, root string, q verdict.Question) time.Time {
-	pkgs, err := rpm.DB{Root: root}.Installed(ctx, func(name string) bool { return livepatch.KindOf(name) == livepatch.KindLivepatch })
+	pkgs, err := rpm.DB{Root: root}.Installed(ctx, func(name string) bool { return livepatch.KindOf(name) == record.PackageLivepatch })
 	if err != nil {
 		return time.Time{}
 	}

@@ -126,11 +126,8 @@ func (t *taker) patches() {
 	if t.failed("patches", err) {
 		return
 	}
-	t.obs.Patches = []record.LoadedPatch{}
-	for _, p := range loaded {
-		t.obs.Patches = append(t.obs.Patches, record.LoadedPatch(p))
-	}
-	t.sight.Patches = append([]livepatch.Patch{}, loaded...)
+	t.obs.Patches = append([]record.LoadedPatch{}, loaded...)
+	t.sight.Patches = t.obs.Patches
 }
 
 // journal reads this boot, and those that are not on record yet. A commit has no time for

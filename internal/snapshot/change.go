@@ -3,7 +3,6 @@ package snapshot
 import (
 	"time"
 
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -26,7 +25,7 @@ func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 	had, knownBefore := fixesIn(d.Before, before)
 	has, knownAfter := fixesIn(d.After, after)
 	if knownBefore && knownAfter {
-		c.Added, c.Removed = record.Fixes(has.Minus(had)), record.Fixes(had.Minus(has))
+		c.Added, c.Removed = has.Minus(had), had.Minus(has)
 	}
 	if d.After != nil {
 		c.InstallTime = moment(d.After.InstallTime)
@@ -46,12 +45,12 @@ func Renumbered(d rpm.Change) bool {
 }
 
 // fixesIn looks up the fixes of a package: none is known to fix nothing.
-func fixesIn(p *rpm.Package, fixes map[string]record.Fixes) (f livepatch.Fixes, known bool) {
+func fixesIn(p *rpm.Package, fixes map[string]record.Fixes) (f record.Fixes, known bool) {
 	if p == nil {
 		return f, true
 	}
-	found, known := fixes[p.String()]
-	return livepatch.Fixes(found), known
+	f, known = fixes[p.String()]
+	return f, known
 }
 
 func moment(seconds int64) *record.Timestamp {

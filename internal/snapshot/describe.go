@@ -8,11 +8,11 @@ import (
 
 // Describe fills in what follows from a package's name and version.
 func Describe(name string, evr rpm.EVR, arch string) record.Change {
-	c := record.Change{Kind: record.PackageKind(livepatch.KindOf(name)), Package: name, Version: evr.String(), Arch: arch}
-	switch livepatch.Kind(c.Kind) {
-	case livepatch.KindKernel:
+	c := record.Change{Kind: livepatch.KindOf(name), Package: name, Version: evr.String(), Arch: arch}
+	switch c.Kind {
+	case record.PackageKernel:
 		c.KernelRelease, _ = livepatch.KernelRelease(name, evr.Version, evr.Release)
-	case livepatch.KindLivepatch:
+	case record.PackageLivepatch:
 		c.KernelRelease, _ = livepatch.KernelFor(name)
 		c.Module = livepatch.Module(name, evr.Version, evr.Release)
 		c.PatchNumber, _ = livepatch.PatchNumber(evr.Version)

@@ -160,5 +160,5 @@ func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *record.Event, 
 // unread says whether the fixes of a live patch are not known.
 func unread(p rpm.Package, fixes map[string]record.Fixes) bool {
 	_, ok := fixes[p.String()]
-	return !ok && livepatch.KindOf(p.Name) == livepatch.KindLivepatch
+	return !ok && livepatch.KindOf(p.Name) == record.PackageLivepatch
 }

@@ -70,7 +70,7 @@ func Fixes(ctx context.Context, db rpm.DB, installed []rpm.Package, known Known)
 	for _, p := range installed {
 		if f, ok := known[p.Instance()]; ok {
 			fixes[p.String()] = f
-		} else if livepatch.KindOf(p.Name) == livepatch.KindLivepatch {
+		} else if livepatch.KindOf(p.Name) == record.PackageLivepatch {
 			left = append(left, p.Name)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // Tracked says whether a package is recorded, by its name.
-func Tracked(name string) bool { return livepatch.KindOf(name) != livepatch.KindNone }
+func Tracked(name string) bool { return livepatch.KindOf(name) != "" }
 
 // ErrBusy says that an rpm transaction runs: half of one is no state of the system.
 var ErrBusy = errors.New("an rpm transaction runs")
@@ -60,7 +60,7 @@ func askKinds(ctx context.Context, db rpm.DB, packages []rpm.Package) {
 
 // kind is what kind of package this is.
 func kind(p rpm.Package) record.PackageKind {
-	return cmp.Or(record.PackageKind(p.Kind), record.PackageKind(livepatch.KindOf(p.Name)))
+	return cmp.Or(record.PackageKind(p.Kind), livepatch.KindOf(p.Name))
 }
 
 // Take reads which tracked packages are installed on the system whose file tree is at root.

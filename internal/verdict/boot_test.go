@@ -9,7 +9,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
-	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -60,7 +59,7 @@ func TestSight(t *testing.T) {
 	}
 	s := Sight{
 		Kernel:   kernel,
-		Patches:  []livepatch.Patch{{Module: patch2, Enabled: true, SrcVersion: "S2"}},
+		Patches:  []record.LoadedPatch{{Module: patch2, Enabled: true, SrcVersion: "S2"}},
 		Boots:    []journal.Boot{{ID: "b", First: at(0), Last: at(30), Loads: []journal.Load{load(5, patch2, journal.PhaseSystem)}}},
 		Packages: []rpm.Package{{Name: name, EVR: evr, InstallTime: 1}},
 		Live:     &Live{Image: "/boot/i", ImageTime: at(-9), BootTime: at(0)},

@@ -14,10 +14,10 @@ import (
 // Sight is what an observation saw of the machine, as far as the active live patch and the verdict
 // on its initrd follow from it.
 type Sight struct {
-	Kernel   string            // release of the running one
-	Patches  []livepatch.Patch // in the kernel; nil: not known
-	Boots    []journal.Boot    // this boot, as far as the journal has it; nil: not known
-	Packages []rpm.Package     // tracked ones that are installed; nil: not known
+	Kernel   string               // release of the running one
+	Patches  []record.LoadedPatch // in the kernel; nil: not known
+	Boots    []journal.Boot       // this boot, as far as the journal has it; nil: not known
+	Packages []rpm.Package        // tracked ones that are installed; nil: not known
 	Live     *Live
 }
 

@@ -142,7 +142,7 @@ func (r *reader) record(line zypp.Line, rec *zypp.Record) error {
 		return err
 	}
 	isChange := rec.Action == zypp.ActionInstall || rec.Action == zypp.ActionRemove
-	tracked := isChange && livepatch.KindOf(rec.Name) != livepatch.KindNone
+	tracked := isChange && livepatch.KindOf(rec.Name) != ""
 	begins := rec.Action == zypp.ActionCommand || r.another(at, rec.UserData)
 	r.crossed = false
 	if !begins && !tracked && rec.Action != zypp.ActionPatch {
@@ -255,7 +255,7 @@ func (r *reader) comment(line zypp.Line, text string) error {
 	if !known {
 		name = file // of all packages in one transaction
 	}
-	if livepatch.KindOf(name) == livepatch.KindNone {
+	if livepatch.KindOf(name) == "" {
 		return nil
 	}
 	if !c.Failed {

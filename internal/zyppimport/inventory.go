@@ -68,9 +68,9 @@ func (inv inventory) remove(c *record.Change, evr rpm.EVR) {
 // subpackages, but neither live patches nor tools.
 func parallel(name string) bool {
 	switch livepatch.KindOf(name) {
-	case livepatch.KindKernel, livepatch.KindKMP:
+	case record.PackageKernel, record.PackageKMP:
 		return true
-	case livepatch.KindSupport:
+	case record.PackageSupport:
 		rest, ok := strings.CutPrefix(name, "kernel-")
 		return ok && !strings.HasPrefix(rest, "livepatch-") && rest != "macros" && rest != "install-tools"
 	}

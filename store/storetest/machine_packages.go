@@ -191,7 +191,7 @@ func (m *Machine) changes(in, out []record.Package) (list []record.Change) {
 				continue
 			}
 			c.Previous = old.Version
-			c.Added, c.Removed = minus(FixesOf(p), FixesOf(old)), minus(FixesOf(old), FixesOf(p))
+			c.Added, c.Removed = FixesOf(p).Minus(FixesOf(old)), FixesOf(old).Minus(FixesOf(p))
 			c.Action = map[int]record.Action{-1: "downgrade", 0: "reinstall", 1: "upgrade"}[cmp.Compare(Number(p), Number(old))]
 		}
 		list = append(list, c)
@@ -211,14 +211,10 @@ func Number(p record.Package) int {
 	return n
 }
 
-func minus(f, g record.Fixes) record.Fixes {
-	return record.Fixes(livepatch.Fixes(f).Minus(livepatch.Fixes(g)))
-}
-
 // Change is what is known of a package whatever becomes of it.
 func Change(p record.Package) record.Change {
 	c := record.Change{
-		Kind: record.PackageKind(livepatch.KindOf(p.Name)), Package: p.Name, Arch: p.Arch, Version: p.Version, Result: record.ResultOK, Stage: "ok",
+		Kind: livepatch.KindOf(p.Name), Package: p.Name, Arch: p.Arch, Version: p.Version, Result: record.ResultOK, Stage: "ok",
 		KernelRelease: ReleaseOf(p), Repo: "updates", Checksum: "0123abcd", SignatureKey: p.SignatureKey, Vendor: p.Vendor,
 	}
 	if _, ok := livepatch.KernelFor(p.Name); ok {
