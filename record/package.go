@@ -15,6 +15,9 @@ type Package struct {
 	SourceRPM    string      `json:"source_rpm,omitempty"`
 }
 
+// NEVRA returns name-[epoch:]version-release.arch.
+func (p Package) NEVRA() string { return p.Name + "-" + p.Version + "." + p.Arch }
+
 // PackageKind says what a tracked package is.
 type PackageKind string
 

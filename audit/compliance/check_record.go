@@ -197,19 +197,18 @@ func (g *grounds) difference() (differ []string, known bool) {
 	if g.seen == nil || g.seen.Installed == nil || g.base == nil {
 		return nil, false
 	}
-	name := func(p record.Package) string { return p.Name + "-" + p.Version + "." + p.Arch }
 	is, should := map[string]bool{}, map[string]bool{}
 	for _, p := range g.base.installed {
-		should[name(p)] = true
+		should[p.NEVRA()] = true
 	}
 	for _, p := range g.seen.Installed {
-		if is[name(p)] = true; !should[name(p)] {
-			differ = append(differ, name(p)+" is installed, by no commit on record")
+		if is[p.NEVRA()] = true; !should[p.NEVRA()] {
+			differ = append(differ, p.NEVRA()+" is installed, by no commit on record")
 		}
 	}
 	for _, p := range g.base.installed {
-		if isJudged(p.Name, g.seen.Installed) && !is[name(p)] {
-			differ = append(differ, name(p)+" is gone, by no commit on record")
+		if isJudged(p.Name, g.seen.Installed) && !is[p.NEVRA()] {
+			differ = append(differ, p.NEVRA()+" is gone, by no commit on record")
 		}
 	}
 	return differ, true

@@ -97,7 +97,7 @@ func fixesOfAll(pkgs []record.Package) map[string]record.Fixes {
 	all := map[string]record.Fixes{}
 	for _, p := range pkgs {
 		if isPatch(p) {
-			all[p.Name+"-"+p.Version+"."+p.Arch] = fixesOf(releaseOf(p), level(p.Version))
+			all[p.NEVRA()] = fixesOf(releaseOf(p), level(p.Version))
 		}
 	}
 	return all

@@ -106,7 +106,7 @@ func (t *taker) readInstalled() (wait func()) {
 	return func() {
 		<-done
 		if !t.failed("installed", err) {
-			t.sight.Packages, t.obs.Installed = installed.Packages, snapshot.Record(installed.Packages)
+			t.sight.Packages, t.obs.Installed = installed.Packages, installed.Packages
 			t.obs.RPMDB = string(installed.Stamp)
 		}
 	}
@@ -166,9 +166,9 @@ func (t *taker) livePatch() {
 	if t.obs.LivePatch = lp; p == nil {
 		return
 	}
-	all, err := snapshot.Fixes(t.ctx, rpm.DB{Root: t.Root}, []rpm.Package{*p}, t.Fixes)
+	all, err := snapshot.Fixes(t.ctx, rpm.DB{Root: t.Root}, []record.Package{*p}, t.Fixes)
 	if !t.failed("fixes", err) {
-		fixes := all[p.String()]
+		fixes := all[p.NEVRA()]
 		lp.CVEs, lp.Bugs = append([]string{}, fixes.CVEs...), append([]string{}, fixes.Bugs...)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
-	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
@@ -316,10 +315,10 @@ func TestNewestKernelAmongThoseThatCannotBeTold(t *testing.T) {
 		"a flavour with a dash in it":     {"6.4.0-15061.18.coco15sp6-coco_debug", []string{"kernel-coco_debug 6.4.0 15061.18.coco15sp6.1", "kernel-coco 6.4.0 15061.19.coco15sp6.1"}, "6.4.0-15061.18.coco15sp6-coco_debug", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var pkgs []rpm.Package
+			var pkgs []record.Package
 			for _, p := range tt.installed {
 				f := strings.Fields(p)
-				pkgs = append(pkgs, rpm.Package{Name: f[0], EVR: rpm.EVR{Version: f[1], Release: f[2]}, Arch: "x86_64"})
+				pkgs = append(pkgs, record.Package{Name: f[0], Version: f[1] + "-" + f[2], Arch: "x86_64"})
 			}
 			newest, untold := newestKernel(pkgs, record.Kernel{Release: tt.running})
 			if untold == "" != (tt.untold == "") || !strings.Contains(untold, tt.untold) || untold == "" && newest != tt.newest {
@@ -355,18 +354,18 @@ func TestRebootWithoutKnowingTheNewestKernel(t *testing.T) {
 // A kernel that was built anew keeps its release: after it was installed, another build of it runs.
 func TestRebuiltKernelOfTheSameRelease(t *testing.T) {
 	boot := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	k := rpm.Package{Name: "kernel-default", EVR: rpm.EVR{Version: "5.11.4", Release: "1.3"}, Arch: "x86_64", InstallTime: boot.Unix() - 60}
+	k := record.Package{Name: "kernel-default", Version: "5.11.4-1.3", Arch: "x86_64", InstallTime: boot.Unix() - 60}
 	running := record.Kernel{Release: "5.11.4-1-default", BootTime: record.At(boot)}
-	if newest, untold := newestKernel([]rpm.Package{k}, running); newest != running.Release || untold != "" {
+	if newest, untold := newestKernel([]record.Package{k}, running); newest != running.Release || untold != "" {
 		t.Errorf("installed before the boot: %q, %q", newest, untold)
 	}
 	k.InstallTime = boot.Unix() + 60
-	if newest, untold := newestKernel([]rpm.Package{k}, running); !strings.Contains(untold, "kernel-default-5.11.4-1.3") || !strings.Contains(untold, "since the boot") {
+	if newest, untold := newestKernel([]record.Package{k}, running); !strings.Contains(untold, "kernel-default-5.11.4-1.3") || !strings.Contains(untold, "since the boot") {
 		t.Errorf("installed since the boot: %q, %q", newest, untold)
 	}
 	older := k
-	older.EVR.Release, older.InstallTime = "1.2", boot.Unix()-60
-	if _, untold := newestKernel([]rpm.Package{older, k}, running); untold == "" {
+	older.Version, older.InstallTime = "5.11.4-1.2", boot.Unix()-60
+	if _, untold := newestKernel([]record.Package{older, k}, running); untold == "" {
 		t.Error("beside the build that runs: known")
 	}
 }
@@ -415,7 +414,7 @@ func TestRecordBehindACommit(t *testing.T) {
 	defer s.Close()
 	ev := &record.Event{Header: store.NewHeader(record.KindObservation, root, "1")}
 	ev.Observation = &record.Observation{Trigger: record.TriggerBoot, Compared: true, RPMDB: string(now.Stamp), Initrd: record.Initrd{Verdict: record.VerdictUnknown},
-		Installed: append(snapshot.Record(now.Packages), record.Package{Name: "kernel-rt", Version: "1-1", Arch: "noarch"})}
+		Installed: append(now.Packages, record.Package{Name: "kernel-rt", Version: "1-1", Arch: "noarch"})}
 	if err := s.Append(t.Context(), ev); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func (t *taker) reboot() {
 
 // Reboot says whether a machine that was observed so, with these packages, waits for a reboot:
 // because libzypp asks for it, or because another kernel than the newest one runs.
-func Reboot(o *record.Observation, pkgs []rpm.Package, asked bool) (*record.Reboot, error) {
+func Reboot(o *record.Observation, pkgs []record.Package, asked bool) (*record.Reboot, error) {
 	if o.Installed == nil {
 		return nil, fmt.Errorf("which kernels are installed is not known: %s", o.Unknown["installed"])
 	}
@@ -56,7 +56,7 @@ func Reboot(o *record.Observation, pkgs []rpm.Package, asked bool) (*record.Rebo
 
 // makesUpFor says whether a live patch fixes something, and no newer one for that kernel is
 // installed. Where its package is gone, its module has the number.
-func makesUpFor(pkgs []rpm.Package, kernel string, lp *record.LivePatch) bool {
+func makesUpFor(pkgs []record.Package, kernel string, lp *record.LivePatch) bool {
 	number := lp.PatchNumber
 	if lp.Package == nil {
 		version, _, _ := livepatch.ParseModule(lp.Module)
@@ -64,9 +64,9 @@ func makesUpFor(pkgs []rpm.Package, kernel string, lp *record.LivePatch) bool {
 			number = &n
 		}
 	}
-	return number != nil && *number > 1 && !slices.ContainsFunc(pkgs, func(p rpm.Package) bool {
+	return number != nil && *number > 1 && !slices.ContainsFunc(pkgs, func(p record.Package) bool {
 		release, isPatch := livepatch.KernelFor(p.Name)
-		n, ok := livepatch.PatchNumber(p.EVR.Version)
+		n, ok := livepatch.PatchNumber(rpm.VersionOf(p).Version)
 		return isPatch && release == kernel && (!ok || n > *number)
 	})
 }
@@ -75,27 +75,28 @@ func makesUpFor(pkgs []rpm.Package, kernel string, lp *record.LivePatch) bool {
 // empty if there is none. Where it cannot be told, unknown says why, and newest is one that is
 // certainly there: a kernel whose package does not tell its release may be newer, and one that
 // was installed since the boot, with the release that runs, is another build than the one that does.
-func newestKernel(pkgs []rpm.Package, running record.Kernel) (newest, unknown string) {
+func newestKernel(pkgs []record.Package, running record.Kernel) (newest, unknown string) {
 	flavour := running.Release[strings.LastIndexByte(running.Release, '-')+1:]
-	var told, untold rpm.Package
+	var told, untold record.Package
 	for _, p := range pkgs {
-		if livepatch.Flavour(p.Name) != flavour || p.Kind != "" && p.Kind != string(record.PackageKernel) {
+		if livepatch.Flavour(p.Name) != flavour || p.Kind != "" && p.Kind != record.PackageKernel {
 			continue
 		}
-		release, ok := livepatch.KernelRelease(p.Name, p.EVR.Version, p.EVR.Release)
+		evr := rpm.VersionOf(p)
+		release, ok := livepatch.KernelRelease(p.Name, evr.Version, evr.Release)
 		switch {
-		case !ok && (untold.Name == "" || p.EVR.Compare(untold.EVR) > 0):
+		case !ok && (untold.Name == "" || evr.Compare(rpm.VersionOf(untold)) > 0):
 			untold = p
-		case ok && (newest == "" || p.EVR.Compare(told.EVR) > 0):
+		case ok && (newest == "" || evr.Compare(rpm.VersionOf(told)) > 0):
 			newest, told = release, p
 		}
 	}
 	boot := running.BootTime.Time
 	switch {
-	case untold.Name != "" && (newest == "" || untold.EVR.Compare(told.EVR) > 0):
-		unknown = fmt.Sprintf("which installed kernel is the newest cannot be told: %s does not say which release it is", untold)
+	case untold.Name != "" && (newest == "" || rpm.VersionOf(untold).Compare(rpm.VersionOf(told)) > 0):
+		unknown = fmt.Sprintf("which installed kernel is the newest cannot be told: %s does not say which release it is", untold.NEVRA())
 	case newest != "" && newest == running.Release && !boot.IsZero() && told.InstallTime > boot.Unix():
-		unknown = fmt.Sprintf("whether the newest build of kernel %s runs cannot be told: %s was installed since the boot", newest, told)
+		unknown = fmt.Sprintf("whether the newest build of kernel %s runs cannot be told: %s was installed since the boot", newest, told.NEVRA())
 	}
 	return newest, unknown
 }

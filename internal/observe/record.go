@@ -50,7 +50,7 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 		// Taking it may have used up ctx; storing it has a time of its own.
 		keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 		defer cancel()
-		installed := rpm.Snapshot{Packages: snapshot.Installed(ev.Observation.Installed), Stamp: rpm.Stamp(ev.Observation.RPMDB)}
+		installed := rpm.Snapshot{Packages: ev.Observation.Installed, Stamp: rpm.Stamp(ev.Observation.RPMDB)}
 		err = snapshot.Append(keep, s, o.Root, o.Version, size, installed, ev)
 	}
 	if err != nil {

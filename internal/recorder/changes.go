@@ -75,7 +75,7 @@ func announcedPatches(b *record.CommitBegin) (names []string) {
 
 // conclude compares what was installed with what is: the difference of the package snapshots is the
 // truth, the steps are what libzypp announced, their stages what it claimed.
-func conclude(begin *record.Event, before []rpm.Package, after seen, e Ending) *record.CommitEnd {
+func conclude(begin *record.Event, before []record.Package, after seen, e Ending) *record.CommitEnd {
 	b := begin.Begin
 	end := &record.CommitEnd{Commit: begin.ID, Changes: []record.Change{}}
 	if e.Problem != nil {
@@ -111,7 +111,7 @@ func conclude(begin *record.Event, before []rpm.Package, after seen, e Ending) *
 	end.Outcome = outcome(end.Changes, e.How, b.Staging != nil)
 	end.Compared = b.Compared && strangers == 0
 	if b.Staging == nil && after.installed.Packages != nil {
-		end.Installed, end.Fixes = snapshot.Record(after.installed.Packages), after.fixes
+		end.Installed, end.Fixes = after.installed.Packages, after.fixes
 		end.RPMDB = string(after.installed.Stamp)
 	}
 	return end
@@ -166,7 +166,7 @@ func before(c record.Change) record.Change {
 
 // announce makes the record of a step before it is executed: what it would do to the
 // packages that are installed.
-func announce(s Step, installed []rpm.Package) record.Change {
+func announce(s Step, installed []record.Package) record.Change {
 	c := snapshot.Describe(s.Name, s.EVR, s.Arch)
 	c.Step, c.Result = s.Type, record.ResultUnknown
 	if s.Type == "-" {
@@ -178,16 +178,16 @@ func announce(s Step, installed []rpm.Package) record.Change {
 		if p.Name != s.Name {
 			continue
 		}
-		order := s.EVR.Compare(p.EVR)
+		order := s.EVR.Compare(rpm.VersionOf(p))
 		switch {
 		case order == 0:
-			c.Action, c.Previous = record.ActionReinstall, p.EVR.String()
+			c.Action, c.Previous = record.ActionReinstall, p.Version
 			return c
 		case s.Type == "M": // stands beside it
 		case order > 0:
-			c.Action, c.Previous = record.ActionUpgrade, p.EVR.String()
+			c.Action, c.Previous = record.ActionUpgrade, p.Version
 		default:
-			c.Action, c.Previous = record.ActionDowngrade, p.EVR.String()
+			c.Action, c.Previous = record.ActionDowngrade, p.Version
 		}
 	}
 	return c

@@ -48,8 +48,8 @@ func (c *claims) add(claim record.Change) {
 }
 
 // parallel says whether a package was installed beside the other versions of its name.
-func (c *claims) parallel(p rpm.Package) bool {
-	return c.left[claimKey{false, p.Name, p.EVR.String(), p.Arch}].Step == "M"
+func (c *claims) parallel(p record.Package) bool {
+	return c.left[claimKey{false, p.Name, p.Version, p.Arch}].Step == "M"
 }
 
 // take takes the claim for a difference away and returns its step and stage, empty if
@@ -59,9 +59,9 @@ func (c *claims) take(d rpm.Change) (step, stage string) {
 	if p == nil {
 		p = d.Before
 	} else if d.Action == record.ActionUpgrade || d.Action == record.ActionDowngrade { // removes the old one
-		delete(c.left, claimKey{true, d.Before.Name, d.Before.EVR.String(), d.Before.Arch})
+		delete(c.left, claimKey{true, d.Before.Name, d.Before.Version, d.Before.Arch})
 	}
-	k := claimKey{d.After == nil, p.Name, p.EVR.String(), p.Arch}
+	k := claimKey{d.After == nil, p.Name, p.Version, p.Arch}
 	claim := c.left[k]
 	delete(c.left, k)
 	return claim.Step, claim.Stage

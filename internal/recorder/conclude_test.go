@@ -17,13 +17,13 @@ const (
 )
 
 // pkg is an installed package of the tests; instance is its record number.
-func pkg(t *testing.T, name, evr string, instance int64) rpm.Package {
+func pkg(t *testing.T, name, evr string, instance int64) record.Package {
 	t.Helper()
 	v, err := rpm.ParseEVR(evr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rpm.Package{Name: name, EVR: v, Arch: "x86_64", InstallTime: 1_700_000_000, InstallTID: 1_700_000_000, DBInstance: instance}
+	return record.Package{Name: name, Version: v.String(), Arch: "x86_64", InstallTime: 1_700_000_000, InstallTID: 1_700_000_000, DBInstance: instance}
 }
 
 func stepOf(t *testing.T, kind, name, evr, stage string) Step {
@@ -43,7 +43,7 @@ func TestConclude(t *testing.T) {
 	again := p1
 	again.DBInstance = 9
 	for name, tt := range map[string]struct {
-		before, after []rpm.Package
+		before, after []record.Package
 		steps         []Step // with the stages of the end
 		how           How
 		late          bool
@@ -52,7 +52,7 @@ func TestConclude(t *testing.T) {
 		outcome       record.Outcome
 	}{
 		"install of a kernel and its initial patch": {
-			before: []rpm.Package{}, after: []rpm.Package{k1, p1},
+			before: []record.Package{}, after: []record.Package{k1, p1},
 			steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "ok"), stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{
 				"install kernel-default 6.4.0-150600.23.42.2 was: ok",
@@ -60,26 +60,26 @@ func TestConclude(t *testing.T) {
 			}, outcome: record.OutcomeCompleted,
 		},
 		"upgrade": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p2}, steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
+			before: []record.Package{p1}, after: []record.Package{p2}, steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
 			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: record.OutcomeCompleted,
 		},
 		"downgrade": {
-			before: []rpm.Package{p2}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			before: []record.Package{p2}, after: []record.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"downgrade " + livePatch + " 1-150600.13.3.1 was:2-150600.13.6.1 ok"}, outcome: record.OutcomeCompleted,
 		},
 		"reinstall in the same second": {
-			before: []rpm.Package{p1}, after: []rpm.Package{again}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			before: []record.Package{p1}, after: []record.Package{again}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 ok"}, outcome: record.OutcomeCompleted,
 		},
 		"rebuilt rpm database": {
-			before: []rpm.Package{p1}, after: []rpm.Package{again}, outcome: record.OutcomeCompleted,
+			before: []record.Package{p1}, after: []record.Package{again}, outcome: record.OutcomeCompleted,
 		},
 		"removed, and installed again by somebody else before anybody looked": {
-			before: []rpm.Package{p1}, after: []rpm.Package{again}, how: Interrupted, steps: []Step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "")},
+			before: []record.Package{p1}, after: []record.Package{again}, how: Interrupted, steps: []Step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "")},
 			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeInterrupted,
 		},
 		"second kernel beside the first, old one purged": {
-			before: []rpm.Package{k1}, after: []rpm.Package{k2},
+			before: []record.Package{k1}, after: []record.Package{k2},
 			steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.47.2", "ok"), stepOf(t, "-", kernel, "6.4.0-150600.23.42.2", "ok")},
 			want: []string{
 				"remove kernel-default 6.4.0-150600.23.42.2 was: ok",
@@ -87,28 +87,28 @@ func TestConclude(t *testing.T) {
 			}, outcome: record.OutcomeCompleted,
 		},
 		"obsoleted without a step": {
-			before: []rpm.Package{p1, k1}, after: []rpm.Package{k1},
+			before: []record.Package{p1, k1}, after: []record.Package{k1},
 			want:    []string{"remove " + livePatch + " 1-150600.13.3.1 was: ok"},
 			outcome: record.OutcomeCompleted,
 		},
 		"claimed ok, not in the rpm database": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
+			before: []record.Package{p1}, after: []record.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
 			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 failed"}, outcome: record.OutcomeFailed,
 		},
 		"claimed removed, still there": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "ok")},
+			before: []record.Package{p1}, after: []record.Package{p1}, steps: []Step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: failed"}, outcome: record.OutcomeFailed,
 		},
 		"claimed reinstalled, untouched": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			before: []record.Package{p1}, after: []record.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"reinstall " + livePatch + " 1-150600.13.3.1 was:1-150600.13.3.1 failed"}, outcome: record.OutcomeFailed,
 		},
 		"claimed err, yet installed": {
-			before: []rpm.Package{}, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "err")},
+			before: []record.Package{}, after: []record.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "err")},
 			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: ok"}, outcome: record.OutcomeFailed,
 		},
 		"one download failed, the rest was not done": {
-			before: []rpm.Package{}, after: []rpm.Package{},
+			before: []record.Package{}, after: []record.Package{},
 			steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "err"), stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
 			want: []string{
 				"install kernel-default 6.4.0-150600.23.42.2 was: failed",
@@ -116,7 +116,7 @@ func TestConclude(t *testing.T) {
 			}, outcome: record.OutcomeFailed,
 		},
 		"aborted, and the history names the culprit": {
-			before: []rpm.Package{p1}, after: []rpm.Package{p1}, how: Aborted, failed: []string{livePatch + "-2-150600.13.6.1.x86_64.rpm"},
+			before: []record.Package{p1}, after: []record.Package{p1}, how: Aborted, failed: []string{livePatch + "-2-150600.13.6.1.x86_64.rpm"},
 			steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", ""), stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
 			want: []string{
 				"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 failed",
@@ -124,21 +124,21 @@ func TestConclude(t *testing.T) {
 			}, outcome: record.OutcomeAborted,
 		},
 		"a skipped download of another package": {
-			before: []rpm.Package{}, after: []rpm.Package{}, steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
+			before: []record.Package{}, after: []record.Package{}, steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", "")},
 			want: []string{"install kernel-default 6.4.0-150600.23.42.2 was: not-done"}, outcome: record.OutcomeFailed,
 		},
 		"found out late, when others had changed packages, too": {
-			before: []rpm.Package{k1, p1}, after: []rpm.Package{k1, k2, p2}, how: Interrupted, late: true,
+			before: []record.Package{k1, p1}, after: []record.Package{k1, k2, p2}, how: Interrupted, late: true,
 			steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "")},
 			want:  []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 ok"}, outcome: record.OutcomeInterrupted,
 		},
 		"found out late, when another had changed the same package": {
-			before: []rpm.Package{}, after: []rpm.Package{p2}, how: Interrupted, late: true,
+			before: []record.Package{}, after: []record.Package{p2}, how: Interrupted, late: true,
 			steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
 			want:  []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeInterrupted,
 		},
 		"interrupted between two packages": {
-			before: []rpm.Package{}, after: []rpm.Package{k1}, how: Interrupted,
+			before: []record.Package{}, after: []record.Package{k1}, how: Interrupted,
 			steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.42.2", ""), stepOf(t, "+", livePatch, "1-150600.13.3.1", "")},
 			want: []string{
 				"install kernel-default 6.4.0-150600.23.42.2 was: ok",
@@ -146,11 +146,11 @@ func TestConclude(t *testing.T) {
 			}, outcome: record.OutcomeInterrupted,
 		},
 		"rpm could not be asked before": {
-			before: nil, after: []rpm.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
+			before: nil, after: []record.Package{p1}, steps: []Step{stepOf(t, "+", livePatch, "1-150600.13.3.1", "ok")},
 			want: []string{"install " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeCompleted,
 		},
 		"rpm could not be asked after": {
-			before: []rpm.Package{p1}, after: nil, steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
+			before: []record.Package{p1}, after: nil, steps: []Step{stepOf(t, "+", livePatch, "2-150600.13.6.1", "ok")},
 			want: []string{"upgrade " + livePatch + " 2-150600.13.6.1 was:1-150600.13.3.1 unknown"}, outcome: record.OutcomeCompleted,
 		},
 	} {
@@ -186,17 +186,17 @@ func TestFixesOfChange(t *testing.T) {
 	other.BuildTime++
 	fix := record.Fixes{CVEs: []string{"CVE-2024-50115"}, Bugs: []string{"bsc#1233019"}}
 	for name, tt := range map[string]struct {
-		before, after   []rpm.Package
+		before, after   []record.Package
 		had, has        map[string]record.Fixes
 		added, removed  record.Fixes
 		number, release string
 	}{
-		"upgrade":                     {[]rpm.Package{p1}, []rpm.Package{p2}, map[string]record.Fixes{p1.String(): {}}, map[string]record.Fixes{p2.String(): fix}, fix, record.Fixes{}, "2 false", ""},
-		"downgrade":                   {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]record.Fixes{p2.String(): fix}, map[string]record.Fixes{p1.String(): {}}, record.Fixes{}, fix, "1 true", ""},
-		"reinstall of one built anew": {[]rpm.Package{p2}, []rpm.Package{other}, map[string]record.Fixes{p2.String(): {}}, map[string]record.Fixes{p2.String(): fix}, fix, record.Fixes{}, "2 false", ""},
-		"changelog not read before":   {[]rpm.Package{p1}, []rpm.Package{p2}, nil, map[string]record.Fixes{p2.String(): fix}, record.Fixes{}, record.Fixes{}, "2 false", ""},
-		"changelog not read after":    {[]rpm.Package{p2}, []rpm.Package{p1}, map[string]record.Fixes{p2.String(): fix}, nil, record.Fixes{}, record.Fixes{}, "1 true", ""},
-		"remove":                      {[]rpm.Package{p2}, []rpm.Package{}, map[string]record.Fixes{p2.String(): fix}, nil, record.Fixes{}, fix, "2 false", ""},
+		"upgrade":                     {[]record.Package{p1}, []record.Package{p2}, map[string]record.Fixes{p1.NEVRA(): {}}, map[string]record.Fixes{p2.NEVRA(): fix}, fix, record.Fixes{}, "2 false", ""},
+		"downgrade":                   {[]record.Package{p2}, []record.Package{p1}, map[string]record.Fixes{p2.NEVRA(): fix}, map[string]record.Fixes{p1.NEVRA(): {}}, record.Fixes{}, fix, "1 true", ""},
+		"reinstall of one built anew": {[]record.Package{p2}, []record.Package{other}, map[string]record.Fixes{p2.NEVRA(): {}}, map[string]record.Fixes{p2.NEVRA(): fix}, fix, record.Fixes{}, "2 false", ""},
+		"changelog not read before":   {[]record.Package{p1}, []record.Package{p2}, nil, map[string]record.Fixes{p2.NEVRA(): fix}, record.Fixes{}, record.Fixes{}, "2 false", ""},
+		"changelog not read after":    {[]record.Package{p2}, []record.Package{p1}, map[string]record.Fixes{p2.NEVRA(): fix}, nil, record.Fixes{}, record.Fixes{}, "1 true", ""},
+		"remove":                      {[]record.Package{p2}, []record.Package{}, map[string]record.Fixes{p2.NEVRA(): fix}, nil, record.Fixes{}, fix, "2 false", ""},
 	} {
 		begin := &record.Event{Begin: &record.CommitBegin{Fixes: tt.had}}
 		c := conclude(begin, tt.before, seen{installed: rpm.Snapshot{Packages: tt.after}, fixes: tt.has}, Ending{}).Changes[0]
@@ -219,16 +219,16 @@ func TestHistoryOfCommit(t *testing.T) {
 	argv := []string{"zypper", "in", "https://user:secret@example.com/x.rpm"}
 	history := zypp.Appended{
 		Command:    zypp.QuoteCommand(argv),
-		Installs:   []zypp.Record{{Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, Repo: "updates", Checksum: "abc"}},
+		Installs:   []zypp.Record{{Name: p.Name, Version: p.Version, Arch: p.Arch, Repo: "updates", Checksum: "abc"}},
 		Advisories: []record.Advisory{{ID: "SUSE-1", OldState: "needed", NewState: "applied"}},
 	}
 	begin := &record.Event{Begin: &record.CommitBegin{Command: []string{"zypper", "in", zypp.Redact(argv[2])}}}
-	end := conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, Ending{})
+	end := conclude(begin, []record.Package{}, seen{installed: rpm.Snapshot{Packages: []record.Package{p}}, history: history}, Ending{})
 	if c := end.Changes[0]; c.Repo != "updates" || c.Checksum != "abc" || len(end.Advisories) != 1 {
 		t.Errorf("repo %q, checksum %q, %d advisories", c.Repo, c.Checksum, len(end.Advisories))
 	}
 	begin.Begin.Command = []string{"zypper", "up"}
-	end = conclude(begin, []rpm.Package{}, seen{installed: rpm.Snapshot{Packages: []rpm.Package{p}}, history: history}, Ending{})
+	end = conclude(begin, []record.Package{}, seen{installed: rpm.Snapshot{Packages: []record.Package{p}}, history: history}, Ending{})
 	if c := end.Changes[0]; c.Repo != "" || len(end.Advisories) != 0 || len(end.Problems) != 1 {
 		t.Errorf("of another command: repo %q, %d advisories, problems %q", c.Repo, len(end.Advisories), end.Problems)
 	}

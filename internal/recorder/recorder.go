@@ -139,7 +139,7 @@ func (r *Recorder) snapshotBefore(ctx context.Context, target string, b *record.
 		return err
 	}
 	r.open.before = installed
-	b.Installed, b.RPMDB = snapshot.Record(installed.Packages), string(installed.Stamp)
+	b.Installed, b.RPMDB = installed.Packages, string(installed.Stamp)
 	b.Fixes, err = snapshot.Fixes(ctx, db, installed.Packages, known)
 	return err
 }

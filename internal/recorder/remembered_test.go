@@ -32,7 +32,7 @@ func remembering(t *testing.T) (root string, rec *Recorder) {
 	}
 	ev := &record.Event{Header: store.NewHeader(record.KindObservation, root, "test")}
 	ev.Observation = &record.Observation{Trigger: record.TriggerBoot, Compared: true, RPMDB: string(now.Stamp), Initrd: record.Initrd{Verdict: record.VerdictUnknown},
-		Installed: append(snapshot.Record(now.Packages), record.Package{Name: "kernel-rt", Version: "1-1", Arch: "noarch"})}
+		Installed: append(now.Packages, record.Package{Name: "kernel-rt", Version: "1-1", Arch: "noarch"})}
 	s, err := store.Open(t.Context(), root, "test")
 	if err != nil {
 		t.Fatal(err)

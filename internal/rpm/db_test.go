@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // lab is a file tree with a database of its own, filled by the real rpm.
@@ -43,7 +44,7 @@ func (l lab) rpm(args ...string) {
 }
 
 // installed returns what is installed in the lab.
-func (l lab) installed() []Package {
+func (l lab) installed() []record.Package {
 	l.Helper()
 	packages, err := l.Installed(l.Context(), nil)
 	if err != nil {
@@ -58,12 +59,12 @@ func TestInstalled(t *testing.T) {
 	one := l.build("kernel-livepatch-6_4_0-1-default 1 1.1", "Epoch: 2\nVendor: Some <\x1f\x1b> vendor", changelog)
 	l.rpm("-i", one, l.build("unrelated 3 4", "", ""))
 	got := l.installed()
-	want := []Package{
-		{Name: "kernel-livepatch-6_4_0-1-default", Arch: "noarch", EVR: EVR{2, "1", "1.1"}, Vendor: "Some <\x1f\x1b> vendor",
+	want := []record.Package{
+		{Name: "kernel-livepatch-6_4_0-1-default", Arch: "noarch", Version: "2:1-1.1", Vendor: "Some <\x1f\x1b> vendor",
 			SourceRPM: "kernel-livepatch-6_4_0-1-default-1-1.1.src.rpm"},
-		{Name: "unrelated", Arch: "noarch", EVR: EVR{0, "3", "4"}, SourceRPM: "unrelated-3-4.src.rpm"},
+		{Name: "unrelated", Arch: "noarch", Version: "3-4", SourceRPM: "unrelated-3-4.src.rpm"},
 	}
-	if diff := cmp.Diff(got, want, cmpopts.IgnoreFields(Package{}, "InstallTime", "InstallTID", "DBInstance", "BuildTime")); diff != "" {
+	if diff := cmp.Diff(got, want, cmpopts.IgnoreFields(record.Package{}, "InstallTime", "InstallTID", "DBInstance", "BuildTime")); diff != "" {
 		t.Errorf("got -, want +\n%s", diff)
 	}
 	for _, p := range got {
@@ -73,7 +74,7 @@ func TestInstalled(t *testing.T) {
 	}
 	changelogs, err := l.Changelogs(t.Context(), got[0].Name, "missing")
 	text := "* Tue May 13 2025 a@example.com\n- Fix for CVE-2024-2\n  KLP: CVE-2024-2\n- commit 1\n\n* Mon May 12 2025 b@example.com\n- other\n\n"
-	if diff := cmp.Diff(changelogs, map[Package]string{got[0].Instance(): text}); err != nil || diff != "" {
+	if diff := cmp.Diff(changelogs, map[record.Package]string{Instance(got[0]): text}); err != nil || diff != "" {
 		t.Errorf("%v, got -, want +\n%s", err, diff)
 	}
 	kept, err := l.Installed(t.Context(), func(name string) bool { return name == "unrelated" })
@@ -90,7 +91,7 @@ func TestInstalledByWords(t *testing.T) {
 		l.rpm("-i", l.build(nvr, "Summary: kernel", ""))
 	}
 	for _, words := range [][]string{{"kernel", "kmp-", "dracut"}, {"dracut"}, {"-"}, {"kmp-", "drbd"}, {"c++"}, {"none"}} {
-		var want []Package
+		var want []record.Package
 		for _, p := range l.installed() {
 			if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(p.Name, w) }) {
 				want = append(want, p)
@@ -109,10 +110,10 @@ func TestInstalledByWords(t *testing.T) {
 func TestRealChanges(t *testing.T) {
 	l := newLab(t)
 	first, second := l.build("kernel-default 1 1", "", ""), l.build("kernel-default 1 2", "", "")
-	beside := func(Package) bool { return true }
+	beside := func(record.Package) bool { return true }
 	steps := []struct {
 		args     []string
-		parallel func(Package) bool
+		parallel func(record.Package) bool
 		want     string
 	}{
 		{[]string{"-i", first}, nil, "install"},

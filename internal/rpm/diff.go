@@ -10,12 +10,12 @@ import (
 // Change is one package's difference between two states of a database.
 type Change struct {
 	Action record.Action
-	Before *Package // nil: installed
-	After  *Package // nil: removed
+	Before *record.Package // nil: installed
+	After  *record.Package // nil: removed
 }
 
 // subject returns the package after the change, or the one that is gone.
-func (c Change) subject() Package {
+func (c Change) subject() record.Package {
 	if c.After != nil {
 		return *c.After
 	}
@@ -31,7 +31,7 @@ func (c Change) subject() Package {
 // one; but one that parallel (nil: never) says is installed beside the others,
 // like a kernel, replaces none. Two packages of the same version in different
 // architectures, or spelled differently, count as a reinstallation.
-func Diff(before, after []Package, parallel func(Package) bool) []Change {
+func Diff(before, after []record.Package, parallel func(record.Package) bool) []Change {
 	gone, come := byName(before), byName(after)
 	var changes []Change
 	for name := range gone {
@@ -52,24 +52,24 @@ func Diff(before, after []Package, parallel func(Package) bool) []Change {
 
 // byName groups packages by their names, each group from the newest to the
 // oldest.
-func byName(packages []Package) map[string][]Package {
-	groups := map[string][]Package{}
+func byName(packages []record.Package) map[string][]record.Package {
+	groups := map[string][]record.Package{}
 	for _, p := range packages {
 		groups[p.Name] = append(groups[p.Name], p)
 	}
 	for _, group := range groups {
-		slices.SortFunc(group, func(a, b Package) int {
-			return cmp.Or(b.EVR.Compare(a.EVR), comparePackages(a, b))
+		slices.SortFunc(group, func(a, b record.Package) int {
+			return cmp.Or(VersionOf(b).Compare(VersionOf(a)), comparePackages(a, b))
 		})
 	}
 	return groups
 }
 
 // diffName returns the changes of the packages of one name.
-func diffName(gone, come []Package, parallel func(Package) bool) []Change {
+func diffName(gone, come []record.Package, parallel func(record.Package) bool) []Change {
 	_, gone, come = match(gone, come, sameRecord)
 	changes, gone, come := match(gone, come, sameVersion)
-	var beside, replacing []Package
+	var beside, replacing []record.Package
 	for _, p := range come {
 		if parallel != nil && parallel(p) {
 			beside = append(beside, p)
@@ -77,9 +77,9 @@ func diffName(gone, come []Package, parallel func(Package) bool) []Change {
 			replacing = append(replacing, p)
 		}
 	}
-	for _, same := range []func(a, b Package) bool{
-		func(a, b Package) bool { return a.Arch == b.Arch },
-		func(a, b Package) bool { return true },
+	for _, same := range []func(a, b record.Package) bool{
+		func(a, b record.Package) bool { return a.Arch == b.Arch },
+		func(a, b record.Package) bool { return true },
 	} {
 		var replaced []Change
 		replaced, gone, replacing = match(gone, replacing, same)
@@ -96,10 +96,10 @@ func diffName(gone, come []Package, parallel func(Package) bool) []Change {
 
 // match pairs each package that came with the first one of those that went
 // that is the same, and returns the pairs and what is left of both.
-func match(gone, come []Package, same func(a, b Package) bool) (pairs []Change, restGone, restCome []Package) {
+func match(gone, come []record.Package, same func(a, b record.Package) bool) (pairs []Change, restGone, restCome []record.Package) {
 	restGone = slices.Clone(gone)
 	for _, b := range come {
-		i := slices.IndexFunc(restGone, func(a Package) bool { return same(a, b) })
+		i := slices.IndexFunc(restGone, func(a record.Package) bool { return same(a, b) })
 		if i < 0 {
 			restCome = append(restCome, b)
 			continue
@@ -112,8 +112,8 @@ func match(gone, come []Package, same func(a, b Package) bool) (pairs []Change, 
 }
 
 // replacement returns what it is to have b instead of a.
-func replacement(a, b Package) record.Action {
-	switch order := b.EVR.Compare(a.EVR); {
+func replacement(a, b record.Package) record.Action {
+	switch order := VersionOf(b).Compare(VersionOf(a)); {
 	case order > 0:
 		return record.ActionUpgrade
 	case order < 0:
@@ -123,13 +123,13 @@ func replacement(a, b Package) record.Action {
 }
 
 // sameVersion reports whether a and b are installations of the same package.
-func sameVersion(a, b Package) bool {
-	return a.EVR == b.EVR && a.Arch == b.Arch
+func sameVersion(a, b record.Package) bool {
+	return VersionOf(a) == VersionOf(b) && a.Arch == b.Arch
 }
 
 // sameRecord reports whether a and b are one and the same installation. In
 // one second a package can be installed again with only its record telling.
-func sameRecord(a, b Package) bool {
+func sameRecord(a, b record.Package) bool {
 	return sameVersion(a, b) && a.DBInstance == b.DBInstance &&
 		a.InstallTime == b.InstallTime && a.InstallTID == b.InstallTID
 }

@@ -7,12 +7,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // packages reads a list of name version-release arch record.
-func packages(t *testing.T, list string) []Package {
+func packages(t *testing.T, list string) []record.Package {
 	t.Helper()
-	var all []Package
+	var all []record.Package
 	for line := range strings.SplitSeq(list, ",") {
 		f := strings.Fields(line)
 		if len(f) == 0 {
@@ -22,7 +24,7 @@ func packages(t *testing.T, list string) []Package {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := Package{Name: f[0], EVR: evr, Arch: f[2]}
+		p := record.Package{Name: f[0], Version: evr.String(), Arch: f[2]}
 		fmt.Sscan(f[3], &p.DBInstance)
 		all = append(all, p)
 	}
@@ -35,10 +37,10 @@ func describe(changes []Change) []string {
 	for _, c := range changes {
 		line := string(c.Action)
 		if c.Before != nil {
-			line += fmt.Sprintf(" %v#%d", c.Before, c.Before.DBInstance)
+			line += fmt.Sprintf(" %s#%d", c.Before.NEVRA(), c.Before.DBInstance)
 		}
 		if c.After != nil {
-			line += fmt.Sprintf(" > %v#%d", c.After, c.After.DBInstance)
+			line += fmt.Sprintf(" > %s#%d", c.After.NEVRA(), c.After.DBInstance)
 		}
 		lines = append(lines, line)
 	}
@@ -79,7 +81,7 @@ func TestDiff(t *testing.T) {
 		"obsoleted by another one": {"a 1-1 x 1", "b 1-1 x 2", []string{"remove a-1-1.x#1", "install > b-1-1.x#2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			parallel := func(p Package) bool { return p.Name == "kernel" }
+			parallel := func(p record.Package) bool { return p.Name == "kernel" }
 			before, after := packages(t, test.before), packages(t, test.after)
 			got := describe(Diff(before, after, parallel))
 			slices.Sort(got)

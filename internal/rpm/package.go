@@ -5,48 +5,31 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
-// Package is one installed package: one record of the database.
-type Package struct {
-	Name string
-	EVR  EVR
-	Arch string
-
-	InstallTime int64 // seconds since 1970
-	InstallTID  int64 // the same for all of one transaction
-	DBInstance  int64 // the record's number, new whenever the package is installed
-	BuildTime   int64 // seconds since 1970
-
-	SourceRPM  string
-	Vendor     string
-	SigningKey string // key id in hex; empty: not signed
-
-	// Kind is what the package is, by who has asked for more than its name; empty: its name says it.
-	Kind string
-}
-
-// String returns name-[epoch:]version-release.arch.
-func (p Package) String() string {
-	return p.Name + "-" + p.EVR.String() + "." + p.Arch
+// VersionOf returns the version of a package, zero if it has none that can be read: rpm lists no such
+// package.
+func VersionOf(p record.Package) EVR {
+	e, _ := ParseEVR(p.Version)
+	return e
 }
 
 // Instance returns what tells p from all packages that are or were installed: name,
 // version and architecture, times and numbers. What p holds is the same as long as
 // that is.
-func (p Package) Instance() Package {
-	p.SourceRPM, p.Vendor, p.SigningKey, p.Kind = "", "", "", ""
+func Instance(p record.Package) record.Package {
+	p.SourceRPM, p.Vendor, p.SignatureKey, p.Kind = "", "", "", ""
 	return p
 }
 
 // comparePackages orders by name, architecture, version and record.
-func comparePackages(a, b Package) int {
-	return cmp.Or(
-		cmp.Compare(a.Name, b.Name),
-		cmp.Compare(a.Arch, b.Arch),
-		a.EVR.Compare(b.EVR),
-		cmp.Compare(a.EVR.String(), b.EVR.String()),
-		cmp.Compare(a.DBInstance, b.DBInstance))
+func comparePackages(a, b record.Package) int {
+	if order := cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Arch, b.Arch)); order != 0 {
+		return order
+	}
+	return cmp.Or(VersionOf(a).Compare(VersionOf(b)), cmp.Compare(a.Version, b.Version), cmp.Compare(a.DBInstance, b.DBInstance))
 }
 
 // fieldEnd separates the fields of a record. The last field is free text and
@@ -74,25 +57,25 @@ const changelogFormat = instanceFormat + "[* %{CHANGELOGTIME:day} %{CHANGELOGNAM
 const providesFormat = instanceFormat + "[%{PROVIDENAME}\n]"
 
 // parsePackage parses a record in packageFormat.
-func parsePackage(record string) (Package, error) {
-	p, rest, err := parseInstance(record)
+func parsePackage(text string) (record.Package, error) {
+	p, rest, err := parseInstance(text)
 	if err != nil {
-		return Package{}, err
+		return record.Package{}, err
 	}
 	f := strings.SplitN(rest, fieldEnd, 3)
 	if len(f) != 3 {
-		return Package{}, fmt.Errorf("%d fields instead of 12", 9+len(f))
+		return record.Package{}, fmt.Errorf("%d fields instead of 12", 9+len(f))
 	}
-	p.SourceRPM, p.SigningKey, p.Vendor = orNone(f[0]), keyID(f[1]), orNone(f[2])
+	p.SourceRPM, p.SignatureKey, p.Vendor = orNone(f[0]), keyID(f[1]), orNone(f[2])
 	return p, nil
 }
 
 // parseInstance parses the beginning of a record, in instanceFormat, to what Instance
 // returns of the package, and returns what comes after it.
-func parseInstance(record string) (p Package, rest string, err error) {
-	f := strings.SplitN(record, fieldEnd, 10)
+func parseInstance(text string) (p record.Package, rest string, err error) {
+	f := strings.SplitN(text, fieldEnd, 10)
 	if len(f) != 10 {
-		return Package{}, "", fmt.Errorf("%d fields where name, version and times alone have 9", len(f))
+		return record.Package{}, "", fmt.Errorf("%d fields where name, version and times alone have 9", len(f))
 	}
 	var epoch int64
 	for i, number := range [...]*int64{2: &epoch, 5: &p.InstallTime, 6: &p.InstallTID, 7: &p.DBInstance, 8: &p.BuildTime} {
@@ -100,21 +83,22 @@ func parseInstance(record string) (p Package, rest string, err error) {
 			continue
 		}
 		if *number, err = parseNumber(f[i]); err != nil {
-			return Package{}, "", err
+			return record.Package{}, "", err
 		}
 	}
-	p.Name, p.Arch, p.EVR = f[0], f[1], EVR{Epoch: int(epoch), Version: f[3], Release: f[4]}
-	return p, f[9], p.check()
+	evr := EVR{Epoch: int(epoch), Version: f[3], Release: f[4]}
+	p.Name, p.Arch, p.Version = f[0], f[1], evr.String()
+	return p, f[9], check(p, evr)
 }
 
 // check reports what makes p's name, architecture or version unfit to be any.
-func (p Package) check() error {
+func check(p record.Package, evr EVR) error {
 	for _, s := range [...]string{p.Name, p.Arch} {
 		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r != '-' && r != ':' && isForeign(r) }) {
 			return fmt.Errorf("name or architecture %q holds a character that none has", s)
 		}
 	}
-	return p.EVR.check()
+	return evr.check()
 }
 
 // parseNumber parses a number of a record. rpm prints (none) for one that the

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // signedPatch is what rpm says of a signed live patch, with a vendor that tries to be more.
@@ -15,10 +17,10 @@ const signedPatch = "kernel-livepatch-6_4_0-150600_23_42-default\x1fx86_64\x1f0\
 
 func TestParsePackage(t *testing.T) {
 	got, err := parsePackage(signedPatch)
-	want := Package{
-		Name: "kernel-livepatch-6_4_0-150600_23_42-default", Arch: "x86_64", EVR: EVR{Version: "7", Release: "150600.13.6.1"},
+	want := record.Package{
+		Name: "kernel-livepatch-6_4_0-150600_23_42-default", Arch: "x86_64", Version: "7-150600.13.6.1",
 		InstallTime: 1795425600, InstallTID: 1795425599, DBInstance: 1002, BuildTime: 1795425598,
-		SourceRPM: "kernel-livepatch-SLE15-SP6_Update_9-7-150600.13.6.1.src.rpm", SigningKey: "70af9e8139db7c82",
+		SourceRPM: "kernel-livepatch-SLE15-SP6_Update_9-7-150600.13.6.1.src.rpm", SignatureKey: "70af9e8139db7c82",
 		Vendor: "A vendor\x1f\ufffd\n\x1b[1m",
 	}
 	if diff := cmp.Diff(got, want); err != nil || diff != "" {
@@ -27,7 +29,7 @@ func TestParsePackage(t *testing.T) {
 }
 
 func TestParsePackageErrors(t *testing.T) {
-	for name, record := range map[string]string{
+	for name, text := range map[string]string{
 		"nothing":          "",
 		"a field too few":  signedPatch[:strings.LastIndex(strings.TrimSuffix(signedPatch, "\x1f\xff\n\x1b[1m"), "\x1f")],
 		"a line too many":  strings.Replace(signedPatch, "kernel", "kernel\n", 1),
@@ -36,7 +38,7 @@ func TestParsePackageErrors(t *testing.T) {
 		"an epoch of text": strings.Replace(signedPatch, "\x1f0\x1f", "\x1fx\x1f", 1),
 		"a negative time":  strings.Replace(signedPatch, "1795425600", "-1", 1),
 	} {
-		if p, err := parsePackage(record); err == nil {
+		if p, err := parsePackage(text); err == nil {
 			t.Errorf("%s: got %v, want an error", name, p)
 		}
 	}
@@ -101,16 +103,16 @@ func FuzzRecords(f *testing.F) {
 		if joined := strings.Join(append(whole, ""), "<end>\n"); err == nil && joined != output {
 			t.Errorf("%q became %q", output, joined)
 		}
-		for _, record := range whole {
-			p, err := parsePackage(record)
+		for _, text := range whole {
+			p, err := parsePackage(text)
 			if err != nil {
 				continue
 			}
-			if evr, err := ParseEVR(p.EVR.String()); err != nil || evr != p.EVR {
-				t.Errorf("version %v cannot be read back: %v", p.EVR, err)
+			if evr, err := ParseEVR(p.Version); err != nil || evr.String() != p.Version {
+				t.Errorf("version %q cannot be read back: %v", p.Version, err)
 			}
-			if strings.ContainsAny(p.String()+p.SigningKey, "\x00\n\x1b") {
-				t.Errorf("package %q has control characters", p)
+			if strings.ContainsAny(p.NEVRA()+p.SignatureKey, "\x00\n\x1b") {
+				t.Errorf("package %+v has control characters", p)
 			}
 		}
 	})

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/room"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // needs is what there must be for an rpm, and for what a transaction that may run beside it
@@ -44,13 +45,13 @@ const (
 //
 // It runs rpm -qa once. rpm reads each package in any case, but to write of a
 // package takes longer than to read it.
-func (db DB) Installed(ctx context.Context, keep func(name string) bool, words ...string) ([]Package, error) {
+func (db DB) Installed(ctx context.Context, keep func(name string) bool, words ...string) ([]record.Package, error) {
 	return db.installed(ctx, nil, keep, words)
 }
 
 // Snapshot is what a database holds at a moment.
 type Snapshot struct {
-	Packages []Package
+	Packages []record.Package
 	Lock     Lock  // where rpm does not say which it is: one that nobody holds
 	Stamp    Stamp // of the database when it was read; empty: not known
 }
@@ -74,8 +75,8 @@ func (db DB) Snapshot(ctx context.Context, keep func(name string) bool, words ..
 type place struct{ lock, folder string }
 
 // installed is Installed, and finds out where the database is if that is to be filled in.
-func (db DB) installed(ctx context.Context, at *place, keep func(name string) bool, words []string) ([]Package, error) {
-	var packages []Package
+func (db DB) installed(ctx context.Context, at *place, keep func(name string) bool, words []string) ([]record.Package, error) {
+	var packages []record.Package
 	q := query{format: packageFormat, limit: maxRecord}
 	if at != nil {
 		q.macro = lockMacro + fieldEnd + folderMacro
@@ -83,16 +84,16 @@ func (db DB) installed(ctx context.Context, at *place, keep func(name string) bo
 	for _, w := range words {
 		q.patterns = append(q.patterns, "*"+w+"*")
 	}
-	err := db.query(ctx, q, func(record string) error {
+	err := db.query(ctx, q, func(text string) error {
 		if at != nil && *at == (place{}) {
-			at.lock, at.folder, _ = strings.Cut(record, fieldEnd)
+			at.lock, at.folder, _ = strings.Cut(text, fieldEnd)
 			return nil
 		}
-		name, _, _ := strings.Cut(record, fieldEnd)
+		name, _, _ := strings.Cut(text, fieldEnd)
 		if keep != nil && !keep(name) {
 			return nil
 		}
-		p, err := parsePackage(record)
+		p, err := parsePackage(text)
 		packages = append(packages, p)
 		return err
 	})
@@ -108,7 +109,7 @@ func (db DB) installed(ctx context.Context, at *place, keep func(name string) bo
 //
 // rpm finds them by its index of names. Where one is missing it says so in the midst
 // of its output, and fails: then they are looked for in all packages.
-func (db DB) Changelogs(ctx context.Context, names ...string) (map[Package]string, error) {
+func (db DB) Changelogs(ctx context.Context, names ...string) (map[record.Package]string, error) {
 	changelogs, err := db.texts(ctx, changelogFormat, names)
 	if err != nil {
 		return nil, fmt.Errorf("reading changelogs: %w", err)
@@ -118,7 +119,7 @@ func (db DB) Changelogs(ctx context.Context, names ...string) (map[Package]strin
 
 // Provides returns what the installed packages with these names provide, without versions,
 // a name a line. The keys are the packages' Instance.
-func (db DB) Provides(ctx context.Context, names ...string) (map[Package]string, error) {
+func (db DB) Provides(ctx context.Context, names ...string) (map[record.Package]string, error) {
 	provides, err := db.texts(ctx, providesFormat, names)
 	if err != nil {
 		return nil, fmt.Errorf("reading what packages provide: %w", err)
@@ -127,7 +128,7 @@ func (db DB) Provides(ctx context.Context, names ...string) (map[Package]string,
 }
 
 // texts returns a text for each installed package with one of the names.
-func (db DB) texts(ctx context.Context, format string, names []string) (map[Package]string, error) {
+func (db DB) texts(ctx context.Context, format string, names []string) (map[record.Package]string, error) {
 	q := query{format: format, limit: maxText, patterns: names, indexed: true}
 	texts, err := db.queryTexts(ctx, q)
 	if err != nil {
@@ -137,15 +138,15 @@ func (db DB) texts(ctx context.Context, format string, names []string) (map[Pack
 	return texts, err
 }
 
-func (db DB) queryTexts(ctx context.Context, q query) (map[Package]string, error) {
-	texts := map[Package]string{}
+func (db DB) queryTexts(ctx context.Context, q query) (map[record.Package]string, error) {
+	texts := map[record.Package]string{}
 	if len(q.patterns) == 0 {
 		return texts, nil
 	}
-	return texts, db.query(ctx, q, func(record string) error {
-		p, text, err := parseInstance(record)
+	return texts, db.query(ctx, q, func(text string) error {
+		p, rest, err := parseInstance(text)
 		if err == nil && slices.Contains(q.patterns, p.Name) {
-			texts[p] = text
+			texts[p] = rest
 		}
 		return err
 	})
@@ -161,7 +162,7 @@ type query struct {
 }
 
 // query runs rpm -q and calls each for every record.
-func (db DB) query(ctx context.Context, q query, each func(record string) error) error {
+func (db DB) query(ctx context.Context, q query, each func(text string) error) error {
 	// No package can hold this mark: it is made after the packages.
 	end := fieldEnd + rand.Text()
 	out := &records{end: []byte(end + "\n"), limit: q.limit, each: each}

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
@@ -15,12 +16,12 @@ func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 	if p == nil {
 		p = d.Before
 	}
-	c := Describe(p.Name, p.EVR, p.Arch)
-	if c.Kind = kind(*p); c.Kind == record.PackageSupport {
+	c := Describe(p.Name, rpm.VersionOf(*p), p.Arch)
+	if c.Kind = cmp.Or(p.Kind, c.Kind); c.Kind == record.PackageSupport {
 		c.KernelRelease = ""
 	}
 	c.Action, c.Result = d.Action, record.ResultOK
-	c.SignatureKey, c.Vendor, c.SourceRPM = p.SigningKey, p.Vendor, p.SourceRPM
+	c.SignatureKey, c.Vendor, c.SourceRPM = p.SignatureKey, p.Vendor, p.SourceRPM
 	c.BuildTime = moment(p.BuildTime)
 	had, knownBefore := fixesIn(d.Before, before)
 	has, knownAfter := fixesIn(d.After, after)
@@ -30,7 +31,7 @@ func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 	if d.After != nil {
 		c.InstallTime = moment(d.After.InstallTime)
 		if d.Before != nil {
-			c.Previous = d.Before.EVR.String()
+			c.Previous = d.Before.Version
 		}
 	}
 	return c
@@ -45,11 +46,11 @@ func Renumbered(d rpm.Change) bool {
 }
 
 // fixesIn looks up the fixes of a package: none is known to fix nothing.
-func fixesIn(p *rpm.Package, fixes map[string]record.Fixes) (f record.Fixes, known bool) {
+func fixesIn(p *record.Package, fixes map[string]record.Fixes) (f record.Fixes, known bool) {
 	if p == nil {
 		return f, true
 	}
-	f, known = fixes[p.String()]
+	f, known = fixes[p.NEVRA()]
 	return f, known
 }
 

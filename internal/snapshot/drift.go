@@ -36,7 +36,7 @@ func Append(ctx context.Context, s *store.Store, root, version string, size int6
 		}
 		installed, err = Take(ctx, root)
 		if ev != nil {
-			ev.Observation.Installed, ev.Observation.RPMDB = Record(installed.Packages), string(installed.Stamp)
+			ev.Observation.Installed, ev.Observation.RPMDB = installed.Packages, string(installed.Stamp)
 		}
 		if err != nil && ev == nil {
 			return err
@@ -89,7 +89,7 @@ func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Sn
 	}
 	ev = &record.Event{Header: store.NewHeader(record.KindDrift, root, version)}
 	ev.Drift = &record.Drift{
-		Cause: record.DriftUnrecorded, Compared: last.Event, Since: last.Time, Installed: Record(after), RPMDB: string(now.Stamp), Previous: last.Subvolume,
+		Cause: record.DriftUnrecorded, Compared: last.Event, Since: last.Time, Installed: after, RPMDB: string(now.Stamp), Previous: last.Subvolume,
 	}
 	d := ev.Drift
 	if d.Subvolume = subvolume; subvolumeErr != nil {
@@ -126,16 +126,16 @@ func explained(d rpm.Change, commits []record.Change) bool {
 			if c.Action == record.ActionRemove {
 				gone = c.Version
 			}
-			return c.Package == d.Before.Name && c.Arch == d.Before.Arch && gone == d.Before.EVR.String()
+			return c.Package == d.Before.Name && c.Arch == d.Before.Arch && gone == d.Before.Version
 		}
 		return c.Action != record.ActionRemove && c.Package == d.After.Name && c.Arch == d.After.Arch &&
-			c.Version == d.After.EVR.String() && (c.InstallTime == nil || c.InstallTime.Unix() == d.After.InstallTime)
+			c.Version == d.After.Version && (c.InstallTime == nil || c.InstallTime.Unix() == d.After.InstallTime)
 	})
 }
 
 // describe fills in the changes of a drift with the fixes that came and went with them. The
 // changelog of a package that is gone cannot be read: the record knows its fixes, or nobody.
-func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *record.Event, diff []rpm.Change, after []rpm.Package) {
+func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *record.Event, diff []rpm.Change, after []record.Package) {
 	d := ev.Drift
 	last, err := s.LastFixes(ctx, store.AllEvents)
 	if err != nil {
@@ -158,7 +158,7 @@ func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *record.Event, 
 }
 
 // unread says whether the fixes of a live patch are not known.
-func unread(p rpm.Package, fixes map[string]record.Fixes) bool {
-	_, ok := fixes[p.String()]
+func unread(p record.Package, fixes map[string]record.Fixes) bool {
+	_, ok := fixes[p.NEVRA()]
 	return !ok && livepatch.KindOf(p.Name) == record.PackageLivepatch
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 	"github.com/klp-audit/klp-audit/internal/schematest"
@@ -75,7 +76,7 @@ func (h *host) observed() {
 		h.Fatal(err)
 	}
 	ev := &record.Event{Header: store.NewHeader(record.KindObservation, h.root, "1")}
-	ev.Observation = &record.Observation{Trigger: record.TriggerBoot, Installed: Record(installed.Packages), RPMDB: string(installed.Stamp), Compared: true, Subvolume: subvolume, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
+	ev.Observation = &record.Observation{Trigger: record.TriggerBoot, Installed: installed.Packages, RPMDB: string(installed.Stamp), Compared: true, Subvolume: subvolume, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
 	h.append(ev)
 }
 
@@ -169,6 +170,9 @@ func TestReadFindsEachKind(t *testing.T) {
 	if err != nil || len(want) != 11 {
 		t.Fatalf("%d packages, %v", len(want), err)
 	}
+	for i, p := range want {
+		want[i].Kind = livepatch.KindOf(p.Name)
+	}
 	got, err := Read(t.Context(), rpm.DB{Root: root})
 	if diff := cmp.Diff(want, got.Packages); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -197,8 +201,8 @@ func TestFixesOfAPackageBuiltAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nevra := installed.Packages[0].String()
-	mark := Known{installed.Packages[0].Instance(): {CVEs: []string{"from what is known"}}}
+	nevra := installed.Packages[0].NEVRA()
+	mark := Known{rpm.Instance(installed.Packages[0]): {CVEs: []string{"from what is known"}}}
 	if got := read(mark)[nevra].CVEs; fmt.Sprint(got) != "[from what is known]" {
 		t.Errorf("of a package that is still the same: %q", got)
 	}
@@ -285,14 +289,14 @@ func TestNoDriftWhileACommitIsOpen(t *testing.T) {
 }
 
 // stage records that a commit in a snapshot did what its rpm database, below root, shows.
-func (h *host) stage(snapshot int, root string, before []rpm.Package) {
+func (h *host) stage(snapshot int, root string, before []record.Package) {
 	h.Helper()
 	after, err := Take(h.Context(), root)
 	if err != nil {
 		h.Fatal(err)
 	}
 	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, h.root, "1"), Begin: &record.CommitBegin{
-		Staging: &record.Staging{Snapshot: fmt.Sprint(snapshot), Root: root}, Installed: Record(before),
+		Staging: &record.Staging{Snapshot: fmt.Sprint(snapshot), Root: root}, Installed: before,
 	}}
 	begin.BootID = "another"
 	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, h.root, "1"), End: &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeStaged}}
@@ -347,7 +351,7 @@ func (h *host) commit(compared bool, name, version string) {
 	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, h.root, "1"), Begin: &record.CommitBegin{Compared: compared}}
 	h.append(begin)
 	end := &record.Event{Header: store.NewHeader(record.KindCommitEnd, h.root, "1")}
-	end.End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Compared: compared, Installed: Record(installed.Packages), Changes: []record.Change{
+	end.End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Compared: compared, Installed: installed.Packages, Changes: []record.Change{
 		{Kind: "kernel", Action: "install", Package: name, Version: version, Arch: "noarch", Result: record.ResultOK},
 	}}
 	for _, p := range installed.Packages {
@@ -374,7 +378,7 @@ func TestAppendAfterSomethingWasRecordedMeanwhile(t *testing.T) {
 	rpmtest.Install(t, h.root, "kernel-rt 6.4.0 1.1")
 	h.commit(true, "kernel-rt", "6.4.0-1.1")
 	ev := &record.Event{Header: store.NewHeader(record.KindObservation, h.root, "1")}
-	ev.Observation = &record.Observation{Trigger: record.TriggerTimer, Installed: Record(stale.Packages), Unknown: map[string]string{}, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
+	ev.Observation = &record.Observation{Trigger: record.TriggerTimer, Installed: stale.Packages, Unknown: map[string]string{}, Initrd: record.Initrd{Verdict: record.VerdictUnknown}}
 	if err := Append(t.Context(), h.store, h.root, "1", size, stale, ev); err != nil {
 		t.Fatal(err)
 	}

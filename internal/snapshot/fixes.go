@@ -10,17 +10,17 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// Known are fixes of live patches that were read before, by rpm.Package's Instance: one that
+// Known are fixes of live patches that were read before, by rpm.Instance of their packages: one that
 // was built anew may have the same version, and another changelog.
-type Known map[rpm.Package]record.Fixes
+type Known map[record.Package]record.Fixes
 
 // KnownOf returns what a record knows: fixes, by NEVRA, of packages that were installed when
 // they were read.
 func KnownOf(installed []record.Package, fixes map[string]record.Fixes) Known {
 	known := Known{}
 	for _, p := range Installed(installed) {
-		if f, ok := fixes[p.String()]; ok {
-			known[p.Instance()] = f
+		if f, ok := fixes[p.NEVRA()]; ok {
+			known[rpm.Instance(p)] = f
 		}
 	}
 	return known
@@ -56,7 +56,7 @@ func ReadFixes(ctx context.Context, db rpm.DB, names ...string) (Known, error) {
 	}
 	fixes := Known{}
 	for p, text := range logs {
-		fixes[p] = record.Fixes(livepatch.ParseFixes(text))
+		fixes[p] = livepatch.ParseFixes(text)
 	}
 	return fixes, nil
 }
@@ -64,20 +64,20 @@ func ReadFixes(ctx context.Context, db rpm.DB, names ...string) (Known, error) {
 // Fixes returns what the changelogs of the live patches among packages say, by NEVRA. It reads
 // those that are not known. A kernel's changelog is never read: it is huge, and says nothing
 // about live patches. If it cannot read them, the known ones are in the answer.
-func Fixes(ctx context.Context, db rpm.DB, installed []rpm.Package, known Known) (map[string]record.Fixes, error) {
+func Fixes(ctx context.Context, db rpm.DB, installed []record.Package, known Known) (map[string]record.Fixes, error) {
 	fixes := map[string]record.Fixes{}
 	var left []string
 	for _, p := range installed {
-		if f, ok := known[p.Instance()]; ok {
-			fixes[p.String()] = f
+		if f, ok := known[rpm.Instance(p)]; ok {
+			fixes[p.NEVRA()] = f
 		} else if livepatch.KindOf(p.Name) == record.PackageLivepatch {
 			left = append(left, p.Name)
 		}
 	}
 	read, err := ReadFixes(ctx, db, left...)
 	for _, p := range installed {
-		if f, ok := read[p.Instance()]; ok {
-			fixes[p.String()] = f
+		if f, ok := read[rpm.Instance(p)]; ok {
+			fixes[p.NEVRA()] = f
 		}
 	}
 	return fixes, err

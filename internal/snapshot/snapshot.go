@@ -1,10 +1,8 @@
-// Package snapshot translates between the installed packages as rpm lists them and as they are
-// recorded. The record has types of its own, so that it can be read for ever, however the packages
-// change that look at the machine.
+// Package snapshot reads which tracked packages are installed, as rpm lists them or as they are on record,
+// and says what of a difference the record does not explain.
 package snapshot
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -30,16 +28,17 @@ func Read(ctx context.Context, db rpm.DB) (rpm.Snapshot, error) {
 	if err != nil {
 		return rpm.Snapshot{}, err
 	}
-	s.Packages = append([]rpm.Package{}, s.Packages...)
-	askKinds(ctx, db, s.Packages)
+	s.Packages = append([]record.Package{}, s.Packages...)
+	addKinds(ctx, db, s.Packages)
 	return s, nil
 }
 
-// askKinds asks rpm which packages of an unknown flavour are kernels, if there are any. Where
-// rpm does not answer, they are what they are called.
-func askKinds(ctx context.Context, db rpm.DB, packages []rpm.Package) {
+// addKinds fills in of which kind packages are. Which ones of an unknown flavour are kernels it asks rpm,
+// if there are any. Where rpm does not answer, they are what they are called.
+func addKinds(ctx context.Context, db rpm.DB, packages []record.Package) {
 	var names []string
-	for _, p := range packages {
+	for i, p := range packages {
+		packages[i].Kind = livepatch.KindOf(p.Name)
 		if !livepatch.Certain(p.Name) {
 			names = append(names, p.Name)
 		}
@@ -49,18 +48,13 @@ func askKinds(ctx context.Context, db rpm.DB, packages []rpm.Package) {
 		return
 	}
 	for i, p := range packages {
-		if list, asked := provides[p.Instance()]; asked {
-			packages[i].Kind = string(record.PackageSupport)
+		if list, asked := provides[rpm.Instance(p)]; asked {
+			packages[i].Kind = record.PackageSupport
 			if slices.ContainsFunc(strings.Fields(list), livepatch.ProvidesKernel) {
-				packages[i].Kind = string(record.PackageKernel)
+				packages[i].Kind = record.PackageKernel
 			}
 		}
 	}
-}
-
-// kind is what kind of package this is.
-func kind(p rpm.Package) record.PackageKind {
-	return cmp.Or(record.PackageKind(p.Kind), livepatch.KindOf(p.Name))
 }
 
 // Take reads which tracked packages are installed on the system whose file tree is at root.
@@ -93,38 +87,22 @@ func Still(ctx context.Context, s *store.Store, root, version string) (_ rpm.Sna
 	return still, true
 }
 
-// Record returns a snapshot of the rpm database as it is recorded.
-func Record(installed []rpm.Package) []record.Package {
-	list := make([]record.Package, len(installed))
-	for i, p := range installed {
-		list[i] = record.Package{
-			Name: p.Name, Version: p.EVR.String(), Arch: p.Arch, Kind: kind(p), InstallTime: p.InstallTime, InstallTID: p.InstallTID,
-			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SignatureKey: p.SigningKey, SourceRPM: p.SourceRPM,
-		}
-	}
-	return list
-}
-
-// Installed is the way back: a snapshot from the record, nil if it has none or one that
-// cannot be understood as a whole.
-func Installed(list []record.Package) []rpm.Package {
+// Installed returns the packages of a snapshot on record as Read lists them; nil if it has none, or one
+// that cannot be understood as a whole.
+func Installed(list []record.Package) []record.Package {
 	if list == nil {
 		return nil
 	}
-	installed := make([]rpm.Package, 0, len(list))
-	for _, p := range list {
+	installed := slices.Clone(list)
+	for i, p := range list {
 		evr, err := rpm.ParseEVR(p.Version)
 		if err != nil {
 			return nil // unknown, rather than a part of the truth
 		}
-		kind := ""
-		if !livepatch.Certain(p.Name) {
-			kind = string(p.Kind)
+		installed[i].Version = evr.String()
+		if p.Kind == "" || livepatch.Certain(p.Name) {
+			installed[i].Kind = livepatch.KindOf(p.Name)
 		}
-		installed = append(installed, rpm.Package{
-			Name: p.Name, EVR: evr, Arch: p.Arch, InstallTime: p.InstallTime, InstallTID: p.InstallTID,
-			DBInstance: p.DBInstance, BuildTime: p.BuildTime, Vendor: p.Vendor, SigningKey: p.SignatureKey, SourceRPM: p.SourceRPM, Kind: kind,
-		})
 	}
 	return installed
 }

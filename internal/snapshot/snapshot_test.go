@@ -3,6 +3,7 @@ package snapshot
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,16 +14,14 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-func TestThereAndBack(t *testing.T) {
-	evr, err := rpm.ParseEVR("1:3-150600.13.9.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	installed := []rpm.Package{{
-		Name: "kernel-livepatch-x", EVR: evr, Arch: "x86_64", InstallTime: 1, InstallTID: 2, DBInstance: 3, BuildTime: 4,
-		Vendor: "v", SigningKey: "k", SourceRPM: "s",
+func TestInstalledKnowsKinds(t *testing.T) {
+	installed := []record.Package{{
+		Name: "kernel-livepatch-x", Version: "1:3-150600.13.9.1", Arch: "x86_64", InstallTime: 1, InstallTID: 2, DBInstance: 3, BuildTime: 4,
+		Vendor: "v", SignatureKey: "k", SourceRPM: "s",
 	}}
-	if diff := cmp.Diff(installed, Installed(Record(installed))); diff != "" {
+	want := slices.Clone(installed)
+	want[0].Kind = record.PackageSupport
+	if diff := cmp.Diff(want, Installed(installed)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -42,7 +41,7 @@ func TestKindByWhatIsProvided(t *testing.T) {
 		t.Fatal(err)
 	}
 	kinds := map[string]string{}
-	for _, p := range Record(s.Packages) {
+	for _, p := range s.Packages {
 		kinds[p.Name] = string(p.Kind)
 	}
 	want := map[string]string{
@@ -51,7 +50,7 @@ func TestKindByWhatIsProvided(t *testing.T) {
 	if diff := cmp.Diff(want, kinds); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	again := Installed(Record(s.Packages))
+	again := Installed(s.Packages)
 	if diff := cmp.Diff(s.Packages, again); diff != "" {
 		t.Errorf("there and back (-want +got):\n%s", diff)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
-	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -53,15 +52,11 @@ func TestJudgeBoot(t *testing.T) {
 // A sight says what was seen, and is the same after it was asked.
 func TestSight(t *testing.T) {
 	const name = "kernel-livepatch-6_4_0-150600_23_42-default"
-	evr, err := rpm.ParseEVR("2-150600.13.6.1")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := Sight{
 		Kernel:   kernel,
 		Patches:  []record.LoadedPatch{{Module: patch2, Enabled: true, SrcVersion: "S2"}},
 		Boots:    []journal.Boot{{ID: "b", First: at(0), Last: at(30), Loads: []journal.Load{load(5, patch2, journal.PhaseSystem)}}},
-		Packages: []rpm.Package{{Name: name, EVR: evr, InstallTime: 1}},
+		Packages: []record.Package{{Name: name, Version: "2-150600.13.6.1", InstallTime: 1}},
 		Live:     &Live{Image: "/boot/i", ImageTime: at(-9), BootTime: at(0)},
 	}
 	lp, p := s.LivePatch()

@@ -17,13 +17,13 @@ type Sight struct {
 	Kernel   string               // release of the running one
 	Patches  []record.LoadedPatch // in the kernel; nil: not known
 	Boots    []journal.Boot       // this boot, as far as the journal has it; nil: not known
-	Packages []rpm.Package        // tracked ones that are installed; nil: not known
+	Packages []record.Package     // tracked ones that are installed; nil: not known
 	Live     *Live
 }
 
 // LivePatch describes the active live patch, but for what it fixes, and finds the package that
 // brings it. Each is nil if there is none, or none is known.
-func (s *Sight) LivePatch() (*record.LivePatch, *rpm.Package) {
+func (s *Sight) LivePatch() (*record.LivePatch, *record.Package) {
 	active := livepatch.Active(s.Patches)
 	if active == nil {
 		return nil, nil
@@ -41,9 +41,8 @@ func (s *Sight) LivePatch() (*record.LivePatch, *rpm.Package) {
 	if p == nil {
 		return lp, nil
 	}
-	version := p.EVR.String()
-	lp.Package, lp.Version = &p.Name, &version
-	if n, ok := livepatch.PatchNumber(p.EVR.Version); ok {
+	lp.Package, lp.Version = &p.Name, &p.Version
+	if n, ok := livepatch.PatchNumber(rpm.VersionOf(*p).Version); ok {
 		lp.PatchNumber, lp.Initial = &n, new(n == 1)
 	}
 	return lp, p
@@ -80,10 +79,10 @@ func RunBy(kernel string, boots []journal.Boot) []journal.Boot {
 }
 
 // PackageOf is the installed package that brings a module for a kernel, nil if none does.
-func PackageOf(pkgs []rpm.Package, kernel, module string) *rpm.Package {
+func PackageOf(pkgs []record.Package, kernel, module string) *record.Package {
 	for i, p := range pkgs {
 		release, ok := livepatch.KernelFor(p.Name)
-		if ok && release == kernel && livepatch.Module(p.Name, p.EVR.Version, p.EVR.Release) == module {
+		if evr := rpm.VersionOf(p); ok && release == kernel && livepatch.Module(p.Name, evr.Version, evr.Release) == module {
 			return &pkgs[i]
 		}
 	}

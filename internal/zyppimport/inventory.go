@@ -11,7 +11,13 @@ import (
 
 // inventory is what must be installed by what the history said so far: libzypp writes no
 // line for a package that an update replaced.
-type inventory map[string][]rpm.Package
+type inventory map[string][]version
+
+// version is one of a package.
+type version struct {
+	rpm.EVR
+	arch string
+}
 
 // install says what installing a package does, and does it if it went well.
 func (inv inventory) install(c *record.Change, evr rpm.EVR, ok bool) {
@@ -36,17 +42,17 @@ func (inv inventory) install(c *record.Change, evr rpm.EVR, ok bool) {
 	if i >= 0 {
 		have = slices.Delete(slices.Clone(have), i, i+1)
 	}
-	inv[c.Package] = append(have, rpm.Package{Name: c.Package, EVR: evr, Arch: c.Arch})
+	inv[c.Package] = append(have, version{evr, c.Arch})
 }
 
 // replaced is the installed package that a new one replaces: the same again, or any other of
 // its name, rather of its own architecture, unless versions of it stand beside each other.
 func (inv inventory) replaced(c *record.Change, evr rpm.EVR) int {
 	have := inv[c.Package]
-	rules := []func(rpm.Package) bool{
-		func(p rpm.Package) bool { return p.EVR == evr && p.Arch == c.Arch },
-		func(p rpm.Package) bool { return p.Arch == c.Arch },
-		func(p rpm.Package) bool { return true },
+	rules := []func(version) bool{
+		func(v version) bool { return v == version{evr, c.Arch} },
+		func(v version) bool { return v.arch == c.Arch },
+		func(v version) bool { return true },
 	}
 	if parallel(c.Package) {
 		rules = rules[:1]
@@ -60,7 +66,7 @@ func (inv inventory) replaced(c *record.Change, evr rpm.EVR) int {
 }
 
 func (inv inventory) remove(c *record.Change, evr rpm.EVR) {
-	inv[c.Package] = slices.DeleteFunc(inv[c.Package], func(p rpm.Package) bool { return p.EVR == evr && p.Arch == c.Arch })
+	inv[c.Package] = slices.DeleteFunc(inv[c.Package], func(v version) bool { return v == version{evr, c.Arch} })
 }
 
 // parallel says whether versions of a package are installed beside each other, for they

@@ -96,7 +96,7 @@ func (m *Machine) Commit(outcome record.Outcome, in, out []record.Package) {
 	}
 	for _, p := range m.Installed {
 		if _, ok := livepatch.KernelFor(p.Name); ok {
-			begin.Begin.Fixes[p.Name+"-"+p.Version+"."+p.Arch] = FixesOf(p)
+			begin.Begin.Fixes[p.NEVRA()] = FixesOf(p)
 		}
 	}
 	end := &record.Event{End: &record.CommitEnd{Commit: begin.ID, Outcome: outcome}}
