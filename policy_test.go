@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 	"internal/goenv":               {},
 	"internal/ini":                 {},
 	"internal/initrd":              {},
-	"internal/journal":             {"internal/rooted"},
+	"internal/journal":             {"record", "internal/rooted"},
 	"internal/journal/journaltest": {},
 	"internal/livepatch":           {"record", "internal/rooted"},
 	"internal/lives":               {}, // tests only

@@ -41,7 +41,7 @@ type point struct {
 	border     bool              // nothing happened, but what shows it is another thing from here on
 	since      *record.Timestamp // when it was loaded
 	completed  *record.Timestamp // and complete
-	phase      string
+	phase      record.Phase
 	event      int64
 }
 

@@ -47,7 +47,7 @@ type PatchSpan struct {
 	Version     *string           `json:"version"`
 	PatchNumber *int              `json:"patch_number"`
 	Initial     *bool             `json:"initial"`
-	Phase       string            `json:"phase"`     // initrd, system, unknown: where it was loaded
+	Phase       record.Phase      `json:"phase"`     // where it was loaded
 	Since       *record.Timestamp `json:"since"`     // when it was loaded; null: not on record
 	Completed   *record.Timestamp `json:"completed"` // and when that was complete: from then on it protects; null: likewise
 

@@ -177,7 +177,7 @@ func (h *host) start() {
 	h.observe(record.TriggerBoot)
 }
 
-func (h *host) load(phase, rule string) {
+func (h *host) load(phase record.Phase, rule string) {
 	for i := range h.boot.Loads {
 		if l := &h.boot.Loads[i]; l.Disabled == nil {
 			l.Disabled, l.Replaced = new(moment(h.now)), module(h.running, h.patch)

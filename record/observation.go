@@ -146,10 +146,10 @@ type Boot struct {
 
 // Load is the loading of a live patch.
 type Load struct {
-	Patch    string     `json:"patch"`  // module name
-	Phase    string     `json:"phase"`  // initrd, system, unknown
-	Rule     string     `json:"rule"`   // R1 to R4: what decided the phase
-	Result   string     `json:"result"` // complete, failed, reverted, unknown
+	Patch    string     `json:"patch"` // module name
+	Phase    Phase      `json:"phase"`
+	Rule     string     `json:"rule"` // R1 to R4: what decided the phase
+	Result   LoadResult `json:"result"`
 	Forced   bool       `json:"forced"` // tasks were forced over
 	Time     Timestamp  `json:"time"`
 	Disabled *Timestamp `json:"disabled"` // when it was disabled again; null: not on record
@@ -160,6 +160,27 @@ type Load struct {
 	Completed *Timestamp `json:"completed"`
 	Reverted  *Timestamp `json:"reverted_at"`
 }
+
+// Phase says where a live patch was loaded.
+type Phase string
+
+// The phases.
+const (
+	PhaseInitrd  Phase = "initrd"
+	PhaseSystem  Phase = "system" // after the switch to the real root
+	PhaseUnknown Phase = "unknown"
+)
+
+// LoadResult says what became of the loading of a live patch.
+type LoadResult string
+
+// The results of a load. One that has not ended, as far as the journal goes, is unknown.
+const (
+	LoadComplete LoadResult = "complete"
+	LoadFailed   LoadResult = "failed"
+	LoadReverted LoadResult = "reverted" // the transition was turned back before it was complete
+	LoadUnknown  LoadResult = "unknown"
+)
 
 // Build is the building of an initrd image.
 type Build struct {

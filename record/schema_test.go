@@ -75,11 +75,10 @@ var later = []string{"load.completed", "load.reverted_at"}
 
 // foreign are the sets of plain texts: their words belong to other packages.
 func foreign(t *testing.T) map[string][]string {
-	journal := sets(t, "../internal/journal")
 	sets := map[string][]string{
 		"package.kind": texts(record.PackageKinds()), "change.kind": texts(record.PackageKinds()), "change.action": texts(record.Actions()),
 		"change.step": {"+", "-", "M"}, "change.stage": {"ok", "err"}, // libzypp's
-		"load.phase": journal["Phase"], "load.result": journal["Result"], "load.rule": {"R1", "R2", "R3", "R4", ""},
+		"load.rule": {"R1", "R2", "R3", "R4", ""},
 	}
 	for _, name := range []string{"kind", "action", "step", "stage"} {
 		sets["importedchange."+name] = sets["change."+name]

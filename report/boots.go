@@ -86,14 +86,14 @@ func bootCells(b record.Boot) [][]string {
 }
 
 func loadText(l record.Load) string {
-	text := "loaded " + say.Printable(l.Patch) + " in the " + map[string]string{"initrd": "initrd", "system": "real root"}[l.Phase]
+	text := "loaded " + say.Printable(l.Patch) + " in the " + map[record.Phase]string{"initrd": "initrd", "system": "real root"}[l.Phase]
 	if l.Phase == "unknown" {
 		text = "loaded " + say.Printable(l.Patch) + ", in the initrd or not is undecided"
 	}
 	if l.Rule != "" {
 		text += " (" + l.Rule + ")"
 	}
-	return text + ": " + l.Result
+	return text + ": " + string(l.Result)
 }
 
 func buildText(b record.Build) string {

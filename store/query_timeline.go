@@ -122,7 +122,7 @@ func (s *Store) loads(ctx context.Context, boot string) ([]record.LoadRow, error
 		FROM patch_loads WHERE boot_id = ? ORDER BY pos`
 	return sqlite.ReadRows(ctx, s.db, query, []any{boot}, func(c *sqlite.Cells) record.LoadRow {
 		l := record.Load{
-			Patch: c.Text(), Phase: c.Text(), Rule: c.Text(), Result: c.Text(), Forced: c.Yes(), Time: c.Moment(), Completed: c.MomentOrNil(),
+			Patch: c.Text(), Phase: record.Phase(c.Text()), Rule: c.Text(), Result: record.LoadResult(c.Text()), Forced: c.Yes(), Time: c.Moment(), Completed: c.MomentOrNil(),
 			Reverted: c.MomentOrNil(), Disabled: c.MomentOrNil(), Replaced: c.Text(), Cursor: c.Text(),
 		}
 		return record.LoadRow{Load: l, Event: c.Number(), Until: c.Moment()}

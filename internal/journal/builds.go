@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // builds are the image builds of a boot, in the order in which they began.
@@ -31,6 +33,24 @@ type building struct {
 
 // listed is a live patch module in dracut's list of files, and the kernel that it is for.
 type listed struct{ file, release string }
+
+// begin returns a build whose first entry is the current one.
+func (b *builds) begin(e Entry) *building {
+	build := &building{Build: Build{Start: e.Time, From: b.place, Source: SourceModules}}
+	build.Modules = []string{}
+	build.newest(e, b.place)
+	return build
+}
+
+// newest takes in which entry of a build is its newest one, and its place.
+func (b *building) newest(e Entry, place int) {
+	b.Time, b.Cursor, b.To = record.At(e.Time), e.Cursor, place
+}
+
+// pack takes in a module that a build said to have packed.
+func (b *building) pack(m Module) {
+	b.Packed, b.Modules = append(b.Packed, m), append(b.Modules, m.File)
+}
 
 // takeDracut takes in a line of dracut, which by logger(1) has no stream.
 func (b *builds) takeDracut(f fields, message string) error {
@@ -96,10 +116,11 @@ func (b *builds) takeLine(f fields, stream, text string) error {
 	}
 	build := b.current(stream)
 	if build == nil || line.args != nil {
-		build = &building{Build: Build{Start: e.Time, From: b.place, Source: SourceModules}, stream: stream}
+		build = b.begin(e)
+		build.stream = stream
 		b.list = append(b.list, build)
 	}
-	build.Entry, build.To = e, b.place
+	build.newest(e, b.place)
 	if build.Root == "" && f.get("_TRANSPORT") == "kernel" {
 		build.Root = RootUnclear
 	} else if build.Root == "" {
@@ -202,7 +223,7 @@ func (l line) applyTo(b *building) {
 		b.Image, b.Success = l.image, l.success
 		b.moved = b.moved || l.move
 		if l.success {
-			b.Done = b.Time
+			b.Done = b.Time.Time
 		}
 	}
 }
@@ -229,7 +250,7 @@ func (b *building) end(running string) Build {
 			b.KernelRelease = m.release
 		}
 		if m.release == b.KernelRelease {
-			b.Modules = append(b.Modules, Module{File: m.file})
+			b.pack(Module{File: m.file})
 		}
 	}
 	if !b.Success {
@@ -258,9 +279,9 @@ func (b *builds) takeOwn(f fields, message string) error {
 	}
 	build.Source, build.said = SourceOwn, e.Time
 	if file := f.get("KLP_MODULE"); file != "" {
-		build.Modules = append(build.Modules, Module{File: file, SrcVersion: f.get("KLP_SRCVERSION"), SHA256: f.get("KLP_SHA256")})
+		build.pack(Module{File: file, SrcVersion: f.get("KLP_SRCVERSION"), SHA256: f.get("KLP_SHA256")})
 		count, _ := f.number("KLP_COUNT")
-		build.Partial = int64(len(build.Modules)) < count
+		build.Partial = int64(len(build.Packed)) < count
 	} else {
 		build.None = true
 	}
@@ -297,8 +318,9 @@ func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
 		id, span = f.get("_PID"), ownSpan
 	}
 	for _, build := range slices.Backward(b.own) {
-		if build.id == id && build.Image == image && build.KernelRelease == kernel && e.Time.Sub(build.Time) < span {
-			build.Entry, build.To, build.Root = e, b.place, told(builtIn(f), build.Root)
+		if build.id == id && build.Image == image && build.KernelRelease == kernel && e.Time.Sub(build.Time.Time) < span {
+			build.newest(e, b.place)
+			build.Root = told(builtIn(f), build.Root)
 			build.Evidence = append(build.Evidence, e)
 			return build, e, nil
 		}
@@ -306,7 +328,8 @@ func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
 			break // another process wrote since
 		}
 	}
-	build := &building{Build: Build{Entry: e, Start: e.Time, From: b.place, To: b.place, Source: SourceModules, KernelRelease: kernel, Image: image, Evidence: []Entry{e}}, id: id}
+	build := b.begin(e)
+	build.id, build.KernelRelease, build.Image, build.Evidence = id, kernel, image, []Entry{e}
 	build.Root = told(builtIn(f), f.get("KLP_ROOT"))
 	b.own = append(b.own, build)
 	return build, e, nil
@@ -338,7 +361,7 @@ func (b *builds) done(running string) []Build {
 // joined returns a build of dracut with what the entries of klp-audit's module say of it.
 func joined(b, own Build) Build {
 	if own.Source == SourceOwn {
-		b.Source, b.Modules, b.None, b.Partial = SourceOwn, own.Modules, own.None, own.Partial
+		b.Source, b.Modules, b.Packed, b.None, b.Partial = SourceOwn, own.Modules, own.Packed, own.None, own.Partial
 	}
 	if own.Written != nil {
 		b.Written, b.Success, b.Done = own.Written, true, own.Done
@@ -358,9 +381,9 @@ func around(list []Build, own *building) int {
 		if b.Source == SourceOwn || b.Image != "" && b.Image != own.Image || b.KernelRelease != own.KernelRelease || !sameRoot {
 			continue
 		}
-		within := !own.said.Before(b.Start) && !own.said.After(b.Time)
+		within := !own.said.Before(b.Start) && !own.said.After(b.Time.Time)
 		if own.said.IsZero() { // the entry that it is written is the last
-			within = !b.Done.IsZero() && !own.Start.Before(b.Done) && own.Start.Sub(b.Time) < ownSpan
+			within = !b.Done.IsZero() && !own.Start.Before(b.Done) && own.Start.Sub(b.Time.Time) < ownSpan
 		}
 		if !within {
 			continue

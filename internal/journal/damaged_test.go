@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // fixtureFile returns the journal file of a scenario.
@@ -54,7 +55,7 @@ func damaged(file []byte, seed uint64) []byte {
 }
 
 // loadsIn lists the boots and patches that were loaded in a phase.
-func loadsIn(list []Boot, phase Phase) (loads []string) {
+func loadsIn(list []Boot, phase record.Phase) (loads []string) {
 	for _, b := range list {
 		for _, l := range b.Loads {
 			if l.Phase == phase {
@@ -73,10 +74,10 @@ func TestDamagedFiles(t *testing.T) {
 		variants = 20
 	}
 	sound := fixtureFile(t, "C")
-	want := loadsIn(boots(t, journaltest.Unpack(t, "C")), PhaseInitrd)
+	want := loadsIn(boots(t, journaltest.Unpack(t, "C")), record.PhaseInitrd)
 	for _, scenario := range []string{"B", "E", "K"} {
 		file := fixtureFile(t, scenario)
-		real := loadsIn(boots(t, journaltest.Unpack(t, scenario)), PhaseInitrd)
+		real := loadsIn(boots(t, journaltest.Unpack(t, scenario)), record.PhaseInitrd)
 		dir := t.TempDir()
 		writeFile(t, filepath.Join(dir, "sound.journal"), sound)
 		noticed := 0
@@ -86,7 +87,7 @@ func TestDamagedFiles(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s %d: %v", scenario, seed, err)
 			}
-			got := loadsIn(j.Boots, PhaseInitrd)
+			got := loadsIn(j.Boots, record.PhaseInitrd)
 			for _, l := range want {
 				if !slices.Contains(got, l) {
 					t.Errorf("%s %d: %s is lost", scenario, seed, l)
@@ -172,8 +173,8 @@ func TestDoubt(t *testing.T) {
 	} {
 		f := files{unread: []Unread{{Path: "x", Err: errDamaged, Modified: at(tt.written)}}}
 		boots := []Boot{
-			{First: at(2), Last: at(4), StartInJournal: tt.starts[0]},
-			{First: at(6), Last: at(8), StartInJournal: tt.starts[1]},
+			{Boot: record.Boot{First: record.At(at(2)), Last: record.At(at(4)), StartInJournal: tt.starts[0]}},
+			{Boot: record.Boot{First: record.At(at(6)), Last: record.At(at(8)), StartInJournal: tt.starts[1]}},
 		}
 		f.doubt(boots)
 		if got := []int{len(boots[0].Unread), len(boots[1].Unread)}; !slices.Equal(got, tt.want) {

@@ -3,6 +3,8 @@ package journal
 import (
 	"fmt"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // source is where fields come from: of the journal's current entry, or of one in memory.
@@ -23,13 +25,13 @@ type Line struct {
 
 // ReadLines reads a boot from its entries, in the order in which they were stored.
 func ReadLines(id string, lines []Line) (Boot, error) {
-	b := Boot{ID: id}
+	b := newBoot(id)
 	s := scan{boot: &b}
 	for i := range lines {
 		if i == 0 {
-			b.First = lines[i].Received.UTC()
+			b.First = record.At(lines[i].Received)
 		}
-		b.Last = lines[i].Received.UTC()
+		b.Last = record.At(lines[i].Received)
 		if err := s.take(fields{inMemory{&lines[i]}}); err != nil {
 			return b, err
 		}

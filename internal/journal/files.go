@@ -216,14 +216,14 @@ func (f *files) doubt(boots []Boot) {
 		b := &boots[i]
 		began := before
 		if b.StartInJournal {
-			began = b.First
+			began = b.First.Time
 		}
 		for _, u := range f.unread {
 			if !u.Modified.Add(mtimeSlack).Before(began) {
-				b.Unread = append(b.Unread, u)
+				b.Unread, b.Incomplete = append(b.Unread, u), true
 			}
 		}
-		before = b.Last
+		before = b.Last.Time
 	}
 }
 

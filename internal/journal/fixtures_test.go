@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 func boots(t testing.TB, dir string) []Boot {
@@ -49,7 +50,7 @@ func TestRealBoots(t *testing.T) {
 				}
 				for _, l := range b.Loads {
 					got = append(got, fmt.Sprintf("%s %s %s %s", b.ID, start, l.Patch, l.Phase))
-					if l.Result != ResultComplete || l.Rule == "" || l.Cursor == "" || l.Time.IsZero() {
+					if l.Result != record.LoadComplete || l.Rule == "" || l.Cursor == "" || l.Time.IsZero() {
 						t.Errorf("%+v", l)
 					}
 				}
@@ -77,13 +78,13 @@ func TestRealBuilds(t *testing.T) {
 		t.Run(scenario, func(t *testing.T) {
 			var got []string
 			for _, b := range boots(t, journaltest.Unpack(t, scenario)) {
-				for _, build := range b.Builds {
+				for _, build := range b.ImageBuilds {
 					var files []string
-					for _, m := range build.Modules {
+					for _, m := range build.Packed {
 						files = append(files, m.File)
 					}
 					got = append(got, fmt.Sprintf("%s %s %s livepatch:%t success:%t", build.Source, build.Image, files, build.LivepatchModule, build.Success))
-					if build.KernelRelease != "6.1.0-56-amd64" || !build.Start.Before(build.Time) || build.Cursor == "" || len(build.Evidence) == 0 {
+					if build.KernelRelease != "6.1.0-56-amd64" || !build.Start.Before(build.Time.Time) || build.Cursor == "" || len(build.Evidence) == 0 {
 						t.Errorf("%+v", build)
 					}
 				}

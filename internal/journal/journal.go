@@ -11,54 +11,20 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Boot is what the journal shows of one boot.
 type Boot struct {
-	ID             string
-	KernelRelease  string // as uname -r says it; empty: not in the journal
-	First, Last    time.Time
-	StartInJournal bool     // the kernel's first line is there
-	MessagesLost   bool     // the kernel's ring buffer overran
-	Unread         []Unread // files that may hold more of it
-	Loads          []Load
-	Builds         []Build
+	record.Boot          // as it is kept and shown
+	Unread      []Unread // files that may hold more of it
+	ImageBuilds []Build  // of Builds, all that their entries say
 }
 
-// Phase says where a live patch was loaded.
-type Phase string
-
-// The phases.
-const (
-	PhaseInitrd  Phase = "initrd"
-	PhaseSystem  Phase = "system" // after the switch to the real root
-	PhaseUnknown Phase = "unknown"
-)
-
-// Result says what became of a load.
-type Result string
-
-// The results. A load that has not ended, as far as the journal goes, is unknown.
-const (
-	ResultComplete Result = "complete"
-	ResultFailed   Result = "failed"
-	ResultReverted Result = "reverted" // the transition was turned back before it was complete
-	ResultUnknown  Result = "unknown"
-)
-
-// Load is the loading of a live patch: the kernel's line "enabling patch", and what later
-// lines say of it.
-type Load struct {
-	Entry
-	Patch     string // module name
-	Phase     Phase
-	Rule      string // R1 to R4, what decided the phase; empty if nothing did
-	Result    Result
-	Forced    bool       // tasks were forced over
-	Completed *time.Time // when it was active everywhere; nil: that line is not there
-	Reverted  *time.Time // since when it is turned back, or when that began if nothing says more; nil: likewise
-	Disabled  *time.Time // when it was disabled again
-	Replaced  string     // the patch that replaced it
+// newBoot returns a boot of which nothing is known yet.
+func newBoot(id string) Boot {
+	return Boot{Boot: record.Boot{ID: id, Loads: []record.Load{}, Builds: []record.Build{}}}
 }
 
 // Entry is one entry of the journal.
@@ -80,18 +46,15 @@ const (
 
 // Build is the building of an initrd image.
 type Build struct {
-	Entry           // its newest one
+	record.Build    // of its newest entry; the kernel release is empty if it is not known, the image if it did not say
 	Start           time.Time
 	From, To        int    // places of its first and newest entries among those of the boot: the clock may be set between them
-	KernelRelease   string // empty: not known
-	Image           string // empty: it did not say
 	Root            string // the root file system that it was built in and of: RootHere, RootUnclear or a path; empty: not said
 	Source          Source
-	Modules         []Module  // live patches that it said to have packed
+	Packed          []Module  // Modules, with what it said of them
 	None            bool      // it said that it packed none
-	Partial         bool      // it said to have packed more than Modules
+	Partial         bool      // it said to have packed more than that
 	LivepatchModule bool      // it included a dracut module that packs live patches
-	Success         bool      // it said that it ended well
 	Failed          bool      // it said that it did not
 	Done            time.Time // when it said that the image was written; zero: it did not
 	Written         *Written  // nil: not said

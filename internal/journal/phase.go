@@ -1,6 +1,10 @@
 package journal
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/klp-audit/klp-audit/record"
+)
 
 // tolerance is how far two clocks may differ: kernel lines have the printk clock, systemd's
 // have CLOCK_MONOTONIC at reception. Microseconds; up to 50,000 were measured.
@@ -101,29 +105,29 @@ func (m *marks) realRoot(start bool) (us int64, ok bool) {
 //
 // After "Switching root." and before the real root's first line it is undecided. That the
 // real root's journald received a line proves nothing: it takes in what came before it.
-func (m *marks) phase(t moment, start bool) (Phase, string) {
+func (m *marks) phase(t moment, start bool) (record.Phase, string) {
 	if t.scope == "initrd" {
-		return PhaseInitrd, "R1"
+		return record.PhaseInitrd, "R1"
 	}
 	if !t.known {
-		return PhaseUnknown, ""
+		return record.PhaseUnknown, ""
 	}
 	if m.switchRoot > 0 && t.source+tolerance < m.switchRoot {
-		return PhaseInitrd, "R2"
+		return record.PhaseInitrd, "R2"
 	}
 	if m.startup > 0 && t.source > m.startup+tolerance {
-		return PhaseSystem, "R3"
+		return record.PhaseSystem, "R3"
 	}
 	if m.startup > 0 && m.switchRoot == 0 && t.source+tolerance < m.startup {
-		return PhaseInitrd, "R3"
+		return record.PhaseInitrd, "R3"
 	}
 	if real, ok := m.realRoot(start); ok {
 		switch {
 		case t.source > real:
-			return PhaseSystem, "R4"
+			return record.PhaseSystem, "R4"
 		case t.source < real && m.switchRoot == 0:
-			return PhaseInitrd, "R4"
+			return record.PhaseInitrd, "R4"
 		}
 	}
-	return PhaseUnknown, ""
+	return record.PhaseUnknown, ""
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const second = 1_000_000
@@ -15,24 +17,24 @@ func TestPhase(t *testing.T) {
 		marks marks
 		t     moment
 		start bool
-		phase Phase
+		phase record.Phase
 		rule  string
 	}{
-		"received in the initrd":                {systemd, moment{6 * second, true, "initrd"}, true, PhaseInitrd, "R1"},
-		"received in the initrd, nothing else":  {marks{}, moment{0, false, "initrd"}, false, PhaseInitrd, "R1"},
-		"system is no proof: before the switch": {systemd, moment{6 * second, true, "system"}, true, PhaseInitrd, "R2"},
-		"old systemd, before the switch":        {systemd, moment{6 * second, true, ""}, true, PhaseInitrd, "R2"},
-		"within the tolerance of the switch":    {systemd, moment{14*second - 50_000, true, ""}, true, PhaseUnknown, ""},
-		"between switch and real root":          {systemd, moment{14*second + 500_000, true, "system"}, true, PhaseUnknown, ""},
-		"after the real root started":           {systemd, moment{30 * second, true, "system"}, true, PhaseSystem, "R3"},
-		"after its first line, no startup line": {marks{switchRoot: 14 * second, inInitrd: true, systemModes: []int64{3 * second, 15 * second}}, moment{20 * second, true, ""}, true, PhaseSystem, "R4"},
-		"daemon-reexec prints that line again":  {marks{switchRoot: 14 * second, inInitrd: true, systemModes: []int64{3 * second, 15 * second, 99 * second}}, moment{20 * second, true, ""}, true, PhaseSystem, "R4"},
-		"initrd without systemd":                {marks{startup: 6 * second, systemModes: []int64{6 * second}}, moment{4 * second, true, "system"}, true, PhaseInitrd, "R3"},
-		"initrd without systemd, only PID 1":    {marks{systemModes: []int64{6 * second}}, moment{4 * second, true, "system"}, true, PhaseInitrd, "R4"},
-		"a tie by the kernel's clock":           {marks{systemModes: []int64{6 * second}}, moment{6 * second, true, "system"}, true, PhaseUnknown, ""},
-		"start of the boot rotated away":        {marks{systemModes: []int64{6 * second}}, moment{9 * second, true, "system"}, false, PhaseUnknown, ""},
-		"nothing but the scope system":          {marks{}, moment{9 * second, true, "system"}, true, PhaseUnknown, ""},
-		"no source time":                        {systemd, moment{0, false, "system"}, true, PhaseUnknown, ""},
+		"received in the initrd":                {systemd, moment{6 * second, true, "initrd"}, true, record.PhaseInitrd, "R1"},
+		"received in the initrd, nothing else":  {marks{}, moment{0, false, "initrd"}, false, record.PhaseInitrd, "R1"},
+		"system is no proof: before the switch": {systemd, moment{6 * second, true, "system"}, true, record.PhaseInitrd, "R2"},
+		"old systemd, before the switch":        {systemd, moment{6 * second, true, ""}, true, record.PhaseInitrd, "R2"},
+		"within the tolerance of the switch":    {systemd, moment{14*second - 50_000, true, ""}, true, record.PhaseUnknown, ""},
+		"between switch and real root":          {systemd, moment{14*second + 500_000, true, "system"}, true, record.PhaseUnknown, ""},
+		"after the real root started":           {systemd, moment{30 * second, true, "system"}, true, record.PhaseSystem, "R3"},
+		"after its first line, no startup line": {marks{switchRoot: 14 * second, inInitrd: true, systemModes: []int64{3 * second, 15 * second}}, moment{20 * second, true, ""}, true, record.PhaseSystem, "R4"},
+		"daemon-reexec prints that line again":  {marks{switchRoot: 14 * second, inInitrd: true, systemModes: []int64{3 * second, 15 * second, 99 * second}}, moment{20 * second, true, ""}, true, record.PhaseSystem, "R4"},
+		"initrd without systemd":                {marks{startup: 6 * second, systemModes: []int64{6 * second}}, moment{4 * second, true, "system"}, true, record.PhaseInitrd, "R3"},
+		"initrd without systemd, only PID 1":    {marks{systemModes: []int64{6 * second}}, moment{4 * second, true, "system"}, true, record.PhaseInitrd, "R4"},
+		"a tie by the kernel's clock":           {marks{systemModes: []int64{6 * second}}, moment{6 * second, true, "system"}, true, record.PhaseUnknown, ""},
+		"start of the boot rotated away":        {marks{systemModes: []int64{6 * second}}, moment{9 * second, true, "system"}, false, record.PhaseUnknown, ""},
+		"nothing but the scope system":          {marks{}, moment{9 * second, true, "system"}, true, record.PhaseUnknown, ""},
+		"no source time":                        {systemd, moment{0, false, "system"}, true, record.PhaseUnknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if phase, rule := tt.marks.phase(tt.t, tt.start); phase != tt.phase || rule != tt.rule {

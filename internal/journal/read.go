@@ -43,7 +43,7 @@ func (f *files) read(ctx context.Context, q Query) (boots []Boot, found int, err
 			boots = append(boots, b)
 		}
 	}
-	slices.SortFunc(boots, func(a, b Boot) int { return a.First.Compare(b.First) })
+	slices.SortFunc(boots, func(a, b Boot) int { return a.First.Compare(b.First.Time) })
 	return boots, found, nil
 }
 
@@ -195,7 +195,7 @@ func dropped(used uint64, paths []string) bool {
 
 // bootEnds finds the first and the last entry of a boot.
 func bootEnds(j *sdjournal.Journal, id string) (b Boot, err error) {
-	b.ID = id
+	b = newBoot(id)
 	j.FlushMatches()
 	if err := j.AddMatch("_BOOT_ID=" + id); err != nil {
 		return b, fmt.Errorf("want 32 hex digits: %w", err)
@@ -206,7 +206,7 @@ func bootEnds(j *sdjournal.Journal, id string) (b Boot, err error) {
 	if n, err := j.Next(); err != nil || n == 0 {
 		return b, err
 	}
-	if b.First, err = received(j); err != nil {
+	if b.First.Time, err = received(j); err != nil {
 		return b, err
 	}
 	if err := j.SeekTail(); err != nil {
@@ -219,7 +219,7 @@ func bootEnds(j *sdjournal.Journal, id string) (b Boot, err error) {
 	if err != nil {
 		return b, err
 	}
-	b.Last, err = received(j)
+	b.Last.Time, err = received(j)
 	return b, err
 }
 

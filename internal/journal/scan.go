@@ -4,9 +4,10 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/sdjournal"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // The entries of klp-audit's own dracut module.
@@ -215,8 +216,14 @@ func (s *scan) finish() {
 	for i := range s.boot.Loads {
 		s.boot.Loads[i].Phase, s.boot.Loads[i].Rule = s.marks.phase(s.times[i], s.boot.StartInJournal)
 	}
-	s.boot.Builds = s.builds.done(s.boot.KernelRelease)
+	s.boot.ImageBuilds = s.builds.done(s.boot.KernelRelease)
+	for _, b := range s.boot.ImageBuilds {
+		s.boot.Builds = append(s.boot.Builds, b.Build)
+	}
 }
+
+// Enabling returns the kernel's line that it loads a live patch. It says no more than that.
+func Enabling(patch string) string { return "livepatch: enabling patch '" + patch + "'" }
 
 // livepatch takes in a line of the kernel's live patching (kernel/livepatch).
 func (s *scan) livepatch(f fields, message string) error {
@@ -230,26 +237,27 @@ func (s *scan) livepatch(f fields, message string) error {
 			return err
 		}
 		src, known := f.number("_SOURCE_MONOTONIC_TIMESTAMP")
-		s.boot.Loads = append(s.boot.Loads, Load{Entry: e, Patch: patch, Result: ResultUnknown})
+		s.boot.Loads = append(s.boot.Loads, record.Load{Patch: patch, Result: record.LoadUnknown, Time: record.At(e.Time), Cursor: e.Cursor})
 		s.times = append(s.times, moment{src, known, f.get("_RUNTIME_SCOPE")})
 		return nil
 	}
-	t, err := received(f.j)
+	at, err := received(f.j)
 	if err != nil {
 		return err
 	}
+	t := record.At(at)
 	if strings.HasPrefix(text, "forcing remaining tasks") {
 		s.force()
 		return nil
 	}
 	for _, end := range []struct {
 		before, after string
-		happened      func(*Load)
+		happened      func(*record.Load)
 	}{
-		{"'", "': patching complete", func(l *Load) { s.complete(l, t) }},
-		{"'", "': starting unpatching transition", func(l *Load) { l.end(t) }},
-		{"'", "': unpatching complete", func(l *Load) { l.end(t); l.back(t) }},
-		{"failed to enable patch '", "'", func(l *Load) { l.Result = ResultFailed }},
+		{"'", "': patching complete", func(l *record.Load) { s.complete(l, t) }},
+		{"'", "': starting unpatching transition", func(l *record.Load) { end(l, t) }},
+		{"'", "': unpatching complete", func(l *record.Load) { end(l, t); back(l, t) }},
+		{"failed to enable patch '", "'", func(l *record.Load) { l.Result = record.LoadFailed }},
 	} {
 		if patch, ok := quoted(text, end.before, end.after); ok {
 			if l := s.newest(patch); l != nil {
@@ -262,18 +270,18 @@ func (s *scan) livepatch(f fields, message string) error {
 }
 
 // end notes that a patch is taken away: from the start of that on it does not protect everywhere.
-func (l *Load) end(t time.Time) {
+func end(l *record.Load, t record.Timestamp) {
 	switch {
-	case l.Result == ResultComplete && l.Disabled == nil:
+	case l.Result == record.LoadComplete && l.Disabled == nil:
 		l.Disabled = &t
-	case l.Result == ResultUnknown:
-		l.Result, l.Reverted = ResultReverted, &t
+	case l.Result == record.LoadUnknown:
+		l.Result, l.Reverted = record.LoadReverted, &t
 	}
 }
 
 // back notes that a load which was turned back is gone: until then some tasks ran with it.
-func (l *Load) back(t time.Time) {
-	if l.Result == ResultReverted {
+func back(l *record.Load, t record.Timestamp) {
+	if l.Result == record.LoadReverted {
 		l.Reverted = &t
 	}
 }
@@ -281,10 +289,10 @@ func (l *Load) back(t time.Time) {
 // complete notes that a patch is active everywhere, also one that was being taken away.
 // SUSE's live patches are cumulative: each replaces the one before, which leaves no line of
 // its own.
-func (s *scan) complete(l *Load, t time.Time) {
-	l.Result, l.Completed, l.Reverted, l.Disabled = ResultComplete, &t, nil, nil
+func (s *scan) complete(l *record.Load, t record.Timestamp) {
+	l.Result, l.Completed, l.Reverted, l.Disabled = record.LoadComplete, &t, nil, nil
 	for i := range s.boot.Loads {
-		if old := &s.boot.Loads[i]; old != l && old.Result == ResultComplete && old.Disabled == nil && old.Replaced == "" {
+		if old := &s.boot.Loads[i]; old != l && old.Result == record.LoadComplete && old.Disabled == nil && old.Replaced == "" {
 			old.Replaced = l.Patch
 		}
 	}
@@ -292,13 +300,13 @@ func (s *scan) complete(l *Load, t time.Time) {
 
 // force notes that the pending transition was forced; the line names no patch.
 func (s *scan) force() {
-	if n := len(s.boot.Loads); n > 0 && s.boot.Loads[n-1].Result == ResultUnknown {
+	if n := len(s.boot.Loads); n > 0 && s.boot.Loads[n-1].Result == record.LoadUnknown {
 		s.boot.Loads[n-1].Forced = true
 	}
 }
 
 // newest is the newest load of a patch, nil if there is none.
-func (s *scan) newest(patch string) *Load {
+func (s *scan) newest(patch string) *record.Load {
 	for i := len(s.boot.Loads) - 1; i >= 0; i-- {
 		if s.boot.Loads[i].Patch == patch {
 			return &s.boot.Loads[i]

@@ -7,26 +7,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // newestWarnings is how many warnings are shown; all are counted.
 const newestWarnings = 20
 
-// Warnings is what the kernel complained about in a boot, as far as the journal goes.
-type Warnings struct {
-	Count  int
-	Since  time.Time // the first entry of the boot
-	Newest []Entry   // at most 20, oldest first
-}
-
-// KernelWarnings reads the complaints of the kernel in a boot from a journal, see Boots for dir:
+// KernelWarnings reads the complaints of the kernel in a boot from a journal, see Boots for dir, and returns
+// the newest 20, oldest first:
 // its messages of level 2 and worse (BUG and Oops among them), and what WARN() in its code
 // says. Errors of devices and firmware, level 3, are not meant: a sound machine has some.
-func KernelWarnings(ctx context.Context, dir, boot string) (Warnings, error) {
+func KernelWarnings(ctx context.Context, dir, boot string) (record.Warnings, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	w := Warnings{Newest: []Entry{}}
+	w := record.Warnings{Messages: []record.Warning{}}
 	f, err := findFiles(dir)
 	if err != nil {
 		return w, err
@@ -45,7 +40,7 @@ func KernelWarnings(ctx context.Context, dir, boot string) (Warnings, error) {
 	case len(f.unread) > 0:
 		return w, fmt.Errorf("reading %q: %w", f.unread[0].Path, f.unread[0].Err)
 	}
-	w.Since = b.First
+	w.Since = &b.First
 	j.FlushMatches()
 	for _, m := range []string{"_BOOT_ID=" + boot, "_TRANSPORT=kernel", "PRIORITY=0", "PRIORITY=1", "PRIORITY=2", "PRIORITY=4"} {
 		if err := j.AddMatch(m); err != nil {
@@ -59,15 +54,15 @@ func KernelWarnings(ctx context.Context, dir, boot string) (Warnings, error) {
 		if more, err := j.Next(); err != nil || more == 0 {
 			return w, err
 		}
-		if err := w.take(fields{j}); err != nil {
+		if err := takeWarning(&w, fields{j}); err != nil {
 			return w, err
 		}
 	}
 	return w, ctx.Err()
 }
 
-// take takes in an entry if it is a warning.
-func (w *Warnings) take(f fields) error {
+// takeWarning takes in an entry if it is a warning.
+func takeWarning(w *record.Warnings, f fields) error {
 	message := f.get("MESSAGE")
 	level, err := strconv.Atoi(f.get("PRIORITY"))
 	if err != nil || level > 2 && !strings.HasPrefix(message, "WARNING: ") || !fromKernel(f) {
@@ -78,9 +73,9 @@ func (w *Warnings) take(f fields) error {
 		return err
 	}
 	w.Count++
-	if len(w.Newest) == newestWarnings {
-		w.Newest = slices.Delete(w.Newest, 0, 1)
+	if len(w.Messages) == newestWarnings {
+		w.Messages = slices.Delete(w.Messages, 0, 1)
 	}
-	w.Newest = append(w.Newest, e)
+	w.Messages = append(w.Messages, record.Warning{Time: record.AtOrNil(e.Time), Text: e.Message, Cursor: e.Cursor})
 	return nil
 }

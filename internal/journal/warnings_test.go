@@ -17,7 +17,7 @@ func TestKernelWarnings(t *testing.T) {
 		fmt.Sprintf(line, "syslog", 0, 1, "from a user"),
 	}
 	got, err := KernelWarnings(t.Context(), written(t, entries...), testBoot)
-	if err != nil || got.Count != 2 || len(got.Newest) != 2 || got.Newest[0].Message != "WARNING: CPU: 0 PID: 1 at kernel/x.c:1 f+0x1/0x2" {
+	if err != nil || got.Count != 2 || len(got.Messages) != 2 || got.Messages[0].Text != "WARNING: CPU: 0 PID: 1 at kernel/x.c:1 f+0x1/0x2" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if _, err := KernelWarnings(t.Context(), written(t, entries...), "0000000000000000000000000000abcd"); !errors.Is(err, ErrNoBoot) {
@@ -27,7 +27,7 @@ func TestKernelWarnings(t *testing.T) {
 		entries = append(entries, says(2, fmt.Sprint("warning ", i)))
 	}
 	got, err = KernelWarnings(t.Context(), written(t, entries...), testBoot)
-	if err != nil || got.Count != 27 || len(got.Newest) != newestWarnings || got.Newest[19].Message != "warning 24" {
+	if err != nil || got.Count != 27 || len(got.Messages) != newestWarnings || got.Messages[19].Text != "warning 24" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

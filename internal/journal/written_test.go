@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
@@ -77,7 +79,7 @@ func TestLookalikes(t *testing.T) {
 		user+idMessagesMissed+" MESSAGE_ID=1 SYSLOG_IDENTIFIER=dracut | Executing: /usr/bin/dracut",
 	)
 	got := boots(t, dir)
-	if len(got) != 1 || len(got[0].Loads) != 0 || len(got[0].Builds) != 0 || got[0].MessagesLost || got[0].KernelRelease != testKernel {
+	if len(got) != 1 || len(got[0].Loads) != 0 || len(got[0].ImageBuilds) != 0 || got[0].MessagesLost || got[0].KernelRelease != testKernel {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -136,7 +138,7 @@ func TestTimesOfLoads(t *testing.T) {
 		kernelSays(3, "system", "enabling patch '"+b+"'"), kernelSays(4, "system", "'"+b+"': starting unpatching transition"),
 		kernelSays(5, "system", "'"+b+"': unpatching complete"),
 	))[0].Loads
-	second := func(at *time.Time) int {
+	second := func(at *record.Timestamp) int {
 		if at == nil {
 			return -1
 		}
@@ -187,9 +189,9 @@ func TestBuildsOfEveryForm(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, b := range boots(t, written(t, append([]string{linuxLine}, tt.entries...)...))[0].Builds {
+			for _, b := range boots(t, written(t, append([]string{linuxLine}, tt.entries...)...))[0].ImageBuilds {
 				files := []string{}
-				for _, m := range b.Modules {
+				for _, m := range b.Packed {
 					files = append(files, m.File)
 				}
 				text := fmt.Sprintf("%s %t %s %t", b.Source, b.LivepatchModule, files, b.Success)
@@ -212,7 +214,7 @@ func TestBuildsOfEveryForm(t *testing.T) {
 func TestForgedSwitch(t *testing.T) {
 	got := boots(t, written(t, linuxLine, kernelSays(2, "system", "enabling patch 'livepatch_1_1'"), linuxLine, linuxLine,
 		"_TRANSPORT=journal _UID=1000 MESSAGE_ID="+idMessagesMissed+" SYSLOG_IDENTIFIER=systemd PRIORITY=5 | Switching root."))
-	if l := got[0].Loads; len(l) != 1 || l[0].Phase != PhaseUnknown {
+	if l := got[0].Loads; len(l) != 1 || l[0].Phase != record.PhaseUnknown {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -246,8 +248,8 @@ func TestOwnEntriesFindTheirBuild(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, b := range boots(t, written(t, append([]string{linuxLine}, tt.entries...)...))[0].Builds {
-				got = append(got, fmt.Sprintf("%s %s %d %t", b.Source, b.Image, len(b.Modules), b.Success))
+			for _, b := range boots(t, written(t, append([]string{linuxLine}, tt.entries...)...))[0].ImageBuilds {
+				got = append(got, fmt.Sprintf("%s %s %d %t", b.Source, b.Image, len(b.Packed), b.Success))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -278,7 +280,7 @@ func TestWhatIsMissing(t *testing.T) {
 		t.Errorf("got %+v", lost)
 	}
 	rotated := boots(t, written(t, kernelSays(86400, "system", "enabling patch 'livepatch_1_1'")))[0]
-	if rotated.StartInJournal || len(rotated.Loads) != 1 || rotated.Loads[0].Phase != PhaseUnknown {
+	if rotated.StartInJournal || len(rotated.Loads) != 1 || rotated.Loads[0].Phase != record.PhaseUnknown {
 		t.Errorf("got %+v", rotated)
 	}
 }
@@ -315,7 +317,7 @@ func TestKernelOfABuild(t *testing.T) {
 			for _, l := range []string{"Executing: /usr/bin/dracut " + tt.args, "*** Creating initramfs image file '" + tt.image + "' done ***"} {
 				entries = append(entries, fmt.Sprintf(dracutLine, "a", l))
 			}
-			got := boots(t, written(t, append([]string{linuxLine}, entries...)...))[0].Builds
+			got := boots(t, written(t, append([]string{linuxLine}, entries...)...))[0].ImageBuilds
 			if len(got) != 1 || got[0].KernelRelease != tt.want || got[0].Image != tt.image || !got[0].Success {
 				t.Errorf("got %+v, want %q", got, tt.want)
 			}
@@ -323,7 +325,7 @@ func TestKernelOfABuild(t *testing.T) {
 	}
 	t.Run("its beginning is gone", func(t *testing.T) {
 		done := fmt.Sprintf(dracutLine, "a", "*** Creating initramfs image file '/boot/initrd' done ***")
-		if got := boots(t, written(t, linuxLine, done))[0].Builds; len(got) != 1 || got[0].KernelRelease != "" {
+		if got := boots(t, written(t, linuxLine, done))[0].ImageBuilds; len(got) != 1 || got[0].KernelRelease != "" {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -333,7 +335,7 @@ func TestKernelOfABuild(t *testing.T) {
 			"-rw-r--r-- 1 root root 1 Nov 23 06:41 lib/modules/" + other + "/livepatch/livepatch-1-1.ko"} {
 			lines = append(lines, fmt.Sprintf(dracutLine, "a", l))
 		}
-		if got := boots(t, written(t, lines...))[0].Builds; len(got) != 1 || len(got[0].Modules) != 0 {
+		if got := boots(t, written(t, lines...))[0].ImageBuilds; len(got) != 1 || len(got[0].Packed) != 0 {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -360,7 +362,7 @@ func TestImageThatIsMoved(t *testing.T) {
 				entries = append(entries, fmt.Sprintf(dracutLine, "a", l))
 			}
 			var got []string
-			for _, b := range boots(t, written(t, entries...))[0].Builds {
+			for _, b := range boots(t, written(t, entries...))[0].ImageBuilds {
 				got = append(got, fmt.Sprintf("%s %s %t", b.Source, b.Image, b.Success))
 			}
 			if diff := cmp.Diff([]string{tt.want}, got); diff != "" {
@@ -386,7 +388,7 @@ func TestBuildsWhereTheClockWasSetBack(t *testing.T) {
 		lines = append(lines, Line{Cursor: fmt.Sprint(i), Received: at.Add(time.Duration(e.hour) * time.Hour), Fields: fields})
 	}
 	b, err := ReadLines(testBoot, lines)
-	if err != nil || len(b.Builds) != 2 || b.Builds[0].Image != "/boot/initrd-a" || b.Builds[1].Image != "/boot/initrd-b" {
-		t.Errorf("%v, %+v", err, b.Builds)
+	if err != nil || len(b.ImageBuilds) != 2 || b.ImageBuilds[0].Image != "/boot/initrd-a" || b.ImageBuilds[1].Image != "/boot/initrd-b" {
+		t.Errorf("%v, %+v", err, b.ImageBuilds)
 	}
 }

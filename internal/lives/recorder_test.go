@@ -311,15 +311,15 @@ func (r *recorder) journal(o *record.Observation) (current []journal.Boot) {
 			panic(err)
 		}
 		if b.unread {
-			read.Unread = []journal.Unread{{Path: "/var/log/journal/x.journal", Err: fmt.Errorf("it is damaged")}}
+			read.Unread, read.Incomplete = []journal.Unread{{Path: "/var/log/journal/x.journal", Err: fmt.Errorf("it is damaged")}}, true
 		}
 		if b == r.boot {
 			current = []journal.Boot{read}
 		} else if onRecord(read) {
 			continue
 		}
-		r.known[b.id] = read.Last
-		o.Boots = append(o.Boots, observe.Row(read))
+		r.known[b.id] = read.Last.Time
+		o.Boots = append(o.Boots, read.Boot)
 	}
 	return current
 }

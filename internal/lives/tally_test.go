@@ -164,7 +164,7 @@ func shape(evs []*record.Event) (text string) {
 			for _, b := range o.Boots {
 				text += fmt.Sprint(b.Incomplete, b.StartInJournal, len(b.Loads))
 				for _, l := range b.Loads {
-					text += l.Result
+					text += string(l.Result)
 				}
 			}
 		}

@@ -3,7 +3,6 @@ package observe
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/verdict"
@@ -19,47 +18,12 @@ func Boots(ctx context.Context, dir, boot string) (record.Journal, error) {
 	}
 	recorded := record.Journal{Boots: []record.Boot{}, Unread: []record.UnreadFile{}}
 	for _, b := range j.Boots {
-		recorded.Boots = append(recorded.Boots, Row(b))
+		recorded.Boots = append(recorded.Boots, b.Boot)
 	}
 	for _, u := range j.Unread {
 		recorded.Unread = append(recorded.Unread, record.UnreadFile{Path: u.Path, Why: u.Err.Error()})
 	}
 	return recorded, nil
-}
-
-// Row is a boot as it is kept and shown.
-func Row(b journal.Boot) record.Boot {
-	r := record.Boot{
-		ID: b.ID, KernelRelease: b.KernelRelease, First: record.At(b.First), Last: record.At(b.Last),
-		StartInJournal: b.StartInJournal, MessagesLost: b.MessagesLost, Incomplete: len(b.Unread) > 0,
-		Loads: []record.Load{}, Builds: []record.Build{},
-	}
-	for _, l := range b.Loads {
-		load := record.Load{
-			Patch: l.Patch, Phase: string(l.Phase), Rule: l.Rule, Result: string(l.Result), Forced: l.Forced,
-			Time: record.At(l.Time), Replaced: l.Replaced, Cursor: l.Cursor,
-			Completed: stampOrNil(l.Completed), Reverted: stampOrNil(l.Reverted), Disabled: stampOrNil(l.Disabled),
-		}
-		r.Loads = append(r.Loads, load)
-	}
-	for _, build := range b.Builds {
-		files := []string{}
-		for _, m := range build.Modules {
-			files = append(files, m.File)
-		}
-		r.Builds = append(r.Builds, record.Build{
-			KernelRelease: build.KernelRelease, Image: build.Image, Modules: files, Success: build.Success,
-			Time: record.At(build.Time), Cursor: build.Cursor,
-		})
-	}
-	return r
-}
-
-func stampOrNil(t *time.Time) *record.Timestamp {
-	if t == nil {
-		return nil
-	}
-	return record.AtOrNil(*t)
 }
 
 // JournalQuestion says what a verdict from a journal alone is asked about. Empty fields

@@ -144,7 +144,7 @@ func (t *taker) journal() {
 	boots, err := journal.Boots(t.ctx, journalDir(t.Root), q)
 	t.failed("journal", err)
 	for _, b := range boots {
-		t.obs.Boots = append(t.obs.Boots, Row(b))
+		t.obs.Boots = append(t.obs.Boots, b.Boot)
 		if b.ID == t.boot {
 			t.sight.Boots = []journal.Boot{b}
 		}
@@ -280,10 +280,5 @@ func (t *taker) activation() (record.Entitlement, error) {
 
 // warnings are the kernel's warnings of this boot.
 func (t *taker) warnings() (record.Warnings, error) {
-	w, err := journal.KernelWarnings(t.ctx, journalDir(t.Root), t.boot)
-	c := record.Warnings{Count: w.Count, Since: record.AtOrNil(w.Since), Messages: []record.Warning{}}
-	for _, e := range w.Newest {
-		c.Messages = append(c.Messages, record.Warning{Time: record.AtOrNil(e.Time), Text: e.Message, Cursor: e.Cursor})
-	}
-	return c, err
+	return journal.KernelWarnings(t.ctx, journalDir(t.Root), t.boot)
 }

@@ -40,7 +40,7 @@ func unseen(boot journal.Boot) record.Reason {
 // loaded completely and not disabled since; patches are cumulative, one replaces another.
 func activeAtEnd(boot journal.Boot) string {
 	for _, l := range slices.Backward(boot.Loads) {
-		if l.Result == journal.ResultFailed || l.Result == journal.ResultReverted {
+		if l.Result == record.LoadFailed || l.Result == record.LoadReverted {
 			continue
 		}
 		if l.Disabled != nil {

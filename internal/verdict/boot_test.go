@@ -14,33 +14,34 @@ import (
 
 // What nobody names is found in the boot: its kernel, and the patch that was active at its end.
 func TestJudgeBoot(t *testing.T) {
-	first, second := load(0, patch1, journal.PhaseInitrd), load(5, patch2, journal.PhaseInitrd)
-	as := func(l journal.Load, change func(*journal.Load)) journal.Load {
+	first, second := load(0, patch1, record.PhaseInitrd), load(5, patch2, record.PhaseInitrd)
+	as := func(l record.Load, change func(*record.Load)) record.Load {
 		change(&l)
 		return l
 	}
-	failed := as(second, func(l *journal.Load) { l.Result = journal.ResultFailed })
-	disabled := as(second, func(l *journal.Load) { l.Disabled = new(at(9)) })
+	failed := as(second, func(l *record.Load) { l.Result = record.LoadFailed })
+	disabled := as(second, func(l *record.Load) { l.Disabled = new(record.At(at(9))) })
 	for name, tt := range map[string]struct {
-		boot          journal.Boot
+		boot          record.Boot
+		unread        []journal.Unread
 		kernel, patch string
 		want          record.Initrd
 	}{
-		"the newest load":     {boot: journal.Boot{Loads: []journal.Load{first, second}}, want: record.Initrd{Patch: patch2, Verdict: record.VerdictContained}},
-		"one is named":        {boot: journal.Boot{Loads: []journal.Load{first, second}}, patch: patch1, want: record.Initrd{Patch: patch1, Verdict: record.VerdictContained}},
-		"the newest failed":   {boot: journal.Boot{Loads: []journal.Load{first, failed}}, want: record.Initrd{Patch: patch1, Verdict: record.VerdictContained}},
-		"disabled since":      {boot: journal.Boot{StartInJournal: true, Loads: []journal.Load{disabled}}, want: record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonNoPatch}},
+		"the newest load":     {boot: record.Boot{Loads: []record.Load{first, second}}, want: record.Initrd{Patch: patch2, Verdict: record.VerdictContained}},
+		"one is named":        {boot: record.Boot{Loads: []record.Load{first, second}}, patch: patch1, want: record.Initrd{Patch: patch1, Verdict: record.VerdictContained}},
+		"the newest failed":   {boot: record.Boot{Loads: []record.Load{first, failed}}, want: record.Initrd{Patch: patch1, Verdict: record.VerdictContained}},
+		"disabled since":      {boot: record.Boot{StartInJournal: true, Loads: []record.Load{disabled}}, want: record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonNoPatch}},
 		"no start":            {want: record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonBootStart}},
-		"lost":                {boot: journal.Boot{MessagesLost: true}, want: record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonMessagesLost}},
-		"unread":              {boot: journal.Boot{Unread: []journal.Unread{{Err: errors.New("damaged")}}}, want: record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonJournalUnread}},
-		"of another kernel's": {boot: journal.Boot{StartInJournal: true, Loads: []journal.Load{first}}, kernel: "6.4.0-1-default", want: record.Initrd{KernelRelease: "6.4.0-1-default", Patch: patch1, Verdict: record.VerdictUnknown, Reason: record.ReasonNoBuild}},
+		"lost":                {boot: record.Boot{MessagesLost: true}, want: record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonMessagesLost}},
+		"unread":              {unread: []journal.Unread{{Err: errors.New("damaged")}}, want: record.Initrd{Verdict: record.VerdictUnknown, Reason: record.ReasonJournalUnread}},
+		"of another kernel's": {boot: record.Boot{StartInJournal: true, Loads: []record.Load{first}}, kernel: "6.4.0-1-default", want: record.Initrd{KernelRelease: "6.4.0-1-default", Patch: patch1, Verdict: record.VerdictUnknown, Reason: record.ReasonNoBuild}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.boot.KernelRelease = kernel
 			if tt.want.KernelRelease == "" {
 				tt.want.KernelRelease = kernel
 			}
-			got := JudgeBoot(tt.boot, tt.kernel, tt.patch)
+			got := JudgeBoot(journal.Boot{Boot: tt.boot, Unread: tt.unread}, tt.kernel, tt.patch)
 			got.Evidence, got.Basis = nil, ""
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -55,10 +56,11 @@ func TestSight(t *testing.T) {
 	s := Sight{
 		Kernel:   kernel,
 		Patches:  []record.LoadedPatch{{Module: patch2, Enabled: true, SrcVersion: "S2"}},
-		Boots:    []journal.Boot{{ID: "b", First: at(0), Last: at(30), Loads: []journal.Load{load(5, patch2, journal.PhaseSystem)}}},
+		Boots:    []journal.Boot{bootOf([]record.Load{load(5, patch2, record.PhaseSystem)}, nil)},
 		Packages: []record.Package{{Name: name, Version: "2-150600.13.6.1", InstallTime: 1}},
 		Live:     &Live{Image: "/boot/i", ImageTime: at(-9), BootTime: at(0)},
 	}
+	s.Boots[0].KernelRelease = ""
 	lp, p := s.LivePatch()
 	if p == nil || p.Name != name || *lp.PatchNumber != 2 || *lp.Initial || !lp.Since.Time.Equal(at(5)) {
 		t.Errorf("live patch %+v of %v", lp, p)

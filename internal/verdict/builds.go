@@ -13,7 +13,7 @@ import (
 
 // onMachine decides by the build that wrote the image which is there; if it was not written
 // since the boot, by what the boot loaded from it.
-func (j *judgement) onMachine(load *journal.Load) record.Initrd {
+func (j *judgement) onMachine(load *record.Load) record.Initrd {
 	builds := ofThisImage(j.boot, j.q)
 	if b := j.q.Live.writer(builds); b != nil {
 		if b.KernelRelease != j.q.Kernel {
@@ -56,7 +56,7 @@ func (j *judgement) ending(b *journal.Build) record.Initrd {
 
 // byJournal decides by the newest build on record, if it is known to be one of the image that
 // the system boots, as far as a journal alone can tell.
-func (j *judgement) byJournal(load *journal.Load) record.Initrd {
+func (j *judgement) byJournal(load *record.Load) record.Initrd {
 	builds := ofThisSystem(j.boot, j.q.Kernel)
 	if len(builds) == 0 {
 		return j.byLoad(load)
@@ -103,7 +103,7 @@ func ofThisSystem(boot journal.Boot, kernel string) []journal.Build {
 
 // ended are the builds of a boot but some, in the order in which they ended.
 func ended(boot journal.Boot, without func(journal.Build) bool) []journal.Build {
-	builds := slices.DeleteFunc(slices.Clone(boot.Builds), without)
+	builds := slices.DeleteFunc(slices.Clone(boot.ImageBuilds), without)
 	slices.SortStableFunc(builds, func(a, b journal.Build) int { return cmp.Compare(a.To, b.To) })
 	return builds
 }
@@ -160,7 +160,7 @@ func (l *Live) writtenAtEnd(b journal.Build) bool {
 // writtenSinceBoot says whether the image may have been written in this boot, by the clock as
 // it is now, or as it was at the start if it was set forward since.
 func (j *judgement) writtenSinceBoot() bool {
-	start, first := j.q.Live.BootTime, j.boot.First
+	start, first := j.q.Live.BootTime, j.boot.First.Time
 	if first.Before(start) && !j.boot.Last.Before(start) {
 		start = first
 	}

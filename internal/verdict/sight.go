@@ -31,8 +31,8 @@ func (s *Sight) LivePatch() (*record.LivePatch, *record.Package) {
 	lp := &record.LivePatch{Module: active.Module, Enabled: active.Enabled, Transition: active.Transition}
 	if len(s.Boots) > 0 {
 		if load := lastLoad(s.Boots[0], lp.Module); load != nil {
-			lp.Since = record.AtOrNil(load.Time)
-			if load.Forced || load.Result == journal.ResultComplete && !s.Boots[0].MessagesLost && len(s.Boots[0].Unread) == 0 {
+			lp.Since = record.AtOrNil(load.Time.Time)
+			if load.Forced || load.Result == record.LoadComplete && !s.Boots[0].MessagesLost && len(s.Boots[0].Unread) == 0 {
 				lp.Forced = &load.Forced
 			}
 		}

@@ -69,7 +69,7 @@ func Judge(q Question) record.Initrd {
 	return v
 }
 
-func (j *judgement) decide(load *journal.Load) record.Initrd {
+func (j *judgement) decide(load *record.Load) record.Initrd {
 	switch {
 	case j.q.Live == nil:
 		return j.byJournal(load)
@@ -120,12 +120,12 @@ func (j *judgement) proven(v record.Verdict, b record.Basis) record.Initrd {
 
 func (j *judgement) add(e ...record.Evidence) { j.Evidence = append(j.Evidence, e...) }
 
-func (j *judgement) addLoad(l *journal.Load, says string) {
-	j.add(record.Evidence{Says: says, Time: record.AtOrNil(l.Time), BootID: j.boot.ID, Cursor: l.Cursor, Message: l.Message})
+func (j *judgement) addLoad(l *record.Load, says string) {
+	j.add(record.Evidence{Says: says, Time: record.AtOrNil(l.Time.Time), BootID: j.boot.ID, Cursor: l.Cursor, Message: journal.Enabling(l.Patch)})
 }
 
 func (j *judgement) addBuild(b *journal.Build, says string) {
-	j.add(record.Evidence{Says: says, Time: record.AtOrNil(b.Time), BootID: j.boot.ID, Cursor: b.Cursor, Path: b.Image})
+	j.add(record.Evidence{Says: says, Time: record.AtOrNil(b.Time.Time), BootID: j.boot.ID, Cursor: b.Cursor, Path: b.Image})
 	for _, e := range b.Evidence {
 		j.add(record.Evidence{Says: "an entry of that build", Time: record.AtOrNil(e.Time), BootID: j.boot.ID, Cursor: e.Cursor, Message: e.Message})
 	}
@@ -133,9 +133,9 @@ func (j *judgement) addBuild(b *journal.Build, says string) {
 
 // lastLoad is the newest load of a patch in a boot, nil if there is none. One that failed
 // says nothing about the patch that is active.
-func lastLoad(boot journal.Boot, patch string) *journal.Load {
+func lastLoad(boot journal.Boot, patch string) *record.Load {
 	for i := len(boot.Loads) - 1; i >= 0; i-- {
-		if l := &boot.Loads[i]; l.Patch == patch && l.Result != journal.ResultFailed {
+		if l := &boot.Loads[i]; l.Patch == patch && l.Result != record.LoadFailed {
 			return l
 		}
 	}
@@ -144,12 +144,12 @@ func lastLoad(boot journal.Boot, patch string) *journal.Load {
 
 // byLoad decides from what this boot's initrd loaded, where no build of this boot is known to
 // have come after.
-func (j *judgement) byLoad(load *journal.Load) record.Initrd {
+func (j *judgement) byLoad(load *record.Load) record.Initrd {
 	switch {
-	case load != nil && load.Phase == journal.PhaseInitrd:
+	case load != nil && load.Phase == record.PhaseInitrd:
 		j.addLoad(load, "this boot's initrd loaded the patch (rule "+load.Rule+"), and no later build is on record")
 		return j.proven(record.VerdictContained, record.BasisBoot)
-	case load != nil && load.Phase == journal.PhaseSystem:
+	case load != nil && load.Phase == record.PhaseSystem:
 		j.addLoad(load, "the patch was loaded after the switch to the real root (rule "+load.Rule+")")
 		return j.unknown(record.ReasonNoBuild)
 	case load != nil:
@@ -168,9 +168,9 @@ func (j *judgement) byBuild(b *journal.Build) record.Initrd {
 	if b.Source == journal.SourceModules {
 		return j.byInference(b)
 	}
-	i := slices.IndexFunc(b.Modules, func(m journal.Module) bool { return moduleName(m.File) == j.Patch })
+	i := slices.IndexFunc(b.Packed, func(m journal.Module) bool { return moduleName(m.File) == j.Patch })
 	switch {
-	case i >= 0 && j.q.Live != nil && differ(j.q.Live.SrcVersion, b.Modules[i].SrcVersion):
+	case i >= 0 && j.q.Live != nil && differ(j.q.Live.SrcVersion, b.Packed[i].SrcVersion):
 		j.addBuild(b, "the build packed a module of that name with another source version than the loaded one")
 		return j.proven(record.VerdictMissing, record.BasisBuild)
 	case i >= 0:
@@ -179,7 +179,7 @@ func (j *judgement) byBuild(b *journal.Build) record.Initrd {
 	case b.Partial:
 		j.addBuild(b, "the newest build packed more than what is on record")
 		return j.unknown(record.ReasonBuildUnconfirmed)
-	case len(b.Modules) > 0 || b.None:
+	case len(b.Packed) > 0 || b.None:
 		j.addBuild(b, "the newest build said what it packed, and the patch is not among it")
 		return j.proven(record.VerdictMissing, record.BasisBuild)
 	}

@@ -87,7 +87,7 @@ func StartLost(b record.Boot) record.Boot {
 }
 
 // Loads is a load that was complete at once.
-func (l *Life) Loads(at, module, phase string) record.Load {
+func (l *Life) Loads(at, module string, phase record.Phase) record.Load {
 	return record.Load{Patch: module, Phase: phase, Rule: "R2", Result: "complete", Time: l.Stamp(at), Completed: new(l.Stamp(at)), Cursor: at}
 }
 

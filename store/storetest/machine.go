@@ -265,7 +265,7 @@ func (m *Machine) Crash() {
 }
 
 // Load activates a live patch, which replaces the one before.
-func (m *Machine) Load(module, phase, rule string) {
+func (m *Machine) Load(module string, phase record.Phase, rule string) {
 	loads := m.Boot.Loads
 	for i := range loads {
 		if loads[i].Patch == m.Module && loads[i].Disabled == nil {

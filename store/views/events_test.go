@@ -28,10 +28,6 @@ func TestClosedSets(t *testing.T) {
 	}
 }
 
-// The kinds of packages that names tell are those that the record takes.
-func TestClosedSetsOfOthers(t *testing.T) {
-}
-
 func texts[T ~string](values []T) (texts []string) {
 	for _, v := range values {
 		texts = append(texts, string(v))
