@@ -1,5 +1,10 @@
 package record
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Package is an installed package as the rpm database has it.
 type Package struct {
 	Name         string      `json:"name"`
@@ -69,4 +74,20 @@ type Snapshot struct {
 	Installed []Package
 	RPMDB     string // stamp of the rpm database that they were read from; empty: not known
 	Subvolume string // of the root directory, as the newest event that knew it has it; empty: none did
+}
+
+// SnapshotNumber returns N of a root directory …/.snapshots/N/snapshot, which is a btrfs snapshot; 0 of any
+// other one.
+func SnapshotNumber(root string) int64 {
+	rest, ok := strings.CutSuffix(root, "/snapshot")
+	const folder = "/.snapshots/"
+	i := strings.LastIndex(rest, folder)
+	if !ok || i < 0 {
+		return 0
+	}
+	n, err := strconv.ParseUint(rest[i+len(folder):], 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int64(n)
 }

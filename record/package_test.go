@@ -16,3 +16,15 @@ func TestMinus(t *testing.T) {
 		t.Errorf("got -, want +\n%s", diff)
 	}
 }
+
+func TestSnapshotNumber(t *testing.T) {
+	for root, want := range map[string]int64{
+		"/@/.snapshots/7/snapshot": 7, "/.snapshots/42/snapshot": 42, "/.snapshots/1/snapshot/.snapshots/9/snapshot": 9,
+		"": 0, "/": 0, "/@": 0, "/.snapshots/42": 0, "/.snapshots/42/snapshot/var": 0, "/.snapshots/x/snapshot": 0, "/.snapshots/-1/snapshot": 0,
+		"/.snapshots//snapshot": 0, "/.snapshots/99999999999/snapshot": 0, "/snapshot": 0,
+	} {
+		if got := SnapshotNumber(root); got != want {
+			t.Errorf("SnapshotNumber(%q) = %d, want %d", root, got, want)
+		}
+	}
+}

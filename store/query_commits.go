@@ -9,7 +9,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/sqlite"
-	"github.com/klp-audit/klp-audit/store/views"
 )
 
 // Attribution counts the commits from one moment to another by whether it is known who made them.
@@ -79,7 +78,7 @@ func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64
 			OR t.outcome = 'completed' AND t.snapshot <= :booted AND t.settled_event > :since
 			OR t.outcome = 'discarded' AND t.snapshot = :booted)
 		ORDER BY t.end_event`
-	booted := views.SnapshotNumber(subvolume)
+	booted := record.SnapshotNumber(subvolume)
 	if booted == 0 {
 		return nil, nil
 	}

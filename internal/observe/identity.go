@@ -3,7 +3,6 @@ package observe
 import (
 	"errors"
 	"io/fs"
-	"strconv"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
@@ -22,7 +21,10 @@ func System(root string) (record.System, error) {
 	if err != nil {
 		return record.System{}, err
 	}
-	id.RootSubvolume, id.ReadOnlyRoot, id.Snapshot = m.Subvolume, m.ReadOnly, snapshotNumber(m.Subvolume)
+	id.RootSubvolume, id.ReadOnlyRoot = m.Subvolume, m.ReadOnly
+	if n := record.SnapshotNumber(m.Subvolume); n > 0 {
+		id.Snapshot = new(int(n))
+	}
 	tool, err := isThere(root, "/usr/sbin/transactional-update")
 	id.Transactional = id.ReadOnlyRoot && tool
 	return id, err
@@ -47,14 +49,4 @@ func prettyName(root string) (string, error) {
 		return "", errors.New("parsing os-release: it has no PRETTY_NAME")
 	}
 	return name, nil
-}
-
-// snapshotNumber is the number of the snapshot that a subvolume is; nil if it is none.
-func snapshotNumber(subvolume string) *int {
-	_, rest, _ := strings.Cut(subvolume, "/.snapshots/")
-	number, _, _ := strings.Cut(rest, "/")
-	if n, err := strconv.Atoi(number); err == nil && n >= 0 {
-		return &n
-	}
-	return nil
 }

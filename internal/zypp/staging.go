@@ -18,7 +18,10 @@ func DetectStaging(environ func(string) string, parentArgv []string, hostRoot fu
 		return nil
 	}
 	snapshotRoot := environ("TRANSACTIONAL_UPDATE_ROOT")
-	s := &record.Staging{Snapshot: snapshotNumber(snapshotRoot), Root: RootOption(parentArgv)}
+	s := &record.Staging{Root: RootOption(parentArgv)}
+	if n := record.SnapshotNumber(filepath.Clean(snapshotRoot)); n > 0 {
+		s.Snapshot = strconv.FormatInt(n, 10)
+	}
 	switch {
 	case s.Root != "" && s.Root != "/":
 	case !hostRoot():
@@ -50,16 +53,6 @@ func isTrue(value string) bool {
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	return err == nil && n != 0
-}
-
-// snapshotNumber is N of /.snapshots/N/snapshot.
-func snapshotNumber(root string) string {
-	_, rest, _ := strings.Cut(root, "/.snapshots/")
-	number, _, _ := strings.Cut(rest, "/")
-	if _, err := strconv.ParseUint(number, 10, 32); err != nil {
-		return ""
-	}
-	return number
 }
 
 // RootOption finds zypper's -R, --root or --installroot, empty if there is none. libzypp

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"strconv"
-	"strings"
 
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -78,23 +77,6 @@ func applyImport(seq int64, ev *record.Event) []mutation {
 	return m
 }
 
-// SnapshotNumber is N of a root directory in /.snapshots/N/snapshot, 0 of any other one.
-func SnapshotNumber(subvolume string) int64 {
-	rest, ok := strings.CutSuffix(subvolume, "/snapshot")
-	_, number, found := cutLast(rest, "/.snapshots/")
-	if !ok || !found {
-		return 0
-	}
-	return parseSnapshot(number)
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
-}
-
 // parseSnapshot reads the number of a snapshot, 0 if it is none.
 func parseSnapshot(number string) int64 {
 	n, err := strconv.ParseUint(number, 10, 32)
@@ -164,7 +146,7 @@ const settleStaged = `
 // applyBooted settles what became of staged commits, from an observation of a booted snapshot.
 func applyBooted(seq int64, ev *record.Event) []mutation {
 	o := ev.Observation
-	booted := SnapshotNumber(o.Subvolume)
+	booted := record.SnapshotNumber(o.Subvolume)
 	if booted == 0 {
 		return nil
 	}
