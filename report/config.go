@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/klp-audit/klp-audit/internal/config"
 	"github.com/klp-audit/klp-audit/internal/say"
 )
 
@@ -15,16 +16,9 @@ const ConfigurationSchema = "klp-audit/config/1"
 
 // Configuration is the effective configuration.
 type Configuration struct {
-	Schema   string    `json:"schema"`
-	Settings []Setting `json:"settings"` // every key
-	Problems []string  `json:"problems"` // what was left out of it, with file and line
-}
-
-// Setting is a value of the configuration.
-type Setting struct {
-	Key    string `json:"key"`
-	Value  any    `json:"value"`  // a string, a bool or a []string
-	Origin string `json:"origin"` // FILE:LINE, or "built in"
+	Schema   string           `json:"schema"`
+	Settings []config.Setting `json:"settings"` // every key
+	Problems []string         `json:"problems"` // what was left out of it, with file and line
 }
 
 func (c *Configuration) forms() []form { return []form{{"table", c.writeTable}, object(c)} }

@@ -3,15 +3,17 @@ package report
 import (
 	"strings"
 	"testing"
+
+	"github.com/klp-audit/klp-audit/internal/config"
 )
 
 // hostileConfiguration has values of each type, and what an administrator's file may hold.
 var hostileConfiguration = Configuration{
 	Schema: ConfigurationSchema,
-	Settings: []Setting{
-		{"profile", "default", "built in"},
-		{"redact", []string{`token=\S+`, "it's \x1b[31m"}, "/etc/klp-audit/klp-audit.toml:3"},
-		{"userdata", false, "/etc/klp-audit/klp-audit.toml.d/a\x07.toml:1"},
+	Settings: []config.Setting{
+		{Key: "profile", Value: "default", Origin: "built in"},
+		{Key: "redact", Value: []string{`token=\S+`, "it's \x1b[31m"}, Origin: "/etc/klp-audit/klp-audit.toml:3"},
+		{Key: "userdata", Value: false, Origin: "/etc/klp-audit/klp-audit.toml.d/a\x07.toml:1"},
 	},
 	Problems: []string{},
 }

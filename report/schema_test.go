@@ -38,7 +38,7 @@ func TestOutputFollowsSchema(t *testing.T) {
 	}
 	validate("no record", "status-1.json", writtenObject(t, &Status{Schema: StatusSchema}))
 	for _, v := range []proof.Verification{
-		{Result: proof.Intact, TreeSize: 1, FirstTime: new(record.At(testNow)), Problems: []string{}, Keys: []proof.KeyInLog{{Key: "a", Event: 1}, {Key: "b", Event: 2, Signed: new(true)}}},
+		{Result: proof.Intact, TreeSize: 1, FirstTime: new(record.At(testNow)), Problems: []string{}, Keys: []record.VerifiedKey{{Key: "a", Event: 1}, {Key: "b", Event: 2, Signed: new(true)}}},
 		{Result: proof.Altered, Problems: []string{"damaged"}},
 	} {
 		var b strings.Builder

@@ -31,7 +31,7 @@ func cloned(t *testing.T) (root, original string) {
 func TestCloneIsSignedFor(t *testing.T) {
 	root, original := cloned(t)
 	for _, v := range asList(foundWith(t, root, original)) {
-		if v.Result != proof.Intact || len(v.Keys) != 2 || v.Keys[0] != (proof.KeyInLog{Key: original, Event: 1}) ||
+		if v.Result != proof.Intact || len(v.Keys) != 2 || v.Keys[0] != (record.VerifiedKey{Key: original, Event: 1}) ||
 			v.Keys[1].Key != v.Key || v.Keys[1].Event != 8 || !*v.Keys[1].Signed || v.Key == original {
 			t.Errorf("%+v", v)
 		}

@@ -38,10 +38,7 @@ the rest applies, and the exit status is 1.`,
 
 func (a *app) printConfig(format string) error {
 	c := a.config()
-	out := report.Configuration{Schema: report.ConfigurationSchema, Problems: []string{}}
-	for _, s := range c.Settings {
-		out.Settings = append(out.Settings, report.Setting(s))
-	}
+	out := report.Configuration{Schema: report.ConfigurationSchema, Settings: c.Settings, Problems: []string{}}
 	for _, p := range c.Problems {
 		out.Problems = append(out.Problems, p.Error())
 		a.complain("%v", p)

@@ -23,17 +23,10 @@ type Verified struct {
 
 // part is the verification as an observation has it.
 func (v *Verified) part() record.Verified {
-	p := record.Verified{
+	return record.Verified{
 		Result: string(v.Result), TreeSize: v.TreeSize, RootHash: v.RootHash, FirstTime: v.FirstTime, LastTime: v.LastTime,
-		Checkpoint: v.Checkpoint, Key: v.Key, Problems: v.Problems, Checkpoints: v.Checkpoints, Unread: v.Unread, KeyUnread: v.KeyUnread,
+		Checkpoint: v.Checkpoint, Key: v.Key, Keys: v.Keys, Problems: v.Problems, Checkpoints: v.Checkpoints, Unread: v.Unread, KeyUnread: v.KeyUnread,
 	}
-	if v.Keys != nil {
-		p.Keys = make([]record.VerifiedKey, len(v.Keys))
-	}
-	for i, k := range v.Keys {
-		p.Keys[i] = record.VerifiedKey(k)
-	}
-	return p
 }
 
 // Verify checks the record of the machine whose file tree is at root: that it is intact, signed

@@ -13,7 +13,7 @@ import (
 func TestVerificationFitsThePart(t *testing.T) {
 	v := proof.Verification{
 		Result: proof.Altered, TreeSize: 7, RootHash: "h", FirstTime: new(record.Timestamp), LastTime: new(record.Timestamp), Checkpoint: "c", Key: "k",
-		Keys: []proof.KeyInLog{{Key: "k", Event: 5, Signed: new(true)}, {Key: "l"}}, Problems: []string{"p"}, Found: 1,
+		Keys: []record.VerifiedKey{{Key: "k", Event: 5, Signed: new(true)}, {Key: "l"}}, Problems: []string{"p"}, Found: 1,
 	}
 	for i := range reflect.TypeFor[proof.Verification]().NumField() {
 		if reflect.ValueOf(v).Field(i).IsZero() {

@@ -10,14 +10,6 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// KeyInLog is a verifier key that a record names, from one of its events on.
-type KeyInLog struct {
-	Key   string `json:"key"`
-	Event int64  `json:"event"` // the recorder event that names it first
-	// Signed says whether the key before it signed that it takes over; null of the first.
-	Signed *bool `json:"signed"`
-}
-
 // A planned change of key is a checkpoint over all events before it that both keys signed, with
 // one more line (C2SP tlog-checkpoint: an extension) that says which key comes next. The recorder
 // event that names the new key carries it.
@@ -49,7 +41,7 @@ func handedOver(text, from, to string, size int64, root tlog.Hash) bool {
 func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
 	last := len(v.Keys) - 1
 	if last < 0 {
-		v.Keys = append(v.Keys, KeyInLog{Key: id.Key, Event: seq})
+		v.Keys = append(v.Keys, record.VerifiedKey{Key: id.Key, Event: seq})
 		return
 	}
 	before := v.Keys[last].Key
@@ -57,7 +49,7 @@ func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
 		return
 	}
 	signed := handedOver(id.Checkpoint, before, id.Key, seq-1, root)
-	v.Keys = append(v.Keys, KeyInLog{Key: id.Key, Event: seq, Signed: &signed})
+	v.Keys = append(v.Keys, record.VerifiedKey{Key: id.Key, Event: seq, Signed: &signed})
 	if !signed {
 		v.Problem(Altered, "event %d: the key %q takes over, and the key before it, %q, did not sign that: nothing vouches for what is before it", seq, id.Key, before)
 	}

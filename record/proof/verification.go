@@ -20,22 +20,22 @@ const (
 
 // Verification is the result of checking a record. Its JSON is the published form.
 type Verification struct {
-	Result     Integrity         `json:"result"`
-	TreeSize   int64             `json:"tree_size"`
-	RootHash   string            `json:"root_hash"`
-	FirstTime  *record.Timestamp `json:"first_time"`
-	LastTime   *record.Timestamp `json:"last_time"`
-	Checkpoint string            `json:"checkpoint"` // the signed text
-	Key        string            `json:"key"`        // verifier key that it was checked with
-	Keys       []KeyInLog        `json:"keys"`       // all that the record names, the newest last
-	Problems   []string          `json:"problems"`
+	Result     Integrity            `json:"result"`
+	TreeSize   int64                `json:"tree_size"`
+	RootHash   string               `json:"root_hash"`
+	FirstTime  *record.Timestamp    `json:"first_time"`
+	LastTime   *record.Timestamp    `json:"last_time"`
+	Checkpoint string               `json:"checkpoint"` // the signed text
+	Key        string               `json:"key"`        // verifier key that it was checked with
+	Keys       []record.VerifiedKey `json:"keys"`       // all that the record names, the newest last
+	Problems   []string             `json:"problems"`
 
 	Found int `json:"-"` // how many problems, also those that are not listed
 }
 
 // NewVerification is one that has found nothing wrong yet.
 func NewVerification() *Verification {
-	return &Verification{Result: Intact, Problems: []string{}, Keys: []KeyInLog{}}
+	return &Verification{Result: Intact, Problems: []string{}, Keys: []record.VerifiedKey{}}
 }
 
 // Problem notes what is wrong. What is truncated stays so, whatever else is found.

@@ -49,7 +49,7 @@ func NewVerifier(after Edge, stored tlog.HashReader, earlier ...string) (*Verifi
 	}
 	v := &Verifier{Verification: NewVerification(), since: after.Size, stored: stored, tree: tree, earlier: checks, ids: map[[16]byte]struct{}{}}
 	if after.Key != "" {
-		v.Keys = append(v.Keys, KeyInLog{Key: after.Key})
+		v.Keys = append(v.Keys, record.VerifiedKey{Key: after.Key})
 	}
 	return v, checks.startAt(v.Verification, tree)
 }

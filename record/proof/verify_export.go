@@ -142,7 +142,7 @@ func (v *Verifier) checkLastLine(in *exportReader) {
 func (v *Verifier) checkKey(claimed string) {
 	switch named := v.newestKey(); {
 	case named == "": // no event of this part of the log does
-		v.Keys = append(v.Keys, KeyInLog{Key: claimed})
+		v.Keys = append(v.Keys, record.VerifiedKey{Key: claimed})
 	case named != claimed:
 		v.Problem(Altered, "the first line says that the key is %q, not %q", claimed, named)
 		return
