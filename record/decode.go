@@ -109,7 +109,7 @@ func (h *Header) read(body []byte, at []span) error {
 		return fmt.Errorf("id %.80s", orMissing(id))
 	case !isWord(kind, "-abcdefghijklmnopqrstuvwxyz"):
 		return fmt.Errorf("kind %.80s", orMissing(kind))
-	case len(moment) == 0 || h.Time.UnmarshalJSON(moment) != nil || h.Time.Format(`"`+TimeLayout+`"`) != string(moment):
+	case len(moment) == 0 || h.Time.parse(moment) != nil || h.Time.Format(`"`+TimeLayout+`"`) != string(moment):
 		return fmt.Errorf("time %.80s is not written as %s", orMissing(moment), TimeLayout)
 	}
 	h.ID, h.Kind = string(id[1:len(id)-1]), EventKind(kind[1:len(kind)-1])

@@ -1,6 +1,12 @@
 package record
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+)
 
 // PartType is a type that a part of an observation has. Each has the name of one part, so that name
 // and type cannot be mixed up.
@@ -37,8 +43,7 @@ func ReadPart[T PartType](o *Observation) (v T, known bool, err error) {
 	if text == nil {
 		return v, false, nil
 	}
-	err = json.Unmarshal(text, &v)
-	return v, true, err
+	return v, true, unmarshalPart(text, &v)
 }
 
 // RawPart is a part of an observation on record, as it was written.
@@ -56,8 +61,49 @@ func PartFrom[T PartType](raw *RawPart, err error) (*Part[T], error) { return (*
 
 // Value reads what the part says.
 func (p *Part[T]) Value() (v T, err error) {
-	err = json.Unmarshal(p.JSON, &v)
-	return v, err
+	return v, unmarshalPart(p.JSON, &v)
+}
+
+// unmarshalPart reads a part into v. Where it has another form, the error names the key, and says what was
+// found in plain words: whoever reads it need not know Go.
+func unmarshalPart(text []byte, v any) error {
+	err := json.Unmarshal(text, v)
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	found := wrong.Value
+	for word, plain := range map[string]string{"string": "text", "array": "list", "bool": "boolean"} {
+		if rest, ok := strings.CutPrefix(found, word); ok {
+			found = plain + rest
+		}
+	}
+	if wrong.Field == "" {
+		return fmt.Errorf("found %s, want %s", found, formOf(wrong.Type))
+	}
+	return fmt.Errorf("key %q: found %s, want %s", wrong.Field, found, formOf(wrong.Type))
+}
+
+// formOf says what a type is in JSON.
+func formOf(t reflect.Type) shapeKind {
+	if t == reflect.TypeFor[Timestamp]() {
+		return isMoment
+	}
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return isObject
+	case reflect.Slice:
+		return isList
+	case reflect.String:
+		return isText
+	case reflect.Bool:
+		return isBoolean
+	case reflect.Float64:
+		return isReal
+	case reflect.Uint32, reflect.Uint64:
+		return isUnsigned
+	}
+	return isInteger
 }
 
 // coveredUntil and foundBy are the keys of two parts that are read also where another program wrote the rest

@@ -200,3 +200,29 @@ func TestPartsOfAnotherForm(t *testing.T) {
 		t.Errorf("found %q, %q", result, problems)
 	}
 }
+
+// A part of another form is refused in plain words, with the key, whatever reads it.
+func TestPartOfAnotherForm(t *testing.T) {
+	for text, want := range map[string]string{
+		`[1]`:                         `found list, want object`,
+		`"x"`:                         `found text, want object`,
+		`{"count":"5"}`:               `key "count": found text, want integer`,
+		`{"count":1.5}`:               `key "count": found number 1.5, want integer`,
+		`{"count":{}}`:                `key "count": found object, want integer`,
+		`{"messages":true}`:           `key "messages": found boolean, want list`,
+		`{"messages":["x"]}`:          `key "messages": found text, want object`,
+		`{"messages":[{"text":1}]}`:   `key "messages.text": found number, want text`,
+		`{"since":5}`:                 `key "since": found 5, want time`,
+		`{"messages":[{"time":"x"}]}`: `key "messages.time": found "x", want time`,
+	} {
+		o := &Observation{Parts: map[PartName]json.RawMessage{PartWarnings: json.RawMessage(text)}}
+		_, known, err := ReadPart[Warnings](o)
+		_, again := (&Part[Warnings]{JSON: json.RawMessage(text)}).Value()
+		if !known || err == nil || err.Error() != want || again == nil || again.Error() != want {
+			t.Errorf("%s: got %v and %v, want %s", text, err, again, want)
+		}
+	}
+	if _, _, err := ReadPart[Blockers](&Observation{Parts: map[PartName]json.RawMessage{PartBlockers: json.RawMessage(`{}`)}}); err == nil || err.Error() != "found object, want list" {
+		t.Errorf("got %v", err)
+	}
+}

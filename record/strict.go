@@ -96,7 +96,7 @@ func (s *scanner) value(sh *shape) error {
 		if _, err := s.text(); err != nil || sh.kind != isMoment {
 			return err
 		}
-		return new(Timestamp).UnmarshalJSON(s.b[from:s.i])
+		return new(Timestamp).parse(s.b[from:s.i])
 	case c == 't':
 		return s.word("true")
 	case c == 'f':

@@ -1,7 +1,9 @@
 package record
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -36,6 +38,14 @@ func (t Timestamp) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads any RFC 3339 time whose year in UTC has four digits.
 func (t *Timestamp) UnmarshalJSON(b []byte) error {
+	if t.parse(b) == nil {
+		return nil
+	}
+	// encoding/json adds the key to an error of this type alone.
+	return &json.UnmarshalTypeError{Value: fmt.Sprintf("%.80s", b), Type: reflect.TypeFor[Timestamp]()}
+}
+
+func (t *Timestamp) parse(b []byte) error {
 	v, err := time.Parse(time.RFC3339, strings.Trim(string(b), `"`))
 	t.Time = v.UTC()
 	if year := t.Year(); err == nil && (year < 0 || year > 9999) {
