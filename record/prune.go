@@ -24,7 +24,7 @@ func (p *Prune) check(seq int64, at Timestamp) error {
 	case p.Through < 0 || p.Through >= seq:
 		return fmt.Errorf("it prunes through event %d, and is event %d", p.Through, seq)
 	case p.Horizon.After(at.Time):
-		return fmt.Errorf("its horizon %s is ahead of it", p.Horizon.Format(TimeLayout))
+		return fmt.Errorf("its horizon %s is ahead of it", p.Horizon.Exact())
 	case p.Gone < 0 || p.Gone > p.Through:
 		return fmt.Errorf("%d of %d events went", p.Gone, p.Through)
 	}

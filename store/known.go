@@ -65,7 +65,7 @@ func (s *Store) KnownAt(ctx context.Context, at time.Time) (*Store, error) {
 	case err != nil:
 		return nil, err
 	case pruned != nil && pruned.Horizon.After(at):
-		return nil, fmt.Errorf("%w: its horizon is %s", ErrKnownPruned, pruned.Horizon.Format(record.TimeLayout))
+		return nil, fmt.Errorf("%w: its horizon is %s", ErrKnownPruned, pruned.Horizon.Exact())
 	case size == 0:
 		return nil, ErrNothingKnown
 	}
@@ -191,5 +191,5 @@ func takenIn(body string, at time.Time) string {
 	if !strings.HasSuffix(body, "}") {
 		return body // no event
 	}
-	return strings.TrimSuffix(body, "}") + `,"taken_in":"` + at.UTC().Format(record.TimeLayout) + `"}`
+	return strings.TrimSuffix(body, "}") + `,"taken_in":"` + record.At(at).Exact() + `"}`
 }

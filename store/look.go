@@ -97,6 +97,6 @@ func (s *Store) lookAtVerified(ctx context.Context, v *proof.Verification) error
 	if len(problems) > 0 {
 		what = problems[0]
 	}
-	v.Problem(result, "event %d: the full verification of %s found: %s", part.Event, part.Time.UTC().Format(time.RFC3339), what)
+	v.Problem(result, "event %d: the full verification of %s found: %s", part.Event, part.Time.Short(), what)
 	return nil
 }

@@ -46,17 +46,8 @@ func (p *Period) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String returns whole days where there are two of them at least, else hours or minutes.
-func (p Period) String() string {
-	d := time.Duration(p)
-	switch {
-	case d%(24*time.Hour) == 0 && d > 24*time.Hour:
-		return say.Plural(int(d.Hours()/24), "day")
-	case d%time.Hour == 0:
-		return say.Plural(int(d.Hours()), "hour")
-	}
-	return say.Plural(int(d.Minutes()), "minute")
-}
+// String returns the period as say.Exactly puts it.
+func (p Period) String() string { return say.Exactly(time.Duration(p)) }
 
 // longer rates a time that should be short.
 func (c Criteria) longer(d time.Duration) Rating {

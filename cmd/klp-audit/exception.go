@@ -51,7 +51,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.Stdout, "Exception %s for %s, until %s.\n", id, check, toSecond(*x.Until))
+			_, err = fmt.Fprintf(a.Stdout, "Exception %s for %s, until %s.\n", id, check, x.Until.Short())
 			return err
 		},
 	}
@@ -113,7 +113,7 @@ func (a *app) running(ctx context.Context, s *store.Store, id string) error {
 		switch {
 		case x.ID != id:
 		case x.Ended != nil:
-			return fmt.Errorf("exception %q was ended at %s", id, toSecond(*x.Ended))
+			return fmt.Errorf("exception %q was ended at %s", id, x.Ended.Short())
 		default:
 			return err
 		}

@@ -79,7 +79,7 @@ func (a *app) prune(cmd *cobra.Command, horizon time.Time) (*record.Prune, error
 }
 
 func pruned(p *record.Prune, dryRun bool) string {
-	at, went := toSecond(p.Horizon), "were removed"
+	at, went := p.Horizon.Short(), "were removed"
 	switch {
 	case p.Gone == 0:
 		return fmt.Sprintf("From before %s there is nothing to remove", at)

@@ -57,9 +57,6 @@ func (a *app) moment(flag, text string) (t time.Time, err error) {
 	return t, nil
 }
 
-// toSecond is a time as messages show it.
-func toSecond(t record.Timestamp) string { return t.UTC().Format(time.RFC3339) }
-
 // exactly is a moment that was asked for, as the provenance has it.
 func exactly(t time.Time) string { return t.Format(time.RFC3339Nano) }
 

@@ -23,6 +23,18 @@ func Duration(d time.Duration) string {
 	return Plural(int(d.Minutes()), "minute")
 }
 
+// Exactly is a stretch of time of whole minutes, with nothing left out: whole days where there are two of
+// them at least, else hours or minutes.
+func Exactly(d time.Duration) string {
+	switch {
+	case d%(24*time.Hour) == 0 && d > 24*time.Hour:
+		return Plural(int(d.Hours()/24), "day")
+	case d%time.Hour == 0:
+		return Plural(int(d.Hours()), "hour")
+	}
+	return Plural(int(d.Minutes()), "minute")
+}
+
 // Some are the first few of a list, and how many more there are.
 func Some(list []string) string {
 	const few = 5
