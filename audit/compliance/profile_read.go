@@ -162,7 +162,9 @@ func (c Criteria) check(r Rule, meta toml.MetaData) error {
 }
 
 // locate finds the line of a fault: the first one up to which the text has a fault that is
-// none of form. Half a list is one of form, and says nothing.
+// none of form. Half a list is one of form, and says nothing. The library has the place of a fault only for
+// values that a type refuses by itself; of unknown keys, checks and thresholds, and of an element of a list,
+// it keeps none.
 func locate(text string, base *Profile, found error) (line int, fault error) {
 	var form toml.ParseError
 	if err := onlyForm(text); errors.As(err, &form) {
