@@ -304,9 +304,9 @@ func exceptions(g *grounds, c Criteria) finding {
 	case n == 0:
 		return found(NotApplicable, "There is no exception.")
 	case expired != nil:
-		return found(Fail, "%s ran out: %s.", say.Plural(len(expired), "exception"), say.Some(expired)).by(late...)
+		return found(Fail, "%s expired: %s.", say.Plural(len(expired), "exception"), say.Some(expired)).by(late...)
 	case soon != nil:
-		return found(Warn, "%s of %d will run out within %s: %s.", say.Plural(len(soon), "exception"), n, c.Warn, say.Some(soon)).by(near...)
+		return found(Warn, "%s of %d will expire within %s: %s.", say.Plural(len(soon), "exception"), n, c.Warn, say.Some(soon)).by(near...)
 	}
-	return found(Pass, "None of %s has run out.", say.Plural(n, "exception"))
+	return found(Pass, "None of %s has expired.", say.Plural(n, "exception"))
 }

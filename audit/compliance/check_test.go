@@ -510,8 +510,8 @@ func TestRecordChecks(t *testing.T) {
 		{"integrity", "of another form", formed(record.PartVerify, `[]`), NotDetermined, "cannot be read"},
 
 		{"exceptions", "runs", storetest.Except("coverage", "2026-06-01T00:00:00Z"), Pass, "None of 1 exception"},
-		{"exceptions", "runs out soon", storetest.Except("coverage", "2026-02-12T00:00:00Z"), Warn, "for coverage, until 2026-02-12"},
-		{"exceptions", "ran out", storetest.Except("coverage", "2026-02-10T11:00:00Z"), Fail, "1 exception ran out"},
+		{"exceptions", "expires soon", storetest.Except("coverage", "2026-02-12T00:00:00Z"), Warn, "for coverage, until 2026-02-12"},
+		{"exceptions", "expired", storetest.Except("coverage", "2026-02-10T11:00:00Z"), Fail, "1 exception expired"},
 
 		{"integrity", "an earlier record is gone", lostRecord, Fail, "record-lost"},
 		{"retention", "an earlier record is gone", lostRecord, Fail, "0 minutes, and 365 days is asked for"},

@@ -40,7 +40,7 @@ func Rules() []Rule {
 		{"permissions", "Record is protected", "run `rpm --setperms --setugids klp-audit`, and see who may write", nil, true, permissions},
 		{"recorder", "Recorder is alive", "reinstall klp-audit; enable klp-audit-observe.timer", nil, false, recorder},
 		{"entitlement", "System is set up for live patches", "activate the live patching module with SUSEConnect, and install its pattern and lifecycle data", nil, true, entitlement},
-		{"exceptions", "No exception ran out", "mend the finding, or renew the exception; then `klp-audit exception end ID`", []string{"warn"}, false, exceptions},
+		{"exceptions", "No exception expired", "mend the finding, or renew the exception; then `klp-audit exception end ID`", []string{"warn"}, false, exceptions},
 		{"taint", "Kernel is not tainted", "find out which module or warning tainted it; only a reboot clears it", []string{"allowed"}, true, taint},
 		{"journal", "Journal is kept", "set Storage=persistent in journald.conf", nil, true, journalKept},
 	}

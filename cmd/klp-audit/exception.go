@@ -154,7 +154,7 @@ func (a *app) exceptionListCommand() *cobra.Command {
 func (a *app) exceptionEndCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "end ID",
-		Short: "End an exception before its time, or after it ran out",
+		Short: "End an exception before its time, or after it expired",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, err := a.appendException(cmd.Context(), &record.ExceptionChange{Action: record.ExceptionEnd, Exception: args[0]})
