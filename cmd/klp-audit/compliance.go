@@ -119,3 +119,10 @@ func (a *app) judge(ctx context.Context, s *store.Store, p *compliance.Profile, 
 	c.Distrust(in)
 	return c, nil
 }
+
+// seeSpool adds to a summary of the machine's own record what there is to see of its spool.
+func (a *app) seeSpool(c *compliance.Summary, p *compliance.Profile, f *sectionFlags) {
+	if a.db == "" && f.input == "" && f.knownAt == "" {
+		c.SeeSpool(store.LookAtSpool(a.root), p)
+	}
+}

@@ -3,18 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/internal/observe"
-	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
-	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -41,59 +36,6 @@ func exit(in *audit.Input) error {
 		return nil
 	}
 	return exitFor(in.Result)
-}
-
-// section is an open record and what a section about it begins with.
-type section struct {
-	*store.Store
-	summary    *record.Summary
-	provenance *report.Provenance
-}
-
-// openSection opens the record that a section is to be made from.
-func (a *app) openSection(cmd *cobra.Command, f *sectionFlags, name string) (*section, error) {
-	if f.input != "" && a.db != "" {
-		return nil, usageError{errors.New("--input and --db both name a record: leave one out")}
-	}
-	s, in, err := a.openInput(cmd.Context(), f.input)
-	if err != nil {
-		return nil, err
-	}
-	if warning := in.Warning(); warning != "" {
-		a.complain("%s", warning)
-	}
-	if s == nil {
-		return nil, exit(in)
-	}
-	if s, err = a.knownAt(cmd.Context(), s, f.knownAt); err != nil {
-		return nil, err
-	}
-	sum, err := s.Summarize(cmd.Context())
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	p := report.NewProvenance(name, version, a.Now(), sum)
-	p.Input = in
-	if at, err := a.moment("--known-at", f.knownAt); err == nil && !at.IsZero() {
-		p.Filters["known_at"] = exactly(at)
-	}
-	return &section{Store: s, summary: sum, provenance: p}, nil
-}
-
-// knownAt is an open record as it was known at a moment, the record itself if none is named.
-func (a *app) knownAt(ctx context.Context, s *store.Store, text string) (*store.Store, error) {
-	at, err := a.moment("--known-at", text)
-	if err != nil || at.IsZero() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-		return s, err
-	}
-	part, err := s.KnownAt(ctx, at)
-	if err != nil {
-		err = fmt.Errorf("--known-at %s: %w", exactly(at), err)
-	}
-	return part, errors.Join(err, s.Close())
 }
 
 // openInput opens an export, or the record if none is named, and says how it was found.

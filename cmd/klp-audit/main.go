@@ -4,15 +4,15 @@ package main
 
 import (
 	"context"
-	"io"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
-)
 
-// version is set when the program is built.
-var version = "devel"
+	"github.com/spf13/cobra"
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -21,11 +21,58 @@ func main() {
 	os.Exit(code)
 }
 
-// env is the world that a command runs in.
-type env struct {
-	Args   []string
-	Stdout io.Writer
-	Stderr io.Writer
-	Getenv func(string) string
-	Now    func() time.Time
+func run(ctx context.Context, e env) int {
+	a := &app{env: e}
+	cmd := a.command()
+	cmd.SetArgs(e.Args)
+	cmd.SetOut(e.Stdout)
+	cmd.SetErr(e.Stderr)
+	called, err := cmd.ExecuteContextC(ctx)
+	var status exitStatus
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &status):
+		return int(status)
+	}
+	a.complain("%v", err)
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintf(e.Stderr, "klp-audit: hint: %s\n", hint)
+	}
+	if errors.As(err, new(usageError)) || !started(called) {
+		fmt.Fprintf(e.Stderr, "klp-audit: hint: see `%s --help`\n", called.CommandPath())
+		return exitUsage
+	}
+	return exitError
+}
+
+// started says whether cobra got as far as running the command: its own errors, about
+// flags and arguments, come before.
+func started(cmd *cobra.Command) bool { return cmd.Annotations[startedKey] != "" }
+
+const startedKey = "started"
+
+func (a *app) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "klp-audit",
+		Short: "Which kernel and which live patch protected this machine, and when",
+		Long: `klp-audit reports on the record that its libzypp plugin keeps of every change of
+kernels and kernel live patches on this machine.`,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			cmd.Annotations = map[string]string{startedKey: "yes"}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
+	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the copy of a record in `FILE`, which reports verify first")
+	cmd.MarkPersistentFlagDirname("root")
+	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.pruneCommand(), a.versionCommand(),
+		a.observeCommand(), a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand(),
+		a.checkCommand(), a.exceptionCommand(), a.configCommand())
+	a.completeFromRecord(cmd)
+	refuseEmpty(cmd)
+	return cmd
 }

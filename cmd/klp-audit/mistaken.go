@@ -1,15 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
+	"github.com/klp-audit/klp-audit/internal/config"
 	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
@@ -59,29 +58,6 @@ func expect(flag, path, want string, kinds ...filekind.Kind) error {
 	return err
 }
 
-// open opens the record that the flags name, as it is.
-func (a *app) open(ctx context.Context) (*store.Store, error) {
-	if err := a.misplaced(); err != nil {
-		return nil, err
-	}
-	return store.OpenReadOnly(ctx, a.recordPath()) // names what is missing
-}
-
-// misplaced says what is in the place of the record that the flags name, if something else is. In the
-// place of the machine's own record that is damage, in the place of a copy a mistake.
-func (a *app) misplaced() error {
-	path := a.recordPath()
-	err := expect("--db", path, "a record", filekind.Record)
-	var m mistaken
-	switch {
-	case errors.Is(err, fs.ErrNotExist), a.db == "" && errors.As(err, &m) && m.is == filekind.Empty:
-		return nil // there is none, and the store says so
-	case a.db == "" && errors.As(err, &m):
-		return fmt.Errorf("record %q: %w: it is %s", path, store.ErrDamaged, m.is)
-	}
-	return err
-}
-
 // badKey is a verifier key that is none.
 type badKey struct{ error }
 
@@ -96,31 +72,26 @@ func checkKey(cmd *cobra.Command, key string) error {
 	return nil
 }
 
-// given is the value of a flag that names something: an empty one names nothing, and is never
-// as if the flag were not there.
-type given struct{ pflag.Value }
-
-// Set implements pflag.Value.
-func (g given) Set(s string) error {
-	if s == "" {
-		return errors.New("want a value")
+// hintFor says what to do about an error, if there is something to do.
+func hintFor(err error) string {
+	var m mistaken
+	switch {
+	case errors.As(err, &m):
+		return m.hint()
+	case errors.As(err, new(badKey)):
+		return "a key looks like klp-audit/0123456789abcdef+01234567+A…, as `klp-audit verify` prints it"
+	case errors.As(err, new(config.Problem)):
+		return "`klp-audit config` names all that is wrong; klp-audit.toml(5) explains the keys"
+	case errors.Is(err, store.ErrNoRecord):
+		return "the record begins with the first kernel or live patch change that zypper makes while the plugin is installed"
+	case errors.Is(err, store.ErrNewer):
+		return "update klp-audit"
+	case errors.Is(err, store.ErrUnfinished):
+		return "a writer was interrupted; run `klp-audit status` once as root"
+	case errors.Is(err, store.ErrDamaged):
+		return "keep the file as it is for examination; events go to the spool meanwhile"
+	case errors.Is(err, os.ErrPermission):
+		return "root and members of the group klp-audit may read the record"
 	}
-	return g.Value.Set(s)
-}
-
-// refuseEmpty makes all flags that take words refuse an empty one.
-func refuseEmpty(cmd *cobra.Command) {
-	refuse := func(f *pflag.Flag) {
-		switch f.Value.Type() {
-		case "string":
-			f.Value = given{f.Value}
-		case "stringArray", "stringSlice":
-			f.Value, f.DefValue = given{f.Value}, "" // "[]" would be shown
-		}
-	}
-	cmd.PersistentFlags().VisitAll(refuse)
-	cmd.LocalNonPersistentFlags().VisitAll(refuse)
-	for _, sub := range cmd.Commands() {
-		refuseEmpty(sub)
-	}
+	return ""
 }

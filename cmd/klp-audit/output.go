@@ -8,6 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+
+	"golang.org/x/term"
+
+	"github.com/klp-audit/klp-audit/report"
 )
 
 // writeFile replaces a file in one step, when all of it is written. It replaces nothing
@@ -82,4 +87,19 @@ func syncFolder(dir *os.Root) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// style is how stdout wants a table.
+func (a *app) style(noColor bool) report.Style {
+	var s report.Style
+	s.Width, _ = strconv.Atoi(a.Getenv("COLUMNS"))
+	out, ok := a.Stdout.(*os.File)
+	if !ok || !term.IsTerminal(int(out.Fd())) {
+		return s
+	}
+	if w, _, err := term.GetSize(int(out.Fd())); err == nil && w > 0 {
+		s.Width = w
+	}
+	s.Color = !noColor && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+	return s
 }

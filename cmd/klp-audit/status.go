@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/audit"
-	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
@@ -93,11 +92,4 @@ func (a *app) lookAround(ctx context.Context, st *report.Status) {
 	_, err := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins/commit/klp-audit"))
 	st.PluginInstalled = new(err == nil)
 	st.SeeSpool(store.LookAtSpool(a.root))
-}
-
-// seeSpool adds to a summary of the machine's own record what there is to see of its spool.
-func (a *app) seeSpool(c *compliance.Summary, p *compliance.Profile, f *sectionFlags) {
-	if a.db == "" && f.input == "" && f.knownAt == "" {
-		c.SeeSpool(store.LookAtSpool(a.root), p)
-	}
 }

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/config"
+	"github.com/klp-audit/klp-audit/internal/say"
+)
+
+// version is set when the program is built.
+var version = "devel"
+
+// env is the world that a command runs in.
+type env struct {
+	Args   []string
+	Stdout io.Writer
+	Stderr io.Writer
+	Getenv func(string) string
+	Now    func() time.Time
+}
+
+// app is what all commands share.
+type app struct {
+	env
+	root string         // file tree of the machine that is looked at
+	db   string         // record to read instead of that machine's
+	conf *config.Config // nil: not read yet
+}
+
+// complain prints a message for the user. What comes from outside is made printable.
+func (a *app) complain(format string, args ...any) {
+	fmt.Fprintln(a.Stderr, "klp-audit: "+say.Printable(fmt.Sprintf(format, args...)))
+}
+
+// config returns the configuration of the machine that is looked at.
+func (a *app) config() *config.Config {
+	if a.conf == nil {
+		a.conf = config.Read(a.root)
+	}
+	return a.conf
+}
+
+// configured is the configuration, for what depends on a value in it: where there are mistakes,
+// another value may be meant.
+func (a *app) configured() (*config.Config, error) {
+	if c := a.config(); len(c.Problems) == 0 {
+		return c, nil
+	}
+	return nil, a.conf.Problems[0]
+}
+
+// The exit codes of all commands; what reads a record has two more.
+const (
+	exitDone  = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// exitStatus ends the program with a code of its own; what is to be said was said.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// usageError is a mistake in how a command was called.
+type usageError struct{ error }
+
+// Unwrap returns the mistake.
+func (u usageError) Unwrap() error { return u.error }

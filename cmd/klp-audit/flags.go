@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/report"
+)
+
+// enum is a flag value out of a closed set.
+type enum[T ~string] struct {
+	value *T
+	set   []T
+}
+
+// enumFlag adds a flag that accepts the words of a set; "format" defaults to the first.
+func enumFlag[T ~string](cmd *cobra.Command, value *T, name, usage string, set []T) {
+	if name == "format" {
+		*value = set[0]
+	}
+	cmd.Flags().Var(&enum[T]{value, set}, name, usage+": "+strings.Join(words(set), ", "))
+	cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words(set), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// String implements pflag.Value.
+func (e *enum[T]) String() string { return string(*e.value) }
+
+// Type implements pflag.Value.
+func (e *enum[T]) Type() string { return "string" }
+
+// Set implements pflag.Value.
+func (e *enum[T]) Set(s string) error {
+	if !slices.Contains(e.set, T(s)) {
+		return fmt.Errorf("want one of %s", strings.Join(words(e.set), ", "))
+	}
+	*e.value = T(s)
+	return nil
+}
+
+func words[T ~string](values []T) []string {
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = string(v)
+	}
+	return list
+}
+
+// moment reads the value of a flag, zero if there is none.
+func (a *app) moment(flag, text string) (t time.Time, err error) {
+	if text == "" {
+		return t, nil
+	}
+	if t, err = report.ParseTime(text, a.Now(), a.bootTime()); err != nil {
+		return t, usageError{fmt.Errorf("%s: %w", flag, err)}
+	}
+	return t, nil
+}
+
+// bootTime is when this machine was booted, zero if the record is another one's.
+func (a *app) bootTime() time.Time {
+	var ts unix.Timespec
+	if a.db != "" || a.root != "/" || unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return time.Time{}
+	}
+	return a.Now().Add(-time.Duration(ts.Nano()))
+}
+
+// given is the value of a flag that names something: an empty one names nothing, and is never
+// as if the flag were not there.
+type given struct{ pflag.Value }
+
+// Set implements pflag.Value.
+func (g given) Set(s string) error {
+	if s == "" {
+		return errors.New("want a value")
+	}
+	return g.Value.Set(s)
+}
+
+// refuseEmpty makes all flags that take words refuse an empty one.
+func refuseEmpty(cmd *cobra.Command) {
+	refuse := func(f *pflag.Flag) {
+		switch f.Value.Type() {
+		case "string":
+			f.Value = given{f.Value}
+		case "stringArray", "stringSlice":
+			f.Value, f.DefValue = given{f.Value}, "" // "[]" would be shown
+		}
+	}
+	cmd.PersistentFlags().VisitAll(refuse)
+	cmd.LocalNonPersistentFlags().VisitAll(refuse)
+	for _, sub := range cmd.Commands() {
+		refuseEmpty(sub)
+	}
+}
