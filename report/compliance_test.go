@@ -155,3 +155,24 @@ func defaultProfile(t *testing.T) *compliance.Profile {
 	storetest.Check(t, err)
 	return p
 }
+
+func TestVerdictReason(t *testing.T) {
+	for _, test := range []struct {
+		ratings []compliance.Rating
+		want    string
+	}{
+		{nil, "No check of profile p applies."},
+		{[]compliance.Rating{compliance.NotApplicable}, "No check of profile p applies."},
+		{[]compliance.Rating{compliance.Pass}, "Of 1 check of profile p that applies, 1 passes."},
+		{[]compliance.Rating{compliance.Pass, compliance.Pass, compliance.NotApplicable}, "All 2 checks of profile p that apply pass."},
+		{[]compliance.Rating{compliance.Fail, compliance.Pass, compliance.NotDetermined}, "Of 3 checks of profile p that apply, 1 fails, 1 cannot be determined and 1 passes."},
+	} {
+		c := &compliance.Summary{Profile: "p"}
+		for _, r := range test.ratings {
+			c.Checks = append(c.Checks, compliance.CheckResult{Result: r})
+		}
+		if got := verdictReason(c); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}

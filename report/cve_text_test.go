@@ -157,3 +157,27 @@ func TestPURL(t *testing.T) {
 		}
 	}
 }
+
+func TestSummarize(t *testing.T) {
+	lost, other := fixOf("CVE-2025-3", "2025-01-01", "2025-01-02", "2025-01-02"), fixOf("CVE-2025-4", "2025-01-01", "2025-01-05", "2025-01-05")
+	lost.Status = audit.StatusLost
+	got := audit.Summarize([]audit.Exposure{fixOf("CVE-2025-10000", "2025-01-01", "2025-01-02", ""), lost, other, {CVE: "CVE-2025-5", Status: audit.StatusNotInRecord}})
+	want := &audit.Latency{Fixes: 3, Measured: 2, Median: new(int64(86400)), Worst: new(int64(4 * 86400)), WorstCVE: "CVE-2025-4", Open: 1, Lost: 1}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(&audit.Latency{}, audit.Summarize(nil)); diff != "" {
+		t.Errorf("of nothing (-want +got):\n%s", diff)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for seconds, want := range map[int64]string{0: "0 s", 59: "59 s", 3599: "59 min", 3660: "1 h 1 min", 90000: "1 d 1 h", -5: "none: active before its release date"} {
+		if got := duration(&seconds); got != want {
+			t.Errorf("%d: got %q, want %q", seconds, got, want)
+		}
+	}
+	if got := duration(nil); got != "not known" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/picture"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -24,7 +25,7 @@ type Full struct {
 	Latency    *audit.Latency
 	Exposures  []audit.Exposure
 	Timeline   *audit.Timeline
-	Marks      []Mark // the downgrades and failures among the history, for the picture
+	Marks      []picture.Mark // the downgrades and failures among the history, for the picture
 	History    *History
 	Integrity  *Integrity
 }
@@ -97,7 +98,7 @@ func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) e
 // readMarks reads which changes went wrong.
 func (f *Full) readMarks(ctx context.Context, s *store.Store) error {
 	for _, filter := range []record.HistoryFilter{{Action: record.ActionDowngrade, Result: record.ResultOK}, {Result: record.ResultFailed}} {
-		filter.Since, filter.Until, filter.Limit = f.Timeline.From.Time, f.Timeline.To.Time, maxMarks
+		filter.Since, filter.Until, filter.Limit = f.Timeline.From.Time, f.Timeline.To.Time, picture.MaxMarks
 		kind := "failed"
 		if filter.Action != "" {
 			kind = string(filter.Action)
@@ -106,7 +107,7 @@ func (f *Full) readMarks(ctx context.Context, s *store.Store) error {
 			if err != nil {
 				return err
 			}
-			f.Marks = append(f.Marks, Mark{Time: row.Time, Kind: kind, What: row.Named(), Event: row.Event})
+			f.Marks = append(f.Marks, picture.Mark{Time: row.Time, Kind: kind, What: row.Named(), Event: row.Event})
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/picture"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
@@ -96,7 +97,7 @@ func TestFullPart(t *testing.T) {
 	}
 }
 
-func kindsOf(marks []Mark) (kinds []string) {
+func kindsOf(marks []picture.Mark) (kinds []string) {
 	for _, m := range marks {
 		kinds = append(kinds, m.Kind)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/report/picture"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
@@ -211,7 +212,7 @@ func years() *Full {
 			fixOf("CVE-2026-3061", "2026-05-28", "2026-06-08", "2026-06-08T09:00:00Z"), fixOf("CVE-2026-3071", "2026-09-01", "2026-09-14", "2026-09-14T09:00:00Z"),
 			fixOf("CVE-2026-3081", "2026-11-09", "2026-11-17T10:00:00Z", ""), fixOf("CVE-2026-3082", "2026-11-09", "2026-11-17T10:00:00Z", ""),
 		},
-		Marks: []Mark{
+		Marks: []picture.Mark{
 			{Time: ts("2025-05-13T09:00:00Z"), Kind: "downgrade", What: "kernel-livepatch-6_4_0-150600_23_42-default 4-150600.13.12.1", Event: 91},
 			{Time: ts("2025-06-03T09:00:00Z"), Kind: "failed", What: "kernel-livepatch-6_4_0-150600_23_42-default 6-150600.13.18.1", Event: 104},
 			{Time: ts("2026-11-17T10:00:00Z"), Kind: "failed", What: "kernel-livepatch-6_4_0-150600_23_53-default 8-150600.13.24.1", Event: 398},

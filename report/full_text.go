@@ -55,16 +55,7 @@ func verdictReason(c *compliance.Summary) string {
 	if len(parts) == 1 && count[compliance.Pass] > 1 {
 		return fmt.Sprintf("All %d checks of profile %s that apply pass.", judged, say.Printable(c.Profile))
 	}
-	return fmt.Sprintf("Of %s of profile %s that %s, %s.", say.Plural(judged, "check"), say.Printable(c.Profile), map[bool]string{true: "applies", false: "apply"}[judged == 1], join(parts))
-}
-
-// join strings words together, "a, b and c".
-func join(parts []string) string {
-	if len(parts) < 2 {
-		return strings.Join(parts, "")
-	}
-	last := len(parts) - 1
-	return strings.Join(parts[:last], ", ") + " and " + parts[last]
+	return fmt.Sprintf("Of %s of profile %s that %s, %s.", say.Plural(judged, "check"), say.Printable(c.Profile), map[bool]string{true: "applies", false: "apply"}[judged == 1], say.Join(parts))
 }
 
 // keyFacts are what somebody asks first.
@@ -175,7 +166,7 @@ func unknownIfNull(s *string) string {
 	if s == nil {
 		return "not known"
 	}
-	return orUnknown(*s)
+	return say.OrUnknown(*s)
 }
 
 // latencyFacts are what exposures sum up to.
@@ -253,7 +244,7 @@ func worthALook(all []audit.Exposure, limit int) (shown []audit.Exposure, more i
 func integrityFacts(i *Integrity) (out facts) {
 	out.add("Events", "%d", i.TreeSize)
 	out.add("Root hash", "%s", i.RootHash)
-	out.add("Key", "%s", orUnknown(i.Key))
+	out.add("Key", "%s", say.OrUnknown(i.Key))
 	out.add("Verified", "%s", verifiedText(i))
 	return out
 }
@@ -318,7 +309,7 @@ func unknownFacts(unknown map[string]string) (out facts) {
 	}
 	for _, name := range sortedKeys(unknown) {
 		if reason := unknown[name]; parts[reason] != nil {
-			out.add("Not known", "%s: %s", join(parts[reason]), reason)
+			out.add("Not known", "%s: %s", say.Join(parts[reason]), reason)
 			delete(parts, reason)
 		}
 	}
@@ -330,9 +321,9 @@ func nextBootText(n *audit.NextBoot) string {
 	case n == nil:
 		return "not known"
 	case n.LivePatch == nil:
-		return orUnknown(n.KernelRelease) + ", with which live patch is not known"
+		return say.OrUnknown(n.KernelRelease) + ", with which live patch is not known"
 	}
-	return orUnknown(n.KernelRelease) + " with " + *n.LivePatch
+	return say.OrUnknown(n.KernelRelease) + " with " + *n.LivePatch
 }
 
 // inferredFact names what is not proven.

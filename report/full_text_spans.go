@@ -21,7 +21,7 @@ func spanRow(s audit.Span, what, detail string) pageSpan {
 func spanRows(t *audit.Timeline) (rows []pageSpan) {
 	for _, k := range t.Kernels {
 		if k.BootID != "" {
-			rows = append(rows, spanRow(k.Span, "boot", "kernel "+orUnknown(k.KernelRelease)+", boot "+say.ID(k.BootID)))
+			rows = append(rows, spanRow(k.Span, "boot", "kernel "+say.OrUnknown(k.KernelRelease)+", boot "+say.ID(k.BootID)))
 		}
 	}
 	for _, p := range t.Patches {

@@ -15,6 +15,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/picture"
 )
 
 //go:embed templates
@@ -47,7 +48,7 @@ type page struct {
 	MoreFindings int
 	Sections     []section
 	Key          []pageFact
-	Picture      *picture
+	Picture      *picture.Picture
 
 	At         string
 	Confidence audit.Confidence
@@ -146,7 +147,7 @@ func newPage(f *Full) (*page, error) {
 	p := &page{
 		CSS: template.CSS(css), Policy: policy(css), Host: say.Clip(f.Provenance.Host.Hostname, 80), Made: f.Provenance.MadeAt.Short(),
 		Warning: f.Provenance.Warning(), Verdict: f.Compliance.Verdict, Title: verdictText(f.Compliance.Verdict), Reason: verdictReason(f.Compliance), Scope: f.Provenance.Scope,
-		Sections: sections, Key: pageFacts(keyFacts(f)), Picture: draw(f.Timeline, f.Exposures, f.Marks),
+		Sections: sections, Key: pageFacts(keyFacts(f)), Picture: picture.Draw(f.Timeline, f.Exposures, f.Marks),
 		GapsNote: gapsNote, Proof: integrityNote,
 	}
 	if p.Warning != "" {

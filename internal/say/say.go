@@ -86,3 +86,20 @@ func Clip(s string, n int) string {
 	}
 	return Printable(s)
 }
+
+// Join strings words together, "a, b and c".
+func Join(parts []string) string {
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	last := len(parts) - 1
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
+}
+
+// OrUnknown is a text from outside, as Clip makes it, or that it is not known.
+func OrUnknown(s string) string {
+	if s == "" {
+		return "not known"
+	}
+	return Clip(s, 200)
+}
