@@ -25,7 +25,7 @@ const module = "github.com/klp-audit/klp-audit"
 var arrows = map[string][]string{
 	"audit":                        {"record", "record/proof", "internal/livepatch", "internal/say"},
 	"audit/compliance":             {"audit", "record", "record/proof", "internal/say"},
-	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "report", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/recorder", "internal/rpm", "internal/say", "internal/zyppimport"},
+	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "report", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/recorder", "internal/rpm", "internal/say", "internal/zyppimport"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
 	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/snapshot", "internal/tracked"},
@@ -33,8 +33,9 @@ var arrows = map[string][]string{
 	"record":                       {},
 	"record/proof":                 {"record"},
 	"record/schema":                {},
-	"report":                       {"audit", "audit/compliance", "record", "record/proof", "report/picture", "store", "internal/config", "internal/say"},
+	"report":                       {"audit", "audit/compliance", "record", "record/proof", "report/picture", "report/table", "store", "internal/config", "internal/say"},
 	"report/picture":               {"audit", "record", "internal/say"},
+	"report/table":                 {"internal/say"},
 	"store":                        {"record", "record/proof", "store/sqlite", "store/views", "internal/rooted"},
 	"store/sqlite":                 {"record", "internal/rooted"},
 	"store/storetest":              {"record", "store", "internal/livepatch"},
@@ -74,7 +75,7 @@ var owners = map[string][]string{
 	"github.com/mattn/go-sqlite3":                {"store/sqlite"},
 	"github.com/coreos/go-systemd/v22/sdjournal": {"internal/journal"},
 	"os/exec":                           {"internal/journal/journaltest", "internal/recorder", "internal/rpm", "internal/rpm/rpmtest"},
-	"github.com/olekukonko/tablewriter": {"report"},
+	"github.com/olekukonko/tablewriter": {"report/table"},
 }
 
 type goPackage struct {

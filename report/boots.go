@@ -9,6 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // BootsSchema and InitrdSchema name the forms of these sections in JSON.
@@ -27,17 +28,17 @@ func (b *Boots) forms() []form {
 	}{BootsSchema, b.Journal})}
 }
 
-func (b *Boots) writeTable(w io.Writer, style Style) error {
+func (b *Boots) writeTable(w io.Writer, style table.Style) error {
 	var cells [][]string
 	for _, boot := range b.Boots {
 		cells = append(cells, bootCells(boot)...)
 	}
 	if len(cells) == 0 {
 		fmt.Fprintln(w, "No boots in this journal.")
-	} else if err := renderTable(w, []string{"TIME", "BOOT", "WHAT"}, fitted(cells, style), style); err != nil {
+	} else if err := table.Render(w, []string{"TIME", "BOOT", "WHAT"}, table.Fit(cells, style), style); err != nil {
 		return err
 	}
-	return writeUnread(w, b.Unread, style.Width)
+	return writeUnread(w, b.Unread, style.Sized().Width)
 }
 
 // writeUnread names files that were not read.
@@ -45,12 +46,9 @@ func writeUnread(w io.Writer, files []record.UnreadFile, width int) error {
 	if len(files) == 0 {
 		return nil
 	}
-	if width <= 0 {
-		width = tableWidth
-	}
-	lines := append([]string{""}, wrap("Not read, or not to the end; boots, loads and builds may be missing:", width)...)
+	lines := append([]string{""}, table.Wrap("Not read, or not to the end; boots, loads and builds may be missing:", width)...)
 	for _, f := range files {
-		lines = append(lines, wrap(say.Printable(f.Path)+": "+say.Printable(f.Why), width)...)
+		lines = append(lines, table.Wrap(say.Printable(f.Path)+": "+say.Printable(f.Why), width)...)
 	}
 	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
 	return err
@@ -110,27 +108,6 @@ func buildText(b record.Build) string {
 	return text
 }
 
-// fitted wraps the last column to what the width leaves for it.
-func fitted(cells [][]string, style Style) [][]string {
-	width := style.Width
-	if width <= 0 {
-		width = tableWidth
-	}
-	left := gap * (len(cells[0]) - 1)
-	for i := range len(cells[0]) - 1 {
-		widest := 0
-		for _, row := range cells {
-			widest = max(widest, len(row[i]))
-		}
-		left += widest
-	}
-	for _, row := range cells {
-		last := len(row) - 1
-		row[last] = strings.Join(wrap(row[last], max(width-left, 20)), "\n")
-	}
-	return cells
-}
-
 // InitrdVerdict is a verdict on an initrd; explained, with all that it stands on.
 type InitrdVerdict struct {
 	record.Initrd
@@ -144,11 +121,9 @@ func (v *InitrdVerdict) forms() []form {
 	}{InitrdSchema, v.Initrd})}
 }
 
-func (v *InitrdVerdict) writeTable(w io.Writer, style Style) error {
-	if style.Width <= 0 {
-		style.Width = tableWidth
-	}
-	lines := wrap(InitrdText(v.Initrd), style.Width)
+func (v *InitrdVerdict) writeTable(w io.Writer, style table.Style) error {
+	style = style.Sized()
+	lines := table.Wrap(InitrdText(v.Initrd), style.Width)
 	if v.Explain {
 		lines = append(lines, explained(v.Initrd, style.Width)...)
 	}
@@ -213,7 +188,7 @@ func explained(v record.Initrd, width int) (lines []string) {
 		if e.Time != nil {
 			says += " (" + (*e.Time).Short() + ")"
 		}
-		lines = append(lines, wrap(says, width)...)
+		lines = append(lines, table.Wrap(says, width)...)
 		for _, detail := range []struct{ name, value string }{
 			{"message", e.Message}, {"boot", e.BootID}, {"cursor", e.Cursor}, {"file", e.Path}, {"sha256", e.SHA256},
 		} {

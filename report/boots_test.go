@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // Every verdict is a sentence that says what is proven and why, or why it is not, and a
@@ -41,16 +42,13 @@ func TestBootsTable(t *testing.T) {
 	unread := []record.UnreadFile{{Path: "/j/\x1b[2J.journal", Why: "damaged"}}
 	for _, width := range []int{0, 60, 80, 200} {
 		var b strings.Builder
-		if err := Write(&b, &Boots{record.Journal{Boots: boots, Unread: unread}}, "table", Style{Width: width}); err != nil {
+		if err := Write(&b, &Boots{record.Journal{Boots: boots, Unread: unread}}, "table", table.Style{Width: width}); err != nil {
 			t.Fatal(err)
 		}
-		if width == 0 {
-			width = tableWidth
-		}
-		checkPlain(t, "boots", b.String(), width)
+		checkPlain(t, "boots", b.String(), table.Style{Width: width}.Sized().Width)
 	}
 	var b strings.Builder
-	if err := Write(&b, &Boots{record.Journal{}}, "table", Style{}); err != nil || b.String() != "No boots in this journal.\n" {
+	if err := Write(&b, &Boots{record.Journal{}}, "table", table.Style{}); err != nil || b.String() != "No boots in this journal.\n" {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 }

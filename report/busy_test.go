@@ -10,6 +10,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
@@ -63,5 +64,5 @@ func reportAll(ctx context.Context, s *store.Store, m *storetest.Machine) error 
 	if err != nil {
 		return err
 	}
-	return Write(io.Discard, f, "html", Style{})
+	return Write(io.Discard, f, "html", table.Style{})
 }

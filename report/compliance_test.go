@@ -12,6 +12,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
@@ -32,7 +33,7 @@ func troubled(t *testing.T) *compliance.Summary {
 	return c
 }
 
-func renderCompliance(t *testing.T, c *compliance.Summary, format string, style Style) string {
+func renderCompliance(t *testing.T, c *compliance.Summary, format string, style table.Style) string {
 	t.Helper()
 	p := NewProvenance("compliance", "1.0.0", testNow, &record.Summary{
 		Events: 42, First: new(record.At(testNow)), Last: new(record.At(testNow)), Host: record.Host{MachineID: "0123456789abcdef0123456789abcdef", Hostname: "db01"}, RootHash: "abc=",
@@ -46,10 +47,10 @@ func TestComplianceGolden(t *testing.T) {
 	c := troubled(t)
 	for ending, g := range map[string]struct {
 		format string
-		style  Style
+		style  table.Style
 	}{
-		"table80": {"table", Style{}}, "table120": {"table", Style{Width: 120}}, "table200": {"table", Style{Width: 200}}, "table-color": {"table", Style{Width: 120, Color: true}},
-		"csv": {"csv", Style{}}, "json": {"json", Style{}},
+		"table80": {"table", table.Style{}}, "table120": {"table", table.Style{Width: 120}}, "table200": {"table", table.Style{Width: 200}}, "table-color": {"table", table.Style{Width: 120, Color: true}},
+		"csv": {"csv", table.Style{}}, "json": {"json", table.Style{}},
 	} {
 		got := renderCompliance(t, c, g.format, g.style)
 		compareGolden(t, "testdata/compliance."+ending, got)
@@ -69,7 +70,7 @@ func TestComplianceGolden(t *testing.T) {
 func TestComplianceFollowsItsSchema(t *testing.T) {
 	all := readSchemas(t)
 	for _, c := range []*compliance.Summary{troubled(t), troubled(t).Only([]string{"clock"}, false)} {
-		checkAgainst(t, all, "compliance-1.json", renderCompliance(t, c, "json", Style{}))
+		checkAgainst(t, all, "compliance-1.json", renderCompliance(t, c, "json", table.Style{}))
 	}
 	if got, want := all["compliance-1.json"].Defs["check"].Properties["result"].Enum, anys(words(compliance.Ratings())); cmp.Diff(want, got) != "" {
 		t.Errorf("results are %v, want %v", got, want)
@@ -78,11 +79,11 @@ func TestComplianceFollowsItsSchema(t *testing.T) {
 		{ID: "a", Event: 3, Check: "clock", Reason: "\x1b[2J", Time: record.At(testNow), Until: record.At(testNow)},
 		{ID: "b", Event: 4, Time: record.At(testNow), Until: record.At(testNow.AddDate(1, 0, 0)), Ended: new(record.At(testNow)), EndedBy: &record.RowActor{}},
 	}} {
-		var b, table strings.Builder
-		storetest.Check(t, Write(&b, &Exceptions{List: list, At: testNow}, "json", Style{}))
+		var b, text strings.Builder
+		storetest.Check(t, Write(&b, &Exceptions{List: list, At: testNow}, "json", table.Style{}))
 		checkAgainst(t, all, "exceptions-1.json", b.String())
-		storetest.Check(t, Write(&table, &Exceptions{List: list, At: testNow}, "table", Style{}))
-		checkPlain(t, "exceptions", table.String(), 80)
+		storetest.Check(t, Write(&text, &Exceptions{List: list, At: testNow}, "table", table.Style{}))
+		checkPlain(t, "exceptions", text.String(), 80)
 	}
 }
 
@@ -97,10 +98,10 @@ func words(ratings []compliance.Rating) (list []string) {
 func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
 	c := troubled(t)
 	var whole struct{ Checks []compliance.CheckResult }
-	storetest.Check(t, json.Unmarshal([]byte(renderCompliance(t, c, "json", Style{})), &whole))
-	records, err := csv.NewReader(strings.NewReader(renderCompliance(t, c, "csv", Style{}))).ReadAll()
+	storetest.Check(t, json.Unmarshal([]byte(renderCompliance(t, c, "json", table.Style{})), &whole))
+	records, err := csv.NewReader(strings.NewReader(renderCompliance(t, c, "csv", table.Style{}))).ReadAll()
 	storetest.Check(t, err)
-	table := renderCompliance(t, c, "table", Style{Width: 200})
+	text := renderCompliance(t, c, "table", table.Style{Width: 200})
 	if len(whole.Checks) != len(compliance.Rules()) || len(records) != 1+len(compliance.Rules()) {
 		t.Fatalf("%d checks in JSON, %d in CSV", len(whole.Checks), len(records)-1)
 	}
@@ -108,11 +109,11 @@ func TestComplianceFormatsHoldTheSameChecks(t *testing.T) {
 		if got := records[i+1]; got[0] != r.ID || got[2] != string(r.Result) {
 			t.Errorf("CSV has %q, JSON %s %s", got, r.ID, r.Result)
 		}
-		if !regexp.MustCompile(`(?m)^` + string(r.Result) + ` +` + r.ID + ` `).MatchString(table) {
+		if !regexp.MustCompile(`(?m)^` + string(r.Result) + ` +` + r.ID + ` `).MatchString(text) {
 			t.Errorf("the table has no %s %s", r.Result, r.ID)
 		}
 	}
-	if err := Write(&strings.Builder{}, &ComplianceSection{Summary: c}, "html", Style{}); err == nil || !strings.Contains(err.Error(), "csv") {
+	if err := Write(&strings.Builder{}, &ComplianceSection{Summary: c}, "html", table.Style{}); err == nil || !strings.Contains(err.Error(), "csv") {
 		t.Errorf("html: %v", err)
 	}
 }

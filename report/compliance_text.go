@@ -8,6 +8,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // ComplianceSection is a compliance summary as a section of its own.
@@ -20,7 +21,7 @@ func (c *ComplianceSection) forms() []form {
 	return []form{{"table", c.writeTable}, {"json", c.writeJSON}, {"csv", c.writeCSV}}
 }
 
-func (c *ComplianceSection) writeJSON(w io.Writer, _ Style) error {
+func (c *ComplianceSection) writeJSON(w io.Writer, _ table.Style) error {
 	return WriteObject(w, struct {
 		Schema     string      `json:"schema"`
 		Warning    *string     `json:"warning"`
@@ -30,10 +31,8 @@ func (c *ComplianceSection) writeJSON(w io.Writer, _ Style) error {
 }
 
 // writeTable prints the verdict, then the checks, the weightiest first, each with what to do.
-func (c *ComplianceSection) writeTable(w io.Writer, style Style) error {
-	if style.Width <= 0 {
-		style.Width = tableWidth
-	}
+func (c *ComplianceSection) writeTable(w io.Writer, style table.Style) error {
+	style = style.Sized()
 	if err := writeWarning(w, c.Warning, style); err != nil {
 		return err
 	}
@@ -42,14 +41,14 @@ func (c *ComplianceSection) writeTable(w io.Writer, style Style) error {
 		fmt.Sprintf("Profile %s (%s), as of %s, looking back to %s; times are UTC.", c.Profile, c.Title, c.At.Short(), c.Since.Short()),
 		"",
 	}
-	if err := writeWrapped(w, lines, style); err != nil {
+	if err := table.WriteParagraphs(w, lines, style); err != nil {
 		return err
 	}
-	if err := renderTable(w, []string{"RESULT", "CHECK", "DETAIL"}, c.cells(style.Width), style); err != nil {
+	if err := table.Render(w, []string{"RESULT", "CHECK", "DETAIL"}, c.cells(style.Width), style); err != nil {
 		return err
 	}
 	if p := c.Provenance; p != nil {
-		return writeWrapped(w, append([]string{""}, p.lines()...), style)
+		return table.WriteParagraphs(w, append([]string{""}, p.lines()...), style)
 	}
 	return nil
 }
@@ -57,11 +56,11 @@ func (c *ComplianceSection) writeTable(w io.Writer, style Style) error {
 // cells are the checks as rows: what a check found, and below it what to do and what stands
 // for it.
 func (c *ComplianceSection) cells(width int) (cells [][]string) {
-	left := len(compliance.NotApplicable) + len("kernel-supported") + 2*gap
+	left := len(compliance.NotApplicable) + len("kernel-supported") + 2*table.Gap
 	for _, r := range c.Checks {
 		var lines []string
 		for _, text := range checkTexts(&r) {
-			lines = append(lines, wrap(say.Printable(text), max(width-left, 20))...)
+			lines = append(lines, table.Wrap(say.Printable(text), max(width-left, 20))...)
 		}
 		if isOpen(&r) {
 			lines = append(lines, " ")
@@ -113,16 +112,6 @@ func grantText(x *compliance.Exception) string {
 	return fmt.Sprintf("%s %s by %s: %s", state, x.Until.Short(), x.By, x.Reason)
 }
 
-// writeWrapped prints paragraphs.
-func writeWrapped(w io.Writer, lines []string, style Style) error {
-	for _, l := range lines {
-		if _, err := fmt.Fprintln(w, strings.Join(wrap(say.Printable(l), style.Width), "\n")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // lines say what a section without rows was made from.
 func (p *Provenance) lines() (lines []string) {
 	if p.FirstEvent != nil {
@@ -132,7 +121,7 @@ func (p *Provenance) lines() (lines []string) {
 }
 
 // writeCSV writes the checks with a header row.
-func (c *ComplianceSection) writeCSV(w io.Writer, _ Style) error {
+func (c *ComplianceSection) writeCSV(w io.Writer, _ table.Style) error {
 	out := csv.NewWriter(w)
 	header := []string{"id", "title", "result", "detail", "evidence", "references", "exception", "known_since"}
 	records := append(warningRow(c.Warning, len(header)), header)

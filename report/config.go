@@ -9,6 +9,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/config"
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // ConfigurationSchema names the form of a configuration in JSON.
@@ -24,12 +25,12 @@ type Configuration struct {
 func (c *Configuration) forms() []form { return []form{{"table", c.writeTable}, object(c)} }
 
 // writeTable has values as they stand in a file, and no problems.
-func (c *Configuration) writeTable(w io.Writer, style Style) error {
+func (c *Configuration) writeTable(w io.Writer, style table.Style) error {
 	var cells [][]string
 	for _, s := range c.Settings {
 		cells = append(cells, []string{s.Key, say.Printable(s.Origin), say.Printable(inTOML(s.Value))})
 	}
-	return renderTable(w, []string{"KEY", "ORIGIN", "VALUE"}, fitted(cells, style), style)
+	return table.Render(w, []string{"KEY", "ORIGIN", "VALUE"}, table.Fit(cells, style), style)
 }
 
 // inTOML writes a value as it stands in a file. Between ' an expression stands as it is.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/internal/config"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // hostileConfiguration has values of each type, and what an administrator's file may hold.
@@ -20,7 +21,7 @@ var hostileConfiguration = Configuration{
 
 func TestConfiguration(t *testing.T) {
 	var b strings.Builder
-	if err := Write(&b, &hostileConfiguration, "table", Style{Width: 200}); err != nil {
+	if err := Write(&b, &hostileConfiguration, "table", table.Style{Width: 200}); err != nil {
 		t.Fatal(err)
 	}
 	want := `KEY       ORIGIN                                     VALUE

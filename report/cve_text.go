@@ -11,6 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // CVESchema names the form of the CVE section in JSON.
@@ -35,15 +36,13 @@ func (c *CVEs) forms() []form {
 			*CVEs
 		}{CVESchema, orNull(c.Provenance.Warning()), c.Provenance, c}),
 		{"csv", c.writeCSV},
-		{"openvex", func(w io.Writer, _ Style) error { return writeVEX(w, c.At, c.Asked, c.Provenance) }},
+		{"openvex", func(w io.Writer, _ table.Style) error { return writeVEX(w, c.At, c.Asked, c.Provenance) }},
 	}
 }
 
 // writeTable prints a line a fix where the width allows it, else some.
-func (c *CVEs) writeTable(w io.Writer, style Style) error {
-	if style.Width <= 0 {
-		style.Width = tableWidth
-	}
+func (c *CVEs) writeTable(w io.Writer, style table.Style) error {
+	style = style.Sized()
 	if err := writeWarning(w, c.Provenance.Warning(), style); err != nil {
 		return err
 	}
@@ -52,15 +51,15 @@ func (c *CVEs) writeTable(w io.Writer, style Style) error {
 	for i := range c.Exposures {
 		cells = append(cells, exposureCells(&c.Exposures[i]))
 	}
-	if tableCols(header, cells) > style.Width {
+	if table.Cols(header, cells) > style.Width {
 		header, cells = c.narrow(style.Width)
 	}
 	if len(cells) > 0 {
-		if err := renderTable(w, header, cells, style); err != nil {
+		if err := table.Render(w, header, cells, style); err != nil {
 			return err
 		}
 	}
-	return writeWrapped(w, c.footer(), style)
+	return table.WriteParagraphs(w, c.footer(), style)
 }
 
 // footer says what the table means.
@@ -105,7 +104,7 @@ func releasedText(e *audit.Exposure) string {
 // narrow is the layout with a fix on several lines.
 func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
 	left := len("CVE-2025-1234567")
-	right := max(width-left-gap, 20)
+	right := max(width-left-table.Gap, 20)
 	for i := range c.Exposures {
 		e := &c.Exposures[i]
 		texts := []string{say.Printable(e.Package + " " + e.Version)}
@@ -115,9 +114,9 @@ func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
 		texts = append(texts, courseLines(e)...)
 		var lines []string
 		for _, text := range texts {
-			lines = append(lines, wrap(text, right)...)
+			lines = append(lines, table.Wrap(text, right)...)
 		}
-		cells = append(cells, []string{" \n" + strings.Join(wrap(say.Printable(e.CVE), left), "\n") + "\n" + string(e.Status), " \n" + strings.Join(lines, "\n")})
+		cells = append(cells, []string{" \n" + strings.Join(table.Wrap(say.Printable(e.CVE), left), "\n") + "\n" + string(e.Status), " \n" + strings.Join(lines, "\n")})
 	}
 	return []string{"CVE\nSTATUS", "BROUGHT BY\nCOURSE"}, cells
 }
@@ -160,7 +159,7 @@ func minute(t *record.Timestamp) string {
 }
 
 // writeCSV writes the fixes with a header row, and nothing else but the warning.
-func (c *CVEs) writeCSV(w io.Writer, _ Style) error {
+func (c *CVEs) writeCSV(w io.Writer, _ table.Style) error {
 	out := csv.NewWriter(w)
 	header := []string{
 		"cve", "kernel_release", "package", "version", "released", "released_by", "advisory", "severity", "installed", "active",

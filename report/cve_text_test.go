@@ -12,6 +12,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
@@ -54,16 +55,16 @@ func written(t *testing.T, write func(b *bytes.Buffer) error) string {
 
 func TestCVEGolden(t *testing.T) {
 	c := cveSection(t, storetest.TwoYears(t).OpenRecord())
-	for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
+	for ending, style := range map[string]table.Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
 		text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "table", style) })
 		checkPlain(t, "cve", text, max(style.Width, 80))
 		compareGolden(t, "testdata/cve."+ending, text)
 	}
 	for _, format := range []string{"json", "csv", "openvex"} {
-		compareGolden(t, "testdata/cve."+format, written(t, func(b *bytes.Buffer) error { return Write(b, c, format, Style{}) }))
+		compareGolden(t, "testdata/cve."+format, written(t, func(b *bytes.Buffer) error { return Write(b, c, format, table.Style{}) }))
 	}
-	checkAgainst(t, readSchemas(t), "cve-1.json", written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", Style{}) }))
-	if err := Write(&bytes.Buffer{}, c, "xml", Style{}); err == nil || !strings.Contains(err.Error(), "openvex") {
+	checkAgainst(t, readSchemas(t), "cve-1.json", written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", table.Style{}) }))
+	if err := Write(&bytes.Buffer{}, c, "xml", table.Style{}); err == nil || !strings.Contains(err.Error(), "openvex") {
 		t.Errorf("xml: %v", err)
 	}
 }
@@ -74,12 +75,12 @@ func TestStateGolden(t *testing.T) {
 		st, err := audit.NewState(t.Context(), s, storetest.When(t, at))
 		storetest.Check(t, err)
 		section := StateSection{st, storyProvenance("state")}
-		for ending, style := range map[string]Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
+		for ending, style := range map[string]table.Style{"table80": {}, "table120": {Width: 120}, "table200": {Width: 200}} {
 			text := written(t, func(b *bytes.Buffer) error { return Write(b, &section, "table", style) })
 			checkPlain(t, name, text, max(style.Width, 80))
 			compareGolden(t, "testdata/"+name+"."+ending, text)
 		}
-		text := written(t, func(b *bytes.Buffer) error { return Write(b, &section, "json", Style{}) })
+		text := written(t, func(b *bytes.Buffer) error { return Write(b, &section, "json", table.Style{}) })
 		compareGolden(t, "testdata/"+name+".json", text)
 		checkAgainst(t, readSchemas(t), "state-1.json", text)
 	}
@@ -88,16 +89,16 @@ func TestStateGolden(t *testing.T) {
 // All formats hold the same fixes.
 func TestCVEFormatsHoldTheSameRows(t *testing.T) {
 	c := cveSection(t, storetest.TwoYears(t).OpenRecord())
-	records, err := csv.NewReader(strings.NewReader(written(t, func(b *bytes.Buffer) error { return Write(b, c, "csv", Style{}) }))).ReadAll()
+	records, err := csv.NewReader(strings.NewReader(written(t, func(b *bytes.Buffer) error { return Write(b, c, "csv", table.Style{}) }))).ReadAll()
 	storetest.Check(t, err)
 	var whole struct{ Exposures []audit.Exposure }
-	storetest.Check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", Style{}) })), &whole))
+	storetest.Check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", table.Style{}) })), &whole))
 	if diff := cmp.Diff(c.Exposures, whole.Exposures); diff != "" {
 		t.Error(diff)
 	}
-	table := written(t, func(b *bytes.Buffer) error { return Write(b, c, "table", Style{Width: 200}) })
+	text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "table", table.Style{Width: 200}) })
 	for i, e := range c.Exposures {
-		if records[i+1][0] != e.CVE || records[i+1][14] != string(e.Status) || !strings.Contains(table, e.CVE+" ") {
+		if records[i+1][0] != e.CVE || records[i+1][14] != string(e.Status) || !strings.Contains(text, e.CVE+" ") {
 			t.Errorf("%s: CSV has %q", e.CVE, records[i+1])
 		}
 	}
@@ -137,11 +138,11 @@ func TestOpenVEXOfATransition(t *testing.T) {
 	storetest.Check(t, err)
 	c := NewCVEs(fixesFor(t, s, "CVE-2025-4221"), st, storyProvenance("cve"))
 	c.Asked = []string{"CVE-2025-4221"}
-	if text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "openvex", Style{}) }); !strings.Contains(text, "CVE-2025-4221") || strings.Contains(text, "CVE-2025-4222") {
+	if text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "openvex", table.Style{}) }); !strings.Contains(text, "CVE-2025-4221") || strings.Contains(text, "CVE-2025-4222") {
 		t.Errorf("of one number: %s", text)
 	}
 	st.LivePatch.Transition = true
-	if err := Write(&bytes.Buffer{}, c, "openvex", Style{}); err == nil || !strings.Contains(err.Error(), "not complete") {
+	if err := Write(&bytes.Buffer{}, c, "openvex", table.Style{}); err == nil || !strings.Contains(err.Error(), "not complete") {
 		t.Errorf("in a transition: %v", err)
 	}
 }

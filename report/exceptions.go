@@ -9,6 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // ExceptionsSchema names the form of a list of exceptions in JSON.
@@ -44,7 +45,7 @@ func (x *Exceptions) rows() []exceptionRow {
 	return rows
 }
 
-func (x *Exceptions) writeJSON(w io.Writer, _ Style) error {
+func (x *Exceptions) writeJSON(w io.Writer, _ table.Style) error {
 	return WriteObject(w, struct {
 		Schema     string         `json:"schema"`
 		Warning    *string        `json:"warning"`
@@ -52,17 +53,15 @@ func (x *Exceptions) writeJSON(w io.Writer, _ Style) error {
 	}{ExceptionsSchema, orNull(x.From.Warning()), x.rows()})
 }
 
-func (x *Exceptions) writeTable(w io.Writer, style Style) error {
+func (x *Exceptions) writeTable(w io.Writer, style table.Style) error {
 	if err := writeWarning(w, x.From.Warning(), style); err != nil {
 		return err
 	}
 	if len(x.List) == 0 {
-		return writeWrapped(w, []string{"There is no exception."}, Style{Width: tableWidth})
+		return table.WriteParagraphs(w, []string{"There is no exception."}, table.Style{}.Sized())
 	}
-	if style.Width <= 0 {
-		style.Width = tableWidth
-	}
-	return renderTable(w, []string{"UNTIL\nSTATE", "CHECK\nBY", "REASON\nID"}, exceptionCells(x.rows(), style.Width), style)
+	style = style.Sized()
+	return table.Render(w, []string{"UNTIL\nSTATE", "CHECK\nBY", "REASON\nID"}, exceptionCells(x.rows(), style.Width), style)
 }
 
 func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
@@ -75,8 +74,8 @@ func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
 		case r.Expired:
 			state = "EXPIRED"
 		}
-		who := strings.Join(wrap(say.Printable(r.By), middle), "\n")
-		what := append(wrap(say.Printable(r.Reason), max(width-left-middle-2*gap, 20)), say.Printable(r.ID))
+		who := strings.Join(table.Wrap(say.Printable(r.By), middle), "\n")
+		what := append(table.Wrap(say.Printable(r.Reason), max(width-left-middle-2*table.Gap, 20)), say.Printable(r.ID))
 		cells = append(cells, []string{r.Until.Short() + "\n" + state, say.Printable(r.Check) + "\n" + who, strings.Join(what, "\n")})
 	}
 	return cells

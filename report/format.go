@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // Section is what a command prints.
@@ -16,13 +18,7 @@ type Section interface {
 // form is a section in one format.
 type form struct {
 	format string
-	write  func(w io.Writer, style Style) error
-}
-
-// Style is how a table looks where it is printed.
-type Style struct {
-	Width int  // columns
-	Color bool // SGR colours
+	write  func(w io.Writer, style table.Style) error
 }
 
 // Formats returns the formats of a section, the default first.
@@ -34,7 +30,7 @@ func Formats(s Section) (formats []string) {
 }
 
 // Write renders a section in one of its formats.
-func Write(w io.Writer, s Section, format string, style Style) error {
+func Write(w io.Writer, s Section, format string, style table.Style) error {
 	for _, f := range s.forms() {
 		if f.format == format {
 			return f.write(w, style)
@@ -45,7 +41,7 @@ func Write(w io.Writer, s Section, format string, style Style) error {
 
 // object is the form of a value in JSON.
 func object(v any) form {
-	return form{"json", func(w io.Writer, _ Style) error { return WriteObject(w, v) }}
+	return form{"json", func(w io.Writer, _ table.Style) error { return WriteObject(w, v) }}
 }
 
 // SelfContained says whether a format carries its provenance itself. The others have

@@ -11,6 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/picture"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -157,9 +158,9 @@ func (i *Integrity) foundFor(p *Provenance) bool {
 
 func (f *Full) forms() []form {
 	return []form{
-		{"table", func(w io.Writer, style Style) error { return writeFullTable(w, f, style) }},
-		{"json", func(w io.Writer, _ Style) error { return writeFullJSON(w, f) }},
-		{"html", func(w io.Writer, _ Style) error { return writeHTML(w, f) }},
+		{"table", func(w io.Writer, style table.Style) error { return writeFullTable(w, f, style) }},
+		{"json", func(w io.Writer, _ table.Style) error { return writeFullJSON(w, f) }},
+		{"html", func(w io.Writer, _ table.Style) error { return writeHTML(w, f) }},
 	}
 }
 

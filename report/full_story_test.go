@@ -12,6 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/picture"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
@@ -38,11 +39,11 @@ func storyReport(t *testing.T, m *storetest.Machine, since, until, format string
 func TestFullStory(t *testing.T) {
 	m := storetest.TwoYears(t)
 	f := storyReport(t, m, "", "", "html")
-	page := renderFull(t, f, "html", Style{})
+	page := renderFull(t, f, "html", table.Style{})
 	checkPage(t, "story", page)
-	table := renderFull(t, storyReport(t, m, "", "", "table"), "table", Style{Width: 100})
-	checkPlain(t, "story", table, 100)
-	output := renderFull(t, storyReport(t, m, "", "", "json"), "json", Style{})
+	text := renderFull(t, storyReport(t, m, "", "", "table"), "table", table.Style{Width: 100})
+	checkPlain(t, "story", text, 100)
+	output := renderFull(t, storyReport(t, m, "", "", "json"), "json", table.Style{})
 	checkAgainst(t, readSchemas(t), "report-1.json", output)
 	var whole struct {
 		Compliance struct{ Verdict compliance.Rating }
@@ -52,7 +53,7 @@ func TestFullStory(t *testing.T) {
 	}
 	storetest.Check(t, json.Unmarshal([]byte(output), &whole))
 	title := verdictText(whole.Compliance.Verdict)
-	if !strings.Contains(page, ">"+title+"</h1>") || !strings.HasPrefix(table, strings.ToUpper(title)+"\n") {
+	if !strings.Contains(page, ">"+title+"</h1>") || !strings.HasPrefix(text, strings.ToUpper(title)+"\n") {
 		t.Errorf("not every format says %q first", title)
 	}
 	if shown := strings.Count(page, " → ") + strings.Count(page, "<td>install"); len(whole.History.Rows) == 0 || strings.Count(page, "commit ") < len(whole.History.Rows) {
@@ -80,7 +81,7 @@ func TestFullOfNothing(t *testing.T) {
 		if f.Compliance.Verdict != compliance.NotDetermined && f.Compliance.Verdict != compliance.Fail {
 			t.Errorf("verdict %q", f.Compliance.Verdict)
 		}
-		if output := renderFull(t, f, format, Style{}); format == "html" {
+		if output := renderFull(t, f, format, table.Style{}); format == "html" {
 			checkPage(t, "nothing", output)
 		}
 	}

@@ -9,16 +9,15 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // tableExposures is how many exposures the whole report prints on a terminal.
 const tableExposures = 20
 
 // writeFullTable prints the whole report for people, section by section.
-func writeFullTable(w io.Writer, f *Full, style Style) error {
-	if style.Width <= 0 {
-		style.Width = tableWidth
-	}
+func writeFullTable(w io.Writer, f *Full, style table.Style) error {
+	style = style.Sized()
 	p := printer{w: w, style: style, err: writeWarning(w, f.Provenance.Warning(), style)}
 	p.verdict(f)
 	p.heading("State now")
@@ -44,7 +43,7 @@ func writeFullTable(w io.Writer, f *Full, style Style) error {
 // printer writes a report piece by piece, and stops at the first error.
 type printer struct {
 	w     io.Writer
-	style Style
+	style table.Style
 	err   error
 }
 
@@ -57,45 +56,38 @@ func (p *printer) line(text string) {
 // text prints a text below an empty line.
 func (p *printer) text(s string) {
 	p.line("")
-	for _, l := range wrap(say.Printable(s), p.style.Width) {
+	for _, l := range table.Wrap(say.Printable(s), p.style.Width) {
 		p.line(l)
 	}
 }
 
 func (p *printer) heading(s string) {
 	p.line("")
-	p.line(p.bold(strings.ToUpper(s), sgrBold))
+	p.line(p.style.Paint(strings.ToUpper(s), table.Bold))
 	p.line("")
 }
 
-func (p *printer) bold(s, sgr string) string {
-	if !p.style.Color {
-		return s
-	}
-	return sgr + s + sgrReset
-}
-
-func (p *printer) facts(f facts) {
+func (p *printer) facts(f table.Facts) {
 	if p.err == nil {
-		p.err = f.write(p.w, p.style)
+		p.err = f.Write(p.w, p.style)
 	}
 }
 
-func (p *printer) table(header []string, cells [][]string) {
+func (p *printer) rows(header []string, cells [][]string) {
 	if p.err == nil && len(cells) > 0 {
-		all := fitted(append([][]string{header}, cells...), p.style) // the names of columns count, too
-		p.err = renderTable(p.w, header, all[1:], p.style)
+		all := table.Fit(append([][]string{header}, cells...), p.style) // the names of columns count, too
+		p.err = table.Render(p.w, header, all[1:], p.style)
 	}
 }
 
 func (p *printer) verdict(f *Full) {
-	sgr := map[compliance.Rating]string{compliance.Fail: sgrRed, compliance.NotDetermined: sgrYellow, compliance.Warn: sgrYellow}[f.Compliance.Verdict]
-	p.line(p.bold(strings.ToUpper(verdictText(f.Compliance.Verdict)), sgrBold+sgr))
-	for _, l := range wrap(verdictReason(f.Compliance), p.style.Width) {
+	sgr := map[compliance.Rating]string{compliance.Fail: table.Red, compliance.NotDetermined: table.Yellow, compliance.Warn: table.Yellow}[f.Compliance.Verdict]
+	p.line(p.style.Paint(strings.ToUpper(verdictText(f.Compliance.Verdict)), table.Bold+sgr))
+	for _, l := range table.Wrap(verdictReason(f.Compliance), p.style.Width) {
 		p.line(l)
 	}
 	p.line("")
-	p.facts(append(facts{{"Host", hostName(f.Provenance.Host)}}, keyFacts(f)...))
+	p.facts(append(table.Facts{{Name: "Host", Text: hostName(f.Provenance.Host)}}, keyFacts(f)...))
 }
 
 func (p *printer) compliance(c *compliance.Summary) {
@@ -113,7 +105,7 @@ func (p *printer) compliance(c *compliance.Summary) {
 			cells = append(cells, []string{"", "", exceptionText(check.Exception)})
 		}
 	}
-	p.table([]string{"RESULT", "CHECK", "FINDING"}, cells)
+	p.rows([]string{"RESULT", "CHECK", "FINDING"}, cells)
 }
 
 func (p *printer) exposures(all []audit.Exposure) {
@@ -129,7 +121,7 @@ func (p *printer) exposures(all []audit.Exposure) {
 	if len(cells) > 0 {
 		p.line("")
 	}
-	p.table([]string{"FIX", "STATUS", "LATENCY", "BROUGHT BY"}, cells)
+	p.rows([]string{"FIX", "STATUS", "LATENCY", "BROUGHT BY"}, cells)
 	if more > 0 {
 		p.text(fmt.Sprintf("And %d more: klp-audit report cve has them all.", more))
 	}
@@ -165,6 +157,6 @@ func (p *printer) gaps(t *audit.Timeline) {
 		row := spanRow(g.Span, "", say.Clip(g.Why, maxText))
 		cells = append(cells, []string{row.From, "to " + row.To + ": " + row.Detail})
 	}
-	p.table([]string{"FROM", "WHAT"}, cells)
+	p.rows([]string{"FROM", "WHAT"}, cells)
 	p.text(gapsNote)
 }

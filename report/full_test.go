@@ -16,6 +16,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/report/picture"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
@@ -134,12 +135,12 @@ func TestSourceIsShown(t *testing.T) {
 	}
 	names := regexp.MustCompile(`\b(drift|import)\b`)
 	for _, width := range []int{60, 80, 120, 200} {
-		var table bytes.Buffer
+		var text bytes.Buffer
 		h := &History{Rows: listed(rows()), Provenance: whole(&Full{}, rows()...).Provenance}
-		storetest.Check(t, Write(&table, h, "table", Style{Width: width}))
-		changes, legend, _ := strings.Cut(table.String(), "changes shown")
+		storetest.Check(t, Write(&text, h, "table", table.Style{Width: width}))
+		changes, legend, _ := strings.Cut(text.String(), "changes shown")
 		if got := names.FindAllString(changes, -1); strings.Join(got, " ") != "drift import" {
-			t.Errorf("%d columns: %q\n%s", width, got, table.String())
+			t.Errorf("%d columns: %q\n%s", width, got, text.String())
 		}
 		if !strings.Contains(legend, "drift") || !strings.Contains(legend, "import") {
 			t.Errorf("%d columns: what they mean is not said:\n%s", width, legend)
@@ -152,7 +153,7 @@ func TestSourceIsShown(t *testing.T) {
 			t.Errorf("on the page: %q, want %q", got, want)
 		}
 	}
-	var f facts
+	var f table.Facts
 	st := Status{Record: &record.Summary{Events: 3, First: new(ts("2026-05-13T09:00:00Z")), Last: new(ts("2026-05-13T09:00:00Z"))}, Kernel: rows()[1], LivePatch: rows()[2]}
 	st.addRecord(&f)
 	if text := fmt.Sprint(f); !strings.Contains(text, "found as drift") || !strings.Contains(text, "imported") {
@@ -364,12 +365,12 @@ func hostile() *Full {
 // Golden files exist of the scenes that people look at. Of the hostile one the page is
 // kept, for the browser.
 func TestFullGolden(t *testing.T) {
-	compareGolden(t, "testdata/full-hostile.html", withoutCSS(t, renderFull(t, hostile(), "html", Style{})))
+	compareGolden(t, "testdata/full-hostile.html", withoutCSS(t, renderFull(t, hostile(), "html", table.Style{})))
 	for _, name := range []string{"years", "fresh", "empty", "altered"} {
 		for ending, g := range map[string]struct {
 			format string
-			style  Style
-		}{"table80": {"table", Style{}}, "table120": {"table", Style{Width: 120}}, "table200": {"table", Style{Width: 200}}, "json": {"json", Style{}}, "html": {"html", Style{}}} {
+			style  table.Style
+		}{"table80": {"table", table.Style{}}, "table120": {"table", table.Style{Width: 120}}, "table200": {"table", table.Style{Width: 200}}, "json": {"json", table.Style{}}, "html": {"html", table.Style{}}} {
 			t.Run(name+"."+ending, func(t *testing.T) {
 				compareGolden(t, "testdata/full-"+name+"."+ending, withoutCSS(t, renderFull(t, scenes()[name], g.format, g.style)))
 			})
@@ -385,7 +386,7 @@ func withoutCSS(t *testing.T, page string) string {
 	return strings.Replace(page, string(css), "/* report.css */", 1)
 }
 
-func renderFull(t *testing.T, f *Full, format string, style Style) string {
+func renderFull(t *testing.T, f *Full, format string, style table.Style) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := Write(&b, f, format, style); err != nil {
@@ -397,7 +398,7 @@ func renderFull(t *testing.T, f *Full, format string, style Style) string {
 func TestFullTableFitsAndIsPlain(t *testing.T) {
 	for name := range scenes() {
 		for _, width := range []int{72, 80, 132, 200} {
-			checkPlain(t, name, renderFull(t, scenes()[name], "table", Style{Width: width}), width)
+			checkPlain(t, name, renderFull(t, scenes()[name], "table", table.Style{Width: width}), width)
 		}
 	}
 }
@@ -406,7 +407,7 @@ func TestFullFollowsItsSchema(t *testing.T) {
 	all := readSchemas(t)
 	for _, name := range []string{"years", "fresh", "empty", "altered"} {
 		t.Run(name, func(t *testing.T) {
-			checkAgainst(t, all, "report-1.json", renderFull(t, scenes()[name], "json", Style{}))
+			checkAgainst(t, all, "report-1.json", renderFull(t, scenes()[name], "json", table.Style{}))
 		})
 	}
 }
@@ -417,14 +418,14 @@ func TestFullErrors(t *testing.T) {
 	for _, format := range Formats(&Full{}) {
 		f := years()
 		f.History.Rows = func(yield func(*record.HistoryRow, error) bool) { yield(nil, broken) }
-		if err := Write(io.Discard, f, format, Style{}); !errors.Is(err, broken) {
+		if err := Write(io.Discard, f, format, table.Style{}); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, want the error of reading", format, err)
 		}
-		if err := Write(failing{broken}, years(), format, Style{}); !errors.Is(err, broken) {
+		if err := Write(failing{broken}, years(), format, table.Style{}); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, want the error of writing", format, err)
 		}
 	}
-	if err := Write(io.Discard, years(), "csv", Style{}); err == nil || !strings.Contains(err.Error(), "html") {
+	if err := Write(io.Discard, years(), "csv", table.Style{}); err == nil || !strings.Contains(err.Error(), "html") {
 		t.Errorf("csv: %v, want an error that names the formats", err)
 	}
 }
@@ -432,8 +433,8 @@ func TestFullErrors(t *testing.T) {
 // Colours change nothing but colours.
 func TestFullColor(t *testing.T) {
 	sgr := regexp.MustCompile(`\x1b\[[0-9;]*m`)
-	plain := renderFull(t, years(), "table", Style{Width: 100})
-	if got := sgr.ReplaceAllString(renderFull(t, years(), "table", Style{Width: 100, Color: true}), ""); got != plain {
+	plain := renderFull(t, years(), "table", table.Style{Width: 100})
+	if got := sgr.ReplaceAllString(renderFull(t, years(), "table", table.Style{Width: 100, Color: true}), ""); got != plain {
 		t.Errorf("coloured:\n%s\nplain:\n%s", got, plain)
 	}
 }
@@ -441,8 +442,8 @@ func TestFullColor(t *testing.T) {
 func TestTakenAwayIsSaidOnce(t *testing.T) {
 	for want, l := range map[string]audit.Latency{"0": {}, "2": {Lost: 2, Losses: 2}, "1; in all it happened 3 times": {Lost: 1, Losses: 3}} {
 		for _, f := range latencyFacts(&l) {
-			if f.name == "Taken away again" && f.text != want {
-				t.Errorf("%+v: %q, want %q", l, f.text, want)
+			if f.Name == "Taken away again" && f.Text != want {
+				t.Errorf("%+v: %q, want %q", l, f.Text, want)
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // What the whole report says in words, whatever it is rendered as.
@@ -59,14 +60,14 @@ func verdictReason(c *compliance.Summary) string {
 }
 
 // keyFacts are what somebody asks first.
-func keyFacts(f *Full) (out facts) {
+func keyFacts(f *Full) (out table.Facts) {
 	s := f.State
-	out.add("Kernel", "%s", unknownIfNull(s.KernelRelease))
-	out.add("Live patch", "%s", activeText(s))
-	out.add("In the initrd", "%s", initrdText(s))
-	out.add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
-	out.add("Not protected", "%s", openText(f.Latency))
-	out.add("Record", "%s", recordText(f.Provenance, f.Integrity))
+	out.Add("Kernel", "%s", unknownIfNull(s.KernelRelease))
+	out.Add("Live patch", "%s", activeText(s))
+	out.Add("In the initrd", "%s", initrdText(s))
+	out.Add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
+	out.Add("Not protected", "%s", openText(f.Latency))
+	out.Add("Record", "%s", recordText(f.Provenance, f.Integrity))
 	return out
 }
 
@@ -170,21 +171,21 @@ func unknownIfNull(s *string) string {
 }
 
 // latencyFacts are what exposures sum up to.
-func latencyFacts(l *audit.Latency) (out facts) {
-	out.add("Fixes on record", "%d", l.Fixes)
-	out.add("Not active", "%d", l.Open)
+func latencyFacts(l *audit.Latency) (out table.Facts) {
+	out.Add("Fixes on record", "%d", l.Fixes)
+	out.Add("Not active", "%d", l.Open)
 	lost := strconv.Itoa(l.Lost)
 	if l.Losses > l.Lost {
 		lost += "; in all it happened " + times(l.Losses)
 	}
-	out.add("Taken away again", "%s", lost)
-	out.add("Median", "%s", duration(l.Median))
+	out.Add("Taken away again", "%s", lost)
+	out.Add("Median", "%s", duration(l.Median))
 	worst := duration(l.Worst)
 	if l.WorstCVE != "" {
 		worst += " (" + l.WorstCVE + ")"
 	}
-	out.add("Worst", "%s", worst)
-	out.add("Measured", "%d of %d", l.Measured, l.Fixes)
+	out.Add("Worst", "%s", worst)
+	out.Add("Measured", "%d of %d", l.Measured, l.Fixes)
 	return out
 }
 
@@ -241,11 +242,11 @@ func worthALook(all []audit.Exposure, limit int) (shown []audit.Exposure, more i
 }
 
 // integrityFacts are what is known of the record itself.
-func integrityFacts(i *Integrity) (out facts) {
-	out.add("Events", "%d", i.TreeSize)
-	out.add("Root hash", "%s", i.RootHash)
-	out.add("Key", "%s", say.OrUnknown(i.Key))
-	out.add("Verified", "%s", verifiedText(i))
+func integrityFacts(i *Integrity) (out table.Facts) {
+	out.Add("Events", "%d", i.TreeSize)
+	out.Add("Root hash", "%s", i.RootHash)
+	out.Add("Key", "%s", say.OrUnknown(i.Key))
+	out.Add("Verified", "%s", verifiedText(i))
 	return out
 }
 
@@ -256,22 +257,22 @@ const integrityNote = "The record is tamper-evident, not tamper-proof: klp-audit
 const gapsNote = "In a gap packages may have been changed, or the machine rebooted, without a line in this report; what it says of such a time is inferred or unknown, never proven."
 
 // provenanceFacts are what the report was made from.
-func provenanceFacts(p *Provenance) (out facts) {
-	out.add("Host", "%s", hostName(p.Host))
-	out.add("Asked for", "%s", orElse(asked(p), "everything on record"))
-	out.add("Changes shown", "%d of %d, %s", p.RowsShown, p.RowsInRecord, p.Order)
+func provenanceFacts(p *Provenance) (out table.Facts) {
+	out.Add("Host", "%s", hostName(p.Host))
+	out.Add("Asked for", "%s", orElse(asked(p), "everything on record"))
+	out.Add("Changes shown", "%d of %d, %s", p.RowsShown, p.RowsInRecord, p.Order)
 	if p.FirstEvent != nil {
-		out.add("Events", "%d, from %s to %s", p.TreeSize, (*p.FirstEvent).Short(), (*p.LastEvent).Short())
-		out.add("Root hash", "%s", p.RootHash)
+		out.Add("Events", "%d, from %s to %s", p.TreeSize, (*p.FirstEvent).Short(), (*p.LastEvent).Short())
+		out.Add("Root hash", "%s", p.RootHash)
 	}
 	if p.Input != nil {
-		out.add("Made from", "%s, found %s", p.Input.File, p.Input.Result)
+		out.Add("Made from", "%s, found %s", p.Input.File, p.Input.Result)
 	}
 	if p.OpenCommits > 0 {
-		out.add("Commits without an end", "%d: what became of their changes is unknown", p.OpenCommits)
+		out.Add("Commits without an end", "%d: what became of their changes is unknown", p.OpenCommits)
 	}
-	out.add("Times", "UTC; without a zone they were asked for as %s", p.TimeZone)
-	out.add("Made", "%s by %s %s", p.MadeAt.Short(), p.Program, p.Version)
+	out.Add("Times", "UTC; without a zone they were asked for as %s", p.TimeZone)
+	out.Add("Made", "%s by %s %s", p.MadeAt.Short(), p.Program, p.Version)
 	return out
 }
 
@@ -283,25 +284,25 @@ func orElse(s, other string) string {
 }
 
 // stateFacts are what is known of a moment, beside what was installed.
-func stateFacts(s *audit.State) (out facts) {
-	out.add("Kernel", "%s", unknownIfNull(s.KernelRelease))
-	out.add("Boot", "%s", unknownIfNull(s.BootID))
-	out.add("Live patch", "%s", activeText(s))
+func stateFacts(s *audit.State) (out table.Facts) {
+	out.Add("Kernel", "%s", unknownIfNull(s.KernelRelease))
+	out.Add("Boot", "%s", unknownIfNull(s.BootID))
+	out.Add("Live patch", "%s", activeText(s))
 	if lp := s.LivePatch; lp != nil {
-		out.add("Module", "%s", lp.Module)
+		out.Add("Module", "%s", lp.Module)
 		if lp.Package != nil && lp.Version != nil {
-			out.add("Package", "%s %s", *lp.Package, *lp.Version)
+			out.Add("Package", "%s %s", *lp.Package, *lp.Version)
 		}
 	}
-	out.add("In the initrd", "%s", initrdText(s))
-	out.add("Next boot", "%s", nextBootText(s.NextBoot))
-	out.add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
-	out.add("Pending reboot", "%s", unknownIfNull(s.PendingReboot))
+	out.Add("In the initrd", "%s", initrdText(s))
+	out.Add("Next boot", "%s", nextBootText(s.NextBoot))
+	out.Add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
+	out.Add("Pending reboot", "%s", unknownIfNull(s.PendingReboot))
 	return append(out, unknownFacts(s.Unknown)...)
 }
 
 // unknownFacts are the reasons why something is not known, each with all that it is for.
-func unknownFacts(unknown map[string]string) (out facts) {
+func unknownFacts(unknown map[string]string) (out table.Facts) {
 	parts := map[string][]string{}
 	for _, name := range sortedKeys(unknown) {
 		reason := unknown[name]
@@ -309,7 +310,7 @@ func unknownFacts(unknown map[string]string) (out facts) {
 	}
 	for _, name := range sortedKeys(unknown) {
 		if reason := unknown[name]; parts[reason] != nil {
-			out.add("Not known", "%s: %s", say.Join(parts[reason]), reason)
+			out.Add("Not known", "%s: %s", say.Join(parts[reason]), reason)
 			delete(parts, reason)
 		}
 	}
@@ -327,9 +328,9 @@ func nextBootText(n *audit.NextBoot) string {
 }
 
 // inferredFact names what is not proven.
-func inferredFact(s *audit.State) (out facts) {
+func inferredFact(s *audit.State) (out table.Facts) {
 	if len(s.Inferred) > 0 {
-		out.add("Inferred", "%s", strings.Join(s.Inferred, ", "))
+		out.Add("Inferred", "%s", strings.Join(s.Inferred, ", "))
 	}
 	return out
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -25,15 +26,15 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // golden are the renderings of every history in testdata, by the ending of their files.
 var golden = map[string]struct {
 	format string
-	style  Style
+	style  table.Style
 }{
-	"table80":     {"table", Style{}},
-	"table120":    {"table", Style{Width: 120}},
-	"table200":    {"table", Style{Width: 200}},
-	"table-color": {"table", Style{Width: 100, Color: true}},
-	"csv":         {"csv", Style{}},
-	"jsonl":       {"jsonl", Style{}},
-	"json":        {"json", Style{}},
+	"table80":     {"table", table.Style{}},
+	"table120":    {"table", table.Style{Width: 120}},
+	"table200":    {"table", table.Style{Width: 200}},
+	"table-color": {"table", table.Style{Width: 100, Color: true}},
+	"csv":         {"csv", table.Style{}},
+	"jsonl":       {"jsonl", table.Style{}},
+	"json":        {"json", table.Style{}},
 }
 
 // recorded is a history as testdata holds it: the rows in the published form.
@@ -57,7 +58,7 @@ func (r *recorded) history(format string) *History {
 	return h
 }
 
-func (r *recorded) render(t *testing.T, format string, style Style) string {
+func (r *recorded) render(t *testing.T, format string, style table.Style) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := Write(&b, r.history(format), format, style); err != nil {
@@ -120,7 +121,7 @@ func compareGolden(t *testing.T, path, got string) {
 func TestTableFitsAndIsPlain(t *testing.T) {
 	for name, input := range inputs(t) {
 		for _, width := range []int{60, 80, 132, 200} {
-			checkPlain(t, name, input.render(t, "table", Style{Width: width}), width)
+			checkPlain(t, name, input.render(t, "table", table.Style{Width: width}), width)
 		}
 	}
 }
@@ -149,16 +150,16 @@ func unwanted(r rune) bool {
 // Every format must hold the same rows.
 func TestFormatsHoldTheSameRows(t *testing.T) {
 	for name, input := range inputs(t) {
-		records, err := csv.NewReader(strings.NewReader(input.render(t, "csv", Style{}))).ReadAll()
+		records, err := csv.NewReader(strings.NewReader(input.render(t, "csv", table.Style{}))).ReadAll()
 		if err != nil {
 			t.Fatalf("%s: reading CSV: %v", name, err)
 		}
 		var whole struct{ Rows []json.RawMessage }
-		if err := json.Unmarshal([]byte(input.render(t, "json", Style{})), &whole); err != nil {
+		if err := json.Unmarshal([]byte(input.render(t, "json", table.Style{})), &whole); err != nil {
 			t.Fatalf("%s: reading JSON: %v", name, err)
 		}
 		var lines []json.RawMessage
-		for line := range strings.Lines(input.render(t, "jsonl", Style{})) {
+		for line := range strings.Lines(input.render(t, "jsonl", table.Style{})) {
 			lines = append(lines, json.RawMessage(strings.TrimSuffix(line, "\n")))
 		}
 		if input.Input.Warning() != "" { // before the rows

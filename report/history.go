@@ -13,6 +13,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // HistorySchema names the form of a history in JSON.
@@ -105,10 +106,10 @@ func (p *Provenance) ask(f record.HistoryFilter) {
 
 func (h *History) forms() []form {
 	return []form{
-		{"table", func(w io.Writer, style Style) error { return writeTable(w, h, style) }},
-		{"json", func(w io.Writer, _ Style) error { return writeJSON(w, h) }},
-		{"jsonl", func(w io.Writer, _ Style) error { return writeJSONL(w, h) }},
-		{"csv", func(w io.Writer, _ Style) error { return writeCSV(w, h) }},
+		{"table", func(w io.Writer, style table.Style) error { return writeTable(w, h, style) }},
+		{"json", func(w io.Writer, _ table.Style) error { return writeJSON(w, h) }},
+		{"jsonl", func(w io.Writer, _ table.Style) error { return writeJSONL(w, h) }},
+		{"csv", func(w io.Writer, _ table.Style) error { return writeCSV(w, h) }},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -31,7 +32,7 @@ func BenchmarkHistoryCSV(b *testing.B) {
 	for b.Loop() {
 		h := report.NewHistory(record.HistoryFilter{}, "csv", report.NewProvenance("history", "1.0.0", time.Unix(0, 0), &record.Summary{}))
 		h.Rows = s.History(b.Context(), record.HistoryFilter{})
-		if err := report.Write(io.Discard, h, "csv", report.Style{}); err != nil {
+		if err := report.Write(io.Discard, h, "csv", table.Style{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/picture"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 //go:embed templates
@@ -47,19 +48,19 @@ type page struct {
 	Findings     []pageCheck // the weightiest checks that do not pass
 	MoreFindings int
 	Sections     []section
-	Key          []pageFact
+	Key          table.Facts
 	Picture      *picture.Picture
 
 	At         string
 	Confidence audit.Confidence
-	State      []pageFact
+	State      table.Facts
 	Installed  [][]string
 	Fixes      []string
 	MoreFixes  int
 	Profile    string
 	Since      string
 	Checks     []pageCheck
-	Latency    []pageFact
+	Latency    table.Facts
 	Exposures  []pageExposure
 	MoreFixed  int
 	Spans      []pageSpan
@@ -69,10 +70,10 @@ type page struct {
 	Total      int64
 	Gaps       []pageSpan
 	GapsNote   string
-	Integrity  []pageFact
+	Integrity  table.Facts
 	Proof      string
 	Checkpoint string
-	Provenance []pageFact
+	Provenance table.Facts
 }
 
 // section is what the contents list.
@@ -82,8 +83,6 @@ var sections = []section{
 	{"verdict", "Verdict and scope"}, {"state", "State now"}, {"compliance", "Compliance"}, {"exposure", "Exposure and latency"},
 	{"history", "History"}, {"gaps", "Recorder gaps"}, {"integrity", "Integrity"}, {"provenance", "Provenance"},
 }
-
-type pageFact struct{ Name, Text string }
 
 type pageCheck struct {
 	ID, Title, Detail, Short string
@@ -171,9 +170,10 @@ func policy(css []byte) string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
 }
 
-func pageFacts(f facts) (out []pageFact) {
+// pageFacts are facts with texts that are short enough for a page.
+func pageFacts(f table.Facts) (out table.Facts) {
 	for _, fact := range f {
-		out = append(out, pageFact{fact.name, say.Clip(fact.text, maxText)})
+		out = append(out, table.Fact{Name: fact.Name, Text: say.Clip(fact.Text, maxText)})
 	}
 	return out
 }

@@ -12,14 +12,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // A page obeys nobody: what comes from outside is text, and nothing else.
 func TestPageIsHarmless(t *testing.T) {
 	for name := range scenes() {
-		checkPage(t, name, renderFull(t, scenes()[name], "html", Style{}))
+		checkPage(t, name, renderFull(t, scenes()[name], "html", table.Style{}))
 	}
-	if n := len(renderFull(t, hostile(), "html", Style{})); n > 200<<10 {
+	if n := len(renderFull(t, hostile(), "html", table.Style{})); n > 200<<10 {
 		t.Errorf("a page with long texts has %d bytes", n)
 	}
 }
@@ -56,7 +57,7 @@ func checkPage(t *testing.T, name, page string) {
 
 // The policy of a page allows its own style, by its hash, and nothing else.
 func TestPagePolicy(t *testing.T) {
-	page := renderFull(t, years(), "html", Style{})
+	page := renderFull(t, years(), "html", table.Style{})
 	_, rest, _ := strings.Cut(page, "<style>")
 	css, _, ok := strings.Cut(rest, "</style>")
 	if !ok || strings.Contains(css, "url(h") || strings.Contains(css, "@import") {
@@ -85,7 +86,7 @@ func TestPageStops(t *testing.T) {
 	for i := range 3000 {
 		f.Exposures = append(f.Exposures, fixOf(fmt.Sprintf("CVE-2024-%d", 10000+i), "2024-01-01", "2024-01-02", "2024-01-02"))
 	}
-	page := renderFull(t, f, "html", Style{})
+	page := renderFull(t, f, "html", table.Style{})
 	if read != pageRows+1 || strings.Count(page, `<tr id="event-`) != pageRows {
 		t.Errorf("%d rows read, %d shown", read, strings.Count(page, `<tr id="event-`))
 	}
@@ -108,7 +109,7 @@ func FuzzPage(f *testing.F) {
 		r.Compliance.Checks[0].Detail, r.Compliance.Checks[0].Evidence = text, []string{text}
 		r.State.Installed[0].Name, r.State.CVEs, r.Latency.Worst = text, []string{text}, &seconds
 		r.Timeline.Kernels[0].KernelRelease, r.Timeline.Patches[1].Module, r.Timeline.Gaps[0].Why = text, text, text
-		checkPage(t, "fuzzed", renderFull(t, r, "html", Style{}))
-		checkPlain(t, "fuzzed", renderFull(t, r, "table", Style{Width: 100}), 100)
+		checkPage(t, "fuzzed", renderFull(t, r, "html", table.Style{}))
+		checkPlain(t, "fuzzed", renderFull(t, r, "table", table.Style{Width: 100}), 100)
 	})
 }

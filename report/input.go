@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // Warning returns the warning about what the report was made from.
@@ -24,16 +25,14 @@ func orNull(s string) *string {
 }
 
 // writeWarning prints the first line of a table, and an empty one below it.
-func writeWarning(w io.Writer, warning string, style Style) error {
+func writeWarning(w io.Writer, warning string, style table.Style) error {
 	if warning == "" {
 		return nil
 	}
-	if style.Width <= 0 {
-		style.Width = tableWidth
-	}
-	for _, line := range append(wrap(say.Printable(warning), style.Width), "") {
-		if style.Color && line != "" {
-			line = sgrBold + sgrRed + line + sgrReset
+	style = style.Sized()
+	for _, line := range append(table.Wrap(say.Printable(warning), style.Width), "") {
+		if line != "" {
+			line = style.Paint(line, table.Bold+table.Red)
 		}
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // The warning is the first line wherever there is one, and says what it is about.
@@ -34,7 +35,7 @@ func TestWarning(t *testing.T) {
 
 // On a page the warning comes before all else that is seen, and nothing says that the record is intact.
 func TestAlteredPage(t *testing.T) {
-	page := renderFull(t, altered(), "html", Style{})
+	page := renderFull(t, altered(), "html", table.Style{})
 	checkPage(t, "altered", page)
 	_, body, _ := strings.Cut(page, "<body")
 	if _, rest, _ := strings.Cut(body, ">\n"); !strings.HasPrefix(rest, `<p class="warning" role="alert"><strong>ALTERED: `) {
@@ -67,7 +68,7 @@ func TestDistrust(t *testing.T) {
 func TestNoVEXOfAltered(t *testing.T) {
 	p := &Provenance{Input: &audit.Input{File: "x", Result: proof.Altered}}
 	var b bytes.Buffer
-	if err := Write(&b, NewCVEs(nil, &audit.State{}, p), "openvex", Style{}); !errors.Is(err, ErrDistrusted) || b.Len() > 0 {
+	if err := Write(&b, NewCVEs(nil, &audit.State{}, p), "openvex", table.Style{}); !errors.Is(err, ErrDistrusted) || b.Len() > 0 {
 		t.Errorf("%v, and %q", err, b.String())
 	}
 }

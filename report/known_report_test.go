@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
@@ -23,7 +24,7 @@ func allSections(t *testing.T, s *store.Store, at time.Time) string {
 	h.Rows = part.History(t.Context(), h.Filter)
 	f, err := NewFull(t.Context(), part, defaultProfile(t), at, h)
 	storetest.Check(t, err)
-	return written(t, func(b *bytes.Buffer) error { return Write(b, f, "json", Style{}) })
+	return written(t, func(b *bytes.Buffer) error { return Write(b, f, "json", table.Style{}) })
 }
 
 // What a report says by what was known at a moment does not change as the record grows.

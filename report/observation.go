@@ -7,6 +7,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // ObservationSchema names the form of an observation in JSON.
@@ -17,7 +18,7 @@ type Machine struct{ *record.Observation }
 
 func (m *Machine) forms() []form {
 	return []form{
-		{"table", func(w io.Writer, style Style) error { return machineFacts(m.Observation).write(w, style) }},
+		{"table", func(w io.Writer, style table.Style) error { return machineFacts(m.Observation).Write(w, style) }},
 		object(struct {
 			Schema string `json:"schema"`
 			*record.Observation
@@ -26,23 +27,23 @@ func (m *Machine) forms() []form {
 }
 
 // machineFacts are the machine on one screen.
-func machineFacts(o *record.Observation) (f facts) {
-	f.add("Kernel", "%s, booted %s", o.Kernel.Release, o.Kernel.BootTime.Short())
-	f.add("Live patch", "%s", livePatchText(o))
+func machineFacts(o *record.Observation) (f table.Facts) {
+	f.Add("Kernel", "%s, booted %s", o.Kernel.Release, o.Kernel.BootTime.Short())
+	f.Add("Live patch", "%s", livePatchText(o))
 	if o.LivePatch != nil || o.Initrd.Reason == record.ReasonNoImage {
-		f.add("In initrd", "%s", InitrdText(o.Initrd))
+		f.Add("In initrd", "%s", InitrdText(o.Initrd))
 	}
-	f.add("Covered", "%s", coverageText(o))
-	f.add("Reboot", "%s", rebootText(o))
+	f.Add("Covered", "%s", coverageText(o))
+	f.Add("Reboot", "%s", rebootText(o))
 	if n := o.NextBoot; n != nil {
-		f.add("Next boot", "kernel %s, by %s", n.KernelRelease, n.Source)
+		f.Add("Next boot", "kernel %s, by %s", n.KernelRelease, n.Source)
 	}
 	var unknown []string
 	for part := range o.Unknown {
 		unknown = append(unknown, strings.ReplaceAll(part, "_", " "))
 	}
 	if slices.Sort(unknown); len(unknown) > 0 {
-		f.add("Not known", "%s; the reasons are in --format json", strings.Join(unknown, ", "))
+		f.Add("Not known", "%s; the reasons are in --format json", strings.Join(unknown, ", "))
 	}
 	return f
 }

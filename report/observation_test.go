@@ -7,6 +7,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
@@ -15,11 +16,11 @@ func TestPackageOfALivePatch(t *testing.T) {
 	m := storetest.Healthy(t)
 	o := m.Last()
 	o.LivePatch.Package = nil
-	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) }); !strings.Contains(text, " of no installed package") {
+	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", table.Style{}) }); !strings.Contains(text, " of no installed package") {
 		t.Errorf("the packages are known: %s", text)
 	}
 	o.Installed, o.Unknown["installed"] = nil, "rpm failed"
-	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) }); strings.Contains(text, "no installed package") || !strings.Contains(text, " of a package that is not known") {
+	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", table.Style{}) }); strings.Contains(text, "no installed package") || !strings.Contains(text, " of a package that is not known") {
 		t.Errorf("the packages are not known: %s", text)
 	}
 }
@@ -32,7 +33,7 @@ func TestTextsOfAMissingImage(t *testing.T) {
 	if text := initrdText(&audit.State{Initrd: &o.Initrd}); text != "no initrd, proven: this kernel does not boot" {
 		t.Errorf("the state says %q", text)
 	}
-	text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", Style{}) })
+	text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", table.Style{}) })
 	if !strings.Contains(text, "no initrd: this kernel does not boot") || !strings.Contains(text, "dracut -f") {
 		t.Errorf("the observation says\n%s", text)
 	}

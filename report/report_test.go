@@ -12,6 +12,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // Colours change nothing but colours.
@@ -19,8 +20,8 @@ func TestColor(t *testing.T) {
 	sgr := regexp.MustCompile(`\x1b\[[0-9;]*m`)
 	for name, input := range inputs(t) {
 		for _, width := range []int{80, 200} {
-			plain := input.render(t, "table", Style{Width: width})
-			colored := input.render(t, "table", Style{Width: width, Color: true})
+			plain := input.render(t, "table", table.Style{Width: width})
+			colored := input.render(t, "table", table.Style{Width: width, Color: true})
 			if diff := cmp.Diff(plain, sgr.ReplaceAllString(colored, "")); diff != "" {
 				t.Errorf("%s, %d columns (-plain +coloured):\n%s", name, width, diff)
 			}
@@ -39,14 +40,14 @@ func TestWriteErrors(t *testing.T) {
 				yield(nil, broken)
 			}
 		}
-		if err := Write(io.Discard, h, format, Style{}); !errors.Is(err, broken) {
+		if err := Write(io.Discard, h, format, table.Style{}); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, want the error of reading", format, err)
 		}
-		if err := Write(failing{broken}, input.history(format), format, Style{}); !errors.Is(err, broken) {
+		if err := Write(failing{broken}, input.history(format), format, table.Style{}); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, want the error of writing", format, err)
 		}
 	}
-	if err := Write(io.Discard, input.history("xml"), "xml", Style{}); err == nil || !strings.Contains(err.Error(), "jsonl") {
+	if err := Write(io.Discard, input.history("xml"), "xml", table.Style{}); err == nil || !strings.Contains(err.Error(), "jsonl") {
 		t.Errorf("xml: %v, want an error that names the formats", err)
 	}
 }
@@ -95,7 +96,7 @@ func TestStatusTable(t *testing.T) {
 		{Path: "/a", Program: "1.0.0", Record: &input.Summary, Waiting: new(2), PluginInstalled: new(true), Kernel: row, LivePatch: row},
 	} {
 		var b bytes.Buffer
-		if err := Write(&b, st, "table", Style{}); err != nil {
+		if err := Write(&b, st, "table", table.Style{}); err != nil {
 			t.Fatal(err)
 		}
 		checkPlain(t, "status", b.String(), 400)
@@ -106,7 +107,7 @@ func TestVerificationTable(t *testing.T) {
 	var b strings.Builder
 	v := proof.Verification{Result: proof.Altered, TreeSize: 2, FirstTime: new(record.At(testNow)),
 		LastTime: new(record.At(testNow)), RootHash: "abc=", Key: "k\x1b[2J", Problems: []string{"event 1:\n\x1b]0;x\x07"}}
-	if err := Write(&b, &Verified{&v}, "table", Style{}); err != nil {
+	if err := Write(&b, &Verified{&v}, "table", table.Style{}); err != nil {
 		t.Fatal(err)
 	}
 	want := `The record is ALTERED: 2 events from 2026-11-23T08:30:00Z to 2026-11-23T08:30:00Z

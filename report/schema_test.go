@@ -11,6 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 func readSchemas(t *testing.T) schematest.Set {
@@ -28,7 +29,7 @@ func TestOutputFollowsSchema(t *testing.T) {
 		}
 	}
 	for name, input := range inputs(t) {
-		validate(name, "history-1.json", input.render(t, "json", Style{}))
+		validate(name, "history-1.json", input.render(t, "json", table.Style{}))
 		st := Status{Schema: StatusSchema, Record: &input.Summary}
 		validate(name+" without rows", "status-1.json", writtenObject(t, &st))
 		for _, row := range input.Rows {
@@ -42,7 +43,7 @@ func TestOutputFollowsSchema(t *testing.T) {
 		{Result: proof.Altered, Problems: []string{"damaged"}},
 	} {
 		var b strings.Builder
-		if err := Write(&b, &Verified{&v}, "json", Style{}); err != nil {
+		if err := Write(&b, &Verified{&v}, "json", table.Style{}); err != nil {
 			t.Fatal(err)
 		}
 		validate(string(v.Result), "verify-1.json", b.String())
@@ -64,7 +65,7 @@ func TestBootsAndInitrdFollowTheirSchemas(t *testing.T) {
 		{Boots: []record.Boot{boot, bare}, Unread: []record.UnreadFile{{Path: "/j/system.journal", Why: "damaged"}}},
 	} {
 		var b strings.Builder
-		if err := Write(&b, &Boots{j}, "json", Style{}); err != nil {
+		if err := Write(&b, &Boots{j}, "json", table.Style{}); err != nil {
 			t.Fatal(err)
 		}
 		checkAgainst(t, all, "boots-1.json", b.String())
@@ -76,7 +77,7 @@ func TestBootsAndInitrdFollowTheirSchemas(t *testing.T) {
 		}},
 	} {
 		var b strings.Builder
-		if err := Write(&b, &InitrdVerdict{v, true}, "json", Style{}); err != nil {
+		if err := Write(&b, &InitrdVerdict{v, true}, "json", table.Style{}); err != nil {
 			t.Fatal(err)
 		}
 		checkAgainst(t, all, "initrd-1.json", b.String())

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // StateSection is a state as a section of its own.
@@ -22,36 +23,34 @@ func (s *StateSection) forms() []form {
 	}{audit.StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s.State})}
 }
 
-func (s *StateSection) writeTable(w io.Writer, style Style) error {
-	if style.Width <= 0 {
-		style.Width = tableWidth
-	}
+func (s *StateSection) writeTable(w io.Writer, style table.Style) error {
+	style = style.Sized()
 	if err := writeWarning(w, s.Provenance.Warning(), style); err != nil {
 		return err
 	}
-	if err := writeWrapped(w, []string{"State at " + asOf(s.At) + ": " + strings.ToUpper(string(s.Confidence)) + ".", ""}, style); err != nil {
+	if err := table.WriteParagraphs(w, []string{"State at " + asOf(s.At) + ": " + strings.ToUpper(string(s.Confidence)) + ".", ""}, style); err != nil {
 		return err
 	}
 	out := stateFacts(s.State)
 	for i, p := range s.Installed {
-		out.add(once(i, "Installed"), "%s-%s.%s", p.Name, p.Version, p.Arch)
+		out.Add(once(i, "Installed"), "%s-%s.%s", p.Name, p.Version, p.Arch)
 	}
 	if len(s.CVEs) > 0 {
-		out.add("Fixes", "%s", strings.Join(s.CVEs, " "))
+		out.Add("Fixes", "%s", strings.Join(s.CVEs, " "))
 	}
 	if len(s.Inferred) > 0 {
-		out.add("Inferred", "%s: observations before and after agree, and nothing on record speaks against it", strings.Join(s.Inferred, ", "))
+		out.Add("Inferred", "%s: observations before and after agree, and nothing on record speaks against it", strings.Join(s.Inferred, ", "))
 	}
 	if len(s.Events) > 0 {
-		out.add("Proof", "events %s", numbers(s.Events))
+		out.Add("Proof", "events %s", numbers(s.Events))
 	}
-	if err := out.write(w, style); err != nil {
+	if err := out.Write(w, style); err != nil {
 		return err
 	}
 	if s.Provenance == nil {
 		return nil
 	}
-	return writeWrapped(w, append([]string{""}, s.Provenance.lines()...), style)
+	return table.WriteParagraphs(w, append([]string{""}, s.Provenance.lines()...), style)
 }
 
 // once names the first of several facts.

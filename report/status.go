@@ -6,6 +6,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // StatusSchema names the form of a status in JSON.
@@ -31,29 +32,29 @@ type Status struct {
 
 func (s *Status) forms() []form { return []form{{"table", s.writeTable}, object(s)} }
 
-func (s *Status) writeTable(w io.Writer, style Style) error {
+func (s *Status) writeTable(w io.Writer, style table.Style) error {
 	if s.Warning != nil {
 		if err := writeWarning(w, *s.Warning, style); err != nil {
 			return err
 		}
 	}
-	var f facts
+	var f table.Facts
 	if s.Machine != nil {
 		f = machineFacts(s.Machine)
 	}
-	f.add("Record", "%s", s.Path)
+	f.Add("Record", "%s", s.Path)
 	s.addRecord(&f)
 	if text := s.spool(); text != "" {
-		f.add("Spool", "%s", text)
+		f.Add("Spool", "%s", text)
 	}
 	if s.SetAside != nil && *s.SetAside > 0 {
-		f.add("Set aside", "%d files of the spool could not be taken in; they end in .unreadable", *s.SetAside)
+		f.Add("Set aside", "%d files of the spool could not be taken in; they end in .unreadable", *s.SetAside)
 	}
 	if s.PluginInstalled != nil {
-		f.add("Plugin", "%s", map[bool]string{true: "installed", false: "NOT INSTALLED: nothing is recorded"}[*s.PluginInstalled])
+		f.Add("Plugin", "%s", map[bool]string{true: "installed", false: "NOT INSTALLED: nothing is recorded"}[*s.PluginInstalled])
 	}
-	f.add("Program", "klp-audit %s", s.Program)
-	return f.write(w, style)
+	f.Add("Program", "klp-audit %s", s.Program)
+	return f.Write(w, style)
 }
 
 // SeeSpool fills in what there is to see of the spool.
@@ -85,15 +86,15 @@ func (s *Status) spool() (text string) {
 	return text
 }
 
-func (s *Status) addRecord(f *facts) {
+func (s *Status) addRecord(f *table.Facts) {
 	r := s.Record
 	if r == nil || r.Events == 0 {
-		f.add("Events", "none yet")
+		f.Add("Events", "none yet")
 		return
 	}
-	f.add("Events", "%d, from %s to %s", r.Events, (*r.First).Short(), (*r.Last).Short())
-	f.add("Root hash", "%s", r.RootHash)
-	f.add("Host", "%s", hostName(r.Host))
+	f.Add("Events", "%d, from %s to %s", r.Events, (*r.First).Short(), (*r.Last).Short())
+	f.Add("Root hash", "%s", r.RootHash)
+	f.Add("Host", "%s", hostName(r.Host))
 	commits := fmt.Sprintf("%d", r.Commits)
 	if r.LastCommit != nil {
 		how := "with an outcome that is not known" // an import has none
@@ -105,14 +106,14 @@ func (s *Status) addRecord(f *facts) {
 	if r.Open > 0 {
 		commits += fmt.Sprintf("; %d without an end", r.Open)
 	}
-	f.add("Commits", "%s", commits)
-	f.add("Changes", "%d", r.Changes)
+	f.Add("Commits", "%s", commits)
+	f.Add("Changes", "%d", r.Changes)
 	for _, last := range []struct {
 		name string
 		row  *record.HistoryRow
 	}{{"Last kernel", s.Kernel}, {"Last live patch", s.LivePatch}} {
 		if last.row != nil {
-			f.add(last.name, "%s of %s at %s", last.row.Action, last.row.Named(), last.row.Time.Short())
+			f.Add(last.name, "%s of %s at %s", last.row.Action, last.row.Named(), last.row.Time.Short())
 		}
 	}
 }

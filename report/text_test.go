@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/olekukonko/tablewriter/pkg/twwidth"
 
 	"github.com/klp-audit/klp-audit/internal/say"
 )
@@ -20,29 +19,6 @@ var hostileTexts = []string{
 	"", "kernel-livepatch-6_4_0-150600_23_25-default", "1:15-150600.4.9.1", "a b  c", "   lead", "trail   ",
 	"\x1b[2J\x1b]0;title\x07", "line\r\nline\ttab\x00nul", "\x9b31m", "\u202egnp.exe", "\u200b\u2028\ufeff\u0085", "\xff\xfe",
 	"=cmd|' /C calc'!A0", "核心パッチ", "e\u0301e\u0301\u0302", "\u2764\ufe0f1\ufe0f\u20e3", "\U0001f1e9\U0001f1ea\U0001f468\u200d\U0001f469", "\u1100\u1161\u11a8", "\u0e33\u0e33", "\U000e0041",
-}
-
-func TestWrap(t *testing.T) {
-	for _, test := range []struct {
-		text  string
-		width int
-		want  []string
-	}{
-		{"", 5, []string{""}},
-		{"short", 5, []string{"short"}},
-		{"blank at cut", 5, []string{"blank", "at", "cut"}},
-		{"a-b two words", 9, []string{"a-b two", "words"}},
-		{"kernel-livepatch-6_4_0-default", 18, []string{"kernel-livepatch-", "6_4_0-default"}},
-		{"unbreakable", 4, []string{"unbr", "eaka", "ble"}},
-		{"核心パッチ", 4, []string{"核心", "パッ", "チ"}},
-		{"核心", 1, []string{"核", "心"}},
-		{"e\u0301e\u0301e\u0301", 2, []string{"e\u0301e\u0301", "e\u0301"}},
-		{"ab   ", 2, []string{"ab"}},
-	} {
-		if diff := cmp.Diff(test.want, wrap(test.text, test.width)); diff != "" {
-			t.Errorf("wrap(%q, %d) (-want +got):\n%s", test.text, test.width, diff)
-		}
-	}
 }
 
 func FuzzPrintable(f *testing.F) {
@@ -56,26 +32,6 @@ func FuzzPrintable(f *testing.F) {
 		}
 		if utf8.RuneCountInString(got) != utf8.RuneCountInString(s) {
 			t.Errorf("Printable(%q) is %q: not a character for a character", s, got)
-		}
-	})
-}
-
-func FuzzWrap(f *testing.F) {
-	for i, seed := range hostileTexts {
-		f.Add(seed, i)
-	}
-	f.Fuzz(func(t *testing.T, s string, width int) {
-		s = say.Printable(s)
-		width = max(width%200, 1)
-		lines := wrap(s, width)
-		blank := strings.NewReplacer(" ", "")
-		if blank.Replace(strings.Join(lines, "")) != blank.Replace(s) {
-			t.Errorf("wrap(%q, %d) is %q: something is lost", s, width, lines)
-		}
-		for _, line := range lines {
-			if w := twwidth.Width(line); w > width && (width > 1 || w > 2) {
-				t.Errorf("wrap(%q, %d): %q has %d columns", s, width, line, w)
-			}
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // VerifySchema names the form of a verification in JSON.
@@ -22,7 +23,7 @@ func (v *Verified) forms() []form {
 	}{VerifySchema, v.Verification})}
 }
 
-func (v *Verified) writeTable(w io.Writer, _ Style) error {
+func (v *Verified) writeTable(w io.Writer, _ table.Style) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The record is %s: %d events", strings.ToUpper(string(v.Result)), v.TreeSize)
 	if v.FirstTime != nil {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // writeFile replaces a file in one step, when all of it is written. It replaces nothing
@@ -90,8 +90,8 @@ func syncFolder(dir *os.Root) error {
 }
 
 // style is how stdout wants a table.
-func (a *app) style(noColor bool) report.Style {
-	var s report.Style
+func (a *app) style(noColor bool) table.Style {
+	var s table.Style
 	s.Width, _ = strconv.Atoi(a.Getenv("COLUMNS"))
 	out, ok := a.Stdout.(*os.File)
 	if !ok || !term.IsTerminal(int(out.Fd())) {

@@ -13,6 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -149,7 +150,7 @@ func (a *app) render(f *sectionFlags, section report.Section, p *report.Provenan
 		}
 		return report.WriteObject(a.Stderr, p)
 	}
-	err := writeFile(f.output, func(w io.Writer) error { return report.Write(w, section, f.format, report.Style{}) })
+	err := writeFile(f.output, func(w io.Writer) error { return report.Write(w, section, f.format, table.Style{}) })
 	if err != nil || report.SelfContained(f.format) {
 		return err
 	}

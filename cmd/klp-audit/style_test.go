@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
-	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // openTerminal returns a pseudo terminal of 132 columns.
@@ -53,17 +53,17 @@ func TestStyle(t *testing.T) {
 		stdout io.Writer
 		flags  sectionFlags
 		env    map[string]string
-		want   report.Style
+		want   table.Style
 	}{
-		{"pipe", pipe, sectionFlags{}, nil, report.Style{}},
-		{"pipe of a known width", pipe, sectionFlags{}, map[string]string{"COLUMNS": "200"}, report.Style{Width: 200}},
-		{"pipe of no width", pipe, sectionFlags{}, map[string]string{"COLUMNS": "wide"}, report.Style{}},
-		{"file", null, sectionFlags{}, nil, report.Style{}},
-		{"terminal", terminal, sectionFlags{}, nil, report.Style{Width: 132, Color: true}},
-		{"terminal says its width", terminal, sectionFlags{}, map[string]string{"COLUMNS": "70"}, report.Style{Width: 132, Color: true}},
-		{"NO_COLOR", terminal, sectionFlags{}, map[string]string{"NO_COLOR": "1"}, report.Style{Width: 132}},
-		{"dumb terminal", terminal, sectionFlags{}, map[string]string{"TERM": "dumb"}, report.Style{Width: 132}},
-		{"--no-color", terminal, sectionFlags{noColor: true}, nil, report.Style{Width: 132}},
+		{"pipe", pipe, sectionFlags{}, nil, table.Style{}},
+		{"pipe of a known width", pipe, sectionFlags{}, map[string]string{"COLUMNS": "200"}, table.Style{Width: 200}},
+		{"pipe of no width", pipe, sectionFlags{}, map[string]string{"COLUMNS": "wide"}, table.Style{}},
+		{"file", null, sectionFlags{}, nil, table.Style{}},
+		{"terminal", terminal, sectionFlags{}, nil, table.Style{Width: 132, Color: true}},
+		{"terminal says its width", terminal, sectionFlags{}, map[string]string{"COLUMNS": "70"}, table.Style{Width: 132, Color: true}},
+		{"NO_COLOR", terminal, sectionFlags{}, map[string]string{"NO_COLOR": "1"}, table.Style{Width: 132}},
+		{"dumb terminal", terminal, sectionFlags{}, map[string]string{"TERM": "dumb"}, table.Style{Width: 132}},
+		{"--no-color", terminal, sectionFlags{noColor: true}, nil, table.Style{Width: 132}},
 	} {
 		a := app{env: env{Stdout: test.stdout, Getenv: func(name string) string { return test.env[name] }}}
 		if got := a.style(test.flags.noColor); got != test.want {

@@ -11,6 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 )
 
@@ -51,7 +52,7 @@ another one. Compare the key and a checkpoint that were noted elsewhere.`,
 			if err != nil {
 				return err
 			}
-			if err := report.Write(a.Stdout, &report.Verified{Verification: v}, f.format, report.Style{}); err != nil {
+			if err := report.Write(a.Stdout, &report.Verified{Verification: v}, f.format, table.Style{}); err != nil {
 				return err
 			}
 			return exitFor(v.Result)

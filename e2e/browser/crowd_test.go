@@ -10,6 +10,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // crowd is the page of a machine that was booted 500 times and changed 10,000 times.
@@ -45,7 +46,7 @@ func crowd(t *testing.T) string {
 		History:    &report.History{Provenance: p, Rows: changes(at)},
 	}
 	var b bytes.Buffer
-	check(t, report.Write(&b, full, "html", report.Style{}))
+	check(t, report.Write(&b, full, "html", table.Style{}))
 	return written(t, b.String())
 }
 

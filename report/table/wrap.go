@@ -1,14 +1,18 @@
-package report
+package table
 
 import (
+	"fmt"
+	"io"
 	"strings"
 
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
+
+	"github.com/klp-audit/klp-audit/internal/say"
 )
 
-// wrap breaks a text into lines of at most width columns of a terminal, at a blank where
+// Wrap breaks a text into lines of at most width columns of a terminal, at a blank where
 // it can, else after a separator that package names and versions have.
-func wrap(s string, width int) (lines []string) {
+func Wrap(s string, width int) (lines []string) {
 	for {
 		n := fitting(s, width)
 		if n == len(s) {
@@ -45,4 +49,14 @@ func cut(line string) int {
 		return i + 1
 	}
 	return len(line)
+}
+
+// WriteParagraphs prints texts one after the other, each on as many lines as it needs.
+func WriteParagraphs(w io.Writer, lines []string, style Style) error {
+	for _, l := range lines {
+		if _, err := fmt.Fprintln(w, strings.Join(Wrap(say.Printable(l), style.Width), "\n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }

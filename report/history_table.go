@@ -3,47 +3,18 @@ package report
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
-
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/pkg/twwidth"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
-)
-
-// tableWidth is assumed where nothing says how wide the terminal is; gap separates columns.
-const (
-	tableWidth = 80
-	gap        = 2
-)
-
-const (
-	sgrReset  = "\x1b[0m"
-	sgrBold   = "\x1b[1m"
-	sgrRed    = "\x1b[31m"
-	sgrYellow = "\x1b[33m"
-)
-
-// bad and odd are the words that are coloured. Most output has no colour.
-var (
-	bad = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^| )(failed|fail)(,| |$)`) })
-	odd = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(^| )(unknown|warn|not-done|downgrade|aborted|interrupted|open|drift|import)(,| |$)`)
-	})
+	"github.com/klp-audit/klp-audit/report/table"
 )
 
 // writeTable writes a history for people: one line a change where the width allows it,
 // else two.
-func writeTable(w io.Writer, h *History, style Style) error {
-	if style.Width <= 0 {
-		style.Width = tableWidth
-	}
+func writeTable(w io.Writer, h *History, style table.Style) error {
+	style = style.Sized()
 	rows, more, err := gathered(h)
 	if err != nil {
 		return err
@@ -74,12 +45,12 @@ func gathered(h *History) (rows []*record.HistoryRow, more bool, err error) {
 	return rows, more, nil
 }
 
-func renderRows(w io.Writer, rows []*record.HistoryRow, style Style) error {
+func renderRows(w io.Writer, rows []*record.HistoryRow, style table.Style) error {
 	header, cells := wide(rows)
-	if tableCols(header, cells) > style.Width {
+	if table.Cols(header, cells) > style.Width {
 		header, cells = narrow(rows, style.Width)
 	}
-	return renderTable(w, header, cells, style)
+	return table.Render(w, header, cells, style)
 }
 
 // wide is the layout with one line a change.
@@ -98,14 +69,14 @@ func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 // change, only if it is not the usual one.
 func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]string) {
 	left, middle := len(rows[0].Time.Short()), len("reinstall")
-	right := max(width-left-middle-2*gap, 10)
+	right := max(width-left-middle-2*table.Gap, 10)
 	for _, r := range rows {
-		name := wrap(say.Printable(r.Package), right)
+		name := table.Wrap(say.Printable(r.Package), right)
 		below := strings.Repeat("\n", len(name)) // the second line stands below the whole name
 		cells = append(cells, []string{
-			" \n" + r.Time.Short() + below + strings.Join(wrap(say.Printable(r.Actor.Name()), left), "\n"),
+			" \n" + r.Time.Short() + below + strings.Join(table.Wrap(say.Printable(r.Actor.Name()), left), "\n"),
 			" \n" + say.Printable(string(r.Action)) + below + say.Printable(string(r.Result)),
-			" \n" + strings.Join(append(name, wrap(detail(r), right)...), "\n"),
+			" \n" + strings.Join(append(name, table.Wrap(detail(r), right)...), "\n"),
 		})
 	}
 	return []string{"TIME\nBY", "ACTION\nRESULT", "PACKAGE\nVERSION"}, cells
@@ -154,71 +125,6 @@ func outcome(r *record.HistoryRow) string {
 	return ""
 }
 
-// tableCols is how many columns a table with these cells takes.
-func tableCols(header []string, cells [][]string) int {
-	total := gap * (len(header) - 1)
-	for i := range header {
-		widest := twwidth.Width(header[i])
-		for _, row := range cells {
-			widest = max(widest, twwidth.Width(row[i]))
-		}
-		total += widest
-	}
-	return total
-}
-
-// renderTable prints cells without any drawing, for terminals and pipes alike.
-func renderTable(w io.Writer, header []string, cells [][]string, style Style) error {
-	var b strings.Builder
-	t := tablewriter.NewTable(&b,
-		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
-			Borders:  tw.BorderNone,
-			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
-		})),
-		tablewriter.WithHeaderAutoFormat(tw.Off),
-		tablewriter.WithHeaderAlignment(tw.AlignLeft),
-		tablewriter.WithRowAlignment(tw.AlignLeft),
-		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
-		tablewriter.WithRowAutoWrap(tw.WrapNone),
-		tablewriter.WithTrimSpace(tw.Off),
-		tablewriter.WithPadding(tw.Padding{Left: "", Right: strings.Repeat(" ", gap), Overwrite: true}),
-	)
-	t.Header(header)
-	for _, row := range cells {
-		if err := t.Append(slices.Clone(row)); err != nil {
-			return err
-		}
-	}
-	if err := t.Render(); err != nil {
-		return err
-	}
-	return writeLines(w, b.String(), strings.Count(header[0], "\n")+1, style)
-}
-
-// writeLines prints a rendered table: without the blanks at the ends of lines, and with
-// colours if they are wanted, for those end no line.
-func writeLines(w io.Writer, table string, headerLines int, style Style) error {
-	n := 0
-	for line := range strings.Lines(table) {
-		line = strings.TrimRight(line, " \n")
-		if n++; style.Color {
-			line = colored(line, n <= headerLines)
-		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func colored(line string, header bool) string {
-	if header {
-		return sgrBold + line + sgrReset
-	}
-	line = bad().ReplaceAllString(line, "$1"+sgrRed+"$2"+sgrReset+"$3")
-	return odd().ReplaceAllString(line, "$1"+sgrYellow+"$2"+sgrReset+"$3")
-}
-
 // sourceNotes say what the sources mean that are not the usual one.
 func sourceNotes(rows []*record.HistoryRow) (notes []string) {
 	for _, note := range []struct {
@@ -236,7 +142,7 @@ func sourceNotes(rows []*record.HistoryRow) (notes []string) {
 }
 
 // writeFooter prints the provenance. more says that the table stopped before the rows did.
-func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more bool, style Style) error {
+func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more bool, style table.Style) error {
 	shown := fmt.Sprintf("%d of %d changes shown, %s; times are UTC.", p.RowsShown, p.RowsInRecord, p.Order)
 	if len(p.Filters) > 0 || p.Since != nil || p.Until != nil {
 		shown += " Asked for: " + asked(p) + "."
@@ -257,7 +163,7 @@ func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more boo
 		separator = "\n"
 	}
 	for _, l := range lines {
-		if _, err := fmt.Fprintln(w, separator+strings.Join(wrap(l, style.Width), "\n")); err != nil {
+		if _, err := fmt.Fprintln(w, separator+strings.Join(table.Wrap(l, style.Width), "\n")); err != nil {
 			return err
 		}
 		separator = ""
