@@ -1,49 +1,13 @@
 package report
 
 import (
-	"bufio"
-	"errors"
+	"encoding/csv"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/say"
-	"github.com/klp-audit/klp-audit/record"
 )
-
-// lineBuffer gathers what is written line by line.
-const lineBuffer = 64 << 10
-
-// writeCSV writes a history with a header row of the names that JSON has, too, as RFC 4180 has it but
-// for the line ends, and nothing else but the warning.
-func writeCSV(w io.Writer, h *History) error {
-	out, columns := bufio.NewWriterSize(w, lineBuffer), record.HistoryFields()
-	if warning := h.Provenance.Warning(); warning != "" {
-		out.Write(appendCell(nil, warning))
-		out.WriteString(strings.Repeat(",", len(columns)-1) + "\n")
-	}
-	for i, c := range columns {
-		if i > 0 {
-			out.WriteByte(',')
-		}
-		out.WriteString(c.Name)
-	}
-	out.WriteByte('\n')
-	var line []byte
-	for row, err := range h.counted() {
-		if err != nil {
-			return errors.Join(err, out.Flush())
-		}
-		line = line[:0]
-		for _, c := range columns {
-			line = append(appendCell(line, c.Text(row)), ',')
-		}
-		line[len(line)-1] = '\n'
-		if _, err := out.Write(line); err != nil {
-			return err
-		}
-	}
-	return out.Flush()
-}
 
 // appendCell appends a cell that neither a terminal nor a spreadsheet obeys, quoted where
 // it has to be.
@@ -83,4 +47,41 @@ func harmless(cell string) string {
 		return "'" + cell
 	}
 	return cell
+}
+
+// writeRecords writes the rows of a section, with the warning before the header; cells are harmless.
+func writeRecords(w io.Writer, warning string, header []string, rows [][]string) error {
+	records := append(append(warningRow(warning, len(header)), header), rows...)
+	for _, record := range records {
+		for i := range record {
+			record[i] = harmless(say.Printable(record[i]))
+		}
+	}
+	return csv.NewWriter(w).WriteAll(records)
+}
+
+// warningRow is the first row of a CSV file with so many columns, none if there is nothing to
+// warn of. It stands where a program looks for the header, so that none reads on unaware.
+func warningRow(warning string, columns int) [][]string {
+	if warning == "" {
+		return nil
+	}
+	row := make([]string, columns)
+	row[0] = warning
+	return [][]string{row}
+}
+
+func seconds(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+func numbers(list []int64) string {
+	var words []string
+	for _, n := range list {
+		words = append(words, strconv.FormatInt(n, 10))
+	}
+	return strings.Join(words, " ")
 }

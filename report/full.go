@@ -31,16 +31,6 @@ type Full struct {
 	Integrity  *Integrity
 }
 
-// Integrity is what is known of the record itself.
-type Integrity struct {
-	TreeSize   int64             `json:"tree_size"`
-	RootHash   string            `json:"root_hash"`
-	Key        string            `json:"key"`
-	Checkpoint string            `json:"checkpoint"`
-	Verified   *record.Timestamp `json:"verified"` // for this report, else the last full verification on record; null: none
-	Result     string            `json:"result"`   // of it: intact, altered, truncated; empty: none
-}
-
 // verifiedSince is how far back a full verification is looked for: it is a daily one.
 const verifiedSince = 31 * 24 * time.Hour
 
@@ -145,15 +135,6 @@ func (f *Full) readIntegrity(ctx context.Context, s *store.Store, at time.Time) 
 	}
 	f.Integrity.Verified, f.Integrity.Result = &part.Time, v.Result
 	return nil
-}
-
-// foundFor says whether it was found out for a report how the record is, and notes it.
-func (i *Integrity) foundFor(p *Provenance) bool {
-	if p.Input == nil {
-		return false
-	}
-	i.Verified, i.Result = &p.MadeAt, string(p.Input.Result)
-	return true
 }
 
 func (f *Full) forms() []form {

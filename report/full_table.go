@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -116,7 +117,7 @@ func (p *printer) exposures(all []audit.Exposure) {
 		if e.Active != nil {
 			brought += ", active " + date(e.Active)
 		}
-		cells = append(cells, []string{say.Clip(e.CVE, 20), string(e.Status), orElse(latencyText(&e), duration(nil)), brought})
+		cells = append(cells, []string{say.Clip(e.CVE, 20), string(e.Status), cmp.Or(latencyText(&e), duration(nil)), brought})
 	}
 	if len(cells) > 0 {
 		p.line("")

@@ -103,6 +103,21 @@ func detail(r *record.HistoryRow) string {
 	return strings.Join(parts, ", ")
 }
 
+// fixes sums the CVEs of a row up, "+3 -1 CVE".
+func fixes(r *record.HistoryRow) string {
+	var parts []string
+	if n := len(r.CVEsAdded); n > 0 {
+		parts = append(parts, fmt.Sprintf("+%d", n))
+	}
+	if n := len(r.CVEsRemoved); n > 0 {
+		parts = append(parts, fmt.Sprintf("-%d", n))
+	}
+	if parts == nil {
+		return ""
+	}
+	return strings.Join(append(parts, "CVE"), " ")
+}
+
 // failedScripts names the scripts that failed, after the result.
 func failedScripts(r *record.HistoryRow) string {
 	var names []string
@@ -174,30 +189,4 @@ func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more boo
 // stopsAt says that a table stops before the rows do.
 func stopsAt(p *Provenance) string {
 	return fmt.Sprintf("The table stops at %d rows, and there are more: see them with --limit N, or all of them with --format csv, json or jsonl.", p.RowsShown)
-}
-
-// hostName names a machine by its name and its machine id.
-func hostName(h record.Host) string {
-	if h.MachineID == "" {
-		return say.Printable(h.Hostname) + " (without a machine id)"
-	}
-	return say.Printable(h.Hostname + " (machine id " + h.MachineID + ")")
-}
-
-// asked names the filters in one phrase.
-func asked(p *Provenance) string {
-	var parts []string
-	if p.Since != nil {
-		parts = append(parts, "since "+(*p.Since).Short())
-	}
-	if p.Until != nil {
-		parts = append(parts, "until "+(*p.Until).Short())
-	}
-	for _, k := range sortedKeys(p.Filters) {
-		parts = append(parts, k+" "+say.Printable(p.Filters[k]))
-	}
-	if p.TimeZone != "UTC" && (p.Since != nil || p.Until != nil) {
-		parts = append(parts, "times without a zone being "+p.TimeZone)
-	}
-	return strings.Join(parts, ", ")
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -28,7 +29,6 @@ const (
 	pageExposures = 200
 	pageSpans     = 500 // boots and live patches
 	pageFixes     = 600 // CVE numbers of the state
-	maxText       = 300 // characters of a text
 	pageFindings  = 6   // on the first page
 )
 
@@ -107,8 +107,6 @@ type pageExposure struct {
 	CVE, Package, Released, ReleasedBy, Installed, Active, InInitrd, Latency, Status string
 	Lost                                                                             []string
 }
-
-type pageSpan struct{ From, To, What, Detail, Confidence string }
 
 type pageChange struct {
 	Anchor                                 string // of the first row of an event
@@ -223,7 +221,7 @@ func (p *page) compliance(c *compliance.Summary) {
 	p.Profile, p.Since = say.Clip(c.Profile, 80), c.Since.Short()
 	for _, check := range c.Checks {
 		row := pageCheck{ID: say.Clip(check.ID, 80), Title: say.Clip(check.Title, maxText), Detail: say.Clip(check.Detail, 2*maxText), Short: say.Clip(check.Detail, 160), Result: check.Result}
-		if check.Result != compliance.Pass && check.Result != compliance.NotApplicable {
+		if isOpen(&check) {
 			row.Hint = texts(check.Hint())
 		}
 		for _, e := range check.Evidence {
@@ -237,7 +235,7 @@ func (p *page) compliance(c *compliance.Summary) {
 		}
 		p.Checks = append(p.Checks, row)
 		switch {
-		case check.Result == compliance.Pass || check.Result == compliance.NotApplicable:
+		case !isOpen(&check):
 		case len(p.Findings) == pageFindings:
 			p.MoreFindings++
 		default:
@@ -271,7 +269,7 @@ func (p *page) exposure(l *audit.Latency, all []audit.Exposure) {
 	for _, e := range shown {
 		row := pageExposure{
 			CVE: say.Clip(e.CVE, 20), Package: say.Clip(e.Package+" "+e.Version, maxText), Released: date(e.Released), ReleasedBy: say.Clip(strings.ReplaceAll(e.ReleasedBy, "-", " "), 40), Installed: date(e.Installed),
-			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: orElse(latencyText(&e), duration(nil)), Status: string(e.Status),
+			Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: cmp.Or(latencyText(&e), duration(nil)), Status: string(e.Status),
 		}
 		for _, l := range e.Losses() {
 			row.Lost = append(row.Lost, say.Clip(l.Text(date), maxText))

@@ -1,10 +1,8 @@
 package report
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,75 +10,6 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 )
-
-// writeJSON writes a history as one object. The rows are streamed; the provenance comes after them,
-// because it counts them.
-func writeJSON(w io.Writer, h *History) error {
-	head, err := compact(struct {
-		Schema  string  `json:"schema"`
-		Warning *string `json:"warning"`
-	}{HistorySchema, orNull(h.Provenance.Warning())})
-	if err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintf(w, "%s,\"rows\":[", bytes.TrimSuffix(head, []byte("}"))); err != nil {
-		return err
-	}
-	if err := writeRows(w, h); err != nil {
-		return err
-	}
-	b, err := compact(h.Provenance)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "\n],\"provenance\":%s}\n", b)
-	return err
-}
-
-// writeRows writes the rows of a history as the elements of an array.
-func writeRows(w io.Writer, h *History) error {
-	separator := "\n"
-	return encodeRows(w, h, func(out *bufio.Writer, row []byte) error {
-		out.WriteString(separator)
-		separator = ",\n"
-		_, err := out.Write(row)
-		return err
-	})
-}
-
-// writeJSONL writes a history as one object a line, and nothing else but the warning.
-func writeJSONL(w io.Writer, h *History) error {
-	if warning := h.Provenance.Warning(); warning != "" {
-		err := WriteObject(w, struct {
-			Warning string `json:"warning"`
-		}{warning})
-		if err != nil {
-			return err
-		}
-	}
-	return encodeRows(w, h, func(out *bufio.Writer, row []byte) error {
-		out.Write(row)
-		return out.WriteByte('\n')
-	})
-}
-
-// encodeRows encodes the rows of a history one by one.
-func encodeRows(w io.Writer, h *History, write func(out *bufio.Writer, row []byte) error) error {
-	out, e := bufio.NewWriterSize(w, lineBuffer), newEncoder()
-	for row, err := range h.counted() {
-		if err != nil {
-			return errors.Join(err, out.Flush())
-		}
-		b, err := e.compact(row)
-		if err != nil {
-			return err
-		}
-		if err := write(out, b); err != nil {
-			return err
-		}
-	}
-	return out.Flush()
-}
 
 // WriteObject writes a value as a JSON object on one line.
 func WriteObject(w io.Writer, v any) error {

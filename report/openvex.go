@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -80,7 +81,7 @@ func writeVEX(w io.Writer, st *audit.State, asked []string, p *Provenance) error
 		return fmt.Errorf("OpenVEX document for %s: %w", asOf(st.At), err)
 	}
 	d := vexDocument{
-		Context: vexContext, ID: fmt.Sprintf("urn:klp-audit:%s:%s:%d", orElse(p.Host.MachineID, "unknown"), *st.BootID, st.At.UnixMicro()),
+		Context: vexContext, ID: fmt.Sprintf("urn:klp-audit:%s:%s:%d", cmp.Or(p.Host.MachineID, "unknown"), *st.BootID, st.At.UnixMicro()),
 		Author: p.Host.Hostname, Role: "Host", Timestamp: exactly(&st.At), Version: 1, Tooling: p.Program + " " + p.Version,
 	}
 	for _, cve := range st.CVEs {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/report/table"
 )
@@ -62,3 +63,41 @@ func writeKeys(b *strings.Builder, v *proof.Verification) {
 		fmt.Fprintf(b, "Before it  %s\n           "+how+"\n", say.Printable(k.Key), next.Event-1)
 	}
 }
+
+// Integrity is what is known of the record itself.
+type Integrity struct {
+	TreeSize   int64             `json:"tree_size"`
+	RootHash   string            `json:"root_hash"`
+	Key        string            `json:"key"`
+	Checkpoint string            `json:"checkpoint"`
+	Verified   *record.Timestamp `json:"verified"` // for this report, else the last full verification on record; null: none
+	Result     string            `json:"result"`   // of it: intact, altered, truncated; empty: none
+}
+
+// foundFor says whether it was found out for a report how the record is, and notes it.
+func (i *Integrity) foundFor(p *Provenance) bool {
+	if p.Input == nil {
+		return false
+	}
+	i.Verified, i.Result = &p.MadeAt, string(p.Input.Result)
+	return true
+}
+
+// integrityFacts are what is known of the record itself.
+func integrityFacts(i *Integrity) (out table.Facts) {
+	out.Add("Events", "%d", i.TreeSize)
+	out.Add("Root hash", "%s", i.RootHash)
+	out.Add("Key", "%s", say.OrUnknown(i.Key))
+	out.Add("Verified", "%s", verifiedText(i))
+	return out
+}
+
+func verifiedText(i *Integrity) string {
+	if i.Verified == nil {
+		return "no full verification on record"
+	}
+	return fmt.Sprintf("found %s at %s", i.Result, (*i.Verified).Short())
+}
+
+// integrityNote says what integrity means, and how to make sure oneself.
+const integrityNote = "The record is tamper-evident, not tamper-proof: klp-audit verify proves it intact, and with --checkpoint FILE that an earlier checkpoint, kept elsewhere, is a prefix of it."

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // whenKeywords are the words that ParseTime knows, each relative to now.
@@ -68,3 +69,31 @@ func monthAgo(t time.Time) time.Time {
 	}
 	return t.AddDate(0, 0, -t.Day())
 }
+
+// day10 is the date of a moment in ten characters.
+func day10(t record.Timestamp) string { return t.UTC().Format(time.DateOnly) }
+
+func date(t *record.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return day10(*t)
+}
+
+// minute is a moment without its seconds.
+func minute(t *record.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04Z")
+}
+
+func exactly(t *record.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return t.Exact()
+}
+
+// asOf names a moment for a message.
+func asOf(t record.Timestamp) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -1,7 +1,7 @@
 package report
 
 import (
-	"encoding/csv"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -112,30 +112,71 @@ func grantText(x *compliance.Exception) string {
 	return fmt.Sprintf("%s %s by %s: %s", state, x.Until.Short(), x.By, x.Reason)
 }
 
-// lines say what a section without rows was made from.
-func (p *Provenance) lines() (lines []string) {
-	if p.FirstEvent != nil {
-		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
-	}
-	return append(lines, fmt.Sprintf("Made %s by %s %s. %s", p.MadeAt.Short(), p.Program, p.Version, p.Scope))
-}
-
 // writeCSV writes the checks with a header row.
 func (c *ComplianceSection) writeCSV(w io.Writer, _ table.Style) error {
-	out := csv.NewWriter(w)
 	header := []string{"id", "title", "result", "detail", "evidence", "references", "exception", "known_since"}
-	records := append(warningRow(c.Warning, len(header)), header)
+	var rows [][]string
 	for _, r := range c.Checks {
 		exception := ""
 		if r.Exception != nil {
 			exception = grantText(r.Exception)
 		}
-		records = append(records, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception, exactly(r.KnownSince)})
+		rows = append(rows, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception, exactly(r.KnownSince)})
 	}
-	for _, record := range records {
-		for i := range record {
-			record[i] = harmless(say.Printable(record[i]))
+	return writeRecords(w, c.Warning, header, rows)
+}
+
+// verdictText is a verdict as a manager reads it.
+func verdictText(r compliance.Rating) string {
+	switch r {
+	case compliance.Pass:
+		return "Compliant"
+	case compliance.Warn:
+		return "Compliant, with warnings"
+	case compliance.Fail:
+		return "Not compliant"
+	}
+	return "Not determined"
+}
+
+// verdictReason says how the checks came to a verdict, in a sentence.
+func verdictReason(c *compliance.Summary) string {
+	count := map[compliance.Rating]int{}
+	for _, check := range c.Checks {
+		count[check.Result]++
+	}
+	judged := len(c.Checks) - count[compliance.NotApplicable]
+	if judged == 0 {
+		return fmt.Sprintf("No check of profile %s applies.", say.Printable(c.Profile))
+	}
+	var parts []string
+	for _, r := range []struct {
+		rating    compliance.Rating
+		one, many string
+	}{{compliance.Fail, "fails", "fail"}, {compliance.NotDetermined, "cannot be determined", "cannot be determined"}, {compliance.Warn, "warns", "warn"}, {compliance.Pass, "passes", "pass"}} {
+		switch n := count[r.rating]; n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+r.one)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", n, r.many))
 		}
 	}
-	return out.WriteAll(records)
+	if len(parts) == 1 && count[compliance.Pass] > 1 {
+		return fmt.Sprintf("All %d checks of profile %s that apply pass.", judged, say.Printable(c.Profile))
+	}
+	return fmt.Sprintf("Of %s of profile %s that %s, %s.", say.Plural(judged, "check"), say.Printable(c.Profile), map[bool]string{true: "applies", false: "apply"}[judged == 1], say.Join(parts))
+}
+
+// exceptionText says what was granted.
+func exceptionText(e *compliance.Exception) string {
+	return fmt.Sprintf("%s, by %s: %s (event %d)", acceptedText(e), say.Clip(cmp.Or(e.By, "unset"), 80), say.Clip(e.Reason, 300), e.Event)
+}
+
+// acceptedText says until when.
+func acceptedText(e *compliance.Exception) string {
+	if e.Expired {
+		return "Acceptance expired " + day10(e.Until)
+	}
+	return "Accepted until " + day10(e.Until)
 }

@@ -1,12 +1,12 @@
 package report
 
 import (
-	"encoding/csv"
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
@@ -24,6 +24,12 @@ type CVEs struct {
 	At         *audit.State     `json:"-"` // what an OpenVEX document is about
 	Asked      []string         `json:"-"` // numbers; none: all
 	Provenance *Provenance      `json:"-"`
+}
+
+// NewCVEs returns the section for ids, or for all fixes on record.
+func NewCVEs(exposures []audit.Exposure, at *audit.State, p *Provenance) *CVEs {
+	p.RowsShown = int64(len(exposures))
+	return &CVEs{Exposures: exposures, Latency: audit.Summarize(exposures), At: at, Provenance: p}
 }
 
 func (c *CVEs) forms() []form {
@@ -109,7 +115,7 @@ func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
 		e := &c.Exposures[i]
 		texts := []string{say.Printable(e.Package + " " + e.Version)}
 		if e.Package == "" {
-			texts = []string{"no live patch on record for " + orElse(say.Printable(e.KernelRelease), "any kernel")}
+			texts = []string{"no live patch on record for " + cmp.Or(say.Printable(e.KernelRelease), "any kernel")}
 		}
 		texts = append(texts, courseLines(e)...)
 		var lines []string
@@ -150,35 +156,21 @@ func courseLines(e *audit.Exposure) (lines []string) {
 	return lines
 }
 
-// minute is a moment without its seconds.
-func minute(t *record.Timestamp) string {
-	if t == nil {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02T15:04Z")
-}
-
 // writeCSV writes the fixes with a header row, and nothing else but the warning.
 func (c *CVEs) writeCSV(w io.Writer, _ table.Style) error {
-	out := csv.NewWriter(w)
 	header := []string{
 		"cve", "kernel_release", "package", "version", "released", "released_by", "advisory", "severity", "installed", "active",
 		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events", "intervals", "reason", "known_since",
 	}
-	records := append(warningRow(c.Provenance.Warning(), len(header)), header)
+	var rows [][]string
 	for _, e := range c.Exposures {
-		records = append(records, []string{
+		rows = append(rows, []string{
 			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, record.OrEmpty(e.Advisory), record.OrEmpty(e.Severity), exactly(e.Installed),
 			exactly(e.Active), exactly(e.InInitrd), exactly(e.Lost), e.LostBy, exactly(e.Back), string(e.Status), seconds(e.Seconds), numbers(e.Events),
 			intervals(e.Intervals), e.Reason, exactly(e.KnownSince),
 		})
 	}
-	for _, record := range records {
-		for i := range record {
-			record[i] = harmless(say.Printable(record[i]))
-		}
-	}
-	return out.WriteAll(records)
+	return writeRecords(w, c.Provenance.Warning(), header, rows)
 }
 
 // intervals are the times in which a fix was active, FROM/TO each as in ISO 8601, with what took
@@ -186,7 +178,7 @@ func (c *CVEs) writeCSV(w io.Writer, _ table.Style) error {
 func intervals(list []audit.Interval) string {
 	var words []string
 	for _, in := range list {
-		word := exactly(&in.From) + "/" + orElse(exactly(in.To), "..")
+		word := exactly(&in.From) + "/" + cmp.Or(exactly(in.To), "..")
 		if in.Confidence == audit.Inferred {
 			word += " inferred"
 		}
@@ -198,33 +190,92 @@ func intervals(list []audit.Interval) string {
 	return strings.Join(words, "; ")
 }
 
-func exactly(t *record.Timestamp) string {
-	if t == nil {
+// latencyFacts are what exposures sum up to.
+func latencyFacts(l *audit.Latency) (out table.Facts) {
+	out.Add("Fixes on record", "%d", l.Fixes)
+	out.Add("Not active", "%d", l.Open)
+	lost := strconv.Itoa(l.Lost)
+	if l.Losses > l.Lost {
+		lost += "; in all it happened " + times(l.Losses)
+	}
+	out.Add("Taken away again", "%s", lost)
+	out.Add("Median", "%s", duration(l.Median))
+	worst := duration(l.Worst)
+	if l.WorstCVE != "" {
+		worst += " (" + l.WorstCVE + ")"
+	}
+	out.Add("Worst", "%s", worst)
+	out.Add("Measured", "%d of %d", l.Measured, l.Fixes)
+	return out
+}
+
+func openText(l *audit.Latency) string {
+	text := "none of " + say.Plural(l.Fixes, "CVE") + " on record"
+	switch {
+	case l.Fixes == 0:
+		text = "no CVE is on record"
+	case l.Open > 0:
+		text = fmt.Sprintf("%d of %s on record installed, but not active", l.Open, say.Plural(l.Fixes, "CVE"))
+	}
+	if l.Lost > 0 {
+		text += fmt.Sprintf("; %d taken away again", l.Lost)
+	}
+	if n := l.Losses; n > l.Lost {
+		text += fmt.Sprintf("; taken away %s in all", times(n))
+	}
+	return text
+}
+
+func times(n int) string { return say.Plural(n, "time") }
+
+// duration is a time span as people say it, in its two largest units.
+func duration(seconds *int64) string {
+	if seconds == nil {
+		return "not known"
+	}
+	s := *seconds
+	switch {
+	case s < 0:
+		return "none: active before its release date"
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600:
+		return fmt.Sprintf("%d min", s/60)
+	case s < 24*3600:
+		return fmt.Sprintf("%d h %d min", s/3600, s%3600/60)
+	}
+	return fmt.Sprintf("%d d %d h", s/86400, s%86400/3600)
+}
+
+// latencyText is how long a fix took to be active, in days where no more than the day of its release is
+// known; empty: that is not known.
+func latencyText(e *audit.Exposure) string {
+	switch {
+	case e.Seconds == nil:
 		return ""
+	case e.ReleasedBy == audit.ReleasedOnDay && *e.Seconds >= 0:
+		return fmt.Sprintf("%d d", *e.Seconds/86400)
 	}
-	return t.Exact()
+	return duration(e.Seconds)
 }
 
-func seconds(n *int64) string {
-	if n == nil {
-		return ""
+// worthALook are the exposures that a page shows: what does not protect first, then the
+// slowest; and how many there are beyond these.
+func worthALook(all []audit.Exposure, limit int) (shown []audit.Exposure, more int) {
+	weight := []audit.ExposureStatus{audit.StatusLost, audit.StatusInstalled, audit.StatusUnknown, audit.StatusFixed, audit.StatusOtherKernel, audit.StatusNotInRecord}
+	rank := func(e audit.Exposure) int { return slices.Index(weight, e.Status) }
+	seconds := func(e audit.Exposure) int64 {
+		if e.Seconds == nil {
+			return -1
+		}
+		return *e.Seconds
 	}
-	return strconv.FormatInt(*n, 10)
-}
-
-func numbers(list []int64) string {
-	var words []string
-	for _, n := range list {
-		words = append(words, strconv.FormatInt(n, 10))
+	shown = slices.Clone(all)
+	slices.SortStableFunc(shown, func(a, b audit.Exposure) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(seconds(b), seconds(a)), cmp.Compare(a.CVE, b.CVE))
+	})
+	if len(shown) > limit {
+		return shown[:limit], len(all) - limit
 	}
-	return strings.Join(words, " ")
+	return shown, 0
 }
-
-// NewCVEs returns the section for ids, or for all fixes on record.
-func NewCVEs(exposures []audit.Exposure, at *audit.State, p *Provenance) *CVEs {
-	p.RowsShown = int64(len(exposures))
-	return &CVEs{Exposures: exposures, Latency: audit.Summarize(exposures), At: at, Provenance: p}
-}
-
-// asOf names a moment for a message.
-func asOf(t record.Timestamp) string { return t.UTC().Format(time.RFC3339Nano) }

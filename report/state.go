@@ -1,0 +1,178 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
+)
+
+// StateSection is a state as a section of its own.
+type StateSection struct {
+	*audit.State
+	Provenance *Provenance
+}
+
+func (s *StateSection) forms() []form {
+	return []form{{"table", s.writeTable}, object(struct {
+		Schema     string      `json:"schema"`
+		Warning    *string     `json:"warning"`
+		Provenance *Provenance `json:"provenance"`
+		*audit.State
+	}{audit.StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s.State})}
+}
+
+func (s *StateSection) writeTable(w io.Writer, style table.Style) error {
+	style = style.Sized()
+	if err := writeWarning(w, s.Provenance.Warning(), style); err != nil {
+		return err
+	}
+	if err := table.WriteParagraphs(w, []string{"State at " + asOf(s.At) + ": " + strings.ToUpper(string(s.Confidence)) + ".", ""}, style); err != nil {
+		return err
+	}
+	out := stateFacts(s.State)
+	for i, p := range s.Installed {
+		out.Add(once(i, "Installed"), "%s-%s.%s", p.Name, p.Version, p.Arch)
+	}
+	if len(s.CVEs) > 0 {
+		out.Add("Fixes", "%s", strings.Join(s.CVEs, " "))
+	}
+	if len(s.Inferred) > 0 {
+		out.Add("Inferred", "%s: observations before and after agree, and nothing on record speaks against it", strings.Join(s.Inferred, ", "))
+	}
+	if len(s.Events) > 0 {
+		out.Add("Proof", "events %s", numbers(s.Events))
+	}
+	if err := out.Write(w, style); err != nil {
+		return err
+	}
+	if s.Provenance == nil {
+		return nil
+	}
+	return table.WriteParagraphs(w, append([]string{""}, s.Provenance.lines()...), style)
+}
+
+// once names the first of several facts.
+func once(i int, name string) string {
+	if i > 0 {
+		return ""
+	}
+	return name
+}
+
+// stateFacts are what is known of a moment, beside what was installed.
+func stateFacts(s *audit.State) (out table.Facts) {
+	out.Add("Kernel", "%s", unknownIfNull(s.KernelRelease))
+	out.Add("Boot", "%s", unknownIfNull(s.BootID))
+	out.Add("Live patch", "%s", activeText(s))
+	if lp := s.LivePatch; lp != nil {
+		out.Add("Module", "%s", lp.Module)
+		if lp.Package != nil && lp.Version != nil {
+			out.Add("Package", "%s %s", *lp.Package, *lp.Version)
+		}
+	}
+	out.Add("In the initrd", "%s", initrdText(s))
+	out.Add("Next boot", "%s", nextBootText(s.NextBoot))
+	out.Add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
+	out.Add("Pending reboot", "%s", unknownIfNull(s.PendingReboot))
+	return append(out, unknownFacts(s.Unknown)...)
+}
+
+func activeText(s *audit.State) string {
+	lp := s.LivePatch
+	switch {
+	case lp == nil && s.Unknown["live_patch"] != "":
+		return "not known: " + s.Unknown["live_patch"]
+	case lp == nil && s.Confidence == audit.Unknown:
+		return "not known"
+	case lp == nil:
+		return "none active"
+	}
+	text := lp.Module
+	if lp.PatchNumber != nil {
+		text = fmt.Sprintf("patch %d", *lp.PatchNumber)
+	}
+	switch {
+	case lp.Initial != nil && *lp.Initial:
+		text += ", the initial one, which fixes nothing"
+	case lp.CVEs != nil:
+		text += ", " + say.Plural(len(lp.CVEs), "CVE") + " fixed"
+	}
+	if lp.Transition {
+		text += ", its transition not complete"
+	}
+	if !lp.Enabled {
+		text += ", being disabled"
+	}
+	if lp.Since != nil {
+		text += ", since " + day10(*lp.Since)
+	}
+	return text
+}
+
+func initrdText(s *audit.State) string {
+	i, sure := s.Initrd, "proven"
+	if i != nil && i.Basis == record.BasisInferred || slices.Contains(s.Inferred, "initrd") {
+		sure = "inferred"
+	}
+	switch {
+	case i == nil:
+		return "not known"
+	case i.Reason == record.ReasonNoImage:
+		return "no initrd, " + sure + ": this kernel does not boot"
+	case i.Verdict == record.VerdictContained:
+		return "yes, " + sure + ": a reboot keeps the fixes"
+	case i.Verdict == record.VerdictMissing:
+		return "no, " + sure + ": an unexpected reboot loses the fixes"
+	case i.Reason == record.ReasonNoPatch:
+		return "no live patch to look for"
+	}
+	return "not provable: " + string(i.Reason)
+}
+
+func nextBootText(n *audit.NextBoot) string {
+	switch {
+	case n == nil:
+		return "not known"
+	case n.LivePatch == nil:
+		return say.OrUnknown(n.KernelRelease) + ", with which live patch is not known"
+	}
+	return say.OrUnknown(n.KernelRelease) + " with " + *n.LivePatch
+}
+
+func unknownIfNull(s *string) string {
+	if s == nil {
+		return "not known"
+	}
+	return say.OrUnknown(*s)
+}
+
+// unknownFacts are the reasons why something is not known, each with all that it is for.
+func unknownFacts(unknown map[string]string) (out table.Facts) {
+	parts := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(unknown)) {
+		reason := unknown[name]
+		parts[reason] = append(parts[reason], strings.ReplaceAll(name, "_", " "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(unknown)) {
+		if reason := unknown[name]; parts[reason] != nil {
+			out.Add("Not known", "%s: %s", say.Join(parts[reason]), reason)
+			delete(parts, reason)
+		}
+	}
+	return out
+}
+
+// inferredFact names what is not proven.
+func inferredFact(s *audit.State) (out table.Facts) {
+	if len(s.Inferred) > 0 {
+		out.Add("Inferred", "%s", strings.Join(s.Inferred, ", "))
+	}
+	return out
+}
