@@ -137,6 +137,26 @@ func (f *Full) readIntegrity(ctx context.Context, s *store.Store, at time.Time) 
 	return nil
 }
 
+// part is a part of the whole report, under a title of its own.
+type part struct {
+	ID, Title string
+	print     func(p *printer, f *Full) // on a terminal
+	block     func(f *Full) block       // on the page; nil: the template writes more than a table
+}
+
+// parts are those after the verdict, in their order. Those with a block stand together on the page.
+func parts() []part {
+	return []part{
+		{"state", "State now", (*printer).state, nil},
+		{"compliance", "Compliance", (*printer).compliance, nil},
+		{"exposure", "Exposure and latency", (*printer).exposures, nil},
+		{"history", "History", (*printer).history, nil},
+		{"gaps", "Recorder gaps", (*printer).gaps, gapsBlock},
+		{"integrity", "Integrity", (*printer).integrity, nil},
+		{"provenance", "Provenance", (*printer).provenance, nil},
+	}
+}
+
 func (f *Full) forms() []form {
 	return []form{
 		{"table", func(w io.Writer, style table.Style) error { return writeFullTable(w, f, style) }},

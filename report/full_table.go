@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
@@ -21,23 +20,10 @@ func writeFullTable(w io.Writer, f *Full, style table.Style) error {
 	style = style.Sized()
 	p := printer{w: w, style: style, err: writeWarning(w, f.Provenance.Warning(), style)}
 	p.verdict(f)
-	p.heading("State now")
-	p.facts(append(stateFacts(f.State), inferredFact(f.State)...))
-	p.heading("Compliance")
-	p.compliance(f.Compliance)
-	p.heading("Exposure and latency")
-	p.facts(latencyFacts(f.Latency))
-	p.exposures(f.Exposures)
-	p.heading("History")
-	p.history(f.History)
-	p.heading("Recorder gaps")
-	p.gaps(f.Timeline)
-	p.heading("Integrity")
-	p.facts(integrityFacts(f.Integrity))
-	p.text(integrityNote)
-	p.heading("Provenance")
-	p.facts(provenanceFacts(f.Provenance))
-	p.text(f.Provenance.Scope)
+	for _, part := range parts() {
+		p.heading(part.Title)
+		part.print(&p, f)
+	}
 	return p.err
 }
 
@@ -91,7 +77,20 @@ func (p *printer) verdict(f *Full) {
 	p.facts(append(table.Facts{{Name: "Host", Text: hostName(f.Provenance.Host)}}, keyFacts(f)...))
 }
 
-func (p *printer) compliance(c *compliance.Summary) {
+func (p *printer) state(f *Full) { p.facts(append(stateFacts(f.State), inferredFact(f.State)...)) }
+
+func (p *printer) integrity(f *Full) {
+	p.facts(integrityFacts(f.Integrity))
+	p.text(integrityNote)
+}
+
+func (p *printer) provenance(f *Full) {
+	p.facts(provenanceFacts(f.Provenance))
+	p.text(f.Provenance.Scope)
+}
+
+func (p *printer) compliance(f *Full) {
+	c := f.Compliance
 	if len(c.Checks) == 0 {
 		p.line("No check was made.")
 	}
@@ -109,8 +108,9 @@ func (p *printer) compliance(c *compliance.Summary) {
 	p.rows([]string{"RESULT", "CHECK", "FINDING"}, cells)
 }
 
-func (p *printer) exposures(all []audit.Exposure) {
-	shown, more := worthALook(all, tableExposures)
+func (p *printer) exposures(f *Full) {
+	p.facts(latencyFacts(f.Latency))
+	shown, more := worthALook(f.Exposures, tableExposures)
 	var cells [][]string
 	for _, e := range shown {
 		brought := say.Clip(e.Package+" "+e.Version, maxText)
@@ -128,10 +128,11 @@ func (p *printer) exposures(all []audit.Exposure) {
 	}
 }
 
-func (p *printer) history(h *History) {
+func (p *printer) history(f *Full) {
 	if p.err != nil {
 		return
 	}
+	h := f.History
 	var rows []*record.HistoryRow
 	var more bool
 	if rows, more, p.err = gathered(h); p.err == nil && len(rows) > 0 {
@@ -148,16 +149,16 @@ func (p *printer) history(h *History) {
 	}
 }
 
-func (p *printer) gaps(t *audit.Timeline) {
-	if t == nil || len(t.Gaps) == 0 {
-		p.line("No gap is known.")
+func (p *printer) gaps(f *Full) {
+	b := gapsBlock(f)
+	if len(b.Rows) == 0 {
+		p.line(b.None)
 		return
 	}
 	var cells [][]string
-	for _, g := range t.Gaps {
-		row := spanRow(g.Span, "", say.Clip(g.Why, maxText))
-		cells = append(cells, []string{row.From, "to " + row.To + ": " + row.Detail})
+	for _, row := range b.Rows {
+		cells = append(cells, []string{row[0], "to " + row[1] + ": " + row[2]})
 	}
 	p.rows([]string{"FROM", "WHAT"}, cells)
-	p.text(gapsNote)
+	p.text(b.Note)
 }

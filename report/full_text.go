@@ -38,8 +38,21 @@ func recordText(p *Provenance, i *Integrity) string {
 	return fmt.Sprintf("%s since %s, %s", say.Plural(int(p.TreeSize), "event"), day10(*p.FirstEvent), verified)
 }
 
-// gapsNote says what gaps mean.
-const gapsNote = "In a gap packages may have been changed, or the machine rebooted, without a line in this report; what it says of such a time is inferred or unknown, never proven."
+// gapsBlock are the times that the record does not know, or not wholly.
+func gapsBlock(f *Full) block {
+	b := block{
+		Note:    "In a gap packages may have been changed, or the machine rebooted, without a line in this report; what it says of such a time is inferred or unknown, never proven.",
+		Caption: "Times that are not, or not wholly, on record", Columns: []column{{"From", "time"}, {"To", "time"}, {"Why", "name"}}, None: "No gap is known.",
+	}
+	if f.Timeline == nil {
+		return b
+	}
+	for _, g := range f.Timeline.Gaps {
+		row := spanRow(g.Span, "", say.Clip(g.Why, maxText))
+		b.Rows = append(b.Rows, []string{row.From, row.To, row.Detail})
+	}
+	return b
+}
 
 // pageSpan is a span in words.
 type pageSpan struct{ From, To, What, Detail, Confidence string }

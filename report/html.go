@@ -47,7 +47,7 @@ type page struct {
 	Scope        string
 	Findings     []pageCheck // the weightiest checks that do not pass
 	MoreFindings int
-	Sections     []section
+	Sections     []part
 	Key          table.Facts
 	Picture      *picture.Picture
 
@@ -68,21 +68,25 @@ type page struct {
 	Changes    []pageChange
 	More       bool // changes than these
 	Total      int64
-	Gaps       []pageSpan
-	GapsNote   string
+	Blocks     []block
 	Integrity  table.Facts
 	Proof      string
 	Checkpoint string
 	Provenance table.Facts
 }
 
-// section is what the contents list.
-type section struct{ ID, Title string }
-
-var sections = []section{
-	{"verdict", "Verdict and scope"}, {"state", "State now"}, {"compliance", "Compliance"}, {"exposure", "Exposure and latency"},
-	{"history", "History"}, {"gaps", "Recorder gaps"}, {"integrity", "Integrity"}, {"provenance", "Provenance"},
+// block is a part of the page that is a table, and no more.
+type block struct {
+	part
+	Note    string // what the rows mean
+	Caption string
+	Columns []column
+	Rows    [][]string
+	None    string // said where there are no rows
 }
+
+// column is one of a block: its name, and how its cells look.
+type column struct{ Name, Class string }
 
 type pageCheck struct {
 	ID, Title, Detail, Short string
@@ -144,8 +148,8 @@ func newPage(f *Full) (*page, error) {
 	p := &page{
 		CSS: template.CSS(css), Policy: policy(css), Host: say.Clip(f.Provenance.Host.Hostname, 80), Made: f.Provenance.MadeAt.Short(),
 		Warning: f.Provenance.Warning(), Verdict: f.Compliance.Verdict, Title: verdictText(f.Compliance.Verdict), Reason: verdictReason(f.Compliance), Scope: f.Provenance.Scope,
-		Sections: sections, Key: pageFacts(keyFacts(f)), Picture: picture.Draw(f.Timeline, f.Exposures, f.Marks),
-		GapsNote: gapsNote, Proof: integrityNote,
+		Sections: append([]part{{ID: "verdict", Title: "Verdict and scope"}}, parts()...), Key: pageFacts(keyFacts(f)), Picture: picture.Draw(f.Timeline, f.Exposures, f.Marks),
+		Proof: integrityNote,
 	}
 	if p.Warning != "" {
 		p.Found = strings.ToUpper(string(f.Provenance.Input.Result))
@@ -157,6 +161,13 @@ func newPage(f *Full) (*page, error) {
 	p.compliance(f.Compliance)
 	p.exposure(f.Latency, f.Exposures)
 	p.timeline(f.Timeline)
+	for _, part := range parts() {
+		if part.block != nil {
+			b := part.block(f)
+			b.part = part
+			p.Blocks = append(p.Blocks, b)
+		}
+	}
 	p.Integrity, p.Checkpoint = pageFacts(integrityFacts(f.Integrity)), printableLines(f.Integrity.Checkpoint)
 	p.Provenance = pageFacts(provenanceFacts(f.Provenance))
 	return p, nil
@@ -278,7 +289,7 @@ func (p *page) exposure(l *audit.Latency, all []audit.Exposure) {
 	}
 }
 
-// timeline lists what the picture shows: boots and live patches, the newest first, and gaps.
+// timeline lists what the picture shows: boots and live patches, the newest first.
 func (p *page) timeline(t *audit.Timeline) {
 	if t == nil {
 		return
@@ -286,9 +297,6 @@ func (p *page) timeline(t *audit.Timeline) {
 	p.Spans = spanRows(t)
 	if n := len(p.Spans); n > pageSpans {
 		p.Spans, p.MoreSpans = p.Spans[:pageSpans], n-pageSpans
-	}
-	for _, g := range t.Gaps {
-		p.Gaps = append(p.Gaps, spanRow(g.Span, "", say.Clip(g.Why, maxText)))
 	}
 }
 
