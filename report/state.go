@@ -1,22 +1,67 @@
 package report
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/table"
+	"github.com/klp-audit/klp-audit/store"
 )
 
 // StateSection is a state as a section of its own.
 type StateSection struct {
 	*audit.State
 	Provenance *Provenance
+}
+
+// stateAt is its command.
+func stateAt() SectionAt {
+	return SectionAt{
+		Name: "state", Short: "Print what protected the machine at a moment",
+		Long: `Print what protected the machine at a moment: the kernel that ran, the active live patch, since
+when and what it fixes, whether the initrd held it, what was installed, and how sure all that
+is.
+
+Sections read the same timeline, so they say the same.
+What is proven follows from an observation at that very moment, or from the journal that
+observations carry. A boot that nobody looked at while it ran is inferred: its clock may have
+been set. What else is inferred follows from what was before and after, where nothing on
+record speaks against it. Else it is unknown, with the reason: before the recorder was
+installed, in a gap, between two boots, where the clock was set, while a commit was changing
+packages, and after the newest observation. While an update waits in another snapshot, next
+boot and initrd are unknown. A live patch whose load is not complete fixes nothing yet.`,
+		Example: `  klp-audit report state
+  klp-audit report state --at 2026-03-11T20:00:00Z
+  klp-audit report state --at yesterday --format json`,
+		At: "the state at `TIME` (when the machine was observed last)", Formats: Formats(&StateSection{}),
+		Make: func(ctx context.Context, s *store.Store, at time.Time, p *Provenance) (Section, error) {
+			st, err := StateAt(ctx, s, at, p)
+			return &StateSection{State: st, Provenance: p}, err
+		},
+	}
+}
+
+// StateAt returns the state at a moment, which the provenance notes as asked for; a zero one is when
+// the machine was observed last.
+func StateAt(ctx context.Context, s *store.Store, at time.Time, p *Provenance) (*audit.State, error) {
+	if !at.IsZero() {
+		p.Filters["at"] = asOf(record.At(at))
+		return audit.NewState(ctx, s, at)
+	}
+	last, err := s.LastObserved(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return audit.NewState(ctx, s, cmp.Or(last, p.LastEvent, &p.MadeAt).Time)
 }
 
 func (s *StateSection) forms() []form {

@@ -12,14 +12,8 @@ import (
 	"github.com/klp-audit/klp-audit/report"
 )
 
-// cveFlags are the flags of report cve.
-type cveFlags struct {
-	sectionFlags
-	at string
-}
-
 func (a *app) cveCommand() *cobra.Command {
-	var f cveFlags
+	var f atFlags
 	cmd := &cobra.Command{
 		Use:   "cve [CVE...]",
 		Short: "Print how fixes came to where they protect, and whether they were lost",
@@ -51,7 +45,7 @@ record that is altered or cut.`,
 	return cmd
 }
 
-func (a *app) cve(cmd *cobra.Command, f *cveFlags, args []string) error {
+func (a *app) cve(cmd *cobra.Command, f *atFlags, args []string) error {
 	ids, err := cveNumbers(args)
 	if err != nil {
 		return usageError{err}
@@ -89,7 +83,7 @@ func cveNumbers(args []string) (ids []string, err error) {
 // fixes returns what had become of the fixes by a moment, zero for the end of the record, and the state
 // at that moment.
 func (s *section) fixes(ctx context.Context, at time.Time, ids []string) (*report.CVEs, error) {
-	st, err := s.state(ctx, at)
+	st, err := report.StateAt(ctx, s.Store, at, s.provenance)
 	if err != nil {
 		return nil, err
 	}

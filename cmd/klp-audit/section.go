@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/report/table"
@@ -107,24 +106,6 @@ func (a *app) knownAt(ctx context.Context, s *store.Store, text string) (*store.
 	return part, errors.Join(err, s.Close())
 }
 
-// state is the state at a moment; a zero one is when the machine was observed last.
-func (s *section) state(ctx context.Context, at time.Time) (*audit.State, error) {
-	if !at.IsZero() {
-		s.provenance.Filters["at"] = exactly(at)
-		return audit.NewState(ctx, s.Store, at)
-	}
-	last, err := s.LastObserved(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range []*record.Timestamp{last, s.summary.Last, &s.provenance.MadeAt} {
-		if t != nil {
-			return audit.NewState(ctx, s.Store, t.Time)
-		}
-	}
-	return nil, nil
-}
-
 // write renders to the output that the flags name. The exit status says what the report was
 // made from was found to be.
 func (a *app) write(f *sectionFlags, section report.Section, p *report.Provenance) error {
@@ -155,4 +136,40 @@ func (a *app) render(f *sectionFlags, section report.Section, p *report.Provenan
 		return err
 	}
 	return writeFile(f.output+".provenance.json", func(w io.Writer) error { return report.WriteObject(w, p) })
+}
+
+// atFlags are the flags of a section about a moment.
+type atFlags struct {
+	sectionFlags
+	at string
+}
+
+// sectionAtCommand is the command of a section that asks for nothing but a moment.
+func (a *app) sectionAtCommand(d *report.SectionAt) *cobra.Command {
+	var f atFlags
+	cmd := &cobra.Command{
+		Use: d.Name, Short: d.Short, Long: d.Long + "\n\n" + knownHelp, Example: d.Example,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.sectionAt(cmd, &f, d) },
+	}
+	cmd.Flags().StringVar(&f.at, "at", "", d.At+": "+report.TimeHelp)
+	a.sectionFlags(cmd, &f.sectionFlags, d.Formats)
+	return cmd
+}
+
+func (a *app) sectionAt(cmd *cobra.Command, f *atFlags, d *report.SectionAt) error {
+	at, err := a.moment("--at", f.at)
+	if err != nil {
+		return err
+	}
+	s, err := a.openSection(cmd, &f.sectionFlags, d.Name)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	made, err := d.Make(cmd.Context(), s.Store, at, s.provenance)
+	if err != nil {
+		return err
+	}
+	return a.write(&f.sectionFlags, made, s.provenance)
 }
