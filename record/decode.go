@@ -27,12 +27,6 @@ var (
 	errNotOneLine = fmt.Errorf("%w: not one line", ErrNoEvent)
 )
 
-// payloadKeys names the one key beside the header that an event of a kind has.
-var payloadKeys = map[EventKind]string{
-	KindRecorder: "identity", KindCommitBegin: "begin", KindCommitEnd: "end", KindObservation: "observation",
-	KindDrift: "drift", KindException: "exception", KindImport: "import", KindPrune: "prune",
-}
-
 // Decode reads the body of an event. It refuses a body of a newer version, and one that two readers
 // could read differently.
 func Decode(body []byte) (*Event, error) {

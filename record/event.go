@@ -2,6 +2,11 @@
 // kept for ever: what one version wrote, all later versions read. The package does no input or output.
 package record
 
+import (
+	"maps"
+	"slices"
+)
+
 // Event is one line of the log: a header, and the one payload that its kind names.
 type Event struct {
 	Header
@@ -29,3 +34,24 @@ func (ev *Event) Snapshot() Snapshot {
 	}
 	return s
 }
+
+// The event kinds.
+const (
+	KindRecorder    EventKind = "recorder"     // the recorder itself: installed, upgraded, new identity
+	KindCommitBegin EventKind = "commit-begin" // libzypp is about to change tracked packages
+	KindCommitEnd   EventKind = "commit-end"   // what became of the commit
+	KindObservation EventKind = "observation"  // what the machine showed at a moment
+	KindDrift       EventKind = "drift"        // packages changed without a recorded commit
+	KindImport      EventKind = "import"       // a commit that was taken in from libzypp's history afterwards
+	KindException   EventKind = "exception"    // somebody accepts a finding for a while, or takes that back
+	KindPrune       EventKind = "prune"        // the bodies of old events were removed
+)
+
+// payloadKeys names the one key beside the header that an event of a kind has.
+var payloadKeys = map[EventKind]string{
+	KindRecorder: "identity", KindCommitBegin: "begin", KindCommitEnd: "end", KindObservation: "observation",
+	KindDrift: "drift", KindException: "exception", KindImport: "import", KindPrune: "prune",
+}
+
+// EventKinds returns the closed set of event kinds, in the order of their names.
+func EventKinds() []EventKind { return slices.Sorted(maps.Keys(payloadKeys)) }

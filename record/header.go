@@ -7,23 +7,6 @@ const EventVersion = 1
 // EventKind says what an event is about.
 type EventKind string
 
-// The event kinds.
-const (
-	KindRecorder    EventKind = "recorder"     // the recorder itself: installed, upgraded, new identity
-	KindCommitBegin EventKind = "commit-begin" // libzypp is about to change tracked packages
-	KindCommitEnd   EventKind = "commit-end"   // what became of the commit
-	KindObservation EventKind = "observation"  // what the machine showed at a moment
-	KindDrift       EventKind = "drift"        // packages changed without a recorded commit
-	KindImport      EventKind = "import"       // a commit that was taken in from libzypp's history afterwards
-	KindException   EventKind = "exception"    // somebody accepts a finding for a while, or takes that back
-	KindPrune       EventKind = "prune"        // the bodies of old events were removed
-)
-
-// EventKinds returns the closed set of event kinds.
-func EventKinds() []EventKind {
-	return []EventKind{KindRecorder, KindCommitBegin, KindCommitEnd, KindObservation, KindDrift, KindImport, KindException, KindPrune}
-}
-
 // Header is what every event carries.
 type Header struct {
 	V          int       `json:"v"`
