@@ -1,12 +1,15 @@
 package report
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/klp-audit/klp-audit/report/table"
+	"github.com/klp-audit/klp-audit/store"
 )
 
 // Section is what a command prints.
@@ -48,4 +51,13 @@ func object(v any) form {
 // nothing but rows, for the programs that read them.
 func SelfContained(format string) bool {
 	return slices.Contains([]string{"table", "json", "html"}, format)
+}
+
+// SectionAt is a section about a moment: its command, and how it is made.
+type SectionAt struct {
+	Name, Short, Long, Example string
+	At                         string // what the moment is asked for
+	Formats                    []string
+	// Make reads the section; the moment is zero where none is asked for.
+	Make func(ctx context.Context, s *store.Store, at time.Time, p *Provenance) (Section, error)
 }

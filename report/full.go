@@ -137,15 +137,6 @@ func (f *Full) readIntegrity(ctx context.Context, s *store.Store, at time.Time) 
 	return nil
 }
 
-// SectionAt is a section about a moment: its command, and how it is made.
-type SectionAt struct {
-	Name, Short, Long, Example string
-	At                         string // what the moment is asked for
-	Formats                    []string
-	// Make reads the section; the moment is zero where none is asked for.
-	Make func(ctx context.Context, s *store.Store, at time.Time, p *Provenance) (Section, error)
-}
-
 // SectionsAt returns the sections that ask for nothing but a moment.
 func SectionsAt() []SectionAt { return []SectionAt{stateAt()} }
 
