@@ -52,6 +52,18 @@ func TestImportInParts(t *testing.T) {
 	}
 }
 
+// A commit that was imported is never open: not even while it ran.
+func TestImportedCommitIsNotOpenWhileItRan(t *testing.T) {
+	s := open(t, newRoot(t))
+	im, err := s.Imported(t.Context())
+	check(t, err)
+	ran := record.Import{Commit: "c", Time: at(-1001), Changes: []record.ImportedChange{claim("kernel-default", "a")}}
+	check(t, s.AppendImports(t.Context(), im, imported(1, ran)))
+	if open, err := s.CommitsOpenAt(t.Context(), at(-1001).Time); err != nil || len(open) != 0 {
+		t.Errorf("got %v, %v", open, err)
+	}
+}
+
 // An import that looked at a record to which others have written since adds nothing.
 func TestImportOfAMovedRecord(t *testing.T) {
 	root := newRoot(t)

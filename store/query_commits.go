@@ -27,7 +27,7 @@ func (s *Store) Attribution(ctx context.Context, since, at time.Time) (a record.
 
 const commitsOpenAt = `SELECT begin_event, begin_time FROM (
 	SELECT begin_event, begin_time FROM commits WHERE end_event IS NULL AND begin_event IS NOT NULL AND begin_time <= ?1
-	UNION SELECT begin_event, begin_time FROM commits WHERE end_time > ?1 AND begin_time <= ?1) ORDER BY begin_event`
+	UNION SELECT begin_event, begin_time FROM commits WHERE end_time > ?1 AND begin_time <= ?1 AND begin_event IS NOT NULL) ORDER BY begin_event`
 
 // CommitsOpenAt returns the commits that had no end at a moment, oldest first.
 func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]record.OpenAt, error) {
