@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
@@ -218,12 +219,9 @@ func (k *keeper) seeBoot(seq int64, b *record.Boot) {
 	if !k.goOn[b.ID] {
 		return
 	}
-	whole := !b.MessagesLost && !b.Incomplete
-	if first := b.First.Time; whole {
-		if first.After(b.Last.Time) && b.StartInJournal {
-			first = time.Time{} // the clock was set back
-		}
-		k.looks = append(k.looks, look{seq, b.ID, first, b.Last.Time})
+	first, last, whole := view.Shown(b)
+	if whole {
+		k.looks = append(k.looks, look{seq, b.ID, time.UnixMicro(first), time.UnixMicro(last)})
 	}
 	k.keepBoth(seq, "boot %s %s %t %t", b.ID, b.KernelRelease, b.StartInJournal, whole)
 	for _, l := range b.Loads {

@@ -77,21 +77,6 @@ func orNull(s string) any {
 	return s
 }
 
-// shellJoin writes an argument vector as one line that a shell would split into it again.
-func shellJoin(argv []string) any {
-	if len(argv) == 0 {
-		return nil
-	}
-	quoted := make([]string, len(argv))
-	for i, a := range argv {
-		if a == "" || strings.ContainsAny(a, " \t\n\"'\\$`|&;<>()*?[]#~!{}") {
-			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-		}
-		quoted[i] = a
-	}
-	return strings.Join(quoted, " ")
-}
-
 // rowsAtOnce is how many rows one statement inserts: SQLite keeps a copy of each page that a
 // statement changes, so that a statement for each row takes five times as long.
 const rowsAtOnce = 100

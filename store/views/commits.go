@@ -3,14 +3,15 @@ package views
 import (
 	"database/sql"
 	"encoding/json"
-	"strconv"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/view"
 )
 
 func applyBegin(seq int64, ev *record.Event) []mutation {
-	b := ev.Begin
-	m := []mutation{{
+	o, by := view.Of(seq, ev), ev.Begin.Libzypp
+	c := o.Commit
+	return append([]mutation{{
 		// Its end may be there already: the spool is in order, but a file may wait longer.
 		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
 			session, automation, command, userdata, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -19,82 +20,52 @@ func applyBegin(seq int64, ev *record.Event) []mutation {
 			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
 			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata,
 			snapshot = excluded.snapshot`,
-		args: []any{ev.ID, seq, ev.Time.UnixMicro(), ev.BootID, b.Libzypp.PID, int64(b.Libzypp.StartTicks), b.Actor.Login,
-			orNull(b.Actor.SudoUser), b.Actor.Exe, b.Actor.TTY, b.Actor.Session, orNull(b.Actor.Automation),
-			shellJoin(b.Command), orNull(b.UserData), stagedIn(b)},
-	}}
-	for i, c := range b.Announced {
-		m = append(m, (&changed{Change: &c, seq: seq, pos: i, ev: ev, commit: ev.ID, origin: seen(ev, &c)}).insert())
-	}
-	return m
+		args: []any{c.ID, seq, micros(c.Begin), c.BootID, by.PID, int64(by.StartTicks), valueOf(c.Actor.Login), valueOf(c.Actor.SudoUser),
+			valueOf(c.Actor.Exe), valueOf(c.Actor.TTY), valueOf(c.Actor.Session), valueOf(c.Actor.Automation), valueOf(c.Command),
+			valueOf(c.UserData), numberOrNull(c.Snapshot)},
+	}}, insertions(o.Changes)...)
 }
 
 func applyEnd(seq int64, ev *record.Event) []mutation {
-	e := ev.End
-	m := []mutation{
-		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{e.Commit, ev.BootID}},
+	o := view.Of(seq, ev)
+	c := o.Commit
+	return append([]mutation{
+		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{c.ID, c.BootID}},
 		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
-			args: []any{seq, ev.Time.UnixMicro(), e.Outcome, e.Commit}, guard: true},
-	}
-	for i, c := range e.Changes {
-		change := changed{Change: &c, seq: seq, pos: i, ev: ev, commit: e.Commit, origin: seen(ev, &c), advisories: applied(&c, e.Advisories)}
-		m = append(m, change.insert())
-	}
-	return m
+			args: []any{seq, micros(c.End), *c.Outcome, c.ID}, guard: true},
+	}, insertions(o.Changes)...)
 }
 
 // applyImport writes the changes of an import into the views. What is taken in later of the
 // same commit adds to it; a commit of which all was on record stays as it was recorded.
-func applyImport(seq int64, ev *record.Event) []mutation {
-	im := ev.Import
-	last := im.Time
-	for _, c := range im.Changes {
-		if c.Time.After(last.Time) {
-			last = c.Time
-		}
-	}
-	var m []mutation
-	if len(im.Changes) > 0 {
+func applyImport(seq int64, ev *record.Event) (m []mutation) {
+	o := view.Of(seq, ev)
+	c := o.Commit
+	if c.EndEvent != nil {
 		m = append(m, mutation{
 			query: `INSERT INTO commits (id, end_event, begin_time, end_time, boot_id, command, userdata) VALUES (?, ?, ?, ?, '', ?, ?)
 				ON CONFLICT (id) DO UPDATE SET end_time = max(end_time, excluded.end_time)`,
-			args: []any{im.Commit, seq, im.Time.UnixMicro(), last.UnixMicro(), orNull(im.Command), orNull(im.UserData)},
+			args: []any{c.ID, seq, micros(c.Begin), micros(c.End), valueOf(c.Command), valueOf(c.UserData)},
 		})
 	}
-	for i, c := range im.Changes {
-		from := origin{source: record.SourceImport, time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}
-		m = append(m, (&changed{Change: &c.Change, seq: seq, pos: i, ev: ev, commit: im.Commit, origin: from}).insert())
+	m = append(m, insertions(o.Changes)...)
+	if c.Outcome != nil {
+		m = append(m, mutation{query: `UPDATE commits SET outcome = ? WHERE id = ? AND begin_event IS NULL`, args: []any{*c.Outcome, c.ID}})
 	}
-	if im.Outcome != "" {
-		m = append(m, mutation{query: `UPDATE commits SET outcome = ? WHERE id = ? AND begin_event IS NULL`, args: []any{im.Outcome, im.Commit}})
-	}
-	if ids := applied(&record.Change{Result: record.ResultOK}, im.Advisories); len(ids) > 0 {
+	if len(o.Applied) > 0 {
 		m = append(m, mutation{
 			query: `UPDATE changes SET advisories = ? WHERE commit_id = ? AND source = 'import' AND result = 'ok' AND action NOT IN ('remove', 'downgrade')`,
-			args:  []any{list(ids), im.Commit},
+			args:  []any{list(o.Applied), c.ID},
 		})
 	}
 	return m
 }
 
-// parseSnapshot reads the number of a snapshot, 0 if it is none.
-func parseSnapshot(number string) int64 {
-	n, err := strconv.ParseUint(number, 10, 32)
-	if err != nil {
-		return 0
-	}
-	return int64(n)
-}
-
-// stagedIn is the snapshot that a commit went to, null for the running system.
-func stagedIn(b *record.CommitBegin) any {
-	if b.Staging == nil {
+func numberOrNull(n int64) any {
+	if n == 0 {
 		return nil
 	}
-	if n := parseSnapshot(b.Staging.Snapshot); n > 0 {
-		return n
-	}
-	return nil
+	return n
 }
 
 // settleStaged settles what became of staged commits when a snapshot is booted.

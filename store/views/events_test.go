@@ -158,18 +158,3 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
-
-func TestShellJoin(t *testing.T) {
-	for _, tt := range []struct {
-		argv []string
-		want any
-	}{
-		{nil, nil},
-		{[]string{"zypper", "up"}, "zypper up"},
-		{[]string{"zypper", "", "a b", "it's", "$x", "k>=5", "tab\t"}, `zypper '' 'a b' 'it'\''s' '$x' 'k>=5' ` + "'tab\t'"},
-	} {
-		if got := shellJoin(tt.argv); got != tt.want {
-			t.Errorf("%q: got %v, want %v", tt.argv, got, tt.want)
-		}
-	}
-}

@@ -1,30 +1,26 @@
 package views
 
-import "github.com/klp-audit/klp-audit/record"
+import (
+	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/view"
+)
 
 // applyObservation writes what an observation shows into the views.
 func applyObservation(seq int64, ev *record.Event) []mutation {
-	o := ev.Observation
-	var patched, module, pkg, version, enabled, transition, since any
-	if o.Patches != nil {
-		patched = o.LivePatch != nil
-	}
-	if p := o.LivePatch; p != nil {
-		module, pkg, version, enabled, transition = p.Module, p.Package, p.Version, p.Enabled, p.Transition
-		since = micros(p.Since)
-	}
-	var next any
-	if o.NextBoot != nil {
-		next = o.NextBoot.KernelRelease
+	of := view.Of(seq, ev).Observation
+	o := &of.Observed
+	var enabled any
+	if p := ev.Observation.LivePatch; p != nil {
+		enabled = p.Enabled
 	}
 	m := []mutation{{
 		query: `INSERT INTO observations (event, time, boot_id, kernel_release, boot_time, patched, module, package, version, enabled,
 			transition, since, verdict, basis, reason, next_kernel, covered_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		args: []any{seq, ev.Time.UnixMicro(), ev.BootID, o.Kernel.Release, o.Kernel.BootTime.UnixMicro(), patched, module, pkg, version,
-			enabled, transition, since, o.Initrd.Verdict, orNull(string(o.Initrd.Basis)), orNull(string(o.Initrd.Reason)), next,
-			orNull(o.CoveredUntil())},
+		args: []any{seq, o.Time.UnixMicro(), o.BootID, o.KernelRelease, o.BootTime.UnixMicro(), valueOf(o.Patched), valueOf(o.Module), valueOf(o.Package),
+			valueOf(o.Version), enabled, valueOf(o.Transition), micros(o.Since), o.Verdict, orNull(string(o.Basis)), orNull(string(o.Reason)),
+			valueOf(o.NextKernel), valueOf(o.CoveredUntil)},
 	}}
-	for _, b := range o.Boots {
+	for _, b := range of.Boots {
 		m = append(m, applyBoot(seq, &b)...)
 	}
 	return append(m, applyBooted(seq, ev)...)
@@ -35,7 +31,6 @@ func applyObservation(seq int64, ev *record.Event) []mutation {
 // and takes nothing away. No look takes back what became of a load: a load that was complete was not
 // turned back later, but disabled.
 func applyBoot(seq int64, b *record.Boot) []mutation {
-	first, last := b.First.UnixMicro(), b.Last.UnixMicro()
 	m := []mutation{{
 		query: `INSERT INTO boots (boot_id, event, kernel_release, first, last, start_in_journal, messages_lost, incomplete) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (boot_id) DO UPDATE SET event = excluded.event, kernel_release = coalesce(excluded.kernel_release, kernel_release),
@@ -43,13 +38,11 @@ func applyBoot(seq int64, b *record.Boot) []mutation {
 				WHEN excluded.start_in_journal < start_in_journal THEN first ELSE min(first, excluded.first) END,
 			last = excluded.last, start_in_journal = max(start_in_journal, excluded.start_in_journal),
 			messages_lost = excluded.messages_lost, incomplete = excluded.incomplete WHERE excluded.incomplete <= incomplete`,
-		args: []any{b.ID, seq, orNull(b.KernelRelease), first, last, b.StartInJournal, b.MessagesLost, b.Incomplete},
+		args: []any{b.ID, seq, orNull(b.KernelRelease), b.First.UnixMicro(), b.Last.UnixMicro(), b.StartInJournal, b.MessagesLost, b.Incomplete},
 	}}
-	whole, until := !b.MessagesLost && !b.Incomplete, int64(0)
+	until := int64(0)
+	first, last, whole := view.Shown(b)
 	if whole {
-		if first > last && b.StartInJournal { // the clock was set back
-			first = 0
-		}
 		m, until = append(m, applyLook(seq, b.ID, first, last)...), last
 	}
 	for i, l := range b.Loads {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
@@ -33,63 +34,50 @@ var Layouts = map[int]string{3: sql3, 4: SQL}
 // another one that a history shows, which has no value here.
 type Column struct {
 	Name  string
-	value func(*changed) any                      // when the event is applied
+	value func(*view.Change) any                  // when the event is applied
 	Show  func(*sqlite.Cells, *record.HistoryRow) // when a history is read; nil: it shows something else
 }
 
 // ChangeColumns are the columns of the view changes. Statements that write and read it are made of them.
 var ChangeColumns = []Column{
-	{"event", func(c *changed) any { return c.seq }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Event = c.Number() }},
-	{"pos", func(c *changed) any { return c.pos }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Pos = c.Number() }},
-	{"commit_id", func(c *changed) any { return orNull(c.commit) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Commit = c.TextOrNil() }},
-	{"time", func(c *changed) any { return c.origin.time.UnixMicro() }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Time = c.Moment() }},
-	{"time_source", func(c *changed) any { return c.origin.timeSource }, func(c *sqlite.Cells, r *record.HistoryRow) { r.TimeSource = c.Text() }},
-	{"utc_offset", func(c *changed) any { return c.origin.utcOffset }, func(c *sqlite.Cells, r *record.HistoryRow) { r.UTCOffset = c.Text() }},
-	{"host", func(c *changed) any { return c.ev.Host.Hostname }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Host = c.Text() }},
-	{"boot_id", func(c *changed) any { return c.origin.bootID }, func(c *sqlite.Cells, r *record.HistoryRow) { r.BootID = c.Text() }},
-	{"kind", func(c *changed) any { return string(c.Kind) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Kind = record.PackageKind(c.Text()) }},
-	{"action", func(c *changed) any { return string(c.Action) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Action = record.Action(c.Text()) }},
-	{"package", func(c *changed) any { return c.Package }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Package = c.Text() }},
-	{"arch", func(c *changed) any { return c.Arch }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Arch = c.Text() }},
-	{"version", func(c *changed) any { return c.Version }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Version = c.Text() }},
-	{"previous", func(c *changed) any { return orNull(c.Previous) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Previous = c.TextOrNil() }},
-	{"kernel_release", func(c *changed) any { return orNull(c.KernelRelease) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.KernelRelease = c.TextOrNil() }},
-	{"patch_number", patchNumber, func(c *sqlite.Cells, r *record.HistoryRow) { r.PatchNumber = c.IntOrNil() }},
-	{"initial", initial, func(c *sqlite.Cells, r *record.HistoryRow) { r.Initial = c.YesOrNil() }},
-	{"result", func(c *changed) any { return string(c.Result) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Result = record.Result(c.Text()) }},
-	{"source", func(c *changed) any { return string(c.origin.source) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Source = record.Source(c.Text()) }},
-	{"repo", func(c *changed) any { return orNull(c.Repo) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Repo = c.TextOrNil() }},
-	{"checksum", func(c *changed) any { return orNull(c.Checksum) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Checksum = c.TextOrNil() }},
-	{"signature_key", func(c *changed) any { return orNull(c.SignatureKey) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.SignatureKey = c.TextOrNil() }},
-	{"install_time", installTime, nil},
-	{"advisories", func(c *changed) any { return list(c.advisories) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Advisories = c.Texts() }},
-	{"cves_added", func(c *changed) any { return list(c.Added.CVEs) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.CVEsAdded = c.Texts() }},
-	{"cves_removed", func(c *changed) any { return list(c.Removed.CVEs) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.CVEsRemoved = c.Texts() }},
-	{"bugs_added", func(c *changed) any { return list(c.Added.Bugs) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.BugsAdded = c.Texts() }},
-	{"bugs_removed", func(c *changed) any { return list(c.Removed.Bugs) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.BugsRemoved = c.Texts() }},
-	{"scripts", func(c *changed) any { return list(c.Scripts) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Scripts = sqlite.Array[record.Script](c) }},
-	{"recorded", func(c *changed) any { return micros(c.ev.Recorded()) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.KnownSince = c.MomentOrNil() }},
+	{"event", func(c *view.Change) any { return c.Event }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Event = c.Number() }},
+	{"pos", func(c *view.Change) any { return c.Pos }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Pos = c.Number() }},
+	{"commit_id", func(c *view.Change) any { return valueOf(c.Commit) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Commit = c.TextOrNil() }},
+	{"time", func(c *view.Change) any { return c.Time.UnixMicro() }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Time = c.Moment() }},
+	{"time_source", func(c *view.Change) any { return c.TimeSource }, func(c *sqlite.Cells, r *record.HistoryRow) { r.TimeSource = c.Text() }},
+	{"utc_offset", func(c *view.Change) any { return c.UTCOffset }, func(c *sqlite.Cells, r *record.HistoryRow) { r.UTCOffset = c.Text() }},
+	{"host", func(c *view.Change) any { return c.Host }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Host = c.Text() }},
+	{"boot_id", func(c *view.Change) any { return c.BootID }, func(c *sqlite.Cells, r *record.HistoryRow) { r.BootID = c.Text() }},
+	{"kind", func(c *view.Change) any { return string(c.Kind) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Kind = record.PackageKind(c.Text()) }},
+	{"action", func(c *view.Change) any { return string(c.Action) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Action = record.Action(c.Text()) }},
+	{"package", func(c *view.Change) any { return c.Package }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Package = c.Text() }},
+	{"arch", func(c *view.Change) any { return c.Arch }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Arch = c.Text() }},
+	{"version", func(c *view.Change) any { return c.Version }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Version = c.Text() }},
+	{"previous", func(c *view.Change) any { return valueOf(c.Previous) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Previous = c.TextOrNil() }},
+	{"kernel_release", func(c *view.Change) any { return valueOf(c.KernelRelease) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.KernelRelease = c.TextOrNil() }},
+	{"patch_number", func(c *view.Change) any { return valueOf(c.PatchNumber) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.PatchNumber = c.IntOrNil() }},
+	{"initial", func(c *view.Change) any { return valueOf(c.Initial) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Initial = c.YesOrNil() }},
+	{"result", func(c *view.Change) any { return string(c.Result) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Result = record.Result(c.Text()) }},
+	{"source", func(c *view.Change) any { return string(c.Source) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Source = record.Source(c.Text()) }},
+	{"repo", func(c *view.Change) any { return valueOf(c.Repo) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Repo = c.TextOrNil() }},
+	{"checksum", func(c *view.Change) any { return valueOf(c.Checksum) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Checksum = c.TextOrNil() }},
+	{"signature_key", func(c *view.Change) any { return valueOf(c.SignatureKey) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.SignatureKey = c.TextOrNil() }},
+	{"install_time", func(c *view.Change) any { return valueOf(c.InstallTime) }, nil},
+	{"advisories", func(c *view.Change) any { return list(c.Advisories) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Advisories = c.Texts() }},
+	{"cves_added", func(c *view.Change) any { return list(c.CVEsAdded) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.CVEsAdded = c.Texts() }},
+	{"cves_removed", func(c *view.Change) any { return list(c.CVEsRemoved) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.CVEsRemoved = c.Texts() }},
+	{"bugs_added", func(c *view.Change) any { return list(c.BugsAdded) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.BugsAdded = c.Texts() }},
+	{"bugs_removed", func(c *view.Change) any { return list(c.BugsRemoved) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.BugsRemoved = c.Texts() }},
+	{"scripts", func(c *view.Change) any { return list(c.Scripts) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Scripts = sqlite.Array[record.Script](c) }},
+	{"recorded", func(c *view.Change) any { return micros(c.KnownSince) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.KnownSince = c.MomentOrNil() }},
 }
 
-func patchNumber(c *changed) any {
-	if c.PatchNumber <= 0 {
+// valueOf is what may be missing, as SQL has it.
+func valueOf[T any](v *T) any {
+	if v == nil {
 		return nil
 	}
-	return c.PatchNumber
-}
-
-func initial(c *changed) any {
-	if c.PatchNumber <= 0 {
-		return nil
-	}
-	return c.Initial
-}
-
-func installTime(c *changed) any {
-	if c.InstallTime == nil {
-		return nil
-	}
-	return c.InstallTime.Unix()
+	return *v
 }
 
 // Names are the names of columns as a statement has them.

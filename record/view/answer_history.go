@@ -1,0 +1,94 @@
+package view
+
+import (
+	"context"
+	"iter"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// History yields the changes that the filter selects, newest first unless it says otherwise.
+func (r *Record) History(_ context.Context, f record.HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
+	events := f.Events
+	if events == 0 {
+		events = r.size()
+	}
+	selects, rows := r.selector(f), slices.Backward(r.changes)
+	if f.OldestFirst {
+		rows = slices.All(r.changes)
+	}
+	return func(yield func(*record.HistoryRow, error) bool) {
+		n := 0
+		for _, c := range rows {
+			if c.Event > events || r.announced(c, events) || !selects(c) {
+				continue
+			}
+			if n++; !yield(r.historyRow(c, events), nil) || n == f.Limit {
+				return
+			}
+		}
+	}
+}
+
+// selector says whether a filter selects a change.
+func (r *Record) selector(f record.HistoryFilter) func(*Change) bool {
+	since, until := int64(math.MinInt64), int64(math.MaxInt64)
+	if !f.Since.IsZero() {
+		since = f.Since.UnixMicro()
+	}
+	if !f.Until.IsZero() {
+		until = f.Until.UnixMicro() - 1
+	}
+	isPackage := func(name string) bool { return name == f.Package }
+	if strings.ContainsAny(f.Package, "*?[") {
+		isPackage = func(name string) bool { return glob(f.Package, name) }
+	}
+	return func(c *Change) bool {
+		us := c.Time.UnixMicro()
+		return since <= us && us <= until && (f.Package == "" || isPackage(c.Package)) && is(c.Kind, f.Kind) &&
+			is(c.Action, f.Action) && is(c.Result, f.Result) && is(c.Source, f.Source) &&
+			(!f.Scripts || len(c.Scripts) > 0) && (f.User == "" || r.isBy(c, f.User))
+	}
+}
+
+// is says whether a value is the one that is wanted, or any is.
+func is[T ~string](value, wanted T) bool { return wanted == "" || value == wanted }
+
+func (r *Record) isBy(c *Change, user string) bool {
+	of := r.commitOf(c)
+	return of != nil && (record.OrEmpty(of.Actor.Login) == user || record.OrEmpty(of.Actor.SudoUser) == user)
+}
+
+// historyRow is a change with what follows from its commit. What became of that after so many events is not
+// known then.
+func (r *Record) historyRow(c *Change, events int64) *record.HistoryRow {
+	row := c.HistoryRow
+	of := r.commitOf(c)
+	if of == nil {
+		return &row
+	}
+	row.Actor, row.Command, row.UserData = of.Actor, of.Command, of.UserData
+	switch {
+	case of.EndEvent != nil && *of.EndEvent > events:
+	case of.settled > events:
+		row.Outcome = new(record.OutcomeStaged)
+	default:
+		row.Outcome = of.Outcome
+	}
+	return &row
+}
+
+// LastGood is when a package was changed last as wanted, up to a moment; zero if it was not.
+// A downgrade does not count: it makes nothing good.
+func (r *Record) LastGood(_ context.Context, name string, at time.Time) (time.Time, error) {
+	for _, c := range slices.Backward(r.changesOf[name]) {
+		if !c.Time.After(at) && c.Result == record.ResultOK && c.Action != record.ActionDowngrade {
+			return c.Time.Time, nil
+		}
+	}
+	return time.Time{}, nil
+}

@@ -1,0 +1,170 @@
+package view
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// between are the rows, in the order of time, from one moment to another, both included: rows[i:j]; there
+// are none where j is not after i.
+func between[T any](rows []T, at func(T) record.Timestamp, from, to time.Time) (i, j int) {
+	first, last := from.UnixMicro(), to.UnixMicro()
+	i, _ = slices.BinarySearchFunc(rows, first, func(row T, us int64) int { return cmp.Compare(at(row).UnixMicro(), us) })
+	j, _ = slices.BinarySearchFunc(rows, last, func(row T, us int64) int {
+		if at(row).UnixMicro() <= us {
+			return -1
+		}
+		return 1
+	})
+	return i, j
+}
+
+// around returns the rows from one moment to another, both included, with the newest one before and
+// the oldest one after them.
+func around[T, R any](rows []T, at func(T) record.Timestamp, from, to time.Time, answer func(T) R) (list []R) {
+	i, j := between(rows, at, from, to)
+	if i > 0 {
+		list = append(list, answer(rows[i-1]))
+	}
+	for n := i; n < j; n++ {
+		list = append(list, answer(rows[n]))
+	}
+	if j < len(rows) {
+		list = append(list, answer(rows[j]))
+	}
+	return list
+}
+
+// from is the place of the first event with this number or a later one.
+func (r *Record) from(seq int64) int {
+	i, _ := slices.BinarySearchFunc(r.outlines, seq, func(o *Outline, seq int64) int { return cmp.Compare(o.Event, seq) })
+	return i
+}
+
+func whenObserved(o *Observation) record.Timestamp { return o.Time }
+
+// Observations returns the observations from one moment to another, both included, with
+// the newest one before and the oldest one after them, in the order of time.
+func (r *Record) Observations(_ context.Context, from, to time.Time) ([]record.Observed, error) {
+	return around(r.observed, whenObserved, from, to, func(o *Observation) record.Observed { return o.Observed }), nil
+}
+
+// NewestPart returns a part of the newest observation that has it, of those from since to
+// at; nil if none has.
+func (r *Record) NewestPart(_ context.Context, name record.PartName, since, at time.Time) (*record.RawPart, error) {
+	i, j := between(r.observed, whenObserved, since, at)
+	for n := j - 1; n >= i; n-- {
+		if o := r.observed[n]; o.Parts[name] != nil {
+			return &record.RawPart{Event: o.Event, Time: o.Time, JSON: json.RawMessage(o.Parts[name])}, nil
+		}
+	}
+	return nil, nil
+}
+
+// Sightings returns when the machine is known to have run, by all events, in the order of the log.
+func (r *Record) Sightings(context.Context) (list []record.Sighting, err error) {
+	for _, o := range r.outlines {
+		if h := &o.Header; h.BootID != "" { // else /proc did not say
+			list = append(list, record.Sighting{Event: o.Event, Time: micro(h.Time), BootID: h.BootID,
+				Boottime: time.Duration(h.BoottimeUS) * time.Microsecond, Spooled: h.Spooled != "", Snapshot: o.Snapshot})
+		}
+	}
+	return list, nil
+}
+
+// Boots returns the boots that began from one moment to another, both included, with the
+// newest one before and the oldest one after them, in the order of time.
+func (r *Record) Boots(_ context.Context, from, to time.Time) ([]record.BootRow, error) {
+	return around(r.byFirst, func(b *boot) record.Timestamp { return b.First }, from, to, (*boot).row), nil
+}
+
+// row is the boot with all rows of it.
+func (of *boot) row() record.BootRow {
+	b := of.BootRow
+	for _, l := range of.loads {
+		b.Loads = append(b.Loads, l.LoadRow)
+	}
+	for _, img := range of.builds {
+		b.Builds = append(b.Builds, img.Build)
+	}
+	for _, l := range of.looks {
+		b.Looks = append(b.Looks, record.Look{First: record.At(time.UnixMicro(l.first)), Last: record.At(time.UnixMicro(l.last))})
+	}
+	return b
+}
+
+// Forced says whether the journal of a boot, as far as it is on record, shows that tasks were
+// forced over to a live patch; nil if it does not show the patch's load.
+func (r *Record) Forced(_ context.Context, boot, module string) (*bool, error) {
+	if of := r.boots[boot]; of != nil {
+		for _, l := range slices.Backward(of.loads) {
+			if l.Patch == module {
+				return new(l.Forced), nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// Commits returns the commits that began from one moment to another, both included, with
+// the newest one before and the oldest one after them, in the order of time. Those whose
+// begin is not on record count by their end; imported ones are of no boot, and left out.
+func (r *Record) Commits(_ context.Context, from, to time.Time) ([]record.CommitRow, error) {
+	return around(r.recorded, (*Commit).begun, from, to, func(c *Commit) record.CommitRow { return c.CommitRow }), nil
+}
+
+func (c *Commit) begun() record.Timestamp { return c.Begun() }
+
+// CommitsOpenAt returns the commits that had no end at a moment, oldest first.
+func (r *Record) CommitsOpenAt(_ context.Context, at time.Time) (list []record.OpenAt, err error) {
+	for _, c := range r.byBegin {
+		if c.BeginEvent != nil && !c.Begin.After(at) && (c.EndEvent == nil || c.End.After(at)) {
+			list = append(list, record.OpenAt{Event: *c.BeginEvent, Time: *c.Begin})
+		}
+	}
+	slices.SortFunc(list, func(a, b record.OpenAt) int { return cmp.Compare(a.Event, b.Event) })
+	return list, nil
+}
+
+// CommitBefore returns the begin and the end of the newest commit that ended before a
+// moment, nil if there is none. begin is nil if it is not on record. What was imported does not
+// count: nobody looked at what was installed then.
+func (r *Record) CommitBefore(_ context.Context, at time.Time) (begin, end *record.Event, seq int64, err error) {
+	us := at.UnixMicro()
+	c := r.lastEnded(func(c *Commit) bool {
+		return c.End.UnixMicro() < us && (c.BeginEvent != nil || r.at(*c.EndEvent).Header.Kind != record.KindImport)
+	})
+	if c == nil {
+		return nil, nil, 0, nil
+	}
+	if c.BeginEvent != nil {
+		begin = r.at(*c.BeginEvent).Whole
+	}
+	return begin, r.at(*c.EndEvent).Whole, *c.EndEvent, nil
+}
+
+// Attribution counts the commits from one moment to another by whether it is known who made them.
+func (r *Record) Attribution(_ context.Context, since, at time.Time) (a record.Attribution, err error) {
+	i, j := between(r.byBegin, (*Commit).begun, since, at)
+	for n := i; n < j; n++ {
+		c := r.byBegin[n]
+		if a.Commits++; !c.byNobody() {
+			continue
+		}
+		if a.Unknown++; a.Unknown <= 5 {
+			a.Events = append(a.Events, *cmp.Or(c.BeginEvent, c.EndEvent))
+		}
+	}
+	return a, nil
+}
+
+// byNobody says whether nothing tells of a person or an automation that ran the commit.
+func (c *Commit) byNobody() bool {
+	isUnset := func(name *string) bool { return record.OrEmpty(name) == "" || *name == "unset" }
+	return isUnset(c.Actor.Login) && isUnset(c.Actor.SudoUser) && record.OrEmpty(c.Actor.Automation) == ""
+}

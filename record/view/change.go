@@ -1,0 +1,125 @@
+package view
+
+import (
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// Change is a package change, as an event tells of it: what a history shows of it, without what follows from
+// its commit.
+type Change struct {
+	record.HistoryRow
+	InstallTime *int64 // that rpm noted with the package, in seconds since 1970; nil: not known
+}
+
+// Changes are the package changes that event number seq tells of.
+func Changes(seq int64, ev *record.Event) (rows []Change) {
+	add := func(commit string, c *record.Change, from origin, advisories []string) {
+		rows = append(rows, row(seq, len(rows), ev, commit, c, from, advisories))
+	}
+	switch {
+	case ev.Begin != nil:
+		for _, c := range ev.Begin.Announced {
+			add(ev.ID, &c, seen(ev, &c), nil)
+		}
+	case ev.End != nil:
+		for _, c := range ev.End.Changes {
+			add(ev.End.Commit, &c, seen(ev, &c), applied(&c, ev.End.Advisories))
+		}
+	case ev.Drift != nil:
+		for _, c := range ev.Drift.Changes {
+			add("", &c, found(ev, &c), nil)
+		}
+	case ev.Import != nil:
+		for _, c := range ev.Import.Changes {
+			add(ev.Import.Commit, &c.Change, origin{source: record.SourceImport, time: c.Moment(), timeSource: "history", utcOffset: c.UTCOffset}, nil)
+		}
+	}
+	return rows
+}
+
+func row(seq int64, pos int, ev *record.Event, commit string, c *record.Change, from origin, advisories []string) Change {
+	r := Change{HistoryRow: record.HistoryRow{
+		Event: seq, Pos: int64(pos), Commit: orNil(commit), Time: micro(from.time), TimeSource: from.timeSource, UTCOffset: from.utcOffset,
+		Host: ev.Host.Hostname, BootID: from.bootID, Source: from.source, KnownSince: microOrNil(ev.Recorded()),
+		Kind: c.Kind, Action: c.Action, Package: c.Package, Arch: c.Arch, Version: c.Version, Previous: orNil(c.Previous),
+		KernelRelease: orNil(c.KernelRelease), Result: c.Result, Repo: orNil(c.Repo), Checksum: orNil(c.Checksum), SignatureKey: orNil(c.SignatureKey),
+		Advisories: list(advisories), CVEsAdded: list(c.Added.CVEs), CVEsRemoved: list(c.Removed.CVEs), BugsAdded: list(c.Added.Bugs),
+		BugsRemoved: list(c.Removed.Bugs), Scripts: list(c.Scripts),
+	}}
+	if c.PatchNumber > 0 {
+		r.PatchNumber, r.Initial = new(c.PatchNumber), new(c.Initial)
+	}
+	if c.InstallTime != nil {
+		r.InstallTime = new(c.InstallTime.Unix())
+	}
+	return r
+}
+
+// list is a list that is never nil.
+func list[T any](s []T) []T {
+	if len(s) == 0 {
+		return []T{}
+	}
+	return s
+}
+
+// origin says who knows of a change, and when it was.
+type origin struct {
+	source     record.Source
+	time       record.Timestamp
+	timeSource string // commit, rpm, history, found
+	utcOffset  string
+	bootID     string // empty: not known
+}
+
+// seen is the origin of a change of a commit that the plugin saw.
+func seen(ev *record.Event, c *record.Change) origin {
+	from := origin{source: record.SourcePlugin, time: ev.Time, timeSource: "commit", utcOffset: ev.UTCOffset, bootID: ev.BootID}
+	if ev.End == nil || !ev.End.Late {
+		return from
+	}
+	switch begun := ev.End.Begun; { // the event was written long after
+	case c.InstallTime != nil:
+		from.time, from.timeSource = *c.InstallTime, "rpm"
+		if begun != nil {
+			from.time = record.NotBefore(from.time, begun.Time)
+		}
+	case begun != nil:
+		from.time = *begun
+	}
+	return from
+}
+
+// found is the origin of a change that a drift tells of. When a package was removed nothing says, and neither
+// does the install time of one that came with another snapshot, where it was installed before, or an older
+// rpm database: then it is the time of finding it out, and maybe another boot.
+func found(ev *record.Event, c *record.Change) origin {
+	from := origin{source: record.SourceDrift, time: ev.Time, timeSource: "found", utcOffset: ev.UTCOffset}
+	since := ev.Drift.Since.Time
+	if t := c.InstallTime; t != nil && ev.Drift.Cause != record.DriftSnapshot && !t.Before(since.Truncate(time.Second)) && !t.After(ev.Time.Time) {
+		from.time, from.timeSource, since = ev.Drift.InstalledAt(t, ev.Time), "rpm", t.Time
+	}
+	if booted := ev.Time.Add(-time.Duration(ev.BoottimeUS) * time.Microsecond); since.After(booted) {
+		from.bootID = ev.BootID
+	}
+	return from
+}
+
+// applied are the advisories that this commit applied, for a change that brought
+// something in: libzypp does not say which package belongs to which advisory.
+func applied(c *record.Change, advisories []record.Advisory) (ids []string) {
+	if c.Result != record.ResultOK || !brought(c.Action) {
+		return nil
+	}
+	for _, a := range advisories {
+		if a.NewState == "applied" {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
+}
+
+// brought says whether an action may bring in what an advisory is about.
+func brought(a record.Action) bool { return a != record.ActionRemove && a != record.ActionDowngrade }

@@ -1,0 +1,167 @@
+package view
+
+import "github.com/klp-audit/klp-audit/record"
+
+// addCommit merges what an event says of a commit, and says whether that counts: a second end does not.
+func (r *Record) addCommit(o *Outline) bool {
+	is := o.Commit
+	switch c := r.commits[is.ID]; {
+	case o.Header.Kind == record.KindImport:
+		r.addImported(is)
+	case c == nil:
+		r.keep(*is)
+	case is.BeginEvent != nil: // its end was there before: the spool is in order, but a file may wait longer
+		begun := *is
+		begun.EndEvent, begun.End, begun.Outcome = c.EndEvent, c.End, c.Outcome
+		r.keep(begun)
+	case c.EndEvent != nil:
+		return false
+	default:
+		c.EndEvent, c.End, c.Outcome = is.EndEvent, is.End, is.Outcome
+	}
+	return true
+}
+
+// addImported merges what is imported of a commit. What is taken in later of the same commit adds to it; a
+// commit of which all was on record stays as it was recorded.
+func (r *Record) addImported(is *Commit) {
+	c := r.commits[is.ID]
+	switch {
+	case c == nil && is.EndEvent == nil:
+		return
+	case c == nil:
+		r.keep(*is)
+		return
+	case is.End != nil && c.End != nil && is.End.After(c.End.Time):
+		c.End = is.End
+	}
+	if is.Outcome != nil && c.BeginEvent == nil {
+		c.Outcome = is.Outcome
+	}
+}
+
+func (r *Record) keep(c Commit) {
+	r.commits[c.ID] = &c
+	if c.Snapshot != 0 {
+		r.staged = append(r.staged, &c)
+	}
+}
+
+// addAdvisories notes which advisories an imported commit applied, with all of its changes.
+func (r *Record) addAdvisories(o *Outline) {
+	of := r.imported[o.Commit.ID]
+	of = append(of, r.changes[len(r.changes)-len(o.Changes):]...)
+	r.imported[o.Commit.ID] = of
+	for _, c := range of {
+		if len(o.Applied) > 0 && c.Result == record.ResultOK && brought(c.Action) {
+			c.Advisories = o.Applied
+		}
+	}
+}
+
+// announced says whether a change is what was announced of a commit that has ended, as of so many events.
+func (r *Record) announced(c *Change, events int64) bool {
+	of := r.commitOf(c)
+	return of != nil && of.BeginEvent != nil && *of.BeginEvent == c.Event && of.EndEvent != nil && *of.EndEvent <= events
+}
+
+// commitOf is the commit that a change is of; nil: of none.
+func (r *Record) commitOf(c *Change) *Commit {
+	if c.Commit == nil {
+		return nil
+	}
+	return r.commits[*c.Commit]
+}
+
+// settle finds out what became of staged commits when a btrfs snapshot was booted.
+//
+// What went to that snapshot is completed, and effective since the boot; what went to a later one
+// is discarded, for it cannot be in this one. A snapshot may contain what went to one before it, or
+// not: the installed packages prove it, or nothing does. Numbers alone prove little: the snapshot of
+// a failed update is deleted, and the next one gets its number.
+func (r *Record) settle(o *Outline) {
+	became := map[*Commit]record.Outcome{}
+	for _, c := range r.staged {
+		if c.Outcome != nil && c.Outcome.Elsewhere() && c.BootID != o.Header.BootID {
+			if outcome := r.became(c, o.Observation); outcome != "" {
+				became[c] = outcome
+			}
+		}
+	}
+	for c, outcome := range became {
+		c.Outcome, c.Effective, c.settled = &outcome, nil, o.Event
+		if outcome == record.OutcomeCompleted {
+			c.Effective = &o.Observation.BootTime
+		}
+	}
+}
+
+// became is what an observation shows that became of a staged commit; empty: nothing is shown.
+func (r *Record) became(c *Commit, o *Observation) record.Outcome {
+	kept, lost := evidence(r.done(c), o.Installed)
+	staged, ended := *c.Outcome == record.OutcomeStaged, c.End != nil && !c.End.After(o.BootTime.Time)
+	there := c.Snapshot == o.Snapshot && !lost || c.Snapshot < o.Snapshot && ended && kept
+	switch {
+	case there && (staged || c.settled != 0): // it comes back if it was discarded for what was booted in between
+		return record.OutcomeCompleted
+	case staged && ended && (c.Snapshot > o.Snapshot || lost && !r.doneAgain(c, o.Snapshot)):
+		return record.OutcomeDiscarded
+	}
+	return ""
+}
+
+// evidence says what installed packages show of changes. Kept: all show, and at least one installation can be
+// told from any other. Lost: none shows.
+func evidence(changes []Change, installed []record.Package) (kept, lost bool) {
+	n, shown, unique := 0, 0, false
+	for _, c := range changes {
+		if c.Result != record.ResultOK || installed == nil {
+			continue
+		}
+		n++
+		if shows(&c, installed) {
+			shown++
+		}
+		unique = unique || c.Action != record.ActionRemove && c.InstallTime != nil
+	}
+	return n > 0 && shown == n && unique, n > 0 && shown == 0
+}
+
+// shows says whether the very installation of a change is there; of a removal, whether none is.
+func shows(c *Change, installed []record.Package) bool {
+	removed := c.Action == record.ActionRemove
+	for _, p := range installed {
+		if p.Name == c.Package && p.Version == c.Version && p.Arch == c.Arch && (removed || c.InstallTime == nil || *c.InstallTime == p.InstallTime) {
+			return !removed
+		}
+	}
+	return removed
+}
+
+// done are the changes that the end of a commit tells of.
+func (r *Record) done(c *Commit) []Change {
+	if c.EndEvent == nil {
+		return nil
+	}
+	return r.at(*c.EndEvent).Changes
+}
+
+// doneAgain says whether a later commit, to this btrfs snapshot or one before it, may have changed the same
+// packages again.
+func (r *Record) doneAgain(c *Commit, snapshot int64) bool {
+	same := map[string]bool{}
+	for _, change := range r.done(c) {
+		same[change.Package] = same[change.Package] || change.Result == record.ResultOK
+	}
+	for _, later := range r.staged {
+		if later.EndEvent == nil || *later.EndEvent <= *c.EndEvent || later.Snapshot > snapshot {
+			continue
+		}
+		for _, change := range r.done(later) {
+			if same[change.Package] {
+				return true
+			}
+		}
+	}
+	return false
+}

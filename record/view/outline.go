@@ -1,0 +1,163 @@
+package view
+
+import (
+	"encoding/json"
+	"iter"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// Outline is what a record reads of an event: rows that follow from this event alone. It is not changed.
+type Outline struct {
+	Event    int64 // its number in the log
+	Header   record.Header
+	Snapshot bool // it says what was installed on the running system
+
+	Identity    *record.Identity
+	Commit      *Commit
+	Changes     []Change
+	Applied     []string // of an import: the advisories that its commit applied
+	Observation *Observation
+	Exception   *record.ExceptionChange
+	Prune       *record.Prune
+
+	Whole *record.Event
+}
+
+// Commit is a commit, as far as one event or a record tells of it. What is nil is not known.
+type Commit struct {
+	record.CommitRow
+	Actor             record.RowActor
+	Command, UserData *string
+	Snapshot          int64 // btrfs snapshot that it went to; 0: the running system, or not known
+	settled           int64 // event that showed what became of a staged one; 0: none did
+}
+
+// Observation is an observation, with what views of boots, parts and staged commits are made of.
+type Observation struct {
+	record.Observed
+	Boots     []record.Boot
+	Parts     map[record.PartName]json.RawMessage
+	Snapshot  int64            // btrfs snapshot that was booted; 0: none, or not known
+	Installed []record.Package // nil: not known
+}
+
+// outliners say what is read of the events of each kind.
+var outliners = map[record.EventKind]func(o *Outline, ev *record.Event){
+	record.KindRecorder:    func(o *Outline, ev *record.Event) { o.Identity = ev.Identity },
+	record.KindCommitBegin: (*Outline).ofBegin,
+	record.KindCommitEnd:   (*Outline).ofEnd,
+	record.KindObservation: (*Outline).ofObservation,
+	record.KindDrift:       func(*Outline, *record.Event) {}, // its changes are all
+	record.KindImport:      (*Outline).ofImport,
+	record.KindException:   func(o *Outline, ev *record.Event) { o.Exception = ev.Exception },
+	record.KindPrune:       func(o *Outline, ev *record.Event) { o.Prune = ev.Prune },
+}
+
+// Of is the outline of event number seq. Of a kind that a newer program writes it is what every event says.
+func Of(seq int64, ev *record.Event) *Outline {
+	o := &Outline{Event: seq, Header: ev.Header, Snapshot: ev.Snapshot().Installed != nil, Changes: Changes(seq, ev), Whole: ev}
+	if of := outliners[ev.Kind]; of != nil {
+		of(o, ev)
+	}
+	return o
+}
+
+// Outlines are those of events with their numbers.
+func Outlines(events iter.Seq2[int64, *record.Event]) iter.Seq[*Outline] {
+	return func(yield func(*Outline) bool) {
+		for seq, ev := range events {
+			if !yield(Of(seq, ev)) {
+				return
+			}
+		}
+	}
+}
+
+func (o *Outline) ofBegin(ev *record.Event) {
+	b := ev.Begin
+	o.Commit = &Commit{
+		CommitRow: record.CommitRow{ID: ev.ID, BeginEvent: &o.Event, Begin: new(micro(ev.Time)), BootID: ev.BootID},
+		Actor: record.RowActor{Login: &b.Actor.Login, SudoUser: orNil(b.Actor.SudoUser), Exe: &b.Actor.Exe, TTY: &b.Actor.TTY,
+			Session: &b.Actor.Session, Automation: orNil(b.Actor.Automation)},
+		Command: orNil(CommandLine(b.Command)), UserData: orNil(b.UserData), Snapshot: StagedIn(b),
+	}
+}
+
+func (o *Outline) ofEnd(ev *record.Event) {
+	e := ev.End
+	o.Commit = &Commit{CommitRow: record.CommitRow{ID: e.Commit, EndEvent: &o.Event, End: new(micro(ev.Time)), Outcome: &e.Outcome, BootID: ev.BootID}}
+}
+
+// ofImport reads what an import tells of a commit. One without changes, all of which were on record, tells
+// of no commit, but for its outcome.
+func (o *Outline) ofImport(ev *record.Event) {
+	im := ev.Import
+	o.Commit = &Commit{CommitRow: record.CommitRow{ID: im.Commit, Outcome: orNil(im.Outcome)}}
+	o.Applied = applied(&record.Change{Result: record.ResultOK}, im.Advisories)
+	if len(im.Changes) == 0 {
+		return
+	}
+	last := im.Time
+	for _, c := range im.Changes {
+		if c.Time.After(last.Time) {
+			last = c.Time
+		}
+	}
+	o.Commit.EndEvent, o.Commit.Begin, o.Commit.End = &o.Event, new(micro(im.Time)), new(micro(last))
+	o.Commit.Command, o.Commit.UserData = orNil(im.Command), orNil(im.UserData)
+}
+
+func (o *Outline) ofObservation(ev *record.Event) {
+	of := ev.Observation
+	row := record.Observed{
+		Event: o.Event, Time: micro(ev.Time), BootID: ev.BootID, KernelRelease: of.Kernel.Release, BootTime: micro(of.Kernel.BootTime),
+		Verdict: of.Initrd.Verdict, Basis: of.Initrd.Basis, Reason: of.Initrd.Reason, CoveredUntil: orNil(of.CoveredUntil()),
+	}
+	if of.Patches != nil {
+		row.Patched = new(of.LivePatch != nil)
+	}
+	if p := of.LivePatch; p != nil {
+		row.Module, row.Package, row.Version, row.Transition, row.Since = &p.Module, p.Package, p.Version, &p.Transition, microOrNil(p.Since)
+	}
+	if of.NextBoot != nil {
+		row.NextKernel = &of.NextBoot.KernelRelease
+	}
+	o.Observation = &Observation{Observed: row, Boots: rowsOf(of.Boots), Parts: of.Parts, Snapshot: record.SnapshotNumber(of.Subvolume), Installed: of.Installed}
+}
+
+// rowsOf are boots with what views have of them.
+func rowsOf(boots []record.Boot) (rows []record.Boot) {
+	for _, b := range boots {
+		loads, builds := b.Loads, b.Builds
+		b.First, b.Last, b.Loads, b.Builds = micro(b.First), micro(b.Last), nil, nil
+		for _, l := range loads {
+			l.Time, l.Completed, l.Reverted, l.Disabled = micro(l.Time), microOrNil(l.Completed), microOrNil(l.Reverted), microOrNil(l.Disabled)
+			b.Loads = append(b.Loads, l)
+		}
+		for _, img := range builds {
+			img.Time, img.Modules = micro(img.Time), nil
+			b.Builds = append(b.Builds, img)
+		}
+		rows = append(rows, b)
+	}
+	return rows
+}
+
+// micro is a time as views have it: to the microsecond.
+func micro(t record.Timestamp) record.Timestamp { return record.At(time.UnixMicro(t.UnixMicro())) }
+
+func microOrNil(t *record.Timestamp) *record.Timestamp {
+	if t == nil {
+		return nil
+	}
+	return new(micro(*t))
+}
+
+func orNil[T ~string](s T) *T {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

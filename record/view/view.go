@@ -1,0 +1,154 @@
+// Package view answers what reports ask of a record, from its events in memory. The views are those that
+// package store keeps in SQLite, and answers are the same: the rules that merge the rows of several events are
+// here in Go and there in SQL, and one test compares all answers.
+//
+// Of each event an Outline is made, of that event alone; a Record is made of the outlines of a log.
+package view
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// Log is what a record needs to know of a log beside its events.
+type Log struct {
+	Checkpoint string // the newest one, signed; empty: there is none
+	Part       *Part  // nil: the log is whole
+}
+
+// Part says of some events that they are the first ones of a longer log.
+type Part struct {
+	Root   string        // hash over these events, in base64; empty: not known
+	Pruned *record.Prune // newest of the longer log; nil: none
+}
+
+// Record is what the events of a log say. It implements audit.Reader, does not change, and may be used by
+// several goroutines. What events say it does not copy: it is not to be changed either.
+type Record struct {
+	log      Log
+	outlines []*Outline // in the order of the log, as all rows below that are not said to be of another one
+
+	commits    map[string]*Commit
+	staged     []*Commit                 // that went to a btrfs snapshot
+	changes    []*Change                 // in the order of time
+	changesOf  map[string][]*Change      // by package, in the order of time
+	imported   map[string][]*Change      // by commit
+	observed   []*Observation            // in the order of time
+	patches    map[patchKey]*Observation // the first one that knew the package
+	patchesOf  map[string][]*Observation // by package
+	boots      map[string]*boot
+	exceptions []*record.Exception // in the order of time
+	recorders  []*Outline
+	pruned     *record.Prune // the newest; nil: none
+
+	byBegin  []*Commit // in the order of time
+	recorded []*Commit // those of them that the recorder saw
+	byFirst  []*boot   // likewise
+}
+
+// patchKey names the live patch in a module for a kernel.
+type patchKey struct{ kernel, module string }
+
+// New makes a record of the outlines of a log, in its order. Some may be missing: they were pruned.
+func New(outlines iter.Seq[*Outline], log Log) *Record {
+	r := &Record{
+		log: log, commits: map[string]*Commit{}, changesOf: map[string][]*Change{}, imported: map[string][]*Change{},
+		patches: map[patchKey]*Observation{}, patchesOf: map[string][]*Observation{}, boots: map[string]*boot{},
+	}
+	for o := range outlines {
+		r.add(o)
+	}
+	r.sort()
+	if log.Part != nil {
+		r.pruned = log.Part.Pruned
+	}
+	return r
+}
+
+// add merges what an event says with what those before it said.
+func (r *Record) add(o *Outline) {
+	r.outlines = append(r.outlines, o)
+	if o.Commit != nil && !r.addCommit(o) {
+		return
+	}
+	for _, c := range o.Changes {
+		r.changes = append(r.changes, &c)
+	}
+	switch {
+	case o.Header.Kind == record.KindImport:
+		r.addAdvisories(o)
+	case o.Identity != nil:
+		r.recorders = append(r.recorders, o)
+	case o.Observation != nil:
+		r.addObservation(o)
+	case o.Exception != nil:
+		r.addException(o)
+	case o.Prune != nil && (r.pruned == nil || o.Prune.Through >= r.pruned.Through):
+		r.pruned = o.Prune
+	}
+}
+
+func (r *Record) sort() {
+	slices.SortFunc(r.changes, func(a, b *Change) int {
+		return cmp.Or(a.Time.Compare(b.Time.Time), cmp.Compare(a.Event, b.Event), cmp.Compare(a.Pos, b.Pos))
+	})
+	for _, c := range r.changes {
+		r.changesOf[c.Package] = append(r.changesOf[c.Package], c)
+	}
+	slices.SortStableFunc(r.observed, func(a, b *Observation) int { return a.Time.Compare(b.Time.Time) })
+	slices.SortStableFunc(r.exceptions, func(a, b *record.Exception) int { return a.Time.Compare(b.Time.Time) })
+	for _, c := range r.commits {
+		r.byBegin = append(r.byBegin, c)
+	}
+	slices.SortFunc(r.byBegin, func(a, b *Commit) int { return cmp.Or(a.Begun().Compare(b.Begun().Time), cmp.Compare(a.ID, b.ID)) })
+	for _, c := range r.byBegin {
+		if c.BeginEvent != nil || c.BootID != "" {
+			r.recorded = append(r.recorded, c)
+		}
+	}
+	for _, b := range r.boots {
+		slices.SortFunc(b.loads, func(p, q *load) int { return p.compare(q.place) })
+		slices.SortFunc(b.builds, func(p, q *build) int { return p.compare(q.place) })
+		slices.SortStableFunc(b.looks, func(p, q look) int { return cmp.Compare(p.first, q.first) })
+		r.byFirst = append(r.byFirst, b)
+	}
+	slices.SortFunc(r.byFirst, func(a, b *boot) int { return cmp.Or(a.First.Compare(b.First.Time), cmp.Compare(a.ID, b.ID)) })
+}
+
+// at is the outline of an event; nil: there is none.
+func (r *Record) at(seq int64) *Outline {
+	i, ok := slices.BinarySearchFunc(r.outlines, seq, func(o *Outline, seq int64) int { return cmp.Compare(o.Event, seq) })
+	if !ok {
+		return nil
+	}
+	return r.outlines[i]
+}
+
+// size is how many events the log has.
+func (r *Record) size() int64 {
+	if len(r.outlines) == 0 {
+		return 0
+	}
+	return r.outlines[len(r.outlines)-1].Event
+}
+
+// addException notes an exception, or its end. Only the first end counts.
+func (r *Record) addException(o *Outline) {
+	x := o.Exception
+	by := record.RowActor{Login: orNil(x.Actor.Login), SudoUser: orNil(x.Actor.SudoUser), Automation: orNil(x.Actor.Automation)}
+	switch {
+	case x.Action == record.ExceptionAdd && x.Until != nil:
+		r.exceptions = append(r.exceptions, &record.Exception{
+			ID: o.Header.ID, Event: o.Event, Time: micro(o.Header.Time), Check: x.Check, Reason: x.Reason, Until: micro(*x.Until), By: by,
+		})
+	case x.Action == record.ExceptionEnd:
+		for _, added := range r.exceptions {
+			if added.ID == x.Exception && added.Ended == nil {
+				added.Ended, added.EndedIn, added.EndedBy = new(micro(o.Header.Time)), o.Event, &by
+			}
+		}
+	}
+}
