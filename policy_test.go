@@ -33,13 +33,14 @@ var arrows = map[string][]string{
 	"record":                       {},
 	"record/proof":                 {"record"},
 	"record/schema":                {},
+	"record/view":                  {"record", "record/proof"},
 	"report":                       {"audit", "audit/compliance", "record", "record/proof", "report/picture", "report/table", "store", "internal/config", "internal/say"},
 	"report/picture":               {"audit", "record", "internal/say"},
 	"report/table":                 {"internal/say"},
-	"store":                        {"record", "record/proof", "store/sqlite", "store/views", "internal/rooted"},
+	"store":                        {"record", "record/proof", "record/view", "store/sqlite", "store/views", "internal/rooted"},
 	"store/sqlite":                 {"record", "internal/rooted"},
-	"store/storetest":              {"record", "store", "internal/livepatch"},
-	"store/views":                  {"record", "store/sqlite"},
+	"store/storetest":              {"record", "record/view", "store", "internal/livepatch"},
+	"store/views":                  {"record", "record/view", "store/sqlite"},
 	"bench":                        {},
 	"internal/bootloader":          {"internal/ini", "internal/rooted", "internal/snapshot"},
 	"internal/config":              {"internal/rooted"},
@@ -128,6 +129,17 @@ func TestRecordKnowsNoMachine(t *testing.T) {
 		for _, imp := range p.Imports {
 			if slices.Contains([]string{"C", "database/sql", "io/fs", "net", "os", "os/exec", "path/filepath", "syscall"}, imp) {
 				t.Errorf("%s imports %s", p.ImportPath, imp)
+			}
+		}
+	}
+}
+
+// What follows from a record follows of events in memory, too: without a database, and without C.
+func TestReportsNeedNoDatabase(t *testing.T) {
+	for _, p := range list(t, "./record/...", "./audit/...") {
+		for _, dep := range p.Deps {
+			if slices.Contains([]string{"C", "database/sql", "runtime/cgo", module + "/store"}, dep) {
+				t.Errorf("%s links %s", p.ImportPath, dep)
 			}
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 )
 
 // claim is something that a report says of a moment.
@@ -46,12 +45,12 @@ func (a *answers) add(section, part, says string, inferred bool, isTrue func(mom
 // product is what is asked: the reports on a record.
 type product struct {
 	ctx      context.Context
-	store    *store.Store
+	record   audit.Reader
 	timeline *audit.Timeline
 	profile  *compliance.Profile
 }
 
-func newProduct(ctx context.Context, s *store.Store) (p *product, err error) {
+func newProduct(ctx context.Context, s audit.Reader) (p *product, err error) {
 	defer recovered(&err)
 	t, err := audit.WholeTimeline(ctx, s)
 	if err != nil {
@@ -76,7 +75,7 @@ func (p *product) ask(at time.Time) (a *answers, err error) {
 }
 
 func (p *product) askState(a *answers) error {
-	st, err := audit.NewState(p.ctx, p.store, a.at)
+	st, err := audit.NewState(p.ctx, p.record, a.at)
 	if err != nil {
 		return err
 	}
@@ -217,11 +216,11 @@ func (a *answers) disagreement() string {
 // askCVEs asks for the fixes as of a moment; what it says is of the end of the timeline then.
 func (p *product) askCVEs(l *life, at time.Time) (a *answers, err error) {
 	defer recovered(&err)
-	t, err := audit.TimelineUntil(p.ctx, p.store, at)
+	t, err := audit.TimelineUntil(p.ctx, p.record, at)
 	if err != nil {
 		return nil, err
 	}
-	list, err := audit.NewExposures(p.ctx, p.store, t, at, nil)
+	list, err := audit.NewExposures(p.ctx, p.record, t, at, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +281,7 @@ func (a *answers) check(l *life, part, says string, at time.Time, isTrue func(mo
 // askChecks asks for the checks at the moment of an observation.
 func (p *product) askChecks(l *life, at time.Time) (a *answers, err error) {
 	defer recovered(&err)
-	c, err := compliance.Judge(p.ctx, p.store, p.profile, at)
+	c, err := compliance.Judge(p.ctx, p.record, p.profile, at)
 	if err != nil {
 		return nil, err
 	}

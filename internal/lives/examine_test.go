@@ -12,6 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // question is what a life is asked.
@@ -23,7 +24,7 @@ type question struct {
 }
 
 // variants are the forms of a record that must not change an answer.
-var variants = []string{"lived later", "rebuilt", "exported", "doubled", "pruned", "known", "known since"}
+var variants = []string{"lived later", "rebuilt", "exported", "doubled", "pruned", "known", "known since", "in memory"}
 
 // later is by how much later a life is lived again.
 const later = 37*24*time.Hour + 5*time.Hour
@@ -162,6 +163,8 @@ func (a *answer) compare(t *testing.T, l *life, evs []*record.Event, s *store.St
 		mine, b, err = l.grown(t, q, evs, s, dir)
 	case "known since":
 		b, err = l.knownSince(q, mine, s)
+	case "in memory":
+		b, err = l.of(storetest.InMemory(t, s, nil), q)
 	default:
 		b, err = shifted.of(other, q)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -58,7 +59,7 @@ func (l *life) knownAt(s *store.Store, at time.Time, q question) (*answers, erro
 	return l.of(part, q)
 }
 
-func (l *life) of(s *store.Store, q question) (*answers, error) {
+func (l *life) of(s audit.Reader, q question) (*answers, error) {
 	p, err := newProduct(context.Background(), s)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package view_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -16,46 +15,10 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/view"
-	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 var _ audit.Reader = (*view.Record)(nil)
-
-// eventsOf are the events of a record that have a body.
-func eventsOf(t *testing.T, s *store.Store) (numbers []int64, evs map[int64]*record.Event) {
-	t.Helper()
-	size, err := s.Size(t.Context())
-	storetest.Check(t, err)
-	evs = map[int64]*record.Event{}
-	for seq := range size {
-		if ev, err := s.Event(t.Context(), seq+1); err == nil {
-			evs[seq+1] = ev
-		} else if errors.Is(err, record.ErrNoEvent) {
-			t.Fatal(err)
-		}
-	}
-	return slices.Sorted(maps.Keys(evs)), evs
-}
-
-// inMemory is a record of the same events.
-func inMemory(t *testing.T, s *store.Store, pruned *record.Prune) *view.Record {
-	t.Helper()
-	sum, err := s.Summarize(t.Context())
-	storetest.Check(t, err)
-	log := view.Log{Checkpoint: sum.Checkpoint}
-	if sum.Part {
-		log.Part = &view.Part{Root: sum.RootHash, Pruned: pruned}
-	}
-	numbers, evs := eventsOf(t, s)
-	return view.New(view.Outlines(func(yield func(int64, *record.Event) bool) {
-		for _, seq := range numbers {
-			if !yield(seq, evs[seq]) {
-				return
-			}
-		}
-	}), log)
-}
 
 // asked is what records are asked about.
 type asked struct {
