@@ -12,7 +12,7 @@ import (
 // Reader gives the rows of a record. Those of a stretch of time are the ones that may be of it, from from
 // to to; lists are in the order of time.
 type Reader interface {
-	// Event is an event by its number; nil: there is none.
+	// Event is an event by its number; that there is none is an error.
 	Event(ctx context.Context, seq int64) (*record.Event, error)
 	// Summarize describes the record as a whole.
 	Summarize(ctx context.Context) (*record.Summary, error)
@@ -30,7 +30,7 @@ type Reader interface {
 	Commits(ctx context.Context, from, to time.Time) ([]record.CommitRow, error)
 	// CommitsOpenAt are the commits that had no end at a moment.
 	CommitsOpenAt(ctx context.Context, at time.Time) ([]record.OpenAt, error)
-	// CommitBefore is the last commit that ended up to a moment, and the number of its end; nil: there is none.
+	// CommitBefore is the last commit that ended before a moment, and the number of its end; nil: there is none.
 	CommitBefore(ctx context.Context, at time.Time) (begin, end *record.Event, seq int64, err error)
 	// Attribution counts commits by whether it is known who made them.
 	Attribution(ctx context.Context, since, at time.Time) (record.Attribution, error)

@@ -12,13 +12,13 @@ import (
 // LivePatches returns the names of the live patch packages that changed, or that were seen
 // active, from one moment to another, both included.
 func (r *Record) LivePatches(_ context.Context, from, to time.Time) (names []string, err error) {
-	i, j := between(r.changes, func(c *Change) record.Timestamp { return c.Time }, from, to)
+	i, j := between(r.changes, (*Change).when, from, to)
 	for n := i; n < j; n++ {
 		if c := r.changes[n]; c.Kind == record.PackageLivepatch && c.Result == record.ResultOK {
 			names = append(names, c.Package)
 		}
 	}
-	i, j = between(r.observed, whenObserved, from, to)
+	i, j = between(r.observed, (*Observation).when, from, to)
 	for n := i; n < j; n++ {
 		if o := r.observed[n]; o.Package != nil {
 			names = append(names, *o.Package)
@@ -58,7 +58,7 @@ func (r *Record) LivePatchBegin(_ context.Context, name string) (begin time.Time
 }
 
 func (of *boot) loaded(module string) bool {
-	return slices.ContainsFunc(of.loads, func(l *load) bool { return l.Patch == module })
+	return slices.ContainsFunc(of.Loads, func(l record.LoadRow) bool { return l.Patch == module })
 }
 
 // PatchChanges returns the changes of a live patch package up to a moment, in the order of time. What is

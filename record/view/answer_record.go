@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -75,35 +76,27 @@ func (r *Record) lastEnded(ok func(*Commit) bool) (last *Commit) {
 // Extent returns the times of the first thing on record, or of the horizon of what was pruned,
 // and of the last event.
 func (r *Record) Extent(context.Context) (from, to record.Timestamp, err error) {
-	known := false
-	see := func(t record.Timestamp) {
-		if !known || t.Before(from.Time) {
-			from = t
-		}
-		if !known || t.After(to.Time) {
-			to = t
-		}
-		known = true
-	}
-	seeEnds(r.observed, func(o *Observation) { see(o.Time) })
-	seeEnds(r.changes, func(c *Change) { see(c.Time) })
-	seeEnds(r.byFirst, func(b *boot) { see(b.First) })
-	seeEnds(r.byBegin, func(c *Commit) { see(c.Begun()) })
+	times := slices.Concat(ends(r.observed, (*Observation).when), ends(r.changes, (*Change).when), ends(r.byFirst, (*boot).when), ends(r.byBegin, (*Commit).when))
 	for _, o := range r.recorders {
-		see(micro(o.Header.Time))
+		times = append(times, micro(o.Header.Time))
 	}
-	if known && r.pruned != nil && from.Before(r.pruned.Horizon.Time) {
+	if len(times) == 0 {
+		return from, to, nil
+	}
+	order := func(a, b record.Timestamp) int { return a.Compare(b.Time) }
+	from, to = slices.MinFunc(times, order), slices.MaxFunc(times, order)
+	if r.pruned != nil && from.Before(r.pruned.Horizon.Time) {
 		from = r.pruned.Horizon
 	}
 	return from, to, nil
 }
 
-// seeEnds looks at the first and the last of some rows.
-func seeEnds[T any](rows []T, see func(T)) {
-	if len(rows) > 0 {
-		see(rows[0])
-		see(rows[len(rows)-1])
+// ends are the times of the first and the last of some rows.
+func ends[T any](rows []T, when func(T) record.Timestamp) []record.Timestamp {
+	if len(rows) == 0 {
+		return nil
 	}
+	return []record.Timestamp{when(rows[0]), when(rows[len(rows)-1])}
 }
 
 // RecordedAt returns when the last of some events came into the log: from then on, what they say

@@ -12,11 +12,11 @@ import (
 
 // between are the rows, in the order of time, from one moment to another, both included: rows[i:j]; there
 // are none where j is not after i.
-func between[T any](rows []T, at func(T) record.Timestamp, from, to time.Time) (i, j int) {
+func between[T any](rows []T, when func(T) record.Timestamp, from, to time.Time) (i, j int) {
 	first, last := from.UnixMicro(), to.UnixMicro()
-	i, _ = slices.BinarySearchFunc(rows, first, func(row T, us int64) int { return cmp.Compare(at(row).UnixMicro(), us) })
+	i, _ = slices.BinarySearchFunc(rows, first, func(row T, us int64) int { return cmp.Compare(when(row).UnixMicro(), us) })
 	j, _ = slices.BinarySearchFunc(rows, last, func(row T, us int64) int {
-		if at(row).UnixMicro() <= us {
+		if when(row).UnixMicro() <= us {
 			return -1
 		}
 		return 1
@@ -26,8 +26,8 @@ func between[T any](rows []T, at func(T) record.Timestamp, from, to time.Time) (
 
 // around returns the rows from one moment to another, both included, with the newest one before and
 // the oldest one after them.
-func around[T, R any](rows []T, at func(T) record.Timestamp, from, to time.Time, answer func(T) R) (list []R) {
-	i, j := between(rows, at, from, to)
+func around[T, R any](rows []T, when func(T) record.Timestamp, from, to time.Time, answer func(T) R) (list []R) {
+	i, j := between(rows, when, from, to)
 	if i > 0 {
 		list = append(list, answer(rows[i-1]))
 	}
@@ -46,18 +46,21 @@ func (r *Record) from(seq int64) int {
 	return i
 }
 
-func whenObserved(o *Observation) record.Timestamp { return o.Time }
+func (o *Observation) when() record.Timestamp { return o.Time }
+func (c *Change) when() record.Timestamp      { return c.Time }
+func (of *boot) when() record.Timestamp       { return of.First }
+func (c *Commit) when() record.Timestamp      { return c.Begun() }
 
 // Observations returns the observations from one moment to another, both included, with
 // the newest one before and the oldest one after them, in the order of time.
 func (r *Record) Observations(_ context.Context, from, to time.Time) ([]record.Observed, error) {
-	return around(r.observed, whenObserved, from, to, func(o *Observation) record.Observed { return o.Observed }), nil
+	return around(r.observed, (*Observation).when, from, to, func(o *Observation) record.Observed { return o.Observed }), nil
 }
 
 // NewestPart returns a part of the newest observation that has it, of those from since to
 // at; nil if none has.
 func (r *Record) NewestPart(_ context.Context, name record.PartName, since, at time.Time) (*record.RawPart, error) {
-	i, j := between(r.observed, whenObserved, since, at)
+	i, j := between(r.observed, (*Observation).when, since, at)
 	for n := j - 1; n >= i; n-- {
 		if o := r.observed[n]; o.Parts[name] != nil {
 			return &record.RawPart{Event: o.Event, Time: o.Time, JSON: json.RawMessage(o.Parts[name])}, nil
@@ -80,18 +83,13 @@ func (r *Record) Sightings(context.Context) (list []record.Sighting, err error) 
 // Boots returns the boots that began from one moment to another, both included, with the
 // newest one before and the oldest one after them, in the order of time.
 func (r *Record) Boots(_ context.Context, from, to time.Time) ([]record.BootRow, error) {
-	return around(r.byFirst, func(b *boot) record.Timestamp { return b.First }, from, to, (*boot).row), nil
+	return around(r.byFirst, (*boot).when, from, to, (*boot).row), nil
 }
 
-// row is the boot with all rows of it.
+// row is the boot with its looks.
 func (of *boot) row() record.BootRow {
 	b := of.BootRow
-	for _, l := range of.loads {
-		b.Loads = append(b.Loads, l.LoadRow)
-	}
-	for _, img := range of.builds {
-		b.Builds = append(b.Builds, img.Build)
-	}
+	b.Loads, b.Builds = slices.Clone(b.Loads), slices.Clone(b.Builds)
 	for _, l := range of.looks {
 		b.Looks = append(b.Looks, record.Look{First: record.At(time.UnixMicro(l.first)), Last: record.At(time.UnixMicro(l.last))})
 	}
@@ -102,7 +100,7 @@ func (of *boot) row() record.BootRow {
 // forced over to a live patch; nil if it does not show the patch's load.
 func (r *Record) Forced(_ context.Context, boot, module string) (*bool, error) {
 	if of := r.boots[boot]; of != nil {
-		for _, l := range slices.Backward(of.loads) {
+		for _, l := range slices.Backward(of.Loads) {
 			if l.Patch == module {
 				return new(l.Forced), nil
 			}
@@ -115,10 +113,8 @@ func (r *Record) Forced(_ context.Context, boot, module string) (*bool, error) {
 // the newest one before and the oldest one after them, in the order of time. Those whose
 // begin is not on record count by their end; imported ones are of no boot, and left out.
 func (r *Record) Commits(_ context.Context, from, to time.Time) ([]record.CommitRow, error) {
-	return around(r.recorded, (*Commit).begun, from, to, func(c *Commit) record.CommitRow { return c.CommitRow }), nil
+	return around(r.recorded, (*Commit).when, from, to, func(c *Commit) record.CommitRow { return c.CommitRow }), nil
 }
-
-func (c *Commit) begun() record.Timestamp { return c.Begun() }
 
 // CommitsOpenAt returns the commits that had no end at a moment, oldest first.
 func (r *Record) CommitsOpenAt(_ context.Context, at time.Time) (list []record.OpenAt, err error) {
@@ -150,7 +146,7 @@ func (r *Record) CommitBefore(_ context.Context, at time.Time) (begin, end *reco
 
 // Attribution counts the commits from one moment to another by whether it is known who made them.
 func (r *Record) Attribution(_ context.Context, since, at time.Time) (a record.Attribution, err error) {
-	i, j := between(r.byBegin, (*Commit).begun, since, at)
+	i, j := between(r.byBegin, (*Commit).when, since, at)
 	for n := i; n < j; n++ {
 		c := r.byBegin[n]
 		if a.Commits++; !c.byNobody() {

@@ -9,31 +9,12 @@ import (
 
 // boot is a boot, put together from all looks at it.
 type boot struct {
-	record.BootRow        // without the rows below
+	record.BootRow        // without Looks
 	looks          []look // in the order of their events
-	loads          []*load
-	builds         []*build
 }
 
 // look is a stretch of a boot, in microseconds since 1970, of which the journal showed everything.
 type look struct{ event, first, last int64 }
-
-type load struct {
-	record.LoadRow
-	place
-}
-
-type build struct {
-	record.Build
-	place
-}
-
-// place orders the lines of a boot: what a later look no longer shows was before what it shows.
-type place struct{ event, pos int64 }
-
-func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.event, q.event), cmp.Compare(p.pos, q.pos))
-}
 
 func (r *Record) addObservation(o *Outline) {
 	of := o.Observation
@@ -47,7 +28,7 @@ func (r *Record) addObservation(o *Outline) {
 	for _, b := range of.Boots {
 		r.addBoot(o.Event, &b)
 	}
-	if of.Snapshot != 0 {
+	if of.Booted != 0 {
 		r.settle(o)
 	}
 }
@@ -61,23 +42,24 @@ func (r *Record) addBoot(event int64, b *record.Boot) {
 	if of == nil {
 		of = &boot{}
 		r.boots[b.ID] = of
-		of.take(event, b)
-	} else if !b.Incomplete || of.Incomplete {
+	}
+	if of.Event == 0 || !b.Incomplete || of.Incomplete {
 		of.take(event, b)
 	}
 	first, last, whole := Shown(b)
 	if whole {
 		of.join(look{event, first, last})
 	}
-	for i, l := range b.Loads {
-		row := &load{record.LoadRow{Load: l, Event: event, Until: l.Time}, place{event, int64(i)}}
+	for _, l := range b.Loads {
+		row := record.LoadRow{Load: l, Event: event, Until: l.Time}
 		if whole && b.Last.After(l.Time.Time) {
 			row.Until = b.Last
 		}
 		of.addLoad(row, whole)
 	}
-	for i, img := range b.Builds {
-		of.addBuild(&build{img, place{event, int64(i)}}, whole)
+	for _, img := range b.Builds {
+		i := slices.IndexFunc(of.Builds, func(o record.Build) bool { return o.Cursor == img.Cursor && o.Time.Equal(img.Time.Time) })
+		of.Builds = put(of.Builds, i, img, whole)
 	}
 }
 
@@ -85,9 +67,9 @@ func (r *Record) addBoot(event int64, b *record.Boot) {
 func (of *boot) take(event int64, b *record.Boot) {
 	was := of.BootRow
 	of.Event, of.Boot = event, *b
-	of.Boot.Loads, of.Boot.Builds = nil, nil
+	of.Boot.Loads, of.Builds = nil, was.Builds
 	if was.Event == 0 {
-		return
+		return // this is the first one
 	}
 	of.KernelRelease = cmp.Or(b.KernelRelease, was.KernelRelease)
 	of.StartInJournal = b.StartInJournal || was.StartInJournal
@@ -109,21 +91,29 @@ func (of *boot) join(l look) {
 	of.looks = append(of.looks, joined)
 }
 
-func (of *boot) addLoad(l *load, whole bool) {
-	i := slices.IndexFunc(of.loads, func(o *load) bool { return o.Patch == l.Patch && o.Time.Equal(l.Time.Time) })
-	if i < 0 {
-		of.loads = append(of.loads, l)
-		return
+// put adds a line of a boot, or puts it in the place of what an earlier look showed of it; -1: none did. What a
+// look no longer shows was before what it shows.
+func put[T any](rows []T, i int, row T, whole bool) []T {
+	if i >= 0 && !whole {
+		rows[i] = row
+		return rows
 	}
-	was := of.loads[i]
-	l.Load = merged(&was.Load, &l.Load)
-	if l.Event = was.Event; was.Until.After(l.Until.Time) {
-		l.Until = was.Until
+	if i >= 0 {
+		rows = slices.Delete(rows, i, i+1)
 	}
-	if !whole {
-		l.place = was.place
+	return append(rows, row)
+}
+
+func (of *boot) addLoad(l record.LoadRow, whole bool) {
+	i := slices.IndexFunc(of.Loads, func(o record.LoadRow) bool { return o.Patch == l.Patch && o.Time.Equal(l.Time.Time) })
+	if i >= 0 {
+		was := of.Loads[i]
+		l.Event, l.Load = was.Event, merged(&was.Load, &l.Load)
+		if was.Until.After(l.Until.Time) {
+			l.Until = was.Until
+		}
 	}
-	of.loads[i] = l
+	of.Loads = put(of.Loads, i, l, whole)
 }
 
 // merged is what two looks say of a load.
@@ -166,16 +156,4 @@ func disabled(was, is *record.Load) *record.Timestamp {
 		return was.Reverted
 	}
 	return was.Disabled
-}
-
-func (of *boot) addBuild(b *build, whole bool) {
-	i := slices.IndexFunc(of.builds, func(o *build) bool { return o.Cursor == b.Cursor && o.Time.Equal(b.Time.Time) })
-	if i < 0 {
-		of.builds = append(of.builds, b)
-		return
-	}
-	if !whole {
-		b.place = of.builds[i].place
-	}
-	of.builds[i] = b
 }

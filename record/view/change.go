@@ -13,8 +13,8 @@ type Change struct {
 	InstallTime *int64 // that rpm noted with the package, in seconds since 1970; nil: not known
 }
 
-// Changes are the package changes that event number seq tells of.
-func Changes(seq int64, ev *record.Event) (rows []Change) {
+// changes are the package changes that event number seq tells of.
+func changes(seq int64, ev *record.Event) (rows []Change) {
 	add := func(commit string, c *record.Change, from origin, advisories []string) {
 		rows = append(rows, row(seq, len(rows), ev, commit, c, from, advisories))
 	}

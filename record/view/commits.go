@@ -42,7 +42,7 @@ func (r *Record) addImported(is *Commit) {
 
 func (r *Record) keep(c Commit) {
 	r.commits[c.ID] = &c
-	if c.Snapshot != 0 {
+	if c.StagedIn != 0 {
 		r.staged = append(r.staged, &c)
 	}
 }
@@ -100,11 +100,11 @@ func (r *Record) settle(o *Outline) {
 func (r *Record) became(c *Commit, o *Observation) record.Outcome {
 	kept, lost := evidence(r.done(c), o.Installed)
 	staged, ended := *c.Outcome == record.OutcomeStaged, c.End != nil && !c.End.After(o.BootTime.Time)
-	there := c.Snapshot == o.Snapshot && !lost || c.Snapshot < o.Snapshot && ended && kept
+	there := c.StagedIn == o.Booted && !lost || c.StagedIn < o.Booted && ended && kept
 	switch {
 	case there && (staged || c.settled != 0): // it comes back if it was discarded for what was booted in between
 		return record.OutcomeCompleted
-	case staged && ended && (c.Snapshot > o.Snapshot || lost && !r.doneAgain(c, o.Snapshot)):
+	case staged && ended && (c.StagedIn > o.Booted || lost && !r.doneAgain(c, o.Booted)):
 		return record.OutcomeDiscarded
 	}
 	return ""
@@ -139,22 +139,17 @@ func shows(c *Change, installed []record.Package) bool {
 }
 
 // done are the changes that the end of a commit tells of.
-func (r *Record) done(c *Commit) []Change {
-	if c.EndEvent == nil {
-		return nil
-	}
-	return r.at(*c.EndEvent).Changes
-}
+func (r *Record) done(c *Commit) []Change { return r.at(*c.EndEvent).Changes }
 
-// doneAgain says whether a later commit, to this btrfs snapshot or one before it, may have changed the same
-// packages again.
-func (r *Record) doneAgain(c *Commit, snapshot int64) bool {
+// doneAgain says whether a later commit, to the booted btrfs snapshot or one before it, may have changed the
+// same packages again.
+func (r *Record) doneAgain(c *Commit, booted int64) bool {
 	same := map[string]bool{}
 	for _, change := range r.done(c) {
 		same[change.Package] = same[change.Package] || change.Result == record.ResultOK
 	}
 	for _, later := range r.staged {
-		if later.EndEvent == nil || *later.EndEvent <= *c.EndEvent || later.Snapshot > snapshot {
+		if later.EndEvent == nil || *later.EndEvent <= *c.EndEvent || later.StagedIn > booted {
 			continue
 		}
 		for _, change := range r.done(later) {

@@ -38,7 +38,7 @@ func about(evs map[int64]*record.Event, most int) *asked {
 		a.events = append(a.events, seq, seq+1)
 		times[ev.Time.Time] = true
 		see(&a.boots, ev.BootID)
-		for _, c := range view.Changes(seq, ev) {
+		for _, c := range view.Of(seq, ev).Changes {
 			see(&a.packages, c.Package)
 			times[c.Time.Time] = true
 		}

@@ -2,14 +2,10 @@ package view
 
 import (
 	"database/sql"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	_ "github.com/mattn/go-sqlite3"
-
-	"github.com/klp-audit/klp-audit/record"
 )
 
 // glob is GLOB of SQLite.
@@ -43,12 +39,5 @@ func TestGlob(t *testing.T) {
 	}
 	if matches < 500 {
 		t.Errorf("only %d match", matches)
-	}
-}
-
-func TestEveryKindHasAnOutline(t *testing.T) {
-	want := slices.Sorted(slices.Values(record.EventKinds()))
-	if got := slices.Sorted(maps.Keys(outliners)); !slices.Equal(got, want) {
-		t.Errorf("outlines know %q, want %q", got, want)
 	}
 }

@@ -22,7 +22,7 @@ type Outline struct {
 	Exception   *record.ExceptionChange
 	Prune       *record.Prune
 
-	Whole *record.Event
+	Whole *record.Event // it says more than rows have
 }
 
 // Commit is a commit, as far as one event or a record tells of it. What is nil is not known.
@@ -30,7 +30,7 @@ type Commit struct {
 	record.CommitRow
 	Actor             record.RowActor
 	Command, UserData *string
-	Snapshot          int64 // btrfs snapshot that it went to; 0: the running system, or not known
+	StagedIn          int64 // btrfs snapshot that it went to; 0: the running system, or not known
 	settled           int64 // event that showed what became of a staged one; 0: none did
 }
 
@@ -39,7 +39,7 @@ type Observation struct {
 	record.Observed
 	Boots     []record.Boot
 	Parts     map[record.PartName]json.RawMessage
-	Snapshot  int64            // btrfs snapshot that was booted; 0: none, or not known
+	Booted    int64            // btrfs snapshot that the root directory was in; 0: none, or not known
 	Installed []record.Package // nil: not known
 }
 
@@ -57,7 +57,7 @@ var outliners = map[record.EventKind]func(o *Outline, ev *record.Event){
 
 // Of is the outline of event number seq. Of a kind that a newer program writes it is what every event says.
 func Of(seq int64, ev *record.Event) *Outline {
-	o := &Outline{Event: seq, Header: ev.Header, Snapshot: ev.Snapshot().Installed != nil, Changes: Changes(seq, ev), Whole: ev}
+	o := &Outline{Event: seq, Header: ev.Header, Snapshot: ev.Snapshot().Installed != nil, Changes: changes(seq, ev), Whole: ev}
 	if of := outliners[ev.Kind]; of != nil {
 		of(o, ev)
 	}
@@ -81,7 +81,7 @@ func (o *Outline) ofBegin(ev *record.Event) {
 		CommitRow: record.CommitRow{ID: ev.ID, BeginEvent: &o.Event, Begin: new(micro(ev.Time)), BootID: ev.BootID},
 		Actor: record.RowActor{Login: &b.Actor.Login, SudoUser: orNil(b.Actor.SudoUser), Exe: &b.Actor.Exe, TTY: &b.Actor.TTY,
 			Session: &b.Actor.Session, Automation: orNil(b.Actor.Automation)},
-		Command: orNil(CommandLine(b.Command)), UserData: orNil(b.UserData), Snapshot: StagedIn(b),
+		Command: orNil(commandLine(b.Command)), UserData: orNil(b.UserData), StagedIn: stagedIn(b),
 	}
 }
 
@@ -124,7 +124,7 @@ func (o *Outline) ofObservation(ev *record.Event) {
 	if of.NextBoot != nil {
 		row.NextKernel = &of.NextBoot.KernelRelease
 	}
-	o.Observation = &Observation{Observed: row, Boots: rowsOf(of.Boots), Parts: of.Parts, Snapshot: record.SnapshotNumber(of.Subvolume), Installed: of.Installed}
+	o.Observation = &Observation{Observed: row, Boots: rowsOf(of.Boots), Parts: of.Parts, Booted: record.SnapshotNumber(of.Subvolume), Installed: of.Installed}
 }
 
 // rowsOf are boots with what views have of them.

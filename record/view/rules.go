@@ -7,9 +7,9 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// CommandLine writes an argument vector as one line that a shell would split into it again; empty: there is
+// commandLine writes an argument vector as one line that a shell would split into it again; empty: there is
 // none.
-func CommandLine(argv []string) string {
+func commandLine(argv []string) string {
 	quoted := make([]string, len(argv))
 	for i, a := range argv {
 		if a == "" || strings.ContainsAny(a, " \t\n\"'\\$`|&;<>()*?[]#~!{}") {
@@ -29,8 +29,8 @@ func parseSnapshot(number string) int64 {
 	return int64(n)
 }
 
-// StagedIn is the btrfs snapshot that a commit went to, 0 for the running system.
-func StagedIn(b *record.CommitBegin) int64 {
+// stagedIn is the btrfs snapshot that a commit went to, 0 for the running system.
+func stagedIn(b *record.CommitBegin) int64 {
 	if b.Staging == nil {
 		return 0
 	}

@@ -44,9 +44,9 @@ type Record struct {
 	recorders  []*Outline
 	pruned     *record.Prune // the newest; nil: none
 
-	byBegin  []*Commit // in the order of time
+	byBegin  []*Commit // the commits in the order of time
 	recorded []*Commit // those of them that the recorder saw
-	byFirst  []*boot   // likewise
+	byFirst  []*boot   // the boots in the order of time
 }
 
 // patchKey names the live patch in a module for a kernel.
@@ -91,6 +91,7 @@ func (r *Record) add(o *Outline) {
 	}
 }
 
+// sort puts what was added into the order of time.
 func (r *Record) sort() {
 	slices.SortFunc(r.changes, func(a, b *Change) int {
 		return cmp.Or(a.Time.Compare(b.Time.Time), cmp.Compare(a.Event, b.Event), cmp.Compare(a.Pos, b.Pos))
@@ -103,15 +104,13 @@ func (r *Record) sort() {
 	for _, c := range r.commits {
 		r.byBegin = append(r.byBegin, c)
 	}
-	slices.SortFunc(r.byBegin, func(a, b *Commit) int { return cmp.Or(a.Begun().Compare(b.Begun().Time), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(r.byBegin, func(a, b *Commit) int { return cmp.Or(a.when().Compare(b.when().Time), cmp.Compare(a.ID, b.ID)) })
 	for _, c := range r.byBegin {
 		if c.BeginEvent != nil || c.BootID != "" {
 			r.recorded = append(r.recorded, c)
 		}
 	}
 	for _, b := range r.boots {
-		slices.SortFunc(b.loads, func(p, q *load) int { return p.compare(q.place) })
-		slices.SortFunc(b.builds, func(p, q *build) int { return p.compare(q.place) })
 		slices.SortStableFunc(b.looks, func(p, q look) int { return cmp.Compare(p.first, q.first) })
 		r.byFirst = append(r.byFirst, b)
 	}

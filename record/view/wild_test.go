@@ -17,7 +17,10 @@ import (
 // everything: what no host writes, too, but what the tables take.
 type wild struct {
 	*rand.Rand
-	seq int
+	seq     int
+	open    []string // commits that began
+	added   []string // exceptions
+	staging bool     // mostly staged commits of two packages, and what is booted
 }
 
 func pick[T any](w *wild, list ...T) T { return list[w.IntN(len(list))] }
@@ -46,7 +49,7 @@ func (w *wild) boot() string { return fmt.Sprintf("%032d", w.number()) }
 
 func (w *wild) header(kind record.EventKind) record.Header {
 	h := record.Header{
-		V: record.EventVersion, Kind: kind, ID: fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", w.seq), Time: w.moment(), UTCOffset: "+01:00",
+		V: record.EventVersion, Kind: kind, ID: eventID(w.seq), Time: w.moment(), UTCOffset: "+01:00",
 		BoottimeUS: w.Int64N(60e6), Host: record.Host{MachineID: "m1", Hostname: pick(w, "a", "b")}, BootID: pick(w, w.boot(), w.boot(), w.boot(), ""),
 		Recorder: record.Program{Program: "klp-audit", Version: pick(w, "1", "2")},
 	}
@@ -61,7 +64,10 @@ func (w *wild) pkg() record.Package {
 	if w.IntN(4) == 0 {
 		p = storetest.KernelPackage(storetest.KernelA)
 	}
-	p.InstallTime = wildEpoch.Unix() + w.Int64N(3)
+	if w.staging {
+		p = storetest.PatchPackage(storetest.ReleaseA, 1+w.IntN(2))
+	}
+	p.InstallTime = wildEpoch.Unix() + w.Int64N(2)
 	return p
 }
 
@@ -100,12 +106,18 @@ func (w *wild) advisories() []record.Advisory {
 	return []record.Advisory{{ID: pick(w, "S1", "S2"), NewState: pick(w, "applied", "needed")}, {ID: "S3", NewState: pick(w, "applied", "needed")}}
 }
 
-// commit is that of a begin that was there or will be; mostly one without an end.
+// commit is that of a begin that was there or will be.
 func (w *wild) commit() string {
-	return fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", 1+w.IntN(w.seq+3))
+	if len(w.open) > 0 && w.IntN(4) > 0 {
+		return pick(w, w.open...)
+	}
+	return eventID(pick(w, 1+w.IntN(w.seq+3), w.seq+1+w.IntN(3)))
 }
 
+func eventID(seq int) string { return fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", seq) }
+
 func (w *wild) begin(ev *record.Event) {
+	w.open = append(w.open, ev.ID)
 	ev.Begin = &record.CommitBegin{
 		Libzypp: record.Process{PID: 1, StartTicks: 2}, Actor: w.actor(), Command: pick(w, nil, []string{"zypper", "in", "a b"}), UserData: pick(w, "", "CHG-1"),
 		Announced: w.changes(), Installed: w.pkgs(),
@@ -183,7 +195,7 @@ func (w *wild) observation(ev *record.Event) {
 }
 
 func (w *wild) drift(ev *record.Event) {
-	ev.Drift = &record.Drift{Cause: pick(w, record.DriftUnrecorded, record.DriftSnapshot), Since: w.finer(), Changes: w.changes(), Installed: w.pkgs()}
+	ev.Drift = &record.Drift{Cause: pick(w, record.DriftUnrecorded, record.DriftSnapshot), Since: pick(w, w.finer(), record.At(wildEpoch)), Changes: w.changes(), Installed: w.pkgs()}
 }
 
 func (w *wild) imported(ev *record.Event) {
@@ -197,6 +209,24 @@ func (w *wild) imported(ev *record.Event) {
 
 func (w *wild) exception(ev *record.Event) {
 	ev.Exception = &record.ExceptionChange{Action: pick(w, record.ExceptionAdd, record.ExceptionEnd), Actor: w.actor(), Check: "c", Reason: "r", Until: maybe(w, w.finer()), Exception: w.commit()}
+	if len(w.added) > 0 {
+		ev.Exception.Exception = pick(w, w.added...)
+	}
+	w.added = append(w.added, ev.ID)
+}
+
+// stage has commits go to btrfs snapshots, of which one is booted now and then.
+func (w *wild) stage(ev *record.Event) {
+	number := fmt.Sprint(w.number())
+	switch {
+	case ev.Begin != nil:
+		ev.Begin.Staging = &record.Staging{Snapshot: number}
+	case ev.End != nil && len(w.open) > 0 && w.IntN(8) > 0:
+		ev.End.Commit, ev.End.Outcome = w.open[len(w.open)-1], record.OutcomeStaged
+	case ev.Observation != nil:
+		ev.Observation.Subvolume = "@/.snapshots/" + number + "/snapshot"
+		ev.Observation.Installed = ev.Observation.Installed[:min(len(ev.Observation.Installed), w.IntN(3))]
+	}
 }
 
 // event is the next one of a log.
@@ -213,11 +243,17 @@ func (w *wild) event() *record.Event {
 		},
 	}
 	often := []record.EventKind{record.KindCommitBegin, record.KindCommitEnd, record.KindCommitEnd, record.KindObservation, record.KindObservation, record.KindImport, record.KindDrift, record.KindException}
+	if w.staging {
+		often = []record.EventKind{record.KindCommitBegin, record.KindCommitEnd, record.KindCommitEnd, record.KindObservation}
+	}
 	ev := &record.Event{Header: w.header(pick(w, often...))}
 	if w.IntN(12) == 0 {
 		ev.Kind = pick(w, record.KindRecorder, record.KindPrune, "newer")
 	}
 	kinds[ev.Kind](ev)
+	if w.staging {
+		w.stage(ev)
+	}
 	return ev
 }
 
@@ -254,8 +290,8 @@ func (w *wild) onRecord(t *testing.T, n int) *store.Store {
 // Whatever comes together in a log, and in whatever order, both have the same answers.
 func TestAnswersAboutWildEvents(t *testing.T) {
 	for seed := range uint64(few(8, 60)) {
-		w := &wild{Rand: storetest.NewRand(seed)}
-		s := w.onRecord(t, 60)
+		w := &wild{Rand: storetest.NewRand(seed), staging: seed%2 == 1}
+		s := w.onRecord(t, 100)
 		_, evs := storetest.EventsOf(t, s)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { sameAnswers(t, s, storetest.InMemory(t, s, nil), about(evs, 60)) })
 	}

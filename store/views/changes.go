@@ -26,4 +26,4 @@ func insertions(changes []view.Change) (m []mutation) {
 }
 
 // applyDrift writes the changes of a drift into the views.
-func applyDrift(seq int64, ev *record.Event) []mutation { return insertions(view.Changes(seq, ev)) }
+func applyDrift(seq int64, ev *record.Event) []mutation { return insertions(view.Of(seq, ev).Changes) }

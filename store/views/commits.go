@@ -22,7 +22,7 @@ func applyBegin(seq int64, ev *record.Event) []mutation {
 			snapshot = excluded.snapshot`,
 		args: []any{c.ID, seq, micros(c.Begin), c.BootID, by.PID, int64(by.StartTicks), valueOf(c.Actor.Login), valueOf(c.Actor.SudoUser),
 			valueOf(c.Actor.Exe), valueOf(c.Actor.TTY), valueOf(c.Actor.Session), valueOf(c.Actor.Automation), valueOf(c.Command),
-			valueOf(c.UserData), numberOrNull(c.Snapshot)},
+			valueOf(c.UserData), numberOrNull(c.StagedIn)},
 	}}, insertions(o.Changes)...)
 }
 
