@@ -222,7 +222,7 @@ func (w *wild) stage(ev *record.Event) {
 	case ev.Begin != nil:
 		ev.Begin.Staging = &record.Staging{Snapshot: number}
 	case ev.End != nil && len(w.open) > 0 && w.IntN(8) > 0:
-		ev.End.Commit, ev.End.Outcome = w.open[len(w.open)-1], record.OutcomeStaged
+		ev.End.Commit, ev.End.Outcome = w.open[len(w.open)-1], pick(w, record.OutcomeStaged, record.OutcomeStaged, record.OutcomeDiscarded)
 	case ev.Observation != nil:
 		ev.Observation.Subvolume = "@/.snapshots/" + number + "/snapshot"
 		ev.Observation.Installed = ev.Observation.Installed[:min(len(ev.Observation.Installed), w.IntN(3))]
