@@ -1,6 +1,7 @@
 package lives
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +70,11 @@ func (l *life) furtherCheck(r compliance.CheckResult, at time.Time) func(moment)
 		return func(moment) bool {
 			return !l.sound() || surely && r.Result != compliance.Pass || !surely && (perhaps || r.Result == compliance.Pass)
 		}
+	case "failed-commits":
+		last, ever := l.failures(at)
+		return func(moment) bool {
+			return (!last || r.Result != compliance.Pass) && (ever || r.Result == compliance.Pass)
+		}
 	case "completeness":
 		return func(moment) bool { return r.Result != compliance.Pass || !l.drifted(at) }
 	}
@@ -90,6 +96,31 @@ func (l *life) lowered(at time.Time) (surely, perhaps bool) {
 		}
 	}
 	return surely, perhaps
+}
+
+// failures say of a time whether the last that was tried with some package failed, and whether anything ever did,
+// or may have: what became of it is not on record.
+func (l *life) failures(at time.Time) (last, ever bool) {
+	failed, open := map[string]bool{}, map[string]bool{}
+	for _, ev := range l.events {
+		if ev.Time.After(at) {
+			continue
+		}
+		if ever = ever || ev.Import != nil; ev.Begin != nil {
+			open[ev.ID] = true
+			continue
+		}
+		if ev.End != nil {
+			delete(open, ev.End.Commit)
+		}
+		list, _ := changesOf(ev)
+		for _, c := range list {
+			failed[c.Package] = c.Result == record.ResultFailed
+			ever = ever || c.Result != record.ResultOK
+		}
+	}
+	last = l.sound() && !l.has["late spool"] && slices.Contains(slices.Collect(maps.Values(failed)), true)
+	return last, ever || len(open) > 0 || l.has["late spool"] || !l.sound()
 }
 
 // drifted says whether a change without a commit is.

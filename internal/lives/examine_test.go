@@ -209,7 +209,7 @@ func (a *answers) said(q question) map[string]string {
 		for _, stamp := range c.times {
 			text += fmt.Sprintf(" %s", stamp.Sub(q.at))
 		}
-		if q.variant == "pruned" && slices.Contains([]string{"interval", "loss", "lost at", "lost by", "in initrd", "completeness more", "downgrades more"}, c.part) {
+		if q.variant == "pruned" && slices.Contains([]string{"interval", "loss", "lost at", "lost by", "in initrd", "completeness more", "downgrades more", "failed-commits more"}, c.part) {
 			continue // what it says of before the horizon is gone, or shorter
 		}
 		if q.variant == "known since" && c.section != "state" {

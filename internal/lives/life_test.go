@@ -71,6 +71,7 @@ var troubles = []act{
 	{name: "dracut silent"},
 	{name: "transactional"},
 	{name: "crash in a commit"},
+	{name: "failed step"},
 }
 
 // live simulates the life with a number. The same seed and number make the same life.
@@ -295,6 +296,10 @@ func (l *life) commit(in, out []record.Package) {
 	if recorded {
 		begin = l.begin(s, in, out)
 	}
+	failing := l.meets("failed step", 0.4)
+	if failing {
+		in, out = l.firstOf(in), nil
+	}
 	l.changing = !l.transactional
 	l.mark()
 	l.wait(l.between(time.Second, 20*time.Second))
@@ -309,7 +314,7 @@ func (l *life) commit(in, out []record.Package) {
 		l.scripts(s, in, out)
 	}
 	l.changing = false
-	if l.transactional {
+	if l.transactional && !failing { // else the snapshot is deleted
 		l.next = s
 	}
 	l.mark()
@@ -320,12 +325,22 @@ func (l *life) commit(in, out []record.Package) {
 	}
 	l.wait(time.Second)
 	if !recorded {
-		l.missed = append(l.missed, difference(before, s.pkgs)...)
+		if !l.transactional || !failing {
+			l.missed = append(l.missed, difference(before, s.pkgs)...)
+		}
 		return
 	}
 	l.end(begin, s, before)
 	l.wait(l.between(time.Second, 5*time.Second))
 	l.observe(record.TriggerCommit)
+}
+
+// firstOf are the packages that come in before a step fails: of a snapshot that is deleted, none.
+func (l *life) firstOf(in []record.Package) []record.Package {
+	if l.transactional || len(in) == 0 {
+		return nil
+	}
+	return in[:l.IntN(len(in))]
 }
 
 // scripts are what packages do when they come in, or go.

@@ -189,10 +189,28 @@ func (r *recorder) end(begin *record.Event, s *system, before []record.Package) 
 	if staged {
 		e.Outcome, e.Installed, e.Compared = record.OutcomeStaged, nil, false
 	}
+	if failed := r.failed(begin.Begin, e.Changes); len(failed) > 0 {
+		e.Outcome, e.Changes = record.OutcomeFailed, append(e.Changes, failed...)
+	}
 	r.write(&record.Event{Header: r.header(record.KindCommitEnd), End: e})
 	if !staged {
 		r.knows()
 	}
+}
+
+// failed are the steps that were announced, and that the rpm database does not show: the first one failed, those
+// after it were not tried.
+func (r *recorder) failed(b *record.CommitBegin, done []record.Change) (failed []record.Change) {
+	for _, c := range b.Announced {
+		if slices.ContainsFunc(done, func(d record.Change) bool { return d.Package == c.Package && d.Version == c.Version }) {
+			continue
+		}
+		if c.Result, c.Stage = record.ResultNotDone, ""; len(failed) == 0 {
+			c.Result, c.Stage = record.ResultFailed, "err"
+		}
+		failed = append(failed, c)
+	}
+	return failed
 }
 
 // endLate closes a commit whose end was cut off.
