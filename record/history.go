@@ -46,6 +46,28 @@ type HistoryRow struct {
 	Pos int64 `json:"-"` // of the change among those of its event
 }
 
+// HistoryRowOf is what a change says by itself: its event, its commit and when it was are not known by it.
+func HistoryRowOf(c *Change) HistoryRow {
+	r := HistoryRow{
+		Kind: c.Kind, Action: c.Action, Package: c.Package, Arch: c.Arch, Version: c.Version, Previous: OrNil(c.Previous),
+		KernelRelease: OrNil(c.KernelRelease), Result: c.Result, Repo: OrNil(c.Repo), Checksum: OrNil(c.Checksum), SignatureKey: OrNil(c.SignatureKey),
+		CVEsAdded: notNil(c.Added.CVEs), CVEsRemoved: notNil(c.Removed.CVEs), BugsAdded: notNil(c.Added.Bugs), BugsRemoved: notNil(c.Removed.Bugs),
+		Scripts: notNil(c.Scripts), Advisories: []string{},
+	}
+	if c.PatchNumber > 0 {
+		r.PatchNumber, r.Initial = new(c.PatchNumber), new(c.Initial)
+	}
+	return r
+}
+
+// notNil is a list that is never nil.
+func notNil[T any](s []T) []T {
+	if len(s) == 0 {
+		return []T{}
+	}
+	return s
+}
+
 // Source is what the record has a change from.
 type Source string
 
@@ -140,6 +162,14 @@ func ifKnown[T any](v *T, text func(T) string) string {
 		return ""
 	}
 	return text(*v)
+}
+
+// OrNil is a text that may be missing: nil if it is empty.
+func OrNil[T ~string](s T) *T {
+	if s == "" {
+		return nil
+	}
+	return &s
 }
 
 // OrEmpty returns a text, empty if there is none.

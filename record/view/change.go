@@ -40,29 +40,17 @@ func changes(seq int64, ev *record.Event) (rows []Change) {
 }
 
 func row(seq int64, pos int, ev *record.Event, commit string, c *record.Change, from origin, advisories []string) Change {
-	r := Change{HistoryRow: record.HistoryRow{
-		Event: seq, Pos: int64(pos), Commit: orNil(commit), Time: micro(from.time), TimeSource: from.timeSource, UTCOffset: from.utcOffset,
-		Host: ev.Host.Hostname, BootID: from.bootID, Source: from.source, KnownSince: microOrNil(ev.Recorded()),
-		Kind: c.Kind, Action: c.Action, Package: c.Package, Arch: c.Arch, Version: c.Version, Previous: orNil(c.Previous),
-		KernelRelease: orNil(c.KernelRelease), Result: c.Result, Repo: orNil(c.Repo), Checksum: orNil(c.Checksum), SignatureKey: orNil(c.SignatureKey),
-		Advisories: list(advisories), CVEsAdded: list(c.Added.CVEs), CVEsRemoved: list(c.Removed.CVEs), BugsAdded: list(c.Added.Bugs),
-		BugsRemoved: list(c.Removed.Bugs), Scripts: list(c.Scripts),
-	}}
-	if c.PatchNumber > 0 {
-		r.PatchNumber, r.Initial = new(c.PatchNumber), new(c.Initial)
+	r := Change{HistoryRow: record.HistoryRowOf(c)}
+	r.Event, r.Pos, r.Commit = seq, int64(pos), record.OrNil(commit)
+	r.Time, r.TimeSource, r.UTCOffset, r.Source = micro(from.time), from.timeSource, from.utcOffset, from.source
+	r.Host, r.BootID, r.KnownSince = ev.Host.Hostname, from.bootID, microOrNil(ev.Recorded())
+	if advisories != nil {
+		r.Advisories = advisories
 	}
 	if c.InstallTime != nil {
 		r.InstallTime = new(c.InstallTime.Unix())
 	}
 	return r
-}
-
-// list is a list that is never nil.
-func list[T any](s []T) []T {
-	if len(s) == 0 {
-		return []T{}
-	}
-	return s
 }
 
 // origin says who knows of a change, and when it was.

@@ -79,9 +79,9 @@ func (o *Outline) ofBegin(ev *record.Event) {
 	b := ev.Begin
 	o.Commit = &Commit{
 		CommitRow: record.CommitRow{ID: ev.ID, BeginEvent: &o.Event, Begin: new(micro(ev.Time)), BootID: ev.BootID},
-		Actor: record.RowActor{Login: &b.Actor.Login, SudoUser: orNil(b.Actor.SudoUser), Exe: &b.Actor.Exe, TTY: &b.Actor.TTY,
-			Session: &b.Actor.Session, Automation: orNil(b.Actor.Automation)},
-		Command: orNil(commandLine(b.Command)), UserData: orNil(b.UserData), StagedIn: stagedIn(b),
+		Actor: record.RowActor{Login: &b.Actor.Login, SudoUser: record.OrNil(b.Actor.SudoUser), Exe: &b.Actor.Exe, TTY: &b.Actor.TTY,
+			Session: &b.Actor.Session, Automation: record.OrNil(b.Actor.Automation)},
+		Command: record.OrNil(commandLine(b.Command)), UserData: record.OrNil(b.UserData), StagedIn: stagedIn(b),
 	}
 }
 
@@ -94,7 +94,7 @@ func (o *Outline) ofEnd(ev *record.Event) {
 // of no commit, but for its outcome.
 func (o *Outline) ofImport(ev *record.Event) {
 	im := ev.Import
-	o.Commit = &Commit{CommitRow: record.CommitRow{ID: im.Commit, Outcome: orNil(im.Outcome)}}
+	o.Commit = &Commit{CommitRow: record.CommitRow{ID: im.Commit, Outcome: record.OrNil(im.Outcome)}}
 	o.Applied = applied(&record.Change{Result: record.ResultOK}, im.Advisories)
 	if len(im.Changes) == 0 {
 		return
@@ -106,14 +106,14 @@ func (o *Outline) ofImport(ev *record.Event) {
 		}
 	}
 	o.Commit.EndEvent, o.Commit.Begin, o.Commit.End = &o.Event, new(micro(im.Time)), new(micro(last))
-	o.Commit.Command, o.Commit.UserData = orNil(im.Command), orNil(im.UserData)
+	o.Commit.Command, o.Commit.UserData = record.OrNil(im.Command), record.OrNil(im.UserData)
 }
 
 func (o *Outline) ofObservation(ev *record.Event) {
 	of := ev.Observation
 	row := record.Observed{
 		Event: o.Event, Time: micro(ev.Time), BootID: ev.BootID, KernelRelease: of.Kernel.Release, BootTime: micro(of.Kernel.BootTime),
-		Verdict: of.Initrd.Verdict, Basis: of.Initrd.Basis, Reason: of.Initrd.Reason, CoveredUntil: orNil(of.CoveredUntil()),
+		Verdict: of.Initrd.Verdict, Basis: of.Initrd.Basis, Reason: of.Initrd.Reason, CoveredUntil: record.OrNil(of.CoveredUntil()),
 	}
 	if of.Patches != nil {
 		row.Patched = new(of.LivePatch != nil)
@@ -153,11 +153,4 @@ func microOrNil(t *record.Timestamp) *record.Timestamp {
 		return nil
 	}
 	return new(micro(*t))
-}
-
-func orNil[T ~string](s T) *T {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

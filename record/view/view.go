@@ -137,7 +137,7 @@ func (r *Record) size() int64 {
 // addException notes an exception, or its end. Only the first end counts.
 func (r *Record) addException(o *Outline) {
 	x := o.Exception
-	by := record.RowActor{Login: orNil(x.Actor.Login), SudoUser: orNil(x.Actor.SudoUser), Automation: orNil(x.Actor.Automation)}
+	by := record.RowActor{Login: record.OrNil(x.Actor.Login), SudoUser: record.OrNil(x.Actor.SudoUser), Automation: record.OrNil(x.Actor.Automation)}
 	switch {
 	case x.Action == record.ExceptionAdd && x.Until != nil:
 		r.exceptions = append(r.exceptions, &record.Exception{
