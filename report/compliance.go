@@ -8,6 +8,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/table"
 )
 
@@ -27,7 +28,7 @@ func (c *ComplianceSection) writeJSON(w io.Writer, _ table.Style) error {
 		Warning    *string     `json:"warning"`
 		Provenance *Provenance `json:"provenance"`
 		*compliance.Summary
-	}{compliance.Schema, orNull(c.Warning), c.Provenance, c.Summary})
+	}{compliance.Schema, record.OrNil(c.Warning), c.Provenance, c.Summary})
 }
 
 // writeTable prints the verdict, then the checks, the weightiest first, each with what to do.

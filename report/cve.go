@@ -40,7 +40,7 @@ func (c *CVEs) forms() []form {
 			Warning    *string     `json:"warning"`
 			Provenance *Provenance `json:"provenance"`
 			*CVEs
-		}{CVESchema, orNull(c.Provenance.Warning()), c.Provenance, c}),
+		}{CVESchema, record.OrNil(c.Provenance.Warning()), c.Provenance, c}),
 		{"csv", c.writeCSV},
 		{"openvex", func(w io.Writer, _ table.Style) error { return writeVEX(w, c.At, c.Asked, c.Provenance) }},
 	}

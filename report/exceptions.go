@@ -50,7 +50,7 @@ func (x *Exceptions) writeJSON(w io.Writer, _ table.Style) error {
 		Schema     string         `json:"schema"`
 		Warning    *string        `json:"warning"`
 		Exceptions []exceptionRow `json:"exceptions"`
-	}{ExceptionsSchema, orNull(x.From.Warning()), x.rows()})
+	}{ExceptionsSchema, record.OrNil(x.From.Warning()), x.rows()})
 }
 
 func (x *Exceptions) writeTable(w io.Writer, style table.Style) error {

@@ -179,7 +179,7 @@ func writeFullJSON(w io.Writer, f *Full) error {
 		CVE        CVEs                `json:"cve"`
 		Timeline   *audit.Timeline     `json:"timeline"`
 		Integrity  *Integrity          `json:"integrity"`
-	}{FullSchema, orNull(f.Provenance.Warning()), f.Compliance, f.State, CVEs{Exposures: f.Exposures, Latency: f.Latency}, f.Timeline, f.Integrity})
+	}{FullSchema, record.OrNil(f.Provenance.Warning()), f.Compliance, f.State, CVEs{Exposures: f.Exposures, Latency: f.Latency}, f.Timeline, f.Integrity})
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func writeJSON(w io.Writer, h *History) error {
 	head, err := compact(struct {
 		Schema  string  `json:"schema"`
 		Warning *string `json:"warning"`
-	}{HistorySchema, orNull(h.Provenance.Warning())})
+	}{HistorySchema, record.OrNil(h.Provenance.Warning())})
 	if err != nil {
 		return err
 	}

@@ -138,14 +138,6 @@ func (p *Provenance) Warning() string {
 	return p.Input.Warning()
 }
 
-// orNull is a text for JSON, null if there is none.
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 // writeWarning prints the first line of a table, and an empty one below it.
 func writeWarning(w io.Writer, warning string, style table.Style) error {
 	if warning == "" {

@@ -70,7 +70,7 @@ func (s *StateSection) forms() []form {
 		Warning    *string     `json:"warning"`
 		Provenance *Provenance `json:"provenance"`
 		*audit.State
-	}{audit.StateSchema, orNull(s.Provenance.Warning()), s.Provenance, s.State})}
+	}{audit.StateSchema, record.OrNil(s.Provenance.Warning()), s.Provenance, s.State})}
 }
 
 func (s *StateSection) writeTable(w io.Writer, style table.Style) error {

@@ -128,7 +128,7 @@ func completeness(g *grounds, _ Criteria) finding {
 		return found(NotDetermined, "%s", problem)
 	}
 	if !known {
-		return found(NotDetermined, "There is nothing on record to hold the %s installed packages against.", count(g.seen.Installed)).by(g.seen.Event)
+		return found(NotDetermined, "There is nothing on record to compare the %s installed packages with.", count(g.seen.Installed)).by(g.seen.Event)
 	}
 	if unclear != "" {
 		return found(NotDetermined, "%s", unclear).by(g.seen.Event)

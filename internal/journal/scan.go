@@ -222,7 +222,7 @@ func (s *scan) finish() {
 	}
 }
 
-// Enabling returns the kernel's line that it loads a live patch. It says no more than that.
+// Enabling returns the kernel's line that it loads a live patch: its exact text, for no other is taken for one.
 func Enabling(patch string) string { return "livepatch: enabling patch '" + patch + "'" }
 
 // livepatch takes in a line of the kernel's live patching (kernel/livepatch).

@@ -14,10 +14,9 @@ import (
 // newestWarnings is how many warnings are shown; all are counted.
 const newestWarnings = 20
 
-// KernelWarnings reads the complaints of the kernel in a boot from a journal, see Boots for dir, and returns
-// the newest 20, oldest first:
-// its messages of level 2 and worse (BUG and Oops among them), and what WARN() in its code
-// says. Errors of devices and firmware, level 3, are not meant: a sound machine has some.
+// KernelWarnings reads the complaints of the kernel in a boot from a journal, see Boots for dir: its messages of
+// level 2 and worse (BUG and Oops among them), and what WARN() in its code says. It returns the newest 20,
+// oldest first. Errors of devices and firmware, level 3, are not meant: a sound machine has some.
 func KernelWarnings(ctx context.Context, dir, boot string) (record.Warnings, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -7,7 +7,6 @@ import (
 	"path"
 	"strings"
 
-	"github.com/klp-audit/klp-audit/internal/ini"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -78,14 +77,25 @@ func readSetting(s *record.JournalStorage, root string) error {
 	return nil
 }
 
-// takeSetting takes in what a file sets: of several the last one counts.
+// takeSetting takes in what a file sets: of several the last one counts. One that journald would not know makes
+// the setting unknown, so each line is looked at, and not the last one alone.
 func takeSetting(s *record.JournalStorage, name, text string) error {
-	switch value := ini.Parse(text).Get("Journal", "Storage"); value {
-	case "": // not set
-	case "auto", "persistent", "volatile", "none":
-		s.Setting, s.File = value, name
-	default:
-		return fmt.Errorf("parsing %q: unknown Storage %.100q", name, value)
+	section := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			section = line
+		}
+		key, value, _ := strings.Cut(line, "=")
+		if section != "[Journal]" || strings.TrimSpace(key) != "Storage" {
+			continue
+		}
+		switch value = strings.TrimSpace(value); value {
+		case "auto", "persistent", "volatile", "none":
+			s.Setting, s.File = value, name
+		default:
+			return fmt.Errorf("parsing %q: unknown Storage %.100q", name, value)
+		}
 	}
 	return nil
 }

@@ -124,7 +124,7 @@ func replacement(a, b record.Package) record.Action {
 
 // sameVersion reports whether a and b are installations of the same package.
 func sameVersion(a, b record.Package) bool {
-	return VersionOf(a) == VersionOf(b) && a.Arch == b.Arch
+	return a.Version == b.Version && a.Arch == b.Arch
 }
 
 // sameRecord reports whether a and b are one and the same installation. In

@@ -19,6 +19,14 @@ type Caller struct {
 	Libzypp record.Process // that program; zero: not known
 }
 
+// named is a name from outside, empty if there is none: a name that says so is none.
+func named(text string) string {
+	if text == Unset {
+		return ""
+	}
+	return validText(text)
+}
+
 // Inspect finds out who runs the commit that the process self, a plugin, is started for. It
 // reads the /proc file system and etc/passwd below root. The actor is as good as it can be
 // also beside an error, which says that the libzypp process cannot be found.
@@ -27,8 +35,8 @@ func Inspect(proc, root fs.FS, self int, environ func(string) string) (Caller, e
 	c.Actor = record.Actor{
 		Session:  auditID(proc, procName(self, "sessionid")),
 		EUID:     effectiveUID(proc, self),
-		SudoUser: validText(environ("SUDO_USER")),
-		SudoUID:  validText(environ("SUDO_UID")),
+		SudoUser: named(environ("SUDO_USER")),
+		SudoUID:  named(environ("SUDO_UID")),
 		TTY:      Unset,
 		Exe:      Unset,
 	}

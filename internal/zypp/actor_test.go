@@ -182,6 +182,14 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// A user who is called "unset" is nobody that sudo names: the record says "unset" of what is not known.
+func TestSudoUserUnset(t *testing.T) {
+	got, _ := Inspect(machine(), fstest.MapFS{}, 30, environment("SUDO_USER=unset", "SUDO_UID=unset", "ZYPP_IS_RUNNING=20"))
+	if got.Actor.SudoUser != "" || got.Actor.SudoUID != "" {
+		t.Errorf("%+v", got.Actor)
+	}
+}
+
 func TestInspectFindsNoLibzypp(t *testing.T) {
 	orphan := machine()
 	orphan["30/stat"] = statLine("30", "klp-audit", "S", "1", "0", "300")

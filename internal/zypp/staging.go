@@ -9,10 +9,9 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// DetectStaging tells which snapshot that transactional-update prepares the commit goes to, nil for the
-// running system. parentArgv is the
-// command line of the libzypp process; hostRoot, see InHostRoot, is asked only when that
-// names no root directory.
+// DetectStaging tells which snapshot of transactional-update the commit goes to, nil for the running
+// system. parentArgv is the command line of the libzypp process; hostRoot, see InHostRoot, is asked only
+// when that names no root directory.
 func DetectStaging(environ func(string) string, parentArgv []string, hostRoot func() bool) *record.Staging {
 	if !isTrue(environ("TRANSACTIONAL_UPDATE")) {
 		return nil

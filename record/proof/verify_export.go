@@ -101,7 +101,7 @@ func (x Export) entries(ctx context.Context, in *exportReader, v *Verifier) erro
 		case nil:
 			err = x.add(v, e)
 		case errNoLine:
-			v.Problem(Altered, "behind event %d: a line that is neither an event nor the checkpoint: %.80q", v.Size(), in.line)
+			v.Problem(Altered, "after event %d: a line that is neither an event nor the checkpoint: %.80q", v.Size(), in.line)
 			err = nil
 		case io.ErrUnexpectedEOF:
 			v.Problem(Truncated, "the last line has no end")
@@ -134,7 +134,7 @@ func (v *Verifier) checkLastLine(in *exportReader) {
 		v.Problem(Altered, "the last line is not written as klp-audit does")
 	}
 	if in.more() {
-		v.Problem(Altered, "there is more behind the checkpoint")
+		v.Problem(Altered, "there is more after the checkpoint")
 	}
 }
 
@@ -155,7 +155,7 @@ func (v *Verifier) checkKey(claimed string) {
 // checkEnd checks the checkpoint in the last line.
 func (v *Verifier) checkEnd(end exportEnd, root tlog.Hash) {
 	if end.Checkpoint == "" {
-		v.Problem(Truncated, "the end is missing: there is no checkpoint behind event %d", v.Size())
+		v.Problem(Truncated, "the end is missing: there is no checkpoint after event %d", v.Size())
 		return
 	}
 	v.Checkpoint = end.Checkpoint
