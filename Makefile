@@ -119,7 +119,7 @@ test: deps check unit e2e test-arch
 PKGS ?= ./...
 
 unit:
-	$(GO) test -tags '$(TAGS)' $(PKGS)
+	$(GO) test -timeout 30m -tags '$(TAGS)' $(PKGS)
 
 # LIVES simulated lives of a host, compared with what reports say of them, and a table of it. The
 # same SEED makes the same lives. With EXAMPLES as many examples of each kind of false statement are
@@ -169,7 +169,7 @@ check:
 	$(GO) vet -tags '$(TAGS)' ./...
 	$(GO) run $(STATICCHECK) -tags '$(TAGS)' ./...
 	$(GO) mod tidy -diff
-	$(GO) test -race -short -tags '$(TAGS)' ./...
+	$(GO) test -race -short -timeout 30m -tags '$(TAGS)' ./...
 
 # Every fuzz target for FUZZTIME.
 fuzz:
