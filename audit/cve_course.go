@@ -77,7 +77,7 @@ func (c *fixCourse) continues(s *ranSpan) bool {
 	if s.BootID == c.with.BootID {
 		return !s.From.After(c.with.To.Time)
 	}
-	return s.Phase == "initrd" && !c.with.To.Before(c.with.boot.To.Time)
+	return s.Phase == record.PhaseInitrd && !c.with.To.Before(c.with.boot.To.Time)
 }
 
 // lostBy says what took a fix away before a span.
@@ -107,7 +107,7 @@ func (c *fixCourse) lostBy(without *ranSpan) LossCause {
 // bootedWithout says whether a boot is known to have been without the fix from its start on, or
 // from where the initrd had done its work.
 func (c *fixCourse) bootedWithout(s *ranSpan) bool {
-	return !s.From.After(s.boot.From.Time) || s.Phase == "initrd"
+	return !s.From.After(s.boot.From.Time) || s.Phase == record.PhaseInitrd
 }
 
 // numberOf returns the number of the live patch in a module, 0 if it is not known.

@@ -18,7 +18,7 @@ func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
 		if s.Confidence == Unknown || s.boot.KernelRelease != p.kernel {
 			continue
 		}
-		if s.Phase == "initrd" && s.Module != "" {
+		if s.Phase == record.PhaseInitrd && s.Module != "" {
 			p.kept[i] = new(active(s.PatchSpan))
 		}
 		for ; next < len(initrds) && initrds[next].From.Before(s.To.Time); next++ {

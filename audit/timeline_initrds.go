@@ -53,7 +53,7 @@ func (v *run) booted() *record.Observed {
 		return nil
 	}
 	for _, l := range v.row.Loads {
-		if l.Phase == "initrd" && l.Result == "complete" && !l.Time.Before(v.from.Time) && l.Time.Before(v.from.Add(startup)) {
+		if l.Phase == record.PhaseInitrd && l.Result == record.LoadComplete && !l.Time.Before(v.from.Time) && l.Time.Before(v.from.Add(startup)) {
 			return &record.Observed{Event: l.Event, Time: l.Time, BootID: v.BootID, KernelRelease: v.KernelRelease, Module: &l.Patch, Verdict: record.VerdictContained, Basis: record.BasisBoot}
 		}
 	}
@@ -186,8 +186,8 @@ func (v *run) agrees(o record.Observed) bool {
 	if !v.started || v.KernelRelease != o.KernelRelease || !v.covered(v.from, record.At(v.from.Add(instant))) {
 		return false
 	}
-	loaded := slices.ContainsFunc(v.row.Loads, func(l record.LoadRow) bool { return l.Patch == *o.Module && l.Phase == "initrd" })
-	undecided := slices.ContainsFunc(v.row.Loads, func(l record.LoadRow) bool { return l.Patch == *o.Module && l.Phase == "unknown" })
+	loaded := slices.ContainsFunc(v.row.Loads, func(l record.LoadRow) bool { return l.Patch == *o.Module && l.Phase == record.PhaseInitrd })
+	undecided := slices.ContainsFunc(v.row.Loads, func(l record.LoadRow) bool { return l.Patch == *o.Module && l.Phase == record.PhaseUnknown })
 	return !undecided && loaded == (o.Verdict == record.VerdictContained)
 }
 

@@ -61,9 +61,9 @@ func (b *bootEvidence) replacedBy(i int) *string {
 	before := ""
 	for _, l := range b.row.Loads[:i] {
 		switch {
-		case l.Result == "unknown":
+		case l.Result == record.LoadUnknown:
 			return nil
-		case l.Result == "complete":
+		case l.Result == record.LoadComplete:
 			before = l.Patch
 		}
 		if l.Disabled != nil && before == l.Patch && l.Disabled.Before(b.row.Loads[i].Time.Time) {
@@ -89,7 +89,7 @@ func (b *bootEvidence) journalPoints() (points []point) {
 	}
 	for i, l := range b.row.Loads {
 		switch {
-		case l.Result == "failed":
+		case l.Result == record.LoadFailed:
 		case b.last && !b.has(l.Event):
 			points = append(points, b.endings(i)...)
 		case b.order(at, l):
@@ -155,21 +155,23 @@ func (b *bootEvidence) load(i int) (points []point) {
 	begun := p
 	begun.transition, begun.replaces = true, b.replacedBy(i)
 	switch {
-	case l.Result == "reverted" && l.Reverted == nil:
+	case l.Result == record.LoadReverted && l.Reverted == nil:
 		return []point{{at: l.Time, lost: true, event: b.row.Event}}
-	case l.Result == "reverted":
-		back := point{at: *l.Reverted, known: begun.replaces != nil, sure: true, module: record.OrEmpty(begun.replaces), phase: "unknown", event: b.row.Event}
+	case l.Result == record.LoadReverted:
+		back := point{at: *l.Reverted, known: begun.replaces != nil, sure: true, module: record.OrEmpty(begun.replaces), phase: record.PhaseUnknown, event: b.row.Event}
 		return append([]point{begun, back}, b.denied(i, *l.Reverted)...)
-	case l.Result == "unknown":
+	case l.Result == record.LoadUnknown:
 		return []point{begun}
 	case l.Completed == nil: // an event of before that was kept
-		p.sure = l.Phase == "initrd"
+		p.sure = l.Phase == record.PhaseInitrd
 		points = []point{p}
 	default:
 		p.at, p.completed = *l.Completed, l.Completed
 		points = []point{begun, p}
 	}
-	newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool { return n.Result == "complete" && !n.Time.After(orZero(l.Disabled)) })
+	newer := slices.ContainsFunc(b.row.Loads[i+1:], func(n record.LoadRow) bool {
+		return n.Result == record.LoadComplete && !n.Time.After(orZero(l.Disabled))
+	})
 	if l.Disabled != nil && !newer {
 		points = append(points, point{at: *l.Disabled, known: true, sure: true, event: b.row.Event})
 		points = append(points, b.denied(i, *l.Disabled)...)

@@ -22,7 +22,7 @@ func (r *rows) patches() (spans []PatchSpan) {
 
 // markLoading marks the spans of a boot's first minutes that only lead to what its initrd loads.
 func markLoading(spans []PatchSpan) []PatchSpan {
-	loaded := slices.IndexFunc(spans, func(s PatchSpan) bool { return s.Phase == "initrd" && !s.Transition })
+	loaded := slices.IndexFunc(spans, func(s PatchSpan) bool { return s.Phase == record.PhaseInitrd && !s.Transition })
 	for i := loaded - 1; i >= 0 && spans[i].leadsTo(&spans[i+1]) && spans[loaded].From.Sub(spans[i].From.Time) < startup; i-- {
 		spans[i].loading = true
 	}
@@ -31,8 +31,8 @@ func markLoading(spans []PatchSpan) []PatchSpan {
 
 // leadsTo says whether a live patch from the initrd is about to be loaded, or is being loaded.
 func (p *PatchSpan) leadsTo(next *PatchSpan) bool {
-	begun := p.Module == "" || p.Transition && p.Phase == "initrd"
-	return begun && p.To.Equal(next.From.Time) && next.Phase == "initrd"
+	begun := p.Module == "" || p.Transition && p.Phase == record.PhaseInitrd
+	return begun && p.To.Equal(next.From.Time) && next.Phase == record.PhaseInitrd
 }
 
 // patches turns the points of a boot into spans.
@@ -100,7 +100,7 @@ func (b *bootEvidence) completed(module string, at record.Timestamp) bool {
 // undated says whether the load of a live patch has an end on record, and not when that was.
 func (b *bootEvidence) undated(module string) bool {
 	return slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
-		return l.Patch == module && (l.Result == "reverted" && l.Reverted == nil || l.Result == "complete" && l.Completed == nil)
+		return l.Patch == module && (l.Result == record.LoadReverted && l.Reverted == nil || l.Result == record.LoadComplete && l.Completed == nil)
 	})
 }
 
@@ -117,7 +117,7 @@ func (b *bootEvidence) points() []point {
 		if o.Patched == nil {
 			continue
 		}
-		p := point{at: o.Time, known: true, seen: true, sure: true, phase: "unknown", event: o.Event}
+		p := point{at: o.Time, known: true, seen: true, sure: true, phase: record.PhaseUnknown, event: o.Event}
 		if *o.Patched && o.Module != nil {
 			p.module, p.transition = *o.Module, o.Transition != nil && *o.Transition
 			b.loadOf(&p, o)

@@ -49,6 +49,14 @@ type Staging struct {
 	Chroot   bool   `json:"chroot,omitempty"` // the plugin ran within it
 }
 
+// Number returns that of the snapshot; 0 of a commit to the running system, and where it is not known.
+func (s *Staging) Number() int64 {
+	if s == nil {
+		return 0
+	}
+	return parseSnapshot(s.Snapshot)
+}
+
 // CommitEnd is what became of a commit.
 type CommitEnd struct {
 	Commit     string     `json:"commit"` // id of its commit-begin event

@@ -85,7 +85,12 @@ func SnapshotNumber(root string) int64 {
 	if !ok || i < 0 {
 		return 0
 	}
-	n, err := strconv.ParseUint(rest[i+len(folder):], 10, 32)
+	return parseSnapshot(rest[i+len(folder):])
+}
+
+// parseSnapshot reads the number of a btrfs snapshot, 0 if it is none.
+func parseSnapshot(number string) int64 {
+	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
 		return 0
 	}

@@ -28,3 +28,16 @@ func TestSnapshotNumber(t *testing.T) {
 		}
 	}
 }
+
+func TestNumberOfStaging(t *testing.T) {
+	for want, s := range map[int64]*Staging{7: {Snapshot: "7"}, 0: nil} {
+		if got := s.Number(); got != want {
+			t.Errorf("%+v: %d, want %d", s, got, want)
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "99999999999"} {
+		if n := (&Staging{Snapshot: text}).Number(); n != 0 {
+			t.Errorf("%q: %d", text, n)
+		}
+	}
+}

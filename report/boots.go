@@ -85,7 +85,7 @@ func bootCells(b record.Boot) [][]string {
 
 func loadText(l record.Load) string {
 	text := "loaded " + say.Printable(l.Patch) + " in the " + map[record.Phase]string{"initrd": "initrd", "system": "real root"}[l.Phase]
-	if l.Phase == "unknown" {
+	if l.Phase == record.PhaseUnknown {
 		text = "loaded " + say.Printable(l.Patch) + ", in the initrd or not is undecided"
 	}
 	if l.Rule != "" {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/table"
 )
 
@@ -88,9 +89,9 @@ func patchText(p audit.PatchSpan) string {
 		text += ", the initial one"
 	}
 	switch p.Phase {
-	case "initrd":
+	case record.PhaseInitrd:
 		text += ", loaded in the initrd"
-	case "system":
+	case record.PhaseSystem:
 		text += ", loaded after the initrd"
 	}
 	return text

@@ -201,7 +201,7 @@ func (p *page) history(h *History) error {
 			Before: say.Clip(record.OrEmpty(row.Previous), maxText), Result: say.Clip(string(row.Result), 40), Outcome: say.Clip(outcome(row), 40), Fixes: fixes(row),
 			By: say.Clip(row.Actor.Name(), 80), Command: say.Clip(record.OrEmpty(row.Command), maxText), Event: row.Event,
 			Scripts: say.Clip(row.FailedScripts(), maxText), Source: say.Clip(row.FoundLater(), 40),
-			Notable: row.Action == "downgrade" || row.Result == "failed" || len(row.Scripts) > 0,
+			Notable: row.Action == record.ActionDowngrade || row.Result == record.ResultFailed || len(row.Scripts) > 0,
 		}
 		if u := record.OrEmpty(row.UserData); u != "" {
 			c.Command = strings.TrimPrefix(c.Command+"; "+say.Clip(u, 80), "; ")

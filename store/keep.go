@@ -212,7 +212,7 @@ func (k *keeper) seeParts(seq int64, o *record.Observation) {
 // seeBoot notes which live patches a boot loaded, and all that the journal shows of one that goes on.
 func (k *keeper) seeBoot(seq int64, b *record.Boot) {
 	for _, l := range b.Loads {
-		if l.Result == "complete" {
+		if l.Result == record.LoadComplete {
 			k.keepFirst(seq, "loaded %s %s", b.KernelRelease, l.Patch)
 		}
 	}

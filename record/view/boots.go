@@ -119,14 +119,14 @@ func (of *boot) addLoad(l record.LoadRow, whole bool) {
 // merged is what two looks say of a load.
 func merged(was, is *record.Load) record.Load {
 	m := *is
-	if is.Phase == "unknown" {
+	if is.Phase == record.PhaseUnknown {
 		m.Phase, m.Rule = was.Phase, was.Rule
 	}
 	switch {
-	case is.Result == "unknown":
+	case is.Result == record.LoadUnknown:
 		m.Result = was.Result
-	case is.Result == "reverted" && was.Completed != nil:
-		m.Result = "complete"
+	case is.Result == record.LoadReverted && was.Completed != nil:
+		m.Result = record.LoadComplete
 	}
 	m.Forced = was.Forced || is.Forced
 	m.Completed = cmp.Or(is.Completed, was.Completed)

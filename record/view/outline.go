@@ -81,7 +81,7 @@ func (o *Outline) ofBegin(ev *record.Event) {
 		CommitRow: record.CommitRow{ID: ev.ID, BeginEvent: &o.Event, Begin: new(micro(ev.Time)), BootID: ev.BootID},
 		Actor: record.RowActor{Login: &b.Actor.Login, SudoUser: record.OrNil(b.Actor.SudoUser), Exe: &b.Actor.Exe, TTY: &b.Actor.TTY,
 			Session: &b.Actor.Session, Automation: record.OrNil(b.Actor.Automation)},
-		Command: record.OrNil(commandLine(b.Command)), UserData: record.OrNil(b.UserData), StagedIn: stagedIn(b),
+		Command: record.OrNil(commandLine(b.Command)), UserData: record.OrNil(b.UserData), StagedIn: b.Staging.Number(),
 	}
 }
 

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -18,23 +17,6 @@ func commandLine(argv []string) string {
 		quoted[i] = a
 	}
 	return strings.Join(quoted, " ")
-}
-
-// parseSnapshot reads the number of a snapshot, 0 if it is none.
-func parseSnapshot(number string) int64 {
-	n, err := strconv.ParseUint(number, 10, 32)
-	if err != nil {
-		return 0
-	}
-	return int64(n)
-}
-
-// stagedIn is the btrfs snapshot that a commit went to, 0 for the running system.
-func stagedIn(b *record.CommitBegin) int64 {
-	if b.Staging == nil {
-		return 0
-	}
-	return parseSnapshot(b.Staging.Snapshot)
 }
 
 // Shown is the stretch of a boot, in microseconds since 1970, of which the journal showed everything; from 0
