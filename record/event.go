@@ -35,6 +35,24 @@ func (ev *Event) Snapshot() Snapshot {
 	return s
 }
 
+// Changes returns the package changes that an event tells of, and what live patches fix after them, by
+// name and architecture as far as the event says.
+func (ev *Event) Changes() (changes []Change, fixes map[string]Fixes) {
+	switch {
+	case ev.Begin != nil:
+		return ev.Begin.Announced, ev.Begin.Fixes
+	case ev.End != nil:
+		return ev.End.Changes, ev.End.Fixes
+	case ev.Drift != nil:
+		return ev.Drift.Changes, ev.Drift.Fixes
+	case ev.Import != nil:
+		for _, c := range ev.Import.Changes {
+			changes = append(changes, c.Change)
+		}
+	}
+	return changes, nil
+}
+
 // The event kinds.
 const (
 	KindRecorder    EventKind = "recorder"     // the recorder itself: installed, upgraded, new identity

@@ -98,40 +98,13 @@ func (k *keeper) see(seq int64, ev *record.Event) {
 		k.clocks[ev.BootID] = append(k.clocks[ev.BootID], record.Sighting{Event: seq, Time: ev.Time, Boottime: time.Duration(ev.BoottimeUS) * time.Microsecond})
 	}
 	k.seeClock(seq, ev)
-	if see := seers[ev.Kind]; see != nil {
-		see(k, seq, ev)
-	}
-}
-
-// seers say what events of each kind tell that may stay.
-var seers = map[record.EventKind]func(k *keeper, seq int64, ev *record.Event){
-	record.KindCommitBegin: func(k *keeper, seq int64, ev *record.Event) {
-		k.seeChanges(seq, ev.Begin.Fixes, ev.Begin.Announced, false)
-	},
-	record.KindCommitEnd: func(k *keeper, seq int64, ev *record.Event) {
-		k.seeChanges(seq, ev.End.Fixes, ev.End.Changes, ev.End.Outcome == record.OutcomeStaged)
-	},
-	record.KindObservation: (*keeper).seeObservation,
-	record.KindDrift: func(k *keeper, seq int64, ev *record.Event) {
-		k.seeChanges(seq, ev.Drift.Fixes, ev.Drift.Changes, false)
-	},
-	record.KindImport: func(k *keeper, seq int64, ev *record.Event) {
-		for _, c := range ev.Import.Changes {
-			k.seeChanges(seq, nil, []record.Change{c.Change}, false)
+	k.seeChanges(seq, ev)
+	if o := ev.Observation; o != nil {
+		k.seePatch(seq, o)
+		k.seeParts(seq, o)
+		for _, b := range o.Boots {
+			k.seeBoot(seq, &b)
 		}
-	},
-	record.KindRecorder:  seeNothing, // stateAt keeps all of these,
-	record.KindPrune:     seeNothing,
-	record.KindException: seeNothing, // and those that are not over
-}
-
-func seeNothing(*keeper, int64, *record.Event) {}
-
-func (k *keeper) seeObservation(seq int64, ev *record.Event) {
-	k.seePatch(seq, ev.Observation)
-	k.seeParts(seq, ev.Observation)
-	for _, b := range ev.Observation.Boots {
-		k.seeBoot(seq, &b)
 	}
 }
 
@@ -167,7 +140,9 @@ func (k *keeper) seePatch(seq int64, o *record.Observation) {
 
 // seeChanges notes which live patches came, here or in another btrfs snapshot, and what is said of their
 // fixes: best all of them, else how those of two versions differ.
-func (k *keeper) seeChanges(seq int64, fixes map[string]record.Fixes, changes []record.Change, staged bool) {
+func (k *keeper) seeChanges(seq int64, ev *record.Event) {
+	changes, fixes := ev.Changes()
+	staged := ev.End != nil && ev.End.Outcome == record.OutcomeStaged
 	first := func(of map[string]int64, name string, told bool) {
 		if told && of[name] == 0 {
 			of[name] = seq

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/view"
 )
 
 // mutation is one statement on the views.
@@ -19,46 +20,33 @@ type mutation struct {
 	row   string // of an INSERT: its values, which may stand there for many rows
 }
 
-// appliers say what the events of each kind change in the views.
-var appliers = map[record.EventKind]func(seq int64, ev *record.Event) []mutation{
-	record.KindRecorder:    applyIdentity,
-	record.KindCommitBegin: applyBegin,
-	record.KindCommitEnd:   applyEnd,
-	record.KindObservation: applyObservation,
-	record.KindDrift:       applyDrift,
-	record.KindImport:      applyImport,
-	record.KindException:   applyException,
-	record.KindPrune:       applyNothing, // no view holds it: readers ask the log
-}
-
-func applyNothing(int64, *record.Event) []mutation { return nil }
-
 // apply returns what an event changes in the views. It is pure: the same event gives the
-// same mutations for ever, so that the views can be rebuilt byte for byte. A kind that a newer
-// program writes changes only what every event does.
-func apply(seq int64, ev *record.Event) []mutation {
-	of := appliers[ev.Kind]
-	if of == nil {
-		of = applyNothing
-	}
-	return slices.Concat(applySighting(seq, ev), applySnapshot(seq, ev), of(seq, ev))
+// same mutations for ever, so that the views can be rebuilt byte for byte. Of a kind that a newer
+// program writes it is what every event does.
+func apply(o *view.Outline) []mutation {
+	return slices.Concat(applySighting(o), applySnapshot(o), applyIdentity(o), applyCommit(o), applyObservation(o), applyException(o))
 }
 
 // applySighting notes that the machine ran when an event was written, as its header says.
-func applySighting(seq int64, ev *record.Event) []mutation {
-	if ev.BootID == "" { // /proc did not say
+func applySighting(o *view.Outline) []mutation {
+	h := &o.Header
+	if h.BootID == "" { // /proc did not say
 		return nil
 	}
 	return []mutation{{
 		query: `INSERT INTO sightings (event, time, boot_id, boottime_us, spooled) VALUES (?, ?, ?, ?, ?)`,
-		args:  []any{seq, ev.Time.UnixMicro(), ev.BootID, ev.BoottimeUS, ev.Spooled != ""},
+		args:  []any{o.Event, h.Time.UnixMicro(), h.BootID, h.BoottimeUS, h.Spooled != ""},
 	}}
 }
 
-func applyIdentity(seq int64, ev *record.Event) []mutation {
+func applyIdentity(o *view.Outline) []mutation {
+	is, h := o.Identity, &o.Header
+	if is == nil {
+		return nil
+	}
 	return []mutation{{
 		query: `INSERT INTO recorders (event, time, cause, version, machine_id, key) VALUES (?, ?, ?, ?, ?, ?)`,
-		args:  []any{seq, ev.Time.UnixMicro(), ev.Identity.Cause, ev.Recorder.Version, ev.Host.MachineID, ev.Identity.Key},
+		args:  []any{o.Event, h.Time.UnixMicro(), is.Cause, h.Recorder.Version, h.Host.MachineID, is.Key},
 	}}
 }
 
@@ -103,7 +91,7 @@ func together(ms []mutation) (joined []mutation) {
 
 // Project writes one event into the views.
 func Project(ctx context.Context, tx *sql.Tx, seq int64, ev *record.Event) error {
-	for _, m := range together(apply(seq, ev)) {
+	for _, m := range together(apply(view.Of(seq, ev))) {
 		res, err := tx.ExecContext(ctx, m.query, m.args...)
 		if err != nil {
 			return fmt.Errorf("applying event %d: %w", seq, err)
@@ -117,32 +105,34 @@ func Project(ctx context.Context, tx *sql.Tx, seq int64, ev *record.Event) error
 
 // applySnapshot notes that an event says what was installed on the running system, and that
 // all that differs from the snapshot before it is on record.
-func applySnapshot(seq int64, ev *record.Event) []mutation {
-	s := ev.Snapshot()
-	if s.Installed == nil {
+func applySnapshot(o *view.Outline) []mutation {
+	if !o.Snapshot {
 		return nil
 	}
 	return []mutation{{
 		query: `INSERT INTO snapshots (event, root_subvolume) VALUES (?, ?)`,
-		args:  []any{seq, orNull(s.Subvolume)},
+		args:  []any{o.Event, orNull(o.Whole.Snapshot().Subvolume)},
 	}}
 }
 
 // applyException writes an exception, or its end, into the view. Only the first end counts.
-func applyException(seq int64, ev *record.Event) []mutation {
-	x := ev.Exception
+func applyException(o *view.Outline) []mutation {
+	x, h := o.Exception, &o.Header
+	if x == nil {
+		return nil
+	}
 	login, sudo, automation := orNull(x.Actor.Login), orNull(x.Actor.SudoUser), orNull(x.Actor.Automation)
 	switch {
 	case x.Action == record.ExceptionAdd && x.Until != nil:
 		return []mutation{{
 			query: `INSERT INTO exceptions (id, event, time, check_id, reason, until, login, sudo_user, automation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			args:  []any{ev.ID, seq, ev.Time.UnixMicro(), x.Check, x.Reason, x.Until.UnixMicro(), login, sudo, automation},
+			args:  []any{h.ID, o.Event, h.Time.UnixMicro(), x.Check, x.Reason, x.Until.UnixMicro(), login, sudo, automation},
 		}}
 	case x.Action == record.ExceptionEnd:
 		return []mutation{{
 			query: `UPDATE exceptions SET end_event = ?, end_time = ?, end_login = ?, end_sudo_user = ?, end_automation = ?
 				WHERE id = ? AND end_event IS NULL`,
-			args: []any{seq, ev.Time.UnixMicro(), login, sudo, automation, x.Exception},
+			args: []any{o.Event, h.Time.UnixMicro(), login, sudo, automation, x.Exception},
 		}}
 	}
 	return nil

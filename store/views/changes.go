@@ -3,7 +3,6 @@ package views
 import (
 	"strings"
 
-	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/view"
 )
 
@@ -24,6 +23,3 @@ func insertions(changes []view.Change) (m []mutation) {
 	}
 	return m
 }
-
-// applyDrift writes the changes of a drift into the views.
-func applyDrift(seq int64, ev *record.Event) []mutation { return insertions(view.Of(seq, ev).Changes) }

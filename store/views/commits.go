@@ -8,9 +8,21 @@ import (
 	"github.com/klp-audit/klp-audit/record/view"
 )
 
-func applyBegin(seq int64, ev *record.Event) []mutation {
-	o, by := view.Of(seq, ev), ev.Begin.Libzypp
-	c := o.Commit
+// applyCommit writes what an event says of a commit, and the changes that it tells of.
+func applyCommit(o *view.Outline) []mutation {
+	switch c := o.Commit; {
+	case c == nil:
+		return insertions(o.Changes)
+	case o.Header.Kind == record.KindImport:
+		return applyImport(o)
+	case c.BeginEvent != nil:
+		return applyBegin(o)
+	}
+	return applyEnd(o)
+}
+
+func applyBegin(o *view.Outline) []mutation {
+	c, by := o.Commit, o.Whole.Begin.Libzypp
 	return append([]mutation{{
 		// Its end may be there already: the spool is in order, but a file may wait longer.
 		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
@@ -20,32 +32,30 @@ func applyBegin(seq int64, ev *record.Event) []mutation {
 			sudo_user = excluded.sudo_user, exe = excluded.exe, tty = excluded.tty, session = excluded.session,
 			automation = excluded.automation, command = excluded.command, userdata = excluded.userdata,
 			snapshot = excluded.snapshot`,
-		args: []any{c.ID, seq, micros(c.Begin), c.BootID, by.PID, int64(by.StartTicks), valueOf(c.Actor.Login), valueOf(c.Actor.SudoUser),
+		args: []any{c.ID, o.Event, micros(c.Begin), c.BootID, by.PID, int64(by.StartTicks), valueOf(c.Actor.Login), valueOf(c.Actor.SudoUser),
 			valueOf(c.Actor.Exe), valueOf(c.Actor.TTY), valueOf(c.Actor.Session), valueOf(c.Actor.Automation), valueOf(c.Command),
 			valueOf(c.UserData), numberOrNull(c.StagedIn)},
 	}}, insertions(o.Changes)...)
 }
 
-func applyEnd(seq int64, ev *record.Event) []mutation {
-	o := view.Of(seq, ev)
+func applyEnd(o *view.Outline) []mutation {
 	c := o.Commit
 	return append([]mutation{
 		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{c.ID, c.BootID}},
 		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
-			args: []any{seq, micros(c.End), *c.Outcome, c.ID}, guard: true},
+			args: []any{o.Event, micros(c.End), *c.Outcome, c.ID}, guard: true},
 	}, insertions(o.Changes)...)
 }
 
 // applyImport writes the changes of an import into the views. What is taken in later of the
 // same commit adds to it; a commit of which all was on record stays as it was recorded.
-func applyImport(seq int64, ev *record.Event) (m []mutation) {
-	o := view.Of(seq, ev)
+func applyImport(o *view.Outline) (m []mutation) {
 	c := o.Commit
 	if c.EndEvent != nil {
 		m = append(m, mutation{
 			query: `INSERT INTO commits (id, end_event, begin_time, end_time, boot_id, command, userdata) VALUES (?, ?, ?, ?, '', ?, ?)
 				ON CONFLICT (id) DO UPDATE SET end_time = max(end_time, excluded.end_time)`,
-			args: []any{c.ID, seq, micros(c.Begin), micros(c.End), valueOf(c.Command), valueOf(c.UserData)},
+			args: []any{c.ID, o.Event, micros(c.Begin), micros(c.End), valueOf(c.Command), valueOf(c.UserData)},
 		})
 	}
 	m = append(m, insertions(o.Changes)...)
@@ -115,19 +125,18 @@ const settleStaged = `
 	UPDATE commits SET outcome = s.outcome, effective = s.effective, settled_event = :event FROM settled s WHERE commits.id = +s.id`
 
 // applyBooted settles what became of staged commits, from an observation of a booted snapshot.
-func applyBooted(seq int64, ev *record.Event) []mutation {
-	o := ev.Observation
-	booted := record.SnapshotNumber(o.Subvolume)
-	if booted == 0 {
+func applyBooted(o *view.Outline) []mutation {
+	of := o.Observation
+	if of.Booted == 0 {
 		return nil
 	}
 	var installed any
-	if o.Installed != nil {
-		installed = identified(o.Installed)
+	if of.Installed != nil {
+		installed = identified(of.Installed)
 	}
 	return []mutation{{query: settleStaged, args: []any{
-		sql.Named("booted", booted), sql.Named("boot", ev.BootID), sql.Named("boot_time", o.Kernel.BootTime.UnixMicro()),
-		sql.Named("installed", installed), sql.Named("event", seq),
+		sql.Named("booted", of.Booted), sql.Named("boot", of.BootID), sql.Named("boot_time", of.BootTime.UnixMicro()),
+		sql.Named("installed", installed), sql.Named("event", o.Event),
 	}}}
 }
 

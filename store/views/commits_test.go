@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
@@ -30,8 +31,8 @@ var grows = regexp.MustCompile(`(?m)^SCAN (c|t|o|l|b|m|e|events|changes|commits|
 // Every observation of a booted snapshot looks for staged commits, also when a long record is rebuilt.
 func TestSettlingBeginsWithStagedCommits(t *testing.T) {
 	db := empty(t)
-	ev := &record.Event{Observation: &record.Observation{Subvolume: "/@/.snapshots/6/snapshot"}}
-	for _, m := range applyBooted(1, ev) {
+	ev := &record.Event{Header: record.Header{Kind: record.KindObservation}, Observation: &record.Observation{Subvolume: "/@/.snapshots/6/snapshot"}}
+	for _, m := range applyBooted(view.Of(1, ev)) {
 		if steps := plan(t, db, m.query, m.args); grows.MatchString(strings.ReplaceAll(steps, "SCAN t", "")) || strings.Contains(steps, "changes_result") ||
 			strings.Contains(steps, "commits_end") || !strings.Contains(steps, "SEARCH commits USING INDEX commits_staged") {
 			t.Error(steps)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/view"
 )
 
 // TestClosedSets compares the lists in the schema with those in Go.
@@ -50,11 +51,11 @@ var bodies = []string{
 func TestApplyIsPure(t *testing.T) {
 	for i, body := range bodies {
 		ev, again := mustDecode(t, body), mustDecode(t, body)
-		first := apply(7, ev)
+		first := apply(view.Of(7, ev))
 		if (len(first) > 0) != (i < 3) {
 			t.Errorf("%s: %d mutations", ev.Kind, len(first))
 		}
-		for _, second := range [][]mutation{apply(7, ev), apply(7, again)} {
+		for _, second := range [][]mutation{apply(view.Of(7, ev)), apply(view.Of(7, again))} {
 			if diff := cmp.Diff(first, second, cmp.AllowUnexported(mutation{})); diff != "" {
 				t.Errorf("%s: %s", ev.Kind, diff)
 			}
@@ -141,7 +142,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		apply(1, ev)
+		apply(view.Of(1, ev))
 		first, err := record.Encode(ev)
 		if err != nil {
 			t.Fatal(err)

@@ -6,24 +6,27 @@ import (
 )
 
 // applyObservation writes what an observation shows into the views.
-func applyObservation(seq int64, ev *record.Event) []mutation {
-	of := view.Of(seq, ev).Observation
-	o := &of.Observed
+func applyObservation(o *view.Outline) []mutation {
+	of := o.Observation
+	if of == nil {
+		return nil
+	}
 	var enabled any
-	if p := ev.Observation.LivePatch; p != nil {
+	if p := o.Whole.Observation.LivePatch; p != nil {
 		enabled = p.Enabled
 	}
+	row := &of.Observed
 	m := []mutation{{
 		query: `INSERT INTO observations (event, time, boot_id, kernel_release, boot_time, patched, module, package, version, enabled,
 			transition, since, verdict, basis, reason, next_kernel, covered_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		args: []any{seq, o.Time.UnixMicro(), o.BootID, o.KernelRelease, o.BootTime.UnixMicro(), valueOf(o.Patched), valueOf(o.Module), valueOf(o.Package),
-			valueOf(o.Version), enabled, valueOf(o.Transition), micros(o.Since), o.Verdict, orNull(string(o.Basis)), orNull(string(o.Reason)),
-			valueOf(o.NextKernel), valueOf(o.CoveredUntil)},
+		args: []any{row.Event, row.Time.UnixMicro(), row.BootID, row.KernelRelease, row.BootTime.UnixMicro(), valueOf(row.Patched), valueOf(row.Module), valueOf(row.Package),
+			valueOf(row.Version), enabled, valueOf(row.Transition), micros(row.Since), row.Verdict, orNull(string(row.Basis)), orNull(string(row.Reason)),
+			valueOf(row.NextKernel), valueOf(row.CoveredUntil)},
 	}}
 	for _, b := range of.Boots {
-		m = append(m, applyBoot(seq, &b)...)
+		m = append(m, applyBoot(o.Event, &b)...)
 	}
-	return append(m, applyBooted(seq, ev)...)
+	return append(m, applyBooted(o)...)
 }
 
 // applyBoot writes a look at a boot. What it shows stays, also when the journal has lost it since: looks
