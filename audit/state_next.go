@@ -114,14 +114,9 @@ func (w *witness) kernelStaged(at record.Timestamp) bool {
 // changesKernels says whether a commit brought or took kernels, or was about to if its end is not on record.
 func (w *witness) changesKernels(c record.CommitRow) bool {
 	ev, err := w.event(*cmp.Or(c.EndEvent, c.BeginEvent, new(int64)))
-	var changes []record.Change
-	switch {
-	case err != nil || ev == nil: // the event is there, or the record is altered
+	if err != nil || ev == nil { // the event is there, or the record is altered
 		return true
-	case ev.End != nil:
-		changes = ev.End.Changes
-	case ev.Begin != nil:
-		changes = ev.Begin.Announced
 	}
+	changes, _ := ev.Changes()
 	return slices.ContainsFunc(changes, func(c record.Change) bool { return c.Kind == record.PackageKernel })
 }
