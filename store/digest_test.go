@@ -24,7 +24,7 @@ func TestDigestOfTheTables(t *testing.T) {
 	if views.Layouts[Schema] != views.SQL {
 		t.Errorf("Layouts has no views of version %d: the next release would call its records altered", Schema)
 	}
-	if l.digest != digest {
+	if l.digest != views.Digest {
 		t.Errorf("the digest is %s", l.digest)
 	}
 	for _, name := range append([]string{"events", "hashes", "checkpoint"}, views.Tables...) {

@@ -25,10 +25,6 @@ const Schema = views.Schema
 // ApplicationID is what a SQLite database has in its header if it is a record: "KLPA".
 const ApplicationID = 0x4b4c5041
 
-// digest is that of all objects of a record of this version (see layout.digest); a test holds it
-// to the SQL. It spares writers to make these objects anew for a comparison.
-const digest = "2eedf50e238f16486e0625639bd9feba76c8dcab1067eeb1d21cc56f0e335cec"
-
 // Whoever can write to the file can make anything of it: a view without an end in place of the
 // events, triggers, indexes that find something else. So the tables are looked at before
 // anything is read from them, and what is not a record to the letter is not used as one.
@@ -89,7 +85,7 @@ func (l *layout) empty() bool { return l.app == 0 && l.version == 0 && len(l.obj
 
 // exact says whether this is a record of this version, to the letter.
 func (l *layout) exact() bool {
-	return l.app == ApplicationID && l.version == Schema && l.digest == digest
+	return l.app == ApplicationID && l.version == Schema && l.digest == views.Digest
 }
 
 // usable says why the events cannot be read from this database.
