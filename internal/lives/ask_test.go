@@ -261,13 +261,13 @@ func (a *answers) exposure(l *life, e audit.Exposure) {
 		a.add("cve", "other-kernel", says, false, func(m moment) bool { return m.kernel != e.KernelRelease })
 	}
 	if e.Active != nil {
-		a.check(l, "active", says, e.Active.Time, func(m moment) bool { return has(m) || m.moving != "" })
+		a.check(l, "active", says, e.Active.Time, has)
 	}
 	if e.Lost != nil {
 		a.check(l, "lost at", says+" by "+string(e.LostBy), e.Lost.Time, func(m moment) bool { return !has(m) })
 	}
 	if e.Back != nil {
-		a.check(l, "back", says, e.Back.Time, func(m moment) bool { return has(m) || m.moving != "" }, e.Lost.Time)
+		a.check(l, "back", says, e.Back.Time, has, e.Lost.Time)
 	}
 }
 
