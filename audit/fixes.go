@@ -77,6 +77,22 @@ func (p *patchHistory) moduleNames() map[string]string {
 	return names
 }
 
+// completed is when the load of the live patch that an observation saw was complete; nil: its journal does not say.
+func completed(ev *record.Event) *record.Timestamp {
+	p := ev.Observation.LivePatch
+	if p == nil || p.Since == nil {
+		return nil
+	}
+	for _, b := range ev.Observation.Boots {
+		for _, l := range b.Loads {
+			if b.ID == ev.BootID && l.Patch == p.Module && l.Time.Equal(p.Since.Time) {
+				return l.Completed
+			}
+		}
+	}
+	return nil
+}
+
 // readSeen reads the versions that observations saw active.
 func (f *fixRecord) readSeen(p *patchHistory) error {
 	seen, err := f.store.PatchesSeen(f.ctx, p.name)
@@ -99,8 +115,8 @@ func (f *fixRecord) readSeen(p *patchHistory) error {
 		}
 		if s.Complete != nil && !s.Complete.After(f.at) {
 			v.active = s.Complete
-			if lp != nil && lp.Since != nil && s.Complete.Equal(s.Time.Time) {
-				v.active = new(earlier(*lp.Since, *v.active))
+			if done := completed(ev); done != nil && s.Complete.Equal(s.Time.Time) {
+				v.active = new(earlier(*done, *v.active))
 			}
 		}
 		for _, i := range ev.Observation.Installed {
