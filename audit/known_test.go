@@ -64,3 +64,18 @@ func TestKnownSinceSomebodyCouldRead(t *testing.T) {
 		}
 	}
 }
+
+// A boot tells what was to be booted before it: known since an event that names its kernel, not since its first one.
+func TestKnownSinceTheNextBootIsNamed(t *testing.T) {
+	l := &storetest.Life{T: t}
+	boots(l.Sees("5 10:00", "A", "5 09:00", "", l.Row("A", "5 09:00", "5 10:00")), storetest.ReleaseA)
+	l.Sees("5 20:00", "A", "5 09:00", "", l.Row("A", "5 09:00", "5 20:00")) // it could not tell
+	endsCommit(l, "7 09:30", record.OutcomeCompleted, storetest.PatchPackage(storetest.ReleaseA, 2))
+	l.Evs[2].BootID, l.Evs[2].BoottimeUS = "00000000000000000000000000000042", (30 * time.Minute).Microseconds()
+	l.Sees("7 10:00", "B", "7 09:00", "", l.Row("A", "5 09:00", "5 20:00"), l.Row("B", "7 09:00", "7 10:00"))
+	st, err := NewState(t.Context(), l.OpenRecord(), storetest.March(t, "5 15:00"))
+	storetest.Check(t, err)
+	if nextOf(st) != storetest.ReleaseA || st.KnownSince == nil || !st.KnownSince.Equal(storetest.March(t, "7 10:00")) {
+		t.Errorf("the next boot is %s, known since %v", nextOf(st), st.KnownSince)
+	}
+}

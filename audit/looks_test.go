@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -29,6 +30,27 @@ func TestLoadStaysAsItWasShown(t *testing.T) {
 			for at, want := range map[string]string{"5 10:00": "a proven, l2 proven contained", "5 14:00": "a proven, none proven"} {
 				if got := told(t, s, at); got != want {
 					t.Errorf("%s: got %q, want %q", at, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A load of before the clock was set counts in the run after that, too, also when the clock is set again: which live
+// patch is active from its start on is not known.
+func TestLoadOfBeforeTheClockWasSet(t *testing.T) {
+	for name, loaded := range map[string]string{"with the boot": "5 10:00:03", "later": "5 14:30"} {
+		t.Run(name, func(t *testing.T) {
+			l := &storetest.Life{T: t}
+			load := l.Loads(loaded, "l2", "initrd")
+			// The clock was right, and was set ahead by five hours before anything was recorded.
+			l.Sees("6 10:00", "a", "5 15:00", "?", l.Row("a", "5 10:00", "6 10:00", load))
+			// Then it was set back again.
+			l.Sees("7 10:00", "a", "5 10:00", "?", l.Row("a", "5 10:00", "7 10:00", load))
+			s := l.OpenRecord()
+			for _, at := range []string{"5 15:00:02", "5 16:00", "6 09:00"} {
+				if got := told(t, s, at); strings.Contains(got, "none") {
+					t.Errorf("%s: got %q", at, got)
 				}
 			}
 		})
