@@ -88,7 +88,7 @@ func (w *witness) nextSeen() (before, after *nextBootSeen) {
 	}
 	for _, v := range w.ran {
 		if v.first && v.KernelRelease != "" {
-			add(nextBootSeen{v.From, v.Events[0], v.KernelRelease})
+			add(nextBootSeen{v.From, v.named(), v.KernelRelease})
 		}
 	}
 	for _, o := range w.sound {

@@ -99,6 +99,19 @@ func ofBoot(row *record.BootRow, seen []record.Sighting, observed map[int64]reco
 	return settled(list)
 }
 
+// named is an event that says which kernel runs.
+func (r *run) named() int64 {
+	for _, o := range r.observed {
+		if o.KernelRelease != "" {
+			return o.Event
+		}
+	}
+	if r.row != nil && r.row.KernelRelease != "" {
+		return r.row.Event
+	}
+	return r.Events[0]
+}
+
 // byClock groups what was seen of a boot by when that began, by the clock of then: in the order in
 // which it was seen, for a clock may be set back again, and a machine to its memory of before.
 func byClock(seen []record.Sighting) (parts [][]record.Sighting) {
