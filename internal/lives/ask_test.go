@@ -256,9 +256,13 @@ func (a *answers) exposure(l *life, e audit.Exposure) {
 	case audit.StatusInstalled:
 		a.add("cve", "installed", says, false, func(m moment) bool { return m.changing || brings(m) && !has(m) })
 	case audit.StatusLost:
-		a.add("cve", "lost", says, false, func(m moment) bool { return !has(m) })
+		was := slices.ContainsFunc(l.history, func(m moment) bool { return has(m) || brings(m) })
+		a.add("cve", "lost", says, false, func(m moment) bool { return was && !has(m) })
 	case audit.StatusOtherKernel:
 		a.add("cve", "other-kernel", says, false, func(m moment) bool { return m.kernel != e.KernelRelease })
+	}
+	if e.Installed != nil {
+		a.check(l, "installed at", says, e.Installed.Time, func(m moment) bool { return m.changing || brings(m) })
 	}
 	if e.Active != nil {
 		a.check(l, "active", says, e.Active.Time, has)

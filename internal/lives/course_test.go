@@ -20,7 +20,7 @@ func (a *answers) course(l *life, e audit.Exposure) {
 			to = in.To.Time
 		}
 		for _, at := range []time.Time{from.Add(to.Sub(from) / 3), from.Add(to.Sub(from) * 2 / 3), to.Add(-time.Second)} {
-			ok := !at.After(from) || l.right(at, func(m moment) bool { return has(m) || m.moving != "" || m.boot == "" || l.starts(m) })
+			ok := !at.After(from) || l.right(at, func(m moment) bool { return has(m) || m.boot == "" || l.starts(m) })
 			says := e.CVE
 			if !ok {
 				says += ", where " + l.truth(at)
