@@ -28,6 +28,11 @@ type fixRecord struct {
 // timeline must begin before the first of them, and end there.
 func readFixes(ctx context.Context, s Reader, t *Timeline, names []string, at time.Time) (*fixRecord, error) {
 	f := &fixRecord{ctx: ctx, store: s, timeline: t, at: at, packages: map[string]*patchHistory{}, severity: map[string]string{}}
+	newest, err := SeenAt(ctx, s, record.Always())
+	if err != nil {
+		return nil, fmt.Errorf("reading the newest observation: %w", err)
+	}
+	f.snapshots = newest != nil && record.SnapshotNumber(newest.Subvolume) > 0
 	for _, name := range names {
 		p := newPatchHistory(name, &f.setting)
 		if err := f.readPackage(p); err != nil {
@@ -185,6 +190,8 @@ func (f *fixRecord) readChanges(p *patchHistory) error {
 		if c.Outcome == record.OutcomeDiscarded {
 			continue
 		}
+		elsewhere := f.snapshots && c.Source == record.SourceImport // maybe: libzypp's history does not say
+		c.Booted = c.Booted || elsewhere
 		before, after := p.sides(c)
 		p.kernel = cmp.Or(p.kernel, c.KernelRelease)
 		for _, v := range []*patchVersion{before, after} {
@@ -196,7 +203,7 @@ func (f *fixRecord) readChanges(p *patchHistory) error {
 			continue
 		}
 		p.changes = append(p.changes, c)
-		if c.Result == record.ResultOK && after != nil && after.installed == nil {
+		if c.Result == record.ResultOK && after != nil && after.installed == nil && !elsewhere {
 			after.installed, after.event = new(c.Time), c.Event
 		}
 	}

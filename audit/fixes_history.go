@@ -9,15 +9,16 @@ import (
 
 // setting is what is known of the machine at the moment of a record of fixes, whatever the package.
 type setting struct {
-	spans   []ranSpan        // of the whole timeline
-	from    record.Timestamp // of what was before, only a part is known
-	newest  *KernelSpan      // the newest boot; nil: none is on record
-	goesOn  bool             // the record, after the moment: what it does not know of that is not known
-	state   *State           // what is installed, if the record goes on; else nil
-	looked  *Seen            // at what is installed, last; nil: nobody looked
-	unread  *Seen            // a newer look that could not tell; nil: none
-	blind   *record.Observed // the newest observation, if it could not read live patches; else nil
-	stepped time.Time        // when the journal of the newest boot says last that something changed; zero: it does not
+	spans     []ranSpan        // of the whole timeline
+	from      record.Timestamp // of what was before, only a part is known
+	newest    *KernelSpan      // the newest boot; nil: none is on record
+	goesOn    bool             // the record, after the moment: what it does not know of that is not known
+	state     *State           // what is installed, if the record goes on; else nil
+	snapshots bool             // the root directory is in a btrfs snapshot
+	looked    *Seen            // at what is installed, last; nil: nobody looked
+	unread    *Seen            // a newer look that could not tell; nil: none
+	blind     *record.Observed // the newest observation, if it could not read live patches; else nil
+	stepped   time.Time        // when the journal of the newest boot says last that something changed; zero: it does not
 }
 
 // ranSpan is what is known of live patches in a span, and the boot that it is of.
