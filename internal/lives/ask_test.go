@@ -291,6 +291,7 @@ func (p *product) askChecks(l *life, at time.Time) (a *answers, err error) {
 	}
 	a = &answers{at: at, unknown: map[string]bool{}}
 	a.furtherChecks(l, c.Checks)
+	seen := l.judged(at)
 	for _, r := range c.Checks {
 		is := map[string]func(moment) bool{
 			"patch-in-initrd": func(m moment) bool {
@@ -304,10 +305,11 @@ func (p *product) askChecks(l *life, at time.Time) (a *answers, err error) {
 			continue
 		}
 		passes := r.Result == compliance.Pass
-		a.add("check", r.ID, string(r.Result), strings.Contains(r.Detail, string(record.BasisInferred)), func(m moment) bool {
+		ok := l.right(seen, func(m moment) bool {
 			neither := r.ID == "patch-in-initrd" && isVerdict(m.kernel, m.active, record.VerdictMissing)(m)
 			return is(m) == passes || (m.moving != "" || neither) && !passes
 		})
+		a.add("check", r.ID, string(r.Result), strings.Contains(r.Detail, string(record.BasisInferred)), func(moment) bool { return ok })
 	}
 	return a, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit/compliance"
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -16,27 +17,43 @@ const stale = 48 * time.Hour
 // ofState are checks that judge the newest observation.
 var ofState = []string{"kernel-supported", "patch-state", "patch-loaded", "patch-in-initrd", "next-boot", "coverage", "reboot-lag"}
 
+// judged is when that was seen by which checks judge a moment; zero: nothing was, for long.
+func (l *life) judged(at time.Time) (seen time.Time) {
+	for _, ev := range l.events {
+		if ev.Observation != nil && !ev.Time.After(at) && !ev.Time.Before(seen) {
+			seen = ev.Time.Time
+		}
+	}
+	if at.Sub(seen) > stale {
+		return time.Time{}
+	}
+	return seen
+}
+
 // furtherChecks checks results that are about the record, or that more than one state is right for.
 func (a *answers) furtherChecks(l *life, checks []compliance.CheckResult) {
-	at := a.at
+	asked, seen := a.at, l.judged(a.at)
 	if a.at.After(l.now) {
 		a.at = l.now // the history ends there
 	}
-	seen := slices.ContainsFunc(l.events, func(ev *record.Event) bool {
-		return ev.Observation != nil && !ev.Time.After(at) && at.Sub(ev.Time.Time) <= stale
-	})
 	for _, r := range checks {
-		isTrue := l.furtherCheck(r, at)
-		if slices.Contains(ofState, r.ID) && !seen {
-			isTrue = func(moment) bool { return r.Result == compliance.NotDetermined }
+		isTrue, at := l.furtherCheck(r, asked), a.at
+		switch {
+		case r.Result == compliance.NotDetermined:
+			continue
+		case slices.Contains(ofState, r.ID) && seen.IsZero():
+			isTrue = func(moment) bool { return false }
+		case slices.Contains(ofState, r.ID):
+			at = seen
 		}
-		if isTrue != nil && r.Result != compliance.NotDetermined {
-			says := string(r.Result)
-			if !l.right(a.at, isTrue) {
-				says += ": " + r.Detail
-			}
-			a.add("check", r.ID+" more", says, false, isTrue)
+		if isTrue == nil {
+			continue
 		}
+		ok, says := l.right(at, isTrue), string(r.Result)
+		if !ok {
+			says += ": " + r.Detail
+		}
+		a.add("check", r.ID+" more", says, false, func(moment) bool { return ok })
 	}
 }
 
@@ -50,6 +67,9 @@ func (l *life) furtherCheck(r compliance.CheckResult, at time.Time) func(moment)
 			case compliance.Pass:
 				return m.active != "" || m.moving != ""
 			}
+			if strings.Contains(r.Detail, "was in transition for") && l.sound() && !l.movedFor(r.Detail, l.judged(at)) {
+				return false
+			}
 			one := !strings.Contains(r.Detail, "are enabled, not one") // each replaces the one before
 			return one && (m.moving != "" || m.active != m.loaded)     // being disabled, or of no package
 		}
@@ -58,7 +78,9 @@ func (l *life) furtherCheck(r compliance.CheckResult, at time.Time) func(moment)
 			if r.Result == compliance.NotApplicable {
 				return m.active == "" && m.loaded == ""
 			}
-			return r.Result == compliance.Pass && strings.Contains(r.Detail, covered(m.kernel))
+			day := covered(m.kernel)
+			over := at.Format(time.DateOnly) > day
+			return strings.Contains(r.Detail, day) && strings.Contains(r.Detail, " ended on ") == over && (!over || r.Result == compliance.Fail)
 		}
 	case "reboot-lag":
 		return func(m moment) bool {
@@ -79,6 +101,22 @@ func (l *life) furtherCheck(r compliance.CheckResult, at time.Time) func(moment)
 		return func(moment) bool { return r.Result != compliance.Pass || !l.drifted(at) }
 	}
 	return nil
+}
+
+// movedFor says whether a text tells for how long a transition had been under way when it was seen.
+func (l *life) movedFor(text string, seen time.Time) bool {
+	var begun time.Time
+	for i, m := range l.history {
+		if m.from.After(seen.Add(slack)) {
+			break
+		}
+		if m.moving != "" && (i == 0 || l.history[i-1].moving != m.moving) {
+			begun = m.from
+		}
+	}
+	return slices.ContainsFunc([]time.Duration{-time.Second, 0, time.Second}, func(d time.Duration) bool {
+		return strings.Contains(text, "was in transition for "+say.Duration(max(0, seen.Sub(begun)+d)))
+	})
 }
 
 // lowered says whether a downgrade, or a removal of a live patch whose kernel stayed, is on record up to a

@@ -2,6 +2,7 @@ package lives
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
@@ -29,7 +30,7 @@ func (a *answers) course(l *life, e audit.Exposure) {
 		}
 		if by := in.LostBy; in.Lost != nil && by != audit.LostByUnknown && l.sound() {
 			truth := l.took(in.Lost.Time, fixes)
-			ok := by == truth || by == audit.LostByRemoval && truth == audit.LostByDisabling
+			ok := by == truth || by == audit.LostByRemoval && truth == audit.LostByDisabling && l.removed(e.Package, in.Lost.Time)
 			a.add("cve", "lost by", e.CVE+" "+string(by), false, func(moment) bool { return ok }, in.Lost.Time)
 		}
 	}
@@ -41,6 +42,17 @@ func (a *answers) course(l *life, e audit.Exposure) {
 			return fixes(m.images[e.KernelRelease]) || fixes(m.running[e.KernelRelease])
 		})
 	}
+}
+
+// removed says whether a package was removed within some minutes of a time.
+func (l *life) removed(name string, at time.Time) bool {
+	has := func(m moment) bool { return strings.Contains(m.installed, name+"-") }
+	for i, m := range l.history[1:] {
+		if m.from.Sub(at).Abs() < 15*time.Minute && has(l.history[i]) && !has(m) {
+			return true
+		}
+	}
+	return false
 }
 
 // starts says whether the initrd of a boot is still at work at a moment.

@@ -45,7 +45,11 @@ func (l *life) questions() (list []question) {
 	for _, at := range append(l.moments(18), l.observed(3)...) {
 		list = append(list, question{about: "moment", at: at})
 	}
-	for _, at := range append(l.observed(2), l.now.Add(2*stale)) {
+	looks := l.observed(3)
+	for i := range looks[:len(looks)/3] { // it is judged some hours later
+		looks[i] = looks[i].Add(l.between(0, stale))
+	}
+	for _, at := range append(looks, l.now.Add(2*stale)) {
 		list = append(list, question{about: "checks", at: at})
 	}
 	for _, at := range append(append(l.moments(2), l.changes(1)...), l.now) {
@@ -173,6 +177,9 @@ func (a *answers) said(q question) map[string]string {
 		}
 		if q.variant == "pruned" && slices.Contains([]string{"interval", "loss", "lost at", "lost by", "in initrd", "completeness more", "downgrades more", "failed-commits more"}, c.part) {
 			continue // what it says of before the horizon is gone, or shorter
+		}
+		if q.variant == "lived later" && c.part == "coverage more" {
+			continue // days have a date
 		}
 		if q.variant == "known since" && c.section != "state" {
 			continue // it is the state's

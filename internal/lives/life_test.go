@@ -56,6 +56,8 @@ var troubles = []act{
 	{"messages lost", 2, (*life).loseMessages},
 	{"late spool", 2, func(l *life) { l.spooled = true }},
 	{"import", 4, func(l *life) { l.fromHistory() }},
+	{"off for days", 2, (*life).vacation},
+	{"kernel removed", 3, (*life).removeKernel},
 	{name: "slow transition"},
 	{name: "stalled transition"},
 	{name: "not loaded"},
@@ -449,6 +451,27 @@ func (l *life) secondKernel() {
 		l.pass(l.pause())
 		l.reboot()
 	}
+}
+
+// removeKernel removes a kernel that does not run, and its live patch, as purge-kernels does.
+func (l *life) removeKernel() {
+	runs := l.boot.release
+	i := slices.IndexFunc(l.next.pkgs, func(p record.Package) bool { return !isPatch(p) && releaseOf(p) != runs })
+	if i < 0 {
+		return
+	}
+	out := []record.Package{l.next.pkgs[i]}
+	if p := l.next.patchFor(releaseOf(out[0])); p != nil {
+		out = append(out, *p)
+	}
+	l.commit(nil, out)
+}
+
+// vacation leaves the host off for days.
+func (l *life) vacation() {
+	l.stop()
+	l.wait(l.between(40*time.Hour, 8*24*time.Hour))
+	l.powerOn()
 }
 
 func (l *life) disableByHand() {

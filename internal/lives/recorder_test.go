@@ -287,7 +287,13 @@ func says[T record.PartType](o *record.Observation, v T) {
 }
 
 // covered is until when a kernel gets live patches.
-func covered(release string) string { return fmt.Sprintf("2027-%02d-28", kernelNumber(release)+1) }
+// covered is the last day on which a kernel gets live patches: of the first one it comes in some lives.
+func covered(release string) string {
+	if n := kernelNumber(release); n > 0 {
+		return fmt.Sprintf("2027-%02d-28", n+1)
+	}
+	return "2026-03-10"
+}
 
 // see leaves out of an observation what cannot be read.
 func (r *recorder) see(part string, o *record.Observation, without func()) {

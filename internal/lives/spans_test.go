@@ -52,7 +52,9 @@ func (l *life) lacks(g audit.Gap) bool {
 		return ev.Time.After(g.From.Time) && ev.Time.Before(g.To.Add(-time.Microsecond))
 	}
 	switch g.Kind {
-	case audit.GapSilence, audit.GapAfter:
+	case audit.GapSilence:
+		return l.ranFor(g.From.Time, g.To.Time) > 35*time.Hour && !slices.ContainsFunc(l.events, func(ev *record.Event) bool { return ev.Observation != nil && within(ev) })
+	case audit.GapAfter:
 		return !slices.ContainsFunc(l.events, func(ev *record.Event) bool { return ev.Observation != nil && within(ev) })
 	case audit.GapOff, audit.GapBefore:
 		return !slices.ContainsFunc(l.events, within)
