@@ -16,7 +16,11 @@ import (
 type logging struct {
 	level int  // of dracut: below 4 nothing, 4 its modules and results, 5 the files too
 	own   bool // klp-audit's dracut module is there, and its entry comes in time
+	// dropped has the image hold a live patch of another vendor, too, and journald drop the entry about ours.
+	dropped bool
 }
+
+const foreignModule = "kpatch_local"
 
 // step is a part of what a program does, and how long it takes until then.
 type step struct {
@@ -71,6 +75,10 @@ func (w *world) dracut(s *system, release, file string, how logging) []step {
 	if p != nil && !kdump {
 		module = moduleOf(*p)
 	}
+	beside := ""
+	if how.dropped && module != "" {
+		beside = foreignModule
+	}
 	exe := ""
 	if w.chance(0.7) { // journald may be too late to see it
 		exe = path.Join(w.rootOf(s), "usr/bin/logger")
@@ -88,13 +96,13 @@ func (w *world) dracut(s *system, release, file string, how logging) []step {
 				say(4, "*** Including module: kernel-livepatch ***")
 			}
 			if how.own {
-				w.logPacked(s, pid, release, file, module)
+				w.logPacked(s, pid, release, file, module, beside)
 			}
 		}},
 		{w.between(time.Second, 20*time.Second), func() { say(4, "*** Creating image file '"+file+"' ***") }},
 		{w.between(time.Second, 5*time.Second), func() {
 			w.number++
-			if made = (image{module: module, written: w.wall(), size: int64(40<<20 + w.number)}); !kdump {
+			if made = (image{module: module, beside: beside, written: w.wall(), size: int64(40<<20 + w.number)}); !kdump {
 				s.images[release] = made
 				w.mark()
 			}
@@ -114,9 +122,12 @@ func (w *world) dracut(s *system, release, file string, how logging) []step {
 }
 
 // logPacked is the entry of klp-audit's dracut module about what it packs.
-func (w *world) logPacked(s *system, pid, release, path, module string) {
+func (w *world) logPacked(s *system, pid, release, path, module, beside string) {
 	fields := map[string]string{"MESSAGE_ID": journal.BuildMessageID}
-	if module != "" {
+	switch {
+	case beside != "":
+		fields["KLP_MODULE"], fields["KLP_SRCVERSION"], fields["KLP_COUNT"] = beside+".ko", srcVersion(beside), "2"
+	case module != "":
 		fields["KLP_MODULE"], fields["KLP_SRCVERSION"], fields["KLP_COUNT"] = module+".ko", srcVersion(module), "1"
 	}
 	w.logOwn(s, pid, release, path, fields)

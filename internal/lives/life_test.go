@@ -13,10 +13,11 @@ import (
 // life is a host with what happens to it, step by step.
 type life struct {
 	*recorder
-	seed, n uint64          // its number
-	has     map[string]bool // troubles that this host may meet
-	met     map[string]int  // how often it did
-	levels  map[string]int  // newest live patch on offer, by kernel release
+	seed, n uint64           // its number
+	has     map[string]bool  // troubles that this host may meet
+	met     map[string]int   // how often it did
+	levels  map[string]int   // newest live patch on offer, by kernel release
+	backup  map[string]image // of images, by kernel release
 }
 
 // act is something that happens to a host: an ordinary thing, or a trouble.
@@ -55,6 +56,9 @@ var troubles = []act{
 	{"crash kernel's build", 2, (*life).kdump},
 	{"messages lost", 2, (*life).loseMessages},
 	{"late spool", 2, func(l *life) { l.spooled = true }},
+	{"build across a commit", 3, (*life).buildAcross},
+	{"image restored", 4, (*life).restoreImage},
+	{"kernel reinstalled", 2, (*life).reinstallKernel},
 	{"import", 4, func(l *life) { l.fromHistory() }},
 	{"off for days", 2, (*life).vacation},
 	{"kernel removed", 3, (*life).removeKernel},
@@ -71,6 +75,7 @@ var troubles = []act{
 	{name: "image unreadable"},
 	{name: "own entry missing"},
 	{name: "dracut silent"},
+	{name: "entry dropped"},
 	{name: "transactional"},
 	{name: "crash in a commit"},
 	{name: "failed step"},
@@ -83,7 +88,7 @@ func live(seed, number uint64, at time.Time) *life {
 	l := &life{
 		seed: seed, n: number,
 		recorder: &recorder{world: w, known: map[string]time.Time{}, unread: map[string]bool{}, how: logging{level: 4 + rng.IntN(2), own: true}},
-		has:      map[string]bool{}, met: map[string]int{}, levels: map[string]int{},
+		has:      map[string]bool{}, met: map[string]int{}, levels: map[string]int{}, backup: map[string]image{},
 	}
 	for _, t := range troubles {
 		l.has[t.name] = l.chance(0.25)
@@ -380,6 +385,7 @@ func (l *life) logging() logging {
 	if l.meets("dracut silent", 0.5) {
 		how.level = 0
 	}
+	how.dropped = l.meets("entry dropped", 0.3)
 	return how
 }
 
@@ -633,6 +639,43 @@ func (l *life) buildTwice() {
 	}
 	if l.boot != nil {
 		l.build(l.sys, release, second)
+	}
+}
+
+// buildAcross makes an initrd while a commit brings another live patch, which it does not pack.
+func (l *life) buildAcross() {
+	booted := l.boot
+	for i, s := range l.dracut(l.sys, booted.release, imageOf(booted.release), l.logging()) {
+		if l.wait(s.after); i == 2 {
+			l.upgrade()
+		}
+		if l.boot != booted {
+			return
+		}
+		s.do()
+	}
+}
+
+// restoreImage keeps a copy of an initrd, or puts it back, with the time that it had.
+func (l *life) restoreImage() {
+	release := l.boot.release
+	img, kept := l.backup[release]
+	if !kept {
+		l.backup[release] = l.sys.images[release]
+		return
+	}
+	img.modified, img.written = img.modTime(), l.wall()
+	l.sys.images[release] = img
+	l.mark()
+}
+
+// reinstallKernel installs a kernel once more that is there, the oldest one.
+func (l *life) reinstallKernel() {
+	for _, p := range l.next.pkgs {
+		if !isPatch(p) {
+			l.commit([]record.Package{p}, []record.Package{p})
+			return
+		}
 	}
 }
 

@@ -125,11 +125,13 @@ func difference(before, after []record.Package) (changes []record.Change) {
 		c := changeOf(p)
 		c.Action, c.Added = "install", fixesOfPackage(p).Minus(record.Fixes{})
 		c.InstallTime = new(record.At(time.Unix(p.InstallTime, 0).UTC()))
-		if i := slices.IndexFunc(gone, func(q record.Package) bool { return isPatch(p) && q.Name == p.Name }); i >= 0 {
+		if i := slices.IndexFunc(gone, func(q record.Package) bool { return q.Name == p.Name && (isPatch(p) || q.Version == p.Version) }); i >= 0 {
 			old := gone[i]
 			gone = slices.Delete(gone, i, i+1)
 			c.Previous, c.Added, c.Removed = old.Version, fixesOfPackage(p).Minus(fixesOfPackage(old)), fixesOfPackage(old).Minus(fixesOfPackage(p))
-			c.Action = map[int]record.Action{-1: "downgrade", 0: "reinstall", 1: "upgrade"}[cmp.Compare(level(p.Version), level(old.Version))]
+			if c.Action = "reinstall"; p.Version != old.Version {
+				c.Action = map[int]record.Action{-1: "downgrade", 1: "upgrade"}[cmp.Compare(level(p.Version), level(old.Version))]
+			}
 		}
 		changes = append(changes, c)
 	}
@@ -352,7 +354,7 @@ func (r *recorder) journal(o *record.Observation) (current []journal.Boot) {
 func (r *recorder) judge(o *record.Observation, current []journal.Boot) {
 	img, path := r.sys.images[r.boot.release], "/boot/initrd-"+r.boot.release
 	sight := verdict.Sight{Kernel: r.boot.release, Patches: o.Patches, Boots: current, Packages: snapshot.Installed(o.Installed), Live: &verdict.Live{
-		Image: path, Names: []string{path}, ImageTime: img.written, ModTime: img.written, Size: img.size, BootTime: o.Kernel.BootTime.Time,
+		Image: path, Names: []string{path}, ImageTime: img.written, ModTime: img.modTime(), Size: img.size, BootTime: o.Kernel.BootTime.Time,
 	}}
 	for _, s := range r.laterSnapshots() {
 		sight.Live.Others = append(sight.Live.Others, tree(s)+path)
@@ -387,9 +389,13 @@ func (r *recorder) image(path string) (*initrd.Image, error) {
 			img = s.images[r.boot.release]
 		}
 	}
-	read := &initrd.Image{Path: path, ModTime: img.written}
-	if img.module != "" {
-		read.Modules = []initrd.Module{{Path: "x.ko", File: "x.ko", KernelRelease: r.boot.release, Name: img.module, SrcVersion: srcVersion(img.module), LivePatch: true}}
+	read := &initrd.Image{Path: path, ModTime: img.modTime()}
+	for _, module := range []string{img.module, img.beside} {
+		if module != "" {
+			read.Modules = append(read.Modules, initrd.Module{
+				Path: module + ".ko", File: module + ".ko", KernelRelease: r.boot.release, Name: module, SrcVersion: srcVersion(module), LivePatch: true,
+			})
+		}
 	}
 	return read, nil
 }

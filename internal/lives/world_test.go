@@ -50,9 +50,19 @@ type system struct {
 
 // image is an initrd: the live patch in it, and when its file says that it was written.
 type image struct {
-	module  string
-	written time.Time
-	size    int64
+	module   string
+	beside   string // another live patch in it; empty: none
+	written  time.Time
+	modified time.Time // by its inode, if that is not when it was written
+	size     int64
+}
+
+// modTime is the time of change in its inode.
+func (i image) modTime() time.Time {
+	if i.modified.IsZero() {
+		return i.written
+	}
+	return i.modified
 }
 
 // boot is one run of a kernel, with the journal of it.
