@@ -20,10 +20,10 @@ func (r *recorder) judgeAlone(boots []journal.Boot, kernel string, lp *record.Li
 	}
 }
 
-// someAlone are times of such verdicts. Where some builds leave no line there are none: that the
-// journal has all builds is what they rest on.
+// someAlone are times of such verdicts. Where some builds leave no line, or images come from elsewhere,
+// there are none: that the journal has all builds is what they rest on.
 func (l *life) someAlone(n int) (list []time.Time) {
-	if len(l.alone) == 0 || l.has["dracut silent"] && (l.has["own entry missing"] || l.has["two builds at once"]) {
+	if len(l.alone) == 0 || l.has["image restored"] || l.has["dracut silent"] && (l.has["own entry missing"] || l.has["two builds at once"]) {
 		return nil
 	}
 	for range n {
