@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
-	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
@@ -381,18 +380,18 @@ func TestOneAnswerForAMoment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := &storetest.Life{T: t}
 			tt.tell(l)
-			oneAnswer(t, l.OpenRecord(), l.Evs)
+			oneAnswer(t, storetest.InMemory(t, l.OpenRecord(), nil), l.Evs)
 		})
 	}
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			m := storetest.RandomMachine(t, storetest.NewRand(seed))
-			oneAnswer(t, m.OpenRecord(), m.All)
+			oneAnswer(t, storetest.InMemory(t, m.OpenRecord(), nil), m.All)
 		})
 	}
 }
 
-func oneAnswer(t *testing.T, s *store.Store, evs []*record.Event) {
+func oneAnswer(t *testing.T, s Reader, evs []*record.Event) {
 	t.Helper()
 	whole, err := WholeTimeline(t.Context(), s)
 	storetest.Check(t, err)

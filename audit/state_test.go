@@ -135,7 +135,7 @@ func TestStateIsNeverWrong(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			m := storetest.RandomMachine(t, r)
-			s := m.OpenRecord()
+			s := storetest.InMemory(t, m.OpenRecord(), nil)
 			whole, err := WholeTimeline(t.Context(), s)
 			storetest.Check(t, err)
 			checkSpans(t, whole)

@@ -53,14 +53,14 @@ func few(short, long int) int {
 }
 
 func TestAnswersAreThoseOfTheStore(t *testing.T) {
-	for name, host := range hosts(few(3, 12)) {
+	for name, host := range hosts(few(3, 6)) {
 		t.Run(name, func(t *testing.T) { same(t, host(t).OpenRecord(), nil) })
 	}
 }
 
 // A prune leaves holes in the numbers of the events.
 func TestAnswersAfterAPrune(t *testing.T) {
-	for name, host := range hosts(few(2, 12)) {
+	for name, host := range hosts(few(2, 4)) {
 		t.Run(name, func(t *testing.T) {
 			m := host(t)
 			m.Flush()
@@ -84,11 +84,11 @@ func TestAnswersAfterAPrune(t *testing.T) {
 
 // What was known at a moment is a part of a log, which may have been pruned.
 func TestAnswersAboutWhatWasKnown(t *testing.T) {
-	for name, host := range hosts(few(1, 4)) {
+	for name, host := range hosts(few(1, 2)) {
 		t.Run(name, func(t *testing.T) {
 			s := host(t).OpenRecord()
 			_, evs := storetest.EventsOf(t, s)
-			for _, at := range about(evs, few(2, 8)).moments {
+			for _, at := range about(evs, few(2, 4)).moments {
 				known, err := s.KnownAt(t.Context(), at)
 				if errors.Is(err, store.ErrNothingKnown) {
 					continue
