@@ -113,7 +113,11 @@ func (p *product) askState(a *answers) error {
 	}
 	a.unknown["initrd"] = st.Unknown["initrd"] != "" || st.Initrd != nil && st.Initrd.Verdict == record.VerdictUnknown
 	if v := st.Initrd; v != nil && v.Verdict != record.VerdictUnknown && v.Patch != "" {
-		a.add("state", "initrd", string(v.Verdict)+" "+v.Patch, inferred("initrd") || v.Basis == record.BasisInferred, isVerdict(v.KernelRelease, v.Patch, v.Verdict))
+		is := isVerdict(v.KernelRelease, v.Patch, v.Verdict)
+		a.add("state", "initrd", string(v.Verdict)+" "+v.Patch, inferred("initrd") || v.Basis == record.BasisInferred, is)
+		if v.Basis == record.BasisInferred {
+			a.add("state", "initrd by inference", string(v.Verdict)+" "+v.Patch, true, is)
+		}
 	}
 	if known("next_boot") && st.NextBoot != nil {
 		n := st.NextBoot
