@@ -125,10 +125,7 @@ func (l *life) lowered(at time.Time) (surely, perhaps bool) {
 	for _, ev := range l.events {
 		list, from := changesOf(ev)
 		for _, c := range list {
-			withKernel := slices.ContainsFunc(list, func(k record.Change) bool {
-				return k.Kind == "kernel" && k.Action == "remove" && k.KernelRelease == c.KernelRelease
-			})
-			low := c.Kind == "livepatch" && c.Result == record.ResultOK && (c.Action == "downgrade" || c.Action == "remove" && !withKernel)
+			low := c.Kind == "livepatch" && c.Result == record.ResultOK && (c.Action == "downgrade" || c.Action == "remove" && !l.kernelGone(c.KernelRelease, from))
 			perhaps = perhaps || low && !from.After(at)
 			surely = surely || low && !ev.Time.After(at) && (ev.End == nil || ev.End.Outcome != record.OutcomeStaged)
 		}
@@ -136,12 +133,27 @@ func (l *life) lowered(at time.Time) (surely, perhaps bool) {
 	return surely, perhaps
 }
 
+// kernelGone says whether the removal of a kernel is on record, within a minute of a time: an import has its
+// live patch's by itself.
+func (l *life) kernelGone(release string, at time.Time) bool {
+	return slices.ContainsFunc(l.events, func(ev *record.Event) bool {
+		list, from := changesOf(ev)
+		return from.Sub(at).Abs() < time.Minute && slices.ContainsFunc(list, func(k record.Change) bool {
+			return k.Kind == "kernel" && k.Action == "remove" && k.KernelRelease == release
+		})
+	})
+}
+
 // failures say of a time whether the last that was tried with some package failed, and whether anything ever did,
 // or may have: what became of it is not on record.
 func (l *life) failures(at time.Time) (last, ever bool) {
 	failed, open := map[string]bool{}, map[string]bool{}
 	for _, ev := range l.events {
+		list, from := changesOf(ev)
 		if ev.Time.After(at) {
+			for _, c := range list { // which may have been made before
+				failed[c.Package] = failed[c.Package] && (from.After(at) || c.Result != record.ResultOK)
+			}
 			continue
 		}
 		if ever = ever || ev.Import != nil; ev.Begin != nil {
@@ -151,7 +163,6 @@ func (l *life) failures(at time.Time) (last, ever bool) {
 		if ev.End != nil {
 			delete(open, ev.End.Commit)
 		}
-		list, _ := changesOf(ev)
 		for _, c := range list {
 			failed[c.Package] = c.Result == record.ResultFailed
 			ever = ever || c.Result != record.ResultOK
