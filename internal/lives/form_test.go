@@ -113,6 +113,11 @@ func (f *form) makeKnown(horizon time.Time) (err error) {
 	if len(first) == 0 || all[n].Spooled != "" {
 		return nil
 	}
+	if n+1 < len(all) && f.life.sound() { // any time until the next one came
+		if next := all[n+1].Recorded(); next != nil && next.After(at) {
+			at = at.Add(next.Sub(at) * time.Duration(horizon.UnixMilli()%100) / 101)
+		}
+	}
 	few := f.open(onRecord(f.t, filepath.Join(f.dir, "few"), first))
 	if !f.life.sound() {
 		if few, err = few.KnownAt(f.t.Context(), at); err != nil {

@@ -93,7 +93,7 @@ func live(seed, number uint64, at time.Time) *life {
 	for _, t := range troubles {
 		l.has[t.name] = l.chance(0.25)
 	}
-	l.plain = l.chance(0.2)
+	l.plain, l.earlier = l.chance(0.2), number%5 == 0
 	l.settle()
 	for range 8 + l.IntN(10) {
 		l.pass(l.pause())

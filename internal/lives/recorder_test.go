@@ -35,6 +35,7 @@ type recorder struct {
 	unread   map[string]bool  // parts that the next observation cannot read
 
 	how     logging
+	earlier bool // 0.1.0 recorded, which did not note when an event came from the spool
 	plain   bool // the kernel does not say the source versions of modules
 	spooled bool // events go to the spool
 }
@@ -68,6 +69,11 @@ func (r *recorder) write(ev *record.Event) {
 
 // takeIn takes in what waited.
 func (r *recorder) takeIn() {
+	for _, ev := range r.late {
+		if !r.earlier {
+			ev.TakenIn = new(r.stamp())
+		}
+	}
 	r.events, r.late, r.spooled = append(r.events, r.late...), nil, false
 }
 
