@@ -117,11 +117,12 @@ demo:
 
 test: deps check unit e2e test-arch
 
-# What unit tests.
-PKGS ?= ./...
+# What unit tests. With SHORT=1 without what takes long, as a package does while it is built.
+PKGS  ?= ./...
+SHORT ?=
 
 unit:
-	$(GO) test -timeout 30m -tags '$(TAGS)' $(PKGS)
+	$(GO) test $(if $(SHORT),-short) -timeout 30m -tags '$(TAGS)' $(PKGS)
 
 # LIVES simulated lives of a host, compared with what reports say of them, and a table of it. The
 # same SEED makes the same lives. With EXAMPLES as many examples of each kind of false statement are
