@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -469,4 +470,66 @@ func TestActiveWhereItCouldNotBeRead(t *testing.T) {
 			}
 		}
 	}
+}
+
+// libzypp's history does not say which btrfs snapshot a commit changed: what an import tells of a machine that has
+// them may not be of the one that ran.
+func TestImportsOfAMachineWithSnapshots(t *testing.T) {
+	const cve = "CVE-2025-4221" // of p2
+	v2 := storetest.PatchPackage(storetest.ReleaseA, 2)
+	imports := func(l *storetest.Life, at string, action record.Action) {
+		c := record.ImportedChange{Change: storetest.Change(v2), Time: l.Stamp(at), UTCOffset: "+00:00"}
+		c.Action = action
+		l.Event(record.KindImport, "5 18:00", "A", "5 09:00").Import = &record.Import{
+			Commit: "019ca8d5-0000-8000-8000-000000000001", Time: c.Time, Zone: "UTC", Changes: []record.ImportedChange{c},
+		}
+	}
+	sees := func(l *storetest.Life, at, module string, patches ...string) {
+		o := l.Sees(at, "A", "5 09:00", module)
+		had(l, o, patches...)
+		o.Subvolume = "/@/.snapshots/1/snapshot"
+	}
+	for name, tt := range map[string]struct {
+		tell func(l *storetest.Life)
+		want ExposureStatus
+		here bool // installed since a time
+	}{
+		"removed, maybe elsewhere": {func(l *storetest.Life) {
+			endsCommit(l, "5 09:30", record.OutcomeCompleted, v2)
+			sees(l, "5 10:00", "", "p2@5 09:30")
+			imports(l, "5 12:00", record.ActionRemove)
+		}, StatusUnknown, true},
+		"installed, maybe elsewhere": {func(l *storetest.Life) {
+			sees(l, "5 10:00", "")
+			imports(l, "5 12:00", record.ActionInstall)
+		}, StatusUnknown, false},
+		"the last look does not know the root": {func(l *storetest.Life) {
+			imports(l, "5 09:20", record.ActionInstall)
+			sees(l, "5 10:00", "p2", "p2@5 09:20")
+			had(l, l.Sees("5 11:00", "A", "5 09:00", "p2"), "p2@5 09:20")
+		}, StatusFixed, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &storetest.Life{T: t}
+			tt.tell(l)
+			e := fixAt(t, l.OpenRecord(), storetest.March(t, "5 20:00"), cve)
+			if e.Status != tt.want || (e.Installed != nil) != tt.here {
+				t.Errorf("%s, installed %v: %s", e.Status, e.Installed, e.Reason)
+			}
+		})
+	}
+	t.Run("active although it was removed somewhere", func(t *testing.T) {
+		l := &storetest.Life{T: t}
+		sees(l, "5 10:00", "p2", "p2@5 09:20")
+		imports(l, "5 12:00", record.ActionRemove)
+		sees(l, "5 19:30", "p2", "p2@5 09:20")
+		s := l.OpenRecord()
+		tl, err := WholeTimeline(t.Context(), s)
+		storetest.Check(t, err)
+		list, _, err := ExposuresSince(t.Context(), s, tl, []string{v2.Name}, storetest.March(t, "5 18:30"), storetest.March(t, "5 20:00"))
+		storetest.Check(t, err)
+		if !slices.ContainsFunc(list, func(e Exposure) bool { return e.CVE == cve }) {
+			t.Errorf("%d fixes, none of %s", len(list), cve)
+		}
+	})
 }

@@ -39,16 +39,20 @@ func TestLoadStaysAsItWasShown(t *testing.T) {
 // A load of before the clock was set counts in the run after that, too, also when the clock is set again: which live
 // patch is active from its start on is not known.
 func TestLoadOfBeforeTheClockWasSet(t *testing.T) {
-	for name, loaded := range map[string]string{"with the boot": "5 10:00:03", "later": "5 14:30"} {
+	for name, tt := range map[string]struct{ first, loaded, began, seen, asked string }{
+		"ahead, with the boot": {"5 10:00", "5 10:00:03", "5 15:00", "6 10:00", "5 16:00"},
+		"ahead, later":         {"5 10:00", "5 14:30", "5 15:00", "6 10:00", "5 16:00"},
+		"back, with the boot":  {"5 15:00", "5 15:00:03", "5 10:00", "5 12:00", "5 10:30"},
+		"back, later":          {"5 15:00", "5 15:30", "5 10:00", "5 12:00", "5 10:30"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			l := &storetest.Life{T: t}
-			load := l.Loads(loaded, "l2", "initrd")
-			// The clock was right, and was set ahead by five hours before anything was recorded.
-			l.Sees("6 10:00", "a", "5 15:00", "?", l.Row("a", "5 10:00", "6 10:00", load))
-			// Then it was set back again.
-			l.Sees("7 10:00", "a", "5 10:00", "?", l.Row("a", "5 10:00", "7 10:00", load))
+			load := l.Loads(tt.loaded, "l2", "initrd")
+			// The clock was set before anything was recorded, and then once more.
+			l.Sees(tt.seen, "a", tt.began, "?", l.Row("a", tt.first, tt.seen, load))
+			l.Sees("7 10:00", "a", "5 11:00", "?", l.Row("a", tt.first, "7 10:00", load))
 			s := l.OpenRecord()
-			for _, at := range []string{"5 15:00:02", "5 16:00", "6 09:00"} {
+			for _, at := range []string{tt.began + ":02", tt.asked} {
 				if got := told(t, s, at); strings.Contains(got, "none") {
 					t.Errorf("%s: got %q", at, got)
 				}
