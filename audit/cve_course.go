@@ -95,7 +95,7 @@ func (c *fixCourse) lostBy(without *ranSpan) LossCause {
 		}
 		return LostByUnknown
 	}
-	removed := slices.ContainsFunc(c.p.changes, func(ch record.PatchChange) bool {
+	removed := slices.ContainsFunc(c.p.changes, func(ch patchChange) bool {
 		return ch.Action == record.ActionRemove && ch.Result == record.ResultOK && ch.Time.Sub(without.From.Time).Abs() < commit
 	})
 	if removed {
@@ -231,9 +231,9 @@ func (p *patchHistory) isInstalled(cve string) (answer, string) {
 // wasInstalled says whether a version with a fix was taken away here. What was taken away in a
 // snapshot that was booted may have been in the one alone that it was made of.
 func (p *patchHistory) wasInstalled(cve string) bool {
-	return slices.ContainsFunc(p.changes, func(c record.PatchChange) bool {
-		before, _ := p.sides(c)
-		return before != nil && p.has(before.version, cve) == yes && (!c.Booted || before.installed != nil)
+	return slices.ContainsFunc(p.changes, func(c patchChange) bool {
+		before, _ := p.sides(c.PatchChange)
+		return before != nil && p.has(before.version, cve) == yes && (!c.Booted && !c.elsewhere || before.installed != nil)
 	})
 }
 

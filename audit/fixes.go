@@ -28,11 +28,9 @@ type fixRecord struct {
 // timeline must begin before the first of them, and end there.
 func readFixes(ctx context.Context, s Reader, t *Timeline, names []string, at time.Time) (*fixRecord, error) {
 	f := &fixRecord{ctx: ctx, store: s, timeline: t, at: at, packages: map[string]*patchHistory{}, severity: map[string]string{}}
-	newest, err := SeenAt(ctx, s, record.Always())
-	if err != nil {
-		return nil, fmt.Errorf("reading the newest observation: %w", err)
+	if err := f.readRoot(); err != nil {
+		return nil, fmt.Errorf("looking for the root directory: %w", err)
 	}
-	f.snapshots = newest != nil && record.SnapshotNumber(newest.Subvolume) > 0
 	for _, name := range names {
 		p := newPatchHistory(name, &f.setting)
 		if err := f.readPackage(p); err != nil {
@@ -154,19 +152,12 @@ func (f *fixRecord) readLists(p *patchHistory, changes []record.PatchChange) err
 }
 
 func (f *fixRecord) take(p *patchHistory, ev *record.Event) {
-	var fixes map[string]record.Fixes
-	var changes []record.Change
-	switch {
-	case ev.Begin != nil:
-		fixes = ev.Begin.Fixes
-	case ev.End != nil:
-		fixes, changes = ev.End.Fixes, ev.End.Changes
+	if ev.End != nil {
 		for _, a := range ev.End.Advisories {
 			f.severity[a.ID] = a.Severity
 		}
-	case ev.Drift != nil:
-		fixes, changes = ev.Drift.Fixes, ev.Drift.Changes
 	}
+	changes, fixes := ev.Changes()
 	for nevra, list := range fixes {
 		if rest, ok := strings.CutPrefix(nevra, p.name+"-"); ok {
 			p.version(rest[:max(0, strings.LastIndexByte(rest, '.'))]).list(list.CVEs)
@@ -190,8 +181,7 @@ func (f *fixRecord) readChanges(p *patchHistory) error {
 		if c.Outcome == record.OutcomeDiscarded {
 			continue
 		}
-		elsewhere := f.snapshots && c.Source == record.SourceImport // maybe: libzypp's history does not say
-		c.Booted = c.Booted || elsewhere
+		elsewhere := f.snapshots && c.Source == record.SourceImport // libzypp's history does not say
 		before, after := p.sides(c)
 		p.kernel = cmp.Or(p.kernel, c.KernelRelease)
 		for _, v := range []*patchVersion{before, after} {
@@ -202,7 +192,7 @@ func (f *fixRecord) readChanges(p *patchHistory) error {
 		if c.Outcome == record.OutcomeStaged {
 			continue
 		}
-		p.changes = append(p.changes, c)
+		p.changes = append(p.changes, patchChange{c, elsewhere})
 		if c.Result == record.ResultOK && after != nil && after.installed == nil && !elsewhere {
 			after.installed, after.event = new(c.Time), c.Event
 		}
@@ -229,9 +219,30 @@ func (f *fixRecord) readInstalled() error {
 	return w.installed()
 }
 
+// few are the observations that are asked before nobody knows.
+const few = 50
+
+// readRoot reads whether the root directory may be in a btrfs snapshot, from the newest observation that knows
+// where it is.
+func (f *fixRecord) readRoot() error {
+	f.snapshots = true
+	at := record.Always()
+	for range few {
+		o, err := SeenAt(f.ctx, f.store, at)
+		if err != nil || o == nil {
+			return err
+		}
+		if o.Subvolume != "" {
+			f.snapshots = record.SnapshotNumber(o.Subvolume) > 0
+			return nil
+		}
+		at = o.At.Add(-instant)
+	}
+	return nil
+}
+
 // readLooked reads which versions were installed when the machine was looked at last.
 func (f *fixRecord) readLooked() error {
-	const few = 50 // observations that could not read the rpm database
 	at := f.at
 	for range few {
 		o, err := SeenAt(f.ctx, f.store, at)

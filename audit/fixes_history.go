@@ -14,7 +14,7 @@ type setting struct {
 	newest    *KernelSpan      // the newest boot; nil: none is on record
 	goesOn    bool             // the record, after the moment: what it does not know of that is not known
 	state     *State           // what is installed, if the record goes on; else nil
-	snapshots bool             // the root directory is in a btrfs snapshot
+	snapshots bool             // the root directory is in a btrfs snapshot, or may be
 	looked    *Seen            // at what is installed, last; nil: nobody looked
 	unread    *Seen            // a newer look that could not tell; nil: none
 	blind     *record.Observed // the newest observation, if it could not read live patches; else nil
@@ -34,8 +34,14 @@ type patchHistory struct {
 	kernel   string
 	versions map[string]*patchVersion
 	modules  map[string]string // versions by the modules that they hold
-	changes  []record.PatchChange
+	changes  []patchChange
 	kept     []*record.Timestamp // for each span, when an initrd is first proven to hold its live patch
+}
+
+// patchChange is a change of a live patch package.
+type patchChange struct {
+	record.PatchChange
+	elsewhere bool // it may have been made in another btrfs snapshot than the one that ran
 }
 
 func newPatchHistory(name string, on *setting) *patchHistory {
@@ -55,8 +61,11 @@ func (p *patchHistory) present() bool {
 
 // goneBefore says whether the package was removed before a moment, and was not there since.
 func (p *patchHistory) goneBefore(at time.Time) bool {
-	n := len(p.changes)
-	return n > 0 && p.changes[n-1].Action == record.ActionRemove && p.changes[n-1].Result == record.ResultOK && p.changes[n-1].Time.Before(at)
+	if len(p.changes) == 0 {
+		return false
+	}
+	last := p.changes[len(p.changes)-1]
+	return last.Action == record.ActionRemove && last.Result == record.ResultOK && !last.elsewhere && last.Time.Before(at)
 }
 
 // version is what is known of a version.
@@ -90,7 +99,7 @@ type patchVersion struct {
 	present   bool              // the machine had it, or was about to
 	active    *record.Timestamp // seen active, its load complete, first; null: not up to the moment
 	seen      record.Timestamp  // by an observation or a change, first
-	installed *record.Timestamp // by a commit on record, first; null: it was there before
+	installed *record.Timestamp // by a commit on record, first; null: it was there before, or an import does not tell where
 	built     *record.Timestamp
 	issued    *record.Timestamp // of its advisory
 	onDay     bool              // no more than its day is known

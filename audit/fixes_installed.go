@@ -58,6 +58,9 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 		case c.Result != record.ResultOK:
 			known, reason = false, fmt.Sprintf("What became of the %s of %s %s at %s is not known.", c.Action, p.name, c.Version, c.Time.Short())
 			continue
+		case c.elsewhere:
+			known, reason = false, fmt.Sprintf("In which snapshot the %s of %s %s at %s was done is not known.", c.Action, p.name, c.Version, c.Time.Short())
+			continue
 		}
 		gone := cmp.Or(c.Previous, c.Version)
 		versions = slices.DeleteFunc(versions, func(v string) bool { return v == gone })

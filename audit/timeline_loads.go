@@ -95,7 +95,7 @@ func (b *bootEvidence) journalPoints() (points []point) {
 		case b.order(at, l):
 			points = append(points, b.load(i)...)
 			at = l.Time
-		case b.last, b.started && l.Time.Before(b.to.Time): // one of before the clock was set
+		case b.last, b.started && (b.early(l) || l.Event <= b.lastEvent || l.Time.Before(b.to.Time)): // of before the clock was set
 			points = append(append(points, point{at: b.lastBefore(l, at), lost: true, event: b.row.Event}), b.endings(i)...)
 		default:
 			points = append(points, b.endings(i)...)
