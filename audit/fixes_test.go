@@ -479,7 +479,11 @@ func TestImportsOfAMachineWithSnapshots(t *testing.T) {
 	v2 := storetest.PatchPackage(storetest.ReleaseA, 2)
 	imports := func(l *storetest.Life, at string, action record.Action) {
 		c := record.ImportedChange{Change: storetest.Change(v2), Time: l.Stamp(at), UTCOffset: "+00:00"}
-		c.Action = action
+		if c.Action = action; action == record.ActionRemove {
+			c.Removed = storetest.FixesOf(v2)
+		} else {
+			c.Added = storetest.FixesOf(v2)
+		}
 		l.Event(record.KindImport, "5 18:00", "A", "5 09:00").Import = &record.Import{
 			Commit: "019ca8d5-0000-8000-8000-000000000001", Time: c.Time, Zone: "UTC", Changes: []record.ImportedChange{c},
 		}

@@ -35,8 +35,7 @@ func (ev *Event) Snapshot() Snapshot {
 	return s
 }
 
-// Changes returns the package changes that an event tells of, and what live patches fix after them, by
-// name and architecture as far as the event says.
+// Changes returns the package changes that an event tells of, and what it says that live patches fix, by NEVRA.
 func (ev *Event) Changes() (changes []Change, fixes map[string]Fixes) {
 	switch {
 	case ev.Begin != nil:

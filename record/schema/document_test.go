@@ -39,7 +39,7 @@ func TestEventsAreDocumented(t *testing.T) {
 
 const preface = `# Events
 
-What the body of an event holds, key by key. This is made of the JSON Schemas in ` + "`record/schema`" + ` of the sources, by
+What the body of an event holds, key by key. This is made from the JSON Schemas in ` + "`record/schema`" + ` of the sources, by
 ` + "`make man`" + `. How events are written, kept and proven is in [record.md](record.md).
 
 | kind | says |
@@ -107,15 +107,16 @@ func (d *page) rows(file, before string, s *schematest.Schema) {
 		if !slices.Contains(s.Required, name) {
 			holds += ", or absent"
 		}
+		_, told := d.key(file, p)
 		_, is := d.all.Resolve(file, p)
-		fmt.Fprintf(d, "| `%s` | %s | %s |\n", key, holds, cell(cmp.Or(p.Description, is.Description)))
+		fmt.Fprintf(d, "| `%s` | %s | %s |\n", key, holds, cell(cmp.Or(p.Description, told.Description, is.Description)))
 		d.within(file, key, p)
 	}
 }
 
 // within are the keys of the objects that a value holds, if they stand nowhere else.
 func (d *page) within(file, key string, s *schematest.Schema) {
-	switch {
+	switch file, s = d.key(file, s); {
 	case s.Ref != "":
 	case s.Items != nil:
 		d.within(file, key+"[]", s.Items)
@@ -126,11 +127,20 @@ func (d *page) within(file, key string, s *schematest.Schema) {
 	}
 }
 
+// key is what is said of a key that is told of elsewhere.
+func (d *page) key(file string, s *schematest.Schema) (string, *schematest.Schema) {
+	to, pointer, _ := strings.Cut(s.Ref, "#")
+	parts := strings.Split(pointer, "/")
+	if len(parts) != 5 || parts[3] != "properties" {
+		return file, s
+	}
+	file = cmp.Or(to, file)
+	return file, d.all[file].Defs[parts[2]].Properties[parts[4]]
+}
+
 // holds names the type of a value.
 func (d *page) holds(file string, s *schematest.Schema) string {
-	if strings.Contains(s.Ref, "/properties/") { // a key that is told of elsewhere
-		file, s = d.all.Resolve(file, s)
-	}
+	file, s = d.key(file, s)
 	if s.Ref != "" {
 		title := titleOf(file, s.Ref)
 		return "[" + title + "](#" + strings.ReplaceAll(title, " ", "-") + ")"
@@ -145,9 +155,9 @@ func (d *page) holds(file string, s *schematest.Schema) string {
 	for _, name := range s.Types() {
 		switch {
 		case name == "array" && s.Items != nil:
-			name = "list of " + d.holds(file, s.Items)
+			name = "list of " + inBrackets(d.holds(file, s.Items))
 		case name == "object" && s.Additional != nil && !s.Additional.Never && len(s.Properties) == 0:
-			name = "object of " + d.holds(file, s.Additional)
+			name = "object of " + inBrackets(d.holds(file, s.Additional))
 		case s.Format == "date-time":
 			name = strings.Replace(name, "string", "time", 1)
 		}
@@ -157,7 +167,7 @@ func (d *page) holds(file string, s *schematest.Schema) string {
 	if len(s.Enum) > 0 {
 		text += ": " + words(s.Enum)
 	}
-	return cmp.Or(text, "anything")
+	return strings.TrimSuffix(cmp.Or(text, "anything"), ": ")
 }
 
 // titleOf is the title of the section about what a reference in a file leads to.
@@ -173,10 +183,24 @@ func titleOf(file, ref string) string {
 	return kind + " " + name
 }
 
+// inBrackets keeps together what is said of one value.
+func inBrackets(text string) string {
+	if strings.Contains(text, " or ") {
+		return "(" + text + ")"
+	}
+	return text
+}
+
 func words(list []any) string {
 	var texts []string
 	for _, w := range list {
-		texts = append(texts, fmt.Sprintf("`%v`", w))
+		switch w {
+		case nil: // the type says so
+		case "":
+			texts = append(texts, "the empty string")
+		default:
+			texts = append(texts, fmt.Sprintf("`%v`", w))
+		}
 	}
 	return strings.Join(texts, ", ")
 }
