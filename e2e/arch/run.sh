@@ -16,6 +16,7 @@ skip='TestInspectNamesTheRealParent|TestReaderNeedsNoWritePermission|TestWriterT
 # the hundred, each cut of a text, and races against limits of time. This machine's own run of the
 # tests has them.
 slow='TestAlteredRecords|TestAnswers.*|TestCutAnywhere|TestExportSince|TestImportChangesNoState|TestStateChecks'
+slow="$slow|TestRecordChecks|TestChecksOfTheExamples|TestOneAnswerForAMoment|TestFixesOfAPeriodAreThoseOfTheRecord|TestPruneChangesNoAnswer"
 slow="$slow|TestStateDoesNotChangeLater|TestStateIsNeverWrong|TestTwoAtOnce|TestVerifyWhileEventsGo"
 case $arch in
 s390x) debian=s390x triplet=s390x-linux-gnu loader=ld64.so.1 skip="$skip|TestReadDescribesTheFile" ;;

@@ -53,7 +53,7 @@ func few(short, long int) int {
 }
 
 func TestAnswersAreThoseOfTheStore(t *testing.T) {
-	for name, host := range hosts(few(3, 6)) {
+	for name, host := range hosts(few(2, 4)) {
 		t.Run(name, func(t *testing.T) { same(t, host(t).OpenRecord(), nil) })
 	}
 }
@@ -106,7 +106,7 @@ func same(t *testing.T, s *store.Store, pruned *record.Prune) {
 	t.Helper()
 	m := storetest.InMemory(t, s, pruned)
 	_, evs := storetest.EventsOf(t, s)
-	a := about(evs, few(20, 60))
+	a := about(evs, few(20, 40))
 	sameReports(t, s, m, a)
 	sameAnswers(t, s, m, a) // reports have changed nothing
 }
@@ -117,7 +117,7 @@ func sameReports(t *testing.T, s, m audit.Reader, a *asked) {
 	profile, err := compliance.LoadProfile(compliance.DefaultProfile, nil)
 	storetest.Check(t, err)
 	reports := []question{{"timeline", func(ctx context.Context, r audit.Reader) (any, error) { return audit.WholeTimeline(ctx, r) }}}
-	for _, at := range a.moments[:min(len(a.moments), few(4, 15))] {
+	for _, at := range a.moments[:min(len(a.moments), few(4, 10))] {
 		reports = append(reports,
 			question{fmt.Sprint("state ", at), func(ctx context.Context, r audit.Reader) (any, error) { return audit.NewState(ctx, r, at) }},
 			question{fmt.Sprint("exposures ", at), func(ctx context.Context, r audit.Reader) (any, error) { return exposures(ctx, r, at) }},
