@@ -219,43 +219,41 @@ func (f *fixRecord) readInstalled() error {
 	return w.installed()
 }
 
-// few are the observations that are asked before nobody knows.
-const few = 50
-
-// readRoot reads whether the root directory may be in a btrfs snapshot, from the newest observation that knows
-// where it is.
-func (f *fixRecord) readRoot() error {
-	f.snapshots = true
-	at := record.Always()
-	for range few {
+// lookBack goes through the observations up to a moment, the newest first, until one tells what is wanted: 50 at
+// most, for each is an event to read.
+func (f *fixRecord) lookBack(at time.Time, tells func(*Seen) bool) error {
+	for range 50 {
 		o, err := SeenAt(f.ctx, f.store, at)
-		if err != nil || o == nil {
+		if err != nil || o == nil || tells(o) {
 			return err
-		}
-		if o.Subvolume != "" {
-			f.snapshots = record.SnapshotNumber(o.Subvolume) > 0
-			return nil
 		}
 		at = o.At.Add(-instant)
 	}
 	return nil
 }
 
+// readRoot reads whether the root directory may be in a btrfs snapshot, from the newest observation that knows
+// where it is.
+func (f *fixRecord) readRoot() error {
+	f.snapshots = true
+	return f.lookBack(record.Always(), func(o *Seen) bool {
+		if o.Subvolume != "" {
+			f.snapshots = record.SnapshotNumber(o.Subvolume) > 0
+		}
+		return o.Subvolume != ""
+	})
+}
+
 // readLooked reads which versions were installed when the machine was looked at last.
 func (f *fixRecord) readLooked() error {
-	at := f.at
-	for range few {
-		o, err := SeenAt(f.ctx, f.store, at)
-		if err != nil || o == nil {
-			return err
-		}
+	return f.lookBack(f.at, func(o *Seen) bool {
 		if o.Installed != nil {
 			f.looked = o
-			return nil
+		} else {
+			f.unread = cmp.Or(f.unread, o)
 		}
-		f.unread, at = cmp.Or(f.unread, o), o.At.Add(-instant)
-	}
-	return nil
+		return o.Installed != nil
+	})
 }
 
 // readAdvisories takes the dates of issue from the newest observation that read them: one
