@@ -2,6 +2,7 @@ package zypp
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -44,6 +45,9 @@ func TestAlive(t *testing.T) {
 }
 
 func TestAliveOfARealProcess(t *testing.T) {
+	// Under qemu a process looks as if it had begun when the thread that reads began.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	proc := os.DirFS("/proc")
 	st, err := readStat(proc, os.Getpid())
 	if err != nil {
