@@ -82,7 +82,6 @@ func (c *fixCourse) continues(s *ranSpan) bool {
 
 // lostBy says what took a fix away before a span.
 func (c *fixCourse) lostBy(without *ranSpan) LossCause {
-	const commit = 10 * time.Minute                  // a long one
 	lasted := !c.with.To.Before(c.with.boot.To.Time) // until its boot ended
 	switch {
 	case c.with.BootID != without.BootID && lasted && c.bootedWithout(without):
@@ -95,13 +94,23 @@ func (c *fixCourse) lostBy(without *ranSpan) LossCause {
 		}
 		return LostByUnknown
 	}
-	removed := slices.ContainsFunc(c.p.changes, func(ch patchChange) bool {
-		return ch.Action == record.ActionRemove && ch.Result == record.ResultOK && ch.Time.Sub(without.From.Time).Abs() < commit
-	})
-	if removed {
-		return LostByRemoval
+	return c.removedAt(without.From.Time)
+}
+
+// removedAt says whether the package was removed where its live patch went, which else was disabled by itself.
+func (c *fixCourse) removedAt(at time.Time) LossCause {
+	const commit = 10 * time.Minute // a long one
+	cause := LostByDisabling
+	for _, ch := range c.p.changes {
+		switch {
+		case ch.Action != record.ActionRemove || ch.Time.Sub(at).Abs() >= commit:
+		case ch.Result == record.ResultOK && !ch.elsewhere:
+			return LostByRemoval
+		default: // whether that was here, or done, is not on record
+			cause = LostByUnknown
+		}
 	}
-	return LostByDisabling
+	return cause
 }
 
 // bootedWithout says whether a boot is known to have been without the fix from its start on, or

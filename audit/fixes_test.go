@@ -522,6 +522,18 @@ func TestImportsOfAMachineWithSnapshots(t *testing.T) {
 			}
 		})
 	}
+	t.Run("disabled when it was removed somewhere", func(t *testing.T) {
+		l := &storetest.Life{T: t}
+		loads := l.Loads("5 09:00:02", "p2", "initrd")
+		l.Sees("5 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "5 10:00", loads)).Subvolume = "/@/.snapshots/1/snapshot"
+		imports(l, "5 12:00", record.ActionRemove)
+		loads.Disabled = new(l.Stamp("5 12:05"))
+		l.Sees("5 19:30", "A", "5 09:00", "", l.Row("A", "5 09:00", "5 19:30", loads)).Subvolume = "/@/.snapshots/1/snapshot"
+		e := fixAt(t, l.OpenRecord(), storetest.March(t, "5 20:00"), cve)
+		if n := len(e.Intervals); n == 0 || e.Intervals[n-1].LostBy != LostByUnknown {
+			t.Errorf("%s, intervals %+v", e.Status, e.Intervals)
+		}
+	})
 	t.Run("active although it was removed somewhere", func(t *testing.T) {
 		l := &storetest.Life{T: t}
 		sees(l, "5 10:00", "p2", "p2@5 09:20")
