@@ -20,7 +20,9 @@ const (
 	patchFile = "livepatch-2-150600_13_6_1.ko"
 	// standIn is where the tests' own module is in the place of SUSE's, which packs live patches.
 	standIn = "/usr/lib/dracut/modules.d/90kernel-livepatch/module-setup.sh"
-	built   = "MESSAGE_ID=6f1c0a4b6e0b4c6f9a7d4b6f1f0e9a11"
+	// initOnly is a dracut module that is in an image only where it is asked for.
+	initOnly = "/usr/lib/dracut/modules.d/90lab-init/module-setup.sh"
+	built    = "MESSAGE_ID=6f1c0a4b6e0b4c6f9a7d4b6f1f0e9a11"
 )
 
 // TestDracut builds images with the real dracuts of Debian 11, whose /usr is not merged, 12 and
@@ -133,7 +135,8 @@ install() {
     return 0
 }
 `)
-	execute(t, "chmod", "+x", l.root+standIn)
+	l.write(initOnly, "check() { return 255; }\ninstall() { : > \"$initdir/init\"; }\n")
+	execute(t, "chmod", "+x", l.root+standIn, l.root+initOnly)
 	if err := os.CopyFS(l.root+"/lib/modules", os.DirFS(d.kernels)); err != nil {
 		t.Fatal(err)
 	}
@@ -167,8 +170,9 @@ func (l *lab) must(program string, args ...string) string {
 	return string(out)
 }
 
-// few are the dracut modules of an image that is built quickly.
-const few = "base kernel-livepatch zz-klp-audit"
+// few are the dracut modules of an image that is built quickly: instead of "base", whose programs take long,
+// it has nothing but an init.
+const few = "lab-init kernel-livepatch zz-klp-audit"
 
 // dracut builds an image and returns what it printed.
 func (l *lab) dracut(args ...string) string {
@@ -260,7 +264,7 @@ func withLivePatch(t *testing.T, l *lab) {
 
 func withoutLivePatch(t *testing.T, l *lab) {
 	l.startJournal()
-	l.dracut(unpatched, "/boot/initrd")
+	l.dracut(unpatched, "--modules", few, "/boot/initrd")
 	l.wantEntries(entry(unpatched, "/boot/initrd", ""))
 	l.wantPatch("/boot/initrd", false)
 }
@@ -271,10 +275,10 @@ func withDriver(t *testing.T, l *lab) {
 		t.Fatal(err)
 	}
 	l.startJournal()
-	l.dracut(patched, "--modules", "base zz-klp-audit", "--add-drivers", "livepatch-2-150600_13_6_1", "/boot/initrd")
+	l.dracut(patched, "--modules", "lab-init zz-klp-audit", "--add-drivers", "livepatch-2-150600_13_6_1", "/boot/initrd")
 	l.wantEntries()
 	l.wantPatch("/boot/initrd", true)
-	l.dracut(patched, "--modules", "base zz-klp-audit", "--install", "/lib/modules/"+patched+"/livepatch/"+patchFile, "/boot/initrd-2")
+	l.dracut(patched, "--modules", "lab-init zz-klp-audit", "--install", "/lib/modules/"+patched+"/livepatch/"+patchFile, "/boot/initrd-2")
 	l.wantEntries()
 	l.wantPatch("/boot/initrd-2", true)
 }

@@ -25,8 +25,7 @@ const (
 	apart = "KLP_AUDIT_E2E_APART"
 )
 
-// TestMain moves the run into a mount namespace of its own, so that every mount ends with it,
-// however it ends. Its host name is its own, too.
+// TestMain gives the run mounts of its own, which end with it, however it ends, and a host name.
 func TestMain(m *testing.M) {
 	if os.Getenv(wanted) != "1" || os.Getenv(apart) != "" {
 		os.Exit(m.Run())
@@ -35,21 +34,20 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
-// moveApart replaces this process by itself under unshare(1); it returns only if it could not.
+// moveApart replaces this process by itself under apart.sh; it returns only if it could not.
 func moveApart() error {
 	if err := checkMachine(); err != nil {
-		return err
-	}
-	unshare, err := exec.LookPath("unshare")
-	if err != nil {
 		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	argv := append([]string{"unshare", "-m", "-u", "--propagation", "private", "--", self}, os.Args[1:]...)
-	return syscall.Exec(unshare, argv, append(os.Environ(), apart+"=1"))
+	script, err := filepath.Abs("apart.sh")
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(script, append([]string{script, self}, os.Args[1:]...), append(os.Environ(), apart+"=1"))
 }
 
 // checkMachine says everything that is missing at once.

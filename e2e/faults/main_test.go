@@ -57,8 +57,7 @@ const (
 // template is the lower layer of all machines: the programs, and an empty rpm database.
 var template string
 
-// TestMain moves the run into a mount namespace of its own, so that every mount ends with it,
-// however it ends.
+// TestMain gives the run mounts of its own, which end with it, however it ends.
 func TestMain(m *testing.M) {
 	if os.Getenv(wanted) != "1" {
 		os.Exit(m.Run())
@@ -87,7 +86,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// moveApart replaces this process by itself under unshare(1); it returns only if it could not.
+// moveApart replaces this process by itself under apart.sh; it returns only if it could not.
 func moveApart() error {
 	var missing []string
 	if os.Geteuid() != 0 {
@@ -101,16 +100,15 @@ func moveApart() error {
 	if missing != nil {
 		return fmt.Errorf("these tests need %s", strings.Join(missing, ", "))
 	}
-	unshare, err := exec.LookPath("unshare")
-	if err != nil {
-		return err
-	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	argv := append([]string{"unshare", "-m", "--propagation", "private", "--", self}, os.Args[1:]...)
-	return syscall.Exec(unshare, argv, append(os.Environ(), apart+"=1"))
+	script, err := filepath.Abs("../apart.sh")
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(script, append([]string{script, self}, os.Args[1:]...), append(os.Environ(), apart+"=1"))
 }
 
 // makeTemplate builds the programs, and lays empty folders over those of this machine whose

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Runs a program with mounts and a host name of its own: apart.sh PROGRAM…. All that it mounts ends
+# with it. Its /dev has what programs need, each mounted by itself: what a test does there, as root in
+# a lab, must not reach the machine, and a device that is mounted cannot be replaced.
+set -eu
+
+case $1 in
+--inside) shift ;;
+*) exec unshare -m -u --propagation private -- "$0" --inside "$@" ;;
+esac
+dev=$(mktemp -d)
+mount -t tmpfs -o mode=0755 tmpfs "$dev"
+for name in full null ptmx random tty urandom zero; do
+	: >"$dev/$name"
+	mount --bind "/dev/$name" "$dev/$name"
+done
+mkdir "$dev/pts" "$dev/shm"
+mount --bind /dev/pts "$dev/pts"
+mount -t tmpfs -o mode=1777 tmpfs "$dev/shm"
+ln -s /proc/self/fd "$dev/fd"
+for n in 0:stdin 1:stdout 2:stderr; do
+	ln -s "/proc/self/fd/${n%:*}" "$dev/${n#*:}"
+done
+mount --move "$dev" /dev
+rmdir "$dev"
+exec "$@"
