@@ -185,6 +185,9 @@ func changesOf(ev *record.Event) (list []record.Change, from time.Time) {
 	switch {
 	case ev.End != nil:
 		list = ev.End.Changes
+		if ev.End.Begun != nil { // an end that was found later
+			from = ev.End.Begun.Time
+		}
 		for _, c := range list {
 			if c.InstallTime != nil && c.InstallTime.Before(from) {
 				from = c.InstallTime.Time

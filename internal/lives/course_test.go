@@ -100,3 +100,18 @@ func (l *life) changes(n int) (list []time.Time) {
 	}
 	return list
 }
+
+// losses are moments up to some hours after a live patch went while its boot went on.
+func (l *life) losses(n int) (list []time.Time) {
+	var all []moment
+	for i, m := range l.history[1:] {
+		if before := l.history[i]; m.boot == before.boot && m.active == "" && before.active != "" {
+			all = append(all, m)
+		}
+	}
+	for range min(n, len(all)) {
+		m := all[l.IntN(len(all))]
+		list = append(list, m.from.Add(m.clock).Add(l.between(time.Second, 6*time.Hour)))
+	}
+	return list
+}

@@ -52,7 +52,7 @@ func (l *life) questions() (list []question) {
 	for _, at := range append(looks, l.now.Add(2*stale)) {
 		list = append(list, question{about: "checks", at: at})
 	}
-	for _, at := range append(append(l.moments(2), l.changes(1)...), l.now) {
+	for _, at := range slices.Concat(l.moments(2), l.changes(1), l.losses(1), []time.Time{l.now}) {
 		list = append(list, question{about: "cves", at: at})
 	}
 	for _, at := range l.someAlone(2) {
@@ -63,7 +63,11 @@ func (l *life) questions() (list []question) {
 		variant = only
 	}
 	horizon := l.history[0].from.Add(l.between(0, l.now.Sub(l.history[0].from)))
-	for _, q := range append(slices.Clone(list[:3]), list[len(list)-5:]...) {
+	again := 3
+	if strings.HasPrefix(variant, "known") { // few of the answers of a life were not known at once
+		again = 15
+	}
+	for _, q := range append(slices.Clone(list[:again]), list[len(list)-5:]...) {
 		if variant != "pruned" || q.at.After(horizon) {
 			q.variant, q.horizon = variant, horizon
 			list = append(list, q)

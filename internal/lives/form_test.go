@@ -3,6 +3,7 @@ package lives
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,9 @@ func (f *form) prune(horizon time.Time) error {
 func (f *form) makeKnown(horizon time.Time) (err error) {
 	all := f.life.events
 	n := int(horizon.UnixMicro() % int64(len(all)))
+	if first := slices.IndexFunc(all, func(ev *record.Event) bool { return ev.Spooled != "" }); first > 0 && horizon.UnixMicro()%2 == 0 {
+		n = first - 1 // some waited in the spool then, or were about to
+	}
 	for n+1 < len(all) && (all[n].Spooled != "" || all[n+1].Time.Equal(all[n].Time.Time)) {
 		n++
 	}

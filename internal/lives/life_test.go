@@ -541,9 +541,10 @@ func (l *life) leaveRecorder() {
 	l.observe(record.TriggerManual)
 }
 
-// rotate takes the oldest entries out of the journal.
+// rotate takes the oldest entries out of the journal: of a busy machine it holds an hour.
 func (l *life) rotate() {
-	until := l.now.Add(-l.between(time.Minute, 48*time.Hour))
+	keeps := []time.Duration{time.Hour, 48 * time.Hour}[l.IntN(2)]
+	until := l.now.Add(-l.between(time.Minute, keeps))
 	for _, b := range l.boots {
 		n := 0
 		for n < len(b.lines) && b.base.Add(b.lines[n].Since).Before(until) {
