@@ -130,6 +130,15 @@ var troubles = map[string]struct {
 			"10 12:00": "A proven, ? unknown", // that it was disabled would not show
 		},
 	},
+	"a live patch that went unseen and came again": {
+		func(l *storetest.Life) {
+			l.Sees("5 10:00", "A", "1 09:00", "p1", l.Row("A", "1 09:00", "5 10:00", l.Loads("1 09:00:02", "p1", "initrd")))
+			again := l.Loads("7 12:00", "p1", "system")
+			again.Completed = new(l.Stamp("7 13:00"))
+			l.Sees("9 10:00", "A", "1 09:00", "p1", storetest.StartLost(l.Row("A", "4 10:00", "9 10:00", again)))
+		},
+		map[string]string{"7 12:30": "A proven, p1 from ? proven", "7 13:30": "A proven, p1 proven"},
+	},
 	"a transition that ended when it was seen": {
 		func(l *storetest.Life) {
 			p1, p2 := l.Loads("1 09:00:02", "p1", "initrd"), l.Loads("2 09:00", "p2", "system")

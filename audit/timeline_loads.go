@@ -70,7 +70,8 @@ func (b *bootEvidence) replacedBy(i int) *string {
 			before = ""
 		}
 	}
-	if at := b.row.Loads[i].Time; !b.watched(before, at, at) {
+	again := before == b.row.Loads[i].Patch // it went meanwhile, and the journal lacks when
+	if at := b.row.Loads[i].Time; again || !b.watched(before, at, at) {
 		return nil
 	}
 	return &before
