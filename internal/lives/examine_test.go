@@ -170,8 +170,8 @@ func exported(t *testing.T, s *store.Store, path string) *store.Store {
 	return x
 }
 
-// said are the claims of an answer, by section and part, with times as distances. When something
-// was that a prune took away, or cut, is not asked, nor that a fix came back which it lost before.
+// said are the claims of an answer, by section and part, those about fixes by CVE, too, with times as distances.
+// When something was that a prune took away, or cut, is not asked, nor that a fix came back which it lost before.
 func (a *answers) said(q question) map[string]string {
 	said := map[string]string{}
 	for _, c := range a.claims {
@@ -188,19 +188,30 @@ func (a *answers) said(q question) map[string]string {
 		if q.variant == "known since" && c.section != "state" {
 			continue // it is the state's
 		}
-		if q.variant != "pruned" || !slices.ContainsFunc(c.times, func(t time.Time) bool { return !t.After(q.horizon) }) {
-			said[c.kind()] += text + "; "
+		key := c.kind()
+		if cve, _, _ := strings.Cut(c.says, " "); c.section == "cve" {
+			key += " of " + cve
+		}
+		if q.variant == "pruned" && slices.ContainsFunc(c.times, func(t time.Time) bool { return !t.After(q.horizon) }) {
+			said[key] = longAgo
+		} else if said[key] != longAgo {
+			said[key] += text + "; "
 		}
 	}
 	return said
 }
 
+// longAgo is in the place of what a record says of before its prune: then the pruned one says less, or that
+// it was later.
+const longAgo = "before the horizon"
+
 // compared names a part that is not the same in two answers.
 func compared(a, b map[string]string) (part, how string) {
 	for _, m := range []map[string]string{a, b} {
 		for part := range m {
-			if a[part] != b[part] {
-				name, _, _ := strings.Cut(part, " inferred")
+			if a[part] != b[part] && a[part] != longAgo {
+				name, _, _ := strings.Cut(part, " of CVE")
+				name, _, _ = strings.Cut(name, " inferred")
 				return name, fmt.Sprintf("%q, %q", a[part], b[part])
 			}
 		}
