@@ -82,7 +82,8 @@ func (c *fixCourse) continues(s *ranSpan) bool {
 
 // lostBy says what took a fix away before a span.
 func (c *fixCourse) lostBy(without *ranSpan) LossCause {
-	lasted := !c.with.To.Before(c.with.boot.To.Time) // until its boot ended
+	// Until its boot ended: where that was long before the next one, the journal may lack its last hours.
+	lasted := !c.with.To.Before(c.with.boot.To.Time) && without.boot.From.Sub(c.with.boot.To.Time) <= downtime
 	switch {
 	case c.with.BootID != without.BootID && lasted && c.bootedWithout(without):
 		return LostByBoot

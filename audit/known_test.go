@@ -79,3 +79,17 @@ func TestKnownSinceTheNextBootIsNamed(t *testing.T) {
 		t.Errorf("the next boot is %s, known since %v", nextOf(st), st.KnownSince)
 	}
 }
+
+// A load was turned back: the live patch that it was to replace is active since that one's own load, also where
+// nobody saw it.
+func TestSinceItsOwnLoadAfterAnotherWasTurnedBack(t *testing.T) {
+	l := &storetest.Life{T: t}
+	back := l.Loads("5 12:00", "p3", "system")
+	back.Result, back.Completed, back.Reverted = record.LoadReverted, nil, new(l.Stamp("5 12:30"))
+	l.Sees("6 10:00", "A", "5 09:00", "?", l.Row("A", "5 09:00", "6 10:00", l.Loads("5 09:00:02", "p2", "initrd"), back))
+	st, err := NewState(t.Context(), l.OpenRecord(), storetest.March(t, "5 20:00"))
+	storetest.Check(t, err)
+	if p := st.LivePatch; p == nil || p.Module != "p2" || p.Since == nil || !p.Since.Equal(storetest.March(t, "5 09:00:02")) {
+		t.Errorf("live patch %+v", st.LivePatch)
+	}
+}

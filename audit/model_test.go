@@ -518,16 +518,25 @@ func TestNotLostWhileTheInitrdLoads(t *testing.T) {
 
 // What took a fix away is not known where nobody knows what became of it before its boot ended.
 func TestLostByTheBootOnlyIfItLasted(t *testing.T) {
-	for want, until := range map[LossCause]string{LostByBoot: "6 23:00", LostByUnknown: "6 10:00"} {
+	for name, tt := range map[string]struct {
+		until string // the boot that had it is on record
+		lost  bool   // messages of it are
+		next  string // the next one began
+		want  LossCause
+	}{
+		"until it ended":                    {"6 23:00", false, "6 23:10", LostByBoot},
+		"messages are lost":                 {"6 23:00", true, "6 23:10", LostByUnknown},
+		"nobody knows what was until night": {"6 10:00", false, "6 23:10", LostByUnknown},
+	} {
 		l := &storetest.Life{T: t}
 		load := l.Loads("5 09:00:02", "p2", "initrd")
 		l.Sees("6 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "6 10:00", load))
-		row := l.Row("A", "5 09:00", "6 23:00", load)
-		row.MessagesLost = until != "6 23:00"
-		l.Sees("7 10:00", "B", "7 09:00", "", row, l.Row("B", "7 09:00", "7 10:00"))
+		row := l.Row("A", "5 09:00", tt.until, load)
+		row.MessagesLost = tt.lost
+		l.Sees("7 10:00", "B", tt.next, "", row, l.Row("B", tt.next, "7 10:00"))
 		for _, e := range exposuresAt(t, l.OpenRecord(), record.Always()) {
-			if last := e.Intervals[len(e.Intervals)-1]; last.LostBy != want {
-				t.Errorf("%s lost by %s, want %s", e.CVE, last.LostBy, want)
+			if last := e.Intervals[len(e.Intervals)-1]; last.LostBy != tt.want {
+				t.Errorf("%s: %s lost by %s, want %s", name, e.CVE, last.LostBy, tt.want)
 			}
 		}
 	}

@@ -159,8 +159,7 @@ func (b *bootEvidence) load(i int) (points []point) {
 	case l.Result == record.LoadReverted && l.Reverted == nil:
 		return []point{{at: l.Time, lost: true, event: b.row.Event}}
 	case l.Result == record.LoadReverted:
-		back := point{at: *l.Reverted, known: begun.replaces != nil, sure: true, module: record.OrEmpty(begun.replaces), phase: record.PhaseUnknown, event: b.row.Event}
-		return append([]point{begun, back}, b.denied(i, *l.Reverted)...)
+		return append([]point{begun, b.back(i, begun.replaces)}, b.denied(i, *l.Reverted)...)
 	case l.Result == record.LoadUnknown:
 		return []point{begun}
 	case l.Completed == nil: // an event of before that was kept
@@ -178,6 +177,17 @@ func (b *bootEvidence) load(i int) (points []point) {
 		points = append(points, b.denied(i, *l.Disabled)...)
 	}
 	return points
+}
+
+// back is where a load had been turned back: what it was to replace is active as before.
+func (b *bootEvidence) back(i int, replaces *string) point {
+	p := point{at: *b.row.Loads[i].Reverted, known: replaces != nil, sure: true, module: record.OrEmpty(replaces), phase: record.PhaseUnknown, event: b.row.Event}
+	for j := range b.row.Loads[:i] {
+		if l := &b.row.Loads[j]; l.Patch == p.module && l.Result == record.LoadComplete {
+			p.since, p.completed, p.phase = &l.Time, l.Completed, l.Phase
+		}
+	}
+	return p
 }
 
 // denied are where a load was seen last after the journal tells its end: the clock was wrong for a while, and

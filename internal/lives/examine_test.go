@@ -209,7 +209,7 @@ const longAgo = "before the horizon"
 func compared(a, b map[string]string) (part, how string) {
 	for _, m := range []map[string]string{a, b} {
 		for part := range m {
-			if a[part] != b[part] && a[part] != longAgo {
+			if a[part] != b[part] && a[part] != longAgo && b[part] != longAgo {
 				name, _, _ := strings.Cut(part, " of CVE")
 				name, _, _ = strings.Cut(name, " inferred")
 				return name, fmt.Sprintf("%q, %q", a[part], b[part])
