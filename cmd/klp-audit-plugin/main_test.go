@@ -45,7 +45,7 @@ func pluginCall(bin, root string) *exec.Cmd {
 }
 
 const (
-	killRuns = 300
+	killRuns = 100
 	seed     = 20261123
 	toggled  = "kernel-livepatch-6_4_0-150600_23_42-default"
 )
@@ -220,7 +220,7 @@ func TestDisabled(t *testing.T) {
 // the spool.
 func TestKilledAtAnyMoment(t *testing.T) {
 	if testing.Short() {
-		t.Skip("300 commits take half a minute")
+		t.Skip("100 commits take ten seconds")
 	}
 	root, pkg := labRoot(t)
 	bin := build(t)

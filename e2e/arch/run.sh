@@ -17,6 +17,7 @@ skip='TestInspectNamesTheRealParent|TestReaderNeedsNoWritePermission|TestWriterT
 # tests has them.
 slow='TestAlteredRecords|TestAnswers.*|TestCutAnywhere|TestExportSince|TestImportChangesNoState|TestStateChecks'
 slow="$slow|TestRecordChecks|TestChecksOfTheExamples|TestOneAnswerForAMoment|TestFixesOfAPeriodAreThoseOfTheRecord|TestPruneChangesNoAnswer"
+slow="$slow|TestReportOfWhatWasKnownStays|TestEveryAlteredByteIsFound|TestNoSignatureMakesAForgeryGood|TestVersionHidesNothing"
 slow="$slow|TestStateDoesNotChangeLater|TestStateIsNeverWrong|TestTwoAtOnce|TestVerifyWhileEventsGo"
 case $arch in
 s390x) debian=s390x triplet=s390x-linux-gnu loader=ld64.so.1 skip="$skip|TestReadDescribesTheFile" ;;
