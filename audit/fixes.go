@@ -219,10 +219,12 @@ func (f *fixRecord) readInstalled() error {
 	return w.installed()
 }
 
-// lookBack goes through the observations up to a moment, the newest first, until one tells what is wanted: 50 at
-// most, for each is an event to read.
+// mostReads is how many observations one question reads, at most, until one tells: each is an event to read.
+const mostReads = 50
+
+// lookBack goes through the observations up to a moment, the newest first, until one tells what is wanted.
 func (f *fixRecord) lookBack(at time.Time, tells func(*Seen) bool) error {
-	for range 50 {
+	for range mostReads {
 		o, err := SeenAt(f.ctx, f.store, at)
 		if err != nil || o == nil || tells(o) {
 			return err

@@ -93,3 +93,21 @@ func TestSinceItsOwnLoadAfterAnotherWasTurnedBack(t *testing.T) {
 		t.Errorf("live patch %+v", st.LivePatch)
 	}
 }
+
+// A look lost messages, and saw a live patch complete. When it was loaded, by which moment that was under way, is known
+// since another look had it all.
+func TestKnownSinceAWholeJournalShowedIt(t *testing.T) {
+	l := &storetest.Life{T: t}
+	first, next := l.Loads("5 09:00:02", "p2", "initrd"), l.Loads("5 12:00", "p3", "system")
+	next.Completed = new(l.Stamp("5 13:00"))
+	l.Sees("5 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "5 10:00", first)).NextBoot = &record.NextBoot{KernelRelease: storetest.ReleaseA}
+	lost := l.Row("A", "5 09:00", "5 15:00", first, next)
+	lost.MessagesLost = true
+	l.Sees("5 15:00", "A", "5 09:00", "p3", lost).NextBoot = &record.NextBoot{KernelRelease: storetest.ReleaseA}
+	l.Sees("7 10:00", "B", "7 09:59", "", storetest.StartLost(l.Row("A", "5 11:00", "6 20:00", next)), l.Row("B", "7 09:59", "7 10:00"))
+	st, err := NewState(t.Context(), l.OpenRecord(), storetest.March(t, "5 12:30"))
+	storetest.Check(t, err)
+	if p := st.LivePatch; p == nil || !p.Transition || st.KnownSince == nil || st.KnownSince.Before(storetest.March(t, "7 10:00")) {
+		t.Errorf("live patch %+v, known since %v by %v", p, st.KnownSince, st.Events)
+	}
+}

@@ -60,3 +60,18 @@ func TestLoadOfBeforeTheClockWasSet(t *testing.T) {
 		})
 	}
 }
+
+// The journal has a live patch disabled before it was loaded: the clock was set back, and nobody knows when it went.
+func TestDisabledBeforeItWasLoaded(t *testing.T) {
+	l := &storetest.Life{T: t}
+	load := l.Loads("5 10:00:03", "l2", "initrd")
+	l.Sees("5 10:01", "a", "5 10:00", "?", l.Row("a", "5 10:00", "5 10:01", load)).Patches = nil
+	load.Disabled = new(l.Stamp("5 09:30"))
+	l.Sees("6 10:00", "b", "6 09:59", "", l.Row("a", "5 10:00", "5 12:00", load), l.Row("b", "6 09:59", "6 10:00"))
+	s := l.OpenRecord()
+	for _, at := range []string{"5 10:00:30", "5 11:00"} {
+		if got := told(t, s, at); strings.Contains(got, "l2") || strings.Contains(got, "none") {
+			t.Errorf("%s: got %q", at, got)
+		}
+	}
+}

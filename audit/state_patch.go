@@ -22,8 +22,8 @@ func (w *witness) livePatch() error {
 		st.Confidence = Inferred
 		st.Inferred = append(st.Inferred, "live_patch")
 	}
-	if w.after != nil && w.after.Observation.Patches == nil && !w.shows(w.after, &p) {
-		w.more = append(w.more, w.laterLook(p.BootID))
+	if w.after != nil && !w.shows(w.after, &p) {
+		w.more = append(w.more, w.shownBy(&p)...)
 	}
 	if p.Module != "" {
 		st.LivePatch = &record.LivePatch{
@@ -43,14 +43,25 @@ func (w *witness) shows(ev *record.Event, p *PatchSpan) bool {
 	})
 }
 
-// laterLook is the first observation of a boot from the moment on that could read live patches; 0: there is none.
-func (w *witness) laterLook(boot string) int64 {
+// shownBy is the first observation from the moment on that shows the live patch of a span: it saw that, or its
+// journal has all of it.
+func (w *witness) shownBy(p *PatchSpan) []int64 {
+	reads := 0
 	for _, o := range w.sound {
-		if !o.Time.Before(w.at) && o.BootID == boot && o.Patched != nil {
-			return o.Event
+		if o.Time.Before(w.at) {
+			continue
+		}
+		if o.BootID == p.BootID && o.Patched != nil && record.OrEmpty(o.Module) == p.Module && (o.Transition != nil && *o.Transition) == p.Transition {
+			return []int64{o.Event}
+		}
+		if reads++; reads > mostReads {
+			break
+		}
+		if ev, err := w.event(o.Event); err == nil && ev != nil && w.shows(ev, p) {
+			return []int64{o.Event}
 		}
 	}
-	return 0
+	return p.Events // by looks of which none has all of it
 }
 
 // fixes finds what is fixed in a span: what each of the live patches fixes that tasks may run.

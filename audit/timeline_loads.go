@@ -156,7 +156,7 @@ func (b *bootEvidence) load(i int) (points []point) {
 	begun := p
 	begun.transition, begun.replaces = true, b.replacedBy(i)
 	switch {
-	case l.Result == record.LoadReverted && l.Reverted == nil:
+	case l.Result == record.LoadReverted && l.Reverted == nil, endsBeforeItBegan(&l.Load):
 		return []point{{at: l.Time, lost: true, event: b.row.Event}}
 	case l.Result == record.LoadReverted:
 		return append([]point{begun, b.back(i, begun.replaces)}, b.denied(i, *l.Reverted)...)
@@ -177,6 +177,14 @@ func (b *bootEvidence) load(i int) (points []point) {
 		points = append(points, b.denied(i, *l.Disabled)...)
 	}
 	return points
+}
+
+// endsBeforeItBegan says whether the journal has an end of a load at a time before its begin: the clock was set back
+// between the two.
+func endsBeforeItBegan(l *record.Load) bool {
+	return slices.ContainsFunc([]*record.Timestamp{l.Completed, l.Reverted, l.Disabled}, func(end *record.Timestamp) bool {
+		return end != nil && end.Before(l.Time.Time)
+	})
 }
 
 // back is where a load had been turned back: what it was to replace is active as before.
