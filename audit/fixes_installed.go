@@ -23,7 +23,8 @@ func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
 		}
 		for ; next < len(initrds) && initrds[next].From.Before(s.To.Time); next++ {
 			v := initrds[next]
-			if p.kept[i] == nil && v.Verdict == record.VerdictContained && v.Module == s.Module && !v.From.Before(s.From.Time) {
+			proven := v.Verdict == record.VerdictContained && v.Basis != record.BasisInferred
+			if p.kept[i] == nil && proven && v.Module == s.Module && !v.From.Before(s.From.Time) {
 				p.kept[i] = &initrds[next].From
 			}
 		}

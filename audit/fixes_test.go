@@ -549,3 +549,16 @@ func TestImportsOfAMachineWithSnapshots(t *testing.T) {
 		}
 	})
 }
+
+// That the newest build packed the live patch, most likely, is no proof that an initrd holds a fix.
+func TestInferredIsNoProofOfAnInitrd(t *testing.T) {
+	for basis, proven := range map[record.Basis]bool{record.BasisBuild: true, record.BasisInferred: false} {
+		l := &storetest.Life{T: t}
+		o := l.Sees("5 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "5 10:00", l.Loads("5 09:30", "p2", "system")))
+		storetest.HoldsPatch(o)
+		o.Initrd.Basis = basis
+		if e := fixAt(t, l.OpenRecord(), storetest.March(t, "5 11:00"), "CVE-2025-4221"); (e.InInitrd != nil) != proven {
+			t.Errorf("%s: in an initrd since %v", basis, e.InInitrd)
+		}
+	}
+}
