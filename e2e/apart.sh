@@ -10,12 +10,13 @@ case $1 in
 esac
 dev=$(mktemp -d)
 mount -t tmpfs -o mode=0755 tmpfs "$dev"
-for name in full null ptmx random tty urandom zero; do
+for name in full kmsg null random tty urandom zero; do
 	: >"$dev/$name"
 	mount --bind "/dev/$name" "$dev/$name"
 done
 mkdir "$dev/pts" "$dev/shm"
-mount --bind /dev/pts "$dev/pts"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$dev/pts"
+ln -s pts/ptmx "$dev/ptmx"
 mount -t tmpfs -o mode=1777 tmpfs "$dev/shm"
 ln -s /proc/self/fd "$dev/fd"
 for n in 0:stdin 1:stdout 2:stderr; do

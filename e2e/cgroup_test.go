@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // cgroup is a control group of one controller, in whichever hierarchy the machine has it.
@@ -50,7 +51,11 @@ func (g *cgroup) make(root string) *cgroup {
 	}
 	g.path = path
 	g.t.Cleanup(func() {
-		if err := os.Remove(path); err != nil {
+		err := os.Remove(path)
+		for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = os.Remove(path) {
+			time.Sleep(50 * time.Millisecond) // one that has ended is still there until somebody asks how
+		}
+		if err != nil {
 			g.t.Errorf("a process is left over: %v", err)
 		}
 	})

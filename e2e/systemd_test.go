@@ -61,8 +61,9 @@ func TestSystemd(t *testing.T) {
 	}
 	m.run("klp-audit", "verify")
 	l.checkRecordFiles()
-	signed := m.run("journalctl", "--no-pager", "-o", "cat", "--output-fields=_SYSTEMD_UNIT", "MESSAGE_ID=0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41")
-	if !strings.Contains(signed, "klp-audit-observe.service\n") {
+	// Not by its unit: journald does not know that of a program that has ended meanwhile.
+	signed := m.run("journalctl", "--no-pager", "-o", "cat", "MESSAGE_ID=0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41")
+	if !strings.HasPrefix(signed, "klp-audit record: 2 events, ") { // the recorder, and the observation at boot
 		t.Errorf("the journal has no checkpoint of the service that ran at boot:\n%s", signed)
 	}
 }
