@@ -66,7 +66,7 @@ type LossCause = string
 
 // The causes.
 const (
-	LostByBoot      LossCause = "boot"      // into an initrd without it
+	LostByBoot      LossCause = "boot"      // into an initrd without it, at most 15 minutes after a boot that had it to its end
 	LostByDowngrade LossCause = "downgrade" // a live patch with a lower number replaced it
 	LostByRemoval   LossCause = "removal"   // of the package
 	LostByDisabling LossCause = "disabling" // of the live patch
