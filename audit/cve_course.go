@@ -95,19 +95,21 @@ func (c *fixCourse) lostBy(without *ranSpan) LossCause {
 		}
 		return LostByUnknown
 	}
-	return c.removedAt(without.From.Time)
+	return c.removedAt(c.with.To.Time, without.From.Time)
 }
 
-// removedAt says whether the package was removed where its live patch went, which else was disabled by itself.
-func (c *fixCourse) removedAt(at time.Time) LossCause {
+// removedAt says whether a loss was by a removal of the package, or by disabling alone. It was at a moment, or
+// at some time between two.
+func (c *fixCourse) removedAt(from, to time.Time) LossCause {
 	const commit = 10 * time.Minute // a long one
 	cause := LostByDisabling
 	for _, ch := range c.p.changes {
+		found := ch.Source == record.SourceDrift // which says until when it was removed
 		switch {
-		case ch.Action != record.ActionRemove || ch.Time.Sub(at).Abs() >= commit:
-		case ch.Result == record.ResultOK && !ch.elsewhere:
+		case ch.Action != record.ActionRemove, ch.Time.Before(from.Add(-commit)), !found && ch.Time.After(to.Add(commit)):
+		case ch.Result == record.ResultOK && !ch.elsewhere && !found && from.Equal(to):
 			return LostByRemoval
-		default: // whether that was here, or done, is not on record
+		default: // whether that was here, or done, or just then, is not on record
 			cause = LostByUnknown
 		}
 	}

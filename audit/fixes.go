@@ -88,7 +88,7 @@ func completed(ev *record.Event) *record.Timestamp {
 	}
 	for _, b := range ev.Observation.Boots {
 		for _, l := range b.Loads {
-			if b.ID == ev.BootID && l.Patch == p.Module && l.Time.Equal(p.Since.Time) {
+			if b.ID == ev.BootID && l.Patch == p.Module && l.Time.Equal(p.Since.Time) && !contradicts(&l) {
 				return l.Completed
 			}
 		}

@@ -562,3 +562,45 @@ func TestInferredIsNoProofOfAnInitrd(t *testing.T) {
 		}
 	}
 }
+
+// By what a fix was lost is not known where nobody saw when it went, and the package was removed at about that time.
+func TestLostByRemovalOnlyAtThatMoment(t *testing.T) {
+	v2 := storetest.PatchPackage(storetest.ReleaseA, 2)
+	for name, tt := range map[string]struct {
+		disabled string // shown by the journal; empty: it lost that
+		removed  string // by a commit
+		want     LossCause
+	}{
+		"the journal shows when":    {"5 19:25:10", "5 19:25", LostByRemoval},
+		"nobody saw when":           {"", "5 19:25", LostByUnknown},
+		"disabled, removed later":   {"5 12:00", "5 19:25", LostByDisabling},
+		"disabled, and not removed": {"5 12:00", "", LostByDisabling},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &storetest.Life{T: t}
+			load := l.Loads("5 09:00:02", "p2", "initrd")
+			l.Sees("5 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "5 10:00", load))
+			if tt.removed != "" {
+				removes(l, tt.removed, v2)
+			}
+			row := l.Row("A", "5 09:00", "5 19:30", load)
+			if row.MessagesLost = tt.disabled == ""; !row.MessagesLost {
+				row.Loads[0].Disabled = new(l.Stamp(tt.disabled))
+			}
+			l.Sees("5 19:30", "A", "5 09:00", "", row)
+			e := fixAt(t, l.OpenRecord(), storetest.March(t, "5 20:00"), "CVE-2025-4221")
+			if n := len(e.Intervals); n == 0 || e.Intervals[n-1].LostBy != tt.want {
+				t.Errorf("%s, intervals %+v, want %s", e.Status, e.Intervals, tt.want)
+			}
+		})
+	}
+}
+
+// removes puts a commit on record that removed a package.
+func removes(l *storetest.Life, at string, p record.Package) {
+	c := storetest.Change(p)
+	c.Action, c.Added, c.Removed = record.ActionRemove, record.Fixes{}, storetest.FixesOf(p)
+	begin := l.Event(record.KindCommitBegin, at, "A", "5 09:00")
+	begin.Begin = &record.CommitBegin{Installed: []record.Package{p}, Announced: []record.Change{c}, Command: []string{"zypper", "rm"}}
+	l.Event(record.KindCommitEnd, at+":20", "A", "5 09:00").End = &record.CommitEnd{Commit: begin.ID, Outcome: record.OutcomeCompleted, Changes: []record.Change{c}, Installed: []record.Package{}}
+}

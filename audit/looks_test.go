@@ -75,3 +75,50 @@ func TestDisabledBeforeItWasLoaded(t *testing.T) {
 		}
 	}
 }
+
+// Where the journal's times of loads cannot be in the order that they have, the clock was set meanwhile: no live patch
+// is said to be active by them.
+func TestLoadsThatContradictThemselves(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(l *storetest.Life, first, second *record.Load)
+		unsure string // a moment of which nothing is known
+	}{
+		"disabled before it was complete": {func(l *storetest.Life, first, _ *record.Load) {
+			first.Completed, first.Disabled = new(l.Stamp("5 11:20")), new(l.Stamp("5 10:40"))
+		}, "5 11:30"},
+		"complete after the next one was begun": {func(l *storetest.Life, first, _ *record.Load) {
+			first.Completed = new(l.Stamp("5 13:30"))
+		}, "5 11:30"},
+		"turned back after the next one was begun": {func(l *storetest.Life, first, _ *record.Load) {
+			first.Result, first.Completed, first.Reverted = record.LoadReverted, nil, new(l.Stamp("5 13:30"))
+		}, "5 11:30"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &storetest.Life{T: t}
+			first, second := l.Loads("5 10:00", "l2", "system"), l.Loads("5 13:00", "l3", "system")
+			tt.change(l, &first, &second)
+			l.Sees("5 09:30", "a", "5 09:00", "", l.Row("a", "5 09:00", "5 09:30"))
+			l.Sees("6 10:00", "b", "6 09:59", "", l.Row("a", "5 09:00", "5 15:00", first, second), l.Row("b", "6 09:59", "6 10:00"))
+			s := l.OpenRecord()
+			if got := told(t, s, tt.unsure); strings.Contains(got, "l2") || strings.Contains(got, "none") {
+				t.Errorf("%s: got %q", tt.unsure, got)
+			}
+			if got := told(t, s, "5 14:30"); strings.Contains(got, "l2") {
+				t.Errorf("5 14:30: got %q", got)
+			}
+		})
+	}
+}
+
+// What a load replaces is not known by an earlier load of a live patch that went unseen, though another load of that
+// one failed meanwhile.
+func TestReplacesWhatWasThere(t *testing.T) {
+	l := &storetest.Life{T: t}
+	l.Sees("5 10:00", "a", "1 09:00", "l2", l.Row("a", "1 09:00", "5 10:00", l.Loads("1 09:00:02", "l2", "initrd")))
+	failed, next := l.Loads("7 12:00", "l2", "system"), l.Loads("8 12:00", "l3", "system")
+	failed.Result, failed.Completed, next.Completed = record.LoadFailed, nil, new(l.Stamp("8 13:00"))
+	l.Sees("9 10:00", "a", "1 09:00", "l3", storetest.StartLost(l.Row("a", "4 10:00", "9 10:00", failed, next)))
+	if got := told(t, l.OpenRecord(), "8 12:30"); got != "a proven, l3 from ? proven" {
+		t.Errorf("got %q", got)
+	}
+}

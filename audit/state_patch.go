@@ -38,20 +38,21 @@ func (w *witness) livePatch() error {
 // of the live patch of that span.
 func (w *witness) shows(ev *record.Event, p *PatchSpan) bool {
 	return slices.ContainsFunc(ev.Observation.Boots, func(b record.Boot) bool {
-		loaded := p.Module == "" || slices.ContainsFunc(b.Loads, func(l record.Load) bool { return l.Patch == p.Module })
+		loaded := p.Module == "" || slices.ContainsFunc(b.Loads, func(l record.Load) bool { return l.Patch == p.Module && !l.Time.After(w.at) })
 		return b.ID == p.BootID && loaded && !b.Incomplete && !b.MessagesLost && !b.First.After(w.at) && !b.Last.Before(w.at)
 	})
 }
 
-// shownBy is the first observation from the moment on that shows the live patch of a span: it saw that, or its
-// journal has all of it.
+// shownBy is the first observation from the moment on that shows the live patch of a span: its journal has all
+// of it, or it saw that, where no more is said than follows from it.
 func (w *witness) shownBy(p *PatchSpan) []int64 {
+	saw := p.Confidence == Inferred || p.Module != "" && p.Replaces == nil
 	reads := 0
 	for _, o := range w.sound {
 		if o.Time.Before(w.at) {
 			continue
 		}
-		if o.BootID == p.BootID && o.Patched != nil && record.OrEmpty(o.Module) == p.Module && (o.Transition != nil && *o.Transition) == p.Transition {
+		if saw && o.BootID == p.BootID && o.Patched != nil && record.OrEmpty(o.Module) == p.Module && (o.Transition != nil && *o.Transition) == p.Transition {
 			return []int64{o.Event}
 		}
 		if reads++; reads > mostReads {
@@ -61,7 +62,7 @@ func (w *witness) shownBy(p *PatchSpan) []int64 {
 			return []int64{o.Event}
 		}
 	}
-	return p.Events // by looks of which none has all of it
+	return p.Events // by several looks together
 }
 
 // fixes finds what is fixed in a span: what each of the live patches fixes that tasks may run.

@@ -24,8 +24,38 @@ func (b *bootEvidence) loads() []record.LoadRow {
 // does if it has the load, for the lines that follow are read as what became of that.
 func (b *bootEvidence) watched(module string, from, until record.Timestamp) bool {
 	return module == "" || slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
-		return l.Patch == module && !l.Time.After(from.Time) && !until.After(l.Until.Add(instant))
+		return l.Patch == module && l.Result != record.LoadFailed && !l.Time.After(from.Time) && !until.After(l.Until.Add(instant))
 	})
+}
+
+// dated are loads of a boot, with a mark where their times say that the clock was set meanwhile.
+func dated(loads []record.LoadRow) []record.LoadRow {
+	loads = slices.Clone(loads)
+	for i := range loads {
+		l := &loads[i]
+		l.Undated = contradicts(&l.Load)
+		next := slices.IndexFunc(loads[i+1:], func(n record.LoadRow) bool { return n.Result != record.LoadFailed })
+		if next >= 0 { // no two are under way at once
+			begun, moved := loads[i+1+next].Time, orTime(l.Completed, l.Reverted)
+			l.Undated = l.Undated || !begun.Before(l.Time.Time) && moved.After(begun.Time)
+		}
+	}
+	return loads
+}
+
+// contradicts says whether the journal has what became of a load in another order than it can have been.
+func contradicts(l *record.Load) bool {
+	at := l.Time
+	for _, end := range []*record.Timestamp{l.Completed, l.Reverted, l.Disabled} {
+		if end == nil {
+			continue
+		}
+		if end.Before(at.Time) {
+			return true
+		}
+		at = *end
+	}
+	return false
 }
 
 // point is a moment from which on a live patch is active, or being loaded, or none.
@@ -58,20 +88,20 @@ func (b *bootEvidence) replacedBy(i int) *string {
 	if !b.started || !b.covered(b.from, b.row.Loads[i].Time) {
 		return nil
 	}
-	before := ""
+	before, until := "", b.row.Loads[i].Time
 	for _, l := range b.row.Loads[:i] {
 		switch {
-		case l.Result == record.LoadUnknown:
+		case l.Result == record.LoadUnknown, l.Undated:
 			return nil
 		case l.Result == record.LoadComplete:
-			before = l.Patch
+			before, until = l.Patch, record.At(l.Until.Add(instant))
 		}
 		if l.Disabled != nil && before == l.Patch && l.Disabled.Before(b.row.Loads[i].Time.Time) {
-			before = ""
+			before, until = "", b.row.Loads[i].Time
 		}
 	}
-	again := before == b.row.Loads[i].Patch // it went meanwhile, and the journal lacks when
-	if at := b.row.Loads[i].Time; again || !b.watched(before, at, at) {
+	again := before == b.row.Loads[i].Patch // then it must have gone meanwhile
+	if l := &b.row.Loads[i]; l.Undated || again || l.Time.After(until.Time) {
 		return nil
 	}
 	return &before
@@ -156,7 +186,7 @@ func (b *bootEvidence) load(i int) (points []point) {
 	begun := p
 	begun.transition, begun.replaces = true, b.replacedBy(i)
 	switch {
-	case l.Result == record.LoadReverted && l.Reverted == nil, endsBeforeItBegan(&l.Load):
+	case l.Undated, l.Result == record.LoadReverted && l.Reverted == nil:
 		return []point{{at: l.Time, lost: true, event: b.row.Event}}
 	case l.Result == record.LoadReverted:
 		return append([]point{begun, b.back(i, begun.replaces)}, b.denied(i, *l.Reverted)...)
@@ -177,14 +207,6 @@ func (b *bootEvidence) load(i int) (points []point) {
 		points = append(points, b.denied(i, *l.Disabled)...)
 	}
 	return points
-}
-
-// endsBeforeItBegan says whether the journal has an end of a load at a time before its begin: the clock was set back
-// between the two.
-func endsBeforeItBegan(l *record.Load) bool {
-	return slices.ContainsFunc([]*record.Timestamp{l.Completed, l.Reverted, l.Disabled}, func(end *record.Timestamp) bool {
-		return end != nil && end.Before(l.Time.Time)
-	})
 }
 
 // back is where a load had been turned back: what it was to replace is active as before.

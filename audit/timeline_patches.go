@@ -90,17 +90,20 @@ func (b *bootEvidence) between(p, next *point, end record.Timestamp) (said point
 	return said, Unknown
 }
 
-// completed says whether a load of a live patch is known to have been complete at a time.
+// completed says whether the last load of a live patch up to a time is known to have been complete then.
 func (b *bootEvidence) completed(module string, at record.Timestamp) bool {
-	return slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
-		return l.Patch == module && l.Completed != nil && !l.Completed.After(at.Time)
-	})
+	for _, l := range slices.Backward(b.loads()) {
+		if l.Patch == module && !l.Time.After(at.Time) {
+			return !l.Undated && l.Completed != nil && !l.Completed.After(at.Time)
+		}
+	}
+	return false
 }
 
 // undated says whether the load of a live patch has an end on record, and not when that was.
 func (b *bootEvidence) undated(module string) bool {
 	return slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
-		return l.Patch == module && (l.Result == record.LoadReverted && l.Reverted == nil || l.Result == record.LoadComplete && l.Completed == nil)
+		return l.Patch == module && (l.Undated || l.Result == record.LoadReverted && l.Reverted == nil || l.Result == record.LoadComplete && l.Completed == nil)
 	})
 }
 
@@ -153,7 +156,7 @@ func (b *bootEvidence) loadOf(p *point, o record.Observed) {
 	for i, l := range b.loads() {
 		if l.Patch == p.module && l.Time.Equal(o.Since.Time) {
 			p.replaces = b.replacedBy(i)
-			if l.Completed != nil && !p.transition && !l.Completed.After(o.Time.Add(LongestObservation)) {
+			if l.Completed != nil && !l.Undated && !p.transition && !l.Completed.After(o.Time.Add(LongestObservation)) {
 				p.completed, p.at = l.Completed, later(p.at, *l.Completed)
 			}
 		}

@@ -35,6 +35,9 @@ func readRows(ctx context.Context, s Reader) (r *rows, err error) {
 	if r.boots, err = s.Boots(ctx, from, to); err != nil {
 		return r, fmt.Errorf("reading boots: %w", err)
 	}
+	for i := range r.boots {
+		r.boots[i].Loads = dated(r.boots[i].Loads)
+	}
 	if r.commits, err = s.Commits(ctx, from, to); err != nil {
 		return r, fmt.Errorf("reading commits: %w", err)
 	}

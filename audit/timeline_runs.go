@@ -40,7 +40,7 @@ type run struct {
 func ofJournal(row *record.BootRow) []run {
 	at := row.First
 	for _, l := range row.Loads {
-		if l.Time.Before(at.Time) {
+		if l.Undated || l.Time.Before(at.Time) {
 			return nil
 		}
 		at = l.Time

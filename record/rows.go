@@ -141,6 +141,9 @@ type LoadRow struct {
 	Load
 	Event int64     // the first that has it: it was loaded before that
 	Until Timestamp // up to then the journal showed what became of it
+	// Undated says that its times contradict each other, or those of the next one: the clock was set
+	// meanwhile. Who reads rows finds that out.
+	Undated bool
 }
 
 // Sighting says that an event was written in a boot.
