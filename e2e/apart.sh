@@ -1,16 +1,17 @@
 #!/bin/sh
 # Runs a program with mounts and a host name of its own: apart.sh PROGRAM…. All that it mounts ends
-# with it. Its /dev has what programs need, each mounted by itself: what a test does there, as root in
-# a lab, must not reach the machine, and a device that is mounted cannot be replaced.
+# with it. Its /dev has what programs need, each mounted by itself: a device that is mounted cannot be
+# removed or replaced, by what a test does as root in a lab.
 set -eu
 
 case $1 in
 --inside) shift ;;
 *) exec unshare -m -u --propagation private -- "$0" --inside "$@" ;;
 esac
-dev=$(mktemp -d)
+dev=$(mktemp -d /tmp/klp-audit-dev-XXXXXX)
 mount -t tmpfs -o mode=0755 tmpfs "$dev"
 for name in full kmsg null random tty urandom zero; do
+	[ -e "/dev/$name" ] || continue # in a container
 	: >"$dev/$name"
 	mount --bind "/dev/$name" "$dev/$name"
 done
@@ -23,5 +24,5 @@ for n in 0:stdin 1:stdout 2:stderr; do
 	ln -s "/proc/self/fd/${n%:*}" "$dev/${n#*:}"
 done
 mount --move "$dev" /dev
-rmdir "$dev"
+rmdir "$dev" || :
 exec "$@"

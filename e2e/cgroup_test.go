@@ -53,7 +53,7 @@ func (g *cgroup) make(root string) *cgroup {
 	g.t.Cleanup(func() {
 		err := os.Remove(path)
 		for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = os.Remove(path) {
-			time.Sleep(50 * time.Millisecond) // one that has ended is still there until somebody asks how
+			time.Sleep(50 * time.Millisecond) // what ends beside zypper takes a moment
 		}
 		if err != nil {
 			g.t.Errorf("a process is left over: %v", err)

@@ -105,13 +105,20 @@ func vexNotes(st *audit.State) string {
 	if lp.Package != nil && lp.Version != nil {
 		notes += fmt.Sprintf(" of %s-%s", *lp.Package, *lp.Version)
 	}
-	switch i := st.Initrd; {
-	case i != nil && i.Verdict == record.VerdictContained:
-		return notes + "; the initrd holds it, so that a reboot keeps it."
-	case i != nil && i.Verdict == record.VerdictMissing:
-		return notes + "; the initrd does not hold it: a reboot loses it."
+	i := st.Initrd
+	if i == nil {
+		return notes + "; whether a reboot keeps it is not known."
 	}
-	return notes + "; whether a reboot keeps it is not known."
+	if notes += "; "; i.Basis == record.BasisInferred {
+		notes += "most likely "
+	}
+	switch i.Verdict {
+	case record.VerdictContained:
+		return notes + "the initrd holds it, so that a reboot keeps it."
+	case record.VerdictMissing:
+		return notes + "the initrd does not hold it: a reboot loses it."
+	}
+	return notes + "whether a reboot keeps it is not known."
 }
 
 // vexProducts is the package of the running kernel, under each name that scanners use.

@@ -12,9 +12,9 @@ skip='TestInspectNamesTheRealParent|TestReaderNeedsNoWritePermission|TestWriterT
 # As ppc64le, qemu 7 and Go 1.26 lose a goroutine's state when memory is collected while a test in a
 # synctest bubble prints a summary: the runtime faults in a method that the compiler made. Versions
 # before this one did, too; without a collection the test passes.
-# What takes minutes there and says nothing of an architecture: random records and random damage by
-# the hundred, each cut of a text, and races against limits of time. This machine's own run of the
-# tests has them.
+# What takes minutes there and says nothing of an architecture: random records and damage by the
+# hundred, each byte or cut of a text, forgeries by many ways, and races against limits of time. This
+# machine's own run of the tests has them; single records that are altered are tried here, too.
 slow='TestAlteredRecords|TestAnswers.*|TestCutAnywhere|TestExportSince|TestImportChangesNoState|TestStateChecks'
 slow="$slow|TestRecordChecks|TestChecksOfTheExamples|TestOneAnswerForAMoment|TestFixesOfAPeriodAreThoseOfTheRecord|TestPruneChangesNoAnswer"
 slow="$slow|TestReportOfWhatWasKnownStays|TestEveryAlteredByteIsFound|TestNoSignatureMakesAForgeryGood|TestVersionHidesNothing"
