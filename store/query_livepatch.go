@@ -58,10 +58,11 @@ func (s *Store) Forced(ctx context.Context, boot, module string) (*bool, error) 
 }
 
 // LastGood is when a package was changed last as wanted, up to a moment; zero if it was not.
-// A downgrade does not count: it makes nothing good.
+// A downgrade does not count: it makes nothing good; nor does what is in a snapshot that was not booted.
 func (s *Store) LastGood(ctx context.Context, name string, at time.Time) (time.Time, error) {
 	var us *int64
-	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM changes WHERE package = ? AND result = 'ok' AND action <> 'downgrade' AND time <= ?`,
+	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM changes AS c WHERE package = ? AND result = 'ok' AND action <> 'downgrade' AND time <= ?
+		AND NOT EXISTS (SELECT 1 FROM commits AS t WHERE t.id = c.commit_id AND t.outcome IN ('staged', 'discarded'))`,
 		name, at.UnixMicro()).Scan(&us)
 	if err != nil || us == nil {
 		return time.Time{}, sqlite.Classify(err)

@@ -376,6 +376,12 @@ func TestRecordChecks(t *testing.T) {
 			m.Wait(time.Minute)
 			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 		}, Pass, "No failed change"},
+		{"failed-commits", "made good in a snapshot that never was booted", func(m *storetest.Machine) {
+			m.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+			m.Wait(time.Minute)
+			m.Commit(record.OutcomeStaged, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+			m.Written[len(m.Written)-2].End.Outcome = record.OutcomeDiscarded
+		}, Fail, "1 failure not made good: upgrade of kernel-livepatch"},
 		{"failed-commits", "a script", func(m *storetest.Machine) {
 			m.Install(storetest.PatchPackage(storetest.ReleaseA, 3))
 			m.FailScript()

@@ -83,10 +83,12 @@ func (r *Record) historyRow(c *Change, events int64) *record.HistoryRow {
 }
 
 // LastGood is when a package was changed last as wanted, up to a moment; zero if it was not.
-// A downgrade does not count: it makes nothing good.
+// A downgrade does not count: it makes nothing good; nor does what is in a snapshot that was not booted.
 func (r *Record) LastGood(_ context.Context, name string, at time.Time) (time.Time, error) {
 	for _, c := range slices.Backward(r.changesOf[name]) {
-		if !c.Time.After(at) && c.Result == record.ResultOK && c.Action != record.ActionDowngrade {
+		of := r.commitOf(c)
+		elsewhere := of != nil && of.Outcome != nil && of.Outcome.Elsewhere()
+		if !c.Time.After(at) && c.Result == record.ResultOK && c.Action != record.ActionDowngrade && !elsewhere {
 			return c.Time.Time, nil
 		}
 	}
