@@ -2,6 +2,7 @@ package lives
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,7 +147,11 @@ func (a *answer) compare(f *form) {
 		a.differs, a.how = "error", err.Error()
 	case a.variant == "pruned" && !a.answers.at.After(a.horizon): // nothing is on record after it
 	case mine != nil:
-		a.differs, a.how = compared(mine.said(a.question), other.said(f.shifted(a.question)))
+		said, others := mine.said(a.question), other.said(f.shifted(a.question))
+		if a.variant == "known since" { // of what is known: what is not, may have been before something contradicted it
+			maps.DeleteFunc(others, func(part, _ string) bool { return said[part] == "" })
+		}
+		a.differs, a.how = compared(said, others)
 	}
 }
 
