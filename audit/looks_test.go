@@ -63,6 +63,16 @@ func TestLoadOfBeforeTheClockWasSet(t *testing.T) {
 
 // The journal has a live patch disabled before it was loaded: the clock was set back, and nobody knows when it went.
 func TestDisabledBeforeItWasLoaded(t *testing.T) {
+	seen := &storetest.Life{T: t}
+	shown := seen.Loads("5 10:00:03", "l2", "initrd")
+	seen.Sees("5 10:01", "a", "5 10:00", "l2", seen.Row("a", "5 10:00", "5 10:01", shown)).LivePatch.Since = &shown.Time
+	gone := shown
+	gone.Disabled = new(seen.Stamp("5 09:30"))
+	seen.Sees("6 10:00", "b", "6 09:59", "", seen.Row("a", "5 10:00", "5 12:00", gone), seen.Row("b", "6 09:59", "6 10:00"))
+	if got := told(t, seen.OpenRecord(), "5 11:00"); strings.Contains(got, "l2") || strings.Contains(got, "none") {
+		t.Errorf("after it was seen: got %q", got)
+	}
+
 	l := &storetest.Life{T: t}
 	load := l.Loads("5 10:00:03", "l2", "initrd")
 	l.Sees("5 10:01", "a", "5 10:00", "?", l.Row("a", "5 10:00", "5 10:01", load)).Patches = nil

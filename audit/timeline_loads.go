@@ -24,7 +24,7 @@ func (b *bootEvidence) loads() []record.LoadRow {
 // does if it has the load, for the lines that follow are read as what became of that.
 func (b *bootEvidence) watched(module string, from, until record.Timestamp) bool {
 	return module == "" || slices.ContainsFunc(b.loads(), func(l record.LoadRow) bool {
-		return l.Patch == module && l.Result != record.LoadFailed && !l.Time.After(from.Time) && !until.After(l.Until.Add(instant))
+		return l.Patch == module && l.Result != record.LoadFailed && !l.Undated && !l.Time.After(from.Time) && !until.After(l.Until.Add(instant))
 	})
 }
 
