@@ -94,6 +94,19 @@ func TestSinceItsOwnLoadAfterAnotherWasTurnedBack(t *testing.T) {
 	}
 }
 
+// That no live patch is active is known at once where somebody saw it, whatever later looks read of the journal.
+func TestKnownSinceNoneWasSeen(t *testing.T) {
+	l := &storetest.Life{T: t}
+	l.Sees("5 10:00", "A", "5 09:00", "")
+	l.Sees("7 10:00", "A", "5 09:00", "", l.Row("A", "5 09:00", "7 10:00"))
+	at := storetest.March(t, "5 10:00")
+	st, err := NewState(t.Context(), l.OpenRecord(), at)
+	storetest.Check(t, err)
+	if st.Unknown["live_patch"] != "" || st.KnownSince == nil || !st.KnownSince.Equal(at) {
+		t.Errorf("live patch %+v, known since %v", st.LivePatch, st.KnownSince)
+	}
+}
+
 // A look lost messages, and saw a live patch complete. When it was loaded, by which moment that was under way, is known
 // since another look had it all.
 func TestKnownSinceAWholeJournalShowedIt(t *testing.T) {

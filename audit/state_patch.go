@@ -46,7 +46,7 @@ func (w *witness) shows(ev *record.Event, p *PatchSpan) bool {
 // shownBy is the first observation from the moment on that shows the live patch of a span: its journal has all
 // of it, or it saw that, where no more is said than follows from it.
 func (w *witness) shownBy(p *PatchSpan) []int64 {
-	saw := p.Confidence == Inferred || p.Module != "" && p.Replaces == nil
+	saw := p.Confidence == Inferred || p.Replaces == nil && (p.Module != "" || w.exact())
 	reads := 0
 	for _, o := range w.sound {
 		if o.Time.Before(w.at) {
