@@ -43,10 +43,7 @@ func moveApart() error {
 	if err != nil {
 		return err
 	}
-	script, err := filepath.Abs("apart.sh")
-	if err != nil {
-		return err
-	}
+	const script = "./apart.sh"
 	return syscall.Exec(script, append([]string{script, self}, os.Args[1:]...), append(os.Environ(), apart+"=1"))
 }
 
