@@ -115,7 +115,7 @@ type Pending string
 const (
 	PendingNo          Pending = "no"
 	PendingYes         Pending = "yes"
-	PendingLivePatched Pending = "yes-live-patched" // a live patch is active, and no newer one for the running kernel is installed
+	PendingLivePatched Pending = "yes-live-patched" // a live patch is active in all tasks, and no newer one for the running kernel is installed
 	PendingUnknown     Pending = "unknown"          // yes or yes-live-patched: which live patches are active could not be read
 )
 

@@ -168,7 +168,7 @@ func (w *world) mark() {
 	switch {
 	case m.newest == m.kernel:
 		m.pending = record.PendingNo
-	case m.active != "" && level(m.active) > 1 && level(m.active) >= level(m.loaded):
+	case m.moving == "" && level(m.active) > 1 && level(m.active) >= level(m.loaded):
 		m.pending = record.PendingLivePatched
 	default:
 		m.pending = record.PendingYes
