@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,15 +29,36 @@ func TestMain(m *testing.M) {
 		playLibzypp(bin)
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(run(m))
 }
 
-// build builds the programs as they are shipped and returns the folder that they are in.
+// shipped is where build puts the programs.
+var shipped string
+
+func run(m *testing.M) int {
+	var err error
+	if shipped, err = os.MkdirTemp("", "klp-audit-plugin-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(shipped)
+	return m.Run()
+}
+
+var buildOnce = sync.OnceValue(func() error {
+	if out, err := exec.Command("make", "-s", "-C", "../..", "build", "OUT="+shipped).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
+})
+
+// build builds the programs as they are shipped, once, and returns the folder that they are in.
 func build(t *testing.T) (bin string) {
 	t.Helper()
-	bin = t.TempDir()
-	execute(t, "make", "-s", "-C", "../..", "build", "OUT="+bin)
-	return bin
+	if err := buildOnce(); err != nil {
+		t.Fatal(err)
+	}
+	return shipped
 }
 
 // pluginCall is a call of the plugin that records below root.
@@ -214,7 +236,7 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
-// In 300 commits with a live patch the plugin is killed at a random moment, from its start
+// In many commits with a live patch the plugin is killed at a random moment, from its start
 // to its end. Afterwards each commit whose COMMITBEGIN was acknowledged is in the record
 // exactly once, with an end; the views are what the events say; and nothing is left in
 // the spool.

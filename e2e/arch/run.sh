@@ -44,11 +44,12 @@ tree=$VERSION_CODENAME-$arch
 e2e/tree.sh "$tree" "$VERSION_CODENAME" libsystemd0 "--arch=$debian" --foreign
 libraries=${KLP_AUDIT_CACHE:-/var/cache/klp-audit}/$tree/usr/lib/$triplet
 
-# What tests write goes to memory: nobody waits for a disk. What Go builds does not.
+# What tests write goes to memory: nobody waits for a disk. What Go builds does not. The folder is
+# that of other runs, for Go keeps a test's result for the environment that it had.
 export GOTMPDIR="${GOTMPDIR:-${TMPDIR:-/tmp}}"
-memory=$(mktemp -d)
+memory=${KLP_AUDIT_CACHE:-/var/cache/klp-audit}/$arch.tmp
+mkdir -p "$memory"
 mount -t tmpfs tmpfs "$memory"
-trap 'umount "$memory"; rmdir "$memory"' EXIT
 export TMPDIR="$memory"
 
 # Records go from one architecture to the other, which takes the same tests as a program of

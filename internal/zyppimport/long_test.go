@@ -168,7 +168,7 @@ func (m *machine) found() (rows []string) {
 // A history of five years with every defect, rotated and packed in every way, comes in in one
 // go, and again with nothing added.
 func TestFiveYears(t *testing.T) {
-	commits := 50_000
+	commits := 20_000
 	if testing.Short() {
 		commits = 3_000
 	}
@@ -250,7 +250,7 @@ func TestCutAnywhere(t *testing.T) {
 	if len(want) < 200 {
 		t.Fatalf("%d changes", len(want))
 	}
-	rounds := 50 // of two cuts
+	rounds := 15 // of two cuts
 	if testing.Short() {
 		rounds = 5
 	}
