@@ -120,13 +120,17 @@ func (l *life) movedFor(text string, seen time.Time) bool {
 }
 
 // lowered says whether a downgrade, or a removal of a live patch whose kernel stayed, is on record up to a
-// time: surely, or one whose own time is not known, or that another snapshot has.
+// time: surely, or one whose own time is not known, or that another snapshot has, or whose kernel was taken away with
+// it and then came back without it.
 func (l *life) lowered(at time.Time) (surely, perhaps bool) {
 	for _, ev := range l.events {
 		list, from := changesOf(ev)
 		for _, c := range list {
 			low := c.Kind == "livepatch" && c.Result == record.ResultOK && (c.Action == "downgrade" || c.Action == "remove" && !l.kernelGone(c.KernelRelease, from))
-			perhaps = perhaps || low && !from.After(at)
+			back := c.Kind == "livepatch" && c.Action == "remove" && slices.ContainsFunc(list, func(k record.Change) bool {
+				return k.Kind == "kernel" && k.Action == "reinstall" && k.KernelRelease == c.KernelRelease
+			})
+			perhaps = perhaps || (low || back) && !from.After(at)
 			surely = surely || low && !ev.Time.After(at) && (ev.End == nil || ev.End.Outcome != record.OutcomeStaged)
 		}
 	}
