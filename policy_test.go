@@ -53,7 +53,7 @@ var arrows = map[string][]string{
 	"internal/journal/journaltest": {},
 	"internal/livepatch":           {"record", "internal/rooted"},
 	"internal/lives":               {}, // tests only
-	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/ini", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/verdict", "internal/zypp", "internal/zyppimport"},
+	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/ini", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/updateinfo", "internal/verdict", "internal/zypp", "internal/zyppimport"},
 	"internal/recorder":            {"record", "store", "internal/config", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/zypp"},
 	"internal/room":                {},
 	"internal/rooted":              {},
@@ -65,6 +65,7 @@ var arrows = map[string][]string{
 	"internal/snapshot":            {"record", "store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/tracked"},
 	"internal/tracked":             {},
 	"internal/unpack":              {},
+	"internal/updateinfo":          {"internal/rooted"},
 	"internal/verdict":             {"record", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rpm"},
 	"internal/zypp":                {"record", "internal/ini", "internal/rooted"},
 	"internal/zyppimport":          {"record", "store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},

@@ -13,6 +13,9 @@ const (
 	kgraftPrefix    = "kgraft-patch-" // SUSE Linux Enterprise 12
 )
 
+// Prefixes returns what names of live patch packages begin with.
+func Prefixes() []string { return []string{livepatchPrefix, kgraftPrefix} }
+
 // KernelFor returns the release of the kernel, as uname -r prints it, that
 // the live patch package pkg is for: kernel-livepatch-6_4_0-150600_23_42-default
 // is for 6.4.0-150600.23.42-default. It is not ok if pkg is no live patch,

@@ -6,30 +6,23 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/internal/unpack"
+	"github.com/klp-audit/klp-audit/internal/updateinfo"
 	"github.com/klp-audit/klp-audit/record"
 )
 
 const (
 	rawDir = "/var/cache/zypp/raw"
-	// maxUpdateInfo and what follows bound what is read of a repository: the largest in use have
-	// some 100 MiB, and a description some 100 KiB.
-	maxUpdateInfo = 1 << 30
-	maxToken      = 8 << 20
-	maxName       = 256
-	maxPackages   = 1 << 16
+	// maxPackages bounds what is taken from a repository.
+	maxPackages = 1 << 16
 )
 
 // Advisories reads what libzypp has in its cache, which is as new as its last refresh: of
@@ -94,13 +87,8 @@ func updateInfoFile(root, dir string) (string, error) {
 // updateInfo collects what an updateinfo.xml says.
 type updateInfo struct {
 	record.RepoAdvisories
-	only      []string
-	found     map[[2]string]record.LivePatchAdvisory // by package and version
-	advisory  record.LivePatchAdvisory               // the one being read
-	patches   [][2]string                            // that it brings
-	retracted bool                                   // it was
-	element   []string                               // where the reading is
-	begun     bool                                   // the root element was there
+	only  []string
+	found map[[2]string]record.LivePatchAdvisory // by package and version
 }
 
 func (u *updateInfo) readRepo(ctx context.Context, root, dir string) (err error) {
@@ -117,139 +105,44 @@ func (u *updateInfo) readRepo(ctx context.Context, root, dir string) (err error)
 		return fmt.Errorf("reading %q: %w", u.File, err)
 	}
 	defer r.Close()
-	if err := u.read(ctx, r); err != nil {
+	newest, err := updateinfo.Read(ctx, r, livepatch.Prefixes(), u.take)
+	if u.Newest = newest.Issued; err != nil {
 		return fmt.Errorf("reading %q: %w", u.File, err)
 	}
 	return nil
 }
 
-// meter ends the reading of what has no end, or of a token that has none.
-type meter struct {
-	r            io.Reader
-	total, token int
-}
-
-func (m *meter) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	m.total += n
-	m.token += n
-	if m.total > maxUpdateInfo || m.token > maxToken {
-		return n, rooted.ErrTooLarge
+// take takes in an advisory: of two that bring the same package the older one counts. What one that was retracted
+// brought is on offer no more.
+func (u *updateInfo) take(from updateinfo.Advisory) error {
+	a := record.LivePatchAdvisory{Advisory: from.ID, Type: from.Type, Issued: from.Issued, DayOnly: from.DayOnly}
+	patches := from.Packages
+	patches = slices.DeleteFunc(patches, func(p updateinfo.Package) bool {
+		_, ok := livepatch.KernelFor(p.Name)
+		return !ok
+	})
+	if len(u.found)+len(u.Retracted)+len(patches) > maxPackages {
+		return fmt.Errorf("packages of advisory %q: %w", a.Advisory, rooted.ErrTooLarge)
 	}
-	return n, err
-}
-
-// read reads an updateinfo.xml. RawToken checks no nesting, and is twice as fast for it.
-func (u *updateInfo) read(ctx context.Context, r io.Reader) error {
-	m := &meter{r: r}
-	d := xml.NewDecoder(m)
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		token, err := d.RawToken()
-		if err == io.EOF && (len(u.element) > 0 || !u.begun) {
-			return io.ErrUnexpectedEOF
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		m.token = 0
-		switch t := token.(type) {
-		case xml.StartElement:
-			if len(u.element) > 64 {
-				return errors.New("elements nested too deeply")
-			}
-			u.element = append(u.element, t.Name.Local)
-			if err := u.start(t); err != nil {
-				return err
-			}
-		case xml.CharData:
-			if len(u.element) == 3 && u.element[2] == "id" {
-				u.advisory.Advisory += strings.TrimSpace(string(t))
-			}
-			if len(u.advisory.Advisory) > maxName {
-				return fmt.Errorf("advisory %.100q…: %w", u.advisory.Advisory, rooted.ErrTooLarge)
-			}
-		case xml.EndElement:
-			if len(u.element) == 0 {
-				return fmt.Errorf("element %q ends without a start", t.Name.Local)
-			}
-			if len(u.element) == 2 {
-				u.end()
-			}
-			u.element = u.element[:len(u.element)-1]
-		}
-	}
-}
-
-func (u *updateInfo) start(t xml.StartElement) error {
-	switch {
-	case len(u.element) == 1 && t.Name.Local != "updates":
-		return fmt.Errorf("%.100q is no updateinfo", t.Name.Local)
-	case len(u.element) == 1:
-		u.begun = true
-	case len(u.element) == 2:
-		u.advisory, u.patches, u.retracted = record.LivePatchAdvisory{Type: attr(t, "type")}, nil, attr(t, "status") == "retracted"
-	case len(u.element) == 3 && t.Name.Local == "issued":
-		u.advisory.Issued, u.advisory.DayOnly = issued(attr(t, "date"))
-	case t.Name.Local == "package":
-		if _, ok := livepatch.KernelFor(attr(t, "name")); !ok {
-			return nil
-		}
-		version := attr(t, "version") + "-" + attr(t, "release")
-		if epoch := attr(t, "epoch"); epoch != "" && epoch != "0" {
-			version = epoch + ":" + version
-		}
-		if len(attr(t, "name"))+len(version) > maxName || len(u.patches)+len(u.found)+len(u.Retracted) > maxPackages {
-			return fmt.Errorf("packages of advisory %q: %w", u.advisory.Advisory, rooted.ErrTooLarge)
-		}
-		u.patches = append(u.patches, [2]string{attr(t, "name"), version})
-	}
-	return nil
-}
-
-// end takes in an advisory: of two that bring the same package the older one counts.
-func (u *updateInfo) end() {
-	a := u.advisory
-	if a.Issued != nil && (u.Newest == nil || a.Issued.After(*u.Newest)) {
-		u.Newest = a.Issued
-	}
-	if u.retracted {
-		u.takeBack()
-		return
-	}
-	if a.Type == "security" && len(u.patches) > 0 {
+	retracted := from.Status == updateinfo.Retracted
+	if !retracted && a.Type == "security" && len(patches) > 0 {
 		u.Security++
 	}
-	for _, p := range u.patches {
-		old, known := u.found[p]
-		if known && (a.Issued == nil || old.Issued != nil && !a.Issued.Before(*old.Issued)) {
+	for _, p := range patches {
+		if len(u.only) > 0 && !slices.Contains(u.only, p.Name) {
 			continue
 		}
-		if u.wanted(p) {
-			a.Package, a.Version = p[0], p[1]
-			u.found[p] = a
-		}
-	}
-}
-
-// takeBack takes in an advisory that was retracted: what it brought is on offer no more.
-func (u *updateInfo) takeBack() {
-	for _, p := range u.patches {
-		a := u.advisory
-		a.Package, a.Version = p[0], p[1]
-		if u.wanted(p) && !slices.Contains(u.Retracted, a) { // it may have one for each architecture
+		a.Package, a.Version = p.Name, p.Version
+		key := [2]string{p.Name, p.Version}
+		switch old, known := u.found[key]; {
+		case retracted && !slices.Contains(u.Retracted, a): // it may have one for each architecture
 			u.Retracted = append(u.Retracted, a)
+		case retracted, known && (a.Issued == nil || old.Issued != nil && !a.Issued.Before(*old.Issued)):
+		default:
+			u.found[key] = a
 		}
 	}
-}
-
-func (u *updateInfo) wanted(p [2]string) bool {
-	return len(u.only) == 0 || slices.Contains(u.only, p[0])
+	return nil
 }
 
 func (u *updateInfo) result() record.RepoAdvisories {
@@ -257,37 +150,4 @@ func (u *updateInfo) result() record.RepoAdvisories {
 		return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Version, b.Version))
 	})...)
 	return u.RepoAdvisories
-}
-
-func attr(t xml.StartElement, name string) string {
-	for _, a := range t.Attr {
-		if a.Name.Local == name {
-			return a.Value
-		}
-	}
-	return ""
-}
-
-// issued reads a date: seconds since 1970, or a text as other makers have it. Without a zone
-// that tells the day, whose beginning is returned, and no moment. nil is one that says nothing,
-// or a time that no advisory can be from.
-func issued(text string) (at *time.Time, dayOnly bool) {
-	t, dayOnly, ok := parseIssued(strings.TrimSpace(text))
-	if !ok || t.Year() < 2000 || t.Year() > 2100 {
-		return nil, false
-	}
-	return &t, dayOnly
-}
-
-func parseIssued(text string) (t time.Time, dayOnly, ok bool) {
-	if seconds, err := strconv.ParseInt(text, 10, 48); err == nil {
-		return time.Unix(seconds, 0).UTC(), false, true
-	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 UTC"} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t.UTC(), false, true
-		}
-	}
-	t, err := time.Parse(time.DateOnly, text[:min(len(text), len(time.DateOnly))])
-	return t, true, err == nil
 }

@@ -1,0 +1,373 @@
+// Package updateinfo reads what a repository says of its advisories: the updateinfo.xml that SUSE, openSUSE, SUSE
+// Manager and modifyrepo_c write, packed or not.
+package updateinfo
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
+)
+
+// Advisory is one update of the file: an advisory may have several.
+type Advisory struct {
+	ID       string
+	Version  string // of the advisory; empty: it says none
+	Type     string // security, recommended, …
+	Status   string // stable, final, …, or Retracted
+	Severity string // important, …
+	Title    string
+	Issued   *time.Time // nil: it does not say
+	DayOnly  bool       // of Issued no more than the day is known, whose beginning it is
+	Packages []Package
+	CVEs     []string // as it refers to them, in its order
+}
+
+// Retracted is the status of an advisory that was taken back: what it brought is on offer no more.
+const Retracted = "retracted"
+
+// Package is one that an advisory brings.
+type Package struct {
+	Name    string
+	Version string // [epoch:]version-release
+}
+
+// What bounds the reading: the largest files in use have some 100 MiB, an update of a kernel some 100 KiB.
+const (
+	maxFile  = 1 << 30
+	maxField = 1 << 10
+	maxList  = 1 << 16
+)
+
+// maxUpdate bounds one update. A variable for tests.
+var maxUpdate = 16 << 20
+
+var errTooLarge = rooted.ErrTooLarge
+
+// Newest is when the newest advisory of a file was issued; the zero value: none says.
+type Newest struct {
+	Issued  *time.Time
+	DayOnly bool // as of an Advisory
+}
+
+// Read calls found for each update of a file, unpacked, in which one of the words occurs; words are such as the names
+// of the packages that matter. Of the rest, which would take most of the time, it reads when it was issued.
+func Read(ctx context.Context, r io.Reader, words []string, found func(Advisory) error) (Newest, error) {
+	s := scan{window: window{r: io.LimitReader(r, maxFile+1), max: maxUpdate}, found: found}
+	for _, w := range words {
+		s.words = append(s.words, []byte(w))
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return s.newest, err
+		}
+		if err := s.parse(); err != nil {
+			return s.newest, err
+		}
+		more, err := s.more()
+		if err != nil {
+			return s.newest, err
+		}
+		if s.total > maxFile {
+			return s.newest, errTooLarge
+		}
+		if !more {
+			break
+		}
+	}
+	if !s.begun || s.depth > 0 {
+		return s.newest, io.ErrUnexpectedEOF
+	}
+	return s.newest, nil
+}
+
+// scan looks for updates.
+type scan struct {
+	window
+	words  [][]byte
+	found  func(Advisory) error
+	total  int // bytes that were parsed
+	looked int // up to where the window was, from its begin
+	depth  int
+	update int  // where the one being read begins, in the window; it is read at a depth over 1
+	begun  bool // the root element was there
+	newest Newest
+}
+
+// parse reads the whole tags of the window, and leaves the update that is not whole yet.
+func (s *scan) parse() error {
+	for {
+		t, begin, end, found, err := next(s.buf, s.looked)
+		if err != nil {
+			return err
+		}
+		if !found {
+			s.forget()
+			return nil
+		}
+		if err := s.tag(t, begin, end); err != nil {
+			return err
+		}
+		if s.looked = end; s.depth == 2 && t.start {
+			s.looked = lastTag(s.buf, begin, end)
+		}
+	}
+}
+
+// lastTag is where the last tag of an update begins, which begins at a place of a text; the end of its first where
+// that cannot be told without all between: where the update is not whole yet, or is written as none is.
+func lastTag(text []byte, begin, end int) int {
+	const last = "</update>"
+	if !bytes.HasPrefix(text[begin:], []byte("<update")) {
+		return end
+	}
+	size := bytes.Index(text[end:], []byte(last))
+	if size < 0 {
+		return end
+	}
+	between := text[end : end+size]
+	if bytes.Contains(between, []byte("<!")) || bytes.Contains(between, []byte("<?")) || bytes.Contains(between, []byte("<update")) {
+		return end
+	}
+	return end + size
+}
+
+// forget gives up the part of the window that is not needed any more.
+func (s *scan) forget() {
+	keep := s.looked
+	if s.depth > 1 {
+		keep = s.update
+	}
+	s.total += keep
+	s.from, s.looked, s.update = keep, s.looked-keep, 0
+}
+
+func (s *scan) tag(t tag, begin, end int) error {
+	if t.start {
+		if err := s.start(t, begin); err != nil {
+			return err
+		}
+	}
+	if !t.end {
+		return nil
+	}
+	if s.depth--; s.depth < 0 {
+		return fmt.Errorf("element %.100q ends without a start: %w", t.name, errTag)
+	}
+	if s.depth != 1 {
+		return nil
+	}
+	raw := s.buf[s.update:end]
+	named := s.named(raw)
+	if !named {
+		date, err := dateOf(raw)
+		s.date(issued(date))
+		return err
+	}
+	a, err := parse(raw)
+	if err != nil {
+		return err
+	}
+	s.date(a.Issued, a.DayOnly)
+	return s.found(a)
+}
+
+func (s *scan) date(at *time.Time, dayOnly bool) {
+	if at != nil && (s.newest.Issued == nil || at.After(*s.newest.Issued)) {
+		s.newest = Newest{at, dayOnly}
+	}
+}
+
+// dateOf is the date of issue of an update, as it stands; empty: it has none.
+func dateOf(raw []byte) (date string, err error) {
+	for at, depth := 0, 0; ; {
+		t, _, end, found, err := next(raw, at)
+		if !found || err != nil {
+			return "", err
+		}
+		if t.start {
+			depth++
+		}
+		if depth == 2 && t.start && string(t.name) == "issued" {
+			return t.attr("date")
+		}
+		if t.end {
+			depth--
+		}
+		at = end
+	}
+}
+
+func (s *scan) start(t tag, begin int) error {
+	switch s.depth++; {
+	case s.depth > 64:
+		return fmt.Errorf("elements nested too deeply: %w", errTag)
+	case s.depth == 1 && string(t.name) != "updates":
+		return fmt.Errorf("%.100q is no updateinfo", t.name)
+	case s.depth == 1:
+		s.begun = true
+	case s.depth == 2:
+		s.update = begin
+	}
+	return nil
+}
+
+// named says whether one of the words occurs, or may: a character may be written as a number.
+func (s *scan) named(raw []byte) bool {
+	for _, w := range s.words {
+		if bytes.Contains(raw, w) {
+			return true
+		}
+	}
+	return bytes.Contains(raw, []byte("&#"))
+}
+
+// parse reads one update.
+func parse(raw []byte) (a Advisory, err error) {
+	p := update{raw: raw, Advisory: &a}
+	for at := 0; ; {
+		t, begin, end, found, err := next(raw, at)
+		if err != nil {
+			return a, fmt.Errorf("advisory %.100q: %w", a.ID, err)
+		}
+		if !found {
+			a.ID, a.Title, a.Severity = strings.TrimSpace(a.ID), strings.TrimSpace(a.Title), strings.TrimSpace(a.Severity)
+			return a, nil
+		}
+		if err := p.tag(t, begin, end); err != nil {
+			return a, fmt.Errorf("advisory %.100q: %w", a.ID, err)
+		}
+		at = end
+	}
+}
+
+// update is one that is being read.
+type update struct {
+	*Advisory
+	raw   []byte
+	path  []string
+	at    int // where the last tag ends
+	dated bool
+}
+
+func (u *update) tag(t tag, begin, end int) error {
+	if err := u.takeText(begin); err != nil {
+		return err
+	}
+	u.at = end
+	if t.start {
+		u.path = append(u.path, string(t.name))
+		if err := u.start(t); err != nil {
+			return err
+		}
+	}
+	if t.end {
+		u.path = u.path[:len(u.path)-1]
+	}
+	return nil
+}
+
+// takeText takes in the text between two tags, where it is that of a field.
+func (u *update) takeText(begin int) error {
+	if len(u.path) != 2 {
+		return nil
+	}
+	to := map[string]*string{"id": &u.ID, "title": &u.Title, "severity": &u.Severity}[u.path[1]]
+	if to == nil {
+		return nil
+	}
+	s, err := text(u.raw[u.at:begin])
+	if err == nil && len(*to)+len(s) > maxField {
+		err = fmt.Errorf("%q: %w", u.path[1], errTooLarge)
+	}
+	*to += s
+	return err
+}
+
+func (u *update) start(t tag) (err error) {
+	name := u.path[len(u.path)-1]
+	switch depth := len(u.path); {
+	case depth == 1:
+		var errs [3]error
+		u.Type, errs[0] = t.attr("type")
+		u.Status, errs[1] = t.attr("status")
+		u.Version, errs[2] = t.attr("version")
+		return cmp.Or(errs[:]...)
+	case depth == 2 && name == "issued" && !u.dated: // of two the first
+		var date string
+		date, err = t.attr("date")
+		u.Issued, u.DayOnly = issued(date)
+		u.dated = true
+	case name == "reference":
+		err = u.reference(t)
+	case name == "package":
+		err = u.brings(t)
+	}
+	return err
+}
+
+func (u *update) reference(t tag) error {
+	kind, err := t.attr("type")
+	if err != nil || kind != "cve" {
+		return err
+	}
+	if len(u.CVEs) >= maxList {
+		return fmt.Errorf("references: %w", errTooLarge)
+	}
+	id, err := t.attr("id")
+	u.CVEs = append(u.CVEs, id)
+	return err
+}
+
+func (u *update) brings(t tag) error {
+	name, err1 := t.attr("name")
+	epoch, err2 := t.attr("epoch")
+	version, err3 := t.attr("version")
+	release, err4 := t.attr("release")
+	p := Package{Name: name}
+	if err := cmp.Or(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	if p.Name == "" || version == "" || release == "" {
+		return errors.New("a package without a name or a version")
+	}
+	if len(u.Packages) >= maxList {
+		return fmt.Errorf("packages: %w", errTooLarge)
+	}
+	p.Version = version + "-" + release
+	if epoch != "" && epoch != "0" {
+		p.Version = epoch + ":" + p.Version
+	}
+	u.Packages = append(u.Packages, p)
+	return nil
+}
+
+// issued reads a date: seconds since 1970, or a text as other makers have it. Without a zone that tells the day,
+// whose beginning is returned, and no moment. nil is one that says nothing, or a time that no advisory can be from.
+func issued(text string) (at *time.Time, dayOnly bool) {
+	t, dayOnly, ok := parseIssued(strings.TrimSpace(text))
+	if !ok || t.Year() < 2000 || t.Year() > 2100 {
+		return nil, false
+	}
+	return &t, dayOnly
+}
+
+func parseIssued(text string) (t time.Time, dayOnly, ok bool) {
+	if seconds, err := strconv.ParseInt(text, 10, 48); err == nil {
+		return time.Unix(seconds, 0).UTC(), false, true
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 UTC"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), false, true
+		}
+	}
+	t, err := time.Parse(time.DateOnly, text[:min(len(text), len(time.DateOnly))])
+	return t, true, err == nil
+}
