@@ -53,8 +53,9 @@ var arrows = map[string][]string{
 	"internal/journal/journaltest": {},
 	"internal/livepatch":           {"record", "internal/rooted"},
 	"internal/lives":               {}, // tests only
-	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/ini", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/updateinfo", "internal/verdict", "internal/zypp", "internal/zyppimport"},
+	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/ini", "internal/initrd", "internal/journal", "internal/livepatch", "internal/releases", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/verdict", "internal/zypp", "internal/zyppimport"},
 	"internal/recorder":            {"record", "store", "internal/config", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/zypp"},
+	"internal/releases":            {"record", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/unpack", "internal/updateinfo", "internal/zypp"},
 	"internal/room":                {},
 	"internal/rooted":              {},
 	"internal/rooted/rootedtest":   {},

@@ -125,6 +125,23 @@ func TestReleasedByAdvisory(t *testing.T) {
 	}
 }
 
+// A release event says when it was issued, and how severe it is. One that was retracted does not count, and of several the
+// oldest does.
+func TestReleasedByReleaseEvent(t *testing.T) {
+	m := storetest.Patched(t, 2)
+	p := storetest.PatchPackage(storetest.ReleaseA, 2)
+	brings, issued := []string{p.Name + " " + p.Version}, func(day string) *record.Timestamp { return new(record.At(storetest.When(t, day+"T00:00:00Z"))) }
+	m.Releases(record.Released{Repo: "updates", ID: "SUSE-2025-6", Status: record.StatusRetracted, Issued: issued("2024-12-19")}, brings, nil)
+	m.Releases(record.Released{Repo: "updates", ID: "SUSE-2025-7", Severity: "important", Issued: issued("2024-12-20")}, brings, []string{"CVE-2025-4221"})
+	m.Releases(record.Released{Repo: "more", ID: "SUSE-2025-8", Issued: issued("2024-12-21")}, brings, nil)
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	e := exposures(t, m.OpenRecord(), "CVE-2025-4221")[0]
+	if e.ReleasedBy != "advisory" || record.OrEmpty(e.Advisory) != "SUSE-2025-7" || record.OrEmpty(e.Severity) != "important" || e.Released.Format(time.DateOnly) != "2024-12-20" {
+		t.Errorf("released %v by %s %v, %v", e.Released, e.ReleasedBy, record.OrEmpty(e.Advisory), e.Severity)
+	}
+}
+
 // Of an advisory's date without a zone no more than the day is known: latencies are whole days
 // since the end of it, and none on the day itself.
 func TestReleasedByAdvisoryOfADay(t *testing.T) {

@@ -258,9 +258,28 @@ func (f *fixRecord) readLooked() error {
 	})
 }
 
-// readAdvisories takes the dates of issue from the newest observation that read them: one
-// does every day.
+// readAdvisories takes the dates of issue from release events.
 func (f *fixRecord) readAdvisories() error {
+	rows, err := f.store.Releases(f.ctx)
+	if err != nil || len(rows) == 0 {
+		return errors.Join(err, f.readOldAdvisories())
+	}
+	known := record.NewReleases(rows)
+	for _, a := range known.Sorted() {
+		if a.Status == record.StatusRetracted || a.Issued == nil {
+			continue
+		}
+		f.severity[a.ID] = cmp.Or(f.severity[a.ID], a.Severity)
+		for _, p := range known.Lists[a.Packages] {
+			name, version, _ := strings.Cut(p, " ")
+			f.takeAdvisory(record.LivePatchAdvisory{Package: name, Version: version, Advisory: a.ID, Issued: &a.Issued.Time, DayOnly: a.DayOnly})
+		}
+	}
+	return nil
+}
+
+// readOldAdvisories takes them from the newest observation of 0.1.0 that read them: one did every day.
+func (f *fixRecord) readOldAdvisories() error {
 	to := f.timeline.To.Time
 	part, err := NewestPart[record.Advisories](f.ctx, f.store, to.AddDate(0, -1, 0), to)
 	if err != nil || part == nil {

@@ -35,6 +35,8 @@ type Reader interface {
 	// Attribution counts commits by whether it is known who made them.
 	Attribution(ctx context.Context, since, at time.Time) (record.Attribution, error)
 	Recorders(ctx context.Context) ([]record.RecorderRow, error)
+	// Releases are the release events, in the order of the log.
+	Releases(ctx context.Context) ([]record.ReleaseRow, error)
 	// Exceptions are those that had been granted by a moment.
 	Exceptions(ctx context.Context, at time.Time) ([]record.Exception, error)
 	// History are the changes that a filter selects.

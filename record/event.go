@@ -18,6 +18,7 @@ type Event struct {
 	Exception   *ExceptionChange `json:"exception,omitempty"`
 	Import      *Import          `json:"import,omitempty"`
 	Prune       *Prune           `json:"prune,omitempty"`
+	Release     *Release         `json:"release,omitempty"`
 }
 
 // Snapshot returns what an event says of the packages on the running system. Installed is nil if the
@@ -62,12 +63,14 @@ const (
 	KindImport      EventKind = "import"       // a commit that was taken in from libzypp's history afterwards
 	KindException   EventKind = "exception"    // somebody accepts a finding for a while, or takes that back
 	KindPrune       EventKind = "prune"        // the bodies of old events were removed
+	KindRelease     EventKind = "release"      // what the vendor has released
 )
 
 // payloadKeys names the one key beside the header that an event of a kind has.
 var payloadKeys = map[EventKind]string{
 	KindRecorder: "identity", KindCommitBegin: "begin", KindCommitEnd: "end", KindObservation: "observation",
 	KindDrift: "drift", KindException: "exception", KindImport: "import", KindPrune: "prune",
+	KindRelease: "release",
 }
 
 // EventKinds returns the closed set of event kinds, in the order of their names.

@@ -12,7 +12,7 @@ import (
 // and type cannot be mixed up.
 type PartType interface {
 	Taint | Coverage | Blockers | Locks | Signatures | Entitlement | Clock | JournalStorage | OwnFiles | System | Warnings |
-		Advisories | Verified | HistoryComparison
+		Advisories | Repositories | Verified | HistoryComparison
 
 	partName() PartName
 }

@@ -16,7 +16,8 @@ const (
 	PartFiles          PartName = "files"
 	PartSystem         PartName = "system"
 	PartWarnings       PartName = "warnings"
-	PartAdvisories     PartName = "advisories"
+	PartAdvisories     PartName = "advisories" // of 0.1.0: release events have them now
+	PartRepositories   PartName = "repositories"
 	PartVerify         PartName = "verify"
 	PartZyppHistory    PartName = "zypp_history"
 )
@@ -24,5 +25,5 @@ const (
 // PartNames returns the closed set of parts, in the order in which an observation reads them.
 func PartNames() []PartName {
 	return []PartName{PartTaint, PartCoverage, PartBlockers, PartLocks, PartGPGCheck, PartActivation, PartClock, PartJournalStorage,
-		PartFiles, PartSystem, PartWarnings, PartAdvisories, PartZyppHistory, PartVerify}
+		PartFiles, PartSystem, PartWarnings, PartAdvisories, PartRepositories, PartZyppHistory, PartVerify}
 }

@@ -51,6 +51,7 @@ func partTypes() map[PartName]asType {
 	add(typed[System]())
 	add(typed[Warnings]())
 	add(typed[Advisories]())
+	add(typed[Repositories]())
 	add(typed[Verified]())
 	add(typed[HistoryComparison]())
 	return types

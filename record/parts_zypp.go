@@ -118,3 +118,18 @@ type LostHistory struct {
 }
 
 func (HistoryComparison) partName() PartName { return PartZyppHistory }
+
+// Repositories are the enabled repositories of libzypp that offer kernels or live patches, or may.
+type Repositories []Repository
+
+// Repository says how new what libzypp knows of a repository is.
+type Repository struct {
+	Alias string `json:"alias"`
+	// Refreshed is when libzypp last asked whether there is something new, and got an answer: the time of repomd.xml
+	// in its cache, which moves then also if nothing is new, and does not if the answer fails. null: never.
+	Refreshed *Timestamp `json:"refreshed"`
+	Newest    string     `json:"newest,omitempty"`  // day on which its newest advisory was issued, YYYY-MM-DD; absent: not known
+	Problem   string     `json:"problem,omitempty"` // why its advisories were not read; absent: they were
+}
+
+func (Repositories) partName() PartName { return PartRepositories }

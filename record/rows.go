@@ -179,6 +179,13 @@ func (c CommitRow) Begun() Timestamp {
 	return *c.End
 }
 
+// ReleaseRow is a release event.
+type ReleaseRow struct {
+	Event int64
+	Time  Timestamp
+	*Release
+}
+
 // RecorderRow is what a recorder event says.
 type RecorderRow struct {
 	Event int64

@@ -105,6 +105,8 @@ func stateAt(ctx context.Context, q sqlite.Querier, through int64, horizon recor
 		-- who recorded with which keys, and what was pruned before
 		SELECT event FROM recorders
 		UNION SELECT seq FROM events WHERE json_extract(body, '$.kind') = 'prune'
+		-- what was on offer, and the lists that later release events are made of
+		UNION SELECT event FROM releases
 		-- commits without an end, staged ones that may yet become effective, and those that
 		-- packages were not compared after
 		UNION SELECT begin_event FROM commits WHERE end_event IS NULL OR end_event > ?1

@@ -150,6 +150,19 @@ func (s *Store) Recorders(ctx context.Context) ([]record.RecorderRow, error) {
 	})
 }
 
+// Releases returns the release events, in the order of the log.
+func (s *Store) Releases(ctx context.Context) (rows []record.ReleaseRow, err error) {
+	numbers, err := sqlite.ReadRows(ctx, s.db, `SELECT event FROM releases ORDER BY event`, nil, (*sqlite.Cells).Number)
+	for _, seq := range numbers {
+		ev, err := s.Event(ctx, seq)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, record.ReleaseRow{Event: seq, Time: record.At(time.UnixMicro(ev.Time.UnixMicro())), Release: ev.Release})
+	}
+	return rows, err
+}
+
 // NewestPart returns a part of the newest observation that has it, of those from since to
 // at; nil if none has. Bodies are searched one by one: keep the stretch of time short.
 func (s *Store) NewestPart(ctx context.Context, name record.PartName, since, at time.Time) (*record.RawPart, error) {

@@ -49,13 +49,13 @@ func endsCommit(line string) bool {
 // read takes in one line, without its indentation and bullet.
 func (c *commit) read(line string) {
 	if rest, ok := strings.CutPrefix(line, "KLP:"); ok {
-		c.tagged = append(c.tagged, collect(rest, cve)...)
+		c.tagged = append(c.tagged, collect(rest, CVE)...)
 	} else if rest, ok := strings.CutPrefix(line, "References:"); ok {
 		c.bugs = append(c.bugs, collect(rest, bug)...)
 	} else if rest, ok := strings.CutPrefix(line, "Fix for "); ok {
 		// What follows the parenthesis is the title of the upstream commit.
 		rest, _, _ = strings.Cut(rest, "(")
-		c.titled = append(c.titled, collect(rest, cve)...)
+		c.titled = append(c.titled, collect(rest, CVE)...)
 	}
 }
 
@@ -91,8 +91,8 @@ func collect(text string, canonical func(word string) (string, bool)) []string {
 // digits so far: longer ones are no numbers but damage.
 const maxDigits = 10
 
-// cve returns the CVE number in word, in capitals.
-func cve(word string) (string, bool) {
+// CVE returns the CVE number in word, in capitals.
+func CVE(word string) (string, bool) {
 	parts := strings.Split(word, "-")
 	if len(parts) != 3 || !strings.EqualFold(parts[0], "CVE") {
 		return "", false

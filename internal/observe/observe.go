@@ -14,6 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/releases"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/verdict"
@@ -38,6 +39,8 @@ type Options struct {
 	Verify func(context.Context) (*Verified, error)
 	// Compare holds libzypp's history against the record; nil: likewise.
 	Compare func(context.Context) (*record.HistoryComparison, error)
+	// Offered gets what the repositories offer, where it is read; nil: nobody asks.
+	Offered func(*releases.Offer)
 	// Redact and NoUserData are what of a command line and of user data is not recorded.
 	Redact     func(string) string
 	NoUserData bool
@@ -202,7 +205,7 @@ func (t *taker) parts() {
 		return // the rest takes its time
 	}
 	part(t, t.warnings)
-	part(t, func() (record.Advisories, error) { return Advisories(t.ctx, t.Root) })
+	part(t, t.repositories)
 	if t.Compare != nil {
 		part(t, t.compared)
 	}
@@ -276,6 +279,18 @@ func (t *taker) activation() (record.Entitlement, error) {
 		names[i] = p.Name
 	}
 	return Activation(t.Root, names)
+}
+
+// repositories are how new what libzypp knows of them is.
+func (t *taker) repositories() (record.Repositories, error) {
+	offer, err := releases.Read(t.ctx, t.Root, t.sight.Packages)
+	if err != nil {
+		return nil, err
+	}
+	if t.Offered != nil {
+		t.Offered(offer)
+	}
+	return offer.Repositories, nil
 }
 
 // warnings are the kernel's warnings of this boot.

@@ -89,8 +89,8 @@ func TestTake(t *testing.T) {
 		{"next boot", *o.NextBoot, record.NextBoot{KernelRelease: newKernel, Image: "/boot/initrd-" + newKernel, Source: "/boot/grub2/grub.cfg"}},
 		{"reboot", o.Reboot, nil},
 		{"boots", len(o.Boots), 2}, {"installed", len(o.Installed), 2}, {"unknown", slices.Sorted(maps.Keys(o.Unknown)), []string{"reboot"}},
-		{"parts", slices.Sorted(maps.Keys(o.Parts)), []string{"activation", "advisories", "blockers", "clock", "coverage", "files", "gpgcheck",
-			"journal_storage", "locks", "system", "taint", "warnings"}},
+		{"parts", slices.Sorted(maps.Keys(o.Parts)), []string{"activation", "blockers", "clock", "coverage", "files", "gpgcheck",
+			"journal_storage", "locks", "repositories", "system", "taint", "warnings"}},
 	} {
 		if got, want := asJSON(t, is.got), asJSON(t, is.want); got != want {
 			t.Errorf("%s: got %s, want %s", is.name, got, want)
@@ -195,7 +195,7 @@ func TestOnlyNewBootsAreRecorded(t *testing.T) {
 func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 	o := take(t, Options{Root: t.TempDir(), Trigger: record.TriggerManual})
 	for _, part := range []string{"kernel", "patches", "journal", "next_boot", "taint", "coverage", "gpgcheck", "locks", "activation",
-		"reboot", "journal_storage", "system", "warnings", "advisories"} {
+		"reboot", "journal_storage", "system", "warnings", "repositories"} {
 		if o.Unknown[part] == "" {
 			t.Errorf("%s is not unknown", part)
 		}

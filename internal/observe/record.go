@@ -3,8 +3,10 @@ package observe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/releases"
 	"github.com/klp-audit/klp-audit/internal/rpm"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zyppimport"
@@ -42,6 +44,8 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 			o.Verify = func(ctx context.Context) (*Verified, error) { return Verify(ctx, s, o.Root, "") }
 		}
 	}
+	var offer *releases.Offer
+	o.Offered = func(is *releases.Offer) { offer = is }
 	ev := Take(ctx, o)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, ctx.Err() // it is not what the machine shows
@@ -58,8 +62,29 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 		if spoolErr := store.Spool(o.Root, ev, err, false); spoolErr != nil {
 			return ev.Observation, errors.Join(err, spoolErr)
 		}
+		return ev.Observation, nil // what is on offer the next one finds
 	}
-	return ev.Observation, nil
+	if offer != nil {
+		err = recordReleases(ctx, s, o, offer, ev.Observation.Installed)
+	}
+	return ev.Observation, err
+}
+
+// recordReleases appends what of an offer, and of installed kernels, is not on record yet.
+func recordReleases(ctx context.Context, s *store.Store, o Options, offer *releases.Offer, installed []record.Package) error {
+	rows, err := s.Releases(ctx)
+	if err != nil {
+		return err
+	}
+	known := record.NewReleases(rows)
+	kernels, kernelsErr := releases.Kernels(ctx, o.Root, installed, known)
+	for _, payload := range releases.News(offer, kernels, known) {
+		ev := &record.Event{Header: store.NewHeader(record.KindRelease, o.Root, o.Version), Release: payload}
+		if err := s.Append(ctx, ev); err != nil {
+			return fmt.Errorf("recording what the vendor has released: %w", err)
+		}
+	}
+	return kernelsErr
 }
 
 // compareHistory holds libzypp's history against the record. What of it is missing may be drift

@@ -3,12 +3,10 @@ package zypp
 import (
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/klp-audit/klp-audit/internal/ini"
 	"github.com/klp-audit/klp-audit/internal/rooted"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -26,50 +24,37 @@ func GPGCheck(root string) (record.Signatures, error) {
 		PkgGPGCheck:  boolean(conf.Get("main", "pkg_gpgcheck")),
 		Repos:        []record.RepoSignatures{},
 	}
-	folder := confPath(conf, "reposdir", "/etc/zypp/repos.d")
-	entries, err := rooted.ReadDir(root, folder)
+	repos, err := repositories(root, conf)
 	if err != nil {
 		return record.Signatures{}, err
 	}
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".repo") {
-			continue
+	for _, r := range repos {
+		if r.Enabled {
+			s.Repos = append(s.Repos, r.signatures(&s))
 		}
-		file := path.Join(folder, e.Name())
-		text, err := rooted.ReadFile(root, file)
-		if err != nil {
-			return record.Signatures{}, err
-		}
-		addRepos(&s, file, strings.ToValidUTF8(text, "\uFFFD"))
 	}
 	return s, nil
 }
 
-// addRepos adds the enabled repositories in a file; each has a section.
-func addRepos(s *record.Signatures, file, text string) {
-	repos := ini.Parse(text)
-	for _, alias := range repos.Sections() {
-		if !orDefault(boolean(repos.Get(alias, "enabled")), true) {
-			continue
-		}
-		r := record.RepoSignatures{Alias: alias, File: file, PkgGPGCheck: "no"}
-		r.GPGCheck = orDefault(boolean(repos.Get(alias, "gpgcheck")), s.GPGCheck)
-		repo, pkg := boolean(repos.Get(alias, "repo_gpgcheck")), boolean(repos.Get(alias, "pkg_gpgcheck"))
-		if repo == nil {
-			repo = s.RepoGPGCheck
-		}
-		if pkg == nil {
-			pkg = s.PkgGPGCheck
-		}
-		r.RepoGPGCheck = orDefault(repo, r.GPGCheck)
-		switch {
-		case orDefault(pkg, false):
-			r.PkgGPGCheck = "always"
-		case pkg == nil && r.GPGCheck:
-			r.PkgGPGCheck = "unless-repo-signed"
-		}
-		s.Repos = append(s.Repos, r)
+// signatures says what is checked of a repository, where zypp.conf has these settings.
+func (repo *Repository) signatures(conf *record.Signatures) record.RepoSignatures {
+	r := record.RepoSignatures{Alias: repo.Alias, File: repo.File, PkgGPGCheck: "no"}
+	r.GPGCheck = orDefault(repo.boolean("gpgcheck"), conf.GPGCheck)
+	meta, pkg := repo.boolean("repo_gpgcheck"), repo.boolean("pkg_gpgcheck")
+	if meta == nil {
+		meta = conf.RepoGPGCheck
 	}
+	if pkg == nil {
+		pkg = conf.PkgGPGCheck
+	}
+	r.RepoGPGCheck = orDefault(meta, r.GPGCheck)
+	switch {
+	case orDefault(pkg, false):
+		r.PkgGPGCheck = "always"
+	case pkg == nil && r.GPGCheck:
+		r.PkgGPGCheck = "unless-repo-signed"
+	}
+	return r
 }
 
 // Reboot says whether libzypp asks for a reboot since the last one.

@@ -148,6 +148,9 @@ func (r *Record) Recorders(context.Context) (list []record.RecorderRow, err erro
 	return list, nil
 }
 
+// Releases returns the release events, in the order of the log.
+func (r *Record) Releases(context.Context) ([]record.ReleaseRow, error) { return r.releases, nil }
+
 // Exceptions returns the exceptions that were on record at a moment, oldest first, those
 // that had been ended included.
 func (r *Record) Exceptions(_ context.Context, at time.Time) (list []record.Exception, err error) {

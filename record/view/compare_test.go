@@ -107,6 +107,7 @@ func (a *asked) always() iter.Seq[question] {
 		}},
 		{"LastObserved", func(ctx context.Context, r audit.Reader) (any, error) { return r.LastObserved(ctx) }},
 		{"Sightings", func(ctx context.Context, r audit.Reader) (any, error) { return r.Sightings(ctx) }},
+		{"Releases", func(ctx context.Context, r audit.Reader) (any, error) { return r.Releases(ctx) }},
 		{"Recorders", func(ctx context.Context, r audit.Reader) (any, error) { return r.Recorders(ctx) }},
 		{"RecordedAt", func(ctx context.Context, r audit.Reader) (any, error) { return r.RecordedAt(ctx) }},
 		{"RecordedAt all", func(ctx context.Context, r audit.Reader) (any, error) { return r.RecordedAt(ctx, a.events...) }},

@@ -21,6 +21,7 @@ type Outline struct {
 	Observation *Observation
 	Exception   *record.ExceptionChange
 	Prune       *record.Prune
+	Release     *record.Release
 
 	Whole *record.Event // it says more than rows have
 }
@@ -53,6 +54,7 @@ var outliners = map[record.EventKind]func(o *Outline, ev *record.Event){
 	record.KindImport:      (*Outline).ofImport,
 	record.KindException:   func(o *Outline, ev *record.Event) { o.Exception = ev.Exception },
 	record.KindPrune:       func(o *Outline, ev *record.Event) { o.Prune = ev.Prune },
+	record.KindRelease:     func(o *Outline, ev *record.Event) { o.Release = ev.Release },
 }
 
 // Of is the outline of event number seq. Of a kind that a newer program writes it is what every event says.

@@ -42,6 +42,7 @@ type Record struct {
 	boots      map[string]*boot
 	exceptions []*record.Exception // in the order of time
 	recorders  []*Outline
+	releases   []record.ReleaseRow
 	pruned     *record.Prune // the newest; nil: none
 
 	byBegin  []*Commit // the commits in the order of time
@@ -82,6 +83,8 @@ func (r *Record) add(o *Outline) {
 		r.addAdvisories(o)
 	case o.Identity != nil:
 		r.recorders = append(r.recorders, o)
+	case o.Release != nil:
+		r.releases = append(r.releases, record.ReleaseRow{Event: o.Event, Time: micro(o.Header.Time), Release: o.Release})
 	case o.Observation != nil:
 		r.addObservation(o)
 	case o.Exception != nil:

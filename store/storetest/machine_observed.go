@@ -115,3 +115,15 @@ func SetPart[T record.PartType](m *Machine, v T) { Check(m.T, record.SetPart(m.L
 
 // SetJSON gives a part of the newest observation another text, of whatever form.
 func (m *Machine) SetJSON(name record.PartName, text string) { m.Last().Parts[name] = []byte(text) }
+
+// Releases writes a release event: an advisory with these packages, as "NAME VERSION", and numbers.
+func (m *Machine) Releases(a record.Released, packages, cves []string) {
+	rel := &record.Release{Lists: map[string]record.List{}}
+	for digest, entries := range map[*string][]string{&a.Packages: packages, &a.CVEs: cves} {
+		if *digest = record.ListDigest(entries); len(entries) > 0 {
+			rel.Lists[*digest] = record.List{Add: entries}
+		}
+	}
+	rel.Advisories = []record.Released{a}
+	m.Write(&record.Event{Header: m.Header(record.KindRelease), Release: rel})
+}

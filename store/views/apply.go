@@ -24,7 +24,7 @@ type mutation struct {
 // same mutations for ever, so that the views can be rebuilt byte for byte. Of a kind that a newer
 // program writes it is what every event does.
 func apply(o *view.Outline) []mutation {
-	return slices.Concat(applySighting(o), applySnapshot(o), applyIdentity(o), applyCommit(o), applyObservation(o), applyException(o))
+	return slices.Concat(applySighting(o), applySnapshot(o), applyIdentity(o), applyCommit(o), applyObservation(o), applyException(o), applyRelease(o))
 }
 
 // applySighting notes that the machine ran when an event was written, as its header says.
@@ -113,6 +113,14 @@ func applySnapshot(o *view.Outline) []mutation {
 		query: `INSERT INTO snapshots (event, root_subvolume) VALUES (?, ?)`,
 		args:  []any{o.Event, orNull(o.Whole.Snapshot().Subvolume)},
 	}}
+}
+
+// applyRelease notes where the record says what the vendor has released. What it says stays in the event.
+func applyRelease(o *view.Outline) []mutation {
+	if o.Release == nil {
+		return nil
+	}
+	return []mutation{{query: `INSERT INTO releases (event) VALUES (?)`, args: []any{o.Event}}}
 }
 
 // applyException writes an exception, or its end, into the view. Only the first end counts.

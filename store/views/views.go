@@ -21,18 +21,18 @@ var (
 )
 
 // Tables are the names of the views of this version.
-var Tables = []string{"recorders", "commits", "changes", "observations", "sightings", "boots", "boot_looks", "patch_loads", "image_builds", "exceptions", "snapshots", "totals"}
+var Tables = []string{"recorders", "commits", "changes", "observations", "sightings", "boots", "boot_looks", "patch_loads", "image_builds", "exceptions", "snapshots", "releases", "totals"}
 
 // Schema is the version of the views. An older one is rebuilt from the events, a newer one is refused.
-const Schema = 4
+const Schema = 5
 
 // Digest is that of all objects of a record with these views, as package store makes it; a test of it holds
 // it to the SQL. It spares writers to make these objects anew for a comparison.
-const Digest = "2eedf50e238f16486e0625639bd9feba76c8dcab1067eeb1d21cc56f0e335cec"
+const Digest = "598ef6ec1d5dab010c38fbbb268e18edd185272904dcd87f40fd9b273e43b6f1"
 
 // Layouts are the views of every version that a release wrote, as SQL, this one's included: where
 // one is missing, the records of that release look altered.
-var Layouts = map[int]string{3: sql3, 4: SQL}
+var Layouts = map[int]string{3: sql3, 5: SQL}
 
 // Column is a column of the view changes: what it holds of a change, and where a history shows it; or
 // another one that a history shows, which has no value here.

@@ -205,6 +205,11 @@ CREATE TABLE snapshots (
 
 CREATE INDEX snapshots_subvolume ON snapshots (event) WHERE root_subvolume IS NOT NULL;
 
+-- The events that say what the vendor has released.
+CREATE TABLE releases (
+  event INTEGER PRIMARY KEY
+) STRICT;
+
 -- How many rows there are, so that no report counts them: changes as a history shows them,
 -- without what was announced of commits that have ended.
 CREATE TABLE totals (

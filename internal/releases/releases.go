@@ -1,0 +1,218 @@
+// Package releases looks for what the vendor has released: advisories in the metadata of repositories that libzypp has
+// in its cache, and what installed kernels fix by themselves. Nothing is fetched.
+package releases
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// Offer is what repositories offer at a moment.
+type Offer struct {
+	Advisories   []Advisory
+	Repositories record.Repositories
+	ids          map[string]map[string]bool // of advisories that bring kernels or live patches, by alias of repositories of which all was read
+}
+
+// Read reads what the enabled repositories offer, as far as it matters where these packages are installed. A repository
+// that cannot be read, or not until ctx ends, has a problem.
+func Read(ctx context.Context, root string, installed []record.Package) (*Offer, error) {
+	repos, err := zypp.Repositories(root)
+	if err != nil {
+		return nil, err
+	}
+	o := &Offer{Repositories: record.Repositories{}, ids: map[string]map[string]bool{}}
+	w := wantedBy(installed)
+	for _, r := range repos {
+		if r.Enabled {
+			o.add(ctx, root, &r, w)
+		}
+	}
+	return o, nil
+}
+
+func (o *Offer) add(ctx context.Context, root string, from *zypp.Repository, w *wanted) {
+	r := repo{alias: from.Alias, wanted: w, found: map[string]*Advisory{}, ids: map[string]bool{}}
+	row := record.Repository{Alias: from.Alias}
+	at, err := refreshed(root, from)
+	if err == nil && at != nil {
+		err = r.read(ctx, root, from.Cache)
+	}
+	if row.Refreshed, row.Newest = at, r.day(); err != nil {
+		row.Problem = err.Error()
+	}
+	if err == nil && at != nil {
+		o.ids[from.Alias] = r.ids
+		o.Advisories = append(o.Advisories, r.result()...)
+	}
+	if r.offers || at == nil || err != nil {
+		o.Repositories = append(o.Repositories, row)
+	}
+}
+
+// Kernel is an installed kernel, with what it fixes by itself.
+type Kernel struct {
+	record.KernelFixes
+	name string
+	cves []string
+}
+
+// Kernels reads the changelogs of installed kernels that are not known yet: each has some megabytes.
+func Kernels(ctx context.Context, root string, installed []record.Package, known *record.Releases) (list []Kernel, err error) {
+	var names []string
+	for _, p := range installed {
+		if _, is := known.Kernels[instance(p)]; p.Kind == record.PackageKernel && !is {
+			names = append(names, p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	slices.Sort(names)
+	logs, err := rpm.DB{Root: root}.Changelogs(ctx, slices.Compact(names)...)
+	if err != nil {
+		return nil, fmt.Errorf("reading changelogs of kernels: %w", err)
+	}
+	for p, text := range logs {
+		if _, is := known.Kernels[instance(p)]; is || !slices.ContainsFunc(installed, func(q record.Package) bool { return rpm.Instance(q) == p }) {
+			continue
+		}
+		log := livepatch.ParseKernelChangelog(text)
+		slices.Sort(log.CVEs) // as text, as all lists are
+		evr := rpm.VersionOf(p)
+		release, _ := livepatch.KernelRelease(p.Name, evr.Version, evr.Release)
+		list = append(list, Kernel{name: p.Name, cves: log.CVEs, KernelFixes: record.KernelFixes{
+			Package: p.NEVRA(), BuildTime: p.BuildTime, Release: release, Oldest: timestamp(log.Oldest), CVEs: record.ListDigest(log.CVEs),
+		}})
+	}
+	slices.SortFunc(list, func(a, b Kernel) int { return compareKernels(a.KernelFixes, b.KernelFixes) })
+	return list, nil
+}
+
+func instance(p record.Package) record.KernelInstance {
+	return record.KernelInstance{Package: p.NEVRA(), BuildTime: p.BuildTime}
+}
+
+// News is what a record does not have yet of an offer and of kernels: as many payloads of release events as their size
+// demands, in order; none where there is nothing new. known has it afterwards.
+func News(o *Offer, kernels []Kernel, known *record.Releases) []*record.Release {
+	n := news{known: known}
+	for _, a := range o.Advisories {
+		if !same(known.Advisories[a.Key()], a.Released) {
+			n.list(a.packages)
+			n.list(a.cves)
+			known.Advisories[a.Key()] = a.Released
+			n.add(a.Released, func(r *record.Release) { r.Advisories = append(r.Advisories, a.Released) })
+		}
+	}
+	for _, key := range o.withdrawn(known) {
+		n.add(key, func(r *record.Release) { r.Withdrawn = append(r.Withdrawn, key) })
+	}
+	for _, k := range kernels {
+		n.list(k.cves, n.like(k)...)
+		known.Kernels[record.KernelInstance{Package: k.Package, BuildTime: k.BuildTime}] = k.KernelFixes
+		n.add(k.KernelFixes, func(r *record.Release) { r.Kernels = append(r.Kernels, k.KernelFixes) })
+	}
+	return n.payloads
+}
+
+// same compares two forms of an advisory as they are written.
+func same(a, b record.Released) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return string(x) == string(y)
+}
+
+// withdrawn are advisories on record that their repositories, which were read, do not have any more.
+func (o *Offer) withdrawn(known *record.Releases) (keys []record.AdvisoryKey) {
+	for _, a := range known.Sorted() {
+		if ids, read := o.ids[a.Repo]; read && !ids[a.ID] {
+			keys = append(keys, a.Key())
+		}
+	}
+	return keys
+}
+
+// maxPayload is about how long a payload may be, in bytes; maxList how many entries a list may have that is not made of
+// others.
+const (
+	maxPayload = 200 << 10
+	maxList    = 4000
+)
+
+// news makes payloads.
+type news struct {
+	known    *record.Releases
+	payloads []*record.Release
+	size     int // of the last one
+}
+
+// add adds something to the last payload, or to a new one if that is full.
+func (n *news) add(what any, to func(*record.Release)) {
+	text, _ := json.Marshal(what)
+	if n.size += len(text); len(n.payloads) == 0 || n.size > maxPayload {
+		n.payloads = append(n.payloads, &record.Release{Lists: map[string]record.List{}})
+		n.size = len(text)
+	}
+	to(n.payloads[len(n.payloads)-1])
+}
+
+// list writes a list, if no event has it, on the ground of lists that may be like it.
+func (n *news) list(entries []string, like ...string) {
+	digest := record.ListDigest(entries)
+	if _, is := n.known.Lists[digest]; is {
+		return
+	}
+	l := record.ListOf(entries, n.known.Lists, like...)
+	if whole := l.Add; len(whole) > maxList {
+		l.Add = nil
+		for part := range slices.Chunk(whole, maxList) {
+			n.list(part)
+			l.Of = append(l.Of, record.ListDigest(part))
+		}
+	}
+	n.known.Lists[digest] = entries
+	n.add(l, func(r *record.Release) { r.Lists[digest] = l })
+}
+
+// like are the lists that the numbers of a kernel are likely to be made of: those of the newest kernel of its name that
+// is on record, and of the advisories that brought it.
+func (n *news) like(k Kernel) (digests []string) {
+	newest := record.KernelFixes{}
+	for _, old := range n.known.Kernels {
+		if len(old.Package) > len(k.name) && old.Package[:len(k.name)+1] == k.name+"-" && compareKernels(newest, old) < 0 {
+			newest = old
+		}
+	}
+	digests = []string{newest.CVEs}
+	for _, a := range n.known.Sorted() {
+		if slices.Contains(n.known.Lists[a.Packages], k.name+" "+versionIn(k.Package, k.name)) {
+			digests = append(digests, a.CVEs)
+		}
+	}
+	return digests
+}
+
+// versionIn is the version in a NEVRA of a package.
+func versionIn(nevra, name string) string {
+	rest := nevra[min(len(nevra), len(name)+1):]
+	for i := len(rest) - 1; i >= 0; i-- {
+		if rest[i] == '.' {
+			return rest[:i]
+		}
+	}
+	return rest
+}
+
+// compareKernels orders kernels by when they were built.
+func compareKernels(a, b record.KernelFixes) int {
+	return cmp.Or(cmp.Compare(a.BuildTime, b.BuildTime), cmp.Compare(a.Package, b.Package))
+}

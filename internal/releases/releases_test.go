@@ -1,0 +1,140 @@
+package releases
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// offered is what a repository with these updates offers.
+func offered(t testing.TB, list ...string) *Offer { return read(t, machine(t, updates(list...))) }
+
+// after is what release events say together after payloads that were written and read again.
+func after(t testing.TB, payloads ...*record.Release) *record.Releases {
+	t.Helper()
+	var rows []record.ReleaseRow
+	for _, p := range payloads {
+		text, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(text) > 256<<10 {
+			t.Errorf("a payload of %d bytes", len(text))
+		}
+		var again record.Release
+		if err := json.Unmarshal(text, &again); err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, record.ReleaseRow{Release: &again})
+	}
+	return record.NewReleases(rows)
+}
+
+func none() *record.Releases { return record.NewReleases(nil) }
+
+// An advisory is written once, again when it changed, and its end when its repository does not have it any more. What
+// cannot be read ends nothing.
+func TestNews(t *testing.T) {
+	patch, kernel := update("PATCH", "status='stable'", "1", "CVE-2024-1 CVE-2024-2", pkg12+" 2-1"), update("KERNEL", "", "1", "CVE-2024-3", "kernel-default 6.4.0-150600.99.1")
+	first := News(offered(t, patch, kernel), nil, none())
+	if len(first) != 1 || len(first[0].Advisories) != 2 || len(first[0].Lists) != 4 {
+		t.Fatalf("got %+v", first)
+	}
+	if again := News(offered(t, patch, kernel), nil, after(t, first...)); len(again) != 0 {
+		t.Errorf("again: %+v", again)
+	}
+	retracted := update("PATCH", "status='retracted'", "2", "CVE-2024-1 CVE-2024-2", pkg12+" 2-1")
+	second := News(offered(t, retracted, kernel), nil, after(t, first...))
+	if len(second) != 1 || len(second[0].Advisories) != 1 || second[0].Advisories[0].Status != record.StatusRetracted || len(second[0].Lists) != 0 {
+		t.Errorf("retracted: %+v", second)
+	}
+	third := News(offered(t, kernel), nil, after(t, append(first, second...)...))
+	if want := []record.AdvisoryKey{{Repo: "a", ID: "PATCH"}}; len(third) != 1 || !cmp.Equal(third[0].Withdrawn, want) {
+		t.Errorf("withdrawn: %+v", third)
+	}
+	known := after(t, slices.Concat(first, second, third)...)
+	if got := slices.Collect(maps.Keys(known.Advisories)); !cmp.Equal(got, []record.AdvisoryKey{{Repo: "a", ID: "KERNEL"}}) {
+		t.Errorf("known: %v", got)
+	}
+	if left := News(offered(t, kernel, "<"), nil, after(t, first...)); len(left) != 0 {
+		t.Errorf("of what cannot be read: %+v", left)
+	}
+	if gone := News(read(t, machine(t, map[string]string{raw + "b/x": ""})), nil, after(t, first...)); len(gone) != 0 {
+		t.Errorf("of a repository that is gone: %+v", gone)
+	}
+}
+
+// An advisory of an older kernel stays when that kernel is not installed any more: its repository has it.
+func TestWhatMattersNoMoreIsNotWithdrawn(t *testing.T) {
+	files := updates(update("A", "", "1", "CVE-2024-1", pkg12+" 2-1"))
+	first := News(read(t, machine(t, files)), nil, none())
+	o, err := Read(t.Context(), machine(t, files), installed[1:2])
+	if err != nil || len(o.Advisories) != 0 {
+		t.Fatalf("%v, %v", o.Advisories, err)
+	}
+	if later := News(o, nil, after(t, first...)); len(later) != 0 {
+		t.Errorf("got %+v", later)
+	}
+}
+
+func many(from, n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("CVE-2025-%05d", from+i))
+	}
+	return list
+}
+
+func kernel(version string, build int64, cves []string) Kernel {
+	return Kernel{name: "kernel-default", cves: cves, KernelFixes: record.KernelFixes{
+		Package: "kernel-default-" + version + ".x86_64", BuildTime: build, CVEs: record.ListDigest(cves)}}
+}
+
+// Long lists become several events, nothing is cut, and a list is the difference to those that are there.
+func TestLongLists(t *testing.T) {
+	old, brought := many(0, 8568), many(20_000, 500)
+	a := Advisory{packages: []string{"kernel-default 2-1"}, cves: brought,
+		Released: record.Released{Repo: "a", ID: "A", Packages: record.ListDigest([]string{"kernel-default 2-1"}), CVEs: record.ListDigest(brought)}}
+	payloads := News(&Offer{Advisories: []Advisory{a}}, []Kernel{kernel("1-1", 1, old), kernel("2-1", 2, slices.Concat(old, brought[1:], many(90_000, 1)))}, none())
+	known := after(t, payloads...)
+	size := 0
+	for _, k := range known.Kernels {
+		if len(known.Lists[k.CVEs]) == 0 {
+			t.Errorf("the list of %s is not there", k.Package)
+		}
+	}
+	for digest, entries := range known.Lists {
+		if got := record.ListDigest(entries); got != digest {
+			t.Errorf("list %q is %q", digest, got)
+		}
+	}
+	for _, p := range payloads {
+		text, _ := json.Marshal(p)
+		size += len(text)
+	}
+	whole := len(fmt.Sprint(old)) * 9 / 8
+	if len(payloads) < 1 || size > whole+20_000 {
+		t.Errorf("%d payloads of %d bytes, the first list has %d", len(payloads), size, whole)
+	}
+	huge := News(&Offer{}, []Kernel{kernel("1-1", 1, many(0, 30_000))}, none())
+	if len(huge) < 2 || len(after(t, huge...).Lists[record.ListDigest(many(0, 30_000))]) != 30_000 {
+		t.Errorf("%d payloads", len(huge))
+	}
+}
+
+// Lists that are made of each other in a circle, or of what is not there, say nothing; nor does one that is not what its
+// digest says.
+func TestOddLists(t *testing.T) {
+	a, b := record.ListDigest([]string{"a"}), record.ListDigest([]string{"b"})
+	known := record.NewReleases([]record.ReleaseRow{{Release: &record.Release{Lists: map[string]record.List{
+		a: {Of: []string{b}}, b: {Of: []string{a}}, "cc": {Add: []string{"c"}}, record.ListDigest([]string{"d"}): {Of: []string{"nowhere"}},
+	}}}})
+	if len(known.Lists) != 1 {
+		t.Errorf("got %v", known.Lists)
+	}
+}

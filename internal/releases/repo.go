@@ -1,0 +1,235 @@
+package releases
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/unpack"
+	"github.com/klp-audit/klp-audit/internal/updateinfo"
+	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// maxKept bounds what is kept of a repository: advisories, and packages of one.
+const maxKept = 1 << 16
+
+// Advisory is one that a repository offers now.
+type Advisory struct {
+	record.Released
+	packages, cves []string // what its lists have
+	version        string   // of its form: of two the higher one counts
+}
+
+// repo is a repository that is being read.
+type repo struct {
+	alias  string
+	wanted *wanted
+	newest updateinfo.Newest
+	offers bool // it has any kernel or live patch
+	found  map[string]*Advisory
+	ids    map[string]bool // of all that bring a kernel or live patch
+}
+
+// wanted says which packages matter.
+type wanted struct {
+	patches map[string]bool    // live patches for installed kernels, by name
+	oldest  map[string]rpm.EVR // installed kernel of a name
+}
+
+func wantedBy(installed []record.Package) *wanted {
+	w := &wanted{patches: map[string]bool{}, oldest: map[string]rpm.EVR{}}
+	for _, p := range installed {
+		switch p.Kind {
+		case record.PackageLivepatch:
+			w.patches[p.Name] = true
+		case record.PackageKernel:
+			evr := rpm.VersionOf(p)
+			if oldest, ok := w.oldest[p.Name]; !ok || evr.Compare(oldest) < 0 {
+				w.oldest[p.Name] = evr
+			}
+			if release, ok := livepatch.KernelRelease(p.Name, evr.Version, evr.Release); ok {
+				name, _ := livepatch.PackageFor(release)
+				w.patches[name] = true
+			}
+		}
+	}
+	return w
+}
+
+// has says whether a package matters: one that is for an installed kernel, or a kernel that is not older than all that
+// are installed of its name.
+func (w *wanted) has(p updateinfo.Package) bool {
+	if w.patches[p.Name] {
+		return true
+	}
+	oldest, ok := w.oldest[p.Name]
+	if !ok {
+		return false
+	}
+	evr, err := rpm.ParseEVR(p.Version)
+	return err == nil && evr.Compare(oldest) >= 0
+}
+
+// repomd is the index of a repository (repodata/repomd.xml of createrepo).
+type repomd struct {
+	Data []struct {
+		Type     string `xml:"type,attr"`
+		Location struct {
+			Href string `xml:"href,attr"`
+		} `xml:"location"`
+	} `xml:"data"`
+}
+
+const indexFile = "repodata/repomd.xml"
+
+// refreshed is when libzypp last got an answer from a repository; nil: never. It is the time of the index in its cache:
+// libzypp 17.25 and 17.36 move it also where there is nothing new, and leave it where the answer fails, or the refresh is left
+// out because of repo.refresh.delay.
+func refreshed(root string, r *zypp.Repository) (*record.Timestamp, error) {
+	info, err := rooted.Stat(root, path.Join(r.Cache, indexFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return new(record.At(info.ModTime().UTC().Truncate(time.Second))), nil
+}
+
+// updateInfoFile is the updateinfo of a repository, empty if it has none.
+func updateInfoFile(root, dir string) (string, error) {
+	name := path.Join(dir, indexFile)
+	text, err := rooted.ReadFile(root, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil // a plain folder of packages, for one
+	}
+	if err != nil {
+		return "", err
+	}
+	var index repomd
+	if err := xml.Unmarshal([]byte(text), &index); err != nil {
+		return "", fmt.Errorf("parsing %q: %w", name, err)
+	}
+	for _, d := range index.Data {
+		if d.Type != "updateinfo" {
+			continue
+		}
+		if !filepath.IsLocal(d.Location.Href) {
+			return "", fmt.Errorf("parsing %q: %.100q is no place in the repository", name, d.Location.Href)
+		}
+		return path.Join(dir, d.Location.Href), nil
+	}
+	return "", nil
+}
+
+// read reads the advisories of a repository from libzypp's cache.
+func (r *repo) read(ctx context.Context, root, dir string) error {
+	name, err := updateInfoFile(root, dir)
+	if name == "" || err != nil {
+		return err
+	}
+	f, err := rooted.Open(root, name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in, err := unpack.Reader(f)
+	if err != nil {
+		return fmt.Errorf("reading %q: %w", name, err)
+	}
+	defer in.Close()
+	if r.newest, err = updateinfo.Read(ctx, in, append(livepatch.Prefixes(), "kernel-"), r.take); err != nil {
+		return fmt.Errorf("reading %q: %w", name, err)
+	}
+	return nil
+}
+
+// take takes in one of the updates of an advisory: it may have one for each architecture.
+func (r *repo) take(from updateinfo.Advisory) error {
+	var packages []string
+	matters := false
+	for _, p := range from.Packages {
+		if _, isPatch := livepatch.KernelFor(p.Name); !isPatch && livepatch.KindOf(p.Name) != record.PackageKernel {
+			continue
+		}
+		r.offers, matters = true, matters || r.wanted.has(p)
+		packages = append(packages, p.Name+" "+p.Version)
+	}
+	if len(packages) > 0 {
+		r.ids[from.ID] = true
+	}
+	if !matters {
+		return nil
+	}
+	a := r.found[from.ID]
+	if a == nil || newer(from.Version, a.version) {
+		a = &Advisory{version: from.Version, Released: record.Released{
+			Repo: r.alias, ID: from.ID, Type: from.Type, Severity: from.Severity, Status: from.Status,
+			Title: from.Title, Issued: timestamp(from.Issued), DayOnly: from.DayOnly,
+		}}
+		r.found[from.ID] = a
+	} else if newer(a.version, from.Version) {
+		return nil
+	}
+	a.packages, a.cves = append(a.packages, packages...), append(a.cves, numbers(from.CVEs)...)
+	if len(r.ids) > maxKept || len(a.packages) > maxKept || len(a.cves) > maxKept {
+		return fmt.Errorf("advisory %q: %w", from.ID, rooted.ErrTooLarge)
+	}
+	return nil
+}
+
+func timestamp(t *time.Time) *record.Timestamp {
+	if t == nil {
+		return nil
+	}
+	return new(record.At(*t))
+}
+
+// newer compares the versions of two forms of an advisory, as rpm does.
+func newer(a, b string) bool {
+	return rpm.EVR{Version: a}.Compare(rpm.EVR{Version: b}) > 0
+}
+
+// numbers are those of texts that are CVE numbers.
+func numbers(texts []string) (list []string) {
+	for _, text := range texts {
+		if number, ok := livepatch.CVE(text); ok {
+			list = append(list, number)
+		}
+	}
+	return list
+}
+
+// result are the advisories that were found, each with its lists in order.
+func (r *repo) result() (list []Advisory) {
+	for _, a := range r.found {
+		for _, texts := range []*[]string{&a.packages, &a.cves} {
+			slices.Sort(*texts)
+			*texts = slices.Compact(*texts)
+		}
+		a.Packages, a.CVEs = record.ListDigest(a.packages), record.ListDigest(a.cves)
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.found)) {
+		list = append(list, *r.found[id])
+	}
+	return list
+}
+
+// day is the day of the newest advisory of a repository; empty: it is not known.
+func (r *repo) day() string {
+	if r.newest.Issued == nil {
+		return ""
+	}
+	return r.newest.Issued.UTC().Format(time.DateOnly)
+}

@@ -1,0 +1,167 @@
+package record
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+)
+
+// Release is the payload of a release event: what the vendor has released, as the cached metadata of repositories has
+// it, and what installed kernels fix by themselves. It has what is new or changed since the release events before.
+type Release struct {
+	Advisories []Released      `json:"advisories,omitempty"`
+	Withdrawn  []AdvisoryKey   `json:"withdrawn,omitempty"` // that their repository, which was read, has no more
+	Kernels    []KernelFixes   `json:"kernels,omitempty"`
+	Lists      map[string]List `json:"lists,omitempty"` // by digest: those that are named here, and by no event before
+}
+
+// AdvisoryKey names an advisory. The same one may be in several repositories, by other ids.
+type AdvisoryKey struct {
+	Repo string `json:"repo"` // alias
+	ID   string `json:"id"`
+}
+
+// Released is an advisory that brings live patches or kernels, as a repository has it.
+type Released struct {
+	Repo     string     `json:"repo"` // alias
+	ID       string     `json:"id"`
+	Type     string     `json:"type"`     // security, recommended, …; empty: it does not say, as of the next three
+	Severity string     `json:"severity"` // of the advisory, not of a number: important, …
+	Status   string     `json:"status"`   // stable, final, …, or StatusRetracted
+	Title    string     `json:"title"`
+	Issued   *Timestamp `json:"issued"`                    // null: it does not say
+	DayOnly  bool       `json:"issued_day_only,omitempty"` // of Issued no more than the day is known, whose beginning it is
+	Packages string     `json:"packages"`                  // digest of a list: live patches and kernels that it brings, as "NAME [EPOCH:]VERSION-RELEASE"
+	CVEs     string     `json:"cves"`                      // digest of a list: numbers that it refers to
+}
+
+// Key names the advisory.
+func (a Released) Key() AdvisoryKey { return AdvisoryKey{a.Repo, a.ID} }
+
+// StatusRetracted is the status of an advisory that was taken back. Others are not told apart.
+const StatusRetracted = "retracted"
+
+// KernelFixes are the numbers whose fix the changelog of an installed kernel adds.
+type KernelFixes struct {
+	Package   string     `json:"package"`    // NEVRA
+	BuildTime int64      `json:"build_time"` // seconds since 1970: of two packages with the same NEVRA it tells which
+	Release   string     `json:"release"`    // uname -r; empty: the package does not tell
+	Oldest    *Timestamp `json:"oldest"`     // entry of the changelog, which may be cut; null: it has none
+	CVEs      string     `json:"cves"`       // digest of a list
+}
+
+// List is a sorted list of texts, made of others: those of the lists that it is based on, without some, and with more.
+type List struct {
+	Of      []string `json:"of,omitempty"` // digests of lists that events before this one, or this one, have
+	Without []string `json:"without,omitempty"`
+	Add     []string `json:"add,omitempty"`
+}
+
+// NoList is the digest of a list without an entry, which no event has.
+const NoList = ""
+
+// ListDigest names a sorted list: the first 128 bits of the SHA-256 of its entries, each with a newline after it, in
+// hexadecimal digits.
+func ListDigest(entries []string) string {
+	if len(entries) == 0 {
+		return NoList
+	}
+	h := sha256.New()
+	for _, e := range entries {
+		h.Write([]byte(e))
+		h.Write([]byte{'\n'})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Entries returns the entries of a list. find gives those of a list that it is made of; ok is false where one is not
+// known.
+func (l List) Entries(find func(digest string) (entries []string, ok bool)) (entries []string, ok bool) {
+	for _, digest := range l.Of {
+		of, ok := find(digest)
+		if !ok {
+			return nil, false
+		}
+		entries = append(entries, of...)
+	}
+	entries = append(minus(entries, l.Without), l.Add...)
+	slices.Sort(entries)
+	return slices.Compact(entries), true
+}
+
+// ListOf makes a list of entries, which are sorted, on the ground of those with the digests given, whose entries are
+// in known: no longer than it must be.
+func ListOf(entries []string, known map[string][]string, digests ...string) List {
+	l := List{Add: entries}
+	for _, d := range digests {
+		based := List{Of: append(slices.Clone(l.Of), d)}
+		of, _ := based.Entries(func(d string) ([]string, bool) { e, ok := known[d]; return e, ok })
+		based.Without, based.Add = minus(of, entries), minus(entries, of)
+		if d != NoList && len(based.Without)+len(based.Add) < len(l.Without)+len(l.Add)-2 {
+			l = based
+		}
+	}
+	return l
+}
+
+// Releases are what release events say together.
+type Releases struct {
+	Advisories map[AdvisoryKey]Released // in their newest form; without those that were withdrawn
+	Kernels    map[KernelInstance]KernelFixes
+	Lists      map[string][]string // by digest
+}
+
+// KernelInstance is a kernel package as it was built.
+type KernelInstance struct {
+	Package   string // NEVRA
+	BuildTime int64
+}
+
+// NewReleases returns what release events say, in the order of the log.
+func NewReleases(rows []ReleaseRow) *Releases {
+	r := &Releases{Advisories: map[AdvisoryKey]Released{}, Kernels: map[KernelInstance]KernelFixes{}, Lists: map[string][]string{NoList: nil}}
+	for _, row := range rows {
+		r.Add(row.Release)
+	}
+	return r
+}
+
+// Sorted returns the advisories in the order of their repositories and ids.
+func (r *Releases) Sorted() []Released {
+	return slices.SortedFunc(maps.Values(r.Advisories), func(a, b Released) int { return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.ID, b.ID)) })
+}
+
+// Add takes in what the next event says.
+func (r *Releases) Add(rel *Release) {
+	for _, a := range rel.Advisories {
+		r.Advisories[a.Key()] = a
+	}
+	for _, key := range rel.Withdrawn {
+		delete(r.Advisories, key)
+	}
+	for _, k := range rel.Kernels {
+		r.Kernels[KernelInstance{k.Package, k.BuildTime}] = k
+	}
+	r.addLists(rel.Lists)
+}
+
+// addLists takes in lists that may be made of each other.
+func (r *Releases) addLists(lists map[string]List) {
+	find := func(digest string) ([]string, bool) { e, ok := r.Lists[digest]; return e, ok }
+	for left, before := len(lists), -1; left != before; {
+		before, left = left, 0
+		for digest, l := range lists {
+			if _, has := r.Lists[digest]; has {
+				continue
+			}
+			entries, ok := l.Entries(find)
+			if ok && ListDigest(entries) == digest {
+				r.Lists[digest] = entries
+			} else {
+				left++
+			}
+		}
+	}
+}
