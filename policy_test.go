@@ -23,12 +23,12 @@ const module = "github.com/klp-audit/klp-audit"
 // arrows says which packages of the project a package may import, and which imports from
 // outside belong to it alone. The way is cmd -> plugin, report -> store -> record, and internal.
 var arrows = map[string][]string{
-	"audit":                        {"record", "record/proof", "internal/livepatch", "internal/say"},
+	"audit":                        {"record", "record/proof", "internal/livepatch", "internal/rpmversion", "internal/say"},
 	"audit/compliance":             {"audit", "record", "record/proof", "internal/say"},
-	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "report", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/recorder", "internal/rpm", "internal/say", "internal/zyppimport"},
+	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "report", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/say", "internal/zyppimport"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
-	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/snapshot", "internal/tracked"},
+	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/tracked"},
 	"plugin/front":                 {"internal/frame", "internal/tracked"},
 	"record":                       {},
 	"record/proof":                 {"record"},
@@ -53,23 +53,24 @@ var arrows = map[string][]string{
 	"internal/journal/journaltest": {},
 	"internal/livepatch":           {"record", "internal/rooted"},
 	"internal/lives":               {}, // tests only
-	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/ini", "internal/initrd", "internal/journal", "internal/livepatch", "internal/releases", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/verdict", "internal/zypp", "internal/zyppimport"},
-	"internal/recorder":            {"record", "store", "internal/config", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/zypp"},
-	"internal/releases":            {"record", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/unpack", "internal/updateinfo", "internal/zypp"},
+	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/ini", "internal/initrd", "internal/journal", "internal/livepatch", "internal/releases", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/verdict", "internal/zypp", "internal/zyppimport"},
+	"internal/recorder":            {"record", "store", "internal/config", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/zypp"},
+	"internal/releases":            {"record", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/unpack", "internal/updateinfo", "internal/zypp"},
 	"internal/room":                {},
 	"internal/rooted":              {},
 	"internal/rooted/rootedtest":   {},
-	"internal/rpm":                 {"record", "internal/room", "internal/rooted"},
+	"internal/rpm":                 {"record", "internal/room", "internal/rooted", "internal/rpmversion"},
 	"internal/rpm/rpmtest":         {},
 	"internal/say":                 {},
 	"internal/schematest":          {"record/schema"},
-	"internal/snapshot":            {"record", "store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/tracked"},
+	"internal/rpmversion":         {"record"},
+	"internal/snapshot":            {"record", "store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/tracked"},
 	"internal/tracked":             {},
 	"internal/unpack":              {},
 	"internal/updateinfo":          {"internal/rooted"},
-	"internal/verdict":             {"record", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rpm"},
+	"internal/verdict":             {"record", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rpm", "internal/rpmversion"},
 	"internal/zypp":                {"record", "internal/ini", "internal/rooted"},
-	"internal/zyppimport":          {"record", "store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/snapshot", "internal/unpack", "internal/zypp"},
+	"internal/zyppimport":          {"record", "store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/unpack", "internal/zypp"},
 }
 
 // owners are imports that these packages alone have. The recorder starts klp-audit itself.

@@ -8,7 +8,7 @@ import (
 	"io"
 
 	"github.com/klp-audit/klp-audit/internal/recorder"
-	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/tracked"
 )
@@ -33,7 +33,7 @@ type listed struct {
 
 func (l *listed) step() recorder.Step {
 	s := &l.Solvable
-	evr := rpm.EVR{Epoch: s.Epoch, Version: s.Version, Release: s.Release}
+	evr := rpmversion.EVR{Epoch: s.Epoch, Version: s.Version, Release: s.Release}
 	return recorder.Step{Type: l.Type, Stage: l.Stage, Name: s.Name, EVR: evr, Arch: s.Arch}
 }
 

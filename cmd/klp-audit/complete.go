@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
-	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -72,7 +72,7 @@ func flagValues(row *record.HistoryRow, flag string) (values []string) {
 	case "kernel":
 		known(row.KernelRelease)
 	case "patch":
-		if v, err := rpm.ParseEVR(row.Version); err == nil {
+		if v, err := rpmversion.Parse(row.Version); err == nil {
 			return []string{livepatch.Module(row.Package, v.Version, v.Release)}
 		}
 	case "boot":

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
-	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -66,7 +66,7 @@ func makesUpFor(pkgs []record.Package, kernel string, lp *record.LivePatch) bool
 	}
 	return number != nil && *number > 1 && !slices.ContainsFunc(pkgs, func(p record.Package) bool {
 		release, isPatch := livepatch.KernelFor(p.Name)
-		n, ok := livepatch.PatchNumber(rpm.VersionOf(p).Version)
+		n, ok := livepatch.PatchNumber(rpmversion.Of(p).Version)
 		return isPatch && release == kernel && (!ok || n > *number)
 	})
 }
@@ -82,18 +82,18 @@ func newestKernel(pkgs []record.Package, running record.Kernel) (newest, unknown
 		if livepatch.Flavour(p.Name) != flavour || p.Kind != "" && p.Kind != record.PackageKernel {
 			continue
 		}
-		evr := rpm.VersionOf(p)
+		evr := rpmversion.Of(p)
 		release, ok := livepatch.KernelRelease(p.Name, evr.Version, evr.Release)
 		switch {
-		case !ok && (untold.Name == "" || evr.Compare(rpm.VersionOf(untold)) > 0):
+		case !ok && (untold.Name == "" || evr.Compare(rpmversion.Of(untold)) > 0):
 			untold = p
-		case ok && (newest == "" || evr.Compare(rpm.VersionOf(told)) > 0):
+		case ok && (newest == "" || evr.Compare(rpmversion.Of(told)) > 0):
 			newest, told = release, p
 		}
 	}
 	boot := running.BootTime.Time
 	switch {
-	case untold.Name != "" && (newest == "" || rpm.VersionOf(untold).Compare(rpm.VersionOf(told)) > 0):
+	case untold.Name != "" && (newest == "" || rpmversion.Of(untold).Compare(rpmversion.Of(told)) > 0):
 		unknown = fmt.Sprintf("which installed kernel is the newest cannot be told: %s does not say which release it is", untold.NEVRA())
 	case newest != "" && newest == running.Release && !boot.IsZero() && told.InstallTime > boot.Unix():
 		unknown = fmt.Sprintf("whether the newest build of kernel %s runs cannot be told: %s was installed since the boot", newest, told.NEVRA())

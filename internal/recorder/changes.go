@@ -10,6 +10,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/room"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/record"
@@ -150,7 +151,7 @@ func unshown(c record.Change, known bool, failed []string) record.Result {
 // isAbout says whether a message about a failed package is about this change: libzypp names
 // the package's file, which has no epoch, or its name.
 func isAbout(text string, c record.Change) bool {
-	evr, err := rpm.ParseEVR(c.Version)
+	evr, err := rpmversion.Parse(c.Version)
 	if err != nil {
 		return false
 	}
@@ -178,7 +179,7 @@ func announce(s Step, installed []record.Package) record.Change {
 		if p.Name != s.Name {
 			continue
 		}
-		order := s.EVR.Compare(rpm.VersionOf(p))
+		order := s.EVR.Compare(rpmversion.Of(p))
 		switch {
 		case order == 0:
 			c.Action, c.Previous = record.ActionReinstall, p.Version

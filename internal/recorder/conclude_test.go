@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -19,7 +20,7 @@ const (
 // pkg is an installed package of the tests; instance is its record number.
 func pkg(t *testing.T, name, evr string, instance int64) record.Package {
 	t.Helper()
-	v, err := rpm.ParseEVR(evr)
+	v, err := rpmversion.Parse(evr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func pkg(t *testing.T, name, evr string, instance int64) record.Package {
 
 func stepOf(t *testing.T, kind, name, evr, stage string) Step {
 	t.Helper()
-	v, err := rpm.ParseEVR(evr)
+	v, err := rpmversion.Parse(evr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,13 @@
 package recorder
 
-import "github.com/klp-audit/klp-audit/internal/rpm"
+import "github.com/klp-audit/klp-audit/internal/rpmversion"
 
 // Step is one step of libzypp's transaction, on a tracked package.
 type Step struct {
 	Type  string // "+", "-", "M"
 	Stage string // at the end: "ok", "err", or nothing: not executed
 	Name  string
-	EVR   rpm.EVR
+	EVR   rpmversion.EVR
 	Arch  string
 }
 

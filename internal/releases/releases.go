@@ -11,6 +11,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/record"
 )
@@ -87,7 +88,7 @@ func Kernels(ctx context.Context, root string, installed []record.Package, known
 		}
 		log := livepatch.ParseKernelChangelog(text)
 		slices.Sort(log.CVEs) // as text, as all lists are
-		evr := rpm.VersionOf(p)
+		evr := rpmversion.Of(p)
 		release, _ := livepatch.KernelRelease(p.Name, evr.Version, evr.Release)
 		list = append(list, Kernel{name: p.Name, cves: log.CVEs, KernelFixes: record.KernelFixes{
 			Package: p.NEVRA(), BuildTime: p.BuildTime, Release: release, Oldest: timestamp(log.Oldest), CVEs: record.ListDigest(log.CVEs),

@@ -14,7 +14,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rooted"
-	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/unpack"
 	"github.com/klp-audit/klp-audit/internal/updateinfo"
 	"github.com/klp-audit/klp-audit/internal/zypp"
@@ -43,18 +43,18 @@ type repo struct {
 
 // wanted says which packages matter.
 type wanted struct {
-	patches map[string]bool    // live patches for installed kernels, by name
-	oldest  map[string]rpm.EVR // installed kernel of a name
+	patches map[string]bool           // live patches for installed kernels, by name
+	oldest  map[string]rpmversion.EVR // installed kernel of a name
 }
 
 func wantedBy(installed []record.Package) *wanted {
-	w := &wanted{patches: map[string]bool{}, oldest: map[string]rpm.EVR{}}
+	w := &wanted{patches: map[string]bool{}, oldest: map[string]rpmversion.EVR{}}
 	for _, p := range installed {
 		switch p.Kind {
 		case record.PackageLivepatch:
 			w.patches[p.Name] = true
 		case record.PackageKernel:
-			evr := rpm.VersionOf(p)
+			evr := rpmversion.Of(p)
 			if oldest, ok := w.oldest[p.Name]; !ok || evr.Compare(oldest) < 0 {
 				w.oldest[p.Name] = evr
 			}
@@ -77,7 +77,7 @@ func (w *wanted) has(p updateinfo.Package) bool {
 	if !ok {
 		return false
 	}
-	evr, err := rpm.ParseEVR(p.Version)
+	evr, err := rpmversion.Parse(p.Version)
 	return err == nil && evr.Compare(oldest) >= 0
 }
 
@@ -198,7 +198,7 @@ func timestamp(t *time.Time) *record.Timestamp {
 
 // newer compares the versions of two forms of an advisory, as rpm does.
 func newer(a, b string) bool {
-	return rpm.EVR{Version: a}.Compare(rpm.EVR{Version: b}) > 0
+	return rpmversion.EVR{Version: a}.Compare(rpmversion.EVR{Version: b}) > 0
 }
 
 // numbers are those of texts that are CVE numbers.

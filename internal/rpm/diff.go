@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -59,7 +60,7 @@ func byName(packages []record.Package) map[string][]record.Package {
 	}
 	for _, group := range groups {
 		slices.SortFunc(group, func(a, b record.Package) int {
-			return cmp.Or(VersionOf(b).Compare(VersionOf(a)), comparePackages(a, b))
+			return cmp.Or(rpmversion.Of(b).Compare(rpmversion.Of(a)), comparePackages(a, b))
 		})
 	}
 	return groups
@@ -113,7 +114,7 @@ func match(gone, come []record.Package, same func(a, b record.Package) bool) (pa
 
 // replacement returns what it is to have b instead of a.
 func replacement(a, b record.Package) record.Action {
-	switch order := VersionOf(b).Compare(VersionOf(a)); {
+	switch order := rpmversion.Of(b).Compare(rpmversion.Of(a)); {
 	case order > 0:
 		return record.ActionUpgrade
 	case order < 0:

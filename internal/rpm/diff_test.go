@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -20,7 +21,7 @@ func packages(t *testing.T, list string) []record.Package {
 		if len(f) == 0 {
 			continue
 		}
-		evr, err := ParseEVR(f[1])
+		evr, err := rpmversion.Parse(f[1])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,15 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/record"
 )
-
-// VersionOf returns the version of a package, zero if it has none that can be read: rpm lists no such
-// package.
-func VersionOf(p record.Package) EVR {
-	e, _ := ParseEVR(p.Version)
-	return e
-}
 
 // Instance returns what tells p from all packages that are or were installed: name,
 // version and architecture, times and numbers. What p holds is the same as long as
@@ -29,7 +23,7 @@ func comparePackages(a, b record.Package) int {
 	if order := cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Arch, b.Arch)); order != 0 {
 		return order
 	}
-	return cmp.Or(VersionOf(a).Compare(VersionOf(b)), cmp.Compare(a.Version, b.Version), cmp.Compare(a.DBInstance, b.DBInstance))
+	return cmp.Or(rpmversion.Of(a).Compare(rpmversion.Of(b)), cmp.Compare(a.Version, b.Version), cmp.Compare(a.DBInstance, b.DBInstance))
 }
 
 // fieldEnd separates the fields of a record. The last field is free text and
@@ -86,19 +80,19 @@ func parseInstance(text string) (p record.Package, rest string, err error) {
 			return record.Package{}, "", err
 		}
 	}
-	evr := EVR{Epoch: int(epoch), Version: f[3], Release: f[4]}
+	evr := rpmversion.EVR{Epoch: int(epoch), Version: f[3], Release: f[4]}
 	p.Name, p.Arch, p.Version = f[0], f[1], evr.String()
 	return p, f[9], check(p, evr)
 }
 
 // check reports what makes p's name, architecture or version unfit to be any.
-func check(p record.Package, evr EVR) error {
+func check(p record.Package, evr rpmversion.EVR) error {
 	for _, s := range [...]string{p.Name, p.Arch} {
-		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r != '-' && r != ':' && isForeign(r) }) {
+		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r != '-' && r != ':' && rpmversion.IsForeign(r) }) {
 			return fmt.Errorf("name or architecture %q holds a character that none has", s)
 		}
 	}
-	return evr.check()
+	return evr.Check()
 }
 
 // parseNumber parses a number of a record. rpm prints (none) for one that the

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -16,7 +17,7 @@ func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 	if p == nil {
 		p = d.Before
 	}
-	c := Describe(p.Name, rpm.VersionOf(*p), p.Arch)
+	c := Describe(p.Name, rpmversion.Of(*p), p.Arch)
 	if c.Kind = cmp.Or(p.Kind, c.Kind); c.Kind == record.PackageSupport {
 		c.KernelRelease = ""
 	}

@@ -2,12 +2,12 @@ package snapshot
 
 import (
 	"github.com/klp-audit/klp-audit/internal/livepatch"
-	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/record"
 )
 
 // Describe fills in what follows from a package's name and version.
-func Describe(name string, evr rpm.EVR, arch string) record.Change {
+func Describe(name string, evr rpmversion.EVR, arch string) record.Change {
 	c := record.Change{Kind: livepatch.KindOf(name), Package: name, Version: evr.String(), Arch: arch}
 	switch c.Kind {
 	case record.PackageKernel:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/tracked"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
@@ -95,7 +96,7 @@ func Installed(list []record.Package) []record.Package {
 	}
 	installed := slices.Clone(list)
 	for i, p := range list {
-		evr, err := rpm.ParseEVR(p.Version)
+		evr, err := rpmversion.Parse(p.Version)
 		if err != nil {
 			return nil // unknown, rather than a part of the truth
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/initrd"
 	"github.com/klp-audit/klp-audit/internal/journal"
 	"github.com/klp-audit/klp-audit/internal/livepatch"
-	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -42,7 +42,7 @@ func (s *Sight) LivePatch() (*record.LivePatch, *record.Package) {
 		return lp, nil
 	}
 	lp.Package, lp.Version = &p.Name, &p.Version
-	if n, ok := livepatch.PatchNumber(rpm.VersionOf(*p).Version); ok {
+	if n, ok := livepatch.PatchNumber(rpmversion.Of(*p).Version); ok {
 		lp.PatchNumber, lp.Initial = &n, new(n == 1)
 	}
 	return lp, p
@@ -82,7 +82,7 @@ func RunBy(kernel string, boots []journal.Boot) []journal.Boot {
 func PackageOf(pkgs []record.Package, kernel, module string) *record.Package {
 	for i, p := range pkgs {
 		release, ok := livepatch.KernelFor(p.Name)
-		if evr := rpm.VersionOf(p); ok && release == kernel && livepatch.Module(p.Name, evr.Version, evr.Release) == module {
+		if evr := rpmversion.Of(p); ok && release == kernel && livepatch.Module(p.Name, evr.Version, evr.Release) == module {
 			return &pkgs[i]
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
-	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/record"
@@ -41,7 +41,7 @@ type commit struct {
 type change struct {
 	record.ImportedChange
 	at      time.Time // the same as Time, in the zone that it was read by
-	evr     rpm.EVR
+	evr     rpmversion.EVR
 	removal bool
 }
 
@@ -219,7 +219,7 @@ func (c *commit) attachScripts() {
 
 // claim takes in an install or remove record of a tracked package.
 func (r *reader) claim(rec *zypp.Record, at time.Time, guess bool, mark record.HistoryLine) error {
-	evr, err := rpm.ParseEVR(rec.Version)
+	evr, err := rpmversion.Parse(rec.Version)
 	if err != nil {
 		return badLine{err}
 	}
@@ -234,7 +234,7 @@ func (r *reader) claim(rec *zypp.Record, at time.Time, guess bool, mark record.H
 	return nil
 }
 
-func newChange(name string, evr rpm.EVR, arch string, removal bool, at time.Time, mark record.HistoryLine) change {
+func newChange(name string, evr rpmversion.EVR, arch string, removal bool, at time.Time, mark record.HistoryLine) change {
 	c := change{at: at, evr: evr, removal: removal}
 	c.Change = snapshot.Describe(name, evr, arch)
 	c.Time, c.UTCOffset, c.Line = record.At(at), at.Format("-07:00"), mark
@@ -300,11 +300,11 @@ func withoutVersion(c change) change {
 }
 
 // nvra is how a package's file is called, without ".rpm".
-func nvra(name string, evr rpm.EVR, arch string) string {
+func nvra(name string, evr rpmversion.EVR, arch string) string {
 	return fmt.Sprintf("%s-%s-%s.%s", name, evr.Version, evr.Release, arch)
 }
 
-func parseNVRA(s string) (name string, evr rpm.EVR, arch string, ok bool) {
+func parseNVRA(s string) (name string, evr rpmversion.EVR, arch string, ok bool) {
 	dot := strings.LastIndexByte(s, '.')
 	if dot < 0 {
 		return "", evr, "", false
@@ -315,7 +315,7 @@ func parseNVRA(s string) (name string, evr rpm.EVR, arch string, ok bool) {
 	if version < 1 {
 		return "", evr, "", false
 	}
-	evr, err := rpm.ParseEVR(s[version+1:])
+	evr, err := rpmversion.Parse(s[version+1:])
 	return s[:version], evr, arch, err == nil && arch != ""
 }
 

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
@@ -223,7 +223,7 @@ func (im *importer) stock(first string) error {
 		if err != nil {
 			return err
 		}
-		evr, err := rpm.ParseEVR(row.Version)
+		evr, err := rpmversion.Parse(row.Version)
 		if err != nil {
 			continue
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
-	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -15,12 +15,12 @@ type inventory map[string][]version
 
 // version is one of a package.
 type version struct {
-	rpm.EVR
+	rpmversion.EVR
 	arch string
 }
 
 // install says what installing a package does, and does it if it went well.
-func (inv inventory) install(c *record.Change, evr rpm.EVR, ok bool) {
+func (inv inventory) install(c *record.Change, evr rpmversion.EVR, ok bool) {
 	have := inv[c.Package]
 	i := inv.replaced(c, evr)
 	switch {
@@ -47,7 +47,7 @@ func (inv inventory) install(c *record.Change, evr rpm.EVR, ok bool) {
 
 // replaced is the installed package that a new one replaces: the same again, or any other of
 // its name, rather of its own architecture, unless versions of it stand beside each other.
-func (inv inventory) replaced(c *record.Change, evr rpm.EVR) int {
+func (inv inventory) replaced(c *record.Change, evr rpmversion.EVR) int {
 	have := inv[c.Package]
 	rules := []func(version) bool{
 		func(v version) bool { return v == version{evr, c.Arch} },
@@ -65,7 +65,7 @@ func (inv inventory) replaced(c *record.Change, evr rpm.EVR) int {
 	return -1
 }
 
-func (inv inventory) remove(c *record.Change, evr rpm.EVR) {
+func (inv inventory) remove(c *record.Change, evr rpmversion.EVR) {
 	inv[c.Package] = slices.DeleteFunc(inv[c.Package], func(v version) bool { return v == version{evr, c.Arch} })
 }
 

@@ -1,4 +1,5 @@
-package rpm
+// Package rpmversion compares versions of packages as rpm does.
+package rpmversion
 
 import (
 	"cmp"
@@ -6,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // EVR is the version of a package: epoch, version and release.
@@ -15,8 +18,8 @@ type EVR struct {
 	Release string
 }
 
-// ParseEVR parses [epoch:]version-release.
-func ParseEVR(s string) (EVR, error) {
+// Parse parses [epoch:]version-release.
+func Parse(s string) (EVR, error) {
 	var e EVR
 	rest := s
 	if epoch, after, ok := strings.Cut(s, ":"); ok {
@@ -30,28 +33,35 @@ func ParseEVR(s string) (EVR, error) {
 	if e.Version, e.Release, ok = strings.Cut(rest, "-"); !ok {
 		return EVR{}, fmt.Errorf("parsing package version %q: no release", s)
 	}
-	if err := e.check(); err != nil {
+	if err := e.Check(); err != nil {
 		return EVR{}, fmt.Errorf("parsing package version %q: %w", s, err)
 	}
 	return e, nil
 }
 
-// check reports what makes version or release unfit to be printed and read back.
-func (e EVR) check() error {
+// Check reports what makes version or release unfit to be printed and read back.
+func (e EVR) Check() error {
 	for _, part := range [...]string{e.Version, e.Release} {
 		if part == "" {
 			return fmt.Errorf("version or release is empty")
 		}
-		if i := strings.IndexFunc(part, isForeign); i >= 0 {
+		if i := strings.IndexFunc(part, IsForeign); i >= 0 {
 			return fmt.Errorf("%q holds a character that no version has", part)
 		}
 	}
 	return nil
 }
 
-// isForeign reports whether rpm never accepts r in a version or release.
-func isForeign(r rune) bool {
+// IsForeign reports whether rpm never accepts r in a version or release.
+func IsForeign(r rune) bool {
 	return r == '-' || r == ':' || r == unicode.ReplacementChar || unicode.IsSpace(r) || !unicode.IsPrint(r)
+}
+
+// Of returns the version of a package, zero if it has none that can be read: rpm lists no such
+// package.
+func Of(p record.Package) EVR {
+	e, _ := Parse(p.Version)
+	return e
 }
 
 // String returns [epoch:]version-release.

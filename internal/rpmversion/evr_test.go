@@ -1,4 +1,4 @@
-package rpm
+package rpmversion
 
 import (
 	"cmp"
@@ -9,18 +9,18 @@ import (
 	"testing"
 )
 
-func TestParseEVR(t *testing.T) {
+func TestParse(t *testing.T) {
 	for s, want := range map[string]EVR{
 		"6.4.0-150600.23.42.2": {0, "6.4.0", "150600.23.42.2"},
 		"3:1.0~rc1^git2-1":     {3, "1.0~rc1^git2", "1"},
 	} {
-		if got, err := ParseEVR(s); err != nil || got != want || got.String() != s {
-			t.Errorf("ParseEVR(%q) = %#v, %v, want %#v", s, got, err, want)
+		if got, err := Parse(s); err != nil || got != want || got.String() != s {
+			t.Errorf("Parse(%q) = %#v, %v, want %#v", s, got, err, want)
 		}
 	}
 	for _, s := range []string{"", "1", "1-", "-1", "1-2-3", "x:1-1", "-1:1-1", "1:2:3-1", ":1-1", "1 -1", "1\x00-1", "1-\xff", "99999999999999999999:1-1"} {
-		if got, err := ParseEVR(s); err == nil {
-			t.Errorf("ParseEVR(%q) = %v, want an error", s, got)
+		if got, err := Parse(s); err == nil {
+			t.Errorf("Parse(%q) = %v, want an error", s, got)
 		}
 	}
 }
@@ -52,11 +52,11 @@ func TestCompare(t *testing.T) {
 // compare parses and compares.
 func compare(t *testing.T, a, b string) int {
 	t.Helper()
-	x, err := ParseEVR(a)
+	x, err := Parse(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	y, err := ParseEVR(b)
+	y, err := Parse(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +122,9 @@ func FuzzEVR(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b, c string) {
 		var versions []EVR
 		for _, s := range []string{a, b, c} {
-			if e, err := ParseEVR(s); err == nil {
-				if again, err := ParseEVR(e.String()); err != nil || again != e {
-					t.Errorf("ParseEVR(%q) = %#v, %v, want %#v", e, again, err, e)
+			if e, err := Parse(s); err == nil {
+				if again, err := Parse(e.String()); err != nil || again != e {
+					t.Errorf("Parse(%q) = %#v, %v, want %#v", e, again, err, e)
 				}
 			}
 			versions = append(versions, EVR{Version: s})
