@@ -63,7 +63,7 @@ var arrows = map[string][]string{
 	"internal/rpm/rpmtest":         {},
 	"internal/say":                 {},
 	"internal/schematest":          {"record/schema"},
-	"internal/rpmversion":         {"record"},
+	"internal/rpmversion":          {"record"},
 	"internal/snapshot":            {"record", "store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/tracked"},
 	"internal/tracked":             {},
 	"internal/unpack":              {},

@@ -27,7 +27,20 @@ func NewExposures(ctx context.Context, s Reader, t *Timeline, at time.Time, ids 
 		return nil, err
 	}
 	list := f.exposures(ids)
+	open, err := f.readOpen(list, ids)
+	if err != nil {
+		return nil, err
+	}
+	list = f.withAsked(append(list, among(open, ids)...), ids)
 	return list, f.date(list)
+}
+
+// among are the rows of some numbers; of all, if there are none.
+func among(list []Exposure, ids []string) []Exposure {
+	if len(ids) == 0 {
+		return list
+	}
+	return slices.DeleteFunc(list, func(e Exposure) bool { return !slices.Contains(ids, e.CVE) })
 }
 
 // ExposuresSince returns the fixes that some live patch packages brought, as NewExposures does, but for the
@@ -40,6 +53,11 @@ func ExposuresSince(ctx context.Context, s Reader, t *Timeline, names []string, 
 	}
 	maps.DeleteFunc(f.packages, func(_ string, p *patchHistory) bool { return p.goneBefore(since) })
 	list = f.exposures(nil)
+	open, err := f.readOpen(list, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	list = f.withAsked(append(list, open...), nil)
 	return list, f.running, f.date(list)
 }
 
@@ -74,6 +92,11 @@ func (f *fixRecord) exposures(ids []string) []Exposure {
 			}
 		}
 	}
+	return list
+}
+
+// withAsked adds a row for each number that was asked for, and that nothing on record brings to the running kernel.
+func (f *fixRecord) withAsked(list []Exposure, ids []string) []Exposure {
 	for _, id := range ids {
 		if !slices.ContainsFunc(list, func(e Exposure) bool { return e.CVE == id && e.KernelRelease == f.running }) {
 			list = append(list, Exposure{CVE: id, KernelRelease: f.running, Status: StatusNotInRecord, Intervals: []Interval{}, Events: []int64{}})

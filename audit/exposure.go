@@ -17,7 +17,8 @@ type Exposure struct {
 	Released      *record.Timestamp `json:"released"`        // of that package or its advisory, see ReleasedBy
 	ReleasedBy    string            `json:"released_by"`     // build-time (a lower bound), advisory, advisory-day (no more than the day is known); empty: not known
 	Advisory      *string           `json:"advisory"`        // id
-	Severity      *string           `json:"severity"`        // of the advisory
+	Severity      *string           `json:"severity"`        // of the advisory, not of the number
+	Title         *string           `json:"title"`           // of the advisory; null: not known
 	Installed     *record.Timestamp `json:"installed"`       // package in the rpm database
 	Active        *record.Timestamp `json:"active"`          // a live patch with the fix active, first
 	InInitrd      *record.Timestamp `json:"in_initrd"`       // first proof that an unexpected reboot keeps it
@@ -26,7 +27,9 @@ type Exposure struct {
 	LostBy        LossCause         `json:"lost_by"`         // empty: not lost
 	Back          *record.Timestamp `json:"back"`            // active again after that; null: not
 	Status        ExposureStatus    `json:"status"`          //
-	Reason        string            `json:"reason"`          // why it is installed and not fixed, or not known; else empty
+	Reason        string            `json:"reason"`          // why it is not fixed, or not known, and what to do; or that the kernel itself fixes it; else empty
+	OpenSince     *record.Timestamp `json:"open_since"`      // since when it is open, though released; null: it is not open, or that is not known
+	Inferred      bool              `json:"inferred"`        // that it is open follows from what an advisory says of other packages, too
 	Seconds       *int64            `json:"latency_seconds"` // Released to Active
 	Events        []int64           `json:"events"`
 	KnownSince    *record.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
@@ -85,15 +88,22 @@ type ExposureStatus string
 const (
 	StatusFixed       ExposureStatus = "fixed"         // active
 	StatusInstalled   ExposureStatus = "installed"     // the package is installed, and the fix is not active, nor known to have been
+	StatusAvailable   ExposureStatus = "available"     // a live patch for the running kernel is on offer, and not installed
+	StatusNeedsKernel ExposureStatus = "needs-kernel"  // a newer kernel with it is on offer, and no live patch for the running one
 	StatusLost        ExposureStatus = "lost"          // taken away again, from the kernel that runs, or with its package before it was active
 	StatusOtherKernel ExposureStatus = "other-kernel"  // was active while its kernel ran; another one runs now
 	StatusUnknown     ExposureStatus = "unknown"       // the record does not say
-	StatusNotInRecord ExposureStatus = "not-in-record" // no live patch on record fixes it; a kernel itself may
+	StatusNotInRecord ExposureStatus = "not-in-record" // nothing on record fixes it
 )
 
 // ExposureStatuses returns the closed set of statuses.
 func ExposureStatuses() []ExposureStatus {
-	return []ExposureStatus{StatusFixed, StatusInstalled, StatusLost, StatusOtherKernel, StatusUnknown, StatusNotInRecord}
+	return []ExposureStatus{StatusFixed, StatusInstalled, StatusAvailable, StatusNeedsKernel, StatusLost, StatusOtherKernel, StatusUnknown, StatusNotInRecord}
+}
+
+// Open says whether a machine is without a fix that has been released.
+func (s ExposureStatus) Open() bool {
+	return slices.Contains([]ExposureStatus{StatusInstalled, StatusAvailable, StatusNeedsKernel, StatusLost}, s)
 }
 
 // Loss says that a fix was taken away.

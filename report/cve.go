@@ -15,7 +15,7 @@ import (
 )
 
 // CVESchema names the form of the CVE section in JSON.
-const CVESchema = "klp-audit/cve/1"
+const CVESchema = "klp-audit/cve/2"
 
 // CVEs is the section on fixes.
 type CVEs struct {
@@ -76,7 +76,7 @@ func (c *CVEs) footer() []string {
 	}
 	lines = append(lines,
 		fmt.Sprintf("%s; times are UTC. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound; of a date without a zone the end of the day counts.", say.Plural(len(c.Exposures), "row")),
-		"not-in-record is not the same as not fixed: what a kernel package itself fixes is not recorded.")
+		"not-in-record is not the same as not fixed: nothing on record names it.")
 	if c.Provenance != nil {
 		lines = append(lines, c.Provenance.lines()...)
 	}
@@ -160,14 +160,14 @@ func courseLines(e *audit.Exposure) (lines []string) {
 func (c *CVEs) writeCSV(w io.Writer, _ table.Style) error {
 	header := []string{
 		"cve", "kernel_release", "package", "version", "released", "released_by", "advisory", "severity", "installed", "active",
-		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events", "intervals", "reason", "known_since",
+		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events", "intervals", "reason", "known_since", "title", "open_since", "inferred",
 	}
 	var rows [][]string
 	for _, e := range c.Exposures {
 		rows = append(rows, []string{
 			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, record.OrEmpty(e.Advisory), record.OrEmpty(e.Severity), exactly(e.Installed),
 			exactly(e.Active), exactly(e.InInitrd), exactly(e.Lost), e.LostBy, exactly(e.Back), string(e.Status), seconds(e.Seconds), numbers(e.Events),
-			intervals(e.Intervals), e.Reason, exactly(e.KnownSince),
+			intervals(e.Intervals), e.Reason, exactly(e.KnownSince), record.OrEmpty(e.Title), exactly(e.OpenSince), strconv.FormatBool(e.Inferred),
 		})
 	}
 	return writeRecords(w, c.Provenance.Warning(), header, rows)
@@ -262,7 +262,7 @@ func latencyText(e *audit.Exposure) string {
 // worthALook are the exposures that a page shows: what does not protect first, then the
 // slowest; and how many there are beyond these.
 func worthALook(all []audit.Exposure, limit int) (shown []audit.Exposure, more int) {
-	weight := []audit.ExposureStatus{audit.StatusLost, audit.StatusInstalled, audit.StatusUnknown, audit.StatusFixed, audit.StatusOtherKernel, audit.StatusNotInRecord}
+	weight := []audit.ExposureStatus{audit.StatusLost, audit.StatusAvailable, audit.StatusInstalled, audit.StatusNeedsKernel, audit.StatusUnknown, audit.StatusFixed, audit.StatusOtherKernel, audit.StatusNotInRecord}
 	rank := func(e audit.Exposure) int { return slices.Index(weight, e.Status) }
 	seconds := func(e audit.Exposure) int64 {
 		if e.Seconds == nil {

@@ -63,7 +63,7 @@ func TestCVEGolden(t *testing.T) {
 	for _, format := range []string{"json", "csv", "openvex"} {
 		compareGolden(t, "testdata/cve."+format, written(t, func(b *bytes.Buffer) error { return Write(b, c, format, table.Style{}) }))
 	}
-	checkAgainst(t, readSchemas(t), "cve-1.json", written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", table.Style{}) }))
+	checkAgainst(t, readSchemas(t), "cve-2.json", written(t, func(b *bytes.Buffer) error { return Write(b, c, "json", table.Style{}) }))
 	if err := Write(&bytes.Buffer{}, c, "xml", table.Style{}); err == nil || !strings.Contains(err.Error(), "openvex") {
 		t.Errorf("xml: %v", err)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // FullSchema names the form of the whole report in JSON.
-const FullSchema = "klp-audit/report/1"
+const FullSchema = "klp-audit/report/2"
 
 // Full is the whole report, the verdict first.
 type Full struct {

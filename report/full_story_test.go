@@ -44,7 +44,7 @@ func TestFullStory(t *testing.T) {
 	text := renderFull(t, storyReport(t, m, "", "", "table"), "table", table.Style{Width: 100})
 	checkPlain(t, "story", text, 100)
 	output := renderFull(t, storyReport(t, m, "", "", "json"), "json", table.Style{})
-	checkAgainst(t, readSchemas(t), "report-1.json", output)
+	checkAgainst(t, readSchemas(t), "report-2.json", output)
 	var whole struct {
 		Compliance struct{ Verdict compliance.Rating }
 		CVE        struct{ Exposures []audit.Exposure }

@@ -407,7 +407,7 @@ func TestFullFollowsItsSchema(t *testing.T) {
 	all := readSchemas(t)
 	for _, name := range []string{"years", "fresh", "empty", "altered"} {
 		t.Run(name, func(t *testing.T) {
-			checkAgainst(t, all, "report-1.json", renderFull(t, scenes()[name], "json", table.Style{}))
+			checkAgainst(t, all, "report-2.json", renderFull(t, scenes()[name], "json", table.Style{}))
 		})
 	}
 }

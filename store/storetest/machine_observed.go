@@ -120,6 +120,7 @@ func (m *Machine) SetJSON(name record.PartName, text string) { m.Last().Parts[na
 func (m *Machine) Releases(a record.Released, packages, cves []string) {
 	rel := &record.Release{Lists: map[string]record.List{}}
 	for digest, entries := range map[*string][]string{&a.Packages: packages, &a.CVEs: cves} {
+		slices.Sort(entries)
 		if *digest = record.ListDigest(entries); len(entries) > 0 {
 			rel.Lists[*digest] = record.List{Add: entries}
 		}

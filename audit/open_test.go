@@ -1,0 +1,192 @@
+package audit
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/store/storetest"
+)
+
+// vendor is what a vendor releases for a machine with kernel A and live patch 2, which was refreshed.
+type vendor struct {
+	*storetest.Machine
+	issued *record.Timestamp
+}
+
+func newVendor(t *testing.T) *vendor {
+	m := storetest.Patched(t, 2)
+	return &vendor{m, new(record.At(m.Now.AddDate(0, 0, -1)))}
+}
+
+// offers writes a release event.
+func (v *vendor) offers(id, status string, packages []string, cves ...string) {
+	v.Releases(record.Released{Repo: "updates", ID: id, Type: "security", Severity: "important", Status: status, Title: "Security update " + id, Issued: v.issued}, packages, cves)
+}
+
+// looks observes, with the repositories as they are.
+func (v *vendor) looks(repos ...record.Repository) {
+	storetest.Says(v.Machine, record.Repositories(repos))
+	v.Wait(time.Hour)
+	v.Observe(record.TriggerTimer)
+}
+
+func (v *vendor) fresh() record.Repository {
+	return record.Repository{Alias: "updates", Refreshed: new(record.At(v.Now)), Newest: v.Now.Format(time.DateOnly)}
+}
+
+func text(p record.Package) string { return p.Name + " " + p.Version }
+
+// answer is what is said of a number: status, package and reason.
+func (v *vendor) answer(t *testing.T, cve string) string {
+	t.Helper()
+	var said []string
+	for _, e := range exposures(t, v.OpenRecord(), cve) {
+		line := string(e.Status)
+		if e.Package != "" {
+			line += " " + e.Package[:len("kernel-livep")] + " " + e.Version
+		}
+		if e.Inferred {
+			line += " inferred"
+		}
+		if e.OpenSince != nil {
+			line += " since " + e.OpenSince.Format(time.DateOnly)
+		}
+		said = append(said, strings.TrimSpace(line+": "+e.Reason))
+	}
+	return strings.Join(said, "\n")
+}
+
+const onOffer = "It is on offer: install it with `zypper patch`."
+
+// What the vendor has released, and the machine has not, has the answer of the first rule that applies.
+func TestWhatIsOpen(t *testing.T) {
+	patch3, patch1B := storetest.PatchPackage(storetest.ReleaseA, 3), storetest.PatchPackage(storetest.ReleaseB, 1)
+	kernelA, kernelB := storetest.KernelPackage(storetest.KernelA), storetest.KernelPackage(storetest.KernelB)
+	const cve = "CVE-2025-9999"
+	for name, tt := range map[string]struct {
+		does func(v *vendor)
+		want string
+	}{
+		"nothing on record": {func(v *vendor) {}, "not-in-record:"},
+		"silent":            {func(v *vendor) { v.offers("A", "", []string{text(patch3)}, "CVE-2025-1"); v.looks(v.fresh()) }, "not-in-record:"},
+		"a live patch": {func(v *vendor) { v.offers("A", "stable", []string{text(patch3)}, cve); v.looks(v.fresh()) },
+			"available kernel-livep " + patch3.Version + " since DAY: " + onOffer},
+		"a live patch for several kernels": {func(v *vendor) {
+			v.offers("A", "", []string{"kernel-livepatch-6_4_0-150600_99-default 3-1", text(patch3)}, cve)
+			v.looks(v.fresh())
+		}, "available kernel-livep " + patch3.Version + " inferred since DAY: " + onOffer},
+		"a live patch that is older": {func(v *vendor) {
+			v.offers("A", "", []string{text(storetest.PatchPackage(storetest.ReleaseA, 2))}, cve)
+			v.looks(v.fresh())
+		}, "unknown: other-flavour: only advisories for other kernels name it."},
+		"a newer kernel, with its initial live patch": {func(v *vendor) { v.offers("A", "", []string{text(kernelB), text(patch1B)}, cve); v.looks(v.fresh()) },
+			"needs-kernel kernel-defau " + kernelB.Version + " inferred since DAY: No live patch for the running kernel brings it: install kernel-default " + kernelB.Version + ", and reboot into it."},
+		"a newer kernel, and a live patch": {func(v *vendor) {
+			v.offers("A", "", []string{text(kernelB), text(patch1B)}, cve)
+			v.offers("B", "", []string{text(patch3)}, cve)
+			v.looks(v.fresh())
+		}, "available kernel-livep " + patch3.Version + " since DAY: " + onOffer},
+		"a newer kernel that is installed": {func(v *vendor) {
+			v.offers("A", "", []string{text(kernelB), text(patch1B)}, cve)
+			v.Install(kernelB)
+			v.looks(v.fresh())
+		}, "installed kernel-defau " + kernelB.Version + " inferred since DAY: kernel-default " + kernelB.Version + " is installed, and does not run: reboot into it."},
+		"the running kernel": {func(v *vendor) { v.offers("A", "", []string{text(kernelA)}, cve); v.looks(v.fresh()) },
+			"fixed kernel-defau " + kernelA.Version + ": The kernel itself fixes it."},
+		"its changelog, beside a newer kernel": {func(v *vendor) {
+			list := []string{cve}
+			v.Write(&record.Event{Header: v.Header(record.KindRelease), Release: &record.Release{
+				Kernels: []record.KernelFixes{{Package: kernelA.NEVRA(), Release: storetest.ReleaseA, CVEs: record.ListDigest(list)}},
+				Lists:   map[string]record.List{record.ListDigest(list): {Add: list}},
+			}})
+			v.offers("A", "", []string{text(kernelB)}, cve)
+			v.looks(v.fresh())
+		}, "fixed kernel-defau " + kernelA.Version + ": The kernel itself fixes it."},
+		"retracted": {func(v *vendor) { v.offers("A", "retracted", []string{text(patch3)}, cve); v.looks(v.fresh()) },
+			"unknown: retracted: the vendor took its advisory back."},
+		"retracted later": {func(v *vendor) {
+			v.offers("A", "stable", []string{text(patch3)}, cve)
+			v.looks(v.fresh())
+			v.offers("A", "retracted", []string{text(patch3)}, cve)
+			v.looks(v.fresh())
+		}, "unknown: retracted: the vendor took its advisory back."},
+		"of a repository that is off": {func(v *vendor) { v.offers("A", "", []string{text(patch3)}, cve); v.looks() },
+			"unknown: repository-off: the repository that has its advisory is not enabled, or gone."},
+		"withdrawn": {func(v *vendor) {
+			v.offers("A", "", []string{text(patch3)}, cve)
+			v.Write(&record.Event{Header: v.Header(record.KindRelease), Release: &record.Release{Withdrawn: []record.AdvisoryKey{{Repo: "updates", ID: "A"}}}})
+			v.looks(v.fresh())
+		}, "unknown: withdrawn: its repository does not have its advisory any more."},
+		"stale": {func(v *vendor) {
+			v.offers("A", "", []string{text(patch3)}, "CVE-2025-1")
+			v.looks(record.Repository{Alias: "updates", Refreshed: new(record.At(v.Now.AddDate(0, 0, -30)))})
+		}, "unknown: stale: Repository updates was refreshed last on STALE."},
+		"never refreshed": {func(v *vendor) {
+			v.offers("A", "", []string{text(patch3)}, "CVE-2025-1")
+			v.looks(record.Repository{Alias: "new"})
+		},
+			"unknown: stale: Repository new was never refreshed."},
+		"stale, and on offer": {func(v *vendor) {
+			v.offers("A", "", []string{text(patch3)}, cve)
+			v.looks(record.Repository{Alias: "updates", Refreshed: new(record.At(v.Now.AddDate(0, 0, -30)))})
+		}, "available kernel-livep " + patch3.Version + " since DAY: " + onOffer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVendor(t)
+			began := v.Truth[0].From
+			tt.does(v)
+			got := v.answer(t, cve)
+			want := strings.NewReplacer("DAY", began.Format(time.DateOnly), "STALE", v.Now.Add(-time.Hour).AddDate(0, 0, -30).Format(time.DateOnly)).Replace(tt.want)
+			if got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// A fix is on offer from when its advisory was issued, whenever that came on record; what was known at a moment leaves it
+// out, and installing it ends that.
+func TestOpenOverTime(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.looks(v.fresh())
+	before := v.Now
+	v.Wait(48 * time.Hour)
+	v.issued = new(record.At(before.Add(24 * time.Hour)))
+	v.looks(v.fresh())
+	v.offers("A", "", []string{text(patch3)}, "CVE-2025-4231")
+	asked := v.Now
+	v.Wait(time.Hour)
+	v.Install(patch3)
+	v.looks(v.fresh())
+	s := v.OpenRecord()
+	for at, want := range map[time.Time]string{
+		before: "not-in-record", before.Add(25 * time.Hour): "available", asked: "available", v.Now: "fixed",
+	} {
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			timeline, err := TimelineUntil(t.Context(), s, at)
+			storetest.Check(t, err)
+			list, err := NewExposures(t.Context(), s, timeline, at, []string{"CVE-2025-4231"})
+			storetest.Check(t, err)
+			if len(list) != 1 || string(list[0].Status) != want {
+				t.Fatalf("got %+v, want %s", list, want)
+			}
+			if want == "available" && !list[0].OpenSince.Equal(v.issued.Time) {
+				t.Errorf("open since %v, want %v", list[0].OpenSince, v.issued)
+			}
+		})
+	}
+	known, err := s.KnownAt(t.Context(), before.Add(26*time.Hour))
+	storetest.Check(t, err)
+	defer known.Close()
+	timeline, err := TimelineUntil(t.Context(), known, before.Add(25*time.Hour))
+	storetest.Check(t, err)
+	list, err := NewExposures(t.Context(), known, timeline, before.Add(25*time.Hour), []string{"CVE-2025-4231"})
+	storetest.Check(t, err)
+	if list[0].Status != StatusNotInRecord {
+		t.Errorf("known before: %+v", list[0])
+	}
+}
