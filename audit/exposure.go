@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -33,6 +34,12 @@ type Exposure struct {
 	Seconds       *int64            `json:"latency_seconds"` // Released to Active
 	Events        []int64           `json:"events"`
 	KnownSince    *record.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
+}
+
+// ByKernel says whether a kernel brings the fix, and no live patch.
+func (e *Exposure) ByKernel() bool {
+	_, isPatch := livepatch.KernelFor(e.Package)
+	return e.Package != "" && !isPatch
 }
 
 // ReleasedOnDay says that no more than the day of the advisory is known.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -128,8 +129,8 @@ func (o *Offers) notOffered(f *Offered) NotOffered {
 	return ""
 }
 
-// Any says whether the record tells of anything that was released.
-func (o *Offers) Any() bool { return len(o.rows) > 0 }
+// Known says whether anybody looked for what was released.
+func (o *Offers) Known() bool { return len(o.rows) > 0 || o.Looked != nil }
 
 // Repositories are those that offer kernels or live patches, as they were looked at last.
 func (o *Offers) Repositories() record.Repositories { return o.repos }
@@ -177,4 +178,13 @@ func note(events map[string]int64, cves []string, event int64) {
 			events[cve] = event
 		}
 	}
+}
+
+// All are the advisories that had been issued, those that are not on offer included.
+func (o *Offers) All() []Offered { return o.list }
+
+// IsPatchFor says whether a package has live patches for a kernel.
+func IsPatchFor(name, release string) bool {
+	kernel, ok := livepatch.KernelFor(name)
+	return ok && kernel == release
 }

@@ -30,7 +30,7 @@ type openFixes struct {
 // installed.
 func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error) {
 	offers, err := ReadOffers(f.ctx, f.store, f.at)
-	if err != nil || !offers.Any() || f.running == "" {
+	if err != nil || !offers.Known() || f.running == "" {
 		return nil, err
 	}
 	o := &openFixes{fixRecord: f, offers: offers, known: map[string]bool{}, found: map[string]*Exposure{}}

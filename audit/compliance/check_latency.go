@@ -42,7 +42,7 @@ func (l *latencies) add(e audit.Exposure, at time.Time, c Criteria) {
 	switch e.Status {
 	case audit.StatusLost:
 		l.lost++
-	case audit.StatusInstalled:
+	case audit.StatusInstalled, audit.StatusAvailable:
 		l.waiting++
 	}
 	r := c.longer(took)
@@ -68,7 +68,7 @@ func (l *latencies) finding(g *grounds) (f finding) {
 	case l.unmeasured > 0:
 		f = found(NotDetermined, "Of %d of %d fixes release or activation are not on record", l.unmeasured, l.n)
 	case l.waiting > 0:
-		f = found(Warn, "%d of %d fixes are installed, and not active; it is not too late for any yet", l.waiting, l.n)
+		f = found(Warn, "%d of %d fixes are released, and not active; it is not too late for any yet", l.waiting, l.n)
 	default:
 		f = found(Pass, "All fixes were active in time (%d); the slowest took %s", l.n, say.Duration(l.worst))
 	}
@@ -82,7 +82,7 @@ func (l *latencies) finding(g *grounds) (f finding) {
 // counts says whether a fix belongs to the period, and whether the profile wants it in time.
 func (g *grounds) counts(e audit.Exposure, c Criteria) bool {
 	switch {
-	case e.Status == audit.StatusNotInRecord, e.Active != nil && e.Active.Before(g.since):
+	case e.Status == audit.StatusNotInRecord, e.ByKernel(), e.Active != nil && e.Active.Before(g.since):
 		return false
 	case e.Active == nil && g.running != "" && e.KernelRelease != g.running: // there is nothing to protect
 		return false
@@ -97,6 +97,8 @@ func tookBy(e audit.Exposure, at time.Time) (time.Duration, bool) {
 		return 0, false
 	case e.Active != nil:
 		at = e.Active.Time
+	case e.OpenSince != nil:
+		return max(0, at.Sub(e.OpenSince.Time)), true
 	}
 	return max(0, at.Sub(e.Released.Time)), true // a package may be there before its advisory
 }

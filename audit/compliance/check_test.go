@@ -608,7 +608,7 @@ func TestLatency(t *testing.T) {
 		{"too late, and critical", "pci-dss-4.0.1", []audit.Exposure{fix(audit.StatusFixed, "2026-01-01", "2026-02-05", new("critical"))}, Fail, "35 days"},
 		{"too late, severity not on record", "pci-dss-4.0.1", []audit.Exposure{fix(audit.StatusFixed, "2026-01-01", "2026-02-05", nil)}, Fail, "35 days"},
 		{"not active yet", DefaultProfile, []audit.Exposure{fix(audit.StatusInstalled, "2026-01-01", "", nil)}, Fail, "40 days"},
-		{"not active yet, and not late", DefaultProfile, []audit.Exposure{soon, fix(audit.StatusInstalled, "2026-02-08", "", nil)}, Warn, "1 of 2 fixes are installed, and not active"},
+		{"not active yet, and not late", DefaultProfile, []audit.Exposure{soon, fix(audit.StatusInstalled, "2026-02-08", "", nil)}, Warn, "1 of 2 fixes are released, and not active"},
 		{"not known to be active", DefaultProfile, []audit.Exposure{soon, fix(audit.StatusUnknown, "2026-02-08", "", nil)}, NotDetermined, "1 of 2 fixes"},
 		{"release not on record", DefaultProfile, []audit.Exposure{soon, fix(audit.StatusFixed, "", "2026-02-05", nil)}, NotDetermined, "1 of 2 fixes"},
 		{"before the period", DefaultProfile, []audit.Exposure{fix(audit.StatusFixed, "2024-01-01", "2024-09-05", nil)}, NotApplicable, "No fix"},

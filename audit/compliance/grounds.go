@@ -37,6 +37,7 @@ type grounds struct {
 	gaps        []audit.Gap
 	exposures   []audit.Exposure
 	running     string // the kernel that runs at the end; empty: not known
+	offers      *audit.Offers
 	exceptions  []record.Exception
 }
 
@@ -50,7 +51,7 @@ type base struct {
 func readGrounds(ctx context.Context, s audit.Reader, p *Profile, at time.Time) (*grounds, error) {
 	g := &grounds{at: at.UTC(), since: at.UTC().Add(-time.Duration(p.LookBack)), profile: p}
 	for _, read := range []func(context.Context, audit.Reader) error{
-		g.readRecord, g.readSeen, g.readParts, g.readBase, g.readFailed, g.readLowered, g.readTimeline,
+		g.readRecord, g.readSeen, g.readParts, g.readBase, g.readFailed, g.readLowered, g.readTimeline, g.readOffers,
 	} {
 		if err := read(ctx, s); err != nil {
 			return nil, err
@@ -75,6 +76,11 @@ func (g *grounds) readRecord(ctx context.Context, s audit.Reader) (err error) {
 		return err
 	}
 	g.exceptions, err = s.Exceptions(ctx, g.at)
+	return err
+}
+
+func (g *grounds) readOffers(ctx context.Context, s audit.Reader) (err error) {
+	g.offers, err = audit.ReadOffers(ctx, s, g.at)
 	return err
 }
 

@@ -26,9 +26,11 @@ type Criteria struct {
 	Warn       Period   `toml:"warn"`     // zero: no such threshold, as the next
 	Fail       Period   `toml:"fail"`
 	Severities []string `toml:"severities"` // of the advisories that count; none: all
-	Allowed    []string `toml:"allowed"`    // taint flags, by letter
-	Keys       []string `toml:"keys"`       // of vendors that are trusted, 16 hex digits; none: any
-	References []string `toml:"references"`
+	// FailBy is the threshold Fail of advisories of a severity; Fail is that of the others.
+	FailBy     map[string]Period `toml:"fail_by"`
+	Allowed    []string          `toml:"allowed"` // taint flags, by letter
+	Keys       []string          `toml:"keys"`    // of vendors that are trusted, 16 hex digits; none: any
+	References []string          `toml:"references"`
 }
 
 // Period is a stretch of time, in a profile as "14d", "48h" or "90m".
@@ -48,6 +50,20 @@ func (p *Period) UnmarshalText(text []byte) error {
 
 // String returns the period as say.Exactly puts it.
 func (p Period) String() string { return say.Exactly(time.Duration(p)) }
+
+// of are the criteria for advisories of a severity; nil: it is not known, and any may be meant.
+func (c Criteria) of(severity *string) Criteria {
+	if severity != nil {
+		if limit, has := c.FailBy[*severity]; has {
+			c.Fail = limit
+		}
+		return c
+	}
+	for _, limit := range c.FailBy {
+		c.Fail = min(c.Fail, limit)
+	}
+	return c
+}
 
 // longer rates a time that should be short.
 func (c Criteria) longer(d time.Duration) Rating {

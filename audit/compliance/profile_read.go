@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"sort"
@@ -144,6 +145,7 @@ func (p *Profile) setPeriods(lookBack, maxAge *Period) error {
 
 // clone returns criteria that share nothing: decoding writes into lists that are there.
 func (c Criteria) clone() Criteria {
+	c.FailBy = maps.Clone(c.FailBy)
 	c.Severities, c.Allowed, c.Keys, c.References = slices.Clone(c.Severities), slices.Clone(c.Allowed), slices.Clone(c.Keys), slices.Clone(c.References)
 	return c
 }
@@ -153,7 +155,7 @@ func (c Criteria) check(r Rule, meta toml.MetaData) error {
 	if c.Severity != Fail && c.Severity != Warn {
 		return fmt.Errorf("severity %.20q of check %q: want fail or warn", c.Severity, r.ID)
 	}
-	for _, name := range []string{"warn", "fail", "severities", "allowed", "keys"} {
+	for _, name := range []string{"warn", "fail", "fail_by", "severities", "allowed", "keys"} {
 		if meta.IsDefined("check", r.ID, name) && !slices.Contains(r.settings, name) {
 			return fmt.Errorf("check %q has no %q", r.ID, name)
 		}

@@ -75,6 +75,10 @@ func NewMachine(t *testing.T, start string) *Machine {
 		Products: []record.Product{{Name: "sle-module-live-patching", Version: "15.6", EndOfLife: "2031-12-31", File: "/etc/products.d/sle-module-live-patching.prod"}},
 		Patterns: []string{"patterns-lp-lp_sles"}, Lifecycle: []string{"lifecycle-data-sle-module-live-patching"},
 	})
+	m.Parts[record.PartRepositories] = func(o *record.Observation) error {
+		refreshed := m.Now.Add(-time.Hour)
+		return record.SetPart(o, record.Repositories{{Alias: "SLE-Module-Live-Patching15-SP6-Updates", Refreshed: new(record.At(refreshed)), Newest: refreshed.Format(time.DateOnly)}})
+	}
 	Says(m, record.HistoryComparison{File: "/var/log/zypp/history", Missing: []record.MissingChange{}, Lost: []record.LostHistory{}})
 	return m
 }

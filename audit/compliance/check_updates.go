@@ -1,0 +1,165 @@
+package compliance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// updates checks that live patches for the running kernel that are on offer, and fix something, are installed, and that
+// the one that is was not taken back by the vendor.
+func updates(g *grounds, c Criteria) finding {
+	if f, ok := g.retracted(); ok {
+		return f
+	}
+	return g.stillOpen(c, audit.StatusAvailable, "by a live patch that is on offer and not installed",
+		"No live patch with a fix is on offer that is not installed.")
+}
+
+// residual checks that no fix that only a newer kernel brings waits for too long.
+func residual(g *grounds, c Criteria) finding {
+	return g.stillOpen(c, audit.StatusNeedsKernel, "only by a newer kernel", "No fix is known that only a newer kernel brings.")
+}
+
+// stillOpen judges the numbers that are open in one way, the worst first.
+func (g *grounds) stillOpen(c Criteria, status audit.ExposureStatus, how, none string) finding {
+	rows := slices.DeleteFunc(slices.Clone(g.exposures), func(e audit.Exposure) bool { return e.Status != status })
+	if len(rows) == 0 {
+		return g.nothingOpen(none)
+	}
+	rating, late := Pass, 0
+	var worst audit.Exposure
+	var worstAge time.Duration
+	var f finding
+	for _, e := range rows {
+		age, known := g.openFor(&e)
+		r := c.of(e.Severity).longer(age)
+		if !known {
+			r = Warn
+		}
+		if r != Pass {
+			late++
+			f = f.by(e.Events...)
+		}
+		if worst.CVE == "" || r.weight() < rating.weight() || r == rating && age > worstAge {
+			rating, worst, worstAge = r, e, age
+		}
+	}
+	f.rating = rating
+	f.detail = fmt.Sprintf("%s can be fixed %s; the worst is %s", say.Plural(len(rows), "number"), how, describe(&worst))
+	if rating == Pass {
+		f = f.by(worst.Events...)
+		f.detail += "; it is not too late for any yet"
+	} else {
+		f.detail += fmt.Sprintf("; %d for longer than the profile allows", late)
+	}
+	f.detail += "."
+	return f
+}
+
+// describe says of an open number which advisory brings the fix, and since when it is open.
+func describe(e *audit.Exposure) string {
+	text := e.CVE
+	if e.Advisory != nil {
+		text += " (" + strings.TrimSpace(record.OrEmpty(e.Severity)+" advisory "+say.Printable(*e.Advisory)) + ")"
+	}
+	if e.OpenSince != nil {
+		text += ", open since " + e.OpenSince.Format(time.DateOnly)
+	}
+	return text
+}
+
+func (g *grounds) openFor(e *audit.Exposure) (age time.Duration, known bool) {
+	if e.OpenSince == nil {
+		return 0, false
+	}
+	return max(0, g.at.Sub(e.OpenSince.Time)), true
+}
+
+// nothingOpen passes where it is known what is on offer.
+func (g *grounds) nothingOpen(none string) finding {
+	switch {
+	case !g.offers.Known():
+		return found(NotDetermined, "What the vendor has released is not on record.")
+	case g.running == "":
+		return found(NotDetermined, "Which kernel runs is not known.")
+	}
+	if why := g.offers.Stale(); why != "" {
+		return found(NotDetermined, "%s", why)
+	}
+	return found(Pass, "%s", none).by(g.offers.Looked.Event)
+}
+
+// retracted finds the installed live patch of the running kernel among what the vendor took back.
+func (g *grounds) retracted() (f finding, ok bool) {
+	if g.seen == nil || g.seen.Installed == nil {
+		return f, false
+	}
+	for _, a := range g.offers.All() {
+		if a.Not != audit.OfferRetracted {
+			continue
+		}
+		for _, p := range g.seen.Installed {
+			if p.Kind == record.PackageLivepatch && slices.Contains(a.Packages, audit.Brought{Name: p.Name, Version: p.Version}) && audit.IsPatchFor(p.Name, g.running) {
+				return found(Fail, "Installed is %s %s, whose advisory %s the vendor took back.", say.Printable(p.Name), p.Version, say.Printable(a.ID)).by(g.seen.Event, a.Event), true
+			}
+		}
+	}
+	return f, false
+}
+
+// metadata checks that the repositories that offer kernels and live patches were refreshed lately, and that what they
+// offer is not frozen. fail: refreshed longer ago; warn: their newest advisory is older.
+func metadata(g *grounds, c Criteria) finding {
+	looked := g.offers.Looked
+	if looked == nil {
+		return found(NotDetermined, "Nobody has looked at the repositories' metadata.")
+	}
+	var bad, frozen []string
+	offering := 0
+	for _, r := range g.offers.Repositories() {
+		name := say.Printable(r.Alias)
+		switch {
+		case r.Refreshed == nil:
+			bad = append(bad, name+" was never refreshed")
+		case r.Problem != "":
+			bad = append(bad, name+" cannot be read")
+		case c.Fail > 0 && g.at.Sub(r.Refreshed.Time) > time.Duration(c.Fail):
+			bad = append(bad, name+" was refreshed last on "+r.Refreshed.Format(time.DateOnly))
+		}
+		if r.Refreshed != nil {
+			offering++
+		}
+		if day, err := time.Parse(time.DateOnly, r.Newest); err == nil && c.Warn > 0 && g.at.Sub(day) > time.Duration(c.Warn) {
+			frozen = append(frozen, name+", whose newest advisory is of "+r.Newest)
+		}
+	}
+	var f finding
+	switch {
+	case len(bad) > 0:
+		f = found(Fail, "%s.", strings.Join(bad, "; "))
+	case offering == 0 && g.livePatching():
+		f = found(Fail, "No enabled repository offers kernels or live patches, though a product for live patching is installed.")
+	case offering == 0:
+		f = found(NotApplicable, "No enabled repository offers kernels or live patches.")
+	case len(frozen) > 0:
+		f = found(Warn, "Refreshed, but perhaps frozen: %s.", strings.Join(frozen, "; "))
+	default:
+		f = found(Pass, "All repositories that offer kernels or live patches were refreshed in time (%d).", offering)
+	}
+	return f.by(looked.Event)
+}
+
+// livePatching says whether the machine has a product for live patching.
+func (g *grounds) livePatching() bool {
+	if g.seen == nil {
+		return false
+	}
+	e, known, err := record.ReadPart[record.Entitlement](g.seen.Observation)
+	return known && err == nil && (len(e.Included) > 0 || slices.ContainsFunc(e.Products, func(p record.Product) bool { return strings.Contains(p.Name, "live-patching") }))
+}
