@@ -63,7 +63,9 @@ func ReadOffers(ctx context.Context, s Reader, at time.Time) (*Offers, error) {
 	if !at.Before(record.Always()) {
 		o.now = last.Time
 	}
-	if o.Looked, err = NewestPart[record.Repositories](ctx, s, o.now.AddDate(0, -1, 0), o.now); err != nil {
+	// The newest part on record is looked for, however long ago: it says how old it is.
+	until := earlier(last, record.At(at)).Time
+	if o.Looked, err = NewestPart[record.Repositories](ctx, s, until.AddDate(0, -1, 0), until); err != nil {
 		return nil, err
 	}
 	if o.Looked != nil {

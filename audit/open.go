@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -259,12 +258,4 @@ func (o *openFixes) had(cve string, s *KernelSpan, list []Exposure) bool {
 			return in.From.Before(s.To.Time) && (in.To == nil || in.To.After(s.From.Time))
 		})
 	})
-}
-
-// worse orders severities of advisories: what is not known is as bad as can be.
-func worse(a, b *string) int {
-	rank := func(s *string) int {
-		return slices.Index([]string{"low", "moderate", "important", "critical"}, cmp.Or(record.OrEmpty(s), "critical"))
-	}
-	return cmp.Compare(rank(b), rank(a))
 }

@@ -31,6 +31,7 @@ func stories() []story {
 		{"transactional update from outside", updateFrom(fromOutside)},
 		{"transactional update discarded", discardUpdate},
 		{"observed", observeAfterCommit},
+		{"released", seeWhatIsReleased},
 		{"behind zypper's back", changeBehindZypper},
 		{"without the plugin", changeWithoutPlugin},
 
