@@ -30,6 +30,8 @@ type Exposure struct {
 	Status        ExposureStatus    `json:"status"`          //
 	Reason        string            `json:"reason"`          // why it is not fixed, or not known, and what to do; or that the kernel itself fixes it; else empty
 	OpenSince     *record.Timestamp `json:"open_since"`      // since when it is open, though released; null: it is not open, or that is not known
+	OnOffer       *string           `json:"on_offer"`        // version of a live patch for the running kernel that is on offer, newer than the installed one, and brings it; null: there is none
+	NotOffered    NotOffered        `json:"not_offered"`     // why what would bring it is not on offer; empty: it is, or nothing would
 	Inferred      bool              `json:"inferred"`        // that it is open follows from what an advisory says of other packages, too
 	Seconds       *int64            `json:"latency_seconds"` // Released to Active
 	Events        []int64           `json:"events"`
@@ -149,14 +151,16 @@ func (l Loss) Text(when func(*record.Timestamp) string) string {
 
 // Latency sums exposures up, in seconds from release to being active.
 type Latency struct {
-	Fixes    int    `json:"fixes"`    // on record
+	Fixes    int    `json:"fixes"`    // of live patches, on record
 	Measured int    `json:"measured"` // of which release and activation are known
 	Median   *int64 `json:"median_seconds"`
 	Worst    *int64 `json:"worst_seconds"`
 	WorstCVE string `json:"worst_cve"`
-	Open     int    `json:"open"`   // installed, but not active
-	Lost     int    `json:"lost"`   // and not back
-	Losses   int    `json:"losses"` // how often a fix was taken away, in all
+	Open     int    `json:"open"`         // installed, but not active
+	OnOffer  int    `json:"on_offer"`     // a live patch for the running kernel that is not installed brings it
+	Residual int    `json:"needs_kernel"` // only a newer kernel brings it
+	Lost     int    `json:"lost"`         // and not back
+	Losses   int    `json:"losses"`       // how often a fix was taken away, in all
 }
 
 // Summarize sums exposures up. What the record has no fix of does not count.
@@ -164,7 +168,15 @@ func Summarize(exposures []Exposure) *Latency {
 	var l Latency
 	var took []int64
 	for _, e := range exposures {
-		if e.Status == StatusNotInRecord {
+		switch {
+		case e.Status == StatusNotInRecord || e.NotOffered != "":
+			continue
+		case e.OnOffer != nil && e.Status != StatusFixed:
+			l.OnOffer++
+		case e.ByKernel() && e.Status.Open():
+			l.Residual++
+		}
+		if e.ByKernel() {
 			continue
 		}
 		l.Fixes++

@@ -260,22 +260,24 @@ func (f *fixRecord) readLooked() error {
 
 // readAdvisories takes the dates of issue from release events.
 func (f *fixRecord) readAdvisories() error {
+	if err := f.readOldAdvisories(); err != nil {
+		return err
+	}
 	rows, err := f.store.Releases(f.ctx)
-	if err != nil || len(rows) == 0 {
-		return errors.Join(err, f.readOldAdvisories())
-	}
 	known := record.NewReleases(rows)
-	for _, a := range known.Sorted() {
-		if a.Status == record.StatusRetracted || a.Issued == nil {
-			continue
-		}
-		f.severity[a.ID] = cmp.Or(f.severity[a.ID], a.Severity)
-		for _, p := range known.Lists[a.Packages] {
-			name, version, _ := strings.Cut(p, " ")
-			f.takeAdvisory(record.LivePatchAdvisory{Package: name, Version: version, Advisory: a.ID, Issued: &a.Issued.Time, DayOnly: a.DayOnly})
+	for _, row := range rows {
+		for _, a := range row.Advisories { // also of those that were withdrawn since
+			if last, is := known.Advisories[a.Key()]; a.Issued == nil || a.Status == record.StatusRetracted || is && last.Status == record.StatusRetracted {
+				continue
+			}
+			f.severity[a.ID] = cmp.Or(f.severity[a.ID], a.Severity)
+			for _, p := range known.Lists[a.Packages] {
+				name, version, _ := strings.Cut(p, " ")
+				f.takeAdvisory(record.LivePatchAdvisory{Package: name, Version: version, Advisory: a.ID, Issued: &a.Issued.Time, DayOnly: a.DayOnly})
+			}
 		}
 	}
-	return nil
+	return err
 }
 
 // readOldAdvisories takes them from the newest observation of 0.1.0 that read them: one did every day.

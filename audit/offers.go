@@ -9,11 +9,17 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/rpmversion"
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// StaleAfter is how old the answer of a repository may be that is believed to be silent.
-const StaleAfter = 7 * 24 * time.Hour
+// StaleAfter is how old the answer of a repository may be that is believed to be silent, and FrozenAfter how old its
+// newest advisory may be.
+const (
+	StaleAfter  = 7 * 24 * time.Hour
+	FrozenAfter = 90 * 24 * time.Hour
+)
 
 // Offers are what the vendor had released by a moment, as far as the record tells.
 type Offers struct {
@@ -22,9 +28,11 @@ type Offers struct {
 	rows  []record.ReleaseRow
 	all   *record.Releases // by the whole record
 	list  []Offered        // advisories that had been issued, in the order of their repositories and ids
+	ever  map[string]bool  // repositories that had any of them, by alias
 	repos record.Repositories
 	// Looked is the observation that read the repositories last; nil: none did.
 	Looked *record.Part[record.Repositories]
+	kernel map[string]map[string]bool // numbers that a kernel fixes, by release
 }
 
 // Offered is an advisory at a moment.
@@ -33,7 +41,9 @@ type Offered struct {
 	Event    int64 // that has it in this form
 	Packages []Brought
 	CVEs     []string
-	Not      NotOffered // why what it brings is not on offer; empty: it is
+	Not      NotOffered       // why what it brings is not on offer; empty: it is
+	From     record.Timestamp // since when it counts: it was issued, or seen if that was before
+	Seen     int64            // event that has it first
 }
 
 // Brought is a package that an advisory brings.
@@ -59,18 +69,20 @@ func ReadOffers(ctx context.Context, s Reader, at time.Time) (*Offers, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Offers{at: at, now: at, rows: rows, all: record.NewReleases(rows)}
+	o := &Offers{at: at, now: at, rows: rows, all: record.NewReleases(rows), ever: map[string]bool{}, kernel: map[string]map[string]bool{}}
 	if !at.Before(record.Always()) {
 		o.now = last.Time
+		if len(rows) > 0 { // which come after the observation that they are of
+			o.now = later(last, rows[len(rows)-1].Time).Time
+		}
 	}
-	// The newest part on record is looked for, however long ago: it says how old it is.
+	// The newest part is looked for however old it is: it says how old what it tells of is.
 	until := earlier(last, record.At(at)).Time
-	if o.Looked, err = NewestPart[record.Repositories](ctx, s, until.AddDate(0, -1, 0), until); err != nil {
+	if o.Looked, err = NewestPart[record.Repositories](ctx, s, until.AddDate(-1, 0, 0), until); err != nil {
 		return nil, err
 	}
 	if o.Looked != nil {
-		o.repos, err = o.Looked.Value()
-		if err != nil {
+		if o.repos, err = o.Looked.Value(); err != nil {
 			o.Looked = nil // another program's: not known
 		}
 	}
@@ -85,8 +97,12 @@ func (o *Offers) readForms() {
 	for _, row := range o.rows {
 		later := row.Time.After(o.at)
 		for _, a := range row.Advisories {
-			if forms[a.Key()] == nil || !later {
-				forms[a.Key()] = &Offered{Released: a, Event: row.Event}
+			o.ever[a.Repo] = true
+			old := forms[a.Key()]
+			if old == nil {
+				forms[a.Key()] = &Offered{Released: a, Event: row.Event, From: from(&a, row.Time), Seen: row.Event}
+			} else if !later {
+				*old = Offered{Released: a, Event: row.Event, From: earlier(old.From, from(&a, row.Time)), Seen: old.Seen}
 			}
 		}
 		for _, key := range row.Withdrawn {
@@ -96,36 +112,41 @@ func (o *Offers) readForms() {
 		}
 	}
 	for _, f := range forms {
-		if f.issued(o.at) {
-			f.CVEs = o.all.Lists[f.Released.CVEs]
-			for _, text := range o.all.Lists[f.Released.Packages] {
-				name, version, _ := strings.Cut(text, " ")
-				f.Packages = append(f.Packages, Brought{name, version})
-			}
-			f.Not = cmp.Or(f.Not, o.notOffered(f))
-			o.list = append(o.list, *f)
+		if f.From.After(o.now) {
+			continue
 		}
+		f.CVEs = o.all.Lists[f.Released.CVEs]
+		for _, text := range o.all.Lists[f.Released.Packages] {
+			name, version, _ := strings.Cut(text, " ")
+			f.Packages = append(f.Packages, Brought{name, version})
+		}
+		f.Not = o.notOffered(f)
+		o.list = append(o.list, *f)
 	}
 	slices.SortFunc(o.list, func(a, b Offered) int { return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.ID, b.ID)) })
 }
 
-// issued says whether an advisory had been issued by a moment. Of one of which only the day is known, that is certain
-// from the end of the day on; one without a date counts.
-func (f *Offered) issued(at time.Time) bool {
+// from is since when an advisory counts that an event has: since it was issued. Of one of which only the day is known
+// that is certain from the end of the day on. What was seen had been issued.
+func from(a *record.Released, seen record.Timestamp) record.Timestamp {
 	switch {
-	case f.Issued == nil:
-		return true
-	case f.DayOnly:
-		return !f.Issued.Add(24 * time.Hour).After(at)
+	case a.Issued == nil:
+		return seen
+	case a.DayOnly:
+		return earlier(record.At(a.Issued.Add(24*time.Hour)), seen)
 	}
-	return !f.Issued.After(at)
+	return earlier(*a.Issued, seen)
 }
 
+// notOffered says why what an advisory brings is not on offer. That its repository is off shows only a look after the one
+// that found it there.
 func (o *Offers) notOffered(f *Offered) NotOffered {
 	switch {
 	case f.Status == record.StatusRetracted:
 		return OfferRetracted
-	case o.Looked != nil && !slices.ContainsFunc(o.repos, func(r record.Repository) bool { return r.Alias == f.Repo }):
+	case f.Not != "":
+		return f.Not
+	case o.Looked != nil && o.Looked.Event > f.Seen && !slices.ContainsFunc(o.repos, func(r record.Repository) bool { return r.Alias == f.Repo }):
 		return OfferOff
 	}
 	return ""
@@ -134,22 +155,46 @@ func (o *Offers) notOffered(f *Offered) NotOffered {
 // Known says whether anybody looked for what was released.
 func (o *Offers) Known() bool { return len(o.rows) > 0 || o.Looked != nil }
 
-// Repositories are those that offer kernels or live patches, as they were looked at last.
-func (o *Offers) Repositories() record.Repositories { return o.repos }
+// All are the advisories that had been issued, those that are not on offer included.
+func (o *Offers) All() []Offered { return o.list }
+
+// Repositories are the enabled ones that offer kernels or live patches, or ever did, as they were looked at last. Of one
+// that was never refreshed, or cannot be read, that is not known: it counts where no other one does.
+func (o *Offers) Repositories() record.Repositories {
+	offers := func(r record.Repository) bool { return r.Offers || o.ever[r.Alias] }
+	if !slices.ContainsFunc(o.repos, offers) {
+		return o.repos
+	}
+	return slices.DeleteFunc(slices.Clone(o.repos), func(r record.Repository) bool { return !offers(r) })
+}
+
+// Off are the repositories that had advisories for this machine, and are not enabled any more.
+func (o *Offers) Off() (aliases []string) {
+	for _, f := range o.list {
+		if f.Not == OfferOff && !slices.Contains(aliases, f.Repo) {
+			aliases = append(aliases, f.Repo)
+		}
+	}
+	return aliases
+}
 
 // Stale says why what is not on offer may have been released all the same; empty: nothing says so.
 func (o *Offers) Stale() string {
 	if o.Looked == nil {
 		return "Nobody has looked at the repositories' metadata."
 	}
-	for _, r := range o.repos {
+	for _, r := range o.Repositories() {
+		alias := say.Printable(r.Alias)
+		newest, err := time.Parse(time.DateOnly, r.Newest)
 		switch {
 		case r.Problem != "":
-			return fmt.Sprintf("The metadata of repository %s cannot be read.", r.Alias)
+			return fmt.Sprintf("The metadata of repository %s cannot be read.", alias)
 		case r.Refreshed == nil:
-			return fmt.Sprintf("Repository %s was never refreshed.", r.Alias)
+			return fmt.Sprintf("Repository %s was never refreshed.", alias)
 		case o.now.Sub(r.Refreshed.Time) > StaleAfter:
-			return fmt.Sprintf("Repository %s was refreshed last on %s.", r.Alias, r.Refreshed.Format(time.DateOnly))
+			return fmt.Sprintf("Repository %s was refreshed last on %s.", alias, r.Refreshed.Format(time.DateOnly))
+		case err == nil && o.now.Sub(newest) > FrozenAfter:
+			return fmt.Sprintf("The newest advisory of repository %s is of %s.", alias, r.Newest)
 		}
 	}
 	return ""
@@ -182,8 +227,41 @@ func note(events map[string]int64, cves []string, event int64) {
 	}
 }
 
-// All are the advisories that had been issued, those that are not on offer included.
-func (o *Offers) All() []Offered { return o.list }
+// hasItself says whether a kernel of a release fixes a number by itself, as fixedBy does.
+func (o *Offers) hasItself(release, cve string) bool {
+	set := o.kernel[release]
+	if set == nil {
+		set = map[string]bool{}
+		o.kernel[release] = set
+		for _, k := range o.all.Kernels {
+			if k.Release == release {
+				addTo(set, o.all.Lists[k.CVEs])
+			}
+		}
+		for _, f := range o.list {
+			if f.Status != record.StatusRetracted && slices.ContainsFunc(f.Packages, func(p Brought) bool { return releaseOf(p) == release }) {
+				addTo(set, f.CVEs)
+			}
+		}
+	}
+	return set[cve]
+}
+
+func addTo(set map[string]bool, list []string) {
+	for _, s := range list {
+		set[s] = true
+	}
+}
+
+// releaseOf is the release of a kernel that a package is; empty: it is none, or does not tell.
+func releaseOf(p Brought) string {
+	v, err := rpmversion.Parse(p.Version)
+	if err != nil {
+		return ""
+	}
+	release, _ := livepatch.KernelRelease(p.Name, v.Version, v.Release)
+	return release
+}
 
 // IsPatchFor says whether a package has live patches for a kernel.
 func IsPatchFor(name, release string) bool {

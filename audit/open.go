@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpmversion"
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -15,50 +17,60 @@ import (
 type openFixes struct {
 	*fixRecord
 	offers  *Offers
-	kernel  record.Package   // package of the running kernel
-	patch   string           // name of its live patches' package
-	number  int              // of the newest one that is installed; 0: none
-	own     map[string]int64 // numbers that the kernel fixes by itself, and events that say so
-	known   map[string]bool  // numbers of which the record already tells what became of them, in the running kernel
-	found   map[string]*Exposure
-	waiting []record.Package // newer kernels that are installed
+	kernel  record.Package       // package of the running kernel; no name: it is not known
+	patch   string               // name of its live patches' package
+	number  int                  // of the newest one that is installed; 0: none
+	own     map[string]int64     // numbers that the kernel fixes by itself, and events that say so
+	rows    map[string]*Exposure // of live patches that were installed for it, by number
+	found   map[string]*Exposure // others
+	hidden  map[string]*Exposure // that only what is not on offer any more would bring
+	waiting []record.Package     // newer kernels that are installed
+	spans   []KernelSpan
 }
 
-// readOpen returns what is on offer, and not installed, for the running kernel, and of the numbers asked for those that
-// the kernel fixes by itself, or of which is known why they are in no row. list are the rows of live patches that were
-// installed.
+// readOpen returns what is on offer, and not installed, for the running kernel; what would be if its repository were
+// enabled; and of the numbers asked for those that the kernel fixes by itself, or of which is known why they are in no row. It
+// adds to list, the rows of live patches that were installed, what releases say of them.
 func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error) {
 	offers, err := ReadOffers(f.ctx, f.store, f.at)
 	if err != nil || !offers.Known() || f.running == "" {
 		return nil, err
 	}
-	o := &openFixes{fixRecord: f, offers: offers, known: map[string]bool{}, found: map[string]*Exposure{}}
-	for _, e := range list {
-		o.known[e.CVE] = o.known[e.CVE] || e.KernelRelease == f.running
-	}
-	installed, err := f.lastInstalled()
-	if err != nil {
-		return nil, err
-	}
-	if !o.looksAt(installed) {
-		return nil, nil
-	}
-	for _, a := range offers.list {
-		if a.Not == "" {
-			o.take(&a)
+	o := &openFixes{fixRecord: f, offers: offers, rows: map[string]*Exposure{}, found: map[string]*Exposure{}, hidden: map[string]*Exposure{}, spans: f.timeline.whole().Kernels}
+	for i := range list {
+		if list[i].KernelRelease == f.running {
+			o.rows[list[i].CVE] = &list[i]
 		}
 	}
+	if err := o.readInstalled(); err != nil {
+		return nil, err
+	}
+	o.complete(list)
+	o.wait()
+	for _, a := range offers.list {
+		o.take(&a)
+	}
 	for _, cve := range asked {
-		if o.found[cve] == nil && !o.known[cve] {
+		if o.found[cve] == nil && o.hidden[cve] == nil && o.rows[cve] == nil {
 			o.explain(cve)
 		}
 	}
-	o.complete(list)
+	maps.DeleteFunc(o.hidden, func(cve string, _ *Exposure) bool { return o.found[cve] != nil })
+	maps.Copy(o.found, o.hidden)
 	var open []Exposure
 	for _, cve := range slices.SortedFunc(maps.Keys(o.found), compareCVE) {
-		e := o.found[cve]
-		e.OpenSince = o.openSince(e, list)
-		open = append(open, *e)
+		open = append(open, *o.found[cve])
+	}
+	byCVE := map[string][]*Exposure{}
+	for i := range list {
+		byCVE[list[i].CVE] = append(byCVE[list[i].CVE], &list[i])
+	}
+	for _, rows := range [][]Exposure{list, open} {
+		for i := range rows {
+			if rows[i].KernelRelease == o.running {
+				rows[i].OpenSince = o.openSince(&rows[i], byCVE[rows[i].CVE])
+			}
+		}
 	}
 	return open, nil
 }
@@ -74,46 +86,44 @@ func (o *openFixes) complete(list []Exposure) {
 		if e.Advisory != nil {
 			e.Title = titles[*e.Advisory]
 		}
-		if e.KernelRelease != o.running {
-			continue
-		}
-		if event, own := o.own[e.CVE]; own && e.Status != StatusFixed {
+		if event, own := o.own[e.CVE]; own && e.KernelRelease == o.running && e.Status != StatusFixed {
 			e.Status, e.Reason, e.Events = StatusFixed, kernelFixes, ends(e.Events, event)
 		}
-		e.OpenSince = o.openSince(e, list)
 	}
 }
 
 // kernelFixes says why a fix is active that no live patch has.
 const kernelFixes = "The kernel itself fixes it."
 
-// lastInstalled are the packages that were installed when the machine was last looked at.
-func (f *fixRecord) lastInstalled() (installed []record.Package, err error) {
-	err = f.lookBack(f.at, func(o *Seen) bool {
-		installed = o.Installed
-		return o.Installed != nil
-	})
-	return installed, err
-}
-
-// looksAt notes which packages are installed; it reports whether the package of the running kernel is among them.
-func (o *openFixes) looksAt(installed []record.Package) bool {
+// readInstalled reads which packages were installed when the machine was last looked at. The package of the running kernel may
+// be gone since.
+func (o *openFixes) readInstalled() error {
 	o.patch, _ = livepatch.PackageFor(o.running)
-	for _, p := range installed {
-		if IsKernel(p, o.running) && (o.kernel.Name == "" || len(p.Name) < len(o.kernel.Name)) { // not kernel-default-base
-			o.kernel = p
+	var installed []record.Package
+	err := o.lookBack(o.at, func(s *Seen) bool {
+		if installed == nil {
+			installed = s.Installed
 		}
-		if p.Name == o.patch {
+		for _, p := range s.Installed {
+			if IsKernel(p, o.running) && (o.kernel.Name == "" || len(p.Name) < len(o.kernel.Name)) { // not kernel-default-base
+				o.kernel = p
+			}
+		}
+		return o.kernel.Name != ""
+	})
+	for _, p := range installed {
+		switch {
+		case p.Name == o.patch:
 			o.number = max(o.number, PatchNumberOf(p.Version))
-		}
-	}
-	for _, p := range installed {
-		if p.Name == o.kernel.Name && o.isNewer(p.Version) {
+		case p.Name == o.kernel.Name && o.isNewer(p.Version):
 			o.waiting = append(o.waiting, p)
 		}
 	}
-	o.own = o.offers.fixedBy(Brought{o.kernel.Name, o.kernel.Version}, o.kernel.NEVRA())
-	return o.kernel.Name != ""
+	o.own = map[string]int64{}
+	if o.kernel.Name != "" {
+		o.own = o.offers.fixedBy(Brought{o.kernel.Name, o.kernel.Version}, o.kernel.NEVRA())
+	}
+	return err
 }
 
 // isNewer says whether a version of the kernel's package is newer than the one that runs.
@@ -122,8 +132,21 @@ func (o *openFixes) isNewer(version string) bool {
 	return err == nil && v.Compare(rpmversion.Of(o.kernel)) > 0
 }
 
-// take takes in what an advisory on offer brings: a live patch for the running kernel, which is better, or a newer
-// kernel. An initial live patch fixes nothing: the numbers of its advisory are those of the kernel that comes with it.
+// wait notes what newer kernels that are installed, and do not run, fix.
+func (o *openFixes) wait() {
+	for _, p := range o.waiting {
+		for cve, event := range o.offers.fixedBy(Brought{p.Name, p.Version}, p.NEVRA()) {
+			if _, own := o.own[cve]; own || o.rows[cve] != nil {
+				continue
+			}
+			o.add(&Exposure{CVE: cve, Package: p.Name, Version: p.Version, Status: StatusInstalled, Inferred: true, Events: []int64{event},
+				Reason: fmt.Sprintf("%s %s is installed, and does not run: reboot into it.", p.Name, p.Version)})
+		}
+	}
+}
+
+// take takes in what an advisory brings: a live patch for the running kernel, which is better, or a newer kernel. An
+// initial live patch fixes nothing: the numbers of its advisory are those of the kernel that comes with it.
 func (o *openFixes) take(a *Offered) {
 	patches := map[string]bool{}
 	var patch, kernel Brought
@@ -134,58 +157,98 @@ func (o *openFixes) take(a *Offered) {
 		switch {
 		case p.Name == o.patch && PatchNumberOf(p.Version) > max(o.number, 1):
 			patch = p
-		case p.Name == o.kernel.Name && o.isNewer(p.Version):
+		case o.kernel.Name != "" && p.Name == o.kernel.Name && o.isNewer(p.Version):
 			kernel = p
 		}
 	}
 	for _, cve := range a.CVEs {
 		_, own := o.own[cve]
 		switch {
-		case own || o.known[cve]:
+		case own:
 		case patch.Name != "":
-			o.add(a, cve, patch, StatusAvailable, len(patches) > 1 || kernel.Name != "")
-		case kernel.Name != "":
-			o.add(a, cve, kernel, StatusNeedsKernel, true)
+			o.offer(a, cve, patch, StatusAvailable, len(patches) > 1 || kernel.Name != "")
+		case kernel.Name != "" && o.rows[cve] == nil:
+			o.offer(a, cve, kernel, StatusNeedsKernel, true)
 		}
 	}
 }
 
-// add notes a fix. Of several the one for the running kernel counts and then the one that was released first.
-func (o *openFixes) add(a *Offered, cve string, by Brought, status ExposureStatus, inferred bool) {
+// offer notes that an advisory brings a fix.
+func (o *openFixes) offer(a *Offered, cve string, by Brought, status ExposureStatus, inferred bool) {
 	e := &Exposure{
-		CVE: cve, KernelRelease: o.running, Package: by.Name, Version: by.Version, Released: a.Issued, ReleasedBy: "advisory",
-		Advisory: &a.ID, Severity: record.OrNil(a.Severity), Title: record.OrNil(a.Title), Status: status, Inferred: inferred,
-		Intervals: []Interval{}, Events: []int64{a.Event},
+		CVE: cve, Package: by.Name, Version: by.Version, Released: a.Issued, ReleasedBy: "advisory",
+		Advisory: &a.ID, Severity: record.OrNil(a.Severity), Title: record.OrNil(a.Title), Status: status, Inferred: inferred, Events: []int64{a.Event},
 	}
 	switch {
-	case a.Issued == nil:
-		e.ReleasedBy = ""
+	case a.Issued == nil || a.Issued.After(a.From.Time) && !a.DayOnly:
+		e.Released, e.ReleasedBy = new(a.From), "advisory" // it was seen, and had been issued by then
 	case a.DayOnly:
 		e.ReleasedBy = ReleasedOnDay
 	}
-	if e.Reason = "It is on offer: install it with `zypper patch`."; status == StatusNeedsKernel {
+	e.Reason = "It is on offer: install it with `zypper patch`."
+	if status == StatusNeedsKernel {
 		e.Reason = fmt.Sprintf("No live patch for the running kernel brings it: install %s %s, and reboot into it.", by.Name, by.Version)
-		o.waits(e)
 	}
-	old := o.found[cve]
-	if old == nil || old.Status == StatusNeedsKernel && status == StatusAvailable || old.Status != StatusAvailable && before(e.Released, old.Released) {
-		o.found[cve] = e
+	if a.Not != "" {
+		e.Status, e.Reason, e.NotOffered = StatusUnknown, notOfferedText(a), a.Not
 	}
-}
-
-// waits says of a fix that a newer kernel brings whether such a one is installed already.
-func (o *openFixes) waits(e *Exposure) {
-	brings, _ := rpmversion.Parse(e.Version)
-	for _, p := range o.waiting {
-		if rpmversion.Of(p).Compare(brings) >= 0 {
-			e.Status, e.Version = StatusInstalled, p.Version
-			e.Reason = fmt.Sprintf("%s %s is installed, and does not run: reboot into it.", p.Name, p.Version)
-			return
-		}
+	row := o.rows[cve]
+	switch {
+	case row == nil:
+		o.add(e)
+	case a.Not != "" || row.Status == StatusFixed || row.Status == StatusInstalled:
+	case row.Active == nil && row.Status == StatusLost: // it was never there
+		intervals, events := row.Intervals, row.Events
+		*row = *e
+		row.KernelRelease, row.Intervals, row.Events, row.OnOffer = o.running, intervals, ends(events, e.Events...), &by.Version
+	default:
+		row.OnOffer, row.Events = &by.Version, ends(row.Events, e.Events...)
 	}
 }
 
-func before(a, b *record.Timestamp) bool { return a != nil && (b == nil || a.Before(b.Time)) }
+// add keeps a fix, if it is better than what is known of its number: installed, on offer as a live patch, in a newer
+// kernel, not on offer; and of two of a sort the one that was released first.
+func (o *openFixes) add(e *Exposure) {
+	e.KernelRelease, e.Intervals = o.running, []Interval{}
+	if e.Status == StatusAvailable {
+		e.OnOffer = &e.Version
+	}
+	kept := o.found
+	if e.NotOffered != "" {
+		kept = o.hidden
+	}
+	rank := func(e *Exposure) int {
+		return slices.Index([]ExposureStatus{StatusInstalled, StatusAvailable, StatusNeedsKernel, StatusUnknown}, e.Status)
+	}
+	old := kept[e.CVE]
+	if old != nil && old.Status == StatusInstalled && old.Released == nil { // a waiting kernel: an advisory says more of it
+		old.Released, old.ReleasedBy, old.Advisory, old.Severity, old.Title = e.Released, e.ReleasedBy, e.Advisory, e.Severity, e.Title
+	}
+	if old == nil || cmp.Or(cmp.Compare(rank(e), rank(old)), compareTimes(e.Released, old.Released)) < 0 {
+		kept[e.CVE] = e
+	}
+}
+
+// compareTimes orders times; one that is not known comes last.
+func compareTimes(a, b *record.Timestamp) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return 1
+	case b == nil:
+		return -1
+	}
+	return a.Compare(b.Time)
+}
+
+func notOfferedText(a *Offered) string {
+	return map[NotOffered]string{
+		OfferRetracted: "retracted: the vendor took its advisory back.",
+		OfferWithdrawn: "withdrawn: its repository does not have its advisory any more.",
+		OfferOff:       "repository-off: repository " + say.Printable(a.Repo) + ", which has its advisory, is not enabled, or gone.",
+	}[a.Not]
+}
 
 // explain says of a number that nothing on offer has whether the kernel fixes it by itself, or why that is not known.
 func (o *openFixes) explain(cve string) {
@@ -196,43 +259,64 @@ func (o *openFixes) explain(cve string) {
 		o.found[cve] = e
 		return
 	}
-	for _, a := range o.offers.list {
+	named, why := o.namedBy(cve)
+	if named != nil {
+		e.Events, e.Advisory, e.Title, e.Severity = []int64{named.Event}, &named.ID, record.OrNil(named.Title), record.OrNil(named.Severity)
+	}
+	stale := o.offers.Stale()
+	switch {
+	case why != "":
+		e.Reason = why
+	case o.kernel.Name == "":
+		e.Reason = "The package of the running kernel is not known."
+	case stale != "":
+		e.Reason = "stale: " + stale
+	default:
+		return
+	}
+	o.found[cve] = e
+}
+
+// namedBy finds the advisory that tells most of a number: one of this kernel's live patches, of its package, or any.
+func (o *openFixes) namedBy(cve string) (named *Offered, why string) {
+	for i := range o.offers.list {
+		a := &o.offers.list[i]
 		if !slices.Contains(a.CVEs, cve) {
 			continue
 		}
-		e.Events, e.Advisory, e.Title, e.Severity = []int64{a.Event}, &a.ID, record.OrNil(a.Title), record.OrNil(a.Severity)
-		e.Reason = map[NotOffered]string{
-			OfferRetracted: "retracted: the vendor took its advisory back.",
-			OfferWithdrawn: "withdrawn: its repository does not have its advisory any more.",
-			OfferOff:       "repository-off: the repository that has its advisory is not enabled, or gone.",
-			"":             "other-flavour: only advisories for other kernels name it.",
-		}[a.Not]
-		o.found[cve] = e
-		return
+		brings := func(name string) bool {
+			return name != "" && slices.ContainsFunc(a.Packages, func(p Brought) bool { return p.Name == name })
+		}
+		switch {
+		case brings(o.patch):
+			return a, "Its advisory brings a live patch that is not newer than the installed one; what that fixes is not on record."
+		case brings(o.kernel.Name):
+			named, why = a, "Only an advisory of an older kernel names it; whether the running one has the fix is not on record."
+		case named == nil:
+			named, why = a, "other-flavour: only advisories for other kernels name it."
+		}
 	}
-	if why := o.offers.Stale(); why != "" {
-		e.Reason = "stale: " + why
-		o.found[cve] = e
-	}
+	return named, why
 }
 
 // openSince is from when on a machine was without a fix that had been released: since it was issued, since the first boot
 // of a kernel without it, or since the record begins, whichever is the latest; nil where it is not open, or nobody knows.
-func (o *openFixes) openSince(e *Exposure, list []Exposure) *record.Timestamp {
-	if !e.Status.Open() || e.Released == nil {
+func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp {
+	switch {
+	case !e.Status.Open() && e.OnOffer == nil:
+		return nil
+	case e.Lost != nil && e.Status == StatusLost:
+		return e.Lost
+	case e.Released == nil:
 		return nil
 	}
-	if e.Status == StatusLost {
-		return e.Lost
-	}
 	from := o.timeline.From
-	spans := o.timeline.whole().Kernels
-	for i := len(spans) - 1; i >= 0; i-- {
-		s := &spans[i]
+	for i := len(o.spans) - 1; i >= 0; i-- {
+		s := &o.spans[i]
 		if s.BootID == "" || s.Confidence == Unknown {
 			continue
 		}
-		if s.KernelRelease != o.running && o.had(e.CVE, s, list) {
+		if s.KernelRelease != o.running && o.had(e.CVE, s, others) {
 			break
 		}
 		from = s.From
@@ -245,16 +329,9 @@ func (o *openFixes) openSince(e *Exposure, list []Exposure) *record.Timestamp {
 }
 
 // had says whether a fix was active in the boot of another kernel, or that kernel has it by itself.
-func (o *openFixes) had(cve string, s *KernelSpan, list []Exposure) bool {
-	for _, row := range o.offers.rows {
-		for _, k := range row.Kernels {
-			if k.Release == s.KernelRelease && slices.Contains(o.offers.all.Lists[k.CVEs], cve) {
-				return true
-			}
-		}
-	}
-	return slices.ContainsFunc(list, func(e Exposure) bool {
-		return e.CVE == cve && e.KernelRelease == s.KernelRelease && slices.ContainsFunc(e.Intervals, func(in Interval) bool {
+func (o *openFixes) had(cve string, s *KernelSpan, others []*Exposure) bool {
+	return o.offers.hasItself(s.KernelRelease, cve) || slices.ContainsFunc(others, func(e *Exposure) bool {
+		return e.KernelRelease == s.KernelRelease && slices.ContainsFunc(e.Intervals, func(in Interval) bool {
 			return in.From.Before(s.To.Time) && (in.To == nil || in.To.After(s.From.Time))
 		})
 	})

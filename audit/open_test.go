@@ -34,7 +34,7 @@ func (v *vendor) looks(repos ...record.Repository) {
 }
 
 func (v *vendor) fresh() record.Repository {
-	return record.Repository{Alias: "updates", Refreshed: new(record.At(v.Now)), Newest: v.Now.Format(time.DateOnly)}
+	return record.Repository{Alias: "updates", Offers: true, Refreshed: new(record.At(v.Now)), Newest: v.Now.Format(time.DateOnly)}
 }
 
 func text(p record.Package) string { return p.Name + " " + p.Version }
@@ -81,7 +81,9 @@ func TestWhatIsOpen(t *testing.T) {
 		"a live patch that is older": {func(v *vendor) {
 			v.offers("A", "", []string{text(storetest.PatchPackage(storetest.ReleaseA, 2))}, cve)
 			v.looks(v.fresh())
-		}, "unknown: other-flavour: only advisories for other kernels name it."},
+		}, "unknown: Its advisory brings a live patch that is not newer than the installed one; what that fixes is not on record."},
+		"a kernel of another flavour": {func(v *vendor) { v.offers("A", "", []string{"kernel-rt 6.4.0-150600.99.1"}, cve); v.looks(v.fresh()) },
+			"unknown: other-flavour: only advisories for other kernels name it."},
 		"a newer kernel, with its initial live patch": {func(v *vendor) { v.offers("A", "", []string{text(kernelB), text(patch1B)}, cve); v.looks(v.fresh()) },
 			"needs-kernel kernel-defau " + kernelB.Version + " inferred since DAY: No live patch for the running kernel brings it: install kernel-default " + kernelB.Version + ", and reboot into it."},
 		"a newer kernel, and a live patch": {func(v *vendor) {
@@ -105,21 +107,41 @@ func TestWhatIsOpen(t *testing.T) {
 			v.offers("A", "", []string{text(kernelB)}, cve)
 			v.looks(v.fresh())
 		}, "fixed kernel-defau " + kernelA.Version + ": The kernel itself fixes it."},
+		"two live patches": {func(v *vendor) {
+			later := *v.issued
+			v.offers("B", "", []string{text(patch3)}, cve)
+			v.issued = new(record.At(later.Add(12 * time.Hour)))
+			v.offers("A", "", []string{text(storetest.PatchPackage(storetest.ReleaseA, 4))}, cve)
+			v.looks(v.fresh())
+		}, "available kernel-livep " + patch3.Version + " since DAY: " + onOffer},
+		"a kernel whose package is gone": {func(v *vendor) {
+			v.offers("A", "", []string{text(patch3)}, cve)
+			v.Install(kernelB)
+			v.looks(v.fresh())
+			v.Remove(kernelA)
+			v.looks(v.fresh())
+		}, "available kernel-livep " + patch3.Version + " since DAY: " + onOffer},
+		"frozen": {func(v *vendor) {
+			v.offers("A", "", []string{text(patch3)}, "CVE-2025-1")
+			r := v.fresh()
+			r.Newest = "2024-06-01"
+			v.looks(r)
+		}, "unknown: stale: The newest advisory of repository updates is of 2024-06-01."},
 		"retracted": {func(v *vendor) { v.offers("A", "retracted", []string{text(patch3)}, cve); v.looks(v.fresh()) },
-			"unknown: retracted: the vendor took its advisory back."},
+			"unknown kernel-livep " + patch3.Version + ": retracted: the vendor took its advisory back."},
 		"retracted later": {func(v *vendor) {
 			v.offers("A", "stable", []string{text(patch3)}, cve)
 			v.looks(v.fresh())
 			v.offers("A", "retracted", []string{text(patch3)}, cve)
 			v.looks(v.fresh())
-		}, "unknown: retracted: the vendor took its advisory back."},
+		}, "unknown kernel-livep " + patch3.Version + ": retracted: the vendor took its advisory back."},
 		"of a repository that is off": {func(v *vendor) { v.offers("A", "", []string{text(patch3)}, cve); v.looks() },
-			"unknown: repository-off: the repository that has its advisory is not enabled, or gone."},
+			"unknown kernel-livep " + patch3.Version + ": repository-off: repository updates, which has its advisory, is not enabled, or gone."},
 		"withdrawn": {func(v *vendor) {
 			v.offers("A", "", []string{text(patch3)}, cve)
 			v.Write(&record.Event{Header: v.Header(record.KindRelease), Release: &record.Release{Withdrawn: []record.AdvisoryKey{{Repo: "updates", ID: "A"}}}})
 			v.looks(v.fresh())
-		}, "unknown: withdrawn: its repository does not have its advisory any more."},
+		}, "unknown kernel-livep " + patch3.Version + ": withdrawn: its repository does not have its advisory any more."},
 		"stale": {func(v *vendor) {
 			v.offers("A", "", []string{text(patch3)}, "CVE-2025-1")
 			v.looks(record.Repository{Alias: "updates", Refreshed: new(record.At(v.Now.AddDate(0, 0, -30)))})

@@ -124,7 +124,8 @@ type Repositories []Repository
 
 // Repository says how new what libzypp knows of a repository is.
 type Repository struct {
-	Alias string `json:"alias"`
+	Alias  string `json:"alias"`
+	Offers bool   `json:"offers"` // it has kernels or live patches
 	// Refreshed is when libzypp last asked whether there is something new, and got an answer: the time of repomd.xml
 	// in its cache, which moves then also if nothing is new, and does not if the answer fails. null: never.
 	Refreshed *Timestamp `json:"refreshed"`

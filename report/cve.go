@@ -160,14 +160,14 @@ func courseLines(e *audit.Exposure) (lines []string) {
 func (c *CVEs) writeCSV(w io.Writer, _ table.Style) error {
 	header := []string{
 		"cve", "kernel_release", "package", "version", "released", "released_by", "advisory", "severity", "installed", "active",
-		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events", "intervals", "reason", "known_since", "title", "open_since", "inferred",
+		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events", "intervals", "reason", "known_since", "title", "open_since", "inferred", "on_offer", "not_offered",
 	}
 	var rows [][]string
 	for _, e := range c.Exposures {
 		rows = append(rows, []string{
 			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, record.OrEmpty(e.Advisory), record.OrEmpty(e.Severity), exactly(e.Installed),
 			exactly(e.Active), exactly(e.InInitrd), exactly(e.Lost), e.LostBy, exactly(e.Back), string(e.Status), seconds(e.Seconds), numbers(e.Events),
-			intervals(e.Intervals), e.Reason, exactly(e.KnownSince), record.OrEmpty(e.Title), exactly(e.OpenSince), strconv.FormatBool(e.Inferred),
+			intervals(e.Intervals), e.Reason, exactly(e.KnownSince), record.OrEmpty(e.Title), exactly(e.OpenSince), strconv.FormatBool(e.Inferred), record.OrEmpty(e.OnOffer), string(e.NotOffered),
 		})
 	}
 	return writeRecords(w, c.Provenance.Warning(), header, rows)
@@ -194,6 +194,8 @@ func intervals(list []audit.Interval) string {
 func latencyFacts(l *audit.Latency) (out table.Facts) {
 	out.Add("Fixes on record", "%d", l.Fixes)
 	out.Add("Not active", "%d", l.Open)
+	out.Add("On offer, not installed", "%d", l.OnOffer)
+	out.Add("Only in a newer kernel", "%d", l.Residual)
 	lost := strconv.Itoa(l.Lost)
 	if l.Losses > l.Lost {
 		lost += "; in all it happened " + times(l.Losses)
@@ -212,10 +214,16 @@ func latencyFacts(l *audit.Latency) (out table.Facts) {
 func openText(l *audit.Latency) string {
 	text := "none of " + say.Plural(l.Fixes, "CVE") + " on record"
 	switch {
-	case l.Fixes == 0:
+	case l.Fixes == 0 && l.Residual == 0:
 		text = "no CVE is on record"
 	case l.Open > 0:
 		text = fmt.Sprintf("%d of %s on record installed, but not active", l.Open, say.Plural(l.Fixes, "CVE"))
+	}
+	if l.OnOffer > 0 {
+		text += fmt.Sprintf("; %d on offer and not installed", l.OnOffer)
+	}
+	if l.Residual > 0 {
+		text += fmt.Sprintf("; %d only in a newer kernel", l.Residual)
 	}
 	if l.Lost > 0 {
 		text += fmt.Sprintf("; %d taken away again", l.Lost)

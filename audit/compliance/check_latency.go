@@ -82,7 +82,7 @@ func (l *latencies) finding(g *grounds) (f finding) {
 // counts says whether a fix belongs to the period, and whether the profile wants it in time.
 func (g *grounds) counts(e audit.Exposure, c Criteria) bool {
 	switch {
-	case e.Status == audit.StatusNotInRecord, e.ByKernel(), e.Active != nil && e.Active.Before(g.since):
+	case e.Status == audit.StatusNotInRecord, e.NotOffered != "", e.ByKernel(), e.Status == audit.StatusFixed && e.Active == nil, e.Active != nil && e.Active.Before(g.since):
 		return false
 	case e.Active == nil && g.running != "" && e.KernelRelease != g.running: // there is nothing to protect
 		return false

@@ -17,18 +17,21 @@ func updates(g *grounds, c Criteria) finding {
 	if f, ok := g.retracted(); ok {
 		return f
 	}
-	return g.stillOpen(c, audit.StatusAvailable, "by a live patch that is on offer and not installed",
+	return g.stillOpen(c, isOnOffer, "by a live patch that is on offer and not installed",
 		"No live patch with a fix is on offer that is not installed.")
 }
 
+// isOnOffer says whether a live patch that is on offer and not installed brings a fix that is not active, or not known to be.
+func isOnOffer(e *audit.Exposure) bool { return e.OnOffer != nil && e.Status != audit.StatusFixed }
+
 // residual checks that no fix that only a newer kernel brings waits for too long.
 func residual(g *grounds, c Criteria) finding {
-	return g.stillOpen(c, audit.StatusNeedsKernel, "only by a newer kernel", "No fix is known that only a newer kernel brings.")
+	return g.stillOpen(c, func(e *audit.Exposure) bool { return e.Status == audit.StatusNeedsKernel }, "only by a newer kernel", "No fix is known that only a newer kernel brings.")
 }
 
 // stillOpen judges the numbers that are open in one way, the worst first.
-func (g *grounds) stillOpen(c Criteria, status audit.ExposureStatus, how, none string) finding {
-	rows := slices.DeleteFunc(slices.Clone(g.exposures), func(e audit.Exposure) bool { return e.Status != status })
+func (g *grounds) stillOpen(c Criteria, is func(*audit.Exposure) bool, how, none string) finding {
+	rows := slices.DeleteFunc(slices.Clone(g.exposures), func(e audit.Exposure) bool { return !is(&e) })
 	if len(rows) == 0 {
 		return g.nothingOpen(none)
 	}
@@ -89,6 +92,11 @@ func (g *grounds) nothingOpen(none string) finding {
 	case g.running == "":
 		return found(NotDetermined, "Which kernel runs is not known.")
 	}
+	for _, e := range g.exposures {
+		if e.NotOffered == audit.OfferOff || e.NotOffered == audit.OfferWithdrawn {
+			return found(NotDetermined, "%s: %s", e.CVE, e.Reason).by(e.Events...)
+		}
+	}
 	if why := g.offers.Stale(); why != "" {
 		return found(NotDetermined, "%s", why)
 	}
@@ -97,16 +105,20 @@ func (g *grounds) nothingOpen(none string) finding {
 
 // retracted finds the installed live patch of the running kernel among what the vendor took back.
 func (g *grounds) retracted() (f finding, ok bool) {
-	if g.seen == nil || g.seen.Installed == nil {
+	if g.seen == nil {
 		return f, false
 	}
+	there := map[audit.Brought]string{}
+	for _, p := range g.seen.Installed {
+		there[audit.Brought{Name: p.Name, Version: p.Version}] = "Installed"
+	}
+	if lp := g.seen.LivePatch; lp != nil && lp.Package != nil && lp.Version != nil {
+		there[audit.Brought{Name: *lp.Package, Version: *lp.Version}] = "Active"
+	}
 	for _, a := range g.offers.All() {
-		if a.Not != audit.OfferRetracted {
-			continue
-		}
-		for _, p := range g.seen.Installed {
-			if p.Kind == record.PackageLivepatch && slices.Contains(a.Packages, audit.Brought{Name: p.Name, Version: p.Version}) && audit.IsPatchFor(p.Name, g.running) {
-				return found(Fail, "Installed is %s %s, whose advisory %s the vendor took back.", say.Printable(p.Name), p.Version, say.Printable(a.ID)).by(g.seen.Event, a.Event), true
+		for _, p := range a.Packages {
+			if a.Status == record.StatusRetracted && there[p] != "" && audit.IsPatchFor(p.Name, g.running) {
+				return found(Fail, "%s is %s %s, whose advisory %s the vendor took back.", there[p], say.Printable(p.Name), p.Version, say.Printable(a.ID)).by(g.seen.Event, a.Event), true
 			}
 		}
 	}
@@ -147,6 +159,8 @@ func metadata(g *grounds, c Criteria) finding {
 		f = found(Fail, "No enabled repository offers kernels or live patches, though a product for live patching is installed.")
 	case offering == 0:
 		f = found(NotApplicable, "No enabled repository offers kernels or live patches.")
+	case len(g.offers.Off()) > 0:
+		f = found(Warn, "Not enabled, or gone, though it had advisories for this machine: %s.", say.Printable(strings.Join(g.offers.Off(), ", ")))
 	case len(frozen) > 0:
 		f = found(Warn, "Refreshed, but perhaps frozen: %s.", strings.Join(frozen, "; "))
 	default:

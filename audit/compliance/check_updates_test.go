@@ -29,7 +29,7 @@ func refreshed(repos ...record.Repository) func(*storetest.Machine) {
 }
 
 func repository(refreshed, newest string) record.Repository {
-	r := record.Repository{Alias: updatesRepo, Newest: newest}
+	r := record.Repository{Alias: updatesRepo, Offers: true, Newest: newest}
 	if at, err := time.Parse(time.DateOnly, refreshed); err == nil {
 		r.Refreshed = new(record.At(at))
 	}
@@ -41,6 +41,8 @@ func repository(refreshed, newest string) record.Repository {
 func TestOpenFixes(t *testing.T) {
 	patch := func(n int) []record.Package { return []record.Package{storetest.PatchPackage(storetest.ReleaseA, n)} }
 	kernelB := []record.Package{storetest.KernelPackage(storetest.KernelB), storetest.PatchPackage(storetest.ReleaseB, 1)}
+	other := repository("2025-04-01", "2025-04-01")
+	other.Alias = "other"
 	stale := refreshed(repository("2025-01-10", "2025-01-10"))
 	for name, tt := range map[string]struct {
 		check, profile string
@@ -65,6 +67,10 @@ func TestOpenFixes(t *testing.T) {
 		"is residual":           {"residual", DefaultProfile, []func(*storetest.Machine){released(60, "important", "", kernelB, "CVE-2025-7001")}, Pass, "1 number can be fixed only by a newer kernel; the worst is CVE-2025-7001"},
 		"for half a year":       {"residual", DefaultProfile, []func(*storetest.Machine){released(60, "important", "", kernelB, "CVE-2025-7001"), func(m *storetest.Machine) { m.Until("2025-09-01T09:00:00Z") }}, Warn, "longer"},
 		"nothing residual":      {"residual", DefaultProfile, nil, Pass, "No fix is known that only a newer kernel brings"},
+		"switched off":          {"updates", DefaultProfile, []func(*storetest.Machine){released(60, "important", "", patch(3), "CVE-2025-7001"), refreshed(other)}, NotDetermined, "CVE-2025-7001: repository-off: repository " + updatesRepo},
+		"is told":               {"metadata", DefaultProfile, []func(*storetest.Machine){released(60, "important", "", patch(3), "CVE-2025-7001"), refreshed(other)}, Warn, "Not enabled, or gone, though it had advisories for this machine: " + updatesRepo},
+		"a third party":         {"updates", DefaultProfile, []func(*storetest.Machine){refreshed(repository("2025-04-01", "2025-04-01"), record.Repository{Alias: "plain"})}, Pass, "No live patch"},
+		"blinds nothing":        {"metadata", DefaultProfile, []func(*storetest.Machine){refreshed(repository("2025-04-01", "2025-04-01"), record.Repository{Alias: "plain", Problem: "unexpected EOF"})}, Pass, "(1)"},
 		"fresh":                 {"metadata", DefaultProfile, nil, Pass, "refreshed in time (1)"},
 		"not refreshed":         {"metadata", DefaultProfile, []func(*storetest.Machine){stale}, Fail, "was refreshed last on 2025-01-10."},
 		"never refreshed":       {"metadata", DefaultProfile, []func(*storetest.Machine){refreshed(repository("", ""))}, Fail, updatesRepo + " was never refreshed."},
@@ -99,6 +105,28 @@ func TestOpenFixes(t *testing.T) {
 			}
 			if r.Result != NotDetermined && len(r.Evidence) == 0 && tt.check != "latency" {
 				t.Error("no evidence")
+			}
+		})
+	}
+}
+
+// A live patch that is taken away again, or replaced by an older one, is on offer again, and no reason to pass.
+func TestTakenAwayIsOnOffer(t *testing.T) {
+	patch2, patch3 := storetest.PatchPackage(storetest.ReleaseA, 2), storetest.PatchPackage(storetest.ReleaseA, 3)
+	for name, away := range map[string]func(*storetest.Machine){
+		"downgrade": func(m *storetest.Machine) { m.Install(patch2) },
+		"removal":   func(m *storetest.Machine) { m.Remove(patch3); m.Disable() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := storetest.Patched(t, 2)
+			m.Until("2025-03-01T09:00:00Z")
+			released(50, "important", "", []record.Package{patch3}, storetest.FixesOf(patch3).CVEs...)(m)
+			m.Install(patch3)
+			m.Until("2025-03-02T09:00:00Z")
+			away(m)
+			m.Until("2025-04-20T09:00:00Z")
+			if r := judged(m, profile(t, DefaultProfile)).of(t, "updates"); r.Result != Fail {
+				t.Errorf("%s: %s", r.Result, r.Detail)
 			}
 		})
 	}

@@ -16,17 +16,25 @@ func (a *app) cveCommand() *cobra.Command {
 	var f atFlags
 	cmd := &cobra.Command{
 		Use:   "cve [CVE...]",
-		Short: "Print how fixes came to where they protect, and whether they were lost",
+		Short: "Print how fixes came to where they protect, whether they were lost, and what is open",
 		Long: `Print for each fix that a live patch brought: which package, when it was released, installed,
 active, and first proven to be in the initrd; and each time that it was taken away again, by a
 downgrade, a removal, by disabling it, or by a boot into an older initrd. installed is a fix
 whose package is there, and which is not active: it says why. A load that is not complete fixes
-nothing yet. unknown says what the record lacks.
+nothing yet.
+
+What the vendor has released, and this machine has not, is open: available is a fix that a live
+patch for the running kernel on offer brings, needs-kernel one that only a newer kernel on offer
+does. Each open fix says since when, and what to do. What is on offer is what libzypp has in its
+cache of the enabled repositories, as observations saw it. A number that is asked for is fixed,
+too, if the changelog of the running kernel, or the advisory that brought it, says so. unknown says
+why: its advisory was retracted or withdrawn, its repository is off, only other kernels are named,
+or the metadata is stale; or what else the record lacks.
 
 Released is the date of issue of the advisory, if the repositories' metadata was there to be
 observed, and else the build time of the package, which is a lower bound: it says which. Of a
 date without a zone no more than the day is known (advisory-day): whole days count, from its end.
-not-in-record is not the same as not fixed: what a kernel package itself fixes is not recorded.
+not-in-record is not the same as not fixed: nothing on record names the number.
 
 ` + knownHelp + `
 

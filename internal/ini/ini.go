@@ -45,7 +45,8 @@ func (f *File) head(line string) (name string, ok bool) {
 	if f.menus && strings.HasPrefix(line, ":") {
 		return line, true
 	}
-	return strings.Trim(line, "[] \t"), strings.HasPrefix(line, "[")
+	name, _, _ = strings.Cut(strings.TrimPrefix(line, "["), "]") // libzypp's IniParser.cc: up to the first one
+	return strings.TrimSpace(name), strings.HasPrefix(line, "[")
 }
 
 func (f *File) open(name string) map[string]string {

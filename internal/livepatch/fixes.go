@@ -79,8 +79,8 @@ func (c *commit) addTo(cves, bugs map[string]bool) {
 // collect returns the words of text that canonical accepts, in its spelling.
 func collect(text string, canonical func(word string) (string, bool)) []string {
 	var found []string
-	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n,;:()/", r) }) {
-		if s, ok := canonical(word); ok {
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n,;:()[]/", r) }) {
+		if s, ok := canonical(strings.TrimRight(word, ".")); ok {
 			found = append(found, s)
 		}
 	}

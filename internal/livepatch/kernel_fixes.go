@@ -18,7 +18,7 @@ type KernelChangelog struct {
 // …"), or take one away ("Revert …", "Delete patches.suse/…"): there the number says nothing. Of a fix that was added
 // and later taken away, the newest item counts; the newest is the first.
 func ParseKernelChangelog(changelog string) (c KernelChangelog) {
-	added := map[string]bool{}
+	added, reverted := map[string]bool{}, map[string]int{}
 	for entry := range items(changelog) {
 		if rest, ok := strings.CutPrefix(entry, "* "); ok {
 			if at, ok := entryDate(rest); ok && (c.Oldest == nil || at.Before(*c.Oldest)) {
@@ -27,6 +27,14 @@ func ParseKernelChangelog(changelog string) (c KernelChangelog) {
 			continue
 		}
 		adds, takes := kindOfItem(entry)
+		if title, ok := revertedTitle(entry); ok {
+			reverted[title]++
+			continue
+		}
+		if adds && reverted[titleOf(entry)] > 0 { // the newest items come first
+			reverted[titleOf(entry)]--
+			continue
+		}
 		for _, number := range collect(entry, CVE) {
 			if _, newer := added[number]; !newer && (adds || takes) {
 				added[number] = adds
@@ -40,6 +48,23 @@ func ParseKernelChangelog(changelog string) (c KernelChangelog) {
 	}
 	c.CVEs = sorted(added)
 	return c
+}
+
+// titleOf is what an item says without its references, "net: fix something" of "net: fix something (CVE-2024-1)."
+func titleOf(item string) string {
+	title, _, _ := strings.Cut(item, " (")
+	return strings.TrimSpace(title)
+}
+
+// revertedTitle is the title of what an item reverts: Revert "net: fix something" (bsc#1231234). What it refers to may be
+// the fix that is taken away, or a fix that it is itself: the number says nothing, the title does.
+func revertedTitle(item string) (title string, ok bool) {
+	rest, ok := strings.CutPrefix(item, `Revert "`)
+	if !ok {
+		return "", false
+	}
+	title, _, ok = strings.Cut(rest, `"`)
+	return titleOf(title), ok
 }
 
 // items are the entries of a changelog, "* …", and their items, each without its "- " and in one line.
@@ -81,17 +106,19 @@ func entryDate(text string) (time.Time, bool) {
 
 // What items begin with that add no fix; and of those, what takes one away.
 var (
-	notAdding = []string{"update", "refresh", "blacklist", "blacklist.conf:", "move", "rename", "sort", "add references", "add missing", "add cve",
+	notAdding = []string{"update", "refresh", "blacklist", "blacklist.conf:", "move", "rename", "sort", "add references", "add missing references", "add missing tags", "add cve",
 		"fix references", "patches.suse/", "series.conf:", "supported.conf:", "config.conf:", "config:", "rpm/", "scripts/", "kabi", "kabi:", "commit"}
-	takingAway = []string{"revert", "delete", "drop", "remove", "disable"}
+	takingAway = []string{"revert \"", "delete patches.", "drop patches.", "remove patches.", "disable patches."}
 )
+
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' }
 
 // kindOfItem says whether an item adds a fix, or takes one away; it may do neither.
 func kindOfItem(item string) (adds, takes bool) {
 	text := strings.ToLower(item)
 	begins := func(word string) bool {
 		rest, ok := strings.CutPrefix(text, word)
-		return ok && (rest == "" || rest[0] == ' ' || strings.HasSuffix(word, "/"))
+		return ok && (rest == "" || rest[0] == ' ' || !isLetter(word[len(word)-1]))
 	}
 	takes = slices.ContainsFunc(takingAway, begins)
 	return !takes && !slices.ContainsFunc(notAdding, begins), takes

@@ -47,6 +47,13 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 	var offer *releases.Offer
 	o.Offered = func(is *releases.Offer) { offer = is }
 	ev := Take(ctx, o)
+	var news []*record.Release
+	if err == nil && offer != nil {
+		var newsErr error
+		if news, newsErr = released(ctx, s, o, offer, ev.Observation.Installed); newsErr != nil {
+			ev.Observation.Unknown["releases"] = newsErr.Error()
+		}
+	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, ctx.Err() // it is not what the machine shows
 	}
@@ -64,27 +71,29 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 		}
 		return ev.Observation, nil // what is on offer the next one finds
 	}
-	if offer != nil {
-		err = recordReleases(ctx, s, o, offer, ev.Observation.Installed)
-	}
-	return ev.Observation, err
+	return ev.Observation, appendReleases(ctx, s, o, news)
 }
 
-// recordReleases appends what of an offer, and of installed kernels, is not on record yet.
-func recordReleases(ctx context.Context, s *store.Store, o Options, offer *releases.Offer, installed []record.Package) error {
+// released is what of an offer, and of installed kernels, is not on record yet.
+func released(ctx context.Context, s *store.Store, o Options, offer *releases.Offer, installed []record.Package) ([]*record.Release, error) {
 	rows, err := s.Releases(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	known := record.NewReleases(rows)
-	kernels, kernelsErr := releases.Kernels(ctx, o.Root, installed, known)
-	for _, payload := range releases.News(offer, kernels, known) {
+	kernels, err := releases.Kernels(ctx, o.Root, installed, known)
+	return releases.News(offer, kernels, known), err
+}
+
+// appendReleases appends them. What does not come on record now does with the next observation.
+func appendReleases(ctx context.Context, s *store.Store, o Options, news []*record.Release) error {
+	for _, payload := range news {
 		ev := &record.Event{Header: store.NewHeader(record.KindRelease, o.Root, o.Version), Release: payload}
-		if err := s.Append(ctx, ev); err != nil {
+		if err := s.Append(context.WithoutCancel(ctx), ev); err != nil {
 			return fmt.Errorf("recording what the vendor has released: %w", err)
 		}
 	}
-	return kernelsErr
+	return nil
 }
 
 // compareHistory holds libzypp's history against the record. What of it is missing may be drift

@@ -47,7 +47,7 @@ func (o *Offer) add(ctx context.Context, root string, from *zypp.Repository, w *
 	if err == nil && at != nil {
 		err = r.read(ctx, root, from.Cache)
 	}
-	if row.Refreshed, row.Newest = at, r.day(); err != nil {
+	if row.Offers, row.Refreshed, row.Newest = r.offers, at, r.day(); err != nil {
 		row.Problem = err.Error()
 	}
 	if err == nil && at != nil {
@@ -78,7 +78,7 @@ func Kernels(ctx context.Context, root string, installed []record.Package, known
 		return nil, nil
 	}
 	slices.Sort(names)
-	logs, err := rpm.DB{Root: root}.Changelogs(ctx, slices.Compact(names)...)
+	logs, err := rpm.DB{Root: root}.KernelChangelogs(ctx, slices.Compact(names)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading changelogs of kernels: %w", err)
 	}

@@ -21,8 +21,13 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// maxKept bounds what is kept of a repository: advisories, and packages of one.
-const maxKept = 1 << 16
+// What bounds what is kept of a repository: advisories, and bytes of names and numbers of those that matter. The largest
+// in use have some hundred advisories of kernels with some hundred numbers each, in several architectures.
+const (
+	maxKept  = 1 << 14
+	maxBytes = 8 << 20
+	maxName  = 128 // of a package, and of its version
+)
 
 // Advisory is one that a repository offers now.
 type Advisory struct {
@@ -39,6 +44,7 @@ type repo struct {
 	offers bool // it has any kernel or live patch
 	found  map[string]*Advisory
 	ids    map[string]bool // of all that bring a kernel or live patch
+	bytes  int             // of what is kept
 }
 
 // wanted says which packages matter.
@@ -163,6 +169,9 @@ func (r *repo) take(from updateinfo.Advisory) error {
 		if _, isPatch := livepatch.KernelFor(p.Name); !isPatch && livepatch.KindOf(p.Name) != record.PackageKernel {
 			continue
 		}
+		if len(p.Name) > maxName || len(p.Version) > maxName {
+			return fmt.Errorf("advisory %.100q: name of a package: %w", from.ID, rooted.ErrTooLarge)
+		}
 		r.offers, matters = true, matters || r.wanted.has(p)
 		packages = append(packages, p.Name+" "+p.Version)
 	}
@@ -183,7 +192,10 @@ func (r *repo) take(from updateinfo.Advisory) error {
 		return nil
 	}
 	a.packages, a.cves = append(a.packages, packages...), append(a.cves, numbers(from.CVEs)...)
-	if len(r.ids) > maxKept || len(a.packages) > maxKept || len(a.cves) > maxKept {
+	for _, text := range slices.Concat(packages, from.CVEs) {
+		r.bytes += len(text)
+	}
+	if len(r.ids) > maxKept || r.bytes > maxBytes {
 		return fmt.Errorf("advisory %q: %w", from.ID, rooted.ErrTooLarge)
 	}
 	return nil

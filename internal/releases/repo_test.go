@@ -155,7 +155,7 @@ func TestRead(t *testing.T) {
 		if diff := cmp.Diff(want, told(o.Advisories)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", suffix, diff)
 		}
-		repos := record.Repositories{{Alias: "Updates for SLE", Refreshed: &record.Timestamp{}, Newest: "2024-06-14"}, {Alias: "plain"}}
+		repos := record.Repositories{{Alias: "Updates for SLE", Offers: true, Refreshed: &record.Timestamp{}, Newest: "2024-06-14"}, {Alias: "plain"}}
 		if diff := cmp.Diff(repos, o.Repositories); diff != "" {
 			t.Errorf("%s: repositories (-want +got)\n%s", suffix, diff)
 		}

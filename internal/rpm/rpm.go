@@ -35,7 +35,8 @@ type DB struct {
 
 const (
 	maxRecord = 64 << 10 // a package's fields have some hundred bytes
-	maxText   = 4 << 20  // the changelog of a live patch has some hundred thousand, of a kernel too many
+	maxText   = 4 << 20  // the changelog of a live patch has some hundred thousand
+	maxKernel = 64 << 20 // that of a kernel some million
 	maxStderr = 2 << 10
 )
 
@@ -110,7 +111,16 @@ func (db DB) installed(ctx context.Context, at *place, keep func(name string) bo
 // rpm finds them by its index of names. Where one is missing it says so in the midst
 // of its output, and fails: then they are looked for in all packages.
 func (db DB) Changelogs(ctx context.Context, names ...string) (map[record.Package]string, error) {
-	changelogs, err := db.texts(ctx, changelogFormat, names)
+	return db.changelogs(ctx, maxText, names)
+}
+
+// KernelChangelogs is Changelogs for kernels, whose changelogs are long.
+func (db DB) KernelChangelogs(ctx context.Context, names ...string) (map[record.Package]string, error) {
+	return db.changelogs(ctx, maxKernel, names)
+}
+
+func (db DB) changelogs(ctx context.Context, limit int, names []string) (map[record.Package]string, error) {
+	changelogs, err := db.texts(ctx, changelogFormat, limit, names)
 	if err != nil {
 		return nil, fmt.Errorf("reading changelogs: %w", err)
 	}
@@ -120,7 +130,7 @@ func (db DB) Changelogs(ctx context.Context, names ...string) (map[record.Packag
 // Provides returns what the installed packages with these names provide, without versions,
 // a name a line. The keys are the packages' Instance.
 func (db DB) Provides(ctx context.Context, names ...string) (map[record.Package]string, error) {
-	provides, err := db.texts(ctx, providesFormat, names)
+	provides, err := db.texts(ctx, providesFormat, maxText, names)
 	if err != nil {
 		return nil, fmt.Errorf("reading what packages provide: %w", err)
 	}
@@ -128,8 +138,8 @@ func (db DB) Provides(ctx context.Context, names ...string) (map[record.Package]
 }
 
 // texts returns a text for each installed package with one of the names.
-func (db DB) texts(ctx context.Context, format string, names []string) (map[record.Package]string, error) {
-	q := query{format: format, limit: maxText, patterns: names, indexed: true}
+func (db DB) texts(ctx context.Context, format string, limit int, names []string) (map[record.Package]string, error) {
+	q := query{format: format, limit: limit, patterns: names, indexed: true}
 	texts, err := db.queryTexts(ctx, q)
 	if err != nil {
 		q.indexed = false

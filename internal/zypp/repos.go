@@ -2,6 +2,7 @@ package zypp
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/ini"
@@ -46,7 +47,10 @@ func repositories(root string, conf *ini.File) (list []Repository, err error) {
 			return nil, err
 		}
 		repos := ini.Parse(strings.ToValidUTF8(text, "\uFFFD"))
-		for _, alias := range repos.Sections() { // each is a section
+		for _, alias := range repos.Sections() { // each is a section; of two with one alias the first counts
+			if slices.ContainsFunc(list, func(r Repository) bool { return r.Alias == alias }) {
+				continue
+			}
 			r := Repository{Alias: alias, File: file, options: repos}
 			r.Enabled = orDefault(r.boolean("enabled"), true)
 			// RepoInfo::escaped_alias.

@@ -77,7 +77,7 @@ func NewMachine(t *testing.T, start string) *Machine {
 	})
 	m.Parts[record.PartRepositories] = func(o *record.Observation) error {
 		refreshed := m.Now.Add(-time.Hour)
-		return record.SetPart(o, record.Repositories{{Alias: "SLE-Module-Live-Patching15-SP6-Updates", Refreshed: new(record.At(refreshed)), Newest: refreshed.Format(time.DateOnly)}})
+		return record.SetPart(o, record.Repositories{{Alias: "SLE-Module-Live-Patching15-SP6-Updates", Offers: true, Refreshed: new(record.At(refreshed)), Newest: refreshed.Format(time.DateOnly)}})
 	}
 	Says(m, record.HistoryComparison{File: "/var/log/zypp/history", Missing: []record.MissingChange{}, Lost: []record.LostHistory{}})
 	return m
