@@ -141,7 +141,8 @@ func seeWhatIsReleased(p *pair) {
 	l.loads(2)
 	l.mustRun("/usr/bin/klp-audit", "observe")
 	p.wants(cve, "fixed", "")
-	if c := l.judged(time.Now())["updates"]; c.Result != "pass" {
+	// Nothing is open; the lab's repository looks frozen, which takes away the pass.
+	if c := l.judged(time.Now())["updates"]; c.Result != "unknown" || !strings.Contains(c.Detail, "The newest advisory of repository lab is of 2025-01-01") {
 		p.Errorf("updates is %s: %s", c.Result, c.Detail)
 	}
 	p.mustZypper("in", "--oldpackage", livepatch+"="+patch1)
@@ -154,7 +155,7 @@ func seeWhatIsReleased(p *pair) {
 	p.wants("CVE-2024-36001", "needs-kernel", "No live patch for the running kernel brings it")
 	p.wants("CVE-2024-36002", "unknown", "retracted: ")
 	p.wants("CVE-2024-36003", "available", "")
-	p.wants("CVE-2024-36004", "not-in-record", "")
+	p.wants("CVE-2024-36004", "unknown", "stale: The newest advisory of repository lab is of 2025-01-01")
 	for id, c := range l.judged(began.AddDate(0, 0, 400)) {
 		if id == "residual" && (c.Result != "fail" || !strings.Contains(c.Detail, "CVE-2024-36001")) {
 			p.Errorf("%s is %s: %s", id, c.Result, c.Detail)
