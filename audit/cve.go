@@ -86,7 +86,7 @@ func (f *fixRecord) exposures(ids []string) []Exposure {
 	list := []Exposure{}
 	for _, name := range slices.Sorted(maps.Keys(f.packages)) {
 		p := f.packages[name]
-		for _, cve := range slices.SortedFunc(maps.Keys(p.cves()), compareCVE) {
+		for _, cve := range slices.SortedFunc(maps.Keys(p.cves()), CompareCVE) {
 			if len(ids) == 0 || slices.Contains(ids, cve) {
 				list = append(list, p.exposure(cve))
 			}
@@ -103,13 +103,13 @@ func (f *fixRecord) withAsked(list []Exposure, ids []string) []Exposure {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Exposure) int {
-		return cmp.Or(compareCVE(a.CVE, b.CVE), cmp.Compare(a.KernelRelease, b.KernelRelease))
+		return cmp.Or(CompareCVE(a.CVE, b.CVE), cmp.Compare(a.KernelRelease, b.KernelRelease))
 	})
 	return list
 }
 
-// compareCVE orders CVE numbers, "CVE-2025-9" before "CVE-2025-10".
-func compareCVE(a, b string) int {
+// CompareCVE orders CVE numbers, "CVE-2025-9" before "CVE-2025-10".
+func CompareCVE(a, b string) int {
 	const year = len("CVE-2025-")
 	yearA, yearB := a[:min(year, len(a))], b[:min(year, len(b))]
 	return cmp.Or(cmp.Compare(yearA, yearB), cmp.Compare(len(a), len(b)), cmp.Compare(a, b))

@@ -176,7 +176,7 @@ func TestInstalledIsNotActive(t *testing.T) {
 
 func TestOrderOfCVEs(t *testing.T) {
 	for _, pair := range [][2]string{{"CVE-2024-9999", "CVE-2025-1000"}, {"CVE-2025-9999", "CVE-2025-10000"}, {"CVE-2025-1000", "CVE-2025-1001"}, {"", "CVE-2025-1"}, {"CVE", "CVE-2025-1"}} {
-		if compareCVE(pair[0], pair[1]) >= 0 || compareCVE(pair[1], pair[0]) <= 0 {
+		if CompareCVE(pair[0], pair[1]) >= 0 || CompareCVE(pair[1], pair[0]) <= 0 {
 			t.Errorf("want %s before %s", pair[0], pair[1])
 		}
 	}

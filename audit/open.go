@@ -58,7 +58,7 @@ func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error
 	maps.DeleteFunc(o.hidden, func(cve string, _ *Exposure) bool { return o.found[cve] != nil })
 	maps.Copy(o.found, o.hidden)
 	var open []Exposure
-	for _, cve := range slices.SortedFunc(maps.Keys(o.found), compareCVE) {
+	for _, cve := range slices.SortedFunc(maps.Keys(o.found), CompareCVE) {
 		open = append(open, *o.found[cve])
 	}
 	byCVE := map[string][]*Exposure{}

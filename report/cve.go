@@ -42,7 +42,7 @@ func (c *CVEs) forms() []form {
 			*CVEs
 		}{CVESchema, record.OrNil(c.Provenance.Warning()), c.Provenance, c}),
 		{"csv", c.writeCSV},
-		{"openvex", func(w io.Writer, _ table.Style) error { return writeVEX(w, c.At, c.Asked, c.Provenance) }},
+		{"openvex", func(w io.Writer, _ table.Style) error { return writeVEX(w, c.At, c.Exposures, c.Asked, c.Provenance) }},
 	}
 }
 

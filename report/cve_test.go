@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +112,7 @@ func TestOpenVEX(t *testing.T) {
 		st, err := audit.NewState(t.Context(), s, storetest.When(t, at))
 		storetest.Check(t, err)
 		var b bytes.Buffer
-		return b.String(), func() error { err := writeVEX(&b, st, nil, storyProvenance("cve")); return err }()
+		return b.String(), func() error { err := writeVEX(&b, st, nil, nil, storyProvenance("cve")); return err }()
 	}
 	for at, want := range map[string]string{
 		"2025-01-20":           "no live patch with fixes was active", // the initial patch
@@ -123,6 +124,41 @@ func TestOpenVEX(t *testing.T) {
 		if _, err := write(at); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", at, err, want)
 		}
+	}
+}
+
+// What is open is affected, with what to do; what the kernel itself fixes is fixed; what was asked for and is not known is
+// under investigation; and what nothing names is left out.
+func TestOpenVEXOfWhatIsOpen(t *testing.T) {
+	m := storetest.Patched(t, 2)
+	patch3, kernelB := storetest.PatchPackage(storetest.ReleaseA, 3), storetest.KernelPackage(storetest.KernelB)
+	for i, p := range []record.Package{patch3, kernelB, storetest.KernelPackage(storetest.KernelA)} {
+		m.Releases(record.Released{Repo: "SLE-Module-Live-Patching15-SP6-Updates", ID: fmt.Sprint(i)}, []string{p.Name + " " + p.Version}, []string{fmt.Sprint("CVE-2025-900", i)})
+	}
+	m.Releases(record.Released{Repo: "SLE-Module-Live-Patching15-SP6-Updates", ID: "R", Status: record.StatusRetracted}, []string{patch3.Name + " " + patch3.Version}, []string{"CVE-2025-9003"})
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	s := m.OpenRecord()
+	last, err := s.LastObserved(t.Context())
+	storetest.Check(t, err)
+	st, err := audit.NewState(t.Context(), s, last.Time)
+	storetest.Check(t, err)
+	asked := []string{"CVE-2025-9000", "CVE-2025-9001", "CVE-2025-9002", "CVE-2025-9003", "CVE-2025-9004"}
+	c := NewCVEs(fixesFor(t, s, asked...), st, storyProvenance("cve"))
+	c.Asked = asked
+	var doc vexDocument
+	storetest.Check(t, json.Unmarshal([]byte(written(t, func(b *bytes.Buffer) error { return Write(b, c, "openvex", table.Style{}) })), &doc))
+	var got []string
+	for _, s := range doc.Statements {
+		got = append(got, s.Vulnerability.Name+" "+s.Status+" "+s.Action)
+	}
+	want := []string{
+		"CVE-2025-9000 affected It is on offer: install it with `zypper patch`.",
+		"CVE-2025-9001 affected No live patch for the running kernel brings it: install kernel-default " + kernelB.Version + ", and reboot into it.",
+		"CVE-2025-9002 fixed ", "CVE-2025-9003 under_investigation ",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
 

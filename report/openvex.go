@@ -36,11 +36,13 @@ type vexStatement struct {
 		Name string `json:"name"`
 	} `json:"vulnerability"`
 	Products []vexProduct `json:"products"`
-	// Status is fixed: the running kernel has the fix. Not not_affected with the
+	// Status is fixed where the running kernel has the fix. Not not_affected with the
 	// justification inline_mitigations_already_exist, which the specification keeps for what
-	// nobody can disable. Trivy and Grype take both for no finding.
+	// nobody can disable. Trivy and Grype take both for no finding. affected is what is open,
+	// under_investigation what was asked for and is not known.
 	Status string `json:"status"`
 	Notes  string `json:"status_notes"`
+	Action string `json:"action_statement,omitempty"` // what to do about affected
 }
 
 type vexProduct struct {
@@ -48,7 +50,7 @@ type vexProduct struct {
 }
 
 // errNotAsked says that what was asked for is not among what could be stated.
-var errNotAsked = errors.New("none of the numbers is among the fixes of the live patch that was active")
+var errNotAsked = errors.New("nothing is known of the numbers that were asked for")
 
 // errNoFixes says that there is nothing to state: a document needs a statement.
 var errNoFixes = errors.New("no live patch with fixes was active")
@@ -60,7 +62,7 @@ var ErrDistrusted = errors.New("there is no OpenVEX document of what proves noth
 // writeVEX writes an OpenVEX document about the kernel package that runs, for scanners see
 // its version only and report what its live patch fixes: all of that, or the numbers asked for. The
 // same record gives the same document.
-func writeVEX(w io.Writer, st *audit.State, asked []string, p *Provenance) error {
+func writeVEX(w io.Writer, st *audit.State, exposures []audit.Exposure, asked []string, p *Provenance) error {
 	if p.Warning() != "" {
 		return ErrDistrusted
 	}
@@ -70,10 +72,11 @@ func writeVEX(w io.Writer, st *audit.State, asked []string, p *Provenance) error
 	if st.LivePatch != nil && st.LivePatch.Transition {
 		return fmt.Errorf("OpenVEX document for %s: the load of live patch %s was not complete: some tasks may have run without its fixes", asOf(st.At), st.LivePatch.Module)
 	}
-	if st.LivePatch == nil || len(st.CVEs) == 0 {
-		if reason := st.Unknown["cves"]; reason != "" {
-			return fmt.Errorf("OpenVEX document for %s: what the live patch fixes is not known: %s", asOf(st.At), reason)
-		}
+	if reason := st.Unknown["cves"]; reason != "" && len(st.CVEs) == 0 {
+		return fmt.Errorf("OpenVEX document for %s: what the live patch fixes is not known: %s", asOf(st.At), reason)
+	}
+	others := othersOf(st, exposures, len(asked) > 0)
+	if len(st.CVEs) == 0 && len(others) == 0 {
 		return fmt.Errorf("OpenVEX document for %s: %w", asOf(st.At), errNoFixes)
 	}
 	products, err := vexProducts(st)
@@ -85,17 +88,73 @@ func writeVEX(w io.Writer, st *audit.State, asked []string, p *Provenance) error
 		Author: p.Host.Hostname, Role: "Host", Timestamp: exactly(&st.At), Version: 1, Tooling: p.Program + " " + p.Version,
 	}
 	for _, cve := range st.CVEs {
-		if len(asked) > 0 && !slices.Contains(asked, cve) {
-			continue
-		}
-		s := vexStatement{Products: products, Status: "fixed", Notes: vexNotes(st)}
+		s := vexStatement{Status: "fixed", Notes: vexNotes(st)}
 		s.Vulnerability.Name = cve
-		d.Statements = append(d.Statements, s)
+		others = append(others, s)
 	}
+	for _, s := range others {
+		if len(asked) == 0 || slices.Contains(asked, s.Vulnerability.Name) {
+			s.Products = products
+			d.Statements = append(d.Statements, s)
+		}
+	}
+	slices.SortStableFunc(d.Statements, func(a, b vexStatement) int { return audit.CompareCVE(a.Vulnerability.Name, b.Vulnerability.Name) })
 	if len(d.Statements) == 0 {
 		return fmt.Errorf("OpenVEX document for %s: %w", asOf(st.At), errNotAsked)
 	}
 	return WriteObject(w, d)
+}
+
+// othersOf are the statements about numbers that the active live patch does not fix: what the kernel itself fixes, what
+// is open, and, of numbers that were asked for, what is not known.
+func othersOf(st *audit.State, exposures []audit.Exposure, asked bool) (list []vexStatement) {
+	for _, e := range exposures {
+		s := vexStatement{Notes: e.Reason}
+		s.Vulnerability.Name = e.CVE
+		switch {
+		case st.KernelRelease == nil || e.KernelRelease != *st.KernelRelease || slices.Contains(st.CVEs, e.CVE):
+			continue
+		case e.Status == audit.StatusFixed && e.ByKernel():
+			s.Status, s.Notes = "fixed", "Fixed by the running kernel "+e.KernelRelease+" itself."
+		case e.Status.Open():
+			s.Status, s.Notes, s.Action = "affected", openNotes(&e), vexAction(&e)
+		case e.Status == audit.StatusUnknown && asked:
+			s.Status = "under_investigation"
+		default:
+			continue
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// openNotes says what is known of an open number.
+func openNotes(e *audit.Exposure) string {
+	notes := map[audit.ExposureStatus]string{
+		audit.StatusAvailable:   "A live patch for the running kernel brings the fix, and is not installed",
+		audit.StatusNeedsKernel: "Only a newer kernel brings the fix", audit.StatusInstalled: "The fix is installed, and not active",
+		audit.StatusLost: "The fix was taken away again",
+	}[e.Status]
+	if e.OpenSince != nil {
+		notes += "; open since " + exactly(e.OpenSince)
+	}
+	if e.Inferred {
+		notes += "; inferred from an advisory that is about other packages, too"
+	}
+	return notes + "."
+}
+
+// vexAction says what to do about an open number.
+func vexAction(e *audit.Exposure) string {
+	switch {
+	case e.Status == audit.StatusLost && e.OnOffer == nil:
+		return "Install and load a live patch that has it; see `klp-audit report cve`."
+	case e.Status == audit.StatusLost:
+		return "Install it with `zypper patch`."
+	case e.Status == audit.StatusInstalled && !e.ByKernel():
+		return "Load the live patch, or reboot."
+	}
+	return e.Reason
 }
 
 // vexNotes says what the fix is, and how long it lasts.

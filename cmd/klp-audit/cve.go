@@ -39,9 +39,10 @@ not-in-record is not the same as not fixed: nothing on record names the number.
 ` + knownHelp + `
 
 --format openvex writes an OpenVEX document (0.2.0) about the kernel package that ran at a
-moment and the fixes of its live patch, because scanners see only the package's version. Its
-statements are "fixed", and hold as long as that boot and live patch do. There is none of a
-record that is altered or cut.`,
+moment, because scanners see only the package's version: "fixed" is what its live patch or the
+kernel itself fixes, "affected" what is open, with what to do, and "under_investigation" a number
+that was asked for and is not known. Statements hold as long as that boot and live patch do. There
+is none of a record that is altered or cut.`,
 		Example: `  klp-audit report cve
   klp-audit report cve CVE-2025-21999 --format json
   klp-audit report cve --format openvex --output host.openvex.json`,
