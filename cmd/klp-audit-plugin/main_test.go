@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -45,18 +44,14 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-var buildOnce = sync.OnceValue(func() error {
-	if out, err := exec.Command("make", "-s", "-C", "../..", "build", "OUT="+shipped).CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
-	}
-	return nil
-})
+var built bool
 
 // build builds the programs as they are shipped, once, and returns the folder that they are in.
 func build(t *testing.T) (bin string) {
 	t.Helper()
-	if err := buildOnce(); err != nil {
-		t.Fatal(err)
+	if !built {
+		execute(t, "make", "-s", "-C", "../..", "build", "OUT="+shipped)
+		built = true
 	}
 	return shipped
 }
