@@ -309,6 +309,7 @@ func (h *host) says(o *record.Observation) error {
 			Patterns: []string{"patterns-lp_sles"}, Lifecycle: []string{"lifecycle-data-sle-module-live-patching"}}),
 		record.SetPart(o, record.Clock{Synced: "yes", Source: "adjtimex"}),
 		record.SetPart(o, record.JournalStorage{Setting: "auto", Kept: "persistent", Persistent: true}),
+		record.SetPart(o, record.Repositories{{Alias: "updates", Offers: true, Refreshed: new(record.At(h.now)), Newest: h.now.Format(time.DateOnly)}}),
 		record.SetPart(o, record.OwnFiles{{Path: "/usr/lib/zypp/plugins/commit/klp-audit", There: true, Type: "file", Mode: "0755"},
 			{Path: "/var/lib/klp-audit", There: true, Type: "directory", Mode: "0750"}}),
 		record.SetPart(o, record.Warnings{Messages: []record.Warning{}}),
