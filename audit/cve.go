@@ -22,7 +22,11 @@ func NewExposures(ctx context.Context, s Reader, t *Timeline, at time.Time, ids 
 	if err != nil {
 		return nil, fmt.Errorf("reading live patches: %w", err)
 	}
-	f, err := readFixes(ctx, s, t, names, at)
+	offers, err := ReadOffers(ctx, s, at)
+	if err != nil {
+		return nil, err
+	}
+	f, err := readFixes(ctx, s, t, names, offers)
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +47,11 @@ func among(list []Exposure, ids []string) []Exposure {
 	return slices.DeleteFunc(list, func(e Exposure) bool { return !slices.Contains(ids, e.CVE) })
 }
 
-// ExposuresSince returns the fixes that some live patch packages brought, as NewExposures does, but for the
-// packages that were removed before a period and not there since; and the kernel that ran at the end of the
-// timeline, empty if that is not known. The timeline must begin before the first of the packages came.
-func ExposuresSince(ctx context.Context, s Reader, t *Timeline, names []string, since, at time.Time) (list []Exposure, running string, err error) {
-	f, err := readFixes(ctx, s, t, names, at)
+// ExposuresSince returns the fixes that some live patch packages brought, as NewExposures does, at the moment of the
+// offers, but for the packages that were removed before a period and not there since; and the kernel that ran at the end
+// of the timeline, empty if that is not known. The timeline must begin before the first of the packages came.
+func ExposuresSince(ctx context.Context, s Reader, t *Timeline, names []string, since time.Time, offers *Offers) (list []Exposure, running string, err error) {
+	f, err := readFixes(ctx, s, t, names, offers)
 	if err != nil {
 		return nil, "", err
 	}

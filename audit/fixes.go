@@ -18,16 +18,17 @@ type fixRecord struct {
 	ctx      context.Context
 	store    Reader
 	timeline *Timeline
+	offers   *Offers
 	at       time.Time
 	packages map[string]*patchHistory // by name
 	running  string                   // the kernel of the newest boot; empty: not known
 	severity map[string]string        // of advisories, by id, as libzypp's history has it
 }
 
-// readFixes reads what is on record of live patch packages as they were up to a moment. The
+// readFixes reads what is on record of live patch packages as they were up to the moment of some offers. The
 // timeline must begin before the first of them, and end there.
-func readFixes(ctx context.Context, s Reader, t *Timeline, names []string, at time.Time) (*fixRecord, error) {
-	f := &fixRecord{ctx: ctx, store: s, timeline: t, at: at, packages: map[string]*patchHistory{}, severity: map[string]string{}}
+func readFixes(ctx context.Context, s Reader, t *Timeline, names []string, offers *Offers) (*fixRecord, error) {
+	f := &fixRecord{ctx: ctx, store: s, timeline: t, offers: offers, at: offers.at, packages: map[string]*patchHistory{}, severity: map[string]string{}}
 	if err := f.readRoot(); err != nil {
 		return nil, fmt.Errorf("looking for the root directory: %w", err)
 	}
@@ -263,9 +264,8 @@ func (f *fixRecord) readAdvisories() error {
 	if err := f.readOldAdvisories(); err != nil {
 		return err
 	}
-	rows, err := f.store.Releases(f.ctx)
-	known := record.NewReleases(rows)
-	for _, row := range rows {
+	known := f.offers.all
+	for _, row := range f.offers.rows {
 		for _, a := range row.Advisories { // also of those that were withdrawn since
 			if last, is := known.Advisories[a.Key()]; a.Issued == nil || a.Status == record.StatusRetracted || is && last.Status == record.StatusRetracted {
 				continue
@@ -277,7 +277,7 @@ func (f *fixRecord) readAdvisories() error {
 			}
 		}
 	}
-	return err
+	return nil
 }
 
 // readOldAdvisories takes them from the newest observation of 0.1.0 that read them: one did every day.

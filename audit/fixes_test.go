@@ -542,7 +542,9 @@ func TestImportsOfAMachineWithSnapshots(t *testing.T) {
 		s := l.OpenRecord()
 		tl, err := WholeTimeline(t.Context(), s)
 		storetest.Check(t, err)
-		list, _, err := ExposuresSince(t.Context(), s, tl, []string{v2.Name}, storetest.March(t, "5 18:30"), storetest.March(t, "5 20:00"))
+		offers, err := ReadOffers(t.Context(), s, storetest.March(t, "5 20:00"))
+		storetest.Check(t, err)
+		list, _, err := ExposuresSince(t.Context(), s, tl, []string{v2.Name}, storetest.March(t, "5 18:30"), offers)
 		storetest.Check(t, err)
 		if !slices.ContainsFunc(list, func(e Exposure) bool { return e.CVE == cve }) {
 			t.Errorf("%d fixes, none of %s", len(list), cve)

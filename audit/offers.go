@@ -31,8 +31,8 @@ type Offers struct {
 	ever  map[string]bool  // repositories that had any of them, by alias
 	repos record.Repositories
 	// Looked is the observation that read the repositories last; nil: none did.
-	Looked *record.Part[record.Repositories]
-	kernel map[string]map[string]bool // numbers that a kernel fixes, by release
+	Looked    *record.Part[record.Repositories]
+	byRelease map[string]map[string]int64 // what fixedBy says of kernels, as far as it was asked
 }
 
 // Offered is an advisory at a moment.
@@ -69,7 +69,7 @@ func ReadOffers(ctx context.Context, s Reader, at time.Time) (*Offers, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Offers{at: at, now: at, rows: rows, all: record.NewReleases(rows), ever: map[string]bool{}, kernel: map[string]map[string]bool{}}
+	o := &Offers{at: at, now: at, rows: rows, all: record.NewReleases(rows), ever: map[string]bool{}, byRelease: map[string]map[string]int64{}}
 	if !at.Before(record.Always()) {
 		o.now = last.Time
 		if len(rows) > 0 { // which come after the observation that they are of
@@ -200,19 +200,19 @@ func (o *Offers) Stale() string {
 	return ""
 }
 
-// fixedBy are the numbers that a kernel package fixes by itself, and the event that says so: by its changelog, and by the
-// advisories that brought it, if the vendor did not take them back.
-func (o *Offers) fixedBy(p Brought, nevra string) map[string]int64 {
+// fixedBy are the numbers that kernels fix by themselves, and the event that says so: by their changelogs, and by the
+// advisories that brought them, if the vendor did not take those back.
+func (o *Offers) fixedBy(is func(record.KernelFixes) bool, brings func(Brought) bool) map[string]int64 {
 	fixed := map[string]int64{}
 	for _, row := range o.rows {
 		for _, k := range row.Kernels {
-			if k.Package == nevra {
+			if is(k) {
 				note(fixed, o.all.Lists[k.CVEs], row.Event)
 			}
 		}
 	}
 	for _, f := range o.list {
-		if f.Status != record.StatusRetracted && slices.Contains(f.Packages, p) {
+		if f.Status != record.StatusRetracted && slices.ContainsFunc(f.Packages, brings) {
 			note(fixed, f.CVEs, f.Event)
 		}
 	}
@@ -227,30 +227,17 @@ func note(events map[string]int64, cves []string, event int64) {
 	}
 }
 
-// hasItself says whether a kernel of a release fixes a number by itself, as fixedBy does.
-func (o *Offers) hasItself(release, cve string) bool {
-	set := o.kernel[release]
-	if set == nil {
-		set = map[string]bool{}
-		o.kernel[release] = set
-		for _, k := range o.all.Kernels {
-			if k.Release == release {
-				addTo(set, o.all.Lists[k.CVEs])
-			}
-		}
-		for _, f := range o.list {
-			if f.Status != record.StatusRetracted && slices.ContainsFunc(f.Packages, func(p Brought) bool { return releaseOf(p) == release }) {
-				addTo(set, f.CVEs)
-			}
-		}
-	}
-	return set[cve]
+// fixedByPackage are the numbers that one kernel package fixes by itself.
+func (o *Offers) fixedByPackage(p record.Package) map[string]int64 {
+	return o.fixedBy(func(k record.KernelFixes) bool { return k.Package == p.NEVRA() }, func(b Brought) bool { return b == Brought{p.Name, p.Version} })
 }
 
-func addTo(set map[string]bool, list []string) {
-	for _, s := range list {
-		set[s] = true
+// hasItself says whether a kernel of a release fixes a number by itself.
+func (o *Offers) hasItself(release, cve string) bool {
+	if o.byRelease[release] == nil {
+		o.byRelease[release] = o.fixedBy(func(k record.KernelFixes) bool { return k.Release == release }, func(p Brought) bool { return releaseOf(p) == release })
 	}
+	return o.byRelease[release][cve] != 0
 }
 
 // releaseOf is the release of a kernel that a package is; empty: it is none, or does not tell.

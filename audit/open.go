@@ -16,7 +16,6 @@ import (
 // openFixes finds what the vendor has released for a machine, and what of it the machine has not.
 type openFixes struct {
 	*fixRecord
-	offers  *Offers
 	kernel  record.Package       // package of the running kernel; no name: it is not known
 	patch   string               // name of its live patches' package
 	number  int                  // of the newest one that is installed; 0: none
@@ -32,11 +31,10 @@ type openFixes struct {
 // enabled; and of the numbers asked for those that the kernel fixes by itself, or of which is known why they are in no row. It
 // adds to list, the rows of live patches that were installed, what releases say of them.
 func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error) {
-	offers, err := ReadOffers(f.ctx, f.store, f.at)
-	if err != nil || !offers.Known() || f.running == "" {
-		return nil, err
+	if !f.offers.Known() || f.running == "" {
+		return nil, nil
 	}
-	o := &openFixes{fixRecord: f, offers: offers, rows: map[string]*Exposure{}, found: map[string]*Exposure{}, hidden: map[string]*Exposure{}, spans: f.timeline.whole().Kernels}
+	o := &openFixes{fixRecord: f, rows: map[string]*Exposure{}, found: map[string]*Exposure{}, hidden: map[string]*Exposure{}, spans: f.timeline.whole().Kernels}
 	for i := range list {
 		if list[i].KernelRelease == f.running {
 			o.rows[list[i].CVE] = &list[i]
@@ -47,7 +45,7 @@ func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error
 	}
 	o.complete(list)
 	o.wait()
-	for _, a := range offers.list {
+	for _, a := range f.offers.list {
 		o.take(&a)
 	}
 	for _, cve := range asked {
@@ -121,7 +119,7 @@ func (o *openFixes) readInstalled() error {
 	}
 	o.own = map[string]int64{}
 	if o.kernel.Name != "" {
-		o.own = o.offers.fixedBy(Brought{o.kernel.Name, o.kernel.Version}, o.kernel.NEVRA())
+		o.own = o.offers.fixedByPackage(o.kernel)
 	}
 	return err
 }
@@ -135,7 +133,7 @@ func (o *openFixes) isNewer(version string) bool {
 // wait notes what newer kernels that are installed, and do not run, fix.
 func (o *openFixes) wait() {
 	for _, p := range o.waiting {
-		for cve, event := range o.offers.fixedBy(Brought{p.Name, p.Version}, p.NEVRA()) {
+		for cve, event := range o.offers.fixedByPackage(p) {
 			if _, own := o.own[cve]; own || o.rows[cve] != nil {
 				continue
 			}

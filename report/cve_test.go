@@ -127,6 +127,16 @@ func TestOpenVEX(t *testing.T) {
 	}
 }
 
+// lastState is the state that the last observation shows.
+func lastState(t *testing.T, s *store.Store) *audit.State {
+	t.Helper()
+	last, err := s.LastObserved(t.Context())
+	storetest.Check(t, err)
+	st, err := audit.NewState(t.Context(), s, last.Time)
+	storetest.Check(t, err)
+	return st
+}
+
 // What is open is affected, with what to do; what the kernel itself fixes is fixed; what was asked for and is not known is
 // under investigation; and what nothing names is left out.
 func TestOpenVEXOfWhatIsOpen(t *testing.T) {
@@ -139,10 +149,7 @@ func TestOpenVEXOfWhatIsOpen(t *testing.T) {
 	m.Wait(time.Hour)
 	m.Observe(record.TriggerTimer)
 	s := m.OpenRecord()
-	last, err := s.LastObserved(t.Context())
-	storetest.Check(t, err)
-	st, err := audit.NewState(t.Context(), s, last.Time)
-	storetest.Check(t, err)
+	st := lastState(t, s)
 	asked := []string{"CVE-2025-9000", "CVE-2025-9001", "CVE-2025-9002", "CVE-2025-9003", "CVE-2025-9004"}
 	c := NewCVEs(fixesFor(t, s, asked...), st, storyProvenance("cve"))
 	c.Asked = asked
@@ -168,10 +175,7 @@ func TestOpenVEXOfATransition(t *testing.T) {
 	m.Wait(time.Hour)
 	m.Observe(record.TriggerTimer)
 	s := m.OpenRecord()
-	last, err := s.LastObserved(t.Context())
-	storetest.Check(t, err)
-	st, err := audit.NewState(t.Context(), s, last.Time)
-	storetest.Check(t, err)
+	st := lastState(t, s)
 	c := NewCVEs(fixesFor(t, s, "CVE-2025-4221"), st, storyProvenance("cve"))
 	c.Asked = []string{"CVE-2025-4221"}
 	if text := written(t, func(b *bytes.Buffer) error { return Write(b, c, "openvex", table.Style{}) }); !strings.Contains(text, "CVE-2025-4221") || strings.Contains(text, "CVE-2025-4222") {

@@ -110,6 +110,23 @@ func TestOpenFixes(t *testing.T) {
 	}
 }
 
+// A host that never installed a live patch does not pass either.
+func TestHostThatInstallsNothing(t *testing.T) {
+	m := storetest.NewMachine(t, "2025-01-31T08:00:00Z")
+	m.Installed, m.Next = []record.Package{storetest.KernelPackage(storetest.KernelA)}, storetest.ReleaseA
+	m.StartRecording()
+	m.Start(storetest.ReleaseA)
+	m.Until("2025-02-02T09:00:00Z")
+	released(1, "important", "", []record.Package{storetest.PatchPackage(storetest.ReleaseA, 2)}, "CVE-2025-7001")(m)
+	m.Until("2025-04-20T09:00:00Z")
+	c := judged(m, profile(t, DefaultProfile))
+	for _, id := range []string{"updates", "latency"} {
+		if r := c.of(t, id); r.Result != Fail || !strings.Contains(r.Detail, "CVE-2025-7001") {
+			t.Errorf("%s: %s: %s", id, r.Result, r.Detail)
+		}
+	}
+}
+
 // A live patch that is taken away again, or replaced by an older one, is on offer again, and no reason to pass.
 func TestTakenAwayIsOnOffer(t *testing.T) {
 	patch2, patch3 := storetest.PatchPackage(storetest.ReleaseA, 2), storetest.PatchPackage(storetest.ReleaseA, 3)

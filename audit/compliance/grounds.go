@@ -51,7 +51,7 @@ type base struct {
 func readGrounds(ctx context.Context, s audit.Reader, p *Profile, at time.Time) (*grounds, error) {
 	g := &grounds{at: at.UTC(), since: at.UTC().Add(-time.Duration(p.LookBack)), profile: p}
 	for _, read := range []func(context.Context, audit.Reader) error{
-		g.readRecord, g.readSeen, g.readParts, g.readBase, g.readFailed, g.readLowered, g.readTimeline, g.readOffers,
+		g.readRecord, g.readSeen, g.readParts, g.readBase, g.readFailed, g.readLowered, g.readOffers, g.readTimeline,
 	} {
 		if err := read(ctx, s); err != nil {
 			return nil, err
@@ -284,7 +284,7 @@ func (g *grounds) readTimeline(ctx context.Context, s audit.Reader) error {
 		return err
 	}
 	g.gaps = slices.DeleteFunc(t.Gaps, func(gap audit.Gap) bool { return gap.To.Before(g.since) })
-	g.exposures, g.running, err = audit.ExposuresSince(ctx, s, t, names, g.since, g.at)
+	g.exposures, g.running, err = audit.ExposuresSince(ctx, s, t, names, g.since, g.offers)
 	return err
 }
 

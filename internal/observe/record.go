@@ -85,13 +85,19 @@ func released(ctx context.Context, s *store.Store, o Options, offer *releases.Of
 	return releases.News(offer, kernels, known), err
 }
 
-// appendReleases appends them. What does not come on record now does with the next observation.
+// appendReleases appends them, in one transaction. What does not come on record now does with the next observation.
 func appendReleases(ctx context.Context, s *store.Store, o Options, news []*record.Release) error {
+	if len(news) == 0 {
+		return nil
+	}
+	var evs []*record.Event
 	for _, payload := range news {
-		ev := &record.Event{Header: store.NewHeader(record.KindRelease, o.Root, o.Version), Release: payload}
-		if err := s.Append(context.WithoutCancel(ctx), ev); err != nil {
-			return fmt.Errorf("recording what the vendor has released: %w", err)
-		}
+		evs = append(evs, &record.Event{Header: store.NewHeader(record.KindRelease, o.Root, o.Version), Release: payload})
+	}
+	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	if err := s.Append(keep, evs...); err != nil {
+		return fmt.Errorf("recording what the vendor has released: %w", err)
 	}
 	return nil
 }

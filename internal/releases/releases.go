@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpm"
@@ -62,8 +63,8 @@ func (o *Offer) add(ctx context.Context, root string, from *zypp.Repository, w *
 // Kernel is an installed kernel, with what it fixes by itself.
 type Kernel struct {
 	record.KernelFixes
-	name string
-	cves []string
+	name, version string
+	cves          []string
 }
 
 // Kernels reads the changelogs of installed kernels that are not known yet: each has some megabytes.
@@ -90,7 +91,7 @@ func Kernels(ctx context.Context, root string, installed []record.Package, known
 		slices.Sort(log.CVEs) // as text, as all lists are
 		evr := rpmversion.Of(p)
 		release, _ := livepatch.KernelRelease(p.Name, evr.Version, evr.Release)
-		list = append(list, Kernel{name: p.Name, cves: log.CVEs, KernelFixes: record.KernelFixes{
+		list = append(list, Kernel{name: p.Name, version: p.Version, cves: log.CVEs, KernelFixes: record.KernelFixes{
 			Package: p.NEVRA(), BuildTime: p.BuildTime, Release: release, Oldest: timestamp(log.Oldest), CVEs: record.ListDigest(log.CVEs),
 		}})
 	}
@@ -189,28 +190,17 @@ func (n *news) list(entries []string, like ...string) {
 func (n *news) like(k Kernel) (digests []string) {
 	newest := record.KernelFixes{}
 	for _, old := range n.known.Kernels {
-		if len(old.Package) > len(k.name) && old.Package[:len(k.name)+1] == k.name+"-" && compareKernels(newest, old) < 0 {
+		if strings.HasPrefix(old.Package, k.name+"-") && compareKernels(newest, old) < 0 {
 			newest = old
 		}
 	}
 	digests = []string{newest.CVEs}
 	for _, a := range n.known.Sorted() {
-		if slices.Contains(n.known.Lists[a.Packages], k.name+" "+versionIn(k.Package, k.name)) {
+		if slices.Contains(n.known.Lists[a.Packages], k.name+" "+k.version) {
 			digests = append(digests, a.CVEs)
 		}
 	}
 	return digests
-}
-
-// versionIn is the version in a NEVRA of a package.
-func versionIn(nevra, name string) string {
-	rest := nevra[min(len(nevra), len(name)+1):]
-	for i := len(rest) - 1; i >= 0; i-- {
-		if rest[i] == '.' {
-			return rest[:i]
-		}
-	}
-	return rest
 }
 
 // compareKernels orders kernels by when they were built.

@@ -91,7 +91,7 @@ func many(from, n int) (list []string) {
 }
 
 func kernel(version string, build int64, cves []string) Kernel {
-	return Kernel{name: "kernel-default", cves: cves, KernelFixes: record.KernelFixes{
+	return Kernel{name: "kernel-default", version: version, cves: cves, KernelFixes: record.KernelFixes{
 		Package: "kernel-default-" + version + ".x86_64", BuildTime: build, CVEs: record.ListDigest(cves)}}
 }
 
