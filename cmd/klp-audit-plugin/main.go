@@ -23,10 +23,25 @@ import (
 // recorderPath is the program that records.
 const recorderPath = "/usr/lib/klp-audit/recorder"
 
+// disturbing are the signals that end or stop a program which does not handle them, but for those
+// of its own faults. They are ignored, not handled: what is ignored is gone, while what waits to be
+// handled when this program becomes the recorder would meet it before that can handle anything.
+func disturbing() []os.Signal {
+	list := []os.Signal{
+		syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE,
+		syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGIO, syscall.SIGPWR, syscall.SIGSTKFLT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU,
+	}
+	for realTime := syscall.Signal(34); realTime <= 64; realTime++ {
+		list = append(list, realTime)
+	}
+	return list
+}
+
 func main() {
 	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
 	// not end it before the commit is recorded. The recorder does the same.
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
+	signal.Ignore(disturbing()...)
 	cleanUp()
 	if stepsAside(room.Plugin) {
 		return

@@ -117,19 +117,24 @@ func killPlugin(m *machine, rnd *rand.Rand) verdict {
 	return v.and(m.stands())
 }
 
-// signalPlugin sends signals to libzypp's process group, as a terminal and a service manager do.
+// signalPlugin sends signals to libzypp's process group, as a terminal and a service manager do: a
+// few now and then, or so many that some come while the plugin becomes the recorder.
 func signalPlugin(m *machine, rnd *rand.Rand) verdict {
 	signals := []syscall.Signal{
 		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN,
 		syscall.SIGWINCH, syscall.SIGCHLD, syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGCONT, syscall.SIGURG,
 	}
+	times, pause := 1+rnd.IntN(5), 20*time.Millisecond
+	if rnd.IntN(2) == 0 {
+		times, pause = 400, 20*time.Microsecond
+	}
 	name := fmt.Sprint("signal ", rnd.Uint32())
 	s := &session{m: m, frames: commitFrames(name)}
 	v := s.run(func(_, libzypp int) {
 		<-s.runs // what only just starts cannot ignore anything
-		for range 1 + rnd.IntN(5) {
+		for range times {
 			syscall.Kill(-libzypp, signals[rnd.IntN(len(signals))])
-			time.Sleep(time.Duration(rnd.Int64N(int64(20 * time.Millisecond))))
+			time.Sleep(time.Duration(rnd.Int64N(int64(pause))))
 			syscall.Kill(-libzypp, syscall.SIGCONT)
 		}
 	})
@@ -196,6 +201,9 @@ func hostileFrames(m *machine, rnd *rand.Rand) verdict {
 // has looks for the begin and the end of a commit in the record.
 func (m *machine) has(name string) (v verdict) {
 	m.Helper()
+	if _, err := os.Stat(m.root + recordPath); err != nil {
+		return verdict{harmed: true, why: err.Error()}
+	}
 	n := 0
 	for _, ev := range m.recorded() {
 		if ev.Kind == "commit-begin" && ev.Begin.UserData == name {
