@@ -14,10 +14,32 @@ import (
 
 // NewExposures returns the fixes that live patches brought, by kernel, as it stood with them at a
 // moment, by all that is on record. The timeline must begin with the record and end at that
-// moment, as that of TimelineUntil does. Without ids all are returned. An id that no live patch of
-// the running kernel fixes is not-in-record, which is not the same as not fixed: what a kernel
-// package itself fixes is not recorded.
+// moment, as that of TimelineUntil does. Without ids all are returned. An id that nothing on record
+// names is not-in-record, which is not the same as not fixed.
 func NewExposures(ctx context.Context, s Reader, t *Timeline, at time.Time, ids []string) ([]Exposure, error) {
+	f, err := readFixesUntil(ctx, s, t, at)
+	if err != nil {
+		return nil, err
+	}
+	return f.answers(ids)
+}
+
+// OpenNow returns what is open at a moment, by all that is on record.
+func OpenNow(ctx context.Context, s Reader, at time.Time) (*Open, error) {
+	t, err := TimelineUntil(ctx, s, at)
+	if err != nil {
+		return nil, err
+	}
+	f, err := readFixesUntil(ctx, s, t, at)
+	if err != nil {
+		return nil, err
+	}
+	list, err := f.answers(nil)
+	return NewOpen(list, f.running, f.offers), err
+}
+
+// readFixesUntil reads the fixes of all live patches that were on record by a moment.
+func readFixesUntil(ctx context.Context, s Reader, t *Timeline, at time.Time) (*fixRecord, error) {
 	names, err := s.LivePatches(ctx, time.Time{}, at) // also those of what stays of a record that was pruned
 	if err != nil {
 		return nil, fmt.Errorf("reading live patches: %w", err)
@@ -26,10 +48,11 @@ func NewExposures(ctx context.Context, s Reader, t *Timeline, at time.Time, ids 
 	if err != nil {
 		return nil, err
 	}
-	f, err := readFixes(ctx, s, t, names, offers)
-	if err != nil {
-		return nil, err
-	}
+	return readFixes(ctx, s, t, names, offers)
+}
+
+// answers follows the numbers, or all that there are.
+func (f *fixRecord) answers(ids []string) ([]Exposure, error) {
 	list := f.exposures(ids)
 	open, err := f.readOpen(list, ids)
 	if err != nil {
@@ -48,14 +71,14 @@ func among(list []Exposure, ids []string) []Exposure {
 }
 
 // ExposuresSince returns the fixes that some live patch packages brought, as NewExposures does, at the moment of the
-// offers, but for the packages that were removed before a period and not there since; and the kernel that ran at the end
+// offers, but for the packages of other kernels that were removed before a period and not there since; and the kernel that ran at the end
 // of the timeline, empty if that is not known. The timeline must begin before the first of the packages came.
 func ExposuresSince(ctx context.Context, s Reader, t *Timeline, names []string, since time.Time, offers *Offers) (list []Exposure, running string, err error) {
 	f, err := readFixes(ctx, s, t, names, offers)
 	if err != nil {
 		return nil, "", err
 	}
-	maps.DeleteFunc(f.packages, func(_ string, p *patchHistory) bool { return p.goneBefore(since) })
+	maps.DeleteFunc(f.packages, func(_ string, p *patchHistory) bool { return p.kernel != f.running && p.goneBefore(since) })
 	list = f.exposures(nil)
 	open, err := f.readOpen(list, nil)
 	if err != nil {

@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -154,6 +156,7 @@ type Latency struct {
 	Fixes    int    `json:"fixes"`    // of live patches, on record
 	Measured int    `json:"measured"` // of which release and activation are known
 	Median   *int64 `json:"median_seconds"`
+	P90      *int64 `json:"p90_seconds"` // as long took nine of ten at most
 	Worst    *int64 `json:"worst_seconds"`
 	WorstCVE string `json:"worst_cve"`
 	Open     int    `json:"open"`         // installed, but not active
@@ -161,12 +164,37 @@ type Latency struct {
 	Residual int    `json:"needs_kernel"` // only a newer kernel brings it
 	Lost     int    `json:"lost"`         // and not back
 	Losses   int    `json:"losses"`       // how often a fix was taken away, in all
+	// Quarters are the same of what was released in each, the newest first.
+	Quarters []QuarterLatency `json:"quarters"`
+}
+
+// QuarterLatency sums up the fixes of live patches that were released in a quarter of a year.
+type QuarterLatency struct {
+	Quarter  string `json:"quarter"`  // 2026-Q3
+	Fixes    int    `json:"fixes"`    // of live patches that were released then
+	Measured int    `json:"measured"` // of which it is known how long they took; the others are not active yet, or that is not known
+	Median   *int64 `json:"median_seconds"`
+	P90      *int64 `json:"p90_seconds"`
+}
+
+// quarterOf is the quarter of a moment.
+func quarterOf(t time.Time) string {
+	return fmt.Sprintf("%d-Q%d", t.UTC().Year(), (t.UTC().Month()+2)/3)
+}
+
+// percentile is the value that so many of a hundred do not exceed (nearest rank); nil: there are none. The values are in order.
+func percentile(sorted []int64, of int) *int64 {
+	if len(sorted) == 0 {
+		return nil
+	}
+	return &sorted[(len(sorted)*of+99)/100-1]
 }
 
 // Summarize sums exposures up. What the record has no fix of does not count.
 func Summarize(exposures []Exposure) *Latency {
 	var l Latency
 	var took []int64
+	quarters := map[string]*quarter{}
 	for _, e := range exposures {
 		switch {
 		case e.Status == StatusNotInRecord || e.NotOffered != "":
@@ -181,6 +209,13 @@ func Summarize(exposures []Exposure) *Latency {
 		}
 		l.Fixes++
 		l.Losses += len(e.Losses())
+		if e.Released != nil {
+			name := quarterOf(e.Released.Time)
+			if quarters[name] == nil {
+				quarters[name] = &quarter{}
+			}
+			quarters[name].add(&e)
+		}
 		switch e.Status {
 		case StatusInstalled:
 			l.Open++
@@ -195,9 +230,31 @@ func Summarize(exposures []Exposure) *Latency {
 			l.Worst, l.WorstCVE = e.Seconds, e.CVE
 		}
 	}
-	if l.Measured = len(took); l.Measured > 0 {
-		slices.Sort(took)
-		l.Median = &took[(l.Measured-1)/2]
-	}
+	slices.Sort(took)
+	l.Measured, l.Median, l.P90 = len(took), percentile(took, 50), percentile(took, 90)
+	l.Quarters = byQuarter(quarters)
 	return &l
+}
+
+// quarter is what is known of the fixes of a quarter.
+type quarter struct {
+	fixes int
+	took  []int64
+}
+
+func (q *quarter) add(e *Exposure) {
+	if q.fixes++; e.Seconds != nil {
+		q.took = append(q.took, *e.Seconds)
+	}
+}
+
+// byQuarter sums each quarter up, the newest first.
+func byQuarter(quarters map[string]*quarter) []QuarterLatency {
+	list := []QuarterLatency{}
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(quarters))) {
+		q := quarters[name]
+		slices.Sort(q.took)
+		list = append(list, QuarterLatency{name, q.fixes, len(q.took), percentile(q.took, 50), percentile(q.took, 90)})
+	}
+	return list
 }

@@ -96,7 +96,7 @@ const kernelFixes = "The kernel itself fixes it."
 // readInstalled reads which packages were installed when the machine was last looked at. The package of the running kernel may
 // be gone since.
 func (o *openFixes) readInstalled() error {
-	o.patch, _ = livepatch.PackageFor(o.running)
+	o.patch = PatchPackage(o.running)
 	var installed []record.Package
 	err := o.lookBack(o.at, func(s *Seen) bool {
 		if installed == nil {
@@ -122,6 +122,12 @@ func (o *openFixes) readInstalled() error {
 		o.own = o.offers.fixedByPackage(o.kernel)
 	}
 	return err
+}
+
+// PatchPackage is the name of the package with a kernel's live patches; empty: the release does not tell.
+func PatchPackage(release string) string {
+	name, _ := livepatch.PackageFor(release)
+	return name
 }
 
 // isNewer says whether a version of the kernel's package is newer than the one that runs.

@@ -45,6 +45,13 @@ func (c *ComplianceSection) writeTable(w io.Writer, style table.Style) error {
 	if err := table.WriteParagraphs(w, lines, style); err != nil {
 		return err
 	}
+	facts := append(openFacts(c.Open), latencyFact(c.Latency)...)
+	if err := facts.Write(w, style); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
 	if err := table.Render(w, []string{"RESULT", "CHECK", "DETAIL"}, c.cells(style.Width), style); err != nil {
 		return err
 	}

@@ -202,6 +202,7 @@ func latencyFacts(l *audit.Latency) (out table.Facts) {
 	}
 	out.Add("Taken away again", "%s", lost)
 	out.Add("Median", "%s", duration(l.Median))
+	out.Add("90th percentile", "%s", duration(l.P90))
 	worst := duration(l.Worst)
 	if l.WorstCVE != "" {
 		worst += " (" + l.WorstCVE + ")"
@@ -209,29 +210,6 @@ func latencyFacts(l *audit.Latency) (out table.Facts) {
 	out.Add("Worst", "%s", worst)
 	out.Add("Measured", "%d of %d", l.Measured, l.Fixes)
 	return out
-}
-
-func openText(l *audit.Latency) string {
-	text := "none of " + say.Plural(l.Fixes, "CVE") + " on record"
-	switch {
-	case l.Fixes == 0 && l.Residual == 0:
-		text = "no CVE is on record"
-	case l.Open > 0:
-		text = fmt.Sprintf("%d of %s on record installed, but not active", l.Open, say.Plural(l.Fixes, "CVE"))
-	}
-	if l.OnOffer > 0 {
-		text += fmt.Sprintf("; %d on offer and not installed", l.OnOffer)
-	}
-	if l.Residual > 0 {
-		text += fmt.Sprintf("; %d only in a newer kernel", l.Residual)
-	}
-	if l.Lost > 0 {
-		text += fmt.Sprintf("; %d taken away again", l.Lost)
-	}
-	if n := l.Losses; n > l.Lost {
-		text += fmt.Sprintf("; taken away %s in all", times(n))
-	}
-	return text
 }
 
 func times(n int) string { return say.Plural(n, "time") }

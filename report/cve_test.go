@@ -202,12 +202,13 @@ func TestPURL(t *testing.T) {
 func TestSummarize(t *testing.T) {
 	lost, other := fixOf("CVE-2025-3", "2025-01-01", "2025-01-02", "2025-01-02"), fixOf("CVE-2025-4", "2025-01-01", "2025-01-05", "2025-01-05")
 	lost.Status = audit.StatusLost
-	got := audit.Summarize([]audit.Exposure{fixOf("CVE-2025-10000", "2025-01-01", "2025-01-02", ""), lost, other, {CVE: "CVE-2025-5", Status: audit.StatusNotInRecord}})
-	want := &audit.Latency{Fixes: 3, Measured: 2, Median: new(int64(86400)), Worst: new(int64(4 * 86400)), WorstCVE: "CVE-2025-4", Open: 1, Lost: 1}
+	got := audit.Summarize([]audit.Exposure{fixOf("CVE-2025-10000", "2025-04-01", "2025-04-02", ""), lost, other, {CVE: "CVE-2025-5", Status: audit.StatusNotInRecord}})
+	want := &audit.Latency{Fixes: 3, Measured: 2, Median: new(int64(86400)), P90: new(int64(4 * 86400)), Worst: new(int64(4 * 86400)), WorstCVE: "CVE-2025-4", Open: 1, Lost: 1,
+		Quarters: []audit.QuarterLatency{{Quarter: "2025-Q2", Fixes: 1}, {Quarter: "2025-Q1", Fixes: 2, Measured: 2, Median: new(int64(86400)), P90: new(int64(4 * 86400))}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(&audit.Latency{}, audit.Summarize(nil)); diff != "" {
+	if diff := cmp.Diff(&audit.Latency{Quarters: []audit.QuarterLatency{}}, audit.Summarize(nil)); diff != "" {
 		t.Errorf("of nothing (-want +got):\n%s", diff)
 	}
 }

@@ -75,6 +75,24 @@ func (p *printer) verdict(f *Full) {
 	}
 	p.line("")
 	p.facts(append(table.Facts{{Name: "Host", Text: hostName(f.Provenance.Host)}}, keyFacts(f)...))
+	o := f.Compliance.Open
+	p.block(openBlock(o))
+	if more := o.Numbers - len(o.Worst); more > 0 {
+		p.text(fmt.Sprintf("And %d more: klp-audit report cve has them all.", more))
+	}
+}
+
+// block prints the rows of a block below an empty line, if there are any.
+func (p *printer) block(b block) {
+	if len(b.Rows) == 0 {
+		return
+	}
+	var header []string
+	for _, c := range b.Columns {
+		header = append(header, strings.ToUpper(c.Name))
+	}
+	p.line("")
+	p.rows(header, b.Rows)
 }
 
 func (p *printer) state(f *Full) { p.facts(append(stateFacts(f.State), inferredFact(f.State)...)) }
@@ -110,6 +128,7 @@ func (p *printer) compliance(f *Full) {
 
 func (p *printer) exposures(f *Full) {
 	p.facts(latencyFacts(f.Latency))
+	p.block(quartersBlock(f.Latency))
 	shown, more := worthALook(f.Exposures, tableExposures)
 	var cells [][]string
 	for _, e := range shown {

@@ -226,7 +226,7 @@ func years() *Full {
 			lose(e, "2025-05-13T09:00:00Z", audit.LostByDowngrade, "2025-05-25T09:00:00Z")
 		}
 	}
-	f.Latency = &audit.Latency{Fixes: 12, Measured: 10, Median: new(int64(11*86400 + 32400)), Worst: new(int64(46*86400 + 32400)), WorstCVE: "CVE-2026-3041", Open: 2}
+	f.Latency = audit.Summarize(f.Exposures)
 	f.State = yearsState()
 	f.Compliance = yearsCompliance()
 	failed := change1(398, "2026-11-17T10:00:00Z", "upgrade", "8-150600.13.24.1", "7-150600.13.21.1")
@@ -265,8 +265,29 @@ func yearsState() *audit.State {
 	return s
 }
 
+// yearsOpen are open fixes of every remedy; of one it is not known since when.
+func yearsOpen() *audit.Open {
+	fix := func(cve, severity string, since string, remedy audit.Remedy) audit.OpenFix {
+		w := audit.OpenFix{CVE: cve, Severity: severity, Advisory: "SUSE-SU-2026:" + cve[9:] + "-1", Title: "Security update for the Linux Kernel", Remedy: remedy, Inferred: remedy == audit.RemedyKernel}
+		if since != "" {
+			w.Since = new(ts(since))
+		}
+		return w
+	}
+	return &audit.Open{
+		Numbers: 14, Since: new(ts("2026-09-29")),
+		Groups: []audit.OpenGroup{{Severity: "critical", Remedy: audit.RemedyPatch, Numbers: 1}, {Severity: "important", Remedy: audit.RemedyPatch, Numbers: 2}, {Severity: "important", Remedy: audit.RemedyActivate, Numbers: 2}, {Severity: "", Remedy: audit.RemedyReboot, Numbers: 1}, {Severity: "moderate", Remedy: audit.RemedyKernel, Numbers: 8}},
+		Worst: []audit.OpenFix{
+			fix("CVE-2026-3101", "critical", "2026-11-19", audit.RemedyPatch), fix("CVE-2026-3091", "important", "2026-11-12", audit.RemedyPatch), fix("CVE-2026-3092", "important", "2026-11-12", audit.RemedyPatch),
+			fix("CVE-2026-3081", "important", "2026-11-09", audit.RemedyActivate), fix("CVE-2026-3082", "important", "2026-11-09", audit.RemedyActivate), fix("CVE-2026-3085", "", "", audit.RemedyReboot),
+			fix("CVE-2026-2001", "moderate", "2026-09-29", audit.RemedyKernel), fix("CVE-2026-2002", "moderate", "2026-09-29", audit.RemedyKernel), fix("CVE-2026-2003", "moderate", "2026-09-29", audit.RemedyKernel), fix("CVE-2026-2004", "moderate", "2026-10-06", audit.RemedyKernel),
+		},
+		Unknown: "Repository sle-module-basesystem was refreshed last on 2026-11-02.",
+	}
+}
+
 func yearsCompliance() *compliance.Summary {
-	c := &compliance.Summary{Profile: "pci-dss-4.0.1", Verdict: compliance.Fail, At: ts("2026-11-23T08:30:00Z"), Since: ts("2025-11-23T08:30:00Z")}
+	c := &compliance.Summary{Open: yearsOpen(), Latency: audit.Summarize(nil), Profile: "pci-dss-4.0.1", Verdict: compliance.Fail, At: ts("2026-11-23T08:30:00Z"), Since: ts("2025-11-23T08:30:00Z")}
 	add := func(result compliance.Rating, id, title, detail string, evidence ...string) {
 		c.Checks = append(c.Checks, compliance.CheckResult{ID: id, Title: title, Result: result, Detail: detail, Evidence: compliance.OrNone(evidence), References: []string{}})
 	}
@@ -294,8 +315,8 @@ func fresh() *Full {
 			Patches: []audit.PatchSpan{patchOf("23_42", 3, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")},
 			Initrds: []audit.InitrdSpan{initrdOf(record.VerdictContained, "2026-11-23T06:00:02Z", "2026-11-23T08:30:00Z")}, Gaps: []audit.Gap{},
 		},
-		Exposures: []audit.Exposure{}, Latency: &audit.Latency{}, State: yearsState(),
-		Compliance: &compliance.Summary{Profile: "default", Verdict: compliance.Pass, At: ts("2026-11-23T08:30:00Z"), Since: ts("2026-11-23T06:00:00Z")},
+		Exposures: []audit.Exposure{}, Latency: audit.Summarize(nil), State: yearsState(),
+		Compliance: &compliance.Summary{Open: &audit.Open{Groups: []audit.OpenGroup{}, Worst: []audit.OpenFix{}}, Latency: audit.Summarize(nil), Profile: "default", Verdict: compliance.Pass, At: ts("2026-11-23T08:30:00Z"), Since: ts("2026-11-23T06:00:00Z")},
 	}
 	f.State.KernelRelease, f.State.Initrd.Verdict = new(storetest.ReleaseA), record.VerdictContained
 	for _, r := range compliance.Rules() {
@@ -318,7 +339,7 @@ func nothing() *Full {
 	return whole(&Full{
 		Timeline: &audit.Timeline{From: ts("2026-11-23"), To: ts("2026-11-23"), Kernels: []audit.KernelSpan{}, Patches: []audit.PatchSpan{}, Initrds: []audit.InitrdSpan{}, Gaps: []audit.Gap{}},
 		State:    &audit.State{At: ts("2026-11-23"), Confidence: audit.Unknown, Unknown: map[string]string{"live_patch": "nothing is recorded yet"}, Events: []int64{}}, Exposures: []audit.Exposure{},
-		Latency: &audit.Latency{}, Compliance: &compliance.Summary{Profile: "default", Verdict: compliance.NotDetermined, Checks: []compliance.CheckResult{}, At: ts("2026-11-23"), Since: ts("2026-11-23")},
+		Latency: audit.Summarize(nil), Compliance: &compliance.Summary{Open: &audit.Open{Groups: []audit.OpenGroup{}, Worst: []audit.OpenFix{}, Unknown: "Which kernel runs is not known."}, Latency: audit.Summarize(nil), Profile: "default", Verdict: compliance.NotDetermined, Checks: []compliance.CheckResult{}, At: ts("2026-11-23"), Since: ts("2026-11-23")},
 	})
 }
 

@@ -23,7 +23,7 @@ func keyFacts(f *Full) (out table.Facts) {
 	out.Add("Live patch", "%s", activeText(s))
 	out.Add("In the initrd", "%s", initrdText(s))
 	out.Add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
-	out.Add("Not protected", "%s", openText(f.Latency))
+	out = append(out, openFacts(f.Compliance.Open)...)
 	out.Add("Record", "%s", recordText(f.Provenance, f.Integrity))
 	return out
 }

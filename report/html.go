@@ -49,6 +49,8 @@ type page struct {
 	MoreFindings int
 	Sections     []part
 	Key          table.Facts
+	Open         block // the weightiest open fixes
+	MoreOpen     int   // others
 	Picture      *picture.Picture
 
 	At         string
@@ -61,6 +63,7 @@ type page struct {
 	Since      string
 	Checks     []pageCheck
 	Latency    table.Facts
+	Quarters   block
 	Exposures  []pageExposure
 	MoreFixed  int
 	Spans      []pageSpan
@@ -157,6 +160,7 @@ func newPage(f *Full) (*page, error) {
 	if err := p.history(f.History); err != nil { // first: it counts the rows, and evidence leads to them
 		return nil, err
 	}
+	p.open(f.Compliance.Open)
 	p.state(f.State)
 	p.compliance(f.Compliance)
 	p.exposure(f.Latency, f.Exposures)
@@ -213,6 +217,10 @@ func (p *page) history(h *History) error {
 	}
 	h.Provenance.RowsShown, p.Total = int64(len(p.Changes)), h.Provenance.RowsInRecord
 	return nil
+}
+
+func (p *page) open(o *audit.Open) {
+	p.Open, p.MoreOpen = openBlock(o), o.Numbers-len(o.Worst)
 }
 
 func (p *page) state(s *audit.State) {
@@ -274,7 +282,7 @@ func (p *page) evidence(text string) pageEvidence {
 }
 
 func (p *page) exposure(l *audit.Latency, all []audit.Exposure) {
-	p.Latency = pageFacts(latencyFacts(l))
+	p.Latency, p.Quarters = pageFacts(latencyFacts(l)), quartersBlock(l)
 	shown, more := worthALook(all, pageExposures)
 	p.MoreFixed = more
 	for _, e := range shown {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -31,6 +32,9 @@ func Nagios(r compliance.Rating) (word string, status int) {
 func WriteCheck(w io.Writer, c *compliance.Summary, p *compliance.Profile) error {
 	word, _ := Nagios(c.Verdict)
 	_, err := fmt.Fprintf(w, "KLP-AUDIT %s - %s | %s\n", word, headline(c), perfdata(c, p))
+	if err == nil && c.Open.Numbers > 0 {
+		_, err = fmt.Fprintln(w, NagiosText(openLine(c.Open)))
+	}
 	for _, r := range c.Checks {
 		if err != nil || !isOpen(&r) {
 			break // they are in the order of weight
@@ -48,6 +52,15 @@ func WriteCheck(w io.Writer, c *compliance.Summary, p *compliance.Profile) error
 		}
 	}
 	return err
+}
+
+// openLine says what is open, and what to do, in one line.
+func openLine(o *audit.Open) string {
+	var parts []string
+	for _, f := range openFacts(o) {
+		parts = append(parts, f.Name+": "+f.Text)
+	}
+	return strings.Join(parts, ". ") + "."
 }
 
 // headline is what is wrong first, in one line.
@@ -81,6 +94,9 @@ func perfdata(c *compliance.Summary, p *compliance.Profile) string {
 	if left := c.CoverageLeft; left != nil && hasCheck(c, "coverage") {
 		limits := p.Criteria["coverage"]
 		data = append(data, fmt.Sprintf("coverage_days=%d;%d:;%d:", *left, int(time.Duration(limits.Warn).Hours()/24), int(time.Duration(limits.Fail).Hours()/24)))
+	}
+	if c.Open.Numbers > 0 || c.Open.Unknown == "" {
+		data = append(data, fmt.Sprintf("open_fixes=%d;;;0", c.Open.Numbers))
 	}
 	return strings.Join(data, " ")
 }
@@ -142,6 +158,8 @@ func metrics(c *compliance.Summary, st *audit.State) []metric {
 		{"klp_audit_history_verify_ok", "", strings.TrimLeft(helpText(c.Warning)+" 1 if the record is intact.", " "), yesNo(intact(c))},
 		{"klp_audit_check_status", "", "Result of a compliance check: 0 pass, 1 warn, 2 fail, 3 unknown.", status},
 		{"klp_audit_status", "", "Verdict over all checks: 0 pass, 1 warn, 2 fail, 3 unknown.", single(verdict)},
+		{"klp_audit_open_fixes", "", "CVE numbers that the vendor has fixed, and that are open on this machine, by the severity of the advisory and by what closes them.", openSamples(c.Open)},
+		{"klp_audit_open_fixes_since_timestamp_seconds", "seconds", "Since when the oldest of them is open.", moment(c.Open.Since)},
 		{"klp_audit_livepatch_active", "", "1 if a live patch is active, and its load complete.", yesNo(isActive(st))},
 		{"klp_audit_livepatch_in_initrd", "", "1 if the initrd holds the active live patch.", yesNo(inInitrd(st))},
 		{"klp_audit_livepatch_coverage_end_timestamp_seconds", "seconds", "Last day on which SUSE makes live patches for the running kernel.", moment(coverageEnd(st))},
@@ -150,6 +168,33 @@ func metrics(c *compliance.Summary, st *audit.State) []metric {
 		{"klp_audit_reboot_required", "", "1 if a reboot is pending, also while the kernel is live patched.", yesNo(rebootPending(st))},
 		{"klp_audit_check_timestamp_seconds", "seconds", "When this was found out.", moment(&c.At)},
 	}
+}
+
+// openSamples counts what is open. That a sort has none is known only where it is known what was released.
+func openSamples(o *audit.Open) (samples []sample) {
+	count := map[string]int{}
+	var labels []string
+	add := func(severity string, r audit.Remedy, n int) {
+		label := fmt.Sprintf("{severity=%q,remedy=%q}", helpText(cmp.Or(severity, "unknown")), r)
+		if _, is := count[label]; !is {
+			labels = append(labels, label)
+		}
+		count[label] += n
+	}
+	if o.Unknown == "" {
+		for _, severity := range audit.Severities() {
+			for _, r := range audit.Remedies() {
+				add(severity, r, 0)
+			}
+		}
+	}
+	for _, g := range o.Groups {
+		add(say.Clip(g.Severity, 20), g.Remedy, g.Numbers)
+	}
+	for _, label := range labels {
+		samples = append(samples, sample{label, fmt.Sprint(count[label])})
+	}
+	return samples
 }
 
 // helpText is without what is an escape in the help of a metric.

@@ -34,7 +34,7 @@ func TestMetrics(t *testing.T) {
 
 // What is not known has no sample: 0 would say that it is known to be so.
 func TestUnknownIsNoMetric(t *testing.T) {
-	got := metricsOf(t, &compliance.Summary{Verdict: compliance.NotDetermined, At: record.At(testNow)}, &audit.State{Confidence: audit.Unknown, CoveredUntil: new("soon")}, &record.Summary{})
+	got := metricsOf(t, &compliance.Summary{Open: &audit.Open{Unknown: "It is not on record."}, Verdict: compliance.NotDetermined, At: record.At(testNow)}, &audit.State{Confidence: audit.Unknown, CoveredUntil: new("soon")}, &record.Summary{})
 	checkExposition(t, got)
 	for _, name := range []string{"livepatch_active", "in_initrd", "coverage_end", "last_transaction", "verify_ok", "reboot_required", "check_status{"} {
 		if strings.Contains(got, name) {
@@ -52,7 +52,7 @@ func TestUnknownIsNoMetric(t *testing.T) {
 		{audit.State{PendingReboot: new("no")}, "klp_audit_reboot_required 0\n"},
 		{audit.State{Initrd: &record.Initrd{Verdict: record.VerdictContained}}, "klp_audit_livepatch_in_initrd 1\n"},
 	} {
-		if got := metricsOf(t, &compliance.Summary{}, &tt.st, &record.Summary{}); !strings.Contains(got, tt.want) {
+		if got := metricsOf(t, &compliance.Summary{Open: &audit.Open{}}, &tt.st, &record.Summary{}); !strings.Contains(got, tt.want) {
 			t.Errorf("no %s in\n%s", tt.want, got)
 		}
 	}
@@ -123,7 +123,7 @@ func checkWithPromtool(t *testing.T, text string) {
 
 // A text in the line for Nagios cannot pass for performance data, nor for another line.
 func TestNagiosLineIsOneLine(t *testing.T) {
-	c := &compliance.Summary{Verdict: compliance.Fail, Checks: []compliance.CheckResult{{ID: "clock", Result: compliance.Fail, Detail: "a | x=1\nb\x1b[2J.",
+	c := &compliance.Summary{Open: &audit.Open{}, Verdict: compliance.Fail, Checks: []compliance.CheckResult{{ID: "clock", Result: compliance.Fail, Detail: "a | x=1\nb\x1b[2J.",
 		Exception: &compliance.Exception{Reason: "c | d\ne"}, Evidence: []string{"journal s=|"}}}}
 	var b strings.Builder
 	storetest.Check(t, WriteCheck(&b, c, defaultProfile(t)))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/table"
@@ -18,7 +19,7 @@ type Status struct {
 	Warning         *string             `json:"warning"`          // what is wrong with the record; null: nothing is known to be
 	Machine         *record.Observation `json:"machine"`          // as it is seen now; null: of a copy, or of another machine's files
 	Path            string              `json:"path"`             // of the record
-	Record          *record.Summary     `json:"record"`           // null: nothing is recorded yet
+	Record          *record.Summary     `json:"record"`           // null: nothing is recorded yet, or it cannot be read
 	Waiting         *int                `json:"spooled_events"`   // that wait to be taken in; null: not known, as of a copy
 	WaitingReason   string              `json:"spooled_reason"`   // why the first of them had to wait
 	SetAside        *int                `json:"set_aside_events"` // files of the spool that hold no event that can be taken in
@@ -27,6 +28,7 @@ type Status struct {
 	PluginInstalled *bool               `json:"plugin_installed"` // the commit plugin; null: not known of a copy
 	Kernel          *record.HistoryRow  `json:"last_kernel_change"`
 	LivePatch       *record.HistoryRow  `json:"last_livepatch_change"`
+	Open            *audit.Open         `json:"open"` // what the vendor has released, and does not protect the machine; null: nothing is recorded yet, or it cannot be read
 	Program         string              `json:"version"`
 }
 
@@ -41,6 +43,9 @@ func (s *Status) writeTable(w io.Writer, style table.Style) error {
 	var f table.Facts
 	if s.Machine != nil {
 		f = machineFacts(s.Machine)
+	}
+	if s.Open != nil {
+		f = append(f, openFacts(s.Open)...)
 	}
 	f.Add("Record", "%s", s.Path)
 	s.addRecord(&f)

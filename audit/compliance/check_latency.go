@@ -79,12 +79,22 @@ func (l *latencies) finding(g *grounds) (f finding) {
 	return f
 }
 
+// ofPeriod are the fixes of the period, whoever brings them.
+func (g *grounds) ofPeriod() []audit.Exposure {
+	return slices.DeleteFunc(slices.Clone(g.exposures), func(e audit.Exposure) bool { return !g.isOfPeriod(&e) })
+}
+
+// isOfPeriod says whether a fix became active in the period, or could have.
+func (g *grounds) isOfPeriod(e *audit.Exposure) bool {
+	if e.Active != nil {
+		return !e.Active.Before(g.since)
+	}
+	return g.running == "" || e.KernelRelease == g.running // else there is nothing to protect
+}
+
 // counts says whether a fix belongs to the period, and whether the profile wants it in time.
 func (g *grounds) counts(e audit.Exposure, c Criteria) bool {
-	switch {
-	case e.Status == audit.StatusNotInRecord, e.NotOffered != "", e.ByKernel(), e.Status == audit.StatusFixed && e.Active == nil, e.Active != nil && e.Active.Before(g.since):
-		return false
-	case e.Active == nil && g.running != "" && e.KernelRelease != g.running: // there is nothing to protect
+	if e.Status == audit.StatusNotInRecord || e.NotOffered != "" || e.ByKernel() || e.Status == audit.StatusFixed && e.Active == nil || !g.isOfPeriod(&e) {
 		return false
 	}
 	return len(c.Severities) == 0 || e.Severity == nil || slices.Contains(c.Severities, *e.Severity)

@@ -25,6 +25,10 @@ type Summary struct {
 	Checks  []CheckResult    `json:"checks"`  // the weightiest first
 	At      record.Timestamp `json:"at"`
 	Since   record.Timestamp `json:"since"` // of what looks back
+	// Open is what the vendor has released, and does not protect the machine.
+	Open *audit.Open `json:"open"`
+	// Latency is how long fixes took that were active, or open, since then.
+	Latency *audit.Latency `json:"latency"`
 
 	Title   string          `json:"-"` // of the profile
 	Record  *record.Summary `json:"-"` // that was judged
@@ -97,6 +101,7 @@ func (r *CheckResult) events() (list []int64) {
 // judge runs all checks.
 func (g *grounds) judge() *Summary {
 	c := &Summary{Profile: g.profile.Name, Title: g.profile.Title, Record: g.summary, At: record.At(g.at), Since: record.At(g.since)}
+	c.Open, c.Latency = audit.NewOpen(g.exposures, g.running, g.offers), audit.Summarize(g.ofPeriod())
 	if c.Observed = c.At; g.stale() == "" {
 		c.Observed = g.seen.At
 		if end, ok := g.coverageEnd(); ok {

@@ -289,7 +289,7 @@ func (g *grounds) readTimeline(ctx context.Context, s audit.Reader) error {
 }
 
 // livePatches are the packages that may have been installed at some moment of the period: they
-// changed or were seen active in it, or were there at its begin or its end. Where what was
+// changed or were seen active in it, or were there at its begin or its end; and that of the kernel that runs. Where what was
 // there is not known, these are all. begin is that of the period, or when the first of them
 // came.
 func (g *grounds) livePatches(ctx context.Context, s audit.Reader) (names []string, begin time.Time, err error) {
@@ -310,6 +310,11 @@ func (g *grounds) livePatches(ctx context.Context, s audit.Reader) (names []stri
 		return nil, begin, err
 	}
 	names = append(names, changed...)
+	if g.seen != nil {
+		if name := audit.PatchPackage(g.seen.Kernel.Release); name != "" {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
 	names, begin = slices.Compact(names), g.since
 	for _, name := range names {

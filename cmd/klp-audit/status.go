@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -66,6 +67,9 @@ func recorded(ctx context.Context, s *store.Store, st *report.Status) error {
 		return err
 	}
 	st.Record = sum
+	if st.Open, err = audit.OpenNow(ctx, s, time.Now()); err != nil {
+		return fmt.Errorf("reading what is open: %w", err)
+	}
 	for _, last := range []struct {
 		kind record.PackageKind
 		into **record.HistoryRow

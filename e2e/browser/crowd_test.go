@@ -42,7 +42,7 @@ func crowd(t *testing.T) string {
 	full := &report.Full{
 		Provenance: p, Timeline: tl, Exposures: exposures, Latency: audit.Summarize(exposures), Integrity: &report.Integrity{TreeSize: sum.Events},
 		State:      &audit.State{At: tl.To, Confidence: audit.Unknown},
-		Compliance: &compliance.Summary{Profile: "default", Verdict: compliance.NotDetermined, At: tl.To, Since: tl.From},
+		Compliance: &compliance.Summary{Open: &audit.Open{}, Latency: audit.Summarize(nil), Profile: "default", Verdict: compliance.NotDetermined, At: tl.To, Since: tl.From},
 		History:    &report.History{Provenance: p, Rows: changes(at)},
 	}
 	var b bytes.Buffer

@@ -1,0 +1,141 @@
+package audit
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// Remedy is what closes an open fix.
+type Remedy string
+
+// The remedies.
+const (
+	RemedyPatch    Remedy = "patch"    // install the live patch that is on offer
+	RemedyActivate Remedy = "activate" // have the live patch active that is installed, or was taken away
+	RemedyReboot   Remedy = "reboot"   // boot the newer kernel that is installed
+	RemedyKernel   Remedy = "kernel"   // install the newer kernel that is on offer, and boot it
+)
+
+// Remedies returns the closed set of remedies, the quickest first.
+func Remedies() []Remedy { return []Remedy{RemedyPatch, RemedyActivate, RemedyReboot, RemedyKernel} }
+
+// ToDo says what a remedy takes.
+func (r Remedy) ToDo() string {
+	return map[Remedy]string{
+		RemedyPatch:    "install live patches with `zypper patch`",
+		RemedyActivate: "load the live patch with `klp`, or reboot",
+		RemedyReboot:   "reboot into the newest kernel",
+		RemedyKernel:   "update the kernel with `zypper patch`, and reboot",
+	}[r]
+}
+
+// Remedy is what closes the fix; empty: it is not open.
+func (e *Exposure) Remedy() Remedy {
+	switch {
+	case e.OnOffer != nil && e.Status != StatusFixed && e.NotOffered == "":
+		return RemedyPatch
+	case !e.Status.Open():
+		return ""
+	case e.Status == StatusNeedsKernel:
+		return RemedyKernel
+	case e.ByKernel():
+		return RemedyReboot
+	}
+	return RemedyActivate
+}
+
+// Open is what is open on a machine at a moment: what the vendor has released, and does not protect it.
+type Open struct {
+	Numbers int               `json:"numbers"` // CVE numbers
+	Since   *record.Timestamp `json:"since"`   // the oldest is open since then; null: none is, or that is not known
+	Groups  []OpenGroup       `json:"groups"`  // the numbers, parted; the weightiest first
+	Worst   []OpenFix         `json:"worst"`   // the ten weightiest
+	// Unknown is why there may be more; empty: the record says what the vendor has released.
+	Unknown string `json:"unknown"`
+}
+
+// OpenGroup are numbers of one advisory severity with one remedy.
+type OpenGroup struct {
+	Severity string `json:"severity"` // of the advisory; empty: not known
+	Remedy   Remedy `json:"remedy"`
+	Numbers  int    `json:"numbers"`
+}
+
+// OpenFix is an open number.
+type OpenFix struct {
+	CVE      string            `json:"cve"`
+	Severity string            `json:"severity"` // of the advisory; empty: not known
+	Advisory string            `json:"advisory"` // id; empty: not known
+	Title    string            `json:"title"`    // of the advisory; empty: not known
+	Since    *record.Timestamp `json:"since"`    // it is open since then; null: not known
+	Remedy   Remedy            `json:"remedy"`
+	Inferred bool              `json:"inferred"`
+}
+
+// maxWorst is how many numbers a person looks at before anything else.
+const maxWorst = 10
+
+// NewOpen sums up what of a machine's fixes is open for the kernel that runs; no name: that is not known.
+func NewOpen(exposures []Exposure, running string, o *Offers) *Open {
+	open := &Open{Groups: []OpenGroup{}, Worst: []OpenFix{}}
+	switch {
+	case running == "":
+		open.Unknown = "Which kernel runs is not known."
+		return open
+	case !o.Known():
+		open.Unknown = "What the vendor has released is not on record."
+	default:
+		open.Unknown = o.Stale()
+	}
+	groups := map[OpenGroup]int{}
+	var list []OpenFix
+	for i := range exposures {
+		e := &exposures[i]
+		remedy := e.Remedy()
+		if remedy == "" || e.KernelRelease != running {
+			continue
+		}
+		fix := OpenFix{e.CVE, record.OrEmpty(e.Severity), record.OrEmpty(e.Advisory), record.OrEmpty(e.Title), e.OpenSince, remedy, e.Inferred}
+		list = append(list, fix)
+		groups[OpenGroup{Severity: fix.Severity, Remedy: remedy}]++
+		if fix.Since != nil && (open.Since == nil || fix.Since.Before(open.Since.Time)) {
+			open.Since = fix.Since
+		}
+	}
+	slices.SortFunc(list, compareOpen)
+	open.Numbers, open.Worst = len(list), append(open.Worst, list[:min(len(list), maxWorst)]...)
+	for g, n := range groups {
+		g.Numbers = n
+		open.Groups = append(open.Groups, g)
+	}
+	slices.SortFunc(open.Groups, func(a, b OpenGroup) int {
+		return cmp.Or(compareSeverities(a.Severity, b.Severity), compareRemedies(a.Remedy, b.Remedy))
+	})
+	return open
+}
+
+// compareOpen orders open fixes: the gravest first, of these what is quickest done, of these what is open for the
+// longest.
+func compareOpen(a, b OpenFix) int {
+	return cmp.Or(compareSeverities(a.Severity, b.Severity), compareRemedies(a.Remedy, b.Remedy), compareTimes(a.Since, b.Since), CompareCVE(a.CVE, b.CVE))
+}
+
+func compareRemedies(a, b Remedy) int {
+	return cmp.Compare(slices.Index(Remedies(), a), slices.Index(Remedies(), b))
+}
+
+// Severities are those that SUSE gives its advisories, the gravest first.
+func Severities() []string { return []string{"critical", "important", "moderate", "low"} }
+
+// compareSeverities orders severities. One that is not known comes before the harmless ones.
+func compareSeverities(a, b string) int {
+	rank := func(s string) float64 {
+		if i := slices.Index(Severities(), s); i >= 0 {
+			return float64(i)
+		}
+		return 1.5
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+}

@@ -1,0 +1,138 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/report/table"
+)
+
+// openFacts are what is open now: how much, the worst of it, and what to do.
+func openFacts(o *audit.Open) (out table.Facts) {
+	out.Add("Open now", "%s", openText(o))
+	if o.Numbers > 0 {
+		out.Add("Worst", "%s", worstText(&o.Worst[0]))
+		out.Add("To do", "%s", toDoText(o))
+	}
+	return out
+}
+
+// openText says how much is open, and since when; and why there may be more.
+func openText(o *audit.Open) string {
+	more := strings.TrimSuffix(o.Unknown, ".")
+	if o.Numbers == 0 && more == "" {
+		return "none of what the vendor has released"
+	}
+	if o.Numbers == 0 {
+		return "none is known. " + more
+	}
+	text := say.Plural(o.Numbers, "CVE") + " (" + severities(o) + ")"
+	if o.Since != nil {
+		text += ", the oldest since " + day10(*o.Since)
+	}
+	if more != "" {
+		text += ". There may be more: " + more
+	}
+	return text
+}
+
+// severities counts the open fixes by the severity of their advisories.
+func severities(o *audit.Open) string {
+	var names []string
+	count := map[string]int{}
+	for _, g := range o.Groups {
+		if count[g.Severity] == 0 {
+			names = append(names, g.Severity)
+		}
+		count[g.Severity] += g.Numbers
+	}
+	var parts []string
+	for _, name := range names {
+		parts = append(parts, fmt.Sprintf("%d %s", count[name], severityText(name)))
+	}
+	return say.Join(parts)
+}
+
+// severityText is the severity of an advisory.
+func severityText(severity string) string {
+	if severity == "" {
+		return "of unknown severity"
+	}
+	return say.Clip(severity, 20)
+}
+
+// worstText says what the weightiest of the open fixes is.
+func worstText(w *audit.OpenFix) string {
+	text := say.Clip(w.CVE, 20)
+	if w.Advisory != "" {
+		text += fmt.Sprintf(" (%s advisory %s)", severityText(w.Severity), say.Clip(w.Advisory, 80))
+	}
+	if w.Since != nil {
+		text += ", open since " + day10(*w.Since)
+	}
+	if w.Inferred {
+		text += ", which is inferred"
+	}
+	return text
+}
+
+// toDoText says what closes what is open, and how much of it.
+func toDoText(o *audit.Open) string {
+	count := map[audit.Remedy]int{}
+	for _, g := range o.Groups {
+		count[g.Remedy] += g.Numbers
+	}
+	var parts []string
+	for _, r := range audit.Remedies() {
+		if n := count[r]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s (%d)", r.ToDo(), n))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// briefly says in a word or two what a remedy takes.
+func briefly(r audit.Remedy) string {
+	return map[audit.Remedy]string{
+		audit.RemedyPatch: "zypper patch", audit.RemedyActivate: "load it", audit.RemedyReboot: "reboot", audit.RemedyKernel: "newer kernel",
+	}[r]
+}
+
+// openBlock are the weightiest open fixes.
+func openBlock(o *audit.Open) block {
+	b := block{Caption: "Open now, the weightiest first", Columns: []column{{"CVE", "name"}, {"Severity", ""}, {"Since", "day"}, {"To do", ""}, {"Advisory", ""}}}
+	for _, w := range o.Worst {
+		since := "not known"
+		if w.Since != nil {
+			since = day10(*w.Since)
+		}
+		severity := w.Severity
+		if severity == "" {
+			severity = "not known"
+		}
+		b.Rows = append(b.Rows, []string{say.Clip(w.CVE, 20), say.Clip(severity, 20), since, briefly(w.Remedy), say.Clip(w.Advisory, 80)})
+	}
+	return b
+}
+
+// latencyFact is how long fixes took to protect.
+func latencyFact(l *audit.Latency) (out table.Facts) {
+	if l.Measured == 0 {
+		out.Add("Time to protect", "not known")
+		return out
+	}
+	out.Add("Time to protect", "median %s, 90th percentile %s, of %s", duration(l.Median), duration(l.P90), say.Plural(l.Measured, "CVE"))
+	return out
+}
+
+// quartersBlock says how long the fixes took that were released in each quarter.
+func quartersBlock(l *audit.Latency) block {
+	b := block{Caption: "Time to protect, by the quarter of the release", Columns: []column{{"Released in", "day"}, {"Fixes", ""}, {"Active", ""}, {"Median", ""}, {"90th percentile", ""}}}
+	for _, q := range l.Quarters {
+		b.Rows = append(b.Rows, []string{q.Quarter, strconv.Itoa(q.Fixes), strconv.Itoa(q.Measured), duration(q.Median), duration(q.P90)})
+	}
+	return b
+}
