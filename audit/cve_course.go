@@ -65,7 +65,9 @@ func (c *fixCourse) step(s *ranSpan) {
 	case no:
 		if c.with != nil {
 			in := &c.intervals[len(c.intervals)-1]
-			in.Lost, in.LostBy, c.events = &s.From, c.lostBy(s), ends(c.events, s.Events...)
+			// A span may begin before what is known of its boot since its clock was set: that is inferred.
+			lost := later(s.From, s.boot.From)
+			in.Lost, in.LostBy, c.events = &lost, c.lostBy(s), ends(c.events, s.Events...)
 		}
 		c.with, c.unbroken = nil, false
 	}

@@ -541,3 +541,17 @@ func TestLostByTheBootOnlyIfItLasted(t *testing.T) {
 		}
 	}
 }
+
+// A clock that was set back in a boot makes its start look earlier than it was: a fix is not known to have been lost then.
+func TestLostInABootWhoseClockWasSetBack(t *testing.T) {
+	l := &storetest.Life{T: t}
+	load := l.Loads("5 09:00:02", "p2", "initrd")
+	l.Sees("6 10:00", "A", "5 09:00", "p2", l.Row("A", "5 09:00", "6 10:00", load))
+	// It began at 20:17, and the clock was set back by four hours and a half: by that it began at 15:53.
+	l.Sees("6 19:52", "B", "6 15:53", "", l.Row("A", "5 09:00", "6 20:11", load), l.Row("B", "6 20:17", "6 19:52"))
+	for _, e := range exposuresAt(t, l.OpenRecord(), record.Always()) {
+		if last := e.Intervals[len(e.Intervals)-1]; last.Lost == nil || last.Lost.Before(storetest.March(t, "6 19:52")) {
+			t.Errorf("%s: lost at %v", e.CVE, last.Lost)
+		}
+	}
+}
