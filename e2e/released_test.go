@@ -156,6 +156,9 @@ func seeWhatIsReleased(p *pair) {
 	p.wants("CVE-2024-36002", "unknown", "retracted: ")
 	p.wants("CVE-2024-36003", "available", "")
 	p.wants("CVE-2024-36004", "unknown", "stale: The newest advisory of repository lab is of 2025-01-01")
+	if out := l.mustRun("/usr/bin/klp-audit", "status"); !strings.Contains(out, " 3 CVEs (3 important), ") || !strings.Contains(out, " CVE-2024-36003 (important advisory PATCH), open since ") {
+		p.Errorf("status does not say what is open:\n%s", out)
+	}
 	for id, c := range l.judged(began.AddDate(0, 0, 400)) {
 		if id == "residual" && (c.Result != "fail" || !strings.Contains(c.Detail, "CVE-2024-36001")) {
 			p.Errorf("%s is %s: %s", id, c.Result, c.Detail)
