@@ -12,24 +12,14 @@ type Remedy string
 
 // The remedies.
 const (
-	RemedyPatch    Remedy = "patch"    // install the live patch that is on offer
-	RemedyActivate Remedy = "activate" // have the live patch active that is installed, or was taken away
-	RemedyReboot   Remedy = "reboot"   // boot the newer kernel that is installed
-	RemedyKernel   Remedy = "kernel"   // install the newer kernel that is on offer, and boot it
+	RemedyPatch  Remedy = "patch"  // install the live patch that is on offer
+	RemedyLoad   Remedy = "load"   // have the live patch active that is installed, or was taken away
+	RemedyReboot Remedy = "reboot" // boot the newer kernel that is installed
+	RemedyKernel Remedy = "kernel" // install the newer kernel that is on offer, and boot it
 )
 
 // Remedies returns the closed set of remedies, the quickest first.
-func Remedies() []Remedy { return []Remedy{RemedyPatch, RemedyActivate, RemedyReboot, RemedyKernel} }
-
-// ToDo says what a remedy takes.
-func (r Remedy) ToDo() string {
-	return map[Remedy]string{
-		RemedyPatch:    "install live patches with `zypper patch`",
-		RemedyActivate: "load the live patch with `klp`, or reboot",
-		RemedyReboot:   "reboot into the newest kernel",
-		RemedyKernel:   "update the kernel with `zypper patch`, and reboot",
-	}[r]
-}
+func Remedies() []Remedy { return []Remedy{RemedyPatch, RemedyLoad, RemedyReboot, RemedyKernel} }
 
 // Remedy is what closes the fix; empty: it is not open.
 func (e *Exposure) Remedy() Remedy {
@@ -43,7 +33,7 @@ func (e *Exposure) Remedy() Remedy {
 	case e.ByKernel():
 		return RemedyReboot
 	}
-	return RemedyActivate
+	return RemedyLoad
 }
 
 // Open is what is open on a machine at a moment: what the vendor has released, and does not protect it.

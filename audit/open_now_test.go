@@ -34,7 +34,7 @@ func TestNewOpen(t *testing.T) {
 		row("CVE-2026-3", "important", patch, StatusAvailable, day(9)), row("CVE-2026-6", "critical", kernel, StatusInstalled, day(8)), row("CVE-2026-7", "critical", patch, StatusFixed, nil),
 	}, "running", o)
 	want := []OpenGroup{
-		{"critical", RemedyReboot, 1}, {"important", RemedyPatch, 2}, {"important", RemedyKernel, 1}, {"", RemedyActivate, 1}, {"moderate", RemedyPatch, 1}, {"moderate", RemedyActivate, 1},
+		{"critical", RemedyReboot, 1}, {"important", RemedyPatch, 2}, {"important", RemedyKernel, 1}, {"", RemedyLoad, 1}, {"moderate", RemedyPatch, 1}, {"moderate", RemedyLoad, 1},
 	}
 	if diff := cmp.Diff(want, got.Groups); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -75,23 +75,32 @@ func (p *printer) verdict(f *Full) {
 	}
 	p.line("")
 	p.facts(append(table.Facts{{Name: "Host", Text: hostName(f.Provenance.Host)}}, keyFacts(f)...))
+}
+
+// open prints the weightiest open fixes.
+func (p *printer) open(f *Full) {
 	o := f.Compliance.Open
 	p.block(openBlock(o))
 	if more := o.Numbers - len(o.Worst); more > 0 {
 		p.text(fmt.Sprintf("And %d more: klp-audit report cve has them all.", more))
 	}
+	if text := mayBeMore(o); text != "" && o.Numbers > 0 {
+		p.text(text)
+	}
 }
 
-// block prints the rows of a block below an empty line, if there are any.
+// block prints the rows of a block, or that there are none.
 func (p *printer) block(b block) {
 	if len(b.Rows) == 0 {
+		for _, l := range table.Wrap(b.None, p.style.Width) {
+			p.line(l)
+		}
 		return
 	}
 	var header []string
 	for _, c := range b.Columns {
 		header = append(header, strings.ToUpper(c.Name))
 	}
-	p.line("")
 	p.rows(header, b.Rows)
 }
 
@@ -128,7 +137,10 @@ func (p *printer) compliance(f *Full) {
 
 func (p *printer) exposures(f *Full) {
 	p.facts(latencyFacts(f.Latency))
-	p.block(quartersBlock(f.Latency))
+	if b := quartersBlock(f.Latency); len(b.Rows) > 0 {
+		p.line("")
+		p.block(b)
+	}
 	shown, more := worthALook(f.Exposures, tableExposures)
 	var cells [][]string
 	for _, e := range shown {

@@ -276,10 +276,10 @@ func yearsOpen() *audit.Open {
 	}
 	return &audit.Open{
 		Numbers: 14, Since: new(ts("2026-09-29")),
-		Groups: []audit.OpenGroup{{Severity: "critical", Remedy: audit.RemedyPatch, Numbers: 1}, {Severity: "important", Remedy: audit.RemedyPatch, Numbers: 2}, {Severity: "important", Remedy: audit.RemedyActivate, Numbers: 2}, {Severity: "", Remedy: audit.RemedyReboot, Numbers: 1}, {Severity: "moderate", Remedy: audit.RemedyKernel, Numbers: 8}},
+		Groups: []audit.OpenGroup{{Severity: "critical", Remedy: audit.RemedyPatch, Numbers: 1}, {Severity: "important", Remedy: audit.RemedyPatch, Numbers: 2}, {Severity: "important", Remedy: audit.RemedyLoad, Numbers: 2}, {Severity: "", Remedy: audit.RemedyReboot, Numbers: 1}, {Severity: "moderate", Remedy: audit.RemedyKernel, Numbers: 8}},
 		Worst: []audit.OpenFix{
 			fix("CVE-2026-3101", "critical", "2026-11-19", audit.RemedyPatch), fix("CVE-2026-3091", "important", "2026-11-12", audit.RemedyPatch), fix("CVE-2026-3092", "important", "2026-11-12", audit.RemedyPatch),
-			fix("CVE-2026-3081", "important", "2026-11-09", audit.RemedyActivate), fix("CVE-2026-3082", "important", "2026-11-09", audit.RemedyActivate), fix("CVE-2026-3085", "", "", audit.RemedyReboot),
+			fix("CVE-2026-3081", "important", "2026-11-09", audit.RemedyLoad), fix("CVE-2026-3082", "important", "2026-11-09", audit.RemedyLoad), fix("CVE-2026-3085", "", "", audit.RemedyReboot),
 			fix("CVE-2026-2001", "moderate", "2026-09-29", audit.RemedyKernel), fix("CVE-2026-2002", "moderate", "2026-09-29", audit.RemedyKernel), fix("CVE-2026-2003", "moderate", "2026-09-29", audit.RemedyKernel), fix("CVE-2026-2004", "moderate", "2026-10-06", audit.RemedyKernel),
 		},
 		Unknown: "Repository sle-module-basesystem was refreshed last on 2026-11-02.",

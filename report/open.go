@@ -20,21 +20,20 @@ func openFacts(o *audit.Open) (out table.Facts) {
 	return out
 }
 
-// openText says how much is open, and since when; and why there may be more.
+// openText says how much is open, and since when, or why that is not known.
 func openText(o *audit.Open) string {
-	more := strings.TrimSuffix(o.Unknown, ".")
-	if o.Numbers == 0 && more == "" {
+	switch {
+	case o.Numbers == 0 && o.Unknown == "":
 		return "none of what the vendor has released"
-	}
-	if o.Numbers == 0 {
-		return "none is known. " + more
+	case o.Numbers == 0:
+		return "none is known. " + strings.TrimSuffix(o.Unknown, ".")
 	}
 	text := say.Plural(o.Numbers, "CVE") + " (" + severities(o) + ")"
+	if o.Unknown != "" {
+		text = "at least " + text
+	}
 	if o.Since != nil {
 		text += ", the oldest since " + day10(*o.Since)
-	}
-	if more != "" {
-		text += ". There may be more: " + more
 	}
 	return text
 }
@@ -88,22 +87,42 @@ func toDoText(o *audit.Open) string {
 	var parts []string
 	for _, r := range audit.Remedies() {
 		if n := count[r]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s (%d)", r.ToDo(), n))
+			parts = append(parts, fmt.Sprintf("%s (%d)", briefly(r), n))
 		}
 	}
 	return strings.Join(parts, "; ")
 }
 
+// mayBeMore says why more may be open than is known; empty: nothing says so.
+func mayBeMore(o *audit.Open) string {
+	if o.Unknown == "" {
+		return ""
+	}
+	return "There may be more: " + say.Clip(o.Unknown, maxText)
+}
+
+// noneOpen says that nothing is open, or not known to be.
+func noneOpen(o *audit.Open) string {
+	if o.Unknown == "" {
+		return "Nothing that the vendor has released is open."
+	}
+	return "No open fix is known. " + say.Clip(o.Unknown, maxText)
+}
+
 // briefly says in a word or two what a remedy takes.
 func briefly(r audit.Remedy) string {
 	return map[audit.Remedy]string{
-		audit.RemedyPatch: "zypper patch", audit.RemedyActivate: "load it", audit.RemedyReboot: "reboot", audit.RemedyKernel: "newer kernel",
+		audit.RemedyPatch: "zypper patch", audit.RemedyLoad: "load or reboot", audit.RemedyReboot: "reboot", audit.RemedyKernel: "newer kernel",
 	}[r]
 }
 
 // openBlock are the weightiest open fixes.
 func openBlock(o *audit.Open) block {
-	b := block{Caption: "Open now, the weightiest first", Columns: []column{{"CVE", "name"}, {"Severity", ""}, {"Since", "day"}, {"To do", ""}, {"Advisory", ""}}}
+	b := block{
+		Note:    strings.TrimSpace("The gravest advisories come first, of these what is done most quickly, of these what is open for the longest. " + mayBeMore(o)),
+		Caption: "Open fixes, the weightiest first", None: noneOpen(o),
+		Columns: []column{{"CVE", "name"}, {"Severity", ""}, {"Since", "day"}, {"To do", ""}, {"Advisory", ""}},
+	}
 	for _, w := range o.Worst {
 		since := "not known"
 		if w.Since != nil {
@@ -113,7 +132,7 @@ func openBlock(o *audit.Open) block {
 		if severity == "" {
 			severity = "not known"
 		}
-		b.Rows = append(b.Rows, []string{say.Clip(w.CVE, 20), say.Clip(severity, 20), since, briefly(w.Remedy), say.Clip(w.Advisory, 80)})
+		b.Rows = append(b.Rows, []string{say.Clip(w.CVE, 20), say.Clip(severity, 20), since, string(w.Remedy), say.Clip(w.Advisory, 80)})
 	}
 	return b
 }

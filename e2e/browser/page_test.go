@@ -145,7 +145,7 @@ func TestPrinted(t *testing.T) {
 				t.Errorf("%s: sheet %d begins with %.80q", name, i+1, sheet.text())
 			}
 		}
-		if name != "hostile" && !strings.HasPrefix(sheets[1].text(), begin+"State now") {
+		if name != "hostile" && !strings.HasPrefix(sheets[1].text(), begin+"Open now") {
 			t.Errorf("%s: the second sheet begins with %.80q", name, sheets[1].text())
 		}
 		checkWords(t, name, sheets)
