@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,7 +60,7 @@ func (f *fixRecord) answers(ids []string) ([]Exposure, error) {
 		return nil, err
 	}
 	list = f.withAsked(append(list, among(open, ids)...), ids)
-	return list, f.date(list)
+	return list, errors.Join(f.accept(list), f.date(list))
 }
 
 // among are the rows of some numbers; of all, if there are none.
@@ -85,7 +86,18 @@ func ExposuresSince(ctx context.Context, s Reader, t *Timeline, names []string, 
 		return nil, "", err
 	}
 	list = f.withAsked(append(list, open...), nil)
-	return list, f.running, f.date(list)
+	return list, f.running, errors.Join(f.accept(list), f.date(list))
+}
+
+// accept fills in which exceptions there are: as of the moment of the offers, or of the end of the record if that was
+// asked for.
+func (f *fixRecord) accept(list []Exposure) error {
+	granted, err := ReadExceptions(f.ctx, f.store, f.offers.at, f.offers.now)
+	accepted := newAcceptances(granted, f.offers.list)
+	for i := range list {
+		list[i].Exception = accepted.of(list[i].CVE, list[i].Advisory)
+	}
+	return err
 }
 
 // date fills in since when each fix is known as it is.

@@ -36,6 +36,7 @@ type Exposure struct {
 	NotOffered    NotOffered        `json:"not_offered"`     // why what would bring it is not on offer; empty: it is, or nothing would
 	Inferred      bool              `json:"inferred"`        // that it is open follows from what an advisory says of other packages, too
 	Seconds       *int64            `json:"latency_seconds"` // Released to Active
+	Exception     *Exception        `json:"exception"`       // what somebody accepts of it, expired ones included; it changes nothing in the status; null: there is none
 	Events        []int64           `json:"events"`
 	KnownSince    *record.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
 }
@@ -45,6 +46,9 @@ func (e *Exposure) ByKernel() bool {
 	_, isPatch := livepatch.KernelFor(e.Package)
 	return e.Package != "" && !isPatch
 }
+
+// Accepted says whether somebody accepts that it is open.
+func (e *Exposure) Accepted() bool { return e.Exception != nil && !e.Exception.Expired }
 
 // ReleasedOnDay says that no more than the day of the advisory is known.
 const ReleasedOnDay = "advisory-day"

@@ -61,7 +61,7 @@ const (
 	KindObservation EventKind = "observation"  // what the machine showed at a moment
 	KindDrift       EventKind = "drift"        // packages changed without a recorded commit
 	KindImport      EventKind = "import"       // a commit that was taken in from libzypp's history afterwards
-	KindException   EventKind = "exception"    // somebody accepts a finding for a while, or takes that back
+	KindException   EventKind = "exception"    // somebody accepts a finding or an open number for a while, or takes that back
 	KindPrune       EventKind = "prune"        // the bodies of old events were removed
 	KindRelease     EventKind = "release"      // what the vendor has released
 )

@@ -12,16 +12,18 @@ type RecordedFixes struct {
 
 // Exception is an exception on record. Its id is that of the event that added it.
 type Exception struct {
-	ID      string
-	Event   int64 // that added it
-	Time    Timestamp
-	Check   string
-	Reason  string
-	Until   Timestamp
-	By      RowActor
-	Ended   *Timestamp // as of the moment asked for; nil: not ended
-	EndedBy *RowActor
-	EndedIn int64 // event
+	ID       string
+	Event    int64 // that added it
+	Time     Timestamp
+	Check    string // one of these three says what it is about
+	CVE      string
+	Advisory string
+	Reason   string
+	Until    Timestamp
+	By       RowActor
+	Ended    *Timestamp // as of the moment asked for; nil: not ended
+	EndedBy  *RowActor
+	EndedIn  int64 // event
 }
 
 // PatchSeen is a live patch that an observation saw active.

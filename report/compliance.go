@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
@@ -80,7 +82,7 @@ func (c *ComplianceSection) cells(width int) (cells [][]string) {
 
 // checkTexts are what there is to say of a check, a line each.
 func checkTexts(r *compliance.CheckResult) []string {
-	texts := []string{r.Detail}
+	texts := append([]string{r.Detail}, firstOf(numberGrants(r.Accepted))...)
 	if !isOpen(r) {
 		return texts
 	}
@@ -112,24 +114,48 @@ func isOpen(r *compliance.CheckResult) bool {
 }
 
 // grantText says who accepts a finding, until when, and why.
-func grantText(x *compliance.Exception) string {
-	state := "Exception until"
+func grantText(x *audit.Exception) string { return grantedText("Exception", x) }
+
+func grantedText(what string, x *audit.Exception) string {
+	state := "until"
 	if x.Expired {
-		state = "Exception EXPIRED on"
+		state = "EXPIRED on"
 	}
-	return fmt.Sprintf("%s %s by %s: %s", state, x.Until.Short(), x.By, x.Reason)
+	return fmt.Sprintf("%s %s %s by %s: %s", what, state, x.Until.Short(), x.By, x.Reason)
+}
+
+// numberGrantText says who accepts that a number is open, or those of an advisory, until when, and why.
+func numberGrantText(x *audit.Exception) string {
+	return fmt.Sprintf("%s (event %d)", grantedText("Exception for "+x.About(), x), x.Event)
+}
+
+// numberGrants are all that a check leaves numbers out by.
+func numberGrants(list []audit.Exception) (texts []string) {
+	for i := range list {
+		texts = append(texts, numberGrantText(&list[i]))
+	}
+	return texts
+}
+
+// firstOf are the first few texts, and how many more there are.
+func firstOf(texts []string) []string {
+	const few = 6
+	if len(texts) <= few {
+		return texts
+	}
+	return append(slices.Clone(texts[:few]), fmt.Sprintf("And %d more: see klp-audit exception list.", len(texts)-few))
 }
 
 // writeCSV writes the checks with a header row.
 func (c *ComplianceSection) writeCSV(w io.Writer, _ table.Style) error {
-	header := []string{"id", "title", "result", "detail", "evidence", "references", "exception", "known_since"}
+	header := []string{"id", "title", "result", "detail", "evidence", "references", "exception", "known_since", "accepted"}
 	var rows [][]string
 	for _, r := range c.Checks {
 		exception := ""
 		if r.Exception != nil {
 			exception = grantText(r.Exception)
 		}
-		rows = append(rows, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception, exactly(r.KnownSince)})
+		rows = append(rows, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception, exactly(r.KnownSince), strings.Join(numberGrants(r.Accepted), "; ")})
 	}
 	return writeRecords(w, c.Warning, header, rows)
 }
@@ -177,12 +203,25 @@ func verdictReason(c *compliance.Summary) string {
 }
 
 // exceptionText says what was granted.
-func exceptionText(e *compliance.Exception) string {
+func exceptionText(e *audit.Exception) string {
 	return fmt.Sprintf("%s, by %s: %s (event %d)", acceptedText(e), say.Clip(cmp.Or(e.By, "unset"), 80), say.Clip(e.Reason, 300), e.Event)
 }
 
+// numberText says what was granted for a number, or those of an advisory.
+func numberText(e *audit.Exception) string {
+	return say.Clip(e.About(), maxText) + ": " + exceptionText(e)
+}
+
+// numberTexts say so of those that a check leaves numbers out by.
+func numberTexts(list []audit.Exception) (texts []string) {
+	for i := range list {
+		texts = append(texts, numberText(&list[i]))
+	}
+	return firstOf(texts)
+}
+
 // acceptedText says until when.
-func acceptedText(e *compliance.Exception) string {
+func acceptedText(e *audit.Exception) string {
 	if e.Expired {
 		return "Acceptance expired " + day10(e.Until)
 	}

@@ -57,7 +57,8 @@ func (c *CVEs) writeTable(w io.Writer, style table.Style) error {
 	for i := range c.Exposures {
 		cells = append(cells, exposureCells(&c.Exposures[i]))
 	}
-	if table.Cols(header, cells) > style.Width {
+	excepted := slices.ContainsFunc(c.Exposures, func(e audit.Exposure) bool { return shownException(&e) != nil }) // that takes lines of its own
+	if excepted || table.Cols(header, cells) > style.Width {
 		header, cells = c.narrow(style.Width)
 	}
 	if len(cells) > 0 {
@@ -153,21 +154,37 @@ func courseLines(e *audit.Exposure) (lines []string) {
 	if e.Reason != "" {
 		lines = append(lines, e.Reason)
 	}
+	if x := shownException(e); x != nil {
+		lines = append(lines, say.Printable(numberGrantText(x)))
+	}
 	return lines
+}
+
+// shownException is the exception for a number that people should see beside it: not if the kernel that runs has the
+// fix, or another one was meant; nil: there is none.
+func shownException(e *audit.Exposure) *audit.Exception {
+	if e.Status == audit.StatusFixed || e.Status == audit.StatusOtherKernel {
+		return nil
+	}
+	return e.Exception
 }
 
 // writeCSV writes the fixes with a header row, and nothing else but the warning.
 func (c *CVEs) writeCSV(w io.Writer, _ table.Style) error {
 	header := []string{
 		"cve", "kernel_release", "package", "version", "released", "released_by", "advisory", "severity", "installed", "active",
-		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events", "intervals", "reason", "known_since", "title", "open_since", "inferred", "on_offer", "not_offered",
+		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events", "intervals", "reason", "known_since", "title", "open_since", "inferred", "on_offer", "not_offered", "exception",
 	}
 	var rows [][]string
 	for _, e := range c.Exposures {
+		exception := ""
+		if e.Exception != nil {
+			exception = numberGrantText(e.Exception)
+		}
 		rows = append(rows, []string{
 			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, record.OrEmpty(e.Advisory), record.OrEmpty(e.Severity), exactly(e.Installed),
 			exactly(e.Active), exactly(e.InInitrd), exactly(e.Lost), e.LostBy, exactly(e.Back), string(e.Status), seconds(e.Seconds), numbers(e.Events),
-			intervals(e.Intervals), e.Reason, exactly(e.KnownSince), record.OrEmpty(e.Title), exactly(e.OpenSince), strconv.FormatBool(e.Inferred), record.OrEmpty(e.OnOffer), string(e.NotOffered),
+			intervals(e.Intervals), e.Reason, exactly(e.KnownSince), record.OrEmpty(e.Title), exactly(e.OpenSince), strconv.FormatBool(e.Inferred), record.OrEmpty(e.OnOffer), string(e.NotOffered), exception,
 		})
 	}
 	return writeRecords(w, c.Provenance.Warning(), header, rows)

@@ -2,11 +2,11 @@ package report
 
 import (
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
-	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/table"
@@ -17,7 +17,7 @@ const ExceptionsSchema = "klp-audit/exceptions/1"
 
 // exceptionRow is an exception with its beginning and its end.
 type exceptionRow struct {
-	compliance.Exception
+	audit.Exception
 	Added   record.Timestamp  `json:"added"`
 	Ended   *record.Timestamp `json:"ended"` // null: not ended
 	EndedBy *string           `json:"ended_by"`
@@ -31,12 +31,14 @@ type Exceptions struct {
 	From *audit.Input
 }
 
-func (x *Exceptions) forms() []form { return []form{{"table", x.writeTable}, {"json", x.writeJSON}} }
+func (x *Exceptions) forms() []form {
+	return []form{{"table", x.writeTable}, {"json", x.writeJSON}, {"csv", x.writeCSV}}
+}
 
 func (x *Exceptions) rows() []exceptionRow {
 	rows := []exceptionRow{}
 	for _, e := range x.List {
-		row := exceptionRow{Exception: compliance.ExceptionAt(e, x.At), Added: e.Time, Ended: e.Ended}
+		row := exceptionRow{Exception: audit.ExceptionAt(e, x.At), Added: e.Time, Ended: e.Ended}
 		if e.EndedBy != nil {
 			row.EndedBy = new(e.EndedBy.Name())
 		}
@@ -53,6 +55,17 @@ func (x *Exceptions) writeJSON(w io.Writer, _ table.Style) error {
 	}{ExceptionsSchema, record.OrNil(x.From.Warning()), x.rows()})
 }
 
+// writeCSV writes the exceptions with a header row.
+func (x *Exceptions) writeCSV(w io.Writer, _ table.Style) error {
+	header := []string{"id", "check", "cve", "advisory", "reason", "until", "by", "event", "expired", "added", "ended", "ended_by"}
+	var rows [][]string
+	for _, r := range x.rows() {
+		rows = append(rows, []string{r.ID, r.Check, r.CVE, r.Advisory, r.Reason, exactly(&r.Until), r.By, strconv.FormatInt(r.Event, 10),
+			strconv.FormatBool(r.Expired), exactly(&r.Added), exactly(r.Ended), record.OrEmpty(r.EndedBy)})
+	}
+	return writeRecords(w, x.From.Warning(), header, rows)
+}
+
 func (x *Exceptions) writeTable(w io.Writer, style table.Style) error {
 	if err := writeWarning(w, x.From.Warning(), style); err != nil {
 		return err
@@ -61,7 +74,7 @@ func (x *Exceptions) writeTable(w io.Writer, style table.Style) error {
 		return table.WriteParagraphs(w, []string{"There is no exception."}, table.Style{}.Sized())
 	}
 	style = style.Sized()
-	return table.Render(w, []string{"UNTIL\nSTATE", "CHECK\nBY", "REASON\nID"}, exceptionCells(x.rows(), style.Width), style)
+	return table.Render(w, []string{"UNTIL\nSTATE", "ABOUT\nBY", "REASON\nID"}, exceptionCells(x.rows(), style.Width), style)
 }
 
 func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
@@ -74,9 +87,9 @@ func exceptionCells(rows []exceptionRow, width int) (cells [][]string) {
 		case r.Expired:
 			state = "EXPIRED"
 		}
-		who := strings.Join(table.Wrap(say.Printable(r.By), middle), "\n")
+		who := strings.Join(append(table.Wrap(say.Printable(r.About()), middle), table.Wrap(say.Printable(r.By), middle)...), "\n")
 		what := append(table.Wrap(say.Printable(r.Reason), max(width-left-middle-2*table.Gap, 20)), say.Printable(r.ID))
-		cells = append(cells, []string{r.Until.Short() + "\n" + state, say.Printable(r.Check) + "\n" + who, strings.Join(what, "\n")})
+		cells = append(cells, []string{r.Until.Short() + "\n" + state, who, strings.Join(what, "\n")})
 	}
 	return cells
 }

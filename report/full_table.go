@@ -131,6 +131,9 @@ func (p *printer) compliance(f *Full) {
 		if check.Exception != nil {
 			cells = append(cells, []string{"", "", exceptionText(check.Exception)})
 		}
+		for _, text := range numberTexts(check.Accepted) {
+			cells = append(cells, []string{"", "", text})
+		}
 	}
 	p.rows([]string{"RESULT", "CHECK", "FINDING"}, cells)
 }
@@ -149,6 +152,9 @@ func (p *printer) exposures(f *Full) {
 			brought += ", active " + date(e.Active)
 		}
 		cells = append(cells, []string{say.Clip(e.CVE, 20), string(e.Status), cmp.Or(latencyText(&e), duration(nil)), brought})
+		if x := shownException(&e); x != nil {
+			cells = append(cells, []string{"", "", "", numberText(x)})
+		}
 	}
 	if len(cells) > 0 {
 		p.line("")

@@ -219,6 +219,7 @@ func years() *Full {
 			{Time: ts("2026-11-17T10:00:00Z"), Kind: "failed", What: "kernel-livepatch-6_4_0-150600_23_53-default 8-150600.13.24.1", Event: 398},
 		},
 	}
+	f.Exposures[10].Exception = new(riskTaken())
 	for i := range f.Exposures[:2] {
 		e := &f.Exposures[2+i]
 		lose(e, "2025-04-22T03:22:00Z", audit.LostByBoot, "2025-04-29T09:00:00Z")
@@ -286,10 +287,15 @@ func yearsOpen() *audit.Open {
 	}
 }
 
+// riskTaken is an exception for a number.
+func riskTaken() audit.Exception {
+	return audit.Exception{ID: "x", CVE: "CVE-2026-3081", Reason: "RISK-12: the module is not loaded.", Until: ts("2027-03-31"), By: "tux", Event: 399}
+}
+
 func yearsCompliance() *compliance.Summary {
 	c := &compliance.Summary{Open: yearsOpen(), Latency: audit.Summarize(nil), Profile: "pci-dss-4.0.1", Verdict: compliance.Fail, At: ts("2026-11-23T08:30:00Z"), Since: ts("2025-11-23T08:30:00Z")}
 	add := func(result compliance.Rating, id, title, detail string, evidence ...string) {
-		c.Checks = append(c.Checks, compliance.CheckResult{ID: id, Title: title, Result: result, Detail: detail, Evidence: compliance.OrNone(evidence), References: []string{}})
+		c.Checks = append(c.Checks, compliance.CheckResult{ID: id, Title: title, Result: result, Detail: detail, Evidence: compliance.OrNone(evidence), References: []string{}, Accepted: []audit.Exception{}})
 	}
 	add(compliance.Fail, "patch-in-initrd", "Initrd holds the live patch", "The initrd of 6.4.0-150600.23.53-default lacks livepatch_7_150600_13_21: the newest build packed livepatch_6_150600_13_18.", "event 411", "event 380")
 	add(compliance.Fail, "failed-commits", "No failed change is left", "The upgrade of kernel-livepatch-6_4_0-150600_23_53-default to 8-150600.13.24.1 failed, and nothing made it good since.", "event 398")
@@ -297,8 +303,9 @@ func yearsCompliance() *compliance.Summary {
 	add(compliance.Warn, "downgrades", "Nothing was downgraded", "One live patch was downgraded; the kernel had not warned before.", "event 91")
 	add(compliance.Warn, "latency", "Fixes were active in time", "CVE-2026-3041 took 46 days from its release to being active, longer than 30 days.", "event 350")
 	c.Checks[4].References = []string{"PCI DSS v4.0.1 6.3.3"}
-	c.Checks[4].Exception = &compliance.Exception{Reason: "Freeze for the year's end closing, agreed with the owner of the service.", Until: ts("2026-12-31"), By: "tux", Event: 360}
-	c.Checks[3].Exception = &compliance.Exception{Reason: "Regression with the storage driver.", Until: ts("2025-09-30"), By: "root", Event: 93, Expired: true}
+	c.Checks[4].Exception = &audit.Exception{Reason: "Freeze for the year's end closing, agreed with the owner of the service.", Until: ts("2026-12-31"), By: "tux", Event: 360}
+	c.Checks[3].Exception = &audit.Exception{Reason: "Regression with the storage driver.", Until: ts("2025-09-30"), By: "root", Event: 93, Expired: true}
+	c.Checks[4].Accepted = []audit.Exception{riskTaken()}
 	for _, id := range []string{"kernel-supported", "patch-state", "patch-loaded", "coverage", "reboot-lag", "signatures", "attribution", "completeness", "integrity", "retention", "permissions", "recorder", "entitlement", "taint", "journal"} {
 		r, _ := compliance.RuleOf(id)
 		add(compliance.Pass, id, r.Title, "Nothing speaks against it.", "event 411")
@@ -320,7 +327,7 @@ func fresh() *Full {
 	}
 	f.State.KernelRelease, f.State.Initrd.Verdict = new(storetest.ReleaseA), record.VerdictContained
 	for _, r := range compliance.Rules() {
-		f.Compliance.Checks = append(f.Compliance.Checks, compliance.CheckResult{ID: r.ID, Title: r.Title, Result: compliance.Pass, Detail: "Nothing speaks against it.", Evidence: []string{"event 1"}, References: []string{}})
+		f.Compliance.Checks = append(f.Compliance.Checks, compliance.CheckResult{ID: r.ID, Title: r.Title, Result: compliance.Pass, Detail: "Nothing speaks against it.", Evidence: []string{"event 1"}, References: []string{}, Accepted: []audit.Exception{}})
 	}
 	return whole(f, change1(1, "2026-11-23T06:10:00Z", "install", "3-150600.13.9.1", ""))
 }
@@ -360,13 +367,17 @@ func hostile() *Full {
 	for i := range f.Compliance.Checks {
 		c := &f.Compliance.Checks[i]
 		c.Detail, c.Evidence, c.References = long, []string{evil, "event 1\n"}, []string{evil}
-		c.Exception = &compliance.Exception{Reason: long, By: evil}
+		c.Exception = &audit.Exception{Reason: long, By: evil}
+		for range 9 {
+			c.Accepted = append(c.Accepted, audit.Exception{Advisory: long, Reason: evil, By: evil})
+		}
 	}
 	f.Compliance.Profile = evil
 	for i := range f.Exposures {
 		e := &f.Exposures[i]
 		e.CVE, e.Package, e.Version, e.ReleasedBy, e.Reason = evil, long, evil, evil, long
 		e.Intervals = []audit.Interval{{Lost: &record.Timestamp{}, LostBy: evil}}
+		e.Status, e.Exception = audit.StatusAvailable, &audit.Exception{CVE: evil, Reason: long, By: evil}
 	}
 	f.Latency.WorstCVE = evil
 	for i := range f.Timeline.Kernels {

@@ -99,6 +99,7 @@ type pageCheck struct {
 	References               []string
 	Exception, Accepted      string // at length, and in short
 	Expired                  bool
+	Numbers                  []string // that are left out, and who accepts them
 }
 
 // pageText is a piece of a text, or of what is to be typed.
@@ -113,6 +114,8 @@ type pageEvidence struct{ Text, Anchor string }
 type pageExposure struct {
 	CVE, Package, Released, ReleasedBy, Installed, Active, InInitrd, Latency, Status string
 	Lost                                                                             []string
+	Exception                                                                        string
+	Expired                                                                          bool
 }
 
 type pageChange struct {
@@ -252,6 +255,7 @@ func (p *page) compliance(c *compliance.Summary) {
 		if e := check.Exception; e != nil {
 			row.Exception, row.Accepted, row.Expired = exceptionText(e), acceptedText(e), e.Expired
 		}
+		row.Numbers = numberTexts(check.Accepted)
 		p.Checks = append(p.Checks, row)
 		switch {
 		case !isOpen(&check):
@@ -292,6 +296,9 @@ func (p *page) exposure(l *audit.Latency, all []audit.Exposure) {
 		}
 		for _, l := range e.Losses() {
 			row.Lost = append(row.Lost, say.Clip(l.Text(date), maxText))
+		}
+		if x := shownException(&e); x != nil {
+			row.Exception, row.Expired = numberText(x), x.Expired
 		}
 		p.Exposures = append(p.Exposures, row)
 	}

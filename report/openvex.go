@@ -118,6 +118,9 @@ func othersOf(st *audit.State, exposures []audit.Exposure, asked bool) (list []v
 			s.Status, s.Notes = "fixed", "Fixed by the running kernel "+e.KernelRelease+" itself."
 		case e.Status.Open():
 			s.Status, s.Notes, s.Action = "affected", openNotes(&e), vexAction(&e)
+			if e.Accepted() {
+				s.Notes += " " + numberGrantText(e.Exception) + "."
+			}
 		case e.Status == audit.StatusUnknown && asked:
 			s.Status = "under_investigation"
 		default:

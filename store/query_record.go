@@ -11,6 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store/sqlite"
+	"github.com/klp-audit/klp-audit/store/views"
 )
 
 const summary = `SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT changes FROM totals), (SELECT commits FROM totals),
@@ -129,10 +130,10 @@ func (s *Store) KnownBoots(ctx context.Context) (map[string]time.Time, error) {
 // Exceptions returns the exceptions that were on record at a moment, oldest first, those
 // that had been ended included.
 func (s *Store) Exceptions(ctx context.Context, at time.Time) ([]record.Exception, error) {
-	const query = `SELECT id, event, time, check_id, reason, until, login, sudo_user, automation,
+	const query = `SELECT ` + views.GrantColumns + `,
 		end_event, end_time, end_login, end_sudo_user, end_automation FROM exceptions WHERE time <= ? ORDER BY time, event`
 	return sqlite.ReadRows(ctx, s.db, query, []any{at.UnixMicro()}, func(c *sqlite.Cells) record.Exception {
-		x := record.Exception{ID: c.Text(), Event: c.Number(), Time: c.Moment(), Check: c.Text(), Reason: c.Text(), Until: c.Moment()}
+		x := record.Exception{ID: c.Text(), Event: c.Number(), Time: c.Moment(), Check: c.Text(), CVE: c.Text(), Advisory: c.Text(), Reason: c.Text(), Until: c.Moment()}
 		x.By = record.RowActor{Login: c.TextOrNil(), SudoUser: c.TextOrNil(), Automation: c.TextOrNil()}
 		event, ended := c.NumberOrNil(), c.MomentOrNil()
 		by := record.RowActor{Login: c.TextOrNil(), SudoUser: c.TextOrNil(), Automation: c.TextOrNil()}

@@ -12,13 +12,22 @@ import (
 
 // latency checks that fixes were active soon after their release.
 func latency(g *grounds, c Criteria) finding {
-	l := latencies{rating: Pass}
+	l, a := latencies{rating: Pass}, accepted{}
 	for _, e := range g.exposures {
-		if g.counts(e, c) {
+		if g.counts(e, c) && !(grantedInTime(&e) && a.has(&e)) {
 			l.add(e, g.at, c)
 		}
 	}
-	return l.finding(g)
+	if l.n == 0 && a.numbers > 0 {
+		return a.on(found(Pass, "No other fix of a live patch came in since %s.", record.At(g.since).Short()))
+	}
+	return a.on(l.finding(g))
+}
+
+// grantedInTime says whether the exception for a number was granted before its fix was active: one that came later
+// does not make up for how long that took.
+func grantedInTime(e *audit.Exposure) bool {
+	return e.Exception != nil && (e.Active == nil || !e.Active.Before(e.Exception.Granted.Time))
 }
 
 // latencies are the fixes of a period, and how long they took.

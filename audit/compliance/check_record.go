@@ -286,13 +286,9 @@ func retention(g *grounds, c Criteria) finding {
 func exceptions(g *grounds, c Criteria) finding {
 	var expired, soon []string
 	var late, near []int64
-	n := 0
+	n := len(g.exceptions)
 	for _, x := range g.exceptions {
-		if x.Ended != nil {
-			continue
-		}
-		n++
-		text := "for " + x.Check + ", until " + x.Until.Short()
+		text := "for " + say.Printable(x.About()) + ", until " + x.Until.Short()
 		switch left := x.Until.Sub(g.at); {
 		case left <= 0:
 			expired, late = append(expired, text), append(late, x.Event)

@@ -29,12 +29,26 @@ func residual(g *grounds, c Criteria) finding {
 	return g.stillOpen(c, func(e *audit.Exposure) bool { return e.Status == audit.StatusNeedsKernel }, "only by a newer kernel", "No fix is known that only a newer kernel brings.")
 }
 
-// stillOpen judges the numbers that are open in one way, the worst first.
+// stillOpen judges the numbers that are open in one way, but for those that exceptions accept.
 func (g *grounds) stillOpen(c Criteria, is func(*audit.Exposure) bool, how, none string) finding {
-	rows := slices.DeleteFunc(slices.Clone(g.exposures), func(e audit.Exposure) bool { return !is(&e) })
-	if len(rows) == 0 {
-		return g.nothingOpen(none)
+	var a accepted
+	rows := slices.DeleteFunc(slices.Clone(g.exposures), func(e audit.Exposure) bool { return !is(&e) || a.has(&e) })
+	how = fmt.Sprintf("%s can be fixed %s", say.Plural(len(rows)+a.numbers, "number"), how)
+	switch {
+	case len(rows) > 0 && a.numbers > 0:
+		how += fmt.Sprintf(", %d of them not accepted", len(rows))
+		fallthrough
+	case len(rows) > 0:
+		return a.on(g.worstOf(rows, c, how))
+	case a.numbers > 0:
+		none = how + "."
 	}
+	f := g.nothingOpen(none, &a)
+	return a.on(f)
+}
+
+// worstOf rates numbers that are open by the worst of them.
+func (g *grounds) worstOf(rows []audit.Exposure, c Criteria, how string) finding {
 	rating, late := Pass, 0
 	var worst audit.Exposure
 	var worstAge time.Duration
@@ -54,7 +68,7 @@ func (g *grounds) stillOpen(c Criteria, is func(*audit.Exposure) bool, how, none
 		}
 	}
 	f.rating = rating
-	f.detail = fmt.Sprintf("%s can be fixed %s; the worst is %s", say.Plural(len(rows), "number"), how, describe(&worst))
+	f.detail = fmt.Sprintf("%s; the worst is %s", how, describe(&worst))
 	if rating == Pass {
 		f = f.by(worst.Events...)
 		f.detail += "; it is not too late for any yet"
@@ -84,8 +98,8 @@ func (g *grounds) openFor(e *audit.Exposure) (age time.Duration, known bool) {
 	return max(0, g.at.Sub(e.OpenSince.Time)), true
 }
 
-// nothingOpen passes where it is known what is on offer.
-func (g *grounds) nothingOpen(none string) finding {
+// nothingOpen passes where it is known what is on offer, but for numbers that are accepted.
+func (g *grounds) nothingOpen(none string, a *accepted) finding {
 	switch {
 	case !g.offers.Known():
 		return found(NotDetermined, "What the vendor has released is not on record.")
@@ -93,7 +107,7 @@ func (g *grounds) nothingOpen(none string) finding {
 		return found(NotDetermined, "Which kernel runs is not known.")
 	}
 	for _, e := range g.exposures {
-		if e.NotOffered == audit.OfferOff || e.NotOffered == audit.OfferWithdrawn {
+		if (e.NotOffered == audit.OfferOff || e.NotOffered == audit.OfferWithdrawn) && !a.has(&e) {
 			return found(NotDetermined, "%s: %s", e.CVE, e.Reason).by(e.Events...)
 		}
 	}

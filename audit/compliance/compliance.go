@@ -53,7 +53,9 @@ type CheckResult struct {
 	KnownSince *record.Timestamp `json:"known_since"`
 	// Exception is what was granted for this check, expired ones included; it changes
 	// nothing in the result.
-	Exception *Exception `json:"exception"`
+	Exception *audit.Exception `json:"exception"`
+	// Accepted are the exceptions for numbers that the check leaves out of its result.
+	Accepted []audit.Exception `json:"accepted"`
 }
 
 // Hint says what to do when the check does not pass. A kernel that has no initrd does not boot:
@@ -113,7 +115,7 @@ func (g *grounds) judge() *Summary {
 		f := g.run(r, criteria)
 		c.Checks = append(c.Checks, CheckResult{
 			ID: r.ID, Title: r.Title, Result: f.rating, Detail: f.detail, Evidence: OrNone(f.evidence),
-			References: OrNone(criteria.References), Exception: g.exceptionFor(r.ID), NoImageOf: g.noImageOf(),
+			References: OrNone(criteria.References), Exception: audit.LongestFor(r.ID, g.exceptions), Accepted: append([]audit.Exception{}, f.acceptedBy...), NoImageOf: g.noImageOf(),
 		})
 	}
 	slices.SortStableFunc(c.Checks, func(a, b CheckResult) int { return cmp.Compare(a.Result.weight(), b.Result.weight()) })

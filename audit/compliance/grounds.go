@@ -38,7 +38,7 @@ type grounds struct {
 	exposures   []audit.Exposure
 	running     string // the kernel that runs at the end; empty: not known
 	offers      *audit.Offers
-	exceptions  []record.Exception
+	exceptions  []audit.Exception // that were not ended, expired ones included
 }
 
 // base is what should be installed, by a commit or an observation before the newest one.
@@ -75,7 +75,7 @@ func (g *grounds) readRecord(ctx context.Context, s audit.Reader) (err error) {
 	if g.attribution, err = s.Attribution(ctx, g.since, g.at); err != nil {
 		return err
 	}
-	g.exceptions, err = s.Exceptions(ctx, g.at)
+	g.exceptions, err = audit.ReadExceptions(ctx, s, g.at, g.at)
 	return err
 }
 
@@ -252,17 +252,6 @@ func (g *grounds) notKnown(name string) finding {
 		return found(NotDetermined, "The observation could not tell %s: %s.", strings.ReplaceAll(name, "_", " "), strings.TrimSuffix(why, "."))
 	}
 	return found(NotDetermined, "The observation says nothing of %s.", strings.ReplaceAll(name, "_", " "))
-}
-
-// exceptionFor is the exception for a check that runs longest, nil if there is none.
-func (g *grounds) exceptionFor(id string) *Exception {
-	var best *Exception
-	for _, x := range g.exceptions {
-		if x.Check == id && x.Ended == nil && (best == nil || x.Until.After(best.Until.Time)) {
-			best = new(ExceptionAt(x, g.at))
-		}
-	}
-	return best
 }
 
 // readTimeline reads gaps of the period, and the fixes of the live patches that were installed

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/klp-audit/klp-audit/audit"
 )
 
 // Rating is what a check came to.
@@ -29,6 +31,8 @@ type finding struct {
 	rating   Rating
 	detail   string
 	evidence []string
+	// acceptedBy are the exceptions for numbers that it leaves out.
+	acceptedBy []audit.Exception
 }
 
 func found(r Rating, format string, args ...any) finding {

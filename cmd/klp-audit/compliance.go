@@ -36,8 +36,9 @@ every check, the weightiest first. Each says in a sentence what it found, names 
 that say so, and what to do. What is not known is unknown, and never passes.
 
 Profiles of your own are in /etc/klp-audit/profiles/NAME.toml; what they do not say is as the
-profile default has it. Exceptions (see klp-audit exception) stand beside a result; they
-change nothing in it.
+profile default has it. Exceptions for a check (see klp-audit exception) stand beside its result; they
+change nothing in it. Numbers that somebody accepts are left out of updates, residual and latency,
+which say so.
 
 ` + knownHelp,
 		Example: `  klp-audit report compliance

@@ -5,27 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/recorder"
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// maxReason is how many bytes the reason of an exception may have.
-const maxReason = 2000
+// maxReason and maxAdvisory are how many bytes the reason of an exception, and the id of an advisory, may have.
+const (
+	maxReason   = 2000
+	maxAdvisory = 128
+)
 
 func (a *app) exceptionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exception",
-		Short: "Note that a finding is accepted for a while, and by whom",
-		Long: `Note that the finding of a check is accepted for a while, why, and by whom. That is an
-event of the record. Reports show it beside the result, which stays as it is; one that ran
-out is a finding itself, until it is ended.`,
+		Short: "Note that a finding or an open number is accepted for a while, and by whom",
+		Long: `Note what is accepted for a while, why, and by whom: the finding of a check, or that a CVE number,
+or all numbers that an advisory names, are open on this machine. That is an event of the record. One
+that ran out counts for nothing, and is a finding itself, until it is ended.
+
+Reports show that for a check beside its result, which stays as it is. Numbers that are accepted are
+left out of the checks updates, residual and latency, which say how many, and by whose exception.
+Their status stays what it is: accepting does not fix. A live patch that the vendor took back is a
+finding all the same, and so is a fix that was late before anybody accepted that.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return usageError{errors.New("exception: want a subcommand: add, list or end")}
@@ -36,37 +47,75 @@ out is a finding itself, until it is ended.`,
 }
 
 func (a *app) exceptionAddCommand() *cobra.Command {
-	var check, reason, until string
+	x := &record.ExceptionChange{Action: record.ExceptionAdd}
+	var reason, until string
 	cmd := &cobra.Command{
-		Use:     "add --check ID --reason TEXT --until TIME",
-		Short:   "Accept the finding of a check for a while",
-		Example: `  klp-audit exception add --check coverage --reason 'CHG-4711: kernel update in May' --until 2026-05-31`,
-		Args:    cobra.NoArgs,
+		Use:   "add --check ID|--cve NUMBER|--advisory ID --reason TEXT --until TIME",
+		Short: "Accept the finding of a check, or open numbers, for a while",
+		Example: `  klp-audit exception add --check coverage --reason 'CHG-4711: kernel update in May' --until 2026-05-31
+  klp-audit exception add --cve CVE-2025-21999 --reason 'RISK-12: module is not loaded' --until 2026-05-31`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			x := &record.ExceptionChange{Action: record.ExceptionAdd, Check: check, Reason: strings.TrimSpace(reason)}
-			if err := a.readUntil(x, until); err != nil {
+			x.Reason = strings.TrimSpace(reason)
+			err := readAbout(x)
+			if err == nil {
+				err = a.readUntil(x, until)
+			}
+			if err != nil {
 				return usageError{err}
 			}
 			id, err := a.appendException(cmd.Context(), x)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.Stdout, "Exception %s for %s, until %s.\n", id, check, x.Until.Short())
+			_, err = fmt.Fprintf(a.Stdout, "Exception %s for %s, until %s.\n", id, aboutOf(x), x.Until.Short())
 			return err
 		},
 	}
-	enumFlag(cmd, &check, "check", "the check with this `ID`", compliance.CheckIDs())
+	enumFlag(cmd, &x.Check, "check", "the finding of the check with this `ID`", compliance.CheckIDs())
+	cmd.Flags().StringVar(&x.CVE, "cve", "", "that the CVE `NUMBER` is open")
+	cmd.Flags().StringVar(&x.Advisory, "advisory", "", "that all numbers are open which the advisory with this `ID` names; report cve shows ids")
+	cmd.RegisterFlagCompletionFunc("cve", cobra.NoFileCompletions)
+	cmd.RegisterFlagCompletionFunc("advisory", cobra.NoFileCompletions)
 	cmd.Flags().StringVar(&reason, "reason", "", "why it is accepted, a `TEXT` for auditors")
 	cmd.Flags().StringVar(&until, "until", "", "until when: "+report.TimeHelp+"; a date is its first moment where you are")
 	return cmd
+}
+
+// aboutOf is what an exception is about, in words.
+func aboutOf(x *record.ExceptionChange) string {
+	return (&audit.Exception{Check: x.Check, CVE: x.CVE, Advisory: x.Advisory}).About()
+}
+
+// readAbout checks what an exception is about.
+func readAbout(x *record.ExceptionChange) (err error) {
+	given := 0
+	for _, flag := range []string{x.Check, x.CVE, x.Advisory} {
+		if flag != "" {
+			given++
+		}
+	}
+	switch {
+	case given == 0:
+		return fmt.Errorf("--check: want one of %s; or --cve, or --advisory", strings.Join(compliance.CheckIDs(), ", "))
+	case given > 1:
+		return errors.New("want only one of --check, --cve and --advisory: each may be an exception of its own")
+	case x.CVE != "":
+		if x.CVE, err = audit.ParseCVE(x.CVE); err != nil {
+			return fmt.Errorf("--cve %w", err)
+		}
+	case len(x.Advisory) > maxAdvisory:
+		return fmt.Errorf("--advisory: want at most %d bytes", maxAdvisory)
+	case x.Advisory != say.Printable(x.Advisory) || strings.TrimSpace(x.Advisory) != x.Advisory:
+		return fmt.Errorf("--advisory %q: want an id such as SUSE-SLE-Module-Live-Patching-15-SP6-2026-1234, as report cve shows it", x.Advisory)
+	}
+	return nil
 }
 
 // readUntil checks what an exception needs, and sets its end.
 func (a *app) readUntil(x *record.ExceptionChange, until string) error {
 	end, err := report.ParseTime(until, a.Now(), a.bootTime())
 	switch {
-	case x.Check == "":
-		return fmt.Errorf("--check: want one of %s", strings.Join(compliance.CheckIDs(), ", "))
 	case err != nil:
 		return fmt.Errorf("--until: %w", err)
 	case !end.After(a.Now()):
@@ -95,6 +144,9 @@ func (a *app) appendException(ctx context.Context, x *record.ExceptionChange) (i
 	if x.Action == record.ExceptionEnd {
 		err = a.running(ctx, s, x.Exception)
 	}
+	if x.Advisory != "" {
+		err = a.seeAdvisory(ctx, s, x.Advisory)
+	}
 	if err := errors.Join(err, s.Close()); err != nil {
 		return "", err
 	}
@@ -104,6 +156,18 @@ func (a *app) appendException(ctx context.Context, x *record.ExceptionChange) (i
 	ev := &record.Event{Header: store.NewHeader(record.KindException, a.root, version), Exception: x}
 	x.Actor = recorder.WhoRuns(a.root, a.Getenv)
 	return ev.ID, errors.Join(s.Append(ctx, ev), s.Close())
+}
+
+// seeAdvisory says if no release that is on record has an advisory's id: it may be known by another one, or come yet.
+func (a *app) seeAdvisory(ctx context.Context, s *store.Store, id string) error {
+	offers, err := audit.ReadOffers(ctx, s, record.Always())
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(offers.All(), func(o audit.Offered) bool { return o.ID == id }) {
+		a.complain("no release on record has an advisory %q: report cve shows their ids", id)
+	}
+	return nil
 }
 
 // running checks that there is an exception that can be ended.

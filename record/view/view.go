@@ -144,7 +144,7 @@ func (r *Record) addException(o *Outline) {
 	switch {
 	case x.Action == record.ExceptionAdd && x.Until != nil:
 		r.exceptions = append(r.exceptions, &record.Exception{
-			ID: o.Header.ID, Event: o.Event, Time: micro(o.Header.Time), Check: x.Check, Reason: x.Reason, Until: micro(*x.Until), By: by,
+			ID: o.Header.ID, Event: o.Event, Time: micro(o.Header.Time), Check: x.Check, CVE: x.CVE, Advisory: x.Advisory, Reason: x.Reason, Until: micro(*x.Until), By: by,
 		})
 	case x.Action == record.ExceptionEnd:
 		for _, added := range r.exceptions {

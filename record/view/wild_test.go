@@ -208,7 +208,7 @@ func (w *wild) imported(ev *record.Event) {
 }
 
 func (w *wild) exception(ev *record.Event) {
-	ev.Exception = &record.ExceptionChange{Action: pick(w, record.ExceptionAdd, record.ExceptionEnd), Actor: w.actor(), Check: "c", Reason: "r", Until: maybe(w, w.finer()), Exception: w.commit()}
+	ev.Exception = &record.ExceptionChange{Action: pick(w, record.ExceptionAdd, record.ExceptionEnd), Actor: w.actor(), Check: pick(w, "", "c"), CVE: pick(w, "", "CVE-2025-1"), Advisory: pick(w, "", "A-1"), Reason: "r", Until: maybe(w, w.finer()), Exception: w.commit()}
 	if len(w.added) > 0 {
 		ev.Exception.Exception = pick(w, w.added...)
 	}

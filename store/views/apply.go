@@ -123,6 +123,10 @@ func applyRelease(o *view.Outline) []mutation {
 	return []mutation{{query: `INSERT INTO releases (event) VALUES (?)`, args: []any{o.Event}}}
 }
 
+// GrantColumns are the columns of the view exceptions that the event fills which adds one, for those who write and who
+// read them.
+const GrantColumns = `id, event, time, check_id, cve, advisory, reason, until, login, sudo_user, automation`
+
 // applyException writes an exception, or its end, into the view. Only the first end counts.
 func applyException(o *view.Outline) []mutation {
 	x, h := o.Exception, &o.Header
@@ -133,8 +137,8 @@ func applyException(o *view.Outline) []mutation {
 	switch {
 	case x.Action == record.ExceptionAdd && x.Until != nil:
 		return []mutation{{
-			query: `INSERT INTO exceptions (id, event, time, check_id, reason, until, login, sudo_user, automation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			args:  []any{h.ID, o.Event, h.Time.UnixMicro(), x.Check, x.Reason, x.Until.UnixMicro(), login, sudo, automation},
+			query: `INSERT INTO exceptions (` + GrantColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			args:  []any{h.ID, o.Event, h.Time.UnixMicro(), x.Check, x.CVE, x.Advisory, x.Reason, x.Until.UnixMicro(), login, sudo, automation},
 		}}
 	case x.Action == record.ExceptionEnd:
 		return []mutation{{

@@ -24,15 +24,15 @@ var (
 var Tables = []string{"recorders", "commits", "changes", "observations", "sightings", "boots", "boot_looks", "patch_loads", "image_builds", "exceptions", "snapshots", "releases", "totals"}
 
 // Schema is the version of the views. An older one is rebuilt from the events, a newer one is refused.
-const Schema = 5
+const Schema = 6
 
 // Digest is that of all objects of a record with these views, as package store makes it; a test of it holds
 // it to the SQL. It spares writers to make these objects anew for a comparison.
-const Digest = "598ef6ec1d5dab010c38fbbb268e18edd185272904dcd87f40fd9b273e43b6f1"
+const Digest = "9b11ea94b40fc1ffc29c06d6a4d4f0b26a190a29e2a5690f78d5be63c004ebc9"
 
 // Layouts are the views of every version that a release wrote, as SQL, this one's included: where
 // one is missing, the records of that release look altered.
-var Layouts = map[int]string{3: sql3, 5: SQL}
+var Layouts = map[int]string{3: sql3, 6: SQL}
 
 // Column is a column of the view changes: what it holds of a change, and where a history shows it; or
 // another one that a history shows, which has no value here.

@@ -177,12 +177,14 @@ CREATE TABLE image_builds (
 
 CREATE UNIQUE INDEX image_builds_once ON image_builds (boot_id, time, cursor);
 
--- Findings that somebody accepts for a while. One row for each, by the event that added it.
+-- Findings and open numbers that somebody accepts for a while. One row for each, by the event that added it.
 CREATE TABLE exceptions (
   id             TEXT PRIMARY KEY,
   event          INTEGER NOT NULL,
   time           INTEGER NOT NULL,
-  check_id       TEXT NOT NULL,
+  check_id       TEXT NOT NULL, -- what it is about, as the next two say; empty: something else
+  cve            TEXT NOT NULL,
+  advisory       TEXT NOT NULL,
   reason         TEXT NOT NULL,
   until          INTEGER NOT NULL,
   login          TEXT,
