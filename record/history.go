@@ -34,7 +34,8 @@ type HistoryRow struct {
 	Repo          *string     `json:"repo"`
 	Checksum      *string     `json:"checksum"`
 	SignatureKey  *string     `json:"signature_key"`
-	Advisories    []string    `json:"advisories"`
+	Advisories    []string    `json:"advisories"` // that the commit applied
+	Advisory      *string     `json:"advisory"`   // the one that the change itself applied; nil: none, or that is not known
 	CVEsAdded     []string    `json:"cves_added"`
 	CVEsRemoved   []string    `json:"cves_removed"`
 	BugsAdded     []string    `json:"bugs_added"`
@@ -132,6 +133,7 @@ func HistoryFields() []HistoryField {
 		{"checksum", func(r *HistoryRow) string { return OrEmpty(r.Checksum) }},
 		{"signature_key", func(r *HistoryRow) string { return OrEmpty(r.SignatureKey) }},
 		{"advisories", func(r *HistoryRow) string { return strings.Join(r.Advisories, " ") }},
+		{"advisory", func(r *HistoryRow) string { return OrEmpty(r.Advisory) }},
 		{"cves_added", func(r *HistoryRow) string { return strings.Join(r.CVEsAdded, " ") }},
 		{"cves_removed", func(r *HistoryRow) string { return strings.Join(r.CVEsRemoved, " ") }},
 		{"bugs_added", func(r *HistoryRow) string { return strings.Join(r.BugsAdded, " ") }},

@@ -18,6 +18,7 @@ type Import struct {
 	Changes    []ImportedChange `json:"changes"`              // that were not on record
 	Recorded   []RecordedChange `json:"recorded,omitempty"`   // that were: the history is further evidence for them
 	Advisories []Advisory       `json:"advisories,omitempty"` // all of the commit that are known by now
+	Sole       bool             `json:"sole,omitempty"`       // it did nothing but to install one package, also of those that are not tracked
 	Lines      []HistoryLine    `json:"lines,omitempty"`      // the command's, and new ones of advisories
 }
 

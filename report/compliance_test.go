@@ -78,6 +78,8 @@ func TestComplianceFollowsItsSchema(t *testing.T) {
 	for _, list := range [][]record.Exception{nil, {
 		{ID: "a", Event: 3, Check: "clock", Reason: "\x1b[2J", Time: record.At(testNow), Until: record.At(testNow)},
 		{ID: "b", Event: 4, Time: record.At(testNow), Until: record.At(testNow.AddDate(1, 0, 0)), Ended: new(record.At(testNow)), EndedBy: &record.RowActor{}},
+		{ID: "c", Event: 5, CVE: "CVE-2025-1000", Time: record.At(testNow), Until: record.At(testNow)},
+		{ID: "d", Event: 6, Advisory: "\x1b[2J" + strings.Repeat("A", 120), Time: record.At(testNow), Until: record.At(testNow)},
 	}} {
 		var b, text strings.Builder
 		storetest.Check(t, Write(&b, &Exceptions{List: list, At: testNow}, "json", table.Style{}))

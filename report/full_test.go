@@ -390,6 +390,7 @@ func hostile() *Full {
 	f.Integrity.Checkpoint, f.Integrity.Key, f.Integrity.Result = evil+"\n"+long, evil, evil
 	row := change1(7, "2026-01-01", "upgrade", long, evil)
 	row.Package, row.Command, row.UserData, row.Actor.SudoUser = evil, &long, new(evil), new(evil)
+	row.Advisory = &long
 	f.History.Rows = listed([]*record.HistoryRow{row})
 	return f
 }

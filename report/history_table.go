@@ -103,7 +103,7 @@ func detail(r *record.HistoryRow) string {
 	return strings.Join(parts, ", ")
 }
 
-// fixes sums the CVEs of a row up, "+3 -1 CVE".
+// fixes sums the CVEs of a row up, "+3 -1 CVE", and names the advisory that it applied.
 func fixes(r *record.HistoryRow) string {
 	var parts []string
 	if n := len(r.CVEsAdded); n > 0 {
@@ -112,10 +112,13 @@ func fixes(r *record.HistoryRow) string {
 	if n := len(r.CVEsRemoved); n > 0 {
 		parts = append(parts, fmt.Sprintf("-%d", n))
 	}
-	if parts == nil {
-		return ""
+	if parts != nil {
+		parts = append(parts, "CVE")
 	}
-	return strings.Join(append(parts, "CVE"), " ")
+	if r.Advisory != nil {
+		parts = append(parts, "advisory "+say.Clip(*r.Advisory, 80))
+	}
+	return strings.Join(parts, " ")
 }
 
 // failedScripts names the scripts that failed, after the result.

@@ -99,7 +99,7 @@ func TestTimeOfAChangeInACommitClosedLateIsItsInstallTime(t *testing.T) {
 func TestHistoryKeys(t *testing.T) {
 	const documented = `time time_source utc_offset commit event host boot_id kind action package arch version previous
 		kernel_release patch_number initial result outcome source actor command userdata repo checksum signature_key
-		advisories cves_added cves_removed bugs_added bugs_removed scripts known_since`
+		advisories advisory cves_added cves_removed bugs_added bugs_removed scripts known_since`
 	if diff := cmp.Diff(strings.Fields(documented), keys(t, patchRow())); diff != "" {
 		t.Error(diff)
 	}

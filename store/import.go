@@ -16,6 +16,7 @@ type Imported struct {
 	copies   map[string]int
 	recorded map[record.RecordedChange]bool // without the line
 	outcomes map[string]record.Outcome
+	sole     map[string]bool
 	horizon  time.Time // what is older may have been taken in and pruned
 }
 
@@ -23,7 +24,7 @@ var errNoImport = errors.New("not an import event")
 
 // Imported returns what imports have taken in so far.
 func (s *Store) Imported(ctx context.Context) (*Imported, error) {
-	im := &Imported{copies: map[string]int{}, recorded: map[record.RecordedChange]bool{}, outcomes: map[string]record.Outcome{}}
+	im := &Imported{copies: map[string]int{}, recorded: map[record.RecordedChange]bool{}, outcomes: map[string]record.Outcome{}, sole: map[string]bool{}}
 	var err error
 	if im.events, err = s.size(ctx); err != nil {
 		return nil, sqlite.Classify(err)
@@ -61,7 +62,7 @@ func (im *Imported) Add(i *record.Import) {
 		im.addLine(r.Line)
 		im.recorded[record.RecordedChange{Event: r.Event, Pos: r.Pos}] = true
 	}
-	im.outcomes[i.Commit] = i.Outcome
+	im.outcomes[i.Commit], im.sole[i.Commit] = i.Outcome, i.Sole
 }
 
 func (im *Imported) addLine(l record.HistoryLine) {
@@ -82,6 +83,9 @@ func (im *Imported) Claimed(k record.KnownChange) bool {
 
 // Outcome returns what was said of a commit last.
 func (im *Imported) Outcome(commit string) record.Outcome { return im.outcomes[commit] }
+
+// Sole says whether a commit was said last to have installed one package and done nothing else.
+func (im *Imported) Sole(commit string) bool { return im.sole[commit] }
 
 // AppendImports adds import events, if nobody else has added an event since Imported was
 // called; else nothing, and the error is ErrMoved.

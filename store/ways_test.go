@@ -97,7 +97,7 @@ func TestNothingIsInTheWay(t *testing.T) {
 	for name, change := range map[string]string{
 		"a hash":                 `INSERT INTO hashes SELECT max(id) + 1, zeroblob(32) FROM hashes`,
 		"a row of the recorders": `INSERT INTO recorders SELECT event + 7, time, cause, version, machine_id, key FROM recorders`,
-		"a row of the changes":   `INSERT INTO changes SELECT 9, pos, commit_id, time, time_source, utc_offset, host, boot_id, kind, action, package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum, signature_key, install_time, advisories, cves_added, cves_removed, bugs_added, bugs_removed, scripts, recorded FROM changes LIMIT 1`,
+		"a row of the changes":   `INSERT INTO changes SELECT 9, pos, commit_id, time, time_source, utc_offset, host, boot_id, kind, action, package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum, signature_key, install_time, advisories, advisory, cves_added, cves_removed, bugs_added, bugs_removed, scripts, recorded FROM changes LIMIT 1`,
 		"no event":               `DELETE FROM events`,
 		"no event, no hash":      `DELETE FROM events; DELETE FROM hashes`,
 		"an ended commit":        `INSERT INTO commits (id, boot_id, end_event) VALUES ('019ca8d5-0000-7000-8000-000000000020', '', 3)`,

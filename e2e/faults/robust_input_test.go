@@ -90,7 +90,7 @@ func alterDatabase(m *machine, rnd *rand.Rand) verdict {
 		"UPDATE events SET body = replace(body, 'kernel', 'kernal') WHERE seq = %d", "DELETE FROM events WHERE seq = %d",
 		"UPDATE hashes SET hash = randomblob(32) WHERE id = %d", "DELETE FROM hashes WHERE id = %d",
 		"UPDATE changes SET version = version || '1' WHERE event = %d", "DELETE FROM changes WHERE event > %d", "UPDATE commits SET login = 'eve%d'",
-		"INSERT INTO changes SELECT event + 1000, pos, commit_id, time + %d, time_source, utc_offset, host, boot_id, kind, action, package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum, signature_key, install_time, advisories, cves_added, cves_removed, bugs_added, bugs_removed, scripts FROM changes LIMIT 1",
+		"INSERT INTO changes SELECT event + 1000, pos, commit_id, time + %d, time_source, utc_offset, host, boot_id, kind, action, package, arch, version, previous, kernel_release, patch_number, initial, result, source, repo, checksum, signature_key, install_time, advisories, advisory, cves_added, cves_removed, bugs_added, bugs_removed, scripts FROM changes LIMIT 1",
 		"UPDATE checkpoint SET note = replace(note, '%d', '7')", "UPDATE totals SET changes = changes + %d + 1", "DELETE FROM recorders WHERE event < %d + 2",
 	}
 	m.check(os.WriteFile(m.root+"/bad.db", must(os.ReadFile(m.root+"/good.db")), 0o640))

@@ -16,6 +16,13 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
+// maxAdvisories bounds how many advisories are taken in of a commit, and maxAdvisory how long what is said of one may be:
+// of all products together there are some thousands, with names of 60 bytes.
+const (
+	maxAdvisories = 5000
+	maxAdvisory   = 1000
+)
+
 // pause is how far apart the records of a commit can be whose command is not known.
 const pause = 10 * time.Minute
 
@@ -29,10 +36,12 @@ type commit struct {
 	command    string
 	userData   string
 	changes    []change
+	packages   int // that were installed or removed, or failed, tracked or not
 	advisories []record.Advisory
 	lines      []record.HistoryLine // of the command and the advisories
 	failed     map[string]bool      // by name-version-release.arch
 	aborted    bool
+	unread     bool // a line of it could not be read
 	scripts    zypp.Scripts
 }
 
@@ -88,6 +97,9 @@ func (r *reader) readFrom(f io.Reader, path string) error {
 			err = badLine{err}
 		}
 		if bad, ok := err.(badLine); ok {
+			if r.open != nil {
+				r.open.unread = true
+			}
 			r.problem(Problem{path, line.Number, bad.error})
 		} else if err != nil {
 			return err
@@ -147,6 +159,7 @@ func (r *reader) record(line zypp.Line, rec *zypp.Record) error {
 	r.crossed = false
 	if !begins && !tracked && rec.Action != zypp.ActionPatch {
 		r.open.last = at
+		r.open.packages++
 		return nil
 	}
 	mark := r.mark(line)
@@ -157,17 +170,37 @@ func (r *reader) record(line zypp.Line, rec *zypp.Record) error {
 	}
 	c := r.open
 	c.last = at
+	if isChange {
+		c.packages++
+	}
 	switch {
 	case rec.Action == zypp.ActionCommand:
 		c.known, c.user, c.command = true, rec.RequestedBy, zypp.RedactCommand(rec.Command)
 		c.lines = append(c.lines, mark)
 	case rec.Action == zypp.ActionPatch:
-		c.lines = append(c.lines, mark)
-		c.advisories = append(c.advisories, rec.Advisory())
+		return c.advise(rec.Advisory(), mark)
 	case tracked:
 		return r.claim(rec, at, guess, mark)
 	}
 	return nil
+}
+
+// advise takes in a record of an advisory.
+func (c *commit) advise(a record.Advisory, mark record.HistoryLine) error {
+	switch {
+	case len(c.advisories) == maxAdvisories:
+		return badLine{fmt.Errorf("more than %d advisories in one commit: this one is left out", maxAdvisories)}
+	case len(a.ID)+len(a.Repo)+len(a.Severity)+len(a.Category)+len(a.OldState)+len(a.NewState) > maxAdvisory:
+		return badLine{fmt.Errorf("advisory %.40q: more than %d bytes", a.ID, maxAdvisory)}
+	}
+	c.lines, c.advisories = append(c.lines, mark), append(c.advisories, a)
+	return nil
+}
+
+// sole says whether the commit did nothing but to install one package: then what it applied, that did. Where its command is
+// not known, nor is it where it begins; and a line that cannot be read may be about another package.
+func (c *commit) sole() bool {
+	return c.known && !c.aborted && !c.unread && c.packages == 1 && len(c.changes) == 1 && !c.changes[0].removal && c.changes[0].Result == record.ResultOK
 }
 
 func (r *reader) moment(stamp string) (at time.Time, guess bool, err error) {
@@ -283,6 +316,7 @@ func (r *reader) comment(line zypp.Line, text string) error {
 	r.open.failed[file] = !c.Removal
 	r.open.last = at
 	r.open.changes = append(r.open.changes, change)
+	r.open.packages++
 	return nil
 }
 

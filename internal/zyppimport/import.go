@@ -242,7 +242,7 @@ func (im *importer) take(c *commit) error {
 	ev := &record.Event{Header: store.NewHeader(record.KindImport, im.Root, im.Version)}
 	i := &record.Import{
 		Commit: commitID(ev.Host.MachineID, c.first), Time: record.At(c.at), Zone: im.Zone.String(),
-		User: c.user, Command: zypp.RedactWith(c.command, im.Redact), UserData: im.userData(c), Outcome: c.outcome(), Changes: []record.ImportedChange{}, Advisories: c.advisories,
+		User: c.user, Command: zypp.RedactWith(c.command, im.Redact), UserData: im.userData(c), Outcome: c.outcome(), Changes: []record.ImportedChange{}, Advisories: c.advisories, Sole: c.sole(),
 	}
 	ev.Import = i
 	pruned := im.imported.Pruned(c.last)
@@ -263,7 +263,7 @@ func (im *importer) take(c *commit) error {
 	if pruned {
 		return nil
 	}
-	news := len(i.Changes)+len(i.Recorded) > 0 || i.Outcome != "" && i.Outcome != im.imported.Outcome(i.Commit)
+	news := len(i.Changes)+len(i.Recorded) > 0 || i.Outcome != "" && i.Outcome != im.imported.Outcome(i.Commit) || im.imported.Sole(i.Commit) && !i.Sole
 	for _, l := range c.lines {
 		if seen := im.imported.Has(l); !seen || c.known && l == c.lines[0] {
 			i.Lines = append(i.Lines, l)

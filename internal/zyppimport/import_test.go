@@ -98,6 +98,9 @@ func (m *machine) lines() (lines []string) {
 		if len(r.Advisories) > 0 {
 			line += " " + strings.Join(r.Advisories, ",")
 		}
+		if r.Advisory != nil {
+			line += " by " + *r.Advisory
+		}
 		lines = append(lines, line)
 	}
 	return lines

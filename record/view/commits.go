@@ -47,7 +47,8 @@ func (r *Record) keep(c Commit) {
 	}
 }
 
-// addAdvisories notes which advisories an imported commit applied, with all of its changes.
+// addAdvisories notes which advisories an imported commit applied, with all of its changes; and with its only one which that
+// applied. An import of the rest of a commit may show that it was not the only one.
 func (r *Record) addAdvisories(o *Outline) {
 	of := r.imported[o.Commit.ID]
 	of = append(of, r.changes[len(r.changes)-len(o.Changes):]...)
@@ -55,6 +56,10 @@ func (r *Record) addAdvisories(o *Outline) {
 	for _, c := range of {
 		if len(o.Applied) > 0 && c.Result == record.ResultOK && brought(c.Action) {
 			c.Advisories = o.Applied
+		}
+		c.Advisory = nil
+		if c.Result == record.ResultOK && brought(c.Action) {
+			c.Advisory = o.Advisory
 		}
 	}
 }

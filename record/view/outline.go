@@ -18,6 +18,7 @@ type Outline struct {
 	Commit      *Commit
 	Changes     []Change
 	Applied     []string // of an import: the advisories that its commit applied
+	Advisory    *string  // of an import: the one that the only change of its commit applied; nil: there is none, or that is not known
 	Observation *Observation
 	Exception   *record.ExceptionChange
 	Prune       *record.Prune
@@ -98,6 +99,9 @@ func (o *Outline) ofImport(ev *record.Event) {
 	im := ev.Import
 	o.Commit = &Commit{CommitRow: record.CommitRow{ID: im.Commit, Outcome: record.OrNil(im.Outcome)}}
 	o.Applied = applied(&record.Change{Result: record.ResultOK}, im.Advisories)
+	if im.Sole && len(o.Applied) == 1 && len(im.Changes) <= 1 {
+		o.Advisory = &o.Applied[0]
+	}
 	if len(im.Changes) == 0 {
 		return
 	}

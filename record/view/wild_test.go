@@ -200,7 +200,7 @@ func (w *wild) drift(ev *record.Event) {
 
 func (w *wild) imported(ev *record.Event) {
 	im := &record.Import{Commit: pick(w, "00000000-0000-8000-8000-000000000001", "00000000-0000-8000-8000-000000000002", w.commit()), Time: w.finer(), Command: pick(w, "", "zypper up"),
-		UserData: pick(w, "", "CHG-2"), Outcome: pick(w, "", record.OutcomeFailed, record.OutcomeAborted), Advisories: w.advisories()}
+		UserData: pick(w, "", "CHG-2"), Outcome: pick(w, "", record.OutcomeFailed, record.OutcomeAborted), Advisories: w.advisories(), Sole: w.IntN(2) == 0}
 	for _, c := range w.changes() {
 		im.Changes = append(im.Changes, record.ImportedChange{Change: c, Time: w.moment(), NotBefore: maybe(w, w.finer()), UTCOffset: "+02:00"})
 	}

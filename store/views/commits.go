@@ -68,7 +68,12 @@ func applyImport(o *view.Outline) (m []mutation) {
 			args:  []any{list(o.Applied), c.ID},
 		})
 	}
-	return m
+	// An import of the rest of a commit may show that its change was not the only one.
+	return append(m, mutation{
+		query: `UPDATE changes SET advisory = CASE WHEN result = 'ok' AND action NOT IN ('remove', 'downgrade') THEN ? END
+			WHERE commit_id = ? AND source = 'import'`,
+		args: []any{valueOf(o.Advisory), c.ID},
+	})
 }
 
 func numberOrNull(n int64) any {

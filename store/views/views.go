@@ -28,7 +28,7 @@ const Schema = 6
 
 // Digest is that of all objects of a record with these views, as package store makes it; a test of it holds
 // it to the SQL. It spares writers to make these objects anew for a comparison.
-const Digest = "9b11ea94b40fc1ffc29c06d6a4d4f0b26a190a29e2a5690f78d5be63c004ebc9"
+const Digest = "60259c1f5228c5f036baf4c49133899d55ca34438779674464ee9b6545ee8d7d"
 
 // Layouts are the views of every version that a release wrote, as SQL, this one's included: where
 // one is missing, the records of that release look altered.
@@ -68,6 +68,7 @@ var ChangeColumns = []Column{
 	{"signature_key", func(c *view.Change) any { return valueOf(c.SignatureKey) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.SignatureKey = c.TextOrNil() }},
 	{"install_time", func(c *view.Change) any { return valueOf(c.InstallTime) }, nil},
 	{"advisories", func(c *view.Change) any { return list(c.Advisories) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Advisories = c.Texts() }},
+	{"advisory", func(c *view.Change) any { return valueOf(c.Advisory) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Advisory = c.TextOrNil() }},
 	{"cves_added", func(c *view.Change) any { return list(c.CVEsAdded) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.CVEsAdded = c.Texts() }},
 	{"cves_removed", func(c *view.Change) any { return list(c.CVEsRemoved) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.CVEsRemoved = c.Texts() }},
 	{"bugs_added", func(c *view.Change) any { return list(c.BugsAdded) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.BugsAdded = c.Texts() }},

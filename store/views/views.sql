@@ -66,6 +66,7 @@ CREATE TABLE changes (
   signature_key  TEXT,
   install_time   INTEGER, -- that rpm noted with the package, in seconds
   advisories     TEXT NOT NULL,
+  advisory       TEXT, -- that the change itself applied; null: none, or that is not known
   cves_added     TEXT NOT NULL,
   cves_removed   TEXT NOT NULL,
   bugs_added     TEXT NOT NULL,
