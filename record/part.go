@@ -12,7 +12,7 @@ import (
 // and type cannot be mixed up.
 type PartType interface {
 	Taint | Coverage | Blockers | Locks | Signatures | Entitlement | Clock | JournalStorage | OwnFiles | System | Warnings |
-		Advisories | Repositories | Verified | HistoryComparison
+		Advisories | Repositories | RepositoriesRead | Verified | HistoryComparison
 
 	partName() PartName
 }

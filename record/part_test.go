@@ -52,6 +52,7 @@ func partTypes() map[PartName]asType {
 	add(typed[Warnings]())
 	add(typed[Advisories]())
 	add(typed[Repositories]())
+	add(typed[RepositoriesRead]())
 	add(typed[Verified]())
 	add(typed[HistoryComparison]())
 	return types

@@ -134,3 +134,10 @@ type Repository struct {
 }
 
 func (Repositories) partName() PartName { return PartRepositories }
+
+// RepositoriesRead are the enabled repositories whose advisories were all read, each by the first 128 bits of a SHA-256, in
+// hexadecimal digits: of the index, of the packages that it was read for, and of its advisories that belong on record. Where
+// a later look comes to the same one, with what is on record then, nothing is new.
+type RepositoriesRead []string
+
+func (RepositoriesRead) partName() PartName { return PartRepositoriesRead }

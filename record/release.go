@@ -133,6 +133,17 @@ func (r *Releases) Sorted() []Released {
 	return slices.SortedFunc(maps.Values(r.Advisories), func(a, b Released) int { return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.ID, b.ID)) })
 }
 
+// Of returns the advisories of a repository in the order of their ids.
+func (r *Releases) Of(repo string) (list []Released) {
+	for key, a := range r.Advisories {
+		if key.Repo == repo {
+			list = append(list, a)
+		}
+	}
+	slices.SortFunc(list, func(a, b Released) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
 // Add takes in what the next event says.
 func (r *Releases) Add(rel *Release) {
 	for _, a := range rel.Advisories {

@@ -39,6 +39,8 @@ type Options struct {
 	Verify func(context.Context) (*Verified, error)
 	// Compare holds libzypp's history against the record; nil: likewise.
 	Compare func(context.Context) (*record.HistoryComparison, error)
+	// Before is what is on record of repositories: only those that have changed since are read.
+	Before releases.Before
 	// Offered gets what the repositories offer, where it is read; nil: nobody asks.
 	Offered func(*releases.Offer)
 	// Redact and NoUserData are what of a command line and of user data is not recorded.
@@ -283,7 +285,7 @@ func (t *taker) activation() (record.Entitlement, error) {
 
 // repositories are how new what libzypp knows of them is.
 func (t *taker) repositories() (record.Repositories, error) {
-	offer, err := releases.Read(t.ctx, t.Root, t.sight.Packages)
+	offer, err := releases.Read(t.ctx, t.Root, t.sight.Packages, t.Before)
 	if err != nil {
 		return nil, err
 	}

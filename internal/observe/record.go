@@ -40,6 +40,9 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 		if o.Trigger == record.TriggerCommit {
 			o.Installed, _ = snapshot.Still(ctx, s, o.Root, o.Version)
 		}
+		if o.Trigger != record.TriggerCommit {
+			o.Before = lookedBefore(ctx, s, o.Version)
+		}
 		if o.Trigger == record.TriggerTimer {
 			o.Verify = func(ctx context.Context) (*Verified, error) { return Verify(ctx, s, o.Root, "") }
 		}
@@ -50,7 +53,7 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 	var news []*record.Release
 	if err == nil && offer != nil {
 		var newsErr error
-		if news, newsErr = released(ctx, s, o, offer, ev.Observation.Installed); newsErr != nil {
+		if news, newsErr = released(ctx, s, o, offer, ev.Observation); newsErr != nil {
 			ev.Observation.Unknown["releases"] = newsErr.Error()
 		}
 	}
@@ -74,15 +77,40 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 	return ev.Observation, appendReleases(ctx, s, o, news)
 }
 
-// released is what of an offer, and of installed kernels, is not on record yet.
-func released(ctx context.Context, s *store.Store, o Options, offer *releases.Offer, installed []record.Package) ([]*record.Release, error) {
+// lookedBefore is what is on record of the repositories; nothing where that cannot be read.
+func lookedBefore(ctx context.Context, s *store.Store, version string) (b releases.Before) {
 	rows, err := s.Releases(ctx)
 	if err != nil {
-		return nil, err
+		return b
 	}
-	known := record.NewReleases(rows)
-	kernels, err := releases.Kernels(ctx, o.Root, installed, known)
-	return releases.News(offer, kernels, known), err
+	b.Version, b.Known = version, record.NewReleases(rows)
+	read, err := record.PartFrom[record.RepositoriesRead](s.LastPart(ctx, record.PartRepositoriesRead))
+	if read == nil || err != nil {
+		return b
+	}
+	found, err := record.PartFrom[record.Repositories](s.LastPart(ctx, record.PartRepositories))
+	if found == nil || err != nil || found.Event != read.Event {
+		return b
+	}
+	if b.Repositories, err = found.Value(); err == nil {
+		b.Read, _ = read.Value() // of another form: another program's
+	}
+	return b
+}
+
+// released is what of an offer, and of installed kernels, is not on record yet. The observation says what was read.
+func released(ctx context.Context, s *store.Store, o Options, offer *releases.Offer, seen *record.Observation) ([]*record.Release, error) {
+	known := o.Before.Known
+	if known == nil {
+		rows, err := s.Releases(ctx)
+		if err != nil {
+			return nil, err
+		}
+		known = record.NewReleases(rows)
+	}
+	kernels, err := releases.Kernels(ctx, o.Root, seen.Installed, known)
+	news := releases.News(offer, kernels, known)
+	return news, errors.Join(err, record.SetPart(seen, offer.Marks(known)))
 }
 
 // appendReleases appends them, in one transaction. What does not come on record now does with the next observation.

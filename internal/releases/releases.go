@@ -22,41 +22,53 @@ type Offer struct {
 	Advisories   []Advisory
 	Repositories record.Repositories
 	ids          map[string]map[string]bool // of advisories that bring kernels or live patches, by alias of repositories of which all was read
+	readings     []reading                  // of repositories of which all was read, now or before
+	version      string
 }
 
 // Read reads what the enabled repositories offer, as far as it matters where these packages are installed. A repository
-// that cannot be read, or not until ctx ends, has a problem.
-func Read(ctx context.Context, root string, installed []record.Package) (*Offer, error) {
+// that cannot be read, or not until ctx ends, has a problem. One of which all is on record, and where nothing has changed
+// since, is not read again: it brings no advisories, and none of it is withdrawn.
+func Read(ctx context.Context, root string, installed []record.Package, before Before) (*Offer, error) {
 	repos, err := zypp.Repositories(root)
 	if err != nil {
 		return nil, err
 	}
-	o := &Offer{Repositories: record.Repositories{}, ids: map[string]map[string]bool{}}
+	o := &Offer{Repositories: record.Repositories{}, ids: map[string]map[string]bool{}, version: before.Version}
 	w := wantedBy(installed)
 	for _, r := range repos {
 		if r.Enabled {
-			o.add(ctx, root, &r, w)
+			o.add(ctx, root, &r, &repo{alias: r.Alias, wanted: w, before: &before, found: map[string]*Advisory{}, ids: map[string]bool{}})
 		}
 	}
 	return o, nil
 }
 
-func (o *Offer) add(ctx context.Context, root string, from *zypp.Repository, w *wanted) {
-	r := repo{alias: from.Alias, wanted: w, found: map[string]*Advisory{}, ids: map[string]bool{}}
+func (o *Offer) add(ctx context.Context, root string, from *zypp.Repository, r *repo) {
 	row := record.Repository{Alias: from.Alias}
 	at, err := refreshed(root, from)
 	if err == nil && at != nil {
 		err = r.read(ctx, root, from.Cache)
 	}
-	if row.Offers, row.Refreshed, row.Newest = r.offers, at, r.day(); err != nil {
+	if row.Offers, row.Refreshed, row.Newest = r.offers, at, r.newest; err != nil {
 		row.Problem = err.Error()
 	}
 	if err == nil && at != nil {
-		o.ids[from.Alias] = r.ids
-		o.Advisories = append(o.Advisories, r.result()...)
+		o.take(r)
 	}
 	if r.offers || at == nil || err != nil {
 		o.Repositories = append(o.Repositories, row)
+	}
+}
+
+// take takes in what was read of a repository.
+func (o *Offer) take(r *repo) {
+	if r.reading != nil {
+		o.readings = append(o.readings, *r.reading)
+	}
+	if !r.same {
+		o.ids[r.alias] = r.ids
+		o.Advisories = append(o.Advisories, r.result()...)
 	}
 }
 
@@ -108,14 +120,15 @@ func instance(p record.Package) record.KernelInstance {
 func News(o *Offer, kernels []Kernel, known *record.Releases) []*record.Release {
 	n := news{known: known}
 	for _, a := range o.Advisories {
+		n.list(a.packages)
+		n.list(a.cves)
 		if !same(known.Advisories[a.Key()], a.Released) {
-			n.list(a.packages)
-			n.list(a.cves)
 			known.Advisories[a.Key()] = a.Released
 			n.add(a.Released, func(r *record.Release) { r.Advisories = append(r.Advisories, a.Released) })
 		}
 	}
 	for _, key := range o.withdrawn(known) {
+		delete(known.Advisories, key)
 		n.add(key, func(r *record.Release) { r.Withdrawn = append(r.Withdrawn, key) })
 	}
 	for _, k := range kernels {

@@ -74,7 +74,7 @@ func TestNews(t *testing.T) {
 func TestWhatMattersNoMoreIsNotWithdrawn(t *testing.T) {
 	files := updates(update("A", "", "1", "CVE-2024-1", pkg12+" 2-1"))
 	first := News(read(t, machine(t, files)), nil, none())
-	o, err := Read(t.Context(), machine(t, files), installed[1:2])
+	o, err := Read(t.Context(), machine(t, files), installed[1:2], Before{})
 	if err != nil || len(o.Advisories) != 0 {
 		t.Fatalf("%v, %v", o.Advisories, err)
 	}

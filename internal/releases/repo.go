@@ -2,6 +2,7 @@ package releases
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -38,13 +39,16 @@ type Advisory struct {
 
 // repo is a repository that is being read.
 type repo struct {
-	alias  string
-	wanted *wanted
-	newest updateinfo.Newest
-	offers bool // it has any kernel or live patch
-	found  map[string]*Advisory
-	ids    map[string]bool // of all that bring a kernel or live patch
-	bytes  int             // of what is kept
+	alias   string
+	wanted  *wanted
+	before  *Before
+	reading *reading // nil: there is nothing to read
+	same    bool     // nothing has changed since it was read last
+	newest  string   // day of its newest advisory; empty: it is not known
+	offers  bool     // it has any kernel or live patch
+	found   map[string]*Advisory
+	ids     map[string]bool // of all that bring a kernel or live patch
+	bytes   int             // of what is kept
 }
 
 // wanted says which packages matter.
@@ -87,6 +91,20 @@ func (w *wanted) has(p updateinfo.Package) bool {
 	return err == nil && evr.Compare(oldest) >= 0
 }
 
+// wantedPackages are the packages that matter, in a form that is the same if they are.
+type wantedPackages struct {
+	Patches []string          // in order
+	Oldest  map[string]string // version of a kernel, by its name
+}
+
+func (w *wanted) packages() wantedPackages {
+	p := wantedPackages{slices.Sorted(maps.Keys(w.patches)), map[string]string{}}
+	for name, evr := range w.oldest {
+		p.Oldest[name] = evr.String()
+	}
+	return p
+}
+
 // repomd is the index of a repository (repodata/repomd.xml of createrepo).
 type repomd struct {
 	Data []struct {
@@ -113,38 +131,61 @@ func refreshed(root string, r *zypp.Repository) (*record.Timestamp, error) {
 	return new(record.At(info.ModTime().UTC().Truncate(time.Second))), nil
 }
 
-// updateInfoFile is the updateinfo of a repository, empty if it has none.
-func updateInfoFile(root, dir string) (string, error) {
+// repositoryIndex is what the index says.
+type repositoryIndex struct {
+	sum  [sha256.Size]byte // of its bytes
+	file string            // the updateinfo; empty: the repository has none
+}
+
+// readIndex reads the index of a repository; of a plain folder of packages, for one, there is none.
+func readIndex(root, dir string) (is repositoryIndex, err error) {
 	name := path.Join(dir, indexFile)
 	text, err := rooted.ReadFile(root, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil // a plain folder of packages, for one
+		return is, nil
 	}
 	if err != nil {
-		return "", err
+		return is, err
 	}
 	var index repomd
 	if err := xml.Unmarshal([]byte(text), &index); err != nil {
-		return "", fmt.Errorf("parsing %q: %w", name, err)
+		return is, fmt.Errorf("parsing %q: %w", name, err)
 	}
+	is.sum = sha256.Sum256([]byte(text))
 	for _, d := range index.Data {
 		if d.Type != "updateinfo" {
 			continue
 		}
 		if !filepath.IsLocal(d.Location.Href) {
-			return "", fmt.Errorf("parsing %q: %.100q is no place in the repository", name, d.Location.Href)
+			return is, fmt.Errorf("parsing %q: %.100q is no place in the repository", name, d.Location.Href)
 		}
-		return path.Join(dir, d.Location.Href), nil
+		is.file = path.Join(dir, d.Location.Href)
+		break
 	}
-	return "", nil
+	return is, nil
 }
 
-// read reads the advisories of a repository from libzypp's cache.
+// read reads the advisories of a repository from libzypp's cache, if they are others than those that were read last. The
+// index comes first: of a refresh meanwhile the next look sees that it is another one.
 func (r *repo) read(ctx context.Context, root, dir string) error {
-	name, err := updateInfoFile(root, dir)
-	if name == "" || err != nil {
+	index, err := readIndex(root, dir)
+	if index.file == "" || err != nil {
 		return err
 	}
+	now, err := r.readingOf(root, index)
+	if err != nil {
+		return err
+	}
+	r.reading = &now
+	if r.same = r.before.has(now); r.same {
+		row := r.before.row(r.alias)
+		r.offers, r.newest = row.Offers, row.Newest
+		return nil
+	}
+	return r.readAll(ctx, root, index.file)
+}
+
+func (r *repo) readAll(ctx context.Context, root, name string) error {
 	f, err := rooted.Open(root, name)
 	if err != nil {
 		return err
@@ -155,7 +196,11 @@ func (r *repo) read(ctx context.Context, root, dir string) error {
 		return fmt.Errorf("reading %q: %w", name, err)
 	}
 	defer in.Close()
-	if r.newest, err = updateinfo.Read(ctx, in, append(livepatch.Prefixes(), "kernel-"), r.take); err != nil {
+	newest, err := updateinfo.Read(ctx, in, append(livepatch.Prefixes(), "kernel-"), r.take)
+	if newest.Issued != nil {
+		r.newest = newest.Issued.UTC().Format(time.DateOnly)
+	}
+	if err != nil {
 		return fmt.Errorf("reading %q: %w", name, err)
 	}
 	return nil
@@ -236,12 +281,4 @@ func (r *repo) result() (list []Advisory) {
 		list = append(list, *r.found[id])
 	}
 	return list
-}
-
-// day is the day of the newest advisory of a repository; empty: it is not known.
-func (r *repo) day() string {
-	if r.newest.Issued == nil {
-		return ""
-	}
-	return r.newest.Issued.UTC().Format(time.DateOnly)
 }

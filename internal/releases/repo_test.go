@@ -114,7 +114,7 @@ var installed = []record.Package{
 
 func read(t testing.TB, root string) *Offer {
 	t.Helper()
-	o, err := Read(t.Context(), root, installed)
+	o, err := Read(t.Context(), root, installed, Before{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestRead(t *testing.T) {
 			t.Errorf("%s: repositories (-want +got)\n%s", suffix, diff)
 		}
 	}
-	if _, err := Read(t.Context(), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "zypp") {
+	if _, err := Read(t.Context(), t.TempDir(), nil, Before{}); err == nil || !strings.Contains(err.Error(), "zypp") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -281,7 +281,7 @@ func TestReadWithoutTime(t *testing.T) {
 	root := machine(t, updates(sample))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	got, err := Read(ctx, root, installed)
+	got, err := Read(ctx, root, installed, Before{})
 	if err != nil || !strings.Contains(got.Repositories[0].Problem, `u.xml": context canceled`) {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -301,7 +301,7 @@ func BenchmarkRead(b *testing.B) {
 	b.SetBytes(int64(text.Len()))
 	root := machine(b, map[string]string{raw + "r/repodata/repomd.xml": index("repodata/u.xml.gz"), raw + "r/repodata/u.xml.gz": pack(b, ".gz", text.String())})
 	for b.Loop() {
-		if got, err := Read(b.Context(), root, installed); err != nil || len(got.ids) == 0 {
+		if got, err := Read(b.Context(), root, installed, Before{}); err != nil || len(got.ids) == 0 {
 			b.Fatal(got, err)
 		}
 	}

@@ -1,0 +1,88 @@
+package releases
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"io/fs"
+	"slices"
+
+	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// Before is what the record has of the looks before this one. The zero value: nothing, and all is read.
+type Before struct {
+	Version      string // of the program that looks now
+	Known        *record.Releases
+	Repositories record.Repositories     // as the last look found them
+	Read         record.RepositoriesRead // of the same look
+}
+
+// reading is all that decides what reading a repository would bring: whether it is another one than the last time. That
+// the index is the same is not enough. What is on record of the repository is a part of it, so that nothing is left out
+// because of an event that was not written, or that went.
+type reading struct {
+	Version string // of the program
+	Repo    string // alias
+	Index   [sha256.Size]byte
+	File    string // the updateinfo, by its place, size and time: it may have been damaged since
+	Size    int64
+	Time    int64
+	Wanted  wantedPackages
+	Known   []record.Released // advisories on record, with lists that are there
+}
+
+func (r reading) digest() string {
+	text, _ := json.Marshal(r)
+	return record.ListDigest([]string{string(text)})
+}
+
+// readingOf is that of a repository now, but for what is on record.
+func (r *repo) readingOf(root string, index repositoryIndex) (reading, error) {
+	info, err := rooted.Stat(root, index.file)
+	if err != nil {
+		return reading{}, err
+	}
+	return reading{Repo: r.alias, Index: index.sum, File: index.file, Size: info.Size(), Time: modified(info), Wanted: r.wanted.packages()}, nil
+}
+
+func modified(info fs.FileInfo) int64 { return info.ModTime().UnixNano() }
+
+// has says whether a repository was read already as it is now, and everything of that is on record.
+func (b *Before) has(r reading) bool {
+	if b.Known == nil || len(b.Read) == 0 {
+		return false
+	}
+	r.Version, r.Known = b.Version, onRecord(b.Known, r.Repo)
+	return slices.Contains(b.Read, r.digest())
+}
+
+// row is what the last look found of a repository; nothing if that was silent.
+func (b *Before) row(alias string) (row record.Repository) {
+	if i := slices.IndexFunc(b.Repositories, func(r record.Repository) bool { return r.Alias == alias }); i >= 0 {
+		row = b.Repositories[i]
+	}
+	return row
+}
+
+// Marks says which repositories were read, as News has made their advisories known to the record. The next look needs
+// them to see that nothing has changed.
+func (o *Offer) Marks(known *record.Releases) record.RepositoriesRead {
+	marks := record.RepositoriesRead{}
+	for _, r := range o.readings {
+		r.Version, r.Known = o.version, onRecord(known, r.Repo)
+		marks = append(marks, r.digest())
+	}
+	return marks
+}
+
+// onRecord are the advisories of a repository that are on record, with all that they bring.
+func onRecord(known *record.Releases, alias string) (list []record.Released) {
+	for _, a := range known.Of(alias) {
+		_, packages := known.Lists[a.Packages]
+		if _, cves := known.Lists[a.CVEs]; packages && cves {
+			list = append(list, a)
+		}
+	}
+	return list
+}
