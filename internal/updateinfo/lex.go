@@ -55,6 +55,9 @@ func next(text []byte, from int) (t tag, begin, end int, found bool, err error) 
 // skipped is the length of a comment, a CDATA section or an instruction, with which a text begins; 0: it begins
 // with a tag. ok is false where its end is not there yet.
 func skipped(rest []byte) (n int, ok bool, err error) {
+	if len(rest) > 1 && rest[1] != '!' && rest[1] != '?' {
+		return 0, true, nil
+	}
 	for _, s := range []struct{ begin, end string }{{"<!--", "-->"}, {cdata, "]]>"}, {"<?", "?>"}} {
 		if len(rest) < len(s.begin) && strings.HasPrefix(s.begin, string(rest)) {
 			return 0, false, nil
@@ -101,12 +104,15 @@ func parseTag(text []byte) (t tag, err error) {
 	} else if rest, ok := bytes.CutSuffix(text, []byte("/")); ok {
 		text, t.end = rest, true
 	}
-	size := bytes.IndexAny(text, " \t\r\n")
-	if size < 0 {
-		size = len(text)
+	size := 0
+	for size < len(text) && !isSpace(text[size]) {
+		if forbidden := text[size] == '<' || text[size] == '&' || text[size] == '=' || text[size] == '"' || text[size] == '\''; forbidden {
+			return t, fmt.Errorf("tag <%.100s>: %w", text, errTag)
+		}
+		size++
 	}
-	name, attrs := text[:size], bytes.TrimSpace(text[size:])
-	if len(name) == 0 || bytes.ContainsAny(name, `<&="'`) || !t.start && len(attrs) > 0 {
+	name, attrs := text[:size], trimRight(trimLeft(text[size:]))
+	if len(name) == 0 || !t.start && len(attrs) > 0 {
 		return t, fmt.Errorf("tag <%.100s>: %w", text, errTag)
 	}
 	t.name, t.attrs = local(name), attrs
@@ -133,7 +139,7 @@ func (t tag) attr(name string) (value string, err error) {
 		if end < 0 {
 			return "", fmt.Errorf("attributes %.100q: %w", t.attrs, errTag)
 		}
-		if string(local(bytes.TrimRight(rest[:equals], space))) == name {
+		if string(local(trimRight(rest[:equals]))) == name {
 			value, err = plain(after[1 : 1+end])
 			if err == nil && len(value) > maxField {
 				err = fmt.Errorf("attribute %q: %w", name, errTooLarge)
@@ -145,14 +151,21 @@ func (t tag) attr(name string) (value string, err error) {
 	return "", nil
 }
 
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
 func trimLeft(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t' || b[0] == '\r' || b[0] == '\n') {
+	for len(b) > 0 && isSpace(b[0]) {
 		b = b[1:]
 	}
 	return b
 }
 
-const space = " \t\r\n"
+func trimRight(b []byte) []byte {
+	for len(b) > 0 && isSpace(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
 
 // text is what stands in an element: its comments are left out, what its CDATA sections hold is not.
 func text(raw []byte) (string, error) {

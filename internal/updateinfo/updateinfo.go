@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,7 +63,10 @@ type Newest struct {
 func Read(ctx context.Context, r io.Reader, words []string, found func(Advisory) error) (Newest, error) {
 	s := scan{window: window{r: io.LimitReader(r, maxFile+1), max: maxUpdate}, found: found}
 	for _, w := range words {
-		s.words = append(s.words, []byte(w))
+		other := func(short string) bool { return short != w && strings.Contains(w, short) }
+		if !slices.ContainsFunc(words, other) { // which is found where this one is
+			s.words = append(s.words, []byte(w))
+		}
 	}
 	for {
 		if err := ctx.Err(); err != nil {
@@ -252,8 +256,8 @@ func parse(raw []byte) (a Advisory, err error) {
 type update struct {
 	*Advisory
 	raw   []byte
-	path  []string
-	at    int // where the last tag ends
+	path  [][]byte // names of the elements around
+	at    int      // where the last tag ends
 	dated bool
 }
 
@@ -263,7 +267,7 @@ func (u *update) tag(t tag, begin, end int) error {
 	}
 	u.at = end
 	if t.start {
-		u.path = append(u.path, string(t.name))
+		u.path = append(u.path, t.name)
 		if err := u.start(t); err != nil {
 			return err
 		}
@@ -279,8 +283,15 @@ func (u *update) takeText(begin int) error {
 	if len(u.path) != 2 {
 		return nil
 	}
-	to := map[string]*string{"id": &u.ID, "title": &u.Title, "severity": &u.Severity}[u.path[1]]
-	if to == nil {
+	var to *string
+	switch string(u.path[1]) {
+	case "id":
+		to = &u.ID
+	case "title":
+		to = &u.Title
+	case "severity":
+		to = &u.Severity
+	default:
 		return nil
 	}
 	s, err := text(u.raw[u.at:begin])
@@ -292,7 +303,7 @@ func (u *update) takeText(begin int) error {
 }
 
 func (u *update) start(t tag) (err error) {
-	name := u.path[len(u.path)-1]
+	name := string(t.name)
 	switch depth := len(u.path); {
 	case depth == 1:
 		var errs [3]error
