@@ -28,7 +28,7 @@ const (
 // record returns the root of a file tree with a record of so many events, which ends today.
 func (b *bench) record(events int) string {
 	today := time.Now().UTC().Truncate(24 * time.Hour)
-	name := fmt.Sprintf("record-%d-views%d-", events, store.Schema)
+	name := fmt.Sprintf("record-%d-releases-views%d-", events, store.Schema)
 	if old, _ := filepath.Glob(filepath.Join(b.cache, name+"*")); len(old) > 0 && !strings.HasSuffix(old[0], today.Format("-"+time.DateOnly)) {
 		for _, path := range old {
 			b.check(os.RemoveAll(path)) // what is judged by its age would be too old
@@ -50,6 +50,9 @@ func daysOf(events int) (days int) {
 		n++
 		if days%daysPerCommit == 0 {
 			n += 3
+		}
+		if days%daysPerRelease == 0 {
+			n++
 		}
 		if (days+1)%daysPerBoot == 0 {
 			n++
@@ -111,6 +114,7 @@ type host struct {
 	running   int // number of the kernel that runs
 	boot      record.Boot
 	installed []record.Package
+	released  released
 }
 
 func newHost(from time.Time) *host {
@@ -160,6 +164,9 @@ func (h *host) day() {
 	}
 	h.now = dawn.Add(21 * time.Hour)
 	h.observe(record.TriggerTimer)
+	if h.days%daysPerRelease == 0 {
+		h.release()
+	}
 	if h.days++; h.days%daysPerBoot == 0 {
 		h.now = dawn.Add(22 * time.Hour)
 		h.start()
@@ -309,7 +316,7 @@ func (h *host) says(o *record.Observation) error {
 			Patterns: []string{"patterns-lp_sles"}, Lifecycle: []string{"lifecycle-data-sle-module-live-patching"}}),
 		record.SetPart(o, record.Clock{Synced: "yes", Source: "adjtimex"}),
 		record.SetPart(o, record.JournalStorage{Setting: "auto", Kept: "persistent", Persistent: true}),
-		record.SetPart(o, record.Repositories{{Alias: "updates", Offers: true, Refreshed: new(record.At(h.now)), Newest: h.now.Format(time.DateOnly)}}),
+		record.SetPart(o, h.repositories()),
 		record.SetPart(o, record.OwnFiles{{Path: "/usr/lib/zypp/plugins/commit/klp-audit", There: true, Type: "file", Mode: "0755"},
 			{Path: "/var/lib/klp-audit", There: true, Type: "directory", Mode: "0750"}}),
 		record.SetPart(o, record.Warnings{Messages: []record.Warning{}}),

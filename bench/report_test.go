@@ -39,6 +39,8 @@ func (b *bench) reports() {
 	middle := time.Now().UTC().AddDate(0, -2, 0).Format(time.DateOnly)
 	b.flat("report state --at", "report", "state", "--at", middle, "--format", "json")
 	b.flat("report compliance", "report", "compliance", "--format", "json")
+	b.flat("report --format html", "report", "--format", "html")
+	b.reads("report cve", 0, b.query("sqlite3", historyQuery, "-csv"), "report", "cve", "--format", "json")
 	b.flat("check", "check")
 }
 
