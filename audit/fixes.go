@@ -271,7 +271,8 @@ func (f *fixRecord) readAdvisories() error {
 				continue
 			}
 			f.severity[a.ID] = cmp.Or(f.severity[a.ID], a.Severity)
-			for _, p := range known.Lists[a.Packages] {
+			packages, _ := known.List(a.Packages)
+			for _, p := range packages {
 				name, version, _ := strings.Cut(p, " ")
 				f.takeAdvisory(record.LivePatchAdvisory{Package: name, Version: version, Advisory: a.ID, Issued: &a.Issued.Time, DayOnly: a.DayOnly})
 			}

@@ -32,7 +32,7 @@ type Offers struct {
 	repos record.Repositories
 	// Looked is the observation that read the repositories last; nil: none did.
 	Looked    *record.Part[record.Repositories]
-	byRelease map[string]map[string]int64 // what fixedBy says of kernels, as far as it was asked
+	byRelease map[string][][]string // lists of what kernels fix by themselves, as far as it was asked
 }
 
 // Offered is an advisory at a moment.
@@ -69,7 +69,7 @@ func ReadOffers(ctx context.Context, s Reader, at time.Time) (*Offers, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Offers{at: at, now: at, rows: rows, all: record.NewReleases(rows), ever: map[string]bool{}, byRelease: map[string]map[string]int64{}}
+	o := &Offers{at: at, now: at, rows: rows, all: record.NewReleases(rows), ever: map[string]bool{}, byRelease: map[string][][]string{}}
 	if !at.Before(record.Always()) {
 		o.now = last.Time
 		if len(rows) > 0 { // which come after the observation that they are of
@@ -115,8 +115,9 @@ func (o *Offers) readForms() {
 		if f.From.After(o.now) {
 			continue
 		}
-		f.CVEs = o.all.Lists[f.Released.CVEs]
-		for _, text := range o.all.Lists[f.Released.Packages] {
+		f.CVEs, _ = o.all.List(f.Released.CVEs)
+		packages, _ := o.all.List(f.Released.Packages)
+		for _, text := range packages {
 			name, version, _ := strings.Cut(text, " ")
 			f.Packages = append(f.Packages, Brought{name, version})
 		}
@@ -200,23 +201,22 @@ func (o *Offers) Stale() string {
 	return ""
 }
 
-// fixedBy are the numbers that kernels fix by themselves, and the event that says so: by their changelogs, and by the
-// advisories that brought them, if the vendor did not take those back.
-func (o *Offers) fixedBy(is func(record.KernelFixes) bool, brings func(Brought) bool) map[string]int64 {
-	fixed := map[string]int64{}
+// listsOf gives the numbers that kernels fix by themselves, list by list, and the event that says so: by their changelogs,
+// and by the advisories that brought them, if the vendor did not take those back.
+func (o *Offers) listsOf(is func(record.KernelFixes) bool, brings func(Brought) bool, found func(cves []string, event int64)) {
 	for _, row := range o.rows {
 		for _, k := range row.Kernels {
 			if is(k) {
-				note(fixed, o.all.Lists[k.CVEs], row.Event)
+				cves, _ := o.all.List(k.CVEs)
+				found(cves, row.Event)
 			}
 		}
 	}
 	for _, f := range o.list {
 		if f.Status != record.StatusRetracted && slices.ContainsFunc(f.Packages, brings) {
-			note(fixed, f.CVEs, f.Event)
+			found(f.CVEs, f.Event)
 		}
 	}
-	return fixed
 }
 
 func note(events map[string]int64, cves []string, event int64) {
@@ -229,15 +229,21 @@ func note(events map[string]int64, cves []string, event int64) {
 
 // fixedByPackage are the numbers that one kernel package fixes by itself.
 func (o *Offers) fixedByPackage(p record.Package) map[string]int64 {
-	return o.fixedBy(func(k record.KernelFixes) bool { return k.Package == p.NEVRA() }, func(b Brought) bool { return b == Brought{p.Name, p.Version} })
+	fixed := map[string]int64{}
+	o.listsOf(func(k record.KernelFixes) bool { return k.Package == p.NEVRA() }, func(b Brought) bool { return b == Brought{p.Name, p.Version} },
+		func(cves []string, event int64) { note(fixed, cves, event) })
+	return fixed
 }
 
 // hasItself says whether a kernel of a release fixes a number by itself.
 func (o *Offers) hasItself(release, cve string) bool {
-	if o.byRelease[release] == nil {
-		o.byRelease[release] = o.fixedBy(func(k record.KernelFixes) bool { return k.Release == release }, func(p Brought) bool { return releaseOf(p) == release })
+	lists, read := o.byRelease[release]
+	if !read {
+		o.listsOf(func(k record.KernelFixes) bool { return k.Release == release }, func(p Brought) bool { return releaseOf(p) == release },
+			func(cves []string, _ int64) { lists = append(lists, cves) })
+		o.byRelease[release] = lists
 	}
-	return o.byRelease[release][cve] != 0
+	return slices.ContainsFunc(lists, func(cves []string) bool { _, has := slices.BinarySearch(cves, cve); return has })
 }
 
 // releaseOf is the release of a kernel that a package is; empty: it is none, or does not tell.

@@ -314,6 +314,10 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 	case e.Released == nil:
 		return nil
 	}
+	released := *e.Released
+	if e.ReleasedBy == ReleasedOnDay {
+		released = record.At(released.Add(24 * time.Hour))
+	}
 	from := o.timeline.From
 	for i := len(o.spans) - 1; i >= 0; i-- {
 		s := &o.spans[i]
@@ -323,11 +327,9 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 		if s.KernelRelease != o.running && o.had(e.CVE, s, others) {
 			break
 		}
-		from = s.From
-	}
-	released := *e.Released
-	if e.ReleasedBy == ReleasedOnDay {
-		released = record.At(released.Add(24 * time.Hour))
+		if from = s.From; !from.After(released.Time) {
+			break // what ran before that makes no difference
+		}
 	}
 	return new(later(released, from))
 }

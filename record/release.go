@@ -84,20 +84,44 @@ func (l List) Entries(find func(digest string) (entries []string, ok bool)) (ent
 		if !ok {
 			return nil, false
 		}
-		entries = append(entries, of...)
+		entries = union(entries, of)
 	}
-	entries = append(minus(entries, l.Without), l.Add...)
-	slices.Sort(entries)
-	return slices.Compact(entries), true
+	if len(l.Without) > 0 {
+		entries = minus(entries, l.Without)
+	}
+	add := l.Add
+	if !slices.IsSorted(add) {
+		add = slices.Sorted(slices.Values(add))
+	}
+	return union(entries, slices.Compact(add)), true
+}
+
+// union merges lists that are sorted. Where one is empty it is the other one.
+func union(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return append(a[:len(a):len(a)], b...)
+	}
+	both := make([]string, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch c := cmp.Compare(a[0], b[0]); {
+		case c < 0:
+			both, a = append(both, a[0]), a[1:]
+		case c > 0:
+			both, b = append(both, b[0]), b[1:]
+		default:
+			both, a, b = append(both, a[0]), a[1:], b[1:]
+		}
+	}
+	return append(append(both, a...), b...)
 }
 
 // ListOf makes a list of entries, which are sorted, on the ground of those with the digests given, whose entries are
-// in known: no longer than it must be.
-func ListOf(entries []string, known map[string][]string, digests ...string) List {
+// known: no longer than it must be.
+func ListOf(entries []string, known *Releases, digests ...string) List {
 	l := List{Add: entries}
 	for _, d := range digests {
 		based := List{Of: append(slices.Clone(l.Of), d)}
-		of, _ := based.Entries(func(d string) ([]string, bool) { e, ok := known[d]; return e, ok })
+		of, _ := based.Entries(known.List)
 		based.Without, based.Add = minus(of, entries), minus(entries, of)
 		if d != NoList && len(based.Without)+len(based.Add) < len(l.Without)+len(l.Add)-2 {
 			l = based
@@ -110,7 +134,8 @@ func ListOf(entries []string, known map[string][]string, digests ...string) List
 type Releases struct {
 	Advisories map[AdvisoryKey]Released // in their newest form; without those that were withdrawn
 	Kernels    map[KernelInstance]KernelFixes
-	Lists      map[string][]string // by digest
+	lists      map[string][]List   // as events have them, by digest
+	read       map[string][]string // those that were asked for
 }
 
 // KernelInstance is a kernel package as it was built.
@@ -121,7 +146,7 @@ type KernelInstance struct {
 
 // NewReleases returns what release events say, in the order of the log.
 func NewReleases(rows []ReleaseRow) *Releases {
-	r := &Releases{Advisories: map[AdvisoryKey]Released{}, Kernels: map[KernelInstance]KernelFixes{}, Lists: map[string][]string{NoList: nil}}
+	r := &Releases{Advisories: map[AdvisoryKey]Released{}, Kernels: map[KernelInstance]KernelFixes{}, lists: map[string][]List{}, read: map[string][]string{NoList: nil}}
 	for _, row := range rows {
 		r.Add(row.Release)
 	}
@@ -155,24 +180,47 @@ func (r *Releases) Add(rel *Release) {
 	for _, k := range rel.Kernels {
 		r.Kernels[KernelInstance{k.Package, k.BuildTime}] = k
 	}
-	r.addLists(rel.Lists)
-}
-
-// addLists takes in lists that may be made of each other.
-func (r *Releases) addLists(lists map[string]List) {
-	find := func(digest string) ([]string, bool) { e, ok := r.Lists[digest]; return e, ok }
-	for left, before := len(lists), -1; left != before; {
-		before, left = left, 0
-		for digest, l := range lists {
-			if _, has := r.Lists[digest]; has {
-				continue
-			}
-			entries, ok := l.Entries(find)
-			if ok && ListDigest(entries) == digest {
-				r.Lists[digest] = entries
-			} else {
-				left++
-			}
-		}
+	for digest, l := range rel.Lists {
+		r.lists[digest] = append(r.lists[digest], l)
 	}
 }
+
+// List returns the entries of a list, which is read when it is asked for: a kernel's has thousands, and a record has that of
+// each kernel that was ever installed. ok is false where no event has it, or none of which the digest is what it says.
+func (r *Releases) List(digest string) (entries []string, ok bool) {
+	if entries, ok = r.read[digest]; ok {
+		return entries, true
+	}
+	if entries, ok = r.compose(digest, map[string]bool{}); ok && ListDigest(entries) == digest {
+		r.read[digest] = entries
+		return entries, true
+	}
+	return nil, false
+}
+
+// compose makes a list of those that it is made of. Of these the digests are not looked at, unless there are several to
+// choose from: if one were another list, that of the whole would be wrong. open are lists being made: of one that is made of itself nothing is known.
+func (r *Releases) compose(digest string, open map[string]bool) (entries []string, ok bool) {
+	if entries, ok = r.read[digest]; ok || open[digest] {
+		return entries, ok
+	}
+	open[digest] = true
+	defer delete(open, digest)
+	forms := r.lists[digest]
+	for _, l := range forms {
+		entries, ok = l.Entries(func(of string) ([]string, bool) { return r.compose(of, open) })
+		if ok && (len(forms) == 1 || ListDigest(entries) == digest) {
+			return entries, true
+		}
+	}
+	return nil, false
+}
+
+// Has says whether an event has a list, or something under its name.
+func (r *Releases) Has(digest string) bool {
+	_, read := r.read[digest]
+	return read || len(r.lists[digest]) > 0
+}
+
+// Keep adds a list that is known.
+func (r *Releases) Keep(digest string, entries []string) { r.read[digest] = entries }

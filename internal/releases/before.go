@@ -79,8 +79,7 @@ func (o *Offer) Marks(known *record.Releases) record.RepositoriesRead {
 // onRecord are the advisories of a repository that are on record, with all that they bring.
 func onRecord(known *record.Releases, alias string) (list []record.Released) {
 	for _, a := range known.Of(alias) {
-		_, packages := known.Lists[a.Packages]
-		if _, cves := known.Lists[a.CVEs]; packages && cves {
+		if known.Has(a.Packages) && known.Has(a.CVEs) {
 			list = append(list, a)
 		}
 	}

@@ -53,9 +53,21 @@ func spoil(t *testing.T, root string) {
 	}
 }
 
+func patchAndKernel() string {
+	return update("PATCH", "status='stable'", "1", "CVE-2024-1", pkg12+" 2-1", "kernel-default 6.4.0-150600.99.1")
+}
+
+// withoutNumbers is what is on record of that, but for a list.
+func withoutNumbers(t *testing.T, digest string) *record.Releases {
+	t.Helper()
+	payloads := News(offered(t, patchAndKernel()), nil, none())
+	delete(payloads[0].Lists, digest)
+	return after(t, payloads...)
+}
+
 // twoRepositories have an advisory each: one of a live patch and a kernel, one of what does not matter.
 func twoRepositories() map[string]string {
-	files := updates(update("PATCH", "status='stable'", "1", "CVE-2024-1", pkg12+" 2-1", "kernel-default 6.4.0-150600.99.1"))
+	files := updates(patchAndKernel())
 	files[raw+"silent/repodata/repomd.xml"] = index("repodata/u.xml")
 	files[raw+"silent/repodata/u.xml"] = "<updates>" + update("BASH", "", "1", "CVE-2024-2", "bash 5-1") + "</updates>"
 	return files
@@ -121,7 +133,7 @@ func TestChangedIsRead(t *testing.T) {
 			a.Status = "x"
 			b.Known.Advisories[key] = a
 		}},
-		"no list of numbers": {change: func(_ *testing.T, _ string, b *Before) { delete(b.Known.Lists, b.Known.Advisories[key].CVEs) }},
+		"no list of numbers": {change: func(t *testing.T, _ string, b *Before) { b.Known = withoutNumbers(t, b.Known.Advisories[key].CVEs) }},
 		"an event nothing has": {change: func(_ *testing.T, _ string, b *Before) {
 			b.Known.Advisories[record.AdvisoryKey{Repo: "a", ID: "X"}] = record.Released{}
 		}},
@@ -217,10 +229,8 @@ func TestWithdrawnAndBack(t *testing.T) {
 
 // A list that is not on record any more is written again, though the advisory that names it is the same.
 func TestListsThatWentAreWrittenAgain(t *testing.T) {
-	o := offered(t, update("PATCH", "", "1", "CVE-2024-1", pkg12+" 2-1"))
-	known := after(t, News(o, nil, none())...)
-	delete(known.Lists, known.Advisories[record.AdvisoryKey{Repo: "a", ID: "PATCH"}].CVEs)
-	news := News(o, nil, known)
+	o := offered(t, patchAndKernel())
+	news := News(o, nil, withoutNumbers(t, o.Advisories[0].CVEs))
 	if len(news) != 1 || len(news[0].Lists) != 1 || len(news[0].Advisories) != 0 {
 		t.Errorf("%+v", news)
 	}

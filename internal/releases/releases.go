@@ -183,10 +183,10 @@ func (n *news) add(what any, to func(*record.Release)) {
 // list writes a list, if no event has it, on the ground of lists that may be like it.
 func (n *news) list(entries []string, like ...string) {
 	digest := record.ListDigest(entries)
-	if _, is := n.known.Lists[digest]; is {
+	if _, is := n.known.List(digest); is {
 		return
 	}
-	l := record.ListOf(entries, n.known.Lists, like...)
+	l := record.ListOf(entries, n.known, like...)
 	if whole := l.Add; len(whole) > maxList {
 		l.Add = nil
 		for part := range slices.Chunk(whole, maxList) {
@@ -194,7 +194,7 @@ func (n *news) list(entries []string, like ...string) {
 			l.Of = append(l.Of, record.ListDigest(part))
 		}
 	}
-	n.known.Lists[digest] = entries
+	n.known.Keep(digest, entries)
 	n.add(l, func(r *record.Release) { r.Lists[digest] = l })
 }
 
@@ -209,7 +209,7 @@ func (n *news) like(k Kernel) (digests []string) {
 	}
 	digests = []string{newest.CVEs}
 	for _, a := range n.known.Sorted() {
-		if slices.Contains(n.known.Lists[a.Packages], k.name+" "+k.version) {
+		if packages, _ := n.known.List(a.Packages); slices.Contains(packages, k.name+" "+k.version) {
 			digests = append(digests, a.CVEs)
 		}
 	}

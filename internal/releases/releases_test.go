@@ -104,16 +104,16 @@ func TestLongLists(t *testing.T) {
 	known := after(t, payloads...)
 	size := 0
 	for _, k := range known.Kernels {
-		if len(known.Lists[k.CVEs]) == 0 {
+		if cves, ok := known.List(k.CVEs); !ok || len(cves) == 0 {
 			t.Errorf("the list of %s is not there", k.Package)
 		}
 	}
-	for digest, entries := range known.Lists {
-		if got := record.ListDigest(entries); got != digest {
-			t.Errorf("list %q is %q", digest, got)
-		}
-	}
 	for _, p := range payloads {
+		for digest := range p.Lists {
+			if entries, ok := known.List(digest); !ok || record.ListDigest(entries) != digest {
+				t.Errorf("list %q is %q", digest, record.ListDigest(entries))
+			}
+		}
 		text, _ := json.Marshal(p)
 		size += len(text)
 	}
@@ -122,7 +122,7 @@ func TestLongLists(t *testing.T) {
 		t.Errorf("%d payloads of %d bytes, the first list has %d", len(payloads), size, whole)
 	}
 	huge := News(&Offer{}, []Kernel{kernel("1-1", 1, many(0, 30_000))}, none())
-	if len(huge) < 2 || len(after(t, huge...).Lists[record.ListDigest(many(0, 30_000))]) != 30_000 {
+	if len(huge) < 2 || len(listOf(after(t, huge...), record.ListDigest(many(0, 30_000)))) != 30_000 {
 		t.Errorf("%d payloads", len(huge))
 	}
 }
@@ -131,10 +131,32 @@ func TestLongLists(t *testing.T) {
 // digest says.
 func TestOddLists(t *testing.T) {
 	a, b := record.ListDigest([]string{"a"}), record.ListDigest([]string{"b"})
-	known := record.NewReleases([]record.ReleaseRow{{Release: &record.Release{Lists: map[string]record.List{
-		a: {Of: []string{b}}, b: {Of: []string{a}}, "cc": {Add: []string{"c"}}, record.ListDigest([]string{"d"}): {Of: []string{"nowhere"}},
-	}}}})
-	if len(known.Lists) != 1 {
-		t.Errorf("got %v", known.Lists)
+	e, f := record.ListDigest([]string{"e"}), record.ListDigest([]string{"c", "f"})
+	lists := map[string]record.List{
+		a: {Of: []string{b}}, b: {Of: []string{a}}, "cc": {Add: []string{"c"}}, record.ListDigest([]string{"d"}): {Of: []string{"nowhere"}}, e: {Of: []string{e}, Add: []string{"e"}},
+		f: {Of: []string{"cc"}, Add: []string{"f", "f"}},
 	}
+	known := record.NewReleases([]record.ReleaseRow{{Release: &record.Release{Lists: lists}}})
+	for digest := range lists {
+		if got, ok := known.List(digest); ok != (digest == f) {
+			t.Errorf("%s: %q, %v", digest, got, ok)
+		}
+	}
+	if got, ok := known.List(record.NoList); !ok || len(got) > 0 {
+		t.Errorf("none: %q, %v", got, ok)
+	}
+	// What an event says under a wrong name does not hide what a later one says under it.
+	known.Add(&record.Release{Lists: map[string]record.List{a: {Add: []string{"x"}}}})
+	if got := listOf(known, a); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	known.Add(&record.Release{Lists: map[string]record.List{a: {Add: []string{"a"}}, record.ListDigest([]string{"a", "z"}): {Of: []string{a}, Add: []string{"z"}}}})
+	if got := append(listOf(known, record.ListDigest([]string{"a", "z"})), listOf(known, a)...); len(got) != 3 {
+		t.Errorf("%q", got)
+	}
+}
+
+func listOf(known *record.Releases, digest string) []string {
+	entries, _ := known.List(digest)
+	return entries
 }

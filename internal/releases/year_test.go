@@ -121,7 +121,7 @@ func TestSizeOfAYear(t *testing.T) {
 	}
 	known := after(t, all...)
 	newest := known.Kernels[record.KernelInstance{Package: "kernel-default-" + yearKernel(12) + ".x86_64", BuildTime: 12}]
-	if got := len(known.Lists[newest.CVEs]); len(known.Advisories) < 5*12 || got != fixedBefore+12*brought {
-		t.Errorf("%d advisories; the newest kernel fixes %d", len(known.Advisories), got)
+	if got, _ := known.List(newest.CVEs); len(known.Advisories) < 5*12 || len(got) != fixedBefore+12*brought {
+		t.Errorf("%d advisories; the newest kernel fixes %d", len(known.Advisories), len(got))
 	}
 }
