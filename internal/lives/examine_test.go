@@ -56,6 +56,9 @@ func (l *life) questions() (list []question) {
 	for _, at := range slices.Concat(l.moments(2), l.changes(1), l.losses(1), []time.Time{l.now}) {
 		list = append(list, question{about: "cves", at: at})
 	}
+	for _, at := range slices.Concat(l.moments(1), l.observed(2), []time.Time{l.now}) {
+		list = append(list, question{about: "open", at: at.Add(time.Second)})
+	}
 	for _, at := range l.someAlone(2) {
 		list = append(list, question{about: "journal", at: at})
 	}
@@ -68,7 +71,7 @@ func (l *life) questions() (list []question) {
 	if strings.HasPrefix(variant, "known") { // few of the answers of a life were not known at once
 		again = 15
 	}
-	for _, q := range append(slices.Clone(list[:again]), list[len(list)-5:]...) {
+	for _, q := range append(slices.Clone(list[:again]), list[len(list)-7:]...) {
 		if variant != "pruned" || q.at.After(horizon) {
 			q.variant, q.horizon = variant, horizon
 			list = append(list, q)
@@ -86,6 +89,8 @@ func (q question) ask(p *product, l *life) (*answers, error) {
 		return l.askAlone(q.at)
 	case "cves":
 		return p.askCVEs(l, q.at)
+	case "open":
+		return p.askOpen(l, q.at)
 	}
 	a, err := p.ask(q.at)
 	if err == nil {
@@ -194,7 +199,7 @@ func (a *answers) said(q question) map[string]string {
 			continue // it is the state's
 		}
 		key := c.kind()
-		if cve, _, _ := strings.Cut(c.says, " "); c.section == "cve" {
+		if cve, _, _ := strings.Cut(c.says, " "); c.section == "cve" || c.section == "open" {
 			key += " of " + cve
 		}
 		if q.variant == "pruned" && slices.ContainsFunc(c.times, func(t time.Time) bool { return !t.After(q.horizon) }) {

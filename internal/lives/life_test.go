@@ -16,7 +16,6 @@ type life struct {
 	seed, n uint64           // its number
 	has     map[string]bool  // troubles that this host may meet
 	met     map[string]int   // how often it did
-	levels  map[string]int   // newest live patch on offer, by kernel release
 	backup  map[string]image // of images, by kernel release
 }
 
@@ -31,6 +30,7 @@ type act struct {
 var ordinary = []act{
 	{"upgrade", 6, (*life).upgrade},
 	{"reboot", 4, (*life).reboot},
+	{"release", 4, (*life).release},
 	{"look", 2, func(l *life) { l.observe(record.TriggerManual) }},
 }
 
@@ -62,6 +62,18 @@ var troubles = []act{
 	{"import", 4, func(l *life) { l.fromHistory() }},
 	{"off for days", 2, (*life).vacation},
 	{"kernel removed", 3, (*life).removeKernel},
+	{"repository stale", 2, (*life).leaveStale},
+	{"repository frozen", 2, (*life).freeze},
+	{"repository off", 2, (*life).switchRepo},
+	{"repository gone", 2, (*life).renameRepo},
+	{"repository unreadable", 3, (*life).damageRepo},
+	{"advisory retracted", 3, (*life).retract},
+	{"advisory withdrawn", 3, (*life).withdraw},
+	{"another flavour", 2, (*life).releaseOther},
+	{"PTF kernel", 2, (*life).installPTF},
+	{name: "repository never refreshed"},
+	{name: "live patches in one notice"},
+	{name: "advisory names too much"},
 	{name: "slow transition"},
 	{name: "stalled transition"},
 	{name: "not loaded"},
@@ -88,7 +100,7 @@ func live(seed, number uint64, at time.Time) *life {
 	l := &life{
 		seed: seed, n: number,
 		recorder: &recorder{world: w, known: map[string]time.Time{}, unread: map[string]bool{}, how: logging{level: 4 + rng.IntN(2), own: true}},
-		has:      map[string]bool{}, met: map[string]int{}, levels: map[string]int{}, backup: map[string]image{},
+		has:      map[string]bool{}, met: map[string]int{}, backup: map[string]image{},
 	}
 	for _, t := range troubles {
 		l.has[t.name] = l.chance(0.25)
@@ -126,10 +138,13 @@ func (l *life) settle() {
 	first.InstallTime = l.now.Add(-30 * 24 * time.Hour).Unix()
 	l.sys.pkgs, l.sys.next = []record.Package{first}, releaseOf(first)
 	l.sys.images[l.sys.next] = image{written: l.now.Add(-30 * 24 * time.Hour)}
+	l.addRepos()
 	l.start()
 	if l.chance(0.6) {
 		p := patchPackage(l.boot.release, 1+l.IntN(2))
-		l.levels[l.boot.release] = level(p.Version)
+		for l.vendor.newest[l.boot.release] < level(p.Version) {
+			l.vendor.issuePatch(l.now.Add(-l.between(time.Hour, 60*24*time.Hour)), l.boot.release)
+		}
 		l.commit([]record.Package{p}, nil)
 	}
 	l.pass(l.between(time.Minute, 5*24*time.Hour))
@@ -153,6 +168,7 @@ func (l *life) pass(d time.Duration) {
 			}
 			l.timer = next
 			l.cannotRead()
+			l.refresh()
 			l.observe(record.TriggerTimer)
 			if l.spooled && l.chance(0.5) {
 				l.takeIn()
@@ -203,7 +219,7 @@ func (l *life) cannotRead() {
 		l.unread["image"] = true
 	}
 	if l.meets("part unreadable", 0.3) {
-		l.unread[[]string{"next_boot", "coverage"}[l.IntN(2)]] = true
+		l.unread[[]string{"next_boot", "coverage", "repositories"}[l.IntN(3)]] = true
 	}
 }
 
@@ -294,6 +310,7 @@ func after(pkgs, in, out []record.Package) []record.Package {
 // commit is one of zypper's.
 func (l *life) commit(in, out []record.Package) {
 	s := l.target()
+	l.refresh()
 	if l.chance(0.5) {
 		l.past = append(l.past, s.clone()) // snapper's, before it
 	}
@@ -421,8 +438,18 @@ func (l *life) upgrade() {
 		return
 	}
 	release := l.boot.release
-	l.levels[release]++
-	l.commit([]record.Package{patchPackage(release, l.levels[release])}, nil)
+	if kernelNumber(release) == ptf {
+		return // it gets none
+	}
+	has := 0
+	if p := l.next.patchFor(release); p != nil {
+		has = level(p.Version)
+	}
+	if has >= l.vendor.newest[release] {
+		l.lie(l.vendor.issuePatch(l.now, release))
+		l.wait(l.between(time.Minute, 3*time.Hour))
+	}
+	l.commit([]record.Package{patchPackage(release, has+1+l.IntN(l.vendor.newest[release]-has))}, nil)
 }
 
 func (l *life) downgrade() {
@@ -441,15 +468,18 @@ func (l *life) removal() {
 
 func (l *life) secondKernel() {
 	n := slices.IndexFunc(kernels, func(k string) bool {
-		return !slices.ContainsFunc(l.next.pkgs, func(p record.Package) bool { return p.Version == k })
+		return k != kernels[ptf] && !slices.ContainsFunc(l.next.pkgs, func(p record.Package) bool { return p.Version == k })
 	})
 	if n < 0 {
 		return
 	}
 	k := kernelPackage(n)
 	in := []record.Package{k}
+	if l.vendor.newest[releaseOf(k)] == 0 {
+		l.lie(l.vendor.issueKernel(l.now, n))
+		l.wait(l.between(time.Minute, 3*time.Hour))
+	}
 	if l.chance(0.5) {
-		l.levels[releaseOf(k)] = 1
 		in = append(in, patchPackage(releaseOf(k), 1))
 	}
 	l.commit(in, nil)

@@ -33,6 +33,7 @@ type recorder struct {
 	open     *record.Event    // a begin whose end was cut off; nil: none
 	before   []record.Package // what was installed then
 	unread   map[string]bool  // parts that the next observation cannot read
+	looks    []look
 
 	how     logging
 	earlier bool // 0.1.0 recorded, which did not note when an event came from the spool
@@ -280,10 +281,13 @@ func (r *recorder) observe(trigger record.Trigger) {
 	says(o, record.Locks{})
 	says(o, record.Blockers{})
 	r.see("coverage", o, func() { delete(o.Parts, record.PartCoverage) })
-	r.write(&record.Event{Header: r.header(record.KindObservation), Observation: o})
+	news := r.released(o)
+	ev := &record.Event{Header: r.header(record.KindObservation), Observation: o}
+	r.write(ev)
 	if o.Installed != nil {
 		r.knows()
 	}
+	r.looked(ev, news)
 	r.unread = map[string]bool{}
 }
 

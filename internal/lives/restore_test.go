@@ -26,7 +26,7 @@ type memory struct {
 	lastSeq      int64
 	lastRoot     int
 	missed       []record.Change
-	levels       map[string]int
+	repos        []*repo
 	spooled      bool
 }
 
@@ -34,7 +34,7 @@ func (l *life) save() *memory {
 	m := &memory{
 		at: l.now, clock: l.clock, current: slices.Index(l.boots, l.boot), patch: l.patch, systems: []*system{l.sys.clone(), l.next.clone()}, past: slices.Clone(l.past), left: l.left,
 		working: l.working, timer: l.timer, events: slices.Clone(l.events), late: slices.Clone(l.late), known: maps.Clone(l.known),
-		last: l.last, lastAt: l.lastAt, lastSeq: l.lastSeq, lastRoot: l.lastRoot, missed: slices.Clone(l.missed), levels: maps.Clone(l.levels), spooled: l.spooled,
+		last: l.last, lastAt: l.lastAt, lastSeq: l.lastSeq, lastRoot: l.lastRoot, missed: slices.Clone(l.missed), repos: cloneRepos(l.repos), spooled: l.spooled,
 	}
 	if l.sys == l.next {
 		m.systems[1] = m.systems[0]
@@ -56,7 +56,7 @@ func (l *life) restore(m *memory) {
 	}
 	l.clock = m.clock - gone
 	l.working, l.timer, l.events, l.late, l.known, l.last = m.working, m.timer.Add(gone), m.events, m.late, m.known, m.last
-	l.lastAt, l.lastSeq, l.lastRoot, l.missed, l.levels, l.spooled = m.lastAt, m.lastSeq, m.lastRoot, m.missed, m.levels, m.spooled
+	l.lastAt, l.lastSeq, l.lastRoot, l.missed, l.repos, l.spooled = m.lastAt, m.lastSeq, m.lastRoot, m.missed, m.repos, m.spooled
 	l.changing, l.open = false, nil
 	l.mark()
 }

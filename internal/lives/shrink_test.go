@@ -172,11 +172,11 @@ func tellChanges(changes []record.Change) string {
 }
 
 var names = strings.NewReplacer(
-	"kernel-livepatch-6_4_0-150600_23_42-default", "lp-K1", "kernel-livepatch-6_4_0-150600_23_47-default", "lp-K2", "kernel-livepatch-6_4_0-150600_23_53-default", "lp-K3",
+	"kernel-livepatch-6_4_0-150600_23_42-default", "lp-K1", "kernel-livepatch-6_4_0-150600_23_47-default", "lp-K2", "kernel-livepatch-6_4_0-150600_23_50-default", "lp-P", "kernel-livepatch-6_4_0-150600_23_53-default", "lp-K3",
 	"lp-6_4_0-150600_23_42-default", "lp-K1", "lp-6_4_0-150600_23_47-default", "lp-K2", "lp-6_4_0-150600_23_53-default", "lp-K3",
-	"6.4.0-150600.23.42-default", "K1", "6.4.0-150600.23.47-default", "K2", "6.4.0-150600.23.53-default", "K3",
-	"kernel-default-6.4.0-150600.23.42.2", "k-K1", "kernel-default-6.4.0-150600.23.47.2", "k-K2", "kernel-default-6.4.0-150600.23.53.1", "k-K3",
-	"k-6.4.0-150600.23.42.2", "k-K1", "k-6.4.0-150600.23.47.2", "k-K2", "k-6.4.0-150600.23.53.1", "k-K3",
+	"6.4.0-150600.23.42-default", "K1", "6.4.0-150600.23.47-default", "K2", "6.4.0-150600.23.50-default", "P", "6.4.0-150600.23.53-default", "K3",
+	"kernel-default-6.4.0-150600.23.42.2", "k-K1", "kernel-default-6.4.0-150600.23.47.2", "k-K2", "kernel-default-6.4.0-150600.23.50.1", "k-P", "kernel-default-6.4.0-150600.23.53.1", "k-K3",
+	"k-6.4.0-150600.23.42.2", "k-K1", "k-6.4.0-150600.23.47.2", "k-K2", "k-6.4.0-150600.23.50.1", "k-P", "k-6.4.0-150600.23.53.1", "k-K3",
 )
 
 var modules = regexp.MustCompile(`livepatch_(\d+)_150600_13_\d+_1`)

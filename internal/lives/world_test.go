@@ -15,7 +15,7 @@ import (
 )
 
 // The kernels of all lives, the oldest first.
-var kernels = []string{"6.4.0-150600.23.42.2", "6.4.0-150600.23.47.2", "6.4.0-150600.23.53.1"}
+var kernels = []string{"6.4.0-150600.23.42.2", "6.4.0-150600.23.47.2", "6.4.0-150600.23.50.1", "6.4.0-150600.23.53.1"}
 
 // birth is when a life begins, if nothing shifts it.
 var birth = time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC)
@@ -38,6 +38,8 @@ type world struct {
 
 	transactional bool
 	changing      bool // packages are being changed
+	vendor        *vendor
+	repos         []*repo
 }
 
 // system is a root file system: what snapshots and rollbacks exchange.
@@ -128,7 +130,7 @@ func (m moment) fixes() int {
 }
 
 func newWorld(rng *rand.Rand, at time.Time) *world {
-	w := &world{Rand: rng, now: at}
+	w := &world{Rand: rng, now: at, vendor: newVendor(rng, at)}
 	w.sys = &system{number: 40, images: map[string]image{}}
 	w.next = w.sys
 	return w
@@ -223,12 +225,15 @@ func level(text string) int {
 	return n
 }
 
-// fixesOf are the numbers that live patch level n of a kernel fixes: one more than the level
+// fixesOf are the numbers that live patch level n of a kernel fixes: two more than the level
 // before, the first none.
 func fixesOf(release string, n int) (f record.Fixes) {
 	for i := 2; i <= n; i++ {
 		f.CVEs = append(f.CVEs, cve(release, i))
 		f.Bugs = append(f.Bugs, fmt.Sprintf("bsc#12%02d%d", i, kernelNumber(release)))
+	}
+	for i := 2; i <= n; i++ {
+		f.CVEs = append(f.CVEs, shared(i+3*kernelNumber(release)))
 	}
 	return f
 }

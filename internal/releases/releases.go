@@ -99,16 +99,21 @@ func Kernels(ctx context.Context, root string, installed []record.Package, known
 		if _, is := known.Kernels[instance(p)]; is || !slices.ContainsFunc(installed, func(q record.Package) bool { return rpm.Instance(q) == p }) {
 			continue
 		}
-		log := livepatch.ParseKernelChangelog(text)
-		slices.Sort(log.CVEs) // as text, as all lists are
-		evr := rpmversion.Of(p)
-		release, _ := livepatch.KernelRelease(p.Name, evr.Version, evr.Release)
-		list = append(list, Kernel{name: p.Name, version: p.Version, cves: log.CVEs, KernelFixes: record.KernelFixes{
-			Package: p.NEVRA(), BuildTime: p.BuildTime, Release: release, Oldest: timestamp(log.Oldest), CVEs: record.ListDigest(log.CVEs),
-		}})
+		list = append(list, KernelOf(p, text))
 	}
 	slices.SortFunc(list, func(a, b Kernel) int { return compareKernels(a.KernelFixes, b.KernelFixes) })
 	return list, nil
+}
+
+// KernelOf is an installed kernel with what its changelog says, as rpm prints it.
+func KernelOf(p record.Package, changelog string) Kernel {
+	log := livepatch.ParseKernelChangelog(changelog)
+	slices.Sort(log.CVEs) // as text, as all lists are
+	evr := rpmversion.Of(p)
+	release, _ := livepatch.KernelRelease(p.Name, evr.Version, evr.Release)
+	return Kernel{name: p.Name, version: p.Version, cves: log.CVEs, KernelFixes: record.KernelFixes{
+		Package: p.NEVRA(), BuildTime: p.BuildTime, Release: release, Oldest: timestamp(log.Oldest), CVEs: record.ListDigest(log.CVEs),
+	}}
 }
 
 func instance(p record.Package) record.KernelInstance {

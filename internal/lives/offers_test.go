@@ -1,0 +1,334 @@
+package lives
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// sighting is an advisory in a repository, as looks that are on record found it, by a time.
+type sighting struct {
+	listing
+	repo  string
+	first look
+	gone  bool // the repository shows it no more
+	off   bool // the repository is not enabled, or gone
+}
+
+// onRecord are the looks whose observation is on record, by their time.
+func (l *life) onRecord() (list []look) {
+	for _, k := range l.looks {
+		if slices.ContainsFunc(l.events, func(ev *record.Event) bool { return ev.ID == k.event }) {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// lookAt is the newest look up to a time; nil: there is none.
+func (l *life) lookAt(at time.Time) (newest *look) {
+	for _, k := range l.onRecord() {
+		if !k.at.After(at) {
+			newest = &k
+		}
+	}
+	return newest
+}
+
+func (k *look) repo(alias string) *repo {
+	if i := slices.IndexFunc(k.repos, func(r repo) bool { return r.alias == alias }); i >= 0 {
+		return &k.repos[i]
+	}
+	return nil
+}
+
+// read says whether a look could read a repository.
+func (r *repo) read() bool { return r != nil && !r.damaged && !r.refreshed.IsZero() }
+
+// sightings are the advisories that had been issued by a time, as looks up to then found them last; those that
+// only later ones did, as they found them first.
+func (l *life) sightings(at time.Time) (list []*sighting) {
+	found := map[string]*sighting{}
+	newest := l.lookAt(at)
+	for _, k := range l.onRecord() {
+		for i := range k.repos {
+			r := &k.repos[i]
+			for _, shown := range r.cache {
+				key := r.alias + " " + shown.id
+				if s := found[key]; r.read() && k.kept && (s == nil || !k.at.After(at)) {
+					if s == nil {
+						s = &sighting{repo: r.alias, first: k}
+						found[key] = s
+						list = append(list, s)
+					}
+					s.listing = shown
+				}
+			}
+			for _, s := range found {
+				if s.repo == r.alias && r.read() && k.kept && !k.at.After(at) {
+					s.gone = !slices.ContainsFunc(r.cache, func(shown listing) bool { return shown.id == s.id })
+				}
+			}
+		}
+	}
+	for _, s := range list {
+		s.off = newest != nil && newest.at.After(s.first.at) && newest.repo(s.repo) == nil
+	}
+	return slices.DeleteFunc(list, func(s *sighting) bool {
+		return s.certain().After(at) && s.first.at.After(at)
+	})
+}
+
+// names says whether the vendor says that it fixes a number.
+func (a *advisory) names(cve string) bool { return slices.Contains(a.cves, cve) }
+
+// since is from when on it is known to have been issued.
+func (s *sighting) since() time.Time {
+	if c := s.certain(); c.Before(s.first.at) {
+		return c
+	}
+	return s.first.at
+}
+
+// offers says whether it is on offer.
+func (s *sighting) offers() bool { return !s.retracted && !s.gone && !s.off }
+
+// patchFor is the level of the live patch that it brings for a kernel; 0: none.
+func (a *advisory) patchFor(release string) (n int) {
+	name := patchPackage(release, 1).Name
+	for _, p := range a.pkgs {
+		if version, ok := strings.CutPrefix(p, name+" "); ok {
+			n = level(version)
+		}
+	}
+	return n
+}
+
+// newerKernel says whether it brings a newer kernel than one.
+func (a *advisory) newerKernel(release string) bool {
+	return slices.ContainsFunc(a.pkgs, func(p string) bool {
+		version, ok := strings.CutPrefix(p, "kernel-default ")
+		return ok && slices.Index(kernels, version) > kernelNumber(release)
+	})
+}
+
+// openings says how a number stood at a time, by what looks could see.
+type openings struct {
+	*life
+	at  time.Time
+	cve string
+	all []*sighting // that name it
+}
+
+func (l *life) openings(at time.Time, cve string, all []*sighting) *openings {
+	o := &openings{life: l, at: at, cve: cve}
+	for _, s := range all {
+		if s.names(cve) {
+			o.all = append(o.all, s)
+		}
+	}
+	return o
+}
+
+func (o *openings) any(is func(*sighting) bool) bool { return slices.ContainsFunc(o.all, is) }
+
+// kernelHas says whether a kernel fixes it by itself: by its changelog, or by an advisory that was not taken back.
+func (o *openings) kernelHas(release string) bool {
+	n := kernelNumber(release)
+	return n >= 0 && (slices.Contains(logged(n), o.cve) || o.any(func(s *sighting) bool {
+		return !s.retracted && slices.Contains(s.pkgs, "kernel-default "+kernels[n])
+	}))
+}
+
+// patched says whether all tasks have it by the live patch.
+func (o *openings) patched(m moment) bool {
+	return m.boot != "" && slices.Contains(fixesOf(m.kernel, m.fixes()).CVEs, o.cve)
+}
+
+// fixed says whether the host had it.
+func (o *openings) fixed(m moment) bool {
+	return m.boot != "" && (o.patched(m) || o.kernelHas(m.kernel))
+}
+
+// installedLevel is that of the installed live patch of the running kernel.
+func installedLevel(m moment) int { return level(m.loaded) }
+
+// hasKernel says whether a kernel is installed.
+func (m moment) hasKernel(version string) bool {
+	return slices.Contains(strings.Fields(m.installed), "kernel-default-"+version)
+}
+
+// onOffer says whether a live patch for the running kernel is on offer that is newer than the installed one.
+func (o *openings) onOffer(m moment) bool {
+	return o.any(func(s *sighting) bool { return s.offers() && s.patchFor(m.kernel) > max(1, installedLevel(m)) })
+}
+
+// stale says whether something on offer may not have been seen.
+func (o *openings) stale() bool {
+	k := o.lookAt(o.at)
+	if k == nil {
+		return true
+	}
+	ours := o.life.offering(k, o.at)
+	return slices.ContainsFunc(ours, func(r repo) bool { return r.isStale(o.at, audit.StaleAfter, audit.FrozenAfter) })
+}
+
+// isStale says whether a repository may not show what was released.
+func (r *repo) isStale(at time.Time, stale, frozen time.Duration) bool {
+	return !r.read() || at.Sub(r.refreshed) > stale || at.Sub(r.newestDay()) > frozen
+}
+
+// newestDay is that of its newest advisory; it is in the distant future where there is none.
+func (r *repo) newestDay() (day time.Time) {
+	for _, s := range r.cache {
+		if s.issued.After(day) {
+			day = s.issued
+		}
+	}
+	if day.IsZero() {
+		return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return day.Truncate(24 * time.Hour)
+}
+
+// offering are the enabled repositories that have kernels or live patches, or ever had; if there are none, those of which
+// that is not known.
+func (l *life) offering(k *look, at time.Time) (list []repo) {
+	ever := map[string]bool{}
+	for _, s := range l.sightings(l.now.AddDate(1, 0, 0)) {
+		ever[s.repo] = ever[s.repo] || s.brings("kernel-")
+	}
+	has := func(r repo) bool {
+		return ever[r.alias] || r.read() && slices.ContainsFunc(r.cache, func(s listing) bool { return s.brings("kernel-") })
+	}
+	for _, r := range k.repos {
+		if has(r) {
+			list = append(list, r)
+		}
+	}
+	if len(list) == 0 {
+		list = slices.DeleteFunc(slices.Clone(k.repos), func(r repo) bool { return r.read() })
+	}
+	return list
+}
+
+// askOpen asks how numbers stood at a moment.
+func (p *product) askOpen(l *life, at time.Time) (a *answers, err error) {
+	defer recovered(&err)
+	t, err := audit.TimelineUntil(p.ctx, p.record, at)
+	if err != nil {
+		return nil, err
+	}
+	list, err := audit.NewExposures(p.ctx, p.record, t, at, l.vendor.numbers())
+	if err != nil {
+		return nil, err
+	}
+	a = &answers{at: t.To.Add(-time.Microsecond), unknown: map[string]bool{}}
+	if !l.sound() {
+		return a, nil
+	}
+	all := l.sightings(a.at)
+	running := l.at(a.at)
+	for _, e := range list {
+		o := l.openings(a.at, e.CVE, all)
+		if e.KernelRelease != "" && e.KernelRelease == running.kernel {
+			a.open(o, e)
+		}
+	}
+	return a, nil
+}
+
+// open checks what is said of a number in the running kernel.
+func (a *answers) open(o *openings, e audit.Exposure) {
+	says := fmt.Sprintf("%s %s %s %s", e.CVE, e.Status, e.Version, e.Reason)
+	part := string(e.Status)
+	here := func(is func(m moment) bool) func(moment) bool {
+		return func(m moment) bool { return m.changing || m.kernel == e.KernelRelease && is(m) }
+	}
+	open := func(m moment) bool { return !o.fixed(m) || m.moving != "" }
+	var is func(m moment) bool
+	switch e.Status {
+	case audit.StatusFixed:
+		is = func(m moment) bool {
+			return o.kernelHas(m.kernel) || o.patched(m) || m.undoing && slices.Contains(fixesOf(m.kernel, level(m.moving)).CVEs, o.cve)
+		}
+	case audit.StatusAvailable:
+		is = func(m moment) bool { return open(m) && o.onOffer(m) }
+	case audit.StatusNeedsKernel:
+		is = func(m moment) bool {
+			return open(m) && o.any(func(s *sighting) bool { return s.offers() && s.newerKernel(m.kernel) })
+		}
+	case audit.StatusInstalled:
+		if e.ByKernel() {
+			is = func(m moment) bool { return open(m) && m.hasKernel(e.Version) && o.kernelHas(releaseOf(record.Package{Name: "kernel-default", Version: e.Version})) }
+		}
+	case audit.StatusNotInRecord:
+		is = func(m moment) bool { return !o.fixed(m) && len(o.all) == 0 && !o.stale() }
+	case audit.StatusUnknown:
+		part, is = o.unknown(e)
+	}
+	if is != nil {
+		a.add("open", part, says, e.Inferred, here(is))
+	}
+	if e.OnOffer != nil && e.Status != audit.StatusAvailable {
+		a.add("open", "on offer", says, e.Inferred, here(o.onOffer))
+	}
+	if e.OpenSince != nil && e.Status != audit.StatusLost {
+		a.openSince(o, e, says)
+	}
+}
+
+// unknown checks why a number is said to be unknown.
+func (o *openings) unknown(e audit.Exposure) (part string, is func(moment) bool) {
+	why, _, _ := strings.Cut(e.Reason, ":")
+	fact := map[string]func(moment) bool{
+		"retracted":      func(moment) bool { return o.any(func(s *sighting) bool { return s.retracted }) },
+		"withdrawn":      func(moment) bool { return o.any(func(s *sighting) bool { return s.gone }) },
+		"repository-off": func(moment) bool { return o.any(func(s *sighting) bool { return s.off }) },
+		"stale":          func(moment) bool { return o.stale() },
+		"other-flavour": func(m moment) bool {
+			return !o.any(func(s *sighting) bool { return s.patchFor(m.kernel) > 0 || s.brings("kernel-default ") })
+		},
+	}[why]
+	if fact == nil {
+		return "unknown", nil
+	}
+	return "unknown " + why, fact
+}
+
+// openSince checks since when a number is said to be open: it was, all the time since, and it was issued by then; and not before.
+func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
+	since := e.OpenSince.Time
+	begin := o.events[0].Time.Time
+	var issued, fixed time.Time
+	for _, s := range o.all {
+		if at := s.since(); (s.patchFor(e.KernelRelease) > 1 || s.newerKernel(e.KernelRelease)) && (issued.IsZero() || at.Before(issued)) {
+			issued = at
+		}
+	}
+	for i, m := range o.history {
+		if m.from.Before(a.at) && i+1 < len(o.history) && o.fixed(m) {
+			fixed = o.history[i+1].from
+			if n := slices.IndexFunc(o.history[i+1:], func(m moment) bool { return m.boot != "" }); n >= 0 {
+				fixed = o.history[i+1+n].from
+			}
+		}
+	}
+	says += " since " + e.OpenSince.Format(time.RFC3339)
+	a.add("open", "since", says, e.Inferred, func(moment) bool {
+		return !since.After(a.at) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
+	}, since)
+	latest := begin
+	for _, at := range []time.Time{issued, fixed} {
+		if at.After(latest) {
+			latest = at
+		}
+	}
+	a.add("open", "not since later", fmt.Sprintf("%s, latest of issue %s, fixed %s, begin %s", says, issued.Format(time.RFC3339), fixed.Format(time.RFC3339), begin.Format(time.RFC3339)), e.Inferred,
+		func(moment) bool { return !since.After(latest.Add(time.Second)) }, since)
+}
+
