@@ -182,6 +182,7 @@ func (o *openFixes) offer(a *Offered, cve string, by Brought, status ExposureSta
 	e := &Exposure{
 		CVE: cve, Package: by.Name, Version: by.Version, Released: a.Issued, ReleasedBy: "advisory",
 		Advisory: &a.ID, Severity: record.OrNil(a.Severity), Title: record.OrNil(a.Title), Status: status, Inferred: inferred, Events: []int64{a.Event},
+		OpenSince: &a.From, // at the latest; openSince says more
 	}
 	switch {
 	case a.Issued == nil || a.Issued.After(a.From.Time) && !a.DayOnly:
@@ -226,7 +227,7 @@ func (o *openFixes) add(e *Exposure) {
 	}
 	old := kept[e.CVE]
 	if old != nil && old.Status == StatusInstalled && old.Released == nil { // a waiting kernel: an advisory says more of it
-		old.Released, old.ReleasedBy, old.Advisory, old.Severity, old.Title = e.Released, e.ReleasedBy, e.Advisory, e.Severity, e.Title
+		old.Released, old.ReleasedBy, old.Advisory, old.Severity, old.Title, old.OpenSince = e.Released, e.ReleasedBy, e.Advisory, e.Severity, e.Title, e.OpenSince
 	}
 	if old == nil || cmp.Or(cmp.Compare(rank(e), rank(old)), compareTimes(e.Released, old.Released)) < 0 {
 		kept[e.CVE] = e
@@ -314,11 +315,7 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 	case e.Released == nil:
 		return nil
 	}
-	released := *e.Released
-	if e.ReleasedBy == ReleasedOnDay {
-		released = record.At(released.Add(24 * time.Hour))
-	}
-	from := o.timeline.From
+	released, from := o.releasedBy(e), o.timeline.From
 	for i := len(o.spans) - 1; i >= 0; i-- {
 		s := &o.spans[i]
 		if s.BootID == "" || s.Confidence == Unknown {
@@ -332,6 +329,21 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 		}
 	}
 	return new(later(released, from))
+}
+
+// releasedBy is by when a fix had surely been released: of an advisory of which only the day is known at its end, or when it
+// was seen or its package installed, if that was before.
+func (o *openFixes) releasedBy(e *Exposure) record.Timestamp {
+	if e.ReleasedBy != ReleasedOnDay {
+		return *e.Released
+	}
+	by := earlier(record.At(e.Released.Add(24*time.Hour)), record.At(o.at))
+	for _, seen := range []*record.Timestamp{e.OpenSince, e.Installed} {
+		if seen != nil {
+			by = earlier(by, *seen)
+		}
+	}
+	return by
 }
 
 // had says whether a fix was active in the boot of another kernel, or that kernel has it by itself.

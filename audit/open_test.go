@@ -169,6 +169,33 @@ func TestWhatIsOpen(t *testing.T) {
 	}
 }
 
+// Of an advisory of which only the day is known it is certain at the end of the day that it had been issued, or once it was
+// seen: nothing is open since later than now.
+func TestOpenSinceADay(t *testing.T) {
+	v := newVendor(t)
+	patch3, cves := storetest.PatchPackage(storetest.ReleaseA, 3), []string{"CVE-2025-4231"}
+	v.looks(v.fresh())
+	day := record.At(v.Now.Truncate(24 * time.Hour))
+	v.Wait(time.Minute)
+	v.Releases(record.Released{Repo: "updates", ID: "A", Issued: &day, DayOnly: true}, []string{text(patch3)}, cves)
+	seen := v.Now
+	v.looks(v.fresh())
+	v.Install(patch3)
+	v.Observe(record.TriggerTimer)
+	v.Wait(48 * time.Hour)
+	v.looks(v.fresh())
+	s := v.OpenRecord()
+	for _, at := range []time.Time{seen.Add(time.Second), seen.Add(30 * time.Minute)} {
+		timeline, err := TimelineUntil(t.Context(), s, at)
+		storetest.Check(t, err)
+		list, err := NewExposures(t.Context(), s, timeline, at, cves)
+		storetest.Check(t, err)
+		if e := list[0]; e.Status != StatusAvailable || !e.OpenSince.Equal(seen) {
+			t.Errorf("at %v: %s, open since %v, want %v", at, e.Status, e.OpenSince, seen)
+		}
+	}
+}
+
 // A fix is on offer from when its advisory was issued, whenever that came on record; what was known at a moment leaves it
 // out, and installing it ends that.
 func TestOpenOverTime(t *testing.T) {
