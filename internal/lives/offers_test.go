@@ -108,6 +108,11 @@ func (a *advisory) patchFor(release string) (n int) {
 	return n
 }
 
+// kernelFrom says whether it brings a kernel, or a newer one.
+func (a *advisory) kernelFrom(release string) bool {
+	return slices.Contains(a.pkgs, "kernel-default "+kernels[kernelNumber(release)]) || a.newerKernel(release)
+}
+
 // newerKernel says whether it brings a newer kernel than one.
 func (a *advisory) newerKernel(release string) bool {
 	return slices.ContainsFunc(a.pkgs, func(p string) bool {
@@ -119,9 +124,10 @@ func (a *advisory) newerKernel(release string) bool {
 // openings says how a number stood at a time, by what looks could see.
 type openings struct {
 	*life
-	at  time.Time
-	cve string
-	all []*sighting // that name it
+	at    time.Time
+	cve   string
+	all   []*sighting // that name it
+	begin time.Time   // of the record
 }
 
 func (l *life) openings(at time.Time, cve string, all []*sighting) *openings {
@@ -232,9 +238,14 @@ func (p *product) askOpen(l *life, at time.Time) (a *answers, err error) {
 		return a, nil
 	}
 	all := l.sightings(a.at)
+	begin, _, err := p.record.Extent(p.ctx)
+	if err != nil {
+		return nil, err
+	}
 	running := l.at(a.at)
 	for _, e := range list {
 		o := l.openings(a.at, e.CVE, all)
+		o.begin = begin.Time
 		if e.KernelRelease != "" && e.KernelRelease == running.kernel {
 			a.open(o, e)
 		}
@@ -244,7 +255,11 @@ func (p *product) askOpen(l *life, at time.Time) (a *answers, err error) {
 
 // open checks what is said of a number in the running kernel.
 func (a *answers) open(o *openings, e audit.Exposure) {
-	says := fmt.Sprintf("%s %s %s %s", e.CVE, e.Status, e.Version, e.Reason)
+	why, _, _ := strings.Cut(e.Reason, ":")
+	if e.Package != "" {
+		why = "" // it may have a time
+	}
+	says := fmt.Sprintf("%s %s %s %s", e.CVE, e.Status, e.Version, why)
 	part := string(e.Status)
 	here := func(is func(m moment) bool) func(moment) bool {
 		return func(m moment) bool { return m.changing || m.kernel == e.KernelRelease && is(m) }
@@ -264,10 +279,14 @@ func (a *answers) open(o *openings, e audit.Exposure) {
 		}
 	case audit.StatusInstalled:
 		if e.ByKernel() {
-			is = func(m moment) bool { return open(m) && m.hasKernel(e.Version) && o.kernelHas(releaseOf(record.Package{Name: "kernel-default", Version: e.Version})) }
+			is = func(m moment) bool {
+				return open(m) && m.hasKernel(e.Version) && o.kernelHas(releaseOf(record.Package{Name: "kernel-default", Version: e.Version}))
+			}
 		}
 	case audit.StatusNotInRecord:
-		is = func(m moment) bool { return !o.fixed(m) && len(o.all) == 0 && !o.stale() }
+		is = func(m moment) bool {
+			return !o.fixed(m) && !o.any(func(s *sighting) bool { return s.patchFor(m.kernel) > 0 || s.kernelFrom(m.kernel) }) && !o.stale()
+		}
 	case audit.StatusUnknown:
 		part, is = o.unknown(e)
 	}
@@ -303,10 +322,9 @@ func (o *openings) unknown(e audit.Exposure) (part string, is func(moment) bool)
 // openSince checks since when a number is said to be open: it was, all the time since, and it was issued by then; and not before.
 func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 	since := e.OpenSince.Time
-	begin := o.events[0].Time.Time
 	var issued, fixed time.Time
 	for _, s := range o.all {
-		if at := s.since(); (s.patchFor(e.KernelRelease) > 1 || s.newerKernel(e.KernelRelease)) && (issued.IsZero() || at.Before(issued)) {
+		if at := s.since(); (!e.ByKernel() && s.patchFor(e.KernelRelease) > 1 || e.ByKernel() && s.newerKernel(e.KernelRelease)) && (issued.IsZero() || at.Before(issued)) {
 			issued = at
 		}
 	}
@@ -318,17 +336,15 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 			}
 		}
 	}
-	says += " since " + e.OpenSince.Format(time.RFC3339)
 	a.add("open", "since", says, e.Inferred, func(moment) bool {
 		return !since.After(a.at) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
 	}, since)
-	latest := begin
+	latest := o.begin
 	for _, at := range []time.Time{issued, fixed} {
 		if at.After(latest) {
 			latest = at
 		}
 	}
-	a.add("open", "not since later", fmt.Sprintf("%s, latest of issue %s, fixed %s, begin %s", says, issued.Format(time.RFC3339), fixed.Format(time.RFC3339), begin.Format(time.RFC3339)), e.Inferred,
+	a.add("open", "not since later", says, e.Inferred,
 		func(moment) bool { return !since.After(latest.Add(time.Second)) }, since)
 }
-

@@ -281,7 +281,7 @@ func (r *recorder) observe(trigger record.Trigger) {
 	says(o, record.Locks{})
 	says(o, record.Blockers{})
 	r.see("coverage", o, func() { delete(o.Parts, record.PartCoverage) })
-	news := r.released(o)
+	news := r.news(o)
 	ev := &record.Event{Header: r.header(record.KindObservation), Observation: o}
 	r.write(ev)
 	if o.Installed != nil {

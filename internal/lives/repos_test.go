@@ -115,8 +115,8 @@ func (r *recorder) readOffer(installed []record.Package) *releases.Offer {
 	return offer
 }
 
-// released notes what repositories offer, and installed kernels fix, in an observation, and returns what of it is new.
-func (r *recorder) released(o *record.Observation) (news []*record.Release) {
+// news notes what repositories offer, and installed kernels fix, in an observation, and returns what of it is new.
+func (r *recorder) news(o *record.Observation) (news []*record.Release) {
 	if o.Trigger == record.TriggerCommit {
 		return nil
 	}

@@ -60,7 +60,8 @@ func newVendor(rng *rand.Rand, at time.Time) *vendor {
 		s.withdrew = map[string]bool{}
 	}
 	v.issue(at.Add(-130*24*time.Hour), []string{"htop 3.2-1.1"}, nil)
-	v.issueKernel(at.Add(-time.Duration(100+rng.IntN(20))*24*time.Hour), 0)
+	v.issue(at.Add(-110*24*time.Hour), []string{"kernel-default 6.4.0-150600.23.30.1", "kernel-livepatch-6_4_0-150600_23_30-default 1-150600.1.1"}, []string{"CVE-2026-4000"})
+	v.issueKernel(at.Add(-time.Duration(30+rng.IntN(40))*24*time.Hour), 0)
 	return v
 }
 
