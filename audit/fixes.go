@@ -215,6 +215,9 @@ func (f *fixRecord) readInstalled() error {
 	if err != nil {
 		return err
 	}
+	if w.after != nil {
+		f.next = w.after.Observation.Installed
+	}
 	w.state = &State{Unknown: map[string]string{}}
 	f.goesOn, f.state = true, w.state
 	return w.installed()

@@ -18,7 +18,8 @@ type openFixes struct {
 	*fixRecord
 	kernel  record.Package       // package of the running kernel; no name: it is not known
 	patch   string               // name of its live patches' package
-	number  int                  // of the newest one that is installed; 0: none
+	number  int                  // of the newest one that is installed, or may be; 0: none
+	surely  int                  // of the newest one that surely is; the same, where that is known
 	own     map[string]int64     // numbers that the kernel fixes by itself, and events that say so
 	rows    map[string]*Exposure // of live patches that were installed for it, by number
 	found   map[string]*Exposure // others
@@ -93,6 +94,9 @@ func (o *openFixes) complete(list []Exposure) {
 // kernelFixes says why a fix is active that no live patch has.
 const kernelFixes = "The kernel itself fixes it."
 
+// WhetherInstalled says why it is not known whether a fix is only on offer.
+const WhetherInstalled = "Whether its live patch, which is on offer, was installed then is not on record."
+
 // readInstalled reads which packages were installed when the machine was last looked at. The package of the running kernel may
 // be gone since.
 func (o *openFixes) readInstalled() error {
@@ -109,10 +113,12 @@ func (o *openFixes) readInstalled() error {
 		}
 		return o.kernel.Name != ""
 	})
+	if o.state != nil && o.state.Unknown["installed"] == "" {
+		installed = o.state.Installed
+	}
+	o.readNumber(installed)
 	for _, p := range installed {
 		switch {
-		case p.Name == o.patch:
-			o.number = max(o.number, PatchNumberOf(p.Version))
 		case p.Name == o.kernel.Name && o.isNewer(p.Version):
 			o.waiting = append(o.waiting, p)
 		}
@@ -128,6 +134,25 @@ func (o *openFixes) readInstalled() error {
 func PatchPackage(release string) string {
 	name, _ := livepatch.PackageFor(release)
 	return name
+}
+
+// readNumber reads which live patch is installed, and which may be, by what was seen last, or next, and by what changed since.
+func (o *openFixes) readNumber(installed []record.Package) {
+	newest := func(versions []string) (n int) {
+		for _, v := range versions {
+			n = max(n, PatchNumberOf(v))
+		}
+		return n
+	}
+	p := cmp.Or(o.packages[o.patch], newPatchHistory(o.patch, &o.setting))
+	versions, known, _ := p.installedNow()
+	if o.number = newest(versions); !known {
+		o.number = newest(p.versionsIn(installed))
+	}
+	o.surely = o.number
+	if next := newest(p.versionsIn(o.next)); o.state != nil && !known {
+		o.number, o.surely = max(o.number, next), min(o.number, next)
+	}
 }
 
 // isNewer says whether a version of the kernel's package is newer than the one that runs.
@@ -153,7 +178,7 @@ func (o *openFixes) wait() {
 // initial live patch fixes nothing: the numbers of its advisory are those of the kernel that comes with it.
 func (o *openFixes) take(a *Offered) {
 	patches := map[string]bool{}
-	var patch, kernel Brought
+	var patch, kernel, perhaps Brought
 	for _, p := range a.Packages {
 		if _, is := livepatch.KernelFor(p.Name); is {
 			patches[p.Name] = true
@@ -161,6 +186,8 @@ func (o *openFixes) take(a *Offered) {
 		switch {
 		case p.Name == o.patch && PatchNumberOf(p.Version) > max(o.number, 1):
 			patch = p
+		case p.Name == o.patch && PatchNumberOf(p.Version) > max(o.surely, 1):
+			perhaps = p
 		case o.kernel.Name != "" && p.Name == o.kernel.Name && o.isNewer(p.Version):
 			kernel = p
 		}
@@ -171,6 +198,8 @@ func (o *openFixes) take(a *Offered) {
 		case own:
 		case patch.Name != "":
 			o.offer(a, cve, patch, StatusAvailable, len(patches) > 1 || kernel.Name != "")
+		case perhaps.Name != "" && o.rows[cve] == nil && a.Not == "":
+			o.add(&Exposure{CVE: cve, Package: perhaps.Name, Version: perhaps.Version, Status: StatusUnknown, Reason: WhetherInstalled, Events: []int64{a.Event}})
 		case kernel.Name != "" && o.rows[cve] == nil:
 			o.offer(a, cve, kernel, StatusNeedsKernel, true)
 		}
@@ -211,8 +240,8 @@ func (o *openFixes) offer(a *Offered, cve string, by Brought, status ExposureSta
 	}
 }
 
-// add keeps a fix, if it is better than what is known of its number: installed, on offer as a live patch, in a newer
-// kernel, not on offer; and of two of a sort the one that was released first.
+// add keeps a fix, if it is better than what is known of its number: installed, on offer as a live patch, perhaps installed, in
+// a newer kernel, not on offer; and of two of a sort the one that was released first.
 func (o *openFixes) add(e *Exposure) {
 	e.KernelRelease, e.Intervals = o.running, []Interval{}
 	if e.Status == StatusAvailable {
@@ -223,7 +252,7 @@ func (o *openFixes) add(e *Exposure) {
 		kept = o.hidden
 	}
 	rank := func(e *Exposure) int {
-		return slices.Index([]ExposureStatus{StatusInstalled, StatusAvailable, StatusNeedsKernel, StatusUnknown}, e.Status)
+		return slices.Index([]ExposureStatus{StatusInstalled, StatusAvailable, StatusUnknown, StatusNeedsKernel}, e.Status)
 	}
 	old := kept[e.CVE]
 	if old != nil && old.Status == StatusInstalled && old.Released == nil { // a waiting kernel: an advisory says more of it

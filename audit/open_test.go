@@ -169,6 +169,33 @@ func TestWhatIsOpen(t *testing.T) {
 	}
 }
 
+// Where nobody saw which live patch was installed at a moment, what may have been is not called missing; a newer one is.
+func TestWhatMayBeInstalledIsNotOpen(t *testing.T) {
+	v := newVendor(t)
+	patch3, patch4 := storetest.PatchPackage(storetest.ReleaseA, 3), storetest.PatchPackage(storetest.ReleaseA, 4)
+	v.offers("A", "", []string{text(patch3)}, "CVE-2025-3")
+	v.offers("B", "", []string{text(patch4)}, "CVE-2025-4")
+	v.looks(v.fresh())
+	at := v.Now.Add(time.Second)
+	v.Wait(time.Hour)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	for i := range v.Installed { // which does not say when
+		v.Installed[i].InstallTime = 1
+	}
+	v.looks(v.fresh())
+	s := v.OpenRecord()
+	timeline, err := TimelineUntil(t.Context(), s, at)
+	storetest.Check(t, err)
+	list, err := NewExposures(t.Context(), s, timeline, at, []string{"CVE-2025-3", "CVE-2025-4"})
+	storetest.Check(t, err)
+	for i, want := range []ExposureStatus{StatusUnknown, StatusAvailable} {
+		if e := list[i]; e.Status != want || (e.OnOffer != nil) != (want == StatusAvailable) {
+			t.Errorf("got %+v, want %s", e, want)
+		}
+	}
+}
+
 // Of an advisory of which only the day is known it is certain at the end of the day that it had been issued, or once it was
 // seen: nothing is open since later than now.
 func TestOpenSinceADay(t *testing.T) {

@@ -107,7 +107,7 @@ func (g *grounds) nothingOpen(none string, a *accepted) finding {
 		return found(NotDetermined, "Which kernel runs is not known.")
 	}
 	for _, e := range g.exposures {
-		if (e.NotOffered == audit.OfferOff || e.NotOffered == audit.OfferWithdrawn) && !a.has(&e) {
+		if (e.NotOffered == audit.OfferOff || e.NotOffered == audit.OfferWithdrawn || e.Reason == audit.WhetherInstalled) && !a.has(&e) {
 			return found(NotDetermined, "%s: %s", e.CVE, e.Reason).by(e.Events...)
 		}
 	}
