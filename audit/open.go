@@ -25,8 +25,12 @@ type openFixes struct {
 	found   map[string]*Exposure // others
 	hidden  map[string]*Exposure // that only what is not on offer any more would bring
 	waiting []record.Package     // newer kernels that are installed
+	issued  map[brings]record.Timestamp
 	spans   []KernelSpan
 }
+
+// brings names a number, and a package of which some version brings its fix.
+type brings struct{ cve, name string }
 
 // readOpen returns what is on offer, and not installed, for the running kernel; what would be if its repository were
 // enabled; and of the numbers asked for those that the kernel fixes by itself, or of which is known why they are in no row. It
@@ -35,7 +39,7 @@ func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error
 	if !f.offers.Known() || f.running == "" {
 		return nil, nil
 	}
-	o := &openFixes{fixRecord: f, rows: map[string]*Exposure{}, found: map[string]*Exposure{}, hidden: map[string]*Exposure{}, spans: f.timeline.whole().Kernels}
+	o := &openFixes{fixRecord: f, rows: map[string]*Exposure{}, found: map[string]*Exposure{}, hidden: map[string]*Exposure{}, issued: map[brings]record.Timestamp{}, spans: f.timeline.whole().Kernels}
 	for i := range list {
 		if list[i].KernelRelease == f.running {
 			o.rows[list[i].CVE] = &list[i]
@@ -47,6 +51,7 @@ func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error
 	o.complete(list)
 	o.wait()
 	for _, a := range f.offers.list {
+		o.note(&a)
 		o.take(&a)
 	}
 	for _, cve := range asked {
@@ -174,6 +179,24 @@ func (o *openFixes) wait() {
 	}
 }
 
+// note notes by when live patches for the running kernel, and newer kernels, had been issued that bring the numbers of an
+// advisory.
+func (o *openFixes) note(a *Offered) {
+	for _, p := range a.Packages {
+		isPatch := p.Name == o.patch && PatchNumberOf(p.Version) > 1
+		isKernel := o.kernel.Name != "" && p.Name == o.kernel.Name && o.isNewer(p.Version)
+		if a.Status == record.StatusRetracted || !isPatch && !isKernel {
+			continue
+		}
+		for _, cve := range a.CVEs {
+			key := brings{cve, p.Name}
+			if first, is := o.issued[key]; !is || a.From.Before(first.Time) {
+				o.issued[key] = a.From
+			}
+		}
+	}
+}
+
 // take takes in what an advisory brings: a live patch for the running kernel, which is better, or a newer kernel. An
 // initial live patch fixes nothing: the numbers of its advisory are those of the kernel that comes with it.
 func (o *openFixes) take(a *Offered) {
@@ -211,7 +234,6 @@ func (o *openFixes) offer(a *Offered, cve string, by Brought, status ExposureSta
 	e := &Exposure{
 		CVE: cve, Package: by.Name, Version: by.Version, Released: a.Issued, ReleasedBy: "advisory",
 		Advisory: &a.ID, Severity: record.OrNil(a.Severity), Title: record.OrNil(a.Title), Status: status, Inferred: inferred, Events: []int64{a.Event},
-		OpenSince: &a.From, // at the latest; openSince says more
 	}
 	switch {
 	case a.Issued == nil || a.Issued.After(a.From.Time) && !a.DayOnly:
@@ -256,7 +278,7 @@ func (o *openFixes) add(e *Exposure) {
 	}
 	old := kept[e.CVE]
 	if old != nil && old.Status == StatusInstalled && old.Released == nil { // a waiting kernel: an advisory says more of it
-		old.Released, old.ReleasedBy, old.Advisory, old.Severity, old.Title, old.OpenSince = e.Released, e.ReleasedBy, e.Advisory, e.Severity, e.Title, e.OpenSince
+		old.Released, old.ReleasedBy, old.Advisory, old.Severity, old.Title = e.Released, e.ReleasedBy, e.Advisory, e.Severity, e.Title
 	}
 	if old == nil || cmp.Or(cmp.Compare(rank(e), rank(old)), compareTimes(e.Released, old.Released)) < 0 {
 		kept[e.CVE] = e
@@ -341,7 +363,7 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 		return nil
 	case e.Lost != nil && e.Status == StatusLost:
 		return e.Lost
-	case e.Released == nil:
+	case e.Released == nil, e.Status == StatusUnknown && len(e.Intervals) > 0: // it may be active still
 		return nil
 	}
 	released, from := o.releasedBy(e), o.timeline.From
@@ -360,17 +382,18 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 	return new(later(released, from))
 }
 
-// releasedBy is by when a fix had surely been released: of an advisory of which only the day is known at its end, or when it
-// was seen or its package installed, if that was before.
+// releasedBy is by when a fix had surely been released, by the first advisory of such a package: where only the day is known,
+// at its end, or when it was seen or its package installed, if that was before.
 func (o *openFixes) releasedBy(e *Exposure) record.Timestamp {
-	if e.ReleasedBy != ReleasedOnDay {
-		return *e.Released
+	by := *e.Released
+	if e.ReleasedBy == ReleasedOnDay {
+		by = earlier(record.At(by.Add(24*time.Hour)), record.At(o.at))
 	}
-	by := earlier(record.At(e.Released.Add(24*time.Hour)), record.At(o.at))
-	for _, seen := range []*record.Timestamp{e.OpenSince, e.Installed} {
-		if seen != nil {
-			by = earlier(by, *seen)
-		}
+	if first, is := o.issued[brings{e.CVE, e.Package}]; is {
+		by = earlier(by, first)
+	}
+	if e.Installed != nil {
+		by = earlier(by, *e.Installed)
 	}
 	return by
 }

@@ -169,6 +169,59 @@ func TestWhatIsOpen(t *testing.T) {
 	}
 }
 
+// at is the row of a number in the running kernel, as it was at a moment.
+func (v *vendor) at(t *testing.T, at time.Time, cve string) Exposure {
+	t.Helper()
+	s := v.OpenRecord()
+	timeline, err := TimelineUntil(t.Context(), s, at)
+	storetest.Check(t, err)
+	list, err := NewExposures(t.Context(), s, timeline, at, []string{cve})
+	storetest.Check(t, err)
+	if len(list) != 1 {
+		t.Fatalf("got %+v", list)
+	}
+	return list[0]
+}
+
+// A fix that a live patch brought which was never installed is open since that was released, not since a later one was that
+// has it too.
+func TestOpenSinceTheFirst(t *testing.T) {
+	v := newVendor(t)
+	patch3, patch4 := storetest.PatchPackage(storetest.ReleaseA, 3), storetest.PatchPackage(storetest.ReleaseA, 4)
+	cve := storetest.FixesOf(patch3).CVEs[2]
+	first := record.At(v.Now.Add(10 * time.Hour))
+	v.issued = &first
+	v.Wait(24 * time.Hour)
+	v.offers("A", "", []string{text(patch3)}, cve)
+	v.looks(v.fresh())
+	v.issued = new(record.At(v.Now))
+	v.offers("B", "", []string{text(patch4)}, storetest.FixesOf(patch4).CVEs[3:]...)
+	v.looks(v.fresh())
+	v.Commit(record.OutcomeStaged, []record.Package{patch4}, nil)
+	v.looks(v.fresh())
+	if e := v.at(t, v.Now, cve); e.Version != patch4.Version || e.OnOffer == nil || !e.OpenSince.Equal(first.Time) {
+		t.Errorf("%s %s, open since %v, want %v", e.Status, e.Reason, e.OpenSince, first)
+	}
+}
+
+// Since when a fix is open that was active, and of which nobody knows whether it still is, nobody knows.
+func TestOpenSinceNobodyKnows(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	cve := storetest.FixesOf(patch3).CVEs[2]
+	v.offers("A", "", []string{text(patch3)}, cve)
+	v.Install(patch3)
+	v.looks(v.fresh())
+	v.Remove(patch3)
+	v.looks(v.fresh())
+	v.Reboot()
+	o := v.Last()
+	o.Patches, o.LivePatch, o.Boots = nil, nil, []record.Boot{}
+	if e := v.at(t, v.Now, cve); e.Status != StatusUnknown || e.OnOffer == nil || e.OpenSince != nil {
+		t.Errorf("%s %s, on offer %v, open since %v", e.Status, e.Reason, e.OnOffer, e.OpenSince)
+	}
+}
+
 // Where nobody saw which live patch was installed at a moment, what may have been is not called missing; a newer one is.
 func TestWhatMayBeInstalledIsNotOpen(t *testing.T) {
 	v := newVendor(t)
