@@ -261,3 +261,11 @@ func IsPatchFor(name, release string) bool {
 	kernel, ok := livepatch.KernelFor(name)
 	return ok && kernel == release
 }
+
+func notOfferedText(a *Offered) string {
+	return map[NotOffered]string{
+		OfferRetracted: "retracted: the vendor took its advisory back.",
+		OfferWithdrawn: "withdrawn: its repository does not have its advisory any more.",
+		OfferOff:       "repository-off: repository " + say.Printable(a.Repo) + ", which has its advisory, is not enabled, or gone.",
+	}[a.Not]
+}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
 	"github.com/klp-audit/klp-audit/internal/rpmversion"
-	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -280,6 +279,9 @@ func (o *openFixes) add(e *Exposure) {
 	if old != nil && old.Status == StatusInstalled && old.Released == nil { // a waiting kernel: an advisory says more of it
 		old.Released, old.ReleasedBy, old.Advisory, old.Severity, old.Title = e.Released, e.ReleasedBy, e.Advisory, e.Severity, e.Title
 	}
+	if old != nil && old.Status == StatusInstalled && e.OnOffer != nil {
+		old.OnOffer, old.Events = e.OnOffer, ends(old.Events, e.Events...)
+	}
 	if old == nil || cmp.Or(cmp.Compare(rank(e), rank(old)), compareTimes(e.Released, old.Released)) < 0 {
 		kept[e.CVE] = e
 	}
@@ -296,14 +298,6 @@ func compareTimes(a, b *record.Timestamp) int {
 		return -1
 	}
 	return a.Compare(b.Time)
-}
-
-func notOfferedText(a *Offered) string {
-	return map[NotOffered]string{
-		OfferRetracted: "retracted: the vendor took its advisory back.",
-		OfferWithdrawn: "withdrawn: its repository does not have its advisory any more.",
-		OfferOff:       "repository-off: repository " + say.Printable(a.Repo) + ", which has its advisory, is not enabled, or gone.",
-	}[a.Not]
 }
 
 // explain says of a number that nothing on offer has whether the kernel fixes it by itself, or why that is not known.

@@ -222,6 +222,20 @@ func TestOpenSinceNobodyKnows(t *testing.T) {
 	}
 }
 
+// A live patch that is on offer is so also where a newer kernel waits that has the fix.
+func TestOnOfferBesideAWaitingKernel(t *testing.T) {
+	v := newVendor(t)
+	patch3, kernelB := storetest.PatchPackage(storetest.ReleaseA, 3), storetest.KernelPackage(storetest.KernelB)
+	const cve = "CVE-2025-9999"
+	v.offers("A", "", []string{text(kernelB)}, cve)
+	v.offers("B", "", []string{text(patch3)}, cve)
+	v.Install(kernelB)
+	v.looks(v.fresh())
+	if e := v.at(t, v.Now, cve); e.Status != StatusInstalled || record.OrEmpty(e.OnOffer) != patch3.Version {
+		t.Errorf("%s %s, on offer %v", e.Status, e.Reason, e.OnOffer)
+	}
+}
+
 // Where nobody saw which live patch was installed at a moment, what may have been is not called missing; a newer one is.
 func TestWhatMayBeInstalledIsNotOpen(t *testing.T) {
 	v := newVendor(t)
