@@ -256,6 +256,14 @@ func releaseOf(p Brought) string {
 	return release
 }
 
+// Module is the kernel module of a package of a live patch; empty: it is none.
+func (b Brought) Module() string {
+	if _, is := livepatch.KernelFor(b.Name); !is {
+		return ""
+	}
+	return moduleOfPackage(b.Name, b.Version)
+}
+
 // IsPatchFor says whether a package has live patches for a kernel.
 func IsPatchFor(name, release string) bool {
 	kernel, ok := livepatch.KernelFor(name)

@@ -122,15 +122,18 @@ func (g *grounds) retracted() (f finding, ok bool) {
 	if g.seen == nil {
 		return f, false
 	}
-	there := map[audit.Brought]string{}
+	lp, there := g.seen.LivePatch, map[audit.Brought]string{}
 	for _, p := range g.seen.Installed {
 		there[audit.Brought{Name: p.Name, Version: p.Version}] = "Installed"
 	}
-	if lp := g.seen.LivePatch; lp != nil && lp.Package != nil && lp.Version != nil {
+	if lp != nil && lp.Package != nil && lp.Version != nil {
 		there[audit.Brought{Name: *lp.Package, Version: *lp.Version}] = "Active"
 	}
 	for _, a := range g.offers.All() {
 		for _, p := range a.Packages {
+			if lp != nil && lp.Package == nil && p.Module() == lp.Module { // its package is gone, or another one is installed
+				there[p] = "Active"
+			}
 			if a.Status == record.StatusRetracted && there[p] != "" && audit.IsPatchFor(p.Name, g.running) {
 				return found(Fail, "%s is %s %s, whose advisory %s the vendor took back.", there[p], say.Printable(p.Name), p.Version, say.Printable(a.ID)).by(g.seen.Event, a.Event), true
 			}

@@ -62,6 +62,7 @@ func TestOpenFixes(t *testing.T) {
 		"stale":                 {"updates", DefaultProfile, []func(*storetest.Machine){stale}, NotDetermined, "was refreshed last on 2025-01-10"},
 		"stale and open":        {"updates", DefaultProfile, []func(*storetest.Machine){released(60, "important", "", patch(3), "CVE-2025-7001"), stale}, Fail, "1 number"},
 		"taken back":            {"updates", DefaultProfile, []func(*storetest.Machine){released(10, "important", "retracted", patch(2), "CVE-2025-7001")}, Fail, "the vendor took back"},
+		"active, package gone":  {"updates", DefaultProfile, []func(*storetest.Machine){released(10, "important", "retracted", patch(2), "CVE-2025-7001"), func(m *storetest.Machine) { m.Installed = m.Installed[:1] }}, Fail, "Active is"},
 		"only a kernel":         {"updates", DefaultProfile, []func(*storetest.Machine){released(60, "important", "", kernelB, "CVE-2025-7001")}, Pass, "No live patch"},
 		"is no latency":         {"latency", DefaultProfile, []func(*storetest.Machine){released(60, "important", "", kernelB, "CVE-2025-7001")}, Pass, "All fixes were active in time"},
 		"is residual":           {"residual", DefaultProfile, []func(*storetest.Machine){released(60, "important", "", kernelB, "CVE-2025-7001")}, Pass, "1 number can be fixed only by a newer kernel; the worst is CVE-2025-7001"},
