@@ -297,6 +297,11 @@ func (p *product) askChecks(l *life, at time.Time) (a *answers, err error) {
 		return nil, err
 	}
 	a = &answers{at: at, unknown: map[string]bool{}}
+	begin, _, err := p.record.Extent(p.ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.updateChecks(l, c.Checks, at, begin.Time)
 	a.furtherChecks(l, c.Checks)
 	seen := l.judged(at)
 	for _, r := range c.Checks {

@@ -50,7 +50,7 @@ func (l *life) questions() (list []question) {
 	for i := range looks[:len(looks)/3] { // it is judged some hours later
 		looks[i] = looks[i].Add(l.between(0, stale))
 	}
-	for _, at := range append(looks, l.now.Add(2*stale)) {
+	for _, at := range append(looks, l.now.Add(2*stale), l.now.AddDate(0, 0, []int{20, 40, 100, 200}[l.IntN(4)])) {
 		list = append(list, question{about: "checks", at: at})
 	}
 	for _, at := range slices.Concat(l.moments(2), l.changes(1), l.losses(1), []time.Time{l.now}) {

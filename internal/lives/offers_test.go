@@ -58,6 +58,9 @@ func (l *life) sightings(at time.Time) (list []*sighting) {
 		for i := range k.repos {
 			r := &k.repos[i]
 			for _, shown := range r.cache {
+				if !shown.recorded() {
+					continue
+				}
 				key := r.alias + " " + shown.id
 				if s := found[key]; r.read() && k.kept && (s == nil || !k.at.After(at)) {
 					if s == nil {
@@ -80,6 +83,14 @@ func (l *life) sightings(at time.Time) (list []*sighting) {
 	}
 	return slices.DeleteFunc(list, func(s *sighting) bool {
 		return s.certain().After(at) && s.first.at.After(at)
+	})
+}
+
+// recorded says whether it is one that may come on record: for kernels that hosts have.
+func (a *advisory) recorded() bool {
+	return slices.ContainsFunc(kernels, func(k string) bool {
+		release := releaseOf(record.Package{Name: "kernel-default", Version: k})
+		return a.patchFor(release) > 0 || slices.Contains(a.pkgs, "kernel-default "+k)
 	})
 }
 
@@ -128,6 +139,7 @@ type openings struct {
 	cve   string
 	all   []*sighting // that name it
 	begin time.Time   // of the record
+	stale bool        // something on offer may not have been seen
 }
 
 func (l *life) openings(at time.Time, cve string, all []*sighting) *openings {
@@ -173,14 +185,10 @@ func (o *openings) onOffer(m moment) bool {
 	return o.any(func(s *sighting) bool { return s.offers() && s.patchFor(m.kernel) > max(1, installedLevel(m)) })
 }
 
-// stale says whether something on offer may not have been seen.
-func (o *openings) stale() bool {
-	k := o.lookAt(o.at)
-	if k == nil {
-		return true
-	}
-	ours := o.life.offering(k, o.at)
-	return slices.ContainsFunc(ours, func(r repo) bool { return r.isStale(o.at, audit.StaleAfter, audit.FrozenAfter) })
+// staleAt says whether something on offer may not have been seen at a time.
+func (l *life) staleAt(at time.Time) bool {
+	k := l.lookAt(at)
+	return k == nil || slices.ContainsFunc(l.offering(k), func(r repo) bool { return r.isStale(at, audit.StaleAfter, audit.FrozenAfter) })
 }
 
 // isStale says whether a repository may not show what was released.
@@ -203,7 +211,7 @@ func (r *repo) newestDay() (day time.Time) {
 
 // offering are the enabled repositories that have kernels or live patches, or ever had; if there are none, those of which
 // that is not known.
-func (l *life) offering(k *look, at time.Time) (list []repo) {
+func (l *life) offering(k *look) (list []repo) {
 	ever := map[string]bool{}
 	for _, s := range l.sightings(l.now.AddDate(1, 0, 0)) {
 		ever[s.repo] = ever[s.repo] || s.brings("kernel-")
@@ -237,17 +245,18 @@ func (p *product) askOpen(l *life, at time.Time) (a *answers, err error) {
 	if !l.sound() {
 		return a, nil
 	}
-	all := l.sightings(a.at)
+	all := l.sightings(at)
 	begin, _, err := p.record.Extent(p.ctx)
 	if err != nil {
 		return nil, err
 	}
-	running := l.at(a.at)
+	running, staleNow := l.at(a.at), l.staleAt(at)
 	for _, e := range list {
-		o := l.openings(a.at, e.CVE, all)
-		o.begin = begin.Time
+		o := l.openings(at, e.CVE, all)
+		o.begin, o.stale = begin.Time, staleNow
 		if e.KernelRelease != "" && e.KernelRelease == running.kernel {
 			a.open(o, e)
+			a.decidedOpen(o, e)
 		}
 	}
 	return a, nil
@@ -285,7 +294,7 @@ func (a *answers) open(o *openings, e audit.Exposure) {
 		}
 	case audit.StatusNotInRecord:
 		is = func(m moment) bool {
-			return !o.fixed(m) && !o.any(func(s *sighting) bool { return s.patchFor(m.kernel) > 0 || s.kernelFrom(m.kernel) }) && !o.stale()
+			return !o.fixed(m) && !o.any(func(s *sighting) bool { return s.patchFor(m.kernel) > 0 || s.kernelFrom(m.kernel) }) && !o.stale
 		}
 	case audit.StatusUnknown:
 		part, is = o.unknown(e)
@@ -308,7 +317,7 @@ func (o *openings) unknown(e audit.Exposure) (part string, is func(moment) bool)
 		"retracted":      func(moment) bool { return o.any(func(s *sighting) bool { return s.retracted }) },
 		"withdrawn":      func(moment) bool { return o.any(func(s *sighting) bool { return s.gone }) },
 		"repository-off": func(moment) bool { return o.any(func(s *sighting) bool { return s.off }) },
-		"stale":          func(moment) bool { return o.stale() },
+		"stale":          func(moment) bool { return o.stale },
 		"other-flavour": func(m moment) bool {
 			return !o.any(func(s *sighting) bool { return s.patchFor(m.kernel) > 0 || s.brings("kernel-default ") })
 		},
@@ -336,9 +345,13 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 			}
 		}
 	}
+	times := []time.Time{since}
+	if o.any(func(s *sighting) bool { return s.dayOnly }) { // which has another day where the life was lived later
+		times = nil
+	}
 	a.add("open", "since", says, e.Inferred, func(moment) bool {
 		return !since.After(a.at) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
-	}, since)
+	}, times...)
 	latest := o.begin
 	for _, at := range []time.Time{issued, fixed} {
 		if at.After(latest) {
@@ -346,5 +359,5 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 		}
 	}
 	a.add("open", "not since later", says, e.Inferred,
-		func(moment) bool { return !since.After(latest.Add(time.Second)) }, since)
+		func(moment) bool { return !since.After(latest.Add(time.Second)) }, times...)
 }

@@ -87,7 +87,8 @@ func (l *life) shrink(t *testing.T, evs []*record.Event, q question, kind string
 // released says whether an event has something of what the vendor released, and a kind of false statements is about that:
 // each builds on those before.
 func (l *life) released(kind string, ev *record.Event) bool {
-	return strings.Contains(kind, "open/") && (ev.Release != nil || slices.ContainsFunc(l.looks, func(k look) bool { return k.event == ev.ID }))
+	about := strings.Contains(kind, "open/") || slices.ContainsFunc([]string{"updates", "residual", "metadata"}, func(id string) bool { return strings.Contains(kind, "check/"+id) })
+	return about && (ev.Release != nil || slices.ContainsFunc(l.looks, func(k look) bool { return k.event == ev.ID }))
 }
 
 // tell is an event in a few words.
