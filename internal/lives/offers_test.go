@@ -331,10 +331,16 @@ func (o *openings) unknown(e audit.Exposure) (part string, is func(moment) bool)
 // openSince checks since when a number is said to be open: it was, all the time since, and it was issued by then; and not before.
 func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 	since := e.OpenSince.Time
-	var issued, fixed time.Time
+	var issued, certain, fixed time.Time
 	for _, s := range o.all {
-		if at := s.since(); (!e.ByKernel() && s.patchFor(e.KernelRelease) > 1 || e.ByKernel() && s.newerKernel(e.KernelRelease)) && (issued.IsZero() || at.Before(issued)) {
-			issued = at
+		if e.ByKernel() != s.newerKernel(e.KernelRelease) || !e.ByKernel() && s.patchFor(e.KernelRelease) < 2 {
+			continue
+		}
+		if issued.IsZero() || s.issued.Before(issued) {
+			issued = s.issued
+		}
+		if certain.IsZero() || s.since().Before(certain) {
+			certain = s.since()
 		}
 	}
 	for i, m := range o.history {
@@ -353,7 +359,7 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 		return !since.After(a.at) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
 	}, times...)
 	latest := o.begin
-	for _, at := range []time.Time{issued, fixed} {
+	for _, at := range []time.Time{certain, fixed} {
 		if at.After(latest) {
 			latest = at
 		}

@@ -40,12 +40,12 @@ func (a *answers) decidedOpen(o *openings, e audit.Exposure) {
 	switch {
 	case o.kernelHas(m.kernel):
 		part, ok = "fixed by kernel", is(audit.StatusFixed)
-	case o.patched(m) && !o.incomplete(ev):
+	case o.patched(m) && !o.incomplete(ev) && ev.Observation.LivePatch != nil && ev.Observation.LivePatch.Version != nil:
 		part, ok = "fixed by patch", is(audit.StatusFixed)
 	case o.patched(m):
 		return
 	case o.onOffer(m):
-		part, ok = "on offer", e.OnOffer != nil || is(audit.StatusInstalled) && !e.ByKernel() || is(audit.StatusLost)
+		part, ok = "on offer", e.OnOffer != nil || is(audit.StatusInstalled) && !e.ByKernel() || is(audit.StatusLost) || e.Reason == audit.WhetherInstalled
 	case o.any(func(s *sighting) bool { return s.offers() && s.newerKernel(m.kernel) }):
 		part, ok = "in a newer kernel", is(audit.StatusNeedsKernel, audit.StatusInstalled, audit.StatusAvailable, audit.StatusLost) || e.Package != "" && !e.ByKernel()
 	default:
