@@ -74,7 +74,7 @@ func (b *bench) flatKeeping(rows int, what string, args ...string) {
 	var least *entrant
 	b.grown(what, b.events(), 2, func(n size) (*entrant, *entrant) {
 		e := b.ours(append([]string{"--root", b.record(n.amount)}, args...)...)
-		e.rows = rows * n.amount
+		e.rows = rows*n.amount + rowsPerRelease*daysOf(n.amount)/daysPerRelease
 		if least == nil {
 			least = e
 			least.name = "the same at " + thousands(n.amount)

@@ -15,6 +15,7 @@ const (
 	perRelease     = 500
 	perLivePatch   = 20
 	monthsTold     = 36
+	rowsPerRelease = 40 // in memory it counts as so many: it has 11 KB as text, and is not read from page to page
 )
 
 var products = []string{"SLE-Module-Basesystem15-SP6-Updates", "SLE-Module-Live-Patching15-SP6-Updates", "SLE-Product-SLES15-SP6-LTSS-Updates"}

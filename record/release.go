@@ -79,12 +79,22 @@ func ListDigest(entries []string) string {
 // Entries returns the entries of a list. find gives those of a list that it is made of; ok is false where one is not
 // known.
 func (l List) Entries(find func(digest string) (entries []string, ok bool)) (entries []string, ok bool) {
+	var lists [][]string
 	for _, digest := range l.Of {
 		of, ok := find(digest)
 		if !ok {
 			return nil, false
 		}
-		entries = union(entries, of)
+		lists = append(lists, of)
+	}
+	if len(lists) < 3 {
+		for _, of := range lists {
+			entries = union(entries, of)
+		}
+	} else { // a copy for each would take more than to sort
+		entries = slices.Concat(lists...)
+		slices.Sort(entries)
+		entries = slices.Compact(entries)
 	}
 	if len(l.Without) > 0 {
 		entries = minus(entries, l.Without)
