@@ -358,6 +358,9 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 	a.add("open", "since", says, e.Inferred, func(moment) bool {
 		return !since.After(a.at) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
 	}, times...)
+	if certain.IsZero() {
+		return // no look up to then has it; that its package was installed tells
+	}
 	latest := o.begin
 	for _, at := range []time.Time{certain, fixed} {
 		if at.After(latest) {
