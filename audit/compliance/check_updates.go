@@ -105,6 +105,8 @@ func (g *grounds) nothingOpen(none string, a *accepted) finding {
 		return found(NotDetermined, "What the vendor has released is not on record.")
 	case g.running == "":
 		return found(NotDetermined, "Which kernel runs is not known.")
+	case g.seen != nil && g.seen.Installed == nil:
+		return g.notKnown("installed").by(g.seen.Event)
 	}
 	for _, e := range g.exposures {
 		if (e.NotOffered == audit.OfferOff || e.NotOffered == audit.OfferWithdrawn || e.Reason == audit.WhetherInstalled) && !a.has(&e) {

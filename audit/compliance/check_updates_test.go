@@ -111,6 +111,19 @@ func TestOpenFixes(t *testing.T) {
 	}
 }
 
+// Where the newest observation could not tell what is installed, nobody knows whether what is on offer is.
+func TestUpdatesOfWhatNobodySaw(t *testing.T) {
+	m := storetest.Patched(t, 2)
+	released(1, "important", "", []record.Package{storetest.PatchPackage(storetest.ReleaseA, 2)}, "CVE-2025-7001")(m)
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	m.Last().Installed, m.Last().Compared = nil, false
+	m.Last().Unknown["installed"] = "rpm: the database is locked"
+	if r := judged(m, profile(t, DefaultProfile)).of(t, "updates"); r.Result != NotDetermined || len(r.Evidence) == 0 {
+		t.Errorf("%s: %s", r.Result, r.Detail)
+	}
+}
+
 // A host that never installed a live patch does not pass either.
 func TestHostThatInstallsNothing(t *testing.T) {
 	m := storetest.NewMachine(t, "2025-01-31T08:00:00Z")
