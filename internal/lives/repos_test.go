@@ -108,7 +108,7 @@ func (r *recorder) readOffer(installed []record.Package) *releases.Offer {
 	if err := r.writeRepos(dir); err != nil {
 		panic(err)
 	}
-	offer, err := releases.Read(context.Background(), dir, installed)
+	offer, err := releases.Read(context.Background(), dir, installed, releases.Before{Known: record.NewReleases(nil)})
 	if err != nil {
 		panic(err)
 	}

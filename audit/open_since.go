@@ -1,0 +1,60 @@
+package audit
+
+import (
+	"slices"
+	"time"
+
+	"github.com/klp-audit/klp-audit/record"
+)
+
+// openSince is from when on a machine was without a fix that had been released: since it was issued, since the first boot
+// of a kernel without it, or since the record begins, whichever is the latest; nil where it is not open, or nobody knows.
+func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp {
+	switch {
+	case !e.Status.Open() && e.OnOffer == nil:
+		return nil
+	case e.Lost != nil && e.Status == StatusLost:
+		return e.Lost
+	case e.Released == nil, e.Status == StatusUnknown && len(e.Intervals) > 0: // it may be active still
+		return nil
+	}
+	released, from := o.releasedBy(e), o.timeline.From
+	for i := len(o.spans) - 1; i >= 0; i-- {
+		s := &o.spans[i]
+		if s.BootID == "" || s.Confidence == Unknown {
+			continue
+		}
+		if s.KernelRelease != o.running && o.had(e.CVE, s, others) {
+			break
+		}
+		if from = s.From; !from.After(released.Time) {
+			break // what ran before that makes no difference
+		}
+	}
+	return new(later(released, from))
+}
+
+// releasedBy is by when a fix had surely been released, by the first advisory of such a package: where only the day is known,
+// at its end, or when it was seen or its package installed, if that was before.
+func (o *openFixes) releasedBy(e *Exposure) record.Timestamp {
+	by := *e.Released
+	if e.ReleasedBy == ReleasedOnDay {
+		by = earlier(record.At(by.Add(24*time.Hour)), record.At(o.at))
+	}
+	if first, is := o.issued[brings{e.CVE, e.Package}]; is {
+		by = earlier(by, first)
+	}
+	if e.Installed != nil {
+		by = earlier(by, *e.Installed)
+	}
+	return by
+}
+
+// had says whether a fix was active in the boot of another kernel, or that kernel has it by itself.
+func (o *openFixes) had(cve string, s *KernelSpan, others []*Exposure) bool {
+	return o.offers.hasItself(s.KernelRelease, cve) || slices.ContainsFunc(others, func(e *Exposure) bool {
+		return e.KernelRelease == s.KernelRelease && slices.ContainsFunc(e.Intervals, func(in Interval) bool {
+			return in.From.Before(s.To.Time) && (in.To == nil || in.To.After(s.From.Time))
+		})
+	})
+}
