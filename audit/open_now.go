@@ -38,10 +38,12 @@ func (e *Exposure) Remedy() Remedy {
 
 // Open is what is open on a machine at a moment: what the vendor has released, and does not protect it.
 type Open struct {
-	Numbers int               `json:"numbers"` // CVE numbers
-	Since   *record.Timestamp `json:"since"`   // the oldest is open since then; null: none is, or that is not known
-	Groups  []OpenGroup       `json:"groups"`  // the numbers, parted; the weightiest first
-	Worst   []OpenFix         `json:"worst"`   // the ten weightiest
+	Numbers int `json:"numbers"` // CVE numbers
+	// Accepted is how many of them an exception accepts at the moment.
+	Accepted int               `json:"accepted"`
+	Since    *record.Timestamp `json:"since"`  // the oldest is open since then; null: none is, or that is not known
+	Groups   []OpenGroup       `json:"groups"` // the numbers, parted; the weightiest first
+	Worst    []OpenFix         `json:"worst"`  // the ten weightiest; what is accepted comes last
 	// Unknown is why there may be more; empty: the record says what the vendor has released.
 	Unknown string `json:"unknown"`
 }
@@ -62,6 +64,7 @@ type OpenFix struct {
 	Since    *record.Timestamp `json:"since"`    // it is open since then; null: not known
 	Remedy   Remedy            `json:"remedy"`
 	Inferred bool              `json:"inferred"`
+	Accepted bool              `json:"accepted"`
 }
 
 // maxWorst is how many numbers a person looks at before anything else.
@@ -87,8 +90,10 @@ func NewOpen(exposures []Exposure, running string, o *Offers) *Open {
 		if remedy == "" || e.KernelRelease != running {
 			continue
 		}
-		fix := OpenFix{e.CVE, record.OrEmpty(e.Severity), record.OrEmpty(e.Advisory), record.OrEmpty(e.Title), e.OpenSince, remedy, e.Inferred}
-		list = append(list, fix)
+		fix := OpenFix{e.CVE, record.OrEmpty(e.Severity), record.OrEmpty(e.Advisory), record.OrEmpty(e.Title), e.OpenSince, remedy, e.Inferred, e.Exception != nil && !e.Exception.Expired}
+		if list = append(list, fix); fix.Accepted {
+			open.Accepted++
+		}
 		groups[OpenGroup{Severity: fix.Severity, Remedy: remedy}]++
 		if fix.Since != nil && (open.Since == nil || fix.Since.Before(open.Since.Time)) {
 			open.Since = fix.Since
@@ -106,10 +111,11 @@ func NewOpen(exposures []Exposure, running string, o *Offers) *Open {
 	return open
 }
 
-// compareOpen orders open fixes: the gravest first, of these what is quickest done, of these what is open for the
+// compareOpen orders open fixes: what nobody accepts, of these the gravest first, of these what is quickest done, of these what is open for the
 // longest.
 func compareOpen(a, b OpenFix) int {
-	return cmp.Or(compareSeverities(a.Severity, b.Severity), compareRemedies(a.Remedy, b.Remedy), compareTimes(a.Since, b.Since), CompareCVE(a.CVE, b.CVE))
+	accepted := map[bool]int{true: 1}
+	return cmp.Or(cmp.Compare(accepted[a.Accepted], accepted[b.Accepted]), compareSeverities(a.Severity, b.Severity), compareRemedies(a.Remedy, b.Remedy), compareTimes(a.Since, b.Since), CompareCVE(a.CVE, b.CVE))
 }
 
 func compareRemedies(a, b Remedy) int {

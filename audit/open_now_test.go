@@ -28,13 +28,16 @@ func TestNewOpen(t *testing.T) {
 	other := row("CVE-2026-8", "critical", patch, StatusInstalled, day(1))
 	other.KernelRelease = "other"
 	o := &Offers{rows: []record.ReleaseRow{{}}, Looked: &record.Part[record.Repositories]{}}
+	taken := row("CVE-2026-11", "critical", kernel, StatusInstalled, day(1))
+	taken.OpenSince, taken.Exception = day(8), &Exception{}
 	got := NewOpen([]Exposure{
+		taken,
 		lost, again, off, other,
 		row("CVE-2026-1", "", patch, StatusInstalled, nil), row("CVE-2026-2", "important", kernel, StatusNeedsKernel, day(2)), row("CVE-2026-10", "important", patch, StatusAvailable, day(9)),
 		row("CVE-2026-3", "important", patch, StatusAvailable, day(9)), row("CVE-2026-6", "critical", kernel, StatusInstalled, day(8)), row("CVE-2026-7", "critical", patch, StatusFixed, nil),
 	}, "running", o)
 	want := []OpenGroup{
-		{"critical", RemedyReboot, 1}, {"important", RemedyPatch, 2}, {"important", RemedyKernel, 1}, {"", RemedyLoad, 1}, {"moderate", RemedyPatch, 1}, {"moderate", RemedyLoad, 1},
+		{"critical", RemedyReboot, 2}, {"important", RemedyPatch, 2}, {"important", RemedyKernel, 1}, {"", RemedyLoad, 1}, {"moderate", RemedyPatch, 1}, {"moderate", RemedyLoad, 1},
 	}
 	if diff := cmp.Diff(want, got.Groups); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -43,10 +46,10 @@ func TestNewOpen(t *testing.T) {
 	for _, w := range got.Worst {
 		order = append(order, w.CVE)
 	}
-	if diff := cmp.Diff([]string{"CVE-2026-6", "CVE-2026-3", "CVE-2026-10", "CVE-2026-2", "CVE-2026-1", "CVE-2026-5", "CVE-2026-4"}, order); diff != "" {
+	if diff := cmp.Diff([]string{"CVE-2026-6", "CVE-2026-3", "CVE-2026-10", "CVE-2026-2", "CVE-2026-1", "CVE-2026-5", "CVE-2026-4", "CVE-2026-11"}, order); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
 	}
-	if got.Numbers != 7 || got.Since == nil || !got.Since.Equal(day(2).Time) || got.Unknown != "" {
+	if got.Numbers != 8 || got.Accepted != 1 || got.Since == nil || !got.Since.Equal(day(2).Time) || got.Unknown != "" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -35,6 +35,9 @@ func openText(o *audit.Open) string {
 	if o.Since != nil {
 		text += ", the oldest since " + day10(*o.Since)
 	}
+	if o.Accepted > 0 {
+		text += fmt.Sprintf("; %d accepted by exceptions", o.Accepted)
+	}
 	return text
 }
 
@@ -74,6 +77,9 @@ func worstText(w *audit.OpenFix) string {
 	}
 	if w.Inferred {
 		text += ", which is inferred"
+	}
+	if w.Accepted {
+		text += ", accepted by an exception"
 	}
 	return text
 }
@@ -132,7 +138,11 @@ func openBlock(o *audit.Open) block {
 		if severity == "" {
 			severity = "not known"
 		}
-		b.Rows = append(b.Rows, []string{say.Clip(w.CVE, 20), say.Clip(severity, 20), since, string(w.Remedy), say.Clip(w.Advisory, 80)})
+		todo := string(w.Remedy)
+		if w.Accepted {
+			todo = "none" // somebody accepts it
+		}
+		b.Rows = append(b.Rows, []string{say.Clip(w.CVE, 20), say.Clip(severity, 20), since, todo, say.Clip(w.Advisory, 80)})
 	}
 	return b
 }
