@@ -19,7 +19,6 @@ type vendorYear struct {
 	products []string
 	texts    map[string][]string // updates, by product
 	numbers  []string            // that the newest kernel fixes
-	kernels  []Kernel
 	known    *record.Releases
 	count    int // of updates
 }
