@@ -109,20 +109,17 @@ func (o *openFixes) readInstalled() error {
 		if installed == nil {
 			installed = s.Installed
 		}
-		for _, p := range s.Installed {
-			if IsKernel(p, o.running) && (o.kernel.Name == "" || len(p.Name) < len(o.kernel.Name)) { // not kernel-default-base
-				o.kernel = p
-			}
-		}
-		return o.kernel.Name != ""
+		return o.findKernel(s.Installed)
 	})
+	if o.kernel.Name == "" {
+		o.findKernel(o.next)
+	}
 	if o.state != nil && o.state.Unknown["installed"] == "" {
 		installed = o.state.Installed
 	}
 	o.readNumber(installed)
 	for _, p := range installed {
-		switch {
-		case p.Name == o.kernel.Name && o.isNewer(p.Version):
+		if p.Name == o.kernel.Name && o.isNewer(p.Version) {
 			o.waiting = append(o.waiting, p)
 		}
 	}

@@ -236,6 +236,27 @@ func TestOnOfferBesideAWaitingKernel(t *testing.T) {
 	}
 }
 
+// The package of a kernel that runs, and was seen later only, is known all the same.
+func TestOpenInAKernelThatWasSeenLater(t *testing.T) {
+	v := newVendor(t)
+	kernelB := storetest.KernelPackage(storetest.KernelB)
+	v.offers("A", "", []string{text(storetest.KernelPackage(storetest.KernelA))}, "CVE-2025-8000")
+	v.offers("B", "", []string{text(kernelB)}, "CVE-2025-8001")
+	v.looks(v.fresh())
+	v.Apply([]record.Package{kernelB}, nil)
+	v.Settled()
+	v.Wait(time.Minute)
+	v.Reboot()
+	at := v.Now.Add(-20 * time.Second) // it was observed half a minute after its start
+	v.looks(v.fresh())
+	if e := v.at(t, at, "CVE-2025-8000"); !strings.HasPrefix(e.Reason, "Only an advisory of an older kernel") {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+	if e := v.at(t, at, "CVE-2025-8001"); e.Status != StatusFixed {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
 // Where nobody saw which live patch was installed at a moment, what may have been is not called missing; a newer one is.
 func TestWhatMayBeInstalledIsNotOpen(t *testing.T) {
 	v := newVendor(t)
