@@ -230,7 +230,7 @@ func (p *product) askCVEs(l *life, at time.Time) (a *answers, err error) {
 	}
 	a = &answers{at: t.To.Add(-time.Microsecond), unknown: map[string]bool{}}
 	for _, e := range list {
-		if e.Reason == "The kernel itself fixes it." || e.Package == "" || e.ByKernel() || e.Installed == nil && len(e.Intervals) == 0 && e.Released != nil && e.OnOffer != nil || e.NotOffered != "" {
+		if e.Reason == "The kernel itself fixes it." || e.Package == "" || e.ByKernel() || e.Status == audit.StatusAvailable || e.NotOffered != "" {
 			continue // askOpen does
 		}
 		a.exposure(l, e)

@@ -268,7 +268,7 @@ func (a *answers) open(o *openings, e audit.Exposure) {
 	if e.Package != "" {
 		why = "" // it may have a time
 	}
-	says := fmt.Sprintf("%s %s %s %s", e.CVE, e.Status, e.Version, why)
+	says := fmt.Sprintf("%s %s %s %s", e.CVE, e.Status, e.Package, why)
 	part := string(e.Status)
 	here := func(is func(m moment) bool) func(moment) bool {
 		return func(m moment) bool { return m.changing || m.kernel == e.KernelRelease && is(m) }

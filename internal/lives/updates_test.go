@@ -41,7 +41,7 @@ func (a *answers) decidedOpen(o *openings, e audit.Exposure) {
 	case o.kernelHas(m.kernel):
 		part, ok = "fixed by kernel", is(audit.StatusFixed)
 	case o.patched(m) && !o.incomplete(ev) && ev.Observation.LivePatch != nil && ev.Observation.LivePatch.Version != nil:
-		part, ok = "fixed by patch", is(audit.StatusFixed)
+		part, ok = "fixed by patch", is(audit.StatusFixed, audit.StatusUnknown)
 	case o.patched(m):
 		return
 	case o.onOffer(m):
