@@ -215,9 +215,7 @@ func (f *fixRecord) readInstalled() error {
 	if err != nil {
 		return err
 	}
-	if w.after != nil {
-		f.next = w.after.Observation.Installed
-	}
+	f.next = w.after
 	w.state = &State{Unknown: map[string]string{}}
 	f.goesOn, f.state = true, w.state
 	return w.installed()

@@ -247,13 +247,3 @@ func (p *patchHistory) installedNow() (versions []string, known bool, reason str
 	}
 	return versions, known, reason
 }
-
-// findKernel looks among installed packages for that of the running kernel.
-func (o *openFixes) findKernel(installed []record.Package) bool {
-	for _, p := range installed {
-		if IsKernel(p, o.running) && (o.kernel.Name == "" || len(p.Name) < len(o.kernel.Name)) { // not kernel-default-base
-			o.kernel = p
-		}
-	}
-	return o.kernel.Name != ""
-}

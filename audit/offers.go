@@ -237,6 +237,9 @@ func (o *Offers) fixedByPackage(p record.Package) map[string]int64 {
 
 // hasItself says whether a kernel of a release fixes a number by itself.
 func (o *Offers) hasItself(release, cve string) bool {
+	if release == "" {
+		return false // a live patch is no kernel of any release
+	}
 	lists, read := o.byRelease[release]
 	if !read {
 		o.listsOf(func(k record.KernelFixes) bool { return k.Release == release }, func(p Brought) bool { return releaseOf(p) == release },

@@ -105,19 +105,21 @@ const WhetherInstalled = "Whether its live patch, which is on offer, was install
 func (o *openFixes) readInstalled() error {
 	o.patch = PatchPackage(o.running)
 	var installed []record.Package
+	var last *Seen
 	err := o.lookBack(o.at, func(s *Seen) bool {
-		if installed == nil {
-			installed = s.Installed
+		if last == nil && s.Installed != nil {
+			last, installed = s, s.Installed
 		}
 		return o.findKernel(s.Installed)
 	})
+	next := o.installedNext(last)
 	if o.kernel.Name == "" {
-		o.findKernel(o.next)
+		o.findKernel(next)
 	}
 	if o.state != nil && o.state.Unknown["installed"] == "" {
 		installed = o.state.Installed
 	}
-	o.readNumber(installed)
+	o.readNumber(installed, next)
 	for _, p := range installed {
 		if p.Name == o.kernel.Name && o.isNewer(p.Version) {
 			o.waiting = append(o.waiting, p)
@@ -137,7 +139,7 @@ func PatchPackage(release string) string {
 }
 
 // readNumber reads which live patch is installed, and which may be, by what was seen last, or next, and by what changed since.
-func (o *openFixes) readNumber(installed []record.Package) {
+func (o *openFixes) readNumber(installed, seenNext []record.Package) {
 	newest := func(versions []string) (n int) {
 		for _, v := range versions {
 			n = max(n, PatchNumberOf(v))
@@ -150,7 +152,7 @@ func (o *openFixes) readNumber(installed []record.Package) {
 		o.number = newest(p.versionsIn(installed))
 	}
 	o.surely = o.number
-	if next := newest(p.versionsIn(o.next)); o.state != nil && !known {
+	if next := newest(p.versionsIn(seenNext)); o.state != nil && !known {
 		o.number, o.surely = max(o.number, next), min(o.number, next)
 	}
 }
@@ -317,6 +319,8 @@ func (o *openFixes) explain(cve string) {
 		e.Reason = "The package of the running kernel is not known."
 	case stale != "":
 		e.Reason = "stale: " + stale
+	case o.activeUnseen():
+		e.Reason = "What the active live patch fixes is not on record up to then."
 	default:
 		return
 	}

@@ -257,6 +257,59 @@ func TestOpenInAKernelThatWasSeenLater(t *testing.T) {
 	}
 }
 
+// Of a boot whose kernel is not known nobody knows that it had a fix.
+func TestAnUnknownKernelFixesNothing(t *testing.T) {
+	v := newVendor(t)
+	const cve = "CVE-2025-9999"
+	v.offers("A", "", []string{text(storetest.PatchPackage(storetest.ReleaseA, 3))}, cve)
+	v.looks(v.fresh())
+	o, err := ReadOffers(t.Context(), v.OpenRecord(), v.Now)
+	storetest.Check(t, err)
+	if o.hasItself("", cve) {
+		t.Error("it does")
+	}
+}
+
+// A system that was booted later is not the one that ran: what it has is not installed before.
+func TestWhatALaterSnapshotHasIsOpenBefore(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.offers("A", "", []string{text(patch3)}, "CVE-2025-3")
+	v.looks(v.fresh())
+	v.Last().Subvolume = "/@/.snapshots/1/snapshot"
+	at := v.Now.Add(time.Second)
+	v.Wait(time.Hour)
+	v.Halt(0)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	v.Start(storetest.ReleaseA)
+	v.Last().Subvolume = "/@/.snapshots/2/snapshot"
+	if e := v.at(t, at, "CVE-2025-3"); e.Status != StatusAvailable {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
+// What a live patch fixes that is active, and was seen with its package only later, is not known: nothing says that it does not
+// fix a number.
+func TestAnActivePatchThatWasSeenLater(t *testing.T) {
+	m := storetest.NewMachine(t, "2025-01-01T08:00:00Z")
+	m.Installed, m.Next = []record.Package{storetest.KernelPackage(storetest.KernelA)}, storetest.ReleaseA
+	m.StartRecording()
+	m.Start(storetest.ReleaseA)
+	v := &vendor{m, nil}
+	v.looks(v.fresh())
+	v.Wait(time.Hour)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	v.Wait(time.Minute)
+	at := v.Now
+	v.looks(v.fresh())
+	if e := v.at(t, at, storetest.FixesOf(patch3).CVEs[0]); e.Status == StatusNotInRecord {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
 // Where nobody saw which live patch was installed at a moment, what may have been is not called missing; a newer one is.
 func TestWhatMayBeInstalledIsNotOpen(t *testing.T) {
 	v := newVendor(t)

@@ -58,3 +58,36 @@ func (o *openFixes) had(cve string, s *KernelSpan, others []*Exposure) bool {
 		})
 	})
 }
+
+// findKernel looks among installed packages for that of the running kernel.
+func (o *openFixes) findKernel(installed []record.Package) bool {
+	for _, p := range installed {
+		if IsKernel(p, o.running) && (o.kernel.Name == "" || len(p.Name) < len(o.kernel.Name)) { // not kernel-default-base
+			o.kernel = p
+		}
+	}
+	return o.kernel.Name != ""
+}
+
+// installedNext is what was installed when the machine was looked at next, after it was last: in the system that ran, not in a
+// snapshot that was booted since.
+func (o *openFixes) installedNext(last *Seen) []record.Package {
+	next := o.next
+	switch {
+	case next == nil:
+		return nil
+	case last != nil && o.newest != nil && next.BootID != o.newest.BootID && last.Subvolume != "" && next.Observation.Subvolume != "" && last.Subvolume != next.Observation.Subvolume:
+		return nil
+	}
+	return next.Observation.Installed
+}
+
+// activeUnseen says whether a live patch is active of which no package was seen up to the moment.
+func (o *openFixes) activeUnseen() bool {
+	if len(o.setting.spans) == 0 {
+		return false
+	}
+	s := o.setting.spans[len(o.setting.spans)-1]
+	p := o.packages[o.patch]
+	return s.Module != "" && s.Confidence != Unknown && s.boot.KernelRelease == o.running && (p == nil || p.modules[s.Module] == "")
+}
