@@ -356,7 +356,7 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 		times = nil
 	}
 	a.add("open", "since", says, e.Inferred, func(moment) bool {
-		return !since.After(a.at) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
+		return !since.After(a.at.Add(slack)) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
 	}, times...)
 	if certain.IsZero() {
 		return // no look up to then has it; that its package was installed tells
