@@ -337,6 +337,7 @@ func (f *fixRecord) assignSpans() {
 		f.stepped, f.blind = f.timeline.rows.lastStep(f.newest.BootID, f.at), f.timeline.rows.lastBlind(f.at)
 	}
 	for _, p := range f.packages {
+		p.sawActive()
 		p.inInitrds(t.Initrds)
 	}
 }

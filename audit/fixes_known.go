@@ -198,6 +198,16 @@ func (p *patchHistory) inInitrds(initrds []InitrdSpan) {
 	}
 }
 
+// sawActive notes the versions whose live patch the timeline shows active, before their package was seen.
+func (p *patchHistory) sawActive() {
+	for _, s := range p.spans {
+		v := p.versions[p.modules[s.Module]]
+		if v != nil && !v.present && s.Module != "" && s.Confidence != Unknown && s.boot.KernelRelease == p.kernel && len(s.Events) > 0 {
+			v.saw(s.From, s.Events[len(s.Events)-1])
+		}
+	}
+}
+
 // versionsIn are the versions of the package among installed ones.
 func (p *patchHistory) versionsIn(pkgs []record.Package) (versions []string) {
 	for _, i := range pkgs {

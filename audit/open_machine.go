@@ -76,7 +76,7 @@ func (o *openFixes) installedNext(last *Seen) []record.Package {
 	switch {
 	case next == nil:
 		return nil
-	case last != nil && o.newest != nil && next.BootID != o.newest.BootID && last.Subvolume != "" && next.Observation.Subvolume != "" && last.Subvolume != next.Observation.Subvolume:
+	case last != nil && o.newest != nil && last.Boot == o.newest.BootID && next.BootID != last.Boot && last.Subvolume != "" && next.Observation.Subvolume != "" && last.Subvolume != next.Observation.Subvolume:
 		return nil
 	}
 	return next.Observation.Installed

@@ -310,6 +310,46 @@ func TestAnActivePatchThatWasSeenLater(t *testing.T) {
 	}
 }
 
+// A live patch that the journal shows active before its package was seen fixes what that fixes.
+func TestAnActivePatchWhosePackageWasSeenLater(t *testing.T) {
+	v := newVendor(t)
+	v.looks(v.fresh())
+	v.Wait(time.Hour)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	v.Wait(time.Minute)
+	at := v.Now
+	v.looks(v.fresh())
+	if e := v.at(t, at, storetest.FixesOf(patch3).CVEs[2]); e.Status != StatusFixed {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
+// What a snapshot has that was booted before the next look may be there.
+func TestWhatAnUnseenBootHasIsNotOpen(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.offers("A", "", []string{text(patch3)}, "CVE-2025-3")
+	v.looks(v.fresh())
+	v.Last().Subvolume = "/@/.snapshots/1/snapshot"
+	v.Wait(time.Hour)
+	v.Halt(0)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	v.Recording = false
+	v.Start(storetest.ReleaseA)
+	at := v.Now
+	v.Wait(time.Hour)
+	v.Halt(0)
+	v.Recording = true
+	v.Start(storetest.ReleaseA)
+	v.Last().Subvolume = "/@/.snapshots/2/snapshot"
+	if e := v.at(t, at, "CVE-2025-3"); e.Status != StatusUnknown {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
 // Where nobody saw which live patch was installed at a moment, what may have been is not called missing; a newer one is.
 func TestWhatMayBeInstalledIsNotOpen(t *testing.T) {
 	v := newVendor(t)
