@@ -62,7 +62,7 @@ func (l *life) sightings(at time.Time) (list []*sighting) {
 					continue
 				}
 				key := r.alias + " " + shown.id
-				if s := found[key]; r.read() && k.kept && (s == nil || !k.at.After(at)) {
+				if s := found[key]; r.read() && k.kept && (s == nil || !k.seen.After(at)) {
 					if s == nil {
 						s = &sighting{repo: r.alias, first: k}
 						found[key] = s
@@ -72,7 +72,7 @@ func (l *life) sightings(at time.Time) (list []*sighting) {
 				}
 			}
 			for _, s := range found {
-				if s.repo == r.alias && r.read() && k.kept && !k.at.After(at) {
+				if s.repo == r.alias && r.read() && k.kept && !k.seen.After(at) {
 					s.gone = !slices.ContainsFunc(r.cache, func(shown listing) bool { return shown.id == s.id })
 				}
 			}
@@ -82,7 +82,7 @@ func (l *life) sightings(at time.Time) (list []*sighting) {
 		s.off = newest != nil && newest.at.After(s.first.at) && newest.repo(s.repo) == nil
 	}
 	return slices.DeleteFunc(list, func(s *sighting) bool {
-		return s.certain().After(at) && s.first.at.After(at)
+		return s.certain().After(at) && s.first.seen.After(at)
 	})
 }
 
@@ -99,10 +99,10 @@ func (a *advisory) names(cve string) bool { return slices.Contains(a.cves, cve) 
 
 // since is from when on it is known to have been issued.
 func (s *sighting) since() time.Time {
-	if c := s.certain(); c.Before(s.first.at) {
+	if c := s.certain(); c.Before(s.first.seen) {
 		return c
 	}
-	return s.first.at
+	return s.first.seen
 }
 
 // offers says whether it is on offer.
@@ -344,7 +344,7 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 		}
 	}
 	for i, m := range o.history {
-		if m.from.Before(a.at) && i+1 < len(o.history) && o.fixed(m) {
+		if m.from.Before(a.at.Add(-slack)) && i+1 < len(o.history) && o.fixed(m) {
 			fixed = o.history[i+1].from
 			if n := slices.IndexFunc(o.history[i+1:], func(m moment) bool { return m.boot != "" }); n >= 0 {
 				fixed = o.history[i+1+n].from

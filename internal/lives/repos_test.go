@@ -27,8 +27,9 @@ type repo struct {
 type look struct {
 	event string // id of the observation
 	at    time.Time
-	repos []repo // enabled ones
-	kept  bool   // what it found came on record
+	seen  time.Time // when what it found was on record
+	repos []repo    // enabled ones
+	kept  bool      // what it found came on record
 }
 
 func (l *life) addRepos() {
@@ -158,11 +159,12 @@ func (r *recorder) looked(o *record.Event, news []*record.Release) {
 			k.repos = append(k.repos, c)
 		}
 	}
-	r.looks = append(r.looks, k)
 	for _, payload := range news {
 		r.wait(r.between(time.Millisecond, 50*time.Millisecond))
 		r.write(&record.Event{Header: r.header(record.KindRelease), Release: payload})
 	}
+	k.seen = r.wall()
+	r.looks = append(r.looks, k)
 }
 
 // What happens to repositories and advisories.
