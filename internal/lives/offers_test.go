@@ -157,9 +157,16 @@ func (o *openings) any(is func(*sighting) bool) bool { return slices.ContainsFun
 // kernelHas says whether a kernel fixes it by itself: by its changelog, or by an advisory that was not taken back.
 func (o *openings) kernelHas(release string) bool {
 	n := kernelNumber(release)
-	return n >= 0 && (slices.Contains(logged(n), o.cve) || o.any(func(s *sighting) bool {
+	return n >= 0 && (slices.Contains(logged(n), o.cve) && o.hasChangelog(release) || o.any(func(s *sighting) bool {
 		return !s.retracted && slices.Contains(s.pkgs, "kernel-default "+kernels[n])
 	}))
+}
+
+// hasChangelog says whether the changelog of a kernel came on record.
+func (l *life) hasChangelog(release string) bool {
+	return slices.ContainsFunc(l.events, func(ev *record.Event) bool {
+		return ev.Release != nil && slices.ContainsFunc(ev.Release.Kernels, func(k record.KernelFixes) bool { return k.Release == release })
+	})
 }
 
 // patched says whether all tasks have it by the live patch.
@@ -355,8 +362,8 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 	if o.any(func(s *sighting) bool { return s.dayOnly }) { // which has another day where the life was lived later
 		times = nil
 	}
-	a.add("open", "since", says, e.Inferred, func(moment) bool {
-		return !since.After(a.at.Add(slack)) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
+	a.add("open", "since", says, e.Inferred, func(m moment) bool {
+		return m.changing || !since.After(a.at.Add(slack)) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
 	}, times...)
 	if certain.IsZero() {
 		return // no look up to then has it; that its package was installed tells
@@ -368,5 +375,5 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 		}
 	}
 	a.add("open", "not since later", says, e.Inferred,
-		func(moment) bool { return !since.After(latest.Add(time.Second)) }, times...)
+		func(m moment) bool { return m.changing || !since.After(latest.Add(time.Second)) }, times...)
 }

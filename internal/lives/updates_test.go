@@ -45,7 +45,7 @@ func (a *answers) decidedOpen(o *openings, e audit.Exposure) {
 	case o.patched(m):
 		return
 	case o.onOffer(m):
-		part, ok = "on offer", e.OnOffer != nil || is(audit.StatusInstalled) && !e.ByKernel() || is(audit.StatusLost) || e.Reason == audit.WhetherInstalled
+		part, ok = "on offer", e.OnOffer != nil || is(audit.StatusInstalled) && !e.ByKernel() || is(audit.StatusLost) || is(audit.StatusUnknown) && e.Package != ""
 	case o.any(func(s *sighting) bool { return s.offers() && s.newerKernel(m.kernel) }):
 		part, ok = "in a newer kernel", is(audit.StatusNeedsKernel, audit.StatusInstalled, audit.StatusAvailable, audit.StatusLost) || e.Package != "" && !e.ByKernel()
 	default:
@@ -154,7 +154,7 @@ func (j *judged) updates(r compliance.CheckResult) bool {
 	case compliance.Warn:
 		return len(open(false)) > 0
 	case compliance.NotDetermined: // what is open stays open, however old what is known is
-		return !told || j.seen.boot != j.now.boot || j.seen.moving != "" || len(open(true)) == 0 || !j.decides()
+		return !told || strings.Contains(r.Detail, audit.WhetherInstalled) || j.seen.boot != j.now.boot || j.seen.moving != "" || len(open(true)) == 0 || !j.decides()
 	}
 	return true
 }
