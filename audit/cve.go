@@ -72,21 +72,17 @@ func among(list []Exposure, ids []string) []Exposure {
 }
 
 // ExposuresSince returns the fixes that some live patch packages brought, as NewExposures does, at the moment of the
-// offers, but for the packages of other kernels that were removed before a period and not there since; and the kernel that ran at the end
-// of the timeline, empty if that is not known. The timeline must begin before the first of the packages came.
+// offers, but for the packages of other kernels that were removed before a period and not there since; and the kernel
+// that ran at the end of the timeline, empty if that is not known. The timeline must begin before the first of the
+// packages came.
 func ExposuresSince(ctx context.Context, s Reader, t *Timeline, names []string, since time.Time, offers *Offers) (list []Exposure, running string, err error) {
 	f, err := readFixes(ctx, s, t, names, offers)
 	if err != nil {
 		return nil, "", err
 	}
 	maps.DeleteFunc(f.packages, func(_ string, p *patchHistory) bool { return p.kernel != f.running && p.goneBefore(since) })
-	list = f.exposures(nil)
-	open, err := f.readOpen(list, nil)
-	if err != nil {
-		return nil, "", err
-	}
-	list = f.withAsked(append(list, open...), nil)
-	return list, f.running, errors.Join(f.accept(list), f.date(list))
+	list, err = f.answers(nil)
+	return list, f.running, err
 }
 
 // accept fills in which exceptions there are: as of the moment of the offers, or of the end of the record if that was

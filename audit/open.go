@@ -23,12 +23,12 @@ type openFixes struct {
 	found   map[string]*Exposure // others
 	hidden  map[string]*Exposure // that only what is not on offer any more would bring
 	waiting []record.Package     // newer kernels that are installed
-	issued  map[brings]record.Timestamp
+	issued  map[issue]record.Timestamp
 	spans   []KernelSpan
 }
 
-// brings names a number, and a package of which some version brings its fix.
-type brings struct{ cve, name string }
+// issue names a number, and a package of which some version brings its fix.
+type issue struct{ cve, name string }
 
 // readOpen returns what is on offer, and not installed, for the running kernel; what would be if its repository were
 // enabled; and of the numbers asked for those that the kernel fixes by itself, or of which is known why they are in no row. It
@@ -37,7 +37,7 @@ func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error
 	if !f.offers.Known() || f.running == "" {
 		return nil, nil
 	}
-	o := &openFixes{fixRecord: f, rows: map[string]*Exposure{}, found: map[string]*Exposure{}, hidden: map[string]*Exposure{}, issued: map[brings]record.Timestamp{}, spans: f.timeline.whole().Kernels}
+	o := &openFixes{fixRecord: f, rows: map[string]*Exposure{}, found: map[string]*Exposure{}, hidden: map[string]*Exposure{}, issued: map[issue]record.Timestamp{}, spans: f.timeline.whole().Kernels}
 	for i := range list {
 		if list[i].KernelRelease == f.running {
 			o.rows[list[i].CVE] = &list[i]
@@ -49,7 +49,7 @@ func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error
 	o.complete(list)
 	o.wait()
 	for _, a := range f.offers.list {
-		o.note(&a)
+		o.noteIssue(&a)
 		o.take(&a)
 	}
 	for _, cve := range asked {
@@ -121,7 +121,7 @@ func (o *openFixes) readInstalled() error {
 	}
 	o.readNumber(installed, next)
 	for _, p := range installed {
-		if p.Name == o.kernel.Name && o.isNewer(p.Version) {
+		if o.isNewerKernel(p.Name, p.Version) {
 			o.waiting = append(o.waiting, p)
 		}
 	}
@@ -157,8 +157,11 @@ func (o *openFixes) readNumber(installed, seenNext []record.Package) {
 	}
 }
 
-// isNewer says whether a version of the kernel's package is newer than the one that runs.
-func (o *openFixes) isNewer(version string) bool {
+// isNewerKernel says whether a package is that of the running kernel in a newer version.
+func (o *openFixes) isNewerKernel(name, version string) bool {
+	if o.kernel.Name == "" || name != o.kernel.Name {
+		return false
+	}
 	v, err := rpmversion.Parse(version)
 	return err == nil && v.Compare(rpmversion.Of(o.kernel)) > 0
 }
@@ -176,17 +179,16 @@ func (o *openFixes) wait() {
 	}
 }
 
-// note notes by when live patches for the running kernel, and newer kernels, had been issued that bring the numbers of an
+// noteIssue notes by when live patches for the running kernel, and newer kernels, had been issued that bring the numbers of an
 // advisory.
-func (o *openFixes) note(a *Offered) {
+func (o *openFixes) noteIssue(a *Offered) {
 	for _, p := range a.Packages {
 		isPatch := p.Name == o.patch && PatchNumberOf(p.Version) > 1
-		isKernel := o.kernel.Name != "" && p.Name == o.kernel.Name && o.isNewer(p.Version)
-		if a.Status == record.StatusRetracted || !isPatch && !isKernel {
+		if a.Status == record.StatusRetracted || !isPatch && !o.isNewerKernel(p.Name, p.Version) {
 			continue
 		}
 		for _, cve := range a.CVEs {
-			key := brings{cve, p.Name}
+			key := issue{cve, p.Name}
 			if first, is := o.issued[key]; !is || a.From.Before(first.Time) {
 				o.issued[key] = a.From
 			}
@@ -208,7 +210,7 @@ func (o *openFixes) take(a *Offered) {
 			patch = p
 		case p.Name == o.patch && PatchNumberOf(p.Version) > max(o.surely, 1):
 			perhaps = p
-		case o.kernel.Name != "" && p.Name == o.kernel.Name && o.isNewer(p.Version):
+		case o.isNewerKernel(p.Name, p.Version):
 			kernel = p
 		}
 	}

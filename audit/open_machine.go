@@ -41,7 +41,7 @@ func (o *openFixes) releasedBy(e *Exposure) record.Timestamp {
 	if e.ReleasedBy == ReleasedOnDay {
 		by = earlier(record.At(by.Add(24*time.Hour)), record.At(o.at))
 	}
-	if first, is := o.issued[brings{e.CVE, e.Package}]; is {
+	if first, is := o.issued[issue{e.CVE, e.Package}]; is {
 		by = earlier(by, first)
 	}
 	if e.Installed != nil {

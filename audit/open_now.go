@@ -90,7 +90,7 @@ func NewOpen(exposures []Exposure, running string, o *Offers) *Open {
 		if remedy == "" || e.KernelRelease != running {
 			continue
 		}
-		fix := OpenFix{e.CVE, record.OrEmpty(e.Severity), record.OrEmpty(e.Advisory), record.OrEmpty(e.Title), e.OpenSince, remedy, e.Inferred, e.Exception != nil && !e.Exception.Expired}
+		fix := OpenFix{e.CVE, record.OrEmpty(e.Severity), record.OrEmpty(e.Advisory), record.OrEmpty(e.Title), e.OpenSince, remedy, e.Inferred, e.Accepted()}
 		if list = append(list, fix); fix.Accepted {
 			open.Accepted++
 		}
@@ -111,11 +111,16 @@ func NewOpen(exposures []Exposure, running string, o *Offers) *Open {
 	return open
 }
 
-// compareOpen orders open fixes: what nobody accepts, of these the gravest first, of these what is quickest done, of these what is open for the
-// longest.
+// compareOpen orders open fixes: what nobody accepts comes first, of these the gravest, of these what is quickest done, of
+// these what is open for the longest.
 func compareOpen(a, b OpenFix) int {
-	accepted := map[bool]int{true: 1}
-	return cmp.Or(cmp.Compare(accepted[a.Accepted], accepted[b.Accepted]), compareSeverities(a.Severity, b.Severity), compareRemedies(a.Remedy, b.Remedy), compareTimes(a.Since, b.Since), CompareCVE(a.CVE, b.CVE))
+	switch {
+	case !a.Accepted && b.Accepted:
+		return -1
+	case a.Accepted && !b.Accepted:
+		return 1
+	}
+	return cmp.Or(compareSeverities(a.Severity, b.Severity), compareRemedies(a.Remedy, b.Remedy), compareTimes(a.Since, b.Since), CompareCVE(a.CVE, b.CVE))
 }
 
 func compareRemedies(a, b Remedy) int {

@@ -209,7 +209,8 @@ func (r *Releases) List(digest string) (entries []string, ok bool) {
 }
 
 // compose makes a list of those that it is made of. Of these the digests are not looked at, unless there are several to
-// choose from: if one were another list, that of the whole would be wrong. open are lists being made: of one that is made of itself nothing is known.
+// choose from: if one were another list, that of the whole would be wrong. open are lists that are being made: of one that
+// is made of itself nothing is known.
 func (r *Releases) compose(digest string, open map[string]bool) (entries []string, ok bool) {
 	if entries, ok = r.read[digest]; ok || open[digest] {
 		return entries, ok

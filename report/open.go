@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -130,19 +131,11 @@ func openBlock(o *audit.Open) block {
 		Columns: []column{{"CVE", "name"}, {"Severity", ""}, {"Since", "day"}, {"To do", ""}, {"Advisory", ""}},
 	}
 	for _, w := range o.Worst {
-		since := "not known"
-		if w.Since != nil {
-			since = day10(*w.Since)
-		}
-		severity := w.Severity
-		if severity == "" {
-			severity = "not known"
-		}
 		todo := string(w.Remedy)
 		if w.Accepted {
 			todo = "none" // somebody accepts it
 		}
-		b.Rows = append(b.Rows, []string{say.Clip(w.CVE, 20), say.Clip(severity, 20), since, todo, say.Clip(w.Advisory, 80)})
+		b.Rows = append(b.Rows, []string{say.Clip(w.CVE, 20), say.Clip(cmp.Or(w.Severity, "not known"), 20), cmp.Or(date(w.Since), "not known"), todo, say.Clip(w.Advisory, 80)})
 	}
 	return b
 }

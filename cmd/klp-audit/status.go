@@ -54,20 +54,20 @@ func (a *app) status(ctx context.Context) (st *report.Status, in *audit.Input, e
 		return st, in, nil
 	}
 	defer s.Close()
-	if err := recorded(ctx, s, st); err != nil && st.Warning == nil { // where it is altered, that is said
+	if err := recorded(ctx, s, st, a.Now()); err != nil && st.Warning == nil { // where it is altered, that is said
 		return nil, nil, err
 	}
 	return st, in, nil
 }
 
 // recorded fills in what the record says.
-func recorded(ctx context.Context, s *store.Store, st *report.Status) error {
+func recorded(ctx context.Context, s *store.Store, st *report.Status, now time.Time) error {
 	sum, err := s.Summarize(ctx)
 	if err != nil {
 		return err
 	}
 	st.Record = sum
-	if st.Open, err = audit.OpenNow(ctx, s, time.Now()); err != nil {
+	if st.Open, err = audit.OpenNow(ctx, s, now); err != nil {
 		return fmt.Errorf("reading what is open: %w", err)
 	}
 	for _, last := range []struct {

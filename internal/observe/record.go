@@ -39,8 +39,7 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 		}
 		if o.Trigger == record.TriggerCommit {
 			o.Installed, _ = snapshot.Still(ctx, s, o.Root, o.Version)
-		}
-		if o.Trigger != record.TriggerCommit {
+		} else {
 			o.Before = lookedBefore(ctx, s, o.Version)
 		}
 		if o.Trigger == record.TriggerTimer {
