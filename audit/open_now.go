@@ -3,7 +3,10 @@ package audit
 import (
 	"cmp"
 	"slices"
+	"strings"
+	"time"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -67,6 +70,26 @@ type OpenFix struct {
 	Accepted bool              `json:"accepted"`
 }
 
+// openFix is a number as it is open.
+func openFix(e *Exposure) OpenFix {
+	return OpenFix{e.CVE, record.OrEmpty(e.Severity), record.OrEmpty(e.Advisory), record.OrEmpty(e.Title), e.OpenSince, e.Remedy(), e.Inferred, e.Accepted()}
+}
+
+// String says which advisory brings the fix, and since when the number is open.
+func (w OpenFix) String() string {
+	text := say.Clip(w.CVE, 20)
+	if w.Advisory != "" {
+		text += " (" + strings.TrimSpace(say.Clip(w.Severity, 20)+" advisory "+say.Clip(w.Advisory, 80)) + ")"
+	}
+	if w.Since != nil {
+		text += ", open since " + w.Since.Format(time.DateOnly)
+	}
+	return text
+}
+
+// WhatIsOpen says so of a number.
+func (e *Exposure) WhatIsOpen() string { return openFix(e).String() }
+
 // maxWorst is how many numbers a person looks at before anything else.
 const maxWorst = 10
 
@@ -85,16 +108,14 @@ func NewOpen(exposures []Exposure, running string, o *Offers) *Open {
 	groups := map[OpenGroup]int{}
 	var list []OpenFix
 	for i := range exposures {
-		e := &exposures[i]
-		remedy := e.Remedy()
-		if remedy == "" || e.KernelRelease != running {
+		fix := openFix(&exposures[i])
+		if fix.Remedy == "" || exposures[i].KernelRelease != running {
 			continue
 		}
-		fix := OpenFix{e.CVE, record.OrEmpty(e.Severity), record.OrEmpty(e.Advisory), record.OrEmpty(e.Title), e.OpenSince, remedy, e.Inferred, e.Accepted()}
 		if list = append(list, fix); fix.Accepted {
 			open.Accepted++
 		}
-		groups[OpenGroup{Severity: fix.Severity, Remedy: remedy}]++
+		groups[OpenGroup{Severity: fix.Severity, Remedy: fix.Remedy}]++
 		if fix.Since != nil && (open.Since == nil || fix.Since.Before(open.Since.Time)) {
 			open.Since = fix.Since
 		}

@@ -289,6 +289,19 @@ func TestWhatALaterSnapshotHasIsOpenBefore(t *testing.T) {
 	}
 }
 
+// appliesBetweenLooks installs and loads a live patch that the next look is the first to see; at is before that look.
+func (v *vendor) appliesBetweenLooks() (patch3 record.Package, at time.Time) {
+	v.looks(v.fresh())
+	v.Wait(time.Hour)
+	patch3 = storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	v.Wait(time.Minute)
+	at = v.Now
+	v.looks(v.fresh())
+	return patch3, at
+}
+
 // What a live patch fixes that is active, and was seen with its package only later, is not known: nothing says that it does not
 // fix a number.
 func TestAnActivePatchThatWasSeenLater(t *testing.T) {
@@ -297,14 +310,7 @@ func TestAnActivePatchThatWasSeenLater(t *testing.T) {
 	m.StartRecording()
 	m.Start(storetest.ReleaseA)
 	v := &vendor{m, nil}
-	v.looks(v.fresh())
-	v.Wait(time.Hour)
-	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
-	v.Apply([]record.Package{patch3}, nil)
-	v.Settled()
-	v.Wait(time.Minute)
-	at := v.Now
-	v.looks(v.fresh())
+	patch3, at := v.appliesBetweenLooks()
 	if e := v.at(t, at, storetest.FixesOf(patch3).CVEs[0]); e.Status == StatusNotInRecord {
 		t.Errorf("%s: %s", e.Status, e.Reason)
 	}
@@ -313,14 +319,7 @@ func TestAnActivePatchThatWasSeenLater(t *testing.T) {
 // A live patch that the journal shows active before its package was seen fixes what that fixes.
 func TestAnActivePatchWhosePackageWasSeenLater(t *testing.T) {
 	v := newVendor(t)
-	v.looks(v.fresh())
-	v.Wait(time.Hour)
-	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
-	v.Apply([]record.Package{patch3}, nil)
-	v.Settled()
-	v.Wait(time.Minute)
-	at := v.Now
-	v.looks(v.fresh())
+	patch3, at := v.appliesBetweenLooks()
 	if e := v.at(t, at, storetest.FixesOf(patch3).CVEs[2]); e.Status != StatusFixed {
 		t.Errorf("%s: %s", e.Status, e.Reason)
 	}

@@ -213,6 +213,14 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
+// An advisory whose severity is not known is an advisory all the same.
+func TestWorstText(t *testing.T) {
+	w := audit.OpenFix{CVE: "CVE-2026-1", Advisory: "SUSE-1", Since: new(ts("2026-07-01"))}
+	if got, want := worstText(&w), "CVE-2026-1 (advisory SUSE-1), open since 2026-07-01"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestDuration(t *testing.T) {
 	for seconds, want := range map[int64]string{0: "0 s", 59: "59 s", 3599: "59 min", 3660: "1 h 1 min", 90000: "1 d 1 h", -5: "none: active before its release date"} {
 		if got := duration(&seconds); got != want {

@@ -69,13 +69,7 @@ func severityText(severity string) string {
 
 // worstText says what the weightiest of the open fixes is.
 func worstText(w *audit.OpenFix) string {
-	text := say.Clip(w.CVE, 20)
-	if w.Advisory != "" {
-		text += fmt.Sprintf(" (%s advisory %s)", severityText(w.Severity), say.Clip(w.Advisory, 80))
-	}
-	if w.Since != nil {
-		text += ", open since " + day10(*w.Since)
-	}
+	text := w.String()
 	if w.Inferred {
 		text += ", which is inferred"
 	}

@@ -68,7 +68,7 @@ func (g *grounds) worstOf(rows []audit.Exposure, c Criteria, how string) finding
 		}
 	}
 	f.rating = rating
-	f.detail = fmt.Sprintf("%s; the worst is %s", how, describe(&worst))
+	f.detail = fmt.Sprintf("%s; the worst is %s", how, worst.WhatIsOpen())
 	if rating == Pass {
 		f = f.by(worst.Events...)
 		f.detail += "; it is not too late for any yet"
@@ -77,18 +77,6 @@ func (g *grounds) worstOf(rows []audit.Exposure, c Criteria, how string) finding
 	}
 	f.detail += "."
 	return f
-}
-
-// describe says of an open number which advisory brings the fix, and since when it is open.
-func describe(e *audit.Exposure) string {
-	text := e.CVE
-	if e.Advisory != nil {
-		text += " (" + strings.TrimSpace(record.OrEmpty(e.Severity)+" advisory "+say.Printable(*e.Advisory)) + ")"
-	}
-	if e.OpenSince != nil {
-		text += ", open since " + e.OpenSince.Format(time.DateOnly)
-	}
-	return text
 }
 
 func (g *grounds) openFor(e *audit.Exposure) (age time.Duration, known bool) {
