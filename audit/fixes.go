@@ -215,7 +215,6 @@ func (f *fixRecord) readInstalled() error {
 	if err != nil {
 		return err
 	}
-	f.next = w.after
 	w.state = &State{Unknown: map[string]string{}}
 	f.goesOn, f.state = true, w.state
 	return w.installed()

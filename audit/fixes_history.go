@@ -14,7 +14,6 @@ type setting struct {
 	newest    *KernelSpan      // the newest boot; nil: none is on record
 	goesOn    bool             // the record, after the moment: what it does not know of that is not known
 	state     *State           // what is installed, if the record goes on; else nil
-	next      *record.Event    // the next observation, if the record goes on; nil: there is none
 	snapshots bool             // the root directory is in a btrfs snapshot, or may be
 	looked    *Seen            // at what is installed, last; nil: nobody looked
 	unread    *Seen            // a newer look that could not tell; nil: none

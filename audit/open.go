@@ -112,7 +112,10 @@ func (o *openFixes) readInstalled() error {
 		}
 		return o.findKernel(s.Installed)
 	})
-	next := o.installedNext(last)
+	var next []record.Package
+	if known := o.state == nil || o.state.Unknown["installed"] == ""; err == nil && (!known || o.kernel.Name == "") {
+		next, err = o.installedNext(last)
+	}
 	if o.kernel.Name == "" {
 		o.findKernel(next)
 	}

@@ -69,17 +69,35 @@ func (o *openFixes) findKernel(installed []record.Package) bool {
 	return o.kernel.Name != ""
 }
 
-// installedNext is what was installed when the machine was looked at next, after it was last: in the system that ran, not in a
-// snapshot that was booted since.
-func (o *openFixes) installedNext(last *Seen) []record.Package {
-	next := o.next
+// installedNext is what was installed when that was seen next, after it was last: in the system that ran, not in a snapshot
+// that was booted since.
+func (o *openFixes) installedNext(last *Seen) ([]record.Package, error) {
+	next, err := o.seenNext()
 	switch {
-	case next == nil:
-		return nil
+	case err != nil || next == nil:
+		return nil, err
 	case last != nil && o.newest != nil && last.Boot == o.newest.BootID && next.BootID != last.Boot && last.Subvolume != "" && next.Observation.Subvolume != "" && last.Subvolume != next.Observation.Subvolume:
-		return nil
+		return nil, nil
 	}
-	return next.Observation.Installed
+	return next.Observation.Installed, nil
+}
+
+// seenNext is the first observation after the moment that tells what is installed; nil: there is none, or many do not.
+func (f *fixRecord) seenNext() (*record.Event, error) {
+	at := f.at
+	for range mostReads {
+		list, err := f.store.Observations(f.ctx, at, at)
+		if err != nil || len(list) == 0 || !list[len(list)-1].Time.After(at) {
+			return nil, err
+		}
+		o := list[len(list)-1]
+		ev, err := f.store.Event(f.ctx, o.Event)
+		if err != nil || ev.Observation.Installed != nil {
+			return ev, err
+		}
+		at = o.Time.Time
+	}
+	return nil, nil
 }
 
 // activeUnseen says whether a live patch is active of which no package was seen up to the moment.

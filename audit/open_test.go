@@ -349,6 +349,29 @@ func TestWhatAnUnseenBootHasIsNotOpen(t *testing.T) {
 	}
 }
 
+// What is installed may be told by an observation long after, if those between could not.
+func TestWhatIsInstalledIsToldMuchLater(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.offers("A", "", []string{text(patch3)}, "CVE-2025-3")
+	v.looks(v.fresh())
+	at := v.Now.Add(90 * time.Minute)
+	v.Wait(time.Hour)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	for i := range v.Installed { // which does not say when
+		v.Installed[i].InstallTime = 1
+	}
+	for range 3 {
+		v.looks(v.fresh())
+		v.Last().Installed, v.Last().Compared = nil, false
+	}
+	v.looks(v.fresh())
+	if e := v.at(t, at, "CVE-2025-3"); e.Status != StatusUnknown {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
 // Where nobody saw which live patch was installed at a moment, what may have been is not called missing; a newer one is.
 func TestWhatMayBeInstalledIsNotOpen(t *testing.T) {
 	v := newVendor(t)
