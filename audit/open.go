@@ -23,7 +23,7 @@ type openFixes struct {
 	found   map[string]*Exposure // others
 	hidden  map[string]*Exposure // that only what is not on offer any more would bring
 	waiting []record.Package     // newer kernels that are installed
-	issued  map[issue]record.Timestamp
+	issued  map[issue]*Offered   // the first that was not taken back
 	spans   []KernelSpan
 }
 
@@ -37,7 +37,7 @@ func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error
 	if !f.offers.Known() || f.running == "" {
 		return nil, nil
 	}
-	o := &openFixes{fixRecord: f, rows: map[string]*Exposure{}, found: map[string]*Exposure{}, hidden: map[string]*Exposure{}, issued: map[issue]record.Timestamp{}, spans: f.timeline.whole().Kernels}
+	o := &openFixes{fixRecord: f, rows: map[string]*Exposure{}, found: map[string]*Exposure{}, hidden: map[string]*Exposure{}, issued: map[issue]*Offered{}, spans: f.timeline.whole().Kernels}
 	for i := range list {
 		if list[i].KernelRelease == f.running {
 			o.rows[list[i].CVE] = &list[i]
@@ -70,6 +70,7 @@ func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error
 	for _, rows := range [][]Exposure{list, open} {
 		for i := range rows {
 			if rows[i].KernelRelease == o.running {
+				o.releasedFirst(&rows[i])
 				rows[i].OpenSince = o.openSince(&rows[i], byCVE[rows[i].CVE])
 			}
 		}
@@ -192,8 +193,8 @@ func (o *openFixes) noteIssue(a *Offered) {
 		}
 		for _, cve := range a.CVEs {
 			key := issue{cve, p.Name}
-			if first, is := o.issued[key]; !is || a.From.Before(first.Time) {
-				o.issued[key] = a.From
+			if first := o.issued[key]; first == nil || a.From.Before(first.From.Time) {
+				o.issued[key] = a
 			}
 		}
 	}
@@ -233,16 +234,8 @@ func (o *openFixes) take(a *Offered) {
 
 // offer notes that an advisory brings a fix.
 func (o *openFixes) offer(a *Offered, cve string, by Brought, status ExposureStatus, inferred bool) {
-	e := &Exposure{
-		CVE: cve, Package: by.Name, Version: by.Version, Released: a.Issued, ReleasedBy: "advisory",
-		Advisory: &a.ID, Severity: record.OrNil(a.Severity), Title: record.OrNil(a.Title), Status: status, Inferred: inferred, Events: []int64{a.Event},
-	}
-	switch {
-	case a.Issued == nil || a.Issued.After(a.From.Time) && !a.DayOnly:
-		e.Released, e.ReleasedBy = new(a.From), "advisory" // it was seen, and had been issued by then
-	case a.DayOnly:
-		e.ReleasedBy = ReleasedOnDay
-	}
+	e := &Exposure{CVE: cve, Package: by.Name, Version: by.Version, Status: status, Inferred: inferred, Events: []int64{a.Event}}
+	e.releasedWith(a)
 	e.Reason = "It is on offer: install it with `zypper patch`."
 	if status == StatusNeedsKernel {
 		e.Reason = fmt.Sprintf("No live patch for the running kernel brings it: install %s %s, and reboot into it.", by.Name, by.Version)

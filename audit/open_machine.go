@@ -41,8 +41,8 @@ func (o *openFixes) releasedBy(e *Exposure) record.Timestamp {
 	if e.ReleasedBy == ReleasedOnDay {
 		by = earlier(record.At(by.Add(24*time.Hour)), record.At(o.at))
 	}
-	if first, is := o.issued[issue{e.CVE, e.Package}]; is {
-		by = earlier(by, first)
+	if first := o.issued[issue{e.CVE, e.Package}]; first != nil {
+		by = earlier(by, first.From)
 	}
 	if e.Installed != nil {
 		by = earlier(by, *e.Installed)

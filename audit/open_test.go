@@ -199,8 +199,8 @@ func TestOpenSinceTheFirst(t *testing.T) {
 	v.looks(v.fresh())
 	v.Commit(record.OutcomeStaged, []record.Package{patch4}, nil)
 	v.looks(v.fresh())
-	if e := v.at(t, v.Now, cve); e.Version != patch4.Version || e.OnOffer == nil || !e.OpenSince.Equal(first.Time) {
-		t.Errorf("%s %s, open since %v, want %v", e.Status, e.Reason, e.OpenSince, first)
+	if e := v.at(t, v.Now, cve); e.Version != patch4.Version || e.OnOffer == nil || !e.OpenSince.Equal(first.Time) || *e.Advisory != "A" {
+		t.Errorf("%s %s, open since %v, want %v, by %s", e.Status, e.Reason, e.OpenSince, first, *e.Advisory)
 	}
 }
 
