@@ -493,7 +493,7 @@ func (l *life) secondKernel() {
 func (l *life) removeKernel() {
 	runs := l.boot.release
 	i := slices.IndexFunc(l.next.pkgs, func(p record.Package) bool { return !isPatch(p) && releaseOf(p) != runs })
-	if i < 0 {
+	if i < 0 || len(slices.DeleteFunc(slices.Clone(l.next.pkgs), isPatch)) < 2 {
 		return
 	}
 	out := []record.Package{l.next.pkgs[i]}

@@ -346,6 +346,9 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 		if issued.IsZero() || s.issued.Before(issued) {
 			issued = s.issued
 		}
+		if s.retracted {
+			continue
+		}
 		if certain.IsZero() || s.since().Before(certain) {
 			certain = s.since()
 		}
