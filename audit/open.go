@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
@@ -123,7 +124,9 @@ func (o *openFixes) readInstalled() error {
 	if o.state != nil && o.state.Unknown["installed"] == "" {
 		installed = o.state.Installed
 	}
-	o.readNumber(installed, next)
+	if o.readNumber(installed, next); o.state == nil && o.unread != nil && last != nil && o.unread.At.After(last.At.Time) && inAnother(o.unread.Observation, last.Observation) {
+		o.number, o.surely = math.MaxInt, 0
+	}
 	for _, p := range installed {
 		if o.isNewerKernel(p.Name, p.Version) {
 			o.waiting = append(o.waiting, p)

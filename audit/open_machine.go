@@ -76,10 +76,15 @@ func (o *openFixes) installedNext(last *Seen) ([]record.Package, error) {
 	switch {
 	case err != nil || next == nil:
 		return nil, err
-	case last != nil && o.newest != nil && last.Boot == o.newest.BootID && next.BootID != last.Boot && last.Subvolume != "" && next.Observation.Subvolume != "" && last.Subvolume != next.Observation.Subvolume:
+	case last != nil && o.newest != nil && last.Boot == o.newest.BootID && next.BootID != last.Boot && inAnother(next.Observation, last.Observation):
 		return nil, nil
 	}
 	return next.Observation.Installed, nil
+}
+
+// inAnother says whether two observations are known to be of two snapshots.
+func inAnother(a, b *record.Observation) bool {
+	return a.Subvolume != "" && b.Subvolume != "" && a.Subvolume != b.Subvolume
 }
 
 // seenNext is the first observation after the moment that tells what is installed; nil: there is none, or many do not.

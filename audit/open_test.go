@@ -372,6 +372,21 @@ func TestWhatIsInstalledIsToldMuchLater(t *testing.T) {
 	}
 }
 
+// What a snapshot has whose packages nobody could read is not told by the one before.
+func TestASnapshotThatCouldNotBeRead(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.offers("A", "", []string{text(patch3)}, "CVE-2025-3")
+	v.looks(v.fresh())
+	v.Last().Subvolume = "/@/.snapshots/1/snapshot"
+	v.Reboot()
+	o := v.Last()
+	o.Subvolume, o.Installed, o.Compared = "/@/.snapshots/2/snapshot", nil, false
+	if e := v.at(t, v.Now.Add(time.Second), "CVE-2025-3"); e.Status != StatusUnknown || e.Reason != WhetherInstalled {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
 // Where nobody saw which live patch was installed at a moment, what may have been is not called missing; a newer one is.
 func TestWhatMayBeInstalledIsNotOpen(t *testing.T) {
 	v := newVendor(t)
