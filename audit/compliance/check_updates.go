@@ -112,16 +112,20 @@ func (g *grounds) retracted() (f finding, ok bool) {
 	if g.seen == nil {
 		return f, false
 	}
-	lp, there := g.seen.LivePatch, map[audit.Brought]string{}
+	there := map[audit.Brought]string{}
 	for _, p := range g.seen.Installed {
 		there[audit.Brought{Name: p.Name, Version: p.Version}] = "Installed"
 	}
-	if lp != nil && lp.Package != nil && lp.Version != nil {
+	if lp := g.seen.LivePatch; lp != nil && lp.Package != nil && lp.Version != nil {
 		there[audit.Brought{Name: *lp.Package, Version: *lp.Version}] = "Active"
+	}
+	// Also by its module: its package may be gone, or another one installed; and while one replaces another, tasks run both.
+	active := func(module string) bool {
+		return slices.ContainsFunc(g.seen.Patches, func(l record.LoadedPatch) bool { return l.Enabled && l.Module == module })
 	}
 	for _, a := range g.offers.All() {
 		for _, p := range a.Packages {
-			if lp != nil && lp.Package == nil && p.Module() == lp.Module { // its package is gone, or another one is installed
+			if module := p.Module(); module != "" && active(module) {
 				there[p] = "Active"
 			}
 			if a.Status == record.StatusRetracted && there[p] != "" && audit.IsPatchFor(p.Name, g.running) {

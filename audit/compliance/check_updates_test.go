@@ -124,6 +124,23 @@ func TestUpdatesOfWhatNobodySaw(t *testing.T) {
 	}
 }
 
+// A live patch that was taken back counts for as long as tasks run it: until another one has replaced it in all.
+func TestTakenBackWhileItIsReplaced(t *testing.T) {
+	m := storetest.Patched(t, 2)
+	patch2, patch3 := storetest.PatchPackage(storetest.ReleaseA, 2), storetest.PatchPackage(storetest.ReleaseA, 3)
+	released(1, "important", record.StatusRetracted, []record.Package{patch2}, "CVE-2025-7001")(m)
+	m.Wait(time.Hour)
+	m.Install(patch3)
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	o := m.Last()
+	o.LivePatch.Transition = true
+	o.Patches = []record.LoadedPatch{{Module: storetest.ModuleOf(patch2), Enabled: true}, {Module: storetest.ModuleOf(patch3), Enabled: true, Transition: true}}
+	if r := judged(m, profile(t, DefaultProfile)).of(t, "updates"); r.Result != Fail || !strings.HasPrefix(r.Detail, "Active is") {
+		t.Errorf("%s: %s", r.Result, r.Detail)
+	}
+}
+
 // A host that never installed a live patch does not pass either.
 func TestHostThatInstallsNothing(t *testing.T) {
 	m := storetest.NewMachine(t, "2025-01-31T08:00:00Z")
