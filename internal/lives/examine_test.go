@@ -192,7 +192,7 @@ func (a *answers) said(q question) map[string]string {
 		if q.variant == "pruned" && slices.Contains([]string{"interval", "loss", "lost at", "lost by", "in initrd", "completeness more", "downgrades more", "failed-commits more"}, c.part) {
 			continue // what it says of before the horizon is gone, or shorter
 		}
-		if q.variant == "lived later" && c.part == "coverage more" {
+		if q.variant == "lived later" && (c.part == "coverage more" || strings.HasSuffix(c.says, byDay)) {
 			continue // days have a date
 		}
 		if q.variant == "known since" && c.section != "state" {

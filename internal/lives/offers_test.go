@@ -72,7 +72,7 @@ func (l *life) sightings(at time.Time) (list []*sighting) {
 				}
 			}
 			for _, s := range found {
-				if s.repo == r.alias && r.read() && k.kept && !k.seen.After(at) {
+				if s.repo == r.alias && r.read() && k.heard && !k.seen.After(at) {
 					s.gone = !slices.ContainsFunc(r.cache, func(shown listing) bool { return shown.id == s.id })
 				}
 			}
@@ -276,6 +276,9 @@ func (a *answers) open(o *openings, e audit.Exposure) {
 		why = "" // it may have a time
 	}
 	says := fmt.Sprintf("%s %s %s %s", e.CVE, e.Status, e.Package, why)
+	if slices.ContainsFunc(o.vendor.list, func(a *advisory) bool { return a.dayOnly && a.names(e.CVE) }) {
+		says += byDay
+	}
 	part := string(e.Status)
 	here := func(is func(m moment) bool) func(moment) bool {
 		return func(m moment) bool { return m.changing || m.kernel == e.KernelRelease && is(m) }
@@ -316,6 +319,9 @@ func (a *answers) open(o *openings, e audit.Exposure) {
 		a.openSince(o, e, says)
 	}
 }
+
+// byDay says of a claim that it may follow from a day alone.
+const byDay = " by day"
 
 // unknown checks why a number is said to be unknown.
 func (o *openings) unknown(e audit.Exposure) (part string, is func(moment) bool) {

@@ -30,6 +30,7 @@ type look struct {
 	seen  time.Time // when what it found was on record
 	repos []repo    // enabled ones
 	kept  bool      // what it found came on record
+	heard bool      // what it did not find any more did
 }
 
 func (l *life) addRepos() {
@@ -151,7 +152,7 @@ func (r *recorder) looked(o *record.Event, news []*record.Release) {
 	if o.Observation.Parts[record.PartRepositories] == nil {
 		return
 	}
-	k := look{event: o.ID, at: o.Time.Time, kept: !r.spooled && o.Observation.Installed != nil}
+	k := look{event: o.ID, at: o.Time.Time, kept: !r.spooled && o.Observation.Installed != nil, heard: !r.spooled}
 	for _, p := range r.repos {
 		if p.enabled {
 			c := *p

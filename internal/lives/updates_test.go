@@ -198,5 +198,8 @@ func (j *judged) metadata(r compliance.CheckResult) bool {
 	case off, slices.ContainsFunc(ours, func(r repo) bool { return r.isStale(j.at, 7*day, 90*day) }):
 		want = compliance.Warn
 	}
+	if r.Result == compliance.Warn && slices.ContainsFunc(j.all, func(s *sighting) bool { return s.off }) {
+		want = r.Result // that it was taken back does not come on record where its kernel is gone
+	}
 	return r.Result == want || j.at.Sub(k.at) > 365*day
 }
