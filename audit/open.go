@@ -343,7 +343,7 @@ func (o *openFixes) namedBy(cve string) (named *Offered, why string) {
 			return a, "Its advisory brings a live patch that is not newer than the installed one; what that fixes is not on record."
 		case brings(o.kernel.Name):
 			named, why = a, "Only an advisory of an older kernel names it; whether the running one has the fix is not on record."
-		case named == nil:
+		case named == nil && o.kernel.Name != "":
 			named, why = a, "other-flavour: only advisories for other kernels name it."
 		}
 	}

@@ -15,7 +15,7 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 		return nil
 	case e.Lost != nil && e.Status == StatusLost:
 		return e.Lost
-	case e.Released == nil, e.Status == StatusUnknown && len(e.Intervals) > 0: // it may be active still
+	case e.Released == nil, e.Status == StatusUnknown && e.Active != nil: // it may be active still
 		return nil
 	}
 	released, from := o.releasedBy(e), o.timeline.From

@@ -214,11 +214,39 @@ func TestOpenSinceNobodyKnows(t *testing.T) {
 	v.looks(v.fresh())
 	v.Remove(patch3)
 	v.looks(v.fresh())
+	v.Reboot() // without it
+	v.Wait(time.Hour)
 	v.Reboot()
 	o := v.Last()
 	o.Patches, o.LivePatch, o.Boots = nil, nil, []record.Boot{}
-	if e := v.at(t, v.Now, cve); e.Status != StatusUnknown || e.OnOffer == nil || e.OpenSince != nil {
-		t.Errorf("%s %s, on offer %v, open since %v", e.Status, e.Reason, e.OnOffer, e.OpenSince)
+	before := v.Now
+	for range 40 {
+		v.Wait(24 * time.Hour)
+		v.Observe(record.TriggerTimer)
+		o := v.Last()
+		o.Patches, o.LivePatch, o.Boots = nil, nil, []record.Boot{}
+	}
+	for _, pruned := range []bool{false, true} {
+		if pruned {
+			pruneUntil(v.Machine, before.Add(time.Hour))
+		}
+		if e := v.at(t, v.Now, cve); e.Status != StatusUnknown || e.OnOffer == nil || e.OpenSince != nil {
+			t.Errorf("%s %s, on offer %v, open since %v", e.Status, e.Reason, e.OnOffer, e.OpenSince)
+		}
+	}
+}
+
+// What is named by advisories of kernels is not one of another flavour where nobody knows of which package the running one is.
+func TestOpenWhereNobodyKnowsTheKernelsPackage(t *testing.T) {
+	v := newVendor(t)
+	v.offers("A", "", []string{text(storetest.KernelPackage(storetest.KernelA))}, "CVE-2025-8000")
+	v.looks(v.fresh())
+	v.Apply([]record.Package{storetest.KernelPackage(storetest.KernelB)}, nil)
+	v.Settled()
+	v.Reboot()
+	v.Last().Installed, v.Last().Compared = nil, false
+	if e := v.at(t, v.Now.Add(time.Second), "CVE-2025-8000"); e.Reason != "The package of the running kernel is not known." {
+		t.Errorf("%s: %s", e.Status, e.Reason)
 	}
 }
 
