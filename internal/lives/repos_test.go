@@ -243,9 +243,9 @@ func (l *life) release() {
 	})
 	var a *advisory
 	switch {
-	case next > 0 && l.chance(0.3):
+	case next > 0 && (l.chance(0.3) || l.has["live patches in one notice"] && len(all) == 1):
 		a = v.issueKernel(l.now, next)
-	case len(all) > 1 && l.meets("live patches in one notice", 0.7):
+	case len(all) > 1 && l.meets("live patches in one notice", 0.9):
 		a = v.issuePatch(l.now, all...)
 	default:
 		a = v.issuePatch(l.now, all[l.IntN(len(all))])
