@@ -13,7 +13,7 @@ func (m *Machine) Observe(trigger record.Trigger) {
 		return
 	}
 	o := &record.Observation{
-		Trigger: trigger, Kernel: record.Kernel{Release: m.Boot.KernelRelease, Version: "#1 SMP PREEMPT_DYNAMIC", BootTime: m.Boot.First},
+		Trigger: trigger, Kernel: record.Kernel{Release: m.Boot.KernelRelease, Version: "#1 SMP PREEMPT_DYNAMIC", BootTime: m.Boot.First}, Subvolume: "/",
 		Installed: slices.Clone(m.Installed), Patches: []record.LoadedPatch{}, Initrd: m.verdict(),
 		NextBoot: &record.NextBoot{KernelRelease: m.Next, Image: "/boot/initrd-" + m.Next, Source: "/boot/grub2/grub.cfg"},
 		Reboot:   &record.Reboot{Pending: m.pendingReboot(), NewestKernel: m.Next},
