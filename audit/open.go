@@ -32,8 +32,9 @@ type openFixes struct {
 type issue struct{ cve, name string }
 
 // readOpen returns what is on offer, and not installed, for the running kernel; what would be if its repository were
-// enabled; and of the numbers asked for those that the kernel fixes by itself, or of which is known why they are in no row. It
-// adds to list, the rows of live patches that were installed, what releases say of them.
+// enabled; of the numbers asked for, or fixed while another kernel ran, those that the kernel fixes by itself; and of those
+// asked for why they are in no row, where that is known. It adds to list, the rows of live patches that were installed, what
+// releases say of them.
 func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error) {
 	if !f.offers.Known() || f.running == "" {
 		return nil, nil
@@ -49,13 +50,16 @@ func (f *fixRecord) readOpen(list []Exposure, asked []string) ([]Exposure, error
 	}
 	o.complete(list)
 	o.wait()
-	for _, a := range f.offers.list {
-		o.noteIssue(&a)
-		o.take(&a)
+	for i := range f.offers.list {
+		o.noteIssue(&f.offers.list[i])
+		o.take(&f.offers.list[i])
 	}
 	for _, cve := range asked {
-		if o.found[cve] == nil && o.hidden[cve] == nil && o.rows[cve] == nil {
-			o.explain(cve)
+		o.explain(cve)
+	}
+	for i := range list { // what live patches of other kernels fixed, and the running one may fix by itself
+		if _, own := o.own[list[i].CVE]; own {
+			o.explain(list[i].CVE)
 		}
 	}
 	maps.DeleteFunc(o.hidden, func(cve string, _ *Exposure) bool { return o.found[cve] != nil })
@@ -299,8 +303,12 @@ func compareTimes(a, b *record.Timestamp) int {
 	return a.Compare(b.Time)
 }
 
-// explain says of a number that nothing on offer has whether the kernel fixes it by itself, or why that is not known.
+// explain says of a number that is in no row, for nothing on offer has it, whether the kernel fixes it by itself, or why that
+// is not known.
 func (o *openFixes) explain(cve string) {
+	if o.found[cve] != nil || o.hidden[cve] != nil || o.rows[cve] != nil {
+		return
+	}
 	e := &Exposure{CVE: cve, KernelRelease: o.running, Status: StatusUnknown, Intervals: []Interval{}, Events: []int64{}}
 	if event, own := o.own[cve]; own {
 		e.Status, e.Package, e.Version, e.Events = StatusFixed, o.kernel.Name, o.kernel.Version, []int64{event}

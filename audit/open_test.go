@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,14 @@ func TestWhatIsOpen(t *testing.T) {
 		}, "installed kernel-defau " + kernelB.Version + " inferred since DAY: kernel-default " + kernelB.Version + " is installed, and does not run: reboot into it."},
 		"the running kernel": {func(v *vendor) { v.offers("A", "", []string{text(kernelA)}, cve); v.looks(v.fresh()) },
 			"fixed kernel-defau " + kernelA.Version + ": The kernel itself fixes it."},
+		"the running kernel, with its initial live patch": {func(v *vendor) {
+			v.offers("A", "", []string{text(kernelA), text(storetest.PatchPackage(storetest.ReleaseA, 1))}, cve)
+			v.looks(v.fresh())
+		}, "fixed kernel-defau " + kernelA.Version + ": The kernel itself fixes it."},
+		"an initial live patch alone": {func(v *vendor) {
+			v.offers("A", "", []string{text(storetest.PatchPackage(storetest.ReleaseA, 1))}, cve)
+			v.looks(v.fresh())
+		}, "unknown: Its advisory brings a live patch that is not newer than the installed one; what that fixes is not on record."},
 		"its changelog, beside a newer kernel": {func(v *vendor) {
 			list := []string{cve}
 			v.Write(&record.Event{Header: v.Header(record.KindRelease), Release: &record.Release{
@@ -166,6 +175,28 @@ func TestWhatIsOpen(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// What a live patch of an earlier kernel fixed, and the running one has by itself, is fixed, also where nobody asks for it.
+func TestFixedByTheNextKernel(t *testing.T) {
+	v := newVendor(t)
+	const byPatch2 = "CVE-2025-4221"
+	kernelB := storetest.KernelPackage(storetest.KernelB)
+	v.offers("B", "", []string{text(kernelB)}, byPatch2, "CVE-2025-9999")
+	v.Install(kernelB)
+	v.looks(v.fresh())
+	v.Reboot()
+	v.looks(v.fresh())
+	var got []string
+	for _, e := range exposures(t, v.OpenRecord()) {
+		if e.CVE == byPatch2 || e.Version == kernelB.Version {
+			got = append(got, fmt.Sprint(e.CVE, " ", e.KernelRelease, " ", e.Status, " ", e.Reason))
+		}
+	}
+	want := []string{byPatch2 + " " + storetest.ReleaseA + " other-kernel ", byPatch2 + " " + storetest.ReleaseB + " fixed The kernel itself fixes it."}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

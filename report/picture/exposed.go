@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -67,7 +68,8 @@ func extended(list []stretch, s stretch) []stretch {
 	return append(list, s)
 }
 
-// stretches are the times in which a fix was known and did not protect.
+// stretches are the times in which a fix was known and did not protect. What is open now was so since then, for the kernel
+// that runs.
 func stretches(e *audit.Exposure, end time.Time) (list []stretch) {
 	known := e.Released
 	if known == nil {
@@ -77,8 +79,8 @@ func stretches(e *audit.Exposure, end time.Time) (list []stretch) {
 	case known == nil:
 	case e.Active != nil:
 		list = append(list, stretch{from: known.Time, to: e.Active.Time})
-	case e.Status == audit.StatusInstalled:
-		list = append(list, stretch{from: known.Time, to: end})
+	case e.Remedy() != "" && e.Remedy() != audit.RemedyKernel: // there always are some that only a newer kernel fixes
+		list = append(list, stretch{from: cmp.Or(e.OpenSince, known).Time, to: end})
 	}
 	for _, l := range e.Losses() {
 		switch {

@@ -134,6 +134,26 @@ func TestExposed(t *testing.T) {
 	}
 }
 
+// What is on offer counts since its release, or since the machine was without it; what only a newer kernel brings does not.
+func TestExposedByWhatIsOnOffer(t *testing.T) {
+	const pkg = "kernel-livepatch-6_4_0-150600_23_42-default"
+	onOffer := audit.Exposure{Package: pkg, Released: new(ts("2025-01-01")), OnOffer: new("4-1.1"), Status: audit.StatusAvailable}
+	since := onOffer
+	since.OpenSince = new(ts("2025-02-01"))
+	off := onOffer
+	off.OnOffer, off.Status, off.NotOffered = nil, audit.StatusUnknown, audit.OfferOff
+	kernel := audit.Exposure{Package: "kernel-default", Released: new(ts("2025-01-01")), Status: audit.StatusNeedsKernel}
+	waits := kernel
+	waits.Released, waits.Status = new(ts("2025-03-01")), audit.StatusInstalled
+	var got []string
+	for _, s := range exposed([]audit.Exposure{onOffer, since, off, kernel, waits}, ts("2025-01-01").Time, ts("2025-04-01").Time) {
+		got = append(got, fmt.Sprintf("%s %s %d %t", s.from.Format(time.DateOnly), s.to.Format(time.DateOnly), s.fixes, s.lost))
+	}
+	if diff := cmp.Diff([]string{"2025-01-01 2025-04-01 3 false"}, got); diff != "" {
+		t.Errorf("stretches (-want +got):\n%s", diff)
+	}
+}
+
 // The picture shows each loss of a fix, also of one that came back.
 func TestPictureShowsEveryLoss(t *testing.T) {
 	var e audit.Exposure
