@@ -63,11 +63,13 @@ func (c *fixCourse) step(s *ranSpan) {
 		}
 		c.with, c.unbroken, c.events = s, true, ends(c.events, s.Events...)
 	case no:
+		if c.with != nil && !s.known.Before(s.To.Time) { // a later span tells
+			c.unbroken = false
+			return
+		}
 		if c.with != nil {
 			in := &c.intervals[len(c.intervals)-1]
-			// A span may begin before what is known of its boot since its clock was set: that is inferred.
-			lost := later(s.From, s.boot.From)
-			in.Lost, in.LostBy, c.events = &lost, c.lostBy(s), ends(c.events, s.Events...)
+			in.Lost, in.LostBy, c.events = &s.known, c.lostBy(s), ends(c.events, s.Events...)
 		}
 		c.with, c.unbroken = nil, false
 	}

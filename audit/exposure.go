@@ -47,6 +47,9 @@ func (e *Exposure) ByKernel() bool {
 	return e.Package != "" && !isPatch
 }
 
+// MayBeActive says that the fix was active, and that nobody knows whether it still is.
+func (e *Exposure) MayBeActive() bool { return e.Status == StatusUnknown && e.Active != nil }
+
 // Accepted says whether somebody accepts that it is open.
 func (e *Exposure) Accepted() bool { return e.Exception != nil && !e.Exception.Expired }
 

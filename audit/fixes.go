@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -317,20 +318,17 @@ func (f *fixRecord) takeAdvisory(a record.LivePatchAdvisory) {
 
 // assignSpans gives each package what is known of live patches, and while which kernel ran.
 func (f *fixRecord) assignSpans() {
-	t, boots := f.timeline.whole(), map[string]KernelSpan{}
+	t := f.timeline.whole()
 	var last *KernelSpan
 	for i, k := range t.Kernels {
 		if k.BootID != "" {
-			boots[k.BootID], last = k, &t.Kernels[i]
+			last = &t.Kernels[i]
 		}
 	}
 	if last != nil && last.Confidence != Unknown {
 		f.running = last.KernelRelease
 	}
-	spans := make([]ranSpan, 0, len(t.Patches))
-	for _, s := range t.Patches {
-		spans = append(spans, ranSpan{s, boots[s.BootID]})
-	}
+	spans := ranSpans(t)
 	f.spans, f.from, f.newest = spans, f.timeline.From, f.newestBoot(t, last)
 	if f.newest != nil {
 		f.stepped, f.blind = f.timeline.rows.lastStep(f.newest.BootID, f.at), f.timeline.rows.lastBlind(f.at)
@@ -339,6 +337,37 @@ func (f *fixRecord) assignSpans() {
 		p.sawActive()
 		p.inInitrds(t.Initrds)
 	}
+}
+
+// ranSpans are the spans of live patches with their boots. A boot whose clock was set has several spans.
+func ranSpans(t *Timeline) []ranSpan {
+	boots := map[string][]KernelSpan{}
+	for _, k := range t.Kernels {
+		if k.BootID != "" {
+			boots[k.BootID] = append(boots[k.BootID], k)
+		}
+	}
+	spans := make([]ranSpan, 0, len(t.Patches))
+	for _, s := range t.Patches {
+		spans = append(spans, inBoot(s, boots[s.BootID]))
+	}
+	return spans
+}
+
+// inBoot is a span with its boot, of which there are several spans: it lasted from the first to the last, and is as sure as the
+// one in which the span begins.
+func inBoot(s PatchSpan, boot []KernelSpan) ranSpan {
+	r := ranSpan{PatchSpan: s, known: s.From}
+	if len(boot) == 0 {
+		return r
+	}
+	begins := max(0, slices.IndexFunc(boot, func(k KernelSpan) bool { return k.To.After(s.From.Time) }))
+	r.boot = boot[begins]
+	r.boot.From, r.boot.To = boot[0].From, boot[len(boot)-1].To
+	if begins == 0 && len(boot) > 1 && boot[0].Confidence == Inferred && !s.From.After(boot[0].From.Time) {
+		r.known = boot[1].From // by the clock as it was set later, the boot may have begun at another time
+	}
+	return r
 }
 
 // newestBoot is the last boot of a timeline or, where it is not known to be the newest, an unknown one.

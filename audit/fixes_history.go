@@ -24,7 +24,8 @@ type setting struct {
 // ranSpan is what is known of live patches in a span, and the boot that it is of.
 type ranSpan struct {
 	PatchSpan
-	boot KernelSpan // without an id: it was off, or that is not known
+	boot  KernelSpan       // without an id: it was off, or that is not known
+	known record.Timestamp // since when that is known, though the clock was set in its boot: its beginning, or later
 }
 
 // patchHistory is a live patch package: its versions on record, and when which was active.

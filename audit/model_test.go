@@ -555,3 +555,28 @@ func TestLostInABootWhoseClockWasSetBack(t *testing.T) {
 		}
 	}
 }
+
+// A clock that was set in a boot parts what is known of it: what was before that stays when it was.
+func TestLostBeforeTheClockWasSet(t *testing.T) {
+	for began, at := range map[string]string{"4 06:08": "set back", "4 12:45": "set forward"} {
+		l := &storetest.Life{T: t}
+		gone := l.Loads("5 09:00:10", "p2", "system")
+		gone.Disabled = new(l.Stamp("6 21:59:45"))
+		again := l.Loads("6 23:48:43", "p3", "system")
+		l.Sees("6 10:00", "A", "4 09:00", "p2", l.Row("A", "4 09:00", "6 10:00", l.Loads("5 09:00:10", "p2", "system")))
+		l.Sees("6 23:50", "A", "4 09:00", "p3", l.Row("A", "4 09:00", "6 23:50", gone, again))
+		l.Sees("7 13:37", "A", began, "p3", l.Row("A", "4 09:00", "7 13:37", gone, again))
+		lost := 0
+		for _, e := range exposuresAt(t, l.OpenRecord(), record.Always()) {
+			if e.Lost == nil {
+				continue
+			}
+			if lost++; !e.Lost.Equal(gone.Disabled.Time) || e.LostBy != LostByDisabling {
+				t.Errorf("%s: %s lost at %s by %s, want %s", at, e.CVE, e.Lost, e.LostBy, gone.Disabled)
+			}
+		}
+		if lost == 0 {
+			t.Errorf("%s: nothing was lost", at)
+		}
+	}
+}

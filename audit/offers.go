@@ -280,25 +280,3 @@ func notOfferedText(a *Offered) string {
 		OfferOff:       "repository-off: repository " + say.Printable(a.Repo) + ", which has its advisory, is not enabled, or gone.",
 	}[a.Not]
 }
-
-// releasedWith notes that an advisory released a fix.
-func (e *Exposure) releasedWith(a *Offered) {
-	e.Advisory, e.Severity, e.Title = &a.ID, record.OrNil(a.Severity), record.OrNil(a.Title)
-	e.Released, e.ReleasedBy = a.Issued, "advisory"
-	switch {
-	case a.Issued == nil || a.Issued.After(a.From.Time) && !a.DayOnly:
-		e.Released = new(a.From) // it was seen, and had been issued by then
-	case a.DayOnly:
-		e.ReleasedBy = ReleasedOnDay
-	}
-}
-
-// releasedFirst notes of a fix that is open, and was never active, the advisory that released it first: that of a live patch
-// that was never installed.
-func (o *openFixes) releasedFirst(e *Exposure) {
-	first := o.issued[issue{e.CVE, e.Package}]
-	open := (e.Status.Open() || e.OnOffer != nil) && e.Active == nil && e.Released != nil
-	if open && first != nil && first.From.Before(e.Released.Time) {
-		e.releasedWith(first)
-	}
-}

@@ -15,7 +15,7 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 		return nil
 	case e.Lost != nil && e.Status == StatusLost:
 		return e.Lost
-	case e.Released == nil, e.Status == StatusUnknown && e.Active != nil: // it may be active still
+	case e.Released == nil, e.MayBeActive():
 		return nil
 	}
 	released, from := o.releasedBy(e), o.timeline.From
@@ -113,4 +113,26 @@ func (o *openFixes) activeUnseen() bool {
 	s := o.setting.spans[len(o.setting.spans)-1]
 	p := o.packages[o.patch]
 	return s.Module != "" && s.Confidence != Unknown && s.boot.KernelRelease == o.running && (p == nil || p.modules[s.Module] == "")
+}
+
+// releasedWith notes that an advisory released a fix.
+func (e *Exposure) releasedWith(a *Offered) {
+	e.Advisory, e.Severity, e.Title = &a.ID, record.OrNil(a.Severity), record.OrNil(a.Title)
+	e.Released, e.ReleasedBy = a.Issued, "advisory"
+	switch {
+	case a.Issued == nil || a.Issued.After(a.From.Time) && !a.DayOnly:
+		e.Released = new(a.From) // it was seen, and had been issued by then
+	case a.DayOnly:
+		e.ReleasedBy = ReleasedOnDay
+	}
+}
+
+// releasedFirst notes of a fix that is open, and was never active, the advisory that released it first: that of a live patch
+// that was never installed.
+func (o *openFixes) releasedFirst(e *Exposure) {
+	first := o.issued[issue{e.CVE, e.Package}]
+	open := (e.Status.Open() || e.OnOffer != nil) && e.Active == nil && e.Released != nil
+	if open && first != nil && first.From.Before(e.Released.Time) {
+		e.releasedWith(first)
+	}
 }

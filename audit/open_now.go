@@ -27,7 +27,7 @@ func Remedies() []Remedy { return []Remedy{RemedyPatch, RemedyLoad, RemedyReboot
 // Remedy is what closes the fix; empty: it is not open.
 func (e *Exposure) Remedy() Remedy {
 	switch {
-	case e.OnOffer != nil && e.Status != StatusFixed && e.NotOffered == "":
+	case e.OnOffer != nil && e.Status != StatusFixed && e.NotOffered == "" && !e.MayBeActive():
 		return RemedyPatch
 	case !e.Status.Open():
 		return ""

@@ -56,10 +56,13 @@ func (g *grounds) worstOf(rows []audit.Exposure, c Criteria, how string) finding
 	for _, e := range rows {
 		age, known := g.openFor(&e)
 		r := c.of(e.Severity).longer(age)
-		if !known {
+		switch {
+		case e.MayBeActive():
+			r = NotDetermined
+		case !known:
 			r = Warn
 		}
-		if r != Pass {
+		if r == Warn || r == Fail {
 			late++
 			f = f.by(e.Events...)
 		}
@@ -69,10 +72,15 @@ func (g *grounds) worstOf(rows []audit.Exposure, c Criteria, how string) finding
 	}
 	f.rating = rating
 	f.detail = fmt.Sprintf("%s; the worst is %s", how, worst.WhatIsOpen())
-	if rating == Pass {
+	switch {
+	case rating == NotDetermined:
+		f = f.by(worst.Events...)
+		f.detail += ", and whether that is active still is not known"
+	case rating == Pass:
 		f = f.by(worst.Events...)
 		f.detail += "; it is not too late for any yet"
-	} else {
+	}
+	if late > 0 {
 		f.detail += fmt.Sprintf("; %d for longer than the profile allows", late)
 	}
 	f.detail += "."

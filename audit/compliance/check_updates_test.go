@@ -111,6 +111,22 @@ func TestOpenFixes(t *testing.T) {
 	}
 }
 
+// What was active, and may still be, is not known to be open where an older live patch was installed since.
+func TestUpdatesOfWhatMayBeActive(t *testing.T) {
+	m := storetest.Patched(t, 3)
+	released(60, "important", "", []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, "CVE-2025-4231")(m)
+	refreshed(record.Repository{Alias: updatesRepo, Offers: true, Refreshed: new(record.At(m.Now)), Newest: m.Now.Format(time.DateOnly)})(m)
+	storetest.Unloaded(m, storetest.PatchPackage(storetest.ReleaseA, 2))
+	m.Wait(3 * time.Hour)
+	m.Observe(record.TriggerTimer)
+	m.Last().Patches, m.Last().LivePatch, m.Last().Boots = nil, nil, nil
+	m.Last().Unknown["patches"], m.Last().Unknown["journal"] = "no sysfs", "no journal"
+	r := judged(m, profile(t, DefaultProfile)).of(t, "updates")
+	if r.Result != NotDetermined || !strings.Contains(r.Detail, "the worst is CVE-2025-4231 (important advisory SUSE-important), and whether that is active still is not known.") || len(r.Evidence) == 0 {
+		t.Errorf("%s: %s", r.Result, r.Detail)
+	}
+}
+
 // Where the newest observation could not tell what is installed, nobody knows whether what is on offer is.
 func TestUpdatesOfWhatNobodySaw(t *testing.T) {
 	m := storetest.Patched(t, 2)
