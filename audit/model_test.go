@@ -392,7 +392,7 @@ func TestOneAnswerForAMoment(t *testing.T) {
 			oneAnswer(t, storetest.InMemory(t, l.OpenRecord(), nil), l.Evs)
 		})
 	}
-	for seed := range uint64(3) {
+	for seed := range uint64(storetest.Few(1, 3)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			m := storetest.RandomMachine(t, storetest.NewRand(seed))
 			oneAnswer(t, storetest.InMemory(t, m.OpenRecord(), nil), m.All)

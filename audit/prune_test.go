@@ -174,7 +174,7 @@ func TestPruneChangesNoAnswer(t *testing.T) {
 			m.Until("2025-04-01T12:00:00Z")
 			horizon := storetest.When(t, "2025-02-20T11:00:00Z")
 			var moments []time.Time
-			for at := horizon.Add(40 * time.Hour); at.Before(m.Now); at = at.Add(37 * time.Hour) {
+			for at := horizon.Add(40 * time.Hour); at.Before(m.Now); at = at.Add(time.Duration(storetest.Few(185, 37)) * time.Hour) {
 				moments = append(moments, at)
 			}
 			before := answers(t, m.OpenRecord(), horizon, moments)

@@ -33,7 +33,7 @@ func TestReportOfWhatWasKnownStays(t *testing.T) {
 	m := storetest.Healthy(t)
 	m.Flush()
 	before := map[time.Time]string{}
-	for range 12 {
+	for range storetest.Few(5, 12) {
 		switch r.IntN(4) {
 		case 0:
 			m.Install(storetest.PatchPackage(storetest.ReleaseA, 1+r.IntN(4)))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // altered is a copy of a record's database that somebody with all the time in the world, but
@@ -276,7 +277,7 @@ func TestAlteredRecords(t *testing.T) {
 			t.Fatalf("unaltered: %s", what)
 		}
 		for _, name := range slices.Sorted(maps.Keys(alterations)) {
-			for n := range 8 {
+			for n := range storetest.Few(2, 8) {
 				check(t, os.WriteFile(a.path, data, 0o600))
 				a.rowsAltered(alterations[name])
 				if found, what := a.found(newest); !found && contents(a.path) != original {
@@ -284,7 +285,7 @@ func TestAlteredRecords(t *testing.T) {
 				}
 			}
 		}
-		for n := range 200 {
+		for n := range storetest.Few(40, 200) {
 			how, b := a.bytesAltered(data)
 			check(t, os.WriteFile(a.path, b, 0o600))
 			if found, what := a.found(newest); !found && contents(a.path) != original {

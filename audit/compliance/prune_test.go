@@ -108,7 +108,7 @@ func TestPruneChangesNothingOfReleases(t *testing.T) {
 			horizon := storetest.When(t, "2025-04-01T09:00:00Z")
 			said := func() (all []string) {
 				s := m.OpenRecord()
-				for at := horizon.AddDate(0, 0, 20); at.Before(m.Now); at = at.AddDate(0, 0, 15) {
+				for at := horizon.AddDate(0, 0, 20); at.Before(m.Now); at = at.AddDate(0, 0, storetest.Few(45, 15)) {
 					all = append(all, saidOfReleases(t, s, at, numbers)...)
 				}
 				return all

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
+
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 func must(t *testing.T, err error) {
@@ -44,16 +46,8 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
-// few are the lives of an ordinary test.
-func few() uint64 {
-	if testing.Short() {
-		return 20
-	}
-	return 120
-}
-
 func TestLives(t *testing.T) {
-	lives, seed := number(t, "KLP_AUDIT_LIVES", few()), number(t, "KLP_AUDIT_SEED", 1)
+	lives, seed := number(t, "KLP_AUDIT_LIVES", uint64(storetest.Few(20, 120))), number(t, "KLP_AUDIT_SEED", 1)
 	sum := newTally()
 	sum.keep = int(number(t, "KLP_AUDIT_EXAMPLES", 1))
 	t.Run("all", func(t *testing.T) {

@@ -44,23 +44,15 @@ func lifeOfMarch(t *testing.T) *storetest.Machine {
 	return l.Machine()
 }
 
-// few are the seeds of an ordinary test.
-func few(short, long int) int {
-	if testing.Short() {
-		return short
-	}
-	return long
-}
-
 func TestAnswersAreThoseOfTheStore(t *testing.T) {
-	for name, host := range hosts(few(1, 2)) {
+	for name, host := range hosts(storetest.Few(1, 2)) {
 		t.Run(name, func(t *testing.T) { same(t, host(t).OpenRecord(), nil) })
 	}
 }
 
 // A prune leaves holes in the numbers of the events.
 func TestAnswersAfterAPrune(t *testing.T) {
-	for name, host := range hosts(few(1, 2)) {
+	for name, host := range hosts(storetest.Few(1, 2)) {
 		t.Run(name, func(t *testing.T) {
 			m := host(t)
 			m.Flush()
@@ -84,11 +76,11 @@ func TestAnswersAfterAPrune(t *testing.T) {
 
 // What was known at a moment is a part of a log, which may have been pruned.
 func TestAnswersAboutWhatWasKnown(t *testing.T) {
-	for name, host := range hosts(few(0, 1)) {
+	for name, host := range hosts(storetest.Few(0, 1)) {
 		t.Run(name, func(t *testing.T) {
 			s := host(t).OpenRecord()
 			_, evs := storetest.EventsOf(t, s)
-			for _, at := range about(evs, few(2, 3)).moments {
+			for _, at := range about(evs, storetest.Few(2, 3)).moments {
 				known, err := s.KnownAt(t.Context(), at)
 				if errors.Is(err, store.ErrNothingKnown) {
 					continue
@@ -106,7 +98,7 @@ func same(t *testing.T, s *store.Store, pruned *record.Prune) {
 	t.Helper()
 	m := storetest.InMemory(t, s, pruned)
 	_, evs := storetest.EventsOf(t, s)
-	a := about(evs, few(15, 25))
+	a := about(evs, storetest.Few(15, 25))
 	sameReports(t, s, m, a)
 	sameAnswers(t, s, m, a) // reports have changed nothing
 }
@@ -117,7 +109,7 @@ func sameReports(t *testing.T, s, m audit.Reader, a *asked) {
 	profile, err := compliance.LoadProfile(compliance.DefaultProfile, nil)
 	storetest.Check(t, err)
 	reports := []question{{"timeline", func(ctx context.Context, r audit.Reader) (any, error) { return audit.WholeTimeline(ctx, r) }}}
-	for _, at := range a.moments[:min(len(a.moments), few(3, 5))] {
+	for _, at := range a.moments[:min(len(a.moments), storetest.Few(3, 5))] {
 		reports = append(reports,
 			question{fmt.Sprint("state ", at), func(ctx context.Context, r audit.Reader) (any, error) { return audit.NewState(ctx, r, at) }},
 			question{fmt.Sprint("exposures ", at), func(ctx context.Context, r audit.Reader) (any, error) { return exposures(ctx, r, at) }},

@@ -289,7 +289,7 @@ func (w *wild) onRecord(t *testing.T, n int) *store.Store {
 
 // Whatever comes together in a log, and in whatever order, both have the same answers.
 func TestAnswersAboutWildEvents(t *testing.T) {
-	for seed := range uint64(few(4, 12)) {
+	for seed := range uint64(storetest.Few(4, 12)) {
 		w := &wild{Rand: storetest.NewRand(seed), staging: seed%2 == 1}
 		s := w.onRecord(t, 100)
 		_, evs := storetest.EventsOf(t, s)

@@ -17,6 +17,14 @@ func Unrecorded(m *Machine, do func()) {
 	m.Recording = was
 }
 
+// Few is how much of something random a test tries: less where tests are to be short.
+func Few(short, long int) int {
+	if testing.Short() {
+		return short
+	}
+	return long
+}
+
 // Unloaded is a commit that loads nothing: transactional, or by the setting LIVEPATCH_KERNEL.
 func Unloaded(m *Machine, pkgs ...record.Package) {
 	module, since, loads := m.Module, m.Since, len(m.Boot.Loads)
