@@ -34,7 +34,7 @@ export CGO_LDFLAGS := $(BOUND) $(filter-out $(BOUND),$(or $(CGO_LDFLAGS),-O2 -g)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build install man srpm rpm rpmlint demo test test-boot test-arch unit lives e2e robust check bench bench-smoke fuzz deps rpm-deps clean
+.PHONY: all build install man srpm rpm rpmlint demo test test-boot test-arch unit lives e2e robust check race bench bench-smoke fuzz deps rpm-deps clean
 all: build
 
 # What libzypp executes is static, for it starts in every commit. Where there is assembler for
@@ -115,14 +115,19 @@ demo:
 		$(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e $(QUIETLY)
 	@sed -n 's/^demo: //p' build/demo.log
 
-test: deps check unit e2e test-arch
+# LONG=1 is what decides about a change: all of that with more random records, packages that are built
+# twice, rebuilt as the build service does, and built for other architectures, the race detector, and the
+# tests as programs of those architectures.
+LONG  ?=
+SHORT  = $(if $(LONG),,-short)
 
-# What unit tests. With SHORT=1 without what takes long, as a package does while it is built.
+test: deps check unit e2e $(if $(LONG),race test-arch)
+
+# What unit tests.
 PKGS  ?= ./...
-SHORT ?=
 
 unit:
-	$(GO) test $(if $(SHORT),-short) -timeout 30m -tags '$(TAGS)' $(PKGS)
+	$(GO) test $(SHORT) -timeout 30m -tags '$(TAGS)' $(PKGS)
 
 # LIVES simulated lives of a host, compared with what reports say of them, and a table of it. The
 # same SEED makes the same lives. With EXAMPLES as many examples of each kind of false statement are
@@ -139,7 +144,7 @@ lives:
 
 # The stories with the real zypper: that of this machine, and a newer one.
 e2e:
-	$(ROOT) $(GO) test -tags '$(TAGS)' -count=1 -timeout 60m ./e2e ./e2e/browser ./e2e/faults
+	$(ROOT) $(GO) test $(SHORT) -tags '$(TAGS)' -count=1 -timeout 60m ./e2e ./e2e/browser ./e2e/faults
 
 # N random trials of each kind of misuse, and a table of how they went (docs/robustness.md). The
 # same SEED makes the same trials. A few of each are part of e2e.
@@ -167,16 +172,18 @@ test-arch:
 arch-%:
 	@$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $* ./plugin/... ./record/... ./store/... ./audit/... ./report/... ./internal/...
 
-# Where goroutines are started or locks are held, in a package or in its tests. That tests run beside each other is
-# not counted.
-RACED = $(sort $(dir $(shell grep -lrE --include='*.go' --exclude-dir=e2e --exclude-dir=bench --exclude-dir=build --exclude-dir=vendor '$(SIDE_BY_SIDE)' .)))
-SIDE_BY_SIDE := ^\s*go [a-zA-Z.]+[(]|\<sync[.]|\<errgroup[.]|[.]Go[(]
-
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	$(GO) vet -tags '$(TAGS)' ./...
 	$(GO) run $(STATICCHECK) -tags '$(TAGS)' ./...
 	$(GO) mod tidy -diff
+
+# Where goroutines are started or locks are held, in a package or in its tests. That tests run beside each other is
+# not counted.
+RACED = $(sort $(dir $(shell grep -lrE --include='*.go' --exclude-dir=e2e --exclude-dir=bench --exclude-dir=build --exclude-dir=vendor '$(SIDE_BY_SIDE)' .)))
+SIDE_BY_SIDE := ^\s*go [a-zA-Z.]+[(]|\<sync[.]|\<errgroup[.]|[.]Go[(]
+
+race:
 	$(GO) test -race -short -timeout 30m -tags '$(TAGS)' $(RACED)
 
 # Every fuzz target for FUZZTIME.

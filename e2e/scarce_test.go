@@ -18,7 +18,11 @@ func TestScarce(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			s := scarcity{plain: b, audited: b.withPlugin(t)}
-			for _, tasks := range []int{5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24} { // zypper and the plugin need 11 at a time
+			limits := []int{5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24} // zypper and the plugin need 11 at a time
+			if testing.Short() {
+				limits = []int{6, 8, 10, 11, 14}
+			}
+			for _, tasks := range limits {
 				t.Run(fmt.Sprintf("%d tasks", tasks), func(t *testing.T) { s.compare(t, "pids", "pids.max", tasks) })
 			}
 			t.Run("16 MiB", func(t *testing.T) { s.compare(t, "memory", "memory.max", 16<<20) })
