@@ -110,26 +110,34 @@ const WhetherInstalled = "Whether its live patch, which is on offer, was install
 // be gone since.
 func (o *openFixes) readInstalled() error {
 	o.patch = PatchPackage(o.running)
-	var installed []record.Package
 	var last *Seen
 	err := o.lookBack(o.at, func(s *Seen) bool {
-		if last == nil && s.Installed != nil {
-			last, installed = s, s.Installed
+		if s.Installed != nil {
+			last = cmp.Or(last, s)
 		}
 		return o.findKernel(s.Installed)
 	})
-	var next []record.Package
-	if known := o.state == nil || o.state.Unknown["installed"] == ""; err == nil && (!known || o.kernel.Name == "") {
-		next, err = o.installedNext(last)
+	if err != nil {
+		return err
 	}
-	if o.kernel.Name == "" {
-		o.findKernel(next)
-	}
-	if o.state != nil && o.state.Unknown["installed"] == "" {
+	var installed, next []record.Package
+	stateKnown := o.state != nil && o.state.Unknown["installed"] == ""
+	switch {
+	case stateKnown:
 		installed = o.state.Installed
+	case last != nil:
+		installed = last.Installed
 	}
-	if o.readNumber(installed, next); o.state == nil && o.unread != nil && last != nil && o.unread.At.After(last.At.Time) && inAnother(o.unread.Observation, last.Observation) {
-		o.number, o.surely = math.MaxInt, 0
+	if o.state != nil && !stateKnown || o.kernel.Name == "" {
+		if next, err = o.installedNext(last); err != nil {
+			return err
+		}
+		if o.kernel.Name == "" {
+			o.findKernel(next)
+		}
+	}
+	if o.readNumber(installed, next); o.state == nil && o.unreadElsewhere(last) {
+		o.number, o.surely = math.MaxInt, 0 // any may be
 	}
 	for _, p := range installed {
 		if o.isNewerKernel(p.Name, p.Version) {
@@ -140,7 +148,12 @@ func (o *openFixes) readInstalled() error {
 	if o.kernel.Name != "" {
 		o.own = o.offers.fixedByPackage(o.kernel)
 	}
-	return err
+	return nil
+}
+
+// unreadElsewhere says whether a newer look than the last one that told could not tell what is installed in another snapshot.
+func (o *openFixes) unreadElsewhere(last *Seen) bool {
+	return last != nil && o.unread != nil && o.unread.At.After(last.At.Time) && inAnother(o.unread.Observation, last.Observation)
 }
 
 // PatchPackage is the name of the package with a kernel's live patches; empty: the release does not tell.
