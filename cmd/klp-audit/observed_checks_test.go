@@ -13,6 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
+	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -78,6 +79,7 @@ func TestChecksReadWhatAnObservationWrites(t *testing.T) {
 			t.Errorf("%s is not known: %s", name, ev.Observation.Unknown[string(name)])
 		}
 	}
+	schematest.Record(t, s) // what they are called is what is published
 	p, err := compliance.LoadProfile(compliance.DefaultProfile, nil)
 	check(t, err)
 	c, err := compliance.Judge(t.Context(), s, p, now)
