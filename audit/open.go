@@ -244,12 +244,21 @@ func (o *openFixes) take(a *Offered) {
 		case own:
 		case patch.Name != "":
 			o.offer(a, cve, patch, StatusAvailable, len(patches) > 1 || kernel.Name != "")
-		case perhaps.Name != "" && o.rows[cve] == nil && a.Not == "":
-			o.add(&Exposure{CVE: cve, Package: perhaps.Name, Version: perhaps.Version, Status: StatusUnknown, Reason: WhetherInstalled, Events: []int64{a.Event}})
+		case perhaps.Name != "" && a.Not == "":
+			o.perhaps(a, cve, perhaps)
 		case kernel.Name != "" && o.rows[cve] == nil:
 			o.offer(a, cve, kernel, StatusNeedsKernel, true)
 		}
 	}
+}
+
+// perhaps notes that an advisory brings a fix by a live patch of which nobody knows whether it was installed.
+func (o *openFixes) perhaps(a *Offered, cve string, by Brought) {
+	if row := o.rows[cve]; row != nil {
+		row.MayBeInstalled = row.Status != StatusFixed && row.Status != StatusInstalled
+		return
+	}
+	o.add(&Exposure{CVE: cve, Package: by.Name, Version: by.Version, Status: StatusUnknown, Reason: WhetherInstalled, MayBeInstalled: true, Events: []int64{a.Event}})
 }
 
 // offer notes that an advisory brings a fix.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -18,6 +19,9 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 	case e.Released == nil, e.MayBeActive():
 		return nil
 	}
+	if o.wasPerhapsActive(e) {
+		return nil
+	}
 	released, from := o.releasedBy(e), o.timeline.From
 	for i := len(o.spans) - 1; i >= 0; i-- {
 		s := &o.spans[i]
@@ -32,6 +36,20 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 		}
 	}
 	return new(later(released, from))
+}
+
+// wasPerhapsActive says whether a live patch was active in the running kernel that has a fix by its number, though nobody saw
+// what it fixes: its package was not seen.
+func (o *openFixes) wasPerhapsActive(e *Exposure) bool {
+	first := o.issued[issue{e.CVE, e.Package}]
+	if first == nil || e.Active != nil || e.Package != o.patch {
+		return false
+	}
+	n := slices.IndexFunc(first.Packages, func(p Brought) bool { return p.Name == o.patch })
+	number, p := PatchNumberOf(first.Packages[n].Version), cmp.Or(o.packages[o.patch], newPatchHistory(o.patch, &o.setting))
+	return slices.ContainsFunc(o.setting.spans, func(s ranSpan) bool {
+		return s.boot.KernelRelease == o.running && s.Module != "" && s.Confidence != Unknown && p.numberOf(s.Module) >= number
+	})
 }
 
 // releasedBy is by when a fix had surely been released, by the first advisory of such a package: where only the day is known,

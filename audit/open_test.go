@@ -431,6 +431,35 @@ func TestWhatIsInstalledIsToldMuchLater(t *testing.T) {
 	}
 }
 
+// A live patch that was active, and of which nobody saw the package, had the fixes of its number: since when they are open
+// again nobody knows.
+func TestOpenSinceAfterAnUnseenLivePatch(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	const cve = "CVE-2025-9999"
+	v.offers("A", "", []string{text(patch3)}, cve)
+	v.looks(v.fresh())
+	if e := v.at(t, v.Now, cve); e.Status != StatusAvailable || e.OpenSince == nil {
+		t.Fatalf("%s since %v", e.Status, e.OpenSince)
+	}
+	unread := func() { v.Last().Installed, v.Last().Compared = nil, false }
+	before, module := slices.Clone(v.Installed), v.Initrds[storetest.ReleaseA]
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	v.Module, v.Initrds[storetest.ReleaseA] = storetest.ModuleOf(patch3), storetest.ModuleOf(patch3)
+	v.Reboot()
+	unread()
+	v.Last().LivePatch.Package, v.Last().LivePatch.Version, v.Last().LivePatch.CVEs = nil, nil, nil
+	v.Installed, v.Initrds[storetest.ReleaseA] = before, module
+	v.Settled()
+	v.Wait(time.Hour)
+	v.Reboot()
+	v.looks(v.fresh())
+	if e := v.at(t, v.Now, cve); e.Status != StatusAvailable || e.OpenSince != nil {
+		t.Errorf("%s: %s; since %v", e.Status, e.Reason, e.OpenSince)
+	}
+}
+
 // What a snapshot has whose packages nobody could read is not told by the one before.
 func TestASnapshotThatCouldNotBeRead(t *testing.T) {
 	v := newVendor(t)

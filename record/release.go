@@ -144,6 +144,7 @@ func ListOf(entries []string, known *Releases, digests ...string) List {
 type Releases struct {
 	Advisories map[AdvisoryKey]Released // in their newest form; without those that were withdrawn
 	Kernels    map[KernelInstance]KernelFixes
+	Had        map[string]bool     // aliases of repositories that have advisories on record, withdrawn ones included
 	lists      map[string][]List   // as events have them, by digest
 	read       map[string][]string // those that were asked for
 }
@@ -156,7 +157,7 @@ type KernelInstance struct {
 
 // NewReleases returns what release events say, in the order of the log.
 func NewReleases(rows []ReleaseRow) *Releases {
-	r := &Releases{Advisories: map[AdvisoryKey]Released{}, Kernels: map[KernelInstance]KernelFixes{}, lists: map[string][]List{}, read: map[string][]string{NoList: nil}}
+	r := &Releases{Advisories: map[AdvisoryKey]Released{}, Kernels: map[KernelInstance]KernelFixes{}, Had: map[string]bool{}, lists: map[string][]List{}, read: map[string][]string{NoList: nil}}
 	for _, row := range rows {
 		r.Add(row.Release)
 	}
@@ -182,7 +183,7 @@ func (r *Releases) Of(repo string) (list []Released) {
 // Add takes in what the next event says.
 func (r *Releases) Add(rel *Release) {
 	for _, a := range rel.Advisories {
-		r.Advisories[a.Key()] = a
+		r.Advisories[a.Key()], r.Had[a.Repo] = a, true
 	}
 	for _, key := range rel.Withdrawn {
 		delete(r.Advisories, key)

@@ -105,8 +105,15 @@ func (g *grounds) nothingOpen(none string, a *accepted) finding {
 		return g.notKnown("installed").by(g.seen.Event)
 	}
 	for _, e := range g.exposures {
-		if (e.NotOffered == audit.OfferOff || e.NotOffered == audit.OfferWithdrawn || e.Reason == audit.WhetherInstalled) && !a.has(&e) {
-			return found(NotDetermined, "%s: %s", e.CVE, e.Reason).by(e.Events...)
+		why := ""
+		switch {
+		case e.MayBeInstalled:
+			why = audit.WhetherInstalled
+		case e.NotOffered == audit.OfferOff || e.NotOffered == audit.OfferWithdrawn:
+			why = e.Reason
+		}
+		if why != "" && !a.has(&e) {
+			return found(NotDetermined, "%s: %s", e.CVE, why).by(e.Events...)
 		}
 	}
 	if why := g.offers.Stale(); why != "" {

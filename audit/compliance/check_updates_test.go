@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
@@ -108,6 +109,33 @@ func TestOpenFixes(t *testing.T) {
 				t.Error("no evidence")
 			}
 		})
+	}
+}
+
+// A live patch on offer that was here, and gone, and came again at a time that nobody knows, may be installed between.
+func TestUpdatesOfWhatCameAgain(t *testing.T) {
+	m := storetest.Patched(t, 2)
+	patch2, patch3 := storetest.PatchPackage(storetest.ReleaseA, 2), storetest.PatchPackage(storetest.ReleaseA, 3)
+	released(10, "important", "", []record.Package{patch3}, "CVE-2025-4231", "CVE-2025-4232")(m)
+	refreshed(record.Repository{Alias: updatesRepo, Offers: true, Refreshed: new(record.At(m.Now)), Newest: m.Now.Format(time.DateOnly)})(m)
+	storetest.Unloaded(m, patch3)
+	m.Wait(time.Hour)
+	m.Install(patch2)
+	m.Wait(3 * time.Hour)
+	m.Observe(record.TriggerTimer)
+	m.Wait(3 * time.Hour)
+	at := m.Now
+	m.Wait(3 * time.Hour)
+	m.Apply([]record.Package{patch3}, nil)
+	m.Settled()
+	for i := range m.Installed { // which does not say when
+		m.Installed[i].InstallTime = 1
+	}
+	m.Observe(record.TriggerTimer)
+	c, err := Judge(t.Context(), m.OpenRecord(), profile(t, DefaultProfile), at)
+	storetest.Check(t, err)
+	if r := c.of(t, "updates"); r.Result != NotDetermined || r.Detail != "CVE-2025-4231: "+audit.WhetherInstalled {
+		t.Errorf("%s: %s", r.Result, r.Detail)
 	}
 }
 

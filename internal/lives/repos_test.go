@@ -101,7 +101,7 @@ func (r *recorder) writeRepos(dir string) error {
 }
 
 // readOffer asks the product what the repositories offer.
-func (r *recorder) readOffer(installed []record.Package) *releases.Offer {
+func (r *recorder) readOffer(installed []record.Package, known *record.Releases) *releases.Offer {
 	dir, err := os.MkdirTemp(shm(), "repos")
 	if err != nil {
 		panic(err)
@@ -110,7 +110,7 @@ func (r *recorder) readOffer(installed []record.Package) *releases.Offer {
 	if err := r.writeRepos(dir); err != nil {
 		panic(err)
 	}
-	offer, err := releases.Read(context.Background(), dir, installed, releases.Before{Known: record.NewReleases(nil)})
+	offer, err := releases.Read(context.Background(), dir, installed, releases.Before{Known: known})
 	if err != nil {
 		panic(err)
 	}
@@ -126,11 +126,6 @@ func (r *recorder) news(o *record.Observation) (news []*record.Release) {
 	if r.unread["repositories"] {
 		return nil
 	}
-	offer := r.readOffer(o.Installed)
-	says(o, offer.Repositories)
-	if r.spooled {
-		return nil
-	}
 	var rows []record.ReleaseRow
 	for _, ev := range r.events {
 		if ev.Release != nil {
@@ -138,6 +133,11 @@ func (r *recorder) news(o *record.Observation) (news []*record.Release) {
 		}
 	}
 	known := record.NewReleases(rows)
+	offer := r.readOffer(o.Installed, known)
+	says(o, offer.Repositories)
+	if r.spooled {
+		return nil
+	}
 	var list []releases.Kernel
 	for _, p := range o.Installed {
 		if _, is := known.Kernels[record.KernelInstance{Package: p.NEVRA(), BuildTime: p.BuildTime}]; !is && !isPatch(p) {

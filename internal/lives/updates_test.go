@@ -45,7 +45,7 @@ func (a *answers) decidedOpen(o *openings, e audit.Exposure) {
 	case o.patched(m):
 		return
 	case o.onOffer(m):
-		part, ok = "on offer", e.OnOffer != nil || is(audit.StatusInstalled) && !e.ByKernel() || is(audit.StatusLost) || is(audit.StatusUnknown) && e.Package != ""
+		part, ok = "on offer", e.OnOffer != nil || is(audit.StatusInstalled, audit.StatusLost) || is(audit.StatusUnknown) && e.Package != ""
 	case o.any(func(s *sighting) bool { return s.offers() && s.newerKernel(m.kernel) }):
 		part, ok = "in a newer kernel", is(audit.StatusNeedsKernel, audit.StatusInstalled, audit.StatusAvailable, audit.StatusLost) || e.Package != "" && !e.ByKernel()
 	default:

@@ -57,6 +57,9 @@ func (b *Before) has(r reading) bool {
 	return slices.Contains(b.Read, r.digest())
 }
 
+// had says whether a repository had advisories before: one that is enabled, and silent now, is not gone.
+func (b *Before) had(alias string) bool { return b.Known != nil && b.Known.Had[alias] }
+
 // row is what the last look found of a repository; nothing if that was silent.
 func (b *Before) row(alias string) (row record.Repository) {
 	if i := slices.IndexFunc(b.Repositories, func(r record.Repository) bool { return r.Alias == alias }); i >= 0 {

@@ -56,7 +56,7 @@ func (o *Offer) add(ctx context.Context, root string, from *zypp.Repository, r *
 	if err == nil && at != nil {
 		o.take(r)
 	}
-	if r.offers || at == nil || err != nil {
+	if r.offers || at == nil || err != nil || r.before.had(from.Alias) {
 		o.Repositories = append(o.Repositories, row)
 	}
 }

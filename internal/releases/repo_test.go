@@ -165,6 +165,25 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// A repository that had advisories, and has none now, is still enabled.
+func TestSilentRepositoryIsNotGone(t *testing.T) {
+	root := machine(t, map[string]string{raw + "a/repodata/repomd.xml": index("repodata/u.xml"), raw + "a/repodata/u.xml": "<updates/>"})
+	known := record.NewReleases([]record.ReleaseRow{
+		{Release: &record.Release{Advisories: []record.Released{{Repo: "a", ID: "OLD"}}}},
+		{Release: &record.Release{Withdrawn: []record.AdvisoryKey{{Repo: "a", ID: "OLD"}}}},
+	})
+	for want, before := range map[int]Before{0: {Known: record.NewReleases(nil)}, 1: {Known: known}} {
+		o, err := Read(t.Context(), root, nil, before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed := slices.DeleteFunc(slices.Clone(o.Repositories), func(r record.Repository) bool { return r.Alias != "a" })
+		if len(listed) != want || want == 1 && (listed[0].Offers || listed[0].Refreshed == nil || listed[0].Problem != "") {
+			t.Errorf("%+v, want %d", listed, want)
+		}
+	}
+}
+
 func update(id, attributes, version string, cves string, packages ...string) string {
 	text := `<update type="security" ` + attributes + ` version="` + version + `"><id>` + id + `</id><issued date="1715592853"/><references>`
 	for _, number := range strings.Fields(cves) {
