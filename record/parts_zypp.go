@@ -119,7 +119,7 @@ type LostHistory struct {
 
 func (HistoryComparison) partName() PartName { return PartZyppHistory }
 
-// Repositories are the enabled repositories of libzypp that offer kernels or live patches, or may.
+// Repositories are the enabled repositories of libzypp that offer kernels or live patches, did so before, or may.
 type Repositories []Repository
 
 // Repository says how new what libzypp knows of a repository is.
