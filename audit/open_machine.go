@@ -39,7 +39,7 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 }
 
 // wasPerhapsActive says whether a live patch was active in the running kernel that has a fix by its number, though nobody saw
-// what it fixes: its package was not seen.
+// what it fixes; or one with the fix was installed, and may have been active.
 func (o *openFixes) wasPerhapsActive(e *Exposure) bool {
 	first := o.issued[issue{e.CVE, e.Package}]
 	if first == nil || e.Active != nil || e.Package != o.patch {
@@ -47,8 +47,15 @@ func (o *openFixes) wasPerhapsActive(e *Exposure) bool {
 	}
 	n := slices.IndexFunc(first.Packages, func(p Brought) bool { return p.Name == o.patch })
 	number, p := PatchNumberOf(first.Packages[n].Version), cmp.Or(o.packages[o.patch], newPatchHistory(o.patch, &o.setting))
+	has := func(version string) bool { return PatchNumberOf(version) >= number && p.has(version, e.CVE) != no }
+	course := fixCourse{p: p, cve: e.CVE}
+	for version, v := range p.versions {
+		if v.present && has(version) && !course.neverActive(v) {
+			return true
+		}
+	}
 	return slices.ContainsFunc(o.setting.spans, func(s ranSpan) bool {
-		return s.boot.KernelRelease == o.running && s.Module != "" && s.Confidence != Unknown && p.numberOf(s.Module) >= number
+		return s.boot.KernelRelease == o.running && s.Module != "" && s.Confidence != Unknown && has(p.versionOf(s.Module))
 	})
 }
 

@@ -460,6 +460,33 @@ func TestOpenSinceAfterAnUnseenLivePatch(t *testing.T) {
 	}
 }
 
+// Nor does anybody know since when what a live patch fixed is open that was installed, and may have been active.
+func TestOpenSinceAfterALivePatchThatMayHaveBeenActive(t *testing.T) {
+	v := newVendor(t)
+	patch2, patch3 := storetest.PatchPackage(storetest.ReleaseA, 2), storetest.PatchPackage(storetest.ReleaseA, 3)
+	const cve = "CVE-2025-4231"
+	v.offers("A", "", []string{text(patch3)}, cve)
+	v.looks(v.fresh())
+	v.Install(patch3)
+	blind := func() {
+		o := v.Last()
+		o.Patches, o.LivePatch, o.Boots = nil, nil, o.Boots[len(o.Boots)-1:]
+		o.Boots[0].Loads, o.Boots[0].MessagesLost, o.Unknown["patches"] = []record.Load{}, true, "no sysfs"
+	}
+	blind()
+	v.Wait(3 * time.Hour)
+	v.Install(patch2)
+	blind()
+	v.Wait(time.Hour)
+	v.Reboot()
+	v.Last().Boots = v.Last().Boots[len(v.Last().Boots)-1:]
+	v.looks(v.fresh())
+	v.Last().Boots = v.Last().Boots[len(v.Last().Boots)-1:]
+	if e := v.at(t, v.Now, cve); e.Status != StatusAvailable || e.OpenSince != nil || e.Active != nil {
+		t.Errorf("%s: %s; since %v, active %v", e.Status, e.Reason, e.OpenSince, e.Active)
+	}
+}
+
 // What a snapshot has whose packages nobody could read is not told by the one before.
 func TestASnapshotThatCouldNotBeRead(t *testing.T) {
 	v := newVendor(t)

@@ -1,6 +1,7 @@
 package compliance
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,6 +48,9 @@ func (g *grounds) stillOpen(c Criteria, is func(*audit.Exposure) bool, how, none
 	return a.on(f)
 }
 
+// openRatings are those of a number that is open, or may be, the worst first: what is open stays so whatever is not known of others.
+var openRatings = []Rating{Fail, Warn, NotDetermined, Pass}
+
 // worstOf rates numbers that are open by the worst of them.
 func (g *grounds) worstOf(rows []audit.Exposure, c Criteria, how string) finding {
 	rating, late := Pass, 0
@@ -66,7 +70,7 @@ func (g *grounds) worstOf(rows []audit.Exposure, c Criteria, how string) finding
 			late++
 			f = f.by(e.Events...)
 		}
-		if worst.CVE == "" || r.weight() < rating.weight() || r == rating && age > worstAge {
+		if order := cmp.Compare(slices.Index(openRatings, r), slices.Index(openRatings, rating)); worst.CVE == "" || order < 0 || order == 0 && age > worstAge {
 			rating, worst, worstAge = r, e, age
 		}
 	}

@@ -152,7 +152,7 @@ func (j *judged) updates(r compliance.CheckResult) bool {
 	case compliance.Warn:
 		return len(open(false)) > 0
 	case compliance.NotDetermined: // what is open stays open, however old what is known is
-		return !told || strings.Contains(r.Detail, audit.WhetherInstalled) || j.seen.boot != j.now.boot || j.seen.moving != "" || len(open(true)) == 0 || !j.decides()
+		return !told || strings.Contains(r.Detail, audit.WhetherInstalled) || strings.Contains(r.Detail, "whether that is active still is not known") || j.seen.boot != j.now.boot || j.seen.moving != "" || len(open(true)) == 0 || !j.decides()
 	}
 	return true
 }
