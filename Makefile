@@ -115,9 +115,9 @@ demo:
 		$(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e $(QUIETLY)
 	@sed -n 's/^demo: //p' build/demo.log
 
-# LONG=1 is what decides about a change: all of that with more random records, packages that are built
-# twice, rebuilt as the build service does, and built for other architectures, the race detector, and the
-# tests as programs of those architectures.
+# `make test LONG=1` decides about a change. It adds more random records, packages that are built twice,
+# rebuilt as the build service does, and built for other architectures, the race detector, and the tests
+# as programs of those architectures.
 LONG  ?=
 SHORT  = $(if $(LONG),,-short)
 

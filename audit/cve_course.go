@@ -63,15 +63,13 @@ func (c *fixCourse) step(s *ranSpan) {
 		}
 		c.with, c.unbroken, c.events = s, true, ends(c.events, s.Events...)
 	case no:
-		if c.with != nil && !s.known.Before(s.To.Time) { // a later span tells
-			c.unbroken = false
+		c.unbroken = false
+		if c.with == nil || !s.known.Before(s.To.Time) { // then a later span tells
 			return
 		}
-		if c.with != nil {
-			in := &c.intervals[len(c.intervals)-1]
-			in.Lost, in.LostBy, c.events = &s.known, c.lostBy(s), ends(c.events, s.Events...)
-		}
-		c.with, c.unbroken = nil, false
+		in := &c.intervals[len(c.intervals)-1]
+		in.Lost, in.LostBy, c.events = &s.known, c.lostBy(s), ends(c.events, s.Events...)
+		c.with = nil
 	}
 }
 

@@ -38,10 +38,13 @@ type Exposure struct {
 	Seconds       *int64            `json:"latency_seconds"` // Released to Active
 	Exception     *Exception        `json:"exception"`       // what somebody accepts of it, expired ones included; it changes nothing in the status; null: there is none
 	Events        []int64           `json:"events"`
+	KnownSince    *record.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
 	// MayBeInstalled says that a live patch on offer brings it, and that nobody knows whether that was installed.
-	MayBeInstalled bool              `json:"-"`
-	KnownSince     *record.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
+	MayBeInstalled bool `json:"-"`
 }
+
+// isOpen says whether it is open, or a live patch on offer would bring it.
+func (e *Exposure) isOpen() bool { return e.Status.Open() || e.OnOffer != nil }
 
 // ByKernel says whether a kernel brings the fix, and no live patch.
 func (e *Exposure) ByKernel() bool {

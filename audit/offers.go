@@ -28,7 +28,6 @@ type Offers struct {
 	rows  []record.ReleaseRow
 	all   *record.Releases // by the whole record
 	list  []Offered        // advisories that had been issued, in the order of their repositories and ids
-	ever  map[string]bool  // repositories that had any of them, by alias
 	repos record.Repositories
 	// Looked is the observation that read the repositories last; nil: none did.
 	Looked    *record.Part[record.Repositories]
@@ -69,7 +68,7 @@ func ReadOffers(ctx context.Context, s Reader, at time.Time) (*Offers, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Offers{at: at, now: at, rows: rows, all: record.NewReleases(rows), ever: map[string]bool{}, byRelease: map[string][][]string{}}
+	o := &Offers{at: at, now: at, rows: rows, all: record.NewReleases(rows), byRelease: map[string][][]string{}}
 	if !at.Before(record.Always()) {
 		o.now = last.Time
 		if len(rows) > 0 { // which come after the observation that they are of
@@ -97,7 +96,6 @@ func (o *Offers) readForms() {
 	for _, row := range o.rows {
 		later := row.Time.After(o.at)
 		for _, a := range row.Advisories {
-			o.ever[a.Repo] = true
 			old := forms[a.Key()]
 			if old == nil {
 				forms[a.Key()] = &Offered{Released: a, Event: row.Event, From: from(&a, row.Time), Seen: row.Event}
@@ -162,7 +160,7 @@ func (o *Offers) All() []Offered { return o.list }
 // Repositories are the enabled ones that offer kernels or live patches, or ever did, as they were looked at last. Of one
 // that was never refreshed, or cannot be read, that is not known: it counts where no other one does.
 func (o *Offers) Repositories() record.Repositories {
-	offers := func(r record.Repository) bool { return r.Offers || o.ever[r.Alias] }
+	offers := func(r record.Repository) bool { return r.Offers || o.all.Had[r.Alias] }
 	if !slices.ContainsFunc(o.repos, offers) {
 		return o.repos
 	}

@@ -17,6 +17,8 @@ type openFixes struct {
 	*fixRecord
 	kernel  record.Package       // package of the running kernel; no name: it is not known
 	patch   string               // name of its live patches' package
+	history *patchHistory        // of that package
+	ran     map[string]bool      // versions of live patches that were active in the running kernel, though nobody may have seen the package
 	number  int                  // of the newest one that is installed, or may be; 0: none
 	surely  int                  // of the newest one that surely is; the same, where that is known
 	own     map[string]int64     // numbers that the kernel fixes by itself, and events that say so
@@ -110,6 +112,8 @@ const WhetherInstalled = "Whether its live patch, which is on offer, was install
 // be gone since.
 func (o *openFixes) readInstalled() error {
 	o.patch = PatchPackage(o.running)
+	o.history = cmp.Or(o.packages[o.patch], newPatchHistory(o.patch, &o.setting))
+	o.ran = o.versionsThatRan()
 	var last *Seen
 	err := o.lookBack(o.at, func(s *Seen) bool {
 		if s.Installed != nil {
@@ -170,7 +174,7 @@ func (o *openFixes) readNumber(installed, seenNext []record.Package) {
 		}
 		return n
 	}
-	p := cmp.Or(o.packages[o.patch], newPatchHistory(o.patch, &o.setting))
+	p := o.history
 	versions, known, _ := p.installedNow()
 	if o.number = newest(versions); !known {
 		o.number = newest(p.versionsIn(installed))

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -12,14 +11,11 @@ import (
 // of a kernel without it, or since the record begins, whichever is the latest; nil where it is not open, or nobody knows.
 func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp {
 	switch {
-	case !e.Status.Open() && e.OnOffer == nil:
+	case !e.isOpen():
 		return nil
 	case e.Lost != nil && e.Status == StatusLost:
 		return e.Lost
-	case e.Released == nil, e.MayBeActive():
-		return nil
-	}
-	if o.wasPerhapsActive(e) {
+	case e.Released == nil, e.MayBeActive(), o.wasPerhapsActive(e):
 		return nil
 	}
 	released, from := o.releasedBy(e), o.timeline.From
@@ -46,17 +42,33 @@ func (o *openFixes) wasPerhapsActive(e *Exposure) bool {
 		return false
 	}
 	n := slices.IndexFunc(first.Packages, func(p Brought) bool { return p.Name == o.patch })
-	number, p := PatchNumberOf(first.Packages[n].Version), cmp.Or(o.packages[o.patch], newPatchHistory(o.patch, &o.setting))
-	has := func(version string) bool { return PatchNumberOf(version) >= number && p.has(version, e.CVE) != no }
-	course := fixCourse{p: p, cve: e.CVE}
-	for version, v := range p.versions {
+	number := PatchNumberOf(first.Packages[n].Version)
+	has := func(version string) bool {
+		return PatchNumberOf(version) >= number && o.history.has(version, e.CVE) != no
+	}
+	for version := range o.ran {
+		if has(version) {
+			return true
+		}
+	}
+	course := fixCourse{p: o.history, cve: e.CVE}
+	for version, v := range o.history.versions {
 		if v.present && has(version) && !course.neverActive(v) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(o.setting.spans, func(s ranSpan) bool {
-		return s.boot.KernelRelease == o.running && s.Module != "" && s.Confidence != Unknown && has(p.versionOf(s.Module))
-	})
+	return false
+}
+
+// versionsThatRan are those of the live patches that were active in the running kernel, or being loaded.
+func (o *openFixes) versionsThatRan() map[string]bool {
+	ran := map[string]bool{}
+	for _, s := range o.setting.spans {
+		if s.boot.KernelRelease == o.running && s.Module != "" && s.Confidence != Unknown {
+			ran[o.history.versionOf(s.Module)] = true
+		}
+	}
+	return ran
 }
 
 // releasedBy is by when a fix had surely been released, by the first advisory of such a package: where only the day is known,
@@ -156,8 +168,7 @@ func (e *Exposure) releasedWith(a *Offered) {
 // that was never installed.
 func (o *openFixes) releasedFirst(e *Exposure) {
 	first := o.issued[issue{e.CVE, e.Package}]
-	open := (e.Status.Open() || e.OnOffer != nil) && e.Active == nil && e.Released != nil
-	if open && first != nil && first.From.Before(e.Released.Time) {
+	if e.isOpen() && e.Active == nil && e.Released != nil && first != nil && first.From.Before(e.Released.Time) {
 		e.releasedWith(first)
 	}
 }

@@ -48,7 +48,8 @@ func (g *grounds) stillOpen(c Criteria, is func(*audit.Exposure) bool, how, none
 	return a.on(f)
 }
 
-// openRatings are those of a number that is open, or may be, the worst first: what is open stays so whatever is not known of others.
+// openRatings are those of a number that is open, or may be, the worst first: what is open stays so, whatever is not known of
+// others.
 var openRatings = []Rating{Fail, Warn, NotDetermined, Pass}
 
 // worstOf rates numbers that are open by the worst of them.
@@ -76,19 +77,16 @@ func (g *grounds) worstOf(rows []audit.Exposure, c Criteria, how string) finding
 	}
 	f.rating = rating
 	f.detail = fmt.Sprintf("%s; the worst is %s", how, worst.WhatIsOpen())
-	switch {
-	case rating == NotDetermined:
-		f = f.by(worst.Events...)
-		f.detail += ", and whether that is active still is not known"
-	case rating == Pass:
-		f = f.by(worst.Events...)
-		f.detail += "; it is not too late for any yet"
+	switch rating {
+	case NotDetermined:
+		f.detail += ", and whether that is active still is not known."
+	case Pass:
+		f.detail += "; it is not too late for any yet."
+	default:
+		f.detail += fmt.Sprintf("; %d for longer than the profile allows.", late)
+		return f
 	}
-	if late > 0 {
-		f.detail += fmt.Sprintf("; %d for longer than the profile allows", late)
-	}
-	f.detail += "."
-	return f
+	return f.by(worst.Events...)
 }
 
 func (g *grounds) openFor(e *audit.Exposure) (age time.Duration, known bool) {
