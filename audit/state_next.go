@@ -10,11 +10,11 @@ import (
 func (w *witness) initrd() error {
 	i, st := w.Initrds[0], w.state
 	switch {
-	case w.exact() && w.Kernels[0].Confidence == Proven && w.before.Observation.Initrd.Reason == record.ReasonNoImage && !w.staged(st.At):
+	case w.exact() && w.Kernels[0].Confidence == Proven && w.before.Observation.Initrd.Reason == record.ReasonNoImage && !w.stagedAt(st.At):
 		st.Initrd = &w.before.Observation.Initrd // live patch or not
 	case st.LivePatch == nil && st.Unknown["live_patch"] == "":
 		return nil // there is none to look for
-	case w.staged(st.At):
+	case w.stagedAt(st.At):
 		st.Unknown["initrd"] = stagedText
 	case w.exact() && w.before.Observation.LivePatch != nil && w.Kernels[0].Confidence == Proven:
 		st.Initrd = &w.before.Observation.Initrd
@@ -108,7 +108,7 @@ func (w *witness) kernelsChanged(from, to record.Timestamp) bool {
 
 // kernelStaged says whether an update of kernels waits in another snapshot at a moment.
 func (w *witness) kernelStaged(at record.Timestamp) bool {
-	return slices.ContainsFunc(w.commits, func(c record.CommitRow) bool { return w.waits(c, at) && w.changesKernels(c) })
+	return slices.ContainsFunc(w.staged, func(c record.CommitRow) bool { return w.waits(c, at) && w.changesKernels(c) })
 }
 
 // changesKernels says whether a commit brought or took kernels, or was about to if its end is not on record.

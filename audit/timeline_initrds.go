@@ -24,7 +24,7 @@ func (r *rows) initrdsOf(i int) (spans []InitrdSpan) {
 		list = slices.Insert(slices.Clone(list), 0, *boot)
 	}
 	for j, o := range list {
-		if o.Verdict == record.VerdictUnknown || o.Module == nil || r.staged(o.Time) {
+		if o.Verdict == record.VerdictUnknown || o.Module == nil || r.stagedAt(o.Time) {
 			continue
 		}
 		s := InitrdSpan{
@@ -60,21 +60,21 @@ func (v *run) booted() *record.Observed {
 	return nil
 }
 
-// staged says whether at a moment an update waits in another snapshot: the next boot is of that,
+// stagedAt says whether at a moment an update waits in another snapshot: the next boot is of that,
 // and what the running system says of its own boot entries and images says nothing of it.
-func (r *rows) staged(at record.Timestamp) bool {
-	return slices.ContainsFunc(r.commits, func(c record.CommitRow) bool { return r.waits(c, at) })
+func (r *rows) stagedAt(at record.Timestamp) bool {
+	return slices.ContainsFunc(r.staged, func(c record.CommitRow) bool { return r.waits(c, at) })
 }
 
 // waits says whether at a moment what a commit made in another snapshot has not been booted yet.
 func (r *rows) waits(c record.CommitRow, at record.Timestamp) bool {
-	return isStaged(c) && !c.End.After(at.Time) && !slices.ContainsFunc(r.ran, func(v run) bool {
+	return !c.End.After(at.Time) && !slices.ContainsFunc(r.ran, func(v run) bool {
 		return v.From.After(c.End.Time) && !v.From.After(at.Time)
 	})
 }
 
 // isStaged says whether a commit went to another snapshot, whatever became of that.
-func isStaged(c record.CommitRow) bool {
+func isStaged(c *record.CommitRow) bool {
 	return c.End != nil && (c.Effective != nil || c.Outcome != nil && c.Outcome.Elsewhere())
 }
 
@@ -218,10 +218,8 @@ func (r *rows) changesIn(b *record.BootRow, kernel string, after, before record.
 			}
 		}
 	}
-	for _, c := range r.commits {
-		if isStaged(c) {
-			add(*c.End, 0)
-		}
+	for _, c := range r.staged {
+		add(*c.End, 0)
 	}
 	changes = slices.DeleteFunc(changes, func(c imageChange) bool { return !c.at.After(after.Time) || !c.at.Before(before.Time) })
 	slices.SortFunc(changes, func(a, b imageChange) int { return a.at.Compare(b.at.Time) })

@@ -19,6 +19,7 @@ type rows struct {
 	sightings []record.Sighting
 	boots     []record.BootRow
 	commits   []record.CommitRow
+	staged    []record.CommitRow // those of them that went to another snapshot, whatever became of it
 	recorders []record.RecorderRow
 	ran       []run
 }
@@ -40,6 +41,11 @@ func readRows(ctx context.Context, s Reader) (r *rows, err error) {
 	}
 	if r.commits, err = s.Commits(ctx, from, to); err != nil {
 		return r, fmt.Errorf("reading commits: %w", err)
+	}
+	for _, c := range r.commits {
+		if isStaged(&c) {
+			r.staged = append(r.staged, c)
+		}
 	}
 	if r.recorders, err = s.Recorders(ctx); err != nil {
 		return r, fmt.Errorf("reading recorder events: %w", err)

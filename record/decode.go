@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 )
 
@@ -28,14 +29,12 @@ var (
 )
 
 // Decode reads the body of an event. It refuses a body of a newer version, and one that two readers
-// could read differently.
+// could read differently. The event keeps the body, which is not to be changed after; and each text of an event
+// keeps all of them in memory.
 func Decode(body []byte) (*Event, error) {
 	var ev Event
-	if _, err := readHeader(body); err != nil {
+	if _, err := read(body, reflect.ValueOf(&ev).Elem()); err != nil {
 		return nil, err
-	}
-	if err := json.Unmarshal(body, &ev); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoEvent, err)
 	}
 	return &ev, nil
 }
@@ -63,7 +62,7 @@ func DecodeOutline(seq int64, body []byte) (*Event, error) {
 	if !IsOneLine(body) {
 		return nil, errNotOneLine
 	}
-	h, err := readHeader(body)
+	h, err := read(body, reflect.Value{})
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +72,10 @@ func DecodeOutline(seq int64, body []byte) (*Event, error) {
 	return &Event{Header: h}, nil
 }
 
-// readHeader checks the whole body of an event, and reads version, kind, id and time.
-func readHeader(body []byte) (h Header, err error) {
-	at, err := scan(body, eventShape())
+// read checks the whole body of an event, and reads version, kind, id and time; and all into an empty event, the
+// zero Value: into none.
+func read(body []byte, into reflect.Value) (h Header, err error) {
+	at, err := scan(body, eventShape(), into)
 	if err == nil {
 		err = h.read(body, at)
 	}

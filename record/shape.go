@@ -4,35 +4,42 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
 
 // shape describes the JSON that can be read into a type of Go. It is derived from the type: JSON that
-// fits is what encoding/json reads without an error, and without a guess.
+// fits is what encoding/json reads without an error, and without a guess. TestDecodedAlike holds that both read it alike.
 type shape struct {
 	kind     shapeKind
 	optional bool           // of a time: it may be null, as all else may
 	of       *shape         // of the elements of a list or table
 	names    []string       // of an object: its keys
 	fields   []*shape       // by name
+	places   [][]int        // by name: where the field is in the struct, and in those that are embedded
 	index    map[string]int // of a name
 }
 
-type shapeKind string
+type shapeKind int
 
 const (
-	isAnything shapeKind = "value"
-	isObject   shapeKind = "object"
-	isTable    shapeKind = "table" // an object whose keys are data
-	isList     shapeKind = "list"
-	isText     shapeKind = "text"
-	isBoolean  shapeKind = "boolean"
-	isInteger  shapeKind = "integer"
-	isUnsigned shapeKind = "integer from 0 on"
-	isReal     shapeKind = "number"
-	isMoment   shapeKind = "time"
+	isAnything shapeKind = iota
+	isObject
+	isTable // an object whose keys are data
+	isList
+	isText
+	isBoolean
+	isInteger
+	isUnsigned
+	isReal
+	isMoment
 )
+
+// String is the kind for people.
+func (k shapeKind) String() string {
+	return [...]string{"value", "object", "table", "list", "text", "boolean", "integer", "integer from 0 on", "number", "time"}[k]
+}
 
 // anything is the shape of a value of which nothing is known, nor of what is inside it.
 var anything = func() *shape {
@@ -87,7 +94,7 @@ func shapeOf(t reflect.Type) *shape {
 		return &sh
 	case reflect.Struct:
 		sh := &shape{kind: isObject, index: map[string]int{}}
-		sh.addFields(t)
+		sh.addFields(t, nil)
 		return sh
 	case reflect.Map:
 		return &shape{kind: isTable, of: shapeOf(t.Elem())}
@@ -107,32 +114,45 @@ func shapeOf(t reflect.Type) *shape {
 	panic(fmt.Sprintf("events have no field of type %s", t))
 }
 
-// addFields adds the fields of a struct, and those of the structs that are embedded in it. A field of
-// its own wins over an embedded one of the same name.
-func (sh *shape) addFields(t reflect.Type) {
+// addFields adds the fields of a struct that is at a place in the one of the shape, and those of the structs
+// that are embedded in it. A field of its own wins over an embedded one of the same name.
+func (sh *shape) addFields(t reflect.Type, place []int) {
 	for _, embedded := range []bool{true, false} {
 		for i := range t.NumField() {
 			f := t.Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			at := append(slices.Clone(place), i)
 			switch {
 			case f.Anonymous != embedded:
 			case embedded:
-				sh.addFields(f.Type)
+				sh.addFields(f.Type, at)
 			default:
-				sh.addField(name, shapeOf(f.Type))
+				sh.addField(name, shapeOf(f.Type), at)
 			}
 		}
 	}
 }
 
-func (sh *shape) addField(name string, field *shape) {
+func (sh *shape) addField(name string, field *shape, place []int) {
 	if n, there := sh.index[name]; there {
-		sh.fields[n] = field
+		sh.fields[n], sh.places[n] = field, place
 		return
 	}
 	sh.index[name] = len(sh.names)
-	sh.names, sh.fields = append(sh.names, name), append(sh.fields, field)
+	sh.names, sh.fields, sh.places = append(sh.names, name), append(sh.fields, field), append(sh.places, place)
 	if len(sh.names) > 64 || name == "" {
 		panic(fmt.Sprintf("field %q of an event", name)) // see scanner.object
 	}
+}
+
+// find is the number of a key among the names, which events have in their order: the search begins where the key
+// before was found.
+func (sh *shape) find(key []byte, from int) (n int, known bool) {
+	for i := from; i < len(sh.names); i++ {
+		if sh.names[i] == string(key) {
+			return i, true
+		}
+	}
+	n, known = sh.index[string(key)]
+	return n, known
 }

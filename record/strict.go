@@ -5,27 +5,29 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
+	"reflect"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 )
 
 // maxDepth is how deep SQLite nests JSON (JSON_MAX_DEPTH).
 const maxDepth = 1000
 
-// scan checks that everybody reads a body in the same way. at gives the places of the values of its
-// outermost keys, as far as the shape knows them.
-func scan(body []byte, sh *shape) (at []span, err error) {
+// scan checks that everybody reads a body in the same way, and reads it into a value; the zero Value: it only
+// checks. at gives the places of the values of its outermost keys, as far as the shape knows them.
+func scan(body []byte, sh *shape, into reflect.Value) (at []span, err error) {
 	if !utf8.Valid(body) {
 		return nil, errors.New("not UTF-8")
 	}
 	s := scanner{b: body}
+	if into.IsValid() {
+		s.all = string(body)
+	}
 	if s.space(); s.peek() != '{' {
 		return nil, errors.New("not an object of JSON")
 	}
 	s.outer = make([]span, len(sh.names))
-	if err := s.value(sh); err != nil {
+	if err := s.value(sh, into); err != nil {
 		return nil, fmt.Errorf("byte %d: %w", s.i+1, err)
 	}
 	if s.space(); s.i < len(body) {
@@ -39,9 +41,11 @@ type span struct{ from, to int }
 
 func (p span) of(body []byte) []byte { return body[p.from:p.to] }
 
-// scanner reads a body once, and remembers the keys of the objects that it is in.
+// scanner reads a body once, and remembers the keys of the objects that it is in. What it reads goes into a value
+// of Go that is empty yet, or, where that is the zero Value, nowhere.
 type scanner struct {
 	b     []byte
+	all   string // the same, if anything is kept of it: texts are parts of this
 	i     int
 	depth int
 	keys  [][]byte
@@ -56,53 +60,87 @@ func (s *scanner) peek() byte {
 }
 
 func (s *scanner) space() {
-	for s.i < len(s.b) && s.b[s.i] <= ' ' && bytes.IndexByte([]byte(" \t\r\n"), s.b[s.i]) >= 0 {
+	if s.i < len(s.b) && s.b[s.i] <= ' ' {
+		s.skip()
+	}
+}
+
+func (s *scanner) skip() {
+	for s.i < len(s.b) && bytes.IndexByte([]byte(" \t\r\n"), s.b[s.i]) >= 0 {
 		s.i++
 	}
 }
 
 // take takes a byte, if it comes next.
 func (s *scanner) take(c byte) bool {
-	s.space()
 	if s.peek() != c {
-		return false
+		if s.space(); s.peek() != c {
+			return false
+		}
 	}
 	s.i++
 	return true
 }
 
-func (s *scanner) value(sh *shape) error {
+// value reads a value.
+func (s *scanner) value(sh *shape, into reflect.Value) error {
 	s.space()
-	from := s.i
-	switch c := s.peek(); {
-	case c == 'n':
+	if sh.kind == isAnything && into.IsValid() {
+		return s.raw(into)
+	}
+	c := s.peek()
+	if c == 'n' {
 		if sh.kind == isMoment && !sh.optional {
 			return errors.New("no time")
 		}
 		return s.word("null")
-	case !sh.begins(c):
+	}
+	if !sh.begins(c) {
 		return fmt.Errorf("%q begins no %s", c, sh.kind)
-	case c == '{' || c == '[':
-		if s.depth++; s.depth > maxDepth {
-			return fmt.Errorf("nested more than %d deep", maxDepth)
+	}
+	for into.IsValid() && into.Kind() == reflect.Pointer {
+		into.Set(reflect.New(into.Type().Elem()))
+		into = into.Elem()
+	}
+	switch c {
+	case '{', '[':
+		return s.nested(sh, into, c)
+	case '"':
+		return s.text(sh, into)
+	case 't':
+		if into.IsValid() {
+			into.SetBool(true)
 		}
-		defer func() { s.depth-- }()
-		s.i++
-		if c == '{' {
-			return s.object(sh)
-		}
-		return s.list(sh)
-	case c == '"':
-		if _, err := s.text(); err != nil || sh.kind != isMoment {
-			return err
-		}
-		return new(Timestamp).parse(s.b[from:s.i])
-	case c == 't':
 		return s.word("true")
-	case c == 'f':
+	case 'f':
 		return s.word("false")
 	}
-	return s.number(sh)
+	return s.number(sh, into)
+}
+
+// raw reads a value as it is written.
+func (s *scanner) raw(into reflect.Value) error {
+	from := s.i
+	err := s.value(anything, reflect.Value{})
+	if err == nil {
+		into.SetBytes(s.b[from:s.i:s.i])
+	}
+	return err
+}
+
+// nested reads an object or a list.
+func (s *scanner) nested(sh *shape, into reflect.Value, c byte) (err error) {
+	if s.depth++; s.depth > maxDepth {
+		return fmt.Errorf("nested more than %d deep", maxDepth)
+	}
+	s.i++
+	if c == '[' {
+		err = s.list(sh, into)
+	} else {
+		err = s.object(sh, into)
+	}
+	s.depth--
+	return err
 }
 
 func (s *scanner) word(w string) error {
@@ -113,12 +151,26 @@ func (s *scanner) word(w string) error {
 	return nil
 }
 
-func (s *scanner) list(sh *shape) error {
+func (s *scanner) list(sh *shape, into reflect.Value) error {
+	const atFirst = 4
+	known := into.IsValid()
 	if s.take(']') {
+		if known {
+			into.Set(reflect.MakeSlice(into.Type(), 0, 0))
+		}
 		return nil
 	}
-	for {
-		if err := s.value(sh.of); err != nil {
+	if known {
+		into.Grow(atFirst)
+	}
+	var element reflect.Value
+	for n := 0; ; n++ {
+		if known {
+			into.Grow(1)
+			into.SetLen(n + 1)
+			element = into.Index(n)
+		}
+		if err := s.value(sh.of, element); err != nil {
 			return err
 		}
 		if s.take(']') {
@@ -130,24 +182,27 @@ func (s *scanner) list(sh *shape) error {
 	}
 }
 
-func (s *scanner) object(sh *shape) error {
+func (s *scanner) object(sh *shape, into reflect.Value) error {
+	if sh.kind == isTable && into.IsValid() {
+		into.Set(reflect.MakeMap(into.Type()))
+	}
 	first := len(s.keys)
-	defer func() { s.keys = s.keys[:first] }()
 	if s.take('}') {
 		return nil
 	}
 	var seen uint64 // of the fields that the shape knows
-	for {
+	for next := 0; ; {
 		key, err := s.key()
 		if err != nil {
 			return err
 		}
-		n, known := sh.index[string(key)]
+		n, known := sh.find(key, next)
 		switch {
 		case known && seen&(1<<n) != 0:
 			return fmt.Errorf("key %q is there twice", key)
 		case known:
 			seen |= 1 << n
+			next = n + 1
 		case sh.kind != isTable && !isName(key):
 			return fmt.Errorf("key %.80q is not in lower case", key)
 		default:
@@ -155,19 +210,40 @@ func (s *scanner) object(sh *shape) error {
 		}
 		s.space()
 		from := s.i
-		if err := s.value(sh.field(n, known)); err != nil {
+		if err := s.member(sh, into, key, n, known); err != nil {
 			return err
 		}
 		if known && s.depth == 1 {
 			s.outer[n] = span{from, s.i}
 		}
 		if s.take('}') {
-			return twice(s.keys[first:])
+			err := twice(s.keys[first:])
+			s.keys = s.keys[:first]
+			return err
 		}
 		if !s.take(',') {
 			return errors.New("an object without an end")
 		}
 	}
+}
+
+// member reads the value of a key: of the field with a number, of a table, or of nothing that is known.
+func (s *scanner) member(sh *shape, into reflect.Value, key []byte, n int, known bool) error {
+	switch {
+	case !into.IsValid() || sh.kind == isAnything || sh.kind == isObject && !known:
+		return s.value(sh.field(n, known), reflect.Value{})
+	case known:
+		for _, i := range sh.places[n] {
+			into = into.Field(i)
+		}
+		return s.value(sh.fields[n], into)
+	}
+	element := reflect.New(into.Type().Elem()).Elem()
+	if err := s.value(sh.of, element); err != nil {
+		return err
+	}
+	into.SetMapIndex(reflect.ValueOf(string(key)).Convert(into.Type().Key()), element)
+	return nil
 }
 
 // key reads a key and the colon.
@@ -176,7 +252,7 @@ func (s *scanner) key() ([]byte, error) {
 		return nil, errors.New("a key without a quote")
 	}
 	from := s.i
-	plain, err := s.text()
+	plain, err := s.quoted()
 	if err != nil {
 		return nil, err
 	}
@@ -224,119 +300,4 @@ func isName(key []byte) bool {
 		}
 	}
 	return len(key) > 0
-}
-
-// text reads a string. plain says whether it has no escapes.
-func (s *scanner) text() (plain bool, err error) {
-	plain = true
-	for s.i++; s.i < len(s.b); s.i++ {
-		switch c := s.b[s.i]; {
-		case c == '"':
-			s.i++
-			return plain, nil
-		case c < ' ':
-			return false, fmt.Errorf("control character %q in a text", c)
-		case c == '\\':
-			plain = false
-			if err := s.escape(); err != nil {
-				return false, err
-			}
-		}
-	}
-	return false, errors.New("a text without an end")
-}
-
-// escape reads the rest of an escape, up to its last byte. It refuses half of a surrogate pair, which is
-// no character: some readers keep it, others replace it.
-func (s *scanner) escape() error {
-	s.i++
-	if s.peek() != 'u' {
-		if s.i >= len(s.b) || bytes.IndexByte([]byte(`"\/bfnrt`), s.b[s.i]) < 0 {
-			return errors.New("an escape that JSON does not know")
-		}
-		return nil
-	}
-	r, err := s.hex()
-	if err != nil || r < 0xd800 || r > 0xdfff {
-		return err
-	}
-	if r < 0xdc00 && bytes.HasPrefix(s.b[s.i+1:], []byte(`\u`)) {
-		s.i += 2
-		if low, err := s.hex(); err != nil || low >= 0xdc00 && low <= 0xdfff {
-			return err
-		}
-	}
-	return errors.New("half of a surrogate pair")
-}
-
-// hex reads the four digits of an escape, up to the last one.
-func (s *scanner) hex() (uint64, error) {
-	if len(s.b) < s.i+5 {
-		return 0, errors.New("an escape without an end")
-	}
-	r, err := strconv.ParseUint(string(s.b[s.i+1:s.i+5]), 16, 16)
-	s.i += 4
-	return r, err
-}
-
-func (s *scanner) number(sh *shape) error {
-	from := s.i
-	if s.peek() == '-' {
-		s.i++
-	}
-	whole := s.i
-	if s.digits() == 0 || s.b[whole] == '0' && s.i > whole+1 {
-		return errors.New("not JSON")
-	}
-	integer := true
-	if s.peek() == '.' {
-		s.i++
-		if integer = false; s.digits() == 0 {
-			return errors.New("a number without an end")
-		}
-	}
-	if c := s.peek(); c == 'e' || c == 'E' {
-		if s.i++; s.peek() == '+' || s.peek() == '-' {
-			s.i++
-		}
-		if integer = false; s.digits() == 0 {
-			return errors.New("a number without an end")
-		}
-	}
-	const short = 18 // digits fit in any integer
-	if integer && s.i-whole <= short && (whole == from || sh.kind != isUnsigned) {
-		return nil
-	}
-	return sh.fits(string(s.b[from:s.i]), integer)
-}
-
-func (s *scanner) digits() (n int) {
-	for s.i < len(s.b) && '0' <= s.b[s.i] && s.b[s.i] <= '9' {
-		s.i++
-		n++
-	}
-	return n
-}
-
-// fits checks that the type of Go holds a number, so that everybody reads it in the same way.
-func (sh *shape) fits(number string, integer bool) (err error) {
-	switch {
-	case sh.kind == isInteger && !integer || sh.kind == isUnsigned && !integer:
-		return fmt.Errorf("number %.40s is no integer", number)
-	case sh.kind == isInteger:
-		_, err = strconv.ParseInt(number, 10, 64)
-	case sh.kind == isUnsigned || integer && number[0] != '-':
-		_, err = strconv.ParseUint(number, 10, 64)
-	case integer:
-		_, err = strconv.ParseInt(number, 10, 64)
-	default:
-		var f float64
-		if f, err = strconv.ParseFloat(number, 64); math.IsInf(f, 0) {
-			err = strconv.ErrRange
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("number %.40s is out of range", number)
-	}
-	return nil
 }

@@ -34,9 +34,14 @@ func takeNumbered(c *sqlite.Cells) numberedEvent {
 	return numberedEvent{seq, ev}
 }
 
-// events yields the events after a sequence number, page by page.
+// events yields the events after a sequence number.
 func events(ctx context.Context, q sqlite.Querier, after int64) iter.Seq2[event, error] {
-	return sqlite.RowsOf(sqlite.Pages(event{seq: after}, func(last event) ([]event, bool, error) {
+	return sqlite.RowsOf(pages(ctx, q, after))
+}
+
+// pages yields the events after a sequence number, page by page.
+func pages(ctx context.Context, q sqlite.Querier, after int64) iter.Seq2[[]event, error] {
+	return sqlite.Pages(event{seq: after}, func(last event) ([]event, bool, error) {
 		page, err := eventPage(ctx, q, last.seq)
 		for _, e := range page {
 			if e.seq <= last.seq { // where pages of the file are damaged, this would never end
@@ -45,18 +50,25 @@ func events(ctx context.Context, q sqlite.Querier, after int64) iter.Seq2[event,
 			last = e
 		}
 		return page, true, err
-	}))
+	})
 }
+
+// Of a page of events much more memory is needed once they are read, and two pages are in use at a time.
+const (
+	pageEvents = 32
+	pageBytes  = 1 << 20 // and one event more
+)
 
 func eventPage(ctx context.Context, q sqlite.Querier, after int64) ([]event, error) {
 	size := 0
-	return sqlite.ReadRows(ctx, q, `SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{after, sqlite.PageSize}, func(c *sqlite.Cells) event {
+	// A text would be copied once more.
+	return sqlite.ReadRows(ctx, q, `SELECT seq, CAST(body AS BLOB) FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{after, pageEvents}, func(c *sqlite.Cells) event {
 		e := event{c.Number(), c.Bytes()}
 		if e.body == nil { // NULL, which is no event, and not one that was pruned
 			e.body = []byte{}
 		}
 		size += len(e.body)
-		c.Enough = size >= sqlite.PageBytes
+		c.Enough = size >= pageBytes
 		return e
 	})
 }
@@ -82,6 +94,34 @@ func hashReader(ctx context.Context, q sqlite.Querier) tlog.HashReaderFunc {
 				return nil, err
 			}
 			copy(hashes[i][:], h)
+		}
+		return hashes, nil
+	}
+}
+
+// hashesInOrder reads hashes one after the other, of which it reads many at once.
+func hashesInOrder(ctx context.Context, q sqlite.Querier) tlog.HashReaderFunc {
+	const atOnce = 1000
+	known := map[int64]tlog.Hash{}
+	return func(ids []int64) ([]tlog.Hash, error) {
+		hashes := make([]tlog.Hash, len(ids))
+		for i, id := range ids {
+			if _, ok := known[id]; !ok {
+				clear(known)
+				err := sqlite.EachRow(ctx, q, `SELECT id, hash FROM hashes WHERE id >= ? ORDER BY id LIMIT ?`, []any{id, atOnce}, func(c *sqlite.Cells) {
+					if id, h := c.Number(), c.Bytes(); len(h) == tlog.HashSize {
+						known[id] = tlog.Hash(h)
+					}
+				})
+				if err != nil {
+					return nil, err
+				}
+			}
+			h, ok := known[id]
+			if !ok {
+				return nil, fmt.Errorf("%w: hash %d of the tree is missing", ErrDamaged, id)
+			}
+			hashes[i] = h
 		}
 		return hashes, nil
 	}

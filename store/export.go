@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
@@ -190,18 +192,13 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.V
 	if err != nil {
 		return nil, nil, err
 	}
+	defer collectLess()()
 	var v *proof.Verification
 	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}
-		if v, err = takeExport(ctx, tx, f, verifierKey); err != nil {
-			return err
-		}
-		if v.Result != proof.Intact {
-			return rebuildReadable(ctx, tx)
-		}
-		_, err = rebuild(ctx, tx, tx)
+		v, err = takeExport(ctx, tx, f, verifierKey)
 		return err
 	})
 	if err != nil {
@@ -210,23 +207,72 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.V
 	return s, v, nil
 }
 
+// exported is an event as an export has it; what it says only if everybody reads it alike.
+type exported struct {
+	proof.Entry
+	outline *view.Outline
+}
+
 // takeExport verifies a whole export, and writes what it holds into an empty database.
 func takeExport(ctx context.Context, tx *sql.Tx, r io.Reader, verifierKey string) (*proof.Verification, error) {
-	keep := func(e proof.Entry, ev *record.Event) error {
-		if ev == nil {
+	var v *proof.Verifier
+	var bad error // why the views cannot be made
+	load, err := newLoad(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	for e, err := range sqlite.RowsOf(sqlite.Ahead(exportPages(ctx, r, verifierKey, &v))) {
+		if err != nil {
+			return nil, err
+		}
+		if _, err := tx.ExecContext(context.WithoutCancel(ctx), `INSERT INTO events (seq, body) VALUES (?, ?)`, e.Seq, string(e.Body)); err != nil {
+			return nil, err
+		}
+		if bad == nil {
+			bad = load.Add(context.WithoutCancel(ctx), e.outline)
+		}
+	}
+	if v.Since() > 0 {
+		return nil, fmt.Errorf("it holds the events since number %d: reports need all", v.Since())
+	}
+	if v.Checkpoint != "" {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO checkpoint (id, size, note) VALUES (1, ?, ?)`, v.TreeSize, v.Checkpoint); err != nil {
+			return nil, err
+		}
+	}
+	if v.Result != proof.Intact {
+		return v.Verification, rebuildReadable(ctx, tx)
+	}
+	if bad == nil {
+		bad = load.Finish(ctx)
+	}
+	return v.Verification, bad
+}
+
+// exportPages verifies an export, and yields its events page by page; the verifier is there after the last one.
+func exportPages(ctx context.Context, r io.Reader, verifierKey string, v **proof.Verifier) iter.Seq2[[]exported, error] {
+	return func(yield func([]exported, error) bool) {
+		var page []exported
+		size, stopped := 0, false
+		keep := func(e proof.Entry, ev *record.Event) error {
+			if ev == nil {
+				return nil
+			}
+			page = append(page, exported{e, view.Of(e.Seq, ev)})
+			if size += len(e.Body); len(page) == pageEvents || size >= pageBytes {
+				if stopped = !yield(page, nil); stopped {
+					return errStopped
+				}
+				page, size = nil, 0
+			}
 			return nil
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO events (seq, body) VALUES (?, ?)`, e.Seq, string(e.Body))
-		return err
+		var err error
+		*v, err = proof.Export{Key: verifierKey, Keep: keep}.Verify(ctx, r)
+		if !stopped {
+			yield(page, err)
+		}
 	}
-	v, err := proof.Export{Key: verifierKey, Keep: keep}.Verify(ctx, r)
-	switch {
-	case err != nil:
-		return nil, err
-	case v.Since() > 0:
-		return nil, fmt.Errorf("it holds the events since number %d: reports need all", v.Since())
-	case v.Checkpoint != "":
-		_, err = tx.ExecContext(ctx, `INSERT INTO checkpoint (id, size, note) VALUES (1, ?, ?)`, v.TreeSize, v.Checkpoint)
-	}
-	return v.Verification, err
 }
+
+var errStopped = errors.New("nobody wants to know more")

@@ -11,6 +11,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -268,7 +269,9 @@ func TestRebuild(t *testing.T) {
 func dump(t *testing.T, db *sql.DB) (lines []string) {
 	t.Helper()
 	for _, table := range query(t, db, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`) {
-		lines = append(lines, query(t, db, `SELECT * FROM `+table)...)
+		rows := query(t, db, `SELECT * FROM `+table)
+		slices.Sort(rows) // in which order they were written is not in them
+		lines = append(lines, rows...)
 	}
 	return append(lines, query(t, db, `SELECT type, name, sql FROM sqlite_schema ORDER BY type, name`)...)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/store/sqlite"
 	"github.com/klp-audit/klp-audit/store/views"
 )
@@ -162,7 +163,7 @@ func (a *appender) add(body []byte) error {
 			return err
 		}
 	}
-	return views.Project(a.ctx, a.tx, a.size, ev)
+	return views.Project(a.ctx, a.tx, view.Of(a.size, ev))
 }
 
 func (a *appender) known(ev *record.Event) (known bool, err error) {

@@ -151,7 +151,7 @@ func TestPruneKeepsTheState(t *testing.T) {
 		active, err := s.Observations(t.Context(), aged(45).Time, aged(45).Time)
 		check(t, err)
 		state = append(state, fmt.Sprint(last, fixes, exceptions[0].ID, *active[0].Module))
-		return append(state, query(t, raw(t, root), `SELECT * FROM patch_loads`)...)
+		return append(state, query(t, raw(t, root), `SELECT * FROM patch_loads ORDER BY boot_id, pos`)...)
 	}
 	want := state()
 	prune(t, root, aged(45))

@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
+	"runtime/debug"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/store/sqlite"
 	"github.com/klp-audit/klp-audit/store/views"
 )
@@ -26,7 +29,7 @@ func rebuildReadable(ctx context.Context, tx *sql.Tx) error {
 		if bad != nil {
 			continue
 		}
-		if err := attempt(ctx, tx, func() error { return views.Project(ctx, tx, e.seq, ev) }); err != nil {
+		if err := attempt(ctx, tx, func() error { return views.Project(ctx, tx, view.Of(e.seq, ev)) }); err != nil {
 			return err
 		}
 	}
@@ -51,8 +54,16 @@ func attempt(ctx context.Context, tx *sql.Tx, do func() error) error {
 	return err
 }
 
+// collectLess has garbage collected less often until the function that it returns is called. Of a log that is read
+// from end to end little is in use at a time, and the memory that this takes is small.
+func collectLess() (again func()) {
+	before := debug.SetGCPercent(400)
+	return func() { debug.SetGCPercent(before) }
+}
+
 // Rebuild drops the views and derives them again from the events.
 func (s *Store) Rebuild(ctx context.Context) error {
+	defer collectLess()()
 	err := s.db.InTx(ctx, func(tx *sql.Tx) error {
 		_, err := rebuild(ctx, tx, tx)
 		return err
@@ -65,43 +76,80 @@ func (s *Store) Rebuild(ctx context.Context) error {
 
 // rebuild makes the views anew from a log, which may be in another database, and returns
 // the sequence number of the last event in them.
-func rebuild(ctx context.Context, tx *sql.Tx, log sqlite.Querier) (int64, error) {
-	if err := emptyViews(ctx, tx); err != nil {
+func rebuild(ctx context.Context, tx *sql.Tx, log sqlite.Querier) (last int64, err error) {
+	load, err := newLoad(ctx, tx)
+	if err != nil {
 		return 0, err
 	}
-	return projectAll(ctx, tx, log, 0)
+	for o, err := range sqlite.RowsOf(outlines(ctx, log, 0)) {
+		if err != nil {
+			return last, err
+		}
+		// Reading the next page notices that ctx has ended; for each statement that would cost a goroutine.
+		if err := load.Add(context.WithoutCancel(ctx), o); err != nil {
+			return last, err
+		}
+		last = o.Event
+	}
+	return last, load.Finish(ctx)
+}
+
+// newLoad begins to make the views anew.
+func newLoad(ctx context.Context, tx *sql.Tx) (*views.Load, error) {
+	if err := dropViews(ctx, tx); err != nil {
+		return nil, err
+	}
+	return views.NewLoad(ctx, tx)
 }
 
 // emptyViews makes the views without any row.
 func emptyViews(ctx context.Context, tx *sql.Tx) error {
+	err := dropViews(ctx, tx)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, views.SQL)
+	}
+	return err
+}
+
+// dropViews drops the views, and notes that those of this version will be there.
+func dropViews(ctx context.Context, tx *sql.Tx) error {
 	for _, v := range views.Tables {
 		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+v); err != nil {
 			return err
 		}
 	}
-	stamp := fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, ApplicationID, Schema)
-	_, err := tx.ExecContext(ctx, views.SQL+stamp)
+	_, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d; PRAGMA user_version = %d`, ApplicationID, Schema))
 	return err
 }
 
-// projectAll writes the events of a log after a sequence number into the views, and
-// returns the sequence number of the last one.
-func projectAll(ctx context.Context, tx *sql.Tx, log sqlite.Querier, last int64) (int64, error) {
-	for e, err := range events(ctx, log, last) {
+// projectAll writes the events after a sequence number into the views, which have those before.
+func projectAll(ctx context.Context, tx *sql.Tx, log sqlite.Querier, after int64) error {
+	for o, err := range sqlite.RowsOf(outlines(ctx, log, after)) {
 		if err != nil {
-			return last, err
+			return err
 		}
+		if err := views.Project(context.WithoutCancel(ctx), tx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outlines are those of the events after a sequence number, page by page.
+func outlines(ctx context.Context, log sqlite.Querier, after int64) iter.Seq2[[]*view.Outline, error] {
+	return sqlite.Beside(pages(ctx, log, after), outlined)
+}
+
+// outlined are the outlines of the first events of a page that can be read. The error is that of the next one.
+func outlined(page []event) (list []*view.Outline, err error) {
+	for _, e := range page {
 		ev, err := record.DecodeAt(e.seq, e.body)
 		if err != nil {
-			return last, fmt.Errorf("event %d: %w", e.seq, err)
+			return list, fmt.Errorf("event %d: %w", e.seq, err)
 		}
-		// Reading the next page notices that ctx has ended; for each statement that would cost a goroutine.
-		if err := views.Project(context.WithoutCancel(ctx), tx, e.seq, ev); err != nil {
-			return last, err
-		}
-		last = e.seq
+		list = append(list, view.Of(e.seq, ev))
 	}
-	return last, nil
+	return list, nil
 }
 
 // prepareIn is prepare within a transaction: another writer may have been faster. It says what

@@ -2,16 +2,15 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/store/sqlite"
-	"github.com/klp-audit/klp-audit/store/views"
 )
 
 // OpenToVerify opens the record at path for Verify alone: whatever its version says, and
@@ -46,15 +45,23 @@ func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...strin
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.verifyLog(ctx, verifierKey, earlier)
+	defer collectLess()()
+	var made *madeViews
+	if l.version == Schema {
+		if made, err = s.newViews(); err != nil {
+			return nil, err
+		}
+		defer made.Close()
+	}
+	v, err := s.verifyLog(ctx, made, verifierKey, earlier)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range differences { // what happened to the events is said first
 		v.Problem(proof.Altered, "%s", d)
 	}
-	if l.version == Schema {
-		err = s.verifyViews(ctx, v, l)
+	if made != nil {
+		err = s.verifyViews(ctx, v, l, made)
 	}
 	if err == nil && v.Result == proof.Intact {
 		err = s.verifyFile(ctx, v)
@@ -65,17 +72,25 @@ func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...strin
 	return v, err
 }
 
-// verifyLog checks the events, the tree over them, and who signed that.
-func (s *Store) verifyLog(ctx context.Context, trusted string, earlier []string) (*proof.Verification, error) {
+// verifyLog checks the events, the tree over them, and who signed that. Meanwhile it makes views of the events;
+// nil: it does not.
+func (s *Store) verifyLog(ctx context.Context, made *madeViews, trusted string, earlier []string) (*proof.Verification, error) {
 	h, err := s.readHead(ctx)
 	if err != nil {
 		return nil, err
 	}
-	v, err := proof.NewVerifier(proof.Edge{}, hashReader(ctx, s.db), earlier...)
+	v, err := proof.NewVerifier(proof.Edge{}, hashesInOrder(ctx, s.db), earlier...)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.verifyEvents(ctx, v, h.size); err != nil {
+	verified := s.verified(ctx, v, h.size)
+	if v.Whole = made != nil; v.Whole {
+		err = made.make(ctx, h, verified)
+	} else {
+		for _, err = range verified {
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	root, err := v.Finish()
@@ -144,27 +159,48 @@ func (h head) check(v *proof.Verifier, root tlog.Hash) {
 	}
 }
 
-// verifyEvents gives a verifier the events up to number size.
-func (s *Store) verifyEvents(ctx context.Context, v *proof.Verifier, size int64) error {
-	for e, err := range events(ctx, s.db, 0) {
-		if err != nil {
-			return err
+// verified gives a verifier the events up to number size, and yields their outlines page by page, nil for an event
+// that the verifier refused.
+func (s *Store) verified(ctx context.Context, v *proof.Verifier, size int64) iter.Seq2[[]*view.Outline, error] {
+	verify := func(page []event) ([]*view.Outline, error) { return s.verifyPage(ctx, v, page, size) }
+	return func(yield func([]*view.Outline, error) bool) {
+		for page, err := range sqlite.Beside(pages(ctx, s.db, 0), verify) {
+			if errors.Is(err, errNoHash) {
+				err = nil // what comes after cannot be verified
+			}
+			if !yield(page, err) {
+				return
+			}
 		}
+	}
+}
+
+var errNoHash = errors.New("an event is missing, and its hash")
+
+// verifyPage verifies a page of events.
+func (s *Store) verifyPage(ctx context.Context, v *proof.Verifier, page []event, size int64) (list []*view.Outline, err error) {
+	for _, e := range page {
 		if e.seq > size { // came in after the head was read, and may have taken bodies away
 			v.Late(e.seq, e.body)
 			continue
 		}
 		if whole, err := s.verifyGap(ctx, v, e.seq); err != nil {
-			return err
+			return list, err
 		} else if !whole {
 			v.Problem(proof.Altered, "event %d is missing, and its hash", v.Size()+1)
-			break
+			return append(list, nil), errNoHash
 		}
-		if _, err := v.Add(proof.Entry{Seq: e.seq, Body: e.body}); err != nil {
-			return err
+		ev, err := v.Add(proof.Entry{Seq: e.seq, Body: e.body})
+		if err != nil {
+			return list, err
 		}
+		var o *view.Outline
+		if ev != nil && v.Whole {
+			o = view.Of(e.seq, ev)
+		}
+		list = append(list, o)
 	}
-	return nil
+	return list, nil
 }
 
 // verifyGap gives a verifier the events before number seq that have no body. It says whether
@@ -182,72 +218,4 @@ func (s *Store) verifyGap(ctx context.Context, v *proof.Verifier, seq int64) (wh
 		}
 	}
 	return true, nil
-}
-
-// verifyViews compares the views with views that are rebuilt from the events.
-func (s *Store) verifyViews(ctx context.Context, v *proof.Verification, l *layout) error {
-	err := ErrMoved
-	for n := 0; n < 5 && errors.Is(err, ErrMoved); n++ {
-		err = s.compareViews(ctx, s.path, v, l)
-	}
-	if errors.Is(err, record.ErrNoEvent) || errors.Is(err, record.ErrNewerEvent) || errors.Is(err, ErrDamaged) || sqlite.IsConstraint(err) {
-		v.Problem(proof.Altered, "the views cannot be rebuilt: %v", err)
-		return nil
-	}
-	return err // no room for a temporary file, for example: that is no finding
-}
-
-// compareViews returns ErrMoved if the record was pruned meanwhile.
-func (s *Store) compareViews(ctx context.Context, path string, v *proof.Verification, l *layout) error {
-	const query = `SELECT coalesce(max(seq), 0) - count(*) FROM events`
-	var gone, goneNow int64
-	if err := s.db.QueryRowContext(ctx, query).Scan(&gone); err != nil {
-		return sqlite.Classify(err)
-	}
-	r, size, err := openRebuilt(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return r.db.InTx(ctx, func(tx *sql.Tx) error {
-		if err := tx.QueryRowContext(ctx, query).Scan(&goneNow); err != nil {
-			return err
-		}
-		if goneNow != gone { // pruned while the views were rebuilt, which read page by page
-			return ErrMoved
-		}
-		// What came in since the rebuild belongs to both sides.
-		if _, err := projectAll(ctx, tx, tx, size); err != nil {
-			return err
-		}
-		for _, view := range views.Tables {
-			if !l.hasView(view) {
-				continue // which is said already, and it may be anything
-			}
-			if err := compareView(ctx, tx, view, v); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func compareView(ctx context.Context, tx *sql.Tx, view string, v *proof.Verification) error {
-	var differ int64
-	// EXCEPT compares sets; the counts show rows that are there twice.
-	query := fmt.Sprintf(`SELECT max((SELECT count(*) FROM (SELECT * FROM main.%[1]s EXCEPT SELECT * FROM record.%[1]s)) +
-		(SELECT count(*) FROM (SELECT * FROM record.%[1]s EXCEPT SELECT * FROM main.%[1]s)),
-		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)
-	err := sqlite.Classify(tx.QueryRowContext(ctx, query).Scan(&differ))
-	if errors.Is(err, ErrDamaged) || sqlite.IsBadStatement(err) { // no such table, or with other columns
-		v.Problem(proof.Altered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if differ > 0 {
-		v.Problem(proof.Altered, "view %q differs from what the events say in %d rows; `klp-audit rebuild` makes it anew", view, differ)
-	}
-	return nil
 }

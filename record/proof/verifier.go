@@ -27,6 +27,7 @@ type Edge struct {
 // its Verification.
 type Verifier struct {
 	*Verification
+	Whole   bool // Add reads events whole, for who wants to know what they say; else what a verification needs
 	since   int64
 	stored  tlog.HashReader
 	tree    *Tree
@@ -161,7 +162,11 @@ func (v *Verifier) hear(seq int64, body []byte) (t testimony, err error) {
 		return t, nil
 	}
 	t.seq = seq
-	if t.event, t.bad = record.DecodeOutline(seq, body); t.bad == nil && t.event.Identity != nil {
+	decode := record.DecodeOutline
+	if v.Whole {
+		decode = record.DecodeAt
+	}
+	if t.event, t.bad = decode(seq, body); t.bad == nil && t.event.Identity != nil {
 		t.before, err = v.tree.Root()
 	}
 	return t, err

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,7 @@ type Export struct {
 	Earlier []string // checkpoints that were kept elsewhere
 	After   *Edge    // where the log was left that the export must continue; nil: it begins where it says
 	// Keep takes each event, with its number in the log; nil: nobody does. What it holds is read only
-	// if everybody reads it alike, else ev is nil, as it is without a body. The body is good until it
-	// returns.
+	// if everybody reads it alike, else ev is nil, as it is without a body.
 	Keep func(e Entry, ev *record.Event) error
 }
 
@@ -50,6 +50,7 @@ func (x Export) Verify(ctx context.Context, r io.Reader) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.Whole = x.Keep != nil
 	if err := x.entries(ctx, in, v); err != nil {
 		return nil, err
 	}
@@ -117,6 +118,9 @@ func (x Export) entries(ctx context.Context, in *exportReader, v *Verifier) erro
 }
 
 func (x Export) add(v *Verifier, e Entry) error {
+	if x.Keep != nil {
+		e.Body = bytes.Clone(e.Body)
+	}
 	ev, err := v.Add(e)
 	if err != nil || x.Keep == nil {
 		return err

@@ -57,8 +57,8 @@ func (r *Record) LivePatchBegin(_ context.Context, name string) (begin time.Time
 	return begin, nil
 }
 
-func (of *boot) loaded(module string) bool {
-	return slices.ContainsFunc(of.Loads, func(l record.LoadRow) bool { return l.Patch == module })
+func (of *Boot) loaded(module string) bool {
+	return slices.ContainsFunc(of.Loads, func(l Placed[record.LoadRow]) bool { return l.Line.Patch == module })
 }
 
 // PatchChanges returns the changes of a live patch package up to a moment, in the order of time. What is

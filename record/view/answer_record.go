@@ -76,7 +76,7 @@ func (r *Record) lastEnded(ok func(*Commit) bool) (last *Commit) {
 // Extent returns the times of the first thing on record, or of the horizon of what was pruned,
 // and of the last event.
 func (r *Record) Extent(context.Context) (from, to record.Timestamp, err error) {
-	times := slices.Concat(ends(r.observed, (*Observation).when), ends(r.changes, (*Change).when), ends(r.byFirst, (*boot).when), ends(r.byBegin, (*Commit).when))
+	times := slices.Concat(ends(r.observed, (*Observation).when), ends(r.changes, (*Change).when), ends(r.byFirst, (*Boot).when), ends(r.byBegin, (*Commit).when))
 	for _, o := range r.recorders {
 		times = append(times, micro(o.Header.Time))
 	}

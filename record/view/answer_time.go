@@ -48,7 +48,7 @@ func (r *Record) from(seq int64) int {
 
 func (o *Observation) when() record.Timestamp { return o.Time }
 func (c *Change) when() record.Timestamp      { return c.Time }
-func (of *boot) when() record.Timestamp       { return of.First }
+func (of *Boot) when() record.Timestamp       { return of.First }
 func (c *Commit) when() record.Timestamp      { return c.Begun() }
 
 // Observations returns the observations from one moment to another, both included, with
@@ -83,15 +83,20 @@ func (r *Record) Sightings(context.Context) (list []record.Sighting, err error) 
 // Boots returns the boots that began from one moment to another, both included, with the
 // newest one before and the oldest one after them, in the order of time.
 func (r *Record) Boots(_ context.Context, from, to time.Time) ([]record.BootRow, error) {
-	return around(r.byFirst, (*boot).when, from, to, (*boot).row), nil
+	return around(r.byFirst, (*Boot).when, from, to, (*Boot).row), nil
 }
 
-// row is the boot with its looks.
-func (of *boot) row() record.BootRow {
+// row is the boot with its lists.
+func (of *Boot) row() record.BootRow {
 	b := of.BootRow
-	b.Loads, b.Builds = slices.Clone(b.Loads), slices.Clone(b.Builds)
-	for _, l := range of.looks {
-		b.Looks = append(b.Looks, record.Look{First: record.At(time.UnixMicro(l.first)), Last: record.At(time.UnixMicro(l.last))})
+	for _, l := range of.Loads {
+		b.Loads = append(b.Loads, l.Line)
+	}
+	for _, img := range of.Builds {
+		b.Builds = append(b.Builds, img.Line)
+	}
+	for _, l := range of.Looks {
+		b.Looks = append(b.Looks, record.Look{First: record.At(time.UnixMicro(l.First)), Last: record.At(time.UnixMicro(l.Last))})
 	}
 	return b
 }
@@ -99,10 +104,10 @@ func (of *boot) row() record.BootRow {
 // Forced says whether the journal of a boot, as far as it is on record, shows that tasks were
 // forced over to a live patch; nil if it does not show the patch's load.
 func (r *Record) Forced(_ context.Context, boot, module string) (*bool, error) {
-	if of := r.boots[boot]; of != nil {
+	if of := r.boots.byID[boot]; of != nil {
 		for _, l := range slices.Backward(of.Loads) {
-			if l.Patch == module {
-				return new(l.Forced), nil
+			if l.Line.Patch == module {
+				return new(l.Line.Forced), nil
 			}
 		}
 	}

@@ -7,14 +7,38 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// boot is a boot, put together from all looks at it.
-type boot struct {
-	record.BootRow        // without Looks
-	looks          []look // in the order of their events
+// Boots puts boots together from looks at them. The zero Boots has none.
+type Boots struct {
+	byID map[string]*Boot
+	list []*Boot
 }
 
-// look is a stretch of a boot, in microseconds since 1970, of which the journal showed everything.
-type look struct{ event, first, last int64 }
+// Boot is a boot, put together from all looks at it.
+type Boot struct {
+	record.BootRow // without its lists
+	Looks          []Look
+	Loads          []Placed[record.LoadRow]
+	Builds         []Placed[record.Build]
+}
+
+// Look is a stretch of a boot, in microseconds since 1970, of which the journal showed everything.
+type Look struct {
+	Event       int64 // the newest that showed a part of it
+	First, Last int64
+}
+
+// Placed is a line of a boot with its place among them.
+type Placed[T any] struct {
+	Place int64
+	Line  T
+}
+
+// Place orders the lines of a boot: what a later look no longer shows was before what it shows. i is the number
+// of the line in an event.
+func Place(event int64, i int) int64 { return event<<20 + int64(i) }
+
+// All are the boots, in the order in which they were seen.
+func (bs *Boots) All() []*Boot { return bs.list }
 
 func (r *Record) addObservation(o *Outline) {
 	of := o.Observation
@@ -26,48 +50,53 @@ func (r *Record) addObservation(o *Outline) {
 		}
 	}
 	for _, b := range of.Boots {
-		r.addBoot(o.Event, &b)
+		r.boots.Add(o.Event, &b)
 	}
 	if of.Booted != 0 {
 		r.settle(o)
 	}
 }
 
-// addBoot merges a look at a boot. What it shows stays, also when the journal has lost it since: looks
+// Add merges a look at a boot. What it shows stays, also when the journal has lost it since: looks
 // that overlap are joined. A look that had to leave files out, or that lost messages, adds what it shows
 // and takes nothing away. No look takes back what became of a load: a load that was complete was not
 // turned back later, but disabled.
-func (r *Record) addBoot(event int64, b *record.Boot) {
-	of := r.boots[b.ID]
+func (bs *Boots) Add(event int64, b *record.Boot) {
+	of := bs.byID[b.ID]
 	if of == nil {
-		of = &boot{}
-		r.boots[b.ID] = of
+		if bs.byID == nil {
+			bs.byID = map[string]*Boot{}
+		}
+		of = &Boot{}
+		bs.byID[b.ID], bs.list = of, append(bs.list, of)
 	}
 	if of.Event == 0 || !b.Incomplete || of.Incomplete {
 		of.take(event, b)
 	}
 	first, last, whole := Shown(b)
 	if whole {
-		of.join(look{event, first, last})
+		of.join(Look{event, first, last})
 	}
-	for _, l := range b.Loads {
+	for i, l := range b.Loads {
 		row := record.LoadRow{Load: l, Event: event, Until: l.Time}
 		if whole && b.Last.After(l.Time.Time) {
 			row.Until = b.Last
 		}
-		of.addLoad(row, whole)
+		of.addLoad(Place(event, i), row, whole)
 	}
-	for _, img := range b.Builds {
-		i := slices.IndexFunc(of.Builds, func(o record.Build) bool { return o.Cursor == img.Cursor && o.Time.Equal(img.Time.Time) })
-		of.Builds = put(of.Builds, i, img, whole)
+	for i, img := range b.Builds {
+		was := slices.IndexFunc(of.Builds, func(o Placed[record.Build]) bool {
+			return o.Line.Cursor == img.Cursor && o.Line.Time.Equal(img.Time.Time)
+		})
+		of.Builds = put(of.Builds, was, Placed[record.Build]{Place(event, i), img}, whole)
 	}
 }
 
 // take takes over what a look says of the boot as a whole.
-func (of *boot) take(event int64, b *record.Boot) {
+func (of *Boot) take(event int64, b *record.Boot) {
 	was := of.BootRow
 	of.Event, of.Boot = event, *b
-	of.Boot.Loads, of.Builds = nil, was.Builds
+	of.Boot.Loads, of.Boot.Builds = nil, nil
 	if was.Event == 0 {
 		return // this is the first one
 	}
@@ -79,23 +108,23 @@ func (of *boot) take(event int64, b *record.Boot) {
 }
 
 // join adds a look, joined with those that it overlaps.
-func (of *boot) join(l look) {
+func (of *Boot) join(l Look) {
 	joined := l
-	of.looks = slices.DeleteFunc(of.looks, func(o look) bool {
-		overlaps := o.first <= l.last && o.last >= l.first
+	of.Looks = slices.DeleteFunc(of.Looks, func(o Look) bool {
+		overlaps := o.First <= l.Last && o.Last >= l.First
 		if overlaps {
-			joined.first, joined.last = min(joined.first, o.first), max(joined.last, o.last)
+			joined.First, joined.Last = min(joined.First, o.First), max(joined.Last, o.Last)
 		}
-		return overlaps || o.event == l.event
+		return overlaps || o.Event == l.Event
 	})
-	of.looks = append(of.looks, joined)
+	of.Looks = append(of.Looks, joined)
 }
 
 // put adds a line of a boot, or puts it in the place of what an earlier look showed of it; -1: none did. What a
 // look no longer shows was before what it shows.
-func put[T any](rows []T, i int, row T, whole bool) []T {
+func put[T any](rows []Placed[T], i int, row Placed[T], whole bool) []Placed[T] {
 	if i >= 0 && !whole {
-		rows[i] = row
+		rows[i].Line = row.Line
 		return rows
 	}
 	if i >= 0 {
@@ -104,16 +133,16 @@ func put[T any](rows []T, i int, row T, whole bool) []T {
 	return append(rows, row)
 }
 
-func (of *boot) addLoad(l record.LoadRow, whole bool) {
-	i := slices.IndexFunc(of.Loads, func(o record.LoadRow) bool { return o.Patch == l.Patch && o.Time.Equal(l.Time.Time) })
+func (of *Boot) addLoad(place int64, l record.LoadRow, whole bool) {
+	i := slices.IndexFunc(of.Loads, func(o Placed[record.LoadRow]) bool { return o.Line.Patch == l.Patch && o.Line.Time.Equal(l.Time.Time) })
 	if i >= 0 {
-		was := of.Loads[i]
+		was := of.Loads[i].Line
 		l.Event, l.Load = was.Event, merged(&was.Load, &l.Load)
 		if was.Until.After(l.Until.Time) {
 			l.Until = was.Until
 		}
 	}
-	of.Loads = put(of.Loads, i, l, whole)
+	of.Loads = put(of.Loads, i, Placed[record.LoadRow]{place, l}, whole)
 }
 
 // merged is what two looks say of a load.

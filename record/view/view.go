@@ -39,7 +39,7 @@ type Record struct {
 	observed   []*Observation            // in the order of time
 	patches    map[patchKey]*Observation // the first one that knew the package
 	patchesOf  map[string][]*Observation // by package
-	boots      map[string]*boot
+	boots      Boots
 	exceptions []*record.Exception // in the order of time
 	recorders  []*Outline
 	releases   []record.ReleaseRow
@@ -47,7 +47,7 @@ type Record struct {
 
 	byBegin  []*Commit // the commits in the order of time
 	recorded []*Commit // those of them that the recorder saw
-	byFirst  []*boot   // the boots in the order of time
+	byFirst  []*Boot   // the boots in the order of time
 }
 
 // patchKey names the live patch in a module for a kernel.
@@ -57,7 +57,7 @@ type patchKey struct{ kernel, module string }
 func New(outlines iter.Seq[*Outline], log Log) *Record {
 	r := &Record{
 		log: log, commits: map[string]*Commit{}, changesOf: map[string][]*Change{}, imported: map[string][]*Change{},
-		patches: map[patchKey]*Observation{}, patchesOf: map[string][]*Observation{}, boots: map[string]*boot{},
+		patches: map[patchKey]*Observation{}, patchesOf: map[string][]*Observation{},
 	}
 	for o := range outlines {
 		r.add(o)
@@ -113,11 +113,11 @@ func (r *Record) sort() {
 			r.recorded = append(r.recorded, c)
 		}
 	}
-	for _, b := range r.boots {
-		slices.SortStableFunc(b.looks, func(p, q look) int { return cmp.Compare(p.first, q.first) })
+	for _, b := range r.boots.All() {
+		slices.SortStableFunc(b.Looks, func(p, q Look) int { return cmp.Compare(p.First, q.First) })
 		r.byFirst = append(r.byFirst, b)
 	}
-	slices.SortFunc(r.byFirst, func(a, b *boot) int { return cmp.Or(a.First.Compare(b.First.Time), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(r.byFirst, func(a, b *Boot) int { return cmp.Or(a.First.Compare(b.First.Time), cmp.Compare(a.ID, b.ID)) })
 }
 
 // at is the outline of an event; nil: there is none.

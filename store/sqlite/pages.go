@@ -2,12 +2,9 @@ package sqlite
 
 import "iter"
 
-// A page bounds how long a reader holds its lock, and how much it holds in memory: it reads one,
-// and asks again.
-const (
-	PageSize  = 500     // rows
-	PageBytes = 8 << 20 // of what the rows hold, and one row more
-)
+// PageSize is how many rows a page has. It bounds how long a reader holds its lock, and how much it holds in
+// memory: it reads one, and asks again.
+const PageSize = 500
 
 // Pages yields pages of rows, each read after the last row of the one before; read says whether
 // there may be more.
@@ -71,6 +68,50 @@ func Ahead[T any](pages iter.Seq2[[]T, error]) iter.Seq2[[]T, error] {
 				<-results // the record may be closed after this
 				return
 			}
+		}
+	}
+}
+
+// Beside works on a page while the one before is still in use, and the next one is read. Pages are read where what
+// it yields is used: a connection is of no use to two at a time. They are worked on one after the other. The first
+// error ends it.
+func Beside[T, U any](pages iter.Seq2[[]T, error], work func([]T) ([]U, error)) iter.Seq2[[]U, error] {
+	type result struct {
+		page []U
+		err  error
+	}
+	return func(yield func([]U, error) bool) {
+		results, working := make(chan result, 1), false
+		wait := func() (r result, ok bool) {
+			if ok = working; ok {
+				r, working = <-results, false
+			}
+			return r, ok
+		}
+		defer wait() // the record may be closed after this
+		for page, err := range pages {
+			before, ok := wait()
+			if ok && before.err != nil {
+				yield(before.page, before.err)
+				return
+			}
+			if err == nil {
+				working = true
+				go func() {
+					done, err := work(page)
+					results <- result{done, err}
+				}()
+			}
+			if ok && !yield(before.page, nil) {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+		if last, ok := wait(); ok {
+			yield(last.page, last.err)
 		}
 	}
 }

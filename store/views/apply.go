@@ -12,18 +12,42 @@ import (
 	"github.com/klp-audit/klp-audit/record/view"
 )
 
-// mutation is one statement on the views.
+// mutation is one statement on the views: a query, or a row for a table.
 type mutation struct {
 	query string
+	table *table
 	args  []any
-	guard bool   // when it changes no row, the mutations after it do not apply
-	row   string // of an INSERT: its values, which may stand there for many rows
+	guard bool // when it changes no row, the mutations after it do not apply
+	wide  bool // it reads, or changes, rows that other events made in a table
 }
+
+// table is a view to which events do nothing but add rows, so that these may wait.
+type table struct{ insert, row string }
+
+func newTable(name, columns string) *table {
+	row := "(?" + strings.Repeat(", ?", strings.Count(columns, ",")) + ")"
+	return &table{"INSERT INTO " + name + " (" + columns + ") VALUES " + row, row}
+}
+
+func (t *table) add(values ...any) mutation { return mutation{table: t, args: values} }
+
+var (
+	sightings = newTable("sightings", "event, time, boot_id, boottime_us, spooled")
+	recorders = newTable("recorders", "event, time, cause, version, machine_id, key")
+	snapshots = newTable("snapshots", "event, root_subvolume")
+	releases  = newTable("releases", "event")
+	changes   = newTable("changes", Names(ChangeColumns))
+)
 
 // apply returns what an event changes in the views. It is pure: the same event gives the
 // same mutations for ever, so that the views can be rebuilt byte for byte. Of a kind that a newer
 // program writes it is what every event does.
 func apply(o *view.Outline) []mutation {
+	return slices.Concat(applyRows(o), applyBoots(o), applyBooted(o))
+}
+
+// applyRows is what apply does for tables other than those of boots.
+func applyRows(o *view.Outline) []mutation {
 	return slices.Concat(applySighting(o), applySnapshot(o), applyIdentity(o), applyCommit(o), applyObservation(o), applyException(o), applyRelease(o))
 }
 
@@ -33,10 +57,7 @@ func applySighting(o *view.Outline) []mutation {
 	if h.BootID == "" { // /proc did not say
 		return nil
 	}
-	return []mutation{{
-		query: `INSERT INTO sightings (event, time, boot_id, boottime_us, spooled) VALUES (?, ?, ?, ?, ?)`,
-		args:  []any{o.Event, h.Time.UnixMicro(), h.BootID, h.BoottimeUS, h.Spooled != ""},
-	}}
+	return []mutation{sightings.add(o.Event, h.Time.UnixMicro(), h.BootID, h.BoottimeUS, h.Spooled != "")}
 }
 
 func applyIdentity(o *view.Outline) []mutation {
@@ -44,10 +65,7 @@ func applyIdentity(o *view.Outline) []mutation {
 	if is == nil {
 		return nil
 	}
-	return []mutation{{
-		query: `INSERT INTO recorders (event, time, cause, version, machine_id, key) VALUES (?, ?, ?, ?, ?, ?)`,
-		args:  []any{o.Event, h.Time.UnixMicro(), is.Cause, h.Recorder.Version, h.Host.MachineID, is.Key},
-	}}
+	return []mutation{recorders.add(o.Event, h.Time.UnixMicro(), is.Cause, h.Recorder.Version, h.Host.MachineID, is.Key)}
 }
 
 func list[T any](s []T) string {
@@ -69,38 +87,63 @@ func orNull(s string) any {
 // statement changes, so that a statement for each row takes five times as long.
 const rowsAtOnce = 100
 
-// together joins insertions into one table, as far as they fill a statement.
+// together joins rows of one table, as far as they fill a statement.
 func together(ms []mutation) (joined []mutation) {
 	for len(ms) > 0 {
 		n := 1
-		for n < min(len(ms), rowsAtOnce) && ms[0].row != "" && ms[n].query == ms[0].query {
+		for n < min(len(ms), rowsAtOnce) && ms[0].table != nil && ms[n].table == ms[0].table {
 			n++
 		}
 		if n < rowsAtOnce {
 			n = 1
 		}
-		m := ms[0]
-		m.query += strings.Repeat(", "+m.row, n-1)
-		for _, next := range ms[1:n] {
-			m.args = append(m.args, next.args...)
+		if ms[0].table != nil {
+			joined = append(joined, ms[0].table.insertion(ms[:n]))
+		} else {
+			joined = append(joined, ms[0])
 		}
-		joined, ms = append(joined, m), ms[n:]
+		ms = ms[n:]
 	}
 	return joined
 }
 
+// insertion is the statement that adds rows.
+func (t *table) insertion(rows []mutation) mutation {
+	if len(rows) == 1 {
+		return mutation{query: t.insert, args: rows[0].args}
+	}
+	m := mutation{query: t.insert + strings.Repeat(", "+t.row, len(rows)-1), args: make([]any, 0, len(rows)*len(rows[0].args))}
+	for _, one := range rows {
+		m.args = append(m.args, one.args...)
+	}
+	return m
+}
+
 // Project writes one event into the views.
-func Project(ctx context.Context, tx *sql.Tx, seq int64, ev *record.Event) error {
-	for _, m := range together(apply(view.Of(seq, ev))) {
-		res, err := tx.ExecContext(ctx, m.query, m.args...)
+func Project(ctx context.Context, tx *sql.Tx, o *view.Outline) error {
+	return each(o.Event, together(apply(o)), func(m mutation) (int64, error) { return execute(ctx, tx, m) })
+}
+
+// each does what an event changes in the views; do returns how many rows it changed.
+func each(event int64, ms []mutation, do func(mutation) (int64, error)) error {
+	for _, m := range ms {
+		n, err := do(m)
 		if err != nil {
-			return fmt.Errorf("applying event %d: %w", seq, err)
+			return fmt.Errorf("applying event %d: %w", event, err)
 		}
-		if n, _ := res.RowsAffected(); m.guard && n == 0 {
+		if m.guard && n == 0 {
 			return nil
 		}
 	}
 	return nil
+}
+
+func execute(ctx context.Context, tx *sql.Tx, m mutation) (changed int64, err error) {
+	res, err := tx.ExecContext(ctx, m.query, m.args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
 }
 
 // applySnapshot notes that an event says what was installed on the running system, and that
@@ -109,10 +152,7 @@ func applySnapshot(o *view.Outline) []mutation {
 	if !o.Snapshot {
 		return nil
 	}
-	return []mutation{{
-		query: `INSERT INTO snapshots (event, root_subvolume) VALUES (?, ?)`,
-		args:  []any{o.Event, orNull(o.Whole.Snapshot().Subvolume)},
-	}}
+	return []mutation{snapshots.add(o.Event, orNull(o.Whole.Snapshot().Subvolume))}
 }
 
 // applyRelease notes where the record says what the vendor has released. What it says stays in the event.
@@ -120,7 +160,7 @@ func applyRelease(o *view.Outline) []mutation {
 	if o.Release == nil {
 		return nil
 	}
-	return []mutation{{query: `INSERT INTO releases (event) VALUES (?)`, args: []any{o.Event}}}
+	return []mutation{releases.add(o.Event)}
 }
 
 // GrantColumns are the columns of the view exceptions that the event fills which adds one, for those who write and who

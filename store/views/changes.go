@@ -1,25 +1,15 @@
 package views
 
-import (
-	"strings"
+import "github.com/klp-audit/klp-audit/record/view"
 
-	"github.com/klp-audit/klp-audit/record/view"
-)
-
-// changeRow are the values of a row of the view changes, and insertChanges the statement that writes one.
-var (
-	changeRow     = "(?" + strings.Repeat(", ?", len(ChangeColumns)-1) + ")"
-	insertChanges = "INSERT INTO changes (" + Names(ChangeColumns) + ") VALUES " + changeRow
-)
-
-// insertions write package changes into the view.
-func insertions(changes []view.Change) (m []mutation) {
-	for _, c := range changes {
-		insert := mutation{query: insertChanges, row: changeRow, args: make([]any, 0, len(ChangeColumns))}
+// rowsOf are the rows of package changes.
+func rowsOf(list []view.Change) (m []mutation) {
+	for _, c := range list {
+		values := make([]any, 0, len(ChangeColumns))
 		for _, column := range ChangeColumns {
-			insert.args = append(insert.args, column.value(&c))
+			values = append(values, column.value(&c))
 		}
-		m = append(m, insert)
+		m = append(m, changes.add(values...))
 	}
 	return m
 }

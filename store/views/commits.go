@@ -12,7 +12,7 @@ import (
 func applyCommit(o *view.Outline) []mutation {
 	switch c := o.Commit; {
 	case c == nil:
-		return insertions(o.Changes)
+		return rowsOf(o.Changes)
 	case o.Header.Kind == record.KindImport:
 		return applyImport(o)
 	case c.BeginEvent != nil:
@@ -35,7 +35,7 @@ func applyBegin(o *view.Outline) []mutation {
 		args: []any{c.ID, o.Event, micros(c.Begin), c.BootID, by.PID, int64(by.StartTicks), valueOf(c.Actor.Login), valueOf(c.Actor.SudoUser),
 			valueOf(c.Actor.Exe), valueOf(c.Actor.TTY), valueOf(c.Actor.Session), valueOf(c.Actor.Automation), valueOf(c.Command),
 			valueOf(c.UserData), numberOrNull(c.StagedIn)},
-	}}, insertions(o.Changes)...)
+	}}, rowsOf(o.Changes)...)
 }
 
 func applyEnd(o *view.Outline) []mutation {
@@ -44,7 +44,7 @@ func applyEnd(o *view.Outline) []mutation {
 		{query: `INSERT OR IGNORE INTO commits (id, boot_id) VALUES (?, ?)`, args: []any{c.ID, c.BootID}},
 		{query: `UPDATE commits SET end_event = ?, end_time = ?, outcome = ? WHERE id = ? AND end_event IS NULL`,
 			args: []any{o.Event, micros(c.End), *c.Outcome, c.ID}, guard: true},
-	}, insertions(o.Changes)...)
+	}, rowsOf(o.Changes)...)
 }
 
 // applyImport writes the changes of an import into the views. What is taken in later of the
@@ -58,21 +58,21 @@ func applyImport(o *view.Outline) (m []mutation) {
 			args: []any{c.ID, o.Event, micros(c.Begin), micros(c.End), valueOf(c.Command), valueOf(c.UserData)},
 		})
 	}
-	m = append(m, insertions(o.Changes)...)
+	m = append(m, rowsOf(o.Changes)...)
 	if c.Outcome != nil {
 		m = append(m, mutation{query: `UPDATE commits SET outcome = ? WHERE id = ? AND begin_event IS NULL`, args: []any{*c.Outcome, c.ID}})
 	}
 	if len(o.Applied) > 0 {
 		m = append(m, mutation{
 			query: `UPDATE changes SET advisories = ? WHERE commit_id = ? AND source = 'import' AND result = 'ok' AND action NOT IN ('remove', 'downgrade')`,
-			args:  []any{list(o.Applied), c.ID},
+			args:  []any{list(o.Applied), c.ID}, wide: true,
 		})
 	}
 	// An import of the rest of a commit may show that its change was not the only one.
 	return append(m, mutation{
 		query: `UPDATE changes SET advisory = CASE WHEN result = 'ok' AND action NOT IN ('remove', 'downgrade') THEN ? END
 			WHERE commit_id = ? AND source = 'import'`,
-		args: []any{valueOf(o.Advisory), c.ID},
+		args: []any{valueOf(o.Advisory), c.ID}, wide: true,
 	})
 }
 
@@ -132,14 +132,14 @@ const settleStaged = `
 // applyBooted settles what became of staged commits, from an observation of a booted snapshot.
 func applyBooted(o *view.Outline) []mutation {
 	of := o.Observation
-	if of.Booted == 0 {
+	if of == nil || of.Booted == 0 {
 		return nil
 	}
 	var installed any
 	if of.Installed != nil {
 		installed = identified(of.Installed)
 	}
-	return []mutation{{query: settleStaged, args: []any{
+	return []mutation{{query: settleStaged, wide: true, args: []any{
 		sql.Named("booted", of.Booted), sql.Named("boot", of.BootID), sql.Named("boot_time", of.BootTime.UnixMicro()),
 		sql.Named("installed", installed), sql.Named("event", o.Event),
 	}}}

@@ -5,6 +5,9 @@ import (
 	"github.com/klp-audit/klp-audit/record/view"
 )
 
+var observations = newTable("observations", `event, time, boot_id, kernel_release, boot_time, patched, module, package, version, enabled,
+	transition, since, verdict, basis, reason, next_kernel, covered_until`)
+
 // applyObservation writes what an observation shows into the views.
 func applyObservation(o *view.Outline) []mutation {
 	of := o.Observation
@@ -16,23 +19,23 @@ func applyObservation(o *view.Outline) []mutation {
 		enabled = p.Enabled
 	}
 	row := &of.Observed
-	m := []mutation{{
-		query: `INSERT INTO observations (event, time, boot_id, kernel_release, boot_time, patched, module, package, version, enabled,
-			transition, since, verdict, basis, reason, next_kernel, covered_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		args: []any{row.Event, row.Time.UnixMicro(), row.BootID, row.KernelRelease, row.BootTime.UnixMicro(), valueOf(row.Patched), valueOf(row.Module), valueOf(row.Package),
-			valueOf(row.Version), enabled, valueOf(row.Transition), micros(row.Since), row.Verdict, orNull(string(row.Basis)), orNull(string(row.Reason)),
-			valueOf(row.NextKernel), valueOf(row.CoveredUntil)},
-	}}
-	for _, b := range of.Boots {
-		m = append(m, applyBoot(o.Event, &b)...)
-	}
-	return append(m, applyBooted(o)...)
+	return []mutation{observations.add(
+		row.Event, row.Time.UnixMicro(), row.BootID, row.KernelRelease, row.BootTime.UnixMicro(), valueOf(row.Patched), valueOf(row.Module), valueOf(row.Package),
+		valueOf(row.Version), enabled, valueOf(row.Transition), micros(row.Since), row.Verdict, orNull(string(row.Basis)), orNull(string(row.Reason)),
+		valueOf(row.NextKernel), valueOf(row.CoveredUntil))}
 }
 
-// applyBoot writes a look at a boot. What it shows stays, also when the journal has lost it since: looks
-// that overlap are joined. A look that had to leave files out, or that lost messages, adds what it shows
-// and takes nothing away. No look takes back what became of a load: a load that was complete was not
-// turned back later, but disabled.
+// applyBoots writes what an observation shows of boots into the views.
+func applyBoots(o *view.Outline) (m []mutation) {
+	if o.Observation != nil {
+		for _, b := range o.Observation.Boots {
+			m = append(m, applyBoot(o.Event, &b)...)
+		}
+	}
+	return m
+}
+
+// applyBoot writes a look at a boot, by the rules of view.Boots.
 func applyBoot(seq int64, b *record.Boot) []mutation {
 	m := []mutation{{
 		query: `INSERT INTO boots (boot_id, event, kernel_release, first, last, start_in_journal, messages_lost, incomplete) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -60,7 +63,7 @@ func applyBoot(seq int64, b *record.Boot) []mutation {
 				disabled = iif(disabled >= coalesce(excluded.completed, completed), min(disabled, coalesce(excluded.disabled, excluded.reverted, disabled)),
 					coalesce(excluded.disabled, iif(completed IS NULL, NULL, excluded.reverted), iif(reverted > excluded.completed, reverted, NULL), disabled)),
 				replaced = coalesce(excluded.replaced, replaced), cursor = excluded.cursor, until = max(until, excluded.until)`,
-			args: []any{b.ID, place(seq, i), l.Patch, l.Phase, l.Rule, l.Result, l.Forced, l.Time.UnixMicro(), micros(l.Completed), micros(l.Reverted),
+			args: []any{b.ID, view.Place(seq, i), l.Patch, l.Phase, l.Rule, l.Result, l.Forced, l.Time.UnixMicro(), micros(l.Completed), micros(l.Reverted),
 				micros(l.Disabled), orNull(l.Replaced), l.Cursor, seq, max(until, l.Time.UnixMicro()), whole},
 		})
 	}
@@ -68,14 +71,11 @@ func applyBoot(seq int64, b *record.Boot) []mutation {
 		m = append(m, mutation{
 			query: `INSERT INTO image_builds (boot_id, pos, kernel_release, image, success, time, cursor) VALUES (?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (boot_id, time, cursor) DO UPDATE SET pos = iif(?, excluded.pos, pos), kernel_release = excluded.kernel_release, image = excluded.image, success = excluded.success`,
-			args: []any{b.ID, place(seq, i), orNull(img.KernelRelease), orNull(img.Image), img.Success, img.Time.UnixMicro(), img.Cursor, whole},
+			args: []any{b.ID, view.Place(seq, i), orNull(img.KernelRelease), orNull(img.Image), img.Success, img.Time.UnixMicro(), img.Cursor, whole},
 		})
 	}
 	return m
 }
-
-// place orders the lines of a boot: what a later look no longer shows was before what it shows.
-func place(seq int64, i int) int64 { return seq<<20 + int64(i) }
 
 // applyLook notes that the journal showed all of a stretch of a boot.
 func applyLook(seq int64, boot string, first, last int64) []mutation {

@@ -2,6 +2,7 @@ package views
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// FuzzStrict demands that an event which is accepted is read alike by encoding/json and SQLite,
+// FuzzStrict demands that an event which is accepted is read alike by this program, encoding/json and SQLite,
 // and by encoding/json when it matches keys to the letter.
 func FuzzStrict(f *testing.F) {
 	for _, body := range bodies {
@@ -30,6 +31,13 @@ func FuzzStrict(f *testing.F) {
 		var all record.Event
 		if err := json.Unmarshal([]byte(body), &all); err != nil {
 			t.Fatalf("%q: encoding/json: %v", body, err)
+		}
+		whole, err := record.DecodeAt(1, []byte(body))
+		if err != nil && ev.Kind != record.KindPrune {
+			t.Fatalf("%q: the outline can be read, the whole cannot: %v", body, err)
+		}
+		if err == nil && !reflect.DeepEqual(*whole, all) {
+			t.Errorf("%q is read as\n%+v, encoding/json reads\n%+v", body, whole, all)
 		}
 		var exact map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(body), &exact); err != nil {

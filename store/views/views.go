@@ -12,13 +12,16 @@ import (
 )
 
 var (
-	// SQL makes the views of this version without any row.
-	//
 	//go:embed views.sql
-	SQL string
+	tables string // what events need to be taken in
+	//go:embed indexes.sql
+	indexes string
 	//go:embed views-3.sql
 	sql3 string // of 0.1.0
 )
+
+// SQL makes the views of this version without any row.
+var SQL = tables + indexes
 
 // Tables are the names of the views of this version.
 var Tables = []string{"recorders", "commits", "changes", "observations", "sightings", "boots", "boot_looks", "patch_loads", "image_builds", "exceptions", "snapshots", "releases", "totals"}

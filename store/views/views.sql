@@ -1,4 +1,5 @@
 -- The views: every fact in here is in an event. Times are microseconds since 1970 UTC.
+-- Of their indexes, only those that events need; all others are in indexes.sql.
 
 -- Who recorded: one row for each `recorder` event.
 CREATE TABLE recorders (
@@ -35,9 +36,6 @@ CREATE TABLE commits (
 ) STRICT;
 
 CREATE INDEX commits_staged ON commits (snapshot) WHERE outcome IN ('staged', 'discarded');
-CREATE INDEX commits_open ON commits (begin_event) WHERE end_event IS NULL;
-CREATE INDEX commits_end ON commits (end_time, end_event);
-CREATE INDEX commits_time ON commits (coalesce(begin_time, end_time), id);
 
 -- One row for each package change. Those of a begin are what libzypp announced; they count
 -- as long as the commit has no end, whose rows are what became of them.
@@ -76,14 +74,7 @@ CREATE TABLE changes (
   PRIMARY KEY (event, pos)
 ) STRICT;
 
-CREATE INDEX changes_time ON changes (time, event, pos);
 CREATE INDEX changes_commit ON changes (commit_id);
-CREATE INDEX changes_package ON changes (package, time);
-CREATE INDEX changes_result ON changes (result, time, event, pos);
-CREATE INDEX changes_action ON changes (action, time, event, pos);
-CREATE INDEX changes_source ON changes (source, time, event, pos);
-CREATE INDEX changes_scripts ON changes (time, event, pos) WHERE scripts <> '[]';
-CREATE INDEX changes_livepatch ON changes (time, package) WHERE kind = 'livepatch' AND result = 'ok';
 
 -- One row for each observation.
 CREATE TABLE observations (
@@ -116,10 +107,6 @@ CREATE TABLE sightings (
   spooled     INTEGER NOT NULL CHECK (spooled IN (0, 1)) -- it waited: its number says nothing of the order
 ) STRICT;
 
-CREATE INDEX observations_time ON observations (time, event);
-CREATE INDEX observations_module ON observations (kernel_release, module, event);
-CREATE INDEX observations_package ON observations (package, event) WHERE package IS NOT NULL;
-
 -- The boots that the journal showed, each as the newest observation has it that could read all.
 CREATE TABLE boots (
   boot_id          TEXT PRIMARY KEY,
@@ -131,8 +118,6 @@ CREATE TABLE boots (
   messages_lost    INTEGER NOT NULL CHECK (messages_lost IN (0, 1)),
   incomplete       INTEGER NOT NULL CHECK (incomplete IN (0, 1)) -- files of the journal were not read
 ) STRICT;
-
-CREATE INDEX boots_time ON boots (first, boot_id);
 
 -- The stretches of boots of which the journal showed everything. Looks that overlap are one.
 CREATE TABLE boot_looks (
@@ -162,9 +147,6 @@ CREATE TABLE patch_loads (
   PRIMARY KEY (boot_id, pos)
 ) STRICT;
 
-CREATE UNIQUE INDEX patch_loads_once ON patch_loads (boot_id, patch, time);
-CREATE INDEX patch_loads_patch ON patch_loads (patch, boot_id);
-
 CREATE TABLE image_builds (
   boot_id        TEXT NOT NULL,
   pos            INTEGER NOT NULL,
@@ -175,8 +157,6 @@ CREATE TABLE image_builds (
   cursor         TEXT NOT NULL,
   PRIMARY KEY (boot_id, pos)
 ) STRICT;
-
-CREATE UNIQUE INDEX image_builds_once ON image_builds (boot_id, time, cursor);
 
 -- Findings and open numbers that somebody accepts for a while. One row for each, by the event that added it.
 CREATE TABLE exceptions (
@@ -198,15 +178,11 @@ CREATE TABLE exceptions (
   end_automation TEXT
 ) STRICT;
 
-CREATE INDEX exceptions_time ON exceptions (time);
-
 -- The events that say which tracked packages were installed on the running system.
 CREATE TABLE snapshots (
   event          INTEGER PRIMARY KEY,
   root_subvolume TEXT -- null: not known
 ) STRICT;
-
-CREATE INDEX snapshots_subvolume ON snapshots (event) WHERE root_subvolume IS NOT NULL;
 
 -- The events that say what the vendor has released.
 CREATE TABLE releases (
@@ -222,16 +198,3 @@ CREATE TABLE totals (
 ) STRICT;
 
 INSERT INTO totals VALUES (1, 0, 0);
-
-CREATE TRIGGER commits_begun AFTER INSERT ON commits BEGIN
-  UPDATE totals SET commits = commits + 1;
-END;
-
-CREATE TRIGGER commits_ended AFTER UPDATE OF end_event ON commits WHEN old.end_event IS NULL AND new.end_event IS NOT NULL BEGIN
-  UPDATE totals SET changes = changes - (SELECT count(*) FROM changes WHERE event = new.begin_event);
-END;
-
-CREATE TRIGGER changes_made AFTER INSERT ON changes
-  WHEN NOT EXISTS (SELECT 1 FROM commits WHERE id = new.commit_id AND begin_event = new.event AND end_event IS NOT NULL) BEGIN
-  UPDATE totals SET changes = changes + 1;
-END;
