@@ -35,7 +35,7 @@ func TestBench(t *testing.T) {
 		full bool // not in a smoke test
 	}{
 		{"plugin", b.plugin, false}, {"zypper", b.zypper, true}, {"history", b.histories, false}, {"report", b.reports, false}, {"append", b.appends, false},
-		{"export", b.exports, false}, {"rebuild", b.rebuilds, true}, // verify rebuilds the views, too
+		{"export", b.exports, false}, {"rebuild", b.rebuilds, true}, {"years", b.years, true}, // verify makes the views, too
 		{"import", b.imports, false}, {"image", b.images, false}, {"releases", b.releases, false}, {"journal", b.journals, true},
 	} {
 		if part.full && b.smoke || len(only) > 0 && !slices.Contains(only, part.name) {

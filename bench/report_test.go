@@ -46,7 +46,7 @@ func (b *bench) reports() {
 
 // rebuilds measures what makes the views anew.
 func (b *bench) rebuilds() {
-	b.reads("rebuild", 0, b.query("sqlite3 reading all bodies", `SELECT count(json_extract(body, '$.id')) FROM events`), "rebuild")
+	b.reads("rebuild", mostToRebuild, bodiesRead(b), "rebuild")
 }
 
 // query is what the sqlite3 program takes to query a record.
@@ -83,25 +83,69 @@ func (b *bench) flatKeeping(rows int, what string, args ...string) {
 	})
 }
 
+// How many times as long as reading its bytes it may take to derive what a record says.
+const (
+	mostToRebuild = 6
+	mostToVerify  = 4
+	mostToReport  = 8
+)
+
+// years measures what derives the views, and what reads them all, on the records of a host.
+func (b *bench) years() {
+	var sizes []size
+	for _, n := range []int{1, 5, 20} {
+		sizes = append(sizes, size{fmt.Sprintf("%d years", n), 1000 * n, n == 5})
+	}
+	b.grown("rebuild, of a host", sizes, mostToRebuild, func(n size) (*entrant, *entrant) {
+		root := b.record(n.amount)
+		return b.ours("--root", root, "rebuild"), bodiesRead(b)(store.Path(root))
+	})
+	b.grown("verify, of a host", sizes, mostToVerify, func(n size) (*entrant, *entrant) {
+		root, _, against := b.digest(n.amount)
+		return b.ours("--root", root, "verify"), against
+	})
+	b.grown("report --input, of a host", sizes, mostToReport, func(n size) (*entrant, *entrant) {
+		_, export, against := b.digest(n.amount)
+		return b.keeping(n, b.ours("report", "--input", export)), against
+	})
+	b.grown("report cve, of a host", sizes, 0, func(n size) (*entrant, *entrant) {
+		root, _, against := b.digest(n.amount)
+		return b.keeping(n, b.ours("--root", root, "report", "cve")), against
+	})
+}
+
+// keeping says that what is run keeps rows of each event.
+func (b *bench) keeping(n size, e *entrant) *entrant {
+	e.rows = n.amount + rowsPerRelease*daysOf(n.amount)/daysPerRelease
+	return e
+}
+
+// digest is what it takes to read the export of a record, which the record and its export come with.
+func (b *bench) digest(events int) (root, export string, against *entrant) {
+	root = b.record(events)
+	export = b.kept(filepath.Base(root)+".jsonl", func(path string) {
+		b.time(exec.Command(b.program("klp-audit"), "--root", root, "export", "-o", path))
+	})
+	return root, export, b.command("sha256sum of the export", "sha256sum", export)
+}
+
+// bodiesRead is what it takes to read all events.
+func bodiesRead(b *bench) func(db string) *entrant {
+	return b.query("sqlite3 reading all bodies", `SELECT count(json_extract(body, '$.id')) FROM events`)
+}
+
 // exports measures export, and what verifies, against the digest of the export.
 func (b *bench) exports() {
-	digest := func(events int) (root, export string, against *entrant) {
-		root = b.record(events)
-		export = b.kept(filepath.Base(root)+".jsonl", func(path string) {
-			b.time(exec.Command(b.program("klp-audit"), "--root", root, "export", "-o", path))
-		})
-		return root, export, b.command("sha256sum of the export", "sha256sum", export)
-	}
 	b.grown("export", b.events(), 0, func(n size) (*entrant, *entrant) {
-		root, _, against := digest(n.amount)
+		root, _, against := b.digest(n.amount)
 		return b.ours("--root", root, "export"), against
 	})
 	b.grown("verify --export: tree and signatures", b.events(), 4, func(n size) (*entrant, *entrant) {
-		_, export, against := digest(n.amount)
+		_, export, against := b.digest(n.amount)
 		return b.ours("verify", "--export", export), against
 	})
-	b.grown("verify: tree, signatures and views", b.events(), 0, func(n size) (*entrant, *entrant) {
-		root, _, against := digest(n.amount)
+	b.grown("verify: tree, signatures and views", b.events(), mostToVerify, func(n size) (*entrant, *entrant) {
+		root, _, against := b.digest(n.amount)
 		return b.ours("--root", root, "verify"), against
 	})
 }

@@ -170,7 +170,7 @@ time in the fastest runs, for so many times the data. Memory is VmHWM of klp-aud
 
 Repeat it with ` + "`make bench`" + ` as root: an hour on such a machine, 5 GiB below build/. What is made there
 once is kept; records are made anew each day.
-KLP_AUDIT_BENCH_ONLY="plugin zypper history report append export rebuild import image releases journal"
+KLP_AUDIT_BENCH_ONLY="plugin zypper history report append export rebuild years import image releases journal"
 chooses parts,
 KLP_AUDIT_BENCH_ROUNDS=5 is faster and less sure,
 KLP_AUDIT_BENCH_JOURNALS="100M 1G 4G" sizes of journals, and KLP_AUDIT_BENCH_MILLION=1 adds

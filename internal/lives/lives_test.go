@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"testing"
@@ -50,6 +51,7 @@ func TestLives(t *testing.T) {
 	lives, seed := number(t, "KLP_AUDIT_LIVES", uint64(storetest.Few(20, 120))), number(t, "KLP_AUDIT_SEED", 1)
 	sum := newTally()
 	sum.keep = int(number(t, "KLP_AUDIT_EXAMPLES", 1))
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // lives are short: nearly all is garbage soon
 	t.Run("all", func(t *testing.T) {
 		workers := uint64(runtime.NumCPU())
 		for w := range workers {
