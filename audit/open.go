@@ -140,8 +140,11 @@ func (o *openFixes) readInstalled() error {
 			o.findKernel(next)
 		}
 	}
-	if o.readNumber(installed, next); o.state == nil && o.unreadElsewhere(last) {
+	switch o.readNumber(installed, next); {
+	case o.state == nil && o.unreadElsewhere(last):
 		o.number, o.surely = math.MaxInt, 0 // any may be
+	case last != nil:
+		o.number = max(o.number, o.unseenSince(last.At))
 	}
 	for _, p := range installed {
 		if o.isNewerKernel(p.Name, p.Version) {
@@ -354,7 +357,7 @@ func (o *openFixes) explain(cve string) {
 		e.Reason = "The package of the running kernel is not known."
 	case stale != "":
 		e.Reason = "stale: " + stale
-	case o.activeUnseen():
+	case o.activeMayFix(cve):
 		e.Reason = "What the active live patch fixes is not on record up to then."
 	default:
 		return

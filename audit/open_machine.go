@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -142,14 +143,31 @@ func (f *fixRecord) seenNext() (*record.Event, error) {
 	return nil, nil
 }
 
-// activeUnseen says whether a live patch is active of which no package was seen up to the moment.
-func (o *openFixes) activeUnseen() bool {
-	if len(o.setting.spans) == 0 {
+// activeMayFix says whether a live patch is active of which it is not on record whether it has a fix.
+func (o *openFixes) activeMayFix(cve string) bool {
+	n := len(o.setting.spans)
+	if n == 0 {
 		return false
 	}
-	s := o.setting.spans[len(o.setting.spans)-1]
-	p := o.packages[o.patch]
-	return s.Module != "" && s.Confidence != Unknown && s.boot.KernelRelease == o.running && (p == nil || p.modules[s.Module] == "")
+	s := &o.setting.spans[n-1]
+	return s.Module != "" && s.Confidence != Unknown && s.boot.KernelRelease == o.running && o.history.has(o.history.versionOf(s.Module), cve) == maybe
+}
+
+// unseenSince is the highest number of the live patches that were active after a moment and of which no package was seen: they
+// may be installed. It is 0 if there were none, and above all others where one does not tell its number.
+func (o *openFixes) unseenSince(at record.Timestamp) (highest int) {
+	for i := len(o.setting.spans) - 1; i >= 0 && o.setting.spans[i].To.After(at.Time); i-- {
+		s := &o.setting.spans[i]
+		if s.Module == "" || s.Confidence == Unknown || s.boot.KernelRelease != o.running || o.history.modules[s.Module] != "" {
+			continue
+		}
+		number := o.history.numberOf(s.Module)
+		if number == 0 {
+			number = math.MaxInt
+		}
+		highest = max(highest, number)
+	}
+	return highest
 }
 
 // releasedWith notes that an advisory released a fix.

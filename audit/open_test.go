@@ -599,3 +599,52 @@ func TestOpenOverTime(t *testing.T) {
 		t.Errorf("known before: %+v", list[0])
 	}
 }
+
+// blind takes from the newest observation what it tells of packages.
+func (v *vendor) blind() {
+	o := v.Last()
+	o.Installed, o.Compared = nil, false
+	if o.LivePatch != nil {
+		o.LivePatch.Package, o.LivePatch.Version, o.LivePatch.PatchNumber, o.LivePatch.CVEs = nil, nil, nil, nil
+	}
+}
+
+// A live patch that was active, and of which nobody saw a package, may be installed still: then nobody knows whether it is
+// missing. A newer one is.
+func TestALivePatchThatNobodySawInstalled(t *testing.T) {
+	v := newVendor(t)
+	patch3, patch4 := storetest.PatchPackage(storetest.ReleaseA, 3), storetest.PatchPackage(storetest.ReleaseA, 4)
+	v.offers("A", "", []string{text(patch3)}, "CVE-2025-3")
+	v.offers("B", "", []string{text(patch4)}, "CVE-2025-4")
+	v.looks(v.fresh())
+	storetest.Unrecorded(v.Machine, func() { v.Install(patch3) })
+	v.looks(v.fresh())
+	v.blind()
+	for _, at := range []time.Time{v.Now.Add(time.Second), v.Now.AddDate(0, 0, 5)} {
+		if e := v.at(t, at, "CVE-2025-3"); e.Status != StatusUnknown || e.OnOffer != nil || e.Reason != WhetherInstalled {
+			t.Errorf("at %v: %s; %s", at, e.Status, e.Reason)
+		}
+		if e := v.at(t, at, "CVE-2025-4"); e.Status != StatusAvailable {
+			t.Errorf("at %v: %s; %s", at, e.Status, e.Reason)
+		}
+	}
+}
+
+// An import says which live patch was installed, and not what it fixes: of a number that nothing else names, nothing is known
+// while it is active.
+func TestALivePatchWhoseFixesNobodySaw(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.looks(v.fresh())
+	storetest.Unrecorded(v.Machine, func() { v.Install(patch3) })
+	c := record.ImportedChange{Change: storetest.Change(patch3), Time: record.At(v.Now), UTCOffset: "+00:00"}
+	c.Action = record.ActionUpgrade
+	v.Write(&record.Event{Header: v.Header(record.KindImport), Import: &record.Import{
+		Commit: "019ca8d5-0000-8000-8000-000000000001", Time: c.Time, Zone: "UTC", Changes: []record.ImportedChange{c},
+	}})
+	v.looks(v.fresh())
+	v.blind()
+	if e := v.at(t, v.Now.Add(time.Second), "CVE-2025-9"); e.Status != StatusUnknown || e.Reason != "What the active live patch fixes is not on record up to then." {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}

@@ -217,14 +217,19 @@ func (r *repo) newestDay() (day time.Time) {
 }
 
 // offering are the enabled repositories that have kernels or live patches, or ever had; if there are none, those of which
-// that is not known.
+// that is not known. A look does not tell of one that it could read, which had none, and of which no earlier look knew any.
 func (l *life) offering(k *look) (list []repo) {
-	ever := map[string]bool{}
-	for _, s := range l.sightings(l.now.AddDate(1, 0, 0)) {
-		ever[s.repo] = ever[s.repo] || s.brings("kernel-")
+	had := func(by time.Time) map[string]bool {
+		had := map[string]bool{}
+		for _, s := range l.sightings(by) {
+			had[s.repo] = had[s.repo] || s.brings("kernel-") && !s.first.seen.After(by)
+		}
+		return had
 	}
+	ever, before := had(l.now.AddDate(1, 0, 0)), had(k.seen)
 	has := func(r repo) bool {
-		return ever[r.alias] || r.read() && slices.ContainsFunc(r.cache, func(s listing) bool { return s.brings("kernel-") })
+		offers := r.read() && slices.ContainsFunc(r.cache, func(s listing) bool { return s.brings("kernel-") })
+		return offers || ever[r.alias] && (before[r.alias] || !r.read())
 	}
 	for _, r := range k.repos {
 		if has(r) {
