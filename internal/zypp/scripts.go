@@ -3,6 +3,7 @@ package zypp
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -33,12 +34,17 @@ type Scripts struct {
 }
 
 var (
-	scriptFailed  = regexp.MustCompile(`^(?:warning|error): %([a-z]+)\(([^ ()]+)\) scriptlet failed, ((?:exit status|signal) [0-9]+)$`)
-	scriptFailed1 = regexp.MustCompile(`^([^ ]+) %(posttrans) script failed \(returned ([0-9]+)\)$`)
-	scriptFailed2 = regexp.MustCompile(`^Failed to execute ([a-z]+) script for ([^ ]+) *$`)
+	scriptFailed  = pattern(`^(?:warning|error): %([a-z]+)\(([^ ()]+)\) scriptlet failed, ((?:exit status|signal) [0-9]+)$`)
+	scriptFailed1 = pattern(`^([^ ]+) %(posttrans) script failed \(returned ([0-9]+)\)$`)
+	scriptFailed2 = pattern(`^Failed to execute ([a-z]+) script for ([^ ]+) *$`)
 	// scriptOutput is translated: what stands around the script's name is not looked at.
-	scriptOutput = regexp.MustCompile(`%[a-z]+\([^ ()]+\)|^Output of [^ ]+ %posttrans script:$`)
+	scriptOutput = pattern(`%[a-z]+\([^ ()]+\)|^Output of [^ ]+ %posttrans script:$`)
 )
+
+// pattern is a pattern that is made ready when it is first asked for: most commits need none.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 // Comment takes in the next comment of a history, with the "#" that it begins with.
 func (s *Scripts) Comment(text string) {
@@ -59,19 +65,19 @@ func (s *Scripts) Record() { s.own, s.output, s.open = false, "", nil }
 func (s *Scripts) headline(text string) {
 	output := s.output
 	s.Record()
-	if m := scriptFailed1.FindStringSubmatch(text); m != nil {
+	if m := scriptFailed1().FindStringSubmatch(text); m != nil {
 		s.add(Script{strings.TrimSuffix(m[1], ".rpm"), record.Script{Script: m[2], Status: "exit status " + m[3], Output: output}})
-	} else if m := scriptFailed2.FindStringSubmatch(text); m != nil && m[2] != "unknown" {
+	} else if m := scriptFailed2().FindStringSubmatch(text); m != nil && m[2] != "unknown" {
 		s.open = s.add(Script{m[2], record.Script{Script: m[1]}})
 		s.own = true
 	} else {
-		s.own = scriptOutput.MatchString(text)
+		s.own = scriptOutput().MatchString(text)
 	}
 }
 
 // line takes in a line that a script, or rpm, printed.
 func (s *Scripts) line(text string) {
-	m := scriptFailed.FindStringSubmatch(text)
+	m := scriptFailed().FindStringSubmatch(text)
 	switch {
 	case m != nil && s.open != nil && s.open.Package == m[2]:
 		s.open.Status, s.open = m[3], nil

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/klp-audit/klp-audit/internal/filekind"
@@ -26,7 +27,7 @@ type source struct {
 }
 
 // turned matches what logrotate appends to a name: a date, or a number, and how it is packed.
-var turned = regexp.MustCompile(`^[-.][0-9][-.T0-9]*?(\.(gz|xz|bz2|zst))?$`)
+var turned = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[-.][0-9][-.T0-9]*?(\.(gz|xz|bz2|zst))?$`) })
 
 // rotations are a history file, and those that were rotated away from it.
 func rotations(path string) (paths []string, err error) {
@@ -36,7 +37,7 @@ func rotations(path string) (paths []string, err error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if rest, ok := strings.CutPrefix(e.Name(), base); ok && (rest == "" || turned.MatchString(rest)) {
+		if rest, ok := strings.CutPrefix(e.Name(), base); ok && (rest == "" || turned().MatchString(rest)) {
 			paths = append(paths, dir+e.Name())
 		}
 	}
