@@ -80,7 +80,21 @@ func (sh *shape) field(n int, known bool) *shape {
 // eventShape returns the shape of all events.
 var eventShape = sync.OnceValue(func() *shape { return shapeOf(reflect.TypeFor[Event]()) })
 
-func shapeOf(t reflect.Type) *shape {
+func shapeOf(t reflect.Type) *shape { return shapes{}.of(t) }
+
+// shapes are those of types that were met: events have the same ones in many places.
+type shapes map[reflect.Type]*shape
+
+func (known shapes) of(t reflect.Type) *shape {
+	sh := known[t]
+	if sh == nil {
+		sh = known.make(t)
+		known[t] = sh
+	}
+	return sh
+}
+
+func (known shapes) make(t reflect.Type) *shape {
 	switch t {
 	case reflect.TypeFor[Timestamp]():
 		return &shape{kind: isMoment}
@@ -89,17 +103,17 @@ func shapeOf(t reflect.Type) *shape {
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		sh := *shapeOf(t.Elem())
+		sh := *known.of(t.Elem())
 		sh.optional = true
 		return &sh
 	case reflect.Struct:
 		sh := &shape{kind: isObject, index: map[string]int{}}
-		sh.addFields(t, nil)
+		known.addFields(sh, t, nil)
 		return sh
 	case reflect.Map:
-		return &shape{kind: isTable, of: shapeOf(t.Elem())}
+		return &shape{kind: isTable, of: known.of(t.Elem())}
 	case reflect.Slice:
-		return &shape{kind: isList, of: shapeOf(t.Elem())}
+		return &shape{kind: isList, of: known.of(t.Elem())}
 	case reflect.String:
 		return &shape{kind: isText}
 	case reflect.Bool:
@@ -116,7 +130,7 @@ func shapeOf(t reflect.Type) *shape {
 
 // addFields adds the fields of a struct that is at a place in the one of the shape, and those of the structs
 // that are embedded in it. A field of its own wins over an embedded one of the same name.
-func (sh *shape) addFields(t reflect.Type, place []int) {
+func (known shapes) addFields(sh *shape, t reflect.Type, place []int) {
 	for _, embedded := range []bool{true, false} {
 		for i := range t.NumField() {
 			f := t.Field(i)
@@ -125,9 +139,9 @@ func (sh *shape) addFields(t reflect.Type, place []int) {
 			switch {
 			case f.Anonymous != embedded:
 			case embedded:
-				sh.addFields(f.Type, at)
+				known.addFields(sh, f.Type, at)
 			default:
-				sh.addField(name, shapeOf(f.Type), at)
+				sh.addField(name, known.of(f.Type), at)
 			}
 		}
 	}
