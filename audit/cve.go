@@ -199,8 +199,9 @@ func (p *patchHistory) first(cve string) (first *patchVersion) {
 
 // inInitrd is the first proof that an initrd held a fix.
 func (p *patchHistory) inInitrd(cve string) *record.Timestamp {
-	for i, s := range p.spans {
-		if p.kept[i] != nil && p.has(p.versionOf(s.Module), cve) == yes {
+	from, to := p.ofKernel()
+	for i := from; i < to; i++ {
+		if p.kept[i] != nil && p.has(p.versionOf(p.spans[i].Module), cve) == yes {
 			return p.kept[i]
 		}
 	}

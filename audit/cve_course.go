@@ -22,7 +22,8 @@ type fixCourse struct {
 // follow finds when a fix became active, was lost, and came back.
 func (p *patchHistory) follow(cve string) fixCourse {
 	c := fixCourse{p: p, cve: cve, intervals: []Interval{}}
-	for i := range p.spans {
+	from, to := p.ofKernel()
+	for i := from; i < len(p.spans) && (i < to || c.unbroken); i++ {
 		s := &p.spans[i]
 		switch {
 		case s.loading && s.boot.KernelRelease == p.kernel:

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
@@ -37,6 +38,23 @@ type patchHistory struct {
 	modules  map[string]string // versions by the modules that they hold
 	changes  []patchChange
 	kept     []*record.Timestamp // for each span, when an initrd is first proven to hold its live patch
+	reach    *[2]int             // the first span of the kernel, and the one after its last; nil: not looked for yet
+}
+
+// ofKernel is where the spans of the kernel are: from one of them up to another one.
+func (p *patchHistory) ofKernel() (from, to int) {
+	if p.reach == nil {
+		is := func(s ranSpan) bool { return s.boot.KernelRelease == p.kernel }
+		p.reach = &[2]int{}
+		if first := slices.IndexFunc(p.spans, is); first >= 0 {
+			last := len(p.spans)
+			for !is(p.spans[last-1]) {
+				last--
+			}
+			p.reach = &[2]int{first, last}
+		}
+	}
+	return p.reach[0], p.reach[1]
 }
 
 // patchChange is a change of a live patch package.

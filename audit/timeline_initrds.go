@@ -131,9 +131,7 @@ func (r *rows) held(v *run, list []record.Observed, j int) (from record.Timestam
 		return from, false
 	}
 	from = changes[len(changes)-1].at
-	return from, v.covered(from, o.Time) && o.Time.Sub(from.Time) <= briefly && !slices.ContainsFunc(r.commits, func(c record.CommitRow) bool {
-		return c.Begin != nil && c.Begin.After(from.Time) && c.Begin.Before(o.Time.Time)
-	})
+	return from, v.covered(from, o.Time) && o.Time.Sub(from.Time) <= briefly && !r.begun(from, o.Time)
 }
 
 // holds says until when the verdict of an observation is taken to hold, and by which event:

@@ -20,6 +20,7 @@ type rows struct {
 	boots     []record.BootRow
 	commits   []record.CommitRow
 	staged    []record.CommitRow // those of them that went to another snapshot, whatever became of it
+	begins    []record.Timestamp // of commits, in the order of time
 	recorders []record.RecorderRow
 	ran       []run
 }
@@ -46,12 +47,27 @@ func readRows(ctx context.Context, s Reader) (r *rows, err error) {
 		if isStaged(&c) {
 			r.staged = append(r.staged, c)
 		}
+		if c.Begin != nil {
+			r.begins = append(r.begins, *c.Begin)
+		}
 	}
+	slices.SortFunc(r.begins, func(a, b record.Timestamp) int { return a.Compare(b.Time) })
 	if r.recorders, err = s.Recorders(ctx); err != nil {
 		return r, fmt.Errorf("reading recorder events: %w", err)
 	}
 	r.ran = r.runs()
 	return r, nil
+}
+
+// begun says whether a commit began between two moments.
+func (r *rows) begun(after, before record.Timestamp) bool {
+	i, _ := slices.BinarySearchFunc(r.begins, after, func(t, after record.Timestamp) int {
+		if t.After(after.Time) {
+			return 1
+		}
+		return -1
+	})
+	return i < len(r.begins) && r.begins[i].Before(before.Time)
 }
 
 // runs are what may be said of boots, in the order of time.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -162,7 +163,13 @@ func (h head) check(v *proof.Verifier, root tlog.Hash) {
 // verified gives a verifier the events up to number size, and yields their outlines page by page, nil for an event
 // that the verifier refused.
 func (s *Store) verified(ctx context.Context, v *proof.Verifier, size int64) iter.Seq2[[]*view.Outline, error] {
-	verify := func(page []event) ([]*view.Outline, error) { return s.verifyPage(ctx, v, page, size) }
+	start := time.Now()
+	verify := func(page []event) ([]*view.Outline, error) {
+		if hopeless(ctx, start, v.Size(), size) {
+			return nil, context.DeadlineExceeded
+		}
+		return s.verifyPage(ctx, v, page, size)
+	}
 	return func(yield func([]*view.Outline, error) bool) {
 		for page, err := range sqlite.Beside(pages(ctx, s.db, 0), verify) {
 			if errors.Is(err, errNoHash) {
@@ -173,6 +180,14 @@ func (s *Store) verified(ctx context.Context, v *proof.Verifier, size int64) ite
 			}
 		}
 	}
+}
+
+// hopeless says whether the rest of a log will take longer than ctx has, by what its first so many events took.
+func hopeless(ctx context.Context, start time.Time, done, size int64) bool {
+	const soon = 300 * time.Millisecond // too early to tell
+	deadline, ok := ctx.Deadline()
+	took := time.Since(start)
+	return ok && took > soon && start.Add(took/time.Duration(max(done, 1))*time.Duration(size)).After(deadline)
 }
 
 var errNoHash = errors.New("an event is missing, and its hash")

@@ -240,11 +240,12 @@ func character(name string) (rune, bool) {
 
 // window is a piece of a text that is read from one end to the other.
 type window struct {
-	r    io.Reader
-	buf  []byte
-	from int // what is before it is not needed any more
-	err  error
-	max  int // of what is needed at a time
+	r     io.Reader
+	buf   []byte
+	from  int // what is before it is not needed any more
+	err   error
+	max   int // of what is needed at a time
+	reads int
 }
 
 // more reads on, and reports whether there was more to read.
@@ -262,9 +263,11 @@ func (w *window) more() (bool, error) {
 	if len(w.buf) > w.max {
 		return false, errTooLarge
 	}
-	if cap(w.buf)-len(w.buf) < chunk {
-		w.buf = append(make([]byte, 0, 2*cap(w.buf)+2*chunk), w.buf...)
+	// Most files are small.
+	if want := min(chunk, firstChunk<<min(w.reads, 8)); cap(w.buf)-len(w.buf) < want {
+		w.buf = append(make([]byte, 0, 2*(len(w.buf)+want)), w.buf...)
 	}
+	w.reads++
 	n, err := w.r.Read(w.buf[len(w.buf):cap(w.buf)])
 	w.buf, w.err = w.buf[:len(w.buf)+n], err
 	if n == 0 && err != nil {
@@ -273,4 +276,7 @@ func (w *window) more() (bool, error) {
 	return true, nil
 }
 
-const chunk = 256 << 10
+const (
+	firstChunk = 16 << 10
+	chunk      = 256 << 10
+)
