@@ -1,6 +1,7 @@
 package record
 
 import (
+	"iter"
 	"math"
 	"strconv"
 	"strings"
@@ -187,11 +188,41 @@ type HistoryFilter struct {
 	Action       Action
 	Result       Result
 	Source       Source
-	User         string // login or sudo user
-	Scripts      bool   // of which a script failed
-	Limit        int    // at most so many rows; 0: all
-	Events       int64  // of the first so many events only; 0: of all that there are now
+	User         string  // login, sudo user or automation; GLOB pattern
+	Command      string  // of the commit, as one line; GLOB pattern
+	UserData     string  // of the commit, such as a ticket; GLOB pattern, or NoUserData
+	Outcome      Outcome // of the commit
+	Outside      *Window // not at these times of the week
+	Scripts      bool    // of which a script failed
+	Limit        int     // at most so many rows; 0: all
+	Events       int64   // of the first so many events only; 0: of all that there are now
 	OldestFirst  bool
+}
+
+// NoUserData selects changes that no user data came with.
+const NoUserData = "none"
+
+// IsPattern says whether a text is a GLOB pattern, and not what it stands for itself.
+func IsPattern(text string) bool { return strings.ContainsAny(text, "*?[") }
+
+// Sift leaves out of a history what is in the window of a filter. history yields what the rest of the filter selects.
+func (f HistoryFilter) Sift(history func(HistoryFilter) iter.Seq2[*HistoryRow, error]) iter.Seq2[*HistoryRow, error] {
+	if f.Outside == nil {
+		return history(f)
+	}
+	window, limit := f.Outside, f.Limit
+	f.Outside, f.Limit = nil, 0
+	return func(yield func(*HistoryRow, error) bool) {
+		n := 0
+		for row, err := range history(f) {
+			if err == nil && window.Contains(row.Time.Time) {
+				continue
+			}
+			if n++; !yield(row, err) || n == limit {
+				return
+			}
+		}
+	}
 }
 
 // Always is after all that is on record.

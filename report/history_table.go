@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/say"
@@ -58,15 +59,16 @@ func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 	for _, r := range rows {
 		cells = append(cells, []string{
 			r.Time.Short(), say.Printable(string(r.Action)), say.Printable(r.Package), say.Printable(r.Version), say.Printable(record.OrEmpty(r.Previous)),
-			say.Printable(string(r.Result) + failedScripts(r)), say.Printable(outcome(r)), fixes(r), say.Printable(r.Actor.Name()), say.Printable(string(r.Source)),
+			say.Printable(string(r.Result) + failedScripts(r)), say.Printable(outcome(r)), fixes(r), say.Printable(r.Actor.Name()), ticket(r),
+			say.Printable(string(r.Source)), strconv.FormatInt(r.Event, 10),
 		})
 	}
-	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY", "SOURCE"}, cells
+	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY", "TICKET", "SOURCE", "EVENT"}, cells
 }
 
 // narrow is the layout with two lines a change and a blank one before it; in 80
 // columns a live patch's name fits. It names the outcome of a commit, and the source of a
-// change, only if it is not the usual one.
+// change, only if it is not the usual one; and the event that shows it, and the ticket, after all else.
 func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]string) {
 	left, middle := len(rows[0].Time.Short()), len("reinstall")
 	right := max(width-left-middle-2*table.Gap, 10)
@@ -100,8 +102,14 @@ func detail(r *record.HistoryRow) string {
 	if s := r.FailedScripts(); s != "" {
 		parts = append(parts, say.Printable(s))
 	}
-	return strings.Join(parts, ", ")
+	if t := ticket(r); t != "" {
+		parts = append(parts, "ticket "+t)
+	}
+	return strings.Join(append(parts, fmt.Sprintf("event %d", r.Event)), ", ")
 }
+
+// ticket is the user data that zypper was given, which is where a change request is named.
+func ticket(r *record.HistoryRow) string { return say.Clip(record.OrEmpty(r.UserData), 60) }
 
 // fixes sums the CVEs of a row up, "+3 -1 CVE", and names the advisory that it applied.
 func fixes(r *record.HistoryRow) string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -155,8 +156,10 @@ func metrics(c *compliance.Summary, st *audit.State) []metric {
 	}
 	_, verdict := Nagios(c.Verdict)
 	return []metric{
+		{"klp_audit_info", "", "1, with what runs: kernel, and the module, package version and number of the active live patch; what is not known, or not there, is empty.", infoSample(st)},
 		{"klp_audit_history_verify_ok", "", strings.TrimLeft(helpText(c.Warning)+" 1 if the record is intact.", " "), yesNo(intact(c))},
 		{"klp_audit_check_status", "", "Result of a compliance check: 0 pass, 1 warn, 2 fail, 3 unknown.", status},
+		{"klp_audit_check_accepted", "", "1 for a check whose finding somebody accepts at the moment.", acceptedSamples(c)},
 		{"klp_audit_status", "", "Verdict over all checks: 0 pass, 1 warn, 2 fail, 3 unknown.", single(verdict)},
 		{"klp_audit_open_fixes", "", "CVE numbers that the vendor has fixed, and that are open on this machine, by the severity of the advisory and by what closes them.", openSamples(c.Open)},
 		{"klp_audit_open_fixes_since_timestamp_seconds", "seconds", "Since when the oldest of them is open.", moment(c.Open.Since)},
@@ -168,6 +171,33 @@ func metrics(c *compliance.Summary, st *audit.State) []metric {
 		{"klp_audit_reboot_required", "", "1 if a reboot is pending, also while the kernel is live patched.", yesNo(rebootPending(st))},
 		{"klp_audit_check_timestamp_seconds", "seconds", "When this was found out.", moment(&c.At)},
 	}
+}
+
+// infoSample says what runs, nothing if that is not known.
+func infoSample(s *audit.State) []sample {
+	if s.KernelRelease == nil {
+		return nil
+	}
+	module, version, number := "", "", ""
+	if p := s.LivePatch; p != nil {
+		module, version = p.Module, record.OrEmpty(p.Version)
+		if p.PatchNumber != nil {
+			number = strconv.Itoa(*p.PatchNumber)
+		}
+	}
+	return []sample{{fmt.Sprintf("{kernel=%q,module=%q,version=%q,number=%q}", helpText(*s.KernelRelease), helpText(module), helpText(version), number), "1"}}
+}
+
+// acceptedSamples are the checks whose finding is accepted.
+func acceptedSamples(c *compliance.Summary) (samples []sample) {
+	for _, id := range compliance.CheckIDs() {
+		for _, r := range c.Checks {
+			if r.ID == id && r.Exception != nil && !r.Exception.Expired && isOpen(&r) {
+				samples = append(samples, sample{fmt.Sprintf("{check=%q}", id), "1"})
+			}
+		}
+	}
+	return samples
 }
 
 // openSamples counts what is open. That a sort has none is known only where it is known what was released.

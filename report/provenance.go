@@ -63,6 +63,7 @@ func (p *Provenance) ask(f record.HistoryFilter) {
 	}
 	for name, value := range map[string]string{
 		"package": f.Package, "kind": string(f.Kind), "action": string(f.Action), "result": string(f.Result), "source": string(f.Source), "user": f.User,
+		"command": f.Command, "userdata": f.UserData, "outcome": string(f.Outcome), "outside": f.Outside.String(),
 	} {
 		if value != "" {
 			p.Filters[name] = value

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ var whenKeywords = map[string]func(now time.Time) time.Time{
 
 // TimeHelp names the times that ParseTime understands, for help texts and errors.
 const TimeHelp = "an ISO 8601 time such as 2026-11-23 or 2026-11-23T09:30:00+01:00, or one of " +
-	"now, today, yesterday, this-week, week-ago, this-month, month-ago, this-year, boot"
+	"now, today, yesterday, this-week, week-ago, this-month, month-ago, this-year, boot, or how long ago: -7d, '3 days ago'"
 
 // ParseTime reads a moment: ISO 8601, where a time without a zone is one in now's, the
 // reader's, and a date is its first moment, or a keyword relative to now. Weeks begin on
@@ -37,6 +38,9 @@ func ParseTime(text string, now, boot time.Time) (time.Time, error) {
 			return time.Time{}, fmt.Errorf("time %q: when that machine was booted is not known; want %s", text, TimeHelp)
 		}
 		return boot.UTC(), nil
+	}
+	if t, ok := parseAgo(text, now); ok {
+		return t.UTC(), nil
 	}
 	iso := strings.Replace(text, " ", "T", 1)
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02", "2006-01"} {
@@ -52,6 +56,36 @@ func ParseTime(text string, now, boot time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("time %q: want %s", text, TimeHelp)
 }
 
+// ago goes back from a moment by so many of a unit.
+var ago = map[string]func(t time.Time, n int) time.Time{
+	"h": func(t time.Time, n int) time.Time { return t.Add(-time.Duration(n) * time.Hour) },
+	"d": func(t time.Time, n int) time.Time { return t.AddDate(0, 0, -n) },
+	"w": func(t time.Time, n int) time.Time { return t.AddDate(0, 0, -7*n) },
+	"m": monthsAgo,
+	"y": func(t time.Time, n int) time.Time { return monthsAgo(t, 12*n) },
+}
+
+// unitsAgo are the units of ago as people write them.
+var unitsAgo = map[string]string{"hour": "h", "day": "d", "week": "w", "month": "m", "year": "y"}
+
+// parseAgo reads how long ago something was: -7d, 7 days ago. Letters are h, d, w, m for months and y.
+func parseAgo(text string, now time.Time) (t time.Time, ok bool) {
+	number, unit, isWords := strings.Cut(text, " ")
+	if isWords {
+		unit, ok = strings.CutSuffix(unit, " ago")
+		unit = unitsAgo[strings.TrimSuffix(unit, "s")]
+	} else if number, ok = strings.CutPrefix(text, "-"); ok && number != "" {
+		number, unit = number[:len(number)-1], number[len(number)-1:]
+	}
+	n, err := strconv.ParseUint(number, 10, 16)
+	back := ago[unit]
+	if !ok || err != nil || back == nil {
+		return t, false
+	}
+	t = back(now, int(n))
+	return t, t.Year() >= 1970
+}
+
 // zone names the time zone of a moment, "UTC" or "CET +01:00".
 func zone(t time.Time) string {
 	name, seconds := t.Zone()
@@ -61,13 +95,17 @@ func zone(t time.Time) string {
 	return strings.TrimSpace(strings.TrimLeft(name, "+-0123456789") + " " + t.Format("-07:00"))
 }
 
-// monthAgo is the same day of the month before, or that month's last one: AddDate would
-// make 3 March of 31 March.
-func monthAgo(t time.Time) time.Time {
-	if ago := t.AddDate(0, -1, 0); ago.Day() == t.Day() {
+// monthAgo is the same day of the month before, or that month's last one.
+func monthAgo(t time.Time) time.Time { return monthsAgo(t, 1) }
+
+// monthsAgo is the same day so many months before, or that month's last one: AddDate would make
+// 3 March of 31 February.
+func monthsAgo(t time.Time, n int) time.Time {
+	ago := t.AddDate(0, -n, 0)
+	if ago.Day() == t.Day() {
 		return ago
 	}
-	return t.AddDate(0, 0, -t.Day())
+	return ago.AddDate(0, 0, -ago.Day())
 }
 
 // day10 is the date of a moment in ten characters.

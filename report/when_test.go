@@ -32,6 +32,15 @@ func TestParseTimeKeywords(t *testing.T) {
 		{"this-year", "2028-12-31T23:59:59Z", "2028-01-01T00:00:00Z"},
 		{"this-year", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"},
 		{"boot", monday, "2026-11-20T05:00:00Z"},
+		{"-7d", monday, "2026-11-16T09:30:15Z"},
+		{"-36h", monday, "2026-11-21T21:30:15Z"},
+		{"-2w", monday, "2026-11-09T09:30:15Z"},
+		{"-1m", "2026-03-31T08:00:00Z", "2026-02-28T08:00:00Z"},
+		{"-2y", "2028-02-29T08:00:00Z", "2026-02-28T08:00:00Z"},
+		{"3 days ago", monday, "2026-11-20T09:30:15Z"},
+		{"1 week ago", monday, "2026-11-16T09:30:15Z"},
+		{"2 months ago", "2026-12-31T08:00:00Z", "2026-10-31T08:00:00Z"},
+		{"1 hour ago", "2026-11-23T00:30:15+01:00", "2026-11-22T22:30:15Z"},
 	} {
 		checkTime(t, test.text, test.now, test.want)
 	}
@@ -89,7 +98,7 @@ func TestParseTimeFarOff(t *testing.T) {
 }
 
 func TestParseTimeErrors(t *testing.T) {
-	for _, text := range []string{"", "tomorrow", "Today", "2026", "2026-13-01", "2026-02-29", "23.11.2026", "2026-11-23T25:00", "-1d", "\x1b[2J\n", "boot"} {
+	for _, text := range []string{"", "tomorrow", "Today", "2026", "2026-13-01", "2026-02-29", "23.11.2026", "2026-11-23T25:00", "-1x", "\x1b[2J\n", "boot"} {
 		_, err := ParseTime(text, testNow, time.Time{})
 		if err == nil || strings.ContainsAny(err.Error(), "\x1b\n") || !strings.Contains(err.Error(), "this-month") {
 			t.Errorf("ParseTime(%q): %v, want an error that names the text and what is possible", text, err)

@@ -198,7 +198,7 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.V
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}
-		v, err = takeExport(ctx, tx, f, verifierKey)
+		v, err = takeExport(ctx, tx, f, verifierKey, &s.leaves)
 		return err
 	})
 	if err != nil {
@@ -214,14 +214,14 @@ type exported struct {
 }
 
 // takeExport verifies a whole export, and writes what it holds into an empty database.
-func takeExport(ctx context.Context, tx *sql.Tx, r io.Reader, verifierKey string) (*proof.Verification, error) {
+func takeExport(ctx context.Context, tx *sql.Tx, r io.Reader, verifierKey string, leaves *proof.Leaves) (*proof.Verification, error) {
 	var v *proof.Verifier
 	var bad error // why the views cannot be made
 	load, err := newLoad(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	for e, err := range sqlite.RowsOf(sqlite.Ahead(exportPages(ctx, r, verifierKey, &v))) {
+	for e, err := range sqlite.RowsOf(sqlite.Ahead(exportPages(ctx, r, verifierKey, &v, leaves))) {
 		if err != nil {
 			return nil, err
 		}
@@ -249,13 +249,14 @@ func takeExport(ctx context.Context, tx *sql.Tx, r io.Reader, verifierKey string
 	return v.Verification, bad
 }
 
-// exportPages verifies an export, and yields its events page by page; the verifier is there after the last one.
-func exportPages(ctx context.Context, r io.Reader, verifierKey string, v **proof.Verifier) iter.Seq2[[]exported, error] {
+// exportPages verifies an export, and yields its events page by page; the verifier, and the hashes of all, are there
+// after the last one.
+func exportPages(ctx context.Context, r io.Reader, verifierKey string, v **proof.Verifier, leaves *proof.Leaves) iter.Seq2[[]exported, error] {
 	return func(yield func([]exported, error) bool) {
 		var page []exported
 		size, stopped := 0, false
 		keep := func(e proof.Entry, ev *record.Event) error {
-			if ev == nil {
+			if *leaves = append(*leaves, e.Hash); ev == nil {
 				return nil
 			}
 			page = append(page, exported{e, view.Of(e.Seq, ev)})

@@ -11,10 +11,12 @@ import (
 	"github.com/klp-audit/klp-audit/store/views"
 )
 
-// commitColumns are what a history shows of the commit t that a change c is of. ?1 is how many events it
-// is made of: what became of the commit later is not known then.
+// outcomeThen is the outcome of the commit t after the first ?1 events: what became of it later is not known then.
+const outcomeThen = "CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END"
+
+// commitColumns are what a history shows of the commit t that a change c is of, made of ?1 events.
 var commitColumns = []views.Column{
-	{Name: "CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END",
+	{Name: outcomeThen,
 		Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Outcome = (*record.Outcome)(c.TextOrNil()) }},
 	{Name: "t.login", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Actor.Login = c.TextOrNil() }},
 	{Name: "t.sudo_user", Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Actor.SudoUser = c.TextOrNil() }},
@@ -44,6 +46,10 @@ var selectHistory = "SELECT " + views.Names(historyColumns) + " FROM changes c L
 // History yields the changes that the filter selects, newest first unless it says
 // otherwise. It reads page by page, and no event that comes in meanwhile.
 func (s *Store) History(ctx context.Context, f record.HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
+	return f.Sift(func(f record.HistoryFilter) iter.Seq2[*record.HistoryRow, error] { return s.history(ctx, f) })
+}
+
+func (s *Store) history(ctx context.Context, f record.HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
 	return func(yield func(*record.HistoryRow, error) bool) {
 		size, err := f.Events, error(nil)
 		if size == 0 {
@@ -90,7 +96,7 @@ func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 		add("c.time < ?", f.Until.UnixMicro())
 	}
 	packageIs := "c.package = ?"
-	if strings.ContainsAny(f.Package, "*?[") {
+	if record.IsPattern(f.Package) {
 		packageIs = "+c.package GLOB ?" // + for the order of time: that of names would be sorted for each page
 	}
 	for _, eq := range []struct{ cond, value string }{
@@ -104,8 +110,27 @@ func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 	if f.Scripts {
 		add("c.scripts <> '[]'")
 	}
+	fits := func(column, pattern string) string {
+		if record.IsPattern(pattern) {
+			return column + " GLOB ?"
+		}
+		return column + " = ?"
+	}
 	if f.User != "" {
-		add("(t.login = ? OR t.sudo_user = ?)", f.User, f.User)
+		add("("+fits("t.login", f.User)+" OR "+fits("t.sudo_user", f.User)+" OR "+fits("t.automation", f.User)+")", f.User, f.User, f.User)
+	}
+	if f.Command != "" {
+		add(fits("t.command", f.Command), f.Command)
+	}
+	switch f.UserData {
+	case "":
+	case record.NoUserData:
+		add("coalesce(t.userdata, '') = ''")
+	default:
+		add(fits("t.userdata", f.UserData), f.UserData)
+	}
+	if f.Outcome != "" {
+		add(outcomeThen+" = ?", string(f.Outcome))
 	}
 	if last != nil {
 		op := "<"

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store/sqlite"
@@ -189,4 +191,67 @@ func (s *Store) part(ctx context.Context, name record.PartName, where string, ar
 	}
 	p.Time, p.JSON = sqlite.Moment(us), json.RawMessage(text)
 	return &p, sqlite.Classify(err)
+}
+
+// Evidence is an event as the log keeps it, what proves that, and which others belong to it.
+type Evidence struct {
+	Seq        int64
+	Body       []byte           // its exact bytes; nil: it was pruned
+	Inclusion  *proof.Inclusion // in the tree that the checkpoint covers; nil: that does not cover it
+	Checkpoint string           // the signed text
+	Related    []Related        // in the order of the log
+}
+
+// Related is an event that belongs to another one.
+type Related struct {
+	Seq  int64            `json:"event"`
+	Kind record.EventKind `json:"kind"`
+}
+
+// ErrNoEvent says that a log has no event with a number.
+var ErrNoEvent = errors.New("no such event")
+
+// Evidence returns the event with a sequence number as the log keeps it.
+func (s *Store) Evidence(ctx context.Context, seq int64) (*Evidence, error) {
+	size, err := s.Size(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if seq < 1 || seq > size {
+		return nil, fmt.Errorf("%w: the record has %d", ErrNoEvent, size)
+	}
+	e := &Evidence{Seq: seq}
+	var covered int64
+	err = s.db.QueryRowContext(ctx, `SELECT coalesce((SELECT size FROM checkpoint), 0), coalesce((SELECT note FROM checkpoint), ''),
+		(SELECT CAST(body AS BLOB) FROM events WHERE seq = ?)`, seq).Scan(&covered, &e.Checkpoint, &e.Body)
+	if err != nil {
+		return nil, sqlite.Classify(err)
+	}
+	var hashes tlog.HashReader = hashReader(ctx, s.db)
+	if s.leaves != nil {
+		hashes = s.leaves
+	}
+	if seq <= covered && covered <= size {
+		if e.Inclusion, err = proof.Prove(seq, covered, hashes); err != nil {
+			return nil, sqlite.Classify(err)
+		}
+	}
+	e.Related, err = s.related(ctx, seq)
+	return e, err
+}
+
+// related are the other events of a commit or an exception, and the one that says that a body went.
+func (s *Store) related(ctx context.Context, seq int64) ([]Related, error) {
+	const query = `WITH mine AS (SELECT id, begin_event, end_event FROM commits WHERE begin_event = ?1 OR end_event = ?1
+			OR id IN (SELECT commit_id FROM changes WHERE event = ?1)),
+		others AS (
+			SELECT begin_event AS event FROM mine UNION SELECT end_event FROM mine
+			UNION SELECT c.event FROM changes c JOIN mine ON c.commit_id = mine.id
+			UNION SELECT event FROM exceptions WHERE end_event = ?1 UNION SELECT end_event FROM exceptions WHERE event = ?1
+			UNION SELECT min(seq) FROM events WHERE json_extract(body, '$.kind') = 'prune' AND json_extract(body, '$.prune.through') >= ?1
+				AND NOT EXISTS (SELECT 1 FROM events WHERE seq = ?1))
+		SELECT e.seq, json_extract(e.body, '$.kind') FROM events e JOIN others ON others.event = e.seq WHERE e.seq <> ?1 ORDER BY e.seq`
+	return sqlite.ReadRows(ctx, s.db, query, []any{seq}, func(c *sqlite.Cells) Related {
+		return Related{c.Number(), record.EventKind(c.Text())}
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
@@ -20,12 +21,13 @@ const StateDir = "var/lib/klp-audit"
 // Store is an open record.
 type Store struct {
 	db      *sqlite.DB
-	root    string // of a writer
-	version string // of a writer: the program's
-	path    string // of the file; empty: of an export
-	exact   *int64 // of a writer: SQLite's number of the tables that were found to be right; nil: none
-	temp    string // folder with rebuilt views, removed by Close
-	known   *known // of a record of the first events of another one; nil: it is whole
+	root    string       // of a writer
+	version string       // of a writer: the program's
+	path    string       // of the file; empty: of an export
+	exact   *int64       // of a writer: SQLite's number of the tables that were found to be right; nil: none
+	temp    string       // folder with rebuilt views, removed by Close
+	known   *known       // of a record of the first events of another one; nil: it is whole
+	leaves  proof.Leaves // of an export: the hashes of its events; nil: they are in the database
 
 	stuck     []error     // why files stay in the spool
 	toJournal func() bool // whether a checkpoint goes to the journal; nil: it does

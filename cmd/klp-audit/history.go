@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -12,8 +13,8 @@ import (
 // historyFlags are the flags of report history.
 type historyFlags struct {
 	sectionFlags
-	since, until string
-	filter       record.HistoryFilter
+	since, until, outside, summary string
+	filter                         record.HistoryFilter
 }
 
 func (a *app) historyCommand() *cobra.Command {
@@ -34,6 +35,8 @@ the header, in JSON Lines an object with nothing but warning.
 changes; known_since is when the event of a change was recorded.`,
 		Example: `  klp-audit report history --since this-month
   klp-audit report history --kind livepatch --result failed
+  klp-audit report history --since this-year --user 'kim*' --userdata none
+  klp-audit report history --outside 'Sat 02:00-06:00 Europe/Berlin'
   klp-audit report history --format csv --output history.csv`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.history(cmd, &f) },
@@ -46,16 +49,24 @@ changes; known_since is when the event of a change was recorded.`,
 	enumFlag(cmd, &f.filter.Action, "action", "only changes with this `ACTION`", record.Actions())
 	enumFlag(cmd, &f.filter.Result, "result", "only changes with this `RESULT`", record.Results())
 	enumFlag(cmd, &f.filter.Source, "source", "only changes on record from this `SOURCE`", record.Sources())
-	flags.StringVar(&f.filter.User, "user", "", "only changes by `NAME`, as login or through sudo")
+	flags.StringVar(&f.filter.User, "user", "", "only changes by whom `GLOB` matches: a login, who used sudo, or an automation")
+	flags.StringVar(&f.filter.Command, "command", "", "only changes by a command line that `GLOB` matches")
+	flags.StringVar(&f.filter.UserData, "userdata", "", "only changes with user data, such as a ticket, that `GLOB` matches; none: without any")
+	enumFlag(cmd, &f.filter.Outcome, "outcome", "only changes of commits with this `OUTCOME`", record.Outcomes())
+	flags.StringVar(&f.outside, "outside", "", "only changes outside of `WINDOW`: "+record.WindowHelp)
 	flags.IntVar(&f.filter.Limit, "limit", 0, "at most `N` rows (0: all; in a table 1,000)")
 	flags.BoolVar(&f.filter.OldestFirst, "reverse", false, "oldest first")
 	a.sectionFlags(cmd, &f.sectionFlags, report.Formats(&report.History{}))
+	enumFlag(cmd, &f.summary, "summary", "only count the changes: `HOW`", report.Groupings())
 	return cmd
 }
 
 func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 	if err := a.times(f); err != nil {
 		return usageError{err}
+	}
+	if f.summary != "" && f.format == "jsonl" {
+		return usageError{errors.New("--summary is no rows: want --format table, json or csv")}
 	}
 	if f.filter.Limit < 0 {
 		return usageError{fmt.Errorf("--limit %d: want a number of rows", f.filter.Limit)}
@@ -65,10 +76,21 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 		return err
 	}
 	defer s.Close()
-	h := report.NewHistory(f.filter, f.format, s.provenance)
+	format := f.format
+	if f.summary != "" {
+		format = "" // nothing stops it
+	}
+	h := report.NewHistory(f.filter, format, s.provenance)
 	h.Filter.Events = s.summary.Events // the rows are those of the provenance
 	h.Rows = s.History(cmd.Context(), h.Filter)
-	return a.write(&f.sectionFlags, h, h.Provenance)
+	if f.summary == "" {
+		return a.write(&f.sectionFlags, h, h.Provenance)
+	}
+	sum, err := report.Summarize(h, f.summary)
+	if err != nil {
+		return err
+	}
+	return a.write(&f.sectionFlags, sum, h.Provenance)
 }
 
 // times reads the moments of --since and --until.
@@ -82,6 +104,14 @@ func (a *app) times(f *historyFlags) (err error) {
 	if f.until != "" {
 		if f.filter.Until, err = report.ParseTime(f.until, now, boot); err != nil {
 			return fmt.Errorf("--until: %w", err)
+		}
+	}
+	if !f.filter.Until.IsZero() && f.filter.Since.After(f.filter.Until) {
+		return fmt.Errorf("--since %s is after --until %s", f.since, f.until)
+	}
+	if f.outside != "" {
+		if f.filter.Outside, err = record.ParseWindow(f.outside, now.Location()); err != nil {
+			return fmt.Errorf("--outside: %w", err)
 		}
 	}
 	return nil

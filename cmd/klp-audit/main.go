@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func run(ctx context.Context, e env) int {
 		return int(status)
 	}
 	a.complain("%v", err)
-	if hint := hintFor(err); hint != "" {
+	if hint := cmp.Or(hintFor(err), didYouMean(called, err)); hint != "" {
 		fmt.Fprintf(e.Stderr, "klp-audit: hint: %s\n", hint)
 	}
 	if errors.As(err, new(usageError)) || !started(called) {
@@ -59,6 +60,7 @@ func (a *app) command() *cobra.Command {
 		Long: `klp-audit reports on the record that its libzypp plugin keeps of every change of
 kernels and kernel live patches on this machine.`,
 		Args:          cobra.NoArgs,
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
@@ -66,10 +68,11 @@ kernels and kernel live patches on this machine.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.SetVersionTemplate("klp-audit {{.Version}}\n")
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
 	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the copy of a record in `FILE`, which reports verify first")
 	cmd.MarkPersistentFlagDirname("root")
-	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.pruneCommand(), a.versionCommand(),
+	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.showCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.pruneCommand(), a.versionCommand(),
 		a.observeCommand(), a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand(),
 		a.checkCommand(), a.exceptionCommand(), a.configCommand())
 	a.completeFromRecord(cmd)

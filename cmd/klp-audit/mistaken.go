@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/klp-audit/klp-audit/internal/config"
 	"github.com/klp-audit/klp-audit/internal/filekind"
@@ -94,4 +96,59 @@ func hintFor(err error) string {
 		return "root and members of the group klp-audit may read the record"
 	}
 	return ""
+}
+
+// didYouMean names the command or flag that one who mistyped it may have meant; empty: none is like it.
+func didYouMean(cmd *cobra.Command, err error) string {
+	if rest, ok := strings.CutPrefix(err.Error(), `unknown command "`); ok {
+		typed, _, _ := strings.Cut(rest, `"`)
+		var names []string
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() {
+				names = append(names, sub.Name())
+			}
+		}
+		if name := nearest(typed, names); name != "" {
+			return fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), name)
+		}
+	}
+	if typed, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if name := nearest(typed, names); name != "" {
+			return fmt.Sprintf("did you mean --%s?", name)
+		}
+	}
+	return ""
+}
+
+// nearest is the name that is most like what was typed, if it is no more than two letters off.
+func nearest(typed string, names []string) (best string) {
+	least := 3
+	for _, name := range names {
+		if d := distance(typed, name); d < least {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters have to be put in, taken out or changed to make one word of another.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			before, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, before+cost)
+		}
+	}
+	return row[len(b)]
 }

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
@@ -16,7 +20,7 @@ import (
 
 func (a *app) pruneCommand() *cobra.Command {
 	var keep string
-	var dryRun bool
+	var dryRun, yes bool
 	cmd := &cobra.Command{
 		Use:   "prune",
 		Short: "Remove what is older than the record has to reach back",
@@ -27,11 +31,11 @@ accepted findings; and of each live patch the first observation that saw it acti
 loaded again. What a report says of the time since does not change. An event says for ever what
 went.
 
-It cannot be undone. An export or a copy from before keeps everything, and can be verified
-on its own.`,
+It cannot be undone, so it asks before; where nobody can be asked it needs --yes. An export or
+a copy from before keeps everything, and can be verified on its own.`,
 		Example: `  klp-audit prune --dry-run
   klp-audit prune --keep 7y
-  klp-audit prune --keep 2024-01-01`,
+  klp-audit prune --keep 2024-01-01 --yes`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.db != "" {
@@ -55,7 +59,9 @@ on its own.`,
 			defer s.Close()
 			plan, err := s.PlanPrune(cmd.Context(), horizon)
 			if err == nil && plan.Gone > 0 && !dryRun {
-				plan, err = a.prune(cmd, horizon)
+				if err = a.agree(plan, yes); err == nil {
+					plan, err = a.prune(cmd, horizon)
+				}
 			}
 			if err != nil {
 				return err
@@ -66,7 +72,30 @@ on its own.`,
 	}
 	cmd.Flags().StringVar(&keep, "keep", "", "keep what is younger than `AGE`, like 5y, 18m or 400d, or since a date (default: as configured, else 5y)")
 	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "only say what would go")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+var errNotAgreed = errors.New("nothing was removed")
+
+// agree asks whether events may go, unless the answer was given before.
+func (a *app) agree(plan *record.Prune, yes bool) error {
+	if yes {
+		return nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return usageError{fmt.Errorf("prune removes %d events for good: look with --dry-run, then add --yes", plan.Gone)}
+	}
+	fmt.Fprintf(a.Stderr, "From before %s %d events will be gone for good; %d stay as the state at that moment.\nRemove them? [y/N] ",
+		plan.Horizon.Short(), plan.Gone, len(plan.Kept))
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errNotAgreed
+	}
+	return nil
 }
 
 func (a *app) prune(cmd *cobra.Command, horizon time.Time) (*record.Prune, error) {

@@ -151,13 +151,13 @@ func TestKilledPrune(t *testing.T) {
 	whole, err := os.ReadFile(m.root + recordPath)
 	m.check(err)
 	all := m.sqlite3("SELECT count(*) FROM events")
-	took := m.took("prune")
+	took := m.took("prune", "--yes")
 	m.intact()
 	pruned := m.sqlite3("SELECT count(*) FROM events")
 	got := map[string]int{}
 	restore := func() { m.check(os.WriteFile(m.root+recordPath, whole, 0o640)) }
 	restore()
-	m.killed(took, []string{"prune"}, func() {
+	m.killed(took, []string{"prune", "--yes"}, func() {
 		m.settle("young") // rolls back what was left half done
 		got[m.sqlite3("SELECT count(*) FROM events")]++
 		restore()

@@ -148,7 +148,7 @@ func (m *machine) stands() verdict {
 // raceCommands runs several commands and commits at once.
 func raceCommands(m *machine, rnd *rand.Rand) (v verdict) {
 	commands := [][]string{
-		{"observe"}, {"status"}, {"check"}, {"verify"}, {"rebuild"}, {"prune"}, {"report", "history"}, {"report", "compliance"},
+		{"observe"}, {"status"}, {"check"}, {"verify"}, {"rebuild"}, {"prune", "--yes"}, {"report", "history"}, {"report", "compliance"},
 		{"export"}, {"import", "/history"}, {"config"}, {"exception", "list"},
 	}
 	var all sync.WaitGroup

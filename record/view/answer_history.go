@@ -5,7 +5,6 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -13,6 +12,10 @@ import (
 
 // History yields the changes that the filter selects, newest first unless it says otherwise.
 func (r *Record) History(_ context.Context, f record.HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
+	return f.Sift(r.history)
+}
+
+func (r *Record) history(f record.HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
 	events := f.Events
 	if events == 0 {
 		events = r.size()
@@ -27,7 +30,11 @@ func (r *Record) History(_ context.Context, f record.HistoryFilter) iter.Seq2[*r
 			if c.Event > events || r.announced(c, events) || !selects(c) {
 				continue
 			}
-			if n++; !yield(r.historyRow(c, events), nil) || n == f.Limit {
+			row := r.historyRow(c, events)
+			if f.Outcome != "" && (row.Outcome == nil || *row.Outcome != f.Outcome) {
+				continue
+			}
+			if n++; !yield(row, nil) || n == f.Limit {
 				return
 			}
 		}
@@ -43,24 +50,40 @@ func (r *Record) selector(f record.HistoryFilter) func(*Change) bool {
 	if !f.Until.IsZero() {
 		until = f.Until.UnixMicro() - 1
 	}
-	isPackage := func(name string) bool { return name == f.Package }
-	if strings.ContainsAny(f.Package, "*?[") {
-		isPackage = func(name string) bool { return glob(f.Package, name) }
-	}
 	return func(c *Change) bool {
 		us := c.Time.UnixMicro()
-		return since <= us && us <= until && (f.Package == "" || isPackage(c.Package)) && is(c.Kind, f.Kind) &&
+		return since <= us && us <= until && (f.Package == "" || fitsPattern(c.Package, f.Package)) && is(c.Kind, f.Kind) &&
 			is(c.Action, f.Action) && is(c.Result, f.Result) && is(c.Source, f.Source) &&
-			(!f.Scripts || len(c.Scripts) > 0) && (f.User == "" || r.isBy(c, f.User))
+			(!f.Scripts || len(c.Scripts) > 0) && r.isOf(c, &f)
 	}
 }
 
 // is says whether a value is the one that is wanted, or any is.
 func is[T ~string](value, wanted T) bool { return wanted == "" || value == wanted }
 
-func (r *Record) isBy(c *Change, user string) bool {
+// fitsPattern says whether a text fits a GLOB pattern, or is what the filter names.
+func fitsPattern(text, pattern string) bool {
+	if record.IsPattern(pattern) {
+		return glob(pattern, text)
+	}
+	return text == pattern
+}
+
+// isOf says whether a change is of a commit that the filter selects.
+func (r *Record) isOf(c *Change, f *record.HistoryFilter) bool {
 	of := r.commitOf(c)
-	return of != nil && (record.OrEmpty(of.Actor.Login) == user || record.OrEmpty(of.Actor.SudoUser) == user)
+	if of == nil {
+		return f.User == "" && f.Command == "" && f.Outcome == "" && (f.UserData == "" || f.UserData == record.NoUserData)
+	}
+	by := func(name *string) bool { return name != nil && fitsPattern(*name, f.User) }
+	switch given := record.OrEmpty(of.UserData); {
+	case f.UserData == record.NoUserData && given != "":
+		return false
+	case f.UserData != "" && f.UserData != record.NoUserData && (of.UserData == nil || !fitsPattern(given, f.UserData)):
+		return false
+	}
+	return (f.User == "" || by(of.Actor.Login) || by(of.Actor.SudoUser) || by(of.Actor.Automation)) &&
+		(f.Command == "" || of.Command != nil && fitsPattern(*of.Command, f.Command))
 }
 
 // historyRow is a change with what follows from its commit. What became of that after so many events is not

@@ -254,12 +254,28 @@ func (a *asked) filters() (filters []record.HistoryFilter) {
 	for _, source := range record.Sources() {
 		add(record.HistoryFilter{Source: source, Scripts: source == "plugin"})
 	}
-	for _, user := range a.users {
+	for _, user := range append(a.users, "*", "t*") {
 		add(record.HistoryFilter{User: user})
 	}
+	for _, outcome := range record.Outcomes() {
+		add(record.HistoryFilter{Outcome: outcome})
+	}
+	for _, text := range []string{"*", "*in*", "zypper*", "?*"} {
+		add(record.HistoryFilter{Command: text})
+		add(record.HistoryFilter{UserData: text, Limit: 4})
+	}
+	add(record.HistoryFilter{UserData: record.NoUserData})
+	window, err := record.ParseWindow("Mon-Thu 04:00-01:00 UTC", time.UTC)
+	if err != nil {
+		panic(err)
+	}
+	add(record.HistoryFilter{Outside: window})
+	add(record.HistoryFilter{Outside: window, Kind: "livepatch", Limit: 3})
 	for i, n := range a.events {
 		if i%(1+len(a.events)/30) == 0 {
 			add(record.HistoryFilter{Events: n})
+			add(record.HistoryFilter{Events: n, Outcome: record.OutcomeStaged})
+			add(record.HistoryFilter{Events: n, Outcome: record.OutcomeCompleted})
 			add(record.HistoryFilter{Events: n, Kind: "livepatch", Result: "ok", Limit: i % 5})
 		}
 	}
