@@ -110,24 +110,30 @@ func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 	if f.Scripts {
 		add("c.scripts <> '[]'")
 	}
-	fits := func(column, pattern string) string {
-		if record.IsPattern(pattern) {
-			return column + " GLOB ?"
+	// A text that has the marks of a pattern in it is found, too.
+	fits := func(pattern string, columns ...string) {
+		var conds []string
+		var values []any
+		for _, column := range columns {
+			conds, values = append(conds, column+" = ?"), append(values, pattern)
+			if record.IsPattern(pattern) {
+				conds, values = append(conds, column+" GLOB ?"), append(values, pattern)
+			}
 		}
-		return column + " = ?"
+		add("("+strings.Join(conds, " OR ")+")", values...)
 	}
 	if f.User != "" {
-		add("("+fits("t.login", f.User)+" OR "+fits("t.sudo_user", f.User)+" OR "+fits("t.automation", f.User)+")", f.User, f.User, f.User)
+		fits(f.User, "t.login", "t.sudo_user", "t.automation")
 	}
 	if f.Command != "" {
-		add(fits("t.command", f.Command), f.Command)
+		fits(f.Command, "t.command")
 	}
 	switch f.UserData {
 	case "":
 	case record.NoUserData:
 		add("coalesce(t.userdata, '') = ''")
 	default:
-		add(fits("t.userdata", f.UserData), f.UserData)
+		fits(f.UserData, "t.userdata")
 	}
 	if f.Outcome != "" {
 		add(outcomeThen+" = ?", string(f.Outcome))

@@ -61,7 +61,7 @@ func (r *Record) selector(f record.HistoryFilter) func(*Change) bool {
 // is says whether a value is the one that is wanted, or any is.
 func is[T ~string](value, wanted T) bool { return wanted == "" || value == wanted }
 
-// fitsPattern says whether a text fits a GLOB pattern, or is what the filter names.
+// fitsPattern says whether a text fits a GLOB pattern.
 func fitsPattern(text, pattern string) bool {
 	if record.IsPattern(pattern) {
 		return glob(pattern, text)
@@ -69,21 +69,24 @@ func fitsPattern(text, pattern string) bool {
 	return text == pattern
 }
 
+// named says whether a text is what a filter names, or fits it as a pattern.
+func named(text, name string) bool { return text == name || fitsPattern(text, name) }
+
 // isOf says whether a change is of a commit that the filter selects.
 func (r *Record) isOf(c *Change, f *record.HistoryFilter) bool {
 	of := r.commitOf(c)
 	if of == nil {
 		return f.User == "" && f.Command == "" && f.Outcome == "" && (f.UserData == "" || f.UserData == record.NoUserData)
 	}
-	by := func(name *string) bool { return name != nil && fitsPattern(*name, f.User) }
+	by := func(name *string) bool { return name != nil && named(*name, f.User) }
 	switch given := record.OrEmpty(of.UserData); {
 	case f.UserData == record.NoUserData && given != "":
 		return false
-	case f.UserData != "" && f.UserData != record.NoUserData && (of.UserData == nil || !fitsPattern(given, f.UserData)):
+	case f.UserData != "" && f.UserData != record.NoUserData && (of.UserData == nil || !named(given, f.UserData)):
 		return false
 	}
 	return (f.User == "" || by(of.Actor.Login) || by(of.Actor.SudoUser) || by(of.Actor.Automation)) &&
-		(f.Command == "" || of.Command != nil && fitsPattern(*of.Command, f.Command))
+		(f.Command == "" || of.Command != nil && named(*of.Command, f.Command))
 }
 
 // historyRow is a change with what follows from its commit. What became of that after so many events is not
