@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what building and testing klp-audit needs and this machine lacks; `deps.sh demo` leaves
-# out what only the tests of the report's page need.
+# out what only the tests of the report's page and of monitoring need.
 set -eu
 
 missing() { ! command -v "$1" >/dev/null 2>&1; }
@@ -21,6 +21,7 @@ if [ "${1:-}" != demo ]; then
 	missing chromium && page="chromium"
 	missing pdftotext && page="$page poppler-utils"
 	missing npm && page="$page npm"
+	missing promtool && page="$page prometheus" # its checker of metrics and rules
 fi
 [ -z "$need$page" ] && exit 0
 
@@ -35,7 +36,7 @@ elif ! missing zypper; then
 	# What the spec file asks for besides; a Go without a package does not count there.
 	zypper --non-interactive install bash-completion sysuser-tools systemd-rpm-macros go1.26
 	zypper --non-interactive install debootstrap systemd-journal-remote mandoc python3-cryptography || true
-	[ -z "$page" ] || zypper --non-interactive install chromium poppler-tools npm-default || true
+	[ -z "$page" ] || zypper --non-interactive install chromium poppler-tools npm-default golang-github-prometheus-prometheus || true
 else
 	echo "deps.sh: neither apt-get nor zypper here; install:$need $page" >&2
 	exit 1

@@ -74,10 +74,13 @@ func headline(c *compliance.Summary) string {
 	}
 	first := c.Checks[0]
 	if c.Warning != "" { // which says which check it is
-		return NagiosText(fmt.Sprintf("%s (%s)", strings.TrimSuffix(first.Detail, "."), c.Sum()))
+		return NagiosText(fmt.Sprintf("%s (%s)", inShort(first.Detail), c.Sum()))
 	}
-	return NagiosText(fmt.Sprintf("%s: %s (%s)", first.ID, strings.TrimSuffix(first.Detail, "."), c.Sum()))
+	return NagiosText(fmt.Sprintf("%s: %s (%s)", first.ID, inShort(first.Detail), c.Sum()))
 }
+
+// inShort is a text that fits on a pager: the whole one is below it.
+func inShort(detail string) string { return say.Clip(strings.TrimSuffix(detail, "."), 120) }
 
 // NagiosText is printable, and without the character that performance data begins with.
 func NagiosText(s string) string { return strings.ReplaceAll(say.Printable(s), "|", "/") }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"regexp"
@@ -141,5 +142,33 @@ func TestMetricOfATransition(t *testing.T) {
 	st := &audit.State{LivePatch: &record.LivePatch{Enabled: true, Transition: true}}
 	if active := isActive(st); active == nil || *active {
 		t.Errorf("active: %v", active)
+	}
+}
+
+// The rules and the dashboard that come with the package ask for metrics that there are, with labels that they have.
+func TestMonitoringAsksForWhatThereIs(t *testing.T) {
+	known := map[string]bool{}
+	for _, m := range metrics(&compliance.Summary{Open: &audit.Open{}, Record: &record.Summary{}}, &audit.State{}) {
+		known[m.name] = true
+	}
+	name := regexp.MustCompile(`klp_audit_[a-z_]+`)
+	for _, file := range []string{"klp-audit.rules.yml", "klp-audit.dashboard.json"} {
+		text, err := os.ReadFile("../docs/monitoring/" + file)
+		storetest.Check(t, err)
+		for _, asked := range name.FindAllString(string(text), -1) {
+			if !known[asked] {
+				t.Errorf("%s asks for %s", file, asked)
+			}
+		}
+		if strings.HasSuffix(file, ".json") && !json.Valid(text) {
+			t.Errorf("%s is no JSON", file)
+		}
+	}
+	tool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not here")
+	}
+	if out, err := exec.Command(tool, "check", "rules", "../docs/monitoring/klp-audit.rules.yml").CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -110,6 +110,19 @@ func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 	if f.Scripts {
 		add("c.scripts <> '[]'")
 	}
+	commitWhere(f, add)
+	if last != nil {
+		op := "<"
+		if f.OldestFirst {
+			op = ">"
+		}
+		add("(c.time, c.event, c.pos) "+op+" (?, ?, ?)", last.Time.UnixMicro(), last.Event, last.Pos)
+	}
+	return " WHERE " + strings.Join(conds, " AND "), args
+}
+
+// commitWhere adds the conditions on the commit of a change.
+func commitWhere(f record.HistoryFilter, add func(cond string, values ...any)) {
 	// A text that has the marks of a pattern in it is found, too.
 	fits := func(pattern string, columns ...string) {
 		var conds []string
@@ -138,14 +151,6 @@ func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 	if f.Outcome != "" {
 		add(outcomeThen+" = ?", string(f.Outcome))
 	}
-	if last != nil {
-		op := "<"
-		if f.OldestFirst {
-			op = ">"
-		}
-		add("(c.time, c.event, c.pos) "+op+" (?, ?, ?)", last.Time.UnixMicro(), last.Event, last.Pos)
-	}
-	return " WHERE " + strings.Join(conds, " AND "), args
 }
 
 func historyRow(c *sqlite.Cells) *record.HistoryRow {

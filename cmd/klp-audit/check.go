@@ -21,6 +21,7 @@ import (
 type checkFlags struct {
 	profile    string
 	warn, crit int // days
+	timeout    int // seconds
 	only, skip []string
 	metrics    string
 	knownAt    string
@@ -47,13 +48,16 @@ and looks at no spool.`,
   klp-audit check --metrics /var/lib/node_exporter/textfile/klp-audit.prom`,
 		Args:         func(cmd *cobra.Command, args []string) error { return a.unknown(cobra.NoArgs(cmd, args)) },
 		SilenceUsage: true,
-		RunE:         func(cmd *cobra.Command, _ []string) error { return a.unknown(a.check(cmd, &f)) },
+		Version:      version,
+		RunE:         func(cmd *cobra.Command, _ []string) error { return a.unknown(a.checkInTime(cmd, &f)) },
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return a.unknown(err) })
 	flags := cmd.Flags()
 	a.profileFlag(cmd, &f.profile)
-	flags.IntVar(&f.warn, "warn", 0, "warn when the coverage ends in less than `DAYS` (as the profile says)")
-	flags.IntVar(&f.crit, "crit", 0, "critical when the coverage ends in less than `DAYS` (as the profile says)")
+	flags.IntVarP(&f.warn, "warn", "w", 0, "warn when the coverage ends in less than `DAYS` (as the profile says)")
+	flags.IntVarP(&f.crit, "crit", "c", 0, "critical when the coverage ends in less than `DAYS` (as the profile says)")
+	flags.IntVarP(&f.timeout, "timeout", "t", 0, "UNKNOWN, where it takes longer than `SECONDS` (0: it may take its time)")
+	flags.BoolP("version", "V", false, "print the version")
 	flags.StringSliceVar(&f.only, "only", nil, "only the checks `ID,…`: "+strings.Join(compliance.CheckIDs(), ", "))
 	flags.StringSliceVar(&f.skip, "skip", nil, "all checks but `ID,…`")
 	flags.StringVar(&f.knownAt, "known-at", "", "judge as of `TIME`, and leave out what was recorded after it: "+report.TimeHelp)
@@ -83,6 +87,24 @@ func (a *app) critical(in *audit.Input) error {
 	_, code := report.Nagios(compliance.Fail)
 	fmt.Fprintf(a.Stdout, "KLP-AUDIT CRITICAL - %s\nTo do: %s.\n", report.NagiosText(in.Warning()), compliance.Hint("integrity"))
 	return exitStatus(code)
+}
+
+// checkInTime is check, for no longer than it may take.
+func (a *app) checkInTime(cmd *cobra.Command, f *checkFlags) error {
+	switch {
+	case f.timeout < 0 || f.timeout > 3600:
+		return fmt.Errorf("--timeout %d: want a number of seconds up to 3600", f.timeout)
+	case f.timeout == 0:
+		return a.check(cmd, f)
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Duration(f.timeout)*time.Second)
+	defer cancel()
+	cmd.SetContext(ctx)
+	err := a.check(cmd, f)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("no answer within %d s", f.timeout)
+	}
+	return err
 }
 
 func (a *app) check(cmd *cobra.Command, f *checkFlags) error {
