@@ -18,6 +18,7 @@ type Load struct {
 	boots   view.Boots
 	waiting map[*table][]mutation // rows
 	staged  bool                  // a commit went to a btrfs snapshot
+	indexed bool                  // changes are, by their commit
 }
 
 // NewLoad begins with views that have no rows. There must be none.
@@ -69,7 +70,7 @@ func (l *Load) Finish(ctx context.Context) error {
 			}
 		}
 	}
-	if err := l.write(ctx); err != nil {
+	if err := l.widen(ctx); err != nil {
 		return err
 	}
 	const count = `UPDATE totals SET commits = (SELECT count(*) FROM commits), changes = (SELECT count(*) FROM changes c
@@ -82,7 +83,7 @@ func (l *Load) Finish(ctx context.Context) error {
 func (l *Load) do(ctx context.Context, m mutation) (changed int64, err error) {
 	if m.table == nil {
 		if m.wide {
-			err = l.write(ctx)
+			err = l.widen(ctx)
 		}
 		if err == nil {
 			changed, err = execute(ctx, l.tx, m)
@@ -97,6 +98,16 @@ func (l *Load) do(ctx context.Context, m mutation) (changed int64, err error) {
 	}
 	l.waiting[m.table] = waiting
 	return 1, err
+}
+
+// widen readies the tables for what reads, or changes, rows of other events.
+func (l *Load) widen(ctx context.Context) error {
+	if err := l.write(ctx); err != nil || l.indexed {
+		return err
+	}
+	l.indexed = true
+	_, err := l.tx.ExecContext(ctx, byCommit)
+	return err
 }
 
 // write writes the rows that wait.

@@ -20,8 +20,11 @@ var (
 	sql3 string // of 0.1.0
 )
 
+// byCommit is an index that only events need which change rows of others.
+const byCommit = "CREATE INDEX changes_commit ON changes (commit_id);\n"
+
 // SQL makes the views of this version without any row.
-var SQL = tables + indexes
+var SQL = tables + byCommit + indexes
 
 // Tables are the names of the views of this version.
 var Tables = []string{"recorders", "commits", "changes", "observations", "sightings", "boots", "boot_looks", "patch_loads", "image_builds", "exceptions", "snapshots", "releases", "totals"}

@@ -74,8 +74,6 @@ CREATE TABLE changes (
   PRIMARY KEY (event, pos)
 ) STRICT;
 
-CREATE INDEX changes_commit ON changes (commit_id);
-
 -- One row for each observation.
 CREATE TABLE observations (
   event          INTEGER PRIMARY KEY,
