@@ -101,7 +101,7 @@ func (a *app) checkInTime(cmd *cobra.Command, f *checkFlags) error {
 	defer cancel()
 	cmd.SetContext(ctx)
 	err := a.check(cmd, f)
-	if err != nil && ctx.Err() != nil {
+	if answered := err == nil || errors.As(err, new(exitStatus)); !answered && ctx.Err() != nil {
 		return fmt.Errorf("no answer within %d s", f.timeout)
 	}
 	return err

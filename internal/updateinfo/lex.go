@@ -245,7 +245,7 @@ type window struct {
 	from  int // what is before it is not needed any more
 	err   error
 	max   int // of what is needed at a time
-	reads int
+	reads int // how often it read on
 }
 
 // more reads on, and reports whether there was more to read.

@@ -40,7 +40,7 @@ var (
 )
 
 // apply returns what an event changes in the views. It is pure: the same event gives the
-// same mutations for ever, so that the views can be rebuilt byte for byte. Of a kind that a newer
+// same mutations for ever, so that the views can be rebuilt row for row. Of a kind that a newer
 // program writes it is what every event does.
 func apply(o *view.Outline) []mutation {
 	return slices.Concat(applyRows(o), applyBoots(o), applyBooted(o))

@@ -1,5 +1,6 @@
 // Package views derives the views of a record from its events: tables that answer what the events
-// say. An event changes them by one pure function, so that they can be rebuilt byte for byte.
+// say. An event changes them by one pure function, so that they can be rebuilt row for row;
+// Load rebuilds all of them.
 package views
 
 import (
