@@ -87,7 +87,7 @@ func writeEvent(w io.Writer, e *store.Evidence, style table.Style) error {
 	if p := e.Inclusion; p != nil {
 		out.Add("Hash", "%s, in the tree over %d events with the root hash %s, which the checkpoint signs", p.Leaf, p.Size, p.Root)
 	} else {
-		out.Add("Hash", "the checkpoint does not cover it")
+		out.Add("Hash", "no checkpoint signs it as it is here")
 	}
 	if err := out.Write(w, style); err != nil || ev == nil {
 		return err

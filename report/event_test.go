@@ -57,6 +57,34 @@ func TestEventsAreProven(t *testing.T) {
 	}
 }
 
+// What was altered is shown without a proof.
+func TestAlteredEventHasNoProof(t *testing.T) {
+	m := storetest.TwoYears(t)
+	path := filepath.Join(t.TempDir(), "record.jsonl")
+	var b strings.Builder
+	storetest.Check(t, m.OpenRecord().Export(t.Context(), &b, 0))
+	storetest.Check(t, os.WriteFile(path, []byte(strings.Replace(b.String(), `"trigger":"boot"`, `"trigger":"root"`, 1)), 0o600))
+	s, v, err := store.OpenExport(t.Context(), path, "")
+	storetest.Check(t, err)
+	defer s.Close()
+	altered := 0
+	for seq := int64(1); seq <= v.TreeSize; seq++ {
+		e, err := s.Evidence(t.Context(), seq)
+		storetest.Check(t, err)
+		if is := strings.Contains(string(e.Body), `"trigger":"root"`); is {
+			altered++
+			if e.Inclusion != nil || !strings.Contains(writtenEvents(t, &Events{List: []*store.Evidence{e}}, "table"), "no checkpoint signs it as it is here") {
+				t.Errorf("event %d: %+v", seq, e.Inclusion)
+			}
+		} else if e.Inclusion == nil {
+			t.Errorf("event %d has no proof", seq)
+		}
+	}
+	if altered != 1 || v.Result != proof.Altered {
+		t.Errorf("%d events are altered, %s", altered, v.Result)
+	}
+}
+
 func writtenEvents(t *testing.T, x *Events, format string) string {
 	t.Helper()
 	var b strings.Builder

@@ -197,7 +197,7 @@ func (s *Store) part(ctx context.Context, name record.PartName, where string, ar
 type Evidence struct {
 	Seq        int64
 	Body       []byte           // its exact bytes; nil: it was pruned
-	Inclusion  *proof.Inclusion // in the tree that the checkpoint covers; nil: that does not cover it
+	Inclusion  *proof.Inclusion // in the tree that the checkpoint signs; nil: it does not sign this event, or not as it is
 	Checkpoint string           // the signed text
 	Related    []Related        // in the order of the log
 }
@@ -227,17 +227,34 @@ func (s *Store) Evidence(ctx context.Context, seq int64) (*Evidence, error) {
 	if err != nil {
 		return nil, sqlite.Classify(err)
 	}
-	var hashes tlog.HashReader = hashReader(ctx, s.db)
-	if s.leaves != nil {
-		hashes = s.leaves
-	}
 	if seq <= covered && covered <= size {
-		if e.Inclusion, err = proof.Prove(seq, covered, hashes); err != nil {
+		if e.Inclusion, err = s.inclusion(ctx, e, covered); err != nil {
 			return nil, sqlite.Classify(err)
 		}
 	}
 	e.Related, err = s.related(ctx, seq)
 	return e, err
+}
+
+// inclusion proves that an event is among the first so many that the checkpoint signs; nil: they are not those.
+func (s *Store) inclusion(ctx context.Context, e *Evidence, covered int64) (*proof.Inclusion, error) {
+	var hashes tlog.HashReader = hashReader(ctx, s.db)
+	if s.leaves != nil {
+		hashes = s.leaves
+	}
+	in, err := proof.Prove(e.Seq, covered, hashes)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.key(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cp, bad := proof.ParseCheckpoint(e.Checkpoint, key)
+	if bad != nil || cp.Size != in.Size || cp.Root != in.Root || e.Body != nil && tlog.RecordHash(e.Body) != in.Leaf {
+		return nil, nil
+	}
+	return in, nil
 }
 
 // related are the other events of a commit or an exception, and the one that says that a body went.
