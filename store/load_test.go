@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"bytes"
 	"database/sql"
+	"os"
 	"slices"
 	"testing"
 
@@ -11,20 +13,37 @@ import (
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
-// Views that are made of a whole log at once are those that came about event by event, whatever happened.
+// Views that are made of a whole log at once are those that came about event by event, whatever happened;
+// and a log makes one file, whoever makes it.
 func TestViewsAtOnceAreThoseOfEachEvent(t *testing.T) {
 	for seed := range uint64(storetest.Few(10, 60)) {
 		m := storetest.RandomMachine(t, storetest.NewRand(seed))
 		m.Flush()
-		grown := viewRows(t, m.Root)
-		s, err := store.Open(t.Context(), m.Root, "1.0.0")
-		storetest.Check(t, err)
-		storetest.Check(t, s.Rebuild(t.Context()))
-		storetest.Check(t, s.Close())
+		grown, twin := viewRows(t, m.Root), t.TempDir()
+		storetest.Check(t, os.CopyFS(twin, os.DirFS(m.Root)))
+		rebuild(t, m.Root)
 		if diff := cmp.Diff(grown, viewRows(t, m.Root)); diff != "" {
 			t.Fatalf("seed %d: %s", seed, diff)
 		}
+		if rebuild(t, twin); !bytes.Equal(file(t, m.Root), file(t, twin)) {
+			t.Fatalf("seed %d: the same log makes two files", seed)
+		}
 	}
+}
+
+func rebuild(t *testing.T, root string) {
+	t.Helper()
+	s, err := store.Open(t.Context(), root, "1.0.0")
+	storetest.Check(t, err)
+	storetest.Check(t, s.Rebuild(t.Context()))
+	storetest.Check(t, s.Close())
+}
+
+func file(t *testing.T, root string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(store.Path(root))
+	storetest.Check(t, err)
+	return b
 }
 
 // viewRows are the rows of all tables of a record, each as text.

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -223,7 +224,9 @@ func dump(t *testing.T, root string) (lines []string) {
 	}
 	defer db.Close()
 	for _, table := range rows(t, db, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`) {
-		lines = append(append(lines, table), rows(t, db, `SELECT * FROM `+table)...)
+		of := rows(t, db, `SELECT * FROM `+table)
+		slices.Sort(of) // in which order they were written is not in them
+		lines = append(append(lines, table), of...)
 	}
 	return lines
 }

@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
 	"strings"
 
@@ -110,9 +111,11 @@ func (l *Load) widen(ctx context.Context) error {
 	return err
 }
 
-// write writes the rows that wait.
+// write writes the rows that wait, table by table in one order: so the same log makes the same file.
 func (l *Load) write(ctx context.Context) error {
-	for t, waiting := range l.waiting {
+	byText := func(a, b *table) int { return strings.Compare(a.insert, b.insert) }
+	for _, t := range slices.SortedFunc(maps.Keys(l.waiting), byText) {
+		waiting := l.waiting[t]
 		for i := range waiting {
 			if _, err := execute(ctx, l.tx, t.insertion(waiting[i:i+1])); err != nil {
 				return err
