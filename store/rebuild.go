@@ -57,7 +57,7 @@ func attempt(ctx context.Context, tx *sql.Tx, do func() error) error {
 // collectLess has garbage collected less often until the function that it returns is called. Of a log that is read
 // from end to end little is in use at a time, and the memory that this takes is small.
 func collectLess() (again func()) {
-	before := debug.SetGCPercent(400)
+	before := debug.SetGCPercent(300)
 	return func() { debug.SetGCPercent(before) }
 }
 
