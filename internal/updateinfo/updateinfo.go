@@ -101,6 +101,7 @@ type scan struct {
 	looked int // up to where the window was, from its begin
 	depth  int
 	update int  // where the one being read begins, in the window; it is read at a depth over 1
+	body   int  // where its body begins; 0: its tags are read one by one
 	begun  bool // the root element was there
 	newest Newest
 }
@@ -108,6 +109,10 @@ type scan struct {
 // parse reads the whole tags of the window, and leaves the update that is not whole yet.
 func (s *scan) parse() error {
 	for {
+		if s.body > 0 && !s.skip() {
+			s.forget()
+			return nil
+		}
 		t, begin, end, found, err := next(s.buf, s.looked)
 		if err != nil {
 			return err
@@ -119,29 +124,39 @@ func (s *scan) parse() error {
 		if err := s.tag(t, begin, end); err != nil {
 			return err
 		}
-		if s.looked = end; s.depth == 2 && t.start {
-			s.looked = lastTag(s.buf, begin, end)
+		plain := string(t.name) == "update" && bytes.HasPrefix(s.buf[begin:], []byte("<update")) // without a prefix
+		if s.looked = end; s.depth == 2 && t.start && plain {
+			s.body = end
 		}
 	}
 }
 
-// lastTag is where the last tag of an update begins, which begins at a place of a text; the end of its first where
-// that cannot be told without all between: where the update is not whole yet, or is written as none is.
-func lastTag(text []byte, begin, end int) int {
-	const last = "</update>"
-	if !bytes.HasPrefix(text[begin:], []byte("<update")) {
-		return end
+// skip moves on to the last tag of an update, past the tags in its body. Where the body has what no update has, it
+// goes back to the begin of the body, to read each tag. It returns false where the window ends before the update does.
+func (s *scan) skip() bool {
+	for {
+		at := bytes.IndexByte(s.buf[s.looked:], '<')
+		if at < 0 {
+			s.looked = len(s.buf)
+			return false
+		}
+		s.looked += at
+		rest := s.buf[s.looked+1:]
+		switch {
+		case len(rest) < len(lastTag):
+			return false
+		case bytes.HasPrefix(rest, []byte(lastTag)):
+			s.body = 0
+			return true
+		case rest[0] == '!', rest[0] == '?', bytes.HasPrefix(rest, []byte("update")), bytes.HasPrefix(rest, []byte("/update")):
+			s.looked, s.body = s.body, 0
+			return true
+		}
+		s.looked++
 	}
-	size := bytes.Index(text[end:], []byte(last))
-	if size < 0 {
-		return end
-	}
-	between := text[end : end+size]
-	if bytes.Contains(between, []byte("<!")) || bytes.Contains(between, []byte("<?")) || bytes.Contains(between, []byte("<update")) {
-		return end
-	}
-	return end + size
 }
+
+const lastTag = "/update>"
 
 // forget gives up the part of the window that is not needed any more.
 func (s *scan) forget() {
@@ -151,6 +166,7 @@ func (s *scan) forget() {
 	}
 	s.total += keep
 	s.from, s.looked, s.update = keep, s.looked-keep, 0
+	s.body = max(s.body-keep, 0)
 }
 
 func (s *scan) tag(t tag, begin, end int) error {
@@ -325,6 +341,9 @@ func (u *update) start(t tag) (err error) {
 }
 
 func (u *update) reference(t tag) error {
+	if !bytes.Contains(t.attrs, []byte("cve")) && bytes.IndexByte(t.attrs, '&') < 0 {
+		return nil // most are of bugs
+	}
 	kind, err := t.attr("type")
 	if err != nil || kind != "cve" {
 		return err

@@ -145,6 +145,18 @@ func TestReadEndsEndlessUpdates(t *testing.T) {
 	}
 }
 
+// However an update is written, only its own length counts, not that of the file.
+func TestReadKeepsOneUpdateAtATime(t *testing.T) {
+	defer func(was int) { maxUpdate = was }(maxUpdate)
+	maxUpdate = 1 << 20
+	for _, update := range []string{"<update><id>kernel</id></update>", "<u:update><id>kernel</id></u:update>", "<update><id>kernel</id></update >", "<update><id>kernel</id><!-- --></update>"} {
+		n := 3<<20/len(update) + 1
+		if got, _, err := readAll(strings.NewReader("<updates>"+strings.Repeat(update, n)+"</updates>"), "kernel"); err != nil || len(got) != n {
+			t.Errorf("%d of %d of %s: %v", len(got), n, update, err)
+		}
+	}
+}
+
 type endless string
 
 func (e endless) Read(p []byte) (n int, err error) {
@@ -159,6 +171,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(sample)
 	f.Add("<updates><u:update x:type='a&amp;b'><id>&#x41;kernel</id><title>a<b>kernel</b>c</title></u:update></updates>")
 	f.Add("<updates><update><issued\ndate='1715592853'/><!-- kernel --></update></updates>")
+	f.Add("<updates><u:update><id>kernel</id></u:update><u:update><id>kernel</id></u:update><update><id>kernel</id></update ><update><id>kernel</id></update></updates>")
 	f.Add("<updates><update>\r\n<title>a\rkernel\r\nb</title></update><update><issued date='1'/><issued date='1715592853'/></update></updates>")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(strings.ReplaceAll(strings.ReplaceAll(text, "<!--", ""), cdata, ""), "<!") {
