@@ -1,18 +1,18 @@
 package record
 
-// Change is one package's change, the truth from the rpm database beside libzypp's claim.
+// Change is what happened to one package: what the rpm database shows, next to what libzypp claims.
 type Change struct {
 	Kind          PackageKind `json:"kind"`
 	Action        Action      `json:"action"`
 	Package       string      `json:"package"`
 	Arch          string      `json:"arch"`
-	Version       string      `json:"version"`            // the new one; of a removal, the removed one
-	Previous      string      `json:"previous,omitempty"` // of an upgrade, downgrade or reinstall
+	Version       string      `json:"version"`            // the new one; for a removal, the removed one
+	Previous      string      `json:"previous,omitempty"` // set for an upgrade, downgrade or reinstall
 	Result        Result      `json:"result"`
-	Step          string      `json:"step,omitempty"`  // libzypp's step: "+", "-", "M" (beside the installed one); none: not announced
-	Stage         string      `json:"stage,omitempty"` // libzypp's claim at the end: "ok", "err"; none: not executed
+	Step          string      `json:"step,omitempty"`  // libzypp's step: "+", "-", "M" (keeps the installed one); empty: not announced
+	Stage         string      `json:"stage,omitempty"` // libzypp's claim at the end: "ok", "err"; empty: not executed
 	InstallTime   *Timestamp  `json:"install_time,omitempty"`
-	KernelRelease string      `json:"kernel_release,omitempty"` // as uname -r says it
+	KernelRelease string      `json:"kernel_release,omitempty"` // as uname -r prints it
 	Module        string      `json:"module,omitempty"`
 	PatchNumber   int         `json:"patch_number,omitempty"`
 	Initial       bool        `json:"initial,omitempty"` // patch number 1 fixes nothing
@@ -23,11 +23,11 @@ type Change struct {
 	BuildTime     *Timestamp  `json:"build_time,omitempty"`
 	SourceRPM     string      `json:"source_rpm,omitempty"`
 	Added         Fixes       `json:"added"`   // fixes that came with the change
-	Removed       Fixes       `json:"removed"` // fixes that it took away
+	Removed       Fixes       `json:"removed"` // fixes that were lost with it
 	Scripts       []Script    `json:"scripts,omitempty"`
 }
 
-// Action is what was done with a package.
+// Action is what was done to a package.
 type Action string
 
 // The actions.
@@ -50,9 +50,9 @@ type Result string
 // The results.
 const (
 	ResultOK      Result = "ok"       // the rpm database shows it
-	ResultFailed  Result = "failed"   // it was tried, and the rpm database does not show it
-	ResultNotDone Result = "not-done" // the rpm database does not show it, and nothing says that it was tried
-	ResultUnknown Result = "unknown"  // not provable
+	ResultFailed  Result = "failed"   // it was tried, but the rpm database does not show it
+	ResultNotDone Result = "not-done" // the rpm database does not show it, and nothing says it was tried
+	ResultUnknown Result = "unknown"  // cannot be proven
 )
 
 // Results returns the closed set of results.
@@ -60,12 +60,12 @@ func Results() []Result {
 	return []Result{ResultOK, ResultFailed, ResultNotDone, ResultUnknown}
 }
 
-// Script is a script of a package that failed, as libzypp's history tells. The package may be
-// installed all the same.
+// Script is a package script that failed, as libzypp's history reports it. The package may still be
+// installed.
 type Script struct {
 	Script string `json:"script"`           // as rpm calls it: posttrans, post, …
 	Status string `json:"status,omitempty"` // "exit status 1", "signal 9"; empty: not known
-	Output string `json:"output,omitempty"` // first line that it printed; empty: none, or not known
+	Output string `json:"output,omitempty"` // first line it printed; empty: none, or not known
 }
 
 // Advisory is a patch whose state this commit changed, from libzypp's history.

@@ -23,14 +23,14 @@ func Encode(ev *Event) ([]byte, error) {
 var (
 	// ErrNoEvent says that a body is not an event.
 	ErrNoEvent = errors.New("not an event")
-	// ErrNewerEvent says that a newer version wrote an event, which this one cannot read.
+	// ErrNewerEvent says that a newer version wrote an event, and this one cannot read it.
 	ErrNewerEvent = errors.New("event of a newer version")
 	errNotOneLine = fmt.Errorf("%w: not one line", ErrNoEvent)
 )
 
 // Decode reads the body of an event. It refuses a body of a newer version, and one that two readers
-// could read differently. The event keeps the body, which is not to be changed after; and each text of an event
-// keeps all of them in memory.
+// could read differently. The event keeps the body, so do not change it afterwards; any string of
+// an event keeps the whole body in memory.
 func Decode(body []byte) (*Event, error) {
 	var ev Event
 	if _, err := read(body, reflect.ValueOf(&ev).Elem()); err != nil {
@@ -40,7 +40,7 @@ func Decode(body []byte) (*Event, error) {
 }
 
 // DecodeAt decodes the body of event number seq of a log. It also refuses a body of several lines,
-// and one that says something impossible of the log before it.
+// and one that says something impossible about the log before it.
 func DecodeAt(seq int64, body []byte) (*Event, error) {
 	if !IsOneLine(body) {
 		return nil, errNotOneLine
@@ -55,9 +55,9 @@ func DecodeAt(seq int64, body []byte) (*Event, error) {
 	return ev, nil
 }
 
-// DecodeOutline decodes what a verification needs. It refuses what DecodeAt refuses, but reads only
-// version, kind, id and time, and the whole of an event about the log itself. To decode the rest, which
-// only views need, would take most of the time.
+// DecodeOutline decodes what a verification needs. It refuses what DecodeAt refuses, but keeps only
+// version, kind, id and time, and the whole event only if it is about the log itself. Decoding the
+// rest, which only views need, would take most of the time.
 func DecodeOutline(seq int64, body []byte) (*Event, error) {
 	if !IsOneLine(body) {
 		return nil, errNotOneLine
@@ -72,8 +72,8 @@ func DecodeOutline(seq int64, body []byte) (*Event, error) {
 	return &Event{Header: h}, nil
 }
 
-// read checks the whole body of an event, and reads version, kind, id and time; and all into an empty event, the
-// zero Value: into none.
+// read checks the whole body of an event and returns its version, kind, id and time. It decodes the
+// body into an empty event; with the zero Value it only checks.
 func read(body []byte, into reflect.Value) (h Header, err error) {
 	at, err := scan(body, eventShape(), into)
 	if err == nil {
@@ -85,7 +85,7 @@ func read(body []byte, into reflect.Value) (h Header, err error) {
 	if err == nil {
 		return h, nil
 	}
-	// A newer version may write events in another way: that is no error of the event.
+	// A newer version may write events differently: that does not make the event invalid.
 	var newer struct{ V int }
 	if json.Unmarshal(body, &newer) == nil && newer.V > EventVersion {
 		return h, fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewerEvent, newer.V, EventVersion)
@@ -93,7 +93,7 @@ func read(body []byte, into reflect.Value) (h Header, err error) {
 	return h, fmt.Errorf("%w: %w", ErrNoEvent, err)
 }
 
-// read reads the keys that SQLite reads, too. It compares texts, for SQLite does: a value that is
+// read reads the keys that SQLite reads, too. SQLite compares them as text, so a value that is
 // spelled in another way is refused.
 func (h *Header) read(body []byte, at []span) error {
 	of := func(key string) []byte { return at[eventShape().index[key]].of(body) }
@@ -114,7 +114,7 @@ func (h *Header) read(body []byte, at []span) error {
 	return nil
 }
 
-// isWord says whether a text in JSON consists of these letters only.
+// isWord says whether a JSON string consists of these letters only.
 func isWord(quoted []byte, letters string) bool {
 	const longest = 64
 	word := bytes.Trim(quoted, `"`)
@@ -128,8 +128,8 @@ func orMissing(text []byte) string {
 	return string(text)
 }
 
-// checkPayload checks that an event has the payload of its kind, and no other one. An event of an
-// unknown kind has none of those that are known.
+// checkPayload checks that an event has the payload of its kind and no other. An event of an
+// unknown kind must have no known payload.
 func checkPayload(kind EventKind, body []byte, at []span) error {
 	want := payloadKeys[kind]
 	for _, key := range payloadKeys {
@@ -138,13 +138,13 @@ func checkPayload(kind EventKind, body []byte, at []span) error {
 		case key != want && len(there) > 0:
 			return fmt.Errorf("an event of kind %s has a key %q", kind, key)
 		case key == want && (len(there) == 0 || there[0] == 'n'):
-			return fmt.Errorf("an event of kind %s without a key %q", kind, key)
+			return fmt.Errorf("an event of kind %s has no key %q", kind, key)
 		}
 	}
 	return nil
 }
 
-// IsOneLine says whether an event can be a line of an export. Two searches, each for one byte, are
+// IsOneLine says whether an event can be a line of an export. Two searches for one byte each are
 // ten times faster than one search for either.
 func IsOneLine(body []byte) bool {
 	return bytes.IndexByte(body, '\n') < 0 && bytes.IndexByte(body, '\r') < 0

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// An event is read as encoding/json reads it, whatever it says.
+// An event is decoded as encoding/json decodes it, whatever it says.
 func TestDecodedAlike(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 17))

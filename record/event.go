@@ -1,5 +1,6 @@
-// Package record has the events of a record, and the rows that reports show. Bodies of events are
-// kept for ever: what one version wrote, all later versions read. The package does no input or output.
+// Package record defines the events of a record, and the rows that reports show. Bodies of events
+// are kept for ever: every later version reads what an earlier one wrote. The package does no input
+// or output.
 package record
 
 import (
@@ -21,8 +22,8 @@ type Event struct {
 	Release     *Release         `json:"release,omitempty"`
 }
 
-// Snapshot returns what an event says of the packages on the running system. Installed is nil if the
-// event says nothing of them, or if they were not compared with the record.
+// Snapshot returns which packages an event says the running system has. Installed is nil if the
+// event does not say, or if the packages were not compared with the record.
 func (ev *Event) Snapshot() Snapshot {
 	s := Snapshot{Time: ev.Time, BootID: ev.BootID, Recorder: ev.Recorder}
 	switch {
@@ -36,7 +37,8 @@ func (ev *Event) Snapshot() Snapshot {
 	return s
 }
 
-// Changes returns the package changes that an event tells of, and what it says that live patches fix, by NEVRA.
+// Changes returns the package changes that an event reports, and which fixes it lists for live
+// patches, by NEVRA.
 func (ev *Event) Changes() (changes []Change, fixes map[string]Fixes) {
 	switch {
 	case ev.Begin != nil:
@@ -60,13 +62,13 @@ const (
 	KindCommitEnd   EventKind = "commit-end"   // what became of the commit
 	KindObservation EventKind = "observation"  // what the machine showed at a moment
 	KindDrift       EventKind = "drift"        // packages changed without a recorded commit
-	KindImport      EventKind = "import"       // a commit that was taken in from libzypp's history afterwards
-	KindException   EventKind = "exception"    // somebody accepts a finding or an open number for a while, or takes that back
+	KindImport      EventKind = "import"       // a commit that was imported later from libzypp's history
+	KindException   EventKind = "exception"    // somebody accepts a finding or an open number for a while, or ends that
 	KindPrune       EventKind = "prune"        // the bodies of old events were removed
 	KindRelease     EventKind = "release"      // what the vendor has released
 )
 
-// payloadKeys names the one key beside the header that an event of a kind has.
+// payloadKeys holds the one key that an event of a kind has besides the header.
 var payloadKeys = map[EventKind]string{
 	KindRecorder: "identity", KindCommitBegin: "begin", KindCommitEnd: "end", KindObservation: "observation",
 	KindDrift: "drift", KindException: "exception", KindImport: "import", KindPrune: "prune",

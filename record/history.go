@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// HistoryRow is one package change as reports show it. Its JSON is the published form.
+// HistoryRow is one package change as reports show it. Its JSON is published.
 type HistoryRow struct {
 	Time          Timestamp   `json:"time"`
 	TimeSource    string      `json:"time_source"` // commit, rpm, history
@@ -27,7 +27,7 @@ type HistoryRow struct {
 	PatchNumber   *int        `json:"patch_number"`
 	Initial       *bool       `json:"initial"`
 	Result        Result      `json:"result"`
-	Outcome       *Outcome    `json:"outcome"` // of the commit; null while it is open
+	Outcome       *Outcome    `json:"outcome"` // of the commit; null while it is running
 	Source        Source      `json:"source"`
 	Actor         RowActor    `json:"actor"`
 	Command       *string     `json:"command"`
@@ -35,20 +35,21 @@ type HistoryRow struct {
 	Repo          *string     `json:"repo"`
 	Checksum      *string     `json:"checksum"`
 	SignatureKey  *string     `json:"signature_key"`
-	Advisories    []string    `json:"advisories"` // that the commit applied
-	Advisory      *string     `json:"advisory"`   // the one that the change itself applied; nil: none, or that is not known
+	Advisories    []string    `json:"advisories"` // applied by the commit
+	Advisory      *string     `json:"advisory"`   // the one that this change applied; nil: none, or not known
 	CVEsAdded     []string    `json:"cves_added"`
 	CVEsRemoved   []string    `json:"cves_removed"`
 	BugsAdded     []string    `json:"bugs_added"`
 	BugsRemoved   []string    `json:"bugs_removed"`
-	Scripts       []Script    `json:"scripts"` // that failed
-	// KnownSince is when its event came into the log; nil: that is not known.
+	Scripts       []Script    `json:"scripts"` // those that failed
+	// KnownSince is when its event entered the log; nil: not known.
 	KnownSince *Timestamp `json:"known_since"`
 
-	Pos int64 `json:"-"` // of the change among those of its event
+	Pos int64 `json:"-"` // position of the change within its event
 }
 
-// HistoryRowOf is what a change says by itself: its event, its commit and when it was are not known by it.
+// HistoryRowOf returns what a change alone says: it does not know its event, its commit or its
+// time.
 func HistoryRowOf(c *Change) HistoryRow {
 	r := HistoryRow{
 		Kind: c.Kind, Action: c.Action, Package: c.Package, Arch: c.Arch, Version: c.Version, Previous: OrNil(c.Previous),
@@ -62,7 +63,7 @@ func HistoryRowOf(c *Change) HistoryRow {
 	return r
 }
 
-// notNil is a list that is never nil.
+// notNil replaces a nil list by an empty one.
 func notNil[T any](s []T) []T {
 	if len(s) == 0 {
 		return []T{}
@@ -70,20 +71,20 @@ func notNil[T any](s []T) []T {
 	return s
 }
 
-// Source is what the record has a change from.
+// Source is where the record has a change from.
 type Source string
 
 // The sources of changes.
 const (
-	SourcePlugin Source = "plugin" // which saw it made
-	SourceDrift  Source = "drift"  // it was found later
-	SourceImport Source = "import" // of libzypp's history
+	SourcePlugin Source = "plugin" // the plugin saw it happen
+	SourceDrift  Source = "drift"  // found later
+	SourceImport Source = "import" // from libzypp's history
 )
 
 // Sources returns the closed set of sources of changes.
 func Sources() []Source { return []Source{SourcePlugin, SourceDrift, SourceImport} }
 
-// RowActor is who made a change. What is not known is null or "unset".
+// RowActor is who made a change. Anything not known is null or "unset".
 type RowActor struct {
 	Login      *string `json:"login"`
 	SudoUser   *string `json:"sudo_user"`
@@ -93,14 +94,14 @@ type RowActor struct {
 	Automation *string `json:"automation"`
 }
 
-// HistoryField is a field of a history row: its name in JSON and CSV, and what CSV says.
+// HistoryField is a field of a history row: its name in JSON and CSV, and its text in CSV.
 type HistoryField struct {
 	Name string
 	Text func(*HistoryRow) string
 }
 
-// HistoryFields returns the fields of a history row in the order of CSV. What is not known is empty,
-// and lists are separated by blanks.
+// HistoryFields returns the fields of a history row in the order of CSV. Unknown values are empty,
+// and lists are separated by spaces.
 func HistoryFields() []HistoryField {
 	return []HistoryField{
 		{"time", func(r *HistoryRow) string { return r.Time.Exact() }},
@@ -167,7 +168,7 @@ func ifKnown[T any](v *T, text func(T) string) string {
 	return text(*v)
 }
 
-// OrNil is a text that may be missing: nil if it is empty.
+// OrNil returns a pointer to a text, or nil if it is empty.
 func OrNil[T ~string](s T) *T {
 	if s == "" {
 		return nil
@@ -175,7 +176,7 @@ func OrNil[T ~string](s T) *T {
 	return &s
 }
 
-// OrEmpty returns a text, empty if there is none.
+// OrEmpty returns the text, or the empty one for nil.
 func OrEmpty[T ~string](s *T) string {
 	return ifKnown(s, func(s T) string { return string(s) })
 }
@@ -193,19 +194,20 @@ type HistoryFilter struct {
 	UserData     string  // of the commit, such as a ticket; GLOB pattern, or NoUserData
 	Outcome      Outcome // of the commit
 	Outside      *Window // not at these times of the week
-	Scripts      bool    // of which a script failed
-	Limit        int     // at most so many rows; 0: all
-	Events       int64   // of the first so many events only; 0: of all that there are now
+	Scripts      bool    // only if a script failed
+	Limit        int     // at most this many rows; 0: all
+	Events       int64   // only the first so many events of the log; 0: all
 	OldestFirst  bool
 }
 
-// NoUserData selects changes that no user data came with.
+// NoUserData selects changes that came without user data.
 const NoUserData = "none"
 
-// IsPattern says whether a text is a GLOB pattern, and not what it stands for itself.
+// IsPattern says whether a text is a GLOB pattern rather than a literal.
 func IsPattern(text string) bool { return strings.ContainsAny(text, "*?[") }
 
-// Sift leaves out of a history what is in the window of a filter. history yields what the rest of the filter selects.
+// Sift drops the rows of a history that lie in the filter's window. history yields what the rest of
+// the filter selects.
 func (f HistoryFilter) Sift(history func(HistoryFilter) iter.Seq2[*HistoryRow, error]) iter.Seq2[*HistoryRow, error] {
 	if f.Outside == nil {
 		return history(f)
@@ -225,10 +227,10 @@ func (f HistoryFilter) Sift(history func(HistoryFilter) iter.Seq2[*HistoryRow, e
 	}
 }
 
-// Always is after all that is on record.
+// Always is later than everything on record.
 func Always() time.Time { return time.UnixMicro(math.MaxInt64) }
 
-// Name is who made a change, in a word: the person behind sudo, else the login, else the
+// Name returns who made a change, in one word: the person who used sudo, else the login, else the
 // automation that ran it.
 func (a RowActor) Name() string {
 	for _, s := range []*string{a.SudoUser, a.Login, a.Automation} {
@@ -239,7 +241,7 @@ func (a RowActor) Name() string {
 	return "unset"
 }
 
-// FoundLater says in words that a change was not recorded while it was made, empty if it was.
+// FoundLater says in words that a change was not recorded while it was made; empty if it was.
 func (r *HistoryRow) FoundLater() string {
 	switch r.Source {
 	case SourceDrift:
@@ -250,7 +252,8 @@ func (r *HistoryRow) FoundLater() string {
 	return ""
 }
 
-// Named is the package of a change with its version, and what else it must not be shown without.
+// Named returns the package of a change with its version, and whatever must always be shown with
+// it.
 func (r *HistoryRow) Named() string {
 	name := r.Package + " " + r.Version
 	if source := r.FoundLater(); source != "" {

@@ -8,7 +8,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// What JSON has, CSV has, too: the fields of the actor stand beside the others.
+// CSV has whatever JSON has; the fields of the actor are next to the others.
 func TestHistoryFieldsAreThoseOfJSON(t *testing.T) {
 	body, err := json.Marshal(&record.HistoryRow{})
 	if err != nil {
@@ -37,7 +37,7 @@ func TestHistoryFieldsAreThoseOfJSON(t *testing.T) {
 	}
 }
 
-// Each field of a row shows in its text, and an empty row says nothing in the others.
+// Each field shows a value that is set, and is empty in an empty row.
 func TestHistoryFieldsThatAreNotKnown(t *testing.T) {
 	known := []string{"time", "event"}
 	for _, f := range record.HistoryFields() {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A kind has a key of its own in an event, and every such key has a kind.
+// Each kind has its own key in an event, and each such key has a kind.
 func TestEveryKindHasAKey(t *testing.T) {
 	header, event := shapeOf(reflect.TypeFor[Header]()).names, eventShape().names
 	if got, want := len(event), len(header)+len(payloadKeys); got != want {

@@ -5,22 +5,22 @@ import (
 	"slices"
 )
 
-// Observation is what the machine showed. A part that could not be read is missing, and
-// Unknown says why.
+// Observation is what the machine showed. A part that could not be read is missing, and Unknown
+// says why.
 type Observation struct {
 	Trigger   Trigger                      `json:"trigger"`
 	Kernel    Kernel                       `json:"kernel"`
 	Installed []Package                    `json:"installed"`       // tracked packages; null: not known
-	RPMDB     string                       `json:"rpmdb,omitempty"` // stamp of the rpm database that this was read from
-	Compared  bool                         `json:"compared"`        // with what the record knew: what differed is a drift event before this one
+	RPMDB     string                       `json:"rpmdb,omitempty"` // stamp of the rpm database that Installed was read from
+	Compared  bool                         `json:"compared"`        // it was compared with the record: a drift event before this one holds the difference
 	Subvolume string                       `json:"root_subvolume"`  // where the root directory is within its file system; empty: not known
 	Patches   []LoadedPatch                `json:"patches"`         // in the kernel; null: not known
 	LivePatch *LivePatch                   `json:"live_patch"`
 	Initrd    Initrd                       `json:"initrd"` // of the running kernel and its active patch
 	NextBoot  *NextBoot                    `json:"next_boot"`
 	Reboot    *Reboot                      `json:"reboot"` // null: not known
-	Boots     []Boot                       `json:"boots"`  // new or changed since the observation before
-	Parts     map[PartName]json.RawMessage `json:"parts"`  // all else, by name
+	Boots     []Boot                       `json:"boots"`  // new or changed since the previous observation
+	Parts     map[PartName]json.RawMessage `json:"parts"`  // everything else, by name
 	Unknown   map[string]string            `json:"unknown"`
 }
 
@@ -45,7 +45,7 @@ type Kernel struct {
 	Release  string    `json:"release"` // uname -r
 	Version  string    `json:"version"` // uname -v
 	BootTime Timestamp `json:"boot_time"`
-	Marked   *bool     `json:"marked"` // uname -v says that it is live patched, which most live patches make it do; null: not known
+	Marked   *bool     `json:"marked"` // uname -v says that the kernel is live patched, as most live patches make it do; null: not known
 }
 
 // LoadedPatch is a live patch in the kernel, as /sys/kernel/livepatch shows it.
@@ -60,8 +60,8 @@ type LoadedPatch struct {
 	KGraft     bool             `json:"kgraft"` // of SUSE Linux Enterprise 12
 }
 
-// PendingReboot says whether a reboot was pending: PendingUnknown also where the observation only could
-// not see that a live patch makes up for it.
+// PendingReboot says whether a reboot was pending. It is PendingUnknown, too, if the observation
+// could not see whether a live patch makes the reboot unnecessary.
 func (o *Observation) PendingReboot() Pending {
 	switch {
 	case o.Reboot == nil:
@@ -86,43 +86,44 @@ type LivePatch struct {
 	Initial     *bool      `json:"initial"`
 	Enabled     bool       `json:"enabled"`
 	Transition  bool       `json:"transition"`
-	Forced      *bool      `json:"forced"` // tasks were forced over; null: its load is not in the journal
-	Since       *Timestamp `json:"since"`  // when it was loaded in this boot; null: likewise
-	CVEs        []string   `json:"cves"`   // that its package says it fixes; null: not known, as of bugs
+	Forced      *bool      `json:"forced"` // tasks were forced to switch; null: the journal does not show its load
+	Since       *Timestamp `json:"since"`  // when it was loaded in this boot; null: the journal does not show its load
+	CVEs        []string   `json:"cves"`   // those that its package says it fixes; null: not known; bugs alike
 	Bugs        []string   `json:"bugs"`
 }
 
-// NextBoot is what the default boot entry would run.
+// NextBoot is what the default boot entry would start.
 type NextBoot struct {
 	KernelRelease string `json:"kernel_release"`
 	Image         string `json:"image"`  // initrd
-	Source        string `json:"source"` // the file that says so
+	Source        string `json:"source"` // the file that names them
 }
 
-// Reboot says whether the machine waits for a reboot.
+// Reboot says whether the machine needs a reboot.
 type Reboot struct {
 	Pending      Pending `json:"pending"`
-	NewestKernel string  `json:"newest_kernel"` // release of the newest installed one of the running one's flavour; empty: none is installed, or not known
-	Asked        bool    `json:"asked"`         // by libzypp, for what it installed
-	// NewestUnknown is why which installed kernel is the newest is not known; empty: it is, or none is installed.
+	NewestKernel string  `json:"newest_kernel"` // release of the newest installed kernel of the running flavour; empty: none is installed, or not known
+	Asked        bool    `json:"asked"`         // libzypp asked for it because of what it installed
+	// NewestUnknown is why the newest installed kernel is not known; empty: it is, or none is
+	// installed.
 	NewestUnknown string `json:"newest_unknown,omitempty"`
 }
 
 // Pending says whether a reboot is pending.
 type Pending string
 
-// What a reboot may be.
+// The answers.
 const (
 	PendingNo          Pending = "no"
 	PendingYes         Pending = "yes"
-	PendingLivePatched Pending = "yes-live-patched" // a live patch is active in all tasks, and no newer one for the running kernel is installed
-	PendingUnknown     Pending = "unknown"          // yes or yes-live-patched: which live patches are active could not be read
+	PendingLivePatched Pending = "yes-live-patched" // a live patch is active in all tasks, and no newer one is installed for the running kernel
+	PendingUnknown     Pending = "unknown"          // yes or yes-live-patched: the active live patches could not be read
 )
 
 // Journal is what a journal shows.
 type Journal struct {
 	Boots  []Boot       `json:"boots"`  // oldest first
-	Unread []UnreadFile `json:"unread"` // files that may hold more boots, or more of those
+	Unread []UnreadFile `json:"unread"` // files that may hold more boots, or more of these boots
 }
 
 // UnreadFile is a file of a journal that could not be read, or not to its end.
@@ -137,7 +138,7 @@ type Boot struct {
 	KernelRelease  string    `json:"kernel_release"` // empty: not in the journal
 	First          Timestamp `json:"first"`
 	Last           Timestamp `json:"last"`
-	StartInJournal bool      `json:"start_in_journal"` // else nothing follows from what is not there
+	StartInJournal bool      `json:"start_in_journal"` // if not, nothing can be concluded from a missing line
 	MessagesLost   bool      `json:"messages_lost"`
 	Incomplete     bool      `json:"incomplete"` // a file that may hold more of it could not be read
 	Loads          []Load    `json:"loads"`
@@ -148,14 +149,14 @@ type Boot struct {
 type Load struct {
 	Patch    string     `json:"patch"` // module name
 	Phase    Phase      `json:"phase"`
-	Rule     string     `json:"rule"` // R1 to R4: what decided the phase
+	Rule     string     `json:"rule"` // R1 to R4: the rule that decided the phase
 	Result   LoadResult `json:"result"`
-	Forced   bool       `json:"forced"` // tasks were forced over
+	Forced   bool       `json:"forced"` // tasks were forced to switch
 	Time     Timestamp  `json:"time"`
 	Disabled *Timestamp `json:"disabled"` // when it was disabled again; null: not on record
 	Replaced string     `json:"replaced"` // the module that replaced it; empty: none on record
 	Cursor   string     `json:"cursor"`
-	// Completed is when it was active everywhere, Reverted when it was turned back before that;
+	// Completed is when it was active in all tasks, Reverted when it was turned back before that;
 	// null: not on record, as in all events of 0.1.0.
 	Completed *Timestamp `json:"completed"`
 	Reverted  *Timestamp `json:"reverted_at"`
@@ -174,7 +175,7 @@ const (
 // LoadResult says what became of the loading of a live patch.
 type LoadResult string
 
-// The results of a load. One that has not ended, as far as the journal goes, is unknown.
+// The results of a load. A load whose end the journal does not show is unknown.
 const (
 	LoadComplete LoadResult = "complete"
 	LoadFailed   LoadResult = "failed"
@@ -186,8 +187,8 @@ const (
 type Build struct {
 	KernelRelease string    `json:"kernel_release"`
 	Image         string    `json:"image"`
-	Modules       []string  `json:"modules"` // live patch modules that it said to have packed
-	Success       bool      `json:"success"` // it said that it ended well
+	Modules       []string  `json:"modules"` // live patch modules that it reported as packed
+	Success       bool      `json:"success"` // it reported success
 	Time          Timestamp `json:"time"`
 	Cursor        string    `json:"cursor"`
 }
@@ -195,45 +196,45 @@ type Build struct {
 // Verdict says whether the initrd that the next boot of a kernel uses holds a live patch.
 type Verdict string
 
-// The verdicts of an initrd. Contained and missing have a basis. The absence of a line is none.
+// The verdicts on an initrd. Contained and missing have a basis. A missing line is never one.
 const (
 	VerdictContained Verdict = "contained"
 	VerdictMissing   Verdict = "missing"
 	VerdictUnknown   Verdict = "unknown"
 )
 
-// Basis says what a verdict stands on; empty (null in JSON) when the verdict is unknown.
+// Basis says what a verdict rests on; empty (null in JSON) if the verdict is unknown.
 type Basis string
 
 // The bases.
 const (
-	BasisBuild    Basis = "build"          // the newest image build said what it packed, and ended well
-	BasisBoot     Basis = "boot"           // this boot loaded the patch before the real root, and no build came after
-	BasisInferred Basis = "build-inferred" // the newest build packed live patches, after the patch was there
+	BasisBuild    Basis = "build"          // the newest image build reported what it packed, and succeeded
+	BasisBoot     Basis = "boot"           // this boot loaded the patch in the initrd, and no build came later
+	BasisInferred Basis = "build-inferred" // the newest build packed live patches, and ran after the patch was installed
 	BasisImage    Basis = "image"          // the image file was read
 )
 
-// Reason says why a verdict is unknown; empty (null in JSON) when it is known.
+// Reason says why a verdict is unknown; empty (null in JSON) if it is known.
 type Reason string
 
 // The reasons.
 const (
-	ReasonNoPatch          Reason = "no-live-patch"                  // there is no live patch to ask for
-	ReasonPatchesUnknown   Reason = "live-patches-unknown"           // what the kernel runs cannot be read
-	ReasonNoJournal        Reason = "no-journal"                     // it cannot be read
-	ReasonJournalUnread    Reason = "journal-unreadable"             // a file of it that may hold more of the boot cannot be read
-	ReasonBootStart        Reason = "boot-start-missing"             // the journal no longer holds the start of the boot
+	ReasonNoPatch          Reason = "no-live-patch"                  // there is no live patch to look for
+	ReasonPatchesUnknown   Reason = "live-patches-unknown"           // the live patches in the kernel cannot be read
+	ReasonNoJournal        Reason = "no-journal"                     // the journal cannot be read
+	ReasonJournalUnread    Reason = "journal-unreadable"             // a journal file that may hold more of the boot cannot be read
+	ReasonBootStart        Reason = "boot-start-missing"             // the journal no longer has the start of the boot
 	ReasonMessagesLost     Reason = "kernel-messages-lost"           // the kernel's ring buffer overran
-	ReasonPhase            Reason = "phase-undecided"                // where the patch was loaded is not known
-	ReasonNoBuild          Reason = "no-build-evidence"              // no build says what it packed
-	ReasonBuildUnconfirmed Reason = "build-unconfirmed"              // a build said what it packed, not that it ended well
-	ReasonBuildFailed      Reason = "build-failed"                   // the newest build did not say that it ended well
-	ReasonBuildBefore      Reason = "build-before-load"              // the newest build may have come before the patch
-	ReasonNoModuleLine     Reason = "build-without-livepatch-module" // dracut did not say that it packs live patches
-	ReasonUnloggedBuild    Reason = "unlogged-build"                 // the image is newer than any build that is on record
+	ReasonPhase            Reason = "phase-undecided"                // it is not known where the patch was loaded
+	ReasonNoBuild          Reason = "no-build-evidence"              // no build reports what it packed
+	ReasonBuildUnconfirmed Reason = "build-unconfirmed"              // a build reported what it packed, but not that it succeeded
+	ReasonBuildFailed      Reason = "build-failed"                   // the newest build did not report success
+	ReasonBuildBefore      Reason = "build-before-load"              // the newest build may have run before the patch was installed
+	ReasonNoModuleLine     Reason = "build-without-livepatch-module" // dracut did not report that it packs live patches
+	ReasonUnloggedBuild    Reason = "unlogged-build"                 // the image is newer than every build on record
 	ReasonUnreadable       Reason = "image-unreadable"               // the image file cannot be read
-	ReasonOtherSnapshot    Reason = "other-snapshot"                 // the next boot may run another snapshot, with another image
-	ReasonNoImage          Reason = "no-image"                       // of the verdict missing: there is no image
+	ReasonOtherSnapshot    Reason = "other-snapshot"                 // the next boot may use another snapshot, with another image
+	ReasonNoImage          Reason = "no-image"                       // given with the verdict missing: there is no image
 )
 
 // MarshalJSON writes an empty basis as null.
@@ -249,7 +250,7 @@ func orNullJSON(s string) ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// Initrd is a verdict with what it stands on.
+// Initrd is a verdict and what it rests on.
 type Initrd struct {
 	KernelRelease string     `json:"kernel_release"`
 	Patch         string     `json:"patch"` // module name; empty: there is none
@@ -259,12 +260,12 @@ type Initrd struct {
 	Evidence      []Evidence `json:"evidence"`
 }
 
-// Evidence is one piece that a verdict stands on: a journal entry or an image file.
+// Evidence is one thing that a verdict rests on: a journal entry or an image file.
 type Evidence struct {
 	Says    string     `json:"says"` // what it shows, in a sentence
 	Time    *Timestamp `json:"time"`
 	BootID  string     `json:"boot_id"`
-	Cursor  string     `json:"cursor"`  // of the journal entry; empty: it is none
+	Cursor  string     `json:"cursor"`  // of the journal entry; empty: it is not one
 	Message string     `json:"message"` // its exact text
 	Path    string     `json:"path"`    // of the image
 	Size    int64      `json:"size"`    // bytes

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Package is an installed package as the rpm database has it.
+// Package is an installed package as the rpm database describes it.
 type Package struct {
 	Name         string      `json:"name"`
 	Version      string      `json:"version"` // [epoch:]version-release
@@ -31,7 +31,7 @@ const (
 	PackageKernel    PackageKind = "kernel"    // a kernel that can be booted
 	PackageLivepatch PackageKind = "livepatch" // a live patch for one kernel
 	PackageKMP       PackageKind = "kmp"       // kernel modules packaged on their own
-	PackageSupport   PackageKind = "support"   // what kernels and live patches need or come from
+	PackageSupport   PackageKind = "support"   // needed by kernels and live patches, or their origin
 )
 
 // PackageKinds returns the closed set of kinds of packages.
@@ -45,7 +45,7 @@ type Fixes struct {
 	Bugs []string `json:"bugs,omitempty"`
 }
 
-// Minus returns the fixes in f that are not in g, in their order; nil where there is none.
+// Minus returns the fixes in f that are not in g, in their order; nil if there are none.
 func (f Fixes) Minus(g Fixes) Fixes {
 	return Fixes{CVEs: minus(f.CVEs, g.CVEs), Bugs: minus(f.Bugs, g.Bugs)}
 }
@@ -65,19 +65,19 @@ func minus(a, b []string) []string {
 	return rest
 }
 
-// Snapshot lists all tracked packages that were installed, as an event has them.
+// Snapshot lists all tracked packages that were installed, according to an event.
 type Snapshot struct {
 	Event     int64
 	Time      Timestamp
 	BootID    string  // of the event
 	Recorder  Program // that wrote the event
 	Installed []Package
-	RPMDB     string // stamp of the rpm database that they were read from; empty: not known
-	Subvolume string // of the root directory, as the newest event that knew it has it; empty: none did
+	RPMDB     string // stamp of the rpm database they were read from; empty: not known
+	Subvolume string // of the root directory, from the newest event that knew it; empty: none did
 }
 
-// SnapshotNumber returns N of a root directory …/.snapshots/N/snapshot, which is a btrfs snapshot; 0 of any
-// other one.
+// SnapshotNumber returns N for a root directory …/.snapshots/N/snapshot, which is a btrfs snapshot,
+// and 0 for any other.
 func SnapshotNumber(root string) int64 {
 	rest, ok := strings.CutSuffix(root, "/snapshot")
 	const folder = "/.snapshots/"
@@ -88,7 +88,7 @@ func SnapshotNumber(root string) int64 {
 	return parseSnapshot(rest[i+len(folder):])
 }
 
-// parseSnapshot reads the number of a btrfs snapshot, 0 if it is none.
+// parseSnapshot reads the number of a btrfs snapshot; 0 if it is not a number.
 func parseSnapshot(number string) int64 {
 	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// PartType is a type that a part of an observation has. Each has the name of one part, so that name
-// and type cannot be mixed up.
+// PartType is the type of a part of an observation. Each type belongs to one part name, so that
+// name and type cannot be mixed up.
 type PartType interface {
 	Taint | Coverage | Blockers | Locks | Signatures | Entitlement | Clock | JournalStorage | OwnFiles | System | Warnings |
 		Advisories | Repositories | RepositoriesRead | Verified | HistoryComparison
@@ -17,7 +17,7 @@ type PartType interface {
 	partName() PartName
 }
 
-// PartNameOf returns the name of the part that has a type.
+// PartNameOf returns the name of the part that has this type.
 func PartNameOf[T PartType]() PartName {
 	var v T
 	return v.partName()
@@ -36,8 +36,8 @@ func SetPart[T PartType](o *Observation, v T) error {
 	return nil
 }
 
-// ReadPart reads a part of an observation. One that the observation has not is not known; one of another
-// form, as another program may have written it, is an error.
+// ReadPart reads a part of an observation. A part that is absent is not known; a part of another
+// form, perhaps written by another program, is an error.
 func ReadPart[T PartType](o *Observation) (v T, known bool, err error) {
 	text := o.Parts[PartNameOf[T]()]
 	if text == nil {
@@ -46,7 +46,7 @@ func ReadPart[T PartType](o *Observation) (v T, known bool, err error) {
 	return v, true, unmarshalPart(text, &v)
 }
 
-// RawPart is a part of an observation on record, as it was written.
+// RawPart is a part of an observation on record, still encoded.
 type RawPart struct {
 	Event int64 // number of the observation
 	Time  Timestamp
@@ -56,16 +56,17 @@ type RawPart struct {
 // Part is a part whose type is known.
 type Part[T PartType] RawPart
 
-// PartFrom gives a part that was read under the name of a type that type; nil stays nil.
+// PartFrom turns a part that was read under the name of a type into a Part of that type; nil stays
+// nil.
 func PartFrom[T PartType](raw *RawPart, err error) (*Part[T], error) { return (*Part[T])(raw), err }
 
-// Value reads what the part says.
+// Value decodes the part.
 func (p *Part[T]) Value() (v T, err error) {
 	return v, unmarshalPart(p.JSON, &v)
 }
 
-// unmarshalPart reads a part into v. Where it has another form, the error names the key, and says what was
-// found in plain words: whoever reads it need not know Go.
+// unmarshalPart decodes a part into v. If the form is wrong, the error names the key and says in
+// plain words what was found: its reader need not know Go.
 func unmarshalPart(text []byte, v any) error {
 	err := json.Unmarshal(text, v)
 	var wrong *json.UnmarshalTypeError
@@ -84,7 +85,7 @@ func unmarshalPart(text []byte, v any) error {
 	return fmt.Errorf("key %q: found %s, want %s", wrong.Field, found, formOf(wrong.Type))
 }
 
-// formOf says what a type is in JSON.
+// formOf returns what a Go type is in JSON.
 func formOf(t reflect.Type) shapeKind {
 	if t == reflect.TypeFor[Timestamp]() {
 		return isMoment
@@ -106,8 +107,8 @@ func formOf(t reflect.Type) shapeKind {
 	return isInteger
 }
 
-// coveredUntil and foundBy are the keys of two parts that are read also where another program wrote the rest
-// of the part otherwise.
+// coveredUntil and foundBy hold keys of two parts that must be readable even if another program
+// wrote the rest of the part differently.
 type (
 	coveredUntil struct {
 		Date string `json:"date"`
@@ -118,8 +119,8 @@ type (
 	}
 )
 
-// CoveredUntil returns the date in the part coverage, whatever else that says: a view was made of it, and is
-// made so for ever. It is empty if there is none.
+// CoveredUntil returns the date in the part coverage, whatever else the part says: views were built
+// from it, and always will be. It is empty if there is none.
 func (o *Observation) CoveredUntil() string {
 	var c coveredUntil
 	if json.Unmarshal(o.Parts[PartCoverage], &c) != nil {
@@ -128,7 +129,8 @@ func (o *Observation) CoveredUntil() string {
 	return c.Date
 }
 
-// FoundBy returns the result of a verification on record, and what was wrong, whatever else the part says.
+// FoundBy returns the result of a recorded verification and what was wrong, whatever else the part
+// says.
 func FoundBy(part *RawPart) (result string, problems []string) {
 	var f foundBy
 	if json.Unmarshal(part.JSON, &f) != nil {

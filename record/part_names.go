@@ -3,7 +3,8 @@ package record
 // PartName names a part of an observation.
 type PartName string
 
-// The parts: what compliance checks need of a machine beside its kernel, live patches and packages.
+// The parts: what compliance checks need to know about a machine besides its kernel, live patches
+// and packages.
 const (
 	PartTaint            PartName = "taint"
 	PartCoverage         PartName = "coverage"
@@ -16,7 +17,7 @@ const (
 	PartFiles            PartName = "files"
 	PartSystem           PartName = "system"
 	PartWarnings         PartName = "warnings"
-	PartAdvisories       PartName = "advisories" // of 0.1.0: release events have them now
+	PartAdvisories       PartName = "advisories" // written by 0.1.0 only: release events replaced it
 	PartRepositories     PartName = "repositories"
 	PartRepositoriesRead PartName = "repositories_read"
 	PartVerify           PartName = "verify"

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// asType reads the text of a part strictly into its type, and writes it again.
+// asType decodes the text of a part strictly into its type, and encodes it again.
 type asType func(text []byte) (v any, again []byte, err error)
 
 func typed[T PartType]() (PartName, asType) {
@@ -58,8 +58,8 @@ func partTypes() map[PartName]asType {
 	return types
 }
 
-// What is on disk keeps its keys: there is an example of each part with every key that it can have. A key
-// that is renamed, added or taken away in a type shows here.
+// Records on disk keep their keys: there is an example of each part with every key it can have. A
+// key that is renamed, added or removed in a type makes this test fail.
 func TestPartsHaveThePublishedForm(t *testing.T) {
 	types := partTypes()
 	for _, name := range PartNames() {
@@ -108,7 +108,7 @@ func fill(filled map[string]bool, path string, v reflect.Value) {
 	}
 }
 
-// Each part has one type, and each type one part; there is an example of each, and no other.
+// Each part has one type, and each type one part; each part has exactly one example.
 func TestPartNames(t *testing.T) {
 	names := PartNames()
 	if len(partTypes()) != len(names) {
@@ -120,12 +120,12 @@ func TestPartNames(t *testing.T) {
 	}
 	for i, name := range names {
 		if partTypes()[name] == nil || slices.Contains(names[:i], name) {
-			t.Errorf("%q has no type, or is there twice", name)
+			t.Errorf("%q has no type, or appears twice", name)
 		}
 	}
 }
 
-// The page that describes the record names each part with every key.
+// The page that describes the record names each part and every key of it.
 func TestPartsAreDescribed(t *testing.T) {
 	page, err := os.ReadFile("../docs/record.md")
 	if err != nil {
@@ -153,7 +153,8 @@ func TestPartsAreDescribed(t *testing.T) {
 	}
 }
 
-// What an observation has not is not known; what has another form is an error; null says nothing.
+// A part that an observation lacks is not known; one of another form is an error; null says
+// nothing.
 func TestReadPart(t *testing.T) {
 	for text, want := range map[string]struct {
 		known, fails bool
@@ -162,7 +163,7 @@ func TestReadPart(t *testing.T) {
 		``:                         {},
 		`{"date":"2026-03-31"}`:    {known: true, date: "2026-03-31"},
 		`null`:                     {known: true},
-		`{"date":"x","another":1}`: {known: true, date: "x"}, // of a later version
+		`{"date":"x","another":1}`: {known: true, date: "x"}, // from a later version
 		`[]`:                       {known: true, fails: true},
 	} {
 		o := &Observation{Parts: map[PartName]json.RawMessage{}}
@@ -191,7 +192,7 @@ func TestDayOfCoverage(t *testing.T) {
 	}
 }
 
-// Two parts are read also where another program writes the rest otherwise.
+// Two parts can be read even if another program wrote the rest of them differently.
 func TestPartsOfAnotherForm(t *testing.T) {
 	o := &Observation{Parts: map[PartName]json.RawMessage{PartCoverage: []byte(`{"date":"2026-03-31","line":"none"}`)}}
 	if got := o.CoveredUntil(); got != "2026-03-31" {
@@ -203,7 +204,7 @@ func TestPartsOfAnotherForm(t *testing.T) {
 	}
 }
 
-// A part of another form is refused in plain words, with the key, whatever reads it.
+// A part of another form is refused in plain words that name the key.
 func TestPartOfAnotherForm(t *testing.T) {
 	for text, want := range map[string]string{
 		`[1]`:                         `found list, want object`,

@@ -6,25 +6,25 @@ import (
 	"slices"
 )
 
-// Prune is the payload of a prune event. The hashes of all events stay, so the tree over them is the
-// same as before. The bodies that stay are the same, byte for byte.
+// Prune is the payload of a prune event. The hashes of all events stay, so the hash tree does not
+// change. The remaining bodies stay the same, byte for byte.
 type Prune struct {
-	Horizon Timestamp `json:"horizon"` // older events may go
-	Through int64     `json:"through"` // number of the last event before the horizon; after it, none went
-	Gone    int64     `json:"gone"`    // how many bodies went now
-	// Kept are the events up to that number that stay, in order: views derive the state at the horizon
-	// from them.
+	Horizon Timestamp `json:"horizon"` // older events may be removed
+	Through int64     `json:"through"` // number of the last event before the horizon; no later one was removed
+	Gone    int64     `json:"gone"`    // how many bodies this prune removed
+	// Kept are the events up to that number that stay, in order: views derive the state at the
+	// horizon from them.
 	Kept []int64 `json:"kept"`
 }
 
-// check refuses what a prune event of this number and time cannot say: it removes no event that came
-// after it or is younger than it, and the events that stay are in order.
+// check refuses what a prune event of this number and time cannot say: it removes only earlier and
+// older events, and the events that stay are in order.
 func (p *Prune) check(seq int64, at Timestamp) error {
 	switch {
 	case p.Through < 0 || p.Through >= seq:
-		return fmt.Errorf("it prunes through event %d, and is event %d", p.Through, seq)
+		return fmt.Errorf("it prunes through event %d, but is event %d", p.Through, seq)
 	case p.Horizon.After(at.Time):
-		return fmt.Errorf("its horizon %s is ahead of it", p.Horizon.Exact())
+		return fmt.Errorf("its horizon %s is later than the event", p.Horizon.Exact())
 	case p.Gone < 0 || p.Gone > p.Through:
 		return fmt.Errorf("%d of %d events went", p.Gone, p.Through)
 	}
@@ -38,7 +38,7 @@ func (p *Prune) check(seq int64, at Timestamp) error {
 	return nil
 }
 
-// Took says whether the body of an event was removed.
+// Took says whether this prune removed the body of an event.
 func (p *Prune) Took(seq int64) bool {
 	if p == nil || seq > p.Through {
 		return false
@@ -47,7 +47,7 @@ func (p *Prune) Took(seq int64) bool {
 	return !kept
 }
 
-// First returns the number of the first event from which on no body is missing.
+// First returns the number of the event from which on no body is missing.
 func (p *Prune) First() int64 {
 	if p == nil {
 		return 1

@@ -8,62 +8,65 @@ import (
 	"slices"
 )
 
-// Release is the payload of a release event: what the vendor has released, as the cached metadata of repositories has
-// it, and what installed kernels fix by themselves. It has what is new or changed since the release events before.
+// Release is the payload of a release event: what the vendor has released, according to the cached
+// metadata of repositories, and what installed kernels fix themselves. It holds only what is new or
+// changed since earlier release events.
 type Release struct {
 	Advisories []Released      `json:"advisories,omitempty"`
-	Withdrawn  []AdvisoryKey   `json:"withdrawn,omitempty"` // that their repository, which was read, has no more
+	Withdrawn  []AdvisoryKey   `json:"withdrawn,omitempty"` // that their repository no longer has; it was read completely
 	Kernels    []KernelFixes   `json:"kernels,omitempty"`
-	Lists      map[string]List `json:"lists,omitempty"` // by digest: those that are named here, and by no event before
+	Lists      map[string]List `json:"lists,omitempty"` // by digest: those that this event uses and no earlier event holds
 }
 
-// AdvisoryKey names an advisory. The same one may be in several repositories, by other ids.
+// AdvisoryKey names an advisory. The same advisory may be in several repositories, with other ids.
 type AdvisoryKey struct {
 	Repo string `json:"repo"` // alias
 	ID   string `json:"id"`
 }
 
-// Released is an advisory that brings live patches or kernels, as a repository has it.
+// Released is an advisory that brings live patches or kernels, as a repository gives it.
 type Released struct {
 	Repo     string     `json:"repo"` // alias
 	ID       string     `json:"id"`
-	Type     string     `json:"type"`     // security, recommended, …; empty: it does not say, as of the next three
-	Severity string     `json:"severity"` // of the advisory, not of a number: important, …
+	Type     string     `json:"type"`     // security, recommended, …; empty: not given, as in the next three
+	Severity string     `json:"severity"` // of the whole advisory, not of a CVE number: important, …
 	Status   string     `json:"status"`   // stable, final, …, or StatusRetracted
 	Title    string     `json:"title"`
-	Issued   *Timestamp `json:"issued"`                    // null: it does not say
-	DayOnly  bool       `json:"issued_day_only,omitempty"` // of Issued no more than the day is known, whose beginning it is
-	Packages string     `json:"packages"`                  // digest of a list: live patches and kernels that it brings, as "NAME [EPOCH:]VERSION-RELEASE"
-	CVEs     string     `json:"cves"`                      // digest of a list: numbers that it refers to
+	Issued   *Timestamp `json:"issued"`                    // null: not given
+	DayOnly  bool       `json:"issued_day_only,omitempty"` // only the day of Issued is known; Issued is its beginning
+	Packages string     `json:"packages"`                  // digest of a list: the live patches and kernels that it brings, as "NAME [EPOCH:]VERSION-RELEASE"
+	CVEs     string     `json:"cves"`                      // digest of a list: the CVE numbers that it refers to
 }
 
 // Key names the advisory.
 func (a Released) Key() AdvisoryKey { return AdvisoryKey{a.Repo, a.ID} }
 
-// StatusRetracted is the status of an advisory that was taken back. Others are not told apart.
+// StatusRetracted is the status of an advisory that the vendor took back. Nothing depends on the
+// other ones.
 const StatusRetracted = "retracted"
 
-// KernelFixes are the numbers whose fix the changelog of an installed kernel adds.
+// KernelFixes are the CVE numbers whose fix the changelog of an installed kernel mentions.
 type KernelFixes struct {
 	Package   string     `json:"package"`    // NEVRA
-	BuildTime int64      `json:"build_time"` // seconds since 1970: of two packages with the same NEVRA it tells which
-	Release   string     `json:"release"`    // uname -r; empty: the package does not tell
-	Oldest    *Timestamp `json:"oldest"`     // entry of the changelog, which may be cut; null: it has none
+	BuildTime int64      `json:"build_time"` // seconds since 1970: distinguishes packages that have the same NEVRA
+	Release   string     `json:"release"`    // uname -r; empty: the package does not say
+	Oldest    *Timestamp `json:"oldest"`     // of the changelog's entries; the changelog may be cut; null: it has none
 	CVEs      string     `json:"cves"`       // digest of a list
 }
 
-// List is a sorted list of texts, made of others: those of the lists that it is based on, without some, and with more.
+// List is a sorted list of texts. It is built from other lists by leaving some entries out and
+// adding some.
 type List struct {
-	Of      []string `json:"of,omitempty"` // digests of lists that events before this one, or this one, have
+	Of      []string `json:"of,omitempty"` // digests of lists that this or an earlier event holds
 	Without []string `json:"without,omitempty"`
 	Add     []string `json:"add,omitempty"`
 }
 
-// NoList is the digest of a list without an entry, which no event has.
+// NoList is the digest of the empty list, which no event holds.
 const NoList = ""
 
-// ListDigest names a sorted list: the first 128 bits of the SHA-256 of its entries, each with a newline after it, in
-// hexadecimal digits.
+// ListDigest names a sorted list: the first 128 bits of the SHA-256 of its entries, each followed
+// by a newline, in hexadecimal digits.
 func ListDigest(entries []string) string {
 	if len(entries) == 0 {
 		return NoList
@@ -76,8 +79,8 @@ func ListDigest(entries []string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Entries returns the entries of a list. find gives those of a list that it is made of; ok is false where one is not
-// known.
+// Entries returns the entries of a list. find looks up a list that it is built from; ok is false if
+// one is not known.
 func (l List) Entries(find func(digest string) (entries []string, ok bool)) (entries []string, ok bool) {
 	var lists [][]string
 	for _, digest := range l.Of {
@@ -91,7 +94,7 @@ func (l List) Entries(find func(digest string) (entries []string, ok bool)) (ent
 		for _, of := range lists {
 			entries = union(entries, of)
 		}
-	} else { // a copy for each would take more than to sort
+	} else { // copying each would cost more than sorting
 		entries = slices.Concat(lists...)
 		slices.Sort(entries)
 		entries = slices.Compact(entries)
@@ -106,7 +109,7 @@ func (l List) Entries(find func(digest string) (entries []string, ok bool)) (ent
 	return union(entries, slices.Compact(add)), true
 }
 
-// union merges lists that are sorted. Where one is empty it is the other one.
+// union merges sorted lists. If one is empty it returns the other.
 func union(a, b []string) []string {
 	if len(a) == 0 || len(b) == 0 {
 		return append(a[:len(a):len(a)], b...)
@@ -125,8 +128,8 @@ func union(a, b []string) []string {
 	return append(append(both, a...), b...)
 }
 
-// ListOf makes a list of entries, which are sorted, on the ground of those with the digests given, whose entries are
-// known: no longer than it must be.
+// ListOf builds a list with these sorted entries on top of those with the given digests, whose
+// entries are known. It picks the shortest way to write it.
 func ListOf(entries []string, known *Releases, digests ...string) List {
 	l := List{Add: entries}
 	for _, d := range digests {
@@ -140,22 +143,22 @@ func ListOf(entries []string, known *Releases, digests ...string) List {
 	return l
 }
 
-// Releases are what release events say together.
+// Releases are what all release events together say.
 type Releases struct {
-	Advisories map[AdvisoryKey]Released // in their newest form; without those that were withdrawn
+	Advisories map[AdvisoryKey]Released // in their newest form; withdrawn ones are left out
 	Kernels    map[KernelInstance]KernelFixes
-	Had        map[string]bool     // aliases of repositories that have advisories on record, withdrawn ones included
-	lists      map[string][]List   // as events have them, by digest
-	read       map[string][]string // those that were asked for
+	Had        map[string]bool     // aliases of repositories with advisories on record, withdrawn ones included
+	lists      map[string][]List   // as events hold them, by digest
+	read       map[string][]string // those that were asked for so far
 }
 
-// KernelInstance is a kernel package as it was built.
+// KernelInstance is one build of a kernel package.
 type KernelInstance struct {
 	Package   string // NEVRA
 	BuildTime int64
 }
 
-// NewReleases returns what release events say, in the order of the log.
+// NewReleases returns what release events say. They must be in the order of the log.
 func NewReleases(rows []ReleaseRow) *Releases {
 	r := &Releases{Advisories: map[AdvisoryKey]Released{}, Kernels: map[KernelInstance]KernelFixes{}, Had: map[string]bool{}, lists: map[string][]List{}, read: map[string][]string{NoList: nil}}
 	for _, row := range rows {
@@ -164,12 +167,12 @@ func NewReleases(rows []ReleaseRow) *Releases {
 	return r
 }
 
-// Sorted returns the advisories in the order of their repositories and ids.
+// Sorted returns the advisories sorted by repository and id.
 func (r *Releases) Sorted() []Released {
 	return slices.SortedFunc(maps.Values(r.Advisories), func(a, b Released) int { return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.ID, b.ID)) })
 }
 
-// Of returns the advisories of a repository in the order of their ids.
+// Of returns the advisories of a repository, sorted by id.
 func (r *Releases) Of(repo string) (list []Released) {
 	for key, a := range r.Advisories {
 		if key.Repo == repo {
@@ -180,7 +183,7 @@ func (r *Releases) Of(repo string) (list []Released) {
 	return list
 }
 
-// Add takes in what the next event says.
+// Add applies the next event.
 func (r *Releases) Add(rel *Release) {
 	for _, a := range rel.Advisories {
 		r.Advisories[a.Key()], r.Had[a.Repo] = a, true
@@ -196,8 +199,9 @@ func (r *Releases) Add(rel *Release) {
 	}
 }
 
-// List returns the entries of a list, which is read when it is asked for: a kernel's has thousands, and a record has that of
-// each kernel that was ever installed. ok is false where no event has it, or none of which the digest is what it says.
+// List returns the entries of a list. It builds the list only on demand: a kernel's list has
+// thousands of entries, and a record holds one for each kernel that was ever installed. ok is false
+// if no event has the list, or none whose content matches the digest.
 func (r *Releases) List(digest string) (entries []string, ok bool) {
 	if entries, ok = r.read[digest]; ok {
 		return entries, true
@@ -209,9 +213,9 @@ func (r *Releases) List(digest string) (entries []string, ok bool) {
 	return nil, false
 }
 
-// compose makes a list of those that it is made of. Of these the digests are not looked at, unless there are several to
-// choose from: if one were another list, that of the whole would be wrong. open are lists that are being made: of one that
-// is made of itself nothing is known.
+// compose builds a list from those it consists of. It checks their digests only if there are
+// several candidates: if one was wrong, the digest of the whole would be wrong. open holds the
+// lists under construction, to detect a list that refers to itself; such a list is not known.
 func (r *Releases) compose(digest string, open map[string]bool) (entries []string, ok bool) {
 	if entries, ok = r.read[digest]; ok || open[digest] {
 		return entries, ok
@@ -228,11 +232,11 @@ func (r *Releases) compose(digest string, open map[string]bool) (entries []strin
 	return nil, false
 }
 
-// Has says whether an event has a list, or something under its name.
+// Has says whether an event has a list, or something that claims its digest.
 func (r *Releases) Has(digest string) bool {
 	_, read := r.read[digest]
 	return read || len(r.lists[digest]) > 0
 }
 
-// Keep adds a list that is known.
+// Keep adds a known list.
 func (r *Releases) Keep(digest string, entries []string) { r.read[digest] = entries }

@@ -2,8 +2,8 @@ package record
 
 import "time"
 
-// RecordedFixes are the fixes of live patches that an event lists, by NEVRA, with the packages
-// that were installed then.
+// RecordedFixes are the fixes of live patches that an event lists, by NEVRA, with the packages that
+// were installed then.
 type RecordedFixes struct {
 	Recorder  Program // that read the changelogs
 	Installed []Package
@@ -21,7 +21,7 @@ type Exception struct {
 	Reason   string
 	Until    Timestamp
 	By       RowActor
-	Ended    *Timestamp // as of the moment asked for; nil: not ended
+	Ended    *Timestamp // at the moment asked for; nil: not ended
 	EndedBy  *RowActor
 	EndedIn  int64 // event
 }
@@ -31,16 +31,16 @@ type PatchSeen struct {
 	KernelRelease, Module, Version string
 	Event                          int64 // the first one
 	Time                           Timestamp
-	Complete                       *Timestamp // first one that saw its load complete; nil: none
+	Complete                       *Timestamp // first one after its load completed; nil: none
 }
 
-// PatchChange is a change of a live patch package that the rpm database shows; or that was announced,
-// if its result is not known.
+// PatchChange is a change of a live patch package that the rpm database shows, or that was
+// announced, if its result is not known.
 type PatchChange struct {
-	Time                   Timestamp // of one that was staged and booted: of that boot
-	Booted                 bool      // it was staged in a snapshot, and that was booted
+	Time                   Timestamp // for a staged change that was booted: the time of that boot
+	Booted                 bool      // it was staged in a snapshot, and the snapshot was booted
 	Event                  int64
-	Begin                  int64 // event of the commit's begin; 0: there is none
+	Begin                  int64 // event of the commit's begin; 0: none
 	Action                 Action
 	Version                string
 	Previous               string // empty: none
@@ -63,7 +63,7 @@ type Summary struct {
 	Changes     int64      `json:"changes"`
 	Commits     int64      `json:"commits"`
 	Open        int64      `json:"open_commits"`
-	First       *Timestamp `json:"first_time"` // of the event from which on the record speaks: none since was pruned
+	First       *Timestamp `json:"first_time"` // of the event from which on the record is complete: none since was pruned
 	Last        *Timestamp `json:"last_time"`
 	Host        Host       `json:"host"` // of the newest event
 	RootHash    string     `json:"root_hash"`
@@ -72,21 +72,21 @@ type Summary struct {
 	RecordedBy  string     `json:"recorder_version"`
 	LastOutcome *Outcome   `json:"last_outcome"` // of the newest ended commit
 	LastCommit  *Timestamp `json:"last_commit"`
-	Part        bool       `json:"-"` // these are the first events of a longer log: nobody kept the checkpoint of then
+	Part        bool       `json:"-"` // these are only the first events of a longer log, and no checkpoint of that time was kept
 }
 
 // KnownChange is a change that was recorded when it was made, or found afterwards.
 type KnownChange struct {
 	Event                  int64
 	Pos                    int
-	Source                 Source // no import
+	Source                 Source // never import
 	Package, Arch, Version string
 	Removal                bool
-	OK                     bool // it is what became of it
-	// From and To are between which moments it was made: while the commit ran, or between the
-	// looks that found it. Zero where that is not known, and To while the commit is open.
+	OK                     bool // it says what became of the change
+	// From and To bound when the change was made: while the commit ran, or between the two looks
+	// that found it. Zero if not known; To is also zero while the commit is open.
 	From, To time.Time
-	// UTCOffset is the offset of the local time of the program that wrote the event.
+	// UTCOffset is the UTC offset of local time for the program that wrote the event.
 	UTCOffset string
 	Command   []string // empty: not known
 	UserData  string
@@ -95,18 +95,18 @@ type KnownChange struct {
 // Attribution counts who made commits.
 type Attribution struct {
 	Commits int64
-	Unknown int64   // of those, without any sign of a person or an automation
-	Events  []int64 // of the first of these
+	Unknown int64   // those without any sign of a person or an automation
+	Events  []int64 // the first of those
 }
 
-// OpenAt is a commit that had no end at a moment.
+// OpenAt is a commit that had not ended at a moment.
 type OpenAt struct {
 	Event int64 // its begin
 	Time  Timestamp
 }
 
-// Observed is an observation as reports that look at many read it. The observation itself
-// is in its event.
+// Observed is an observation as reports that look at many of them read it. The whole observation is
+// in its event.
 type Observed struct {
 	Event         int64
 	Time          Timestamp
@@ -126,25 +126,25 @@ type Observed struct {
 	CoveredUntil  *string // YYYY-MM-DD
 }
 
-// BootRow is a boot, put together from all observations that show it. What its builds packed is only
-// in those.
+// BootRow is a boot, combined from all observations that show it. Only the observations say what
+// its builds packed.
 type BootRow struct {
-	Event int64 // the newest of them that could read all
+	Event int64 // the newest of them that could read everything
 	Boot
 	Loads []LoadRow
-	Looks []Look // in the order of time; between them, things may be missing
+	Looks []Look // in the order of time; something may be missing between them
 }
 
-// Look is a stretch of a boot of which the journal showed everything to an observation.
+// Look is a stretch of a boot for which an observation had the complete journal.
 type Look struct{ First, Last Timestamp }
 
 // LoadRow is the loading of a live patch, in the order of the journal.
 type LoadRow struct {
 	Load
-	Event int64     // the first that has it: it was loaded before that
-	Until Timestamp // up to then the journal showed what became of it
-	// Undated says that its times contradict each other, or those of the next one: the clock was set
-	// meanwhile. Who reads rows finds that out.
+	Event int64     // the first that has it: it was loaded before then
+	Until Timestamp // until then, the journal showed what became of it
+	// Undated says that its times contradict each other or those of the next load: the clock was
+	// set in between. The reader of the rows finds that out.
 	Undated bool
 }
 
@@ -154,14 +154,14 @@ type Sighting struct {
 	Time     Timestamp
 	BootID   string
 	Boottime time.Duration // since the start of the boot
-	Spooled  bool          // the event waited: its number says nothing of the order
+	Spooled  bool          // the event waited in the spool: its number does not tell the order
 	Snapshot bool          // it says what was installed on the running system
 }
 
-// Began returns when the boot began, by the clock of that moment.
+// Began returns when the boot began, by the clock at the time of the event.
 func (v Sighting) Began() time.Time { return v.Time.Add(-v.Boottime) }
 
-// CommitRow is a commit with what both its events say. What is nil is not on record.
+// CommitRow is a commit with what its two events say. Anything nil is not on record.
 type CommitRow struct {
 	ID         string
 	BeginEvent *int64
@@ -170,10 +170,10 @@ type CommitRow struct {
 	End        *Timestamp
 	Outcome    *Outcome
 	BootID     string
-	Effective  *Timestamp // of one that was staged in a snapshot: when that was booted
+	Effective  *Timestamp // for a commit staged in a snapshot: when the snapshot was booted
 }
 
-// Begun returns when the commit began; when it ended, if the begin is not on record.
+// Begun returns when the commit began, or when it ended if its begin is not on record.
 func (c CommitRow) Begun() Timestamp {
 	if c.Begin != nil {
 		return *c.Begin

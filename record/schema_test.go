@@ -21,8 +21,8 @@ import (
 	"github.com/klp-audit/klp-audit/record/schema"
 )
 
-// Bodies are kept for ever: what 0.1.0 wrote follows the schemas, and so do the events that
-// docs/record.md shows.
+// Bodies are kept for ever: what 0.1.0 wrote follows the schemas, and so do the events in
+// docs/record.md.
 func TestKeptEventsFollowTheSchemas(t *testing.T) {
 	exports, err := filepath.Glob("../docs/vectors/*.jsonl")
 	if err != nil || len(exports) == 0 {
@@ -55,14 +55,14 @@ func unpacked(t *testing.T, name string) []byte {
 	return b
 }
 
-// A payload stands with its kind only.
+// Each kind needs its own payload, and only that.
 func TestKindNamesItsKey(t *testing.T) {
 	all := schematest.Read(t, schema.Files)
 	for _, kind := range sets(t, ".")["EventKind"] {
 		body := fmt.Sprintf(`{"v":1,"kind":%q,"id":"a","time":"2026-03-01T12:00:00.000001Z","utc_offset":"","boottime_us":0,`+
 			`"host":{"machine_id":"","hostname":""},"boot_id":"","recorder":{"program":"","version":""}}`, kind)
 		if wrong := all.Check("event-1.json", []byte(body)); len(wrong) == 0 {
-			t.Errorf("an event of kind %s needs nothing else", kind)
+			t.Errorf("an event of kind %s is accepted without its payload", kind)
 		}
 		if _, err := record.Decode([]byte(body)); err == nil {
 			t.Errorf("an event of kind %s is read without what it is about", kind)
@@ -70,10 +70,10 @@ func TestKindNamesItsKey(t *testing.T) {
 	}
 }
 
-// later are keys that an event of the first release lacks, though this program always writes them.
+// later are keys that this program always writes, but the first release did not.
 var later = []string{"load.completed", "load.reverted_at"}
 
-// foreign are the sets of plain texts: their words belong to other packages.
+// foreign are sets of plain strings whose words belong to other packages.
 func foreign(t *testing.T) map[string][]string {
 	sets := map[string][]string{
 		"package.kind": texts(record.PackageKinds()), "change.kind": texts(record.PackageKinds()), "change.action": texts(record.Actions()),
@@ -86,8 +86,8 @@ func foreign(t *testing.T) map[string][]string {
 	return sets
 }
 
-// The schemas and the types say the same: each key, its type, whether it is always there, and the
-// words of each closed set.
+// The schemas and the types agree: on each key, its type, whether it is always there, and the words
+// of each closed set.
 func TestSchemasAreThoseOfTheTypes(t *testing.T) {
 	w := walk{T: t, schemas: schematest.Read(t, schema.Files), sets: sets(t, "."), foreign: foreign(t), seen: map[string]bool{}}
 	w.object("event-1.json", w.schemas["event-1.json"], reflect.TypeFor[record.Event]())
@@ -103,7 +103,7 @@ func TestSchemasAreThoseOfTheTypes(t *testing.T) {
 	}
 }
 
-// walk goes through schemas and types side by side.
+// walk goes through schemas and types in step.
 type walk struct {
 	*testing.T
 	schemas schematest.Set
@@ -116,7 +116,7 @@ func (w *walk) object(file string, s *schematest.Schema, typ reflect.Type) {
 	w.Helper()
 	w.seen[file] = true
 	if s.Additional != nil {
-		w.Errorf("%s: %s: a reader must leave alone what it does not know", file, typ.Name())
+		w.Errorf("%s: %s: a reader must ignore keys that it does not know", file, typ.Name())
 	}
 	fields := fieldsOf(typ)
 	for key := range s.Properties {
@@ -139,7 +139,8 @@ func (w *walk) object(file string, s *schematest.Schema, typ reflect.Type) {
 	}
 }
 
-// value compares a schema with the type of a value. null says whether no value is written as null.
+// value compares a schema with the type of a value. null says whether a missing value is written as
+// null.
 func (w *walk) value(file string, s *schematest.Schema, at string, typ reflect.Type, null bool) {
 	w.Helper()
 	if s.Description == "" && s.Ref == "" && !strings.HasSuffix(at, "[]") {
@@ -207,7 +208,7 @@ func canBeNull(typ reflect.Type) bool {
 		typ == reflect.TypeFor[record.Basis]() || typ == reflect.TypeFor[record.Reason]()
 }
 
-// typeName is JSON's name for a type of Go; empty: any.
+// typeName is JSON's name for a Go type; empty: any.
 func typeName(typ reflect.Type) string {
 	switch {
 	case typ == reflect.TypeFor[json.RawMessage]():
@@ -230,11 +231,10 @@ func typeName(typ reflect.Type) string {
 
 type field struct {
 	reflect.Type
-	optional bool // it may be left out
+	optional bool // it may be absent
 }
 
-// fieldsOf returns the fields of a type by their keys; its own come before those of a type that it
-// embeds.
+// fieldsOf returns the fields of a type by their keys; its own hide those of a type that it embeds.
 func fieldsOf(typ reflect.Type) map[string]*field {
 	fields := map[string]*field{}
 	for _, embedded := range []bool{true, false} {
@@ -254,7 +254,7 @@ func fieldsOf(typ reflect.Type) map[string]*field {
 	return fields
 }
 
-// sets returns the closed sets of a package: the constants of each type of texts.
+// sets returns the closed sets of a package: the constants of each string type.
 func sets(t *testing.T, dir string) map[string][]string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))

@@ -9,16 +9,17 @@ import (
 	"sync"
 )
 
-// shape describes the JSON that can be read into a type of Go. It is derived from the type: JSON that
-// fits is what encoding/json reads without an error, and without a guess. TestDecodedAlike holds that both read it alike.
+// shape describes the JSON that can be decoded into a Go type. It is derived from the type: JSON
+// that fits is JSON that encoding/json decodes without an error and without a guess.
+// TestDecodedAlike checks that both decode it alike.
 type shape struct {
 	kind     shapeKind
-	optional bool           // of a time: it may be null, as all else may
-	of       *shape         // of the elements of a list or table
-	names    []string       // of an object: its keys
+	optional bool           // for a time: it may be null, as everything else may
+	of       *shape         // the elements of a list or table
+	names    []string       // the keys of an object
 	fields   []*shape       // by name
-	places   [][]int        // by name: where the field is in the struct, and in those that are embedded
-	index    map[string]int // of a name
+	places   [][]int        // by name: where the field is in the struct, including embedded ones
+	index    map[string]int // position of a name
 }
 
 type shapeKind int
@@ -36,19 +37,19 @@ const (
 	isMoment
 )
 
-// String is the kind for people.
+// String returns the kind in plain words.
 func (k shapeKind) String() string {
-	return [...]string{"value", "object", "table", "list", "text", "boolean", "integer", "integer from 0 on", "number", "time"}[k]
+	return [...]string{"value", "object", "table", "list", "text", "boolean", "integer", "non-negative integer", "number", "time"}[k]
 }
 
-// anything is the shape of a value of which nothing is known, nor of what is inside it.
+// anything is the shape of a value about which nothing is known, nor about what is inside it.
 var anything = func() *shape {
 	sh := &shape{kind: isAnything}
 	sh.of = sh
 	return sh
 }()
 
-// begins says whether a value of this shape may begin with a byte.
+// begins says whether a value of this shape may begin with this byte.
 func (sh *shape) begins(c byte) bool {
 	number := c == '-' || '0' <= c && c <= '9'
 	switch sh.kind {
@@ -66,7 +67,7 @@ func (sh *shape) begins(c byte) bool {
 	return number || strings.IndexByte(`{["tf`, c) >= 0
 }
 
-// field returns the shape of a field, by the number of the field if that is known.
+// field returns the shape of a field, by its number if that is known.
 func (sh *shape) field(n int, known bool) *shape {
 	switch {
 	case known:
@@ -82,7 +83,7 @@ var eventShape = sync.OnceValue(func() *shape { return shapeOf(reflect.TypeFor[E
 
 func shapeOf(t reflect.Type) *shape { return shapes{}.of(t) }
 
-// shapes are those of types that were met: events have the same ones in many places.
+// shapes caches the types met so far: events use the same ones in many places.
 type shapes map[reflect.Type]*shape
 
 func (known shapes) of(t reflect.Type) *shape {
@@ -128,8 +129,9 @@ func (known shapes) make(t reflect.Type) *shape {
 	panic(fmt.Sprintf("events have no field of type %s", t))
 }
 
-// addFields adds the fields of a struct that is at a place in the one of the shape, and those of the structs
-// that are embedded in it. A field of its own wins over an embedded one of the same name.
+// addFields adds the fields of a struct that lies at this place within the one of the shape, and
+// those of the structs embedded in it. A field of the struct itself hides an embedded one of the
+// same name.
 func (known shapes) addFields(sh *shape, t reflect.Type, place []int) {
 	for _, embedded := range []bool{true, false} {
 		for i := range t.NumField() {
@@ -159,8 +161,8 @@ func (sh *shape) addField(name string, field *shape, place []int) {
 	}
 }
 
-// find is the number of a key among the names, which events have in their order: the search begins where the key
-// before was found.
+// find returns the position of a key among the names. Events have their keys in the same order, so
+// the search begins where the previous key was found.
 func (sh *shape) find(key []byte, from int) (n int, known bool) {
 	for i := from; i < len(sh.names); i++ {
 		if sh.names[i] == string(key) {

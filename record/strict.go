@@ -13,8 +13,9 @@ import (
 // maxDepth is how deep SQLite nests JSON (JSON_MAX_DEPTH).
 const maxDepth = 1000
 
-// scan checks that everybody reads a body in the same way, and reads it into a value; the zero Value: it only
-// checks. at gives the places of the values of its outermost keys, as far as the shape knows them.
+// scan checks that all readers read a body alike, and decodes it into a value; with the zero Value
+// it only checks. at gives the positions of the values of its outermost keys, as far as the shape
+// knows them.
 func scan(body []byte, sh *shape, into reflect.Value) (at []span, err error) {
 	if !utf8.Valid(body) {
 		return nil, errors.New("not UTF-8")
@@ -24,28 +25,28 @@ func scan(body []byte, sh *shape, into reflect.Value) (at []span, err error) {
 		s.all = string(body)
 	}
 	if s.space(); s.peek() != '{' {
-		return nil, errors.New("not an object of JSON")
+		return nil, errors.New("not a JSON object")
 	}
 	s.outer = make([]span, len(sh.names))
 	if err := s.value(sh, into); err != nil {
 		return nil, fmt.Errorf("byte %d: %w", s.i+1, err)
 	}
 	if s.space(); s.i < len(body) {
-		return nil, fmt.Errorf("byte %d: more follows", s.i+1)
+		return nil, fmt.Errorf("byte %d: trailing data", s.i+1)
 	}
 	return s.outer, nil
 }
 
-// span is the place of a value in a body; empty: the value is not there.
+// span is the position of a value in a body; empty: the value is absent.
 type span struct{ from, to int }
 
 func (p span) of(body []byte) []byte { return body[p.from:p.to] }
 
-// scanner reads a body once, and remembers the keys of the objects that it is in. What it reads goes into a value
-// of Go that is empty yet, or, where that is the zero Value, nowhere.
+// scanner reads a body once and remembers the keys of the objects it is in. It decodes into an
+// empty Go value; if that is the zero Value, it only checks.
 type scanner struct {
 	b     []byte
-	all   string // the same, if anything is kept of it: texts are parts of this
+	all   string // the same, if anything is kept of it: strings are slices of this
 	i     int
 	depth int
 	keys  [][]byte
@@ -71,7 +72,7 @@ func (s *scanner) skip() {
 	}
 }
 
-// take takes a byte, if it comes next.
+// take consumes a byte if it comes next.
 func (s *scanner) take(c byte) bool {
 	if s.peek() != c {
 		if s.space(); s.peek() != c {
@@ -91,12 +92,12 @@ func (s *scanner) value(sh *shape, into reflect.Value) error {
 	c := s.peek()
 	if c == 'n' {
 		if sh.kind == isMoment && !sh.optional {
-			return errors.New("no time")
+			return errors.New("not a time")
 		}
 		return s.word("null")
 	}
 	if !sh.begins(c) {
-		return fmt.Errorf("%q begins no %s", c, sh.kind)
+		return fmt.Errorf("%q cannot begin a value of type %s", c, sh.kind)
 	}
 	for into.IsValid() && into.Kind() == reflect.Pointer {
 		into.Set(reflect.New(into.Type().Elem()))
@@ -118,7 +119,7 @@ func (s *scanner) value(sh *shape, into reflect.Value) error {
 	return s.number(sh, into)
 }
 
-// raw reads a value as it is written.
+// raw reads a value without decoding it.
 func (s *scanner) raw(into reflect.Value) error {
 	from := s.i
 	err := s.value(anything, reflect.Value{})
@@ -190,7 +191,7 @@ func (s *scanner) object(sh *shape, into reflect.Value) error {
 	if s.take('}') {
 		return nil
 	}
-	var seen uint64 // of the fields that the shape knows
+	var seen uint64 // bit set of the fields that the shape knows
 	for next := 0; ; {
 		key, err := s.key()
 		if err != nil {
@@ -199,7 +200,7 @@ func (s *scanner) object(sh *shape, into reflect.Value) error {
 		n, known := sh.find(key, next)
 		switch {
 		case known && seen&(1<<n) != 0:
-			return fmt.Errorf("key %q is there twice", key)
+			return fmt.Errorf("key %q appears twice", key)
 		case known:
 			seen |= 1 << n
 			next = n + 1
@@ -227,7 +228,7 @@ func (s *scanner) object(sh *shape, into reflect.Value) error {
 	}
 }
 
-// member reads the value of a key: of the field with a number, of a table, or of nothing that is known.
+// member reads the value of a key: of a known field, of a table, or of nothing known.
 func (s *scanner) member(sh *shape, into reflect.Value, key []byte, n int, known bool) error {
 	switch {
 	case !into.IsValid() || sh.kind == isAnything || sh.kind == isObject && !known:
@@ -272,7 +273,7 @@ func (s *scanner) key() ([]byte, error) {
 	return key, nil
 }
 
-// twice finds a key that is there twice.
+// twice finds a key that appears twice.
 func twice(keys [][]byte) error {
 	const few = 16
 	if len(keys) > few {
@@ -285,14 +286,15 @@ func twice(keys [][]byte) error {
 		}
 		for _, other := range others {
 			if bytes.Equal(k, other) {
-				return fmt.Errorf("key %.80q is there twice", k)
+				return fmt.Errorf("key %.80q appears twice", k)
 			}
 		}
 	}
 	return nil
 }
 
-// isName says whether a key is a name, not data: a name has only letters that JSON writes in one way.
+// isName says whether a key is a name rather than data: a name has only letters that JSON writes in
+// just one way.
 func isName(key []byte) bool {
 	for _, c := range key {
 		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-') {

@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// text reads a text, or a time.
+// text reads a string or a time.
 func (s *scanner) text(sh *shape, into reflect.Value) error {
 	from := s.i
 	plain, err := s.quoted()
@@ -36,7 +36,7 @@ func (s *scanner) text(sh *shape, into reflect.Value) error {
 	return nil
 }
 
-// plainText says of each byte whether it stands for itself in a string.
+// plainText says for each byte whether it stands for itself in a string.
 var plainText = func() (plain [256]bool) {
 	for c := ' '; c < 256; c++ {
 		plain[c] = c != '"' && c != '\\'
@@ -68,8 +68,8 @@ func (s *scanner) quoted() (plain bool, err error) {
 	}
 }
 
-// escape reads the rest of an escape, up to its last byte. It refuses half of a surrogate pair, which is
-// no character: some readers keep it, others replace it.
+// escape reads the rest of an escape, up to its last byte. It refuses half of a surrogate pair,
+// which is no character: some readers keep it, others replace it.
 func (s *scanner) escape() error {
 	s.i++
 	if s.peek() != 'u' {
@@ -125,7 +125,7 @@ func (s *scanner) number(sh *shape, into reflect.Value) error {
 			return errors.New("a number without an end")
 		}
 	}
-	const short = 18 // digits fit in any integer
+	const short = 18 // this many digits fit in any integer
 	if !integer || s.i-whole > short || whole > from && sh.kind == isUnsigned {
 		if err := sh.fits(string(s.b[from:s.i]), integer); err != nil {
 			return err
@@ -137,7 +137,7 @@ func (s *scanner) number(sh *shape, into reflect.Value) error {
 	return nil
 }
 
-// setNumber sets a value to a number that fits.
+// setNumber sets a value to a number that is known to fit.
 func setNumber(into reflect.Value, text string) {
 	switch into.Kind() {
 	case reflect.Float64:
@@ -160,11 +160,11 @@ func (s *scanner) digits() (n int) {
 	return n
 }
 
-// fits checks that the type of Go holds a number, so that everybody reads it in the same way.
+// fits checks that the Go type can hold a number, so that everybody reads it alike.
 func (sh *shape) fits(number string, integer bool) (err error) {
 	switch {
 	case sh.kind == isInteger && !integer || sh.kind == isUnsigned && !integer:
-		return fmt.Errorf("number %.40s is no integer", number)
+		return fmt.Errorf("number %.40s is not an integer", number)
 	case sh.kind == isInteger:
 		_, err = strconv.ParseInt(number, 10, 64)
 	case sh.kind == isUnsigned || integer && number[0] != '-':

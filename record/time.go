@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Timestamp is a moment in UTC with microseconds, in JSON as RFC 3339 with six digits.
+// Timestamp is a moment in UTC with microseconds, written in JSON as RFC 3339 with six digits.
 type Timestamp struct{ time.Time }
 
 // TimeLayout is the form of a timestamp in an event, for time.Format.
@@ -17,7 +17,7 @@ const TimeLayout = "2006-01-02T15:04:05.000000Z"
 // At returns a moment as a timestamp.
 func At(t time.Time) Timestamp { return Timestamp{t.UTC()} }
 
-// AtOrNil returns the timestamp of t, nil for the zero time, which stands for an unknown one.
+// AtOrNil returns the timestamp of t, or nil for the zero time, which stands for an unknown one.
 func AtOrNil(t time.Time) *Timestamp {
 	if t.IsZero() {
 		return nil
@@ -41,7 +41,7 @@ func (t *Timestamp) UnmarshalJSON(b []byte) error {
 	if t.parse(b) == nil {
 		return nil
 	}
-	// encoding/json adds the key to an error of this type alone.
+	// Only for an error of this type does encoding/json add the key.
 	return &json.UnmarshalTypeError{Value: fmt.Sprintf("%.80s", b), Type: reflect.TypeFor[Timestamp]()}
 }
 
@@ -54,8 +54,8 @@ func (t *Timestamp) parse(b []byte) error {
 	return err
 }
 
-// NotBefore returns the moment that a time in whole seconds stands for, if it cannot have been before
-// bound. Within a second only the order is known.
+// NotBefore returns the moment that a time in whole seconds stands for, if it cannot have been
+// before bound. Within one second only the order is known.
 func NotBefore(second Timestamp, bound time.Time) Timestamp {
 	if bound.After(second.Time) && bound.Sub(second.Time) < time.Second {
 		return Timestamp{bound.UTC()}

@@ -7,37 +7,37 @@ import (
 	"time"
 )
 
-// Window is a time of the week at which changes are expected, such as that of maintenance.
+// Window is a time of the week when changes are expected, such as a maintenance window.
 type Window struct {
 	text     string         // as it was written
 	Days     []time.Weekday // on which it begins
-	From, To int            // minutes since midnight; To is on the next day where it is not after From
+	From, To int            // minutes since midnight; To is on the next day unless it is after From
 	Zone     *time.Location
 }
 
-// WindowHelp names the windows that ParseWindow understands.
+// WindowHelp describes what ParseWindow understands.
 const WindowHelp = "days, hours and a time zone, such as 'Sat 02:00-06:00 Europe/Berlin', 'Mon-Fri 22:00-04:00' or 'daily 01:00-03:00 UTC'"
 
-// ParseWindow reads a window. Without a zone its hours are those of local.
+// ParseWindow reads a window. If it names no zone, its hours are in local.
 func ParseWindow(text string, local *time.Location) (*Window, error) {
 	wrong := func(what string) (*Window, error) {
 		return nil, fmt.Errorf("window %.80q: %s: want %s", text, what, WindowHelp)
 	}
 	f := strings.Fields(text)
 	if len(f) < 2 || len(f) > 3 {
-		return wrong("it has not two or three parts")
+		return wrong("it does not have two or three parts")
 	}
 	w := &Window{text: strings.Join(f, " "), Zone: local}
 	var ok bool
 	if w.Days, ok = parseDays(f[0]); !ok {
-		return wrong(fmt.Sprintf("%.40q are no days", f[0]))
+		return wrong(fmt.Sprintf("%.40q is not a list of days", f[0]))
 	}
 	from, to, _ := strings.Cut(f[1], "-")
 	if w.From, ok = parseMinute(from); ok {
 		w.To, ok = parseMinute(to)
 	}
 	if !ok {
-		return wrong(fmt.Sprintf("%.40q are no hours", f[1]))
+		return wrong(fmt.Sprintf("%.40q is not a range of hours", f[1]))
 	}
 	if len(f) == 3 {
 		zone, err := time.LoadLocation(f[2])
@@ -49,7 +49,7 @@ func ParseWindow(text string, local *time.Location) (*Window, error) {
 	return w, nil
 }
 
-// String is the window as it was written; empty: there is none.
+// String returns the window as it was written; empty: there is none.
 func (w *Window) String() string {
 	if w == nil {
 		return ""
@@ -79,7 +79,7 @@ func parseDays(text string) (days []time.Weekday, ok bool) {
 	return days, true
 }
 
-// parseDay reads a day by its English name, or the three first letters of it.
+// parseDay reads a day by its English name or the first three letters of it.
 func parseDay(text string) (time.Weekday, bool) {
 	for d := time.Sunday; d <= time.Saturday; d++ {
 		if strings.EqualFold(text, d.String()) || strings.EqualFold(text, d.String()[:3]) {
@@ -98,7 +98,7 @@ func parseMinute(text string) (int, bool) {
 	return t.Hour()*60 + t.Minute(), err == nil && len(text) == len("15:04")
 }
 
-// Contains says whether a moment is in the window: from its first minute, up to its last one.
+// Contains says whether a moment is in the window: from its first minute until its last.
 func (w *Window) Contains(t time.Time) bool {
 	t = t.In(w.Zone)
 	minute, day := t.Hour()*60+t.Minute(), t.Weekday()

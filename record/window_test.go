@@ -25,7 +25,7 @@ func TestWindow(t *testing.T) {
 		{"saturday 02:00-06:00 Europe/Berlin", "2026-11-28T01:30Z", true}, // winter
 		{"Sat 02:00-06:00 Europe/Berlin", "2026-07-25T00:30Z", true},      // summer
 		{"Sat 02:00-06:00 Europe/Berlin", "2026-07-25T04:30Z", false},
-		{"Sat 02:00-06:00", "2026-11-28T00:30Z", true}, // local: two hours ahead
+		{"Sat 02:00-06:00", "2026-11-28T00:30Z", true}, // local time: two hours ahead
 		{"Mon-Fri 22:00-04:00 UTC", "2026-11-27T23:00Z", true},
 		{"Mon-Fri 22:00-04:00 UTC", "2026-11-28T03:59Z", true},
 		{"Mon-Fri 22:00-04:00 UTC", "2026-11-28T23:00Z", false},

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Checkpoint is a signed statement about the log: its size and its root hash (C2SP
-// tlog-checkpoint: origin, size and base64 root hash, a line each, as a signed note).
+// Checkpoint is a signed statement of a log's size and root hash (C2SP tlog-checkpoint: origin,
+// size and base64 root hash, one a line, in a signed note).
 type Checkpoint struct {
 	Origin string
 	Size   int64
@@ -34,7 +34,7 @@ func ParseCheckpoint(text, verifierKey string) (*Checkpoint, error) {
 	if err == nil && cp.Origin != v.Name() {
 		err = fmt.Errorf("checkpoint: its text is not origin %q, size and root hash", v.Name())
 	}
-	// Base64 has bits to spare at its end: one signature has one spelling.
+	// The last base64 digit has spare bits: insist that a signature has one spelling only.
 	if _, bad := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64); err == nil && bad != nil {
 		err = fmt.Errorf("checkpoint: its signature: %w", bad)
 	}
@@ -64,7 +64,7 @@ func parseBody(body, signed string) (*Checkpoint, error) {
 	return &Checkpoint{Origin: lines[0], Size: size, Root: root, Note: signed}, nil
 }
 
-// ParseWithAny reads a checkpoint that one of these keys must have signed.
+// ParseWithAny reads a checkpoint and demands that one of these keys signed it.
 func ParseWithAny(note string, keys map[string]bool) (cp *Checkpoint, err error) {
 	err = errors.New("checkpoint: there is no key to check it with")
 	for key := range keys {

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// earlierCheckpoints are checkpoints that somebody kept, to be compared with a log while its
-// tree grows: at the size of each, its root hash must be the tree's.
+// earlierCheckpoints are checkpoints that somebody kept. They are compared with a log while its
+// tree grows: at the size of each, the tree must have its root hash.
 type earlierCheckpoints struct {
 	bySize map[int64][]*earlierCheckpoint
 	all    []*earlierCheckpoint
-	broken bool // one did not fit
+	broken bool // one did not match
 }
 
 type earlierCheckpoint struct {
@@ -18,8 +18,8 @@ type earlierCheckpoint struct {
 	reached bool
 }
 
-// newEarlier reads checkpoints without their signatures: with which keys to check those is
-// known only when the log has been read.
+// newEarlier reads checkpoints without checking their signatures: which keys they must match is
+// known only after the log has been read.
 func newEarlier(notes []string) (*earlierCheckpoints, error) {
 	e := &earlierCheckpoints{bySize: map[int64][]*earlierCheckpoint{}}
 	for _, text := range notes {
@@ -33,19 +33,19 @@ func newEarlier(notes []string) (*earlierCheckpoints, error) {
 	return e, nil
 }
 
-// startAt begins with a tree of some events: what is before cannot be looked at.
+// startAt begins with a tree that covers some events already: nothing before them can be compared.
 func (e *earlierCheckpoints) startAt(v *Verification, t *Tree) error {
 	size := t.Size()
 	for _, c := range e.all {
 		if c.Size < size && c.Size > 0 {
-			return fmt.Errorf("the earlier checkpoint covers %d events, and this export begins after event %d: take one that begins before", c.Size, size)
+			return fmt.Errorf("the earlier checkpoint covers %d events, but this export begins after event %d: use one that begins earlier", c.Size, size)
 		}
 	}
 	return e.at(v, t)
 }
 
-// at compares a tree with the checkpoints of its size. Where one does not fit, no later one
-// can: it is reported once.
+// at compares a tree with the checkpoints of its size. If one does not match, no later one can, so
+// it is reported once.
 func (e *earlierCheckpoints) at(v *Verification, t *Tree) error {
 	for _, c := range e.bySize[t.Size()] {
 		h, err := t.Root()
@@ -61,12 +61,12 @@ func (e *earlierCheckpoints) at(v *Verification, t *Tree) error {
 	return nil
 }
 
-// finish says whether the log is too short for a checkpoint, and which were not signed with
-// a key of this record: of each origin one.
+// finish reports if the log is too short for a checkpoint, and which checkpoints no key of this
+// record signed: one for each origin.
 func (e *earlierCheckpoints) finish(v *Verification) {
 	var farthest int64
 	strange := map[string]bool{}
-	named := map[string]map[string]bool{} // of each origin, which is the name of its key
+	named := map[string]map[string]bool{} // by origin, which is the name of the key
 	for key := range v.keyNames() {
 		name, _, _ := strings.Cut(key, "+")
 		if named[name] == nil {

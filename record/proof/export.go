@@ -11,11 +11,11 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// ExportFormat names the form of an export, which docs/record.md describes.
+// ExportFormat names the format of an export; docs/record.md describes it.
 const ExportFormat = "klp-audit/export/1"
 
-// MaxExportLine bounds one line of an export: the longest event is one of a commit with a
-// command line of some MiB.
+// MaxExportLine bounds one line of an export: the longest event is a commit with a command line of
+// a few MiB.
 const MaxExportLine = 64 << 20
 
 // ErrNoExport says that a file is not an export.
@@ -25,15 +25,15 @@ var ErrNoExport = errors.New("not an export of klp-audit")
 type exportHeader struct {
 	Format string      `json:"export"`
 	Since  int64       `json:"since"` // the events after this one follow
-	Tree   []tlog.Hash `json:"tree"`  // over those up to it: the roots of its complete subtrees, largest first
+	Tree   []tlog.Hash `json:"tree"`  // over the events up to it: the roots of its complete subtrees, largest first
 	Key    string      `json:"key"`   // verifier key of the checkpoint
 }
 
-// An event's line is built and cut by hand: between "event": and the last brace are the
-// exact bytes of the stored body.
+// An event's line is built and cut by hand, because everything between "event": and the last brace
+// is exactly the stored body.
 const eventKey = `,"event":`
 
-// eventHead is what stands before the event in its line; of a pruned one, the whole line.
+// eventHead is the start of an event's line; for a pruned event, the whole line.
 type eventHead struct {
 	Seq  int64     `json:"seq"`
 	Hash tlog.Hash `json:"hash"` // RFC 6962 leaf hash of the body
@@ -44,8 +44,9 @@ type exportEnd struct {
 	Checkpoint string `json:"checkpoint"` // the signed text
 }
 
-// WriteExportHeader writes the first line of an export of the events after number since. tree are the
-// hashes at Subtrees(since), and key is the verifier key of the checkpoint that it will end with.
+// WriteExportHeader writes the first line of an export of the events after number since. tree are
+// the hashes at Subtrees(since), and key is the verifier key of the checkpoint that will end the
+// export.
 func WriteExportHeader(w io.Writer, since int64, tree []tlog.Hash, key string) error {
 	if tree == nil {
 		tree = []tlog.Hash{}
@@ -81,10 +82,10 @@ func writeLine(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// exportReader reads the lines of an export, all in one buffer.
+// exportReader reads the lines of an export into one buffer.
 type exportReader struct {
 	in   *bufio.Reader
-	line []byte // that was read last, without its newline
+	line []byte // read last, without its newline
 	head exportHeader
 	end  exportEnd // empty until it is read
 }
@@ -107,12 +108,12 @@ func openExport(r io.Reader) (*exportReader, error) {
 	return x, nil
 }
 
-// errNoLine says that a line is not one of an export.
+// errNoLine says that a line does not belong in an export.
 var errNoLine = errors.New("neither an event nor the checkpoint")
 
-// next reads an event; its body is good until the next one is read. The error is io.EOF at the end,
-// errNoLine for a line that is none, after which others may come, and io.ErrUnexpectedEOF for a
-// last line without a newline.
+// next reads an event; its body is valid until the next call. The error is io.EOF at the end,
+// errNoLine for a line that is not an event (others may follow), and io.ErrUnexpectedEOF for a last
+// line without a newline.
 func (x *exportReader) next() (Entry, error) {
 	err := x.readLine()
 	if err == io.EOF && len(x.line) > 0 {
@@ -131,13 +132,13 @@ func (x *exportReader) next() (Entry, error) {
 	return Entry{}, io.EOF
 }
 
-// more says whether anything follows.
+// more says whether anything else follows.
 func (x *exportReader) more() bool {
 	_, err := x.in.Peek(1)
 	return err != io.EOF
 }
 
-// readLine reads a line without its newline. With io.EOF comes what has no newline.
+// readLine reads a line without its newline. With io.EOF, it returns the rest that has no newline.
 func (x *exportReader) readLine() error {
 	x.line = x.line[:0]
 	for {
@@ -165,7 +166,7 @@ func cutEntry(line []byte) (Entry, bool) {
 	return Entry{Seq: head.Seq, Hash: head.Hash, Body: body}, ok
 }
 
-// cutEvent cuts an event's line into what stands before the event and the event's bytes.
+// cutEvent splits an event's line into what precedes the event and the event's bytes.
 func cutEvent(line []byte) (head eventHead, body []byte, ok bool) {
 	before, rest, ok := bytes.Cut(line, []byte(eventKey))
 	if !ok || !bytes.HasSuffix(rest, []byte("}")) {
@@ -176,15 +177,15 @@ func cutEvent(line []byte) (head eventHead, body []byte, ok bool) {
 	return head, rest[:len(rest)-1], ok
 }
 
-// cutGap reads the line of an event that has no body any more.
+// cutGap reads the line of an event whose body was removed.
 func cutGap(line []byte) (head eventHead, ok bool) {
 	const longest = 128 // a number and a hash
 	ok = len(line) <= longest && json.Unmarshal(line, &head) == nil && head.Seq > 0 && isCanonical(line, head)
 	return head, ok
 }
 
-// isCanonical says whether a line is what writing its value gives: whatever else it may be,
-// nobody who read it differently could be told something else by it.
+// isCanonical says whether a line is exactly what encoding its value gives, so that no two readers
+// can read it differently.
 func isCanonical(line []byte, v any) bool {
 	var b bytes.Buffer
 	return writeLine(&b, v) == nil && bytes.Equal(bytes.TrimSuffix(b.Bytes(), []byte("\n")), line)

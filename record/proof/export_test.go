@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// FuzzExport demands that a line which is read as an event's is what writing that event gives.
+// FuzzExport checks that any line that is read as an event is exactly what writing that event
+// gives.
 func FuzzExport(f *testing.F) {
 	for _, name := range []string{"record.jsonl", "since-3.jsonl", "pruned.jsonl"} {
 		b, err := os.ReadFile("../../docs/vectors/" + name)
@@ -45,7 +46,7 @@ func rewrite(t *testing.T, line []byte, e Entry) {
 	var b bytes.Buffer
 	w := bufio.NewWriter(&b)
 	if err := errors.Join(WriteExportEntry(w, e), w.Flush()); err != nil || strings.TrimSuffix(b.String(), "\n") != string(line) {
-		t.Errorf("%q is read as %q, %v", line, b.String(), err)
+		t.Errorf("%q, read and written again, is %q, %v", line, b.String(), err)
 	}
 }
 

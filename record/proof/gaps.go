@@ -6,20 +6,20 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// gaps are the events of a log that have no body, and what prune events say of that.
+// gaps are the events of a log without a body, and what prune events say about them.
 type gaps struct {
 	seqs   []int64
-	looks  []int64       // the events that say what the machine showed
-	pruned *record.Prune // by the prune event that goes farthest
-	since  *record.Prune // the same, with what came in while the log was read: bodies may have gone meanwhile
+	looks  []int64       // the observation and drift events
+	pruned *record.Prune // from the prune event that goes farthest
+	since  *record.Prune // the same, for events added while the log was read: they may have removed bodies meanwhile
 }
 
-// MaxLooks is by how many more events of the kinds observation and drift stay than events go at most.
-// Those that stay are few: the newest that could read a part, and what a keeper keeps of live patches and
-// boots. Where more of them stay, not all that was old went, but what somebody chose.
+// MaxLooks is by how many the observation and drift events that a prune leaves may exceed the
+// events it removes. A prune leaves few: the newest that could read each part, and those a keeper
+// needs for live patches and boots. If more are left, somebody chose which events to remove.
 const MaxLooks = 5
 
-// see takes in event number seq.
+// see notes event number seq.
 func (g *gaps) see(seq int64, ev *record.Event) {
 	if ev.Kind == record.KindObservation || ev.Kind == record.KindDrift {
 		g.looks = append(g.looks, seq)
@@ -28,10 +28,10 @@ func (g *gaps) see(seq int64, ev *record.Event) {
 	g.seeLate(ev)
 }
 
-// seeLate takes in an event that came in while the log was read.
+// seeLate notes an event that was added while the log was read.
 func (g *gaps) seeLate(ev *record.Event) { g.since = farther(g.since, ev.Prune) }
 
-// farther is the one of two prunes, in the order of the log, that goes farther.
+// farther returns the one of two prunes that goes farther; they are in the order of the log.
 func farther(first, second *record.Prune) *record.Prune {
 	if second == nil || first != nil && first.Through > second.Through {
 		return first
@@ -39,8 +39,8 @@ func farther(first, second *record.Prune) *record.Prune {
 	return second
 }
 
-// check reports the events that no prune event explains, and a prune event that explains one
-// event between others.
+// check reports events that are missing without a prune event that explains it, and a prune event
+// that took single events from between others.
 func (g *gaps) check(v *Verification) {
 	for _, seq := range g.seqs {
 		if !g.since.Took(seq) {
@@ -51,7 +51,7 @@ func (g *gaps) check(v *Verification) {
 		return
 	}
 	if old, _ := slices.BinarySearch(g.looks, g.pruned.Through+1); old > MaxLooks+len(g.seqs) {
-		v.Problem(Altered, "events up to %d were pruned, but only %d went and %d observations among them stayed: not what was old went, but what was chosen",
+		v.Problem(Altered, "events up to %d were pruned, but only %d were removed and %d observations among them stayed: somebody chose what to remove",
 			g.pruned.Through, len(g.seqs), old)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Gaps of a long record are explained in no time: the test ends.
+// A long record with many gaps is checked in linear time: this test ends.
 func TestGapsAreLinear(t *testing.T) {
 	p := record.Prune{Through: 600_000}
 	for i := range int64(300_000) {

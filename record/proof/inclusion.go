@@ -6,16 +6,16 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Inclusion proves that an event is in a log: that hash and path give the root hash is what RFC 6962, section 2.1.1, calls an
-// audit path.
+// Inclusion proves that a log contains an event: hash and path together give the root hash (RFC
+// 6962, section 2.1.1, calls that an audit path).
 type Inclusion struct {
 	Leaf tlog.Hash   `json:"leaf"`      // SHA-256 of a zero byte and the body
 	Size int64       `json:"tree_size"` // of the tree
 	Root tlog.Hash   `json:"root_hash"` // of the tree
-	Path []tlog.Hash `json:"path"`      // the hashes beside the way from the leaf to the root, the lowest first
+	Path []tlog.Hash `json:"path"`      // the sibling hashes on the way from the leaf to the root, lowest first
 }
 
-// Prove proves that event number seq is among the first so many of a log.
+// Prove proves that event number seq is among the first size events of a log.
 func Prove(seq, size int64, stored tlog.HashReader) (*Inclusion, error) {
 	path, err := tlog.ProveRecord(size, seq-1, stored)
 	if err != nil {
@@ -32,7 +32,8 @@ func Prove(seq, size int64, stored tlog.HashReader) (*Inclusion, error) {
 	return &Inclusion{Leaf: leaves[0], Size: size, Root: root, Path: path}, nil
 }
 
-// Leaves are the hashes of the events of a log, in its order. They give all hashes of the tree.
+// Leaves are the hashes of the events of a log, in its order. All hashes of the tree follow from
+// them.
 type Leaves []tlog.Hash
 
 // ReadHashes implements tlog.HashReader.
@@ -48,7 +49,7 @@ func (l Leaves) ReadHashes(ids []int64) (hashes []tlog.Hash, err error) {
 	return hashes, nil
 }
 
-// subtree is the root of a complete tree over the leaves, whose number is a power of two.
+// subtree returns the root of a complete tree over the leaves; their number is a power of two.
 func (l Leaves) subtree() tlog.Hash {
 	if len(l) == 1 {
 		return l[0]

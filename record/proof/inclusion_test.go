@@ -10,7 +10,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Each event of a log is proven to be in it, by what another implementation of RFC 6962 accepts; and no other one is.
+// Each event of a log has a proof that another implementation of RFC 6962 accepts, and accepts for
+// no other event.
 func TestInclusion(t *testing.T) {
 	var leaves Leaves
 	for n := int64(1); n <= 70; n++ {
@@ -24,13 +25,13 @@ func TestInclusion(t *testing.T) {
 				t.Errorf("event %d of %d: %+v, %v", seq, n, p, err)
 			}
 			if tlog.CheckRecord(tlog.RecordProof(p.Path), n, p.Root, seq-1, tlog.RecordHash([]byte("another"))) == nil {
-				t.Errorf("event %d of %d: another one is proven, too", seq, n)
+				t.Errorf("event %d of %d: the proof fits another event, too", seq, n)
 			}
 		}
 	}
 }
 
-// The proof of one event is checked by the program in docs/record.md, too.
+// The program in docs/record.md accepts the proof of one event, too.
 func TestInclusionAsDocumented(t *testing.T) {
 	if _, err := python.LookPath("python3"); err != nil {
 		t.Skip(err)

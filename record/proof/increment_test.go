@@ -14,7 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
-// verifyIncrement verifies an export that has to continue an edge.
+// verifyIncrement verifies an export that must continue an edge.
 func verifyIncrement(t *testing.T, after proof.Edge, export []byte) *proof.Verifier {
 	t.Helper()
 	v, err := proof.Export{After: &after}.Verify(t.Context(), bytes.NewReader(export))
@@ -22,7 +22,7 @@ func verifyIncrement(t *testing.T, after proof.Edge, export []byte) *proof.Verif
 	return v
 }
 
-// Who keeps the edge of a log, and nothing else, verifies all of it, bit by bit.
+// Whoever keeps nothing but the edge of a log can verify all of it, piece by piece.
 func TestIncrements(t *testing.T) {
 	g := newLog(t)
 	var edge proof.Edge
@@ -59,7 +59,7 @@ func TestIncrements(t *testing.T) {
 // alteration changes the lines of an increment: its header, four events, and its checkpoint.
 type alteration func(t *testing.T, g *growing, lines []string) []string
 
-// fitted is an event's line with another body, and the hash which that has.
+// fitted is an event's line with another body and the matching hash.
 func fitted(line string) string {
 	seq, rest, _ := strings.Cut(line, `,"hash":`)
 	_, body, _ := strings.Cut(strings.TrimSuffix(rest, "}\n"), `,"event":`)
@@ -67,7 +67,7 @@ func fitted(line string) string {
 	return fmt.Sprintf(`%s,"hash":"%s","event":%s}`+"\n", seq, tlog.RecordHash([]byte(body)), body)
 }
 
-// What is done to an increment is found with the edge alone.
+// Whatever is done to an increment is found with the edge alone.
 func TestAlteredIncrements(t *testing.T) {
 	for name, tt := range map[string]struct {
 		alter  alteration
@@ -121,7 +121,7 @@ func TestAlteredIncrements(t *testing.T) {
 	}
 }
 
-// found demands these problems and no others.
+// found demands exactly these problems.
 func found(t *testing.T, name string, v *proof.Verifier, result proof.Integrity, want ...string) {
 	t.Helper()
 	ok := v.Result == result && len(v.Problems) == len(want)
@@ -133,8 +133,8 @@ func found(t *testing.T, name string, v *proof.Verifier, result proof.Integrity,
 	}
 }
 
-// A log that was made anew does not continue the edge, whoever signs it; and one that is whole by
-// itself may begin elsewhere.
+// A log that was made anew does not continue the edge, whoever signs it. An increment that is
+// intact by itself may begin elsewhere.
 func TestIncrementsThatDoNotContinue(t *testing.T) {
 	g := newLog(t)
 	g.addDrift(4)

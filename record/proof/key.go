@@ -13,13 +13,13 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Key is the private key of a machine, which signs checkpoints.
+// Key is a machine's private key, which signs checkpoints.
 type Key struct {
-	Verifier string // the verifier key that belongs to it
+	Verifier string // the matching verifier key
 	signer   note.Signer
 }
 
-// Sign signs a checkpoint; from is the key that hands over to this one, nil if none does.
+// Sign signs a checkpoint; from is the key that hands over to this one, or nil.
 func (k *Key) Sign(size int64, root tlog.Hash, from *Key) (*Checkpoint, error) {
 	text := fmt.Sprintf("%s\n%d\n%s\n", k.signer.Name(), size, root)
 	signers := []note.Signer{k.signer}
@@ -62,7 +62,7 @@ func MakeKey() (string, error) {
 	return skey, err
 }
 
-// verifierOf returns the verifier key that belongs to a signer key. Its form,
+// verifierOf returns the verifier key that matches a signer key. Its form,
 // PRIVATE+KEY+name+hash+base64(algorithm, seed), is that of golang.org/x/mod/sumdb/note.
 func verifierOf(skey string) (string, error) {
 	f := strings.SplitN(skey, "+", 5)

@@ -10,20 +10,20 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// A planned change of key is a checkpoint over all events before it that both keys signed, with
-// one more line (C2SP tlog-checkpoint: an extension) that says which key comes next. The recorder
-// event that names the new key carries it.
+// A planned change of key is a checkpoint over all events before it. Both keys sign it, and one
+// more line (C2SP tlog-checkpoint: an extension) says which key comes next. The recorder event that
+// names the new key carries it.
 const nextKeyLine = "next-key "
 
-// HandOver is the checkpoint by which a key hands over to another one.
+// HandOver returns the checkpoint by which a key hands over to another.
 func (k *Key) HandOver(to *Key, size int64, root tlog.Hash) (string, error) {
 	text := fmt.Sprintf("%s\n%d\n%s\n%s%s\n", k.signer.Name(), size, root, nextKeyLine, to.Verifier)
 	signed, err := note.Sign(&note.Note{Text: text}, k.signer, to.signer)
 	return string(signed), err
 }
 
-// handedOver says whether a text is the checkpoint by which one key handed a log of this size
-// and root over to another.
+// handedOver says whether a text is the checkpoint by which one key handed over a log of this size
+// and root to another.
 func handedOver(text, from, to string, size int64, root tlog.Hash) bool {
 	cp, err := ParseCheckpoint(text, from)
 	if err != nil || cp.Size != size || cp.Root != root {
@@ -37,7 +37,7 @@ func handedOver(text, from, to string, size int64, root tlog.Hash) bool {
 	return err == nil && strings.HasSuffix(n.Text, "\n"+root.String()+"\n"+nextKeyLine+to+"\n")
 }
 
-// takeKey notes which key signs from event number seq on. root is that of the tree before it.
+// takeKey notes which key signs from event number seq on. root is the tree's root before it.
 func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
 	last := len(v.Keys) - 1
 	if last < 0 {
@@ -51,12 +51,13 @@ func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
 	signed := handedOver(id.Checkpoint, before, id.Key, seq-1, root)
 	v.Keys = append(v.Keys, record.VerifiedKey{Key: id.Key, Event: seq, Signed: &signed})
 	if !signed {
-		v.Problem(Altered, "event %d: the key %q takes over, and the key before it, %q, did not sign that: nothing vouches for what is before it", seq, id.Key, before)
+		v.Problem(Altered, "event %d: the key %q takes over, but the key before it, %q, did not sign that: nothing vouches for the events before it", seq, id.Key, before)
 	}
 }
 
-// OnlyKeys says whether nothing is wrong but that a key took over which the one before it had not
-// signed for, as when a key file is lost: what came before it is as it is, and nobody vouches.
+// OnlyKeys says whether the only problem is a key that took over without the previous key's
+// signature, as after a key file was lost: the earlier events match their hashes, but nothing
+// vouches for them.
 func (v *Verification) OnlyKeys() bool {
 	unsigned := 0
 	for _, k := range v.Keys {
@@ -67,7 +68,7 @@ func (v *Verification) OnlyKeys() bool {
 	return unsigned > 0 && v.Found == unsigned
 }
 
-// newestKey is the key that signs last; empty where no event names one.
+// newestKey returns the key that signs last; empty if no event names one.
 func (v *Verification) newestKey() string {
 	if len(v.Keys) == 0 {
 		return ""
@@ -75,17 +76,17 @@ func (v *Verification) newestKey() string {
 	return v.Keys[len(v.Keys)-1].Key
 }
 
-// Trust demands that a verifier key which is known from elsewhere is one of the record's.
+// Trust demands that a verifier key known from elsewhere is one of the record's.
 func (v *Verification) Trust(key string) {
 	for _, k := range v.Keys {
 		if k.Key == key {
 			return
 		}
 	}
-	v.Problem(Altered, "no event names the key %q, which is trusted: another key signed this record", key)
+	v.Problem(Altered, "no event names the trusted key %q: another key signed this record", key)
 }
 
-// keyNames are the keys that a record names.
+// keyNames returns the keys that a record names.
 func (v *Verification) keyNames() map[string]bool {
 	names := map[string]bool{}
 	for _, k := range v.Keys {

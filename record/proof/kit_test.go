@@ -29,7 +29,7 @@ func newKey(t *testing.T) *proof.Key {
 	return key
 }
 
-// at is the moment of event n.
+// at is the time of event n.
 func at(n int64) record.Timestamp {
 	return record.At(time.Date(2026, 3, 1, 12, int(n), 0, 0, time.UTC))
 }
@@ -43,7 +43,7 @@ type growing struct {
 	checkpoint string
 }
 
-// newLog is a log with the event of its recorder.
+// newLog is a log with its recorder event.
 func newLog(t *testing.T) *growing {
 	t.Helper()
 	g := &growing{T: t, key: newKey(t)}
@@ -94,7 +94,7 @@ func (g *growing) addBody(body []byte) {
 	g.checkpoint = cp.Note
 }
 
-// addDrift adds so many events that say nothing of the log.
+// addDrift adds n events that say nothing about the log.
 func (g *growing) addDrift(n int) {
 	g.Helper()
 	for range n {
@@ -116,7 +116,7 @@ func (g *growing) addKey() {
 	})
 }
 
-// prune takes away the bodies of the events up to a number, but those that name keys.
+// prune removes the bodies of the events up to a number, except those that name keys.
 func (g *growing) prune(through int64) {
 	g.Helper()
 	p := &record.Prune{Horizon: at(through + 1), Through: through}

@@ -7,19 +7,19 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Tree is the Merkle tree over the events of a log (RFC 6962) while it grows. It keeps one hash for
-// each bit of its size: the roots of the complete subtrees, which is all that the next event needs.
-// The zero Tree is that of an empty log.
+// Tree is a growing Merkle tree over the events of a log (RFC 6962). It keeps one hash for each one
+// bit of its size: the roots of the complete subtrees, which is all that the next event needs. The
+// zero Tree is that of an empty log.
 type Tree struct {
 	size int64
 	kept map[int64]tlog.Hash
 }
 
-// newTree is a tree of some events, made of the roots of its complete subtrees, largest first.
+// newTree builds a tree from the roots of its complete subtrees, largest first.
 func newTree(size int64, roots []tlog.Hash) (*Tree, error) {
 	ids := Subtrees(size)
 	if len(ids) != len(roots) {
-		return nil, fmt.Errorf("%d hashes of a tree of %d events, want %d", len(roots), size, len(ids))
+		return nil, fmt.Errorf("%d hashes for a tree of %d events, want %d", len(roots), size, len(ids))
 	}
 	t := &Tree{size: size, kept: map[int64]tlog.Hash{}}
 	for i, id := range ids {
@@ -28,8 +28,8 @@ func newTree(size int64, roots []tlog.Hash) (*Tree, error) {
 	return t, nil
 }
 
-// Subtrees are the ids of the roots of the complete subtrees that make up a tree, largest
-// first: one for each bit of its size.
+// Subtrees returns the ids of the roots of the complete subtrees that make up a tree, largest
+// first: one for each one bit of its size.
 func Subtrees(size int64) (ids []int64) {
 	for level := bits.Len64(uint64(size)) - 1; level >= 0; level-- {
 		if size>>level&1 == 1 {
@@ -39,7 +39,7 @@ func Subtrees(size int64) (ids []int64) {
 	return ids
 }
 
-// Size is how many events the tree is over.
+// Size returns how many events the tree covers.
 func (t *Tree) Size() int64 { return t.size }
 
 // Add adds an event by its hash.
@@ -47,8 +47,8 @@ func (t *Tree) Add(leaf tlog.Hash) error {
 	return t.add(leaf, func(_ int64, h tlog.Hash) tlog.Hash { return h })
 }
 
-// add adds an event by its hash. Of each hash that this completes, choose says with which one
-// the tree goes on.
+// add adds an event by its hash. For each hash that this completes, choose returns the hash that
+// the tree continues with.
 func (t *Tree) add(leaf tlog.Hash, choose func(id int64, h tlog.Hash) tlog.Hash) error {
 	hashes, err := tlog.StoredHashesForRecordHash(t.size, leaf, tlog.HashReaderFunc(t.read))
 	if err != nil {
@@ -63,7 +63,7 @@ func (t *Tree) add(leaf tlog.Hash, choose func(id int64, h tlog.Hash) tlog.Hash)
 	return nil
 }
 
-// Root is the root hash; of an empty tree all zeros.
+// Root returns the root hash; for an empty tree all zeros.
 func (t *Tree) Root() (tlog.Hash, error) {
 	if t.size == 0 {
 		return tlog.Hash{}, nil
@@ -71,7 +71,7 @@ func (t *Tree) Root() (tlog.Hash, error) {
 	return tlog.TreeHash(t.size, tlog.HashReaderFunc(t.read))
 }
 
-// roots are the roots of the complete subtrees, largest first.
+// roots returns the roots of the complete subtrees, largest first.
 func (t *Tree) roots() (roots []tlog.Hash) {
 	for _, id := range Subtrees(t.size) {
 		roots = append(roots, t.kept[id])

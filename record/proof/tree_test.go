@@ -7,7 +7,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A tree that goes on from the roots of its subtrees is the one that was never left.
+// A tree that continues from the roots of its subtrees equals one that was built in one go.
 func TestTreeGoesOnFromItsRoots(t *testing.T) {
 	var stored []tlog.Hash
 	reader := tlog.HashReaderFunc(func(ids []int64) (hashes []tlog.Hash, err error) {

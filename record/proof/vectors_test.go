@@ -18,7 +18,7 @@ func vector(t *testing.T, name string) string {
 	return string(b)
 }
 
-// What docs/record.md shows to authors of other programs is what this one accepts, and says.
+// This program accepts what docs/record.md shows to authors of other programs, and says the same.
 func TestVectors(t *testing.T) {
 	b, err := os.ReadFile("../../docs/record.md")
 	check(t, err)
@@ -44,11 +44,11 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// The program that was written from the page says the same.
+// The program that was written from that page says the same.
 func TestVectorsWithAnotherProgram(t *testing.T) {
 	name := "python3"
 	if python.Command(name, "-c", "import cryptography").Run() != nil {
-		name = "/usr/bin/python3" // that of the package
+		name = "/usr/bin/python3" // the one that the package python3-cryptography belongs to
 		if out, err := python.Command(name, "-c", "import cryptography").CombinedOutput(); err != nil {
 			t.Skipf("python3 has no cryptography: %s", out)
 		}

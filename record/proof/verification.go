@@ -11,14 +11,14 @@ import (
 // Integrity says what a verification found.
 type Integrity string
 
-// The verdicts.
+// The possible results.
 const (
 	Intact    Integrity = "intact"
 	Altered   Integrity = "altered"
-	Truncated Integrity = "truncated" // events that a checkpoint covers are gone
+	Truncated Integrity = "truncated" // events that a checkpoint covers are missing
 )
 
-// Verification is the result of checking a record. Its JSON is the published form.
+// Verification is the result of verifying a record. Its JSON is published.
 type Verification struct {
 	Result     Integrity            `json:"result"`
 	TreeSize   int64                `json:"tree_size"`
@@ -26,19 +26,19 @@ type Verification struct {
 	FirstTime  *record.Timestamp    `json:"first_time"`
 	LastTime   *record.Timestamp    `json:"last_time"`
 	Checkpoint string               `json:"checkpoint"` // the signed text
-	Key        string               `json:"key"`        // verifier key that it was checked with
+	Key        string               `json:"key"`        // verifier key that it was checked against
 	Keys       []record.VerifiedKey `json:"keys"`       // all that the record names, the newest last
 	Problems   []string             `json:"problems"`
 
-	Found int `json:"-"` // how many problems, also those that are not listed
+	Found int `json:"-"` // how many problems, including those not listed
 }
 
-// NewVerification is one that has found nothing wrong yet.
+// NewVerification returns one that has found nothing wrong yet.
 func NewVerification() *Verification {
 	return &Verification{Result: Intact, Problems: []string{}, Keys: []record.VerifiedKey{}}
 }
 
-// Problem notes what is wrong. What is truncated stays so, whatever else is found.
+// Problem adds a problem. A truncated log stays truncated, whatever else is found.
 func (v *Verification) Problem(verdict Integrity, format string, args ...any) {
 	if v.Result != Truncated {
 		v.Result = verdict
@@ -70,7 +70,7 @@ func (v *Verification) checkIdentity(seq int64, id *record.Identity) {
 	case record.CauseProofBroken:
 		v.Problem(Altered, "event %d: before it, the recorder found that the log was not the one it had signed: %s", seq, id.Problem)
 	case record.CauseRecordLost:
-		v.Problem(Truncated, "event %d: an earlier record was gone, and its key still there", seq)
+		v.Problem(Truncated, "event %d: an earlier record was gone, but its key was still there", seq)
 	}
 }
 

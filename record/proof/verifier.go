@@ -9,36 +9,36 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Entry is an event as the proof has it.
+// Entry is an event as the proof sees it.
 type Entry struct {
 	Seq  int64
-	Hash tlog.Hash // RFC 6962 leaf hash, as it is kept beside the body
+	Hash tlog.Hash // RFC 6962 leaf hash, as stored next to the body
 	Body []byte    // nil: it was pruned
 }
 
-// Edge is where a log was left. Who keeps that can prove that later events continue it.
+// Edge is where a log was left off. Whoever keeps it can prove that later events continue that log.
 type Edge struct {
 	Size int64       // how many events there were
-	Tree []tlog.Hash // over those: the roots of the complete subtrees, largest first
-	Key  string      // the verifier key of their newest checkpoint; empty: it is not known
+	Tree []tlog.Hash // over those events: the roots of the complete subtrees, largest first
+	Key  string      // the verifier key of their newest checkpoint; empty: not known
 }
 
-// Verifier verifies a log while its events go by, wherever they are read from. What it finds is in
-// its Verification.
+// Verifier verifies a log event by event, wherever the events are read from. Its Verification holds
+// what it finds.
 type Verifier struct {
 	*Verification
-	Whole   bool // Add reads events whole, for who wants to know what they say; else what a verification needs
+	Whole   bool // Add decodes events completely, for callers that need their content; else only what a verification needs
 	since   int64
 	stored  tlog.HashReader
 	tree    *Tree
 	earlier *earlierCheckpoints
 	gaps    gaps
-	ids     map[[16]byte]struct{} // the beginnings of the digests of the ids of events
+	ids     map[[16]byte]struct{} // first half of a digest of each event's id
 }
 
-// NewVerifier begins to verify the events after an edge; the zero Edge is before the first. Where
-// all hashes of the tree are stored, they are compared with those, else each event with the hash in
-// its entry. Earlier checkpoints, kept elsewhere, must be of a beginning of the log.
+// NewVerifier starts to verify the events after an edge; the zero Edge is before the first. If all
+// hashes of the tree are stored, it compares with those, else it compares each event with the hash
+// in its entry. Earlier checkpoints, kept elsewhere, must match a beginning of the log.
 func NewVerifier(after Edge, stored tlog.HashReader, earlier ...string) (*Verifier, error) {
 	tree, err := newTree(after.Size, after.Tree)
 	if err != nil {
@@ -55,17 +55,17 @@ func NewVerifier(after Edge, stored tlog.HashReader, earlier ...string) (*Verifi
 	return v, checks.startAt(v.Verification, tree)
 }
 
-// Since is after how many events the verification began.
+// Since returns the number of events before those that are verified.
 func (v *Verifier) Since() int64 { return v.since }
 
-// Size is how many events the log has up to here.
+// Size returns how many events the log has so far.
 func (v *Verifier) Size() int64 { return v.tree.size }
 
-// Pruned is the prune event that goes farthest, nil if there is none.
+// Pruned returns the prune event that goes farthest, nil if there is none.
 func (v *Verifier) Pruned() *record.Prune { return v.gaps.pruned }
 
-// Add takes in the next event, and returns it as it was read. It is nil where there is no body, or
-// one that not everybody would read alike.
+// Add verifies the next event and returns it decoded. It returns nil if there is no body, or one
+// that two readers could read differently.
 func (v *Verifier) Add(e Entry) (*record.Event, error) {
 	seq := v.tree.size + 1
 	if e.Seq != seq {
@@ -83,21 +83,21 @@ func (v *Verifier) Add(e Entry) (*record.Event, error) {
 	}
 	if e.Body == nil {
 		v.gaps.seqs = append(v.gaps.seqs, seq)
-		v.FirstTime = nil // the record speaks from here on
+		v.FirstTime = nil // the record is complete from here on only
 		return nil, nil
 	}
 	return v.take(t), nil
 }
 
-// Late takes in an event that came in while the log was read. It is not verified, but bodies may
-// have gone meanwhile because of it.
+// Late notes an event that was added while the log was read. It is not verified, but it may have
+// removed bodies meanwhile.
 func (v *Verifier) Late(seq int64, body []byte) {
 	if ev, err := record.DecodeOutline(seq, body); err == nil {
 		v.gaps.seeLate(ev)
 	}
 }
 
-// Finish says, after the last event, what all of them say together. It returns the root hash of
+// Finish, after the last event, checks what all events say together. It returns the root hash of
 // their tree.
 func (v *Verifier) Finish() (root tlog.Hash, err error) {
 	if root, err = v.tree.Root(); err != nil {
@@ -109,11 +109,11 @@ func (v *Verifier) Finish() (root tlog.Hash, err error) {
 	return root, nil
 }
 
-// Edge is where the log ends. It is worth keeping if nothing is wrong.
+// Edge returns where the log ends. Keep it only if nothing is wrong.
 func (v *Verifier) Edge() Edge { return Edge{Size: v.tree.size, Tree: v.tree.roots(), Key: v.Key} }
 
-// grow adds an event to the tree. Where its hash is not the one that is kept it says so and goes on
-// with that, so that one altered event is one problem.
+// grow adds an event to the tree. If its hash is not the stored one, it reports that and continues
+// with the stored one, so that one altered event is one problem.
 func (v *Verifier) grow(e Entry) error {
 	leaf := e.Hash
 	if e.Body != nil {
@@ -148,7 +148,7 @@ func (v *Verifier) growAsStored(seq int64, leaf tlog.Hash) error {
 	return err
 }
 
-// testimony is an event as it was read.
+// testimony is an event as it was decoded.
 type testimony struct {
 	seq    int64
 	event  *record.Event
@@ -156,7 +156,7 @@ type testimony struct {
 	before tlog.Hash // root of the tree before it, if it names a key
 }
 
-// hear reads event number seq, while the tree is that of the events before it.
+// hear decodes event number seq, while the tree covers the events before it.
 func (v *Verifier) hear(seq int64, body []byte) (t testimony, err error) {
 	if body == nil {
 		return t, nil
@@ -172,7 +172,7 @@ func (v *Verifier) hear(seq int64, body []byte) (t testimony, err error) {
 	return t, err
 }
 
-// take takes in what an event says, and returns it if everybody reads it alike.
+// take uses what an event says, and returns it if every reader reads it alike.
 func (v *Verifier) take(t testimony) *record.Event {
 	if t.bad != nil {
 		v.Problem(Altered, "event %d: %v", t.seq, t.bad)

@@ -13,8 +13,8 @@ import (
 // algorithmEd25519 is the first byte of the material of a verifier key.
 const algorithmEd25519 = 1
 
-// CheckVerifierKey says what is wrong with a verifier key, NAME+ID+MATERIAL, that somebody
-// typed; nil if it is one. It repeats nothing of it: it may be a private one.
+// CheckVerifierKey says what is wrong with a verifier key, NAME+ID+MATERIAL, that somebody typed;
+// nil if it is valid. It quotes nothing of it, because it may be a private key.
 func CheckVerifierKey(key string) error {
 	f := strings.SplitN(key, "+", 3)
 	switch {
@@ -34,13 +34,13 @@ func CheckVerifierKey(key string) error {
 	}
 	canonical, err := note.NewEd25519VerifierKey(f[0], material[1:])
 	if err != nil {
-		return errors.New("its name cannot be that of a key")
+		return errors.New("its name is not valid for a key")
 	}
 	switch _, id, _ := strings.Cut(canonical, "+"); {
 	case canonical == key:
 		return nil
 	case !strings.EqualFold(id[:8], f[1]):
-		return errors.New("its ID does not fit the rest: a character is wrong")
+		return errors.New("its ID does not match the rest: a character is wrong")
 	}
-	return errors.New("it is not written as klp-audit does")
+	return errors.New("it is not written the way klp-audit writes it")
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
-// What is wrong with a verifier key is said, and nothing of it is repeated.
+// The error says what is wrong with a verifier key and quotes nothing of it.
 func TestCheckVerifierKey(t *testing.T) {
 	const good = "klp-audit/0123456789abcdef+5383b74f+ASxUOINKdQ9W3gKyy8b0pTvaVxjjZXqVlYRBGY4rIlDE"
 	if err := proof.CheckVerifierKey(good); err != nil {
@@ -28,10 +28,10 @@ func TestCheckVerifierKey(t *testing.T) {
 		good[:len(good)-1]:                       "is it whole?",
 		good + "AAAA":                            "is it whole?",
 		strings.Replace(good, "+ASx", "+BSx", 1): "algorithm",
-		strings.Replace(good, "ASxU", "ASxV", 1): "does not fit",
-		strings.Replace(good, "5383b", "5383a", 1): "does not fit",
-		strings.Replace(good, "cdef", "cdee", 1):   "does not fit",
-		strings.Replace(good, "5383b", "5383B", 1): "not written as",
+		strings.Replace(good, "ASxU", "ASxV", 1): "does not match",
+		strings.Replace(good, "5383b", "5383a", 1): "does not match",
+		strings.Replace(good, "cdef", "cdee", 1):   "does not match",
+		strings.Replace(good, "5383b", "5383B", 1): "not written the way",
 	} {
 		err := proof.CheckVerifierKey(key)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "ASxU") {

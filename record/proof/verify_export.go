@@ -13,14 +13,14 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// ErrOtherEdge says that an export does not begin where the log was left.
+// ErrOtherEdge says that an export does not begin where the log was left off.
 var ErrOtherEdge = errors.New("the export does not begin where the log was left")
 
-// VerifyExport verifies an export as a record is verified, without having the record: the hash of
-// each event, the tree over them, and the checkpoint with its signature. It reads what the events
-// say of the log; the rest is read by who opens the export as a record. A verifier key that is
-// trusted (empty: none) must be one of the record's, and earlier checkpoints, kept elsewhere, must be
-// of a beginning of it.
+// VerifyExport verifies an export as a record is verified, without the record: the hash of each
+// event, the tree over them, and the checkpoint with its signature. It decodes only what events say
+// about the log; opening the export as a record decodes the rest. A trusted verifier key (empty:
+// none) must be one of the record's, and earlier checkpoints, kept elsewhere, must match a
+// beginning of it.
 func VerifyExport(ctx context.Context, r io.Reader, verifierKey string, earlier ...string) (*Verification, error) {
 	v, err := Export{Key: verifierKey, Earlier: earlier}.Verify(ctx, r)
 	if err != nil {
@@ -29,18 +29,18 @@ func VerifyExport(ctx context.Context, r io.Reader, verifierKey string, earlier 
 	return v.Verification, nil
 }
 
-// Export says what an export is compared with, and who takes what it holds.
+// Export says what an export is compared with, and who receives its events.
 type Export struct {
 	Key     string   // a verifier key that is trusted; empty: none
 	Earlier []string // checkpoints that were kept elsewhere
-	After   *Edge    // where the log was left that the export must continue; nil: it begins where it says
-	// Keep takes each event, with its number in the log; nil: nobody does. What it holds is read only
-	// if everybody reads it alike, else ev is nil, as it is without a body.
+	After   *Edge    // where the log that the export must continue was left off; nil: the export may begin anywhere
+	// Keep receives each event with its number in the log; nil: nobody does. ev is nil if there is
+	// no body, or one that two readers could read differently.
 	Keep func(e Entry, ev *record.Event) error
 }
 
-// Verify verifies an export as VerifyExport does. The error is ErrNoExport if it is none, and
-// ErrOtherEdge if it begins elsewhere than demanded.
+// Verify verifies an export as VerifyExport does. The error is ErrNoExport if it is not an export,
+// and ErrOtherEdge if it begins elsewhere than demanded.
 func (x Export) Verify(ctx context.Context, r io.Reader) (*Verifier, error) {
 	in, err := openExport(r)
 	if err != nil {
@@ -75,7 +75,7 @@ func (x Export) begin(in *exportReader) (*Verifier, error) {
 		return nil, fmt.Errorf("%w: it begins after event %d, the log has %d", ErrOtherEdge, head.Since, x.After.Size)
 	case x.After != nil:
 		after = *x.After
-	case head.Since > 0 && x.Key != head.Key: // that signed before this part of the log
+	case head.Since > 0 && x.Key != head.Key: // it signed before this part of the log
 		after.Key = x.Key
 	}
 	v, err := NewVerifier(after, nil, x.Earlier...)
@@ -91,7 +91,7 @@ func (x Export) begin(in *exportReader) (*Verifier, error) {
 	return v, nil
 }
 
-// entries reads all lines but the first.
+// entries reads all lines after the first.
 func (x Export) entries(ctx context.Context, in *exportReader, v *Verifier) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -129,7 +129,7 @@ func (x Export) add(v *Verifier, e Entry) error {
 	return x.Keep(e, ev)
 }
 
-// checkLastLine says what is wrong with the form of the last line, if there is one.
+// checkLastLine checks the form of the last line, if there is one.
 func (v *Verifier) checkLastLine(in *exportReader) {
 	if in.end.Checkpoint == "" {
 		return
@@ -145,7 +145,7 @@ func (v *Verifier) checkLastLine(in *exportReader) {
 // checkKey compares the key in the first line with the newest one that the events name.
 func (v *Verifier) checkKey(claimed string) {
 	switch named := v.newestKey(); {
-	case named == "": // no event of this part of the log does
+	case named == "": // no event in this part of the log does
 		v.Keys = append(v.Keys, record.VerifiedKey{Key: claimed})
 	case named != claimed:
 		v.Problem(Altered, "the first line says that the key is %q, not %q", claimed, named)

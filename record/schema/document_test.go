@@ -19,7 +19,8 @@ var update = flag.Bool("update", false, "write the document anew")
 
 const document = "../../docs/events.md"
 
-// docs/events.md says what the schemas say: of each kind of event and of what several have, each key.
+// docs/events.md says what the schemas say, key by key, for each kind of event and for what kinds
+// share.
 func TestEventsAreDocumented(t *testing.T) {
 	want := documented(schematest.Read(t, schema.Files))
 	if *update {
@@ -28,7 +29,7 @@ func TestEventsAreDocumented(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(document); err != nil || string(got) != want {
-		t.Errorf("docs/events.md is not what the schemas say: run `make man` (%v)", err)
+		t.Errorf("docs/events.md differs from the schemas: run `make man` (%v)", err)
 	}
 	for _, kind := range record.EventKinds() {
 		if !strings.Contains(want, "| [`"+string(kind)+"`](#"+string(kind)+") |") {
@@ -63,7 +64,7 @@ func documented(all schematest.Set) string {
 	return preface + d.String()
 }
 
-// keyOf is the key that an event of a kind has beside those of every event.
+// keyOf is the key that an event of a kind has besides those of every event.
 func keyOf(all schematest.Set, kind any) string {
 	for _, one := range all["event-1.json"].AnyOf {
 		if one.Properties["kind"].Const == kind {
@@ -73,7 +74,7 @@ func keyOf(all schematest.Set, kind any) string {
 	return ""
 }
 
-// page is the text so far.
+// page is the text written so far.
 type page struct {
 	strings.Builder
 	all schematest.Set
@@ -90,7 +91,7 @@ func (d *page) section(file, title string, s *schematest.Schema) {
 	d.rows(file, "", s)
 }
 
-// rows are the keys of an object: those that are always there first.
+// rows writes the keys of an object, those that are always there first.
 func (d *page) rows(file, before string, s *schematest.Schema) {
 	names := slices.SortedFunc(maps.Keys(s.Properties), func(a, b string) int {
 		is := func(name string) int {
@@ -114,7 +115,7 @@ func (d *page) rows(file, before string, s *schematest.Schema) {
 	}
 }
 
-// within are the keys of the objects that a value holds, if they stand nowhere else.
+// within writes the keys of the objects inside a value, unless they are described elsewhere.
 func (d *page) within(file, key string, s *schematest.Schema) {
 	switch file, s = d.key(file, s); {
 	case s.Ref != "":
@@ -127,7 +128,7 @@ func (d *page) within(file, key string, s *schematest.Schema) {
 	}
 }
 
-// key is what is said of a key that is told of elsewhere.
+// key writes a key that is described elsewhere.
 func (d *page) key(file string, s *schematest.Schema) (string, *schematest.Schema) {
 	to, pointer, _ := strings.Cut(s.Ref, "#")
 	parts := strings.Split(pointer, "/")
@@ -170,7 +171,7 @@ func (d *page) holds(file string, s *schematest.Schema) string {
 	return strings.TrimSuffix(cmp.Or(text, "anything"), ": ")
 }
 
-// titleOf is the title of the section about what a reference in a file leads to.
+// titleOf is the title of the section that a reference in a file leads to.
 func titleOf(file, ref string) string {
 	to, pointer, _ := strings.Cut(ref, "#")
 	kind, name := strings.TrimSuffix(cmp.Or(to, file), "-1.json"), pointer[strings.LastIndex(pointer, "/")+1:]
@@ -183,7 +184,7 @@ func titleOf(file, ref string) string {
 	return kind + " " + name
 }
 
-// inBrackets keeps together what is said of one value.
+// inBrackets puts alternatives into brackets.
 func inBrackets(text string) string {
 	if strings.Contains(text, " or ") {
 		return "(" + text + ")"
@@ -205,5 +206,5 @@ func words(list []any) string {
 	return strings.Join(texts, ", ")
 }
 
-// cell is a text in a table.
+// cell escapes a text for a table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", "\\|") }

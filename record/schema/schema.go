@@ -1,5 +1,5 @@
-// Package schema has the JSON Schemas of the bodies of events. event-1.json describes all events;
-// it names one file for each kind.
+// Package schema holds the JSON Schemas of event bodies. event-1.json describes all events and
+// refers to one file for each kind.
 package schema
 
 import "embed"

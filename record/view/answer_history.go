@@ -58,10 +58,10 @@ func (r *Record) selector(f record.HistoryFilter) func(*Change) bool {
 	}
 }
 
-// is says whether a value is the one that is wanted, or any is.
+// is says whether a value is the wanted one; an empty wanted one accepts any.
 func is[T ~string](value, wanted T) bool { return wanted == "" || value == wanted }
 
-// fitsPattern says whether a text fits a GLOB pattern.
+// fitsPattern says whether a text matches a GLOB pattern.
 func fitsPattern(text, pattern string) bool {
 	if record.IsPattern(pattern) {
 		return glob(pattern, text)
@@ -69,10 +69,10 @@ func fitsPattern(text, pattern string) bool {
 	return text == pattern
 }
 
-// named says whether a text is what a filter names, or fits it as a pattern.
+// named says whether a text equals what a filter names, or matches it as a pattern.
 func named(text, name string) bool { return text == name || fitsPattern(text, name) }
 
-// isOf says whether a change is of a commit that the filter selects.
+// isOf says whether a change belongs to a commit that the filter selects.
 func (r *Record) isOf(c *Change, f *record.HistoryFilter) bool {
 	of := r.commitOf(c)
 	if of == nil {
@@ -89,8 +89,8 @@ func (r *Record) isOf(c *Change, f *record.HistoryFilter) bool {
 		(f.Command == "" || of.Command != nil && named(*of.Command, f.Command))
 }
 
-// historyRow is a change with what follows from its commit. What became of that after so many events is not
-// known then.
+// historyRow returns a change with what follows from its commit. What became of the commit after
+// the first events is not known then.
 func (r *Record) historyRow(c *Change, events int64) *record.HistoryRow {
 	row := c.HistoryRow
 	of := r.commitOf(c)
@@ -108,8 +108,9 @@ func (r *Record) historyRow(c *Change, events int64) *record.HistoryRow {
 	return &row
 }
 
-// LastGood is when a package was changed last as wanted, up to a moment; zero if it was not.
-// A downgrade does not count: it makes nothing good; nor does what is in a snapshot that was not booted.
+// LastGood returns when a package was last changed successfully, up to a moment; zero if never.
+// Downgrades do not count, because they improve nothing; nor do changes in a snapshot that was not
+// booted.
 func (r *Record) LastGood(_ context.Context, name string, at time.Time) (time.Time, error) {
 	for _, c := range slices.Backward(r.changesOf[name]) {
 		of := r.commitOf(c)

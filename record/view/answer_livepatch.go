@@ -9,8 +9,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// LivePatches returns the names of the live patch packages that changed, or that were seen
-// active, from one moment to another, both included.
+// LivePatches returns the names of the live patch packages that changed, or that were seen active,
+// from one moment to another, both included.
 func (r *Record) LivePatches(_ context.Context, from, to time.Time) (names []string, err error) {
 	i, j := between(r.changes, (*Change).when, from, to)
 	for n := i; n < j; n++ {
@@ -28,9 +28,9 @@ func (r *Record) LivePatches(_ context.Context, from, to time.Time) (names []str
 	return slices.Compact(names), nil
 }
 
-// LivePatchBegin returns when the first thing about a live patch package was: a change of it,
-// an observation that saw it active, or the boot that loaded its module first. The time is
-// zero if there is none.
+// LivePatchBegin returns when a live patch package first appears: by a change of it, by an
+// observation that saw it active, or by the boot that loaded its module first. The time is zero if
+// it never does.
 func (r *Record) LivePatchBegin(_ context.Context, name string) (begin time.Time, err error) {
 	known := false
 	see := func(t record.Timestamp) {
@@ -61,8 +61,8 @@ func (of *Boot) loaded(module string) bool {
 	return slices.ContainsFunc(of.Loads, func(l Placed[record.LoadRow]) bool { return l.Line.Patch == module })
 }
 
-// PatchChanges returns the changes of a live patch package up to a moment, in the order of time. What is
-// staged in a btrfs snapshot is that until it is booted, or discarded.
+// PatchChanges returns the changes of a live patch package up to a moment, in the order of time. A
+// change staged in a btrfs snapshot counts as staged until the snapshot is booted or discarded.
 func (r *Record) PatchChanges(_ context.Context, name string, until time.Time) (list []record.PatchChange, err error) {
 	type place struct {
 		record.PatchChange
@@ -88,7 +88,7 @@ func (r *Record) PatchChanges(_ context.Context, name string, until time.Time) (
 	return list, nil
 }
 
-// patchChange is a change of a live patch by the commit, as of a moment.
+// patchChange returns a live patch's change in the commit, as known at a moment.
 func (c *Commit) patchChange(row *Change, until time.Time) record.PatchChange {
 	p := record.PatchChange{
 		Time: row.Time, Event: row.Event, Action: row.Action, Version: row.Version, Previous: record.OrEmpty(row.Previous),
@@ -108,7 +108,8 @@ func (c *Commit) patchChange(row *Change, until time.Time) record.PatchChange {
 	return p
 }
 
-// PatchesSeen returns the live patches of a package that observations saw active, and when first.
+// PatchesSeen returns the live patches of a package that observations saw active, and when each was
+// seen first.
 func (r *Record) PatchesSeen(_ context.Context, name string) (list []record.PatchSeen, err error) {
 	type version struct {
 		patchKey
@@ -136,8 +137,8 @@ func (r *Record) PatchesSeen(_ context.Context, name string) (list []record.Patc
 	return list, nil
 }
 
-// PatchPackage returns the name and version of the package that a live patch module of a
-// kernel came from, as the first observation that knew it says; empty if none does.
+// PatchPackage returns the name and version of the package that a live patch module of a kernel
+// came from, according to the first observation that knew it; empty if none did.
 func (r *Record) PatchPackage(_ context.Context, kernel, module string) (name, version string, err error) {
 	if o := r.patches[patchKey{kernel, module}]; o != nil {
 		return *o.Package, record.OrEmpty(o.Version), nil

@@ -60,7 +60,7 @@ func (r *Record) Summarize(context.Context) (*record.Summary, error) {
 	return sum, nil
 }
 
-// lastEnded is the commit that ended last, of those that a function accepts; nil: there is none.
+// lastEnded returns the commit that ended last among those that ok accepts; nil: there is none.
 func (r *Record) lastEnded(ok func(*Commit) bool) (last *Commit) {
 	for _, c := range r.commits {
 		if c.EndEvent == nil || !ok(c) {
@@ -73,8 +73,8 @@ func (r *Record) lastEnded(ok func(*Commit) bool) (last *Commit) {
 	return last
 }
 
-// Extent returns the times of the first thing on record, or of the horizon of what was pruned,
-// and of the last event.
+// Extent returns the time of the first thing on record, or the horizon if events were pruned, and
+// the time of the last event.
 func (r *Record) Extent(context.Context) (from, to record.Timestamp, err error) {
 	times := slices.Concat(ends(r.observed, (*Observation).when), ends(r.changes, (*Change).when), ends(r.byFirst, (*Boot).when), ends(r.byBegin, (*Commit).when))
 	for _, o := range r.recorders {
@@ -91,7 +91,7 @@ func (r *Record) Extent(context.Context) (from, to record.Timestamp, err error) 
 	return from, to, nil
 }
 
-// ends are the times of the first and the last of some rows.
+// ends returns the times of the first and the last row.
 func ends[T any](rows []T, when func(T) record.Timestamp) []record.Timestamp {
 	if len(rows) == 0 {
 		return nil
@@ -99,8 +99,8 @@ func ends[T any](rows []T, when func(T) record.Timestamp) []record.Timestamp {
 	return []record.Timestamp{when(rows[0]), when(rows[len(rows)-1])}
 }
 
-// RecordedAt returns when the last of some events came into the log: from then on, what they say
-// together was known. It is nil for none, and where that is not known.
+// RecordedAt returns when the last of some events entered the log: from then on, everything they
+// say was known. It is nil if there are none, or if it is not known.
 func (r *Record) RecordedAt(_ context.Context, events ...int64) (last *record.Timestamp, err error) {
 	for _, seq := range events {
 		at := r.recordedAt(seq)
@@ -114,8 +114,8 @@ func (r *Record) RecordedAt(_ context.Context, events ...int64) (last *record.Ti
 	return last, nil
 }
 
-// recordedAt is when an event came into the log. Of one that an earlier version took in from the spool, it is
-// known only that the next event came later. Nil: nothing is known.
+// recordedAt returns when an event entered the log. If an earlier version took it in from the
+// spool, all that is known is that the next event came later. Nil: not known.
 func (r *Record) recordedAt(seq int64) *record.Timestamp {
 	if r.at(seq) == nil {
 		return nil
@@ -151,8 +151,8 @@ func (r *Record) Recorders(context.Context) (list []record.RecorderRow, err erro
 // Releases returns the release events, in the order of the log.
 func (r *Record) Releases(context.Context) ([]record.ReleaseRow, error) { return r.releases, nil }
 
-// Exceptions returns the exceptions that were on record at a moment, oldest first, those
-// that had been ended included.
+// Exceptions returns the exceptions on record at a moment, oldest first, including those that had
+// ended.
 func (r *Record) Exceptions(_ context.Context, at time.Time) (list []record.Exception, err error) {
 	for _, added := range r.exceptions {
 		x := *added

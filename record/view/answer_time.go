@@ -10,8 +10,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// between are the rows, in the order of time, from one moment to another, both included: rows[i:j]; there
-// are none where j is not after i.
+// between returns rows[i:j], the rows from one moment to another, both included; rows are in the
+// order of time. There are none if j is not after i.
 func between[T any](rows []T, when func(T) record.Timestamp, from, to time.Time) (i, j int) {
 	first, last := from.UnixMicro(), to.UnixMicro()
 	i, _ = slices.BinarySearchFunc(rows, first, func(row T, us int64) int { return cmp.Compare(when(row).UnixMicro(), us) })
@@ -40,7 +40,7 @@ func around[T, R any](rows []T, when func(T) record.Timestamp, from, to time.Tim
 	return list
 }
 
-// from is the place of the first event with this number or a later one.
+// from returns the position of the first event with this number or a later one.
 func (r *Record) from(seq int64) int {
 	i, _ := slices.BinarySearchFunc(r.outlines, seq, func(o *Outline, seq int64) int { return cmp.Compare(o.Event, seq) })
 	return i
@@ -57,8 +57,8 @@ func (r *Record) Observations(_ context.Context, from, to time.Time) ([]record.O
 	return around(r.observed, (*Observation).when, from, to, func(o *Observation) record.Observed { return o.Observed }), nil
 }
 
-// NewestPart returns a part of the newest observation that has it, of those from since to
-// at; nil if none has.
+// NewestPart returns a part from the newest observation between since and at that has it; nil if
+// none has.
 func (r *Record) NewestPart(_ context.Context, name record.PartName, since, at time.Time) (*record.RawPart, error) {
 	i, j := between(r.observed, (*Observation).when, since, at)
 	for n := j - 1; n >= i; n-- {
@@ -69,10 +69,11 @@ func (r *Record) NewestPart(_ context.Context, name record.PartName, since, at t
 	return nil, nil
 }
 
-// Sightings returns when the machine is known to have run, by all events, in the order of the log.
+// Sightings returns when the machine is known to have run, according to all events, in the order of
+// the log.
 func (r *Record) Sightings(context.Context) (list []record.Sighting, err error) {
 	for _, o := range r.outlines {
-		if h := &o.Header; h.BootID != "" { // else /proc did not say
+		if h := &o.Header; h.BootID != "" { // empty if /proc did not say
 			list = append(list, record.Sighting{Event: o.Event, Time: micro(h.Time), BootID: h.BootID,
 				Boottime: time.Duration(h.BoottimeUS) * time.Microsecond, Spooled: h.Spooled != "", Snapshot: o.Snapshot})
 		}
@@ -86,7 +87,7 @@ func (r *Record) Boots(_ context.Context, from, to time.Time) ([]record.BootRow,
 	return around(r.byFirst, (*Boot).when, from, to, (*Boot).row), nil
 }
 
-// row is the boot with its lists.
+// row returns the boot with its lists.
 func (of *Boot) row() record.BootRow {
 	b := of.BootRow
 	for _, l := range of.Loads {
@@ -102,7 +103,7 @@ func (of *Boot) row() record.BootRow {
 }
 
 // Forced says whether the journal of a boot, as far as it is on record, shows that tasks were
-// forced over to a live patch; nil if it does not show the patch's load.
+// forced to switch to a live patch; nil if it does not show the patch's load.
 func (r *Record) Forced(_ context.Context, boot, module string) (*bool, error) {
 	if of := r.boots.byID[boot]; of != nil {
 		for _, l := range slices.Backward(of.Loads) {
@@ -114,14 +115,14 @@ func (r *Record) Forced(_ context.Context, boot, module string) (*bool, error) {
 	return nil, nil
 }
 
-// Commits returns the commits that began from one moment to another, both included, with
-// the newest one before and the oldest one after them, in the order of time. Those whose
-// begin is not on record count by their end; imported ones are of no boot, and left out.
+// Commits returns the commits that began from one moment to another, both included, with the newest
+// one before and the oldest one after them, in the order of time. A commit whose begin is not on
+// record is placed by its end; imported ones belong to no boot and are left out.
 func (r *Record) Commits(_ context.Context, from, to time.Time) ([]record.CommitRow, error) {
 	return around(r.recorded, (*Commit).when, from, to, func(c *Commit) record.CommitRow { return c.CommitRow }), nil
 }
 
-// CommitsOpenAt returns the commits that had no end at a moment, oldest first.
+// CommitsOpenAt returns the commits that had not ended at a moment, oldest first.
 func (r *Record) CommitsOpenAt(_ context.Context, at time.Time) (list []record.OpenAt, err error) {
 	for _, c := range r.byBegin {
 		if c.BeginEvent != nil && !c.Begin.After(at) && (c.EndEvent == nil || c.End.After(at)) {
@@ -132,9 +133,9 @@ func (r *Record) CommitsOpenAt(_ context.Context, at time.Time) (list []record.O
 	return list, nil
 }
 
-// CommitBefore returns the begin and the end of the newest commit that ended before a
-// moment, nil if there is none. begin is nil if it is not on record. What was imported does not
-// count: nobody looked at what was installed then.
+// CommitBefore returns the begin and the end of the newest commit that ended before a moment, nil
+// if there is none. begin is nil if it is not on record. Imported commits are ignored: nobody
+// looked at what was installed then.
 func (r *Record) CommitBefore(_ context.Context, at time.Time) (begin, end *record.Event, seq int64, err error) {
 	us := at.UnixMicro()
 	c := r.lastEnded(func(c *Commit) bool {
@@ -149,7 +150,7 @@ func (r *Record) CommitBefore(_ context.Context, at time.Time) (begin, end *reco
 	return begin, r.at(*c.EndEvent).Whole, *c.EndEvent, nil
 }
 
-// Attribution counts the commits from one moment to another by whether it is known who made them.
+// Attribution counts the commits from one moment to another, and those whose author is not known.
 func (r *Record) Attribution(_ context.Context, since, at time.Time) (a record.Attribution, err error) {
 	i, j := between(r.byBegin, (*Commit).when, since, at)
 	for n := i; n < j; n++ {
@@ -164,7 +165,7 @@ func (r *Record) Attribution(_ context.Context, since, at time.Time) (a record.A
 	return a, nil
 }
 
-// byNobody says whether nothing tells of a person or an automation that ran the commit.
+// byNobody says whether nothing shows which person or automation ran the commit.
 func (c *Commit) byNobody() bool {
 	isUnset := func(name *string) bool { return record.OrEmpty(name) == "" || *name == "unset" }
 	return isUnset(c.Actor.Login) && isUnset(c.Actor.SudoUser) && record.OrEmpty(c.Actor.Automation) == ""

@@ -7,13 +7,13 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Boots puts boots together from looks at them. The zero Boots has none.
+// Boots combines looks at boots. The zero Boots has none.
 type Boots struct {
 	byID map[string]*Boot
 	list []*Boot
 }
 
-// Boot is a boot, put together from all looks at it.
+// Boot is a boot, combined from all looks at it.
 type Boot struct {
 	record.BootRow // without its lists
 	Looks          []Look
@@ -21,23 +21,23 @@ type Boot struct {
 	Builds         []Placed[record.Build]
 }
 
-// Look is a stretch of a boot, in microseconds since 1970, of which the journal showed everything.
+// Look is a stretch of a boot, in microseconds since 1970, for which the journal was complete.
 type Look struct {
-	Event       int64 // the newest that showed a part of it
+	Event       int64 // the newest one that showed a part of it
 	First, Last int64
 }
 
-// Placed is a line of a boot with its place among them.
+// Placed is a line of a boot with its position among the lines.
 type Placed[T any] struct {
 	Place int64
 	Line  T
 }
 
-// Place orders the lines of a boot: what a later look no longer shows was before what it shows. i is the number
-// of the line in an event.
+// Place orders the lines of a boot: what a later look no longer shows came before what it shows. i
+// is the number of the line in an event.
 func Place(event int64, i int) int64 { return event<<20 + int64(i) }
 
-// All are the boots, in the order in which they were seen.
+// All returns the boots in the order in which they were first seen.
 func (bs *Boots) All() []*Boot { return bs.list }
 
 func (r *Record) addObservation(o *Outline) {
@@ -57,10 +57,10 @@ func (r *Record) addObservation(o *Outline) {
 	}
 }
 
-// Add merges a look at a boot. What it shows stays, also when the journal has lost it since: looks
-// that overlap are joined. A look that had to leave files out, or that lost messages, adds what it shows
-// and takes nothing away. No look takes back what became of a load: a load that was complete was not
-// turned back later, but disabled.
+// Add merges a look at a boot. What a look shows stays, even after the journal lost it: overlapping
+// looks are joined. A look that left files out or lost messages adds what it shows and removes
+// nothing. No look revises what became of a load: a load that was complete can be disabled, but not
+// turned back.
 func (bs *Boots) Add(event int64, b *record.Boot) {
 	of := bs.byID[b.ID]
 	if of == nil {
@@ -92,7 +92,7 @@ func (bs *Boots) Add(event int64, b *record.Boot) {
 	}
 }
 
-// take takes over what a look says of the boot as a whole.
+// take copies what a look says about the boot as a whole.
 func (of *Boot) take(event int64, b *record.Boot) {
 	was := of.BootRow
 	of.Event, of.Boot = event, *b
@@ -107,7 +107,7 @@ func (of *Boot) take(event int64, b *record.Boot) {
 	}
 }
 
-// join adds a look, joined with those that it overlaps.
+// join adds a look, merged with those it overlaps.
 func (of *Boot) join(l Look) {
 	joined := l
 	of.Looks = slices.DeleteFunc(of.Looks, func(o Look) bool {
@@ -120,8 +120,8 @@ func (of *Boot) join(l Look) {
 	of.Looks = append(of.Looks, joined)
 }
 
-// put adds a line of a boot, or puts it in the place of what an earlier look showed of it; -1: none did. What a
-// look no longer shows was before what it shows.
+// put adds a line of a boot, or replaces line i, which an earlier look showed; -1: none did. What a
+// look no longer shows came before what it shows.
 func put[T any](rows []Placed[T], i int, row Placed[T], whole bool) []Placed[T] {
 	if i >= 0 && !whole {
 		rows[i].Line = row.Line
@@ -145,7 +145,7 @@ func (of *Boot) addLoad(place int64, l record.LoadRow, whole bool) {
 	of.Loads = put(of.Loads, i, Placed[record.LoadRow]{place, l}, whole)
 }
 
-// merged is what two looks say of a load.
+// merged returns what two looks together say about a load.
 func merged(was, is *record.Load) record.Load {
 	m := *is
 	if is.Phase == record.PhaseUnknown {
@@ -167,7 +167,7 @@ func merged(was, is *record.Load) record.Load {
 	return m
 }
 
-// disabled is when a load was disabled again, by two looks; nil: not on record.
+// disabled returns when a load was disabled again, according to two looks; nil: not on record.
 func disabled(was, is *record.Load) *record.Timestamp {
 	after := func(a, b *record.Timestamp) bool { return a != nil && b != nil && a.After(b.Time) }
 	completed := cmp.Or(is.Completed, was.Completed)

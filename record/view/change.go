@@ -6,14 +6,14 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Change is a package change, as an event tells of it: what a history shows of it, without what follows from
-// its commit.
+// Change is a package change as one event describes it: what a history shows, without what follows
+// from its commit.
 type Change struct {
 	record.HistoryRow
-	InstallTime *int64 // that rpm noted with the package, in seconds since 1970; nil: not known
+	InstallTime *int64 // install time in the rpm database, in seconds since 1970; nil: not known
 }
 
-// changes are the package changes that event number seq tells of.
+// changes returns the package changes that event number seq describes.
 func changes(seq int64, ev *record.Event) (rows []Change) {
 	add := func(commit string, c *record.Change, from origin, advisories []string) {
 		rows = append(rows, row(seq, len(rows), ev, commit, c, from, advisories))
@@ -53,7 +53,7 @@ func row(seq int64, pos int, ev *record.Event, commit string, c *record.Change, 
 	return r
 }
 
-// origin says who knows of a change, and when it was.
+// origin says how a change is known, and when it was made.
 type origin struct {
 	source     record.Source
 	time       record.Timestamp
@@ -62,7 +62,7 @@ type origin struct {
 	bootID     string // empty: not known
 }
 
-// seen is the origin of a change of a commit that the plugin saw.
+// seen returns the origin of a change in a commit that the plugin saw.
 func seen(ev *record.Event, c *record.Change) origin {
 	from := origin{source: record.SourcePlugin, time: ev.Time, timeSource: "commit", utcOffset: ev.UTCOffset, bootID: ev.BootID}
 	if ev.End == nil || !ev.End.Late {
@@ -80,9 +80,10 @@ func seen(ev *record.Event, c *record.Change) origin {
 	return from
 }
 
-// found is the origin of a change that a drift tells of. When a package was removed nothing says, and neither
-// does the install time of one that came with another snapshot, where it was installed before, or an older
-// rpm database: then it is the time of finding it out, and maybe another boot.
+// found returns the origin of a change in a drift. Nothing shows when a package was removed. Nor
+// does the install time help if the package came with another snapshot, where it was installed
+// earlier, or with an older rpm database. Then the time is when it was found out, perhaps in
+// another boot.
 func found(ev *record.Event, c *record.Change) origin {
 	from := origin{source: record.SourceDrift, time: ev.Time, timeSource: "found", utcOffset: ev.UTCOffset}
 	since := ev.Drift.Since.Time
@@ -95,8 +96,8 @@ func found(ev *record.Event, c *record.Change) origin {
 	return from
 }
 
-// applied are the advisories that this commit applied, for a change that brought
-// something in: libzypp does not say which package belongs to which advisory.
+// applied returns the advisories that this commit applied, for a change that brought something in:
+// libzypp does not say which package belongs to which advisory.
 func applied(c *record.Change, advisories []record.Advisory) (ids []string) {
 	if c.Result != record.ResultOK || !brought(c.Action) {
 		return nil
@@ -109,5 +110,5 @@ func applied(c *record.Change, advisories []record.Advisory) (ids []string) {
 	return ids
 }
 
-// brought says whether an action may bring in what an advisory is about.
+// brought says whether an action may bring in what an advisory offers.
 func brought(a record.Action) bool { return a != record.ActionRemove && a != record.ActionDowngrade }

@@ -2,7 +2,8 @@ package view
 
 import "github.com/klp-audit/klp-audit/record"
 
-// addCommit merges what an event says of a commit, and says whether that counts: a second end does not.
+// addCommit merges what an event says about a commit, and reports whether it was used: a second end
+// is ignored.
 func (r *Record) addCommit(o *Outline) bool {
 	is := o.Commit
 	switch c := r.commits[is.ID]; {
@@ -10,7 +11,7 @@ func (r *Record) addCommit(o *Outline) bool {
 		r.addImported(is)
 	case c == nil:
 		r.keep(*is)
-	case is.BeginEvent != nil: // its end was there before: the spool is in order, but a file may wait longer
+	case is.BeginEvent != nil: // its end came first: the spool is in order, but a file may have waited longer
 		begun := *is
 		begun.EndEvent, begun.End, begun.Outcome = c.EndEvent, c.End, c.Outcome
 		r.keep(begun)
@@ -22,8 +23,8 @@ func (r *Record) addCommit(o *Outline) bool {
 	return true
 }
 
-// addImported merges what is imported of a commit. What is taken in later of the same commit adds to it; a
-// commit of which all was on record stays as it was recorded.
+// addImported merges what an import says about a commit. Later imports add to the same commit. A
+// commit that was completely on record stays as it was recorded.
 func (r *Record) addImported(is *Commit) {
 	c := r.commits[is.ID]
 	switch {
@@ -47,8 +48,9 @@ func (r *Record) keep(c Commit) {
 	}
 }
 
-// addAdvisories notes which advisories an imported commit applied, with all of its changes; and with its only one which that
-// applied. An import of the rest of a commit may show that it was not the only one.
+// addAdvisories notes which advisories an imported commit applied. All its changes get them; if
+// there is only one change, that change applied them itself. An import of the rest of a commit may
+// show more changes.
 func (r *Record) addAdvisories(o *Outline) {
 	of := r.imported[o.Commit.ID]
 	of = append(of, r.changes[len(r.changes)-len(o.Changes):]...)
@@ -64,13 +66,14 @@ func (r *Record) addAdvisories(o *Outline) {
 	}
 }
 
-// announced says whether a change is what was announced of a commit that has ended, as of so many events.
+// announced says whether a change is one that the begin of a commit announced, and the first so many
+// events hold the end of that commit, too.
 func (r *Record) announced(c *Change, events int64) bool {
 	of := r.commitOf(c)
 	return of != nil && of.BeginEvent != nil && *of.BeginEvent == c.Event && of.EndEvent != nil && *of.EndEvent <= events
 }
 
-// commitOf is the commit that a change is of; nil: of none.
+// commitOf returns the commit of a change; nil: none.
 func (r *Record) commitOf(c *Change) *Commit {
 	if c.Commit == nil {
 		return nil
@@ -78,12 +81,12 @@ func (r *Record) commitOf(c *Change) *Commit {
 	return r.commits[*c.Commit]
 }
 
-// settle finds out what became of staged commits when a btrfs snapshot was booted.
+// settle finds out what became of staged commits when a btrfs snapshot is booted.
 //
-// What went to that snapshot is completed, and effective since the boot; what went to a later one
-// is discarded, for it cannot be in this one. A snapshot may contain what went to one before it, or
-// not: the installed packages prove it, or nothing does. Numbers alone prove little: the snapshot of
-// a failed update is deleted, and the next one gets its number.
+// Commits to that snapshot are completed, and effective since the boot; commits to a later snapshot
+// are discarded, as this one cannot contain them. Commits to an earlier snapshot may be in this one
+// or not: the installed packages prove it, or nothing does. Numbers alone prove little: the
+// snapshot of a failed update is deleted, and the next one gets its number.
 func (r *Record) settle(o *Outline) {
 	became := map[*Commit]record.Outcome{}
 	for _, c := range r.staged {
@@ -101,13 +104,13 @@ func (r *Record) settle(o *Outline) {
 	}
 }
 
-// became is what an observation shows that became of a staged commit; empty: nothing is shown.
+// became returns what an observation shows about the fate of a staged commit; empty: nothing.
 func (r *Record) became(c *Commit, o *Observation) record.Outcome {
 	kept, lost := evidence(r.done(c), o.Installed)
 	staged, ended := *c.Outcome == record.OutcomeStaged, c.End != nil && !c.End.After(o.BootTime.Time)
 	there := c.StagedIn == o.Booted && !lost || c.StagedIn < o.Booted && ended && kept
 	switch {
-	case there && (staged || c.settled != 0): // it comes back if it was discarded for what was booted in between
+	case there && (staged || c.settled != 0): // it returns if it was discarded because of another boot in between
 		return record.OutcomeCompleted
 	case staged && ended && (c.StagedIn > o.Booted || lost && !r.doneAgain(c, o.Booted)):
 		return record.OutcomeDiscarded
@@ -115,8 +118,8 @@ func (r *Record) became(c *Commit, o *Observation) record.Outcome {
 	return ""
 }
 
-// evidence says what installed packages show of changes. Kept: all show, and at least one installation can be
-// told from any other. Lost: none shows.
+// evidence says what the installed packages show about changes. Kept: all changes are there, and at
+// least one installation is unmistakable. Lost: none is there.
 func evidence(changes []Change, installed []record.Package) (kept, lost bool) {
 	n, shown, unique := 0, 0, false
 	for _, c := range changes {
@@ -132,7 +135,7 @@ func evidence(changes []Change, installed []record.Package) (kept, lost bool) {
 	return n > 0 && shown == n && unique, n > 0 && shown == 0
 }
 
-// shows says whether the very installation of a change is there; of a removal, whether none is.
+// shows says whether the exact installation of a change is there; for a removal, whether none is.
 func shows(c *Change, installed []record.Package) bool {
 	removed := c.Action == record.ActionRemove
 	for _, p := range installed {
@@ -143,11 +146,11 @@ func shows(c *Change, installed []record.Package) bool {
 	return removed
 }
 
-// done are the changes that the end of a commit tells of.
+// done returns the changes that the end of a commit reports.
 func (r *Record) done(c *Commit) []Change { return r.at(*c.EndEvent).Changes }
 
-// doneAgain says whether a later commit, to the booted btrfs snapshot or one before it, may have changed the
-// same packages again.
+// doneAgain says whether a later commit, to the booted btrfs snapshot or an earlier one, may have
+// changed the same packages again.
 func (r *Record) doneAgain(c *Commit, booted int64) bool {
 	same := map[string]bool{}
 	for _, change := range r.done(c) {

@@ -20,7 +20,7 @@ import (
 
 var _ audit.Reader = (*view.Record)(nil)
 
-// asked is what records are asked about.
+// asked is what a record is asked about.
 type asked struct {
 	events                                             []int64
 	moments                                            []time.Time
@@ -28,7 +28,7 @@ type asked struct {
 	packages, boots, kernels, modules, users, patterns []string
 }
 
-// about collects what to ask about a log: each event's moments and names, and others.
+// about collects what to ask about a log: the moments and names in each event, and others.
 func about(evs map[int64]*record.Event, most int) *asked {
 	a := &asked{moments: []time.Time{{}, record.Always()}, patterns: []string{"*", "kernel-*", "*livepatch*", "kernel-[^l]*", "?ernel-default", "[", "none"}}
 	names := map[*[]string]map[string]bool{&a.packages: {"none": true}, &a.boots: {"": true}, &a.kernels: {"": true}, &a.modules: {"": true}, &a.users: {"nobody": true}}
@@ -77,13 +77,13 @@ func about(evs map[int64]*record.Event, most int) *asked {
 	return a
 }
 
-// question is one that a record is asked.
+// question is one that a record can be asked.
 type question struct {
 	about string
 	ask   func(ctx context.Context, r audit.Reader) (any, error)
 }
 
-// questions are calls of every method of a Reader.
+// questions call every method of a Reader.
 func (a *asked) questions() iter.Seq[question] {
 	return func(yield func(question) bool) {
 		for _, of := range [](func() iter.Seq[question]){a.always, a.aboutEvents, a.aboutMoments, a.aboutRanges, a.aboutNames, a.aboutHistory} {
@@ -226,7 +226,7 @@ func (a *asked) aboutNames() iter.Seq[question] {
 	}
 }
 
-// filters are those of a history: each alone, and many together.
+// filters are filters of a history: one at a time, and many together.
 func (a *asked) filters() (filters []record.HistoryFilter) {
 	add := func(f record.HistoryFilter) {
 		f.OldestFirst = len(filters)%2 == 1
@@ -299,7 +299,7 @@ func (a *asked) aboutHistory() iter.Seq[question] {
 	}
 }
 
-// sameAnswers asks both all questions.
+// sameAnswers asks both records all questions.
 func sameAnswers(t *testing.T, s, m audit.Reader, a *asked) {
 	t.Helper()
 	n, wrong := 0, 0

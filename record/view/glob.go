@@ -1,11 +1,11 @@
 package view
 
-// glob says whether a text fits a pattern, as GLOB of SQLite has it: * is any text, ? a character, [abc], [a-c]
-// and [^abc] one of some, or of all others. A ] is one of them where it comes first; a set without an end fits
-// nothing.
+// glob says whether a text matches a pattern by the rules of SQLite's GLOB: * is any text, ? any
+// character, [abc], [a-c] and [^abc] one of a set, or one outside it. A ] that comes first belongs
+// to the set; a set without an end matches nothing.
 func glob(pattern, text string) bool {
 	p, s := []rune(pattern), []rune(text)
-	star, retry := -1, 0 // where to go on if what follows the last * does not fit here
+	star, retry := -1, 0 // where to resume if what follows the last * does not match here
 	i, j := 0, 0
 	for j < len(s) || i < len(p) {
 		switch width := 0; {
@@ -24,7 +24,7 @@ func glob(pattern, text string) bool {
 	return true
 }
 
-// fits says whether a character fits the begin of a pattern, which is so wide.
+// fits says whether a character matches the start of a pattern, and sets how wide that is.
 func fits(p []rune, c rune, width *int) bool {
 	*width = 1
 	switch p[0] {
@@ -41,7 +41,7 @@ func fitsSet(p []rune, c rune, width *int) (in bool) {
 	if i < len(p) && p[i] == '^' {
 		i, inverted = i+1, true
 	}
-	before := rune(0) // that may begin a range
+	before := rune(0) // possible start of a range
 	for first := i; i < len(p); i++ {
 		switch {
 		case p[i] == ']' && i > first:
@@ -53,7 +53,7 @@ func fitsSet(p []rune, c rune, width *int) (in bool) {
 		default:
 			in = in || p[i] == c
 			if before = p[i]; i == first && before == ']' {
-				before = 0 // SQLite does not begin a range with it
+				before = 0 // SQLite does not start a range with it
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	_ "github.com/mattn/go-sqlite3"
 )
 
-// glob is GLOB of SQLite.
+// glob matches like SQLite's GLOB.
 func TestGlob(t *testing.T) {
 	db, err := sql.Open("sqlite3", ":memory:")
 	if err != nil {

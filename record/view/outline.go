@@ -8,7 +8,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Outline is what a record reads of an event: rows that follow from this event alone. It is not changed.
+// Outline is what a record reads from an event: rows that follow from this event alone. It is
+// immutable.
 type Outline struct {
 	Event    int64 // its number in the log
 	Header   record.Header
@@ -17,48 +18,50 @@ type Outline struct {
 	Identity    *record.Identity
 	Commit      *Commit
 	Changes     []Change
-	Applied     []string // of an import: the advisories that its commit applied
-	Advisory    *string  // of an import: the one that the only change of its commit applied; nil: there is none, or that is not known
+	Applied     []string // for an import: the advisories that its commit applied
+	Advisory    *string  // for an import: the one that the only change of its commit applied; nil: none, or not known
 	Observation *Observation
 	Exception   *record.ExceptionChange
 	Prune       *record.Prune
 	Release     *record.Release
 
-	Whole *record.Event // it says more than rows have
+	Whole *record.Event // set if the event says more than rows hold
 }
 
-// Commit is a commit, as far as one event or a record tells of it. What is nil is not known.
+// Commit is a commit, as far as one event or a record describes it. Anything nil is not known.
 type Commit struct {
 	record.CommitRow
 	Actor             record.RowActor
 	Command, UserData *string
-	StagedIn          int64 // btrfs snapshot that it went to; 0: the running system, or not known
-	settled           int64 // event that showed what became of a staged one; 0: none did
+	StagedIn          int64 // btrfs snapshot that it changed; 0: the running system, or not known
+	settled           int64 // event that showed what became of a staged commit; 0: none did
 }
 
-// Observation is an observation, with what views of boots, parts and staged commits are made of.
+// Observation is an observation with everything that the views of boots, parts and staged commits
+// are built from.
 type Observation struct {
 	record.Observed
 	Boots     []record.Boot
 	Parts     map[record.PartName]json.RawMessage
-	Booted    int64            // btrfs snapshot that the root directory was in; 0: none, or not known
+	Booted    int64            // btrfs snapshot of the root directory; 0: none, or not known
 	Installed []record.Package // nil: not known
 }
 
-// outliners say what is read of the events of each kind.
+// outliners say what is read from the events of each kind.
 var outliners = map[record.EventKind]func(o *Outline, ev *record.Event){
 	record.KindRecorder:    func(o *Outline, ev *record.Event) { o.Identity = ev.Identity },
 	record.KindCommitBegin: (*Outline).ofBegin,
 	record.KindCommitEnd:   (*Outline).ofEnd,
 	record.KindObservation: (*Outline).ofObservation,
-	record.KindDrift:       func(*Outline, *record.Event) {}, // its changes are all
+	record.KindDrift:       func(*Outline, *record.Event) {}, // it has only changes
 	record.KindImport:      (*Outline).ofImport,
 	record.KindException:   func(o *Outline, ev *record.Event) { o.Exception = ev.Exception },
 	record.KindPrune:       func(o *Outline, ev *record.Event) { o.Prune = ev.Prune },
 	record.KindRelease:     func(o *Outline, ev *record.Event) { o.Release = ev.Release },
 }
 
-// Of is the outline of event number seq. Of a kind that a newer program writes it is what every event says.
+// Of returns the outline of event number seq. For a kind that only a newer program knows, it holds
+// what every event says.
 func Of(seq int64, ev *record.Event) *Outline {
 	o := &Outline{Event: seq, Header: ev.Header, Snapshot: ev.Snapshot().Installed != nil, Changes: changes(seq, ev), Whole: ev}
 	if of := outliners[ev.Kind]; of != nil {
@@ -67,7 +70,7 @@ func Of(seq int64, ev *record.Event) *Outline {
 	return o
 }
 
-// Outlines are those of events with their numbers.
+// Outlines returns the outlines of events with their numbers.
 func Outlines(events iter.Seq2[int64, *record.Event]) iter.Seq[*Outline] {
 	return func(yield func(*Outline) bool) {
 		for seq, ev := range events {
@@ -93,8 +96,8 @@ func (o *Outline) ofEnd(ev *record.Event) {
 	o.Commit = &Commit{CommitRow: record.CommitRow{ID: e.Commit, EndEvent: &o.Event, End: new(micro(ev.Time)), Outcome: &e.Outcome, BootID: ev.BootID}}
 }
 
-// ofImport reads what an import tells of a commit. One without changes, all of which were on record, tells
-// of no commit, but for its outcome.
+// ofImport reads what an import says about a commit. An import whose changes were all on record
+// describes no commit, except for its outcome.
 func (o *Outline) ofImport(ev *record.Event) {
 	im := ev.Import
 	o.Commit = &Commit{CommitRow: record.CommitRow{ID: im.Commit, Outcome: record.OrNil(im.Outcome)}}
@@ -133,7 +136,7 @@ func (o *Outline) ofObservation(ev *record.Event) {
 	o.Observation = &Observation{Observed: row, Boots: rowsOf(of.Boots), Parts: of.Parts, Booted: record.SnapshotNumber(of.Subvolume), Installed: of.Installed}
 }
 
-// rowsOf are boots with what views have of them.
+// rowsOf returns boots reduced to what views hold of them.
 func rowsOf(boots []record.Boot) (rows []record.Boot) {
 	for _, b := range boots {
 		loads, builds := b.Loads, b.Builds
@@ -151,7 +154,7 @@ func rowsOf(boots []record.Boot) (rows []record.Boot) {
 	return rows
 }
 
-// micro is a time as views have it: to the microsecond.
+// micro returns a time as views hold it: to the microsecond.
 func micro(t record.Timestamp) record.Timestamp { return record.At(time.UnixMicro(t.UnixMicro())) }
 
 func microOrNil(t *record.Timestamp) *record.Timestamp {

@@ -1,8 +1,9 @@
-// Package view answers what reports ask of a record, from its events in memory. The views are those that
-// package store keeps in SQLite, and answers are the same: the rules that merge the rows of several events are
-// here in Go and there in SQL, and one test compares all answers.
+// Package view answers the questions of reports from the events of a record in memory. Its views
+// and answers are those of package store, which keeps them in SQLite: the rules that merge rows of
+// several events exist here in Go and there in SQL, and one test compares all answers.
 //
-// Of each event an Outline is made, of that event alone; a Record is made of the outlines of a log.
+// Each event gives an Outline, which depends on that event alone; the outlines of a log give a
+// Record.
 package view
 
 import (
@@ -13,31 +14,32 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Log is what a record needs to know of a log beside its events.
+// Log is what a record needs to know about a log besides its events.
 type Log struct {
 	Checkpoint string // the newest one, signed; empty: there is none
 	Part       *Part  // nil: the log is whole
 }
 
-// Part says of some events that they are the first ones of a longer log.
+// Part says that some events are the first ones of a longer log.
 type Part struct {
 	Root   string        // hash over these events, in base64; empty: not known
-	Pruned *record.Prune // newest of the longer log; nil: none
+	Pruned *record.Prune // newest prune of the longer log; nil: none
 }
 
-// Record is what the events of a log say. It implements audit.Reader, does not change, and may be used by
-// several goroutines. What events say it does not copy: it is not to be changed either.
+// Record is what the events of a log say. It implements audit.Reader, does not change, and several
+// goroutines may use it. It shares the events' data instead of copying it, so do not change events
+// either.
 type Record struct {
 	log      Log
-	outlines []*Outline // in the order of the log, as all rows below that are not said to be of another one
+	outlines []*Outline // in the order of the log, like all rows below unless they name another order
 
 	commits    map[string]*Commit
-	staged     []*Commit                 // that went to a btrfs snapshot
+	staged     []*Commit                 // those that went to a btrfs snapshot
 	changes    []*Change                 // in the order of time
 	changesOf  map[string][]*Change      // by package, in the order of time
 	imported   map[string][]*Change      // by commit
 	observed   []*Observation            // in the order of time
-	patches    map[patchKey]*Observation // the first one that knew the package
+	patches    map[patchKey]*Observation // the first observation that knew the package
 	patchesOf  map[string][]*Observation // by package
 	boots      Boots
 	exceptions []*record.Exception // in the order of time
@@ -46,14 +48,15 @@ type Record struct {
 	pruned     *record.Prune // the newest; nil: none
 
 	byBegin  []*Commit // the commits in the order of time
-	recorded []*Commit // those of them that the recorder saw
+	recorded []*Commit // those that the recorder saw
 	byFirst  []*Boot   // the boots in the order of time
 }
 
-// patchKey names the live patch in a module for a kernel.
+// patchKey names the live patch module of a kernel.
 type patchKey struct{ kernel, module string }
 
-// New makes a record of the outlines of a log, in its order. Some may be missing: they were pruned.
+// New builds a record from the outlines of a log, in its order. Some may be missing because they
+// were pruned.
 func New(outlines iter.Seq[*Outline], log Log) *Record {
 	r := &Record{
 		log: log, commits: map[string]*Commit{}, changesOf: map[string][]*Change{}, imported: map[string][]*Change{},
@@ -69,7 +72,7 @@ func New(outlines iter.Seq[*Outline], log Log) *Record {
 	return r
 }
 
-// add merges what an event says with what those before it said.
+// add merges what an event says with what earlier events said.
 func (r *Record) add(o *Outline) {
 	r.outlines = append(r.outlines, o)
 	if o.Commit != nil && !r.addCommit(o) {
@@ -120,7 +123,7 @@ func (r *Record) sort() {
 	slices.SortFunc(r.byFirst, func(a, b *Boot) int { return cmp.Or(a.First.Compare(b.First.Time), cmp.Compare(a.ID, b.ID)) })
 }
 
-// at is the outline of an event; nil: there is none.
+// at returns the outline of an event; nil: there is none.
 func (r *Record) at(seq int64) *Outline {
 	i, ok := slices.BinarySearchFunc(r.outlines, seq, func(o *Outline, seq int64) int { return cmp.Compare(o.Event, seq) })
 	if !ok {
@@ -129,7 +132,7 @@ func (r *Record) at(seq int64) *Outline {
 	return r.outlines[i]
 }
 
-// size is how many events the log has.
+// size returns how many events the log has.
 func (r *Record) size() int64 {
 	if len(r.outlines) == 0 {
 		return 0
@@ -137,7 +140,7 @@ func (r *Record) size() int64 {
 	return r.outlines[len(r.outlines)-1].Event
 }
 
-// addException notes an exception, or its end. Only the first end counts.
+// addException adds an exception, or ends one. Only the first end counts.
 func (r *Record) addException(o *Outline) {
 	x := o.Exception
 	by := record.RowActor{Login: record.OrNil(x.Actor.Login), SudoUser: record.OrNil(x.Actor.SudoUser), Automation: record.OrNil(x.Actor.Automation)}

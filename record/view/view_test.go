@@ -17,7 +17,7 @@ import (
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
-// hosts are those whose records are compared.
+// hosts are the machines whose records are compared.
 func hosts(seeds int) map[string]func(*testing.T) *storetest.Machine {
 	list := map[string]func(*testing.T) *storetest.Machine{
 		"two years": storetest.TwoYears, "healthy": storetest.Healthy, "life": lifeOfMarch,
@@ -35,7 +35,7 @@ func hosts(seeds int) map[string]func(*testing.T) *storetest.Machine {
 	return list
 }
 
-// lifeOfMarch has a boot of which two looks show less and less.
+// lifeOfMarch has a boot that two looks show less and less of.
 func lifeOfMarch(t *testing.T) *storetest.Machine {
 	l := &storetest.Life{T: t}
 	l.Sees("1 10:00", "a", "1 08:00", "l1", l.Row("a", "1 08:00", "1 10:00", l.Loads("1 08:01", "l1", "initrd")))
@@ -50,7 +50,7 @@ func TestAnswersAreThoseOfTheStore(t *testing.T) {
 	}
 }
 
-// A prune leaves holes in the numbers of the events.
+// A prune leaves gaps in the numbers of the events.
 func TestAnswersAfterAPrune(t *testing.T) {
 	for name, host := range hosts(storetest.Few(1, 2)) {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestAnswersAfterAPrune(t *testing.T) {
 	}
 }
 
-// What was known at a moment is a part of a log, which may have been pruned.
+// What was known at a moment is the beginning of a log, which may have been pruned.
 func TestAnswersAboutWhatWasKnown(t *testing.T) {
 	for name, host := range hosts(storetest.Few(0, 1)) {
 		t.Run(name, func(t *testing.T) {
@@ -93,17 +93,17 @@ func TestAnswersAboutWhatWasKnown(t *testing.T) {
 	}
 }
 
-// same asks a record and one in memory everything.
+// same asks a stored record and one in memory everything.
 func same(t *testing.T, s *store.Store, pruned *record.Prune) {
 	t.Helper()
 	m := storetest.InMemory(t, s, pruned)
 	_, evs := storetest.EventsOf(t, s)
 	a := about(evs, storetest.Few(15, 25))
 	sameReports(t, s, m, a)
-	sameAnswers(t, s, m, a) // reports have changed nothing
+	sameAnswers(t, s, m, a) // making reports has changed nothing
 }
 
-// sameReports makes what reports show of both.
+// sameReports makes the same reports from both.
 func sameReports(t *testing.T, s, m audit.Reader, a *asked) {
 	t.Helper()
 	profile, err := compliance.LoadProfile(compliance.DefaultProfile, nil)

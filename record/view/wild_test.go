@@ -13,14 +13,14 @@ import (
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
-// wild makes up events of few moments, boots, commits, packages and live patches, so that everything meets
-// everything: what no host writes, too, but what the tables take.
+// wild makes up events with few moments, boots, commits, packages and live patches, so that
+// everything meets everything: combinations that the tables accept, even if no host writes them.
 type wild struct {
 	*rand.Rand
 	seq     int
 	open    []string // commits that began
 	added   []string // exceptions
-	staging bool     // mostly staged commits of two packages, and what is booted
+	staging bool     // mostly staged commits of two packages, and boots of their snapshots
 }
 
 func pick[T any](w *wild, list ...T) T { return list[w.IntN(len(list))] }
@@ -34,7 +34,7 @@ func maybe[T any](w *wild, v T) *T {
 
 var wildEpoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// moment is one of few; in payloads, also between two microseconds.
+// moment is one of a few; in payloads also between two microseconds.
 func (w *wild) moment() record.Timestamp {
 	return record.At(wildEpoch.Add(time.Duration(w.IntN(40)) * time.Second))
 }
@@ -106,7 +106,7 @@ func (w *wild) advisories() []record.Advisory {
 	return []record.Advisory{{ID: pick(w, "S1", "S2"), NewState: pick(w, "applied", "needed")}, {ID: "S3", NewState: pick(w, "applied", "needed")}}
 }
 
-// commit is that of a begin that was there or will be.
+// commit is the id of a commit that began, or will begin.
 func (w *wild) commit() string {
 	if len(w.open) > 0 && w.IntN(4) > 0 {
 		return pick(w, w.open...)
@@ -145,7 +145,7 @@ func (w *wild) load() record.Load {
 	}
 }
 
-// look is one at a boot.
+// look is a look at a boot.
 func (w *wild) look(n int) record.Boot {
 	b := record.Boot{
 		ID: fmt.Sprintf("%032d", n), KernelRelease: pick(w, "", storetest.ReleaseA, storetest.ReleaseB), First: w.finer(), Last: w.finer(),
@@ -185,7 +185,7 @@ func (w *wild) observation(ev *record.Event) {
 		if w.IntN(2) == 0 {
 			o.Boots = append(o.Boots, w.look(n+1))
 		}
-		if w.IntN(8) == 0 { // no journal shows one twice
+		if w.IntN(8) == 0 { // no journal shows a line twice
 			again := w.look(n + 1)
 			again.Loads, again.Builds = nil, nil
 			o.Boots = append(o.Boots, again)
@@ -215,7 +215,7 @@ func (w *wild) exception(ev *record.Event) {
 	w.added = append(w.added, ev.ID)
 }
 
-// stage has commits go to btrfs snapshots, of which one is booted now and then.
+// stage sends commits to btrfs snapshots, and boots one now and then.
 func (w *wild) stage(ev *record.Event) {
 	number := fmt.Sprint(w.number())
 	switch {
@@ -257,7 +257,8 @@ func (w *wild) event() *record.Event {
 	return ev
 }
 
-// onRecord is a record of wild events; some have no body. What the recorder would not append is put there.
+// onRecord is a record of wild events; some have no body. It inserts events directly, as the
+// recorder would refuse some.
 func (w *wild) onRecord(t *testing.T, n int) *store.Store {
 	t.Helper()
 	root := t.TempDir()
@@ -287,7 +288,7 @@ func (w *wild) onRecord(t *testing.T, n int) *store.Store {
 	return r
 }
 
-// Whatever comes together in a log, and in whatever order, both have the same answers.
+// Whatever events meet in a log, in whatever order, both records give the same answers.
 func TestAnswersAboutWildEvents(t *testing.T) {
 	for seed := range uint64(storetest.Few(4, 12)) {
 		w := &wild{Rand: storetest.NewRand(seed), staging: seed%2 == 1}
