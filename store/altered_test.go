@@ -20,15 +20,15 @@ import (
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
-// altered is a copy of a record's database that somebody with all the time in the world, but
-// without the key, changes.
+// altered is a copy of a record's database that somebody changes who has all the time in the world,
+// but no key.
 type altered struct {
 	*testing.T
 	random *rand.Rand
 	path   string
 }
 
-// pick is one of the values that a query gives.
+// pick is one of the values that a query returns.
 func (a *altered) pick(db *sql.DB, q string) string {
 	values := query(a.T, db, q)
 	if len(values) == 0 {
@@ -37,7 +37,7 @@ func (a *altered) pick(db *sql.DB, q string) string {
 	return values[a.random.IntN(len(values))]
 }
 
-// alterations are what is done to the rows. Each leaves triggers, indexes and tables as they were.
+// alterations are changes to the rows. Each leaves triggers, indexes and tables as they were.
 var alterations = map[string]func(a *altered, db *sql.DB){
 	"byte of an event": func(a *altered, db *sql.DB) {
 		seq := a.pick(db, `SELECT seq FROM events`)
@@ -126,7 +126,7 @@ var alterations = map[string]func(a *altered, db *sql.DB){
 	},
 }
 
-// view is one that has rows.
+// view is a view that has rows.
 func (a *altered) view(db *sql.DB) string {
 	for {
 		view := []string{"recorders", "commits", "changes", "observations", "boots", "patch_loads", "exceptions", "snapshots"}[a.random.IntN(8)]
@@ -141,7 +141,7 @@ func (a *altered) rows(db *sql.DB, table string) (n int) {
 	return n
 }
 
-// rowsAltered changes rows as one would who puts everything else back.
+// rowsAltered changes rows as somebody would who puts everything else back.
 func (a *altered) rowsAltered(alter func(*altered, *sql.DB)) {
 	db, err := sql.Open("sqlite3", a.path+"?_synchronous=OFF&_journal_mode=OFF")
 	check(a.T, err)
@@ -155,7 +155,7 @@ func (a *altered) rowsAltered(alter func(*altered, *sql.DB)) {
 	exec(a.T, db, `PRAGMA ignore_check_constraints = ON`)
 	alter(a, db)
 	for _, text := range made {
-		db.Exec(text) // of bodies that are no JSON there is no index
+		db.Exec(text) // a body that is not JSON cannot be indexed
 	}
 }
 
@@ -165,7 +165,7 @@ func (a *altered) bytesAltered(data []byte) (how string, b []byte) {
 	b = bytes.Clone(data)
 	at, other := a.random.IntN(len(b)/page)*page, a.random.IntN(len(b)/page)*page
 	switch a.random.IntN(8) {
-	case 7: // of the header
+	case 7: // in the header
 		i := a.random.IntN(100)
 		b[i] ^= 1 << a.random.IntN(8)
 		return fmt.Sprintf("bit of byte %d", i), b
@@ -173,7 +173,7 @@ func (a *altered) bytesAltered(data []byte) (how string, b []byte) {
 		i := a.random.IntN(len(b))
 		b[i] ^= 1 << a.random.IntN(8)
 		return fmt.Sprintf("bit of byte %d", i), b
-	case 1: // where something is written
+	case 1: // where the file has content
 		i := a.random.IntN(len(b))
 		for b[i] == 0 {
 			i = (i + 1) % len(b)
@@ -212,15 +212,15 @@ func (a *altered) found(earlier ...string) (bool, string) {
 	switch {
 	case errors.Is(err, store.ErrDamaged):
 		return true, err.Error()
-	case errors.Is(err, store.ErrNewer), errors.Is(err, store.ErrNoRecord): // not said to be intact
+	case errors.Is(err, store.ErrNewer), errors.Is(err, store.ErrNoRecord): // it is not called intact
 		return true, err.Error()
 	}
 	a.Errorf("neither a finding nor none: %v", err)
 	return true, err.Error()
 }
 
-// contents is all that is in a database, as anybody reads it, with what SQLite says of it; empty
-// if it cannot be read.
+// contents is everything in a database as anybody would read it, with what SQLite says about it;
+// empty if it cannot be read.
 func contents(path string) string {
 	db, err := sql.Open("sqlite3", "file:"+path+"?mode=ro")
 	if err != nil {
@@ -233,7 +233,7 @@ func contents(path string) string {
 	for _, name := range names {
 		what := "*"
 		if name == "sqlite_schema" {
-			what = "type, name, tbl_name, sql" // not where it is
+			what = "type, name, tbl_name, sql" // not the place in the file
 		}
 		rows, err := db.Query(`SELECT ` + what + ` FROM ` + name)
 		if err != nil {
@@ -260,7 +260,7 @@ func contents(path string) string {
 	return b.String()
 }
 
-// Whatever is done to a record without its key is found, or changes nothing.
+// Any change to a record without its key is found, or changes no content.
 func TestAlteredRecords(t *testing.T) {
 	pruned := long(t)
 	prune(t, pruned, aged(45))
@@ -295,7 +295,7 @@ func TestAlteredRecords(t *testing.T) {
 	}
 }
 
-// What verify cannot find in a record alone, and what finds it.
+// What verify cannot find in a record alone, and what else finds it.
 func TestWhatTheRecordAloneCannotShow(t *testing.T) {
 	root := sample(t)
 	older, err := os.ReadFile(store.Path(root))
@@ -312,7 +312,7 @@ func TestWhatTheRecordAloneCannotShow(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		alter       func(root string)
-		key, having proof.Integrity // what the key finds, and what the checkpoint
+		key, having proof.Integrity // results with the known key, and with a checkpoint
 	}{
 		"an older copy put back": {func(root string) { check(t, os.WriteFile(store.Path(root), older, 0o640)) }, proof.Intact, proof.Truncated},
 		"rewritten with its key": {func(root string) { rewrite(t, root) }, proof.Intact, proof.Altered},
@@ -336,7 +336,7 @@ func TestWhatTheRecordAloneCannotShow(t *testing.T) {
 	}
 }
 
-// rewrite makes another past, with the key of the record.
+// rewrite makes up another past, signed with the key of the record.
 func rewrite(t *testing.T, root string) {
 	t.Helper()
 	a := &altered{T: t, path: store.Path(root)}

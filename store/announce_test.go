@@ -2,8 +2,8 @@ package store
 
 import "testing"
 
-// The journal is this machine's: it gets the checkpoints of this machine's record, and only
-// where they are wanted.
+// The journal is this machine's: it gets the checkpoints of this machine's record only, and only if
+// they are wanted.
 func TestAnnounces(t *testing.T) {
 	for _, test := range []struct {
 		name, root string

@@ -105,8 +105,8 @@ func TestUpgradeNamesThePreviousVersion(t *testing.T) {
 	}
 }
 
-// A key that cannot be read is no reason to record nothing: it is set aside, and the log
-// says that another one signs from here on.
+// An unusable key does not stop recording: it is set aside, and the log says that another key signs
+// from here on.
 func TestUnusableKeyIsReplaced(t *testing.T) {
 	root := sample(t)
 	path := store.KeyPath(root)
@@ -138,7 +138,7 @@ func TestKeyThatCannotBeOpened(t *testing.T) {
 	}
 }
 
-// While the machine id cannot be read, as early at boot, nothing has changed.
+// While the machine id cannot be read, as in early boot, nothing has changed.
 func TestMissingMachineIDIsNoChange(t *testing.T) {
 	root := sample(t)
 	key := query(t, raw(t, root), `SELECT key FROM recorders ORDER BY event DESC LIMIT 1`)[0]

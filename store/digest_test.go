@@ -7,7 +7,7 @@ import (
 	"github.com/klp-audit/klp-audit/store/views"
 )
 
-// What writers compare with is what the SQL makes.
+// The digest that writers compare with matches the SQL.
 func TestDigestOfTheTables(t *testing.T) {
 	fresh, err := sqlite.OpenMemory()
 	if err != nil {

@@ -24,7 +24,7 @@ type numberedEvent struct {
 	event *record.Event
 }
 
-// takeNumbered takes two columns, with the number and the body of an event.
+// takeNumbered takes two columns, the number and the body of an event.
 func takeNumbered(c *sqlite.Cells) numberedEvent {
 	seq := c.Number()
 	ev, err := record.Decode(c.Bytes())
@@ -44,7 +44,7 @@ func pages(ctx context.Context, q sqlite.Querier, after int64) iter.Seq2[[]event
 	return sqlite.Pages(event{seq: after}, func(last event) ([]event, bool, error) {
 		page, err := eventPage(ctx, q, last.seq)
 		for _, e := range page {
-			if e.seq <= last.seq { // where pages of the file are damaged, this would never end
+			if e.seq <= last.seq { // in a file with damaged pages this loop might never end
 				return nil, false, fmt.Errorf("%w: event %d comes after event %d", ErrDamaged, e.seq, last.seq)
 			}
 			last = e
@@ -53,18 +53,18 @@ func pages(ctx context.Context, q sqlite.Querier, after int64) iter.Seq2[[]event
 	})
 }
 
-// Of a page of events much more memory is needed once they are read, and two pages are in use at a time.
+// An event needs much more memory once it is decoded, and two pages are in use at a time.
 const (
 	pageEvents = 32
-	pageBytes  = 1 << 20 // and one event more
+	pageBytes  = 1 << 20 // plus one event
 )
 
 func eventPage(ctx context.Context, q sqlite.Querier, after int64) ([]event, error) {
 	size := 0
-	// A text would be copied once more.
+	// The cast avoids a copy that a text would need.
 	return sqlite.ReadRows(ctx, q, `SELECT seq, CAST(body AS BLOB) FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{after, pageEvents}, func(c *sqlite.Cells) event {
 		e := event{c.Number(), c.Bytes()}
-		if e.body == nil { // NULL, which is no event, and not one that was pruned
+		if e.body == nil { // NULL is not an event; a pruned event has no row
 			e.body = []byte{}
 		}
 		size += len(e.body)
@@ -73,7 +73,7 @@ func eventPage(ctx context.Context, q sqlite.Querier, after int64) ([]event, err
 	})
 }
 
-// leafHash is the hash of event number seq, as it is stored.
+// leafHash returns the stored hash of event number seq.
 func leafHash(ctx context.Context, q sqlite.Querier, seq int64) (leaf tlog.Hash, err error) {
 	hashes, err := hashReader(ctx, q)([]int64{tlog.StoredHashIndex(0, seq-1)})
 	if err != nil {
@@ -99,7 +99,7 @@ func hashReader(ctx context.Context, q sqlite.Querier) tlog.HashReaderFunc {
 	}
 }
 
-// hashesInOrder reads hashes one after the other, of which it reads many at once.
+// hashesInOrder reads hashes in ascending order, many at a time.
 func hashesInOrder(ctx context.Context, q sqlite.Querier) tlog.HashReaderFunc {
 	const atOnce = 1000
 	known := map[int64]tlog.Hash{}
@@ -138,7 +138,8 @@ func (s *Store) size(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// lastPrune is lastPrune of a log, or of the longer one that it is the begin of.
+// lastPrune returns the newest prune among the first size events, also if this record holds only
+// the beginning of a longer log.
 func (s *Store) lastPrune(ctx context.Context, size int64) (*record.Prune, error) {
 	if s.known != nil {
 		return s.known.pruned, nil
@@ -146,12 +147,12 @@ func (s *Store) lastPrune(ctx context.Context, size int64) (*record.Prune, error
 	return lastPrune(ctx, s.db, size)
 }
 
-// lastPrune returns what the newest prune event among the first so many says, nil if there
-// is none.
+// lastPrune returns what the newest prune event among the first size events says, nil if there is
+// none.
 func lastPrune(ctx context.Context, q sqlite.Querier, size int64) (*record.Prune, error) {
 	var seq int64
 	var body []byte
-	// The plus keeps SQLite to the index of prune events: else it would look at all events.
+	// The plus makes SQLite use the index of prune events; otherwise it would look at all events.
 	err := q.QueryRowContext(ctx, `SELECT seq, body FROM events WHERE json_extract(body, '$.kind') = 'prune' AND +seq <= ?
 		ORDER BY json_extract(body, '$.prune.through') DESC, seq DESC LIMIT 1`, size).Scan(&seq, &body)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -8,12 +8,12 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// strange are texts that an event may hold, whoever made them.
+// strange are texts that an event may hold, wherever they come from.
 var strange = []string{
 	"", "\x00", "\xff\xfe", "\u2028\u2029", "\U0001F600", "\ud7ff\ue000", `\ud800`, `"}{`, "a\nb\r\tc", "\u212aelvin ſ", strings.Repeat("x", 100_000),
 }
 
-// What the recorder writes, it can read, whatever the machine showed it.
+// The recorder can read whatever it wrote, whatever the machine showed it.
 func TestWhatIsWrittenIsRead(t *testing.T) {
 	for _, text := range strange {
 		ev := &record.Event{Header: NewHeader(record.KindCommitBegin, "/", text)}
@@ -34,7 +34,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	}
 }
 
-// TestHeader looks at this machine, and at a file tree that says nothing.
+// TestHeader makes a header on this machine, and for an empty file tree.
 func TestHeader(t *testing.T) {
 	h := NewHeader(record.KindRecorder, "/", "1.0")
 	if len(h.BootID) != 32 || h.BoottimeUS <= 0 || h.Time.IsZero() || h.Recorder != (record.Program{Program: "klp-audit", Version: "1.0"}) {
@@ -50,7 +50,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// TestNewerEventInTheLog is about a log that a newer program has written to.
+// TestNewerEventInTheLog opens a log that a newer program has written to.
 func TestNewerEventInTheLog(t *testing.T) {
 	s, err := Open(t.Context(), t.TempDir(), "1.0")
 	if err != nil {

@@ -14,13 +14,13 @@ func exceptionEvent(n int, x record.ExceptionChange) *record.Event {
 	return &record.Event{Header: header(record.KindException, n), Exception: &x}
 }
 
-// An exception is what it was at the moment that is asked for, whatever came after.
+// An exception is reported as it was at the moment asked for, whatever came later.
 func TestExceptionsAsOfAMoment(t *testing.T) {
 	root := newRoot(t)
 	tux := record.Actor{Login: "tux", SudoUser: "alice"}
 	added := exceptionEvent(3, record.ExceptionChange{Action: record.ExceptionAdd, Actor: tux, Check: "coverage", Reason: "r\x1b", Until: new(at(9))})
 	write(t, root, added,
-		exceptionEvent(4, record.ExceptionChange{Action: record.ExceptionAdd, Check: "clock"}), // without an end: not one
+		exceptionEvent(4, record.ExceptionChange{Action: record.ExceptionAdd, Check: "clock"}), // without an end date: not an exception
 		exceptionEvent(5, record.ExceptionChange{Action: record.ExceptionEnd, Exception: "nosuch"}),
 		exceptionEvent(6, record.ExceptionChange{Action: record.ExceptionEnd, Actor: record.Actor{Login: "root"}, Exception: added.ID}),
 		exceptionEvent(7, record.ExceptionChange{Action: record.ExceptionEnd, Exception: added.ID})) // too late

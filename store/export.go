@@ -19,11 +19,11 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// ErrNotContinued says that a record is not what grew from the one that a checkpoint is of.
+// ErrNotContinued says that a record did not grow from the one that a checkpoint signed.
 var ErrNotContinued = errors.New("the record does not continue the checkpoint")
 
-// Export writes the record as JSON lines: the events behind number since, as they are
-// stored, and the checkpoint.
+// Export writes the record as JSON lines: the events after number since, as stored, and the
+// checkpoint.
 func (s *Store) Export(ctx context.Context, w io.Writer, since int64) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	if err := s.export(ctx, out, since); err != nil {
@@ -54,7 +54,7 @@ func (s *Store) export(ctx context.Context, w *bufio.Writer, since int64) error 
 			return err
 		}
 		if e.seq > h.size {
-			break // came in after the checkpoint
+			break // added after the checkpoint
 		}
 		for ; next < e.seq; next++ {
 			if err := s.exportGap(ctx, w, next, pruned); err != nil {
@@ -81,7 +81,7 @@ func (s *Store) exportHeader(ctx context.Context, w io.Writer, since int64) erro
 	return proof.WriteExportHeader(w, since, roots, key)
 }
 
-// exportGap writes the line of an event that has no body any more.
+// exportGap writes the line of an event whose body was removed.
 func (s *Store) exportGap(ctx context.Context, w *bufio.Writer, seq int64, pruned *record.Prune) error {
 	if !pruned.Took(seq) {
 		return fmt.Errorf("%w: event %d is missing, or was pruned just now", ErrDamaged, seq)
@@ -104,7 +104,7 @@ func (s *Store) exportEvent(ctx context.Context, w *bufio.Writer, e event) error
 	return proof.WriteExportEntry(w, proof.Entry{Seq: e.seq, Hash: hash, Body: e.body})
 }
 
-// key is the verifier key of the newest checkpoint.
+// key returns the verifier key of the newest checkpoint.
 func (s *Store) key(ctx context.Context) (key string, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT key FROM recorders ORDER BY event DESC LIMIT 1`).Scan(&key)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -113,7 +113,7 @@ func (s *Store) key(ctx context.Context) (key string, err error) {
 	return key, sqlite.Classify(err)
 }
 
-// SinceCheckpoint returns the size of the record when an earlier checkpoint was signed. The
+// SinceCheckpoint returns the size that the record had when an earlier checkpoint was signed. The
 // error is ErrNotContinued if the record did not grow from that.
 func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT DISTINCT key FROM recorders`)
@@ -156,9 +156,9 @@ func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error)
 	return cp.Size, nil
 }
 
-// Copy writes a copy of the database. Unlike one of the file, it is whole whatever is written
-// meanwhile. SQLite writes it into a folder that is nobody else's first, for it knows files by
-// their paths alone.
+// Copy writes a copy of the database. Unlike a copy of the file, it is consistent even if somebody
+// writes meanwhile. SQLite first writes it into a private folder, because SQLite opens files by
+// path only.
 func (s *Store) Copy(ctx context.Context, w io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "klp-audit-copy-")
 	if err != nil {
@@ -177,11 +177,11 @@ func (s *Store) Copy(ctx context.Context, w io.Writer) (err error) {
 	return errors.Join(err, f.Close())
 }
 
-// OpenExport opens an export for reading, as if it were the record that it is of: it is
-// verified with the given verifier key (empty: the one in it), and the views are made from
-// its events in a temporary file. What an altered export holds is shown as far as it can be
-// understood: the verification says so. Only a whole export can be opened, none that was
-// made since an event.
+// OpenExport opens an export for reading, as if it were the record that it came from. It verifies
+// the export with the given verifier key (empty: the one in it) and builds the views from its
+// events in a temporary file. An altered export is opened as far as it can be understood; the
+// verification says what is wrong. Only a whole export can be opened, not one that starts after
+// some event.
 func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.Verification, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -207,16 +207,16 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.V
 	return s, v, nil
 }
 
-// exported is an event as an export has it; what it says only if everybody reads it alike.
+// exported is an event in an export. It is decoded only if every reader would read it alike.
 type exported struct {
 	proof.Entry
 	outline *view.Outline
 }
 
-// takeExport verifies a whole export, and writes what it holds into an empty database.
+// takeExport verifies a whole export and writes its content into an empty database.
 func takeExport(ctx context.Context, tx *sql.Tx, r io.Reader, verifierKey string, leaves *proof.Leaves) (*proof.Verification, error) {
 	var v *proof.Verifier
-	var bad error // why the views cannot be made
+	var bad error // why the views cannot be built
 	load, err := newLoad(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -249,8 +249,8 @@ func takeExport(ctx context.Context, tx *sql.Tx, r io.Reader, verifierKey string
 	return v.Verification, bad
 }
 
-// exportPages verifies an export, and yields its events page by page; the verifier, and the hashes of all, are there
-// after the last one.
+// exportPages verifies an export and yields its events page by page; the verifier and the hashes of
+// all events are complete after the last page.
 func exportPages(ctx context.Context, r io.Reader, verifierKey string, v **proof.Verifier, leaves *proof.Leaves) iter.Seq2[[]exported, error] {
 	return func(yield func([]exported, error) bool) {
 		var page []exported

@@ -21,14 +21,14 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// What the database takes, an export can hold.
+// An export can hold whatever the database accepts.
 func TestEventsFitIntoALineOfAnExport(t *testing.T) {
 	if sqlite.MaxText != proof.MaxExportLine {
 		t.Errorf("a text has at most %d bytes, a line %d", sqlite.MaxText, proof.MaxExportLine)
 	}
 }
 
-// exported is the export of a record, and the record's own verification.
+// exported is the export of a record, and the verification of the record itself.
 func exported(t *testing.T, root string, since int64) ([]byte, *proof.Verification) {
 	t.Helper()
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
@@ -67,7 +67,7 @@ func grown(t *testing.T) (root string, checkpoints []string) {
 	return root, checkpoints
 }
 
-// An export read back is the record: the same bytes, the same tree.
+// Reading an export back gives the record: the same bytes, the same tree.
 func TestExport(t *testing.T) {
 	root, _ := grown(t)
 	export, want := exported(t, root, 0)
@@ -109,7 +109,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// What comes after a checkpoint is proven to continue it; the part needs nothing else.
+// An export since a checkpoint is proven to continue it, without the events before it.
 func TestExportSince(t *testing.T) {
 	root, checkpoints := grown(t)
 	s := open(t, root)
@@ -121,7 +121,7 @@ func TestExportSince(t *testing.T) {
 		}
 	}
 	part, _ := exported(t, root, 5)
-	for i := range 2 * len(part) { // no byte can be another one, nor of the other case
+	for i := range 2 * len(part) { // no byte may change, not even its case
 		broken, mask := slices.Clone(part), byte(1)
 		if i >= len(part) {
 			i, mask = i-len(part), 0x20
@@ -150,7 +150,7 @@ func TestExportSince(t *testing.T) {
 	}
 }
 
-// An earlier checkpoint shows what the record alone cannot: a tail that is gone with its
+// An earlier checkpoint shows what the record alone cannot: a tail that was removed with its
 // checkpoint, and a record that was made anew, even with the right key.
 func TestEarlierCheckpoint(t *testing.T) {
 	root, checkpoints := grown(t)
@@ -175,7 +175,7 @@ func TestEarlierCheckpoint(t *testing.T) {
 	}{
 		"its own":                             {whole, checkpoints, proof.Intact, ""},
 		"made anew with the key":              {forged, checkpoints[1:2], proof.Altered, "the first 3 events are not those of the earlier checkpoint"},
-		"made anew, nobody kept a checkpoint": {forged, nil, proof.Truncated, "an earlier record was gone, and its key still there"},
+		"made anew, nobody kept a checkpoint": {forged, nil, proof.Truncated, "an earlier record was gone, but its key was still there"},
 		"another record":                      {foreign, checkpoints[:1], proof.Altered, "not signed with a key of this record"},
 	} {
 		v := verifyExport(t, tt.export, "", tt.earlier...)
@@ -187,7 +187,7 @@ func TestEarlierCheckpoint(t *testing.T) {
 		}
 	}
 
-	// Rolled back to an older copy, whose own checkpoint fits.
+	// Rolled back to an older copy, with the checkpoint of that time.
 	rolled := t.TempDir()
 	check(t, os.CopyFS(rolled, os.DirFS(root)))
 	db := attack(t, rolled)
@@ -215,7 +215,7 @@ func TestEarlierCheckpoint(t *testing.T) {
 	}
 }
 
-// Whatever is done to an export without the key is found, and never kills who reads it.
+// Any change to an export without the key is found, and never crashes the reader.
 func TestAlteredExports(t *testing.T) {
 	root, checkpoints := grown(t)
 	export, whole := exported(t, root, 0)
@@ -253,14 +253,14 @@ func TestAlteredExports(t *testing.T) {
 			clear(b[i:min(len(b), i+1+random.IntN(100))])
 			return b
 		},
-		"hash fitted": func() []byte { // a body with the hash that it has
+		"hash fitted": func() []byte { // a body with its own hash
 			i := 1 + random.IntN(len(lines)-2)
 			l := slices.Clone(lines)
 			body := bytes.Replace(bytes.TrimSuffix(bytes.SplitN(l[i], []byte(`,"event":`), 2)[1], []byte("}\n")), []byte(`"v":1`), []byte(`"v":0`), 1)
 			l[i] = fmt.Appendf(nil, "{\"seq\":%d,\"hash\":\"%s\",\"event\":%s}\n", i, tlog.RecordHash(body), body)
 			return bytes.Join(l, nil)
 		},
-		"tail gone with an old checkpoint": func() []byte { // only the new checkpoint shows it
+		"tail gone with an old checkpoint": func() []byte { // only the new checkpoint reveals it
 			end, _ := json.Marshal(map[string]string{"checkpoint": checkpoints[2]})
 			return append(bytes.Join(lines[:5], nil), append(end, '\n')...)
 		},
@@ -270,7 +270,7 @@ func TestAlteredExports(t *testing.T) {
 			b := alter()
 			v, err := proof.VerifyExport(t.Context(), bytes.NewReader(b), "", whole.Checkpoint)
 			switch {
-			case bytes.Equal(b, export): // a zero more among zeros, for example
+			case bytes.Equal(b, export): // one more zero among zeros, for example
 			case err != nil && !errors.Is(err, proof.ErrNoExport):
 				t.Errorf("%s %d: %v", name, i, err)
 			case err == nil && (v.Result == proof.Intact || len(v.Problems) == 0):
@@ -306,7 +306,7 @@ func TestOpenExportOfAPart(t *testing.T) {
 }
 
 func TestCopy(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir()) // others have copies of their own
+	t.Setenv("TMPDIR", t.TempDir()) // others have their own copies there
 	root, _ := grown(t)
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
 	check(t, err)

@@ -14,11 +14,10 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
-// maxSmall is how large a file may be that is read whole and holds a few lines.
+// maxSmall limits files of a few lines that are read in one go.
 const maxSmall = 1 << 20
 
-// readAtMost reads a regular file of a certain size at most; links are followed as the system
-// does.
+// readAtMost reads a regular file of at most this size; it follows links.
 func readAtMost(path string, size int64) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -27,8 +26,8 @@ func readAtMost(path string, size int64) (string, error) {
 	return rooted.ReadAtMost("/", path, size)
 }
 
-// own says why a folder is not to be trusted: it is not one in which only root, or who runs
-// this program, can have laid or replaced a file. One that is not there is no danger.
+// own says why a folder cannot be trusted: somebody other than root or the user of this program
+// could have put or replaced a file in it. A folder that does not exist is no danger.
 func own(dir string) error {
 	info, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,14 +40,14 @@ func own(dir string) error {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return fmt.Errorf("%q is a symbolic link: put a folder in its place, or mount one there", dir)
 	case owner != 0 && owner != os.Geteuid():
-		return fmt.Errorf("folder %q belongs to user %d: look who put what there, and give it to root", dir, owner)
+		return fmt.Errorf("folder %q belongs to user %d: check what is in it, then give it to root", dir, owner)
 	case info.IsDir() && info.Mode()&0o002 != 0:
-		return fmt.Errorf("everybody may write to folder %q: look who put what there, and forbid it", dir)
+		return fmt.Errorf("everybody may write to folder %q: check what is in it, then forbid that", dir)
 	}
 	return nil
 }
 
-// writeDurably replaces a file so that after a power cut either the old or the whole new
+// writeDurably replaces a file so that after a power cut either the old file or the complete new
 // one is there.
 func writeDurably(path string, data []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix)
@@ -78,11 +77,11 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// tempPrefix begins the name of a file that is being written.
+// tempPrefix starts the name of a file that is being written.
 const tempPrefix = ".new-"
 
-// makeDir creates a folder with exactly this mode, whatever the umask, and those above it, durably;
-// an existing one stays as it is.
+// makeDir durably creates a folder with exactly this mode, whatever the umask, and its missing
+// parents; an existing folder stays as it is.
 func makeDir(dir string, mode fs.FileMode, gid int) error {
 	above := filepath.Dir(dir)
 	if _, err := os.Stat(above); errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +99,7 @@ func makeDir(dir string, mode fs.FileMode, gid int) error {
 	} else if err != nil {
 		return err
 	}
-	// Not even its owner may open a folder with the mode that some umasks leave.
+	// With the mode that some umasks leave, not even its owner could open the folder.
 	if err := parent.Chmod(filepath.Base(dir), mode); err != nil {
 		return err
 	}
@@ -111,7 +110,7 @@ func makeDir(dir string, mode fs.FileMode, gid int) error {
 	return errors.Join(chownGroup(f, gid), f.Close(), syncDir(above))
 }
 
-// chownGroup gives a file to a group; gid -1 and users that may not are left alone.
+// chownGroup gives a file to a group. It does nothing for gid -1 or for users without the right.
 func chownGroup(f *os.File, gid int) error {
 	if gid < 0 || os.Geteuid() != 0 {
 		return nil
@@ -119,8 +118,8 @@ func chownGroup(f *os.File, gid int) error {
 	return f.Chown(0, gid)
 }
 
-// groupID looks a group up in the group file, -1 if it has none. The name service is not
-// asked: it may wait for a network.
+// groupID looks up a group in the group file; -1 if it is not there. It does not ask the name
+// service, which might wait for a network.
 func groupID(root, name string) int {
 	text, _ := readAtMost(filepath.Join(root, "etc/group"), rooted.MaxFile)
 	for line := range strings.Lines(text) {
@@ -133,6 +132,6 @@ func groupID(root, name string) int {
 	return -1
 }
 
-// ownMachine says whether root is this machine's own file system, whose journal is the
-// right place for its events.
+// ownMachine says whether root is this machine's own file system: its events belong in this
+// machine's journal.
 func ownMachine(root string) bool { return filepath.Clean("/"+root) == "/" }

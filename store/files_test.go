@@ -26,8 +26,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// roleVar names what the test binary does instead of testing when it is started again, as
-// another process.
+// roleVar names what the test binary does instead of testing when it is started again as another
+// process.
 const roleVar = "KLP_AUDIT_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// read reads the record as whoever it is, and prints what it sees.
+// read reads the record as the current user, and prints what it sees.
 func read(path string) {
 	ctx := context.Background()
 	s, err := store.OpenReadOnly(ctx, path)
@@ -99,7 +99,7 @@ func readAsNobody(t *testing.T, root string) string {
 	}
 	path := store.Path(root)
 	check(t, os.Chmod(path, 0o644))
-	for dir := filepath.Dir(path); dir != filepath.Dir(filepath.Dir(root)); dir = filepath.Dir(dir) { // what this test made
+	for dir := filepath.Dir(path); dir != filepath.Dir(filepath.Dir(root)); dir = filepath.Dir(dir) { // folders that this test made
 		check(t, os.Chmod(dir, 0o755))
 	}
 	return again(t, "reader", path, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}})
@@ -113,7 +113,7 @@ func TestReaderNeedsNoWritePermission(t *testing.T) {
 
 func TestWriterThatDiedIsRepairedByTheNext(t *testing.T) {
 	root := sample(t)
-	check(t, os.Chmod(store.Path(root), 0o644)) // what its journal takes over
+	check(t, os.Chmod(store.Path(root), 0o644)) // its journal inherits the mode
 	before := verify(t, root, "")
 	if out := again(t, "crash", store.Path(root), nil); out != "<nil>\n" {
 		t.Fatalf("crash: %s", out)
@@ -165,7 +165,7 @@ func TestReaderRefuses(t *testing.T) {
 	}
 }
 
-// Who has no time for the views of an older schema leaves the record as it was, and whole:
+// If there is no time to rebuild the views of an older schema, the record stays as it was, and
 // nobody has to roll anything back.
 func TestRebuildThatIsCutShort(t *testing.T) {
 	root := newRoot(t)
@@ -197,7 +197,7 @@ func TestRebuildThatIsCutShort(t *testing.T) {
 	}
 }
 
-// released makes the tables of a database those of the release before this one.
+// released turns the tables of a database into those of the previous release.
 func released(t *testing.T, db *sql.DB) {
 	t.Helper()
 	views := query(t, db, `SELECT sql FROM sqlite_schema WHERE tbl_name NOT IN ('events', 'hashes', 'checkpoint') AND sql IS NOT NULL ORDER BY rowid`)
@@ -246,7 +246,7 @@ func TestOlderSchemaIsRebuiltElsewhereByAReader(t *testing.T) {
 	}
 }
 
-// TestRebuild breaks the views in every way and looks whether they come back as they were.
+// TestRebuild damages the views in every way and checks that they are restored.
 func TestRebuild(t *testing.T) {
 	root := sample(t)
 	db := raw(t, root)
@@ -270,7 +270,7 @@ func dump(t *testing.T, db *sql.DB) (lines []string) {
 	t.Helper()
 	for _, table := range query(t, db, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`) {
 		rows := query(t, db, `SELECT * FROM `+table)
-		slices.Sort(rows) // in which order they were written is not in them
+		slices.Sort(rows) // their order does not say in which order they were written
 		lines = append(lines, rows...)
 	}
 	return append(lines, query(t, db, `SELECT type, name, sql FROM sqlite_schema ORDER BY type, name`)...)

@@ -21,7 +21,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// rewritten makes another log of a record, signs it with a private key, and puts all triggers and
+// rewritten replaces the log of a record, signs it with a private key, and puts all triggers and
 // indexes back as they were.
 func rewritten(t *testing.T, root, private string, change func(bodies []string) []string) {
 	t.Helper()
@@ -66,7 +66,7 @@ func names(t *testing.T, n int, cause record.Cause, key string) string {
 	return string(b)
 }
 
-// eve puts another person's name into a past.
+// eve puts another person's name into the past.
 func eve(bodies []string) []string {
 	for i := range bodies {
 		bodies[i] = strings.ReplaceAll(bodies[i], `"login":"tux"`, `"login":"eve"`)
@@ -74,8 +74,8 @@ func eve(bodies []string) []string {
 	return bodies
 }
 
-// found says what a verification of the file and one of its export say, with a key that was
-// noted before.
+// foundWith returns the verification of the file and that of its export, with a key that was noted
+// before.
 func foundWith(t *testing.T, root, key string) (ofFile, ofExport *proof.Verification) {
 	t.Helper()
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
@@ -90,8 +90,9 @@ func foundWith(t *testing.T, root, key string) (ofFile, ofExport *proof.Verifica
 	return ofFile, ofExport
 }
 
-// Who rewrites the past has not the machine's key, whatever else the record is made to say: that
-// is found before the recorder writes on, and afterwards, too. Its signature makes nothing good.
+// Whoever rewrites the past lacks the machine's key, whatever else the record then says:
+// verification finds that before the recorder continues, and afterwards, too. The recorder's
+// signature covers nothing up.
 func TestNoSignatureMakesAForgeryGood(t *testing.T) {
 	private, public := strangersKey(t)
 	for name, change := range map[string]func(bodies []string) []string{
@@ -130,7 +131,7 @@ func TestNoSignatureMakesAForgeryGood(t *testing.T) {
 
 func asList(a, b *proof.Verification) []*proof.Verification { return []*proof.Verification{a, b} }
 
-// The number of a version is not believed: what is verified, is verified whatever it says.
+// The version number is not trusted: verification checks everything, whatever the number says.
 func TestVersionHidesNothing(t *testing.T) {
 	for name, change := range map[string]string{
 		"nothing else":    ``,
@@ -160,8 +161,8 @@ func TestVersionHidesNothing(t *testing.T) {
 	}
 }
 
-// A recorder that finds tables, triggers or indexes changed says so for ever, and gives the
-// record its own back: what comes is recorded.
+// A recorder that finds changed tables, triggers or indexes says so for ever, and restores them:
+// new events are recorded.
 func TestRecorderRepairsTables(t *testing.T) {
 	for _, change := range []string{
 		`DROP TRIGGER events_no_delete`, `DROP INDEX changes_time`, `DROP INDEX events_id`, `CREATE TABLE eve (x)`,
@@ -191,7 +192,7 @@ func TestRecorderRepairsTables(t *testing.T) {
 	}
 }
 
-// Nothing is read from what only has the names of a record's tables.
+// Nothing is read from objects that merely have the names of a record's tables.
 func TestHostileTables(t *testing.T) {
 	const endless = `WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS seq, '{}' AS body, x AS id, zeroblob(32) AS hash, x AS size, '' AS note FROM n`
 	for _, table := range []string{"events", "hashes", "checkpoint", "recorders", "commits", "changes", "totals", "observations"} {
@@ -215,8 +216,8 @@ func TestHostileTables(t *testing.T) {
 	}
 }
 
-// What stands before the first event or hash, and what the table says of its checkpoint, is
-// looked at, too.
+// Anything before the first event or hash is checked, too, and what the table says about its
+// checkpoint.
 func TestWhatNobodyReads(t *testing.T) {
 	for _, change := range []string{
 		`INSERT INTO hashes VALUES (-1, zeroblob(32))`,
@@ -233,7 +234,7 @@ func TestWhatNobodyReads(t *testing.T) {
 	}
 }
 
-// ambiguous are bodies that two readers read differently, or that say what cannot be.
+// ambiguous are bodies that two readers read differently, or that are impossible.
 func ambiguous() map[string]string {
 	const (
 		head  = `{"v":1,"kind":"drift","id":"019ca8d5-0000-7000-8000-000000000077","time":"2026-03-01T13:17:00.000000Z","utc_offset":"+01:00","boottime_us":1,"host":{"machine_id":"m1","hostname":"sles"},"boot_id":"","recorder":{"program":"klp-audit","version":"1.0.0"}`
@@ -287,7 +288,7 @@ func ambiguous() map[string]string {
 	}
 }
 
-// Signed with the machine's own key: all who read such an event say that it is none.
+// Even if the machine's own key signed it: every reader rejects such an event.
 func TestNobodyReadsAnAmbiguousEvent(t *testing.T) {
 	template := sample(t)
 	write(t, template, begin(20))
@@ -302,7 +303,7 @@ func TestNobodyReadsAnAmbiguousEvent(t *testing.T) {
 				t.Errorf("verify: %s", what)
 			}
 			if s, err := store.OpenReadOnly(t.Context(), store.Path(root)); err == nil {
-				s.Summarize(t.Context()) // says what is wrong, or what it knows
+				s.Summarize(t.Context()) // reports what is wrong, or what it knows
 				s.Close()
 			}
 			var v *proof.Verification
@@ -327,7 +328,8 @@ func TestNobodyReadsAnAmbiguousEvent(t *testing.T) {
 	}
 }
 
-// exportOf writes the lines of an export by hand: the recorder writes none of what is wrong.
+// exportOf writes the lines of an export by hand, because the recorder refuses to write faulty
+// ones.
 func exportOf(t *testing.T, root string) string {
 	t.Helper()
 	db := raw(t, root)
@@ -343,8 +345,8 @@ func exportOf(t *testing.T, root string) string {
 	return b.String()
 }
 
-// With the machine's key, too, nobody prunes one event between others: what is pruned is what
-// was old.
+// Even with the machine's key, nobody can prune single events from between others: only everything
+// old is pruned.
 func TestPruneOfOneEventBetweenOthers(t *testing.T) {
 	root := sample(t)
 	for n := range 12 {

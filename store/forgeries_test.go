@@ -16,14 +16,14 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// forger rewrites the past of a machine without its key, by chance in one of many ways. What it
-// does is said in did.
+// forger rewrites the past of a machine without its key, in one of many ways at random. did says
+// what it did.
 type forger struct {
 	*testing.T
 	random          *rand.Rand
 	root            string
 	private, public string // its own key
-	other           string // a machine of its own, with a record and a key
+	other           string // another machine of its own, with a record and a key
 	did             []string
 }
 
@@ -33,7 +33,7 @@ func (f *forger) does(format string, args ...any) {
 	f.did = append(f.did, fmt.Sprintf(format, args...))
 }
 
-// past makes another past of bodies.
+// past makes up another past from bodies.
 func (f *forger) past(b []string) []string {
 	i := 1 + f.random.IntN(len(b)-1)
 	switch f.random.IntN(6) {
@@ -61,7 +61,7 @@ func (f *forger) past(b []string) []string {
 	return b
 }
 
-// story has the log say how another key came into it.
+// story makes the log tell how another key came into it.
 func (f *forger) story(b []string) []string {
 	causes := []record.Cause{record.CauseKeyReplaced, record.CauseIdentityChanged, record.CauseUpgraded, record.CauseRecordLost, record.CauseProofBroken, record.CauseInstalled}
 	cause := causes[f.random.IntN(len(causes))]
@@ -84,7 +84,7 @@ func (f *forger) story(b []string) []string {
 
 func (f *forger) names(n int, cause record.Cause) string {
 	ev := &record.Event{Header: header(record.KindRecorder, n), Identity: &record.Identity{Cause: cause, Schema: store.Schema, Key: f.public}}
-	if f.chance(1, 3) { // a hand-over that somebody signed once
+	if f.chance(1, 3) { // a hand-over that somebody once signed
 		ev.Identity.Checkpoint = query(f.T, raw(f.T, f.root), `SELECT note FROM checkpoint`)[0]
 	}
 	body, err := json.Marshal(ev)
@@ -92,7 +92,7 @@ func (f *forger) names(n int, cause record.Cause) string {
 	return string(body)
 }
 
-// pruned has the log say that old events went, and takes their bodies away when it is signed.
+// pruned makes the log say that old events were pruned, and removes their bodies when it is signed.
 func (f *forger) pruned(b []string) (bodies []string, gone string) {
 	through := 1 + f.random.IntN(len(b))
 	f.does("pruned through %d", through)
@@ -106,7 +106,7 @@ func (f *forger) pruned(b []string) (bodies []string, gone string) {
 
 // forge rewrites the record.
 func (f *forger) forge() {
-	if f.chance(1, 10) { // another machine's, as it is
+	if f.chance(1, 10) { // another machine's, unchanged
 		f.does("another machine's record")
 		b, err := os.ReadFile(store.Path(f.other))
 		check(f.T, err)
@@ -126,7 +126,7 @@ func (f *forger) forge() {
 	})
 	db := raw(f.T, f.root)
 	exec(f.T, db, after)
-	switch f.random.IntN(5) { // what makes the views fit, or seem to
+	switch f.random.IntN(5) { // what makes the views match, or seem to
 	case 0:
 		f.does("views of an older version")
 		exec(f.T, db, fmt.Sprintf(`PRAGMA user_version = %d`, f.random.IntN(store.Schema)))
@@ -147,7 +147,7 @@ func (f *forger) forge() {
 	}
 }
 
-// export gives what the machine gives away; nothing, if it refuses.
+// export returns the machine's export; nothing, if it refuses.
 func (f *forger) export() string {
 	s, err := store.OpenReadOnly(f.Context(), store.Path(f.root))
 	if err != nil {
@@ -161,8 +161,8 @@ func (f *forger) export() string {
 	return b.String()
 }
 
-// mustFind demands that verifications find the forgery: one on the machine, which has the key
-// that was noted, and one of an export with that key.
+// mustFind demands that verifications find the forgery: on the machine, with the key that was
+// noted, and in an export with that key.
 func (f *forger) mustFind(when, noted string) {
 	f.Helper()
 	machine, err := store.MachineKey(f.root)
@@ -186,7 +186,7 @@ func (f *forger) mustFind(when, noted string) {
 	}
 }
 
-// inMemory is a folder on a file system in memory, if there is one: nothing here is about disks.
+// inMemory is a folder on a file system in memory, if there is one: disks do not matter here.
 func inMemory(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "klp-audit-")
 	if err != nil {
@@ -196,7 +196,7 @@ func inMemory(t *testing.T) string {
 	return dir
 }
 
-// A thousand pasts that were rewritten without the machine's key go through the genuine recorder:
+// The genuine recorder goes on after each of a thousand forgeries made without the machine's key:
 // each is found before, and after a commit and an observation.
 func TestThousandForgeries(t *testing.T) {
 	n := 1000

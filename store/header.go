@@ -14,8 +14,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// NewHeader returns the header of an event that happens now on the machine whose file
-// tree is at root.
+// NewHeader returns the header of an event that happens now on the machine whose file tree is at
+// root.
 func NewHeader(kind record.EventKind, root, version string) record.Header {
 	now := time.Now()
 	hostname, _ := os.Hostname()
@@ -44,7 +44,7 @@ func newID(now time.Time) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// boottime is the time since boot, suspend included.
+// boottime returns the time since boot, including suspend.
 func boottime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

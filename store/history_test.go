@@ -166,8 +166,8 @@ func TestHistoryFilters(t *testing.T) {
 	}
 }
 
-// many appends commits with so many changes that they take several pages, and returns
-// the versions of the changes, oldest first.
+// many appends commits with enough changes to fill several pages, and returns the versions of the
+// changes, oldest first.
 func many(t *testing.T, s *store.Store) (versions []string) {
 	t.Helper()
 	for n := range 3 {
@@ -177,7 +177,7 @@ func many(t *testing.T, s *store.Store) (versions []string) {
 			changes = append(changes, install("kernel-default", versions[len(versions)-1], record.ResultOK))
 		}
 		ev := end(2, begin(10+n), record.OutcomeCompleted, changes...)
-		ev.ID = header("", 20+n).ID // all at the same time: the order is the log's
+		ev.ID = header("", 20+n).ID // all at the same time: the log decides the order
 		check(t, s.Append(t.Context(), ev))
 	}
 	return versions
@@ -236,7 +236,7 @@ func TestHistoryStopsWhereItsReaderStops(t *testing.T) {
 	for range s.History(t.Context(), record.HistoryFilter{}) {
 		break
 	}
-	check(t, s.Append(t.Context(), begin(9))) // nothing is held open
+	check(t, s.Append(t.Context(), begin(9))) // nothing is kept open
 }
 
 func TestSummary(t *testing.T) {
@@ -262,7 +262,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// A commit that ends while a long listing is read shows once, as it was at the start.
+// A commit that ends while a long listing is read appears once, as it was at the start.
 func TestCommitEndsWhileHistoryIsRead(t *testing.T) {
 	root := t.TempDir()
 	s := open(t, root)
@@ -290,7 +290,7 @@ func TestCommitEndsWhileHistoryIsRead(t *testing.T) {
 	}
 }
 
-// An end that comes before its begin, out of the spool, is not lost and loses nothing.
+// An end that comes out of the spool before its begin is not lost and loses nothing.
 func TestEndBeforeItsBegin(t *testing.T) {
 	root := t.TempDir()
 	s := open(t, root)

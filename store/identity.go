@@ -15,10 +15,10 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// identify loads the key and adds the recorder event that is due: on the first event of a
-// log, and whenever the program version, the machine or the key is another one. Before that it
-// looks whether the log is still the one that this machine's key signed last: a new signature
-// must not make good what was altered. problem says what was wrong with its tables, if anything was.
+// identify loads the key and adds the recorder event that is due: for the first event of a log, and
+// whenever the program version, the machine or the key has changed. Before that it checks that the
+// log is still the one that this machine's key signed last, because a new signature must not cover
+// up an alteration. problem says what was wrong with the tables, if anything.
 func (a *appender) identify(root, version, problem string) error {
 	last, err := lastIdentity(a.ctx, a.tx)
 	if err != nil {
@@ -41,7 +41,7 @@ func (a *appender) identify(root, version, problem string) error {
 		ev.Identity.Cause, ev.Identity.Problem, ev.Identity.Checkpoint = record.CauseProofBroken, problem, last.checkpoint
 	case old == nil:
 		ev.Identity.Cause = record.CauseKeyReplaced
-	// Where the machine id cannot be read for a while, nothing has changed.
+	// If the machine id cannot be read for a while, nothing has changed.
 	case machine != "" && last.machine != "" && machine != last.machine:
 		ev.Identity.Cause = record.CauseIdentityChanged
 	case last.version != version:
@@ -58,8 +58,8 @@ func (a *appender) identify(root, version, problem string) error {
 	return a.addEvent(ev)
 }
 
-// clear takes away what is left of another log and would be in the way of what comes: rows of its
-// views, and hashes of events that are gone. What was found is said in the event that follows.
+// clear removes remains of another log that would get in the way: rows in its views, and hashes of
+// events that are gone. The event that follows says what was found.
 func (a *appender) clear() error {
 	if err := rebuildReadable(a.ctx, a.tx); err != nil {
 		return err
@@ -79,8 +79,8 @@ func (a *appender) clear() error {
 	return err
 }
 
-// chooseKey decides on the key that signs from here on: the machine's, or a new one where there
-// is none, or where a cloned machine has its original's, which then hands over to it.
+// chooseKey picks the key that signs from here on: the machine's key, or a new one if there is
+// none. A cloned machine has its original's key, which hands over to a new one.
 func (a *appender) chooseKey(path string, old *proof.Key, id *record.Identity) (err error) {
 	a.signer = old
 	if old == nil || id.Cause == record.CauseIdentityChanged {
@@ -107,8 +107,8 @@ type identity struct {
 	version, machine, key, checkpoint string
 }
 
-// lastIdentity reads what the newest recorder events say. The view tells where they are, and is not
-// believed otherwise.
+// lastIdentity reads what the newest recorder events say. It uses the view to find them, and trusts
+// it for nothing else.
 func lastIdentity(ctx context.Context, tx *sql.Tx) (last identity, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT coalesce((SELECT note FROM checkpoint), '')`).Scan(&last.checkpoint)
 	if err != nil {
@@ -118,7 +118,7 @@ func lastIdentity(ctx context.Context, tx *sql.Tx) (last identity, err error) {
 	err = sqlite.EachRow(ctx, tx, query, nil, func(c *sqlite.Cells) {
 		ev, err := record.Decode(c.Bytes())
 		if err != nil || ev.Identity == nil {
-			return // the proof does not fit then
+			return // the proof will not match then
 		}
 		if last.key == "" {
 			last.key, last.version = ev.Identity.Key, ev.Recorder.Version
@@ -129,8 +129,8 @@ func lastIdentity(ctx context.Context, tx *sql.Tx) (last identity, err error) {
 	return last, err
 }
 
-// brokenProof says how the log differs from the one that the machine's key signed last, empty
-// if it does not. Without that key (nil) it goes by the one that the record names.
+// brokenProof says how the log differs from the one that the machine's key signed last; empty if it
+// does not. If there is no such key (nil), it uses the one that the record names.
 func (a *appender) brokenProof(last identity, machine *proof.Key) string {
 	trusted := last.key
 	if machine != nil {
@@ -141,7 +141,7 @@ func (a *appender) brokenProof(last identity, machine *proof.Key) string {
 		return err.Error()
 	}
 	if last.key != trusted {
-		return fmt.Sprintf("the record names the key %q, and the machine's is %q", last.key, trusted)
+		return fmt.Sprintf("the record names the key %q, but the machine's key is %q", last.key, trusted)
 	}
 	if cp.Size != a.size {
 		return fmt.Sprintf("the checkpoint covers %d events, the log has %d", cp.Size, a.size)
@@ -156,9 +156,9 @@ func (a *appender) brokenProof(last identity, machine *proof.Key) string {
 	return ""
 }
 
-// openKey reads the machine's key, nil where there is none or none that can be used. existed
-// says whether there was a file. A new key is beside its place until the record that it signed
-// is on the disk; where a writer died then, it is put in its place now.
+// openKey reads the machine's key, nil if there is none that can be used. existed says whether
+// there was a file. A new key waits under another name until the record that it signed is on disk;
+// if a writer died in between, the key is moved to its place now.
 func (a *appender) openKey(path, newest string) (k *proof.Key, existed bool, err error) {
 	text, err := readKeyFile(path)
 	existed = err == nil
@@ -168,7 +168,7 @@ func (a *appender) openKey(path, newest string) (k *proof.Key, existed bool, err
 	k, parseErr := proof.ParseKey(text)
 	if text, err := readKeyFile(path + newSuffix); err == nil {
 		made, err := proof.ParseKey(text)
-		// Beside a key that can be used, only what that one has signed, too.
+		// If there is a usable key, a new one counts only if the usable one signed, too.
 		if err == nil && made.Signed(newest) && (parseErr != nil || k.Signed(newest)) {
 			return made, true, placeKey(path, made)
 		}

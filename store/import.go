@@ -10,19 +10,19 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// Imported is what imports have taken in so far.
+// Imported is what imports have recorded so far.
 type Imported struct {
-	events   int64 // in the log when this was read
+	events   int64 // how many there were when this was read
 	copies   map[string]int
-	recorded map[record.RecordedChange]bool // without the line
+	recorded map[record.RecordedChange]bool // keys without the line
 	outcomes map[string]record.Outcome
 	sole     map[string]bool
-	horizon  time.Time // what is older may have been taken in and pruned
+	horizon  time.Time // older lines may have been imported and pruned
 }
 
 var errNoImport = errors.New("not an import event")
 
-// Imported returns what imports have taken in so far.
+// Imported returns what imports have recorded so far.
 func (s *Store) Imported(ctx context.Context) (*Imported, error) {
 	im := &Imported{copies: map[string]int{}, recorded: map[record.RecordedChange]bool{}, outcomes: map[string]record.Outcome{}, sole: map[string]bool{}}
 	var err error
@@ -50,7 +50,7 @@ func (s *Store) Imported(ctx context.Context) (*Imported, error) {
 	return im, errors.Join(err, none)
 }
 
-// Add notes what one more import takes in.
+// Add notes what one more import records.
 func (im *Imported) Add(i *record.Import) {
 	for _, l := range i.Lines {
 		im.addLine(l)
@@ -69,11 +69,11 @@ func (im *Imported) addLine(l record.HistoryLine) {
 	im.copies[l.SHA256] = max(im.copies[l.SHA256], l.Copy, 1)
 }
 
-// Has says whether a line was taken in.
+// Has says whether a line was imported.
 func (im *Imported) Has(l record.HistoryLine) bool { return im.copies[l.SHA256] >= max(l.Copy, 1) }
 
-// Pruned says whether a moment is before what the record still speaks of: what is from then
-// does not come back.
+// Pruned says whether a moment is before what the record still covers: what happened before then is
+// not imported again.
 func (im *Imported) Pruned(at time.Time) bool { return at.Before(im.horizon) }
 
 // Claimed says whether a line was found for a change on record.
@@ -81,14 +81,14 @@ func (im *Imported) Claimed(k record.KnownChange) bool {
 	return im.recorded[record.RecordedChange{Event: k.Event, Pos: k.Pos}]
 }
 
-// Outcome returns what was said of a commit last.
+// Outcome returns what was last said about the outcome of a commit.
 func (im *Imported) Outcome(commit string) record.Outcome { return im.outcomes[commit] }
 
-// Sole says whether a commit was said last to have installed one package and done nothing else.
+// Sole says whether, by the last word on it, a commit installed one package and did nothing else.
 func (im *Imported) Sole(commit string) bool { return im.sole[commit] }
 
-// AppendImports adds import events, if nobody else has added an event since Imported was
-// called; else nothing, and the error is ErrMoved.
+// AppendImports adds import events, unless somebody else has added an event since Imported was
+// called: then it adds nothing, and the error is ErrMoved.
 func (s *Store) AppendImports(ctx context.Context, im *Imported, evs ...*record.Event) error {
 	bodies, err := encodeAll(evs)
 	if err != nil {
@@ -101,9 +101,9 @@ func (s *Store) AppendImports(ctx context.Context, im *Imported, evs ...*record.
 	return err
 }
 
-// KnownChanges returns the changes on record that are not from an import, in the order of the
-// log: those that were not over before a moment, and all after an event. What was announced is
-// one only as long as the commit has no end.
+// KnownChanges returns the changes on record that are not from an import, in the order of the log:
+// those that were not over before a moment, and all after an event. An announced change is included
+// only as long as its commit has no end.
 func (s *Store) KnownChanges(ctx context.Context, since time.Time, event int64) (known []record.KnownChange, err error) {
 	const query = `SELECT c.event, c.pos, c.source, c.package, c.arch, c.version, c.action = 'remove', c.result = 'ok', c.time,
 		c.time_source = 'rpm', coalesce(t.begin_time, 0), coalesce(t.end_time, 0), coalesce(json_extract(e.body, '$.drift.since'), ''),

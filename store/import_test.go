@@ -17,7 +17,7 @@ func claim(pkg, sha string) record.ImportedChange {
 	return record.ImportedChange{Change: install(pkg, "1-1", record.ResultOK), Time: at(-1000), UTCOffset: "+02:00", Line: record.HistoryLine{File: "history", Number: 7, SHA256: sha}}
 }
 
-// What comes in later of an imported commit adds to it, and no view needs more than events.
+// A later import of the same commit adds to it, and the views follow from events alone.
 func TestImportInParts(t *testing.T) {
 	s := open(t, newRoot(t))
 	im, err := s.Imported(t.Context())
@@ -52,7 +52,7 @@ func TestImportInParts(t *testing.T) {
 	}
 }
 
-// A commit that was imported is never open: not even while it ran.
+// An imported commit is never open, not even while it ran.
 func TestImportedCommitIsNotOpenWhileItRan(t *testing.T) {
 	s := open(t, newRoot(t))
 	im, err := s.Imported(t.Context())
@@ -64,7 +64,7 @@ func TestImportedCommitIsNotOpenWhileItRan(t *testing.T) {
 	}
 }
 
-// An import that looked at a record to which others have written since adds nothing.
+// An import adds nothing if others have written to the record since it looked.
 func TestImportOfAMovedRecord(t *testing.T) {
 	root := newRoot(t)
 	s := open(t, root)

@@ -15,33 +15,35 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// keeper collects the events before a horizon that answers about later moments are based on. What an
-// event says has a name; of all events that say the same the first or the newest stays, or both.
+// keeper collects the events before a horizon that are needed to answer questions about later
+// moments. Each statement of an event has a name; of all events that state the same, the first or
+// the newest stays, or both.
 type keeper struct {
-	goOn          map[string]bool // boots that later events are of, or show
-	written       map[string]bool // those that later events are of
+	goOn          map[string]bool // boots that later events belong to, or show
+	written       map[string]bool // boots that later events were written in
 	first, newest map[string]int64
-	// The first event, but for observations, which are better, that says what a live patch fixes, by
-	// package and version; that it came; and by how much the fixes of two versions differ.
+	// The first event that says what a live patch fixes, by package and version (not counting
+	// observations, which are preferred); that it was installed; and how the fixes of two versions
+	// differ.
 	listed map[string]int64
-	came   map[bool]map[string]int64 // true: in another snapshot
+	came   map[bool]map[string]int64 // true: installed in another snapshot
 	differ map[versions]int64
 	looks  []look
 	clocks map[string][]record.Sighting // by boot
 	latest record.Sighting              // the event with the latest time so far
 }
 
-// versions are the two of a package that a change is about, "NAME-" for none.
+// versions are a package's versions before and after a change, "NAME-" if there is none.
 type versions struct{ before, after string }
 
-// look is a stretch of a boot of which an observation shows everything.
+// look is a stretch of a boot that an observation shows completely.
 type look struct {
 	event       int64
 	boot        string
 	first, last time.Time
 }
 
-// keptFor reads the events up to a number and returns those that stay for what they say of live
+// keptFor reads the events up to a number and returns those to keep for what they say about live
 // patches and boots.
 func keptFor(ctx context.Context, q sqlite.Querier, through int64, horizon record.Timestamp) ([]int64, error) {
 	k := &keeper{goOn: map[string]bool{}, written: map[string]bool{}, first: map[string]int64{}, newest: map[string]int64{}, listed: map[string]int64{},
@@ -65,8 +67,8 @@ func keptFor(ctx context.Context, q sqlite.Querier, through int64, horizon recor
 	return k.kept(), nil
 }
 
-// readBoots finds the boots that go on, also by their own clock: of those before the horizon the newest
-// one may, too.
+// readBoots finds the boots that go on after the horizon, also by their own clock. The newest boot
+// before the horizon may go on, too.
 func (k *keeper) readBoots(ctx context.Context, q sqlite.Querier, through int64, horizon record.Timestamp) error {
 	const query = `SELECT boot_id, max(written) FROM (SELECT boot_id, 1 AS written FROM sightings WHERE event > ?1
 		UNION ALL SELECT boot_id, 0 FROM boots WHERE event > ?1 OR last >= ?2
@@ -108,8 +110,8 @@ func (k *keeper) see(seq int64, ev *record.Event) {
 	}
 }
 
-// seeClock notes where last a later boot has an earlier time: one of both clocks was wrong, which is a
-// reason to doubt what they say.
+// seeClock notes the latest time before a later boot with an earlier time: one of the two clocks
+// was wrong, which is a reason to doubt what they say.
 func (k *keeper) seeClock(seq int64, ev *record.Event) {
 	switch {
 	case ev.Spooled != "" || ev.BootID == "":
@@ -121,8 +123,8 @@ func (k *keeper) seeClock(seq int64, ev *record.Event) {
 	}
 }
 
-// seePatch notes that a live patch was active, of what package it is, and what it fixes: it may be
-// loaded still, or again.
+// seePatch notes that a live patch was active, from which package, and what it fixes: it may still
+// be loaded, or be loaded again.
 func (k *keeper) seePatch(seq int64, o *record.Observation) {
 	p := o.LivePatch
 	if p == nil {
@@ -138,8 +140,8 @@ func (k *keeper) seePatch(seq int64, o *record.Observation) {
 	}
 }
 
-// seeChanges notes which live patches came, here or in another btrfs snapshot, and what is said of their
-// fixes: best all of them, else how those of two versions differ.
+// seeChanges notes which live patches were installed, here or in another btrfs snapshot, and what
+// is said about their fixes: preferably all of them, else how those of two versions differ.
 func (k *keeper) seeChanges(seq int64, ev *record.Event) {
 	changes, fixes := ev.Changes()
 	staged := ev.End != nil && ev.End.Outcome == record.OutcomeStaged
@@ -168,7 +170,7 @@ func (k *keeper) seeChanges(seq int64, ev *record.Event) {
 	}
 }
 
-// seeParts notes what the machine showed: of each part the newest observation that could read it.
+// seeParts notes what the machine showed: for each part, the newest observation that could read it.
 func (k *keeper) seeParts(seq int64, o *record.Observation) {
 	k.keepNewest(seq, "observation")
 	for what, known := range map[string]bool{
@@ -184,7 +186,8 @@ func (k *keeper) seeParts(seq int64, o *record.Observation) {
 	}
 }
 
-// seeBoot notes which live patches a boot loaded, and all that the journal shows of one that goes on.
+// seeBoot notes which live patches a boot loaded, and, if the boot goes on, everything that the
+// journal shows of it.
 func (k *keeper) seeBoot(seq int64, b *record.Boot) {
 	for _, l := range b.Loads {
 		if l.Result == record.LoadComplete {
@@ -214,12 +217,12 @@ func text(v any) string {
 	return string(b)
 }
 
-// lists says whether all that a version fixes stays on record.
+// lists says whether everything that a version fixes stays on record.
 func (k *keeper) lists(version string) bool {
 	return strings.HasSuffix(version, "-") || k.listed[version] > 0 || k.first["fixes "+version] > 0
 }
 
-// kept are the events that stay, in order.
+// kept returns the events that stay, in order.
 func (k *keeper) kept() []int64 {
 	kept := slices.Concat(slices.Collect(maps.Values(k.first)), slices.Collect(maps.Values(k.newest)), chained(k.looks))
 	for name, seq := range k.listed {
@@ -249,8 +252,8 @@ func (k *keeper) kept() []int64 {
 	return slices.Compact(kept)
 }
 
-// chained are the fewest events whose looks show as much as all of these: of those that overlap what
-// is shown so far, the one that reaches furthest.
+// chained returns the fewest events whose looks together show as much as all of them: it repeatedly
+// takes the look that overlaps what is covered so far and reaches furthest.
 func chained(looks []look) (events []int64) {
 	slices.SortStableFunc(looks, func(a, b look) int { return cmp.Or(strings.Compare(a.boot, b.boot), a.first.Compare(b.first)) })
 	for i := 0; i < len(looks); {
@@ -271,11 +274,12 @@ func chained(looks []look) (events []int64) {
 	return events
 }
 
-// clockSet is by how much the time since the start of a boot and the clock differ at least, from one
-// event to another, when the clock was set.
+// clockSet is the least difference between the time since boot and the clock, from one event to
+// another, that shows that the clock was set.
 const clockSet = 10 * time.Second
 
-// settings are the first events after the clock of a boot was set, and the last ones before that.
+// settings returns the first events after the clock of a boot was set, and the last ones before
+// that.
 func settings(seen []record.Sighting) (first, last []int64) {
 	told := !slices.ContainsFunc(seen, func(s record.Sighting) bool { return s.Boottime == 0 })
 	if told {

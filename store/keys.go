@@ -17,7 +17,7 @@ import (
 // machine whose file tree is at root.
 func KeyPath(root string) string { return filepath.Join(root, "/", StateDir, "key") }
 
-// What lies beside the key: a new one until the record that it signed is on the disk, and the public half.
+// Files next to the key: a new key until the record that it signed is on disk, and the public half.
 const (
 	newSuffix    = ".new"
 	publicSuffix = ".pub"
@@ -26,13 +26,13 @@ const (
 func readKeyFile(path string) (string, error) { return readAtMost(path, maxSmall) }
 
 // TrustMachine demands that the key of the machine whose file tree is at root is one of the
-// record's. Where there is none, nothing vouches for the record. An error says why that cannot be
-// told.
+// record's. If the machine has no key, nothing vouches for the record. An error says why the key
+// cannot be compared.
 func TrustMachine(v *proof.Verification, root string) error {
 	key, err := MachineKey(root)
 	switch {
 	case errors.Is(err, ErrNoKey):
-		v.Problem(proof.Altered, "%v: nothing says that this is the record which it signed", err)
+		v.Problem(proof.Altered, "%v: nothing shows that it signed this record", err)
 		return nil
 	case err != nil:
 		return err
@@ -47,16 +47,16 @@ func TrustMachine(v *proof.Verification, root string) error {
 	return nil
 }
 
-// ErrNoKey says that the key which signs the record of a machine is not there.
+// ErrNoKey says that the key that signs a machine's record is missing.
 var ErrNoKey = errors.New("the key that signs the record is gone")
 
-// MachineKey returns the verifier key of the machine whose file tree is at root, by its key file:
-// what vouches for its record is this, and never a key that the record itself names. Who may not
-// read that file goes by the public half beside it. The error is ErrNoKey if there is none.
+// MachineKey returns the verifier key of the machine whose file tree is at root, from its key file.
+// This key vouches for the record, never one that only the record names. Whoever may not read that
+// file uses the public half next to it. The error is ErrNoKey if there is none.
 func MachineKey(root string) (verifier string, err error) {
 	path := KeyPath(root)
 	text, err := readKeyFile(path)
-	if errors.Is(err, fs.ErrNotExist) { // made, and not yet in its place
+	if errors.Is(err, fs.ErrNotExist) { // made, but not in its place yet
 		text, err = readKeyFile(path + newSuffix)
 	}
 	switch {
@@ -75,7 +75,7 @@ func MachineKey(root string) (verifier string, err error) {
 	return k.Verifier, nil
 }
 
-// newKey makes a key, and keeps it beside its place.
+// newKey makes a key and stores it next to its future place.
 func newKey(path string) (*proof.Key, error) {
 	text, err := proof.MakeKey()
 	if err != nil {
@@ -87,7 +87,7 @@ func newKey(path string) (*proof.Key, error) {
 	return proof.ParseKey(text)
 }
 
-// placeKey puts a new key in its place. What was there stays beside it.
+// placeKey moves a new key to its place. The old file is kept next to it.
 func placeKey(path string, k *proof.Key) error {
 	err := os.Rename(path, path+".old-"+newID(time.Now()))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -96,8 +96,8 @@ func placeKey(path string, k *proof.Key) error {
 	return errors.Join(os.Rename(path+newSuffix, path), syncDir(filepath.Dir(path)), publishKey(path, k))
 }
 
-// publishKey writes the public half of a key for those who may read the record and not the key:
-// the group of the folder.
+// publishKey writes the public half of a key for those who may read the record but not the key: the
+// group of the folder.
 func publishKey(path string, k *proof.Key) error {
 	public := path + publicSuffix
 	if err := writeDurably(public, []byte(k.Verifier+"\n"), 0o640); err != nil {
@@ -110,13 +110,13 @@ func publishKey(path string, k *proof.Key) error {
 	return errors.Join(chownGroup(f, int(groupOf(filepath.Dir(path)))), f.Close())
 }
 
-// isPublished says whether the public half of a key is there for the group.
+// isPublished says whether the group can read the public half of a key.
 func isPublished(path string, k *proof.Key) bool {
 	public, err := readKeyFile(path + publicSuffix)
 	return err == nil && public == k.Verifier+"\n" && groupOf(path+publicSuffix) == groupOf(filepath.Dir(path))
 }
 
-// groupOf is the group of a file; who cannot see it gets root's.
+// groupOf returns the group of a file, or root's for those who cannot look it up.
 func groupOf(path string) uint32 {
 	info, err := os.Lstat(path)
 	if err != nil {

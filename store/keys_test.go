@@ -15,8 +15,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// cloned is a record of a machine that was cloned after seven events; the key of the original is
-// returned.
+// cloned is the record of a machine that was cloned after seven events, and the key of the
+// original.
 func cloned(t *testing.T) (root, original string) {
 	t.Helper()
 	root = sample(t)
@@ -26,8 +26,8 @@ func cloned(t *testing.T) (root, original string) {
 	return root, original
 }
 
-// A clone has a key of its own, and the original's signs that: who noted the original's key, or
-// has a checkpoint of it, can go on with that.
+// A clone has its own key, which the original's key signs: whoever noted the original's key, or has
+// a checkpoint of it, can continue to use that.
 func TestCloneIsSignedFor(t *testing.T) {
 	root, original := cloned(t)
 	for _, v := range asList(foundWith(t, root, original)) {
@@ -66,7 +66,7 @@ func TestPlannedChangeIsSignedByBoth(t *testing.T) {
 	}
 }
 
-// A hand-over is believed for the log that it was made for, and for the key that it names.
+// A hand-over is valid only for the log that it was made for, and for the key that it names.
 func TestForgedHandOver(t *testing.T) {
 	private, public := strangersKey(t)
 	for name, change := range map[string]func(from string, id *record.Identity){
@@ -103,7 +103,7 @@ func handOverText(signed, to string) string {
 	return text + "next-key " + to + "\n"
 }
 
-// A machine's key is that in its file; who may not read it goes by the public half beside it.
+// A machine's key is the one in its file; whoever may not read it uses the public half next to it.
 func TestMachineKey(t *testing.T) {
 	root := sample(t)
 	write(t, root, begin(20))
@@ -119,7 +119,7 @@ func TestMachineKey(t *testing.T) {
 		t.Errorf("public half %q, %s", public, info.Mode())
 	}
 	put(t, path+".pub", "another")
-	write(t, root, begin(21)) // puts it right
+	write(t, root, begin(21)) // repairs it
 	if public, err := os.ReadFile(path + ".pub"); err != nil || string(public) != want+"\n" {
 		t.Errorf("public half %q, %v", public, err)
 	}
@@ -135,8 +135,7 @@ func TestMachineKey(t *testing.T) {
 	}
 }
 
-// A writer that died after it had made a new key, before it had put it in its place, has lost
-// nothing.
+// A writer that dies after making a new key and before putting it in its place has lost nothing.
 func TestNewKeyIsPutInItsPlace(t *testing.T) {
 	for name, die := range map[string]func(path string, old []byte){
 		"before the old one went": func(path string, old []byte) {

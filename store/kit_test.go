@@ -23,7 +23,7 @@ const program = "1.0.0"
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// at is the moment of event n.
+// at is the time of event n.
 func at(n int) record.Timestamp {
 	return record.At(epoch.Add(time.Duration(n) * time.Minute))
 }
@@ -38,7 +38,7 @@ func header(kind record.EventKind, n int) record.Header {
 	}
 }
 
-// begin is event n: root opens a commit that announces changes.
+// begin is event n: root starts a commit that announces changes.
 func begin(n int, changes ...record.Change) *record.Event {
 	return &record.Event{Header: header(record.KindCommitBegin, n), Begin: &record.CommitBegin{
 		Libzypp: record.Process{PID: 100 + n, StartTicks: 5000},
@@ -60,7 +60,7 @@ func install(pkg, version string, result record.Result) record.Change {
 	return record.Change{Kind: "kernel", Action: "install", Package: pkg, Arch: "x86_64", Version: version, Result: result}
 }
 
-// patch is an upgrade of a live patch with everything that can be known of one.
+// patch is an upgrade of a live patch with every detail set.
 func patch(result record.Result) record.Change {
 	return record.Change{
 		Kind: "livepatch", Action: "upgrade", Package: "kernel-livepatch-6_4_0-150600_21-default", Arch: "x86_64",
@@ -92,7 +92,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// open opens the record below root as a writer.
+// open opens the record below root for writing.
 func open(t *testing.T, root string) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), root, program)
@@ -101,7 +101,8 @@ func open(t *testing.T, root string) *store.Store {
 	return s
 }
 
-// write writes events, which follow their schemas, into the record below root and closes it.
+// write writes events, after checking them against their schemas, into the record below root and
+// closes it.
 func write(t *testing.T, root string, evs ...*record.Event) {
 	t.Helper()
 	s := open(t, root)
@@ -114,8 +115,8 @@ func write(t *testing.T, root string, evs ...*record.Event) {
 	}
 }
 
-// sample is a root whose record holds seven events: the recorder's and three commits, the
-// last of them beginning at event 6.
+// sample is a root whose record holds seven events: the recorder's and three commits, the last of
+// them beginning at event 6.
 func sample(t *testing.T) string {
 	t.Helper()
 	root := newRoot(t)
@@ -133,8 +134,8 @@ func verify(t *testing.T, root, key string) *proof.Verification {
 	defer s.Close()
 	v, err := s.Verify(t.Context(), key)
 	check(t, err)
-	// An attack drops triggers for good; who is careful puts them back. A test of its own
-	// looks at that.
+	// The attack dropped triggers for good, but a careful attacker puts them back. Another test
+	// covers that.
 	v.Problems = slices.DeleteFunc(v.Problems, func(p string) bool {
 		return strings.HasPrefix(p, "the trigger ") || strings.HasPrefix(p, "the index ")
 	})
@@ -144,8 +145,8 @@ func verify(t *testing.T, root, key string) *proof.Verification {
 	return v
 }
 
-// attack opens the database as someone who can write to the file: without its triggers,
-// checks and unique ids.
+// attack opens the database as somebody who can write to the file: without its triggers, checks and
+// unique ids.
 func attack(t *testing.T, root string) *sql.DB {
 	t.Helper()
 	db := raw(t, root)
@@ -207,20 +208,20 @@ func history(t *testing.T, s *store.Store, f record.HistoryFilter) (rows []*reco
 	return rows
 }
 
-// logged returns the last digits of the ids of the events in the log, but the recorder's.
+// logged returns the last digits of the ids of the events in the log, without the recorder's.
 func logged(t *testing.T, root string) []string {
 	t.Helper()
 	return query(t, raw(t, root), `SELECT CAST(substr(json_extract(body, '$.id'), 25) AS INTEGER) FROM events
 		WHERE json_extract(body, '$.kind') <> 'recorder' ORDER BY seq`)
 }
 
-// causes returns what the recorder events of a record are for.
+// causes returns the causes of the recorder events of a record.
 func causes(t *testing.T, root string) []string {
 	t.Helper()
 	return query(t, raw(t, root), `SELECT cause FROM recorders ORDER BY event`)
 }
 
-// addRaw adds an event with the right hashes, as someone without the key can.
+// addRaw adds an event with the right hashes, as somebody without the key can.
 func addRaw(t *testing.T, db *sql.DB, body string) {
 	t.Helper()
 	var size int64

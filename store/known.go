@@ -17,20 +17,20 @@ import (
 )
 
 var (
-	// ErrNothingKnown says that at a moment nothing was on record yet.
+	// ErrNothingKnown says that nothing was on record yet at a moment.
 	ErrNothingKnown = errors.New("nothing was on record then")
 	// ErrKnownPruned says that what was known at a moment has been pruned.
 	ErrKnownPruned = errors.New("what was known then was pruned")
 )
 
-// recordedAt is when event e came into the log, in the form of times in events. One that waited in
-// the spool says when it was taken in; of one that an earlier version took in, it is known only
-// that the next event came later. Null: nothing is known.
+// recordedAt is when event e entered the log, in the form of times in events. An event that waited
+// in the spool says when it was taken in; if an earlier version took it in, all that is known is
+// that the next event came later. Null: not known.
 const recordedAt = `coalesce(e.body ->> '$.taken_in', CASE WHEN e.body ->> '$.spooled' IS NULL THEN e.body ->> '$.time'
 	ELSE (SELECT n.body ->> '$.time' FROM events n WHERE n.seq > e.seq AND n.body ->> '$.spooled' IS NULL ORDER BY n.seq LIMIT 1) END)`
 
-// RecordedAt returns when the last of some events came into the log: from then on, what they say
-// together was known. It is nil for none, and where that is not known.
+// RecordedAt returns when the last of some events entered the log: from then on, everything they
+// say was known. It is nil if there are none, or if it is not known.
 func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *record.Timestamp, err error) {
 	for _, seq := range events {
 		var text *string
@@ -43,7 +43,7 @@ func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *record.T
 		}
 		at, err := time.Parse(record.TimeLayout, *text)
 		if err != nil {
-			return nil, nil // of a record that is not intact
+			return nil, nil // only in a record that is not intact
 		}
 		if last == nil || at.After(last.Time) {
 			last = new(record.At(at))
@@ -52,9 +52,9 @@ func (s *Store) RecordedAt(ctx context.Context, events ...int64) (last *record.T
 	return last, nil
 }
 
-// KnownAt returns the record as it was known at a moment: with the events that had been recorded
-// by then, and no others. They are copied, so that nothing which came later can show. What it
-// says does not change as the record grows.
+// KnownAt returns the record as it was known at a moment: with the events recorded by then, and no
+// others. They are copied, so that nothing later can show through. Its answers do not change as the
+// record grows.
 func (s *Store) KnownAt(ctx context.Context, at time.Time) (*Store, error) {
 	size, err := s.recordedUntil(ctx, at)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Store) KnownAt(ctx context.Context, at time.Time) (*Store, error) {
 	return part, nil
 }
 
-// copyTo copies so many events into an empty database, and makes the views of them.
+// copyTo copies the first events into an empty database and builds their views.
 func (s *Store) copyTo(ctx context.Context, part *Store, size int64) error {
 	return part.db.InTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
@@ -116,10 +116,10 @@ func (s *Store) copyTo(ctx context.Context, part *Store, size int64) error {
 	})
 }
 
-// recordedUntil is how many events the log had at a moment: all before the first one that came
-// later. Where the clock was set back it is not believed: an event came as much later as the boot
-// had gone on, and else, like one of which nothing is known, no later than the next one. What a
-// recorder says of itself ends nothing: it may have been written anew.
+// recordedUntil returns how many events the log had at a moment: all before the first one that came
+// later. If the clock was set back it cannot be trusted: then an event came later by as much as the
+// boot had gone on. Otherwise, like an event about which nothing is known, it came no later than
+// the next one. A recorder event does not end the search: it may have been written anew.
 func (s *Store) recordedUntil(ctx context.Context, at time.Time) (size int64, err error) {
 	const query = `SELECT seq, body ->> '$.kind', body ->> '$.time', coalesce(body ->> '$.taken_in', ''), body ->> '$.spooled' IS NOT NULL,
 		coalesce(body ->> '$.boot_id', ''), coalesce(body ->> '$.boottime_us', 0) FROM events ORDER BY seq`
@@ -149,15 +149,15 @@ func parsed(text string) time.Time {
 	return t
 }
 
-// logClock follows when the events of a log came into it.
+// logClock follows when the events of a log entered it.
 type logClock struct {
-	last     time.Time // when the newest one came, at the earliest
-	shown    time.Time // the latest that the clock showed
-	boot     string    // in which that was
+	last     time.Time // earliest time at which the newest event can have come
+	shown    time.Time // latest time that the clock showed
+	boot     string    // boot in which it showed that
 	boottime time.Duration
 }
 
-// wrote is when an event came that did not wait; known is false where the clock was set back, and
+// wrote returns when an event came that did not wait. known is false if the clock was set back and
 // nothing says how much later it was.
 func (c *logClock) wrote(at time.Time, boot string, boottime time.Duration) (came time.Time, known bool) {
 	if at.Before(c.shown) {
@@ -173,7 +173,7 @@ func (c *logClock) wrote(at time.Time, boot string, boottime time.Duration) (cam
 	return c.last, true
 }
 
-// tookIn is when an event came that waited.
+// tookIn returns when an event came that waited.
 func (c *logClock) tookIn(at time.Time) (came time.Time, known bool) {
 	if at.IsZero() || at.Before(c.shown) {
 		return at, false
@@ -184,12 +184,12 @@ func (c *logClock) tookIn(at time.Time) (came time.Time, known bool) {
 	return c.last, true
 }
 
-// takenIn is the body of an event that waited in the spool, with the moment at which it came into
+// takenIn returns the body of an event that waited in the spool, with the time at which it entered
 // the log.
 func takenIn(body string, at time.Time) string {
 	body = strings.TrimSuffix(body, "\n")
 	if !strings.HasSuffix(body, "}") {
-		return body // no event
+		return body // not an event
 	}
 	return strings.TrimSuffix(body, "}") + `,"taken_in":"` + record.At(at).Exact() + `"}`
 }

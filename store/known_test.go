@@ -14,7 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// known is all that a record says as it was known at a moment.
+// known is everything that a record says as it was known at a moment.
 func known(t *testing.T, root string, at time.Time) []string {
 	t.Helper()
 	s := open(t, root)
@@ -38,8 +38,8 @@ func known(t *testing.T, root string, at time.Time) []string {
 	return append(all, fmt.Sprint(history(t, part, record.HistoryFilter{}), from, to))
 }
 
-// What was known at a moment stays what it was, whatever comes later: also what waited in the
-// spool, and what a clock that was set back wrote.
+// What was known at a moment never changes, whatever comes later, including events that waited in
+// the spool or were written after the clock was set back.
 func TestKnownAtStays(t *testing.T) {
 	root := newRoot(t)
 	var before [][]string
@@ -52,7 +52,7 @@ func TestKnownAtStays(t *testing.T) {
 			ev.ID, ev.Time = fmt.Sprintf("019ca8d5-0000-7000-8000-%012d", n), record.At(time.Now().UTC())
 			ev.BoottimeUS = time.Since(start).Microseconds()
 			s := open(t, root)
-			if n == 5 { // is taken in an hour later
+			if n == 5 { // taken in an hour later
 				check(t, store.Spool(root, ev, errors.New("held"), false))
 			} else {
 				if n == 8 { // the clock is wrong
@@ -77,7 +77,7 @@ func TestKnownAtStays(t *testing.T) {
 	}
 }
 
-// Before anything was on record, and of what was pruned, nothing is known.
+// Nothing is known before the first event, nor about what was pruned.
 func TestNothingKnown(t *testing.T) {
 	root := long(t)
 	s := open(t, root)
@@ -96,7 +96,7 @@ func TestNothingKnown(t *testing.T) {
 	}
 }
 
-// When an event came into the log is known, also of one that waited.
+// It is known when an event entered the log, even if it waited.
 func TestRecordedAt(t *testing.T) {
 	root := newRoot(t)
 	synctest.Test(t, func(t *testing.T) {

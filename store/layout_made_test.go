@@ -8,7 +8,7 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// meddled has something happen to a database after the first statements of who reads it.
+// meddled lets something happen to a database after the reader's first statements.
 type meddled struct {
 	sqlite.Querier
 	before int
@@ -22,7 +22,7 @@ func (m *meddled) QueryRowContext(ctx context.Context, query string, args ...any
 	return m.Querier.QueryRowContext(ctx, query, args...)
 }
 
-// Who opens a record while another process makes it sees nothing or all of it.
+// Whoever opens a record while another process creates it sees nothing or all of it.
 func TestOpenedWhileItIsMade(t *testing.T) {
 	for before := 1; before <= 4; before++ {
 		root := t.TempDir()

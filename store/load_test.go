@@ -13,8 +13,8 @@ import (
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
-// Views that are made of a whole log at once are those that came about event by event, whatever happened;
-// and a log makes one file, whoever makes it.
+// Views built from a whole log at once equal those built event by event, whatever happened; and a
+// log always gives the same file.
 func TestViewsAtOnceAreThoseOfEachEvent(t *testing.T) {
 	for seed := range uint64(storetest.Few(10, 60)) {
 		m := storetest.RandomMachine(t, storetest.NewRand(seed))

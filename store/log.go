@@ -17,8 +17,8 @@ import (
 	"github.com/klp-audit/klp-audit/store/views"
 )
 
-// AppendAt adds events to a log that still has a size; else it is ErrMoved, and nothing is
-// added: what the events say may not be so any more.
+// AppendAt adds events to a log if it still has this size. Otherwise it adds nothing and returns
+// ErrMoved: what the events say may no longer be true.
 func (s *Store) AppendAt(ctx context.Context, size int64, evs ...*record.Event) error {
 	bodies, err := encodeAll(evs)
 	if err != nil {
@@ -47,8 +47,8 @@ func (s *Store) append(ctx context.Context, bodies ...[]byte) error {
 
 const anySize = -1
 
-// appendAt adds bodies to a log of a certain size, else it fails with ErrMoved. It returns
-// the new size.
+// appendAt adds bodies to a log of an expected size, or fails with ErrMoved. It returns the new
+// size.
 func (s *Store) appendAt(ctx context.Context, expected int64, bodies ...[]byte) (size int64, err error) {
 	cp, err := s.write(ctx, func(a *appender) error {
 		if expected != anySize && a.found != expected {
@@ -69,11 +69,11 @@ func (s *Store) appendAt(ctx context.Context, expected int64, bodies ...[]byte) 
 	return size, nil
 }
 
-// write adds to the log in one transaction, and signs what is there then. The checkpoint is nil
-// if nothing was added.
+// write adds to the log in one transaction, and signs the result. The checkpoint is nil if nothing
+// was added.
 //
-// If something that somebody put into the tables is in the way, all that does not belong to the events is
-// removed, and the log says so.
+// If somebody put something into the tables that gets in the way, everything that does not follow
+// from the events is removed, and the log says so.
 func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *proof.Checkpoint, err error) {
 	cp, err = s.writeOver(ctx, "", add)
 	if sqlite.IsConstraint(err) {
@@ -84,7 +84,7 @@ func (s *Store) write(ctx context.Context, add func(*appender) error) (cp *proof
 	return cp, err
 }
 
-// writeOver is write for tables with a known problem; empty: there is none.
+// writeOver is write for tables with a known problem; empty: none.
 func (s *Store) writeOver(ctx context.Context, known string, add func(*appender) error) (cp *proof.Checkpoint, err error) {
 	var a *appender
 	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
@@ -103,7 +103,7 @@ func (s *Store) writeOver(ctx context.Context, known string, add func(*appender)
 		return err
 	})
 	if err == nil && a.newKey != "" {
-		// Where this fails, the next writer does it: the new key has signed.
+		// If this fails, the next writer does it: the new key has signed.
 		placeKey(a.newKey, a.signer)
 	}
 	return cp, err
@@ -113,15 +113,15 @@ func (s *Store) writeOver(ctx context.Context, known string, add func(*appender)
 type appender struct {
 	ctx    context.Context
 	tx     *sql.Tx
-	found  int64 // how many events there were before
+	found  int64 // how many events there were at the start
 	size   int64 // of the tree
 	signer *proof.Key
-	from   *proof.Key // that hands over to the signer; nil: none does
-	newKey string     // place of the signer's file, if it is a new one
+	from   *proof.Key // the key that hands over to the signer; nil: none
+	newKey string     // path of the signer's file if the signer is new
 	added  bool
 }
 
-// newAppender begins to add to a log. problem says what was wrong with the tables, if anything was.
+// newAppender starts to add to a log. problem says what was wrong with the tables, if anything.
 func (s *Store) newAppender(ctx context.Context, tx *sql.Tx, problem string) (*appender, error) {
 	a := &appender{ctx: ctx, tx: tx}
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&a.found); err != nil {
@@ -139,7 +139,7 @@ func (a *appender) addEvent(ev *record.Event) error {
 	return a.add(body)
 }
 
-// add appends one body, unless its event is in the log or comes too late.
+// add appends one body, unless its event is already in the log or comes too late.
 func (a *appender) add(body []byte) error {
 	ev, err := record.DecodeAt(a.size+1, body)
 	if err != nil {
@@ -169,7 +169,7 @@ func (a *appender) add(body []byte) error {
 func (a *appender) known(ev *record.Event) (known bool, err error) {
 	const query = `SELECT EXISTS (SELECT 1 FROM events WHERE json_extract(body, '$.id') = ?)
 		OR EXISTS (SELECT 1 FROM commits c JOIN events e ON e.seq = c.end_event
-			WHERE c.id = ?2 AND coalesce(json_extract(e.body, '$.end.commit'), json_extract(e.body, '$.import.commit')) = ?2)` // the view alone may say anything
+			WHERE c.id = ?2 AND coalesce(json_extract(e.body, '$.end.commit'), json_extract(e.body, '$.import.commit')) = ?2)` // the view alone cannot be trusted
 	ended := ""
 	if ev.End != nil {
 		ended = ev.End.Commit
@@ -178,7 +178,7 @@ func (a *appender) known(ev *record.Event) (known bool, err error) {
 	return known, err
 }
 
-// finish stores a checkpoint over everything up to here, nil if nothing was added.
+// finish stores a checkpoint over everything so far; nil if nothing was added.
 func (a *appender) finish() (*proof.Checkpoint, error) {
 	if !a.added {
 		return nil, nil
@@ -198,14 +198,14 @@ func (a *appender) finish() (*proof.Checkpoint, error) {
 // CheckpointMessageID marks the journal entries that carry a checkpoint.
 const CheckpointMessageID = "0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41"
 
-// announceTimeout bounds the wait for a journal that does not take messages.
+// announceTimeout bounds the wait for a journal that accepts no messages.
 const announceTimeout = 300 * time.Millisecond
 
-// AnnounceIf has checkpoints go to the journal only where wanted says so; it is asked when
-// there is one.
+// AnnounceIf sends checkpoints to the journal only if wanted says so; it is called for each
+// checkpoint.
 func (s *Store) AnnounceIf(wanted func() bool) { s.toJournal = wanted }
 
-// announces says whether checkpoints go to the journal: those of this machine's record.
+// announces says whether checkpoints go to the journal: only those of this machine's record do.
 func (s *Store) announces() bool {
 	return ownMachine(s.root) && (s.toJournal == nil || s.toJournal())
 }
@@ -216,8 +216,8 @@ func (s *Store) announce(cp *proof.Checkpoint) {
 	}
 }
 
-// announce sends a checkpoint to the journal, so that a copy of it is outside the database. It is a
-// courtesy: no journal, no announcement.
+// announce sends a checkpoint to the journal, so that a copy exists outside the database. It is
+// best effort: without a journal there is no announcement.
 func announce(c *proof.Checkpoint) {
 	done := make(chan struct{})
 	go func() {

@@ -12,14 +12,14 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// lookBack is how far before the newest observation a full verification is looked for: it is a
-// daily one.
+// lookBack is how far before the newest observation to search for a full verification, which runs
+// daily.
 const lookBack = 31 * 24 * time.Hour
 
-// Look is a quick look at the record of the machine whose file tree is at root. It takes no longer
-// for a longer record: the newest checkpoint must be of the whole log and signed with the machine's
-// key, and neither the recorder nor the last full verification on record may have found anything.
-// Who may read neither half of the key looks with the one that the record names.
+// Look takes a quick look at the record of the machine whose file tree is at root. It takes no
+// longer for a longer record: the newest checkpoint must cover the whole log and be signed with the
+// machine's key, and neither the recorder nor the last full verification on record may have found
+// anything. Whoever can read neither half of the key uses the one that the record names.
 func (s *Store) Look(ctx context.Context, root string) (*proof.Verification, error) {
 	v := proof.NewVerification()
 	for _, look := range []func(context.Context, *proof.Verification) error{
@@ -48,7 +48,7 @@ func (s *Store) lookAtHead(ctx context.Context, machine string, v *proof.Verific
 	}
 	switch key, err := MachineKey(machine); {
 	case errors.Is(err, ErrNoKey):
-		v.Problem(proof.Altered, "%v: nothing says that this is the record which it signed", err)
+		v.Problem(proof.Altered, "%v: nothing shows that it signed this record", err)
 	case err == nil:
 		v.Key = key
 	}
@@ -64,7 +64,7 @@ func (s *Store) lookAtHead(ctx context.Context, machine string, v *proof.Verific
 	return nil
 }
 
-// lookAtRecorders asks what the recorder itself found when it wrote on.
+// lookAtRecorders checks what the recorder itself found when it continued the log.
 func (s *Store) lookAtRecorders(ctx context.Context, v *proof.Verification) error {
 	rows, err := s.Recorders(ctx)
 	for _, r := range rows {
@@ -72,13 +72,13 @@ func (s *Store) lookAtRecorders(ctx context.Context, v *proof.Verification) erro
 		case record.CauseProofBroken:
 			v.Problem(proof.Altered, "event %d: before it, the recorder found that the log was not the one it had signed", r.Event)
 		case record.CauseRecordLost:
-			v.Problem(proof.Truncated, "event %d: an earlier record was gone, and its key still there", r.Event)
+			v.Problem(proof.Truncated, "event %d: an earlier record was gone, but its key was still there", r.Event)
 		}
 	}
 	return err
 }
 
-// lookAtVerified asks what the last full verification on record found.
+// lookAtVerified checks what the last full verification on record found.
 func (s *Store) lookAtVerified(ctx context.Context, v *proof.Verification) error {
 	last, err := s.LastObserved(ctx)
 	if err != nil || last == nil {

@@ -21,15 +21,15 @@ func look(t *testing.T, root string) *proof.Verification {
 	return v
 }
 
-// verified is an observation at event n with what a full verification found.
+// verified is an observation at event n with the result of a full verification.
 func verified(n int, found string) *record.Event {
 	ev := observation(n)
 	ev.Observation.Parts = map[record.PartName]json.RawMessage{record.PartVerify: json.RawMessage(found)}
 	return ev
 }
 
-// A quick look finds what the newest checkpoint, the recorder and the last full verification
-// on record say.
+// A quick look finds what the newest checkpoint, the recorder and the last full verification on
+// record show.
 func TestLook(t *testing.T) {
 	for name, tt := range map[string]struct {
 		alter func(t *testing.T, root string)
@@ -81,7 +81,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// signedOver has the recorder write on after an attack.
+// signedOver lets the recorder continue after an attack.
 func signedOver(t *testing.T, root string) {
 	addRaw(t, attack(t, root), `{"id":"x","kind":"recorder"}`)
 	s, err := store.Open(t.Context(), root, program)
@@ -90,7 +90,7 @@ func signedOver(t *testing.T, root string) {
 	check(t, s.Append(t.Context(), begin(30)))
 }
 
-// Of an altered record is shown what its events say, as far as they can be read.
+// For an altered record, reports show what its events say, as far as they can be read.
 func TestOpenAltered(t *testing.T) {
 	root := sample(t)
 	db := attack(t, root)

@@ -24,7 +24,7 @@ func observation(n int, boots ...record.Boot) *record.Event {
 	}}
 }
 
-// boot is one that ends at event n's time and loaded patches.
+// boot is a boot that ends at event n's time and loaded patches.
 func boot(n int, startInJournal bool, patches ...string) record.Boot {
 	b := record.Boot{ID: "b", KernelRelease: "6.4.0", First: at(0), Last: at(n), StartInJournal: startInJournal}
 	for _, p := range patches {
@@ -33,7 +33,7 @@ func boot(n int, startInJournal bool, patches ...string) record.Boot {
 	return b
 }
 
-// incomplete is a look at a boot that had to leave files out.
+// incomplete is a look at a boot that left files out.
 func incomplete(b record.Boot) record.Boot {
 	b.Incomplete = true
 	return b
@@ -70,7 +70,7 @@ func TestBootIsKnownAsFarAsTheJournalShowedIt(t *testing.T) {
 	}{
 		"once":                       {[]record.Boot{boot(5, true, "a")}, 5, "a"},
 		"a second look shows more":   {[]record.Boot{boot(5, true, "a"), boot(9, true, "a", "b")}, 9, "a b"},
-		"a second look shows less":   {[]record.Boot{boot(5, true, "a", "b"), boot(9, true, "a")}, 9, "b a"}, // none: what was there stays
+		"a second look shows less":   {[]record.Boot{boot(5, true, "a", "b"), boot(9, true, "a")}, 9, "b a"}, // nothing: what was there stays
 		"its start was rotated away": {[]record.Boot{boot(5, true, "a"), boot(9, false)}, 9, "a"},
 		"files cannot be read":       {[]record.Boot{boot(5, true, "a", "b"), incomplete(boot(9, true, "a"))}, 5, "a b"},
 		"files can be read again":    {[]record.Boot{incomplete(boot(5, true, "a")), boot(9, true, "a", "b")}, 9, "a b"},
@@ -103,8 +103,8 @@ func TestBootIsKnownAsFarAsTheJournalShowedIt(t *testing.T) {
 	}
 }
 
-// Looks at a boot that overlap tell of it together, also when the newer one has lost its start;
-// one that left something out says nothing of what it does not show.
+// Overlapping looks at a boot are combined, even if the newer one has lost the start; a look that
+// left something out says nothing about what it does not show.
 func TestLooksAtABootTogether(t *testing.T) {
 	for name, tt := range map[string]struct {
 		looks []record.Boot

@@ -14,10 +14,9 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// Open opens the record below root to write to it and creates it if there is none: the
-// folder with mode 0750, the database with 0640, both of the group klp-audit if it
-// exists, whatever the umask. version is the program's. Views of an older schema are
-// rebuilt.
+// Open opens the record below root for writing and creates it if there is none: the folder with
+// mode 0750, the database with 0640, both owned by the group klp-audit if it exists, whatever the
+// umask. version is the program's version. Views of an older schema are rebuilt.
 func Open(ctx context.Context, root, version string) (*Store, error) {
 	path := Path(root)
 	if err := createFile(root, path); err != nil {
@@ -34,8 +33,8 @@ func Open(ctx context.Context, root, version string) (*Store, error) {
 	return s, nil
 }
 
-// OpenReadOnly opens the record at path without any need to write. Views of an older
-// schema are rebuilt into a temporary file.
+// OpenReadOnly opens the record at path and needs no write permission. Views of an older schema are
+// rebuilt into a temporary file.
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	db, l, err := openToRead(ctx, path, nil)
 	if err != nil {
@@ -48,8 +47,8 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	return &Store{db: db, path: path}, nil
 }
 
-// openToRead opens a record whose log can be read, and looks at its tables. Of the errors of
-// that look one may be tolerated; nil: none.
+// openToRead opens a record whose log can be read, and checks its tables. That check may fail with
+// the tolerated error; nil: with none.
 func openToRead(ctx context.Context, path string, tolerated error) (*sqlite.DB, *layout, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("%w at %q", ErrNoRecord, path)
@@ -70,8 +69,8 @@ func openToRead(ctx context.Context, path string, tolerated error) (*sqlite.DB, 
 	return db, l, nil
 }
 
-// createFile makes the state folder and an empty database in it, with the modes that the
-// record must have from its first moment.
+// createFile makes the state folder and an empty database in it, with the modes that they must have
+// from the start.
 func createFile(root, path string) error {
 	if err := own(filepath.Dir(path)); err != nil {
 		return named(path, err)
@@ -91,7 +90,7 @@ func createFile(root, path string) error {
 	return errors.Join(f.Chmod(0o640), chownGroup(f, gid), f.Close())
 }
 
-// prepare brings a new or older database up to date, and one that somebody else has changed.
+// prepare updates a new or older database, and repairs one that somebody else has changed.
 func (s *Store) prepare(ctx context.Context) error {
 	l, err := readLayout(ctx, s.db)
 	if err == nil && l.exact() {
@@ -100,14 +99,14 @@ func (s *Store) prepare(ctx context.Context) error {
 	} else if err != nil && !errors.Is(err, errNothingThere) {
 		return err
 	}
-	// A record without any event does not exist: one with none has lost them.
+	// A record always has an event: one without any has lost them.
 	_, err = s.write(ctx, func(*appender) error { return nil })
 	return err
 }
 
-// OpenAltered opens what can be understood of a record that is not intact, for a report on what
-// it says: as with an export, the views are made from its events in a temporary file, and
-// events that cannot be read are left out. The views of such a record may say anything.
+// OpenAltered opens as much as can be understood of a record that is not intact, to report what it
+// says. As with an export, the views are built from its events in a temporary file, because its own
+// views cannot be trusted. Events that cannot be read are left out.
 func OpenAltered(ctx context.Context, path string) (*Store, error) {
 	source, err := sqlite.OpenReadOnly(ctx, path)
 	if err != nil {
@@ -136,7 +135,7 @@ func OpenAltered(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// salvage copies the events that can be read, and the checkpoint.
+// salvage copies the readable events and the checkpoint.
 func salvage(ctx context.Context, tx *sql.Tx, source *sqlite.DB) error {
 	for e, err := range events(ctx, source, 0) {
 		if err != nil {
@@ -161,9 +160,9 @@ func salvage(ctx context.Context, tx *sql.Tx, source *sqlite.DB) error {
 	return err
 }
 
-// newTemp makes an empty database that goes when it is closed. path is the record's that it is
-// for; empty: an export's. It is in a folder of its own: beside a file in a shared one, anybody
-// could lay a journal that SQLite would roll back into it.
+// newTemp makes an empty database that is removed when it is closed. path is the record that it
+// serves; empty: an export. It has its own folder: in a shared folder, anybody could place a
+// journal next to it that SQLite would roll back into it.
 func newTemp(path string) (*Store, error) {
 	dir, err := os.MkdirTemp("", "klp-audit-views-")
 	if err != nil {
@@ -176,9 +175,9 @@ func newTemp(path string) (*Store, error) {
 	return &Store{db: db, path: path, temp: dir}, nil
 }
 
-// openRebuilt makes a temporary database with the views, rebuilt from the events of the
-// record at path, which it attaches under the name `record` and only reads. It returns
-// how many events the views hold.
+// openRebuilt makes a temporary database with the views, rebuilt from the events of the record at
+// path. It attaches that record under the name `record` and only reads it. It returns how many
+// events the views cover.
 func openRebuilt(ctx context.Context, path string) (*Store, int64, error) {
 	source, err := sqlite.OpenReadOnly(ctx, path)
 	if err != nil {

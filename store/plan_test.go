@@ -11,13 +11,13 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// plan returns how SQLite goes about a query, one step a line.
+// plan returns how SQLite runs a query, one step a line.
 func plan(t *testing.T, db *sqlite.DB, query string, args []any) string {
 	t.Helper()
 	steps, err := sqlite.ReadRows(t.Context(), db, "EXPLAIN QUERY PLAN "+query, args, func(c *sqlite.Cells) string {
-		c.Number() // of the step,
-		c.Number() // of the one that it is part of,
-		c.Number() // and nothing
+		c.Number() // id of the step
+		c.Number() // id of the step that it is part of
+		c.Number() // unused
 		return c.Text()
 	})
 	if err != nil {
@@ -26,8 +26,8 @@ func plan(t *testing.T, db *sqlite.DB, query string, args []any) string {
 	return strings.Join(steps, "\n")
 }
 
-// Each page of a history begins where the one before ended, and is read in its order:
-// a long one takes no longer for a row than a short one.
+// Each page of a history begins where the previous one ended, and is read in order: a long history
+// takes no longer for a row than a short one.
 func TestPagesOfAHistoryAreRanges(t *testing.T) {
 	root := t.TempDir()
 	s, err := Open(t.Context(), root, "1.0.0")
@@ -40,7 +40,7 @@ func TestPagesOfAHistoryAreRanges(t *testing.T) {
 	for _, tt := range []struct {
 		filter       record.HistoryFilter
 		first        string // how the first page is found
-		newer, older string // and the next, newest first and oldest first
+		newer, older string // and the next one, newest first and oldest first
 	}{
 		{record.HistoryFilter{}, "", "changes_time (" + behind, "changes_time (" + ahead},
 		{record.HistoryFilter{Since: from}, "changes_time (time>?", "changes_time (time>? AND " + behind, "changes_time (" + ahead},
@@ -65,7 +65,7 @@ func TestPagesOfAHistoryAreRanges(t *testing.T) {
 			steps := plan(t, s.db, query, args)
 			want := "SEARCH c USING INDEX " + page.want + ")\n"
 			if page.want == "" {
-				want = "SCAN c USING INDEX changes_time\n" // all that there is
+				want = "SCAN c USING INDEX changes_time\n" // everything there is
 			}
 			if !strings.HasPrefix(steps, want) || strings.Contains(steps, "FOR ORDER BY") {
 				t.Errorf("%+v, first page %v:\n%s\nwant %s", f, page.last == nil, steps, want)
@@ -74,11 +74,11 @@ func TestPagesOfAHistoryAreRanges(t *testing.T) {
 	}
 }
 
-// grows is a step that reads a table, or an index, that grows with the record from one end on.
+// grows matches a step that reads a table or an index that grows with the record from end to end.
 var grows = regexp.MustCompile(`(?m)^SCAN (c|t|o|l|b|m|e|events|changes|commits|observations|boots|patch_loads|image_builds)\b`)
 
-// What reports ask of the record is found by an index, so that a long record takes no longer:
-// no table that grows with it is read from one end to the other.
+// Reports find their rows by an index, so that a long record takes no longer: no table that grows
+// with the record is read from end to end.
 func TestReportsReadRanges(t *testing.T) {
 	s, err := Open(t.Context(), t.TempDir(), "1.0.0")
 	if err != nil {
@@ -93,20 +93,21 @@ func TestReportsReadRanges(t *testing.T) {
 		"patches seen": patchesSeen, "patch changes": patchChanges, "summary": summary, "commits open at": commitsOpenAt,
 	} {
 		args := make([]any, strings.Count(query, "?"))
-		for i := range args { // ?1 may be there more than once
+		for i := range args { // ?1 may appear more than once
 			if strings.Contains(query, "?1") && !strings.Contains(query, fmt.Sprint("?", i+1)) {
 				args = args[:i]
 				break
 			}
 		}
 		steps := plan(t, s.db, query, args)
-		// The newest end of a commit is at the end of an index; few are in the one of open ones.
+		// The newest end of a commit is at the end of an index, and few commits are in the index of
+		// open ones.
 		steps = strings.ReplaceAll(steps, "SCAN commits USING INDEX commits_open", "")
 		newest := strings.Count(query, "ORDER BY end_time DESC, end_event DESC LIMIT 1")
 		if n := len(grows.FindAllString(steps, -1)); n != newest {
 			t.Errorf("%s:\n%s", name, steps)
 		}
-		// The next page begins where the last one ended, not where the table does.
+		// The next page begins where the last one ended, not where the table begins.
 		if strings.Contains(query, "> (?, ?)") && !strings.Contains(steps, ">?") && !strings.Contains(steps, ">(?") {
 			t.Errorf("%s has no lower bound:\n%s", name, steps)
 		}

@@ -35,7 +35,7 @@ func TestIntactRecord(t *testing.T) {
 	}
 }
 
-// A record has an event from its first moment; one without any has lost it.
+// A record always has an event; one without any has lost it.
 func TestRecordWithoutEvents(t *testing.T) {
 	root := newRoot(t)
 	check(t, open(t, root).Close())
@@ -60,8 +60,8 @@ func TestLogRefusesChanges(t *testing.T) {
 	}
 }
 
-// TestTampering changes the sample in every way that needs no key. The log has seven
-// events, so its hashes are 0 to 10; hash 3 is that of event 3, hash 6 covers the first four.
+// TestTampering changes the sample in every way that needs no key. The log has seven events, so its
+// hashes are 0 to 10; hash 3 is that of event 3, hash 6 covers the first four.
 func TestTampering(t *testing.T) {
 	template := sample(t)
 	const altered, truncated = proof.Altered, proof.Truncated
@@ -107,9 +107,9 @@ func TestTampering(t *testing.T) {
 			[]string{"view \"changes\" differs from what the events say in 2 rows; `klp-audit rebuild` makes it anew"}},
 		{"row of a view gone", `DELETE FROM commits WHERE begin_event = 2`, altered, []string{`view "commits" differs`}},
 		{"row of a view twice", `CREATE TABLE c AS SELECT * FROM changes; DROP TABLE changes; ALTER TABLE c RENAME TO changes;
-			INSERT INTO changes SELECT * FROM changes`, altered, []string{"the table changes is missing or another one"}},
-		{"view gone", `DROP TABLE changes`, altered, []string{"the table changes is missing or another one"}},
-		{"view with a further column", `ALTER TABLE changes ADD COLUMN x TEXT`, altered, []string{"the table changes is missing or another one"}},
+			INSERT INTO changes SELECT * FROM changes`, altered, []string{"the table changes is missing or different"}},
+		{"view gone", `DROP TABLE changes`, altered, []string{"the table changes is missing or different"}},
+		{"view with a further column", `ALTER TABLE changes ADD COLUMN x TEXT`, altered, []string{"the table changes is missing or different"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := t.TempDir()
@@ -129,13 +129,13 @@ func TestTampering(t *testing.T) {
 	}
 }
 
-// Without its triggers a log is not append only; what else is in the database is nobody's.
+// Without its triggers a log is not append-only, and nothing else belongs in the database.
 func TestSchemaOfTheRecord(t *testing.T) {
 	for sql, want := range map[string]string{
 		`DROP TRIGGER events_no_update`: "the trigger events_no_update is missing",
 		`DROP INDEX changes_time`:       "the index changes_time is missing",
 		`CREATE TRIGGER eve AFTER INSERT ON changes BEGIN DELETE FROM changes; END`:                                  `"trigger eve" does not belong`,
-		`DROP TRIGGER events_no_update; CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN SELECT 1; END`: "events_no_update is missing or another one",
+		`DROP TRIGGER events_no_update; CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN SELECT 1; END`: "events_no_update is missing or different",
 	} {
 		root := sample(t)
 		exec(t, raw(t, root), sql)
@@ -149,8 +149,8 @@ func TestSchemaOfTheRecord(t *testing.T) {
 	}
 }
 
-// A recorder that goes on after somebody cut the log off signs what it finds, and says in
-// it for ever that it was not what it had signed.
+// A recorder that continues after somebody cut off the log signs what it finds, and the log says
+// for ever that it was not what the recorder had signed.
 func TestNewSignatureDoesNotMakeGood(t *testing.T) {
 	for name, sql := range map[string]string{
 		"cut off":         `DELETE FROM events WHERE seq > 3; DELETE FROM hashes WHERE id >= 4`,
@@ -173,7 +173,7 @@ func TestNewSignatureDoesNotMakeGood(t *testing.T) {
 	}
 }
 
-// A record that is gone while its key is there was lost, and the new one says so.
+// If the key is there but its record is gone, the record was lost, and the new one says so.
 func TestLostRecord(t *testing.T) {
 	root := sample(t)
 	check(t, os.Remove(store.Path(root)))
@@ -201,7 +201,7 @@ func TestNoRoomForATemporaryFileIsNoFinding(t *testing.T) {
 	}
 }
 
-// TestTamperingWithTheTree is by someone who knows how the hashes are made.
+// TestTamperingWithTheTree is done by somebody who knows how the hashes are made.
 func TestTamperingWithTheTree(t *testing.T) {
 	root := sample(t)
 	db := attack(t, root)
@@ -228,7 +228,7 @@ func TestTamperingWithTheTree(t *testing.T) {
 	}
 }
 
-// forge signs a checkpoint over what is in the log with a key of its own, of the same name.
+// forge signs a checkpoint over what is in the log, with its own key of the same name.
 func forge(t *testing.T, root string, v *proof.Verification) {
 	t.Helper()
 	name, _, _ := strings.Cut(v.Checkpoint, "\n")
@@ -283,7 +283,7 @@ func TestUnreadablePagesAreNotIntact(t *testing.T) {
 		check(t, err)
 		v, err := s.Verify(t.Context(), "")
 		check(t, s.Close())
-		// Pages that nothing reads are free to be broken: of an index, or without content.
+		// Some pages may be broken unnoticed: those of an index, or without content.
 		if err != nil && !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("page %d: %v", page/4096+1, err)
 		} else if err == nil && v.Result == proof.Intact && !indexPage(data, page) && !emptyPage(data, page) {
@@ -292,7 +292,7 @@ func TestUnreadablePagesAreNotIntact(t *testing.T) {
 	}
 }
 
-// indexPage says whether the page at an offset is of an index (SQLite file format, 1.6).
+// indexPage says whether the page at an offset belongs to an index (SQLite file format, 1.6).
 func indexPage(data []byte, offset int) bool { return data[offset] == 0x0a || data[offset] == 0x02 }
 
 // emptyPage says whether a b-tree page has no cells (SQLite file format, 1.6).

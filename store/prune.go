@@ -15,25 +15,25 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// ErrUnproven says that an event which is to go is not the one that was recorded.
-var ErrUnproven = errors.New("the event does not fit its hash, and stays as evidence: see klp-audit verify")
+// ErrUnproven says that an event to be removed is not the one that was recorded.
+var ErrUnproven = errors.New("the event does not match its hash, and stays as evidence: see klp-audit verify")
 
-var errGap = errors.New("no prune took it, and none shall cover that: see klp-audit verify")
+var errGap = errors.New("no prune removed it, and a prune now would hide that: see klp-audit verify")
 
 // PlanPrune returns what a prune with this horizon would do; Gone is 0 if nothing is older.
 func (s *Store) PlanPrune(ctx context.Context, horizon time.Time) (*record.Prune, error) {
 	return planPrune(ctx, s.db, horizon)
 }
 
-// Prune removes the bodies of the events before a horizon, but for those that make up the
-// state at it, and records that. It returns what it did; where there is nothing to remove
-// it does nothing. SQLite overwrites what is removed with zeros.
+// Prune removes the bodies of the events before a horizon, except for those that make up the state
+// at the horizon, and records that. It returns what it did; if there is nothing to remove it does
+// nothing. SQLite overwrites removed data with zeros.
 func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *record.Prune, err error) {
 	if _, err := s.db.ExecContext(ctx, `PRAGMA secure_delete = 1`); err != nil {
 		return nil, sqlite.Classify(err)
 	}
 	cp, err := s.write(ctx, func(a *appender) error {
-		if _, err := rebuild(ctx, a.tx, a.tx); err != nil { // what stays is what the events say
+		if _, err := rebuild(ctx, a.tx, a.tx); err != nil { // what stays is decided by what the events say
 			return err
 		}
 		if plan, err = planPrune(ctx, a.tx, horizon); err != nil || plan.Gone == 0 {
@@ -58,8 +58,9 @@ func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *record.Prun
 	return plan, err
 }
 
-// planPrune finds out what would go. The log is cut at one place: before the first event
-// that is young enough, whatever the clock said then. Events that stay in any case are left out of that.
+// planPrune finds out what would be removed. The log is cut at one place: before the first event
+// that is young enough, whatever the clock showed. Events that stay in any case do not matter for
+// that.
 func planPrune(ctx context.Context, q sqlite.Querier, horizon time.Time) (*record.Prune, error) {
 	p := &record.Prune{Horizon: record.At(horizon.Truncate(time.Microsecond)), Kept: []int64{}}
 	for e, err := range events(ctx, q, 0) {
@@ -92,14 +93,14 @@ func planPrune(ctx context.Context, q sqlite.Querier, horizon time.Time) (*recor
 	var there, looks int64
 	err = q.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE json_extract(body, '$.kind') IN (?, ?) AND seq IN (SELECT value FROM json_each(?)))
 		FROM events WHERE seq <= ?`, record.KindObservation, record.KindDrift, record.Numbers(p.Kept), p.Through).Scan(&there, &looks)
-	if looks <= proof.MaxLooks+p.Through-int64(len(p.Kept)) { // else so little would go that it may look chosen
+	if looks <= proof.MaxLooks+p.Through-int64(len(p.Kept)) { // else so few would be removed that they would look hand-picked
 		p.Gone = there - int64(len(p.Kept))
 	}
 	return p, sqlite.Classify(err)
 }
 
-// stateAt returns, in order, the events up to a number that make up the state after it. Begin and end of
-// a commit stay or go together: one alone says something else.
+// stateAt returns, in order, the events up to a number that make up the state after it. Begin and
+// end of a commit stay or go together, because one alone would mean something else.
 func stateAt(ctx context.Context, q sqlite.Querier, through int64, horizon record.Timestamp) ([]int64, error) {
 	const query = `WITH state (seq) AS (
 		-- who recorded with which keys, and what was pruned before
@@ -143,7 +144,7 @@ func stateAt(ctx context.Context, q sqlite.Querier, through int64, horizon recor
 	return kept, err
 }
 
-// proven checks that the events which are to go are those that were recorded, and that no other is
+// proven checks that the events to be removed are those that were recorded, and that no other is
 // missing: an altered event is evidence, and its hash alone would show nothing.
 func proven(ctx context.Context, tx *sql.Tx, p *record.Prune) error {
 	before, err := lastPrune(ctx, tx, math.MaxInt64)

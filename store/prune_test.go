@@ -20,13 +20,13 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// aged is a moment long after the recorder began, which writes the time that it is.
+// aged is a moment long after the recorder began; the recorder writes the present time.
 func aged(n int) record.Timestamp { return record.At(at(n).AddDate(20, 0, 0)) }
 
-// long is a record of all that a prune must know of. Its events, by number in the log:
-// 1 recorder, 2 and 3 a commit, 4 and 5 observations, 6 a commit without an end, 7 and 8
-// exceptions, 9 and 10 a staged commit, 11 and 12 a commit, 13 the boot of what was staged,
-// 14 a commit without an end.
+// long is a record of everything that a prune must handle. Its events, by number in the log: 1
+// recorder, 2 and 3 a commit, 4 and 5 observations, 6 a commit without an end, 7 and 8 exceptions,
+// 9 and 10 a staged commit, 11 and 12 a commit, 13 the boot of what was staged, 14 a commit without
+// an end.
 func long(t *testing.T) string {
 	t.Helper()
 	root := newRoot(t)
@@ -69,7 +69,7 @@ func prune(t *testing.T, root string, horizon record.Timestamp) *record.Prune {
 	return p
 }
 
-// later does something when all that is aged is long over.
+// later does something at a time when everything aged is long past.
 func later(t *testing.T, do func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -83,7 +83,7 @@ func bodies(t *testing.T, root string) []string {
 	return query(t, raw(t, root), `SELECT seq FROM events ORDER BY seq`)
 }
 
-// What goes, what stays, and from when on the record speaks.
+// What is removed, what stays, and from when on the record is complete.
 func TestPrune(t *testing.T) {
 	for _, tt := range []struct {
 		horizon int
@@ -131,7 +131,7 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-// The state at the horizon is what it was: all that is recorded later builds on it.
+// The state at the horizon does not change: everything recorded later builds on it.
 func TestPruneKeepsTheState(t *testing.T) {
 	root := long(t)
 	state := func() (state []string) {
@@ -163,7 +163,7 @@ func TestPruneKeepsTheState(t *testing.T) {
 	if diff := cmp.Diff(views, query(t, raw(t, root), `SELECT * FROM commits ORDER BY id`)); diff != "" {
 		t.Error(diff)
 	}
-	// The record goes on as it was.
+	// The record continues as before.
 	b := begin(60)
 	b.Time = aged(60)
 	write(t, root, b)
@@ -172,7 +172,7 @@ func TestPruneKeepsTheState(t *testing.T) {
 	}
 }
 
-// A staged commit that is older than all that is left can still be booted.
+// A staged commit that is older than everything left can still be booted.
 func TestPruneKeepsWhatIsStaged(t *testing.T) {
 	root := newRoot(t)
 	evs := slices.Concat(staged(10, "6", "k 1"), []*record.Event{begin(20)})
@@ -193,7 +193,7 @@ func TestPruneKeepsWhatIsStaged(t *testing.T) {
 	}
 }
 
-// Of a staged commit that stays, what became of it stays, too.
+// If a staged commit stays, what became of it stays, too.
 func TestPruneKeepsWhatBecameOfAStagedCommit(t *testing.T) {
 	root := newRoot(t)
 	evs := staged(10, "6", "p 1")
@@ -220,8 +220,8 @@ func TestPruneKeepsWhatBecameOfAStagedCommit(t *testing.T) {
 	}
 }
 
-// Where a boot has an earlier time than the one before it, one of their clocks was wrong: as long as the record
-// has that it can say so.
+// If a boot has an earlier time than the one before it, one of their clocks was wrong: the record
+// must still be able to say so.
 func TestPruneKeepsAReasonToDoubtAClock(t *testing.T) {
 	root := newRoot(t)
 	var evs []*record.Event
@@ -244,7 +244,7 @@ func TestPruneKeepsAReasonToDoubtAClock(t *testing.T) {
 	}
 }
 
-// Where nearly all looks would stay, none goes: what goes would look chosen.
+// If nearly all looks would stay, none is removed: what is removed would look hand-picked.
 func TestPruneOfLittle(t *testing.T) {
 	root := newRoot(t)
 	var evs []*record.Event
@@ -263,7 +263,7 @@ func TestPruneOfLittle(t *testing.T) {
 	}
 }
 
-// A second prune goes on from the first one; an earlier horizon changes nothing.
+// A second prune continues after the first one; an earlier horizon changes nothing.
 func TestPruneAgain(t *testing.T) {
 	root := long(t)
 	prune(t, root, aged(15))
@@ -281,7 +281,7 @@ func TestPruneAgain(t *testing.T) {
 	}
 }
 
-// What is removed cannot be read in the file.
+// Removed data cannot be read in the file.
 func TestPrunedBytesAreGone(t *testing.T) {
 	root := long(t)
 	secret := []byte("nobody is to know this any more; ")
@@ -302,7 +302,7 @@ func TestPrunedBytesAreGone(t *testing.T) {
 	}
 }
 
-// An altered event does not go: that would make it good.
+// An altered event is not removed: that would hide the alteration.
 func TestPruneLeavesEvidence(t *testing.T) {
 	root := long(t)
 	db := attack(t, root)
@@ -315,12 +315,12 @@ func TestPruneLeavesEvidence(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	if got := bodies(t, root); len(got) != 15 { // with the one that says that the triggers were gone
+	if got := bodies(t, root); len(got) != 15 { // with the event that says that the triggers were gone
 		t.Errorf("there are events %v", got)
 	}
 }
 
-// Behind a prune the log is as append-only as before.
+// After a prune the log is as append-only as before.
 func TestPrunedLogRefusesChanges(t *testing.T) {
 	root := long(t)
 	prune(t, root, aged(15))
@@ -332,16 +332,16 @@ func TestPrunedLogRefusesChanges(t *testing.T) {
 	}
 }
 
-// Nothing hides behind a prune.
+// A prune hides nothing.
 func TestTamperingWithAPrunedRecord(t *testing.T) {
 	template := long(t)
 	body := query(t, raw(t, template), `SELECT body FROM events WHERE seq = 8`)[0]
 	prune(t, template, aged(45))
 	for name, tt := range map[string]struct{ sql, problem string }{
 		"an event that stayed":      {`DELETE FROM events WHERE seq = 7`, "event 7 is missing"},
-		"an event behind it":        {`DELETE FROM events WHERE seq = 14`, "event 14 is missing"},
+		"an event after it":         {`DELETE FROM events WHERE seq = 14`, "event 14 is missing"},
 		"the prune event":           {`DELETE FROM events WHERE seq = 15`, "the checkpoint covers 15 events"},
-		"the hash of one that went": {`UPDATE hashes SET hash = zeroblob(32) WHERE id = 11`, "its hash is"}, // of event 8, with that of 7 and 8
+		"the hash of one that went": {`UPDATE hashes SET hash = zeroblob(32) WHERE id = 11`, "its hash is"}, // of event 8, which covers 7 and 8
 		"the leaf of one that went": {`UPDATE hashes SET hash = zeroblob(32) WHERE id = 10`, ""},
 		"no hash of one that went":  {`DELETE FROM hashes WHERE id = 10`, ""},
 		"one that went is back":     {`INSERT INTO events VALUES (8, '` + body + `')`, "there are 10 events, numbered up to 15"},
@@ -360,7 +360,7 @@ func TestTamperingWithAPrunedRecord(t *testing.T) {
 	}
 }
 
-// The export of a pruned record is verified as the record is, and read as it is.
+// The export of a pruned record gives the same verification and the same content as the record.
 func TestExportOfAPrunedRecord(t *testing.T) {
 	root := long(t)
 	prune(t, root, aged(45))
@@ -376,7 +376,7 @@ func TestExportOfAPrunedRecord(t *testing.T) {
 		t.Errorf("%d events in\n%s", n, export)
 	}
 	lines := bytes.SplitAfter(export, []byte("\n"))
-	for seq, problem := range map[int]string{7: "event 7 is missing", 14: "event 14 is missing"} { // the body of one that stayed is cut out
+	for seq, problem := range map[int]string{7: "event 7 is missing", 14: "event 14 is missing"} { // the body of an event that stayed is cut out
 		l := slices.Clone(lines)
 		head, _, _ := bytes.Cut(l[seq], []byte(`,"event":`))
 		l[seq] = append(slices.Clone(head), "}\n"...)
@@ -395,7 +395,7 @@ func TestExportOfAPrunedRecord(t *testing.T) {
 	}
 }
 
-// A history that reaches behind the horizon does not bring back what went.
+// A history that reaches back before the horizon does not bring back what was pruned.
 func TestPrunedImport(t *testing.T) {
 	root := long(t)
 	s := open(t, root)
@@ -415,7 +415,7 @@ func TestPrunedImport(t *testing.T) {
 	}
 }
 
-// A prune while the record is verified is no finding.
+// A prune during a verification is not a finding.
 func TestVerifyWhileEventsGo(t *testing.T) {
 	root := newRoot(t)
 	var evs []*record.Event
@@ -429,7 +429,7 @@ func TestVerifyWhileEventsGo(t *testing.T) {
 	go later(t, func(t *testing.T) {
 		s := open(t, root)
 		var err error
-		for n := 300; n < 1200 && err == nil; n += 300 { // fewer than verify tries again
+		for n := 300; n < 1200 && err == nil; n += 300 { // fewer than the attempts of verify
 			_, err = s.Prune(t.Context(), aged(n).Time)
 		}
 		done <- errors.Join(err, s.Close())

@@ -11,7 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// Attribution counts the commits from one moment to another by whether it is known who made them.
+// Attribution counts the commits from one moment to another, and those whose author is not known.
 func (s *Store) Attribution(ctx context.Context, since, at time.Time) (a record.Attribution, err error) {
 	const in = ` FROM commits WHERE ` + begun + ` BETWEEN ? AND ?`
 	const nobody = `coalesce(nullif(login, 'unset'), '') = '' AND coalesce(nullif(sudo_user, 'unset'), '') = '' AND coalesce(automation, '') = ''`
@@ -29,16 +29,16 @@ const commitsOpenAt = `SELECT begin_event, begin_time FROM (
 	SELECT begin_event, begin_time FROM commits WHERE end_event IS NULL AND begin_event IS NOT NULL AND begin_time <= ?1
 	UNION SELECT begin_event, begin_time FROM commits WHERE end_time > ?1 AND begin_time <= ?1 AND begin_event IS NOT NULL) ORDER BY begin_event`
 
-// CommitsOpenAt returns the commits that had no end at a moment, oldest first.
+// CommitsOpenAt returns the commits that had not ended at a moment, oldest first.
 func (s *Store) CommitsOpenAt(ctx context.Context, at time.Time) ([]record.OpenAt, error) {
 	return sqlite.ReadRows(ctx, s.db, commitsOpenAt, []any{at.UnixMicro()}, func(c *sqlite.Cells) record.OpenAt {
 		return record.OpenAt{Event: c.Number(), Time: c.Moment()}
 	})
 }
 
-// CommitBefore returns the begin and the end of the newest commit that ended before a
-// moment, nil if there is none. begin is nil if it is not on record. What was imported does not
-// count: nobody looked at what was installed then.
+// CommitBefore returns the begin and the end of the newest commit that ended before a moment, nil
+// if there is none. begin is nil if it is not on record. Imported commits are ignored: nobody
+// looked at what was installed then.
 func (s *Store) CommitBefore(ctx context.Context, at time.Time) (begin, end *record.Event, seq int64, err error) {
 	var first, last []byte
 	err = s.db.QueryRowContext(ctx, `SELECT c.end_event, b.body, e.body FROM commits c LEFT JOIN events b ON b.seq = c.begin_event
@@ -69,9 +69,9 @@ func (s *Store) OpenCommits(ctx context.Context) ([]record.OpenCommit, error) {
 	})
 }
 
-// StagedChanges returns what commits did, as the rpm database showed it, that went to a
-// snapshot or to one before it, and that event number since did not know of yet. A reader
-// that finds these packages changed after a boot need not wonder by what.
+// StagedChanges returns the changes, as the rpm database showed them, of commits to a btrfs
+// snapshot or to those before it, that event number since did not know about yet. A reader that
+// finds these packages changed after a boot knows why.
 func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64) ([]record.Change, error) {
 	const query = `SELECT e.seq, e.body FROM commits t JOIN events e ON e.seq = t.end_event
 		WHERE (t.outcome = 'staged' AND t.snapshot <= :booted
@@ -94,8 +94,7 @@ func (s *Store) StagedChanges(ctx context.Context, subvolume string, since int64
 	return changes, err
 }
 
-// LastSnapshot returns the newest snapshot of the installed packages, nil if the record has
-// none.
+// LastSnapshot returns the newest package snapshot, nil if the record has none.
 func (s *Store) LastSnapshot(ctx context.Context) (*record.Snapshot, error) {
 	const query = `SELECT event, coalesce((SELECT root_subvolume FROM snapshots WHERE root_subvolume IS NOT NULL ORDER BY event DESC LIMIT 1), '')
 		FROM snapshots ORDER BY event DESC LIMIT 1`
@@ -116,11 +115,11 @@ func (s *Store) LastSnapshot(ctx context.Context) (*record.Snapshot, error) {
 	return &last, nil
 }
 
-// AllEvents is as many events as there are.
+// AllEvents means all events, however many there are.
 const AllEvents = -1
 
-// LastFixes returns the fixes that the newest event which lists any has, nil if there is none. It
-// looks at so many of the newest events only that say what is installed.
+// LastFixes returns the fixes in the newest event that lists any, nil if there is none. It looks
+// only at this many of the newest events that say what is installed.
 func (s *Store) LastFixes(ctx context.Context, newest int) (*record.RecordedFixes, error) {
 	const query = `SELECT e.seq, e.body FROM
 		(SELECT event FROM (SELECT event FROM snapshots ORDER BY event DESC LIMIT ?1)
@@ -138,8 +137,8 @@ func (s *Store) LastFixes(ctx context.Context, newest int) (*record.RecordedFixe
 	return &record.RecordedFixes{Recorder: ev.Recorder, Installed: ev.Drift.Installed, Fixes: ev.Drift.Fixes}, nil
 }
 
-// ChangesAfter returns what commits did, or may have done, to the running system that ended
-// after an event of the log.
+// ChangesAfter returns what commits that ended after an event of the log did, or may have done, to
+// the running system.
 func (s *Store) ChangesAfter(ctx context.Context, event int64) (changes []record.Change, err error) {
 	ends, err := sqlite.ReadRows(ctx, s.db, `SELECT e.seq, e.body FROM commits c JOIN events e ON e.seq = c.end_event
 		WHERE c.end_event > ? ORDER BY c.end_event`, []any{event}, takeNumbered)

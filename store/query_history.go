@@ -11,10 +11,11 @@ import (
 	"github.com/klp-audit/klp-audit/store/views"
 )
 
-// outcomeThen is the outcome of the commit t after the first ?1 events: what became of it later is not known then.
+// outcomeThen is the outcome of commit t as the first ?1 events tell it; later events are ignored.
 const outcomeThen = "CASE WHEN t.end_event > ?1 THEN NULL WHEN t.settled_event > ?1 THEN 'staged' ELSE t.outcome END"
 
-// commitColumns are what a history shows of the commit t that a change c is of, made of ?1 events.
+// commitColumns are what a history shows of commit t, which change c belongs to, according to ?1
+// events.
 var commitColumns = []views.Column{
 	{Name: outcomeThen,
 		Show: func(c *sqlite.Cells, r *record.HistoryRow) { r.Outcome = (*record.Outcome)(c.TextOrNil()) }},
@@ -43,8 +44,8 @@ func shown() (columns []views.Column) {
 
 var selectHistory = "SELECT " + views.Names(historyColumns) + " FROM changes c LEFT JOIN commits t ON t.id = c.commit_id"
 
-// History yields the changes that the filter selects, newest first unless it says
-// otherwise. It reads page by page, and no event that comes in meanwhile.
+// History yields the changes that the filter selects, newest first unless it says otherwise. It
+// reads page by page, and ignores events added meanwhile.
 func (s *Store) History(ctx context.Context, f record.HistoryFilter) iter.Seq2[*record.HistoryRow, error] {
 	return f.Sift(func(f record.HistoryFilter) iter.Seq2[*record.HistoryRow, error] { return s.history(ctx, f) })
 }
@@ -69,7 +70,7 @@ func (s *Store) history(ctx context.Context, f record.HistoryFilter) iter.Seq2[*
 	}
 }
 
-// historyQuery asks for a page that starts behind last.
+// historyQuery asks for a page that starts after last.
 func historyQuery(f record.HistoryFilter, size int64, last *record.HistoryRow) (string, []any) {
 	where, args := historyWhere(f, size, last)
 	order := " ORDER BY c.time DESC, c.event DESC, c.pos DESC"
@@ -83,12 +84,13 @@ func historyQuery(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 	return selectHistory + where + order + " LIMIT ?", slices.Concat([]any{size}, args, []any{limit})
 }
 
-// historyWhere returns the conditions of a page that starts behind last.
+// historyWhere returns the conditions for a page that starts after last.
 func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (string, []any) {
-	// What was announced counts until the commit ends, as of then.
+	// An announced change is shown until its commit ends, according to those events.
 	conds, args := []string{"c.event <= ?", "(c.event IS NOT t.begin_event OR t.end_event IS NULL OR t.end_event > ?)"}, []any{size, size}
 	add := func(cond string, values ...any) { conds, args = append(conds, cond), append(args, values...) }
-	// Behind a page its end is the bound: SQLite would begin each at the other one anew.
+	// After the first page, the last row replaces the bound at that end: SQLite would start each
+	// page from the bound again.
 	if !f.Since.IsZero() && (last == nil || !f.OldestFirst) {
 		add("c.time >= ?", f.Since.UnixMicro())
 	}
@@ -97,7 +99,7 @@ func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 	}
 	packageIs := "c.package = ?"
 	if record.IsPattern(f.Package) {
-		packageIs = "+c.package GLOB ?" // + for the order of time: that of names would be sorted for each page
+		packageIs = "+c.package GLOB ?" // the + keeps the order of time: with the index of names, each page would be sorted
 	}
 	for _, eq := range []struct{ cond, value string }{
 		{packageIs, f.Package}, {"c.kind = ?", string(f.Kind)}, {"c.action = ?", string(f.Action)},
@@ -123,7 +125,7 @@ func historyWhere(f record.HistoryFilter, size int64, last *record.HistoryRow) (
 
 // commitWhere adds the conditions on the commit of a change.
 func commitWhere(f record.HistoryFilter, add func(cond string, values ...any)) {
-	// A text that has the marks of a pattern in it is found, too.
+	// This also finds text that itself contains pattern characters.
 	fits := func(pattern string, columns ...string) {
 		var conds []string
 		var values []any

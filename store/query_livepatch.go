@@ -23,8 +23,8 @@ func (s *Store) PatchesSeen(ctx context.Context, name string) ([]record.PatchSee
 	})
 }
 
-// What is staged in a snapshot is that until it is booted, or discarded. The plus keeps SQLite to
-// the index of packages.
+// A change staged in a snapshot counts as staged until the snapshot is booted or discarded. The
+// plus makes SQLite use the index of packages.
 const patchChanges = `SELECT CASE WHEN booted THEN effective ELSE time END, booted, event, begin_event, action, version, previous, kernel_release, result,
 	CASE WHEN effective IS NULL OR booted THEN outcome ELSE 'staged' END, source, cves_added, cves_removed FROM (
 		SELECT c.time, c.event, c.pos, c.action, c.version, coalesce(c.previous, '') AS previous, coalesce(c.kernel_release, '') AS kernel_release,
@@ -47,7 +47,7 @@ func (s *Store) PatchChanges(ctx context.Context, name string, until time.Time) 
 }
 
 // Forced says whether the journal of a boot, as far as it is on record, shows that tasks were
-// forced over to a live patch; nil if it does not show the patch's load.
+// forced to switch to a live patch; nil if it does not show the patch's load.
 func (s *Store) Forced(ctx context.Context, boot, module string) (*bool, error) {
 	var forced bool
 	err := s.db.QueryRowContext(ctx, `SELECT forced FROM patch_loads WHERE boot_id = ? AND patch = ? ORDER BY pos DESC LIMIT 1`, boot, module).Scan(&forced)
@@ -57,8 +57,9 @@ func (s *Store) Forced(ctx context.Context, boot, module string) (*bool, error) 
 	return &forced, sqlite.Classify(err)
 }
 
-// LastGood is when a package was changed last as wanted, up to a moment; zero if it was not.
-// A downgrade does not count: it makes nothing good; nor does what is in a snapshot that was not booted.
+// LastGood returns when a package was last changed successfully, up to a moment; zero if never.
+// Downgrades do not count, because they improve nothing; nor do changes in a snapshot that was not
+// booted.
 func (s *Store) LastGood(ctx context.Context, name string, at time.Time) (time.Time, error) {
 	var us *int64
 	err := s.db.QueryRowContext(ctx, `SELECT max(time) FROM changes AS c WHERE package = ? AND result = 'ok' AND action <> 'downgrade' AND time <= ?
@@ -73,8 +74,8 @@ func (s *Store) LastGood(ctx context.Context, name string, at time.Time) (time.T
 const patchPackage = `SELECT package, coalesce(version, '') FROM observations WHERE kernel_release = ? AND module = ?
 	AND package IS NOT NULL ORDER BY event LIMIT 1`
 
-// PatchPackage returns the name and version of the package that a live patch module of a
-// kernel came from, as the first observation that knew it says; empty if none does.
+// PatchPackage returns the name and version of the package that a live patch module of a kernel
+// came from, according to the first observation that knew it; empty if none did.
 func (s *Store) PatchPackage(ctx context.Context, kernel, module string) (name, version string, err error) {
 	err = s.db.QueryRowContext(ctx, patchPackage, kernel, module).Scan(&name, &version)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -108,9 +109,9 @@ const livePatchBegin = `SELECT min(t) FROM (
 		JOIN patch_loads l ON l.patch = m.module JOIN boots b ON b.boot_id = l.boot_id
 		WHERE coalesce(b.kernel_release, m.kernel_release) = m.kernel_release)`
 
-// LivePatchBegin returns when the first thing about a live patch package was: a change of it,
-// an observation that saw it active, or the boot that loaded its module first. The time is
-// zero if there is none.
+// LivePatchBegin returns when a live patch package first appears: by a change of it, by an
+// observation that saw it active, or by the boot that loaded its module first. The time is zero if
+// it never does.
 func (s *Store) LivePatchBegin(ctx context.Context, name string) (time.Time, error) {
 	var us *int64
 	if err := s.db.QueryRowContext(ctx, livePatchBegin, name).Scan(&us); err != nil || us == nil {

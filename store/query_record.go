@@ -88,7 +88,7 @@ func (s *Store) LastObserved(ctx context.Context) (*record.Timestamp, error) {
 	return microsOrNil(at), sqlite.Classify(err)
 }
 
-// Each end is one step into an index.
+// Each end is one index lookup.
 const extent = `SELECT
 	(SELECT min(t) FROM (SELECT min(time) AS t FROM observations UNION ALL SELECT min(first) FROM boots UNION ALL SELECT min(time) FROM changes
 		UNION ALL SELECT min(time) FROM recorders
@@ -97,8 +97,8 @@ const extent = `SELECT
 		UNION ALL SELECT max(time) FROM recorders
 		UNION ALL SELECT * FROM (SELECT ` + begun + ` FROM commits ORDER BY ` + begun + ` DESC LIMIT 1)))`
 
-// Extent returns the times of the first thing on record, or of the horizon of what was pruned,
-// and of the last event.
+// Extent returns the time of the first thing on record, or the horizon if events were pruned, and
+// the time of the last event.
 func (s *Store) Extent(ctx context.Context) (from, to record.Timestamp, err error) {
 	var first, last *int64
 	if err := s.db.QueryRowContext(ctx, extent).Scan(&first, &last); err != nil || first == nil {
@@ -129,8 +129,8 @@ func (s *Store) KnownBoots(ctx context.Context) (map[string]time.Time, error) {
 	return known, err
 }
 
-// Exceptions returns the exceptions that were on record at a moment, oldest first, those
-// that had been ended included.
+// Exceptions returns the exceptions on record at a moment, oldest first, including those that had
+// ended.
 func (s *Store) Exceptions(ctx context.Context, at time.Time) ([]record.Exception, error) {
 	const query = `SELECT ` + views.GrantColumns + `,
 		end_event, end_time, end_login, end_sudo_user, end_automation FROM exceptions WHERE time <= ? ORDER BY time, event`
@@ -166,20 +166,20 @@ func (s *Store) Releases(ctx context.Context) (rows []record.ReleaseRow, err err
 	return rows, err
 }
 
-// NewestPart returns a part of the newest observation that has it, of those from since to
-// at; nil if none has. Bodies are searched one by one: keep the stretch of time short.
+// NewestPart returns a part from the newest observation between since and at that has it; nil if
+// none has. It searches bodies one by one, so keep the stretch of time short.
 func (s *Store) NewestPart(ctx context.Context, name record.PartName, since, at time.Time) (*record.RawPart, error) {
 	return s.part(ctx, name, `o.time BETWEEN ?2 AND ?3 AND e.body -> ?1 IS NOT NULL ORDER BY o.time DESC, o.event DESC`, since.UnixMicro(), at.UnixMicro())
 }
 
-// LastPart returns a part of the last observation in the log that has it, whatever the clock
-// showed then; nil if none has.
+// LastPart returns a part from the last observation in the log that has it, whatever the clock
+// showed; nil if none has.
 func (s *Store) LastPart(ctx context.Context, name record.PartName) (*record.RawPart, error) {
 	return s.part(ctx, name, `e.body -> ?1 IS NOT NULL ORDER BY o.event DESC`)
 }
 
-// part returns a part of the first observation that a condition finds; ?1 is where the part is
-// in its body.
+// part returns a part from the first observation that a condition finds; ?1 is the path of the part
+// in the body.
 func (s *Store) part(ctx context.Context, name record.PartName, where string, args ...any) (*record.RawPart, error) {
 	var p record.RawPart
 	var us int64
@@ -193,16 +193,16 @@ func (s *Store) part(ctx context.Context, name record.PartName, where string, ar
 	return &p, sqlite.Classify(err)
 }
 
-// Evidence is an event as the log keeps it, what proves that, and which others belong to it.
+// Evidence is an event as the log holds it, its proof, and the events that belong with it.
 type Evidence struct {
 	Seq        int64
 	Body       []byte           // its exact bytes; nil: it was pruned
-	Inclusion  *proof.Inclusion // in the tree that the checkpoint signs; nil: it does not sign this event, or not as it is
+	Inclusion  *proof.Inclusion // in the tree that the checkpoint signs; nil: the checkpoint does not sign this event in this form
 	Checkpoint string           // the signed text
 	Related    []Related        // in the order of the log
 }
 
-// Related is an event that belongs to another one.
+// Related is an event that belongs with another one.
 type Related struct {
 	Seq  int64            `json:"event"`
 	Kind record.EventKind `json:"kind"`
@@ -211,7 +211,7 @@ type Related struct {
 // ErrNoEvent says that a log has no event with a number.
 var ErrNoEvent = errors.New("no such event")
 
-// Evidence returns the event with a sequence number as the log keeps it.
+// Evidence returns the event with a sequence number as the log holds it.
 func (s *Store) Evidence(ctx context.Context, seq int64) (*Evidence, error) {
 	size, err := s.Size(ctx)
 	if err != nil {
@@ -236,7 +236,8 @@ func (s *Store) Evidence(ctx context.Context, seq int64) (*Evidence, error) {
 	return e, err
 }
 
-// inclusion proves that an event is among the first so many that the checkpoint signs; nil: they are not those.
+// inclusion proves that an event is among those that the checkpoint signs; nil: it is not, or the
+// events are not those.
 func (s *Store) inclusion(ctx context.Context, e *Evidence, covered int64) (*proof.Inclusion, error) {
 	var hashes tlog.HashReader = hashReader(ctx, s.db)
 	if s.leaves != nil {
@@ -257,7 +258,8 @@ func (s *Store) inclusion(ctx context.Context, e *Evidence, covered int64) (*pro
 	return in, nil
 }
 
-// related are the other events of a commit or an exception, and the one that says that a body went.
+// related returns the other events of the same commit or exception, and the event that says that
+// the body was removed.
 func (s *Store) related(ctx context.Context, seq int64) ([]Related, error) {
 	const query = `WITH mine AS (SELECT id, begin_event, end_event FROM commits WHERE begin_event = ?1 OR end_event = ?1
 			OR id IN (SELECT commit_id FROM changes WHERE event = ?1)),

@@ -9,21 +9,21 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// timed is a view that reports read in the order of time, of the rows that are of a moment or of a
-// stretch of time.
+// timed is a view whose rows belong to a moment or a stretch of time, and that reports read in the
+// order of time.
 type timed[T any] struct {
 	from   string // SELECT … FROM …
-	at, id string // when a row is of, and what orders those of the same moment
+	at, id string // time of a row, and what orders rows of the same time
 	read   func(*sqlite.Cells) T
-	place  func(T) []any     // both, of a row
-	start  func(time.Time) T // a row before all that are of a moment
+	place  func(T) []any     // both values of a row
+	start  func(time.Time) T // a row that sorts before all rows of a moment
 }
 
 func (v timed[T]) before() string {
 	return fmt.Sprintf(`%s WHERE %s < ? ORDER BY %[2]s DESC, %s DESC LIMIT 1`, v.from, v.at, v.id)
 }
 
-// page has a lower bound of its own: SQLite takes none from a row value with an expression in it.
+// page has its own lower bound: SQLite derives none from a row value that contains an expression.
 func (v timed[T]) page() string {
 	return fmt.Sprintf(`%s WHERE %s BETWEEN ? AND ? AND (%[2]s, %s) > (?, ?) ORDER BY %[2]s, %[3]s LIMIT ?`, v.from, v.at, v.id)
 }
@@ -75,7 +75,8 @@ func (s *Store) Observations(ctx context.Context, from, to time.Time) ([]record.
 	return observations.around(ctx, s.db, from, to)
 }
 
-// Sightings returns when the machine is known to have run, by all events, in the order of the log.
+// Sightings returns when the machine is known to have run, according to all events, in the order of
+// the log.
 func (s *Store) Sightings(ctx context.Context) ([]record.Sighting, error) {
 	const query = `SELECT event, time, boot_id, boottime_us, spooled, EXISTS (SELECT 1 FROM snapshots n WHERE n.event = s.event) FROM sightings s ORDER BY event`
 	return sqlite.ReadRows(ctx, s.db, query, nil, func(c *sqlite.Cells) record.Sighting {
@@ -141,10 +142,10 @@ func (s *Store) builds(ctx context.Context, boot string) ([]record.Build, error)
 	})
 }
 
-// begun is when a commit began, as the index commits_time has it.
+// begun is when a commit began, written as in the index commits_time.
 const begun = `coalesce(begin_time, end_time)`
 
-// commits are those that the recorder saw: imported ones are of no boot.
+// commits are those that the recorder saw: imported ones belong to no boot.
 var commits = timed[record.CommitRow]{
 	from: `SELECT id, begin_event, end_event, begin_time, end_time, outcome, boot_id, effective
 		FROM (SELECT * FROM commits WHERE begin_event IS NOT NULL OR boot_id != '')`,
@@ -159,9 +160,9 @@ var commits = timed[record.CommitRow]{
 	},
 }
 
-// Commits returns the commits that began from one moment to another, both included, with
-// the newest one before and the oldest one after them, in the order of time. Those whose
-// begin is not on record count by their end.
+// Commits returns the commits that began from one moment to another, both included, with the newest
+// one before and the oldest one after them, in the order of time. A commit whose begin is not on
+// record is placed by its end.
 func (s *Store) Commits(ctx context.Context, from, to time.Time) ([]record.CommitRow, error) {
 	return commits.around(ctx, s.db, from, to)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/klp-audit/klp-audit/store/views"
 )
 
-// rebuildReadable makes the views of a log that is not intact. An event that does not fit into
-// them was written by no recorder, and is left out.
+// rebuildReadable builds the views of a log that is not intact. It leaves out events that do not
+// fit into them: no recorder wrote those.
 func rebuildReadable(ctx context.Context, tx *sql.Tx) error {
 	if err := emptyViews(ctx, tx); err != nil {
 		return err
@@ -36,7 +36,7 @@ func rebuildReadable(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// attempt does something in a transaction, and undoes it if the database does not take it.
+// attempt does something in a transaction, and undoes it if the database refuses it.
 func attempt(ctx context.Context, tx *sql.Tx, do func() error) error {
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT attempt`); err != nil {
 		return err
@@ -54,8 +54,8 @@ func attempt(ctx context.Context, tx *sql.Tx, do func() error) error {
 	return err
 }
 
-// collectLess has garbage collected less often until the function that it returns is called. Of a log that is read
-// from end to end little is in use at a time, and the memory that this takes is small.
+// collectLess makes garbage collection rarer until the returned function is called. Reading a log
+// from end to end uses little memory at a time, so the extra memory is small.
 func collectLess() (again func()) {
 	before := debug.SetGCPercent(300)
 	return func() { debug.SetGCPercent(before) }
@@ -74,8 +74,8 @@ func (s *Store) Rebuild(ctx context.Context) error {
 	return err
 }
 
-// rebuild makes the views anew from a log, which may be in another database, and returns
-// the sequence number of the last event in them.
+// rebuild builds the views from a log, which may be in another database, and returns the sequence
+// number of the last event in them.
 func rebuild(ctx context.Context, tx *sql.Tx, log sqlite.Querier) (last int64, err error) {
 	load, err := newLoad(ctx, tx)
 	if err != nil {
@@ -85,7 +85,8 @@ func rebuild(ctx context.Context, tx *sql.Tx, log sqlite.Querier) (last int64, e
 		if err != nil {
 			return last, err
 		}
-		// Reading the next page notices that ctx has ended; for each statement that would cost a goroutine.
+		// Reading the next page notices if ctx has ended; checking for each statement would cost a
+		// goroutine.
 		if err := load.Add(context.WithoutCancel(ctx), o); err != nil {
 			return last, err
 		}
@@ -94,7 +95,7 @@ func rebuild(ctx context.Context, tx *sql.Tx, log sqlite.Querier) (last int64, e
 	return last, load.Finish(ctx)
 }
 
-// newLoad begins to make the views anew.
+// newLoad starts to build the views.
 func newLoad(ctx context.Context, tx *sql.Tx) (*views.Load, error) {
 	if err := dropViews(ctx, tx); err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func newLoad(ctx context.Context, tx *sql.Tx) (*views.Load, error) {
 	return views.NewLoad(ctx, tx)
 }
 
-// emptyViews makes the views without any row.
+// emptyViews creates the views without rows.
 func emptyViews(ctx context.Context, tx *sql.Tx) error {
 	err := dropViews(ctx, tx)
 	if err == nil {
@@ -111,7 +112,7 @@ func emptyViews(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// dropViews drops the views, and notes that those of this version will be there.
+// dropViews drops the views and stores the version of those that will follow.
 func dropViews(ctx context.Context, tx *sql.Tx) error {
 	for _, v := range views.Tables {
 		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+v); err != nil {
@@ -122,7 +123,7 @@ func dropViews(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// projectAll writes the events after a sequence number into the views, which have those before.
+// projectAll adds the events after a sequence number to the views, which already hold those before.
 func projectAll(ctx context.Context, tx *sql.Tx, log sqlite.Querier, after int64) error {
 	for o, err := range sqlite.RowsOf(outlines(ctx, log, after)) {
 		if err != nil {
@@ -135,12 +136,13 @@ func projectAll(ctx context.Context, tx *sql.Tx, log sqlite.Querier, after int64
 	return nil
 }
 
-// outlines are those of the events after a sequence number, page by page.
+// outlines yields the outlines of the events after a sequence number, page by page.
 func outlines(ctx context.Context, log sqlite.Querier, after int64) iter.Seq2[[]*view.Outline, error] {
 	return sqlite.Beside(pages(ctx, log, after), outlined)
 }
 
-// outlined are the outlines of the first events of a page that can be read. The error is that of the next one.
+// outlined returns the outlines of the first events of a page that can be read, and the error of
+// the next one.
 func outlined(page []event) (list []*view.Outline, err error) {
 	for _, e := range page {
 		ev, err := record.DecodeAt(e.seq, e.body)
@@ -152,8 +154,8 @@ func outlined(page []event) (list []*view.Outline, err error) {
 	return list, nil
 }
 
-// prepareIn is prepare within a transaction: another writer may have been faster. It says what
-// was found to be changed.
+// prepareIn is prepare within a transaction, because another writer may have been faster. It
+// returns what had been changed.
 func (s *Store) prepareIn(ctx context.Context, tx *sql.Tx) (problem string, err error) {
 	var cookie int64
 	err = tx.QueryRowContext(ctx, `PRAGMA main.schema_version`).Scan(&cookie)

@@ -22,25 +22,25 @@ var logSchema string
 // Schema is the version of the views. An older one is rebuilt from the events, a newer one is refused.
 const Schema = views.Schema
 
-// ApplicationID is what a SQLite database has in its header if it is a record: "KLPA".
+// ApplicationID marks a SQLite database as a record, in its header: "KLPA".
 const ApplicationID = 0x4b4c5041
 
-// Whoever can write to the file can make anything of it: a view without an end in place of the
-// events, triggers, indexes that find something else. So the tables are looked at before
-// anything is read from them, and what is not a record to the letter is not used as one.
+// Whoever can write to the file can put anything into it: an endless view instead of the events,
+// triggers, indexes that find something else. So the tables are checked before anything is read
+// from them, and only a database that is a record to the letter is used as one.
 
-// layout is what a database is made of.
+// layout is the structure of a database.
 type layout struct {
 	app, version int
-	cookie       int64 // SQLite's, another one after each change of the tables
+	cookie       int64 // SQLite's schema version, which changes with the tables
 	digest       string
 	objects      map[string]string // their SQL by kind, name and table: "trigger events_no_update events"
 }
 
-// maxObjects is more than a record has. How many more there are, nobody needs to know.
+// maxObjects is more than a record has. Nobody needs to know how many more there are.
 const maxObjects = 500
 
-// layoutOf looks at a database, and at none of its tables.
+// layoutOf reads the structure of a database without reading any of its tables.
 func layoutOf(ctx context.Context, q sqlite.Querier) (*layout, error) {
 	for {
 		l, err := readOnce(ctx, q)
@@ -53,13 +53,13 @@ func layoutOf(ctx context.Context, q sqlite.Querier) (*layout, error) {
 		}
 		if cookie == l.cookie {
 			return l, nil
-		} // else somebody changed it meanwhile, or has just made it
+		} // else somebody changed it meanwhile, or has just created it
 	}
 }
 
 func readOnce(ctx context.Context, q sqlite.Querier) (*layout, error) {
 	l := &layout{objects: map[string]string{}}
-	// As statements: a view could have the name of a function.
+	// Statements, not functions: a view could have the name of a function.
 	for _, p := range []struct {
 		name string
 		into any
@@ -68,7 +68,7 @@ func readOnce(ctx context.Context, q sqlite.Querier) (*layout, error) {
 			return nil, sqlite.Classify(err)
 		}
 	}
-	// Once there was a table with AUTOINCREMENT, the one with its counter stays, whatever is done.
+	// The counter table of AUTOINCREMENT stays for ever once there was such a table.
 	sum := sha256.New()
 	err := sqlite.EachRow(ctx, q, `SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM main.sqlite_schema
 		WHERE name <> 'sqlite_sequence' ORDER BY 1 LIMIT ?`, []any{maxObjects}, func(c *sqlite.Cells) {
@@ -80,7 +80,7 @@ func readOnce(ctx context.Context, q sqlite.Querier) (*layout, error) {
 	return l, err
 }
 
-// empty says whether there is nothing in the database yet.
+// empty says whether the database is still empty.
 func (l *layout) empty() bool { return l.app == 0 && l.version == 0 && len(l.objects) == 0 }
 
 // exact says whether this is a record of this version, to the letter.
@@ -95,32 +95,32 @@ func (l *layout) usable() error {
 	}
 	for _, table := range []string{"events", "hashes", "checkpoint"} {
 		if want := tableSQL(logSchema, table); l.objects["table "+table+" "+table] != want {
-			return fmt.Errorf("%w: its table %q is missing or another one", ErrDamaged, table)
+			return fmt.Errorf("%w: its table %q is missing or different", ErrDamaged, table)
 		}
 	}
 	return nil
 }
 
-// newer says whether a newer program wrote this. Its views are not known here; its log is.
+// newer says whether a newer program wrote this. Its views are unknown here, but its log is known.
 func (l *layout) newer() bool { return l.version > Schema }
 
-// hasView says whether a view is a table as this version makes it.
+// hasView says whether a view is the table that this version makes.
 func (l *layout) hasView(name string) bool {
 	return l.objects["table "+name+" "+name] == tableSQL(views.SQL, name)
 }
 
-// tableSQL cuts the statement that makes a table out of a schema, as SQLite keeps it.
+// tableSQL cuts the statement that creates a table out of a schema, in the form that SQLite stores.
 func tableSQL(schema, table string) string {
 	_, rest, _ := strings.Cut(schema, "CREATE TABLE "+table+" (")
 	body, _, _ := strings.Cut(rest, " STRICT;")
 	return "CREATE TABLE " + table + " (" + body + " STRICT"
 }
 
-// released are the objects of a record of this version, nil if no release wrote it.
+// released returns the objects of a record of this version, nil if no release wrote it.
 func released(ctx context.Context, version int) (map[string]string, error) {
 	tables, ok := views.Layouts[version]
 	switch {
-	case version >= Schema: // of a newer one only the log is of interest
+	case version >= Schema: // for a newer one only the log matters
 		tables = views.SQL
 	case !ok:
 		return nil, nil
@@ -140,7 +140,7 @@ func released(ctx context.Context, version int) (map[string]string, error) {
 	return l.objects, nil
 }
 
-// differences says in which objects this is another database than a record of its version.
+// differences lists how the objects differ from those of a record of its version.
 func (l *layout) differences(ctx context.Context) (list []string, err error) {
 	if l.exact() {
 		return nil, nil
@@ -150,14 +150,14 @@ func (l *layout) differences(ctx context.Context) (list []string, err error) {
 		return nil, err
 	}
 	if want == nil {
-		list = append(list, fmt.Sprintf("the version of its tables is %d, and no klp-audit up to this one writes that", l.version))
+		list = append(list, fmt.Sprintf("the version of its tables is %d, which no klp-audit up to this one writes", l.version))
 		if want, err = released(ctx, Schema); err != nil {
 			return nil, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if l.objects[name] != want[name] && l.judged(name) {
-			list = append(list, fmt.Sprintf("the %s is missing or another one", shortName(name)))
+			list = append(list, fmt.Sprintf("the %s is missing or different", shortName(name)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.objects)) {
@@ -168,7 +168,7 @@ func (l *layout) differences(ctx context.Context) (list []string, err error) {
 	return list, nil
 }
 
-// judged says whether it is known how an object has to be: of a newer record only what belongs to
+// judged says whether it is known what an object must be: in a newer record only what belongs to
 // the log.
 func (l *layout) judged(name string) bool { return !l.newer() || ofLog(name) }
 
@@ -177,11 +177,11 @@ func ofLog(name string) bool {
 	return slices.Contains([]string{"events", "hashes", "checkpoint"}, name[strings.LastIndexByte(name, ' ')+1:])
 }
 
-// shortName is an object's kind and name. The name of its table would say nothing to the reader.
+// shortName returns an object's kind and name, without its table, which would not help the reader.
 func shortName(object string) string { return object[:strings.LastIndexByte(object, ' ')] }
 
-// repair gives a record back its own triggers and indexes, and takes out what does not belong in
-// it. The views are to be made anew by the caller.
+// repair restores a record's own triggers and indexes, and removes what does not belong in it. The
+// caller must rebuild the views.
 func (l *layout) repair(ctx context.Context, tx *sql.Tx) error {
 	want, err := released(ctx, Schema)
 	if err != nil {
@@ -214,7 +214,7 @@ func (l *layout) repair(ctx context.Context, tx *sql.Tx) error {
 
 var errNothingThere = errors.New("an empty database")
 
-// readLayout looks at the database of a reader or writer, and says what keeps it from being used.
+// readLayout reads the structure of a database and returns why it cannot be used.
 func readLayout(ctx context.Context, q sqlite.Querier) (*layout, error) {
 	l, err := layoutOf(ctx, q)
 	switch {

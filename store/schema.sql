@@ -1,8 +1,8 @@
 -- The record: the log, its proof, and the views derived from the log.
 -- SQLite 3.37 or newer (STRICT). application_id is "KLPA"; user_version is the view schema.
 
--- The log. Append only: an event is one line of JSON, never changed. No column beside
--- the body, for no hash would cover it.
+-- The log. Append only: an event is one line of JSON, never changed. There is no column besides the
+-- body, because no hash would cover it.
 CREATE TABLE events (
   seq  INTEGER PRIMARY KEY CHECK (seq > 0),
   body TEXT NOT NULL CHECK (json_valid(body))
@@ -12,7 +12,7 @@ CREATE UNIQUE INDEX events_id ON events (json_extract(body, '$.id'));
 
 CREATE TRIGGER events_no_update BEFORE UPDATE ON events
 BEGIN SELECT raise(ABORT, 'the event log is append only'); END;
--- Bodies go only behind an event that says so, and never those that it says stay.
+-- Bodies are removed only after an event that says so, and never those that it keeps.
 CREATE INDEX events_prune ON events (json_extract(body, '$.prune.through')) WHERE json_extract(body, '$.kind') = 'prune';
 CREATE TRIGGER events_no_delete BEFORE DELETE ON events
 WHEN NOT EXISTS (SELECT 1 FROM events p WHERE json_extract(p.body, '$.kind') = 'prune'
@@ -20,8 +20,8 @@ WHEN NOT EXISTS (SELECT 1 FROM events p WHERE json_extract(p.body, '$.kind') = '
   AND NOT EXISTS (SELECT 1 FROM json_each(p.body, '$.prune.kept') WHERE value = old.seq))
 BEGIN SELECT raise(ABORT, 'the event log is append only'); END;
 
--- The proof: RFC 6962 tree over the exact bytes of events.body, id as
--- golang.org/x/mod/sumdb/tlog.StoredHashIndex counts. Event seq N is leaf N-1.
+-- The proof: RFC 6962 tree over the exact bytes of events.body, with the ids of
+-- golang.org/x/mod/sumdb/tlog.StoredHashIndex. Event seq N is leaf N-1.
 CREATE TABLE hashes (
   id   INTEGER PRIMARY KEY,
   hash BLOB NOT NULL CHECK (length(hash) = 32)

@@ -10,12 +10,12 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// moment is one within the minute of event n.
+// moment is a moment within the minute of event n.
 func moment(n int, after time.Duration) record.Timestamp {
 	return record.At(at(n).Add(after))
 }
 
-// inSecond are the rows of a history with the moments that it gives them, oldest first.
+// inSecond are the rows of a history with the times that it gives them, oldest first.
 func inSecond(t *testing.T, s *store.Store, f record.HistoryFilter) (got []string) {
 	t.Helper()
 	f.OldestFirst = true
@@ -25,8 +25,8 @@ func inSecond(t *testing.T, s *store.Store, f record.HistoryFilter) (got []strin
 	return got
 }
 
-// rpm counts in seconds, the recorder in microseconds. What was found to have changed since the
-// end of a commit comes after it, also in the same second.
+// rpm counts seconds, the recorder microseconds. A change found after the end of a commit comes
+// after it, even in the same second.
 func TestDriftInTheSecondOfACommitComesAfterIt(t *testing.T) {
 	s := open(t, newRoot(t))
 	b := begin(1)
@@ -61,7 +61,7 @@ func TestDriftInTheSecondOfACommitComesAfterIt(t *testing.T) {
 	}
 }
 
-// A clock that was set back between the looks gives no moment after the one of the finding.
+// A clock that was set back between the looks gives no moment after that of the finding.
 func TestDriftAfterTheClockWasSetBack(t *testing.T) {
 	s := open(t, newRoot(t))
 	c := install("kernel-default", "2-1", record.ResultOK)
@@ -76,7 +76,7 @@ func TestDriftAfterTheClockWasSetBack(t *testing.T) {
 	}
 }
 
-// What a commit installed came after its begin.
+// What a commit installed comes after its begin.
 func TestLateEndInTheSecondOfItsBeginComesAfterIt(t *testing.T) {
 	s := open(t, newRoot(t))
 	first, b := begin(0), begin(1)

@@ -19,27 +19,26 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// spoolDirs are tried in this order. /var/log is always the real one, also within a
-// transactional update, where /var/lib of the chroot is lost.
+// spoolDirs are tried in this order. /var/log is always the real one, even in a transactional
+// update, where the chroot's /var/lib is lost.
 var spoolDirs = []string{StateDir + "/spool", "var/log/klp-audit/spool"}
 
 const (
-	// hastySize is how large an event may be that is taken in by who has little time.
+	// hastySize limits events that a caller with little time takes in.
 	hastySize = 1 << 20
 
 	spoolSuffix = ".event"
 	asideSuffix = ".unreadable"
-	// tempAge is how old a temporary file must be to be the rest of a dead writer, whose
-	// event was never acknowledged.
+	// tempAge is how old a temporary file must be to be left over by a dead writer, whose event was
+	// never acknowledged.
 	tempAge = 10 * time.Minute
 
 	spoolMessageID = "c9b7d3f15a0e4c5f9d0a4f6f3f3c8e22"
 )
 
-// Spool keeps an event that the database cannot take now, durably, in a file that the
-// next writer takes in; if no spool folder takes it either, in the journal. reason is
-// noted in the event. In the chroot of a transactional update only what is below /var/log
-// outlives it.
+// Spool durably stores an event that the database cannot take now, in a file that the next writer
+// takes in; if no spool folder accepts it either, in the journal. reason is recorded in the event.
+// In the chroot of a transactional update only what is below /var/log survives.
 func Spool(root string, ev *record.Event, reason error, chroot bool) error {
 	ev.Spooled = reason.Error()
 	dirs := spoolDirs
@@ -88,8 +87,8 @@ func spoolInto(dir, root string, ev *record.Event) error {
 	return writeDurably(filepath.Join(dir, name), append(body, '\n'), 0o600)
 }
 
-// nextNumber orders the files of the spool: by time, but never before one that is there,
-// for the clock may have been set back.
+// nextNumber orders the files of the spool: by time, but never before an existing one, because the
+// clock may have been set back.
 func nextNumber(root string, now int64) int64 {
 	for _, name := range spoolFiles(root) {
 		digits, _, _ := strings.Cut(filepath.Base(name), "-")
@@ -100,13 +99,13 @@ func nextNumber(root string, now int64) int64 {
 	return now
 }
 
-// spoolFiles lists the waiting events of both folders in their order.
+// spoolFiles lists the waiting events of both folders in order.
 func spoolFiles(root string) []string {
 	paths, _ := filesIn(root, spoolSuffix)
 	return paths
 }
 
-// filesIn lists files of both folders. Its error says which could not be looked at.
+// filesIn lists files of both folders. Its error says which ones could not be read.
 func filesIn(root, suffix string) (paths []string, err error) {
 	for _, dir := range spoolDirs {
 		entries, dirErr := ownEntries(root, dir)
@@ -121,7 +120,7 @@ func filesIn(root, suffix string) (paths []string, err error) {
 	return paths, err
 }
 
-// ownEntries lists a folder, if nobody else can have laid anything into it.
+// ownEntries lists a folder, provided that nobody else can have put anything into it.
 func ownEntries(root, dir string) ([]os.DirEntry, error) {
 	path := filepath.Join(root, "/", dir)
 	for _, dir := range []string{filepath.Dir(path), path} {
@@ -157,7 +156,7 @@ func LookAtSpool(root string) (s record.Spooled) {
 	return s
 }
 
-// lookAtFile looks at a file that waits.
+// lookAtFile looks at a waiting file.
 func lookAtFile(s *record.Spooled, path string) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -181,7 +180,7 @@ func lookAtFile(s *record.Spooled, path string) {
 	}
 }
 
-// removeOldTemps removes what dead writers left of files that they never finished.
+// removeOldTemps removes unfinished files of dead writers.
 func removeOldTemps(root string) {
 	for _, dir := range append([]string{StateDir}, spoolDirs...) {
 		entries, _ := ownEntries(root, dir)

@@ -231,7 +231,7 @@ func large(n, steps int) *record.Event {
 	return begin(n, changes...)
 }
 
-// An event that takes long waits for who has time, and those after it go in: an end also
+// A large event waits for a writer with more time, and the events after it go in: an end even
 // before its begin.
 func TestLargeEventDoesNotBlockTheSpool(t *testing.T) {
 	root := newRoot(t)
@@ -240,7 +240,7 @@ func TestLargeEventDoesNotBlockTheSpool(t *testing.T) {
 	hasty, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s := open(t, root)
-	for n := 0; n < 100 && store.Waiting(root) > 1; n++ { // what does not fit into the time of one goes in with the next
+	for n := 0; n < 100 && store.Waiting(root) > 1; n++ { // what does not fit into one writer's time goes in with the next
 		check(t, s.TakeIn(hasty))
 	}
 	check(t, s.Append(hasty, begin(5)))
@@ -255,8 +255,8 @@ func TestLargeEventDoesNotBlockTheSpool(t *testing.T) {
 	wantLogged(t, root, "2 3 4 5 1")
 }
 
-// Who has little time takes in what fits, and stops in time. A busy machine may do nothing for
-// as long, so it is given more time until it shows.
+// A writer with little time takes in what fits, and stops in time. A busy machine may stall for as
+// long, so the limit is raised until it shows.
 func TestTakingInEndsInTime(t *testing.T) {
 	const events = 400
 	for limit := 200 * time.Millisecond; ; limit += limit / 2 {
@@ -280,7 +280,7 @@ func TestTakingInEndsInTime(t *testing.T) {
 	}
 }
 
-// The root of another machine may be named as a folder of where the program runs.
+// The root of another machine may be a relative path.
 func TestSpoolOfARelativeRoot(t *testing.T) {
 	root := newRoot(t)
 	spool(t, root, begin(1))

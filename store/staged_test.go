@@ -12,8 +12,8 @@ import (
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
-// staged is a commit of events n and n+1 that installs packages "name version" in a snapshot,
-// in the minute of its end, and removes those with a minus in front.
+// staged is a commit of events n and n+1 that installs packages "name version" in a snapshot, in
+// the minute of its end, and removes those with a minus in front.
 func staged(n int, snapshot string, changes ...string) []*record.Event {
 	b := begin(n)
 	b.BootID = strings.Repeat("a", 32)
@@ -35,8 +35,8 @@ func staged(n int, snapshot string, changes ...string) []*record.Event {
 	return []*record.Event{b, e}
 }
 
-// bootedInto is event n, an observation in a boot of its own that began half a minute before:
-// of a snapshot, with packages "name version minute". Without any it does not know them.
+// bootedInto is event n, an observation in a separate boot that began half a minute before: in a
+// snapshot with packages "name version minute". Without any, the packages are not known.
 func bootedInto(n int, snapshot int, packages ...string) []*record.Event {
 	o := observation(n)
 	o.BootID = fmt.Sprintf("%032d", n)
@@ -53,7 +53,7 @@ func bootedInto(n int, snapshot int, packages ...string) []*record.Event {
 	return []*record.Event{o}
 }
 
-// sameBoot puts observations into the boot in which commits are staged.
+// sameBoot moves observations into the boot in which commits are staged.
 func sameBoot(evs []*record.Event) []*record.Event {
 	for _, ev := range evs {
 		ev.BootID = strings.Repeat("a", 32)
@@ -65,7 +65,7 @@ func TestStagedCommits(t *testing.T) {
 	type events = [][]*record.Event
 	for name, tt := range map[string]struct {
 		events events
-		want   []string // of each commit: outcome, and the minute it is effective since
+		want   []string // for each commit: outcome, and the minute since which it is effective
 	}{
 		"not booted yet":                  {events{staged(10, "6", "k 1")}, []string{"staged"}},
 		"still in the old one":            {events{staged(10, "6", "k 1"), sameBoot(bootedInto(12, 5, "k 0 1"))}, []string{"staged"}},
@@ -108,7 +108,7 @@ func TestStagedCommits(t *testing.T) {
 	}
 }
 
-// What a report says of a moment does not know what came later.
+// A report about a moment does not know what came later.
 func TestStagedAsOfThen(t *testing.T) {
 	root := newRoot(t)
 	write(t, root, slices.Concat(staged(10, "6", "k 1"), bootedInto(20, 6, "k 1 11"))...)

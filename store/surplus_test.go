@@ -7,8 +7,8 @@ import (
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
-// Hashes of events that somebody took away are not in the way of what comes: it is recorded, and
-// what was found stays on record.
+// Left-over hashes of removed events do not block new events: those are recorded, and what was
+// found stays on record.
 func TestEventsGoOnAfterACut(t *testing.T) {
 	for _, cut := range []string{
 		`DELETE FROM events WHERE seq = 7`, `DELETE FROM events WHERE seq > 4`,

@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// maxSize is how large it may be at all: SQLite takes no more.
+	// maxSize is the most that SQLite can take.
 	maxSize = 1e9
-	// hastyTime is how long who has little time takes in at most.
+	// hastyTime is how long a caller with little time takes events in at most.
 	hastyTime = 500 * time.Millisecond
 )
 
-// TakeIn moves what waits in the spool into the log, in order. A file that holds no event, or
-// one that the log can never take, is set aside under another name (see Spooled); one that a
-// newer program wrote waits on. Where ctx has a deadline, half of the time is used, and no more
-// than half a second: what is large or takes long waits for who has more, and what comes after
-// it goes in. That an event comes before one that it follows is no harm to the views.
+// TakeIn moves the events that wait in the spool into the log, in order. A file that holds no
+// event, or one that the log can never take, is set aside under another name (see Spooled); an
+// event of a newer program stays. If ctx has a deadline, TakeIn uses half of the time, at most half
+// a second: large events wait for a caller with more time, and later ones go in before them. Views
+// do not mind if an event enters the log before one that it follows.
 //
-// An error says that the record takes nothing now. What else went wrong, Stuck says.
+// An error says that the record accepts nothing now. Stuck returns anything else that went wrong.
 func (s *Store) TakeIn(ctx context.Context) error {
 	half, cancel := halfOf(ctx)
 	defer cancel()
@@ -45,7 +45,7 @@ func (s *Store) TakeIn(ctx context.Context) error {
 	return nil
 }
 
-// takeFile takes in one event. Its error says that no other one can be taken in either.
+// takeFile takes in one event. An error says that no other one can be taken in either.
 func (s *Store) takeFile(ctx context.Context, path string) error {
 	half, cancel := halfOf(ctx)
 	defer cancel()
@@ -55,7 +55,7 @@ func (s *Store) takeFile(ctx context.Context, path string) error {
 		s.setAside(path)
 		return nil
 	case err != nil:
-		return nil // taken in by another writer, or unreadable, or too large for now: it waits
+		return nil // taken in by another writer, unreadable, or too large for now: it waits
 	}
 	err = s.append(half, []byte(takenIn(body, time.Now())))
 	switch {
@@ -72,28 +72,28 @@ func (s *Store) takeFile(ctx context.Context, path string) error {
 	return nil
 }
 
-// setAside keeps a file that can never be taken in under another name.
+// setAside renames a file that can never be taken in.
 func (s *Store) setAside(path string) { s.cannot(os.Rename(path, path+asideSuffix)) }
 
-// cannot notes why a file stays in the spool. That another writer was faster is no reason.
+// cannot notes why a file stays in the spool. If another writer was faster, that is no reason.
 func (s *Store) cannot(err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.stuck = append(s.stuck, err)
 	}
 }
 
-// Stuck returns why files stay in the spool that should not be there any more, for each of them
-// one error whenever it was tried.
+// Stuck returns why files stay in the spool that should have left it, one error for each attempt at
+// each file.
 func (s *Store) Stuck() []error { return s.stuck }
 
-// awaitedFor is how long a file of the spool is waited for: what could not be taken in for so
-// long, may never be.
+// awaitedFor is how long a file in the spool is waited for: if it could not be taken in for this
+// long, it may never be.
 const awaitedFor = 24 * time.Hour
 
-// Awaits says whether an event waits in the spool that must be in the log before anybody says
-// what else became of a commit, or that nobody recorded a change. One that is in the log already
-// does not count, nor what holds no event or one of a newer version, nor what was written a day
-// ago or longer, or is to be.
+// Awaits says whether an event waits in the spool that must enter the log before anybody decides
+// what became of a commit, or that nobody recorded a change. It ignores events that are already in
+// the log, files without an event or with one of a newer version, and those written a day ago or
+// more, or in the future.
 func (s *Store) Awaits(ctx context.Context) bool {
 	return slices.ContainsFunc(spoolFiles(s.root), func(path string) bool { return s.awaits(ctx, path) })
 }
@@ -122,7 +122,7 @@ func (s *Store) awaits(ctx context.Context, path string) bool {
 	return err != nil || !known
 }
 
-// readable is how large an event may be for who has as much time as ctx.
+// readable returns how large an event may be, given how much time ctx leaves.
 func readable(ctx context.Context) int64 {
 	if hasty(ctx) {
 		return hastySize
@@ -135,7 +135,7 @@ func hasty(ctx context.Context) bool {
 	return ok
 }
 
-// halfOf is a context with half of the time that ctx has left, but no more than hastyTime.
+// halfOf returns a context with half of the time that ctx has left, at most hastyTime.
 func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -144,10 +144,9 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, min(time.Until(deadline)/2, hastyTime))
 }
 
-// Append adds events to the log: what waits in the spool first, then a recorder event if
-// the recorder's identity changed, then the events with their hashes and view rows, and a
-// new checkpoint. An event whose id is in the log already is not added again, and neither
-// is a second end of a commit.
+// Append adds events to the log: first those that wait in the spool, then a recorder event if the
+// recorder's identity changed, then the given events with their hashes and view rows, and a new
+// checkpoint. It skips an event whose id is already in the log, and a second end of a commit.
 func (s *Store) Append(ctx context.Context, evs ...*record.Event) error {
 	if err := s.TakeIn(ctx); err != nil {
 		return err

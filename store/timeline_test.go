@@ -11,7 +11,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// observedFrom returns the event numbers of the observations of a stretch of time; the recorder's is 1.
+// observedFrom returns the event numbers of the observations in a stretch of time; the recorder's
+// is 1.
 func observedFrom(t *testing.T, s *store.Store, from, to time.Time) (events []int64) {
 	t.Helper()
 	list, err := s.Observations(t.Context(), from, to)
@@ -22,7 +23,7 @@ func observedFrom(t *testing.T, s *store.Store, from, to time.Time) (events []in
 	return events
 }
 
-// A reader gets what is within a stretch of time, both ends included, and the neighbours.
+// A reader gets the rows within a stretch of time, both ends included, and their neighbours.
 func TestRowsOfAStretchOfTimeWithTheirNeighbours(t *testing.T) {
 	root := newRoot(t)
 	var evs []*record.Event
@@ -73,13 +74,13 @@ func TestRowsOfAStretchOfTimeWithTheirNeighbours(t *testing.T) {
 	}
 }
 
-// More rows than a page holds come all, once each, also those of one moment.
+// More rows than fit on a page all come, once each, even those of the same moment.
 func TestRowsComePageByPage(t *testing.T) {
 	root := newRoot(t)
 	var evs []*record.Event
 	for n := 1; n <= 1203; n++ {
 		o := observation(n)
-		o.Time = at(n / 700) // many in the same moment
+		o.Time = at(n / 700) // many at the same moment
 		evs = append(evs, o)
 	}
 	write(t, root, evs...)

@@ -25,7 +25,7 @@ func vector(t *testing.T, name string) string {
 	return string(b)
 }
 
-// A key that takes over with the signature of the one before, and one without.
+// A key that takes over with the signature of the previous one, and one without.
 func TestVectorsOfKeys(t *testing.T) {
 	for name, change := range map[string]func(root string){
 		"cloned.jsonl":   func(root string) { put(t, filepath.Join(root, "etc/machine-id"), "m2\n") },
@@ -60,15 +60,15 @@ func changedKey(t *testing.T, change func(root string)) string {
 // refused is a line of refused.jsonl.
 type refused struct {
 	Why    string `json:"why"`
-	Seq    int    `json:"seq"` // that it would have in a log
+	Seq    int    `json:"seq"` // its number in a log
 	Body   string `json:"body,omitempty"`
 	Body64 []byte `json:"body64,omitempty"`
 }
 
-// What is no event by itself is none to other programs, too.
+// Other programs, too, refuse what this one refuses as an event by itself.
 func TestVectorsOfRefusedEvents(t *testing.T) {
 	all := ambiguous()
-	delete(all, "an id that is there") // is one by itself
+	delete(all, "an id that is there") // valid by itself
 	if *update {
 		var lines strings.Builder
 		for _, why := range slices.Sorted(maps.Keys(all)) {

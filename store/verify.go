@@ -14,8 +14,8 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// OpenToVerify opens the record at path for Verify alone: whatever its version says, and
-// whatever belongs to it or not. What has no log in it cannot be verified: that is ErrDamaged.
+// OpenToVerify opens the record at path for Verify alone, whatever its version and whatever it
+// contains. A file without a log cannot be verified: that is ErrDamaged.
 func OpenToVerify(ctx context.Context, path string) (*Store, error) {
 	db, _, err := openToRead(ctx, path, ErrNewer)
 	if err != nil {
@@ -24,11 +24,10 @@ func OpenToVerify(ctx context.Context, path string) (*Store, error) {
 	return &Store{db: db, path: path}, nil
 }
 
-// Verify checks the record: its tables, indexes and triggers; the tree recomputed from the exact
-// bytes of the events; that each key was handed over by the one before it, and the newest signed
-// the checkpoint; and the views against a rebuild. A verifier key that is trusted (empty: none)
-// must be one of the record's. Earlier checkpoints, kept elsewhere, must be of a beginning of
-// the record.
+// Verify verifies the record: its tables, indexes and triggers; the tree recomputed from the exact
+// bytes of the events; that each key was handed over by the one before it and the newest signed the
+// checkpoint; and the views against a rebuild. A trusted verifier key (empty: none) must be one of
+// the record's. Earlier checkpoints, kept elsewhere, must match a beginning of the record.
 func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...string) (*proof.Verification, error) {
 	if s.temp != "" { // its views are not those in the file
 		file, err := OpenToVerify(ctx, s.path)
@@ -58,7 +57,7 @@ func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...strin
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range differences { // what happened to the events is said first
+	for _, d := range differences { // problems with the events come first
 		v.Problem(proof.Altered, "%s", d)
 	}
 	if made != nil {
@@ -73,8 +72,8 @@ func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...strin
 	return v, err
 }
 
-// verifyLog checks the events, the tree over them, and who signed that. Meanwhile it makes views of the events;
-// nil: it does not.
+// verifyLog checks the events, the tree over them, and who signed it. At the same time it builds
+// views from the events; nil: it does not.
 func (s *Store) verifyLog(ctx context.Context, made *madeViews, trusted string, earlier []string) (*proof.Verification, error) {
 	h, err := s.readHead(ctx)
 	if err != nil {
@@ -106,8 +105,8 @@ func (s *Store) verifyLog(ctx context.Context, made *madeViews, trusted string, 
 	return v.Verification, nil
 }
 
-// verifyFile lets SQLite check the file: all above read its tables, and what reports find
-// they find by its indexes.
+// verifyFile lets SQLite check the file: everything above reads its tables, but reports also use
+// its indexes.
 func (s *Store) verifyFile(ctx context.Context, v *proof.Verification) error {
 	problems, err := sqlite.ReadRows(ctx, s.db, `PRAGMA integrity_check(10)`, nil, (*sqlite.Cells).Text)
 	for _, p := range problems {
@@ -118,14 +117,14 @@ func (s *Store) verifyFile(ctx context.Context, v *proof.Verification) error {
 	return err
 }
 
-// head is what one look at the record says of its end. Everything in it belongs together;
-// events that come in later do not disturb a verification.
+// head is the end of the record, read in one go, so it is consistent; events that are added later
+// do not disturb a verification.
 type head struct {
 	size       int64 // sequence number of the last event
 	events     int64 // how many there are
 	hashes     int64 // how many hashes the proof has
 	first      int64 // number of the first hash, and of the first event
-	covers     int64 // how many events the table says that the checkpoint covers
+	covers     int64 // how many events the checkpoint covers, according to its table
 	checkpoint string
 }
 
@@ -160,8 +159,8 @@ func (h head) check(v *proof.Verifier, root tlog.Hash) {
 	}
 }
 
-// verified gives a verifier the events up to number size, and yields their outlines page by page, nil for an event
-// that the verifier refused.
+// verified passes the events up to number size to a verifier, and yields their outlines page by
+// page, nil for an event that the verifier refused.
 func (s *Store) verified(ctx context.Context, v *proof.Verifier, size int64) iter.Seq2[[]*view.Outline, error] {
 	start := time.Now()
 	verify := func(page []event) ([]*view.Outline, error) {
@@ -173,7 +172,7 @@ func (s *Store) verified(ctx context.Context, v *proof.Verifier, size int64) ite
 	return func(yield func([]*view.Outline, error) bool) {
 		for page, err := range sqlite.Beside(pages(ctx, s.db, 0), verify) {
 			if errors.Is(err, errNoHash) {
-				err = nil // what comes after cannot be verified
+				err = nil // later events cannot be verified
 			}
 			if !yield(page, err) {
 				return
@@ -182,7 +181,8 @@ func (s *Store) verified(ctx context.Context, v *proof.Verifier, size int64) ite
 	}
 }
 
-// hopeless says whether the rest of a log will take longer than ctx has, by what its first so many events took.
+// hopeless says whether the rest of a log will take longer than ctx allows, judged by the events so
+// far.
 func hopeless(ctx context.Context, start time.Time, done, size int64) bool {
 	const soon = 300 * time.Millisecond // too early to tell
 	deadline, ok := ctx.Deadline()
@@ -195,7 +195,7 @@ var errNoHash = errors.New("an event is missing, and its hash")
 // verifyPage verifies a page of events.
 func (s *Store) verifyPage(ctx context.Context, v *proof.Verifier, page []event, size int64) (list []*view.Outline, err error) {
 	for _, e := range page {
-		if e.seq > size { // came in after the head was read, and may have taken bodies away
+		if e.seq > size { // added after the head was read; it may have removed bodies
 			v.Late(e.seq, e.body)
 			continue
 		}
@@ -218,8 +218,8 @@ func (s *Store) verifyPage(ctx context.Context, v *proof.Verifier, page []event,
 	return list, nil
 }
 
-// verifyGap gives a verifier the events before number seq that have no body. It says whether
-// their hashes are all there.
+// verifyGap passes the events before number seq that have no body to a verifier. It says whether
+// all their hashes are there.
 func (s *Store) verifyGap(ctx context.Context, v *proof.Verifier, seq int64) (whole bool, err error) {
 	for gone := v.Size() + 1; gone < seq; gone++ {
 		leaf, err := leafHash(ctx, s.db, gone)

@@ -14,15 +14,15 @@ import (
 	"github.com/klp-audit/klp-audit/store/views"
 )
 
-// madeViews is a temporary database with views made from the events of a record.
+// madeViews is a temporary database with views built from the events of a record.
 type madeViews struct {
 	*Store
 	size int64 // number of the last event in them
-	gone int64 // how many events of the record had no body before that
-	bad  error // why they could not be made; nil: they are
+	gone int64 // how many events of the record up to that one had no body
+	bad  error // why they could not be built; nil: they were
 }
 
-// newViews makes the database, without any view yet.
+// newViews makes the database, still without views.
 func (s *Store) newViews() (*madeViews, error) {
 	temp, err := newTemp(s.path)
 	return &madeViews{Store: temp}, err
@@ -30,8 +30,8 @@ func (s *Store) newViews() (*madeViews, error) {
 
 var errNotTakenIn = fmt.Errorf("%w: not all can be taken in", record.ErrNoEvent)
 
-// make makes the views of a record with a head from the outlines of its events. It returns the error of those;
-// what is wrong with an event does not end it.
+// make builds the views of a record from the outlines of its events. It returns the error of
+// reading them; a faulty event does not stop it.
 func (m *madeViews) make(ctx context.Context, h head, pages iter.Seq2[[]*view.Outline, error]) error {
 	m.size, m.gone = h.size, h.size-h.events
 	return m.db.InTx(ctx, func(tx *sql.Tx) error {
@@ -57,7 +57,7 @@ func (m *madeViews) make(ctx context.Context, h head, pages iter.Seq2[[]*view.Ou
 	})
 }
 
-// verifyViews compares the views with those that were made from the events.
+// verifyViews compares the views with those built from the events.
 func (s *Store) verifyViews(ctx context.Context, v *proof.Verification, l *layout, made *madeViews) error {
 	err := sqlite.Classify(made.bad)
 	if err == nil {
@@ -73,13 +73,13 @@ func (s *Store) verifyViews(ctx context.Context, v *proof.Verification, l *layou
 		v.Problem(proof.Altered, "the views cannot be rebuilt: %v", err)
 		return nil
 	}
-	return err // no room for a temporary file, for example: that is no finding
+	return err // such as no room for a temporary file: not a finding
 }
 
-// gone counts the events that have no body.
+// gone counts the events without a body.
 const gone = `SELECT coalesce(max(seq), 0) - count(*) FROM events`
 
-// compareAgain compares the views with others, made anew.
+// compareAgain compares the views with newly built ones.
 func (s *Store) compareAgain(ctx context.Context, v *proof.Verification, l *layout) (err error) {
 	var m madeViews
 	if err := s.db.QueryRowContext(ctx, gone).Scan(&m.gone); err != nil {
@@ -92,24 +92,24 @@ func (s *Store) compareAgain(ctx context.Context, v *proof.Verification, l *layo
 	return m.compare(ctx, v, l)
 }
 
-// compare compares the views of the record that is attached with those that were made. It returns ErrMoved if the
-// record was pruned meanwhile.
+// compare compares the views of the attached record with those that were built. It returns ErrMoved
+// if the record was pruned meanwhile.
 func (m *madeViews) compare(ctx context.Context, v *proof.Verification, l *layout) error {
 	return m.db.InTx(ctx, func(tx *sql.Tx) error {
 		var goneNow int64
 		if err := tx.QueryRowContext(ctx, gone).Scan(&goneNow); err != nil {
 			return err
 		}
-		if goneNow != m.gone { // pruned while the views were made, which read page by page
+		if goneNow != m.gone { // pruned while the views were built page by page
 			return ErrMoved
 		}
-		// What came in since belongs to both sides.
+		// Events that were added since belong to both sides.
 		if err := projectAll(ctx, tx, tx, m.size); err != nil {
 			return err
 		}
 		for _, view := range views.Tables {
 			if !l.hasView(view) {
-				continue // which is said already, and it may be anything
+				continue // already reported, and its content means nothing
 			}
 			if err := compareView(ctx, tx, view, v); err != nil {
 				return err
@@ -121,12 +121,12 @@ func (m *madeViews) compare(ctx context.Context, v *proof.Verification, l *layou
 
 func compareView(ctx context.Context, tx *sql.Tx, view string, v *proof.Verification) error {
 	var differ int64
-	// EXCEPT compares sets; the counts show rows that are there twice.
+	// EXCEPT compares sets; the counts reveal rows that appear twice.
 	query := fmt.Sprintf(`SELECT max((SELECT count(*) FROM (SELECT * FROM main.%[1]s EXCEPT SELECT * FROM record.%[1]s)) +
 		(SELECT count(*) FROM (SELECT * FROM record.%[1]s EXCEPT SELECT * FROM main.%[1]s)),
 		abs((SELECT count(*) FROM main.%[1]s) - (SELECT count(*) FROM record.%[1]s)))`, view)
 	err := sqlite.Classify(tx.QueryRowContext(ctx, query).Scan(&differ))
-	if errors.Is(err, ErrDamaged) || sqlite.IsBadStatement(err) { // no such table, or with other columns
+	if errors.Is(err, ErrDamaged) || sqlite.IsBadStatement(err) { // the table is missing, or has other columns
 		v.Problem(proof.Altered, "view %q: %v; `klp-audit rebuild` makes it anew", view, err)
 		return nil
 	}

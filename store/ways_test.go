@@ -17,7 +17,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// unsigned gives a record another past, its hashes made anew, and leaves the checkpoint.
+// unsigned gives a record another past with new hashes, and keeps the checkpoint.
 func unsigned(t *testing.T, root string) {
 	t.Helper()
 	db := raw(t, root)
@@ -28,7 +28,7 @@ func unsigned(t *testing.T, root string) {
 	exec(t, raw(t, root), `UPDATE checkpoint SET note = ?`, note)
 }
 
-// What was found once is not pruned away with what is old, whatever the views are made to say.
+// What was once found is not pruned as old, whatever the views are made to say.
 func TestPruneMakesNothingGood(t *testing.T) {
 	for name, change := range map[string]string{
 		"what was found":       `DELETE FROM recorders WHERE cause = 'proof-broken'`,
@@ -57,7 +57,7 @@ func TestPruneMakesNothingGood(t *testing.T) {
 	}
 }
 
-// A key that the machine's key did not hand over to is no lost key, whatever the log calls it.
+// A key that the machine's key did not hand over to is not a lost key, whatever the log calls it.
 func TestStrangersKeyIsNoLostKey(t *testing.T) {
 	for _, cause := range []record.Cause{record.CauseUpgraded, record.CauseInstalled, record.CauseKeyReplaced, record.CauseIdentityChanged} {
 		root := sample(t)
@@ -92,7 +92,7 @@ func TestPublicKeyIsTheGroups(t *testing.T) {
 	}
 }
 
-// Whatever somebody laid into a record does not keep what comes out of it.
+// Whatever somebody put into a record does not block new events.
 func TestNothingIsInTheWay(t *testing.T) {
 	for name, change := range map[string]string{
 		"a hash":                 `INSERT INTO hashes SELECT max(id) + 1, zeroblob(32) FROM hashes`,
@@ -130,8 +130,8 @@ func TestNothingIsInTheWay(t *testing.T) {
 	}
 }
 
-// Events that nobody can read do not keep the recorder from writing, also if the views are to be
-// made anew for another reason.
+// Unreadable events do not stop the recorder from writing, even if the views must be rebuilt for
+// another reason.
 func TestRecorderGoesOnBesideWhatItCannotRead(t *testing.T) {
 	for name, body := range ambiguous() {
 		root := sample(t)
@@ -141,7 +141,7 @@ func TestRecorderGoesOnBesideWhatItCannotRead(t *testing.T) {
 		released(t, db)
 		ids := query(t, db, `SELECT name FROM sqlite_schema WHERE name = 'events_id'`)
 		check(t, db.Close())
-		if len(ids) == 0 { // of what SQLite does not take for JSON there is no index
+		if len(ids) == 0 { // there is no index if SQLite does not accept a body as JSON
 			if _, err := store.Open(t.Context(), root, program); !errors.Is(err, store.ErrDamaged) { // it waits in the spool
 				t.Errorf("%s: %v", name, err)
 			}
@@ -154,7 +154,7 @@ func TestRecorderGoesOnBesideWhatItCannotRead(t *testing.T) {
 	}
 }
 
-// Nothing in a database stands for SQLite's own words.
+// No object in a database can shadow SQLite's own names.
 func TestTablesAreLookedAtFirst(t *testing.T) {
 	for _, name := range []string{"pragma_user_version", "pragma_application_id", "pragma_schema_version", "pragma_database_list", "sqlite_master", "json_each", "json_valid"} {
 		root := sample(t)
@@ -179,8 +179,7 @@ func TestTablesAreLookedAtFirst(t *testing.T) {
 	}
 }
 
-// A new key beside the machine's own is one that was made for a clone, which both have signed, and
-// no other.
+// A new key next to the machine's own is used only if it was made for a clone and both keys signed.
 func TestPlantedKey(t *testing.T) {
 	root := sample(t)
 	noted := verify(t, root, "").Key

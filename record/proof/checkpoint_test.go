@@ -36,7 +36,7 @@ func TestParseCheckpointRejects(t *testing.T) {
 		"nothing":            {"", public, "checkpoint: "},
 		"no signature":       {"klp-audit/a\n7" + root, public, "checkpoint: "},
 		"text before":        {"x" + good, public, "checkpoint: "},
-		"text behind":        {good + "x", public, "checkpoint: "},
+		"text after":         {good + "x", public, "checkpoint: "},
 		"a changed size":     {strings.Replace(good, "\n7\n", "\n8\n", 1), public, "checkpoint: "},
 		"another origin":     {sign(t, private, "klp-audit/b\n7"+root), public, "its text is not origin"},
 		"two lines":          {sign(t, private, "klp-audit/a\n7\n"), public, "its text is not origin"},

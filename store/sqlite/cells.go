@@ -10,14 +10,14 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Cells are the columns of a row, taken one after the other. What a method takes is zero if the
-// column is not what it is taken for: who reads the rows gets an error instead of this one.
+// Cells are the columns of a row, taken one after the other. A method returns zero if the column
+// has another type; then the reader of the rows gets an error instead of this row.
 type Cells struct {
-	Enough bool // no row after this one is wanted
+	Enough bool // no more rows are wanted after this one
 
 	values []driver.Value
 	taken  int
-	err    error // of the first column that is not what it was taken for
+	err    error // of the first column that had the wrong type
 }
 
 func (c *Cells) next() driver.Value {
@@ -25,14 +25,14 @@ func (c *Cells) next() driver.Value {
 	return c.values[c.taken-1]
 }
 
-// Fail ends the reading with an error, nil: of none. The first one counts.
+// Fail ends the reading with an error; nil: it does nothing. The first error counts.
 func (c *Cells) Fail(err error) {
 	if c.err == nil && err != nil {
 		c.err = err
 	}
 }
 
-// Err is the error that ends the reading with this row, nil: none does.
+// Err returns the error that ends the reading with this row; nil: none.
 func (c *Cells) Err() error { return c.err }
 
 // take takes a column.
@@ -72,7 +72,7 @@ func (c *Cells) Int() int { return int(c.Number()) }
 // IntOrNil takes a column that holds a small whole number, or null.
 func (c *Cells) IntOrNil() *int { return orNil(c, (*Cells).Int) }
 
-// Yes takes a column that holds 1 for yes, or 0 for no.
+// Yes takes a column that holds 1 for yes or 0 for no.
 func (c *Cells) Yes() bool { return take[int64](c) != 0 }
 
 // YesOrNil takes a column that holds 1 for yes, 0 for no, or null.
@@ -84,10 +84,10 @@ func (c *Cells) Moment() record.Timestamp { return Moment(c.Number()) }
 // MomentOrNil takes a column that holds a moment, or null.
 func (c *Cells) MomentOrNil() *record.Timestamp { return orNil(c, (*Cells).Moment) }
 
-// Moment is the moment that a column holds as microseconds since 1970.
+// Moment converts a column that holds microseconds since 1970.
 func Moment(us int64) record.Timestamp { return record.At(time.UnixMicro(us)) }
 
-// Bytes takes a column whatever it holds, nil for null: in an altered database that may be anything.
+// Bytes takes a column of any type, nil for null: an altered database may hold anything.
 func (c *Cells) Bytes() []byte {
 	switch v := c.next().(type) {
 	case nil:
@@ -115,8 +115,8 @@ func array[T any](c *Cells, parse func(string) ([]T, error)) []T {
 	return list
 }
 
-// parseTexts reads a JSON array of texts. Those that views hold are nearly all plain, and
-// then they are cut and not parsed.
+// parseTexts reads a JSON array of strings. Nearly all strings in views are plain, so it cuts those
+// instead of parsing them.
 func parseTexts(text string) ([]string, error) {
 	if n := len(text); n >= 4 && text[:2] == `["` && text[n-2:] == `"]` && isPlain(text) {
 		list := strings.Split(text[2:n-2], `","`)
@@ -136,7 +136,7 @@ func parseArray[T any](text string) ([]T, error) {
 	return list, err
 }
 
-// isPlain says whether JSON has every character of a text as it is.
+// isPlain says whether JSON writes every character of a text unescaped.
 func isPlain(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '\\' {

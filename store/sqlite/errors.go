@@ -10,18 +10,18 @@ import (
 )
 
 var (
-	// ErrUnfinished says that a writer died in the middle, and that the next writer has
-	// to roll back what it left before a reader without write permission can read.
+	// ErrUnfinished says that a writer died halfway. The next writer must roll back its changes
+	// before a reader without write permission can read the record.
 	ErrUnfinished = errors.New("unfinished write")
-	// ErrDamaged says that SQLite cannot make sense of the file.
+	// ErrDamaged says that SQLite cannot read the file.
 	ErrDamaged = errors.New("damaged record")
 )
 
-// Classify tells apart the SQLite errors that a user can do something about: it adds ErrUnfinished
-// or ErrDamaged to them.
+// Classify marks SQLite errors that a user can do something about: it adds ErrUnfinished or
+// ErrDamaged to them.
 func Classify(err error) error {
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnfinished) {
-		return err // it was told already
+		return err // already classified
 	}
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
@@ -44,15 +44,15 @@ func IsLocked(err error) bool { return is(err, sqlite3.ErrBusy, sqlite3.ErrLocke
 // IsConstraint says whether a constraint of a table refused a row.
 func IsConstraint(err error) bool { return is(err, sqlite3.ErrConstraint) }
 
-// IsRefused says whether SQLite will never take a row, whatever else is in the database.
+// IsRefused says whether SQLite will never accept a row, whatever else is in the database.
 func IsRefused(err error) bool {
 	return is(err, sqlite3.ErrConstraint, sqlite3.ErrTooBig, sqlite3.ErrMismatch)
 }
 
-// IsBadStatement says whether SQLite found fault with a statement.
+// IsBadStatement says whether SQLite rejected a statement.
 func IsBadStatement(err error) bool { return is(err, sqlite3.ErrError) }
 
-// is says whether an error has one of these codes of SQLite.
+// is says whether an error has one of these SQLite codes.
 func is(err error, codes ...sqlite3.ErrNo) bool {
 	var e sqlite3.Error
 	return errors.As(err, &e) && slices.Contains(codes, e.Code)

@@ -15,8 +15,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// SQLite's locks are ranges of bytes at this place in the file (see its pager.h): a writer that
-// waits for readers, a writer, and the readers.
+// SQLite's locks are byte ranges at this place in the file (see its pager.h): a writer that waits
+// for readers, a writer, and the readers.
 const (
 	pendingByte  = 0x40000000
 	reservedByte = pendingByte + 1
@@ -24,9 +24,9 @@ const (
 	sharedSize   = 510
 )
 
-// HeldBy says which other process holds the database at path, nil if none does or it
-// cannot be looked at. Who may read it may ask. It is the one that a writer would have to
-// wait for: a reader that a writer waits for already, else the writer, else a reader.
+// HeldBy says which other process holds the database at path; nil if none does or it cannot be
+// determined. Anybody who may read the file may ask. It is the process that a writer would have to
+// wait for: a reader that a writer is already waiting for, else the writer, else a reader.
 func HeldBy(path string) *record.Holder {
 	fd, err := lockView(path)
 	if err != nil {
@@ -38,9 +38,9 @@ func HeldBy(path string) *record.Holder {
 	return cmp.Or(ownerOf(fd, reservedByte, 1), ownerOf(fd, sharedFirst, sharedSize))
 }
 
-// readerBut is a reader other than a writer that waits for it, which has a lock as a reader, too:
-// all readers have the same bytes, and the system names one. Where it names the writer, that
-// holds the database as far as anybody can tell.
+// readerBut returns a reader that is not the waiting writer. That writer has a reader's lock, too;
+// all readers lock the same bytes, and the system names just one. If it names the writer, then for
+// all anybody can tell the writer holds the database.
 func readerBut(fd int, writer *record.Holder) *record.Holder {
 	if reader := ownerOf(fd, sharedFirst, sharedSize); reader != nil && reader.PID != writer.PID {
 		return reader
@@ -48,7 +48,7 @@ func readerBut(fd int, writer *record.Holder) *record.Holder {
 	return writer
 }
 
-// ownerOf is who has locked a range of the file, nil: nobody.
+// ownerOf returns who has locked a range of the file; nil: nobody.
 func ownerOf(fd int, first, size int64) *record.Holder {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: first, Len: size}
 	if unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock) != nil || lock.Type == unix.F_UNLCK {
@@ -57,8 +57,8 @@ func ownerOf(fd int, first, size int64) *record.Holder {
 	return &record.Holder{PID: max(0, int(lock.Pid)), Command: commandOf(lock.Pid)}
 }
 
-// lockViews are the files whose locks were looked at. They stay open: when a process closes a
-// file, the system takes away all locks that it has on it, SQLite's, too.
+// lockViews are the files whose locks were looked at. They stay open: when a process closes a file,
+// the system drops all locks of that process on it, including SQLite's.
 var (
 	lockViews     = map[fileID]int{}
 	lockViewsLock sync.Mutex
@@ -90,7 +90,7 @@ func lockView(path string) (fd int, err error) {
 	return fd, nil
 }
 
-// commandOf is the name of a process of this machine, as far as it may be read.
+// commandOf returns the name of a process on this machine, if it may be read.
 func commandOf(pid int32) string {
 	name, _ := rooted.ReadFile("/", filepath.Join("proc", strconv.Itoa(int(pid)), "comm"))
 	return strings.Map(func(r rune) rune {

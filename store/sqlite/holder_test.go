@@ -15,8 +15,8 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// roleVar names what the test binary does instead of testing when it is started again, as
-// another process.
+// roleVar names what the test binary does instead of testing when it is started again as another
+// process.
 const roleVar = "KLP_AUDIT_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -50,10 +50,10 @@ func database(t *testing.T) string {
 	return path
 }
 
-// hold is another process that holds a database as a reader does, until its input ends: its
-// arguments are the database, the name that it gives itself, and "file" where the lock is to be
-// the open file's, of no process, "writer" where it is to be that of one who writes a transaction,
-// and "waiting" of one who waits for readers.
+// hold is another process that holds a database as a reader does, until its input ends. Its
+// arguments are the database, the name that it gives itself, and the kind of lock: "file" for a
+// lock of the open file and of no process, "writer" for a write transaction, and "waiting" for a
+// writer that waits for readers.
 func hold(args []string) {
 	f, err := os.OpenFile(args[0], os.O_RDWR, 0)
 	if err == nil && args[1] != "" {
@@ -126,7 +126,7 @@ func TestHolderIsNamed(t *testing.T) {
 	check(t, db.InTx(t.Context(), insert))
 }
 
-// A process gives itself any name, and a lock may be one of no process.
+// A process can give itself any name, and a lock may belong to no process.
 func TestHolderWithAnOddName(t *testing.T) {
 	path := database(t)
 	_, release := holder(t, path, "a\x1b[31m\n\xff\u202e", "")
@@ -141,7 +141,7 @@ func TestHolderWithAnOddName(t *testing.T) {
 	release()
 }
 
-// To look who holds a database takes no lock away from this process.
+// Looking up who holds a database drops no lock of this process.
 func TestLookingForAHolderKeepsLocks(t *testing.T) {
 	path := database(t)
 	db, err := sqlite.Open(t.Context(), path)
@@ -157,11 +157,12 @@ func TestLookingForAHolderKeepsLocks(t *testing.T) {
 	}
 }
 
-// Whom the database waits for is named: the writer, unless it waits for a reader itself.
+// The process that the database waits for is named: the writer, or the reader that the writer waits
+// for.
 func TestHolderOfSeveral(t *testing.T) {
 	for name, test := range map[string]struct {
 		locks []string
-		want  int // which of them is named
+		want  int // which of them is named; 0: none
 	}{
 		"reader, writer":           {[]string{"", "writer"}, 1},
 		"writer, reader":           {[]string{"writer", ""}, 0},

@@ -2,12 +2,12 @@ package sqlite
 
 import "iter"
 
-// PageSize is how many rows a page has. It bounds how long a reader holds its lock, and how much it holds in
-// memory: it reads one, and asks again.
+// PageSize is how many rows a page has. It bounds how long a reader holds its lock and how much
+// memory it needs: it reads one page, then asks again.
 const PageSize = 500
 
-// Pages yields pages of rows, each read after the last row of the one before; read says whether
-// there may be more.
+// Pages yields pages of rows, each starting after the last row of the previous one; read says
+// whether there may be more.
 func Pages[T any](start T, read func(after T) (page []T, more bool, err error)) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
 		for last, more := start, true; more; {
@@ -46,7 +46,7 @@ func RowsOf[T any](pages iter.Seq2[[]T, error]) iter.Seq2[T, error] {
 	}
 }
 
-// Ahead reads a page while the one before is still in use.
+// Ahead reads the next page while the previous one is still in use.
 func Ahead[T any](pages iter.Seq2[[]T, error]) iter.Seq2[[]T, error] {
 	type result struct {
 		page []T
@@ -72,9 +72,9 @@ func Ahead[T any](pages iter.Seq2[[]T, error]) iter.Seq2[[]T, error] {
 	}
 }
 
-// Beside works on a page while the one before is still in use, and the next one is read. Pages are read where what
-// it yields is used: a connection is of no use to two at a time. They are worked on one after the other. The first
-// error ends it.
+// Beside works on a page while the previous one is still in use and the next one is read. It reads
+// pages in the consumer's goroutine, because two cannot use a connection at a time, and works on
+// one page at a time. The first error ends it.
 func Beside[T, U any](pages iter.Seq2[[]T, error], work func([]T) ([]U, error)) iter.Seq2[[]U, error] {
 	type result struct {
 		page []U

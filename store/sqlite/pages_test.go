@@ -20,7 +20,7 @@ func pagesOf(bad error, pages ...[]int) iter.Seq2[[]int, error] {
 	}
 }
 
-// What is worked on beside comes in its order, up to the first error of either side.
+// Pages come in order although work runs in parallel, up to the first error of either side.
 func TestBeside(t *testing.T) {
 	errRead, errWork := errors.New("reading"), errors.New("working")
 	failAt := func(n int) func([]int) ([]int, error) {
@@ -64,7 +64,7 @@ func TestBeside(t *testing.T) {
 	}
 }
 
-// Who needs no more gets no more, and no work goes on after that.
+// A consumer that stops gets no more pages, and no work goes on after that.
 func TestBesideStops(t *testing.T) {
 	working := 0
 	work := func(page []int) ([]int, error) { working++; return page, nil }

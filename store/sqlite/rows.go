@@ -9,7 +9,8 @@ import (
 	"io"
 )
 
-// rowReader reads rows of so many columns; next fills in the values of the next one, and io.EOF ends them.
+// rowReader reads rows of this many columns; next fills in the values of the next row and returns
+// io.EOF at the end.
 type rowReader func(width int, next func([]driver.Value) error) error
 
 // ReadRows reads all rows of a query.
@@ -43,8 +44,8 @@ func EachRow(ctx context.Context, q Querier, query string, args []any, read func
 	return Classify(queryTx(ctx, q, query, args, each))
 }
 
-// queryDriver asks the driver: database/sql converts column by column, and for a wide row that takes
-// longer than to find it.
+// queryDriver asks the driver directly: database/sql converts column by column, which for a wide
+// row takes longer than finding it.
 func queryDriver(ctx context.Context, db *DB, query string, args []any, each rowReader) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -64,7 +65,7 @@ func queryDriver(ctx context.Context, db *DB, query string, args []any, each row
 	})
 }
 
-// driverValues are the arguments of a query as the driver has them.
+// driverValues converts the arguments of a query for the driver.
 func driverValues(args []any) (list []driver.NamedValue, err error) {
 	for i, arg := range args {
 		v := driver.NamedValue{Ordinal: i + 1, Value: arg}
@@ -79,7 +80,7 @@ func driverValues(args []any) (list []driver.NamedValue, err error) {
 	return list, nil
 }
 
-// queryTx asks database/sql, which does not give out the connection of a transaction.
+// queryTx asks database/sql, which does not expose the connection of a transaction.
 func queryTx(ctx context.Context, q Querier, query string, args []any, each rowReader) error {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {

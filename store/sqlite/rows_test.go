@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A list is what encoding/json takes it for, however it is read.
+// A list is read as encoding/json reads it, by whichever path.
 func FuzzParseTexts(f *testing.F) {
 	for _, seed := range []string{"[]", `["a"]`, `["CVE-2026-1","CVE-2026-2"]`, `[""]`, `["",""]`, `[",",""]`, `["a" , "b"]`, `["a""b"]`, `["a","b","]`,
 		`["\u003c","\\","\""]`, `["é","\u001b"]`, "[\"\xff\"]", "[\"a\x00\"]", `[null,"a"]`, `["a",1]`, `["]`, `"]`, `[" ]`, "null", "", `["a"]]`, `[["a"]]`} {
@@ -26,7 +26,7 @@ func FuzzParseTexts(f *testing.F) {
 	})
 }
 
-// A column that is not what a row has there ends the page with an error, and without the row.
+// A column of the wrong type ends the page with an error, and without that row.
 func TestColumnOfAnotherTypeIsAnError(t *testing.T) {
 	db, err := OpenMemory()
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Healthy is a machine that passes every check: nine days with a recorder, two live patches,
-// and a full verification a day. Its time is 2026-02-10 12:00.
+// Healthy is a machine that passes every check: nine days with a recorder, two live patches, and a
+// full verification a day. Its time is 2026-02-10 12:00.
 func Healthy(t *testing.T) *Machine {
 	t.Helper()
 	m := NewMachine(t, "2026-02-01T08:00:00Z")
@@ -40,7 +40,7 @@ func Healthy(t *testing.T) *Machine {
 // CommitPlugin is where libzypp looks for the commit plugin.
 const CommitPlugin = "/usr/lib/zypp/plugins/commit/klp-audit"
 
-// Own is a file that is as it should be.
+// Own is a file in proper state.
 func Own(path, mode string) record.OwnFile {
 	return record.OwnFile{Path: path, There: true, Type: "file", Mode: mode}
 }
@@ -68,8 +68,8 @@ func Patched(t *testing.T, n int) *Machine {
 	return m
 }
 
-// Running is a machine with a live patch of the first kernel that was there before the recorder,
-// which has seen it active.
+// Running is a machine with a live patch of the first kernel that was installed before the
+// recorder; the recorder has seen it active.
 func Running(t *testing.T, n int) *Machine {
 	t.Helper()
 	m := NewMachine(t, "2025-01-05T08:00:00Z")

@@ -13,7 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// Life is a short list of events, written down by hand.
+// Life is a short, hand-written list of events.
 type Life struct {
 	T    *testing.T
 	Evs  []*record.Event
@@ -35,7 +35,7 @@ func March(t *testing.T, text string) time.Time {
 // Stamp is a moment of March 2026 as a timestamp.
 func (l *Life) Stamp(text string) record.Timestamp { return record.At(March(l.T, text)) }
 
-// bootID is the id of a boot that a story calls by a letter.
+// bootID is the id of a boot that a story names by a letter.
 func bootID(name string) string { return fmt.Sprintf("%032x", name[0]) }
 
 // Event appends an event, written in a boot that began, by its clock, at a moment.
@@ -52,7 +52,7 @@ func (l *Life) Event(kind record.EventKind, at, boot, began string) *record.Even
 	return e
 }
 
-// Sees is an observation of a live patch, "" none, "?" unreadable.
+// Sees observes a live patch: "" none, "?" unreadable.
 func (l *Life) Sees(at, boot, began, module string, rows ...record.Boot) *record.Observation {
 	e := l.Event(record.KindObservation, at, boot, began)
 	o := &record.Observation{
@@ -86,17 +86,17 @@ func StartLost(b record.Boot) record.Boot {
 	return b
 }
 
-// Loads is a load that was complete at once.
+// Loads is a load that completed at once.
 func (l *Life) Loads(at, module string, phase record.Phase) record.Load {
 	return record.Load{Patch: module, Phase: phase, Rule: "R2", Result: "complete", Time: l.Stamp(at), Completed: new(l.Stamp(at)), Cursor: at}
 }
 
-// holds says that the initrd was proven to hold the live patch.
+// HoldsPatch says that the initrd was proven to contain the live patch.
 func HoldsPatch(o *record.Observation) {
 	o.Initrd.Verdict, o.Initrd.Basis, o.Initrd.Reason = record.VerdictContained, record.BasisBuild, ""
 }
 
-// OpenRecord puts the events on record, and opens that.
+// OpenRecord records the events and opens the record.
 func (l *Life) OpenRecord() *store.Store {
 	l.T.Helper()
 	return l.Machine().OpenRecord()

@@ -1,5 +1,6 @@
-// Package storetest makes up hosts and their records for tests. What happens to a Machine is the truth, and its
-// recorder writes what it sees of that; a Life is a short list of events, written down by hand.
+// Package storetest makes up machines and their records for tests. What happens to a Machine is the
+// truth, and its recorder writes what it sees of that; a Life is a short, hand-written list of
+// events.
 package storetest
 
 import (
@@ -16,43 +17,43 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// The kernels of the stories, as packages and as uname -r says it.
+// The kernels of the stories, as packages and as in uname -r.
 const (
 	KernelA, ReleaseA = "6.4.0-150600.23.42.2", "6.4.0-150600.23.42-default"
 	KernelB, ReleaseB = "6.4.0-150600.23.47.2", "6.4.0-150600.23.47-default"
 	KernelC, ReleaseC = "6.4.0-150600.23.53.1", "6.4.0-150600.23.53-default"
 )
 
-// Machine is a host that a test makes up. What happens to it is the truth; its recorder
-// writes what it sees of that into events, and its journal remembers boots.
+// Machine is a made-up host. What happens to it is the truth; its recorder writes what it sees of
+// that into events, and its journal remembers boots.
 type Machine struct {
 	T    *testing.T
 	Root string // of its file tree, with the record
 	Now  time.Time
 
-	timer     time.Time       // when the daily timer ran last
+	timer     time.Time       // when the daily timer last ran
 	Recording bool            // the recorder is installed and works
 	Rotated   bool            // the journal has lost the starts of boots
-	Written   []*record.Event // and not yet in the record
+	Written   []*record.Event // but not yet in the record
 	All       []*record.Event
-	known     map[string]time.Time // until when boots are on record
+	known     map[string]time.Time // how long each boot is on record
 	Truth     []Truth
 	number    int // of the newest event, boot, transaction
 
-	Boot      *record.Boot // nil: it is off
+	Boot      *record.Boot // nil: switched off
 	Pending   []*record.Boot
 	Module    string // active
 	Since     time.Time
 	Installed []record.Package
 	Initrds   map[string]string           // module, by kernel release
 	Next      string                      // kernel release of the default boot entry
-	Parts     map[record.PartName]setPart // what observations say beside
+	Parts     map[record.PartName]setPart // the other parts of observations
 }
 
-// Truth is how it was from a moment on.
+// Truth is the true state from a moment on.
 type Truth struct {
 	From      time.Time
-	Boot      string // empty: it was off
+	Boot      string // empty: it was switched off
 	Kernel    string
 	Module    string // active live patch; empty: none
 	InInitrd  string // module in the initrd of the running kernel
@@ -61,7 +62,7 @@ type Truth struct {
 	changing  bool // packages are being changed
 }
 
-// NewMachine is a machine that is installed, and off, without a recorder.
+// NewMachine is a machine that is installed and switched off, without a recorder.
 func NewMachine(t *testing.T, start string) *Machine {
 	t.Helper()
 	root := t.TempDir()
@@ -83,15 +84,15 @@ func NewMachine(t *testing.T, start string) *Machine {
 	return m
 }
 
-// setPart gives an observation a part.
+// setPart adds a part to an observation.
 type setPart func(*record.Observation) error
 
-// Says has observations have a part from now on.
+// Says gives observations a part from now on.
 func Says[T record.PartType](m *Machine, v T) {
 	m.Parts[record.PartNameOf[T]()] = func(o *record.Observation) error { return record.SetPart(o, v) }
 }
 
-// Check ends a test on an error.
+// Check fails the test on an error.
 func Check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -117,7 +118,7 @@ func (m *Machine) Until(text string) {
 	m.Pass(When(m.T, text))
 }
 
-// Pass lets time go by up to a moment, with an observation a day.
+// Pass lets time pass up to a moment, with an observation a day.
 func (m *Machine) Pass(to time.Time) {
 	for next := m.timer.Add(24 * time.Hour); next.Before(to); next = m.timer.Add(24 * time.Hour) {
 		if m.timer = next; next.After(m.Now) {
@@ -128,10 +129,10 @@ func (m *Machine) Pass(to time.Time) {
 	m.Now = to
 }
 
-// Wait lets time go by.
+// Wait lets time pass.
 func (m *Machine) Wait(d time.Duration) { m.Now = m.Now.Add(d) }
 
-// Happened notes what is so from now on.
+// Happened notes the new state.
 func (m *Machine) Happened() {
 	now := Truth{From: m.Now, Module: m.Module, Next: m.Next, changing: m.changing()}
 	if m.Boot != nil {
@@ -146,10 +147,10 @@ func (m *Machine) Happened() {
 
 func (m *Machine) changing() bool { return len(m.Truth) > 0 && m.Truth[len(m.Truth)-1].changing }
 
-// At is the truth about a moment.
+// At returns the truth at a moment.
 func (m *Machine) At(moment time.Time) Truth {
 	i, found := slices.BinarySearchFunc(m.Truth, moment, func(s Truth, at time.Time) int { return s.From.Compare(at) })
-	if found { // of several things at a moment the last one counts
+	if found { // of several changes at one moment the last one counts
 		for i+1 < len(m.Truth) && m.Truth[i+1].From.Equal(moment) {
 			i++
 		}
@@ -161,7 +162,7 @@ func (m *Machine) At(moment time.Time) Truth {
 	return m.Truth[i-1]
 }
 
-// Header is that of an event that is written now.
+// Header is the header of an event written now.
 func (m *Machine) Header(kind record.EventKind) record.Header {
 	m.number++
 	h := record.Header{
@@ -177,15 +178,15 @@ func (m *Machine) Header(kind record.EventKind) record.Header {
 
 func (m *Machine) stamp() record.Timestamp { return record.At(m.Now) }
 
-// Write has the recorder write an event.
+// Write lets the recorder write an event.
 func (m *Machine) Write(ev *record.Event) {
 	if m.Recording {
 		m.Written, m.All = append(m.Written, ev), append(m.All, ev)
 	}
 }
 
-// Flush appends what was written to the record. The clock of the store is the machine's:
-// what it adds of its own accord is from now.
+// Flush appends what was written to the record. The store's clock is the machine's, so what the
+// store adds itself is dated now.
 func (m *Machine) Flush() {
 	m.T.Helper()
 	evs, now := m.Written, m.Now
@@ -215,7 +216,7 @@ func (m *Machine) StartRecording() {
 	m.Recording = true
 }
 
-// Start boots a kernel; what its initrd holds is loaded.
+// Start boots a kernel, and loads the live patch in its initrd.
 func (m *Machine) Start(release string) {
 	m.number++
 	m.Boot = &record.Boot{ID: fmt.Sprintf("%032x", m.number), KernelRelease: release, First: m.stamp(), StartInJournal: true, Loads: []record.Load{}, Builds: []record.Build{}}
@@ -229,7 +230,7 @@ func (m *Machine) Start(release string) {
 	m.Observe(record.TriggerBoot)
 }
 
-// Halt ends the boot; the journal's last entry is so much older.
+// Halt ends the boot; the journal's last entry is older by this much.
 func (m *Machine) Halt(lost time.Duration) {
 	m.endJournal(m.Now.Add(-lost))
 	m.Wait(time.Microsecond) // it still ran when it wrote that
@@ -237,7 +238,7 @@ func (m *Machine) Halt(lost time.Duration) {
 	m.Happened()
 }
 
-// endJournal closes the journal of the boot at a moment; what came after it is lost.
+// endJournal ends the journal of the boot at a moment; what came later is lost.
 func (m *Machine) endJournal(last time.Time) {
 	b := m.Boot
 	if last.Before(b.First.Time) {
@@ -254,7 +255,7 @@ func (m *Machine) endJournal(last time.Time) {
 	m.Pending = append(m.Pending, b)
 }
 
-// Reboot ends the boot in order, and starts the default entry.
+// Reboot ends the boot properly and starts the default entry.
 func (m *Machine) Reboot() {
 	m.Halt(0)
 	m.Wait(90 * time.Second)
@@ -268,7 +269,7 @@ func (m *Machine) Crash() {
 	m.Start(m.Next)
 }
 
-// Load activates a live patch, which replaces the one before.
+// Load activates a live patch, which replaces the previous one.
 func (m *Machine) Load(module string, phase record.Phase, rule string) {
 	loads := m.Boot.Loads
 	for i := range loads {
@@ -282,7 +283,7 @@ func (m *Machine) Load(module string, phase record.Phase, rule string) {
 	m.Happened()
 }
 
-// Disable takes the active live patch away by hand.
+// Disable disables the active live patch by hand.
 func (m *Machine) Disable() {
 	for i := range m.Boot.Loads {
 		if m.Boot.Loads[i].Patch == m.Module && m.Boot.Loads[i].Disabled == nil {
@@ -293,7 +294,7 @@ func (m *Machine) Disable() {
 	m.Happened()
 }
 
-// build makes the initrd of a kernel anew, with the live patch that is installed for it.
+// build rebuilds the initrd of a kernel, with the live patch that is installed for it.
 func (m *Machine) build(release string) {
 	m.Initrds[release] = ""
 	b := record.Build{KernelRelease: release, Image: "/boot/initrd-" + release, Modules: []string{}, Success: true, Time: m.stamp(), Cursor: "s=2"}

@@ -54,7 +54,7 @@ func (m *Machine) livePatch() *record.LivePatch {
 	return lp
 }
 
-// verdict is what the initrd of the running kernel proves.
+// verdict is what can be proven about the initrd of the running kernel.
 func (m *Machine) verdict() record.Initrd {
 	v := record.Initrd{KernelRelease: m.Boot.KernelRelease, Patch: m.Module, Evidence: []record.Evidence{}}
 	switch {
@@ -72,7 +72,7 @@ func (m *Machine) verdict() record.Initrd {
 	return v
 }
 
-// journal is what is new in it: boots that ended since the last observation, and this one.
+// journal is what is new in the journal: boots that ended since the last observation, and this one.
 func (m *Machine) journal() (boots []record.Boot) {
 	b := *m.Boot
 	b.Last = m.stamp()
@@ -92,7 +92,7 @@ func (m *Machine) journal() (boots []record.Boot) {
 	return boots
 }
 
-// Last is the newest observation that was written; what a test changes in it is recorded so.
+// Last is the newest observation that was written; a test may change it before it is recorded.
 func (m *Machine) Last() *record.Observation {
 	m.T.Helper()
 	for _, ev := range slices.Backward(m.Written) {
@@ -104,19 +104,20 @@ func (m *Machine) Last() *record.Observation {
 	return nil
 }
 
-// Drop has the newest observation lack a part, for a reason.
+// Drop removes a part from the newest observation, for a reason.
 func (m *Machine) Drop(name record.PartName, why string) {
 	delete(m.Last().Parts, name)
 	m.Last().Unknown[string(name)] = why
 }
 
-// SetPart gives a part of the newest observation another value.
+// SetPart changes a part of the newest observation.
 func SetPart[T record.PartType](m *Machine, v T) { Check(m.T, record.SetPart(m.Last(), v)) }
 
-// SetJSON gives a part of the newest observation another text, of whatever form.
+// SetJSON sets a part of the newest observation to a text of any form.
 func (m *Machine) SetJSON(name record.PartName, text string) { m.Last().Parts[name] = []byte(text) }
 
-// Releases writes a release event: an advisory with these packages, as "NAME VERSION", and numbers.
+// Releases writes a release event: an advisory with these packages, as "NAME VERSION", and CVE
+// numbers.
 func (m *Machine) Releases(a record.Released, packages, cves []string) {
 	rel := &record.Release{Lists: map[string]record.List{}}
 	for digest, entries := range map[*string][]string{&a.Packages: packages, &a.CVEs: cves} {

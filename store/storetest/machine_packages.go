@@ -22,7 +22,7 @@ func (m *Machine) PatchFor(release string) *record.Package {
 	return nil
 }
 
-// KernelPackage and patchPackage are packages of the stories; patch n of a kernel.
+// KernelPackage is a kernel package of the stories.
 func KernelPackage(version string) record.Package {
 	return record.Package{Name: "kernel-default", Version: version, Arch: "x86_64", Kind: "kernel", Vendor: "SUSE LLC <https://www.suse.com/>", SignatureKey: "f74f09bc3fa1d6ce"}
 }
@@ -41,7 +41,7 @@ func ModuleOf(p record.Package) string {
 	return livepatch.Module(p.Name, version, release)
 }
 
-// ReleaseOf is the kernel release that a package is or is for.
+// ReleaseOf is the release of the kernel that a package is, or is for.
 func ReleaseOf(p record.Package) string {
 	if release, ok := livepatch.KernelFor(p.Name); ok {
 		return release
@@ -51,7 +51,8 @@ func ReleaseOf(p record.Package) string {
 	return uname
 }
 
-// FixesOf are those of patch n of a kernel: two CVEs more than patch n-1, the initial patch none.
+// FixesOf are the fixes of patch n of a kernel: two CVEs more than patch n-1; the initial patch has
+// none.
 func FixesOf(p record.Package) (f record.Fixes) {
 	number, _, _ := strings.Cut(p.Version, "-")
 	n, err := strconv.Atoi(number)
@@ -67,7 +68,7 @@ func FixesOf(p record.Package) (f record.Fixes) {
 	return f
 }
 
-// FailScript lets a script of the newest change fail.
+// FailScript makes a script of the newest change fail.
 func (m *Machine) FailScript() {
 	for _, ev := range slices.Backward(m.Written) {
 		if ev.End != nil {
@@ -77,14 +78,14 @@ func (m *Machine) FailScript() {
 	}
 }
 
-// Install is a commit that brings packages in, beside or instead of others, and ends well.
+// Install is a commit that installs packages, in addition to or instead of others, and succeeds.
 func (m *Machine) Install(pkgs ...record.Package) { m.Commit(record.OutcomeCompleted, pkgs, nil) }
 
 // Remove is a commit that removes packages.
 func (m *Machine) Remove(pkgs ...record.Package) { m.Commit(record.OutcomeCompleted, nil, pkgs) }
 
-// Commit is one of zypper's: it takes ten seconds. One that does not end well changes
-// nothing. Without an outcome it has no end on record.
+// Commit is a commit of zypper: it takes ten seconds. One that does not succeed changes nothing.
+// Without an outcome it has no end on record.
 func (m *Machine) Commit(outcome record.Outcome, in, out []record.Package) {
 	begin := &record.Event{Header: m.Header(record.KindCommitBegin)}
 	begin.Begin = &record.CommitBegin{
@@ -143,13 +144,13 @@ func (m *Machine) work(outcome record.Outcome, in, out []record.Package, end *re
 	m.Settled()
 }
 
-// Settled says that packages change no more.
+// Settled says that packages no longer change.
 func (m *Machine) Settled() {
 	m.Happened()
 	m.Truth[len(m.Truth)-1].changing = false
 }
 
-// Apply changes what is installed, loads what is for the running kernel, and builds initrds.
+// Apply changes what is installed, loads the live patch for the running kernel, and builds initrds.
 func (m *Machine) Apply(in, out []record.Package) {
 	gone := func(p record.Package) bool {
 		return slices.ContainsFunc(out, func(o record.Package) bool { return o.Name == p.Name && o.Version == p.Version }) ||
@@ -180,7 +181,7 @@ func (m *Machine) Apply(in, out []record.Package) {
 // built is when the packages that are installed now were built.
 func built(now time.Time) time.Time { return now.Truncate(24*time.Hour).AddDate(0, 0, -6) }
 
-// changes are what libzypp would do to the packages that are installed.
+// changes are what libzypp would do to the installed packages.
 func (m *Machine) changes(in, out []record.Package) (list []record.Change) {
 	for _, p := range in {
 		c := Change(p)
@@ -211,7 +212,7 @@ func Number(p record.Package) int {
 	return n
 }
 
-// Change is what is known of a package whatever becomes of it.
+// Change is what is known of a package, whatever becomes of it.
 func Change(p record.Package) record.Change {
 	c := record.Change{
 		Kind: livepatch.KindOf(p.Name), Package: p.Name, Arch: p.Arch, Version: p.Version, Result: record.ResultOK, Stage: "ok",

@@ -8,7 +8,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// EventsOf are the events of a record that have a body, by their numbers.
+// EventsOf returns the events of a record that have a body, by number.
 func EventsOf(t *testing.T, s *store.Store) (size int64, evs map[int64]*record.Event) {
 	t.Helper()
 	size, err := s.Size(t.Context())
@@ -22,8 +22,8 @@ func EventsOf(t *testing.T, s *store.Store) (size int64, evs map[int64]*record.E
 	return size, evs
 }
 
-// InMemory is a record of the same events. pruned is the newest prune of the log that a part of one was made
-// of; nil: there is none, or it is no part.
+// InMemory is a record of the same events. pruned is the newest prune of the longer log if the
+// record is a part of one; nil: there is none, or it is not a part.
 func InMemory(t *testing.T, s *store.Store, pruned *record.Prune) *view.Record {
 	t.Helper()
 	sum, err := s.Summarize(t.Context())

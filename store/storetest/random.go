@@ -9,7 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Unrecorded is what happens while the recorder is away.
+// Unrecorded does something while the recorder is away.
 func Unrecorded(m *Machine, do func()) {
 	was := m.Recording
 	m.Recording = false
@@ -17,7 +17,7 @@ func Unrecorded(m *Machine, do func()) {
 	m.Recording = was
 }
 
-// Few is how much of something random a test tries: less where tests are to be short.
+// Few is how many random cases a test tries: fewer in short tests.
 func Few(short, long int) int {
 	if testing.Short() {
 		return short
@@ -25,11 +25,12 @@ func Few(short, long int) int {
 	return long
 }
 
-// Unloaded is a commit that loads nothing: transactional, or by the setting LIVEPATCH_KERNEL.
+// Unloaded is a commit that loads nothing: a transactional one, or because of the setting
+// LIVEPATCH_KERNEL.
 func Unloaded(m *Machine, pkgs ...record.Package) {
 	module, since, loads := m.Module, m.Since, len(m.Boot.Loads)
 	for i := range m.Boot.Loads {
-		m.Boot.Loads[i].Replaced = "" // as it was
+		m.Boot.Loads[i].Replaced = "" // as before
 	}
 	first := len(m.Written)
 	m.Install(pkgs...)
@@ -45,7 +46,7 @@ func Unloaded(m *Machine, pkgs ...record.Package) {
 // NewRand gives the same numbers for the same seed.
 func NewRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 3)) }
 
-// RandomMachine is one to which anything may happen.
+// RandomMachine is a machine to which anything may happen.
 func RandomMachine(t *testing.T, r *rand.Rand) *Machine {
 	t.Helper()
 	m := NewMachine(t, "2025-01-01T08:00:00Z")
@@ -62,7 +63,7 @@ func RandomMachine(t *testing.T, r *rand.Rand) *Machine {
 	return m
 }
 
-// randomStep is one thing that happens.
+// randomStep does one thing.
 func randomStep(m *Machine, r *rand.Rand) {
 	if m.Boot == nil {
 		m.Start(m.Next)
@@ -110,7 +111,7 @@ func randomStep(m *Machine, r *rand.Rand) {
 	case 13:
 		m.Commit("", []record.Package{PatchPackage(running, n+1)}, nil)
 	case 14:
-		m.Initrds[running] = ModuleOf(PatchPackage(running, 1+r.IntN(3))) // an image is put there
+		m.Initrds[running] = ModuleOf(PatchPackage(running, 1+r.IntN(3))) // somebody copies an image there
 		m.Happened()
 		m.Observe(record.TriggerManual)
 	case 15:
@@ -144,7 +145,7 @@ func kernelStep(m *Machine, r *rand.Rand) {
 	}
 }
 
-// RandomMoment is one of the moments at which something happened to a machine, or just before, or any.
+// RandomMoment is a moment at which something happened to a machine, or just before, or any other.
 func RandomMoment(m *Machine, r *rand.Rand) time.Time {
 	at := m.Truth[r.IntN(len(m.Truth))].From
 	switch r.IntN(4) {

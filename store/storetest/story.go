@@ -9,8 +9,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// TwoYears is the story that the reports are tested with: a host from January 2025 to June
-// 2026, with three kernels and what can go wrong with their live patches.
+// TwoYears is the story that the reports are tested with: a host from January 2025 to June 2026,
+// with three kernels and everything that can go wrong with their live patches.
 func TwoYears(t *testing.T) *Machine {
 	t.Helper()
 	m := NewMachine(t, "2025-01-01T08:00:00Z")
@@ -38,7 +38,7 @@ func (m *Machine) kernelAOfStory() {
 	m.Until("2025-04-01T09:00:00Z")
 	m.Install(PatchPackage(ReleaseA, 4))
 	m.Until("2025-04-20T12:00:00Z")
-	m.Initrds[ReleaseA] = ModuleOf(PatchPackage(ReleaseA, 3)) // an image of before is put back
+	m.Initrds[ReleaseA] = ModuleOf(PatchPackage(ReleaseA, 3)) // an older image is put back
 	m.Happened()
 	m.Until("2025-04-22T03:17:00Z")
 	m.Crash()
@@ -78,7 +78,7 @@ func (m *Machine) kernelBOfStory() {
 	m.Until("2025-09-20T09:00:00Z")
 	m.Flush()
 	Check(m.T, os.Remove(store.KeyPath(m.Root)))
-	m.Flush() // makes another key
+	m.Flush() // creates another key
 	m.Until("2025-10-07T09:00:00Z")
 	m.Commit(record.OutcomeStaged, []record.Package{PatchPackage(ReleaseB, 5)}, nil)
 	m.Until("2025-10-08T20:00:00Z")

@@ -17,11 +17,11 @@ type mutation struct {
 	query string
 	table *table
 	args  []any
-	guard bool // when it changes no row, the mutations after it do not apply
-	wide  bool // it reads, or changes, rows that other events made in a table
+	guard bool // if it changes no row, the mutations after it do not apply
+	wide  bool // it reads or changes rows that other events made in a table
 }
 
-// table is a view to which events do nothing but add rows, so that these may wait.
+// table is a view to which events only add rows, so its rows may wait.
 type table struct{ insert, row string }
 
 func newTable(name, columns string) *table {
@@ -39,19 +39,19 @@ var (
 	changes   = newTable("changes", Names(ChangeColumns))
 )
 
-// apply returns what an event changes in the views. It is pure: the same event gives the
-// same mutations for ever, so that the views can be rebuilt row for row. Of a kind that a newer
-// program writes it is what every event does.
+// apply returns what an event changes in the views. It is pure: the same event always gives the
+// same mutations, so that the views can be rebuilt row for row. For a kind that only a newer
+// program knows, it does what it does for every event.
 func apply(o *view.Outline) []mutation {
 	return slices.Concat(applyRows(o), applyBoots(o), applyBooted(o))
 }
 
-// applyRows is what apply does for tables other than those of boots.
+// applyRows is the part of apply for all tables except those of boots.
 func applyRows(o *view.Outline) []mutation {
 	return slices.Concat(applySighting(o), applySnapshot(o), applyIdentity(o), applyCommit(o), applyObservation(o), applyException(o), applyRelease(o))
 }
 
-// applySighting notes that the machine ran when an event was written, as its header says.
+// applySighting records that the machine ran when the event was written, according to its header.
 func applySighting(o *view.Outline) []mutation {
 	h := &o.Header
 	if h.BootID == "" { // /proc did not say
@@ -83,11 +83,11 @@ func orNull(s string) any {
 	return s
 }
 
-// rowsAtOnce is how many rows one statement inserts: SQLite keeps a copy of each page that a
-// statement changes, so that a statement for each row takes five times as long.
+// rowsAtOnce is how many rows one statement inserts: SQLite copies each page that a statement
+// changes, so a statement for each row takes five times as long.
 const rowsAtOnce = 100
 
-// together joins rows of one table, as far as they fill a statement.
+// together joins rows of the same table, up to a full statement.
 func together(ms []mutation) (joined []mutation) {
 	for len(ms) > 0 {
 		n := 1
@@ -107,7 +107,7 @@ func together(ms []mutation) (joined []mutation) {
 	return joined
 }
 
-// insertion is the statement that adds rows.
+// insertion returns the statement that adds rows.
 func (t *table) insertion(rows []mutation) mutation {
 	if len(rows) == 1 {
 		return mutation{query: t.insert, args: rows[0].args}
@@ -119,12 +119,12 @@ func (t *table) insertion(rows []mutation) mutation {
 	return m
 }
 
-// Project writes one event into the views.
+// Project adds one event to the views.
 func Project(ctx context.Context, tx *sql.Tx, o *view.Outline) error {
 	return each(o.Event, together(apply(o)), func(m mutation) (int64, error) { return execute(ctx, tx, m) })
 }
 
-// each does what an event changes in the views; do returns how many rows it changed.
+// each applies what an event changes in the views; do returns how many rows it changed.
 func each(event int64, ms []mutation, do func(mutation) (int64, error)) error {
 	for _, m := range ms {
 		n, err := do(m)
@@ -146,8 +146,8 @@ func execute(ctx context.Context, tx *sql.Tx, m mutation) (changed int64, err er
 	return res.RowsAffected()
 }
 
-// applySnapshot notes that an event says what was installed on the running system, and that
-// all that differs from the snapshot before it is on record.
+// applySnapshot records that an event says what was installed on the running system, and that
+// everything that differs from the previous snapshot is on record.
 func applySnapshot(o *view.Outline) []mutation {
 	if !o.Snapshot {
 		return nil
@@ -155,7 +155,8 @@ func applySnapshot(o *view.Outline) []mutation {
 	return []mutation{snapshots.add(o.Event, orNull(o.Whole.Snapshot().Subvolume))}
 }
 
-// applyRelease notes where the record says what the vendor has released. What it says stays in the event.
+// applyRelease records which events say what the vendor has released. The details stay in the
+// event.
 func applyRelease(o *view.Outline) []mutation {
 	if o.Release == nil {
 		return nil
@@ -163,8 +164,8 @@ func applyRelease(o *view.Outline) []mutation {
 	return []mutation{releases.add(o.Event)}
 }
 
-// GrantColumns are the columns of the view exceptions that the event fills which adds one, for those who write and who
-// read them.
+// GrantColumns are the columns of the view exceptions that an added exception fills; writers and
+// readers share the list.
 const GrantColumns = `id, event, time, check_id, cve, advisory, reason, until, login, sudo_user, automation`
 
 // applyException writes an exception, or its end, into the view. Only the first end counts.

@@ -2,7 +2,7 @@ package views
 
 import "github.com/klp-audit/klp-audit/record/view"
 
-// rowsOf are the rows of package changes.
+// rowsOf returns the rows of package changes.
 func rowsOf(list []view.Change) (m []mutation) {
 	for _, c := range list {
 		values := make([]any, 0, len(ChangeColumns))

@@ -8,7 +8,7 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// empty is a database with the views, and no row in them.
+// empty is a database with the views, without rows.
 func empty(t *testing.T) *sqlite.DB {
 	t.Helper()
 	db, err := sqlite.OpenMemory()
@@ -22,7 +22,7 @@ func empty(t *testing.T) *sqlite.DB {
 	return db
 }
 
-// The one list of columns is that of the view.
+// The list of columns matches the view.
 func TestChangeColumnsAreThoseOfTheView(t *testing.T) {
 	want, err := sqlite.ReadRows(t.Context(), empty(t), `SELECT name FROM pragma_table_info('changes')`, nil, (*sqlite.Cells).Text)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/klp-audit/klp-audit/record/view"
 )
 
-// applyCommit writes what an event says of a commit, and the changes that it tells of.
+// applyCommit writes what an event says about a commit, and the changes that it reports.
 func applyCommit(o *view.Outline) []mutation {
 	switch c := o.Commit; {
 	case c == nil:
@@ -24,7 +24,7 @@ func applyCommit(o *view.Outline) []mutation {
 func applyBegin(o *view.Outline) []mutation {
 	c, by := o.Commit, o.Whole.Begin.Libzypp
 	return append([]mutation{{
-		// Its end may be there already: the spool is in order, but a file may wait longer.
+		// The end may be there already: the spool is in order, but a file may have waited longer.
 		query: `INSERT INTO commits (id, begin_event, begin_time, boot_id, pid, start_ticks, login, sudo_user, exe, tty,
 			session, automation, command, userdata, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET begin_event = excluded.begin_event, begin_time = excluded.begin_time,
@@ -47,8 +47,8 @@ func applyEnd(o *view.Outline) []mutation {
 	}, rowsOf(o.Changes)...)
 }
 
-// applyImport writes the changes of an import into the views. What is taken in later of the
-// same commit adds to it; a commit of which all was on record stays as it was recorded.
+// applyImport writes the changes of an import into the views. Later imports add to the same commit.
+// A commit that was completely on record stays as it was recorded.
 func applyImport(o *view.Outline) (m []mutation) {
 	c := o.Commit
 	if c.EndEvent != nil {
@@ -68,7 +68,7 @@ func applyImport(o *view.Outline) (m []mutation) {
 			args:  []any{list(o.Applied), c.ID}, wide: true,
 		})
 	}
-	// An import of the rest of a commit may show that its change was not the only one.
+	// An import of the rest of a commit may show that this change was not the only one.
 	return append(m, mutation{
 		query: `UPDATE changes SET advisory = CASE WHEN result = 'ok' AND action NOT IN ('remove', 'downgrade') THEN ? END
 			WHERE commit_id = ? AND source = 'import'`,
@@ -83,14 +83,15 @@ func numberOrNull(n int64) any {
 	return n
 }
 
-// settleStaged settles what became of staged commits when a snapshot is booted.
+// settleStaged settles what became of staged commits when a btrfs snapshot is booted.
 //
-// What went to that snapshot is completed, and effective since the boot; what went to a later one
-// is discarded, for it cannot be in this one. A snapshot may contain what went to one before it, or
-// not: the installed packages prove it, or nothing does. Numbers alone prove little: the snapshot of
-// a failed update is deleted, and the next one gets its number.
+// Commits to that snapshot are completed, and effective since the boot; commits to a later snapshot
+// are discarded, as this one cannot contain them. Commits to an earlier snapshot may be in this one
+// or not: the installed packages prove it, or nothing does. Numbers alone prove little: the snapshot
+// of a failed update is deleted, and the next one gets its number.
 //
-// CROSS JOIN and the pluses make SQLite begin with the staged commits, which are few however long the record is.
+// CROSS JOIN and the pluses make SQLite start with the staged commits, which are few however long
+// the record is.
 const settleStaged = `
 	WITH
 	installed AS (
@@ -100,7 +101,7 @@ const settleStaged = `
 	unsettled AS MATERIALIZED (
 		SELECT * FROM commits INDEXED BY commits_staged WHERE outcome IN ('staged', 'discarded') AND snapshot IS NOT NULL AND boot_id <> :boot
 	),
-	-- What a commit installed shows if the very same installation is there; what it removed, if it is not.
+	-- An installed package shows if the exact installation is there; a removed one shows if it is absent.
 	done AS (
 		SELECT u.id, c.action <> 'remove' AND c.install_time IS NOT NULL AS unique_to_it,
 			(c.action = 'remove') <> EXISTS (SELECT 1 FROM installed i WHERE i.name = c.package AND i.version = c.version AND i.arch = c.arch
@@ -108,7 +109,7 @@ const settleStaged = `
 		FROM unsettled u CROSS JOIN changes c ON c.event = u.end_event AND c.commit_id = u.id
 		WHERE +c.result = 'ok' AND :installed IS NOT NULL
 	),
-	-- Kept: all of it shows, and at least one installation can be told from any other. Lost: nothing of it shows.
+	-- Kept: every change shows, and at least one installation is unmistakable. Lost: none shows.
 	evidence AS (
 		SELECT id, min(shows) AND max(unique_to_it) AS kept, NOT max(shows) AS lost FROM done GROUP BY id
 	),
@@ -117,7 +118,7 @@ const settleStaged = `
 	),
 	settled AS (
 		SELECT id, 'completed' AS outcome, :boot_time AS effective FROM candidates
-		WHERE (outcome = 'staged' OR settled_event IS NOT NULL) -- it comes back if it was discarded for what was booted in between
+		WHERE (outcome = 'staged' OR settled_event IS NOT NULL) -- it returns if it was discarded because of another boot in between
 			AND (snapshot = :booted AND NOT lost OR snapshot < :booted AND end_time <= :boot_time AND kept)
 		UNION ALL
 		SELECT id, 'discarded', NULL FROM candidates AS t
@@ -145,7 +146,7 @@ func applyBooted(o *view.Outline) []mutation {
 	}}}
 }
 
-// identified are packages with what tells one installation from another, in JSON.
+// identified returns packages with what distinguishes one installation from another, in JSON.
 func identified(installed []record.Package) string {
 	type installation struct {
 		Name    string `json:"name"`

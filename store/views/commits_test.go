@@ -10,13 +10,13 @@ import (
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
 
-// plan returns how SQLite goes about a query, one step a line.
+// plan returns how SQLite runs a query, one step a line.
 func plan(t *testing.T, db *sqlite.DB, query string, args []any) string {
 	t.Helper()
 	steps, err := sqlite.ReadRows(t.Context(), db, "EXPLAIN QUERY PLAN "+query, args, func(c *sqlite.Cells) string {
-		c.Number() // of the step,
-		c.Number() // of the one that it is part of,
-		c.Number() // and nothing
+		c.Number() // id of the step
+		c.Number() // id of the step that it is part of
+		c.Number() // unused
 		return c.Text()
 	})
 	if err != nil {
@@ -25,10 +25,11 @@ func plan(t *testing.T, db *sqlite.DB, query string, args []any) string {
 	return strings.Join(steps, "\n")
 }
 
-// grows is a step that reads a table, or an index, that grows with the record from one end on.
+// grows matches a step that reads a table or an index that grows with the record from end to end.
 var grows = regexp.MustCompile(`(?m)^SCAN (c|t|o|l|b|m|e|events|changes|commits|observations|boots|patch_loads|image_builds)\b`)
 
-// Every observation of a booted snapshot looks for staged commits, also when a long record is rebuilt.
+// Every observation of a booted snapshot looks for staged commits, even while a long record is
+// rebuilt.
 func TestSettlingBeginsWithStagedCommits(t *testing.T) {
 	db := empty(t)
 	ev := &record.Event{Header: record.Header{Kind: record.KindObservation}, Observation: &record.Observation{Subvolume: "/@/.snapshots/6/snapshot"}}

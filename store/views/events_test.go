@@ -103,7 +103,7 @@ func TestDecodeRefuses(t *testing.T) {
 
 func outline(body []byte) (*record.Event, error) { return record.DecodeOutline(1, body) }
 
-// A verification reads little of most events, and the same as whoever reads all.
+// A verification decodes little of most events, and agrees with a reader that decodes everything.
 func TestOutline(t *testing.T) {
 	for _, body := range bodies {
 		outlineAgrees(t, mustDecode(t, body), []byte(body))
@@ -116,7 +116,7 @@ func TestOutline(t *testing.T) {
 	}
 }
 
-// outlineAgrees compares the outline of the body of an event with all of it.
+// outlineAgrees compares the outline of the body of an event with the whole event.
 func outlineAgrees(t *testing.T, ev *record.Event, body []byte) {
 	t.Helper()
 	outline, err := outline(body)

@@ -1,4 +1,4 @@
--- What a load of many events makes last: indexes of the views, and triggers.
+-- Created last when many events are loaded: indexes of the views, and triggers.
 
 CREATE INDEX commits_open ON commits (begin_event) WHERE end_event IS NULL;
 CREATE INDEX commits_end ON commits (end_time, end_event);

@@ -11,24 +11,24 @@ import (
 	"github.com/klp-audit/klp-audit/record/view"
 )
 
-// Load makes the views of a whole log, in its order. They are the same as if its events had been projected one
-// by one, and take less time: boots are put together before they are written, rows wait until they fill a
-// statement, and indexes and totals come last.
+// Load builds the views of a whole log, in its order. The result is the same as adding its events
+// one by one, but it takes less time: boots are combined before they are written, rows wait until
+// they fill a statement, and indexes and totals come last.
 type Load struct {
 	tx      *sql.Tx
 	boots   view.Boots
 	waiting map[*table][]mutation // rows
-	staged  bool                  // a commit went to a btrfs snapshot
-	indexed bool                  // changes are, by their commit
+	staged  bool                  // a commit changed a btrfs snapshot
+	indexed bool                  // changes are indexed by their commit
 }
 
-// NewLoad begins with views that have no rows. There must be none.
+// NewLoad starts with views that have no rows. They must be empty.
 func NewLoad(ctx context.Context, tx *sql.Tx) (*Load, error) {
 	_, err := tx.ExecContext(ctx, tables)
 	return &Load{tx: tx, waiting: map[*table][]mutation{}}, err
 }
 
-// Add takes in the next event.
+// Add adds the next event.
 func (l *Load) Add(ctx context.Context, o *view.Outline) error {
 	if o.Observation != nil {
 		for _, b := range o.Observation.Boots {
@@ -45,7 +45,8 @@ func (l *Load) Add(ctx context.Context, o *view.Outline) error {
 	return each(o.Event, ms, func(m mutation) (int64, error) { return l.do(ctx, m) })
 }
 
-// cloned is a boot that does not keep the body of its event in memory, which the texts of an event are parts of.
+// cloned returns a copy of a boot that does not keep the body of its event in memory; the event's
+// strings are slices of it.
 func cloned(b *record.Boot) *record.Boot {
 	c := *b
 	c.ID, c.KernelRelease = strings.Clone(b.ID), strings.Clone(b.KernelRelease)
@@ -62,7 +63,7 @@ func cloned(b *record.Boot) *record.Boot {
 	return &c
 }
 
-// Finish writes what waits still, and all that was left for the end.
+// Finish writes the waiting rows and everything that was left for the end.
 func (l *Load) Finish(ctx context.Context) error {
 	for _, b := range l.boots.All() {
 		for _, m := range boot(b) {
@@ -80,7 +81,8 @@ func (l *Load) Finish(ctx context.Context) error {
 	return err
 }
 
-// do does what an event changes. A row waits until there are enough for a statement, or something may read it.
+// do applies what an event changes. A row waits until there are enough for a statement, or until
+// something may read it.
 func (l *Load) do(ctx context.Context, m mutation) (changed int64, err error) {
 	if m.table == nil {
 		if m.wide {
@@ -101,7 +103,7 @@ func (l *Load) do(ctx context.Context, m mutation) (changed int64, err error) {
 	return 1, err
 }
 
-// widen readies the tables for what reads, or changes, rows of other events.
+// widen prepares the tables for a mutation that reads or changes rows of other events.
 func (l *Load) widen(ctx context.Context) error {
 	if err := l.write(ctx); err != nil || l.indexed {
 		return err
@@ -111,7 +113,8 @@ func (l *Load) widen(ctx context.Context) error {
 	return err
 }
 
-// write writes the rows that wait, table by table in one order: so the same log makes the same file.
+// write writes the waiting rows table by table, in a fixed order, so that the same log always gives
+// the same file.
 func (l *Load) write(ctx context.Context) error {
 	byText := func(a, b *table) int { return strings.Compare(a.insert, b.insert) }
 	for _, t := range slices.SortedFunc(maps.Keys(l.waiting), byText) {
@@ -127,7 +130,7 @@ func (l *Load) write(ctx context.Context) error {
 	return nil
 }
 
-// The tables of boots, to which a load does nothing but add rows.
+// The tables of boots, to which a load only adds rows.
 var (
 	boots       = newTable("boots", "boot_id, event, kernel_release, first, last, start_in_journal, messages_lost, incomplete")
 	bootLooks   = newTable("boot_looks", "boot_id, event, first, last")
@@ -135,7 +138,7 @@ var (
 	imageBuilds = newTable("image_builds", "boot_id, pos, kernel_release, image, success, time, cursor")
 )
 
-// boot is what the views have of a boot.
+// boot returns what the views hold of a boot.
 func boot(b *view.Boot) []mutation {
 	ms := []mutation{boots.add(b.ID, b.Event, orNull(b.KernelRelease), b.First.UnixMicro(), b.Last.UnixMicro(), b.StartInJournal, b.MessagesLost, b.Incomplete)}
 	for _, l := range b.Looks {

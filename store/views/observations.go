@@ -77,7 +77,7 @@ func applyBoot(seq int64, b *record.Boot) []mutation {
 	return m
 }
 
-// applyLook notes that the journal showed all of a stretch of a boot.
+// applyLook records that the journal was complete for a stretch of a boot.
 func applyLook(seq int64, boot string, first, last int64) []mutation {
 	const overlapping = ` WHERE boot_id = ? AND first <= ? AND last >= ?`
 	return []mutation{

@@ -1,5 +1,5 @@
-// Package views derives the views of a record from its events: tables that answer what the events
-// say. An event changes them by one pure function, so that they can be rebuilt row for row;
+// Package views derives the views of a record from its events: tables that hold what the events
+// say. One pure function says how an event changes them, so that they can be rebuilt row for row;
 // Load rebuilds all of them.
 package views
 
@@ -14,17 +14,17 @@ import (
 
 var (
 	//go:embed views.sql
-	tables string // what events need to be taken in
+	tables string // with the indexes that applying events needs
 	//go:embed indexes.sql
 	indexes string
 	//go:embed views-3.sql
 	sql3 string // of 0.1.0
 )
 
-// byCommit is an index that only events need which change rows of others.
+// byCommit is an index that is needed only by events that change rows of others.
 const byCommit = "CREATE INDEX changes_commit ON changes (commit_id);\n"
 
-// SQL makes the views of this version without any row.
+// SQL creates the empty views of this version.
 var SQL = tables + byCommit + indexes
 
 // Tables are the names of the views of this version.
@@ -33,23 +33,24 @@ var Tables = []string{"recorders", "commits", "changes", "observations", "sighti
 // Schema is the version of the views. An older one is rebuilt from the events, a newer one is refused.
 const Schema = 6
 
-// Digest is that of all objects of a record with these views, as package store makes it; a test of it holds
-// it to the SQL. It spares writers to make these objects anew for a comparison.
+// Digest is the digest of all objects of a record with these views, as package store computes it; a
+// test compares it with the SQL. It spares writers from creating these objects for a comparison.
 const Digest = "60259c1f5228c5f036baf4c49133899d55ca34438779674464ee9b6545ee8d7d"
 
-// Layouts are the views of every version that a release wrote, as SQL, this one's included: where
+// Layouts are the views of every version that a release wrote, as SQL, including this version: if
 // one is missing, the records of that release look altered.
 var Layouts = map[int]string{3: sql3, 6: SQL}
 
-// Column is a column of the view changes: what it holds of a change, and where a history shows it; or
-// another one that a history shows, which has no value here.
+// Column is a column of the view changes: what it holds of a change, and where a history shows it.
+// It may also be another column that a history shows; then it has no value here.
 type Column struct {
 	Name  string
-	value func(*view.Change) any                  // when the event is applied
-	Show  func(*sqlite.Cells, *record.HistoryRow) // when a history is read; nil: it shows something else
+	value func(*view.Change) any                  // set when the event is applied
+	Show  func(*sqlite.Cells, *record.HistoryRow) // used when a history is read; nil: the history shows something else
 }
 
-// ChangeColumns are the columns of the view changes. Statements that write and read it are made of them.
+// ChangeColumns are the columns of the view changes. Statements that write and read it are built
+// from them.
 var ChangeColumns = []Column{
 	{"event", func(c *view.Change) any { return c.Event }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Event = c.Number() }},
 	{"pos", func(c *view.Change) any { return c.Pos }, func(c *sqlite.Cells, r *record.HistoryRow) { r.Pos = c.Number() }},
@@ -84,7 +85,7 @@ var ChangeColumns = []Column{
 	{"recorded", func(c *view.Change) any { return micros(c.KnownSince) }, func(c *sqlite.Cells, r *record.HistoryRow) { r.KnownSince = c.MomentOrNil() }},
 }
 
-// valueOf is what may be missing, as SQL has it.
+// valueOf turns an optional value into SQL's form.
 func valueOf[T any](v *T) any {
 	if v == nil {
 		return nil
@@ -92,7 +93,7 @@ func valueOf[T any](v *T) any {
 	return *v
 }
 
-// Names are the names of columns as a statement has them.
+// Names returns the names of columns as a statement lists them.
 func Names(columns []Column) string {
 	var list []string
 	for _, c := range columns {

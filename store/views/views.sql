@@ -1,5 +1,5 @@
--- The views: every fact in here is in an event. Times are microseconds since 1970 UTC.
--- Of their indexes, only those that events need; all others are in indexes.sql.
+-- The views: every fact in them is in an event. Times are microseconds since 1970 UTC. Only the
+-- indexes that applying events needs are here; all others are in indexes.sql.
 
 -- Who recorded: one row for each `recorder` event.
 CREATE TABLE recorders (
@@ -37,8 +37,8 @@ CREATE TABLE commits (
 
 CREATE INDEX commits_staged ON commits (snapshot) WHERE outcome IN ('staged', 'discarded');
 
--- One row for each package change. Those of a begin are what libzypp announced; they count
--- as long as the commit has no end, whose rows are what became of them.
+-- One row for each package change. Those of a begin are what libzypp announced; they are shown as
+-- long as the commit has no end, whose rows say what became of them.
 CREATE TABLE changes (
   event          INTEGER NOT NULL,
   pos            INTEGER NOT NULL,
@@ -95,8 +95,8 @@ CREATE TABLE observations (
   covered_until  TEXT -- YYYY-MM-DD: until when the running kernel is supported with live patches
 ) STRICT;
 
--- Who wrote an event ran then, in that boot. The time since its start tells whether the clock
--- was set in between.
+-- The program that wrote an event ran then, in that boot. The time since boot shows whether the
+-- clock was set in between.
 CREATE TABLE sightings (
   event       INTEGER PRIMARY KEY,
   time        INTEGER NOT NULL,
@@ -105,7 +105,7 @@ CREATE TABLE sightings (
   spooled     INTEGER NOT NULL CHECK (spooled IN (0, 1)) -- it waited: its number says nothing of the order
 ) STRICT;
 
--- The boots that the journal showed, each as the newest observation has it that could read all.
+-- The boots that the journal showed, each from the newest observation that could read everything.
 CREATE TABLE boots (
   boot_id          TEXT PRIMARY KEY,
   event            INTEGER NOT NULL,
@@ -117,7 +117,7 @@ CREATE TABLE boots (
   incomplete       INTEGER NOT NULL CHECK (incomplete IN (0, 1)) -- files of the journal were not read
 ) STRICT;
 
--- The stretches of boots of which the journal showed everything. Looks that overlap are one.
+-- The stretches of boots for which the journal was complete. Overlapping looks are joined.
 CREATE TABLE boot_looks (
   boot_id TEXT NOT NULL,
   event   INTEGER NOT NULL, -- the newest of them
@@ -187,8 +187,8 @@ CREATE TABLE releases (
   event INTEGER PRIMARY KEY
 ) STRICT;
 
--- How many rows there are, so that no report counts them: changes as a history shows them,
--- without what was announced of commits that have ended.
+-- How many rows there are, so that no report has to count them: changes as a history shows them,
+-- without those announced for commits that have ended.
 CREATE TABLE totals (
   id      INTEGER PRIMARY KEY CHECK (id = 1),
   changes INTEGER NOT NULL,
