@@ -69,11 +69,12 @@ install: $(BUILD)
 	install -D -m 0644 packaging/completion/klp-audit.zsh $(PREFIX)/share/zsh/site-functions/_klp-audit
 	install -D -m 0644 -t $(PREFIX)/share/fish/vendor_completions.d packaging/completion/klp-audit.fish
 
-# Man page and completions say what the commands say, and docs/events.md what the schemas of events say; tests
-# compare them.
+# Man page and completions say what the commands say, docs/events.md what the schemas of events say, and
+# docs/checks.md what the compliance checks say; tests compare them.
 man:
 	$(GO) test -tags '$(TAGS)' ./cmd/klp-audit -run '^TestPackaged' -update
 	$(GO) test ./record/schema -run '^TestEventsAreDocumented$$' -update
+	$(GO) test ./report/guide -run '^TestChecksAreDocumented$$' -update
 
 # Packages go to build/rpm. ARCH=s390x and ARCH=ppc64le cross-compile with Debian's compilers.
 MACHINE := $(shell uname -m)

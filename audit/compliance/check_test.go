@@ -355,6 +355,9 @@ func runTests(t *testing.T, tests []checkTest) {
 			if r.Result != tt.want || !strings.Contains(r.Detail, tt.detail) {
 				t.Errorf("got %s: %s\nwant %s: … %s …", r.Result, r.Detail, tt.want, tt.detail)
 			}
+			if !isExplained(profile(t, DefaultProfile), tt.check, r.Result) {
+				t.Errorf("%s of %s is not explained: %s", r.Result, tt.check, r.Detail)
+			}
 			if !strings.HasSuffix(r.Detail, ".") || strings.HasSuffix(r.Detail, "..") || strings.Contains(r.Detail, "%!") {
 				t.Errorf("%q is no sentence", r.Detail)
 			}
@@ -619,7 +622,7 @@ func TestLatency(t *testing.T) {
 		p := profile(t, tt.profile)
 		at := storetest.When(t, "2026-02-10T00:00:00Z")
 		g := &grounds{at: at, since: at.Add(-time.Duration(p.LookBack)), profile: p, exposures: tt.fixes, running: storetest.ReleaseA}
-		if f := latency(g, p.Criteria["latency"]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) {
+		if f := latency(g, p.Criteria["latency"]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) || !isExplained(p, "latency", f.rating) {
 			t.Errorf("%s: %s: %s", tt.name, f.rating, f.detail)
 		}
 	}
@@ -717,7 +720,7 @@ func TestChecksOfWhatWasRead(t *testing.T) {
 		storetest.Check(t, err)
 		tt.read(g)
 		r, _ := RuleOf(tt.check)
-		if f := g.run(r, p.Criteria[tt.check]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) {
+		if f := g.run(r, p.Criteria[tt.check]); f.rating != tt.want || !strings.Contains(f.detail, tt.detail) || !isExplained(p, tt.check, f.rating) {
 			t.Errorf("%s, %s: %s: %s", tt.check, tt.name, f.rating, f.detail)
 		}
 	}

@@ -102,7 +102,7 @@ func TestOpenFixes(t *testing.T) {
 			m.Wait(time.Hour)
 			m.Observe(record.TriggerTimer)
 			r := judged(m, profile(t, tt.profile)).of(t, tt.check)
-			if r.Result != tt.want || !strings.Contains(r.Detail, tt.detail) {
+			if r.Result != tt.want || !strings.Contains(r.Detail, tt.detail) || !isExplained(profile(t, DefaultProfile), tt.check, r.Result) {
 				t.Errorf("%s: %s: %s\nwant %s: %s", tt.check, r.Result, r.Detail, tt.want, tt.detail)
 			}
 			if r.Result != NotDetermined && len(r.Evidence) == 0 && tt.check != "latency" {

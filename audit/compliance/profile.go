@@ -18,8 +18,7 @@ type Profile struct {
 	Criteria    map[string]Criteria
 }
 
-// Criteria are what one check is judged by. The comments in profiles/default.toml say what
-// the thresholds mean for each check.
+// Criteria are what one check is judged by. Explanation says what the thresholds mean for each check.
 type Criteria struct {
 	Enabled    bool     `toml:"enabled"`
 	Severity   Rating   `toml:"severity"` // the most that a finding can weigh: fail or warn

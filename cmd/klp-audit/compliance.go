@@ -34,6 +34,7 @@ func (a *app) complianceCommand() *cobra.Command {
 		Long: `Judge the record by a profile: the verdict first, which is the worst of all checks, then
 every check, the weightiest first. Each says in a sentence what it found, names the events
 that say so, and what to do. What is not known is unknown, and never passes.
+klp-audit help checks lists the checks, and klp-audit help CHECK explains one.
 
 Profiles of your own are in /etc/klp-audit/profiles/NAME.toml; what they do not say is as the
 profile default has it. Exceptions for a check (see klp-audit exception) stand beside its result; they

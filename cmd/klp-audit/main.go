@@ -75,6 +75,9 @@ kernels and kernel live patches on this machine.`,
 	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.showCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.pruneCommand(), a.versionCommand(),
 		a.observeCommand(), a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand(),
 		a.checkCommand(), a.exceptionCommand(), a.configCommand())
+	help := a.helpCommand()
+	cmd.AddCommand(help)
+	cmd.SetHelpCommand(help)
 	a.completeFromRecord(cmd)
 	refuseEmpty(cmd)
 	return cmd

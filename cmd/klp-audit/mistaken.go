@@ -100,6 +100,10 @@ func hintFor(err error) string {
 
 // didYouMean names the command or flag that one who mistyped it may have meant; empty: none is like it.
 func didYouMean(cmd *cobra.Command, err error) string {
+	var topic unknownTopic
+	if errors.As(err, &topic) {
+		return topic.hint(cmd.Root())
+	}
 	if rest, ok := strings.CutPrefix(err.Error(), `unknown command "`); ok {
 		typed, _, _ := strings.Cut(rest, `"`)
 		var names []string
