@@ -35,7 +35,7 @@ export CGO_LDFLAGS := $(BOUND) $(filter-out $(BOUND),$(or $(CGO_LDFLAGS),-O2 -g)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build install man srpm rpm rpmlint demo test test-boot test-arch unit lives e2e robust check race bench bench-smoke fuzz deps rpm-deps clean
+.PHONY: all build install man srpm rpm rpmlint demo screenshot test test-boot test-arch unit lives e2e robust check race bench bench-smoke fuzz deps rpm-deps clean
 all: build
 
 # What libzypp executes is static, for it starts in every commit. Where there is assembler for
@@ -104,6 +104,12 @@ rpm: srpm
 rpmlint:
 	$(SUDO) packaging/rpm-deps.sh lint
 	rpmlint -c packaging/rpmlint.toml -r packaging/klp-audit-rpmlintrc $(TOPDIR)/SRPMS/*.rpm $(TOPDIR)/RPMS/*/*.rpm
+
+# The picture in the README: a report on the record that 0.1.0 wrote, in Chromium.
+screenshot: build
+	zstd -dqf cmd/klp-audit/testdata/0.1.0/record.jsonl.zst -o build/record.jsonl
+	build/klp-audit report --input build/record.jsonl --at 2026-06-29T12:00:00Z --format html --output build/page.html
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1110 --screenshot=docs/page.webp file://$(CURDIR)/build/page.html
 
 # A real zypper installs the package, and then kernels and live patches, in a throw-away copy of
 # this machine, and the history of it is printed.

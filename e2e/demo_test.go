@@ -72,13 +72,13 @@ var volatile = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z|[A-Za-z
 // actor is who ran zypper, in a row of a history: nobody that is known, or who runs the tests.
 var actor = regexp.MustCompile(`^[^ ]+ +(ok|failed) `)
 
-// checkDemo compares the demonstration with the one in the README.
+// checkDemo compares the demonstration with the one in docs/usage.md.
 func checkDemo(t *testing.T, k *kit, rpm string) {
-	readme, err := os.ReadFile("../README.md")
+	usage, err := os.ReadFile("../docs/usage.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, _ := strings.Cut(string(readme), "\n\n    # zypper")
+	_, text, _ := strings.Cut(string(usage), "\n\n    # zypper")
 	text, _, _ = strings.Cut("    # zypper"+text, "\n\n##")
 	want := strings.Split(strings.TrimPrefix(strings.ReplaceAll(text, "\n    ", "\n"), "    "), "\n")
 	got := demonstrate(t, k, rpm)
@@ -88,6 +88,6 @@ func checkDemo(t *testing.T, k *kit, rpm string) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("README.md shows something else than `make demo` prints (-README +demo):\n%s", diff)
+		t.Errorf("docs/usage.md shows something else than `make demo` prints (-usage +demo):\n%s", diff)
 	}
 }
