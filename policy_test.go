@@ -25,7 +25,7 @@ const module = "github.com/klp-audit/klp-audit"
 var arrows = map[string][]string{
 	"audit":                        {"record", "record/proof", "internal/livepatch", "internal/rpmversion", "internal/say"},
 	"audit/compliance":             {"audit", "record", "record/proof", "internal/say"},
-	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "report", "report/guide", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/say", "internal/zyppimport"},
+	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "report", "report/guide", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/pager", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/say", "internal/zyppimport"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
 	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/tracked"},
@@ -55,6 +55,7 @@ var arrows = map[string][]string{
 	"internal/livepatch":           {"record", "internal/rooted"},
 	"internal/lives":               {}, // tests only
 	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/ini", "internal/initrd", "internal/journal", "internal/livepatch", "internal/releases", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/verdict", "internal/zypp", "internal/zyppimport"},
+	"internal/pager":               {},
 	"internal/recorder":            {"record", "store", "internal/config", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/zypp"},
 	"internal/releases":            {"record", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/unpack", "internal/updateinfo", "internal/zypp"},
 	"internal/room":                {},
@@ -79,7 +80,7 @@ var owners = map[string][]string{
 	"database/sql":                               {"store", "store/sqlite", "store/views"},
 	"github.com/mattn/go-sqlite3":                {"store/sqlite"},
 	"github.com/coreos/go-systemd/v22/sdjournal": {"internal/journal"},
-	"os/exec":                           {"internal/journal/journaltest", "internal/recorder", "internal/rpm", "internal/rpm/rpmtest"},
+	"os/exec":                           {"internal/journal/journaltest", "internal/pager", "internal/recorder", "internal/rpm", "internal/rpm/rpmtest"},
 	"github.com/olekukonko/tablewriter": {"report/table"},
 }
 

@@ -142,7 +142,7 @@ func (b *bench) exports() {
 	})
 	b.grown("verify --export: tree and signatures", b.events(), 4, func(n size) (*entrant, *entrant) {
 		_, export, against := b.digest(n.amount)
-		return b.ours("verify", "--export", export), against
+		return b.ours("verify", "--input", export), against
 	})
 	b.grown("verify: tree, signatures and views", b.events(), mostToVerify, func(n size) (*entrant, *entrant) {
 		root, _, against := b.digest(n.amount)

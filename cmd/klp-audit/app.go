@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/config"
@@ -24,15 +25,21 @@ type env struct {
 // app is what all commands share.
 type app struct {
 	env
-	root string         // file tree of the machine that is looked at
-	db   string         // record to read instead of that machine's
-	conf *config.Config // nil: not read yet
+	root    string         // file tree of the machine that is looked at
+	db      string         // record to read instead of that machine's
+	color   string         // when tables have colours
+	noPager bool           // long tables go to the terminal as they are
+	conf    *config.Config // nil: not read yet
 }
 
-// complain prints a message for the user. What comes from outside is made printable.
+// complain prints a message for the user, on one line. What comes from outside is made printable.
 func (a *app) complain(format string, args ...any) {
-	fmt.Fprintln(a.Stderr, "klp-audit: "+say.Printable(fmt.Sprintf(format, args...)))
+	message := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ") // between errors that were joined
+	fmt.Fprintln(a.Stderr, "klp-audit: "+say.Printable(message))
 }
+
+// note says on standard error what the user should know, and what is no error.
+func (a *app) note(format string, args ...any) { a.complain("note: "+format, args...) }
 
 // config returns the configuration of the machine that is looked at.
 func (a *app) config() *config.Config {

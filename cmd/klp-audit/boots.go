@@ -26,7 +26,7 @@ were built. No record is needed.`,
 			if err != nil {
 				return err
 			}
-			return report.Write(a.Stdout, &report.Boots{Journal: journal}, format, a.style(false))
+			return a.print(&report.Boots{Journal: journal}, format)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "journal", "", "read the journal in `DIR` instead of the system's")
@@ -63,7 +63,7 @@ With --journal only that journal is looked at, nothing of this machine.`,
 			if err != nil {
 				return err
 			}
-			return report.Write(a.Stdout, &report.InitrdVerdict{Initrd: v, Explain: f.explain}, f.format, a.style(false))
+			return a.print(&report.InitrdVerdict{Initrd: v, Explain: f.explain}, f.format)
 		},
 	}
 	flags := cmd.Flags()

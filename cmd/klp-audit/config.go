@@ -39,7 +39,7 @@ func (a *app) printConfig(format string) error {
 		out.Problems = append(out.Problems, p.Error())
 		a.complain("%v", p)
 	}
-	if err := report.Write(a.Stdout, &out, format, a.style(false)); err != nil {
+	if err := a.print(&out, format); err != nil {
 		return err
 	}
 	if len(c.Problems) > 0 {

@@ -27,7 +27,7 @@ func TestRecordOfAnEarlierRelease(t *testing.T) {
 	}
 	const intact = "The record is INTACT: 591 events from 2025-01-07T10:00:00Z to 2026-06-29T09:00:00Z\nRoot hash  8h5CdXUB+8e6jeebs6W29r8BWZkPXSa6WgBLnOAYDgg=\n"
 	says(intact, "verify", "--db", db)
-	says(intact, "verify", "--export", export)
+	says(intact, "verify", "--input", export)
 	for _, input := range [][]string{{"--db", db}, {"--input", export}} {
 		for at, kernel := range map[string]string{"2025-05-15": "6.4.0-150600.23.42", "2025-10-01": "6.4.0-150600.23.47", "2026-05-01": "6.4.0-150600.23.53"} {
 			says("PROVEN.\n\nKernel          "+kernel+"-default\n", append([]string{"report", "state", "--at", at}, input...)...)

@@ -205,7 +205,7 @@ func (a *app) exceptionListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := report.Write(a.Stdout, &report.Exceptions{List: list, At: a.Now(), From: in}, format, a.style(false)); err != nil {
+			if err := a.print(&report.Exceptions{List: list, At: a.Now(), From: in}, format); err != nil {
 				return err
 			}
 			return exit(in)

@@ -84,6 +84,43 @@ func (g given) Set(s string) error {
 	return g.Value.Set(s)
 }
 
+// outputFlags are the flags of all commands about how they print.
+func (a *app) outputFlags(cmd *cobra.Command) {
+	a.color = colorAuto
+	when := []string{colorAuto, colorAlways, colorNever}
+	flags := cmd.PersistentFlags()
+	flags.Var(&enum[string]{&a.color, when}, "color", "tables have colours `WHEN`: "+strings.Join(when, ", ")+"; auto: on a terminal, unless NO_COLOR is set")
+	cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(when, cobra.ShellCompDirectiveNoFileComp))
+	flags.BoolVar(&a.noPager, "no-pager", false, "a table that is longer than the screen goes through no pager")
+	flags.BoolFunc("no-color", "earlier name of --color never", func(string) error {
+		a.note("--no-color is called --color never now")
+		a.color = colorNever
+		return nil
+	})
+	flags.MarkHidden("no-color")
+}
+
+// noted is the value of a flag with a note for who uses it.
+type noted struct {
+	pflag.Value
+	note func()
+}
+
+// Set implements pflag.Value.
+func (n noted) Set(s string) error {
+	n.note()
+	return n.Value.Set(s)
+}
+
+// renamed keeps the earlier name of a flag working, with a note.
+func (a *app) renamed(flags *pflag.FlagSet, earlier, now string) {
+	f := *flags.Lookup(now)
+	f.Name, f.Shorthand, f.Hidden = earlier, "", true
+	f.Usage = "earlier name of --" + now
+	f.Value = noted{f.Value, func() { a.note("--%s is called --%s now", earlier, now) }}
+	flags.AddFlag(&f)
+}
+
 // refuseEmpty makes all flags that take words refuse an empty one.
 func refuseEmpty(cmd *cobra.Command) {
 	refuse := func(f *pflag.Flag) {

@@ -102,7 +102,7 @@ func mustBeFound(t *testing.T, when, root, noted string, exported bool) {
 	calls := [][]string{{"verify", "--root", root}, {"verify", "--root", root, "--key", noted}, {"check", "--root", root}}
 	export := filepath.Join(t.TempDir(), "export.jsonl")
 	if code, _, _ := called(t, "export", "--root", root, "-o", export); code == exitDone && exported {
-		calls = append(calls, []string{"verify", "--export", export, "--key", noted})
+		calls = append(calls, []string{"verify", "--input", export, "--key", noted})
 	}
 	for _, args := range calls {
 		code, out, errs := called(t, args...)

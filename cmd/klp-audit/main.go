@@ -72,6 +72,7 @@ kernels and kernel live patches on this machine.`,
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
 	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the copy of a record in `FILE`, which reports verify first")
 	cmd.MarkPersistentFlagDirname("root")
+	a.outputFlags(cmd)
 	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.showCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.pruneCommand(), a.versionCommand(),
 		a.observeCommand(), a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand(),
 		a.checkCommand(), a.exceptionCommand(), a.configCommand())

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func (m mistaken) hint() string {
 	case m.is == filekind.FIFO, m.is == filekind.Socket, m.is == filekind.Device:
 		return "write what it gives to a file first"
 	case m.is == filekind.Export:
-		return "reports read an export with --input FILE, and `klp-audit verify --export FILE` checks it"
+		return "reports read an export with --input FILE, and `klp-audit verify --input FILE` checks it"
 	case m.is == filekind.Record:
 		return "a copy of a record is read with --db FILE"
 	case m.is == filekind.Checkpoint, m.is == filekind.Verification:
@@ -54,8 +55,22 @@ func (m mistaken) hint() string {
 // expect returns an error if the file that a flag names is not of one of the wanted kinds.
 func expect(flag, path, want string, kinds ...filekind.Kind) error {
 	is, err := filekind.Of(path)
-	if err == nil && !slices.Contains(kinds, is) {
-		err = mistaken{flag, path, is, want}
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", flag, path, cause(err))
+	}
+	if !slices.Contains(kinds, is) {
+		return mistaken{flag, path, is, want}
+	}
+	return nil
+}
+
+// cause is why something could not be done to a file, without the file's name: that is named in the user's words.
+func cause(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	if l, ok := errors.AsType[*os.LinkError](err); ok {
+		return l.Err
 	}
 	return err
 }

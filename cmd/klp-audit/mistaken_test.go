@@ -63,7 +63,7 @@ func manyThings(t *testing.T) things {
 	_, export, _ := called(t, "export", "--root", root)
 	_, verified, _ := called(t, "verify", "--root", root, "--format", "json")
 	copied := filepath.Join(dir, "copy.db")
-	called(t, "export", "--root", root, "--db", copied)
+	called(t, "export", "--root", root, "--copy", copied)
 	th.path["record"] = copied
 	v, err := os.ReadFile(copied)
 	check(t, err)
@@ -115,7 +115,7 @@ func TestMistakenFiles(t *testing.T) {
 		{[]string{"report", "compliance", "--db"}, []string{"record"}, 1},
 		{[]string{"exception", "list", "--db"}, []string{"record"}, 1},
 		{[]string{"check", "--db"}, []string{"record"}, 3},
-		{[]string{"verify", "--export"}, []string{"export"}, 1},
+		{[]string{"verify", "--input"}, []string{"export"}, 1},
 		{[]string{"report", "--input"}, []string{"export"}, 1},
 		{[]string{"report", "history", "--format", "jsonl", "--input"}, []string{"export"}, 1},
 		{[]string{"verify", "--root", th.root, "--checkpoint"}, []string{"checkpoint", "verification"}, 1},
@@ -186,7 +186,7 @@ func TestEmptyValues(t *testing.T) {
 	all = func(cmd *cobra.Command) {
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			switch f.Value.Type() {
-			case "bool", "int", "duration":
+			case "bool", "boolfunc", "int", "duration":
 				return
 			}
 			n++

@@ -46,7 +46,7 @@ What cannot be read is recorded as unknown, with the reason.`,
 			if err != nil {
 				return err
 			}
-			return report.Write(a.Stdout, &report.Machine{Observation: obs}, f.format, a.style(false))
+			return a.print(&report.Machine{Observation: obs}, f.format)
 		},
 	}
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.Machine{}))

@@ -75,7 +75,11 @@ func (a *app) keeps() error {
 // place of the machine's own record that is damage, in the place of a copy a mistake.
 func (a *app) misplaced() error {
 	path := a.recordPath()
-	err := expect("--db", path, "a record", filekind.Record)
+	name := "record"
+	if a.db != "" {
+		name = "--db"
+	}
+	err := expect(name, path, "a record", filekind.Record)
 	var m mistaken
 	switch {
 	case errors.Is(err, fs.ErrNotExist), a.db == "" && errors.As(err, &m) && m.is == filekind.Empty:

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 
 	"golang.org/x/term"
 
+	"github.com/klp-audit/klp-audit/internal/pager"
+	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/report/table"
 )
 
@@ -19,6 +22,17 @@ import (
 // but plain files: devices and links are worth more than a report.
 func writeFile(path string, write func(io.Writer) error) error {
 	return place(path, 0o640, true, write)
+}
+
+// outputHelp explains --output.
+const outputHelp = "write to `FILE`, which is replaced only when all is written (-: standard output)"
+
+// writeTo writes to the file that --output names.
+func (a *app) writeTo(output string, write func(io.Writer) error) error {
+	if output == "" || output == "-" {
+		return write(a.Stdout)
+	}
+	return writeFile(output, write)
 }
 
 // place gives a file its name when all of it is written. The folder may be somebody else's, who
@@ -89,17 +103,47 @@ func syncFolder(dir *os.Root) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// style is how stdout wants a table.
-func (a *app) style(noColor bool) table.Style {
-	var s table.Style
-	s.Width, _ = strconv.Atoi(a.Getenv("COLUMNS"))
+// print writes to standard output. On a terminal, a table that is longer than the screen goes through a
+// pager.
+func (a *app) print(s report.Section, format string) error {
+	screen, ok := a.terminal()
+	if !ok || format != "table" || a.noPager {
+		return report.Write(a.Stdout, s, format, a.style())
+	}
+	_, rows, err := term.GetSize(int(screen.Fd()))
+	if err != nil || rows <= 0 {
+		rows = math.MaxInt
+	}
+	p := pager.New(screen, rows, a.Getenv)
+	return errors.Join(report.Write(p, s, format, a.style()), p.Close())
+}
+
+// terminal is standard output, if that is a terminal.
+func (a *app) terminal() (*os.File, bool) {
 	out, ok := a.Stdout.(*os.File)
-	if !ok || !term.IsTerminal(int(out.Fd())) {
+	return out, ok && term.IsTerminal(int(out.Fd()))
+}
+
+// When a table has colours.
+const (
+	colorAuto   = "auto"
+	colorAlways = "always"
+	colorNever  = "never"
+)
+
+// style is how standard output wants a table.
+func (a *app) style() table.Style {
+	s := table.Style{Color: a.color == colorAlways}
+	s.Width, _ = strconv.Atoi(a.Getenv("COLUMNS"))
+	out, ok := a.terminal()
+	if !ok {
 		return s
 	}
 	if w, _, err := term.GetSize(int(out.Fd())); err == nil && w > 0 {
 		s.Width = w
 	}
-	s.Color = !noColor && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+	if a.color == colorAuto {
+		s.Color = a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+	}
 	return s
 }

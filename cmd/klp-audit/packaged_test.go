@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -188,9 +189,10 @@ func shellWords(line string) []string {
 	return list
 }
 
-// accepts says whether the program would run a command line.
+// accepts says whether the program would run a command line, without a note that it is written otherwise now.
 func accepts(args []string) error {
-	root := new(app).command()
+	var notes bytes.Buffer
+	root := (&app{env: env{Stderr: &notes}}).command()
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	cmd, rest, err := root.Find(args)
@@ -199,6 +201,9 @@ func accepts(args []string) error {
 	}
 	if err := cmd.ParseFlags(rest); err != nil {
 		return err
+	}
+	if notes.Len() > 0 {
+		return errors.New(notes.String())
 	}
 	return cmd.ValidateArgs(cmd.Flags().Args())
 }

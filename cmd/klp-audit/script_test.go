@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
+	"github.com/klp-audit/klp-audit/internal/pager"
 	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
@@ -36,7 +37,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "tty" {
+			switch name {
+			case "borrowed":
+				return pager.Borrowed(func(string) string { return "" }), nil
+			case "tty":
+			default:
 				return false, fmt.Errorf("condition %q", name)
 			}
 			f, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0) // where packages are built there may be no terminals

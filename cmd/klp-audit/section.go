@@ -22,7 +22,6 @@ type sectionFlags struct {
 	input   string
 	format  string
 	output  string
-	noColor bool
 	knownAt string
 }
 
@@ -36,9 +35,8 @@ func (a *app) sectionFlags(cmd *cobra.Command, f *sectionFlags, formats []string
 	flags := cmd.Flags()
 	flags.StringVar(&f.input, "input", "", "read the export in `FILE`, which is verified first")
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", formats)
-	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, which is replaced only when all is written")
+	flags.StringVarP(&f.output, "output", "o", "", outputHelp)
 	flags.StringVar(&f.knownAt, "known-at", "", "leave out what was recorded after `TIME`: "+report.TimeHelp)
-	flags.BoolVar(&f.noColor, "no-color", false, "no colours (also: environment variable NO_COLOR)")
 	cmd.MarkFlagFilename("input")
 }
 
@@ -124,8 +122,8 @@ func (a *app) write(f *sectionFlags, section report.Section, p *report.Provenanc
 
 // render renders, and puts the provenance beside the output if the format has no place for it.
 func (a *app) render(f *sectionFlags, section report.Section, p *report.Provenance) error {
-	if f.output == "" {
-		if err := report.Write(a.Stdout, section, f.format, a.style(f.noColor)); err != nil {
+	if f.output == "" || f.output == "-" {
+		if err := a.print(section, f.format); err != nil {
 			return err
 		}
 		if report.SelfContained(f.format) {
@@ -133,7 +131,9 @@ func (a *app) render(f *sectionFlags, section report.Section, p *report.Provenan
 		}
 		return report.WriteObject(a.Stderr, p)
 	}
-	err := writeFile(f.output, func(w io.Writer) error { return report.Write(w, section, f.format, table.Style{}) })
+	err := writeFile(f.output, func(w io.Writer) error {
+		return report.Write(w, section, f.format, table.Style{Color: a.color == colorAlways})
+	})
 	if err != nil || report.SelfContained(f.format) {
 		return err
 	}

@@ -31,8 +31,7 @@ section 2.1.1), which checkpoint signs. An event that was pruned has no body; it
 	flags := cmd.Flags()
 	flags.StringVar(&f.input, "input", "", "read the export in `FILE`, which is verified first")
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.Events{}))
-	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, which is replaced only when all is written")
-	flags.BoolVar(&f.noColor, "no-color", false, "no colours (also: environment variable NO_COLOR)")
+	flags.StringVarP(&f.output, "output", "o", "", outputHelp)
 	cmd.MarkFlagFilename("input")
 	return cmd
 }

@@ -28,7 +28,7 @@ func (a *app) statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := report.Write(a.Stdout, st, format, a.style(false)); err != nil {
+			if err := a.print(st, format); err != nil {
 				return err
 			}
 			return exit(in)

@@ -51,22 +51,24 @@ func TestStyle(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		stdout io.Writer
-		flags  sectionFlags
+		color  string
 		env    map[string]string
 		want   table.Style
 	}{
-		{"pipe", pipe, sectionFlags{}, nil, table.Style{}},
-		{"pipe of a known width", pipe, sectionFlags{}, map[string]string{"COLUMNS": "200"}, table.Style{Width: 200}},
-		{"pipe of no width", pipe, sectionFlags{}, map[string]string{"COLUMNS": "wide"}, table.Style{}},
-		{"file", null, sectionFlags{}, nil, table.Style{}},
-		{"terminal", terminal, sectionFlags{}, nil, table.Style{Width: 132, Color: true}},
-		{"terminal says its width", terminal, sectionFlags{}, map[string]string{"COLUMNS": "70"}, table.Style{Width: 132, Color: true}},
-		{"NO_COLOR", terminal, sectionFlags{}, map[string]string{"NO_COLOR": "1"}, table.Style{Width: 132}},
-		{"dumb terminal", terminal, sectionFlags{}, map[string]string{"TERM": "dumb"}, table.Style{Width: 132}},
-		{"--no-color", terminal, sectionFlags{noColor: true}, nil, table.Style{Width: 132}},
+		{"pipe", pipe, "auto", nil, table.Style{}},
+		{"pipe of a known width", pipe, "auto", map[string]string{"COLUMNS": "200"}, table.Style{Width: 200}},
+		{"pipe of no width", pipe, "auto", map[string]string{"COLUMNS": "wide"}, table.Style{}},
+		{"file", null, "auto", nil, table.Style{}},
+		{"terminal", terminal, "auto", nil, table.Style{Width: 132, Color: true}},
+		{"terminal says its width", terminal, "auto", map[string]string{"COLUMNS": "70"}, table.Style{Width: 132, Color: true}},
+		{"NO_COLOR", terminal, "auto", map[string]string{"NO_COLOR": "1"}, table.Style{Width: 132}},
+		{"dumb terminal", terminal, "auto", map[string]string{"TERM": "dumb"}, table.Style{Width: 132}},
+		{"never", terminal, "never", nil, table.Style{Width: 132}},
+		{"always", pipe, "always", nil, table.Style{Color: true}},
+		{"always, NO_COLOR", terminal, "always", map[string]string{"NO_COLOR": "1", "TERM": "dumb"}, table.Style{Width: 132, Color: true}},
 	} {
-		a := app{env: env{Stdout: test.stdout, Getenv: func(name string) string { return test.env[name] }}}
-		if got := a.style(test.flags.noColor); got != test.want {
+		a := app{env: env{Stdout: test.stdout, Getenv: func(name string) string { return test.env[name] }}, color: test.color}
+		if got := a.style(); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
 	}
@@ -83,6 +85,9 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s: no help (%v)", cmd.CommandPath(), err)
 		}
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Hidden {
+				return
+			}
 			if f.Usage == "" || !strings.Contains(b.String(), "--"+f.Name) {
 				t.Errorf("%s: --%s is not explained", cmd.CommandPath(), f.Name)
 			}

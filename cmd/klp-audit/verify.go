@@ -11,14 +11,13 @@ import (
 	"github.com/klp-audit/klp-audit/internal/filekind"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/report"
-	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 // verifyFlags are the flags of verify.
 type verifyFlags struct {
-	format, key, export string
-	checkpoints         []string
+	format, key, input string
+	checkpoints        []string
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -31,7 +30,7 @@ tree over them, the signature of the checkpoint, and that the views say what the
 must be signed with this machine's key, and have grown from the checkpoints that the recorder
 wrote to its journal.
 
-With --export, check an export instead, on any machine. With --key, the record must be of the
+With --input, check an export instead, on any machine. With --key, the record must be of the
 key that was noted, or of one that it handed over to; all keys in it are named, and how far each
 vouches. With --checkpoint, it must have grown from the one that a checkpoint, noted earlier and
 kept elsewhere, is of: nothing else shows a record that was rolled back to an older copy, or made
@@ -45,14 +44,14 @@ A record is tamper-evident, not tamper-proof: who can write to it and read its k
 another one. Compare the key and a checkpoint that were noted elsewhere.`,
 		Example: `  klp-audit verify
   klp-audit verify --key klp-audit/0123456789abcdef+… --checkpoint last-audit.checkpoint
-  klp-audit verify --export record.jsonl --checkpoint last-audit.checkpoint`,
+  klp-audit verify --input record.jsonl --checkpoint last-audit.checkpoint`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, err := a.verify(cmd, &f)
 			if err != nil {
 				return err
 			}
-			if err := report.Write(a.Stdout, &report.Verified{Verification: v}, f.format, table.Style{}); err != nil {
+			if err := a.print(&report.Verified{Verification: v}, f.format); err != nil {
 				return err
 			}
 			return exitFor(v.Result)
@@ -61,7 +60,8 @@ another one. Compare the key and a checkpoint that were noted elsewhere.`,
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.Verified{}))
 	cmd.Flags().StringVar(&f.key, "key", "", "this verifier `KEY` must be one of the record's")
 	cmd.Flags().StringArrayVar(&f.checkpoints, "checkpoint", nil, "check that the record grew from that of the earlier checkpoint in `FILE`; may be repeated")
-	cmd.Flags().StringVar(&f.export, "export", "", "check the export in `FILE`")
+	cmd.Flags().StringVar(&f.input, "input", "", "check the export in `FILE`")
+	a.renamed(cmd.Flags(), "export", "input")
 	return cmd
 }
 
@@ -77,23 +77,23 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*proof.Verification, e
 		}
 		earlier = append(earlier, note)
 	}
-	if !cmd.Flags().Changed("export") {
+	if f.input == "" {
 		return a.verifyRecord(cmd.Context(), f.key, earlier)
 	}
 	if a.db != "" {
-		return nil, usageError{errors.New("verify: --export and --db name two records")}
+		return nil, usageError{errors.New("--input and --db both name a record: leave one out")}
 	}
-	if err := expect("--export", f.export, "an export", filekind.Export); err != nil {
+	if err := expect("--input", f.input, "an export", filekind.Export); err != nil {
 		return nil, err
 	}
-	in, err := os.Open(f.export)
+	in, err := os.Open(f.input)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
 	v, err := proof.VerifyExport(cmd.Context(), in, f.key, earlier...)
 	if err != nil {
-		return nil, fmt.Errorf("export %q: %w", f.export, err)
+		return nil, fmt.Errorf("export %q: %w", f.input, err)
 	}
 	return v, nil
 }

@@ -115,7 +115,7 @@ func TestHostileFolder(t *testing.T) {
 	t.Parallel()
 	const home, secret = "/home/eve", "/root/secret"
 	for name, args := range map[string][]string{
-		"copy of the record": {"export", "--db", home + "/out.db"},
+		"copy of the record": {"export", "--copy", home + "/out.db"},
 		"export":             {"export", "-o", home + "/out.db"},
 		"report":             {"report", "history", "--format", "csv", "-o", home + "/out.db"},
 		"metrics":            {"check", "--metrics", home + "/out.db"},

@@ -22,7 +22,7 @@ func (m *machine) recordSome() {
 	m.commit("one", around{})
 	m.mustAudit("observe")
 	m.commit("two", around{})
-	m.mustAudit("export", "--db", "/good.db")
+	m.mustAudit("export", "--copy", "/good.db")
 	m.mustAudit("export", "-o", "/good.jsonl")
 }
 
@@ -117,7 +117,7 @@ func changeExport(m *machine, rnd *rand.Rand) verdict {
 	good := must(os.ReadFile(m.root + "/good.jsonl"))
 	bad := changed(rnd, good)
 	m.check(os.WriteFile(m.root+"/bad.jsonl", bad, 0o640))
-	got, v := m.try("verify", "--export", "/bad.jsonl")
+	got, v := m.try("verify", "--input", "/bad.jsonl")
 	_, w := m.try("report", "history", "--format", "csv", "--input", "/bad.jsonl")
 	v = v.and(w)
 	if got.exit == 0 && !bytes.Equal(bad, good) {
