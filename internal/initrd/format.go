@@ -15,23 +15,23 @@ import (
 
 const (
 	magicSize = 8
-	// maxWindow is how far back in its output a compressed part may refer, on which the memory
-	// depends: zstd -19 and xz -6 come to it, dracut's own settings stay below.
+	// maxWindow is how far back in its output a compressed part may refer; memory use depends on
+	// it. zstd -19 and xz -6 need this much, dracut's own settings less.
 	maxWindow = 8 << 20
 )
 
-// format is a kind of content, by its first bytes.
+// format is a kind of content, recognized by its first bytes.
 type format struct {
 	name, magic string
-	// open returns the unpacked content of one compressed part and reads no byte after it.
-	// What it needs much memory for is asked of spend before.
+	// open returns the unpacked content of one compressed part and reads no byte after it. It asks
+	// spend before it uses much memory.
 	open func(src *bufio.Reader, spend func(int64) error) (io.Reader, error)
-	// refusal says what is wrong with a content that is known, but cannot be read.
+	// refusal says why a known kind of content cannot be read.
 	refusal string
 }
 
-// formatOf knows the archives and compressions of the kernel's lib/decompress.c, and what else
-// is found in place of an initrd.
+// formatOf knows the archives and compressions of the kernel's lib/decompress.c, and what else is
+// found in the place of an initrd.
 func formatOf(head []byte) (format, bool) {
 	for _, f := range []format{
 		{name: "none", magic: "070701"},
@@ -62,12 +62,12 @@ func formatOf(head []byte) (format, bool) {
 func openGzip(src *bufio.Reader, _ func(int64) error) (io.Reader, error) {
 	r, err := gzip.NewReader(src)
 	if err == nil {
-		r.Multistream(false) // as the kernel, which unpacks one stream at a time
+		r.Multistream(false) // like the kernel, which unpacks one stream at a time
 	}
 	return r, err
 }
 
-// openBzip2 reads to the end of the image: of all, only this one cannot be followed by others.
+// openBzip2 reads to the end of the image: only this format cannot be followed by others.
 func openBzip2(src *bufio.Reader, _ func(int64) error) (io.Reader, error) {
 	return bzip2.NewReader(src), nil
 }
@@ -85,12 +85,12 @@ func openXZ(src *bufio.Reader, spend func(int64) error) (io.Reader, error) {
 		&framed{src: src, next: func() (int64, error) { return stream.next() }})
 }
 
-// framed reads one compressed stream and no byte more. It follows the stream's frame, whose
-// pieces say how long they are.
+// framed reads one compressed stream and no byte more. It follows the stream's frame, whose pieces
+// state their lengths.
 type framed struct {
 	src  *bufio.Reader
-	left int64                 // of the piece
-	next func() (int64, error) // the length of the next piece; 0 is the end
+	left int64                 // in the current piece
+	next func() (int64, error) // the length of the next piece; 0 at the end
 }
 
 func (f *framed) Read(p []byte) (int, error) {
@@ -112,7 +112,7 @@ func (f *framed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// peek returns the next n bytes, all of them.
+// peek returns exactly the next n bytes.
 func peek(src *bufio.Reader, n int) ([]byte, error) {
 	b, err := src.Peek(n)
 	if err == io.EOF {

@@ -15,7 +15,7 @@ import (
 type zstdFrame struct {
 	src         *bufio.Reader
 	header      zstd.Header
-	begun, last bool // the header was read; the last block was
+	begun, last bool // the header was read; the last block was read
 }
 
 func (z *zstdFrame) next() (int64, error) {
@@ -36,14 +36,14 @@ func (z *zstdFrame) next() (int64, error) {
 	header := int64(b[0]) | int64(b[1])<<8 | int64(b[2])<<16
 	z.last = header&1 == 1
 	size, kind := header>>3, header>>1&3
-	if kind == 1 { // one byte, repeated
+	if kind == 1 { // one repeated byte
 		size = 1
 	}
 	return 3 + size, nil
 }
 
 func (z *zstdFrame) frameHeader() (int64, error) {
-	b, err := z.src.Peek(zstd.HeaderMaxSize) // short at the end of the image
+	b, err := z.src.Peek(zstd.HeaderMaxSize) // shorter at the end of the image
 	if err != nil && err != io.EOF {
 		return 0, err
 	}
@@ -62,9 +62,9 @@ func (z *zstdFrame) frameHeader() (int64, error) {
 
 var errXZ = errors.New("xz: damaged frame")
 
-// xzStream finds the pieces of a stream (The .xz File Format, version 1.2.1, section 2; the
-// chunks of LZMA2 are as in liblzma's lzma2_decoder.c). The library would take whatever memory
-// a block asks for.
+// xzStream finds the pieces of a stream (The .xz File Format, version 1.2.1, section 2; the chunks
+// of LZMA2 are as in liblzma's lzma2_decoder.c). The library itself would use however much memory a
+// block asks for.
 type xzStream struct {
 	src     *bufio.Reader
 	spend   func(int64) error
@@ -105,7 +105,7 @@ func (x *xzStream) block() (int64, error) {
 	return int64(n), x.spend(window)
 }
 
-// xzWindow returns the size of the dictionary that a block header names.
+// xzWindow returns the size of the dictionary in a block header.
 func xzWindow(header []byte) (int64, error) {
 	flags, rest := header[1], header[2:]
 	for _, bit := range []byte{0x40, 0x80} { // the sizes of the block
@@ -154,7 +154,7 @@ func (x *xzStream) chunk() (int64, error) {
 	return size, nil
 }
 
-// index reads how many records there are; each is two numbers.
+// index reads the number of records; each consists of two numbers.
 func (x *xzStream) index() (int64, error) {
 	n, length, err := x.number()
 	x.next, x.numbers = x.record, 2*n

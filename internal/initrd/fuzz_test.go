@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// FuzzScan holds that no image makes the reader panic or hang, and that what it says is orderly.
+// FuzzScan checks that no image makes the reader panic or hang, and that the result is consistent.
 func FuzzScan(f *testing.F) {
 	ko := livePatch("AAAA")
 	for _, kind := range []string{"none", "gzip", "xz", "zstd"} {
@@ -37,7 +37,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// FuzzModInfo holds that no file makes the reader of .modinfo panic.
+// FuzzModInfo checks that no file makes the reader of .modinfo panic.
 func FuzzModInfo(f *testing.F) {
 	f.Add([]byte(livePatch("AAAA")))
 	f.Fuzz(func(t *testing.T, file []byte) {

@@ -1,10 +1,11 @@
-// Package initrd reads initrd images and says which live patches they hold.
+// Package initrd reads initrd images and says which live patches they contain.
 //
-// An image is what the kernel's init/initramfs.c unpacks: cpio archives one after the other,
-// plain or compressed, with NUL bytes between them (Documentation/driver-api/early-userspace/
-// buffer-format.rst). The package unpacks nothing: it reads the image once, keeps the names and
-// digests of live patches, and never needs more than 64 MiB. An image that it cannot read to
-// the end is an error, for nothing follows from a part of an image.
+// An image is what the kernel's init/initramfs.c unpacks: cpio archives one after the other, plain
+// or compressed, with NUL bytes between them
+// (Documentation/driver-api/early-userspace/buffer-format.rst). The package writes nothing to disk:
+// it reads the image once, keeps the names and digests of live patches, and never needs more than
+// 64 MiB. An image that it cannot read to the end is an error, because nothing can be concluded
+// from a part of an image.
 package initrd
 
 import (
@@ -16,11 +17,11 @@ import (
 	"time"
 )
 
-// ErrUnreadable is the error of an image that is there, but whose content cannot be read: the image is
-// damaged, of a kind that klp-audit does not know, or larger than any image should be.
+// ErrUnreadable says that an image exists, but its content cannot be read: the image is damaged, of
+// an unknown kind, or larger than any image should be.
 var ErrUnreadable = errors.New("unreadable image")
 
-// Image is what an initrd image holds, as far as live patches go.
+// Image is what an initrd image contains, as far as live patches are concerned.
 type Image struct {
 	Path    string
 	Size    int64
@@ -28,15 +29,15 @@ type Image struct {
 	SHA256  string // of the file, in hexadecimal
 	// Modules are the live patch modules, sorted by path.
 	Modules []Module
-	// DracutModules are the dracut modules that the image was built from, in their order; dracut
-	// leaves their names in lib/dracut/modules.txt.
+	// DracutModules are the dracut modules that the image was built from, in order; dracut stores
+	// their names in lib/dracut/modules.txt.
 	DracutModules []string
-	// Compression names how the parts of the image are compressed, in their order: "none" for
-	// the early microcode, then for example "zstd".
+	// Compression names how the parts of the image are compressed, in order: for example "none" for
+	// the early microcode, then "zstd".
 	Compression []string
 }
 
-// Read reads the image in a file.
+// Read reads an image file.
 func Read(ctx context.Context, path string) (*Image, error) {
 	f, before, err := openRegular(path)
 	if err != nil {
@@ -63,7 +64,7 @@ func openRegular(path string) (*os.File, os.FileInfo, error) {
 	return regular(os.OpenFile(path, openFlags, 0))
 }
 
-// openFlags do not wait for a writer where a pipe is in the place of a file.
+// openFlags avoid waiting for a writer if the file is a pipe.
 const openFlags = os.O_RDONLY | syscall.O_NONBLOCK
 
 func regular(f *os.File, err error) (*os.File, os.FileInfo, error) {

@@ -53,8 +53,8 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// The images were packed by the real programs: cpio archives of kit_test.go's kind, then
-// gzip -n, bzip2, xz --check=sha256 --block-size=512, zstd -19, and lz4 -l.
+// The images were packed by the real programs: cpio archives like those of kit_test.go, then gzip
+// -n, bzip2, xz --check=sha256 --block-size=512, zstd -19, and lz4 -l.
 func TestReadImagesOfRealPrograms(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.img")
 	if err != nil || len(names) != 5 {

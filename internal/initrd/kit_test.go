@@ -36,7 +36,7 @@ func hardlink(name, data string, inode int) entry {
 	return entry{name: name, data: data, mode: 0o100644, links: 2, inode: inode}
 }
 
-// newc writes a cpio archive as GNU cpio -H newc does, but for the padding to blocks.
+// newc writes a cpio archive as GNU cpio -H newc does, without padding it to blocks.
 func newc(entries ...entry) string {
 	var b strings.Builder
 	pad := func() { b.WriteString(strings.Repeat("\x00", -b.Len()&3)) }
@@ -50,12 +50,12 @@ func newc(entries ...entry) string {
 	return b.String()
 }
 
-// whole is an archive with what no initrd lacks.
+// whole is an archive with what every initrd has.
 func whole(entries ...entry) string {
 	return newc(append(entries, symlink("init", "usr/lib/systemd/systemd"))...)
 }
 
-// microcode is an archive as stands before others.
+// microcode is an archive like those that precede others.
 func microcode() string {
 	return newc(reg("kernel/x86/microcode/GenuineIntel.bin", strings.Repeat("\x55", 1000)))
 }

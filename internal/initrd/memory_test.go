@@ -19,11 +19,11 @@ import (
 // memoryImage names the image that the process of TestMemoryOfOneReading reads.
 const memoryImage = "KLP_AUDIT_TEST_IMAGE"
 
-// TestMemoryOfOneReading is the other process of TestScanNeedsLittleMemory.
+// TestMemoryOfOneReading is the child process of TestScanNeedsLittleMemory.
 func TestMemoryOfOneReading(t *testing.T) {
 	name := os.Getenv(memoryImage)
 	if name == "" {
-		t.Skip("runs as a process of its own")
+		t.Skip("runs as a separate process")
 	}
 	before := peakMemory(t)
 	if _, err := Read(t.Context(), name); err != nil && !errors.Is(err, ErrUnreadable) {
@@ -36,7 +36,7 @@ func TestMemoryOfOneReading(t *testing.T) {
 	}
 }
 
-// peakMemory is the most that was resident, in KiB.
+// peakMemory is the peak resident memory, in KiB.
 func peakMemory(t *testing.T) (kib int) {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
@@ -94,7 +94,7 @@ func TestScanNeedsLittleMemory(t *testing.T) {
 
 func asIs(_ testing.TB, s string) string { return s }
 
-// wide packs with the largest window that is read.
+// wide packs with the largest window that is accepted.
 func wide(t testing.TB, s string) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -111,10 +111,10 @@ func wide(t testing.TB, s string) string {
 	return b.String()
 }
 
-// onlyReader hides how long the rest is.
+// onlyReader hides how much is left.
 type onlyReader struct{ io.Reader }
 
-// blocks packs into blocks, each of which wants a dictionary of its own.
+// blocks packs into blocks, each of which needs its own dictionary.
 func blocks(t testing.TB, s string) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -131,7 +131,7 @@ func blocks(t testing.TB, s string) string {
 	return b.String()
 }
 
-// longNames has the longest names in all places where they are kept.
+// longNames has the longest names in every place where names are kept.
 func longNames() string {
 	var entries []entry
 	long := strings.Repeat("/"+strings.Repeat("y", 200), 19)

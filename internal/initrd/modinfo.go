@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// maxModInfo is larger than any .modinfo: it has some lines of some hundred bytes.
+// maxModInfo is larger than any .modinfo, which has a few lines of a few hundred bytes.
 const maxModInfo = 1 << 20
 
 var errNoModInfo = errors.New("no .modinfo")
 
-// readModInfo returns what the .modinfo section of a module says of it; nothing if there is no
-// such section that can be read. elf.NewFile is not for hostile files: the names of their
-// sections alone can fill the memory.
+// readModInfo returns what the .modinfo section of a module says; nothing if there is no such
+// section that can be read. elf.NewFile is not safe for hostile files: the names of their sections
+// alone can fill the memory.
 func readModInfo(module []byte) map[string]string {
 	section, err := modInfoSection(bytes.NewReader(module))
 	if err != nil {
@@ -25,7 +25,7 @@ func readModInfo(module []byte) map[string]string {
 	info := map[string]string{}
 	for line := range strings.SplitSeq(string(section), "\x00") {
 		if key, value, ok := strings.Cut(line, "="); ok && isWord(value) {
-			if _, twice := info[key]; !twice { // the kernel, too, takes the first
+			if _, twice := info[key]; !twice { // the kernel uses the first one, too
 				info[key] = value
 			}
 		}
@@ -33,13 +33,13 @@ func readModInfo(module []byte) map[string]string {
 	return info
 }
 
-// isWord says whether s may be the name or source version of a module: both are words of few
-// letters.
+// isWord says whether s may be the name or source version of a module: both are short words of few
+// different characters.
 func isWord(s string) bool {
 	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// modInfoSection finds the section in the ELF file of a 64-bit machine of either byte order.
+// modInfoSection finds the section in a 64-bit ELF file of either byte order.
 func modInfoSection(r io.ReaderAt) ([]byte, error) {
 	var ident [elf.EI_NIDENT]byte
 	if _, err := r.ReadAt(ident[:], 0); err != nil || string(ident[:4]) != elf.ELFMAG || elf.Class(ident[elf.EI_CLASS]) != elf.ELFCLASS64 {

@@ -15,29 +15,29 @@ import (
 	"strings"
 )
 
-// maxModule is the size of an unpacked module up to which its .modinfo is read.
+// maxModule is the largest unpacked size of a module whose .modinfo is read.
 const maxModule = 8 << 20
 
 // Module is the file of a live patch module.
 type Module struct {
 	Path          string // in the image, without a leading slash
 	File          string // the last element of Path
-	KernelRelease string // the kernel that the module is for, by its path
-	// Name is what the kernel calls the module: that of .modinfo, else the file's without
+	KernelRelease string // the kernel that the module is for, judged by its path
+	// Name is what the kernel calls the module: the name in .modinfo, else that of the file without
 	// its extension and with underscores.
 	Name string
-	// SrcVersion is the source version in .modinfo. It is empty if the module has none, and if
+	// SrcVersion is the source version in .modinfo. It is empty if the module has none, or if
 	// .modinfo cannot be read.
 	SrcVersion string
 	// LivePatch says that the module has "livepatch=Y" in its .modinfo.
 	LivePatch bool
-	// SHA256 is the digest of the file as it is, compressed or not, in hexadecimal. It differs
-	// from that of the installed file if the builder of the image stripped the module.
+	// SHA256 is the digest of the file as it is, compressed or not, in hexadecimal. It differs from
+	// that of the installed file if the image builder stripped the module.
 	SHA256 string
 	Size   int64
 }
 
-// placed returns m with the path and kernel of at, and its name if m has none.
+// placed returns m with the path and kernel of at, and with its name if m has none.
 func (m Module) placed(at Module) Module {
 	m.Path, m.File, m.KernelRelease = at.Path, at.File, at.KernelRelease
 	if m.Name == "" {
@@ -46,9 +46,9 @@ func (m Module) placed(at Module) Module {
 	return m
 }
 
-// locate says whether a path, without a leading slash, is the path of a live patch. Live patches are in
-// lib/modules/RELEASE/livepatch, on SUSE Linux Enterprise 12 in .../kgraft, as INSTALL_MOD_DIR in the
-// specification of their packages says.
+// locate says whether a path, without a leading slash, is the path of a live patch. Live patches
+// are in lib/modules/RELEASE/livepatch, on SUSE Linux Enterprise 12 in .../kgraft, as
+// INSTALL_MOD_DIR in the spec files of their packages says.
 func locate(name string) (Module, bool) {
 	rest, ok := strings.CutPrefix(strings.TrimPrefix(name, "usr/"), "lib/modules/")
 	release, rest, below := strings.Cut(rest, "/")
@@ -61,8 +61,8 @@ func locate(name string) (Module, bool) {
 	return m, ok
 }
 
-// fromFile names the module in a file; it is none if the name has not the extension of one
-// (the kernel's scripts/Makefile.modinst knows gz, xz and zst).
+// fromFile names the module in a file; ok is false if the name does not have the extension of a
+// module (the kernel's scripts/Makefile.modinst knows gz, xz and zst).
 func fromFile(file string) (Module, bool) {
 	file = strings.ToValidUTF8(file, "\uFFFD")
 	stem := file
@@ -70,7 +70,7 @@ func fromFile(file string) (Module, bool) {
 		stem = strings.TrimSuffix(stem, ext)
 	}
 	stem, ok := strings.CutSuffix(stem, ".ko")
-	// As scripts/Makefile.lib makes KBUILD_MODNAME.
+	// This is how scripts/Makefile.lib makes KBUILD_MODNAME.
 	return Module{File: file, Name: strings.NewReplacer("-", "_", ",", "_").Replace(stem)}, ok
 }
 
@@ -82,11 +82,11 @@ func readOpened(f io.Reader, size int64, at Module) (Module, error) {
 	return m.placed(at), nil
 }
 
-// InDir lists the live patches for a kernel in a folder that is to become an image, such as
-// dracut's initdir. Paths are relative to it, and no link leads out of it.
+// InDir lists the live patches for a kernel in a folder that will become an image, such as dracut's
+// initdir. Paths are relative to it, and no link leads out of it.
 func InDir(initdir, kernel string) ([]Module, error) {
 	if kernel == "" || strings.HasPrefix(kernel, ".") || strings.Contains(kernel, "/") {
-		return nil, fmt.Errorf("listing live patches: %q is no kernel release", kernel)
+		return nil, fmt.Errorf("listing live patches: %q is not a kernel release", kernel)
 	}
 	root, err := os.OpenRoot(initdir)
 	if err != nil {
@@ -144,7 +144,7 @@ func readInRoot(root *os.Root, name string, at Module) (Module, error) {
 	return readOpened(f, info.Size(), at)
 }
 
-// readModule reads the content of a module file, size bytes of r.
+// readModule reads a module file of this size from r.
 func readModule(ctx context.Context, r io.Reader, size int64, budget *meter) (Module, error) {
 	m, sum := Module{Size: size}, sha256.New()
 	src := bufio.NewReader(io.TeeReader(io.LimitReader(endless(r), size), sum))
@@ -163,7 +163,7 @@ func readModule(ctx context.Context, r io.Reader, size int64, budget *meter) (Mo
 
 // unpackModule reads a module, and decompresses it if it is compressed.
 func unpackModule(ctx context.Context, src *bufio.Reader, budget *meter) ([]byte, error) {
-	head, _ := src.Peek(magicSize) // an error comes again
+	head, _ := src.Peek(magicSize) // an error will come again
 	var r io.Reader = src
 	if f, known := formatOf(head); known && f.open != nil {
 		unpacked, err := f.open(src, budget.spend)
@@ -172,7 +172,7 @@ func unpackModule(ctx context.Context, src *bufio.Reader, budget *meter) ([]byte
 		}
 		r = budget.reader(ctx, unpacked)
 	}
-	plain := bytes.NewBuffer(make([]byte, 0, maxModule+2*bytes.MinRead)) // which need not grow
+	plain := bytes.NewBuffer(make([]byte, 0, maxModule+2*bytes.MinRead)) // large enough never to grow
 	_, err := plain.ReadFrom(io.LimitReader(r, maxModule+1))
 	if err == nil && plain.Len() > maxModule {
 		err = errors.New("too large")

@@ -18,7 +18,7 @@ import (
 	"github.com/cavaliergopher/cpio"
 )
 
-// No image of a machine comes near these limits; a hostile one ends at them.
+// No image of a real machine comes near these limits; a hostile one is stopped by them.
 const (
 	maxInput   = 1 << 30 // bytes of the image
 	maxOutput  = 2 << 30 // bytes that its compressed parts unpack to
@@ -42,7 +42,7 @@ func Scan(ctx context.Context, r io.Reader) (*Image, error) {
 		return nil, s.explain(err, s.in.spent-int64(src.Buffered()))
 	}
 	if !s.init {
-		return nil, fmt.Errorf("%w: it has no init, so it is no whole initrd", ErrUnreadable)
+		return nil, fmt.Errorf("%w: it has no init, so it is not a complete initrd", ErrUnreadable)
 	}
 	if err := s.resolve(); err != nil {
 		return nil, err
@@ -54,19 +54,19 @@ func Scan(ctx context.Context, r io.Reader) (*Image, error) {
 	return &s.img, nil
 }
 
-// scanner is one reading of an image.
+// scanner reads one image.
 type scanner struct {
 	img     Image
 	in, out meter
 	count   int // parts
 	files   int
-	patches int               // names of live patches
+	patches int               // live patches by name
 	links   map[string]string // symbolic ones
 	modules map[string]Module // by path: the kernel lets a later file replace an earlier one
-	init    bool              // there is the program that the kernel starts
+	init    bool              // the program that the kernel starts was found
 }
 
-// explain turns an error of a library into words about the image.
+// explain turns a library's error into words about the image.
 func (s *scanner) explain(err error, at int64) error {
 	switch {
 	case s.in.err != nil: // libraries may hide it
@@ -81,8 +81,8 @@ func (s *scanner) explain(err error, at int64) error {
 	return fmt.Errorf("%w: damaged at byte %d: %w", ErrUnreadable, at, err)
 }
 
-// parts reads one part after the other. within names the compression of the part that they are
-// in; empty for the parts of the image itself.
+// parts reads one part after the other. within names the compression of the enclosing part; empty
+// for the parts of the image itself.
 func (s *scanner) parts(ctx context.Context, src *bufio.Reader, within string) error {
 	for {
 		switch err := skipPadding(src); {
@@ -100,7 +100,7 @@ func (s *scanner) parts(ctx context.Context, src *bufio.Reader, within string) e
 	}
 }
 
-// skipPadding goes to the next byte that is not NUL.
+// skipPadding skips NUL bytes.
 func skipPadding(src *bufio.Reader) error {
 	for {
 		if _, err := src.Peek(1); err != nil {
@@ -147,7 +147,7 @@ func (s *scanner) archive(ctx context.Context, src io.Reader) error {
 	linked := map[int64][]string{}
 	for {
 		hdr, err := r.Next()
-		if err == io.EOF { // the trailer, for src has no other end
+		if err == io.EOF { // the trailer: src itself never ends normally
 			return nil
 		}
 		if err != nil {
@@ -156,7 +156,7 @@ func (s *scanner) archive(ctx context.Context, src io.Reader) error {
 		if s.files++; s.files > maxFiles {
 			return fmt.Errorf("%w: more than %d files in it", ErrUnreadable, maxFiles)
 		}
-		if hdr.Size < 0 { // the library takes signs
+		if hdr.Size < 0 { // the library accepts a sign
 			return cpio.ErrHeader
 		}
 		if err := s.file(ctx, hdr, r, linked); err != nil {
@@ -165,8 +165,8 @@ func (s *scanner) archive(ctx context.Context, src io.Reader) error {
 	}
 }
 
-// file looks at one file of an archive. linked holds the live patches that await the content
-// of their inode: of hard links, cpio stores it with the last name.
+// file looks at one file of an archive. linked holds the live patches that wait for the content of
+// their inode: cpio stores the content of hard links with the last name.
 func (s *scanner) file(ctx context.Context, hdr *cpio.Header, r io.Reader, linked map[int64][]string) error {
 	name, kind := cleanName(hdr.Name), hdr.Mode&cpio.ModeType
 	s.init = s.init || name == "init"
@@ -197,7 +197,7 @@ func (s *scanner) file(ctx context.Context, hdr *cpio.Header, r io.Reader, linke
 	return refuseNested(name, r)
 }
 
-// content reads the file of which the names are links.
+// content reads the file that the names link to.
 func (s *scanner) content(ctx context.Context, names []string, size int64, r io.Reader) error {
 	read, err := readModule(ctx, r, size, &s.out)
 	for _, name := range names {
@@ -213,7 +213,7 @@ func (s *scanner) resolve() error {
 	for name, target := range s.links {
 		read, ok := s.modules[target]
 		if !ok {
-			return fmt.Errorf("%w: %q in it is a link to %q, which is no live patch in it", ErrUnreadable, name, target)
+			return fmt.Errorf("%w: %q in it is a link to %q, which is not a live patch in it", ErrUnreadable, name, target)
 		}
 		at, _ := locate(name)
 		s.modules[name] = read.placed(at)
@@ -227,8 +227,8 @@ func (s *scanner) dracutModules(r io.Reader) error {
 	return err
 }
 
-// refuseNested finds dracut's squash modules: they pack the larger part of an initrd, all kernel
-// modules with it, into a file system image within the archive.
+// refuseNested finds dracut's squash modules: they pack most of an initrd, including all kernel
+// modules, into a file system image inside the archive.
 func refuseNested(name string, r io.Reader) error {
 	head := make([]byte, 1028)
 	n, err := io.ReadFull(r, head) // a file cut short fails at the next header
@@ -256,14 +256,14 @@ func cleanName(name string) string {
 	return strings.TrimPrefix(path.Clean("/"+name), "/")
 }
 
-// meter bounds how much is read, and keeps the error that ended it.
+// meter limits how much is read, and keeps the error that ended it.
 type meter struct {
 	spent, left int64
 	what        string
 	err         error
 }
 
-// spend takes n off what is left.
+// spend uses up n of the limit.
 func (m *meter) spend(n int64) error {
 	m.spent += n
 	if m.left -= n; m.left < 0 {
@@ -272,7 +272,7 @@ func (m *meter) spend(n int64) error {
 	return m.err
 }
 
-// reader returns r within the limit and until ctx ends.
+// reader limits r, and ends it when ctx ends.
 func (m *meter) reader(ctx context.Context, r io.Reader) io.Reader {
 	return readerFunc(func(p []byte) (int, error) {
 		if err := ctx.Err(); err != nil {
@@ -291,7 +291,7 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// endless returns r with an end that is always unexpected.
+// endless turns a normal end of r into an unexpected one.
 func endless(r io.Reader) io.Reader {
 	return readerFunc(func(p []byte) (int, error) {
 		n, err := r.Read(p)

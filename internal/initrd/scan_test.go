@@ -59,7 +59,8 @@ func TestScanDescribesAnImage(t *testing.T) {
 	}
 }
 
-// Each compression, between others and padding: no part's reader may take a byte of the next.
+// Each compression appears between others and padding: no part's reader may take a byte of the
+// next.
 func TestScanReadsPartsInAnyOrder(t *testing.T) {
 	kinds := []string{"none", "gzip", "xz", "zstd"}
 	patch := func(kernel int) string { return fmt.Sprintf("lib/modules/%d/livepatch/l.ko", kernel) }
@@ -121,7 +122,7 @@ func TestScanFindsLivePatches(t *testing.T) {
 	}
 }
 
-// Nothing follows from an image that was not read to its end.
+// Nothing can be concluded from an image that was not read to its end.
 func TestScanRefuses(t *testing.T) {
 	squash := reg("squash-root.img", "hsqs"+strings.Repeat("\x01", 2000))
 	erofs := reg("erofs-root.img", strings.Repeat("\x00", 1024)+"\xe2\xe1\xf5\xe0\x00")
@@ -131,7 +132,7 @@ func TestScanRefuses(t *testing.T) {
 		{"microcode only", microcode(), "it has no init"},
 		{"text", "#!/bin/sh\necho", "not an initrd: magic 23 21 2f 62 69 6e 2f 73 at byte 0"},
 		{"a short text", "#!", "not an initrd: magic 23 21 at byte 0"},
-		{"text behind", whole() + "\x00\x00\x00garbage!", "magic 67 61 72 62 61 67 65 21 at byte"},
+		{"text after", whole() + "\x00\x00\x00garbage!", "magic 67 61 72 62 61 67 65 21 at byte"},
 		{"lz4", "\x02!L\x18aaaaaaaa", "compressed with lz4, which klp-audit cannot read"},
 		{"lz4 frames", microcode() + "\x04\"M\x18aaaaaaaa", "compressed with lz4, which klp-audit cannot read"},
 		{"lzma", "\x5d\x00\x00\x80\x00aaaa", "compressed with lzma, which klp-audit cannot read"},
@@ -151,7 +152,7 @@ func TestScanRefuses(t *testing.T) {
 		{"bad bzip2", whole() + "BZhgarbage garbage", "damaged at byte"},
 		{"changed", flip(compress(t, "zstd", whole(reg("x", strings.Repeat("abc", 1000)))), -3), "damaged at byte"},
 		{"window of zstd", wideZstd(t), "zstd needs 32 MiB to unpack"},
-		{"link to nothing", whole(symlink(patchPath, "../x.ko")), "x.ko\", which is no live patch in it"},
+		{"link to nothing", whole(symlink(patchPath, "../x.ko")), "x.ko\", which is not a live patch in it"},
 		{"thousands of archives", strings.Repeat(newc(), 10_000), "more than 64 archives"},
 		{"hundreds of patches", whole(many(300)...), "more than 256 live patches"},
 		{"long name", whole(reg(strings.Repeat("x", 5000), "")), "damaged at byte"},
@@ -179,7 +180,7 @@ func many(n int) (entries []entry) {
 	return entries
 }
 
-// wideZstd refers back further than any image needs.
+// wideZstd refers further back than any image needs to.
 func wideZstd(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -198,12 +199,12 @@ func wideZstd(t *testing.T) string {
 	return b.String()
 }
 
-// However an image is cut, it is an error and says where.
+// However an image is cut, the result is an error that says where.
 func TestScanNoticesTruncation(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"none", "gzip", "xz", "zstd"} {
 		image := microcode() + compress(t, kind, whole(reg(patchPath, livePatch("AAAA"))))
-		for n := range len(image) - 3 { // less than the padding behind a trailer
+		for n := range len(image) - 3 { // less than the padding after a trailer
 			_, err := Scan(t.Context(), strings.NewReader(image[:n]))
 			if !errors.Is(err, ErrUnreadable) {
 				t.Fatalf("%s cut at byte %d of %d: %v", kind, n, len(image), err)
@@ -255,7 +256,7 @@ func TestScanEndsEndlessImages(t *testing.T) {
 	}
 }
 
-// bomb unpacks to zeros of three gigabytes.
+// bomb unpacks to three gigabytes of zeros.
 func bomb(t *testing.T) io.Reader {
 	t.Helper()
 	return strings.NewReader(strings.Repeat(compress(t, "zstd", strings.Repeat("\x00", 64<<20)), 48))

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// arguments are what dracut was called with, as far as its line shows. The line joins them with spaces,
-// so a value of several words looks like several values.
+// arguments are those of dracut, as far as its line shows them. The line joins them with spaces, so
+// a value of several words looks like several values.
 type arguments struct {
-	unclear bool // an option is not understood, or names what the line does not tell
+	unclear bool // an option is not understood, or refers to something that the line does not tell
 	kver    *string
 	sysroot string
 	words   []string // [IMAGE [RELEASE]]
 }
 
-// valued are dracut's long options that take a value, of 051 to 111.
+// valued are dracut's long options that take a value, in versions 051 to 111.
 var valued = strings.Fields(`add add-confdir add-device add-drivers add-fstab compress conf confdir device drivers
 	filesystems force-add force-drivers fscks fwdir hostonly-mode hostonly-nics install install-optional kernel-cmdline
 	kernel-image kmoddir kver libdirs loginstall logfile modules mount omit omit-drivers persistent-policy prefix sbat
 	squash-compressor sshkey stdlog sysroot tmpdir uefi-splash-image uefi-stub`)
 
-// parseArguments reads the words after the program's name. An empty one shows as two spaces.
+// parseArguments reads the words after the program's name. An empty word shows as two spaces.
 func parseArguments(text string) *arguments {
 	a := &arguments{}
 	_, text, _ = strings.Cut(text, " ")
@@ -31,7 +31,7 @@ func parseArguments(text string) *arguments {
 		switch {
 		case word == "--":
 			a.words, rest = append(a.words, rest...), nil
-		case word == "-i" || word == "--include": // takes two
+		case word == "-i" || word == "--include": // takes two values
 			rest = rest[min(2, len(rest)):]
 		case strings.HasPrefix(word, "--"):
 			rest = a.long(word[2:], rest)
@@ -66,14 +66,14 @@ func (a *arguments) long(option string, rest []string) []string {
 	return rest
 }
 
-// shortened says whether a name may be the beginning of an option with a value, which
-// getopt(1) takes for the whole. Some are options themselves.
+// shortened says whether a name may abbreviate an option with a value, which getopt(1) accepts.
+// Some of these are options themselves.
 func shortened(name string) bool {
 	whole := name == "force" || name == "hostonly" || name == "uefi"
 	return !whole && slices.ContainsFunc(valued, func(v string) bool { return strings.HasPrefix(v, name) })
 }
 
-// short takes a word of short options, of which the last may have a value.
+// short takes a word of short options; the last one may have a value.
 func (a *arguments) short(letters string, rest []string) []string {
 	i := strings.IndexAny(letters, "amodIkcrL")
 	if i < 0 {
@@ -89,8 +89,8 @@ func (a *arguments) short(letters string, rest []string) []string {
 	return rest
 }
 
-// kernel returns the release that an image was built for, empty if that is not known. Where dracut is
-// called without one, it takes the running kernel.
+// kernel returns the release that an image was built for, empty if not known. If dracut is called
+// without one, it uses the running kernel.
 func (a *arguments) kernel(image, running string) string {
 	if a == nil || a.unclear {
 		return ""
@@ -105,7 +105,7 @@ func (a *arguments) kernel(image, running string) string {
 	switch {
 	case len(a.words) == 2 && a.words[1] != "":
 		release = a.words[1]
-	case len(a.words) > 2: // values of several words
+	case len(a.words) > 2: // some values have several words
 		i := slices.IndexFunc(a.words, func(w string) bool { return path.Base(w) == path.Base(image) })
 		if i < 0 || i+1 >= len(a.words) {
 			return ""

@@ -13,20 +13,20 @@ import (
 
 // builds are the image builds of a boot, in the order in which they began.
 type builds struct {
-	place int         // of the current entry among those of the boot
+	place int         // position of the current entry among those of the boot
 	list  []*building // dracut's
-	own   []*building // of klp-audit's own entries
+	own   []*building // from klp-audit's own entries
 }
 
-// building is a build being read.
+// building is a build while it is read.
 type building struct {
 	Build
-	stream string     // what tells its lines from those of another build at the same time
-	args   *arguments // nil: its beginning is not there
-	listed []listed   // what it said to have packed
+	stream string     // distinguishes its lines from those of a simultaneous build
+	args   *arguments // nil: its first line is missing
+	listed []listed   // what it reported as packed
 	moved  bool       // its image was written under another name, and then moved
 
-	// Of klp-audit's own entries:
+	// For klp-audit's own entries:
 	id   string    // of the build, else of the process that wrote them
 	said time.Time // when the last one about a module was written
 }
@@ -42,22 +42,22 @@ func (b *builds) begin(e Entry) *building {
 	return build
 }
 
-// newest takes in which entry of a build is its newest one, and its place.
+// newest notes an entry of a build, and its position, as the newest one.
 func (b *building) newest(e Entry, place int) {
 	b.Time, b.Cursor, b.To = record.At(e.Time), e.Cursor, place
 }
 
-// pack takes in a module that a build said to have packed.
+// pack notes a module that a build reported as packed.
 func (b *building) pack(m Module) {
 	b.Packed, b.Modules = append(b.Packed, m), append(b.Modules, m.File)
 }
 
-// takeDracut takes in a line of dracut, which by logger(1) has no stream.
+// takeDracut takes a line of dracut; a line sent by logger(1) has no stream.
 func (b *builds) takeDracut(f fields, message string) error {
 	return b.takeLine(f, cmp.Or(f.get("_STREAM_ID"), f.get("SYSLOG_PID")), plainText(message))
 }
 
-// takeKernelLog takes in a line of dracut where there is no journald, such as in a chroot:
+// takeKernelLog takes a line that dracut wrote without a journald, such as in a chroot:
 // "dracut[1776] text" in the kernel's log.
 func (b *builds) takeKernelLog(f fields, message string) error {
 	rest, ok := strings.CutPrefix(message, "dracut[")
@@ -71,8 +71,8 @@ func (b *builds) takeKernelLog(f fields, message string) error {
 	return b.takeLine(f, stream, plainText(text))
 }
 
-// builtIn returns the root file system of a process, by the path of its program as journald saw it: in
-// a chroot the path begins with the place of the chroot. Empty: it is not known.
+// builtIn returns the root file system of a process, judged by the path of its program as journald
+// saw it: in a chroot the path begins with the path of the chroot. Empty: not known.
 func builtIn(f fields) string {
 	exe := f.get("_EXE")
 	for _, folder := range []string{"/usr/", "/bin/", "/sbin/"} {
@@ -83,7 +83,7 @@ func builtIn(f fields) string {
 	return ""
 }
 
-// told returns the first of two roots, unless the second one says more.
+// told returns the first of two roots, unless the second one is more specific.
 func told(first, second string) string {
 	if first == "" || first == RootUnclear && second != "" {
 		return second
@@ -91,8 +91,8 @@ func told(first, second string) string {
 	return first
 }
 
-// plainText takes away what dracut puts before its lines on stderr: "dracut: " or, as
-// SUSE's does, "dracut[I]: ".
+// plainText removes the prefix of dracut's lines on stderr: "dracut: " or, in SUSE's version,
+// "dracut[I]: ".
 func plainText(message string) string {
 	if rest, ok := strings.CutPrefix(message, "dracut: "); ok {
 		return rest
@@ -135,13 +135,13 @@ func (b *builds) takeLine(f fields, stream, text string) error {
 
 // line is what a line of dracut says.
 type line struct {
-	args    *arguments // "Executing: /usr/bin/dracut …": the beginning of a build
+	args    *arguments // "Executing: /usr/bin/dracut …": the start of a build
 	module  string     // a dracut module that is included
 	file    string     // a live patch in the list of files
 	release string     // the kernel that the file is for
 	image   string     // the image that is written
 	success bool       // and was written
-	move    bool       // under another name, and is moved to this one
+	move    bool       // it is moved from another name to this one
 	failed  bool       // it could not be written or moved
 }
 
@@ -160,7 +160,7 @@ func parseLine(text string) (l line, ok bool) {
 	return l, l.file != ""
 }
 
-// parseStep reads what dracut says of one of its steps, without the stars before it.
+// parseStep reads what dracut says about one of its steps, without the stars before it.
 func parseStep(text string) (l line, ok bool) {
 	if l.module, ok = quoted(text, "Including module: ", " ***"); ok {
 		return l, true
@@ -186,11 +186,12 @@ func parseStep(text string) (l line, ok bool) {
 	return l, ok
 }
 
-// temporary ends the name under which dracut 107 and later writes an image that exists.
+// temporary is the suffix of the name under which dracut 107 and later writes an image that already
+// exists.
 const temporary = ".tmp"
 
-// listedPatch finds a live patch module in a line of dracut's list of files, as `ls -l`
-// prints them: …/modules/RELEASE/livepatch/NAME.ko, or kgraft on SLE 12.
+// listedPatch finds a live patch module in a line of dracut's list of files, as `ls -l` prints it:
+// …/modules/RELEASE/livepatch/NAME.ko, or kgraft on SLE 12.
 func listedPatch(text string) (file, release string) {
 	if !strings.HasPrefix(text, "-r") {
 		return "", ""
@@ -228,18 +229,18 @@ func (l line) applyTo(b *building) {
 	}
 }
 
-// isPatching says whether a dracut module is one that packs live patches.
+// isPatching says whether a dracut module packs live patches.
 func isPatching(module string) bool {
 	return strings.Contains(module, "livepatch") || strings.Contains(module, "kgraft")
 }
 
-// telling says whether a line is evidence for what was packed, or for how it ended.
+// telling says whether a line is evidence of what was packed, or of how it ended.
 func (l line) telling() bool {
 	return l.args != nil || l.file != "" || l.success || l.failed || isPatching(l.module)
 }
 
-// end fills in what follows from all lines together. Where dracut was called without a kernel, the image
-// is for the running one. An image that is still to be moved is not there yet.
+// end fills in what follows from all lines together. If dracut was called without a kernel, the
+// image is for the running one. An image that is not moved yet is not there yet.
 func (b *building) end(running string) Build {
 	if image, ok := strings.CutSuffix(b.Image, temporary); ok && !b.moved {
 		b.Image, b.Success = image, false
@@ -259,8 +260,8 @@ func (b *building) end(running string) Build {
 	return b.Build
 }
 
-// current returns the build that the lines of a stream belong to, nil if there is none. A list of files
-// comes after the line that says that the build is done.
+// current returns the build that the lines of a stream belong to, nil if there is none. dracut
+// prints its list of files after the line that says that the build is done.
 func (b *builds) current(stream string) *building {
 	for i := len(b.list) - 1; i >= 0; i-- {
 		if b.list[i].stream == stream {
@@ -270,8 +271,8 @@ func (b *builds) current(stream string) *building {
 	return nil
 }
 
-// takeOwn takes in an entry of klp-audit's dracut module about a live patch that an image
-// packs, or that it packs none.
+// takeOwn takes an entry of klp-audit's dracut module about a live patch that an image packs, or
+// about packing none.
 func (b *builds) takeOwn(f fields, message string) error {
 	build, e, err := b.ownBuild(f, message)
 	if err != nil {
@@ -288,7 +289,7 @@ func (b *builds) takeOwn(f fields, message string) error {
 	return nil
 }
 
-// takeWritten takes in the entry of klp-audit's dracut module that an image was written.
+// takeWritten takes the entry of klp-audit's dracut module that an image was written.
 func (b *builds) takeWritten(f fields, message string) error {
 	build, e, err := b.ownBuild(f, message)
 	if err != nil {
@@ -302,8 +303,9 @@ func (b *builds) takeWritten(f fields, message string) error {
 	return nil
 }
 
-// ownBuild returns the build that an entry of klp-audit's dracut module belongs to. The entry has the id
-// of the build; entries of an older module belong together if one process wrote them about one image.
+// ownBuild returns the build that an entry of klp-audit's dracut module belongs to. The entry has
+// the id of the build; entries of an older module belong together if one process wrote them about
+// one image.
 func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
 	e, err := f.entry(message)
 	if err != nil {
@@ -325,7 +327,7 @@ func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
 			return build, e, nil
 		}
 		if span == ownSpan {
-			break // another process wrote since
+			break // another process has written since
 		}
 	}
 	build := b.begin(e)
@@ -335,12 +337,12 @@ func (b *builds) ownBuild(f fields, message string) (*building, Entry, error) {
 	return build, e, nil
 }
 
-// ownSpan is how long one process may take for the entries of one build, at most; later entries with its
-// number are from another process.
+// ownSpan is the longest that one process takes for the entries of one build; later entries with
+// its pid are from another process.
 const ownSpan = time.Minute
 
-// done returns the builds. What klp-audit's own entries say is of the dracut that wrote that
-// image around them: several may be at work, such as for the crash kernel.
+// done returns the builds. klp-audit's own entries belong to the dracut run that wrote that image
+// around them: several may run at once, such as for the crash kernel.
 func (b *builds) done(running string) []Build {
 	var list []Build
 	for _, build := range b.list {
@@ -358,7 +360,7 @@ func (b *builds) done(running string) []Build {
 	return list
 }
 
-// joined returns a build of dracut with what the entries of klp-audit's module say of it.
+// joined returns a build of dracut with what the entries of klp-audit's module say about it.
 func joined(b, own Build) Build {
 	if own.Source == SourceOwn {
 		b.Source, b.Modules, b.Packed, b.None, b.Partial = SourceOwn, own.Modules, own.Packed, own.None, own.Partial
@@ -372,7 +374,7 @@ func joined(b, own Build) Build {
 	return b
 }
 
-// around is the index of dracut's build in which own entries were written, -1 if there is
+// around returns the index of dracut's build during which own entries were written, -1 if there is
 // none, or if it may be another one.
 func around(list []Build, own *building) int {
 	found := -1

@@ -7,9 +7,9 @@ import (
 	"github.com/coreos/go-systemd/v22/sdjournal"
 )
 
-// Checkpoints returns the checkpoints of the record that root wrote to a journal, see Read for
-// dir, in entries with a message id: in no order, each once. Files that cannot be read are left out, for every checkpoint speaks for
-// itself; if none can be, that is an error.
+// Checkpoints returns the checkpoints of the record that root wrote to a journal (see Read for dir)
+// in entries with a message id: in no order, each once. Files that cannot be read are left out,
+// because every checkpoint speaks for itself; if none can be read, that is an error.
 func Checkpoints(ctx context.Context, dir, messageID string) ([]string, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -32,8 +32,7 @@ func Checkpoints(ctx context.Context, dir, messageID string) ([]string, error) {
 	return found, err
 }
 
-// checkpointsIn looks at one file. Only journald itself writes fields that begin with an
-// underscore.
+// checkpointsIn reads one file. Only journald itself writes fields that begin with an underscore.
 func checkpointsIn(ctx context.Context, j *sdjournal.Journal, messageID string, found func(text string)) error {
 	for _, m := range []string{"MESSAGE_ID=" + messageID, "_TRANSPORT=journal", "_UID=0"} {
 		if err := j.AddMatch(m); err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Only what root sent to journald itself counts.
+// Only what root sent to journald itself is accepted.
 func TestCheckpoints(t *testing.T) {
 	const id = "0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41"
 	const entry = "_TRANSPORT=%s _UID=%s MESSAGE_ID=%s KLP_CHECKPOINT=%s | klp-audit record"
@@ -26,7 +26,7 @@ func TestCheckpoints(t *testing.T) {
 	if got, err := Checkpoints(t.Context(), dir, id); err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v", got, err)
 	}
-	// A file that cannot be read does not keep the others from being read.
+	// An unreadable file does not keep the others from being read.
 	if err := os.WriteFile(filepath.Join(dir, "broken.journal"), []byte("garbage that is no journal"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func writeFile(t testing.TB, path string, data []byte) string {
 	return path
 }
 
-// damaged returns a file cut off somewhere, or with bits flipped where it holds anything.
+// damaged returns a file that was cut off somewhere, or has bits flipped where it has content.
 func damaged(file []byte, seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 7))
 	d := slices.Clone(file)
@@ -66,8 +66,8 @@ func loadsIn(list []Boot, phase record.Phase) (loads []string) {
 	return loads
 }
 
-// Whatever is damaged, reading ends, and no patch appears in an initrd that did not hold it;
-// a sound file beside it is read as ever.
+// Whatever is damaged, reading ends, and no patch appears in an initrd that did not contain it; an
+// intact file in the same folder is read as usual.
 func TestDamagedFiles(t *testing.T) {
 	variants := uint64(120)
 	if testing.Short() {
@@ -105,13 +105,13 @@ func TestDamagedFiles(t *testing.T) {
 				}
 			}
 		}
-		if noticed < int(variants)/4 { // every file that is cut off, at least
+		if noticed < int(variants)/4 { // at least every file that is cut off
 			t.Errorf("%s: %d of %d noticed", scenario, noticed, variants)
 		}
 	}
 }
 
-// A file that cannot be read among others is named, with the boots that it may hold more of.
+// A file that cannot be read is named, together with the boots that it may hold more of.
 func TestUnreadFiles(t *testing.T) {
 	file := fixtureFile(t, "C")
 	newer := slices.Clone(file)
@@ -183,8 +183,7 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-// Without permission the words are clear; with permission for some files only, the others
-// are named.
+// Without permission the error is clear; with permission for some files only, the others are named.
 func TestWithoutPermission(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become nobody")
@@ -213,7 +212,7 @@ func TestWithoutPermission(t *testing.T) {
 	}
 }
 
-// asNobody reads a journal as the user nobody, in a copy of this program that nobody can reach.
+// asNobody reads a journal as the user nobody, in a copy of this program that nobody may execute.
 func asNobody(t *testing.T, dir string) string {
 	t.Helper()
 	self, err := os.ReadFile("/proc/self/exe")

@@ -7,7 +7,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// source is where fields come from: of the journal's current entry, or of one in memory.
+// source provides fields: of the journal's current entry, or of one in memory.
 type source interface {
 	GetDataValue(name string) (string, error)
 	GetCursor() (string, error)
@@ -15,7 +15,7 @@ type source interface {
 	GetMonotonicUsec() (uint64, error)
 }
 
-// Line is an entry of a journal in memory, as a simulated host writes it.
+// Line is a journal entry in memory, as a simulated host writes it.
 type Line struct {
 	Cursor   string
 	Received time.Time

@@ -29,7 +29,7 @@ const (
 	persistentDir = "/var/log/journal"
 )
 
-// files are the files that a journal is made of.
+// files are the files of a journal.
 type files struct {
 	dir    string // empty: the system's
 	paths  []string
@@ -44,9 +44,9 @@ func (f *files) name() string {
 	return fmt.Sprintf("journal %q", f.dir)
 }
 
-// findFiles finds the files as libsystemd does (sd-journal.c, add_root_directory), which is
-// silent about those that it cannot read: they lie in the folder, and in folders in it that
-// a machine id names. Of the system's, persistent journals are of this machine only.
+// findFiles finds the files as libsystemd does (sd-journal.c, add_root_directory), which ignores
+// silently those that it cannot read. They are in the folder, and in subfolders named after a
+// machine id. For the system's journal, persistent files are this machine's only.
 func findFiles(dir string) (*files, error) {
 	f := &files{dir: dir}
 	if dir != "" {
@@ -67,7 +67,7 @@ func findFiles(dir string) (*files, error) {
 	return f, nil
 }
 
-// isID says whether a name is a machine or boot id as sd_id128_from_string takes it.
+// isID says whether a name is a machine or boot id that sd_id128_from_string accepts.
 func isID(name string) bool {
 	digits := strings.ReplaceAll(name, "-", "")
 	return len(digits) == 32 && (len(name) == 32 || len(name) == 36) && strings.Trim(digits, "0123456789abcdefABCDEF") == ""
@@ -86,8 +86,8 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// addDir adds the files of a folder, and returns what is in it. The files of users are left
-// out: whatever root and the kernel say is in the system's.
+// addDir adds the files of a folder, and returns what is in it. The files of users are left out:
+// whatever root and the kernel write is in the system's files.
 func (f *files) addDir(dir string) []fs.DirEntry {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -131,7 +131,7 @@ var (
 	errNewer   = errors.New("written by a newer systemd than the one here")
 )
 
-// open opens all files that can be, and notes the others.
+// open opens all files that can be opened, and notes the others.
 func (f *files) open() (*sdjournal.Journal, error) {
 	err := f.leaveOut(func(path string) error {
 		j, err := openPaths(path)
@@ -156,8 +156,8 @@ func openPaths(paths ...string) (*sdjournal.Journal, error) {
 	return j, nil
 }
 
-// leaveOut leaves out and notes the files that look fails for. One that is gone was removed
-// by journald meanwhile, and one that is empty was just made.
+// leaveOut leaves out and notes the files that look fails for. A file that is gone was removed by
+// journald meanwhile, and an empty one was just created.
 func (f *files) leaveOut(look func(path string) error) error {
 	var fatal error
 	f.paths = slices.DeleteFunc(f.paths, func(path string) bool {
@@ -186,13 +186,13 @@ func (f *files) note(path string, err error) {
 	}
 }
 
-// ofFile says whether an error is of a file, and others may do without it.
+// ofFile says whether an error concerns one file, so that the others may still be read.
 func ofFile(err error) bool {
 	var errno syscall.Errno
 	return errors.As(err, &errno) && errno != syscall.ENOMEM && errno != syscall.EMFILE && errno != syscall.ENFILE
 }
 
-// usage is what files use of the disk, bytes, as sd_journal_get_usage counts those that it
+// usage is the disk usage of files in bytes, as sd_journal_get_usage counts it for files that it
 // has not dropped.
 func usage(paths []string) (sum uint64) {
 	for _, path := range paths {
@@ -204,12 +204,12 @@ func usage(paths []string) (sum uint64) {
 	return sum
 }
 
-// mtimeSlack is by how much a file's time may be before that of its newest entry: the
-// kernel notes it when it writes mapped pages to the disk.
+// mtimeSlack is how much older a file's time may be than its newest entry: the kernel updates it
+// when it writes mapped pages to disk.
 const mtimeSlack = time.Minute
 
-// doubt notes with each boot the files that may hold more of it: those that were written
-// after it began. Where its beginning is not known, it is after the boot before.
+// doubt notes with each boot the files that may hold more of it: those written after it began. If
+// its beginning is not known, it is after the previous boot.
 func (f *files) doubt(boots []Boot) {
 	var before time.Time
 	for i := range boots {

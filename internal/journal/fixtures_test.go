@@ -25,8 +25,8 @@ func boots(t testing.TB, dir string) []Boot {
 	return got
 }
 
-// EXPECTED.tsv says for each boot and load of the journals of real boots where the load
-// was, checked against the list of files of the initrd that was booted.
+// EXPECTED.tsv says for each boot and load in the journals of real boots where the load was. It was
+// checked against the list of files of the initrd that was booted.
 func TestRealBoots(t *testing.T) {
 	b, err := os.ReadFile("testdata/EXPECTED.tsv")
 	if err != nil {

@@ -1,8 +1,7 @@
-// Package journal reads from the systemd journal which live patches a boot loaded, where it
-// loaded them, and which initrd images were built. It is the only importer of sdjournal.
+// Package journal reads from the systemd journal which live patches a boot loaded, where it loaded
+// them, and which initrd images were built. It is the only importer of sdjournal.
 //
-// The rules follow what the journals of real boots show. Nothing is concluded from the
-// absence of a line.
+// The rules are derived from the journals of real boots. Nothing is concluded from a missing line.
 package journal
 
 import (
@@ -17,12 +16,12 @@ import (
 
 // Boot is what the journal shows of one boot.
 type Boot struct {
-	record.Boot          // as it is kept and shown
+	record.Boot          // as it is recorded and shown
 	Unread      []Unread // files that may hold more of it
-	ImageBuilds []Build  // of Builds, all that their entries say
+	ImageBuilds []Build  // Builds, with everything that their entries say
 }
 
-// newBoot returns a boot of which nothing is known yet.
+// newBoot returns a boot about which nothing is known yet.
 func newBoot(id string) Boot {
 	return Boot{Boot: record.Boot{ID: id, Loads: []record.Load{}, Builds: []record.Build{}}}
 }
@@ -34,7 +33,7 @@ type Entry struct {
 	Message string
 }
 
-// Source says how a build told what it packed.
+// Source says how a build reported what it packed.
 type Source string
 
 // The sources.
@@ -46,39 +45,39 @@ const (
 
 // Build is the building of an initrd image.
 type Build struct {
-	record.Build    // of its newest entry; the kernel release is empty if it is not known, the image if it did not say
+	record.Build    // of its newest entry; the kernel release is empty if not known, the image if not reported
 	Start           time.Time
-	From, To        int    // places of its first and newest entries among those of the boot: the clock may be set between them
-	Root            string // the root file system that it was built in and of: RootHere, RootUnclear or a path; empty: not said
+	From, To        int    // positions of its first and newest entries among those of the boot: the clock may be set between them
+	Root            string // the root file system that it was built in and for: RootHere, RootUnclear or a path; empty: not reported
 	Source          Source
-	Packed          []Module  // Modules, with what it said of them
-	None            bool      // it said that it packed none
-	Partial         bool      // it said to have packed more than that
+	Packed          []Module  // Modules, with what it reported about them
+	None            bool      // it reported that it packed none
+	Partial         bool      // it reported that it packed more than that
 	LivepatchModule bool      // it included a dracut module that packs live patches
-	Failed          bool      // it said that it did not
-	Done            time.Time // when it said that the image was written; zero: it did not
-	Written         *Written  // nil: not said
-	Silent          bool      // only the entries of klp-audit's module show it: dracut's own lines are not there
+	Failed          bool      // it reported a failure
+	Done            time.Time // when it reported that the image was written; zero: it did not
+	Written         *Written  // nil: not reported
+	Silent          bool      // only the entries of klp-audit's module show it: dracut's own lines are missing
 	Evidence        []Entry
 }
 
-// The roots of a build that are not those of another system.
+// Roots of a build other than the path of another system.
 const (
 	RootHere    = "/"
-	RootUnclear = "?" // it may have been built in another one: it found no journal, or is in a chroot
+	RootUnclear = "?" // it may have been built in another system: it found no journal, or runs in a chroot
 )
 
 // Written is what an image file was when its build had ended.
 type Written struct {
 	Size int64
-	Time time.Time // of its last change, by the file, to the microsecond
+	Time time.Time // of the file's last change, to the microsecond
 }
 
 // Module is a live patch module that a build packed.
 type Module struct {
 	File       string
-	SrcVersion string // empty: not said
-	SHA256     string // empty: not said
+	SrcVersion string // empty: not reported
+	SHA256     string // empty: not reported
 }
 
 var (
@@ -96,14 +95,14 @@ var (
 type Query struct {
 	Boot string // the one with this id, or with one that begins so; empty: all
 	Last bool   // the last one only
-	// Skip says of a boot, of which nothing but its ends is known yet, that it is not wanted.
+	// Skip says that a boot is not wanted, given only its ends.
 	Skip func(Boot) bool
 }
 
-// Journal is what was read of a journal.
+// Journal is what was read from a journal.
 type Journal struct {
 	Boots  []Boot   // oldest first
-	Unread []Unread // files that may hold more boots, or more of those
+	Unread []Unread // files that may hold more boots, or more of these boots
 }
 
 // Boots reads the boots of a journal, see Read.
@@ -113,8 +112,8 @@ func Boots(ctx context.Context, dir string, q Query) ([]Boot, error) {
 }
 
 // Read reads boots of a journal. dir is a journal directory; empty: the system's journal,
-// persistent and volatile together. Entries are never told apart by machine id or host
-// name: an initrd may have its own.
+// persistent and volatile together. Machine id and host name never distinguish entries: an initrd
+// may have its own.
 func Read(ctx context.Context, dir string, q Query) (Journal, error) {
 	runtime.LockOSThread() // an sd_journal object belongs to one thread
 	defer runtime.UnlockOSThread()

@@ -6,8 +6,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// tolerance is how far two clocks may differ: kernel lines have the printk clock, systemd's
-// have CLOCK_MONOTONIC at reception. Microseconds; up to 50,000 were measured.
+// tolerance is how far two clocks may differ: kernel lines have the printk clock, systemd's have
+// CLOCK_MONOTONIC at reception. In microseconds; up to 50,000 were measured.
 const tolerance = 100_000
 
 // moment is when the kernel wrote a line, and which journald received it.
@@ -17,7 +17,7 @@ type moment struct {
 	scope  string // _RUNTIME_SCOPE of systemd 252 and later: initrd, system
 }
 
-// marks are the moments of a boot that tell the initrd from the real root, microseconds
+// marks are the moments of a boot that separate the initrd from the real root, in microseconds
 // since boot; 0: not in the journal.
 type marks struct {
 	switchRoot  int64   // "Switching root.": the end of the initrd, CLOCK_MONOTONIC
@@ -26,7 +26,7 @@ type marks struct {
 	systemModes []int64 // "running in system mode", printk clock: of the initrd's PID 1, then the real root's
 }
 
-// take takes in a line of PID 1.
+// take takes a line of PID 1.
 func (m *marks) take(f fields, message string) {
 	switch {
 	case f.get("MESSAGE_ID") == idStartupFinished:
@@ -35,7 +35,7 @@ func (m *marks) take(f fields, message string) {
 		m.takeSwitch(f)
 	case f.get("_TRANSPORT") != "kernel":
 		return
-	case strings.HasPrefix(message, "Running in init"): // "initrd." or, until 247, "initial RAM disk."
+	case strings.HasPrefix(message, "Running in init"): // "initrd." or, up to 247, "initial RAM disk."
 		m.inInitrd = true
 	case strings.HasPrefix(message, "systemd ") && strings.Contains(message, "running in system mode"):
 		if src, ok := f.number("_SOURCE_MONOTONIC_TIMESTAMP"); ok {
@@ -61,12 +61,12 @@ func (m *marks) takeStartup(f fields) {
 	if !ok || m.startup != 0 {
 		return
 	}
-	initrd, _ := f.number("INITRD_USEC") // none without a systemd in the initrd
+	initrd, _ := f.number("INITRD_USEC") // absent without a systemd in the initrd
 	m.startup = kernel + initrd
 }
 
-// takeSwitch keeps the latest moment that is still the first switch: unit lines come
-// before "Switching root." itself, which may be a kernel line.
+// takeSwitch keeps the latest moment that still belongs to the first switch: unit lines precede
+// "Switching root." itself, which may be a kernel line.
 func (m *marks) takeSwitch(f fields) {
 	us, ok := f.number("_SOURCE_MONOTONIC_TIMESTAMP")
 	if !ok {
@@ -80,13 +80,13 @@ func (m *marks) takeSwitch(f fields) {
 	}
 }
 
-// switched says whether the real root's PID 1 has spoken.
+// switched says whether the real root's PID 1 has written a line.
 func (m *marks) switched() bool { return len(m.systemModes) > 1 }
 
-// realRoot is when the real root's PID 1 spoke first, by the kernel's own clock.
+// realRoot is when the real root's PID 1 wrote its first line, by the kernel's own clock.
 func (m *marks) realRoot(start bool) (us int64, ok bool) {
 	switch {
-	case !start: // the initrd's line may be missing: nothing can be counted
+	case !start: // the initrd's line may be missing, so counting lines proves nothing
 		return 0, false
 	case m.inInitrd && len(m.systemModes) > 1:
 		return m.systemModes[1], true
@@ -100,11 +100,11 @@ func (m *marks) realRoot(start bool) (us int64, ok bool) {
 //
 //	R1  the initrd's journald received it
 //	R2  before "Switching root."
-//	R3  before, or after, the real root's PID 1 started, as "Startup finished" says
+//	R3  before, or after, the real root's PID 1 started, according to "Startup finished"
 //	R4  before, or after, that PID 1's first line, by the kernel's own clock
 //
-// After "Switching root." and before the real root's first line it is undecided. That the
-// real root's journald received a line proves nothing: it takes in what came before it.
+// Between "Switching root." and the real root's first line, it is undecided. That the real root's
+// journald received a line proves nothing: it also takes lines written before it started.
 func (m *marks) phase(t moment, start bool) (record.Phase, string) {
 	if t.scope == "initrd" {
 		return record.PhaseInitrd, "R1"

@@ -10,7 +10,7 @@ import (
 
 const second = 1_000_000
 
-// Each rule decides where the ones before it cannot, and none where it must not.
+// Each rule decides if the rules before it cannot, and decides nothing where it must not.
 func TestPhase(t *testing.T) {
 	systemd := marks{switchRoot: 14 * second, startup: 15 * second, inInitrd: true, systemModes: []int64{3 * second, 15*second + 200_000}}
 	for name, tt := range map[string]struct {

@@ -12,9 +12,9 @@ import (
 	"github.com/coreos/go-systemd/v22/sdjournal"
 )
 
-// read reads boots, oldest first, and says how many there are before any is skipped. A boot
-// is read from the files alone that hold it: libsystemd looks up everything in each file
-// that it has open.
+// read reads boots, oldest first, and says how many there are before any is skipped. It reads each
+// boot only from the files that hold it, because libsystemd looks up everything in each file that
+// it has open.
 func (f *files) read(ctx context.Context, q Query) (boots []Boot, found int, err error) {
 	if q.Last && q.Boot == "" {
 		if q.Boot, err = f.lastBoot(); err != nil {
@@ -47,7 +47,7 @@ func (f *files) read(ctx context.Context, q Query) (boots []Boot, found int, err
 	return boots, found, nil
 }
 
-// each looks at the files one by one, and notes those in which that meets damage.
+// each looks at the files one by one, and notes those where that meets damage.
 func (f *files) each(look func(path string, j *sdjournal.Journal) error) error {
 	return f.leaveOut(func(path string) error {
 		j, err := openPaths(path)
@@ -66,7 +66,7 @@ func (f *files) each(look func(path string, j *sdjournal.Journal) error) error {
 	})
 }
 
-// holders returns the files that hold the boots whose ids begin with a text.
+// holders returns the files that hold the boots whose ids begin with prefix.
 func (f *files) holders(prefix string) (map[string][]string, error) {
 	boots := map[string][]string{}
 	return boots, f.each(func(path string, j *sdjournal.Journal) error {
@@ -78,8 +78,8 @@ func (f *files) holders(prefix string) (map[string][]string, error) {
 	})
 }
 
-// bootIDs returns the ids of a file's boots that begin with a text. To look for one is
-// cheaper than to list them.
+// bootIDs returns the ids of a file's boots that begin with prefix. Looking for one is cheaper than
+// listing them.
 func bootIDs(j *sdjournal.Journal, prefix string) ([]string, error) {
 	if isID(prefix) {
 		b, err := bootEnds(j, prefix)
@@ -92,8 +92,8 @@ func bootIDs(j *sdjournal.Journal, prefix string) ([]string, error) {
 	return slices.DeleteFunc(ids, func(id string) bool { return !strings.HasPrefix(id, prefix) }), err
 }
 
-// lastBoot returns the id of the boot that the newest entry is of: the clock that the first
-// entries of a boot were stored by may have been wrong.
+// lastBoot returns the id of the boot that the newest entry belongs to: the clock may have been
+// wrong when the first entries of a boot were stored.
 func (f *files) lastBoot() (last string, err error) {
 	var end time.Time
 	return last, f.each(func(_ string, j *sdjournal.Journal) error {
@@ -113,13 +113,13 @@ func (f *files) lastBoot() (last string, err error) {
 	})
 }
 
-// opened is the journal that was read from last.
+// opened is the journal that was last read.
 type opened struct {
 	*sdjournal.Journal
 	paths []string
 }
 
-// open opens a journal of files, unless it is open.
+// open opens a journal of these files, unless it is already open.
 func (o *opened) open(paths []string) (err error) {
 	if o.Journal != nil && slices.Equal(o.paths, paths) {
 		return nil
@@ -137,16 +137,16 @@ func (o *opened) close() {
 	o.Journal = nil
 }
 
-// readBoot reads a boot from the files that hold it. Damage ends the reading of a file:
-// libsystemd then drops the file without a word, and what it gave until then is kept, or it
-// fails, and the file is left out.
+// readBoot reads a boot from the files that hold it. Damage ends the reading of a file: either
+// libsystemd silently drops the file, and what it gave until then is kept, or it fails, and the
+// file is left out.
 func (f *files) readBoot(ctx context.Context, open *opened, id string, paths []string, skip func(Boot) bool) (Boot, error) {
 	for {
 		b, whole, err := open.read(ctx, id, paths, skip)
 		if whole || ctx.Err() != nil || err != nil && !ofFile(err) {
 			return b, err
 		}
-		open.close() // without what it dropped
+		open.close() // reopen without the dropped files
 		sound := slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
 			var alone opened
 			defer alone.close()
@@ -184,8 +184,8 @@ func (o *opened) read(ctx context.Context, id string, paths []string, skip func(
 	return b, whole && !dropped(used, paths), err
 }
 
-// dropped says whether libsystemd dropped a file, by what those that it still has use of the
-// disk. A file that grew just now looks so, too, but not if it is the only one.
+// dropped says whether libsystemd dropped a file, judged by the disk usage of those that it still
+// has. A file that grew just now gives the same result, unless it is the only one.
 func dropped(used uint64, paths []string) bool {
 	if len(paths) == 1 {
 		return used == 0 && usage(paths) > 0

@@ -10,7 +10,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// The entries of klp-audit's own dracut module.
+// The message ids of klp-audit's own dracut module.
 const (
 	BuildMessageID   = "6f1c0a4b6e0b4c6f9a7d4b6f1f0e9a11" // what an image packs
 	WrittenMessageID = "2d0f7c5e8a6b4f3c9e1d7a4b5c6f8e90" // that it was written
@@ -24,16 +24,16 @@ const (
 	idUnitStarted     = "39f53479d3a045ac8e11786248231fbf"
 )
 
-// groups are the entries that say anything about live patches, boot phases and image
-// builds: one match for each field, any of the groups. The journal finds them by its index.
-// A user can send every line but these fields: the kernel's facility 0 and fields that begin
-// with an underline. So each group asks for one that only root or the kernel can have: an
-// entry may have MESSAGE_ID twice, and match one group to be read as another's.
+// groups are the entries that say anything about live patches, boot phases and image builds: one
+// match for each field, any of the groups. The journal's index finds them. A user can forge every
+// field except the kernel's facility 0 and fields that begin with an underscore. So each group
+// demands one that only root or the kernel can set: an entry may have MESSAGE_ID twice, and match
+// one group in order to be read as another's.
 var groups = [][]string{
-	// The kernel's own lines: notices, and warnings and errors.
-	// The rest of what fromKernel asks for is left to it: each match costs a search.
+	// The kernel's own lines: notices, warnings and errors. fromKernel checks the rest: each match
+	// costs a search.
 	{"_TRANSPORT=kernel", "PRIORITY=3", "PRIORITY=4", "PRIORITY=5"},
-	// What PID 1 says before a journald is there, or while it is not.
+	// What PID 1 says before there is a journald, or while it is down.
 	{"_TRANSPORT=kernel", "SYSLOG_IDENTIFIER=systemd", "SYSLOG_PID=1"},
 	{"_TRANSPORT=journal", "SYSLOG_IDENTIFIER=systemd", "_UID=0", "PRIORITY=5"},
 	{"MESSAGE_ID=" + idStartupFinished, "_UID=0"},
@@ -43,12 +43,12 @@ var groups = [][]string{
 	{"MESSAGE_ID=" + BuildMessageID, "_TRANSPORT=journal", "_UID=0"},
 	{"MESSAGE_ID=" + WrittenMessageID, "_TRANSPORT=journal", "_UID=0"},
 	{"SYSLOG_IDENTIFIER=dracut", "_UID=0"},
-	// dracut without a journald in its chroot; only root can write to /dev/kmsg.
+	// dracut in a chroot without journald; only root can write to /dev/kmsg.
 	{"_TRANSPORT=kernel", "SYSLOG_FACILITY=1"},
 }
 
-// scanBoot fills in what the journal says of a boot, and says whether each entry had its
-// text: what libsystemd finds damaged, it passes over.
+// scanBoot fills in what the journal says about a boot, and says whether each entry had its text:
+// libsystemd skips what it finds damaged.
 func scanBoot(ctx context.Context, j *sdjournal.Journal, b *Boot) (whole bool, err error) {
 	if err := match(j, b.ID); err != nil {
 		return false, err
@@ -71,8 +71,8 @@ func scanBoot(ctx context.Context, j *sdjournal.Journal, b *Boot) (whole bool, e
 	}
 }
 
-// match selects the entries of a boot in any of the groups. Each group costs a search for
-// each entry: those that the boot has nothing of are left out.
+// match selects the entries of a boot that are in any of the groups. Each group costs a search for
+// each entry, so groups without entries in this boot are left out.
 func match(j *sdjournal.Journal, boot string) error {
 	var there [][]string
 	for _, group := range groups {
@@ -90,7 +90,7 @@ func match(j *sdjournal.Journal, boot string) error {
 		return err
 	}
 	if len(there) == 0 {
-		there = groups[:1] // matches nothing, and not everything
+		there = groups[:1] // must match nothing, rather than everything
 	}
 	for _, group := range there {
 		for _, m := range group {
@@ -120,8 +120,7 @@ func holds(j *sdjournal.Journal, boot string, group []string) (bool, error) {
 	return n > 0, err
 }
 
-// fields reads fields of the current entry, one at a time: most entries are done with
-// after their message.
+// fields reads fields of the current entry, one at a time: for most entries the message is enough.
 type fields struct{ j source }
 
 // get returns a field's first value, empty if the entry has none.
@@ -133,7 +132,7 @@ func (f fields) get(name string) string {
 	return v
 }
 
-// number returns a field with a number, such as a time in microseconds.
+// number returns a numeric field, such as a time in microseconds.
 func (f fields) number(name string) (n int64, ok bool) {
 	n, err := strconv.ParseInt(f.get(name), 10, 64)
 	return n, err == nil && n >= 0
@@ -148,19 +147,19 @@ func (f fields) entry(message string) (Entry, error) {
 	return Entry{Cursor: cursor, Time: t, Message: message}, err
 }
 
-// scan is one boot being read, entry by entry in the order in which they were stored:
-// times can be equal, and differ between clocks.
+// scan reads one boot, entry by entry in the order in which they were stored: times can be equal,
+// and differ between clocks.
 type scan struct {
 	boot   *Boot
 	marks  marks
 	times  []moment // of boot.Loads
 	builds builds
-	// textMissing says that there was an entry without a message, which the kernel, systemd
-	// and dracut never write.
+	// textMissing says that there was an entry without a message, which the kernel, systemd and
+	// dracut never write.
 	textMissing bool
 }
 
-// take takes in one entry.
+// take takes one entry.
 func (s *scan) take(f fields) error {
 	s.builds.place++
 	message, err := f.j.GetDataValue("MESSAGE")
@@ -173,7 +172,7 @@ func (s *scan) take(f fields) error {
 	case strings.HasPrefix(message, "Linux version "):
 		return s.linuxVersion(f, message)
 	}
-	// Most entries are done with here; a field that is missing costs a search, too.
+	// Most entries end here; looking for a missing field costs a search, too.
 	switch f.get("SYSLOG_IDENTIFIER") {
 	case "kernel":
 		return nil
@@ -195,7 +194,7 @@ func (s *scan) take(f fields) error {
 	return s.builds.takeKernelLog(f, message)
 }
 
-// linuxVersion is the kernel's first line.
+// linuxVersion takes the kernel's first line.
 func (s *scan) linuxVersion(f fields, message string) error {
 	if !fromKernel(f) {
 		return nil
@@ -205,8 +204,8 @@ func (s *scan) linuxVersion(f fields, message string) error {
 	return nil
 }
 
-// fromKernel says whether the kernel itself wrote an entry: what is written to /dev/kmsg
-// has another facility than 0 (printk.c, devkmsg_write).
+// fromKernel says whether the kernel itself wrote an entry: anything written to /dev/kmsg has a
+// facility other than 0 (printk.c, devkmsg_write).
 func fromKernel(f fields) bool {
 	return f.get("_TRANSPORT") == "kernel" && f.get("SYSLOG_FACILITY") == "0" && f.get("SYSLOG_IDENTIFIER") == "kernel"
 }
@@ -222,10 +221,11 @@ func (s *scan) finish() {
 	}
 }
 
-// Enabling returns the kernel's line that it loads a live patch: its exact text, for no other is taken for one.
+// Enabling returns the kernel's line for loading a live patch: its exact text, because no other
+// line is accepted.
 func Enabling(patch string) string { return "livepatch: enabling patch '" + patch + "'" }
 
-// livepatch takes in a line of the kernel's live patching (kernel/livepatch).
+// livepatch takes a line of the kernel's live patching code (kernel/livepatch).
 func (s *scan) livepatch(f fields, message string) error {
 	if !fromKernel(f) {
 		return nil
@@ -269,7 +269,7 @@ func (s *scan) livepatch(f fields, message string) error {
 	return nil
 }
 
-// end notes that a patch is taken away: from the start of that on it does not protect everywhere.
+// end notes that a patch is being disabled: from then on it does not protect all tasks.
 func end(l *record.Load, t record.Timestamp) {
 	switch {
 	case l.Result == record.LoadComplete && l.Disabled == nil:
@@ -279,16 +279,15 @@ func end(l *record.Load, t record.Timestamp) {
 	}
 }
 
-// back notes that a load which was turned back is gone: until then some tasks ran with it.
+// back notes that a load was turned back and is gone: until then some tasks ran with it.
 func back(l *record.Load, t record.Timestamp) {
 	if l.Result == record.LoadReverted {
 		l.Reverted = &t
 	}
 }
 
-// complete notes that a patch is active everywhere, also one that was being taken away.
-// SUSE's live patches are cumulative: each replaces the one before, which leaves no line of
-// its own.
+// complete notes that a patch is active in all tasks, even if it was being disabled. SUSE's live
+// patches are cumulative: each replaces the previous one, which gets no line of its own.
 func (s *scan) complete(l *record.Load, t record.Timestamp) {
 	l.Result, l.Completed, l.Reverted, l.Disabled = record.LoadComplete, &t, nil, nil
 	for i := range s.boot.Loads {
@@ -305,7 +304,7 @@ func (s *scan) force() {
 	}
 }
 
-// newest is the newest load of a patch, nil if there is none.
+// newest returns the newest load of a patch, nil if there is none.
 func (s *scan) newest(patch string) *record.Load {
 	for i := len(s.boot.Loads) - 1; i >= 0; i-- {
 		if s.boot.Loads[i].Patch == patch {
@@ -315,7 +314,7 @@ func (s *scan) newest(patch string) *record.Load {
 	return nil
 }
 
-// quoted returns what stands between two texts, if the line is made of them.
+// quoted returns what is between two texts, if the line consists of just that.
 func quoted(text, before, after string) (string, bool) {
 	rest, ok := strings.CutPrefix(text, before)
 	if !ok {

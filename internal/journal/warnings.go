@@ -14,9 +14,10 @@ import (
 // newestWarnings is how many warnings are shown; all are counted.
 const newestWarnings = 20
 
-// KernelWarnings reads the complaints of the kernel in a boot from a journal, see Boots for dir: its messages of
-// level 2 and worse (BUG and Oops among them), and what WARN() in its code says. It returns the newest 20,
-// oldest first. Errors of devices and firmware, level 3, are not meant: a sound machine has some.
+// KernelWarnings reads what the kernel complained about in a boot from a journal (see Boots for
+// dir): its messages of level 2 and worse (BUG and Oops among them), and those of WARN() in its
+// code. It returns the newest 20, oldest first. Errors of devices and firmware, level 3, are left
+// out: a healthy machine has some.
 func KernelWarnings(ctx context.Context, dir, boot string) (record.Warnings, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -60,7 +61,7 @@ func KernelWarnings(ctx context.Context, dir, boot string) (record.Warnings, err
 	return w, ctx.Err()
 }
 
-// takeWarning takes in an entry if it is a warning.
+// takeWarning takes an entry if it is a warning.
 func takeWarning(w *record.Warnings, f fields) error {
 	message := f.get("MESSAGE")
 	level, err := strconv.Atoi(f.get("PRIORITY"))

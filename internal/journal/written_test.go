@@ -29,8 +29,8 @@ func kernelSays(second int, scope, text string) string {
 	return fmt.Sprintf(kernelLine, second, scope, text)
 }
 
-// written makes a journal file of entries "FIELD=value … | message", a second apart, with
-// systemd's own writer, which takes trusted fields as they are.
+// written makes a journal file of entries "FIELD=value … | message", a second apart, with systemd's
+// own writer, which accepts trusted fields as given.
 func written(t *testing.T, entries ...string) string {
 	t.Helper()
 	if _, err := os.Stat(remote); err != nil {
@@ -59,7 +59,7 @@ func written(t *testing.T, entries ...string) string {
 	return dir
 }
 
-// Lines that look like the kernel's or like klp-audit's own are rejected.
+// Lines that imitate the kernel's or klp-audit's own are rejected.
 func TestLookalikes(t *testing.T) {
 	const enabling, user = "livepatch: enabling patch 'livepatch_9_9'", "_TRANSPORT=journal _UID=1000 PRIORITY=6 MESSAGE_ID="
 	dir := written(t, linuxLine,
@@ -73,7 +73,7 @@ func TestLookalikes(t *testing.T) {
 		fmt.Sprintf(ownEntry, "journal", "1000", "7", "KLP_MODULE=livepatch-9-9.ko"),
 		fmt.Sprintf(ownEntry, "syslog", "0", "7", "KLP_MODULE=livepatch-9-9.ko"),
 		"_TRANSPORT=journal SYSLOG_IDENTIFIER=systemd _UID=1000 PRIORITY=5 | Switching root.",
-		// Fields may be repeated: one that is looked for by itself must not open the door to others.
+		// Fields may be repeated: a match on one field must not let in the other values.
 		user+idMessagesMissed+" SYSLOG_IDENTIFIER=systemd | Switching root.",
 		user+idMessagesMissed+" MESSAGE_ID="+BuildMessageID+" KLP_KERNEL="+testKernel+" KLP_IMAGE=/boot/initrd-x KLP_MODULE=livepatch-9-9.ko | text",
 		user+idMessagesMissed+" MESSAGE_ID=1 SYSLOG_IDENTIFIER=dracut | Executing: /usr/bin/dracut",
@@ -84,7 +84,7 @@ func TestLookalikes(t *testing.T) {
 	}
 }
 
-// What became of a load is in the lines that follow it.
+// The lines after a load tell what became of it.
 func TestResultsOfLoads(t *testing.T) {
 	const a, b = "livepatch_1_1", "livepatch_2_1"
 	enabling, complete := "enabling patch '%s'", "'%s': patching complete"
@@ -129,8 +129,8 @@ func TestResultsOfLoads(t *testing.T) {
 	}
 }
 
-// A load says when it was complete, and since when it is turned back: until then it protected
-// nothing everywhere, and some tasks ran with it.
+// A load says when it was complete, and since when it is being turned back: before completion it
+// did not protect all tasks, and until the end some tasks ran with it.
 func TestTimesOfLoads(t *testing.T) {
 	const a, b = "livepatch_1_1", "livepatch_2_1"
 	loads := boots(t, written(t, linuxLine,
@@ -210,7 +210,7 @@ func TestBuildsOfEveryForm(t *testing.T) {
 	}
 }
 
-// A user cannot move the end of the initrd past a load.
+// A user cannot move the end of the initrd to after a load.
 func TestForgedSwitch(t *testing.T) {
 	got := boots(t, written(t, linuxLine, kernelSays(2, "system", "enabling patch 'livepatch_1_1'"), linuxLine, linuxLine,
 		"_TRANSPORT=journal _UID=1000 MESSAGE_ID="+idMessagesMissed+" SYSLOG_IDENTIFIER=systemd PRIORITY=5 | Switching root."))
@@ -219,8 +219,8 @@ func TestForgedSwitch(t *testing.T) {
 	}
 }
 
-// Own entries go to the dracut that wrote their image, not to another that is at work for
-// the same kernel, nor to an earlier one that failed.
+// Own entries go to the dracut run that wrote their image, not to another run for the same kernel
+// at that time, nor to an earlier one that failed.
 func TestOwnEntriesFindTheirBuild(t *testing.T) {
 	const executing, done = "Executing: /usr/bin/dracut --kver " + testKernel, "*** Creating initramfs image file '%s' done ***"
 	line := func(stream, text string) string { return fmt.Sprintf(dracutLine, stream, text) }
@@ -258,7 +258,7 @@ func TestOwnEntriesFindTheirBuild(t *testing.T) {
 	}
 }
 
-// What cannot be read is told by its name, not taken for an empty journal.
+// A journal that cannot be read is named in the error, not mistaken for an empty one.
 func TestJournalsThatCannotBeRead(t *testing.T) {
 	garbage, text := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(garbage, "system.journal"), []byte("garbage"), 0o600); err != nil {
@@ -273,7 +273,7 @@ func TestJournalsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// Where messages were lost, or the start of the boot is gone, the boot says so.
+// If messages were lost, or the start of the boot is gone, the boot says so.
 func TestWhatIsMissing(t *testing.T) {
 	lost := boots(t, written(t, "_TRANSPORT=driver MESSAGE_ID="+idMessagesMissed+" PRIORITY=4 | Missed 2126 kernel messages"))[0]
 	if !lost.MessagesLost || lost.StartInJournal {
@@ -285,8 +285,8 @@ func TestWhatIsMissing(t *testing.T) {
 	}
 }
 
-// Which kernel and image a build is of: as dracut itself reads its words, of which the line
-// has lost the quotes. What cannot be told is empty, and never taken for the running kernel.
+// Which kernel and image a build is for, as dracut itself reads its words; the line has lost their
+// quotes. What cannot be determined is empty, and never assumed to be the running kernel.
 func TestKernelOfABuild(t *testing.T) {
 	const other = "6.4.0-150600.23.47-default"
 	for name, tt := range map[string]struct{ args, image, want string }{
@@ -341,7 +341,7 @@ func TestKernelOfABuild(t *testing.T) {
 	})
 }
 
-// dracut 107 and later writes an image that exists under another name, and moves it.
+// dracut 107 and later writes an existing image under another name, and then moves it.
 func TestImageThatIsMoved(t *testing.T) {
 	const image, creating, moving = "/boot/initrd-x", "*** Creating initramfs image file '/boot/initrd-x.tmp' done ***", "*** Moving image file '/boot/initrd-x.tmp' to '/boot/initrd-x' "
 	own := fmt.Sprintf(ownEntry, "journal", "0", "7", "KLP_MODULE=livepatch-1-1.ko")
@@ -372,8 +372,8 @@ func TestImageThatIsMoved(t *testing.T) {
 	}
 }
 
-// Builds are in the order of the journal, also where the clock was set back between them, and one of them
-// is told by klp-audit's entries alone.
+// Builds are in the order of the journal, even if the clock was set back between them and one of
+// them is known only from klp-audit's entries.
 func TestBuildsWhereTheClockWasSetBack(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	var lines []Line

@@ -9,8 +9,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Boots reads the boots of a journal, oldest first; dir "" is the system's. boot is the id
-// of the only one that is wanted, "" all.
+// Boots reads the boots of a journal, oldest first; dir "" is the system's. boot is the id of the
+// only one wanted, "" all.
 func Boots(ctx context.Context, dir, boot string) (record.Journal, error) {
 	j, err := journal.Read(ctx, dir, journal.Query{Boot: boot})
 	if err != nil {
@@ -26,8 +26,8 @@ func Boots(ctx context.Context, dir, boot string) (record.Journal, error) {
 	return recorded, nil
 }
 
-// JournalQuestion says what a verdict from a journal alone is asked about. Empty fields
-// are found out: the last boot, its kernel, and the patch that was active at its end.
+// JournalQuestion is the question for a verdict from a journal alone. Empty fields are determined:
+// the last boot, its kernel, and the patch that was active at its end.
 type JournalQuestion struct {
 	Dir    string // journal directory
 	Boot   string // boot id
@@ -35,8 +35,8 @@ type JournalQuestion struct {
 	Patch  string // module name
 }
 
-// JudgeJournal decides whether the initrd held the patch at the end of the boot, from a
-// journal alone. Nothing of the machine is looked at.
+// JudgeJournal decides whether the initrd contained the patch at the end of the boot, from a
+// journal alone. It looks at nothing of this machine.
 func JudgeJournal(ctx context.Context, q JournalQuestion) (record.Initrd, error) {
 	boots, err := journal.Boots(ctx, q.Dir, journal.Query{Boot: q.Boot, Last: q.Boot == ""})
 	if err != nil {

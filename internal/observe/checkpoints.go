@@ -11,9 +11,9 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// Checkpoints returns the checkpoints of the record that the journal holds of the machine
-// whose file tree is at root: none, if it has no journal. A journal is read before the
-// record that they are held against, which may grow meanwhile.
+// Checkpoints returns the record's checkpoints in the journal of the machine whose file tree is at
+// root: none if it has no journal. Read them before the record that you compare them with, because
+// the record may grow in between.
 func Checkpoints(ctx context.Context, root string) ([]string, error) {
 	dir := ""
 	if filepath.Clean("/"+root) != "/" {

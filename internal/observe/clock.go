@@ -12,9 +12,9 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// ClockSync reads whether the clock is synchronised: what the kernel was told (STA_UNSYNC of
-// adjtimex(2)), and when the daemons last wrote of success. The kernel can be asked only of
-// the running system, so not when root is another one.
+// ClockSync reads whether the clock is synchronized: what the kernel was told (STA_UNSYNC of
+// adjtimex(2)), and when the daemons last recorded success. The kernel can answer only for the
+// running system, so it is not asked if root is another one.
 func ClockSync(root string) (record.Clock, error) {
 	if filepath.Join("/", root) != "/" {
 		return clock(root, nil)
@@ -26,7 +26,7 @@ func ClockSync(root string) (record.Clock, error) {
 	return clock(root, &t.Status)
 }
 
-// clock judges by the kernel's status, nil if it is not known.
+// clock judges by the kernel's status, which is nil if not known.
 func clock(root string, status *int32) (record.Clock, error) {
 	c := record.Clock{Synced: "unknown", Source: "adjtimex"}
 	for _, name := range []string{"/run/systemd/timesync/synchronized", "/var/lib/chrony/drift"} {
@@ -45,7 +45,7 @@ func clock(root string, status *int32) (record.Clock, error) {
 	case *status&unix.STA_UNSYNC == 0:
 		c.Synced = "yes"
 	case noChrony == nil:
-		// Without rtcsync in its configuration chronyd never tells the kernel of success
+		// Without rtcsync in its configuration, chronyd never tells the kernel of success
 		// (sys_timex.c of chrony).
 		c.Source = "adjtimex, /run/chrony"
 	default:

@@ -15,18 +15,18 @@ import (
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 )
 
-// ImageBuild is what klp-audit's dracut module is told of the build that it runs in.
+// ImageBuild is what klp-audit's dracut module knows of the build that it runs in.
 type ImageBuild struct {
-	InitDir string // the folder that is packed, in one of this build alone
+	InitDir string // the folder that is packed, which belongs to this build alone
 	Kernel  string // release
 	Image   string
-	Drivers string // that dracut adds after its modules ran
-	SysRoot string // where the root file system is that is packed, if that is said; or it is dracut's own
+	Drivers string // those that dracut adds after its modules ran
+	SysRoot string // root file system that is packed, if given; or dracut's own
 }
 
-// LogPacked writes to the journal which live patch modules a build packs: one entry for each,
-// or one that says none. While one of the drivers is a live patch, the list would not be
-// whole, and nothing is written. Without a journal it does nothing.
+// LogPacked writes to the journal which live patch modules a build packs: one entry for each, or
+// one that says there are none. If one of the drivers is a live patch, the list would be
+// incomplete, so it writes nothing. Without a journal it does nothing.
 func (b ImageBuild) LogPacked() error {
 	if !send.Enabled() || namesLivePatch(b.Drivers) {
 		return nil
@@ -48,8 +48,8 @@ func (b ImageBuild) LogPacked() error {
 	return errors.Join(errs...)
 }
 
-// LogWritten writes to the journal that the image was written, if that is so: dracut may end
-// well without, and an older file be there.
+// LogWritten writes to the journal that the image was written, if it was: dracut may succeed
+// without writing it, and leave an older file.
 func (b ImageBuild) LogWritten() error {
 	packed, err := os.Stat(filepath.Join(filepath.Dir(b.InitDir), "initramfs.img"))
 	if err != nil || !send.Enabled() {
@@ -83,7 +83,7 @@ func (b ImageBuild) log(id, text string, fields map[string]string) error {
 	return send.Send(text, send.PriNotice, all)
 }
 
-// root is the root file system of the build: that of process 1 is the system's.
+// root says which root file system the build is for; the system's is that of process 1.
 func (b ImageBuild) root() string {
 	if b.SysRoot != "" && filepath.Clean(b.SysRoot) != journal.RootHere {
 		return b.SysRoot

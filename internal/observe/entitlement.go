@@ -11,8 +11,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Activation reads whether the live patching product is there, and picks the packages that
-// matter from the names of the installed ones.
+// Activation reads whether the live patching product is installed, and picks the relevant packages
+// from the names of the installed ones.
 func Activation(root string, installed []string) (record.Entitlement, error) {
 	e := record.Entitlement{Products: []record.Product{}, Patterns: []string{}, Lifecycle: []string{}}
 	const folder = "/etc/products.d"
@@ -21,7 +21,7 @@ func Activation(root string, installed []string) (record.Entitlement, error) {
 		return record.Entitlement{}, err
 	}
 	for _, entry := range entries {
-		// All are read: the name of a file need not be that of its product.
+		// All files are read: a file need not be named after its product.
 		if !strings.HasSuffix(entry.Name(), ".prod") {
 			continue
 		}
@@ -47,8 +47,8 @@ func Activation(root string, installed []string) (record.Entitlement, error) {
 	return e, nil
 }
 
-// includesLivePatches says whether a product needs no other one for live patches: that is so
-// since SUSE Linux Enterprise 16 and SUSE Linux Micro 6.
+// includesLivePatches says whether a product contains live patches itself, as SUSE Linux Enterprise
+// 16 and SUSE Linux Micro 6 and later do.
 func includesLivePatches(p record.Product) bool {
 	major, _, _ := strings.Cut(p.Version, ".")
 	n, err := strconv.Atoi(major)
@@ -61,7 +61,7 @@ func includesLivePatches(p record.Product) bool {
 	return n >= 16 && strings.HasPrefix(p.Name, "SLE")
 }
 
-// readProduct reads a product file; the elements of a codestream within it are not meant.
+// readProduct reads a product file; it ignores the elements of a codestream inside it.
 func readProduct(root, name string) (record.Product, error) {
 	text, err := rooted.ReadFile(root, name)
 	if err != nil {

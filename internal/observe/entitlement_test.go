@@ -41,7 +41,7 @@ func TestActivation(t *testing.T) {
 	}
 }
 
-// Some products have live patches in their own repositories.
+// Some products contain live patches in their own repositories.
 func TestActivationOfProductsThatIncludeLivePatches(t *testing.T) {
 	for product, includes := range map[string]bool{
 		"SLES 16.0": true, "SLES_SAP 16.1": true, "SLES 17": true, "SL-Micro 6.0": true, "SL-Micro 6.2": true,
@@ -58,7 +58,7 @@ func TestActivationOfProductsThatIncludeLivePatches(t *testing.T) {
 	}
 }
 
-// A baseproduct link is no product of its own, and a FIFO must not block.
+// A baseproduct link is not a product of its own, and a FIFO must not block.
 func TestActivationOfAnOddFolder(t *testing.T) {
 	root := machine(t, map[string]string{"etc/products.d/x": ""})
 	if err := syscall.Mkfifo(filepath.Join(root, "etc/products.d/a.prod"), 0o644); err != nil {

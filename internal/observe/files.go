@@ -16,9 +16,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// ownFiles are klp-audit's files; those in folders ending in * are all that is there. The
-// content of the record changes, and has a proof of its own; that of the key is nobody's
-// business.
+// ownFiles are klp-audit's files; a folder ending in * stands for everything in it. The content of
+// the record changes and has its own proof; that of the key is secret.
 var ownFiles = [...]struct {
 	path   string
 	digest bool
@@ -45,9 +44,9 @@ var ownFiles = [...]struct {
 	{"/var/lib/klp-audit/key", false},
 }
 
-// OwnFiles describes klp-audit's own files, so that later it can be seen who could have
-// changed the record, and, by their digests, whether the program changed. Those of the
-// programs take a while. Links to folders are followed, links to files are described.
+// OwnFiles describes klp-audit's own files, to show later who could have changed the record, and,
+// by their digests, whether the program changed. Digests of the programs take a while. Links to
+// folders are followed, links to files are described.
 func OwnFiles(root string, digests bool) (record.OwnFiles, error) {
 	files := record.OwnFiles{}
 	for _, own := range ownFiles {
@@ -104,7 +103,7 @@ func describe(root, name string, digest bool) (record.OwnFile, error) {
 	return f, err
 }
 
-// maxOwnFile is far more than any of the programs has.
+// maxOwnFile is far more than the size of any program here.
 const maxOwnFile = 1 << 28
 
 func fileSHA256(root, name string) (string, error) {

@@ -10,7 +10,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// What the journals of real boots prove, as at the end of each boot.
+// What the journals of real boots prove at the end of each boot.
 func TestVerdictsOfRealBoots(t *testing.T) {
 	const p1, p2 = "livepatch_1_150600_2_36", "livepatch_2_150600_2_40"
 	for _, tt := range []struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// System reads what system this is.
+// System reads which operating system this is.
 func System(root string) (record.System, error) {
 	var id record.System
 	var err error

@@ -13,12 +13,12 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
-// runningKernel is the release of the running kernel, as uname -r says it.
+// runningKernel is the release of the running kernel, as uname -r prints it.
 func runningKernel(root string) (string, error) { return procWord(root, "/proc/sys/kernel/osrelease") }
 
-// kernelVersion is the version text of the running kernel, and whether it has the mark of a
-// live patch. The patch puts that into what uname(2) says, not into /proc: of another file
-// tree it is not known.
+// kernelVersion is the version text of the running kernel, and whether it carries the mark of a
+// live patch. The patch changes what uname(2) returns, not /proc, so the mark is not known for
+// another file tree.
 func kernelVersion(root string) (version string, marked *bool, err error) {
 	if filepath.Join("/", root) != "/" {
 		version, err = procWord(root, "/proc/sys/kernel/version")

@@ -8,7 +8,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// The image that counts is the one that the kernel's boot entry has.
+// The image that matters is the one in the kernel's boot entry.
 func TestImageOfTheBootEntry(t *testing.T) {
 	const loader, entries = "boot/efi/loader/loader.conf", "boot/efi/loader/entries/"
 	bls := func(snapshot, initrd string) string {
@@ -54,7 +54,7 @@ func TestImageOfTheBootEntry(t *testing.T) {
 	}
 }
 
-// While the next boot may run another snapshot, no image alone decides.
+// As long as the next boot may use another snapshot, one image alone decides nothing.
 func TestImageInAnotherSnapshot(t *testing.T) {
 	const info = "<snapshot><description>Snapshot Update of #7</description></snapshot>"
 	root := machine(t, map[string]string{

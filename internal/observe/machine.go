@@ -23,8 +23,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// MachineQuestion says what a verdict on this machine is asked about. Empty fields are
-// found out: this boot, the running kernel, the active patch.
+// MachineQuestion is the question for a verdict on this machine. Empty fields are determined: this
+// boot, the running kernel, the active patch.
 type MachineQuestion struct {
 	Boot   string // boot id
 	Kernel string // release
@@ -32,9 +32,9 @@ type MachineQuestion struct {
 	Image  string // image file to read, whatever the journal says
 }
 
-// JudgeMachine decides whether the initrd that the next boot of a kernel uses holds a
-// patch: from this machine's journal, and from the image where the journal cannot decide.
-// An earlier boot is judged by the journal alone, for the image is today's.
+// JudgeMachine decides whether the initrd that the next boot of a kernel uses contains a patch:
+// from this machine's journal, and from the image if the journal cannot decide. An earlier boot is
+// judged by the journal alone, because the image is today's.
 func JudgeMachine(ctx context.Context, root string, q MachineQuestion) (record.Initrd, error) {
 	now := store.NewHeader(record.KindObservation, root, "")
 	if !isBoot(now.BootID, q.Boot) {
@@ -81,12 +81,12 @@ func thisBoot(ctx context.Context, root, id string) ([]journal.Boot, error) {
 
 var errBootID = errors.New("the id of this boot is not known")
 
-// isBoot says whether a boot id, or the beginning of one, or none, names this boot.
+// isBoot says whether a boot id, its beginning, or an empty one names this boot.
 func isBoot(this, asked string) bool {
 	return strings.HasPrefix(this, strings.ReplaceAll(strings.ToLower(asked), "-", ""))
 }
 
-// journalDir is where the journal of a machine is: its own is found by libsystemd.
+// journalDir is the journal directory of a machine; libsystemd finds the system's own.
 func journalDir(root string) string {
 	if filepath.Join("/", root) == "/" {
 		return ""
@@ -94,8 +94,8 @@ func journalDir(root string) string {
 	return filepath.Join(root, "/var/log/journal")
 }
 
-// live is what the machine shows of the image that the next boot of a kernel uses: that of its
-// boot entry, else the one that is called after it.
+// live is what the machine shows of the image that the next boot of a kernel uses: the image of its
+// boot entry, else the one named after the kernel.
 func live(root, kernel string) *verdict.Live {
 	name := "/boot/initrd-" + kernel
 	entry, err := bootloader.EntryOf(root, kernel)
@@ -158,8 +158,8 @@ func installed(ctx context.Context, root string, q verdict.Question) time.Time {
 	return time.Time{}
 }
 
-// written is when a file became what it is: a copy may keep the time of its original, but
-// not hide when its inode changed.
+// written is when a file became what it is: a copy may keep the time of its original, but it cannot
+// hide when its inode changed.
 func written(info os.FileInfo) time.Time {
 	changed := time.Time{}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {

@@ -1,6 +1,6 @@
 // Package observe looks at the machine and its journal: which live patch is active, what the next
-// boot runs, and what checks need beside that. It composes what the other internal packages see, and
-// package verdict judges the evidence about the initrd.
+// boot runs, and what else checks need. It combines what the other internal packages read; package
+// verdict judges the evidence about the initrd.
 package observe
 
 import (
@@ -28,29 +28,31 @@ type Options struct {
 	Root    string // file tree of this machine
 	Version string // of the program
 	Trigger record.Trigger
-	// Known are the boots on record, each with the time up to which it is known: only what
-	// is new in the journal is read.
+	// Known are the boots on record, each with the time up to which it is known: only what is new
+	// in the journal is read.
 	Known map[string]time.Time
-	// Installed is what is installed, if that is known already; its packages are nil: rpm says.
+	// Installed is what is installed, if that is already known; if its packages are nil, rpm is
+	// asked.
 	Installed rpm.Snapshot
-	// Fixes are those of live patches that the record has: their changelogs are not read again.
+	// Fixes are the fixes of live patches that the record has: their changelogs are not read again.
 	Fixes snapshot.Known
-	// Verify verifies the record; nil: the observation has nothing about that.
+	// Verify verifies the record; nil: the observation says nothing about it.
 	Verify func(context.Context) (*Verified, error)
-	// Compare holds libzypp's history against the record; nil: likewise.
+	// Compare compares libzypp's history with the record; nil: the observation says nothing about
+	// it.
 	Compare func(context.Context) (*record.HistoryComparison, error)
-	// Before is what is on record of repositories: only those that have changed since are read.
+	// Before is what is on record about repositories: only those that changed since are read.
 	Before releases.Before
-	// Offered gets what the repositories offer, where it is read; nil: nobody asks.
+	// Offered receives what the repositories offer, if it is read; nil: nobody needs it.
 	Offered func(*releases.Offer)
-	// Redact and NoUserData are what of a command line and of user data is not recorded.
+	// Redact and NoUserData say what is not recorded of a command line and of user data.
 	Redact     func(string) string
 	NoUserData bool
-	Quiet      bool // the journal gets no copy of the checkpoint
+	Quiet      bool // do not copy the checkpoint to the journal
 }
 
-// Take takes an observation. It takes as long as the journal, rpm and at most one image
-// file take to be read; what did not fit into ctx is unknown.
+// Take takes an observation. It takes as long as reading the journal, rpm and at most one image
+// file; whatever did not fit into ctx is unknown.
 func Take(ctx context.Context, o Options) *record.Event {
 	ev := &record.Event{Header: store.NewHeader(record.KindObservation, o.Root, o.Version)}
 	ev.Observation = &record.Observation{Trigger: o.Trigger, Unknown: map[string]string{}}
@@ -69,7 +71,7 @@ func Take(ctx context.Context, o Options) *record.Event {
 	return ev
 }
 
-// taker is an observation being taken.
+// taker holds the state while an observation is taken.
 type taker struct {
 	ctx context.Context
 	Options
@@ -96,8 +98,8 @@ func (t *taker) kernel() {
 	t.failed("kernel", errors.Join(errs[:]...))
 }
 
-// readInstalled has rpm read its database, which takes a while, beside what else is done
-// until the answer is waited for.
+// readInstalled lets rpm read its database, which takes a while, in parallel; wait waits for the
+// answer.
 func (t *taker) readInstalled() (wait func()) {
 	installed := t.Installed
 	var err error
@@ -126,7 +128,7 @@ func (t *taker) subvolume() {
 func (t *taker) patches() {
 	loaded, err := livepatch.Loaded(t.Root)
 	if errors.Is(err, livepatch.ErrNoLivepatch) {
-		err = nil // a kernel that was built without has none
+		err = nil // a kernel built without live patching has none
 	}
 	if t.failed("patches", err) {
 		return
@@ -135,8 +137,8 @@ func (t *taker) patches() {
 	t.sight.Patches = t.obs.Patches
 }
 
-// journal reads this boot, and those that are not on record yet. A commit has no time for
-// the latter, and the boot's own observation has had it.
+// journal reads this boot, and those that are not on record yet. A commit has no time for the
+// latter, and the observation at boot has read them.
 func (t *taker) journal() {
 	q := journal.Query{Skip: OnRecord(t.Known, t.boot)}
 	switch {
@@ -156,8 +158,8 @@ func (t *taker) journal() {
 	}
 }
 
-// OnRecord says of the boots of a journal whether all of one is on record; this one goes on. known
-// is until when boots are.
+// OnRecord says whether a boot is completely on record; this boot still goes on. known is how long
+// each boot is on record.
 func OnRecord(known map[string]time.Time, this string) func(journal.Boot) bool {
 	return func(b journal.Boot) bool {
 		last, is := known[b.ID]
@@ -190,7 +192,7 @@ func (t *taker) nextBoot() {
 	}
 }
 
-// parts are what checks need of the machine beside that, each on its own.
+// parts reads what else checks need of the machine, each part independently.
 func (t *taker) parts() {
 	t.obs.Parts = map[record.PartName]json.RawMessage{}
 	part(t, of(t.Root, livepatch.ReadTaint))
@@ -204,7 +206,7 @@ func (t *taker) parts() {
 	part(t, func() (record.OwnFiles, error) { return OwnFiles(t.Root, t.Trigger != record.TriggerCommit) })
 	part(t, of(t.Root, System))
 	if t.Trigger == record.TriggerCommit {
-		return // the rest takes its time
+		return // the rest is slow
 	}
 	part(t, t.warnings)
 	part(t, t.repositories)
@@ -216,12 +218,12 @@ func (t *taker) parts() {
 	}
 }
 
-// of is the reading of a part that needs no more than the file tree.
+// of reads a part that needs only the file tree.
 func of[T record.PartType](root string, read func(root string) (T, error)) func() (T, error) {
 	return func() (T, error) { return read(root) }
 }
 
-// part reads one of the parts, if there is still time.
+// part reads one part, if there is still time.
 func part[T record.PartType](t *taker, read func() (T, error)) {
 	name := string(record.PartNameOf[T]())
 	if t.failed(name, t.ctx.Err()) {
@@ -249,8 +251,8 @@ func (t *taker) verified() (record.Verified, error) {
 	return v.part(), nil
 }
 
-// coverage is until when the running kernel is supported with live patches; by the version
-// that is active, else by what holds for all of them.
+// coverage is until when the running kernel is supported with live patches: for the active version
+// if known, else for all versions.
 func (t *taker) coverage() (record.Coverage, error) {
 	if lp := t.obs.LivePatch; lp != nil && lp.Package != nil {
 		return livepatch.CoverageEnd(t.Root, *lp.Package, *lp.Version)
@@ -283,7 +285,7 @@ func (t *taker) activation() (record.Entitlement, error) {
 	return Activation(t.Root, names)
 }
 
-// repositories are how new what libzypp knows of them is.
+// repositories is how recent libzypp's knowledge of the repositories is.
 func (t *taker) repositories() (record.Repositories, error) {
 	offer, err := releases.Read(t.ctx, t.Root, t.sight.Packages, t.Before)
 	if err != nil {
@@ -295,7 +297,7 @@ func (t *taker) repositories() (record.Repositories, error) {
 	return offer.Repositories, nil
 }
 
-// warnings are the kernel's warnings of this boot.
+// warnings are what the kernel warned of in this boot.
 func (t *taker) warnings() (record.Warnings, error) {
 	return journal.KernelWarnings(t.ctx, journalDir(t.Root), t.boot)
 }

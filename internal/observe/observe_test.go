@@ -28,11 +28,11 @@ const (
 	patchE   = "livepatch_2_150600_2_40"
 	packageE = "kernel-livepatch-6_1_0-56-amd64"
 
-	oldKernel, newKernel = "6.4.0-150600.23.42-default", "6.4.0-150600.23.47-default" // that the boot loader starts
+	oldKernel, newKernel = "6.4.0-150600.23.42-default", "6.4.0-150600.23.47-default" // those that the boot loader starts
 )
 
-// host makes the file tree of the machine that fixture E is of, in its second boot, beside
-// its real journal.
+// host makes the file tree of the machine that fixture E comes from, in its second boot, together
+// with its real journal.
 func host(t *testing.T, more map[string]string) string {
 	t.Helper()
 	files := map[string]string{
@@ -98,7 +98,7 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// read is a part of an observation, which has it.
+// read returns a part that the observation must have.
 func read[T record.PartType](t *testing.T, o *record.Observation) T {
 	t.Helper()
 	v, known, err := record.ReadPart[T](o)
@@ -117,7 +117,7 @@ func asJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-// Where the image that the next boot uses cannot be dated, this boot proves nothing of it.
+// If the image that the next boot uses cannot be dated, this boot proves nothing about it.
 func TestImageThatIsNotThere(t *testing.T) {
 	root := host(t, nil)
 	if err := os.Remove(filepath.Join(root, "boot/initrd-"+kernelE)); err != nil {
@@ -128,7 +128,7 @@ func TestImageThatIsNotThere(t *testing.T) {
 	}
 }
 
-// A copy may keep the time of its original; the image is read then.
+// A copy may keep the time of its original; then the image is read.
 func TestImageWithAnOldTime(t *testing.T) {
 	root := host(t, map[string]string{"proc/stat": "btime 1000000000\n"})
 	old := time.Unix(900000000, 0)
@@ -140,7 +140,7 @@ func TestImageWithAnOldTime(t *testing.T) {
 	}
 }
 
-// Where it is not known which boot this is, no boot of the journal is taken for it.
+// If it is not known which boot this is, no boot of the journal is mistaken for it.
 func TestBootThatIsNotKnown(t *testing.T) {
 	root := host(t, map[string]string{"proc/sys/kernel/random/boot_id": ""})
 	v, err := JudgeMachine(t.Context(), root, MachineQuestion{})
@@ -149,7 +149,7 @@ func TestBootThatIsNotKnown(t *testing.T) {
 	}
 }
 
-// What a boot's initrd loaded says nothing of another kernel's.
+// What a boot's initrd loaded says nothing about the initrd of another kernel.
 func TestInitrdOfAnotherKernel(t *testing.T) {
 	root := host(t, nil)
 	v, err := JudgeJournal(t.Context(), JournalQuestion{Dir: filepath.Join(root, "var/log/journal"), Kernel: "9.9.9-1-default", Patch: patchE})
@@ -158,7 +158,7 @@ func TestInitrdOfAnotherKernel(t *testing.T) {
 	}
 }
 
-// A patch that is on its way out is neither active nor none.
+// A patch that is being disabled is neither active nor absent.
 func TestPatchBeingDisabled(t *testing.T) {
 	root := host(t, map[string]string{
 		"sys/kernel/livepatch/" + patchE + "/enabled": "0\n", "sys/kernel/livepatch/" + patchE + "/transition": "1\n",
@@ -170,7 +170,7 @@ func TestPatchBeingDisabled(t *testing.T) {
 	}
 }
 
-// What is on record already is not read again, but this boot goes on.
+// What is on record is not read again, but this boot goes on.
 func TestOnlyNewBootsAreRecorded(t *testing.T) {
 	root := host(t, nil)
 	all := take(t, Options{Root: root, Trigger: record.TriggerBoot}).Boots
@@ -191,7 +191,7 @@ func TestOnlyNewBootsAreRecorded(t *testing.T) {
 	}
 }
 
-// Each part that cannot be read is unknown, with its reason; nothing is made up for it.
+// Each part that cannot be read is unknown, with a reason; nothing is made up.
 func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 	o := take(t, Options{Root: t.TempDir(), Trigger: record.TriggerManual})
 	for _, part := range []string{"kernel", "patches", "journal", "next_boot", "taint", "coverage", "gpgcheck", "locks", "activation",
@@ -206,7 +206,7 @@ func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 	}
 }
 
-// A kernel without live patching has no live patch; one whose patches cannot be read may.
+// A kernel without live patching has no live patch; one whose patches cannot be read may have some.
 func TestKernelWithoutLivePatching(t *testing.T) {
 	root := machine(t, map[string]string{"sys/kernel/x": ""})
 	if o := take(t, Options{Root: root}); o.Patches == nil || len(o.Patches) > 0 || o.Initrd.Reason != record.ReasonNoPatch {
@@ -245,7 +245,8 @@ func TestReboot(t *testing.T) {
 	}
 }
 
-// A live patch makes up for a reboot if it is not the initial one, and no newer one is installed.
+// A live patch makes a reboot unnecessary if it is not the initial one, and no newer one is
+// installed.
 func TestLivePatchInPlaceOfAReboot(t *testing.T) {
 	kernels := []string{"kernel-default 6.4.0 150600.23.42.1", "kernel-default 6.4.0 150600.23.100.1"}
 	const pkg = "kernel-livepatch-6_4_0-150600_23_42-default"
@@ -277,8 +278,8 @@ func TestLivePatchInPlaceOfAReboot(t *testing.T) {
 	}
 }
 
-// Where live patches cannot be read, a reboot is not said to be needed for want of one, and
-// nobody is said not to hold one up.
+// If live patches cannot be read, the lack of one is no reason for a reboot, and it is not claimed
+// that no task blocks a transition.
 func TestRebootWhereLivePatchesCannotBeRead(t *testing.T) {
 	root := host(t, map[string]string{
 		"proc/sys/kernel/osrelease": "6.4.0-150600.23.42-default", "sys/kernel/livepatch/livepatch_2_1/enabled": "x",
@@ -297,7 +298,7 @@ func TestRebootWhereLivePatchesCannotBeRead(t *testing.T) {
 	}
 }
 
-// A kernel whose release its package does not tell may be the newest one, and is never left out.
+// A kernel whose package does not tell its release may be the newest one, and is never ignored.
 func TestNewestKernelAmongThoseThatCannotBeTold(t *testing.T) {
 	for name, tt := range map[string]struct {
 		running   string
@@ -328,8 +329,8 @@ func TestNewestKernelAmongThoseThatCannotBeTold(t *testing.T) {
 	}
 }
 
-// What is pending is not known where the newest kernel is not, unless it is asked for, or one
-// that is certainly newer waits.
+// If the newest kernel is not known, a pending reboot is not known either, unless it is asked for,
+// or a kernel that is certainly newer waits.
 func TestRebootWithoutKnowingTheNewestKernel(t *testing.T) {
 	root := host(t, map[string]string{"proc/sys/kernel/osrelease": "5.12.9-1-default"})
 	look := func() *record.Observation { return take(t, Options{Root: root, Trigger: record.TriggerCommit}) }
@@ -351,7 +352,7 @@ func TestRebootWithoutKnowingTheNewestKernel(t *testing.T) {
 	}
 }
 
-// A kernel that was built anew keeps its release: after it was installed, another build of it runs.
+// A kernel that was rebuilt keeps its release: once installed, it is not the build that runs.
 func TestRebuiltKernelOfTheSameRelease(t *testing.T) {
 	boot := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	k := record.Package{Name: "kernel-default", Version: "5.11.4-1.3", Arch: "x86_64", InstallTime: boot.Unix() - 60}
@@ -370,7 +371,7 @@ func TestRebuiltKernelOfTheSameRelease(t *testing.T) {
 	}
 }
 
-// An observation goes into the record; where that is not possible, into the spool.
+// An observation goes into the record, or into the spool if that is not possible.
 func TestRecord(t *testing.T) {
 	root := host(t, nil)
 	if _, err := Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerBoot}); err != nil {
@@ -397,12 +398,12 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// Behind a commit the record's word is taken for what is installed, as long as the rpm database
-// is as it was; otherwise rpm is asked. What takes long is left to other observations.
+// After a commit, the record says what is installed as long as the rpm database is unchanged;
+// otherwise rpm is asked. Slow parts are left to other observations.
 func TestRecordBehindACommit(t *testing.T) {
 	root := host(t, map[string]string{"usr/bin/klp-audit": "program"})
 	rpmtest.Install(t, root, "kernel-default 6.1.0 50.1")
-	time.Sleep(50 * time.Millisecond) // the clock that stamps files goes on
+	time.Sleep(50 * time.Millisecond) // the clock that stamps files moves on
 	now, err := snapshot.Take(t.Context(), root)
 	if err != nil || now.Stamp == "" {
 		t.Skipf("the rpm database has no stamp: %v", err)
@@ -432,8 +433,7 @@ func TestRecordBehindACommit(t *testing.T) {
 	}
 }
 
-// What libzypp did while nobody recorded it shows in its history, as far as it is not found to
-// be drift.
+// What libzypp did while nobody recorded it shows in its history, unless it is found as drift.
 func TestHistoryIsCompared(t *testing.T) {
 	root := host(t, nil)
 	rpmtest.Install(t, root, "kernel-default 6.1.0 50.1")
@@ -466,8 +466,8 @@ func TestHistoryIsCompared(t *testing.T) {
 	}
 }
 
-// The daily verification knows the checkpoints in the journal: they show that an older copy of
-// the record was put back, which looks intact by itself.
+// The daily verification uses the checkpoints in the journal: they reveal that an older copy of the
+// record was put back, which looks intact by itself.
 func TestDailyVerificationKnowsTheJournal(t *testing.T) {
 	root := host(t, nil)
 	daily := func() record.Verified {

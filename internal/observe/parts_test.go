@@ -18,10 +18,10 @@ import (
 // machine makes the files of a machine below a new root.
 var machine = rootedtest.Tree
 
-// with returns files with more of them: names and texts in turn.
+// with returns the files plus more of them: names and texts in turn.
 var with = rootedtest.With
 
-// want compares an answer with what is wanted: an error that holds wantErr, or want.
+// want compares an answer with the expected one: an error that contains wantErr, or want.
 func want[T any](t *testing.T, got T, err error, want T, wantErr string) {
 	t.Helper()
 	rootedtest.Want(t, got, err, want, wantErr)
@@ -48,7 +48,7 @@ func TestClock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := machine(t, tt.files)
 			for _, name := range []string{timesync, drift} {
-				_ = os.Chtimes(filepath.Join(root, name), when, when) // those that are there
+				_ = os.Chtimes(filepath.Join(root, name), when, when) // those that exist
 			}
 			got, err := clock(root, tt.status)
 			want(t, got, err, tt.want, tt.err)

@@ -12,7 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// reboot says whether the machine waits for a reboot.
+// reboot says whether the machine needs a reboot.
 func (t *taker) reboot() {
 	asked, err := zypp.PendingReboot(t.Root)
 	if err == nil {
@@ -21,8 +21,8 @@ func (t *taker) reboot() {
 	t.failed("reboot", err)
 }
 
-// Reboot says whether a machine that was observed so, with these packages, waits for a reboot:
-// because libzypp asks for it, or because another kernel than the newest one runs.
+// Reboot says whether a machine with this observation and these packages needs a reboot: because
+// libzypp asks for it, or because the running kernel is not the newest one.
 func Reboot(o *record.Observation, pkgs []record.Package, asked bool) (*record.Reboot, error) {
 	if o.Installed == nil {
 		return nil, fmt.Errorf("which kernels are installed is not known: %s", o.Unknown["installed"])
@@ -54,8 +54,8 @@ func Reboot(o *record.Observation, pkgs []record.Package, asked bool) (*record.R
 	return r, nil
 }
 
-// makesUpFor says whether a live patch fixes something, and no newer one for that kernel is
-// installed. Where its package is gone, its module has the number.
+// makesUpFor says whether a live patch fixes something and no newer one for that kernel is
+// installed. If its package is gone, the number is taken from its module.
 func makesUpFor(pkgs []record.Package, kernel string, lp *record.LivePatch) bool {
 	number := lp.PatchNumber
 	if lp.Package == nil {
@@ -71,10 +71,10 @@ func makesUpFor(pkgs []record.Package, kernel string, lp *record.LivePatch) bool
 	})
 }
 
-// newestKernel is the release of the newest installed kernel of a running kernel's flavour,
-// empty if there is none. Where it cannot be told, unknown says why, and newest is one that is
-// certainly there: a kernel whose package does not tell its release may be newer, and one that
-// was installed since the boot, with the release that runs, is another build than the one that does.
+// newestKernel is the release of the newest installed kernel of the running flavour, empty if there
+// is none. If it cannot be determined, unknown says why, and newest is one that is certainly
+// installed: a kernel whose package does not tell its release may be newer, and one that was
+// installed since the boot with the running release is not the build that runs.
 func newestKernel(pkgs []record.Package, running record.Kernel) (newest, unknown string) {
 	flavour := running.Release[strings.LastIndexByte(running.Release, '-')+1:]
 	var told, untold record.Package

@@ -17,8 +17,8 @@ import (
 // storeTime bounds how long an observation waits for the record.
 const storeTime = 2 * time.Second
 
-// Record takes an observation and appends it to the record, or puts it into the spool
-// where the record cannot be written.
+// Record takes an observation and appends it to the record, or puts it into the spool if the record
+// cannot be written.
 func Record(ctx context.Context, o Options) (*record.Observation, error) {
 	s, err := store.Open(ctx, o.Root, o.Version)
 	var size int64
@@ -57,10 +57,10 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 		}
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return nil, ctx.Err() // it is not what the machine shows
+		return nil, ctx.Err() // it does not show the machine's state
 	}
 	if err == nil {
-		// Taking it may have used up ctx; storing it has a time of its own.
+		// Taking it may have used up ctx, so storing it has its own time limit.
 		keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 		defer cancel()
 		installed := rpm.Snapshot{Packages: ev.Observation.Installed, Stamp: rpm.Stamp(ev.Observation.RPMDB)}
@@ -71,12 +71,12 @@ func Record(ctx context.Context, o Options) (*record.Observation, error) {
 		if spoolErr := store.Spool(o.Root, ev, err, false); spoolErr != nil {
 			return ev.Observation, errors.Join(err, spoolErr)
 		}
-		return ev.Observation, nil // what is on offer the next one finds
+		return ev.Observation, nil // the next observation will find what is on offer
 	}
 	return ev.Observation, appendReleases(ctx, s, o, news)
 }
 
-// lookedBefore is what is on record of the repositories; nothing where that cannot be read.
+// lookedBefore returns what is on record about the repositories; nothing if that cannot be read.
 func lookedBefore(ctx context.Context, s *store.Store, version string) (b releases.Before) {
 	rows, err := s.Releases(ctx)
 	if err != nil {
@@ -92,12 +92,13 @@ func lookedBefore(ctx context.Context, s *store.Store, version string) (b releas
 		return b
 	}
 	if b.Repositories, err = found.Value(); err == nil {
-		b.Read, _ = read.Value() // of another form: another program's
+		b.Read, _ = read.Value() // another form was written by another program
 	}
 	return b
 }
 
-// released is what of an offer, and of installed kernels, is not on record yet. The observation says what was read.
+// released returns what part of an offer, and of installed kernels, is not on record yet. The
+// observation says what was read.
 func released(ctx context.Context, s *store.Store, o Options, offer *releases.Offer, seen *record.Observation) ([]*record.Release, error) {
 	known := o.Before.Known
 	if known == nil {
@@ -112,7 +113,7 @@ func released(ctx context.Context, s *store.Store, o Options, offer *releases.Of
 	return news, errors.Join(err, record.SetPart(seen, offer.Marks(known)))
 }
 
-// appendReleases appends them, in one transaction. What does not come on record now does with the next observation.
+// appendReleases appends them in one transaction. If that fails, the next observation tries again.
 func appendReleases(ctx context.Context, s *store.Store, o Options, news []*record.Release) error {
 	if len(news) == 0 {
 		return nil
@@ -129,8 +130,8 @@ func appendReleases(ctx context.Context, s *store.Store, o Options, news []*reco
 	return nil
 }
 
-// compareHistory holds libzypp's history against the record. What of it is missing may be drift
-// that nobody has looked for yet: then it is compared again with what that brings.
+// compareHistory compares libzypp's history with the record. A missing change may be drift that
+// nobody has looked for yet: then drift is recorded first, and the history is compared again.
 func compareHistory(ctx context.Context, s *store.Store, o Options) (*record.HistoryComparison, error) {
 	how := zyppimport.CompareOptions{Root: o.Root, Now: time.Now(), Redact: o.Redact, NoUserData: o.NoUserData}
 	found, err := zyppimport.Compare(ctx, s, how)

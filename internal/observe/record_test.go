@@ -53,7 +53,8 @@ func repositoryOf(t *testing.T, o *record.Observation) record.Repository {
 	return repos[0]
 }
 
-// An observation reads a repository only if something changed since the last one; what it found stays so.
+// An observation reads a repository only if something changed since the last one; what it found
+// then stays on record.
 func TestRecordReadsRepositoriesOnce(t *testing.T) {
 	root := host(t, offering("CVE-2024-1"))
 	rpmtest.Install(t, root, packageE+" 2 150600.2.40")

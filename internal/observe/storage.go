@@ -11,7 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// JournalStorage reads where the journal is kept.
+// JournalStorage reads where the journal is stored.
 func JournalStorage(root string) (record.JournalStorage, error) {
 	s := record.JournalStorage{Setting: "auto"}
 	id, err := rooted.ReadFile(root, "/etc/machine-id")
@@ -47,7 +47,7 @@ func isThere(root, name string) (bool, error) {
 	return err == nil, err
 }
 
-// readSetting reads journald.conf, the first of its places, and the fragments beside it.
+// readSetting reads journald.conf from the first place that has it, and its drop-in files.
 func readSetting(s *record.JournalStorage, root string) error {
 	var files, folders []string
 	for _, place := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib"} {
@@ -77,8 +77,8 @@ func readSetting(s *record.JournalStorage, root string) error {
 	return nil
 }
 
-// takeSetting takes in what a file sets: of several the last one counts. One that journald would not know makes
-// the setting unknown, so each line is looked at, and not the last one alone.
+// takeSetting reads a file's settings: the last one counts. A value that journald would not accept
+// makes the setting unknown, so each line is checked, not only the last one.
 func takeSetting(s *record.JournalStorage, name, text string) error {
 	section := ""
 	for line := range strings.Lines(text) {

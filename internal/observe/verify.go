@@ -9,19 +9,19 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// journalTime bounds how long checkpoints are looked for in the journal: they are found by its
-// index, a hundred thousand of them in seconds.
+// journalTime bounds the search for checkpoints in the journal: its index finds a hundred thousand
+// of them in seconds.
 const journalTime = 5 * time.Minute
 
-// Verified is a verification that knew the checkpoints in the journal.
+// Verified is a verification that also compared the checkpoints in the journal.
 type Verified struct {
 	*proof.Verification
-	Checkpoints int    // how many the journal has
-	Unread      string // why there may be more; empty: nothing was left unread
+	Checkpoints int    // how many the journal holds
+	Unread      string // why there may be more; empty: everything was read
 	KeyUnread   string // why the record could not be compared with the machine's key; empty: it was
 }
 
-// part is the verification as an observation has it.
+// part is the verification as a part of an observation.
 func (v *Verified) part() record.Verified {
 	return record.Verified{
 		Result: string(v.Result), TreeSize: v.TreeSize, RootHash: v.RootHash, FirstTime: v.FirstTime, LastTime: v.LastTime,
@@ -29,9 +29,9 @@ func (v *Verified) part() record.Verified {
 	}
 }
 
-// Verify checks the record of the machine whose file tree is at root: that it is intact, signed
-// with the key of that machine and, if one is given, with a verifier key; and that it grew from
-// earlier checkpoints and from those that the machine's journal holds.
+// Verify verifies the record of the machine whose file tree is at root: that it is intact, signed
+// with that machine's key and, if given, with a verifier key; and that it grew from earlier
+// checkpoints and from those in the machine's journal.
 func Verify(ctx context.Context, s *store.Store, root, key string, earlier ...string) (*Verified, error) {
 	reading, cancel := context.WithTimeout(ctx, journalTime)
 	noted, unread := Checkpoints(reading, root)

@@ -7,8 +7,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// JudgeBoot decides from a boot in the journal alone whether its initrd held a patch at the end.
-// Without a kernel it is about the one that ran, without a patch about the one that was active then.
+// JudgeBoot decides from a boot in the journal alone whether its initrd contained a patch at the
+// end. Without a kernel it uses the one that ran, without a patch the one that was active then.
 func JudgeBoot(boot journal.Boot, kernel, patch string) record.Initrd {
 	if kernel == "" {
 		kernel = boot.KernelRelease
@@ -23,7 +23,7 @@ func JudgeBoot(boot journal.Boot, kernel, patch string) record.Initrd {
 	return v
 }
 
-// unseen says why no patch is seen in a boot: there may have been one.
+// unseen says why no patch is seen in a boot that may have had one.
 func unseen(boot journal.Boot) record.Reason {
 	switch {
 	case len(boot.Unread) > 0:
@@ -36,8 +36,8 @@ func unseen(boot journal.Boot) record.Reason {
 	return record.ReasonNoPatch
 }
 
-// activeAtEnd is the patch that was active when a boot ended: the newest one that was
-// loaded completely and not disabled since; patches are cumulative, one replaces another.
+// activeAtEnd is the patch that was active when a boot ended: the newest one that was loaded
+// completely and not disabled since. Patches are cumulative: one replaces another.
 func activeAtEnd(boot journal.Boot) string {
 	for _, l := range slices.Backward(boot.Loads) {
 		if l.Result == record.LoadFailed || l.Result == record.LoadReverted {

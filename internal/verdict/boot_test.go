@@ -12,7 +12,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// What nobody names is found in the boot: its kernel, and the patch that was active at its end.
+// What the caller leaves empty is found in the boot: its kernel, and the patch that was active at
+// its end.
 func TestJudgeBoot(t *testing.T) {
 	first, second := load(0, patch1, record.PhaseInitrd), load(5, patch2, record.PhaseInitrd)
 	as := func(l record.Load, change func(*record.Load)) record.Load {
@@ -50,7 +51,7 @@ func TestJudgeBoot(t *testing.T) {
 	}
 }
 
-// A sight says what was seen, and is the same after it was asked.
+// A sight says what was seen, and does not change when it is asked.
 func TestSight(t *testing.T) {
 	const name = "kernel-livepatch-6_4_0-150600_23_42-default"
 	s := Sight{
@@ -82,7 +83,7 @@ func TestSight(t *testing.T) {
 	}
 }
 
-// Where the next boot may run another snapshot, all its images must agree.
+// If the next boot may use another snapshot, all its images must agree.
 func TestImagesOfSeveralSnapshots(t *testing.T) {
 	held := []initrd.Module{{Name: patch2, KernelRelease: kernel, LivePatch: true}}
 	q := Question{Kernel: kernel, Patch: patch2, Live: &Live{Image: "/a", Others: []string{"/b"}}}

@@ -11,8 +11,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// onMachine decides by the build that wrote the image which is there; if it was not written
-// since the boot, by what the boot loaded from it.
+// onMachine decides by the build that wrote the current image. If the image was not written since
+// the boot, it decides by what the boot loaded from it.
 func (j *judgement) onMachine(load *record.Load) record.Initrd {
 	builds := ofThisImage(j.boot, j.q)
 	if b := j.q.Live.writer(builds); b != nil {
@@ -33,8 +33,8 @@ func (j *judgement) onMachine(load *record.Load) record.Initrd {
 	return v
 }
 
-// unconfirmed says why the build that wrote the image is not known. One that did not say that
-// it had ended may be it.
+// unconfirmed says why the build that wrote the image is not known. A build that did not report its
+// end may be the one.
 func (j *judgement) unconfirmed(builds []journal.Build) record.Initrd {
 	l := j.q.Live
 	if n := len(builds); n > 0 && builds[n-1].Done.IsZero() && !builds[n-1].Start.After(l.ImageTime.Add(clockSlack)) {
@@ -44,7 +44,7 @@ func (j *judgement) unconfirmed(builds []journal.Build) record.Initrd {
 	return j.unknown(record.ReasonUnloggedBuild)
 }
 
-// ending is the verdict on a build that did not say that it ended well.
+// ending is the verdict on a build that did not report success.
 func (j *judgement) ending(b *journal.Build) record.Initrd {
 	if b.Failed || b.Source == journal.SourceModules {
 		j.addBuild(b, "the newest build did not say that it ended well")
@@ -54,8 +54,8 @@ func (j *judgement) ending(b *journal.Build) record.Initrd {
 	return j.unknown(record.ReasonBuildUnconfirmed)
 }
 
-// byJournal decides by the newest build on record, if it is known to be one of the image that
-// the system boots, as far as a journal alone can tell.
+// byJournal decides by the newest build on record, provided that it is known, as far as a journal
+// alone can tell, to have built the image that the system boots.
 func (j *judgement) byJournal(load *record.Load) record.Initrd {
 	builds := ofThisSystem(j.boot, j.q.Kernel)
 	if len(builds) == 0 {
@@ -79,8 +79,8 @@ func (j *judgement) byJournal(load *record.Load) record.Initrd {
 	return j.byBuild(newest)
 }
 
-// ofThisImage are the builds that may have written the image on this machine, in the order
-// in which they ended.
+// ofThisImage returns the builds that may have written the image on this machine, in the order in
+// which they ended.
 func ofThisImage(boot journal.Boot, q Question) []journal.Build {
 	return ended(boot, func(b journal.Build) bool {
 		if b.Image == "" {
@@ -91,8 +91,8 @@ func ofThisImage(boot journal.Boot, q Question) []journal.Build {
 	})
 }
 
-// ofThisSystem are the builds of a kernel's image that, by the journal alone, may be of the
-// one that the system boots.
+// ofThisSystem returns the builds of a kernel's image that, by the journal alone, may be the image
+// that the system boots.
 func ofThisSystem(boot journal.Boot, kernel string) []journal.Build {
 	return ended(boot, func(b journal.Build) bool {
 		named := journal.ImageRelease(b.Image)
@@ -101,14 +101,14 @@ func ofThisSystem(boot journal.Boot, kernel string) []journal.Build {
 	})
 }
 
-// ended are the builds of a boot but some, in the order in which they ended.
+// ended returns the builds of a boot, without some, in the order in which they ended.
 func ended(boot journal.Boot, without func(journal.Build) bool) []journal.Build {
 	builds := slices.DeleteFunc(slices.Clone(boot.ImageBuilds), without)
 	slices.SortStableFunc(builds, func(a, b journal.Build) int { return cmp.Compare(a.To, b.To) })
 	return builds
 }
 
-// elsewhere says whether a build is told to be of another root file system.
+// elsewhere says whether a build is known to be for another root file system.
 func elsewhere(b journal.Build) bool {
 	return b.Root != "" && b.Root != journal.RootHere && b.Root != journal.RootUnclear
 }
@@ -118,26 +118,26 @@ func isKdump(image string) bool {
 	return strings.Contains(path.Base(image), "kdump") || strings.HasPrefix(image, "/var/lib/kdump/")
 }
 
-// isFirstStage says whether an image only starts grub on IBM Z, which then starts the kernel
-// with its own initrd (grub2-zipl-setup).
+// isFirstStage says whether an image only starts grub on IBM Z, which then starts the kernel with
+// its own initrd (grub2-zipl-setup).
 func isFirstStage(image string) bool {
 	return strings.HasPrefix(path.Clean(image), "/boot/zipl/")
 }
 
-// bootable says whether an image is where boot loaders have them. What is built elsewhere may
-// be copied there, under any name, or never be.
+// bootable says whether an image is where boot loaders look for images. An image built elsewhere
+// may be copied there under any name, or never.
 func bootable(image string) bool {
 	return slices.ContainsFunc([]string{"/boot/", "/efi/", "/lib/modules/", "/usr/lib/modules/"}, func(folder string) bool {
 		return strings.HasPrefix(image, folder)
 	})
 }
 
-// clockSlack is by how much the time of a file may be before that of the journal's line
-// about it: dracut says that it is done after it wrote the image, and journald may be slow.
+// clockSlack is how much older a file may be than the journal's line about it: dracut reports that
+// it is done after it wrote the image, and journald may be slow.
 const clockSlack = 2 * time.Second
 
-// writer is the build that wrote the image, nil if that is not known: the file is still what
-// it was at its end, or else was written last when a build of this system said so.
+// writer returns the build that wrote the image, nil if not known: the file is still what it was at
+// the end of the build, or it was last written when a build of this system reported its end.
 func (l *Live) writer(builds []journal.Build) *journal.Build {
 	for _, wrote := range []func(journal.Build) bool{l.isOf, l.writtenAtEnd} {
 		for i := range slices.Backward(builds) {
@@ -157,8 +157,8 @@ func (l *Live) writtenAtEnd(b journal.Build) bool {
 	return b.Written == nil && b.Success && b.Root == journal.RootHere && !l.ImageTime.After(b.Done) && b.Done.Sub(l.ImageTime) <= clockSlack
 }
 
-// writtenSinceBoot says whether the image may have been written in this boot, by the clock as
-// it is now, or as it was at the start if it was set forward since.
+// writtenSinceBoot says whether the image may have been written in this boot, by the present clock,
+// or by the clock at the start if it was set forward since.
 func (j *judgement) writtenSinceBoot() bool {
 	start, first := j.q.Live.BootTime, j.boot.First.Time
 	if first.Before(start) && !j.boot.Last.Before(start) {

@@ -8,8 +8,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// JudgeImages decides by the image where the journal could not, or where a file was named. Where
-// the next boot may use one of several, they must agree.
+// JudgeImages decides by the image if the journal could not, or if a file was named. If the next
+// boot may use one of several images, they must agree.
 func JudgeImages(v record.Initrd, q Question, named string, read func(path string) (*initrd.Image, error)) record.Initrd {
 	images := []string{named}
 	switch {
@@ -35,9 +35,8 @@ func JudgeImages(v record.Initrd, q Question, named string, read func(path strin
 	return v
 }
 
-// judgeImage decides by an image file that was read, or could not be (err). before is the
-// verdict that the journal gave, whose evidence stays. srcVersion is that of the loaded
-// module, empty if it is not known.
+// judgeImage decides by an image file that was read, or could not be (err). before is the journal's
+// verdict, whose evidence stays. srcVersion is that of the loaded module, empty if not known.
 func judgeImage(before record.Initrd, img *initrd.Image, err error, srcVersion string) record.Initrd {
 	j := judgement{Initrd: before}
 	if before.Patch == "" {

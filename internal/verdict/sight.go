@@ -11,18 +11,18 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Sight is what an observation saw of the machine, as far as the active live patch and the verdict
-// on its initrd follow from it.
+// Sight is what an observation saw of the machine, as far as it determines the active live patch
+// and the verdict on its initrd.
 type Sight struct {
-	Kernel   string               // release of the running one
+	Kernel   string               // release of the running kernel
 	Patches  []record.LoadedPatch // in the kernel; nil: not known
 	Boots    []journal.Boot       // this boot, as far as the journal has it; nil: not known
-	Packages []record.Package     // tracked ones that are installed; nil: not known
+	Packages []record.Package     // installed tracked packages; nil: not known
 	Live     *Live
 }
 
-// LivePatch describes the active live patch, but for what it fixes, and finds the package that
-// brings it. Each is nil if there is none, or none is known.
+// LivePatch describes the active live patch, except for its fixes, and finds the package that it
+// came from. Each is nil if there is none, or none is known.
 func (s *Sight) LivePatch() (*record.LivePatch, *record.Package) {
 	active := livepatch.Active(s.Patches)
 	if active == nil {
@@ -48,7 +48,7 @@ func (s *Sight) LivePatch() (*record.LivePatch, *record.Package) {
 	return lp, p
 }
 
-// Initrd is the verdict on the initrd of the running kernel: by the journal, and else by the image,
+// Initrd is the verdict on the initrd of the running kernel: by the journal, or else by the image,
 // which read reads.
 func (s *Sight) Initrd(read func(path string) (*initrd.Image, error)) record.Initrd {
 	q := Question{Kernel: s.Kernel, Boots: RunBy(s.Kernel, s.Boots), Live: s.Live}
@@ -67,7 +67,7 @@ func (s *Sight) Initrd(read func(path string) (*initrd.Image, error)) record.Ini
 	return JudgeImages(v, q, "", read)
 }
 
-// RunBy returns the boots with the kernel that ran, where the journal lost their start.
+// RunBy returns the boots, with the given kernel filled in where the journal lost their start.
 func RunBy(kernel string, boots []journal.Boot) []journal.Boot {
 	boots = slices.Clone(boots)
 	for i := range boots {
@@ -78,7 +78,7 @@ func RunBy(kernel string, boots []journal.Boot) []journal.Boot {
 	return boots
 }
 
-// PackageOf is the installed package that brings a module for a kernel, nil if none does.
+// PackageOf is the installed package that contains a module for a kernel, nil if none does.
 func PackageOf(pkgs []record.Package, kernel, module string) *record.Package {
 	for i, p := range pkgs {
 		release, ok := livepatch.KernelFor(p.Name)

@@ -1,7 +1,7 @@
-// Package verdict judges what evidence says of the live patch in an initrd: one pure function over
-// the loads and builds in the journal and the image that is there. What takes the evidence is package
-// observe; simulated machines give theirs to the same function. What is not proven is unknown, with
-// the reason.
+// Package verdict judges the evidence about the live patch in an initrd: it is one pure function
+// over the loads and builds in the journal and the existing image. Package observe gathers the
+// evidence; simulated machines pass theirs to the same function. Anything not proven is unknown,
+// with a reason.
 package verdict
 
 import (
@@ -14,32 +14,32 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Question is what a verdict is asked for: at the end of the last of the boots.
+// Question is what a verdict is about: the state at the end of the last of the boots.
 type Question struct {
-	Kernel    string         // release as uname -r says it
+	Kernel    string         // release, as uname -r prints it
 	Patch     string         // module name, livepatch_2_150600_13_6_1
-	Boots     []journal.Boot // oldest first; the last is the one asked about
+	Boots     []journal.Boot // oldest first; the last one is in question
 	Installed time.Time      // when the patch's package was installed; zero: not known
-	Live      *Live          // the machine itself; nil: only the journal is looked at
+	Live      *Live          // the machine itself; nil: only the journal is used
 }
 
-// Live is what only the machine itself shows.
+// Live is what only the machine itself can show.
 type Live struct {
 	Image      string    // the image that the next boot of the kernel uses, links resolved
-	Names      []string  // what a build in this system may call it
+	Names      []string  // what a build on this system may call it
 	Others     []string  // images of snapshots that the next boot may run instead
-	NoImage    string    // why there is none; empty: there is one, or that is not known
-	ImageTime  time.Time // when it was written last; zero: not known
+	NoImage    string    // why there is none; empty: there is one, or not known
+	ImageTime  time.Time // when it was last written; zero: not known
 	Size       int64     // of the image
 	ModTime    time.Time // of its content; ImageTime may be later
 	SrcVersion string    // of the loaded module, from /sys/module; empty: not known
 	BootTime   time.Time
 }
 
-// Judge decides from the journal's evidence; the newest wins. Only the last boot counts: what
-// its initrd loaded is newer than any build before it, and what it did not load is no proof.
-// On the machine a build counts only if it wrote the image that is there. Nothing is concluded
-// from the absence of a line.
+// Judge decides from the journal's evidence; the newest wins. Only the last boot matters: what its
+// initrd loaded is newer evidence than any build before it, and what it did not load proves
+// nothing. On the machine, a build matters only if it wrote the current image. Nothing is concluded
+// from a missing line.
 func Judge(q Question) record.Initrd {
 	j := judgement{Initrd: record.Initrd{KernelRelease: q.Kernel, Patch: q.Patch, Evidence: []record.Evidence{}}, q: q}
 	switch {
@@ -60,7 +60,7 @@ func Judge(q Question) record.Initrd {
 	j.boot = q.Boots[len(q.Boots)-1]
 	load := lastLoad(j.boot, q.Patch)
 	if j.boot.KernelRelease != q.Kernel {
-		load = nil // of another kernel's initrd, or of one that is not known
+		load = nil // from another kernel's initrd, or an unknown one
 	}
 	v := j.decide(load)
 	if j.hidden(v) {
@@ -74,21 +74,21 @@ func (j *judgement) decide(load *record.Load) record.Initrd {
 	case j.q.Live == nil:
 		return j.byJournal(load)
 	case !j.q.Live.dated():
-		// Whatever was so once, this image may be another one.
+		// Whatever was true once, this may be another image.
 		j.add(record.Evidence{Says: "when the image was written is not known", Path: j.q.Live.Image})
 		return j.unknown(record.ReasonUnreadable)
 	}
 	return j.onMachine(load)
 }
 
-// hidden says whether a file of the journal that cannot be read may hold what speaks against
-// a verdict: a newer build or the load; on the machine, where the image's time rules a newer
-// build out, more of what a build said to have packed.
+// hidden says whether an unreadable journal file may contain something that contradicts a verdict:
+// a newer build or the load; or, on a machine where the image's time rules out a newer build, more
+// about what a build packed.
 func (j *judgement) hidden(v record.Initrd) bool {
 	return len(j.boot.Unread) > 0 && (v.Verdict != record.VerdictContained || j.q.Live == nil)
 }
 
-// dated says whether it is known when the image was written: then no build can hide.
+// dated says whether it is known when the image was written: then no build can be hidden.
 func (l *Live) dated() bool { return l != nil && !l.ImageTime.IsZero() }
 
 // judgement is a verdict in the making.
@@ -103,8 +103,8 @@ func (j *judgement) unknown(r record.Reason) record.Initrd {
 	return j.Initrd
 }
 
-// unread takes back what would follow: a newer build, or the load, may be in a file of the
-// journal that could not be read.
+// unread withdraws the verdict: a newer build, or the load, may be in a journal file that could not
+// be read.
 func (j *judgement) unread() record.Initrd {
 	j.Basis = ""
 	for _, u := range j.boot.Unread {
@@ -131,8 +131,8 @@ func (j *judgement) addBuild(b *journal.Build, says string) {
 	}
 }
 
-// lastLoad is the newest load of a patch in a boot, nil if there is none. One that failed
-// says nothing about the patch that is active.
+// lastLoad returns the newest load of a patch in a boot, nil if there is none. A load that failed
+// says nothing about the active patch.
 func lastLoad(boot journal.Boot, patch string) *record.Load {
 	for i := len(boot.Loads) - 1; i >= 0; i-- {
 		if l := &boot.Loads[i]; l.Patch == patch && l.Result != record.LoadFailed {
@@ -142,8 +142,8 @@ func lastLoad(boot journal.Boot, patch string) *record.Load {
 	return nil
 }
 
-// byLoad decides from what this boot's initrd loaded, where no build of this boot is known to
-// have come after.
+// byLoad decides by what this boot's initrd loaded, if no build of this boot is known to have come
+// later.
 func (j *judgement) byLoad(load *record.Load) record.Initrd {
 	switch {
 	case load != nil && load.Phase == record.PhaseInitrd:
@@ -163,7 +163,7 @@ func (j *judgement) byLoad(load *record.Load) record.Initrd {
 	return j.unknown(record.ReasonNoBuild)
 }
 
-// byBuild decides from the build that wrote the image, by what it said to have packed.
+// byBuild decides by the build that wrote the image: by what it reported as packed.
 func (j *judgement) byBuild(b *journal.Build) record.Initrd {
 	if b.Source == journal.SourceModules {
 		return j.byInference(b)
@@ -187,9 +187,9 @@ func (j *judgement) byBuild(b *journal.Build) record.Initrd {
 	return j.unknown(record.ReasonNoBuild)
 }
 
-// byInference decides from a build that said only whether it packs live patches at all: it
-// packed the files that were there. Which they were is known where the package that brings
-// this patch is the one that is installed, and was before.
+// byInference decides by a build that reported only whether it packs live patches at all: it packed
+// the files that were there. Those are known if the package that this patch came from is still
+// installed, and was installed before the build.
 func (j *judgement) byInference(b *journal.Build) record.Initrd {
 	there := j.q.Installed
 	switch {
@@ -211,5 +211,5 @@ func moduleName(file string) string {
 	return strings.ReplaceAll(name, "-", "_")
 }
 
-// differ says whether two source versions are both known and not the same.
+// differ says whether two source versions are both known and different.
 func differ(a, b string) bool { return a != "" && b != "" && a != b }

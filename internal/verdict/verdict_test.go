@@ -18,7 +18,7 @@ const (
 	patch2 = "livepatch_2_150600_13_6_1"
 )
 
-// at is a moment of the tests, minutes after the boot.
+// at is a time in the tests, in minutes after the boot.
 func at(minutes int) time.Time {
 	return time.Date(2026, 3, 1, 12, minutes, 0, 0, time.UTC)
 }
@@ -27,7 +27,7 @@ func load(minutes int, patch string, phase record.Phase) record.Load {
 	return record.Load{Cursor: "c", Time: record.At(at(minutes)), Patch: patch, Phase: phase, Rule: "R1", Result: record.LoadComplete}
 }
 
-// build is a build that takes a minute and ends well.
+// build is a build that takes a minute and succeeds.
 func build(minutes int, source journal.Source, files ...string) journal.Build {
 	b := journal.Build{
 		Build: record.Build{Cursor: "c", Time: record.At(at(minutes + 1)), KernelRelease: kernel, Image: "/boot/initrd-" + kernel, Success: true},
@@ -139,8 +139,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// On the machine a build counts only if it wrote the image that the machine boots, and what
-// is known of one never answers for another.
+// On the machine a build matters only if it wrote the image that the machine boots, and what is
+// known of one never stands for another.
 func TestWhichBuildWroteTheImage(t *testing.T) {
 	const image, other = "/boot/initrd-" + kernel, "6.4.0-150600.23.47-default"
 	own := func(minutes int, change func(*journal.Build)) journal.Build { // at log level 0
@@ -210,8 +210,8 @@ func TestWhichBuildWroteTheImage(t *testing.T) {
 	}
 }
 
-// By a journal alone a build counts only if it is told to be of this system; where that cannot be
-// told, nothing follows, of what was before neither.
+// By a journal alone a build matters only if it is known to be of this system; if that is not
+// known, nothing can be concluded, not even from what came before.
 func TestBuildsOfOtherSystems(t *testing.T) {
 	booted := load(0, patch2, record.PhaseInitrd)
 	for name, tt := range map[string]struct {
