@@ -19,17 +19,17 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// sessionEnd is what became of some frames: the answers, and what is on record.
+// sessionEnd is the result of some frames: the answers, and what is on record.
 type sessionEnd struct{ answers, record, err string }
 
-// alone has the recorder serve a session by itself.
+// alone lets the recorder serve a session by itself.
 func alone(t *testing.T, r io.Reader) sessionEnd {
 	t.Helper()
 	return ended(t, func(out io.Writer, s *Session) error { return s.Serve(r, out, 0) })
 }
 
-// behindFront has the front serve a session, and the recorder what it hands over. It says
-// whether it did.
+// behindFront lets the front serve a session, and the recorder what it hands over. It says whether
+// anything was handed over.
 func behindFront(t *testing.T, r io.Reader) (end sessionEnd, recorded bool) {
 	t.Helper()
 	end = ended(t, func(out io.Writer, s *Session) (err error) {
@@ -57,7 +57,7 @@ func ended(t *testing.T, serve func(io.Writer, *Session) error) (end sessionEnd)
 	return end
 }
 
-// recordOf writes down what is on record below root, but for times and names of events.
+// recordOf describes what is on record below root, without times and ids of events.
 func recordOf(t *testing.T, root string) string {
 	t.Helper()
 	if entries, _ := os.ReadDir(root); len(entries) == 0 {
@@ -88,7 +88,7 @@ func recordOf(t *testing.T, root string) string {
 	return b.String()
 }
 
-// sameEnd demands of a session that the front makes no difference.
+// sameEnd demands that the front makes no difference to a session.
 func sameEnd(t *testing.T, input string, reader func(string) io.Reader) {
 	t.Helper()
 	want := alone(t, reader(input))
@@ -103,7 +103,7 @@ func sameEnd(t *testing.T, input string, reader func(string) io.Reader) {
 
 func whole(s string) io.Reader { return strings.NewReader(s) }
 
-// The list of steps as libzypp writes it.
+// zyppList is a list of steps as libzypp writes it.
 func zyppList(names ...string) string {
 	var steps []string
 	for _, n := range names {
@@ -112,7 +112,7 @@ func zyppList(names ...string) string {
 	return "{\n\"TransactionStepList\": [" + strings.Join(steps, ", ") + "]\n}"
 }
 
-// What the front answers by itself is what the recorder would only answer.
+// What the front answers by itself, the recorder would only answer.
 func TestFrontAnswersByItself(t *testing.T) {
 	for name, tt := range map[string]struct {
 		input    string
@@ -145,7 +145,7 @@ func TestFrontAnswersByItself(t *testing.T) {
 	}
 }
 
-// Where input ends, and how it comes in pieces, the front makes no difference either.
+// The front makes no difference wherever input ends, and whatever pieces it comes in.
 func TestFrontOfTornSessions(t *testing.T) {
 	plain := "PLUGINBEGIN\nuserdata:x\n\n\x00" + frames("COMMITBEGIN "+zyppList("bash"), "COMMITEND "+zyppList("bash"), "PLUGINEND", "_DISCONNECT")
 	for end := range len(plain) {
@@ -157,7 +157,7 @@ func TestFrontOfTornSessions(t *testing.T) {
 	}
 }
 
-// Without a recorder, every frame is answered, also those that are too long to be kept.
+// Without a recorder, every frame is answered, even those that are too long to keep.
 func TestFrontWithoutRecorder(t *testing.T) {
 	long := zyppList(strings.Fields(strings.Repeat("lib-devel ", 20_000))...)
 	for name, input := range map[string]string{
@@ -183,8 +183,8 @@ func TestDummyAnswersAndForgets(t *testing.T) {
 	}
 }
 
-// FuzzFront demands that a recorder with a front before it answers and records what it would
-// by itself, however the input comes and ends.
+// FuzzFront checks that a recorder after a front answers and records what it would by itself,
+// however the input arrives and ends.
 func FuzzFront(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.frames")
 	for _, name := range files {
@@ -204,7 +204,7 @@ func FuzzFront(f *testing.F) {
 	})
 }
 
-// pieces is text that comes in pieces of a size.
+// pieces is a text that arrives in pieces of a fixed size.
 type pieces struct {
 	text string
 	size int

@@ -9,13 +9,13 @@ import (
 
 const sessionFrames = "PLUGINBEGIN|COMMITBEGIN " + kernelList + "|COMMITEND " + kernelList + "|PLUGINEND|_DISCONNECT"
 
-// requested says whether the service was asked to observe.
+// requested says whether the service was asked for an observation.
 func requested(root string) bool {
 	_, err := os.Stat(filepath.Join(root, "run/klp-audit/observe"))
 	return err == nil
 }
 
-// observer puts a program that observes in its place; what it was called with is in "called".
+// observer installs a script as the observing program; its arguments go to "called".
 func observer(t *testing.T, root, script string) {
 	t.Helper()
 	path := filepath.Join(root, "usr/bin/klp-audit")
@@ -31,7 +31,7 @@ func observer(t *testing.T, root, script string) {
 func TestCommitIsObserved(t *testing.T) {
 	for name, tt := range map[string]struct {
 		frames string
-		script string // "": there is no program
+		script string // "": no program is installed
 		called bool
 		asked  bool
 	}{

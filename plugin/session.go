@@ -1,6 +1,6 @@
-// Package plugin is the side of klp-audit that libzypp talks to: it reads the frames of a
-// commit plugin, and has recorded what a commit does to kernels and live patches. It never
-// harms the commit: every frame is answered, in time, whatever happens to the record.
+// Package plugin is the part of klp-audit that libzypp talks to: it reads the frames sent to a
+// commit plugin, and records what a commit does to kernels and live patches. It never harms the
+// commit: it answers every frame in time, whatever happens to the record.
 package plugin
 
 import (
@@ -15,24 +15,24 @@ import (
 )
 
 const (
-	// spoolTime is left of recorder.AnswerTime for an event that the record does not take in time.
+	// spoolTime is reserved from recorder.AnswerTime for spooling an event that could not be
+	// recorded in time.
 	spoolTime = time.Second
-	// restTime is how long the work for a session may go on once nobody waits for an answer
-	// any more.
+	// restTime is how long the work of a session may go on after the last answer.
 	restTime = 45 * time.Second
 )
 
-// Session follows one plugin life. Create it with NewSession.
+// Session follows one run of the plugin. Create it with NewSession.
 type Session struct {
 	rec       *recorder.Recorder
 	log       *recorder.Log
 	userData  string
 	begun     bool          // COMMITBEGIN with a tracked package, and no end yet
-	changed   bool          // COMMITEND of such a commit, and no observation since
-	observing bool          // one is being taken
+	changed   bool          // COMMITEND of such a commit, but no observation since
+	observing bool          // an observation is under way
 	busy      chan struct{} // closed when the last work has ended; nil: there was none
-	left      time.Duration // that zypper may still be kept waiting
-	until     time.Time     // when this frame's answer goes out at the latest
+	left      time.Duration // how long zypper may still have to wait
+	until     time.Time     // latest time for this frame's answer
 }
 
 // NewSession returns a session on the machine whose file tree is at root. version is the
@@ -43,9 +43,8 @@ func NewSession(root, version string, getenv func(string) string, stderr io.Writ
 }
 
 // Serve speaks libzypp's commit plugin protocol from PLUGINBEGIN to _DISCONNECT or the end of
-// input, and has recorded what the frames say. The first ones, as many as were answered, get no
-// answer again. It returns an error if the frames made no sense; the record may be complete all
-// the same.
+// input, and records what the frames say. The first answered frames get no second answer. It
+// returns an error if the frames made no sense; the record may still be complete.
 func (s *Session) Serve(r io.Reader, w io.Writer, answered int) error {
 	frames := frame.NewReader(r)
 	for n := 1; ; n++ {
@@ -95,15 +94,15 @@ func (s *Session) handle(f *frame.Frame) {
 	case frame.PackagesChanged:
 		s.within(s.rec.Drift)
 	case frame.Disconnect:
-		// Without PLUGINEND before it, libzypp has dropped this plugin while the commit
-		// goes on. How it ends is for whoever opens the record next to find out.
+		// Without a PLUGINEND before it, libzypp has dropped this plugin and the commit goes on.
+		// The next program to open the record finds out how it ended.
 	}
 }
 
 func (s *Session) commitBegin(f *frame.Frame) {
 	steps, err := trackedSteps(f.Body)
 	if len(steps) == 0 && err == nil || err != nil && f.Cut() {
-		return // nothing tracked; or libzypp ended while it wrote, and nothing begins
+		return // nothing tracked; or libzypp ended while it wrote this, and nothing begins
 	}
 	s.begun = true
 	s.within(func(ctx context.Context) { s.rec.Begin(ctx, steps, err, s.userData) })
@@ -115,14 +114,14 @@ func (s *Session) commitEnd(f *frame.Frame) {
 	}
 	steps, err := trackedSteps(f.Body)
 	if err != nil && f.Cut() {
-		return // libzypp ended while it wrote this: the end of input says the rest
+		return // libzypp ended while it wrote this: the end of input handles that
 	}
 	s.changed = true
 	s.close(recorder.Ending{How: recorder.Committed, Steps: steps, Problem: err})
 }
 
-// observe has the machine looked at after a recorded commit. Where already the record
-// takes long, or takes nothing, zypper is not kept waiting for more.
+// observe observes the machine after a recorded commit. If recording was already slow or failed,
+// zypper does not have to wait for this, too.
 func (s *Session) observe() {
 	if !s.changed {
 		return
@@ -135,7 +134,7 @@ func (s *Session) observe() {
 	s.run(s.rec.ObserveLater)
 }
 
-// ended is the end of input without _DISCONNECT: libzypp has ended or was killed.
+// ended handles the end of input without _DISCONNECT: libzypp has ended or was killed.
 func (s *Session) ended(err error) {
 	s.log.Reset()
 	if !errors.Is(err, io.EOF) || !s.begun {
@@ -155,8 +154,8 @@ func (s *Session) close(e recorder.Ending) {
 	}
 }
 
-// within does work and waits for it as long as libzypp may be kept waiting. Its context ends
-// a little before, so that what the record did not take can go to the spool.
+// within does work and waits for it as long as libzypp may have to wait. The context of the work
+// ends a little earlier, so that there is time to spool an event.
 func (s *Session) within(work func(context.Context)) {
 	ctx, cancel := context.WithDeadline(context.Background(), s.until.Add(-spoolTime))
 	s.run(func() {
@@ -166,7 +165,7 @@ func (s *Session) within(work func(context.Context)) {
 	s.wait()
 }
 
-// run starts work that begins when the work before it has ended. A panic of it goes no further.
+// run starts work when the previous work has ended. It stops a panic.
 func (s *Session) run(work func()) {
 	before, done := s.busy, make(chan struct{})
 	s.busy = done
@@ -194,7 +193,7 @@ func (s *Session) idle() bool {
 	}
 }
 
-// wait waits for the work as long as zypper may still be kept waiting.
+// wait waits for the work as long as zypper may still have to wait.
 func (s *Session) wait() { s.rest(time.Until(s.until)) }
 
 // rest waits for the work.

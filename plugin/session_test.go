@@ -38,7 +38,7 @@ func frames(list ...string) string {
 	return b.String()
 }
 
-// serve runs a whole session below root and returns the answers and what stderr got.
+// serve runs a whole session below root and returns the answers and what was written to stderr.
 func serve(t *testing.T, root, input string) (answers, stderr string) {
 	t.Helper()
 	var out, log bytes.Buffer
@@ -104,7 +104,7 @@ func TestEndsOfSession(t *testing.T) {
 			serve(t, root, begin+tt.rest)
 			want := []string{tt.want}
 			if _, err := (rpm.DB{Root: root}).Installed(t.Context(), nil); err != nil && tt.want == "failed" {
-				want = []string{"completed"} // without an rpm that can look it is unknown, so not failed
+				want = []string{"completed"} // without an rpm to ask, it is unknown, so not failed
 			}
 			if diff := cmp.Diff(want, outcomes(t, root)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -113,8 +113,8 @@ func TestEndsOfSession(t *testing.T) {
 	}
 }
 
-// A step list that cannot be read may hold a kernel: it is recorded, and the difference
-// of the snapshots says what happened.
+// An unreadable step list may contain a kernel: it is recorded, and the difference of the snapshots
+// says what happened.
 func TestUnreadableStepListIsRecorded(t *testing.T) {
 	root := t.TempDir()
 	serve(t, root, frames("PLUGINBEGIN", "COMMITBEGIN {\"Trans", "COMMITEND {", "PLUGINEND", "_DISCONNECT"))
@@ -138,8 +138,8 @@ func TestTornCommitBegin(t *testing.T) {
 	}
 }
 
-// A commit that somebody left open is over when the same libzypp begins another one, as
-// packagekitd does, and stays open for others as long as its libzypp lives.
+// A commit that was left open is over when the same libzypp begins another one, as packagekitd
+// does; for others it stays open as long as its libzypp lives.
 func TestOpenCommitOfALivingProcess(t *testing.T) {
 	root := t.TempDir()
 	if err := os.Symlink("/proc", filepath.Join(root, "proc")); err != nil {
@@ -160,7 +160,7 @@ func TestOpenCommitOfALivingProcess(t *testing.T) {
 	}
 }
 
-// What panics while recording is told on stderr, and zypper gets its answers.
+// A panic while recording is reported on stderr, and zypper gets its answers.
 func TestPanicHarmsNobody(t *testing.T) {
 	var out, log bytes.Buffer
 	s := NewSession(t.TempDir(), "test", func(string) string { panic("no environment") }, &log)
@@ -176,7 +176,7 @@ func TestPanicHarmsNobody(t *testing.T) {
 	}
 }
 
-// Work that does not end keeps zypper waiting for five seconds, all frames together.
+// Work that does not end delays zypper by five seconds, for all frames together.
 func TestAnswersComeInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -208,8 +208,7 @@ func TestAnswersComeInTime(t *testing.T) {
 	})
 }
 
-// A record that cannot be written sends the events to the spool, and the next writer
-// takes them in.
+// If the record cannot be written, the events go to the spool, and the next writer takes them in.
 func TestUnusableRecordGoesToSpool(t *testing.T) {
 	root := t.TempDir()
 	path := store.Path(root)
@@ -256,8 +255,8 @@ func TestStderrIsBounded(t *testing.T) {
 	}
 }
 
-// The end of a commit waits in the spool, for it is too large to be taken in by who has little
-// time: nobody calls the commit interrupted meanwhile.
+// The end of a commit waits in the spool because it is too large for a writer with little time:
+// meanwhile nobody calls the commit interrupted.
 func TestEndThatWaitsIsNotMadeUp(t *testing.T) {
 	root := t.TempDir()
 	serve(t, root, frames("PLUGINBEGIN", "COMMITBEGIN "+kernelList, "_DISCONNECT"))

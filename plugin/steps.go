@@ -13,7 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/tracked"
 )
 
-// maxStep bounds the JSON text of one step; libzypp's are about 120 bytes long.
+// maxStep bounds the JSON text of one step; libzypp's steps have about 120 bytes.
 const maxStep = 64 << 10
 
 var errStepList = errors.New("step list")
@@ -21,7 +21,7 @@ var errStepList = errors.New("step list")
 // listed is a step as libzypp writes it.
 type listed struct {
 	Type     string `json:"type"`  // "+", "-", "M"
-	Stage    string `json:"stage"` // at COMMITEND: "ok", "err", or nothing: not executed
+	Stage    string `json:"stage"` // at COMMITEND: "ok", "err", or empty: not executed
 	Solvable struct {
 		Name    string `json:"n"`
 		Epoch   int    `json:"e"`
@@ -37,11 +37,10 @@ func (l *listed) step() recorder.Step {
 	return recorder.Step{Type: l.Type, Stage: l.Stage, Name: s.Name, EVR: evr, Arch: s.Arch}
 }
 
-// trackedSteps reads a body of COMMITBEGIN or COMMITEND and returns the steps on tracked
-// packages. An error means that the list cannot be understood as a whole; the steps
-// returned beside it are right. A list that surely names no tracked package has no such
-// steps, whatever is wrong with it otherwise: package front goes by the same, and starts no
-// recorder for it.
+// trackedSteps reads a body of COMMITBEGIN or COMMITEND and returns the steps on tracked packages.
+// An error means that the whole list cannot be understood; the steps returned with it are still
+// right. A list that certainly names no tracked package has no such steps, whatever else is wrong
+// with it: package front uses the same rule, and starts no recorder for it.
 func trackedSteps(r io.Reader) ([]recorder.Step, error) {
 	var list tracked.List
 	r = io.TeeReader(r, &list)
@@ -55,8 +54,8 @@ func trackedSteps(r io.Reader) ([]recorder.Step, error) {
 	return steps, problem
 }
 
-// decodeTracked reads a step list as a stream: of all steps but those on tracked packages it
-// keeps nothing and decodes nothing.
+// decodeTracked reads a step list as a stream: it decodes and keeps only the steps on tracked
+// packages.
 func decodeTracked(r io.Reader) (steps []recorder.Step, problem error) {
 	s := stepScanner{r: bufio.NewReaderSize(r, 64<<10)}
 	for {
@@ -80,8 +79,8 @@ func decodeTracked(r io.Reader) (steps []recorder.Step, problem error) {
 	}
 }
 
-// maybeTracked says whether a step that cannot be decoded may be about a tracked package:
-// its name says so, or cannot be read either.
+// maybeTracked says whether a step that cannot be decoded may concern a tracked package: its name
+// says so, or cannot be read either.
 func maybeTracked(raw []byte) bool {
 	var named struct {
 		Solvable struct {
@@ -91,8 +90,8 @@ func maybeTracked(raw []byte) bool {
 	return json.Unmarshal(raw, &named) != nil || snapshot.Tracked(named.Solvable.Name)
 }
 
-// stepScanner cuts {"TransactionStepList": [{…}, {…}]} into the texts of its steps. It
-// knows of JSON only strings and nesting, which is all it takes.
+// stepScanner cuts {"TransactionStepList": [{…}, {…}]} into the texts of its steps. All it knows
+// about JSON is strings and nesting, which is enough.
 type stepScanner struct {
 	r      *bufio.Reader
 	count  int

@@ -18,7 +18,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/recorder"
 )
 
-// message is a frame with its body read.
+// message is a frame with its body.
 type message struct{ Command, Body string }
 
 func readAll(t testing.TB, input string) (all []message) {

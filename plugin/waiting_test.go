@@ -16,8 +16,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// leftOpen puts a commit of a process that is dead into the spool, and its end, which is large
-// where it is to wait for who has more time than a commit. It returns the file of the end.
+// leftOpen puts a commit of a dead process into the spool, and its end, which is large if it must
+// wait for a writer with more time than a commit has. It returns the file of the end.
 func leftOpen(t *testing.T, problem string) (root, path string) {
 	t.Helper()
 	root = t.TempDir()
@@ -49,7 +49,7 @@ func wantOutcomes(t *testing.T, root string, want ...string) {
 	}
 }
 
-// What a newer version wrote may wait for ever: commits are closed all the same.
+// An event of a newer version may wait for ever: commits are closed all the same.
 func TestFileOfANewerVersionHoldsNothingBack(t *testing.T) {
 	root, path := leftOpen(t, "")
 	body, err := os.ReadFile(path)
@@ -62,7 +62,7 @@ func TestFileOfANewerVersionHoldsNothingBack(t *testing.T) {
 	wantOutcomes(t, root, "interrupted", "open")
 }
 
-// What waits is waited for, but not for longer than a day.
+// Waiting events are waited for, but no longer than a day.
 func TestWhatWaitsIsAwaitedForADay(t *testing.T) {
 	root, path := leftOpen(t, strings.Repeat("x", 2<<20))
 	wantOutcomes(t, root, "open", "open")
@@ -73,7 +73,7 @@ func TestWhatWaitsIsAwaitedForADay(t *testing.T) {
 	wantOutcomes(t, root, "interrupted", "interrupted", "open")
 }
 
-// stuck makes a folder one that nothing can be taken from.
+// stuck makes a folder from which nothing can be removed.
 func stuck(t *testing.T, dir string) {
 	t.Helper()
 	setAttribute(t, dir, "+i")
@@ -87,7 +87,7 @@ func setAttribute(t *testing.T, dir, attribute string) {
 	}
 }
 
-// A file that cannot be removed or set aside is named once, and holds nothing back.
+// A file that cannot be removed or set aside is reported once, and blocks nothing.
 func TestFileThatStaysInTheSpoolIsNamedOnce(t *testing.T) {
 	root, path := leftOpen(t, "")
 	garbage := filepath.Join(filepath.Dir(path), "99999999999999999999-garbage.event")

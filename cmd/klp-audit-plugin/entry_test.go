@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// The programs for the other architectures begin like this one. GODEBUG would have the runtime
-// write to stderr before main.
+// The programs for other architectures start like this one. GODEBUG would make the runtime write to
+// stderr before main.
 func TestEntryElsewhere(t *testing.T) {
 	for _, arch := range []string{"s390x", "ppc64le"} {
 		t.Run(arch, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// strange is what an environment may say to programs of Go: settings that take seconds and
-// much memory, or write to stderr, most of them before main.
+// strange are environment settings for Go programs that take seconds and much memory, or write to
+// stderr, most of them before main.
 var strange = []string{
 	"GOMAXPROCS=10000", "GOGC=1", "GOMEMLIMIT=1", "GOTRACEBACK=crash", "GOCOVERDIR=/nowhere",
 	"GODEBUG=inittrace=1,gctrace=1", "GOTHERSETTING=1",
@@ -19,7 +19,7 @@ var strange = []string{
 
 const nothingToRecord = "PLUGINBEGIN\n\n\x00COMMITBEGIN\n\n{\n\"TransactionStepList\": []\n}\x00_DISCONNECT\n\n\x00"
 
-// Go's own variables in zypper's environment change nothing: no message, no memory, no answer.
+// Go's own variables in zypper's environment change nothing: no message, no memory use, no answer.
 func TestStrangeSettings(t *testing.T) {
 	bin := build(t)
 	for name, session := range map[string]string{"nothing to record": nothingToRecord, "a live patch": begun + list + over} {
@@ -35,12 +35,12 @@ func TestStrangeSettings(t *testing.T) {
 	}
 }
 
-// memoryOf is the most that a program that has ended had in memory, in bytes.
+// memoryOf is the peak memory of a program that has ended, in bytes.
 func memoryOf(cmd *exec.Cmd) int64 {
 	return cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
 }
 
-// By itself the recorder takes them for nothing, too.
+// The recorder ignores them, too, when it runs by itself.
 func TestStrangeSettingsOfTheRecorder(t *testing.T) {
 	cmd := exec.Command(filepath.Join(build(t), "klp-audit-recorder"), "--root", t.TempDir())
 	cmd.Env = append(os.Environ(), strange...)
@@ -49,8 +49,8 @@ func TestStrangeSettingsOfTheRecorder(t *testing.T) {
 	}
 }
 
-// Whatever the plugin becomes does not get them, and the rest as it is. That goes for a plugin
-// that was built without the Makefile, which cleans up in main.
+// The recorder does not get them, but everything else unchanged. That also holds for a plugin that
+// was built without the Makefile, which cleans up in main.
 func TestSettingsAreNotPassedOn(t *testing.T) {
 	dir := t.TempDir()
 	recorder := filepath.Join(dir, "recorder")

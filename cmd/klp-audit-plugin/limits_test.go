@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// limited runs a program in a shell that has set a limit, and returns what it answered and wrote.
+// limited runs a program in a shell with a limit, and returns its answers and what it wrote.
 func limited(t *testing.T, limit, frames string, args ...string) (answers int, stderr string, err error) {
 	t.Helper()
 	var complaint strings.Builder
@@ -22,12 +22,12 @@ func limited(t *testing.T, limit, frames string, args ...string) (answers int, s
 	return strings.Count(string(out), "ACK\n\n\x00"), complaint.String(), err
 }
 
-// Where a program of Go cannot run, or not keep its files open, the plugin steps aside with one
-// line instead of starting the recorder.
+// If a Go program cannot run, or cannot keep its files open, the plugin steps aside with one line
+// instead of starting the recorder.
 func TestScarceLimits(t *testing.T) {
 	bin := build(t)
 	for limit, want := range map[string]string{
-		// With less than 10 it depends on what else was left open for this test.
+		// Below 10 the result depends on what else was left open for this test.
 		"ulimit -n 10": "open files", "ulimit -n 12": "open files",
 		"ulimit -n 16": "", "ulimit -n 1024": "",
 		"ulimit -v 8000": aside, "ulimit -v 100000": aside, "ulimit -v 600000": aside,
@@ -38,7 +38,7 @@ func TestScarceLimits(t *testing.T) {
 		if err := os.Symlink("/proc", filepath.Join(root, "proc")); err != nil {
 			t.Fatal(err)
 		}
-		for range 5 { // where the runtime takes its memory from differs each time
+		for range 5 { // where the runtime gets its memory varies
 			answers, stderr, err := limited(t, limit, begun+list+over, pluginCall(bin, root).Args...)
 			steppedAside := strings.HasPrefix(stderr, "klp-audit: stepping aside, nothing is recorded: ") && strings.Contains(stderr, want) && strings.Count(stderr, "\n") == 1
 			switch {
@@ -53,7 +53,7 @@ func TestScarceLimits(t *testing.T) {
 	}
 }
 
-// What the runtime of the recorder writes when it dies never fills libzypp's pipe.
+// What the recorder's runtime writes when it dies never fills libzypp's pipe.
 func TestDumpsDoNotReachLibzypp(t *testing.T) {
 	recorder := filepath.Join(build(t), "klp-audit-recorder")
 	for _, limit := range []string{"ulimit -n 7", "ulimit -n 8", "ulimit -d 73728", "ulimit -d 106496", "ulimit -v 757760"} {

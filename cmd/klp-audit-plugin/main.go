@@ -1,9 +1,9 @@
 // Command klp-audit-plugin is what libzypp executes in each commit, installed as
-// /usr/lib/zypp/plugins/commit/klp-audit, and, as /usr/lib/zypp/plugins/system/klp-audit,
-// whenever packages have changed. It answers what needs no record; where there may be
-// something to record, it becomes the recorder: the same process goes on as that program.
-// libzypp gives it no arguments. With --recorder PATH, the first one, it executes another
-// recorder; what follows is for that.
+// /usr/lib/zypp/plugins/commit/klp-audit, and whenever packages have changed, installed as
+// /usr/lib/zypp/plugins/system/klp-audit. It answers what needs no record; if there may be
+// something to record, it becomes the recorder by executing that program in the same process.
+// libzypp gives it no arguments. With --recorder PATH as the first argument, it executes another
+// recorder, which gets the remaining arguments.
 package main
 
 import (
@@ -23,9 +23,9 @@ import (
 // recorderPath is the program that records.
 const recorderPath = "/usr/lib/klp-audit/recorder"
 
-// disturbing are the signals that end or stop a program which does not handle them, but for those
-// of its own faults. They are ignored, not handled: what is ignored is gone, while what waits to be
-// handled when this program becomes the recorder would meet it before that can handle anything.
+// disturbing are the signals that end or stop a program that does not handle them, except for those
+// caused by its own faults. They are ignored, not handled: an ignored signal is gone, but a pending
+// one would hit the recorder before that can handle anything.
 func disturbing() []os.Signal {
 	list := []os.Signal{
 		syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE,
@@ -39,14 +39,14 @@ func disturbing() []os.Signal {
 }
 
 func main() {
-	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
-	// not end it before the commit is recorded. The recorder does the same.
+	// The plugin is in zypper's process group: Ctrl-C reaches it, and neither that nor a closed
+	// pipe may end it before the commit is recorded. The recorder does the same.
 	signal.Ignore(disturbing()...)
 	cleanUp()
 	if stepsAside(room.Plugin) {
 		return
 	}
-	os.Chdir("/") // the caller's folder is not kept busy
+	os.Chdir("/") // do not keep the caller's folder busy
 	if err := serve(); err != nil {
 		complain(err)
 	}
@@ -69,8 +69,8 @@ func serve() error {
 	})
 }
 
-// stepsAside says whether there is so little room that zypper may need it all. libzypp goes
-// on without a plugin that ends; what then changes will show as drift.
+// stepsAside says whether there is so little room that zypper may need all of it. libzypp goes on
+// without a plugin that exits; the changes will then show as drift.
 func stepsAside(need room.Room) bool {
 	err := room.For(need)
 	if err != nil {
@@ -87,7 +87,7 @@ func become(path string, args []string, read []byte, answered int) error {
 	}
 	defer unix.Close(fd)
 	args = append([]string{path, "--handed", strconv.Itoa(fd), "--answered", strconv.Itoa(answered)}, args...)
-	// What is sent to zypper's process group would end a program of Go that is starting.
+	// A signal to zypper's process group would end a Go program that is just starting.
 	unix.Setpgid(0, 0)
 	env, _ := goenv.Clean(os.Environ())
 	return &os.PathError{Op: "executing", Path: path, Err: unix.Exec(path, args, env)}
@@ -108,9 +108,9 @@ func hidden(data []byte) (fd int, err error) {
 	return fd, nil
 }
 
-// nameless makes a file without a name: in memory, where a kernel may demand that it cannot
-// be executed (vm.memfd_noexec), and an older one not know how to say so, or else where
-// files of the running system are.
+// nameless makes a file without a name: in memory, or else where the running system keeps files. A
+// kernel may demand the flag that the file cannot be executed (vm.memfd_noexec), and an older
+// kernel may not know that flag.
 func nameless() (fd int, err error) {
 	const name = "klp-audit"
 	if fd, err = unix.MemfdCreate(name, unix.MFD_NOEXEC_SEAL); err == nil {
@@ -122,6 +122,6 @@ func nameless() (fd int, err error) {
 	return unix.Open("/run", unix.O_TMPFILE|unix.O_RDWR, 0o600)
 }
 
-// complain writes to libzypp's pipe for messages, which does not block, past Go's runtime,
-// which would wait for a full pipe: then the message is lost, not the commit.
+// complain writes to libzypp's message pipe, which does not block. It bypasses Go's runtime, which
+// would wait for a full pipe: the message is lost then, not the commit.
 func complain(err error) { unix.Write(2, []byte("klp-audit: "+err.Error()+"\n")) }

@@ -19,8 +19,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// roleEnv is set where this test program plays libzypp: a process that speaks its side, and
-// ends. The value is where the programs are.
+// roleEnv is set when this test program plays libzypp: a process that speaks its side, and ends.
+// The value is the folder of the programs.
 const roleEnv = "KLP_AUDIT_TEST_LIBZYPP"
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// shipped is where build puts the programs.
+// shipped is the folder where build puts the programs.
 var shipped string
 
 func run(m *testing.M) int {
@@ -46,7 +46,7 @@ func run(m *testing.M) int {
 
 var built bool
 
-// build builds the programs as they are shipped, once, and returns the folder that they are in.
+// build builds the programs as they are shipped, once, and returns their folder.
 func build(t *testing.T) (bin string) {
 	t.Helper()
 	if !built {
@@ -56,7 +56,7 @@ func build(t *testing.T) (bin string) {
 	return shipped
 }
 
-// pluginCall is a call of the plugin that records below root.
+// pluginCall runs the plugin, which records below root.
 func pluginCall(bin, root string) *exec.Cmd {
 	return exec.Command(filepath.Join(bin, "klp-audit-plugin"), "--recorder", filepath.Join(bin, "klp-audit-recorder"), "--root", root)
 }
@@ -125,7 +125,7 @@ func TestSignalsWhileItBecomesTheRecorder(t *testing.T) {
 	}
 }
 
-// Where no file can be made in memory, another place keeps what was read.
+// If no file can be made in memory, what was read is kept elsewhere.
 func TestHiddenFileIsReadable(t *testing.T) {
 	fd, err := hidden([]byte("what was read"))
 	if err != nil {
@@ -139,7 +139,7 @@ func TestHiddenFileIsReadable(t *testing.T) {
 	}
 }
 
-// The recorder goes on where the plugin stopped, as the same process: it knows the user data,
+// The recorder continues where the plugin stopped, in the same process: it knows the user data,
 // answers no frame twice, and its parent is libzypp.
 func TestRecorderGoesOn(t *testing.T) {
 	root := t.TempDir()
@@ -171,8 +171,8 @@ func TestRecorderGoesOn(t *testing.T) {
 	t.Error("nothing is recorded")
 }
 
-// Whatever is wrong with the recorder, zypper gets its answers, and its log says why nothing
-// is recorded. A pipe for messages that nobody empties keeps nobody waiting.
+// Whatever is wrong with the recorder, zypper gets its answers, and its log says why nothing is
+// recorded. A full message pipe delays nobody.
 func TestRecorderThatCannotBeExecuted(t *testing.T) {
 	bin, dir := build(t), t.TempDir()
 	write := func(name, text string, mode os.FileMode) string {
@@ -199,7 +199,7 @@ func TestRecorderThatCannotBeExecuted(t *testing.T) {
 	}
 }
 
-// fullPipe is a pipe as libzypp makes it for messages, which does not block, without room.
+// fullPipe is a full, non-blocking pipe, as libzypp makes it for messages.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()
 	var fds [2]int
@@ -209,7 +209,7 @@ func fullPipe(t *testing.T) *os.File {
 	}
 	r, w, fd := os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w"), fds[1]
 	t.Cleanup(func() { r.Close(); w.Close() })
-	if err := syscall.SetNonblock(fd, true); err != nil { // only now: os/exec leaves it so
+	if err := syscall.SetNonblock(fd, true); err != nil { // only now, because os/exec makes it blocking
 		t.Fatal(err)
 	}
 	for err == nil {
@@ -218,7 +218,7 @@ func fullPipe(t *testing.T) *os.File {
 	return w
 }
 
-// DISABLE_KLP_AUDIT_PLUGIN leaves the answers, and no recorder.
+// DISABLE_KLP_AUDIT_PLUGIN keeps the answers, but starts no recorder.
 func TestDisabled(t *testing.T) {
 	root := t.TempDir()
 	cmd := pluginCall(build(t), root)
@@ -231,10 +231,9 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
-// In many commits with a live patch the plugin is killed at a random moment, from its start
-// to its end. Afterwards each commit whose COMMITBEGIN was acknowledged is in the record
-// exactly once, with an end; the views are what the events say; and nothing is left in
-// the spool.
+// The plugin is killed at a random moment, from its start to its end, in many commits with a live
+// patch. Afterwards each commit whose COMMITBEGIN was acknowledged is in the record exactly once,
+// with an end; the views match the events; and nothing is left in the spool.
 func TestKilledAtAnyMoment(t *testing.T) {
 	if testing.Short() {
 		t.Skip("100 commits take ten seconds")
@@ -263,7 +262,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	checkRecord(t, root, acked, ended)
 }
 
-// wholeCommit is how long a commit takes here and now that nobody kills.
+// wholeCommit is how long a commit takes on this machine if nobody kills the plugin.
 func wholeCommit(t *testing.T, bin, root, pkg string) time.Duration {
 	t.Helper()
 	var longest time.Duration
@@ -298,7 +297,7 @@ func checkRecord(t *testing.T, root string, acked, ended map[string]bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if row.Source == "drift" { // of a commit whose plugin was killed before it had begun
+		if row.Source == "drift" { // from a commit whose plugin was killed before it had begun
 			drifts++
 			continue
 		}
@@ -334,8 +333,7 @@ func checkRecord(t *testing.T, root string, acked, ended map[string]bool) {
 	}
 }
 
-// labRoot makes a file tree with an empty rpm database and returns it with a live patch
-// package.
+// labRoot makes a file tree with an empty rpm database and returns it with a live patch package.
 func labRoot(t *testing.T) (root, pkg string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -363,8 +361,8 @@ func execute(t *testing.T, name string, args ...string) {
 	}
 }
 
-// commit runs one commit in a libzypp process of its own, which kills its plugin after a
-// delay, and returns the commands that the plugin acknowledged.
+// commit runs one commit in its own libzypp process, which kills its plugin after a delay, and
+// returns the commands that the plugin acknowledged.
 func commit(t *testing.T, bin, root, pkg, name string, delay time.Duration) []string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], root, pkg, name, delay.String())
@@ -377,8 +375,8 @@ func commit(t *testing.T, bin, root, pkg, name string, delay time.Duration) []st
 	return strings.Fields(string(out))
 }
 
-// playLibzypp is a libzypp that installs the package, or removes it if it is installed.
-// It goes on when its plugin is gone, as libzypp does.
+// playLibzypp is a libzypp that installs the package, or removes it if it is installed. Like
+// libzypp, it goes on when its plugin is gone.
 func playLibzypp(bin string) {
 	root, pkg, name := os.Args[1], os.Args[2], os.Args[3]
 	delay, _ := time.ParseDuration(os.Args[4])

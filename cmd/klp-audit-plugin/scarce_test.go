@@ -10,19 +10,19 @@ import (
 	"testing"
 )
 
-// Where tasks are scarce the plugin steps aside with one line, whatever zypper has to say to it,
-// and also where there are too few for Go's runtime it fills no pipe.
+// If tasks are scarce, the plugin steps aside with one line, whatever zypper says to it. Even if
+// there are too few for Go's runtime, it does not fill a pipe.
 func TestStepsAside(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("root alone can be a user with a limit of its own")
 	}
-	plugin, err := os.Open(filepath.Join(build(t), "klp-audit-plugin")) // others may not go there
+	plugin, err := os.Open(filepath.Join(build(t), "klp-audit-plugin")) // others cannot enter that folder
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer plugin.Close()
-	user := uint32(20_000 + os.Getpid()%40_000) // of whom nothing else runs, also of another run of this test
-	// commit says what came of a commit where a user may have so many tasks.
+	user := uint32(20_000 + os.Getpid()%40_000) // nothing else runs as this user, not even another run of this test
+	// commit returns what happens in a commit if the user may have this many tasks.
 	commit := func(tasks int) (out, complaint string, err error) {
 		cmd := exec.Command("prlimit", fmt.Sprintf("--nproc=%d", tasks), "--", "/proc/self/fd/3", "--recorder", "/bin/echo")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
@@ -32,7 +32,7 @@ func TestStepsAside(t *testing.T) {
 		text, err := cmd.Output()
 		return string(text), stderr.String(), err
 	}
-	for i := range 12 * 4 { // when the runtime wants a thread differs each time
+	for i := range 12 * 4 { // when the runtime wants a thread varies
 		tasks := 1 + i/4
 		out, complaint, err := commit(tasks)
 		t.Logf("%d tasks: %q, %v", tasks, complaint, err)

@@ -5,13 +5,13 @@ package main
 #include <string.h>
 #include <unistd.h>
 
-// pipe_for_messages is libzypp's, which was stderr.
+// pipe_for_messages is libzypp's message pipe, which was stderr.
 static int pipe_for_messages = 2;
 static int messages(void) { return pipe_for_messages; }
 
-// hush keeps libzypp's pipe for messages to itself, for Go's runtime and the C library write to
-// stderr when they die: more than the pipe may have room for. Where there is no /dev/null, a
-// folder takes nothing either.
+// hush moves libzypp's message pipe away from stderr, because Go's runtime and the C library write to
+// stderr when they die, perhaps more than fits into the pipe. Without /dev/null it uses a folder,
+// which cannot be written to either.
 static void hush(void) {
 	int own = fcntl(2, F_DUPFD_CLOEXEC, 3), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (nowhere < 0)
@@ -22,8 +22,8 @@ static void hush(void) {
 		close(nowhere);
 }
 
-// begin runs before Go's runtime does, and reads its settings. It empties Go's variables, but for
-// klp-audit's own settings (internal/goenv).
+// begin runs before Go's runtime reads its settings. It empties Go's variables, except for klp-audit's
+// own settings (internal/goenv).
 static __attribute__((constructor)) void begin(int argc, char **argv, char **env) {
 	hush();
 	for (; *env; env++)
@@ -36,8 +36,8 @@ import "C"
 
 import "golang.org/x/sys/unix"
 
-// stderr writes to libzypp's pipe for messages, which does not block, past Go's runtime,
-// which would wait for a full pipe: then the message is lost, not the commit.
+// stderr writes to libzypp's message pipe, which does not block. It bypasses Go's runtime, which
+// would wait for a full pipe: the message is lost then, not the commit.
 type stderr struct{}
 
 func (stderr) Write(p []byte) (int, error) { return unix.Write(int(C.messages()), p) }

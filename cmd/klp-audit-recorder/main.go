@@ -1,8 +1,8 @@
-// Command klp-audit-recorder records what a commit does to kernels and live patches, and, as
-// a system plugin, what changed without a recorded commit. It is installed as
-// /usr/lib/klp-audit/recorder, and klp-audit-plugin becomes it: --handed names an open file
-// with what that has read of the frames, --answered says how many of them it has answered.
-// By itself it is a whole plugin. --root DIR makes it work on another file tree.
+// Command klp-audit-recorder records what a commit does to kernels and live patches, and, as a
+// system plugin, what changed without a recorded commit. It is installed as
+// /usr/lib/klp-audit/recorder, and klp-audit-plugin becomes it: --handed names an open file with
+// the frames that were already read, --answered says how many of them are answered. By itself it is
+// a complete plugin. --root DIR makes it work on another file tree.
 package main
 
 import (
@@ -24,12 +24,12 @@ import (
 var version = "devel"
 
 func main() {
-	// The plugin is in zypper's process group: Ctrl-C reaches it, and a closed pipe must
-	// not end it before the commit is recorded.
+	// The plugin is in zypper's process group: Ctrl-C reaches it, and neither that nor a closed
+	// pipe may end it before the commit is recorded.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
-	runtime.GOMAXPROCS(1) // which it is already if the plugin started this: zypper may need the tasks
-	os.Chdir("/")         // the caller's folder is not kept busy
-	syscall.Umask(0o022)  // zypper's caller may have any
+	runtime.GOMAXPROCS(1) // as it already is if the plugin started this: zypper may need the tasks
+	os.Chdir("/")         // do not keep the caller's folder busy
+	syscall.Umask(0o022)  // zypper's caller may have set any
 	answers, err := privateStdout()
 	if err != nil {
 		fmt.Fprintf(stderr{}, "klp-audit: %v\n", err)
@@ -46,7 +46,7 @@ func run(answers *os.File) error {
 	root := flags.String("root", "/", "")
 	handed := flags.Int("handed", -1, "")
 	answered := flags.Int("answered", 0, "")
-	problem := flags.Parse(os.Args[1:]) // what is left is recorded all the same
+	problem := flags.Parse(os.Args[1:]) // whatever is wrong, recording goes on
 	var in io.Reader = os.Stdin
 	if *handed >= 0 {
 		unix.CloseOnExec(*handed)
@@ -55,8 +55,8 @@ func run(answers *os.File) error {
 	return errors.Join(problem, plugin.NewSession(*root, version, os.Getenv, stderr{}).Serve(in, answers, *answered))
 }
 
-// privateStdout keeps libzypp's pipe for frames alone: whatever else writes to stdout
-// writes to stderr from here on, which is nowhere.
+// privateStdout reserves libzypp's pipe for frames: anything else that writes to stdout now writes
+// to stderr, which leads nowhere.
 func privateStdout() (*os.File, error) {
 	fd, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

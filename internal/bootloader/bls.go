@@ -18,11 +18,11 @@ const (
 	loaderGUID = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 )
 
-// systemdBootDefault reads the default of systemd-boot: a variable in the firmware, for one
-// boot or for all (LoaderEntryOneShot and LoaderEntryDefault of the Boot Loader Interface),
-// else the pattern in loader.conf(5); and the entry by the UAPI Boot Loader Specification.
+// systemdBootDefault reads the default of systemd-boot: a firmware variable, for one boot or for
+// all (LoaderEntryOneShot and LoaderEntryDefault of the Boot Loader Interface), else the pattern in
+// loader.conf(5). Then it reads the entry, as the UAPI Boot Loader Specification defines it.
 //
-// SUSE's GRUB for such entries (grub2-bls) takes the variables, too, and not loader.conf.
+// SUSE's GRUB for such entries (grub2-bls) uses the variables, too, but not loader.conf.
 func systemdBootDefault(root string, loader string) (Entry, error) {
 	boot, err := espOf(root)
 	if err != nil {
@@ -41,7 +41,7 @@ func systemdBootDefault(root string, loader string) (Entry, error) {
 	return e.Entry, err
 }
 
-// blsEntries are the entries that start this system, and which snapshot of it.
+// blsEntries are the entries that start this system, each with its snapshot.
 func blsEntries(root string) (entries []blsEntry, err error) {
 	boot, err := espOf(root)
 	if err != nil {
@@ -66,7 +66,7 @@ type blsEntry struct {
 	subvolume string
 }
 
-// rootFlag is the subvolume in the options of an entry.
+// rootFlag is the subvolume in an entry's options.
 func rootFlag(options []string) (subvolume string) {
 	for _, o := range options {
 		flags, _ := strings.CutPrefix(o, "rootflags=")
@@ -79,7 +79,7 @@ func rootFlag(options []string) (subvolume string) {
 	return subvolume
 }
 
-// espOf is where the partition is mounted that systemd-boot reads.
+// espOf is where the partition that systemd-boot reads is mounted.
 func espOf(root string) (string, error) {
 	for _, file := range []string{"loader/loader.conf", "loader/entries"} {
 		for _, dir := range []string{"/boot/efi", "/efi", "/boot"} {
@@ -133,7 +133,7 @@ func systemdBootPattern(root, boot, loader string) (pattern, source string, err 
 	return pattern, source, nil
 }
 
-// efiString is a variable's value: four bytes of attributes, and a text in UTF-16.
+// efiString decodes a variable's value: four bytes of attributes, and a text in UTF-16.
 func efiString(text string) (string, error) {
 	if len(text) < 4 || len(text)%2 != 0 {
 		return "", errors.New("not a text variable")
@@ -145,7 +145,7 @@ func efiString(text string) (string, error) {
 	return strings.TrimRight(string(utf16.Decode(units)), "\x00"), nil
 }
 
-// matchingEntry is the one entry that a pattern matches.
+// matchingEntry is the only entry that a pattern matches.
 func matchingEntry(root, folder, pattern string) (string, error) {
 	if strings.HasPrefix(pattern, "@") || strings.HasSuffix(pattern, ".efi") {
 		return "", errors.New("it is no entry with a kernel and an initrd of its own")
@@ -178,7 +178,7 @@ func matchingEntry(root, folder, pattern string) (string, error) {
 	return "", fmt.Errorf("%d entries in %q match", len(found), folder)
 }
 
-// readBLS reads an entry. Its version may have the number of a snapshot before it (27@6.4.0…).
+// readBLS reads an entry. Its version may be preceded by the number of a snapshot (27@6.4.0…).
 func readBLS(root, boot, name string) (blsEntry, error) {
 	text, err := rooted.ReadFile(root, name)
 	if err != nil {
@@ -212,7 +212,7 @@ func readBLS(root, boot, name string) (blsEntry, error) {
 	return e, nil
 }
 
-// blsFields are the lines "key value"; of several initrd lines the last one counts, for
+// blsFields are the lines "key value"; the last one of several initrd lines counts, because
 // microcode comes first.
 func blsFields(text string) map[string]string {
 	fields := map[string]string{}

@@ -1,6 +1,6 @@
-// Package bootloader reads what the next boot runs from the configuration of the boot loader: GRUB's
-// menu, entries of the Boot Loader Specification, or zipl.conf. Entries of other systems are left
-// alone, and where the answer cannot be told it is an error, never a guess.
+// Package bootloader reads what the next boot runs from the configuration of the boot loader:
+// GRUB's menu, entries of the Boot Loader Specification, or zipl.conf. It ignores entries of other
+// systems, and if the answer cannot be determined it returns an error, never a guess.
 package bootloader
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 )
 
-// Entry is what the boot loader starts if nobody interferes.
+// Entry is what the boot loader starts if nobody intervenes.
 type Entry struct {
 	Title         string
 	KernelRelease string
@@ -30,9 +30,8 @@ const (
 	grubBLS  = "grub2-bls"
 )
 
-// Default reads what the next boot would run from the configuration of the boot loader.
-// It is an error, which says why, where that cannot be told; it is not guessed from the
-// kernels that are there.
+// Default reads what the next boot would run from the configuration of the boot loader. If that
+// cannot be determined, the error says why; it never guesses from the installed kernels.
 func Default(root string) (Entry, error) {
 	loader, err := loaderType(root)
 	if err != nil {
@@ -55,8 +54,8 @@ func Default(root string) (Entry, error) {
 	return e, nil
 }
 
-// Next is what the next boot runs. Where that may be another snapshot than the one that
-// runs, it is what both have as their default.
+// Next is what the next boot runs. If that may be a snapshot other than the running one, both must
+// have the same default.
 func Next(root string) (Entry, error) {
 	e, err := Default(root)
 	if err != nil {
@@ -74,9 +73,9 @@ func Next(root string) (Entry, error) {
 	return e, err
 }
 
-// EntryOf returns the entry that the boot loader has for a kernel of this system: the default, if
-// that is one, else the only one that there is, of the snapshot that runs if they are told
-// apart. It is ErrNoEntry where there is none, and another error where that cannot be told.
+// EntryOf returns the boot loader's entry for a kernel of this system: the default, if it has this
+// kernel, else the only entry with it, in the running snapshot if entries name one. The error is
+// ErrNoEntry if there is none, and another one if that cannot be determined.
 func EntryOf(root, kernel string) (Entry, error) {
 	if e, err := Default(root); err == nil && e.KernelRelease == kernel {
 		return e, nil
@@ -109,10 +108,10 @@ func EntryOf(root, kernel string) (Entry, error) {
 	return entries[0], nil
 }
 
-// ErrNoEntry says that the boot loader starts no such kernel of this system.
+// ErrNoEntry says that the boot loader has no entry for this kernel of this system.
 var ErrNoEntry = errors.New("the boot loader has no entry for it")
 
-// blsEntriesHere are the entries of the snapshot that runs, and those that name none.
+// blsEntriesHere are the entries of the running snapshot, and those that name no snapshot.
 func blsEntriesHere(root string) (here []Entry, err error) {
 	entries, err := blsEntries(root)
 	if err != nil {
@@ -127,7 +126,7 @@ func blsEntriesHere(root string) (here []Entry, err error) {
 	return here, nil
 }
 
-// loaderType is the boot loader by SUSE's setting, else the one that is configured.
+// loaderType is the boot loader in SUSE's setting, else the one that is configured.
 func loaderType(root string) (string, error) {
 	const setting = "/etc/sysconfig/bootloader"
 	text, err := rooted.ReadFile(root, setting)
@@ -161,8 +160,8 @@ func loaderType(root string) (string, error) {
 	return "", fmt.Errorf("more than one boot loader is configured (%s), and %s does not say which one is used", strings.Join(found, ", "), setting)
 }
 
-// kernelRelease is the release of a kernel by the name of its file; one without a release,
-// as /boot/vmlinuz, is a link to one with it.
+// kernelRelease is the release of a kernel, judged by the name of its file; a name without a
+// release, such as /boot/vmlinuz, is a link to one with it.
 func kernelRelease(root, file string) (string, error) {
 	base := path.Base(file)
 	if isKernelName(base) {
@@ -179,7 +178,7 @@ func kernelRelease(root, file string) (string, error) {
 	return release, nil
 }
 
-// isKernelName says whether a file is named as kernels are on x86_64, s390x, ppc64le and aarch64.
+// isKernelName says whether a file is named like kernels on x86_64, s390x, ppc64le and aarch64.
 func isKernelName(base string) bool {
 	switch base {
 	case "vmlinuz", "image", "vmlinux", "Image", "bzImage":

@@ -14,9 +14,9 @@ import (
 
 const grubEnv = "/boot/grub2/grubenv"
 
-// grubDefault reads the menu that grub2-mkconfig made, and the environment block with the
-// entry that was saved. GRUB_DEFAULT in /etc/default/grub is where the menu has its default
-// from; it has no say at boot.
+// grubDefault reads the menu that grub2-mkconfig wrote, and the environment block with the saved
+// entry. GRUB_DEFAULT in /etc/default/grub is only where the menu got its default from; it does not
+// matter at boot.
 func grubDefault(root string) (Entry, error) {
 	menu, own, err := readGrub(root)
 	if err != nil {
@@ -59,7 +59,7 @@ func grubEntries(root string) (entries []Entry, err error) {
 	return entries, nil
 }
 
-// readGrub reads the menu, and what this system is called in it.
+// readGrub reads the menu, and the names it uses for this system.
 func readGrub(root string) (*grubMenu, ownSystem, error) {
 	text, err := rooted.ReadFile(root, grubConf)
 	if err != nil {
@@ -72,7 +72,7 @@ func readGrub(root string) (*grubMenu, ownSystem, error) {
 	menu.envBlock = strings.Contains(text, "${env_block}")
 	own := readOwnSystem(root)
 	for _, item := range menu.items {
-		// grub2-mkconfig calls them after the file system that it was run in.
+		// grub2-mkconfig names entries after the file system that it ran in.
 		if uuid, ok := strings.CutPrefix(item.id, "gnulinux-simple-"); ok && len(own.roots) == 0 {
 			own.add(&own.roots, "UUID="+uuid)
 		}
@@ -80,7 +80,7 @@ func readGrub(root string) (*grubMenu, ownSystem, error) {
 	return menu, own, nil
 }
 
-// check is an error if an entry starts another system.
+// check returns an error if an entry starts another system.
 func (m *grubMenu) check(own ownSystem) error {
 	if strings.HasPrefix(m.id, "osprober-") {
 		return errors.New("it starts another system, which os-prober found")
@@ -88,8 +88,8 @@ func (m *grubMenu) check(own ownSystem) error {
 	return own.check(m.root, m.search)
 }
 
-// bootFile is where the running system sees a file of the boot loader's: in /boot, whatever
-// file system and subvolume that is for the boot loader, or in a snapshot.
+// bootFile is where the running system sees a file of the boot loader: in /boot, whatever file
+// system and subvolume the boot loader finds it in, or in a snapshot.
 func bootFile(name string) string {
 	if name == "" {
 		return ""
@@ -100,21 +100,21 @@ func bootFile(name string) string {
 	return "/boot/" + path.Base(name)
 }
 
-// grubMenu is a menu, or a submenu or an entry of one.
+// grubMenu is a menu, a submenu or an entry.
 type grubMenu struct {
 	title, id     string
 	entry         bool
-	conditional   bool // whether it is shown depends on what only the boot loader knows
+	conditional   bool // only the boot loader knows whether it is shown
 	items         []*grubMenu
 	linux, initrd string
 	root          string   // the kernel's root=
-	search        string   // the UUID of the file system that the files are on
-	envBlock      bool     // variables are in a block outside of the file system, too, of the top menu
-	defaults      []string // what default is set to, of the top menu
+	search        string   // the UUID of the file system that holds the files
+	envBlock      bool     // in the top menu: variables are also in a block outside of the file system
+	defaults      []string // in the top menu: what default is set to
 	elsewhere     bool     // entries are in other files, too
 }
 
-// chosen is the entry that the menu starts by itself, and the file that decides.
+// chosen is the entry that the menu starts on its own, and the file that decides that.
 func (m *grubMenu) chosen(root string) (which, source string, err error) {
 	static := slices.DeleteFunc(slices.Clone(m.defaults), func(s string) bool { return strings.Trim(s, "${}") == "next_entry" })
 	slices.Sort(static)
@@ -149,11 +149,11 @@ func (m *grubMenu) chosen(root string) (which, source string, err error) {
 	return "0", grubConf, nil // GRUB's own default
 }
 
-// variable is one of GRUB's, and where it was read.
+// variable is a variable of GRUB, and where it was read.
 type variable struct{ text, source string }
 
-// readEnv reads the environment block, and the one outside of the file system that the menu
-// reads after it: GRUB cannot write to a file on btrfs.
+// readEnv reads the environment block, and then the one outside of the file system, as the menu
+// does: GRUB cannot write to a file on btrfs.
 func (m *grubMenu) readEnv(root string) (map[string]variable, error) {
 	text, err := rooted.ReadFile(root, grubEnv)
 	if err != nil {
@@ -178,7 +178,7 @@ func (m *grubMenu) readEnv(root string) (map[string]variable, error) {
 	return env, nil
 }
 
-// readEnvBlock reads sectors FIRST+COUNT of the device that the root file system is on.
+// readEnvBlock reads sectors FIRST+COUNT of the device that holds the root file system.
 func readEnvBlock(root, where string) (text, device string, err error) {
 	var first, count int64
 	if n, err := fmt.Sscanf(where, "%d+%d", &first, &count); n != 2 || err != nil || first < 1 || first > 1<<20 || count < 1 || count > 64 {
@@ -192,7 +192,7 @@ func readEnvBlock(root, where string) (text, device string, err error) {
 	return text, m.Device, err
 }
 
-// parseGrubEnv reads an environment block into env: lines key=value, filled up with #.
+// parseGrubEnv reads an environment block into env: lines key=value, padded with #.
 func parseGrubEnv(text, source string, env map[string]variable) error {
 	if !strings.HasPrefix(text, "# GRUB Environment Block\n") {
 		return fmt.Errorf("parsing %q: not an environment block", source)
@@ -206,7 +206,7 @@ func parseGrubEnv(text, source string, env map[string]variable) error {
 	return nil
 }
 
-// find finds an entry as GRUB does: by the number, title or id of each level, > in between.
+// find finds an entry as GRUB does: by the number, title or id at each level, separated by >.
 func (m *grubMenu) find(which string) (*grubMenu, error) {
 	for part := range strings.SplitSeq(strings.ReplaceAll(which, ">>", "\x00"), ">") {
 		i, err := m.index(strings.ReplaceAll(part, "\x00", ">"))

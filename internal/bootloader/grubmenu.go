@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// grubParser reads a grub.cfg as far as entries and defaults go.
+// grubParser reads a grub.cfg as far as entries and defaults are concerned.
 type grubParser struct {
 	open []*grubMenu // the menu and what is open in it; nil for any other block
 	ifs  int
@@ -39,7 +39,7 @@ func (p *grubParser) line(words []string) error {
 	switch words[0] {
 	case "}":
 		if len(p.open) == 1 {
-			return errors.New("a } too many")
+			return errors.New("one } too many")
 		}
 		p.open = p.open[:len(p.open)-1]
 		return nil
@@ -107,7 +107,7 @@ func (p *grubParser) begin(words []string) error {
 	return nil
 }
 
-// initrdOf picks the initrd among the images that are loaded with it, as of microcode.
+// initrdOf picks the initrd among the images that are loaded together, such as microcode.
 func initrdOf(files []string) string {
 	for _, f := range files {
 		if base := path.Base(f); strings.HasPrefix(base, "initrd") || strings.HasPrefix(base, "initramfs") {
@@ -120,7 +120,7 @@ func initrdOf(files []string) string {
 	return ""
 }
 
-// grubWords splits a line as GRUB's shell does. Variables stay as they are.
+// grubWords splits a line as GRUB's shell does. It does not expand variables.
 func grubWords(line string) (words []string) {
 	var word strings.Builder
 	var quote rune

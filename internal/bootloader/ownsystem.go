@@ -10,11 +10,11 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
-// ownSystem is by what a boot loader's entry is known to start this system.
+// ownSystem is what identifies this system in a boot loader's entry.
 type ownSystem struct {
 	tree      string
-	roots     []string // what its root file system is called: UUID=…, /dev/…; none: not known
-	boots     []string // likewise that of /boot
+	roots     []string // names of its root file system: UUID=…, /dev/…; none: not known
+	boots     []string // names of /boot's file system; none: not known
 	machineID string   // empty: not known
 }
 
@@ -58,8 +58,8 @@ func rootArgument(words []string) (name string) {
 	return name
 }
 
-// check is an error if an entry starts another system, by its root file system or by the one
-// that its files are on (uuid). What is not known counts for nothing.
+// check returns an error if an entry starts another system, judged by its root file system or by
+// the file system that holds its files (uuid). Anything unknown is ignored.
 func (o ownSystem) check(root, uuid string) error {
 	if root = strings.ReplaceAll(root, `"`, ""); root != "" && len(o.roots) > 0 && !o.is(root, o.roots) {
 		return fmt.Errorf("it starts another system, as far as can be told: its root is %.100q, this one's %.100q", root, o.roots[0])
@@ -75,7 +75,7 @@ func (o ownSystem) check(root, uuid string) error {
 	return nil
 }
 
-// is says whether a name is one of others, or of the same device.
+// is says whether a name is one of others, or names the same device.
 func (o ownSystem) is(name string, others []string) bool {
 	device := o.device(name)
 	return slices.ContainsFunc(others, func(other string) bool {
@@ -83,7 +83,7 @@ func (o ownSystem) is(name string, others []string) bool {
 	})
 }
 
-// device is the device of a file system, as far as udev has named it; empty: not known.
+// device is the device of a file system, if udev has named it; empty: not known.
 func (o ownSystem) device(name string) string {
 	kind, value, ok := strings.Cut(name, "=")
 	if ok {

@@ -15,7 +15,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 )
 
-// snapshotInfo is what snapper keeps of a snapshot.
+// snapshotInfo is what snapper stores about a snapshot.
 type snapshotInfo struct {
 	Description string `xml:"description"`
 	UserData    []struct {
@@ -24,10 +24,10 @@ type snapshotInfo struct {
 	} `xml:"userdata"`
 }
 
-// otherSnapshots are the trees that the next boot may run instead of the one that runs: what
-// transactional-update or a rollback made of a later number. Which subvolume is the default of
-// the file system takes rights that a service has not. Entries of the Boot Loader
-// Specification say themselves which one they start.
+// otherSnapshots are the trees that the next boot may run instead of the running one: those with a
+// later number, made by transactional-update or a rollback. A service has no right to ask which
+// subvolume is the default of the file system. Entries of the Boot Loader Specification name their
+// snapshot themselves.
 func otherSnapshots(root string) (trees []string, err error) {
 	const folder = "/.snapshots"
 	running, err := snapshot.Subvolume(root)
@@ -60,7 +60,7 @@ func otherSnapshots(root string) (trees []string, err error) {
 	return trees, err
 }
 
-// maybeBooted says whether a snapshot is one that is made to be booted, and ready.
+// maybeBooted says whether a snapshot was made to be booted, and is ready.
 func maybeBooted(root, file string) (bool, error) {
 	text, err := rooted.ReadFile(root, file)
 	if err != nil {
@@ -78,8 +78,8 @@ func maybeBooted(root, file string) (bool, error) {
 	return strings.HasPrefix(info.Description, "Snapshot Update of #") || strings.HasPrefix(info.Description, "writable copy of #"), nil
 }
 
-// OtherImages returns the images that a kernel has in the trees of snapshots that the next boot may run
-// instead of the one that runs.
+// OtherImages returns a kernel's images in the trees of snapshots that the next boot may run
+// instead of the running one.
 func OtherImages(root, kernel string) (images []string) {
 	trees, err := otherSnapshots(root)
 	if err != nil {

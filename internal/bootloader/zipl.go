@@ -10,8 +10,8 @@ import (
 
 const ziplConf = "/etc/zipl.conf"
 
-// ziplDefault reads zipl.conf(5): [defaultboot] names a section, or a :menu of sections.
-// It is what the boot record was made from, unless zipl was not run since.
+// ziplDefault reads zipl.conf(5): [defaultboot] names a section, or a :menu of sections. The boot
+// record was made from it, unless zipl has not run since it changed.
 func ziplDefault(root string) (Entry, error) {
 	text, err := rooted.ReadFile(root, ziplConf)
 	if err != nil {

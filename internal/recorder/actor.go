@@ -10,7 +10,7 @@ import (
 
 // WhoRuns returns who runs this program, as far as the system says.
 func WhoRuns(root string, getenv func(string) string) record.Actor {
-	// A program that no libzypp started is no error here: who runs it is known all the same.
+	// It is no error here if no libzypp started this program: who runs it is still known.
 	who, _ := zypp.Inspect(os.DirFS(filepath.Join(root, "/proc")), os.DirFS(filepath.Join(root, "/")), os.Getpid(), getenv)
 	return who.Actor
 }

@@ -16,26 +16,27 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// CatchUp brings the record up to date: it takes in the spool, and closes the commits
-// that were interrupted. It does nothing and creates nothing where there is no record.
+// CatchUp brings the record up to date: it takes in the spool and closes interrupted commits. If
+// there is no record, it does nothing and creates nothing.
 func (r *Recorder) CatchUp(ctx context.Context) error {
 	return r.upToDate(ctx, ctx, func(*store.Store) error { return nil })
 }
 
-// InSnapshot says whether this process runs in a snapshot that transactional-update prepares.
-// A record in there is lost with the update's end, and so would be what is taken into it from
-// the spool, which is the running system's.
+// InSnapshot says whether this process runs in a snapshot that transactional-update prepares. A
+// record in there is lost when the update ends, and with it everything taken into it from the
+// spool, which is the running system's.
 func (r *Recorder) InSnapshot() bool {
 	var b record.CommitBegin
 	if r.getenv("TRANSACTIONAL_UPDATE") != "" {
-		r.inspect(&b) // who runs this may be unknown: then it names no root directory either
+		r.inspect(&b) // if it is not known who runs this, no root directory is named either
 	}
 	return b.Staging != nil && b.Staging.Chroot
 }
 
-// upToDate brings the record up to date, which may take as long as soon, and then calls a function with
-// it. It waits for whoever holds the record no longer than soon, all in all. While an event of the spool
-// is awaited, no commit is closed and nothing is called: that event may say what became of the commit.
+// upToDate brings the record up to date, which may take until soon ends, and then calls do with it.
+// It waits for whoever holds the record until soon ends at most. As long as an event in the spool
+// is awaited, it closes no commit and does not call do, because that event may say what became of
+// the commit.
 func (r *Recorder) upToDate(ctx, soon context.Context, do func(*store.Store) error) error {
 	if r.InSnapshot() {
 		return nil
@@ -60,9 +61,9 @@ func (r *Recorder) upToDate(ctx, soon context.Context, do func(*store.Store) err
 	return errors.Join(err, s.Close())
 }
 
-// Drift records what changed without a recorded commit. libzypp asks for it whenever the
-// rpm database is not what it was, after its own commits, too: where the record is held or
-// lags, no commit waits for it.
+// Drift records what changed without a recorded commit. libzypp calls for it whenever the rpm
+// database has changed, even after its own commits. If the record is held or not up to date, it
+// does nothing, so that no commit waits for it.
 func (r *Recorder) Drift(ctx context.Context) {
 	soon, cancel := context.WithTimeout(ctx, quickTime)
 	defer cancel()
@@ -89,9 +90,9 @@ func (r *Recorder) Drift(ctx context.Context) {
 	}
 }
 
-// closeDead writes the ends of commits that are over without one, from what the rpm
-// database shows now. beginning is the commit that begins now, if one does. What waited in
-// the spool must be in the record already.
+// closeDead writes the missing ends of commits that are over, from what the rpm database shows now.
+// beginning is the commit that begins now, if any. The events in the spool must already be in the
+// record.
 func (r *Recorder) closeDead(ctx context.Context, s *store.Store, beginning *openCommit) error {
 	open, err := s.OpenCommits(ctx)
 	if err != nil {
@@ -108,8 +109,8 @@ func (r *Recorder) closeDead(ctx context.Context, s *store.Store, beginning *ope
 	return nil
 }
 
-// over says whether an open commit cannot be going on any more: its libzypp has gone, or
-// begins another one, and no rpm that it started is still at work.
+// over says whether an open commit cannot still be running: its libzypp is gone or begins another
+// commit, and no rpm that it started is still working.
 func (r *Recorder) over(ctx context.Context, begin *record.Event, beginning *openCommit) bool {
 	if beginning != nil && begin.ID == beginning.begin.ID {
 		return false
@@ -119,7 +120,7 @@ func (r *Recorder) over(ctx context.Context, begin *record.Event, beginning *ope
 	case begin.BootID != now.BootID:
 		return true
 	case beginning != nil && libzypp == beginning.begin.Begin.Libzypp:
-		return true // as packagekitd does, which lives for many commits
+		return true // as packagekitd does, which lives through many commits
 	case libzypp.PID == 0:
 		return false // not known: over only after a reboot, or when the next one begins
 	case zypp.Alive(os.DirFS(filepath.Join(r.root, "/proc")), libzypp):
@@ -150,13 +151,13 @@ func (r *Recorder) closeCommit(ctx context.Context, s *store.Store, begin *recor
 // errDiscarded says that the snapshot of a transactional update is gone.
 var errDiscarded = errors.New("the snapshot is gone")
 
-// lookLate looks at what became of a commit. The commit that begins now has looked at the
-// same system already, if both are about the running one.
+// lookLate looks at what became of a commit. The commit that begins now has already looked at the
+// running system, so if both concern that, its result is used.
 func (r *Recorder) lookLate(ctx context.Context, b *record.CommitBegin, beginning *openCommit) (seen, error) {
 	ctx, cancel := context.WithTimeout(ctx, endTime)
 	defer cancel()
 	if b.Staging != nil {
-		// What the plugin saw as the root is gone; the snapshot itself may be there.
+		// The root that the plugin saw is gone; the snapshot itself may still be there.
 		root := filepath.Join(r.root, "/.snapshots", b.Staging.Snapshot, "snapshot")
 		if _, err := os.Stat(root); b.Staging.Snapshot == "" || err != nil {
 			return seen{}, fmt.Errorf("snapshot %q: %w", b.Staging.Snapshot, errDiscarded)

@@ -18,15 +18,15 @@ import (
 
 // seen holds what the machine shows after a commit.
 type seen struct {
-	installed rpm.Snapshot // its packages are nil: not known
+	installed rpm.Snapshot // its packages are nil if not known
 	fixes     map[string]record.Fixes
 	history   zypp.Appended
 }
 
-// look reads the rpm database, the changelogs of live patches that were not there before,
-// and what libzypp wrote into its history. What it cannot read is missing in the answer,
-// and in the error. While one rpm lists the packages, another one reads the changelogs of
-// those that were announced. stamp is one that the database had before, if it had any.
+// look reads the rpm database, the changelogs of live patches that were not there before, and what
+// libzypp wrote into its history. What it cannot read is missing from the answer and named in the
+// error. While one rpm lists the packages, another one reads the changelogs of those that were
+// announced. stamp is an earlier one of the database, if it had any.
 func (r *Recorder) look(ctx context.Context, db rpm.DB, b *record.CommitBegin, stamp rpm.Stamp) (s seen, err error) {
 	appended, historyErr := zypp.Since(db.Root, b.History)
 	s.history = appended
@@ -45,8 +45,8 @@ func (r *Recorder) look(ctx context.Context, db rpm.DB, b *record.CommitBegin, s
 	return s, errors.Join(historyErr, err)
 }
 
-// beside does work while other work is done, or before it where tasks or memory are scarce.
-// wait waits for it; what panicked has found nothing.
+// beside does work in parallel, or at once if tasks or memory are scarce. wait waits for it. Work
+// that panicked has found nothing.
 func (r *Recorder) beside(work func()) (wait func()) {
 	var w sync.WaitGroup
 	if room.For(room.Plenty) != nil {
@@ -75,7 +75,7 @@ func announcedPatches(b *record.CommitBegin) (names []string) {
 }
 
 // conclude compares what was installed with what is: the difference of the package snapshots is the
-// truth, the steps are what libzypp announced, their stages what it claimed.
+// truth; the steps are what libzypp announced, their stages what it claimed.
 func conclude(begin *record.Event, before []record.Package, after seen, e Ending) *record.CommitEnd {
 	b := begin.Begin
 	end := &record.CommitEnd{Commit: begin.ID, Changes: []record.Change{}}
@@ -118,8 +118,8 @@ func conclude(begin *record.Event, before []record.Package, after seen, e Ending
 	return end
 }
 
-// outcome returns how the commit ended as a whole. It is not completed if a step was not executed, or
-// if rpm does not show it.
+// outcome returns how the whole commit ended. It is not completed if a step was not executed, or if
+// rpm does not show it.
 func outcome(changes []record.Change, h How, staged bool) record.Outcome {
 	failed := slices.ContainsFunc(changes, func(c record.Change) bool {
 		return c.Result == record.ResultFailed || c.Result == record.ResultNotDone || c.Step != "" && c.Stage != "ok"
@@ -137,7 +137,7 @@ func outcome(changes []record.Change, h How, staged bool) record.Outcome {
 	return record.OutcomeCompleted
 }
 
-// unshown returns the result of a step of which the rpm database shows no trace.
+// unshown returns the result of a step that left no trace in the rpm database.
 func unshown(c record.Change, known bool, failed []string) record.Result {
 	switch {
 	case !known:
@@ -148,8 +148,8 @@ func unshown(c record.Change, known bool, failed []string) record.Result {
 	return record.ResultNotDone
 }
 
-// isAbout says whether a message about a failed package is about this change: libzypp names
-// the package's file, which has no epoch, or its name.
+// isAbout says whether a message about a failed package concerns this change: libzypp names the
+// package's file, without an epoch, or its name.
 func isAbout(text string, c record.Change) bool {
 	evr, err := rpmversion.Parse(c.Version)
 	if err != nil {
@@ -165,8 +165,7 @@ func before(c record.Change) record.Change {
 	return c
 }
 
-// announce makes the record of a step before it is executed: what it would do to the
-// packages that are installed.
+// announce describes a step before it is executed: what it would do to the installed packages.
 func announce(s Step, installed []record.Package) record.Change {
 	c := snapshot.Describe(s.Name, s.EVR, s.Arch)
 	c.Step, c.Result = s.Type, record.ResultUnknown
@@ -184,7 +183,7 @@ func announce(s Step, installed []record.Package) record.Change {
 		case order == 0:
 			c.Action, c.Previous = record.ActionReinstall, p.Version
 			return c
-		case s.Type == "M": // stands beside it
+		case s.Type == "M": // is installed next to it
 		case order > 0:
 			c.Action, c.Previous = record.ActionUpgrade, p.Version
 		default:
@@ -194,8 +193,8 @@ func announce(s Step, installed []record.Package) record.Change {
 	return c
 }
 
-// addHistory adds what libzypp's history says of this commit: repository and checksum of
-// what was installed, and the advisories.
+// addHistory adds what libzypp's history says about this commit: repository and checksum of what
+// was installed, and the advisories.
 func addHistory(end *record.CommitEnd, b *record.CommitBegin, h zypp.Appended) {
 	end.Problems = append(end.Problems, h.Problems...)
 	if h.Command != "" && len(b.Command) > 0 && h.Command != zypp.QuoteCommand(b.Command) {

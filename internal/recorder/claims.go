@@ -5,8 +5,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// claims are the steps that libzypp announced, with the stages that it claimed. A change
-// that the rpm database shows takes its claim away; those left are not shown.
+// claims are the steps that libzypp announced, with the stages that it claimed. A change in the rpm
+// database takes its claim away; the claims that are left have no visible effect.
 type claims struct {
 	order []claimKey
 	left  map[claimKey]record.Change
@@ -17,8 +17,8 @@ type claimKey struct {
 	name, version, arch string
 }
 
-// newClaims joins the steps of COMMITBEGIN with the stages of COMMITEND. Both are about the same list;
-// a step that is only in one of them is a claim, too.
+// newClaims joins the steps of COMMITBEGIN with the stages of COMMITEND. Both describe the same
+// list; a step in only one of them is a claim, too.
 func newClaims(announced []record.Change, ended []Step) *claims {
 	c := &claims{left: map[claimKey]record.Change{}}
 	for _, a := range announced {
@@ -47,13 +47,13 @@ func (c *claims) add(claim record.Change) {
 	c.left[k] = claim
 }
 
-// parallel says whether a package was installed beside the other versions of its name.
+// parallel says whether a package was installed next to other versions of the same name.
 func (c *claims) parallel(p record.Package) bool {
 	return c.left[claimKey{false, p.Name, p.Version, p.Arch}].Step == "M"
 }
 
-// take takes the claim for a difference away and returns its step and stage, empty if
-// libzypp announced nothing of it.
+// take removes the claim for a difference and returns its step and stage; both are empty if libzypp
+// did not announce it.
 func (c *claims) take(d rpm.Change) (step, stage string) {
 	p := d.After
 	if p == nil {

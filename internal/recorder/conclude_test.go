@@ -17,7 +17,7 @@ const (
 	kernel    = "kernel-default"
 )
 
-// pkg is an installed package of the tests; instance is its record number.
+// pkg is an installed package in the tests; instance is its record number.
 func pkg(t *testing.T, name, evr string, instance int64) record.Package {
 	t.Helper()
 	v, err := rpmversion.Parse(evr)
@@ -36,8 +36,8 @@ func stepOf(t *testing.T, kind, name, evr, stage string) Step {
 	return Step{Type: kind, Stage: stage, Name: name, EVR: v, Arch: "x86_64"}
 }
 
-// What a commit did is the difference of the snapshots; what libzypp claims beside it is
-// noted, and believed nowhere.
+// What a commit did is the difference of the snapshots; libzypp's claims are recorded, but never
+// trusted.
 func TestConclude(t *testing.T) {
 	k1, k2 := pkg(t, kernel, "6.4.0-150600.23.42.2", 1), pkg(t, kernel, "6.4.0-150600.23.47.2", 2)
 	p1, p2 := pkg(t, livePatch, "1-150600.13.3.1", 3), pkg(t, livePatch, "2-150600.13.6.1", 4)
@@ -45,7 +45,7 @@ func TestConclude(t *testing.T) {
 	again.DBInstance = 9
 	for name, tt := range map[string]struct {
 		before, after []record.Package
-		steps         []Step // with the stages of the end
+		steps         []Step // with the stages at the end
 		how           How
 		late          bool
 		failed        []string
@@ -180,7 +180,7 @@ func TestConclude(t *testing.T) {
 	}
 }
 
-// A live patch's change says what it fixed, or took away.
+// A live patch's change says which fixes it added or removed.
 func TestFixesOfChange(t *testing.T) {
 	p1, p2 := pkg(t, livePatch, "1-150600.13.3.1", 1), pkg(t, livePatch, "2-150600.13.6.1", 2)
 	other := pkg(t, livePatch, "2-150600.13.6.1", 3)
@@ -213,8 +213,8 @@ func TestFixesOfChange(t *testing.T) {
 	}
 }
 
-// Repository, checksum and advisories come from libzypp's history, unless that is about
-// another command.
+// Repository, checksum and advisories come from libzypp's history, unless that belongs to another
+// command.
 func TestHistoryOfCommit(t *testing.T) {
 	p := pkg(t, livePatch, "2-150600.13.6.1", 1)
 	argv := []string{"zypper", "in", "https://user:secret@example.com/x.rpm"}

@@ -8,8 +8,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// config is the configuration, read when it is needed for the first time: most commits need
-// none.
+// config is the configuration, read on first use: most commits need none.
 func (r *Recorder) config() *config.Config {
 	if r.conf == nil {
 		r.conf = config.Read(r.root)
@@ -17,9 +16,9 @@ func (r *Recorder) config() *config.Config {
 	return r.conf
 }
 
-// configure removes from the begin of a commit what is configured not to be recorded. Before that,
-// the whole command line has shown where the commit works. What is wrong in the configuration is
-// returned; the rest of it applies.
+// configure removes from the begin of a commit what the configuration excludes. By then the whole
+// command line has been used to see where the commit works. It returns the errors in the
+// configuration; the rest of it applies.
 func (r *Recorder) configure(b *record.CommitBegin) []config.Problem {
 	c := r.config()
 	for i, arg := range b.Command {
@@ -31,7 +30,7 @@ func (r *Recorder) configure(b *record.CommitBegin) []config.Problem {
 	return c.Problems
 }
 
-// openStore opens the record to write to it.
+// openStore opens the record for writing.
 func (r *Recorder) openStore(ctx context.Context) (*store.Store, error) {
 	s, err := store.Open(ctx, r.root, r.version)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// configured returns a root with a configuration, and the processes of this test.
+// configured returns a root with a configuration, and with the processes of this test.
 func configured(t *testing.T, text string) (root string) {
 	t.Helper()
 	root = t.TempDir()
@@ -45,7 +45,7 @@ func beginning(t *testing.T, root string) *record.CommitBegin {
 	return open[0].Begin.Begin
 }
 
-// What is configured away is not recorded; the program that the test runs in is libzypp here.
+// What the configuration excludes is not recorded; the test's own program plays libzypp.
 func TestConfiguredAway(t *testing.T) {
 	b := beginning(t, configured(t, "redact = ['.+']\nuserdata = false\n"))
 	if b.UserData != "" || strings.Trim(strings.Join(b.Command, ""), "*") != "" {
@@ -57,7 +57,8 @@ func TestConfiguredAway(t *testing.T) {
 	}
 }
 
-// A commit is recorded whatever the configuration is like, and that it was broken, too.
+// A commit is recorded even if the configuration is broken, and that it was broken is recorded,
+// too.
 func TestBrokenConfigurationIsRecorded(t *testing.T) {
 	for text, want := range map[string]string{
 		"userdate = false\n":                "klp-audit.toml:1: unknown key \"userdate\"",

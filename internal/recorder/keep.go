@@ -12,8 +12,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// keep stores an event: in the record, else in the spool, else in the journal. Who holds the
-// record is waited for once in a session.
+// keep stores an event: in the record, else in the spool, else in the journal. It waits only once
+// in a session for another process that holds the record.
 func (r *Recorder) keep(ctx context.Context, o *openCommit, ev *record.Event) bool {
 	staging := o.begin.Begin.Staging
 	chroot := staging != nil && staging.Chroot
@@ -33,7 +33,7 @@ func (r *Recorder) keep(ctx context.Context, o *openCommit, ev *record.Event) bo
 	if ev.Begin != nil {
 		ev.Begin.Compared = false
 	} else if ev.End != nil {
-		ev.End.Compared = false // others may come into the record before it
+		ev.End.Compared = false // other events may enter the record before it
 	}
 	return r.report(store.Spool(r.root, ev, err, chroot))
 }
@@ -49,7 +49,7 @@ func (r *Recorder) report(err error) bool {
 	return err == nil
 }
 
-// tellStuck says why files stay in the spool, of each once in a session.
+// tellStuck says why files stay in the spool, once for each in a session.
 func (r *Recorder) tellStuck(s *store.Store) {
 	for _, err := range s.Stuck() {
 		if text := err.Error(); !slices.Contains(r.told, text) {
@@ -59,8 +59,8 @@ func (r *Recorder) tellStuck(s *store.Store) {
 	}
 }
 
-// append adds an event to the record. When a commit begins, those before it that nobody
-// ended are over.
+// append adds an event to the record. When a commit begins, it first closes earlier commits that
+// have no end.
 func (r *Recorder) append(ctx context.Context, o *openCommit, ev *record.Event) (err error) {
 	if ctx.Err() != nil { // zypper goes on already
 		ctx = context.Background()
@@ -89,13 +89,13 @@ func (r *Recorder) append(ctx context.Context, o *openCommit, ev *record.Event) 
 	return nil
 }
 
-// closeOthers closes what was interrupted before a commit that begins, as far as there is
-// time: what such a commit left is not drift.
+// closeOthers closes what was interrupted before a beginning commit, as far as there is time: what
+// such a commit left behind is not drift.
 func (r *Recorder) closeOthers(ctx context.Context, s *store.Store, o *openCommit, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if s.Awaits(ctx) {
-		return // their ends may be there
+		return // their ends may be in it
 	}
 	if err := r.closeDead(ctx, s, o); err != nil {
 		r.printf("closing interrupted commits: %v", err)

@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// observeTime is how long the observation after a commit may take; the process that
-	// takes it gets longer, to store it. PLUGINEND waits for both.
+	// observeTime is how long the observation after a commit may take; its process gets more time
+	// to store it. PLUGINEND waits for both.
 	observeTime    = 2 * time.Second
 	observeProcess = AnswerTime - time.Second
-	// program takes the observation. It is another process, because the recorder starts in
-	// commits and links nothing that reads journals and images.
+	// program takes the observation. It is a separate process, because the recorder starts in every
+	// such commit and links nothing that reads journals and images.
 	program = "usr/bin/klp-audit"
 	// requestFile asks the service for an observation: a .path unit watches it.
 	requestFile = "run/klp-audit/observe"
 )
 
-// Observe has the machine observed after a commit that changed the running system. What
-// cannot be done now, or would take tasks or memory that zypper may need, is left to the service.
+// Observe starts an observation after a commit that changed the running system. If that is
+// impossible now, or would take tasks or memory that zypper may need, it is left to the service.
 func (r *Recorder) Observe() {
 	if !r.live {
 		return
@@ -40,7 +40,7 @@ func (r *Recorder) Observe() {
 	cmd := exec.CommandContext(ctx, filepath.Join(r.root, "/", program), "observe", "--trigger", "commit", "--within", observeTime.String())
 	cmd.Env = append(goenv.Own(), "HOME=/root", "LC_ALL=C")
 	cmd.Dir = "/"
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that it ends its own children
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // SIGTERM lets it end its own children
 	cmd.WaitDelay = 500 * time.Millisecond
 	if err := cmd.Run(); err != nil {
 		r.ObserveLater()
@@ -54,7 +54,7 @@ func (r *Recorder) ObserveLater() {
 	}
 }
 
-// RequestObservation asks the service on the machine whose file tree is at root to observe.
+// RequestObservation asks the service on the machine whose file tree is at root for an observation.
 func RequestObservation(root string) error {
 	path := filepath.Join(root, "/", requestFile)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

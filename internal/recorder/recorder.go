@@ -1,8 +1,8 @@
-// Package recorder leaves on record what a commit does to kernels and live patches: what was
-// installed before and after, what libzypp announced and claimed of it, and who ran it. It knows
-// nothing of libzypp's protocol: a session calls Begin and End as a commit goes on, Observe or
-// ObserveLater after it, and Drift when the rpm database has changed; Held says that the record takes
-// nothing now. CatchUp is for other programs: it closes what was interrupted.
+// Package recorder records what a commit does to kernels and live patches: what was installed
+// before and after, what libzypp announced and claimed, and who ran it. It knows nothing about
+// libzypp's protocol: a session calls Begin and End during a commit, Observe or ObserveLater after
+// it, and Drift when the rpm database has changed; Held says that the record cannot be written now.
+// CatchUp is for other programs: it closes what was interrupted.
 package recorder
 
 import (
@@ -21,24 +21,24 @@ import (
 )
 
 const (
-	// AnswerTime is how long zypper is kept waiting for all that a session does together, and
-	// how long one event may take to be stored. libzypp waits for 30 s for each answer.
+	// AnswerTime is how long zypper waits at most for everything that a session does, and how long
+	// storing one event may take. libzypp waits 30 s for each answer.
 	AnswerTime = 5 * time.Second
-	// QuietTime is how long an rpm that outlived its zypper may take to end.
+	// QuietTime is how long an rpm that outlived its zypper may take to finish.
 	QuietTime = 15 * time.Minute
-	// beginTime is how long rpm may take before a commit: until the ACK, nothing changes.
+	// beginTime is how long rpm may take before a commit: nothing changes until the ACK.
 	beginTime = AnswerTime - 2*time.Second
-	// closeTime is how long a commit that begins may be kept waiting for the ends of others.
+	// closeTime is how long a beginning commit may wait for the ends of others.
 	closeTime = time.Second
-	// endTime is how long it may take after the end, when nothing changes any more.
+	// endTime is how long the work after the end may take, when nothing changes any more.
 	endTime = 25 * time.Second
-	// quickTime is how long something may take that only saves time.
+	// quickTime is the limit for things that only save time.
 	quickTime = 200 * time.Millisecond
-	// patience is how often to look whether an rpm transaction has ended.
+	// patience is the interval at which to check whether an rpm transaction has ended.
 	patience = 500 * time.Millisecond
 )
 
-// Recorder records what commits do. Create it with New. Its methods are called one after the other.
+// Recorder records what commits do. Create it with New. Call its methods one at a time.
 type Recorder struct {
 	root    string
 	version string
@@ -46,16 +46,16 @@ type Recorder struct {
 	log     io.Writer
 	conf    *config.Config // nil: not read yet
 
-	open *openCommit // between start and end
+	open *openCommit // between begin and end
 	live bool        // the last commit that ended changed the running system
-	held error       // why the record takes nothing in this session; nil: nothing is known
-	told []string    // what stays in the spool, and why
+	held error       // why the record cannot be written in this session; nil: no reason known
+	told []string    // reported reasons why files stay in the spool
 }
 
 // openCommit is what the end of a commit is compared with.
 type openCommit struct {
 	begin  *record.Event
-	before rpm.Snapshot // its packages are nil: not known
+	before rpm.Snapshot // its packages are nil if not known
 	stored bool         // the begin event is in the record or in the spool
 }
 
@@ -65,11 +65,11 @@ func New(root, version string, getenv func(string) string, log io.Writer) *Recor
 	return &Recorder{root: root, version: version, getenv: getenv, log: log}
 }
 
-// Held says whether somebody holds the record: then this session adds nothing to it any more.
+// Held says whether another process holds the record: then this session adds nothing more to it.
 func (r *Recorder) Held() bool { return r.held != nil }
 
-// Begin records that a commit with these tracked steps begins. problem says what of the
-// step list could not be read.
+// Begin records that a commit with these tracked steps begins. problem says what could not be read
+// in the step list.
 func (r *Recorder) Begin(ctx context.Context, steps []Step, problem error, userData string) {
 	ev := &record.Event{Header: store.NewHeader(record.KindCommitBegin, r.root, r.version)}
 	b := &record.CommitBegin{UserData: userData, Command: []string{}, Announced: []record.Change{}}
@@ -83,7 +83,7 @@ func (r *Recorder) Begin(ctx context.Context, steps []Step, problem error, userD
 	note(problem)
 	note(r.inspect(b))
 	if b.Staging == nil && otherSystem(b) {
-		r.open = nil // an image that is built, for example: not this machine's history
+		r.open = nil // such as an image build: not this machine's history
 		return
 	}
 	for _, p := range r.configure(b) {
@@ -112,7 +112,7 @@ func (r *Recorder) inspect(b *record.CommitBegin) error {
 	return err
 }
 
-// otherSystem says whether zypper works on another file tree than this machine's.
+// otherSystem says whether zypper works on a file tree other than this machine's.
 func otherSystem(b *record.CommitBegin) bool {
 	root := zypp.RootOption(b.Command)
 	return root != "" && filepath.Clean(root) != "/"
@@ -144,9 +144,9 @@ func (r *Recorder) snapshotBefore(ctx context.Context, target string, b *record.
 	return err
 }
 
-// remembered is what the record has from the last time, which saves runs of rpm: what is
-// installed on the running system, if that still holds, and the fixes of live patches.
-// Where the record cannot be read at once, nothing is known.
+// remembered returns what the record already knows, to save runs of rpm: what is installed on the
+// running system, if that is still valid, and the fixes of live patches. If the record cannot be
+// read at once, it returns nothing.
 func (r *Recorder) remembered(ctx context.Context, b *record.CommitBegin) (installed rpm.Snapshot, known snapshot.Known, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, quickTime)
 	defer cancel()
@@ -162,8 +162,8 @@ func (r *Recorder) remembered(ctx context.Context, b *record.CommitBegin) (insta
 	return installed, known, ok
 }
 
-// End records how the open commit ended. zypper waits for it as long as ctx; what takes
-// longer goes on all the same.
+// End records how the open commit ended. zypper waits for it until ctx ends; work that takes longer
+// still goes on.
 func (r *Recorder) End(ctx context.Context, e Ending) {
 	if r.open == nil {
 		return
@@ -172,7 +172,7 @@ func (r *Recorder) End(ctx context.Context, e Ending) {
 	r.open, r.live = nil, o.begin.Begin.Staging == nil
 	db := rpm.DB{Root: r.target(o.begin.Begin)}
 	if e.How == Interrupted && !settle(db, QuietTime) {
-		return // an rpm still runs: whoever opens the record next finds out what it did
+		return // an rpm is still running: the next program to open the record finds out what it did
 	}
 	if !o.stored {
 		r.keep(ctx, o, o.begin)
@@ -188,8 +188,8 @@ func (r *Recorder) End(ctx context.Context, e Ending) {
 	r.keep(ctx, o, ev)
 }
 
-// settle waits until no rpm transaction runs, and says whether none does. Where the lock
-// cannot be seen, there is nothing to wait for.
+// settle waits until no rpm transaction runs, and says whether that is so. If the lock cannot be
+// seen, there is nothing to wait for.
 func settle(db rpm.DB, limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()

@@ -13,8 +13,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// remembering is a system with dracut, whose record says of the rpm database, as it is, that
-// kernel-rt is in it, too: whoever sees that has not asked rpm.
+// remembering is a system with dracut whose record claims that kernel-rt is in the unchanged rpm
+// database, too: whoever sees kernel-rt has not asked rpm.
 func remembering(t *testing.T) (root string, rec *Recorder) {
 	root = t.TempDir()
 	rpmtest.Install(t, root, "dracut 59 1")
@@ -25,7 +25,7 @@ func remembering(t *testing.T) (root string, rec *Recorder) {
 	if err := os.WriteFile(path, []byte("4a7f"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(50 * time.Millisecond) // the clock that stamps files goes on
+	time.Sleep(50 * time.Millisecond) // the clock that stamps files moves on
 	now, err := snapshot.Take(t.Context(), root)
 	if err != nil || now.Stamp == "" {
 		t.Skipf("the rpm database has no stamp: %v", err)
@@ -44,7 +44,7 @@ func remembering(t *testing.T) (root string, rec *Recorder) {
 	return root, New(root, "test", func(string) string { return "" }, os.Stderr)
 }
 
-// touched changes when the files of the rpm database were changed.
+// touched changes the modification times of the rpm database's files.
 func touched(t *testing.T, root string) {
 	t.Helper()
 	files, _ := filepath.Glob(filepath.Join(root, "root/.rpmdb/*"))
@@ -56,7 +56,7 @@ func touched(t *testing.T, root string) {
 	}
 }
 
-// kinds are those of the events on record, and what was installed when a commit began.
+// kinds are the kinds of the events on record, and what was installed when a commit began.
 func kinds(t *testing.T, root string) (kinds, begun string) {
 	t.Helper()
 	s, err := store.OpenReadOnly(t.Context(), store.Path(root))
@@ -84,8 +84,8 @@ func kinds(t *testing.T, root string) (kinds, begun string) {
 	return strings.TrimSpace(kinds), strings.TrimSpace(begun)
 }
 
-// The look that libzypp asks for, and a commit that begins, take the record's word for what is
-// installed, as long as the rpm database is as it was.
+// The look that libzypp asks for, and a beginning commit, use the record's list of installed
+// packages as long as the rpm database is unchanged.
 func TestRecordIsAskedBeforeRPM(t *testing.T) {
 	for name, tt := range map[string]struct {
 		touched       bool
@@ -108,7 +108,7 @@ func TestRecordIsAskedBeforeRPM(t *testing.T) {
 	}
 }
 
-// What is installed on the running system says nothing of a snapshot that an update writes to.
+// What is installed on the running system says nothing about a snapshot that an update writes to.
 func TestRecordKnowsNothingOfAnotherSystem(t *testing.T) {
 	_, rec := remembering(t)
 	for name, tt := range map[string]struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// What a transactional update changes does not run yet.
+// What a transactional update changes is not running yet.
 func TestStagedCommitIsNotObserved(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, program)
@@ -48,8 +48,8 @@ func TestOtherSystem(t *testing.T) {
 	}
 }
 
-// The begin of a transactional update that died is looked for in its snapshot, never in
-// the running system.
+// The traces of a transactional update that died are looked for in its snapshot, never in the
+// running system.
 func TestSnapshotOfADeadUpdate(t *testing.T) {
 	root := t.TempDir()
 	rec := New(root, "test", func(string) string { return "" }, io.Discard)

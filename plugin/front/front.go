@@ -1,6 +1,6 @@
-// Package front is what libzypp talks to first. Most commits change no kernel and no live
-// patch: it answers these, and hands the others over to the recorder, which links more than
-// such a commit should pay for. It records nothing itself.
+// Package front is what libzypp talks to first. Most commits change no kernel and no live patch: it
+// answers these itself, and hands the others over to the recorder, a larger program that such a
+// commit should not pay for. It records nothing itself.
 package front
 
 import (
@@ -12,17 +12,17 @@ import (
 	"github.com/klp-audit/klp-audit/internal/tracked"
 )
 
-// HandOver gives the rest of a session to the recorder: what has been read of it, the first
-// frames of which are answered already, and the input. It returns when the session is over
-// for this plugin, or false if there is no recorder.
+// HandOver gives the rest of a session to the recorder: what was read of it so far, how many of its
+// first frames are answered, and the input. It returns true when the session is over for this
+// plugin, or false if there is no recorder.
 type HandOver func(read []byte, answered int) bool
 
-// Serve answers frames from r up to the first one that the recorder may have to do with, and
-// the others, too, if there is no recorder: what changes then will show as drift.
+// Serve answers frames from r up to the first one that may concern the recorder. If there is no
+// recorder, it answers the others, too: the changes will then show as drift.
 func Serve(r io.Reader, w io.Writer, handOver HandOver) error {
 	in := &tape{r: r, kept: make([]byte, 0, maxKept)}
 	frames, piece := frame.NewReader(in), make([]byte, 64<<10)
-	var begin []byte // the last PLUGINBEGIN: what is in it is for the recorder
+	var begin []byte // the last PLUGINBEGIN, whose content is for the recorder
 	for {
 		f, err := frames.Next()
 		if err == io.EOF {
@@ -47,7 +47,7 @@ func Serve(r io.Reader, w io.Writer, handOver HandOver) error {
 	}
 }
 
-// Dummy answers every frame and has nothing recorded.
+// Dummy answers every frame and records nothing.
 func Dummy(r io.Reader, w io.Writer) error {
 	frames := frame.NewReader(r)
 	f, err := frames.Next()
@@ -70,7 +70,7 @@ func answerAll(f *frame.Frame, frames *frame.Reader, w io.Writer) error {
 	}
 }
 
-// endOfInput is no error.
+// endOfInput turns io.EOF into success.
 func endOfInput(err error) error {
 	if err == io.EOF {
 		return nil
@@ -78,8 +78,8 @@ func endOfInput(err error) error {
 	return err
 }
 
-// harmless reads the body of a frame, and says whether the recorder would do no more than
-// answer it. Where that is not certain, it is not. piece is for the bytes.
+// harmless reads the body of a frame, and says whether the recorder would only answer it. If that
+// is not certain, it says no. piece is a buffer.
 func harmless(f *frame.Frame, piece []byte) bool {
 	switch f.Command {
 	case frame.PluginBegin, frame.PluginEnd, frame.Disconnect:
@@ -93,8 +93,8 @@ func harmless(f *frame.Frame, piece []byte) bool {
 	return false
 }
 
-// maxKept bounds what is kept of a session, which is a frame and what comes after it in a
-// buffer: a list of 7,000 steps. Longer ones are the recorder's, which keeps nothing.
+// maxKept bounds what is kept of a session: a frame and what follows it in a buffer, or a list of
+// 7,000 steps. Longer lists go to the recorder, which keeps nothing.
 const maxKept = frame.MaxHead + 128<<10
 
 var errFull = errors.New("the frame is too long to be kept")
@@ -123,5 +123,5 @@ func (t *tape) Read(p []byte) (int, error) {
 // drop forgets all but the last n bytes.
 func (t *tape) drop(n int) { t.kept = append(t.kept[:0], t.kept[len(t.kept)-n:]...) }
 
-// stop keeps nothing from here on.
+// stop stops keeping what is read.
 func (t *tape) stop() { t.kept, t.off = nil, true }
