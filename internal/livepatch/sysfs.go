@@ -175,7 +175,7 @@ func readInt(root, name string) (int, error) {
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(text))
 	if err != nil {
-		return 0, fmt.Errorf("parsing %q: %.100q is no number", name, text)
+		return 0, fmt.Errorf("parsing %q: %.100q is not a number", name, text)
 	}
 	return n, nil
 }

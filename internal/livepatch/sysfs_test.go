@@ -59,7 +59,7 @@ func TestLoaded(t *testing.T) {
 		"no transition":  {lines: base[:1], err: `reading live patch "livepatch_2_1": open `},
 		"no flag":        {lines: []string{two + "enabled \x1bx", two + "transition 0"}, err: `livepatch_2_1/enabled": "\x1bx\n" is neither 0 nor 1`},
 		"bad replace":    {lines: append(base, two+"replace 7"), err: "neither 0 nor 1"},
-		"bad order":      {lines: append(base, two+"stack_order x"), err: "is no number"},
+		"bad order":      {lines: append(base, two+"stack_order x"), err: "is not a number"},
 		"bad patched":    {lines: append(base, two+"vmlinux/patched x"), err: "neither 0 nor 1"},
 		"bad srcversion": {lines: append(base, "sys/module/livepatch_2_1/srcversion a b"), err: "parsing source version"},
 		"kgraft": {

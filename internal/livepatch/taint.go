@@ -44,7 +44,7 @@ func ReadTaint(root string) (record.Taint, error) {
 	}
 	value, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
 	if err != nil {
-		return record.Taint{}, fmt.Errorf("parsing %q: %.100q is no number", name, text)
+		return record.Taint{}, fmt.Errorf("parsing %q: %.100q is not a number", name, text)
 	}
 	return explain(value), nil
 }

@@ -23,15 +23,14 @@ func (c Change) subject() record.Package {
 	return *c.Before
 }
 
-// Diff returns what was done between two states of the database, ordered by
-// name, architecture and version.
+// Diff returns what was done between two states of the database, ordered by name, architecture and
+// version.
 //
-// A package that is there again, with the same version but another record or
-// time, was reinstalled. Of what else came and went under one name, a new
-// package replaces the newest old one, of its own architecture if there is
-// one; but one that parallel (nil: never) says is installed beside the others,
-// like a kernel, replaces none. Two packages of the same version in different
-// architectures, or spelled differently, count as a reinstallation.
+// A package that is there in both states with the same version, but with another record number or
+// time, was reinstalled. Among the other packages of a name, a new package replaces the newest old
+// one, preferably of its own architecture; but a package for which parallel (nil: never) is true is
+// installed next to the others, like a kernel, and replaces none. Two packages of the same version
+// in different architectures, or spelled differently, count as a reinstallation.
 func Diff(before, after []record.Package, parallel func(record.Package) bool) []Change {
 	gone, come := byName(before), byName(after)
 	var changes []Change
@@ -51,8 +50,7 @@ func Diff(before, after []record.Package, parallel func(record.Package) bool) []
 	return changes
 }
 
-// byName groups packages by their names, each group from the newest to the
-// oldest.
+// byName groups packages by name, each group from newest to oldest.
 func byName(packages []record.Package) map[string][]record.Package {
 	groups := map[string][]record.Package{}
 	for _, p := range packages {
@@ -95,8 +93,8 @@ func diffName(gone, come []record.Package, parallel func(record.Package) bool) [
 	return changes
 }
 
-// match pairs each package that came with the first one of those that went
-// that is the same, and returns the pairs and what is left of both.
+// match pairs each package that came with the first package that went and is the same, and returns
+// the pairs and the rest of both.
 func match(gone, come []record.Package, same func(a, b record.Package) bool) (pairs []Change, restGone, restCome []record.Package) {
 	restGone = slices.Clone(gone)
 	for _, b := range come {
@@ -112,7 +110,7 @@ func match(gone, come []record.Package, same func(a, b record.Package) bool) (pa
 	return pairs, restGone, restCome
 }
 
-// replacement returns what it is to have b instead of a.
+// replacement returns which action replaces a by b.
 func replacement(a, b record.Package) record.Action {
 	switch order := rpmversion.Of(b).Compare(rpmversion.Of(a)); {
 	case order > 0:
@@ -128,8 +126,8 @@ func sameVersion(a, b record.Package) bool {
 	return a.Version == b.Version && a.Arch == b.Arch
 }
 
-// sameRecord reports whether a and b are one and the same installation. In
-// one second a package can be installed again with only its record telling.
+// sameRecord reports whether a and b are the same installation. If a package is installed again
+// within one second, only its record number shows that.
 func sameRecord(a, b record.Package) bool {
 	return sameVersion(a, b) && a.DBInstance == b.DBInstance &&
 		a.InstallTime == b.InstallTime && a.InstallTID == b.InstallTID

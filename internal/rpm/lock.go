@@ -21,8 +21,8 @@ const (
 // Lock is rpm's transaction lock.
 type Lock struct{ path string }
 
-// Lock finds the transaction lock of the database. It runs rpm once; the lock can be
-// looked at as often as needed.
+// Lock finds the transaction lock of the database. It runs rpm once; afterwards the lock can be
+// checked as often as needed.
 func (db DB) Lock(ctx context.Context) (Lock, error) {
 	path, err := db.lockPath(ctx)
 	if err != nil {
@@ -31,8 +31,8 @@ func (db DB) Lock(ctx context.Context) (Lock, error) {
 	return Lock{path}, nil
 }
 
-// Held reports whether another process is changing the database: it holds a write lock
-// then. Nothing is locked or created.
+// Held reports whether another process is changing the database: it then holds a write lock.
+// Nothing is locked or created.
 func (l Lock) Held() (bool, error) {
 	f, err := rooted.Open("/", l.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -42,7 +42,7 @@ func (l Lock) Held() (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	// A reader's lock would be in the way of a writer's only.
+	// A reader's lock would only conflict with a writer's.
 	lock := syscall.Flock_t{Type: syscall.F_RDLCK, Whence: io.SeekStart}
 	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil {
 		return false, fmt.Errorf("asking for the lock %q: %w", l.path, err)
@@ -61,7 +61,7 @@ func (db DB) lockPath(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if !filepath.IsAbs(path) {
-		return "", fmt.Errorf("rpm's %%{_rpmlock_path} is %q, which is no path", path)
+		return "", fmt.Errorf("rpm's %%{_rpmlock_path} is %q, which is not a path", path)
 	}
 	return filepath.Join(db.Root, path), nil
 }

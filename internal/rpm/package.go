@@ -10,15 +10,14 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Instance returns what tells p from all packages that are or were installed: name,
-// version and architecture, times and numbers. What p holds is the same as long as
-// that is.
+// Instance returns what distinguishes p from all packages that are or were installed: name, version
+// and architecture, times and numbers. The content of p is the same as long as these are.
 func Instance(p record.Package) record.Package {
 	p.SourceRPM, p.Vendor, p.SignatureKey, p.Kind = "", "", "", ""
 	return p
 }
 
-// comparePackages orders by name, architecture, version and record.
+// comparePackages orders by name, architecture, version and record number.
 func comparePackages(a, b record.Package) int {
 	if order := cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Arch, b.Arch)); order != 0 {
 		return order
@@ -43,8 +42,8 @@ const packageFormat = instanceFormat +
 	"%|SIGGPG?{%{SIGGPG:pgpsig}}:{%|SIGPGP?{%{SIGPGP:pgpsig}}|}|}|}|" + fieldEnd +
 	"%{VENDOR}"
 
-// changelogFormat is rpm's query format of a package and its changelog as rpm -q
-// --changelog prints it.
+// changelogFormat is rpm's query format of a package and its changelog, in the form that rpm -q
+// --changelog prints.
 const changelogFormat = instanceFormat + "[* %{CHANGELOGTIME:day} %{CHANGELOGNAME}\n%{CHANGELOGTEXT}\n\n]"
 
 // providesFormat is rpm's query format of a package and the names that it provides.
@@ -64,8 +63,8 @@ func parsePackage(text string) (record.Package, error) {
 	return p, nil
 }
 
-// parseInstance parses the beginning of a record, in instanceFormat, to what Instance
-// returns of the package, and returns what comes after it.
+// parseInstance parses the beginning of a record, in instanceFormat, into the package that Instance
+// returns, and returns the rest of the record.
 func parseInstance(text string) (p record.Package, rest string, err error) {
 	f := strings.SplitN(text, fieldEnd, 10)
 	if len(f) != 10 {
@@ -85,30 +84,29 @@ func parseInstance(text string) (p record.Package, rest string, err error) {
 	return p, f[9], check(p, evr)
 }
 
-// check reports what makes p's name, architecture or version unfit to be any.
+// check reports why p's name, architecture or version cannot be valid.
 func check(p record.Package, evr rpmversion.EVR) error {
 	for _, s := range [...]string{p.Name, p.Arch} {
 		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r != '-' && r != ':' && rpmversion.IsForeign(r) }) {
-			return fmt.Errorf("name or architecture %q holds a character that none has", s)
+			return fmt.Errorf("name or architecture %q contains a character that is not allowed", s)
 		}
 	}
 	return evr.Check()
 }
 
-// parseNumber parses a number of a record. rpm prints (none) for one that the
-// package lacks.
+// parseNumber parses a number in a record. rpm prints (none) if the package does not have it.
 func parseNumber(s string) (int64, error) {
 	if s == "(none)" {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(s, 10, 63)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no number", s)
+		return 0, fmt.Errorf("%q is not a number", s)
 	}
 	return int64(n), nil
 }
 
-// orNone returns s as valid UTF-8, empty where rpm prints that there is none.
+// orNone returns s as valid UTF-8, and empty for rpm's (none).
 func orNone(s string) string {
 	if s == "(none)" {
 		return ""
@@ -116,9 +114,9 @@ func orNone(s string) string {
 	return strings.ToValidUTF8(s, "\ufffd")
 }
 
-// keyID returns the key in rpm's description of a signature, which ends in
-// "Key ID 70af9e8139db7c82", or since rpm 6 in "Key Fingerprint: " and more
-// digits. It is empty if there is none.
+// keyID returns the key in rpm's description of a signature, which ends in "Key ID
+// 70af9e8139db7c82", or since rpm 6 in "Key Fingerprint: " and more digits. It is empty if there is
+// none.
 func keyID(signature string) string {
 	_, key, _ := strings.Cut(signature, ", Key ")
 	key = strings.ToLower(key[strings.LastIndexByte(key, ' ')+1:])

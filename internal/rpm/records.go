@@ -5,20 +5,19 @@ import (
 	"fmt"
 )
 
-// records splits what is written to it into records. It is a writer and not
-// a reader so that the end of the program, not of a pipe that a child of the
-// program may hold open, is the end of the wait.
+// records splits what is written to it into records. It is a writer and not a reader, so that
+// waiting ends when the program ends, even if one of its children keeps the pipe open.
 type records struct {
 	end   []byte // ends each record
 	limit int
 	each  func(record string) error
 
-	rest []byte // of a record whose end has not come
+	rest []byte // of an incomplete record
 	n    int    // records so far
 	err  error  // the first one
 }
 
-// Write takes in a piece of output, and calls each for every record that is complete.
+// Write takes a piece of output, and calls each for every complete record.
 func (r *records) Write(piece []byte) (int, error) {
 	seen := max(0, len(r.rest)-len(r.end))
 	r.rest = append(r.rest, piece...)
@@ -48,10 +47,10 @@ func (r *records) take(record string) {
 	}
 }
 
-// close reports what went wrong, an incomplete record at the end included.
+// close returns what went wrong, including an incomplete record at the end.
 func (r *records) close() error {
 	if r.err == nil && len(r.rest) > 0 {
-		return fmt.Errorf("record %d of rpm's output, %.200q: has no end", r.n+1, r.rest)
+		return fmt.Errorf("record %d of rpm's output, %.200q: it has no end", r.n+1, r.rest)
 	}
 	return r.err
 }

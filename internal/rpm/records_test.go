@@ -81,7 +81,7 @@ func TestRecords(t *testing.T) {
 	}
 	for want, output := range map[string]string{
 		`record 2 of rpm's output, "bad": it is bad`:                    "good<end>\nbad<end>\nrest",
-		`record 2 of rpm's output, "good": has no end`:                  "good<end>\ngood",
+		`record 2 of rpm's output, "good": it has no end`:                  "good<end>\ngood",
 		`record 1 of rpm's output, "123456": longer than 5 bytes`:       "123456<end>\n",
 		`record 1 of rpm's output, "123456789012": longer than 5 bytes`: "123456789012",
 	} {

@@ -1,7 +1,6 @@
-// Package rpm asks the rpm database: which packages are installed, what their
-// changelogs say, whether a transaction is running, and what has changed
-// between two answers. It is the only package that runs a program, and that
-// program is rpm.
+// Package rpm asks the rpm database: which packages are installed, what their changelogs say,
+// whether a transaction is running, and what has changed between two answers. It is the only
+// package that runs another program, namely rpm.
 package rpm
 
 import (
@@ -23,8 +22,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// needs is what there must be for an rpm, and for what a transaction that may run beside it
-// starts.
+// needs is the room that rpm needs, and that a simultaneous transaction needs for what it starts.
 var needs = room.Room{Tasks: 6, Memory: 12 << 20}
 
 // DB is the rpm database of a system. The zero value is the database of this system.
@@ -34,30 +32,30 @@ type DB struct {
 }
 
 const (
-	maxRecord = 64 << 10 // a package's fields have some hundred bytes
-	maxText   = 4 << 20  // the changelog of a live patch has some hundred thousand
-	maxKernel = 64 << 20 // that of a kernel some million
+	maxRecord = 64 << 10 // a package's fields have a few hundred bytes
+	maxText   = 4 << 20  // the changelog of a live patch has a few hundred thousand
+	maxKernel = 64 << 20 // that of a kernel a few million
 	maxStderr = 2 << 10
 )
 
-// Installed returns the installed packages whose names keep accepts (nil: all),
-// ordered by name, architecture, version and record number. If there are words, it
-// looks only at packages whose names have one of them in it.
+// Installed returns the installed packages whose names keep accepts (nil: all), ordered by name,
+// architecture, version and record number. With words, it looks only at packages whose names
+// contain one of them.
 //
-// It runs rpm -qa once. rpm reads each package in any case, but to write of a
-// package takes longer than to read it.
+// It runs rpm -qa once. rpm reads each package in any case, but printing a package takes longer
+// than reading it.
 func (db DB) Installed(ctx context.Context, keep func(name string) bool, words ...string) ([]record.Package, error) {
 	return db.installed(ctx, nil, keep, words)
 }
 
-// Snapshot is what a database holds at a moment.
+// Snapshot is the content of a database at a moment.
 type Snapshot struct {
 	Packages []record.Package
-	Lock     Lock  // where rpm does not say which it is: one that nobody holds
+	Lock     Lock  // if rpm does not name it: one that nobody holds
 	Stamp    Stamp // of the database when it was read; empty: not known
 }
 
-// Snapshot is Installed, Lock and the stamp of the database in one run of rpm. There is no
+// Snapshot combines Installed, Lock and the stamp of the database in one run of rpm. There is no
 // stamp while a transaction runs.
 func (db DB) Snapshot(ctx context.Context, keep func(name string) bool, words ...string) (s Snapshot, err error) {
 	began, moment := time.Now(), fileClock()
@@ -72,10 +70,10 @@ func (db DB) Snapshot(ctx context.Context, keep func(name string) bool, words ..
 	return s, err
 }
 
-// place is where a database is, as rpm says.
+// place is where a database is, according to rpm.
 type place struct{ lock, folder string }
 
-// installed is Installed, and finds out where the database is if that is to be filled in.
+// installed is Installed, and also finds out where the database is if at is not nil.
 func (db DB) installed(ctx context.Context, at *place, keep func(name string) bool, words []string) ([]record.Package, error) {
 	var packages []record.Package
 	q := query{format: packageFormat, limit: maxRecord}
@@ -105,11 +103,11 @@ func (db DB) installed(ctx context.Context, at *place, keep func(name string) bo
 	return packages, nil
 }
 
-// Changelogs returns the changelogs of the installed packages with these names, as
-// rpm -q --changelog prints them. The keys are the packages' Instance.
+// Changelogs returns the changelogs of the installed packages with these names, as rpm -q
+// --changelog prints them. The keys are the packages' Instance.
 //
-// rpm finds them by its index of names. Where one is missing it says so in the midst
-// of its output, and fails: then they are looked for in all packages.
+// rpm finds them by its index of names. If one is missing, rpm says so in the middle of its output
+// and fails; then all packages are searched.
 func (db DB) Changelogs(ctx context.Context, names ...string) (map[record.Package]string, error) {
 	return db.changelogs(ctx, maxText, names)
 }
@@ -162,24 +160,24 @@ func (db DB) queryTexts(ctx context.Context, q query) (map[record.Package]string
 	})
 }
 
-// query is a question to rpm.
+// query is a question for rpm.
 type query struct {
 	macro    string   // its value is the first record; empty: none
 	format   string   // of the other records, one for each package
 	limit    int      // no record may be longer
-	patterns []string // which names of packages match; none: all do
-	indexed  bool     // the patterns are names of packages that are there
+	patterns []string // package names to match; none: all match
+	indexed  bool     // the patterns are names of installed packages
 }
 
 // query runs rpm -q and calls each for every record.
 func (db DB) query(ctx context.Context, q query, each func(text string) error) error {
-	// No package can hold this mark: it is made after the packages.
+	// No package can contain this mark, because the packages are older.
 	end := fieldEnd + rand.Text()
 	out := &records{end: []byte(end + "\n"), limit: q.limit, each: each}
-	// What a pattern means can be configured: with another meaning, packages would be missing.
+	// The meaning of a pattern is configurable: with another meaning, packages would be missing.
 	args := []string{"--define", "_query_selector_match glob"}
 	if q.macro != "" {
-		args = append(args, "--eval", q.macro+end) // writes a line end after it
+		args = append(args, "--eval", q.macro+end) // rpm adds a newline after it
 	}
 	mode := "-qa"
 	if q.indexed {
@@ -192,9 +190,9 @@ func (db DB) query(ctx context.Context, q query, each func(text string) error) e
 	return out.close()
 }
 
-// run runs rpm, which writes to out. Any complaint of rpm is an error: for a
-// damaged database rpm prints the packages it can read and exits with 0, and
-// so it does, without any package, where a tag of the format is unknown.
+// run runs rpm, which writes to out. Any message of rpm is an error: for a damaged database rpm
+// prints the packages that it can read and exits with 0, and for an unknown tag in the format it
+// prints no package and exits with 0.
 func (db DB) run(ctx context.Context, out *records, args ...string) error {
 	cmd, err := db.command(ctx, args)
 	if err == nil {
@@ -210,7 +208,7 @@ func (db DB) run(ctx context.Context, out *records, args ...string) error {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case out.err != nil:
-		err = out.err // rpm's own end, by a closed pipe, is only its consequence
+		err = out.err // rpm's own failure, from a closed pipe, only follows from it
 	case err == nil && complaint.fatal():
 		err = errors.New("rpm reports errors")
 	}
@@ -223,10 +221,10 @@ func (db DB) run(ctx context.Context, out *records, args ...string) error {
 	return nil
 }
 
-// command returns the call of rpm, with nothing inherited.
+// command returns the call of rpm, with a clean environment.
 func (db DB) command(ctx context.Context, args []string) (*exec.Cmd, error) {
 	if db.Root != "" && db.Root != "/" {
-		// Where there is no such folder, rpm finds no packages and no fault.
+		// If the folder is missing, rpm finds no packages and reports no error.
 		if info, err := os.Stat(db.Root); err != nil {
 			return nil, err
 		} else if !info.IsDir() || !filepath.IsAbs(db.Root) {
@@ -238,21 +236,21 @@ func (db DB) command(ctx context.Context, args []string) (*exec.Cmd, error) {
 	cmd.Env = []string{"HOME=/root", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.Dir = "/"
 	cmd.WaitDelay = 500 * time.Millisecond // a child of rpm may keep its output open
-	// A group of its own keeps the terminal's Ctrl-C away from rpm.
+	// Its own process group keeps the terminal's Ctrl-C away from rpm.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd, nil
 }
 
-// complaints is the beginning of what rpm writes to its standard error.
+// complaints holds the beginning of what rpm writes to stderr.
 type complaints []byte
 
-// Write takes in text as long as there is room, and drops the rest.
+// Write keeps text as long as there is room, and drops the rest.
 func (c *complaints) Write(text []byte) (int, error) {
 	*c = append(*c, text[:min(len(text), maxStderr-len(*c))]...)
 	return len(text), nil
 }
 
-// fatal reports whether rpm complained of more than a few things to be warned of.
+// fatal reports whether rpm printed an error, or so many warnings that one may be cut off.
 func (c complaints) fatal() bool {
 	return len(c) == maxStderr || bytes.HasPrefix(c, []byte("error:")) || bytes.Contains(c, []byte("\nerror:"))
 }

@@ -10,28 +10,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stamp says what the files of a database look like to stat(2). As long as the stamp of a database is
-// the same, its content is the same. An empty stamp says nothing.
+// Stamp describes the files of a database by stat(2). As long as the stamp is the same, the content
+// is the same. An empty stamp says nothing.
 type Stamp string
 
-// stampFiles are the files of a database: of ndb, and of SQLite. Each transaction writes to them
-// by system calls, which leave a time.
+// stampFiles are the files of a database, for ndb and for SQLite. Each transaction writes to them
+// by system calls, which update their times.
 var stampFiles = [...]string{"Packages.db", "Index.db", "rpmdb.sqlite"}
 
 const (
-	// walFile is SQLite's log: what is in it is not in the database yet.
+	// walFile is SQLite's log, whose content is not in the database file yet.
 	walFile = "rpmdb.sqlite-wal"
-	// berkeleyFile is the database of Berkeley DB, which writes to mapped pages: the time of the file
-	// does not show such writes.
+	// berkeleyFile is the Berkeley DB database, which is written through mapped pages: the file's
+	// time does not show such writes.
 	berkeleyFile = "Packages"
 )
 
-// stampFilesystems note when a file was written by the clock of this machine, at once.
+// stampFilesystems set a file's times at once, by this machine's clock.
 var stampFilesystems = []int64{
 	unix.BTRFS_SUPER_MAGIC, unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, unix.TMPFS_MAGIC,
 }
 
-// Unchanged reports whether the database is still as it was with a stamp.
+// Unchanged reports whether the database still has this stamp.
 func (db DB) Unchanged(s Stamp) bool {
 	if s == "" {
 		return false
@@ -40,9 +40,8 @@ func (db DB) Unchanged(s Stamp) bool {
 	return now == s
 }
 
-// Settle waits until a database, which had a stamp, can have one again after a transaction: what
-// is written from then on will show in it. It takes a step of the clock that stamps files, which
-// is 10 ms at most.
+// Settle waits until a database that had a stamp can have one again after a transaction, so that
+// later writes show in it. That takes one step of the clock that stamps files, at most 10 ms.
 func (db DB) Settle(s Stamp) {
 	if s == "" {
 		return
@@ -53,7 +52,7 @@ func (db DB) Settle(s Stamp) {
 	}
 }
 
-// folder is where the database is, below the root.
+// folder is the folder of the database, below the root.
 func (s Stamp) folder() string {
 	dir, _, _ := strings.Cut(string(s), " ")
 	return dir
@@ -69,7 +68,7 @@ func (db DB) stampSince(dir string, moment time.Time) Stamp {
 	return s
 }
 
-// stamp returns the stamp, and when any of the files was written last.
+// stamp returns the stamp, and the newest time of its files.
 func (db DB) stamp(dir string) (s Stamp, newest time.Time) {
 	folder := filepath.Join(db.Root, dir)
 	var fs unix.Statfs_t
@@ -86,7 +85,7 @@ func (db DB) stamp(dir string) (s Stamp, newest time.Time) {
 			continue // of the other backend
 		}
 		if f.Mode&unix.S_IFMT != unix.S_IFREG || f.Mtim.Nsec == 0 || f.Ctim.Nsec == 0 {
-			return "", newest // a file system that counts seconds, for example
+			return "", newest // a file system that stores whole seconds, for example
 		}
 		modified, changed := time.Unix(f.Mtim.Unix()), time.Unix(f.Ctim.Unix())
 		text += fmt.Sprintf(" %s:%d:%d:%d:%d", name, f.Ino, f.Size, modified.UnixNano(), changed.UnixNano())
@@ -102,21 +101,21 @@ func (db DB) stamp(dir string) (s Stamp, newest time.Time) {
 	return Stamp(text), newest
 }
 
-// isEmpty says whether there is nothing in a file: as readers leave a log, or none.
+// isEmpty says whether a file is empty or missing, as readers leave a log.
 func isEmpty(path string) bool {
 	var f unix.Stat_t
 	err := unix.Lstat(path, &f)
 	return err == unix.ENOENT || err == nil && f.Size == 0
 }
 
-// setBack says whether the clock was set back since a moment: what is written then seems older.
+// setBack says whether the clock was set back since a moment: then later writes seem older.
 func setBack(since time.Time) bool {
 	now := time.Now()
 	return now.Sub(since)-now.Round(0).Sub(since.Round(0)) > time.Millisecond
 }
 
-// fileClock is the clock that file systems stamp their files with: it goes on in steps of some
-// milliseconds, and never is ahead of what they write.
+// fileClock is the clock that file systems stamp their files with: it advances in steps of some
+// milliseconds, and is never ahead of what they write.
 func fileClock() time.Time {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &t) != nil {

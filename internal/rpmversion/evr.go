@@ -25,7 +25,7 @@ func Parse(s string) (EVR, error) {
 	if epoch, after, ok := strings.Cut(s, ":"); ok {
 		n, err := strconv.ParseUint(epoch, 10, 63)
 		if err != nil {
-			return EVR{}, fmt.Errorf("parsing package version %q: epoch %q is no number", s, epoch)
+			return EVR{}, fmt.Errorf("parsing package version %q: epoch %q is not a number", s, epoch)
 		}
 		e.Epoch, rest = int(n), after
 	}
