@@ -15,9 +15,9 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Blockers lists the tasks that have not followed the patch in transition yet: those whose
-// /proc/PID/task/TID/patch_state is 0 or 1, but not what the patch wants to be. There are
-// none when no patch is in transition.
+// Blockers lists the tasks that have not switched to the patch in transition yet: those whose
+// /proc/PID/task/TID/patch_state is 0 or 1, but not the state that the patch aims for. There are
+// none if no patch is in transition.
 func Blockers(root string) (record.Blockers, error) {
 	patches, err := Loaded(root)
 	if err != nil {
@@ -35,7 +35,7 @@ func Blockers(root string) (record.Blockers, error) {
 	return scan(root, "patch_state", "1")
 }
 
-// scan lists the tasks whose file called name holds the text blocking.
+// scan lists the tasks whose file of this name contains the text blocking.
 func scan(root, name, blocking string) (record.Blockers, error) {
 	pids, err := numbered(root, "/proc")
 	if err != nil {
@@ -62,7 +62,7 @@ func scan(root, name, blocking string) (record.Blockers, error) {
 
 func taskDir(pid, tid int) string { return fmt.Sprintf("/proc/%d/task/%d", pid, tid) }
 
-// states reads the states of the tasks of a process, as far as they are still there.
+// states reads the states of the tasks of a process, as far as the tasks still exist.
 func states(root string, pid int, name string) (map[int]string, error) {
 	tids, err := numbered(root, fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil && !gone(err) {
@@ -82,7 +82,7 @@ func states(root string, pid int, name string) (map[int]string, error) {
 	return states, nil
 }
 
-// readState reads the state of a task. kGraft has one for a whole process.
+// readState reads the state of a task. kGraft has one state for a whole process.
 func readState(root, task, name string) (string, error) {
 	if name == "kgr_in_progress" {
 		task = path.Dir(path.Dir(task))
@@ -93,7 +93,7 @@ func readState(root, task, name string) (string, error) {
 	}
 	state, err := strconv.Atoi(strings.TrimSpace(text))
 	if err != nil || state < -1 || state > 1 {
-		return "", fmt.Errorf("parsing %q: %.100q is no state", path.Join(task, name), text)
+		return "", fmt.Errorf("parsing %q: %.100q is not a state", path.Join(task, name), text)
 	}
 	return strconv.Itoa(state), nil
 }
@@ -110,7 +110,7 @@ func numbered(root, dir string) (numbers []int, err error) {
 	return numbers, err
 }
 
-// comm is the name of a task, which it may have given itself.
+// comm is the name of a task, which the task may have chosen itself.
 func comm(root, task string) string {
 	text, err := rooted.ReadFile(root, path.Join(task, "comm"))
 	if err != nil {
@@ -119,7 +119,7 @@ func comm(root, task string) string {
 	return strings.ToValidUTF8(strings.TrimSuffix(text, "\n"), "\uFFFD")
 }
 
-// gone tells that a task ended while it was looked at.
+// gone says that a task ended while it was looked at.
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }

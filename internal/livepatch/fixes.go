@@ -9,16 +9,14 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// ParseFixes returns what the changelog of a live patch package, as rpm -q
-// --changelog prints it, says is fixed, in the order of the numbers: CVEs as
-// CVE-2024-26923, bugs as bsc#1233678. Changelogs are cumulative: that of
-// patch N has the fixes of all patches up to N.
+// ParseFixes returns what a live patch package fixes according to its changelog, as rpm -q
+// --changelog prints it, in numerical order: CVEs as CVE-2024-26923, bugs as bsc#1233678.
+// Changelogs are cumulative: that of patch N has the fixes of all patches up to N.
 //
-// A changelog is made from commits, each ended by a line "- commit HASH". One
-// that carries a fix says so in lines "KLP: CVE-...", or, should it have none,
-// in its title "Fix for CVE-..."; its bugs are in its References lines. Numbers
-// anywhere else are prose, and references of other commits are about building
-// the package. The tracker's older name bnc# is read as bsc#.
+// A changelog is made from commits, each ended by a line "- commit HASH". A commit with a fix says
+// so in lines "KLP: CVE-...", or, if it has none, in its title "Fix for CVE-..."; its bugs are in
+// its References lines. Numbers anywhere else are prose, and references of other commits concern
+// the building of the package. The tracker's older name bnc# is read as bsc#.
 func ParseFixes(changelog string) record.Fixes {
 	cves, bugs := map[string]bool{}, map[string]bool{}
 	var c commit
@@ -40,26 +38,26 @@ type commit struct {
 	bugs   []string
 }
 
-// endsCommit reports whether a commit ends at line: at its own last line, or
-// where an entry of another author or day begins.
+// endsCommit reports whether a commit ends at this line: at its own last line, or where an entry of
+// another author or day begins.
 func endsCommit(line string) bool {
 	return strings.HasPrefix(line, "* ") || strings.HasPrefix(strings.TrimSpace(line), "- commit ")
 }
 
-// read takes in one line, without its indentation and bullet.
+// read reads one line, without its indentation and bullet.
 func (c *commit) read(line string) {
 	if rest, ok := strings.CutPrefix(line, "KLP:"); ok {
 		c.tagged = append(c.tagged, collect(rest, CVE)...)
 	} else if rest, ok := strings.CutPrefix(line, "References:"); ok {
 		c.bugs = append(c.bugs, collect(rest, bug)...)
 	} else if rest, ok := strings.CutPrefix(line, "Fix for "); ok {
-		// What follows the parenthesis is the title of the upstream commit.
+		// The title of the upstream commit follows the parenthesis.
 		rest, _, _ = strings.Cut(rest, "(")
 		c.titled = append(c.titled, collect(rest, CVE)...)
 	}
 }
 
-// addTo adds what the commit fixes, if it fixes anything.
+// addTo adds what the commit fixes, if anything.
 func (c *commit) addTo(cves, bugs map[string]bool) {
 	fixed := c.tagged
 	if len(fixed) == 0 {
@@ -87,8 +85,8 @@ func collect(text string, canonical func(word string) (string, bool)) []string {
 	return found
 }
 
-// maxDigits bounds the numbers of CVEs and bugs, which have at most seven
-// digits so far: longer ones are no numbers but damage.
+// maxDigits bounds the numbers of CVEs and bugs, which so far have at most seven digits: longer
+// ones are damage.
 const maxDigits = 10
 
 // CVE returns the CVE number in word, in capitals.
@@ -104,7 +102,7 @@ func CVE(word string) (string, bool) {
 	return "CVE-" + year + "-" + number, true
 }
 
-// bug returns the number of the bug in word, as bsc#NUMBER.
+// bug returns the bug number in word, as bsc#NUMBER.
 func bug(word string) (string, bool) {
 	tracker, number, _ := strings.Cut(word, "#")
 	if tracker = strings.ToLower(tracker); tracker != "bsc" && tracker != "bnc" {
@@ -116,8 +114,7 @@ func bug(word string) (string, bool) {
 	return "bsc#" + number, true
 }
 
-// sorted returns the set's elements in the order of their numbers, nil if
-// there are none.
+// sorted returns the set's elements in numerical order, nil if there are none.
 func sorted(set map[string]bool) []string {
 	return slices.SortedFunc(maps.Keys(set), func(a, b string) int {
 		return cmp.Or(
@@ -127,13 +124,12 @@ func sorted(set map[string]bool) []string {
 	})
 }
 
-// year returns what comes before the number in a CVE or bug number.
+// year returns the part before the number in a CVE or bug number.
 func year(s string) string {
 	return s[:strings.LastIndexAny(s, "-#")]
 }
 
-// number returns the number in a CVE or bug number, without the zeros that
-// pad the oldest ones.
+// number returns the number in a CVE or bug number, without the zeros that pad the oldest ones.
 func number(s string) string {
 	return strings.TrimLeft(s[strings.LastIndexAny(s, "-#")+1:], "0")
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// changelog is one of a live patch as SUSE's packages have it: two fixes, of
-// which the second has no KLP line, and a commit about the package only.
+// changelog is the changelog of a live patch as in SUSE's packages: two fixes, the second one
+// without a KLP line, and a commit that concerns only the package.
 const changelog = `* Tue May 13 2025 one@example.com
 - Fix for CVE-2024-53042 ("ipv4: a fix for CVE-2020-9999")
   Live patch for CVE-2024-53042. Upstream commit:
@@ -79,7 +79,7 @@ func FuzzFixes(f *testing.F) {
 	})
 }
 
-// checkSet reports it if set has an element twice, unordered or malformed.
+// checkSet reports an element of set that is duplicate, unordered or malformed.
 func checkSet(t *testing.T, set []string, form *regexp.Regexp) {
 	order := func(a, b string) int { return strings.Compare(sortKey(a), sortKey(b)) }
 	if !slices.IsSortedFunc(set, order) || len(slices.Compact(slices.Clone(set))) != len(set) {
@@ -92,7 +92,7 @@ func checkSet(t *testing.T, set []string, form *regexp.Regexp) {
 	}
 }
 
-// sortKey spells the number in s with twelve digits, and s after it.
+// sortKey spells the number in s with twelve digits, followed by s.
 func sortKey(s string) string {
 	i := strings.LastIndexAny(s, "-#") + 1
 	return s[:i] + strings.Repeat("0", 12-len(s[i:])) + s[i:] + " " + s

@@ -8,15 +8,16 @@ import (
 
 // KernelChangelog is what the changelog of a kernel package says.
 type KernelChangelog struct {
-	CVEs   []string   // whose fix it adds, in order
-	Oldest *time.Time // its oldest entry: it may have been cut; nil: it has none
+	CVEs   []string   // those whose fix it adds, in order
+	Oldest *time.Time // its oldest entry, since it may have been cut; nil: it has none
 }
 
-// ParseKernelChangelog reads the changelog of a kernel as rpm prints it: "* Tue Nov 05 2024 author" and then items, as
-// "- net: fix something (bsc#1231234 CVE-2024-50001)." Only an item that adds a fix counts. Numbers are also in those
-// that add a number to the fix of long ago ("Update patches.suse/…"), say that a fix is not needed ("blacklist.conf:
-// …"), or take one away ("Revert …", "Delete patches.suse/…"): there the number says nothing. Of a fix that was added
-// and later taken away, the newest item counts; the newest is the first.
+// ParseKernelChangelog reads the changelog of a kernel as rpm prints it: "* Tue Nov 05 2024 author"
+// followed by items such as "- net: fix something (bsc#1231234 CVE-2024-50001)." Only an item that
+// adds a fix counts. Numbers also appear in items that add a number to an old fix ("Update
+// patches.suse/…"), say that a fix is not needed ("blacklist.conf: …"), or remove one ("Revert …",
+// "Delete patches.suse/…"): there they prove nothing. If a fix was added and later removed, the
+// newest item counts, which is the first one.
 func ParseKernelChangelog(changelog string) (c KernelChangelog) {
 	added, reverted := map[string]bool{}, map[string]int{}
 	for entry := range items(changelog) {
@@ -50,14 +51,16 @@ func ParseKernelChangelog(changelog string) (c KernelChangelog) {
 	return c
 }
 
-// titleOf is what an item says without its references, "net: fix something" of "net: fix something (CVE-2024-1)."
+// titleOf is an item without its references, "net: fix something" for "net: fix something
+// (CVE-2024-1)."
 func titleOf(item string) string {
 	title, _, _ := strings.Cut(item, " (")
 	return strings.TrimSpace(title)
 }
 
-// revertedTitle is the title of what an item reverts: Revert "net: fix something" (bsc#1231234). What it refers to may be
-// the fix that is taken away, or a fix that it is itself: the number says nothing, the title does.
+// revertedTitle is the title of what an item reverts: Revert "net: fix something" (bsc#1231234).
+// Its references may name the fix that is removed, or a fix that the revert itself is: only the
+// title decides.
 func revertedTitle(item string) (title string, ok bool) {
 	rest, ok := strings.CutPrefix(item, `Revert "`)
 	if !ok {
@@ -67,7 +70,8 @@ func revertedTitle(item string) (title string, ok bool) {
 	return titleOf(title), ok
 }
 
-// items are the entries of a changelog, "* …", and their items, each without its "- " and in one line.
+// items yields the entries of a changelog, "* …", and their items, each without its "- " and in one
+// line.
 func items(changelog string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		var item []string
@@ -90,7 +94,8 @@ func items(changelog string) func(yield func(string) bool) {
 	}
 }
 
-// entryDate reads the date of an entry, as in "Tue Nov 05 2024 - tiwai@suse.de", or with a time and a zone.
+// entryDate reads the date of an entry, such as "Tue Nov 05 2024 - tiwai@suse.de", perhaps with a
+// time and a zone.
 func entryDate(text string) (time.Time, bool) {
 	words := strings.Fields(text)
 	for n, layout := range map[int]string{4: "Mon Jan 2 2006", 6: "Mon Jan 2 15:04:05 MST 2006"} {
@@ -104,7 +109,7 @@ func entryDate(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// What items begin with that add no fix; and of those, what takes one away.
+// Beginnings of items that add no fix; and those of them that remove one.
 var (
 	notAdding = []string{"update", "refresh", "blacklist", "blacklist.conf:", "move", "rename", "sort", "add references", "add missing references", "add missing tags", "add cve",
 		"fix references", "patches.suse/", "series.conf:", "supported.conf:", "config.conf:", "config:", "rpm/", "scripts/", "kabi", "kabi:", "commit"}
@@ -113,7 +118,7 @@ var (
 
 func isLetter(c byte) bool { return 'a' <= c && c <= 'z' }
 
-// kindOfItem says whether an item adds a fix, or takes one away; it may do neither.
+// kindOfItem says whether an item adds a fix or removes one; it may do neither.
 func kindOfItem(item string) (adds, takes bool) {
 	text := strings.ToLower(item)
 	begins := func(word string) bool {

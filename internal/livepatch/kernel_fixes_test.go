@@ -37,21 +37,22 @@ const kernelChangelog = `* Tue Nov 05 2024 - someone@example.com
 - mm: not a number CVE-2021-x
 `
 
-// Only an item that adds a fix says that the kernel has it, and the newest one of a number counts.
+// Only an item that adds a fix shows that the kernel has it, and the newest item about a number
+// counts.
 func TestKernelChangelog(t *testing.T) {
 	got := ParseKernelChangelog(kernelChangelog)
 	want := KernelChangelog{
 		CVEs:   []string{"CVE-2021-1000", "CVE-2024-6666", "CVE-2024-6667", "CVE-2024-50001"},
 		Oldest: new(time.Date(2021, 12, 15, 12, 0, 0, 0, time.UTC)),
 	}
-	got.Oldest = new(got.Oldest.Truncate(24 * time.Hour).Add(12 * time.Hour)) // the name of a zone is none
+	got.Oldest = new(got.Oldest.Truncate(24 * time.Hour).Add(12 * time.Hour)) // an abbreviation does not determine the time zone
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	if got := ParseKernelChangelog(""); got.CVEs != nil || got.Oldest != nil {
 		t.Errorf("of nothing: %+v", got)
 	}
-	// A fix that was taken away, and came back.
+	// A fix that was removed, and came back.
 	back := ParseKernelChangelog("* Tue Nov 05 2024 - a\n- x: it is back (CVE-2024-1)\n- Revert x (CVE-2024-1)\n- x: first (CVE-2024-1)\n")
 	if !slices.Equal(back.CVEs, []string{"CVE-2024-1"}) {
 		t.Errorf("got %q", back.CVEs)

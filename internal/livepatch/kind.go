@@ -1,8 +1,8 @@
-// Package livepatch knows SUSE's kernels and kernel live patches: which packages matter,
-// which kernel a live patch is for, what its module is called, which defects its changelog
-// says it fixes and how long it is supported; and what the running kernel shows of it.
+// Package livepatch knows SUSE's kernels and kernel live patches: which packages matter, which
+// kernel a live patch is for, what its module is called, which defects it fixes according to its
+// changelog, and how long it is supported; and what the running kernel shows of it.
 //
-// It is cheap: the package is linked into a program that libzypp starts in every commit.
+// The package must stay cheap: it is linked into a program that libzypp starts in every commit.
 package livepatch
 
 import (
@@ -12,12 +12,12 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// KindOf returns the kind of the package called name, empty if it is not
-// tracked. The name of each tracked package has one of tracked.Words in it.
+// KindOf returns the kind of the package called name, empty if it is not tracked. The name of each
+// tracked package contains one of tracked.Words.
 //
-// A name with -kmp- in it is a kernel module package whatever else it looks
-// like. Debug information, developer files and meta packages of kernels and
-// live patches are support: having them protects nothing.
+// A name with -kmp- in it is a kernel module package, whatever else it looks like. Debug
+// information, developer files and meta packages of kernels and live patches are support: having
+// them protects nothing.
 func KindOf(name string) record.PackageKind {
 	if strings.Contains(name, "-kmp-") {
 		return record.PackageKMP
@@ -34,8 +34,7 @@ func KindOf(name string) record.PackageKind {
 	return ""
 }
 
-// kernelKind returns the kind of the package called "kernel-" + rest that is
-// no live patch.
+// kernelKind returns the kind of the package called "kernel-" + rest, which is not a live patch.
 func kernelKind(rest string) record.PackageKind {
 	switch {
 	case rest == "doc", rest == "firmware",
@@ -47,24 +46,24 @@ func kernelKind(rest string) record.PackageKind {
 	return record.PackageSupport
 }
 
-// Certain reports whether the name alone says what kind of package it is. Else it is a kernel
-// if it provides one.
+// Certain reports whether the name alone determines the kind of package. If not, the package is a
+// kernel if it provides one.
 func Certain(name string) bool {
 	flavour := Flavour(name)
 	return flavour == "" || slices.Contains(flavours, flavour)
 }
 
-// ProvidesKernel reports whether one of the names that a package provides is that of a kernel.
+// ProvidesKernel reports whether a name that a package provides is that of a kernel.
 func ProvidesKernel(name string) bool { return name == "kernel" || name == "kernel-uname-r" }
 
-// flavours are those of SUSE's kernels so far.
+// flavours are the flavours of SUSE's kernels so far.
 var flavours = []string{
 	"default", "rt", "rt_debug", "azure", "azure_debug", "coco", "coco_debug", "64kb", "longterm", // supported products
 	"debug", "kvmsmall", "pae", "vanilla", "preempt", "xen", "ec2", "trace", "desktop", "bigsmp", "lpae", "smp", "zfcpdump",
 }
 
-// isFlavour reports whether s may be a flavour of kernels that can be booted: nobody knows
-// tomorrow's. uname -r has it after the last dash, so there is none in it.
+// isFlavour reports whether s may be a flavour of bootable kernels, including future ones. uname -r
+// has the flavour after the last dash, so it contains none.
 func isFlavour(s string) bool {
 	if s == "" || slices.Contains(noFlavours, s) {
 		return false
@@ -74,15 +73,15 @@ func isFlavour(s string) bool {
 	})
 }
 
-// noFlavours are what else packages are called after kernels for.
+// noFlavours are other endings of package names that begin like kernels.
 var noFlavours = []string{
 	"source", "syms", "devel", "macros", "headers", "tools", "utils", "livepatch",
 	"base", "extra", "optional", "core", "modules", "abi", "man", "dtb", "dtbs",
 	"debuginfo", "debugsource", "selftests", "testsuite", "bootsplash",
 }
 
-// isSupport reports whether a package not called kernel-* is tracked for what
-// it does for kernels and live patches.
+// isSupport reports whether a package not called kernel-* is tracked for its role for kernels
+// and live patches.
 func isSupport(name string) bool {
 	if rest, ok := strings.CutPrefix(name, "lifecycle-data-"); ok {
 		return strings.Contains(rest, "live-patching")

@@ -13,16 +13,16 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// ErrNoCoverage says that the lifecycle data does not tell how long a live patch is supported.
+// ErrNoCoverage says that the lifecycle data does not say how long a live patch is supported.
 var ErrNoCoverage = errors.New("the lifecycle data names no date")
 
-// CoverageEnd finds until when the live patch package pkg, and with it its kernel, gets
-// fixes. version is version-release; "*" asks for what holds for all of them.
+// CoverageEnd finds until when the live patch package pkg, and with it its kernel, gets fixes.
+// version is version-release; "*" asks for what applies to all versions.
 //
-// The data is that of zypper-lifecycle: lines "name, version, date[, successor]" where name
-// and version may hold *, and a name in slashes is a regular expression. Of the lines that
-// match, the last one counts; one without a date takes back what another said. The files are
-// called after the product, sle-module-live-patching.lifecycle or sle-live-patching.lifecycle.
+// The data is that of zypper-lifecycle: lines "name, version, date[, successor]" where name and
+// version may contain *, and a name in slashes is a regular expression. The last matching line
+// counts; a line without a date cancels an earlier one. The files are named after the product,
+// sle-module-live-patching.lifecycle or sle-live-patching.lifecycle.
 func CoverageEnd(root, pkg, version string) (record.Coverage, error) {
 	var found record.Coverage
 	var read []string
@@ -57,7 +57,7 @@ func CoverageEnd(root, pkg, version string) (record.Coverage, error) {
 	return found, nil
 }
 
-// lastMatch puts into found the last line of a file that is about the package.
+// lastMatch stores the last line of a file that concerns the package in found.
 func lastMatch(text, file, pkg, version string, found *record.Coverage) error {
 	number := 0
 	for line := range strings.Lines(text) {
@@ -87,7 +87,7 @@ func lastMatch(text, file, pkg, version string, found *record.Coverage) error {
 	return nil
 }
 
-// nameMatch matches the name of a package with a glob or a /regular expression/.
+// nameMatch matches a package name against a glob or a /regular expression/.
 func nameMatch(pattern, pkg string) (bool, error) {
 	if len(pattern) < 2 || pattern[0] != '/' || pattern[len(pattern)-1] != '/' {
 		return globMatch(pattern, pkg), nil
@@ -99,7 +99,7 @@ func nameMatch(pattern, pkg string) (bool, error) {
 	return re.MatchString(pkg), nil
 }
 
-// globMatch matches a text with a pattern in which * stands for any text.
+// globMatch matches a text against a pattern in which * stands for any text.
 func globMatch(pattern, text string) bool {
 	parts := strings.Split(pattern, "*")
 	last := len(parts) - 1
@@ -117,7 +117,7 @@ func globMatch(pattern, text string) bool {
 	return strings.HasSuffix(text, parts[last])
 }
 
-// day reads a date, with or without a time of day, which is ignored.
+// day reads a date, perhaps followed by a time of day, which is ignored.
 func day(text string) (string, error) {
 	date, _, _ := strings.Cut(strings.Replace(text, "T", " ", 1), " ")
 	for _, layout := range []string{time.DateOnly, "2006/01/02", "20060102"} {
@@ -125,5 +125,5 @@ func day(text string) (string, error) {
 			return d.Format(time.DateOnly), nil
 		}
 	}
-	return "", fmt.Errorf("%.100q is no date", text)
+	return "", fmt.Errorf("%.100q is not a date", text)
 }

@@ -71,7 +71,7 @@ func TestTrackedNamesHaveAWord(t *testing.T) {
 	}
 }
 
-// checkFilter reports it if the filter loses name in any spelling.
+// checkFilter reports if the filter misses name in any spelling.
 func checkFilter(t *testing.T, name string) {
 	plain, err := json.Marshal(map[string]string{"n": name})
 	if err != nil {
@@ -159,7 +159,7 @@ func TestKernelRelease(t *testing.T) {
 		{"kernel-default", "5.3.18", "150300.59.93.1.25577.0.PTF.1203935", "5.3.18-150300.59.93.1.25577.0.PTF.1203935-default"},
 		{"kernel-default-base", "5.14.21", "150400.24.100.2.150400.24.46.1", "5.14.21-150400.24.100-default"},
 		{"kernel-default-base", "5.14.21", "150500.55.2.1.150500.6.2.5", "5.14.21-150500.55.2-default"},
-		{"kernel-default-base", "5.3.18", "24.52.1.9.24.1", ""}, // its own release holds the kernel's first number
+		{"kernel-default-base", "5.3.18", "24.52.1.9.24.1", ""}, // its own release contains the kernel's first number
 		{"kernel-default-base", "5.3.18", "24.64.1.9.28.1", ""},
 		{"kernel-coco", "6.4.0", "15061.18.coco15sp6.1", "6.4.0-15061.18.coco15sp6-coco"},
 		{"kernel-azure_debug", "6.4.0", "150600.8.5.1", "6.4.0-150600.8.5-azure_debug"},
@@ -240,7 +240,7 @@ func FuzzNames(f *testing.F) {
 			}
 		}
 		if release, ok := KernelFor(s); ok {
-			// Whether the way back says kgraft depends on the kernel alone.
+			// Whether the inverse says kgraft depends on the kernel alone.
 			pkg, _ := PackageFor(release)
 			if again, _ := KernelFor(pkg); again != release {
 				t.Errorf("KernelFor(%q) = %q, PackageFor leads to %q", s, release, pkg)

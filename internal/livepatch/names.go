@@ -13,13 +13,12 @@ const (
 	kgraftPrefix    = "kgraft-patch-" // SUSE Linux Enterprise 12
 )
 
-// Prefixes returns what names of live patch packages begin with.
+// Prefixes returns the prefixes of the names of live patch packages.
 func Prefixes() []string { return []string{livepatchPrefix, kgraftPrefix} }
 
-// KernelFor returns the release of the kernel, as uname -r prints it, that
-// the live patch package pkg is for: kernel-livepatch-6_4_0-150600_23_42-default
-// is for 6.4.0-150600.23.42-default. It is not ok if pkg is no live patch,
-// like kernel-livepatch-tools.
+// KernelFor returns the release of the kernel, as uname -r prints it, that the live patch package
+// pkg is for: kernel-livepatch-6_4_0-150600_23_42-default is for 6.4.0-150600.23.42-default. ok is
+// false if pkg is not a live patch, like kernel-livepatch-tools.
 //
 // A staging package (..._stage_N) keeps the underscore before "stage".
 func KernelFor(pkg string) (release string, ok bool) {
@@ -37,14 +36,13 @@ func KernelFor(pkg string) (release string, ok bool) {
 	return release, true
 }
 
-// PackageFor returns the name of the live patch package for the kernel that
-// uname -r calls release, the way back from KernelFor. It is not ok if SUSE
-// has no live patches for kernels so named.
+// PackageFor returns the name of the live patch package for the kernel that uname -r calls release;
+// it is the inverse of KernelFor. ok is false if SUSE has no live patches for kernels with such
+// names.
 //
-// Live patches are called kgraft-patch-* in SUSE Linux Enterprise 12. Its
-// kernels are 3.12, 4.4 and 4.12.14; the last one was also used by SUSE Linux
-// Enterprise 15 and 15 SP1, so that the first number of the release decides:
-// 94, 95 (12 SP4), 120 and 122 (12 SP5) are 12's.
+// Live patches are called kgraft-patch-* in SUSE Linux Enterprise 12. Its kernels are 3.12, 4.4 and
+// 4.12.14; the last one was also used by SUSE Linux Enterprise 15 and 15 SP1, so the first number
+// of the release decides: 94, 95 (12 SP4), 120 and 122 (12 SP5) are those of 12.
 func PackageFor(release string) (pkg string, ok bool) {
 	if !isPatchable(release) {
 		return "", false
@@ -56,8 +54,8 @@ func PackageFor(release string) (pkg string, ok bool) {
 	return prefix + strings.ReplaceAll(release, ".", "_"), true
 }
 
-// isPatchable reports whether release is the name of a kernel that a live
-// patch can be for: X.Y.Z-R[.R[.R]]-flavour, or X.Y.Z-R_stage.N-flavour.
+// isPatchable reports whether release is the name of a kernel that can have a live patch:
+// X.Y.Z-R[.R[.R]]-flavour, or X.Y.Z-R_stage.N-flavour.
 func isPatchable(release string) bool {
 	parts := strings.Split(release, "-")
 	if len(parts) != 3 {
@@ -72,8 +70,8 @@ func isPatchable(release string) bool {
 		len(numbers) <= 3 && allDigits(numbers) && isLivepatchFlavour(parts[2])
 }
 
-// isLivepatchFlavour reports whether s matches [a-z][a-z0-9]*. That is
-// stricter than the flavours of kernels: no live patch has an underscore here.
+// isLivepatchFlavour reports whether s matches [a-z][a-z0-9]*. That is stricter than for flavours
+// of kernels: no live patch has an underscore here.
 func isLivepatchFlavour(s string) bool {
 	if s == "" || isDigits(s[:1]) {
 		return false
@@ -83,8 +81,7 @@ func isLivepatchFlavour(s string) bool {
 	})
 }
 
-// isSLE12 reports whether the kernel called release is one of SUSE Linux
-// Enterprise 12.
+// isSLE12 reports whether the kernel called release belongs to SUSE Linux Enterprise 12.
 func isSLE12(release string) bool {
 	for _, start := range []string{
 		"3.12.", "4.4.", "4.12.14-94.", "4.12.14-95.", "4.12.14-120.", "4.12.14-120-", "4.12.14-122.",
@@ -96,7 +93,7 @@ func isSLE12(release string) bool {
 	return false
 }
 
-// Flavour returns which kernels the package called name is one of, empty if it is none.
+// Flavour returns the kernel flavour of the package called name, empty if it is not a kernel.
 func Flavour(name string) string {
 	if KindOf(name) != record.PackageKernel {
 		return ""
@@ -104,16 +101,15 @@ func Flavour(name string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(name, "kernel-"), "-base")
 }
 
-// KernelRelease returns what uname -r prints when the kernel of the package
-// name-version-release runs. It is not ok if that is no kernel that can be
-// booted, or does not follow from the three.
+// KernelRelease returns what uname -r prints if the kernel of the package name-version-release
+// runs. ok is false if that is not a bootable kernel, or if its release does not follow from these
+// three.
 //
-// The rule is that of SUSE's kernel packages: the last number of the release
-// counts rebuilds and is no part of it. A suffix with a letter in it, as of a
-// kernel of the day, stays; a fix made for one customer (PTF) keeps all of
-// its release. A kernel-default-base built on its own has the kernel's release
-// before its own, which begins with the same number; only where that is the number
-// of a product, as 150400, it can stand for nothing else.
+// The rule is that of SUSE's kernel packages: the last number of the release counts rebuilds and is
+// not part of it. A suffix with a letter in it, as in a kernel of the day, stays; a fix made for
+// one customer (PTF) keeps its whole release. A separately built kernel-default-base has the
+// kernel's release in front of its own, which begins with the same number; that is unambiguous only
+// if this number is that of a product, such as 150400.
 func KernelRelease(name, version, release string) (uname string, ok bool) {
 	flavour := Flavour(name)
 	if flavour == "" || !allDigits(strings.Split(version, ".")) || !isPlain(release) {
@@ -127,8 +123,8 @@ func KernelRelease(name, version, release string) (uname string, ok bool) {
 	return version + "-" + withoutRebuilds(release) + "-" + flavour, true
 }
 
-// baseKernel returns the release of the kernel from which a kernel base
-// package with the given release was made.
+// baseKernel returns the release of the kernel from which a kernel base package with the given
+// release was made.
 func baseKernel(release string) (kernel string, ok bool) {
 	numbers := strings.Split(release, ".")
 	own := slices.Index(numbers[1:], numbers[0]) + 1
@@ -153,12 +149,12 @@ func withoutRebuilds(release string) string {
 	return rest + suffix
 }
 
-// Module returns the name of the kernel module, as /sys/kernel/livepatch
-// shows it, in the live patch package name-version-release: 7-150600.13.6.1
-// holds livepatch_7_150600_13_6_1. It is empty if name is no live patch.
+// Module returns the name of the kernel module in the live patch package name-version-release, as
+// /sys/kernel/livepatch shows it: 7-150600.13.6.1 contains livepatch_7_150600_13_6_1. It is empty
+// if name is not a live patch.
 //
-// It tells one version of a package from the others, but not the packages of
-// two kernels: these may share version and release.
+// It distinguishes the versions of a package, but not the packages of two kernels: these may share
+// version and release.
 func Module(name, version, release string) string {
 	if _, ok := KernelFor(name); !ok {
 		return ""
@@ -170,10 +166,9 @@ func Module(name, version, release string) string {
 	return prefix + strings.NewReplacer(".", "_", "-", "_").Replace(version+"-"+release)
 }
 
-// ParseModule returns version and release of the package that the live patch
-// module is from. It is the way back from Module, and ok for the names that
-// SUSE's own packages lead to: a version that is one number, and a release of
-// numbers. Anything else in a name could have been a dot, a dash or an
+// ParseModule returns the version and release of the package that the live patch module is from. It
+// is the inverse of Module, and ok for names made from SUSE's own packages: a version that is one
+// number, and a release of numbers. Anything else in a name could have been a dot, a dash or an
 // underscore.
 func ParseModule(module string) (version, release string, ok bool) {
 	rest, ok := strings.CutPrefix(module, "livepatch_")
@@ -187,8 +182,8 @@ func ParseModule(module string) (version, release string, ok bool) {
 	return numbers[0], strings.Join(numbers[1:], "."), true
 }
 
-// PatchNumber returns the number of the live patch in a package of the given
-// version. Number 1 is the initial patch, which fixes nothing yet.
+// PatchNumber returns the number of the live patch in a package of the given version. Number 1 is
+// the initial patch, which fixes nothing yet.
 func PatchNumber(version string) (n int, ok bool) {
 	n, err := strconv.Atoi(version)
 	if err != nil || n < 1 || !isDigits(version) {
@@ -197,8 +192,8 @@ func PatchNumber(version string) (n int, ok bool) {
 	return n, true
 }
 
-// isPlain reports whether s consists of the characters that a package's
-// release may have and a kernel's name keeps as they are.
+// isPlain reports whether s consists of characters that are allowed in a package's release and
+// unchanged in a kernel's name.
 func isPlain(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '+'

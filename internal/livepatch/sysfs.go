@@ -19,12 +19,12 @@ const (
 	kgraftDir = "/sys/kernel/kgraft" // SUSE Linux Enterprise 12 up to SP3
 )
 
-// ErrNoLivepatch says that the running kernel shows no live patches: it was built without,
-// or /sys is not there.
+// ErrNoLivepatch says that the running kernel shows no live patches: it was built without live
+// patching, or /sys is missing.
 var ErrNoLivepatch = errors.New("the kernel shows no " + klpDir)
 
-// Active returns the patch that is active, or becomes it: of two that are enabled while one
-// replaces the other, the one in transition. It is nil if there is none.
+// Active returns the patch that is active, or about to be: while one enabled patch replaces
+// another, the one in transition. It is nil if there is none.
 func Active(patches []record.LoadedPatch) *record.LoadedPatch {
 	var active *record.LoadedPatch
 	for i, p := range patches {
@@ -35,9 +35,9 @@ func Active(patches []record.LoadedPatch) *record.LoadedPatch {
 	return active
 }
 
-// Loaded lists the live patches in the running kernel, whose file tree is at root, by the
-// attributes that the kernel describes in Documentation/ABI/testing/sysfs-kernel-livepatch.
-// Those of newer kernels may be missing; patches that were replaced or disabled are not there.
+// Loaded lists the live patches in the running kernel of the file tree at root, by the attributes
+// that the kernel describes in Documentation/ABI/testing/sysfs-kernel-livepatch. Attributes of
+// newer kernels may be missing; patches that were replaced or disabled are not listed.
 func Loaded(root string) ([]record.LoadedPatch, error) {
 	if _, err := rooted.Stat(root, "/sys/kernel"); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func Loaded(root string) ([]record.LoadedPatch, error) {
 	return patches, err
 }
 
-// patchesIn reads each patch in a folder. One that vanished meanwhile was replaced.
+// patchesIn reads each patch in a folder. A patch that vanishes meanwhile was replaced.
 func patchesIn(root, folder string, read func(root, dir string) (record.LoadedPatch, error)) ([]record.LoadedPatch, error) {
 	entries, err := rooted.ReadDir(root, folder)
 	if err != nil {
@@ -69,7 +69,7 @@ func patchesIn(root, folder string, read func(root, dir string) (record.LoadedPa
 			continue
 		}
 		if err != nil {
-			// %v: a missing file must not pass for a folder that is not there.
+			// %v, not %w: a missing file must not be mistaken for a missing folder.
 			return nil, fmt.Errorf("reading live patch %q: %v", e.Name(), err)
 		}
 		patches = append(patches, p)
@@ -104,8 +104,8 @@ func objects(root, dir string) (map[string]*bool, error) {
 	return patched, err
 }
 
-// readKGraft reads a patch of kGraft, which has other attributes (kernel/kgraft_files.c of
-// SUSE's kernels 3.12 and 4.4).
+// readKGraft reads a kGraft patch, which has other attributes (kernel/kgraft_files.c of SUSE's
+// kernels 3.12 and 4.4).
 func readKGraft(root, dir string) (record.LoadedPatch, error) {
 	p := record.LoadedPatch{Module: path.Base(dir), KGraft: true, Objects: map[string]*bool{}}
 	if owner, err := os.Readlink(filepath.Join(root, dir, "owner")); err == nil {
@@ -121,7 +121,7 @@ func readKGraft(root, dir string) (record.LoadedPatch, error) {
 
 // kgraftEnabled reads a table with a heading and the columns function, weak and state (enum
 // kgr_patch_state of kgraft.h). In states 1 and 2 a function is patched, at least for some
-// processes; 3 and 4 take that back.
+// processes; in 3 and 4 it is being reverted.
 func kgraftEnabled(root, name string) (enabled bool, err error) {
 	text, err := rooted.ReadFile(root, name)
 	if err != nil {
@@ -134,14 +134,14 @@ func kgraftEnabled(root, name string) (enabled bool, err error) {
 	for row := range strings.Lines(rows) {
 		fields := strings.Fields(row)
 		if len(fields) != 3 || !isDigits(fields[2]) {
-			return false, fmt.Errorf("parsing %q: %.100q is no state of a function", name, row)
+			return false, fmt.Errorf("parsing %q: %.100q is not a state of a function", name, row)
 		}
 		enabled = enabled || fields[2] == "1" || fields[2] == "2"
 	}
 	return enabled, nil
 }
 
-// srcVersion is the source version of a loaded module; kernels may be built without.
+// srcVersion is the source version of a loaded module; some kernels are built without it.
 func srcVersion(root, module string) (string, error) {
 	text, err := rooted.ReadFile(root, path.Join("/sys/module", module, "srcversion"))
 	if errors.Is(err, fs.ErrNotExist) {

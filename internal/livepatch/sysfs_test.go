@@ -75,7 +75,7 @@ func TestLoaded(t *testing.T) {
 		},
 		"kgraft without state":     {lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/p/refs 0"}, err: "state: no such file"},
 		"kgraft without functions": {lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/p/state Function Weak State"}, err: "no function"},
-		"kgraft with nonsense":     {lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/p/state x\ny"}, err: "no state of a function"},
+		"kgraft with nonsense":     {lines: []string{"sys/kernel/kgraft/in_progress 0", "sys/kernel/kgraft/p/state x\ny"}, err: "is not a state of a function"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Loaded(tree(t, tt.lines...))

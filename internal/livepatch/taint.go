@@ -35,7 +35,7 @@ var taintFlags = [...]struct{ letter, meaning string }{
 	31: {"", "on SUSE kernels: the system is no longer supported, as after an unsupported module or a disabled live patch"},
 }
 
-// ReadTaint reads and explains why the kernel is tainted.
+// ReadTaint reads why the kernel is tainted, and explains it.
 func ReadTaint(root string) (record.Taint, error) {
 	const name = "/proc/sys/kernel/tainted"
 	text, err := rooted.ReadFile(root, name)

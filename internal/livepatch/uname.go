@@ -2,11 +2,11 @@ package livepatch
 
 import "strings"
 
-// Marker looks for the mark that every SUSE live patch puts into the text of uname -v: the
-// hash of the kernel's sources in parentheses at its end becomes (b2a976e/lp), before 15 SP4
-// (b2a976e/lp-cd28ef5) with the revision of the live patch, and (b2a976e/kGraft-cd28ef5)
-// in SUSE Linux Enterprise 12. No mark is no proof: the text may have no room for it, and a
-// process may have kept it from before.
+// Marker looks for the mark that every SUSE live patch leaves in the text of uname -v: the hash of
+// the kernel's sources in parentheses at its end becomes (b2a976e/lp), before 15 SP4
+// (b2a976e/lp-cd28ef5) with the revision of the live patch, and in SUSE Linux Enterprise 12
+// (b2a976e/kGraft-cd28ef5). A missing mark proves nothing: the text may have no room for it, and a
+// process may hold an older text.
 func Marker(version string) (patched bool, rev string) {
 	version = strings.TrimSpace(version)
 	_, mark, _ := strings.Cut(version[strings.LastIndexByte(version, '(')+1:], "/")
@@ -18,8 +18,7 @@ func Marker(version string) (patched bool, rev string) {
 	return true, rev
 }
 
-// isHash reports whether s could be an abbreviated hash. The facts that stand after it
-// match [a-z0-9]+.
+// isHash reports whether s could be an abbreviated hash. The texts that follow it match [a-z0-9]+.
 func isHash(s string) bool {
 	return s != "" && isPlain(s) && !strings.ContainsAny(s, "._+") && s == strings.ToLower(s)
 }

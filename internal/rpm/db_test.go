@@ -19,19 +19,19 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// lab is a file tree with a database of its own, filled by the real rpm.
+// lab is a file tree with its own database, filled by the real rpm.
 type lab struct {
 	*testing.T
 	DB
 }
 
-// newLab returns an empty lab, and skips the test where it cannot work.
+// newLab returns an empty lab, and skips the test if it cannot work.
 func newLab(t *testing.T) lab {
 	rpmtest.Need(t)
 	return lab{t, DB{Root: t.TempDir()}}
 }
 
-// build makes a package without files, see rpmtest.
+// build makes a package without files; see rpmtest.
 func (l lab) build(nvr, header, rest string) string {
 	l.Helper()
 	return rpmtest.Build(l, nvr, header, rest)
@@ -83,8 +83,7 @@ func TestInstalled(t *testing.T) {
 	}
 }
 
-// Words select packages by their names alone, and all versions of them; a word that is in no
-// name selects nothing.
+// Words select packages by name alone, in all versions; a word that is in no name selects nothing.
 func TestInstalledByWords(t *testing.T) {
 	l := newLab(t)
 	for _, nvr := range []string{"kernel-default 1 1", "kernel-default 1 2", "drbd-kmp-default 1 1", "dracut 59 1", "libc++ 1 1", "kern 1 kernel", "x 1 1"} {
@@ -119,7 +118,7 @@ func TestRealChanges(t *testing.T) {
 		{[]string{"-i", first}, nil, "install"},
 		{[]string{"-U", second}, nil, "upgrade"},
 		{[]string{"-U", "--oldpackage", first}, nil, "downgrade"},
-		// In the same second as the step before, as a rule.
+		// Usually in the same second as the previous step.
 		{[]string{"-U", "--replacepkgs", first}, nil, "reinstall"},
 		{[]string{"-i", second}, beside, "install"},
 		{[]string{"-e", "kernel-default-1-1"}, beside, "remove"},
@@ -165,7 +164,7 @@ func TestLock(t *testing.T) {
 	go func() {
 		defer close(ended)
 		exec.Command("/usr/bin/rpm", "--root", l.Root, "--nodeps", "-i", path).Run()
-		// Lets go of the test, too, should rpm never have read.
+		// Releases the test, too, if rpm never reads.
 		if f, err := os.OpenFile(gate, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
 			f.Close()
 		}
@@ -208,7 +207,7 @@ func TestDamagedDatabase(t *testing.T) {
 	}
 }
 
-// script returns a database whose program is a shell script in the place of rpm.
+// script returns a database with a shell script in the place of rpm.
 func script(t *testing.T, text string) DB {
 	program := filepath.Join(t.TempDir(), "rpm")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
@@ -264,7 +263,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestCancelled is about an rpm whose child keeps its output open.
+// TestCancelled cancels an rpm whose child keeps the output open.
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// signedPatch is what rpm says of a signed live patch, with a vendor that tries to be more.
+// signedPatch is what rpm prints for a signed live patch, with a hostile vendor name.
 const signedPatch = "kernel-livepatch-6_4_0-150600_23_42-default\x1fx86_64\x1f0\x1f7\x1f150600.13.6.1\x1f" +
 	"1795425600\x1f1795425599\x1f1002\x1f1795425598\x1fkernel-livepatch-SLE15-SP6_Update_9-7-150600.13.6.1.src.rpm\x1f" +
 	"RSA/SHA256, Tue May 13 14:58:10 2025, Key ID 70af9e8139db7c82\x1fA vendor\x1f\xff\n\x1b[1m"
@@ -57,7 +57,7 @@ func TestKeyID(t *testing.T) {
 	}
 }
 
-// split returns the records in pieces of output, and the error.
+// split splits the pieces of output, and returns the records and the error.
 func split(limit int, pieces ...string) (got []string, err error) {
 	r := &records{end: []byte("<end>\n"), limit: limit, each: func(record string) error {
 		got = append(got, record)
@@ -81,7 +81,7 @@ func TestRecords(t *testing.T) {
 	}
 	for want, output := range map[string]string{
 		`record 2 of rpm's output, "bad": it is bad`:                    "good<end>\nbad<end>\nrest",
-		`record 2 of rpm's output, "good": it has no end`:                  "good<end>\ngood",
+		`record 2 of rpm's output, "good": it has no end`:               "good<end>\ngood",
 		`record 1 of rpm's output, "123456": longer than 5 bytes`:       "123456<end>\n",
 		`record 1 of rpm's output, "123456789012": longer than 5 bytes`: "123456789012",
 	} {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settled waits until the file system's clock has gone on.
+// settled waits until the file system's clock has moved on.
 func settled() {
 	for now := time.Now(); !fileClock().After(now); {
 		time.Sleep(time.Millisecond)
@@ -28,8 +28,7 @@ func (l *lab) snapshot() Snapshot {
 	return s
 }
 
-// A database that was only read has its stamp still; whatever rpm does to it gives it another
-// one.
+// A database that was only read keeps its stamp; whatever rpm does to it changes the stamp.
 func TestStamp(t *testing.T) {
 	l := newLab(t)
 	one, other := l.build("a 1 1", "", ""), l.build("b 1 1", "", "")
@@ -59,7 +58,7 @@ func TestStamp(t *testing.T) {
 	}
 }
 
-// What was written in the same step of the clock may be written to again without a trace.
+// A file that was written in the current step of the clock may be written again without a trace.
 func TestStampOfWhatWasJustWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "db")
 	file := filepath.Join(dir, "rpmdb.sqlite")
@@ -123,8 +122,8 @@ func TestStampOfWhatWasJustWritten(t *testing.T) {
 	}
 }
 
-// The stamp is that of the database, wherever rpm's lock is, and there is none of one in the
-// midst of a transaction.
+// The stamp is that of the database, wherever rpm's lock is, and there is none in the middle of a
+// transaction.
 func TestStampIsOfTheDatabase(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script string
@@ -145,7 +144,7 @@ func TestStampIsOfTheDatabase(t *testing.T) {
 			}
 		}
 		settled()
-		// The mark is what stands behind the macros.
+		// The mark follows the macros.
 		db := script(t, `for a; do case $a in *_dbpath*) end=${a#*_dbpath\}};; esac; done; `+tt.script)
 		db.Root = root
 		s, err := db.Snapshot(t.Context(), nil)
@@ -158,7 +157,7 @@ func TestStampIsOfTheDatabase(t *testing.T) {
 	}
 }
 
-// Packages that are there are found without reading all.
+// Installed packages are found without reading all packages.
 func TestChangelogsByName(t *testing.T) {
 	asked := filepath.Join(t.TempDir(), "asked")
 	if _, err := script(t, `echo "$@" >>`+asked).Changelogs(t.Context(), "a", "b"); err != nil {

@@ -1,4 +1,4 @@
-// Package rpmversion compares versions of packages as rpm does.
+// Package rpmversion compares package versions as rpm does.
 package rpmversion
 
 import (
@@ -39,14 +39,14 @@ func Parse(s string) (EVR, error) {
 	return e, nil
 }
 
-// Check reports what makes version or release unfit to be printed and read back.
+// Check reports why version or release cannot be printed and read back.
 func (e EVR) Check() error {
 	for _, part := range [...]string{e.Version, e.Release} {
 		if part == "" {
 			return fmt.Errorf("version or release is empty")
 		}
 		if i := strings.IndexFunc(part, IsForeign); i >= 0 {
-			return fmt.Errorf("%q holds a character that no version has", part)
+			return fmt.Errorf("%q contains a character that is not allowed", part)
 		}
 	}
 	return nil
@@ -57,8 +57,7 @@ func IsForeign(r rune) bool {
 	return r == '-' || r == ':' || r == unicode.ReplacementChar || unicode.IsSpace(r) || !unicode.IsPrint(r)
 }
 
-// Of returns the version of a package, zero if it has none that can be read: rpm lists no such
-// package.
+// Of returns the version of a package, zero if it cannot be parsed: rpm lists no such package.
 func Of(p record.Package) EVR {
 	e, _ := Parse(p.Version)
 	return e
@@ -73,8 +72,7 @@ func (e EVR) String() string {
 	return s
 }
 
-// Compare returns -1, 0 or 1 if a is older than b, as old, or newer, in rpm's
-// own order.
+// Compare returns -1, 0 or 1 if a is older than b, as old, or newer, in rpm's own order.
 func (a EVR) Compare(b EVR) int {
 	return cmp.Or(
 		cmp.Compare(a.Epoch, b.Epoch),
@@ -82,10 +80,9 @@ func (a EVR) Compare(b EVR) int {
 		compareVersions(a.Release, b.Release))
 }
 
-// compareVersions is rpm's rpmvercmp. It compares segment by segment, where a
-// segment is all digits or all letters, and separators count for nothing: 1.05
-// is 1_5. A tilde sorts before anything, even the end (1.0~rc1 < 1.0); a caret
-// after the end, but before anything else (1.0 < 1.0^git1 < 1.0.1).
+// compareVersions is rpm's rpmvercmp. It compares segment by segment, where a segment is all digits
+// or all letters, and ignores separators: 1.05 equals 1_5. A tilde sorts before anything, even the
+// end (1.0~rc1 < 1.0); a caret after the end, but before anything else (1.0 < 1.0^git1 < 1.0.1).
 func compareVersions(a, b string) int {
 	for a != "" || b != "" {
 		a, b = skipSeparators(a), skipSeparators(b)
@@ -111,8 +108,8 @@ func compareVersions(a, b string) int {
 	return cmp.Compare(min(len(a), 1), min(len(b), 1))
 }
 
-// compareMarks decides by a tilde or caret at the start of a or b. With order
-// 0, special tells that both have the same one.
+// compareMarks decides by a tilde or caret at the start of a or b. If the order is 0, special says
+// that both have the same one.
 func compareMarks(a, b string) (order int, special bool) {
 	rank := func(s string) int {
 		switch {
@@ -132,8 +129,8 @@ func compareMarks(a, b string) (order int, special bool) {
 	return cmp.Compare(ra, rb), true
 }
 
-// compareSegments compares two segments, of which b is empty if it is of the
-// other kind. Numbers are newer than letters.
+// compareSegments compares two segments; b is empty if it is of the other kind. Numbers are newer
+// than letters.
 func compareSegments(a, b string) int {
 	number := isDigit(a[0])
 	if b == "" && number {

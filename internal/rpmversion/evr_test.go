@@ -25,13 +25,13 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// ordered are versions of which each is older than the next.
+// ordered are versions, each older than the next.
 var ordered = []string{
 	"1.0~beta-1", "1.0~rc1-1", "1.0~rc1^git1-1", "1.0-1", "1.0-1.1", "1.0-2", "1.0^-1", "1.0^git1~pre-1", "1.0^git1-1", "1.0a-1",
 	"1.0.1-1", "1.5-1", "1.10-1", "6.4.0-150600.23.42.2", "6.4.0-150600.23.60.5", "6.4.0-150700.7.3.1", "10-1", "1:0.1-1", "2:0.1-1",
 }
 
-// same are pairs that rpm takes for the same version.
+// same are pairs that rpm treats as the same version.
 var same = [][2]string{{"1.0-1", "1_0-1"}, {"1.05-1", "1.5-1"}, {"1..0-1", "1.0-01"}, {"1.0+-1", "1.0-1"}, {"0:1-1", "1-1"}}
 
 func TestCompare(t *testing.T) {
@@ -95,8 +95,7 @@ func TestCompareAsRpm(t *testing.T) {
 	}
 }
 
-// randomPairs returns n pairs of versions that are alike enough to need a
-// look at more than their first segments.
+// randomPairs returns n pairs of versions so similar that more than their first segments matter.
 func randomPairs(n int) [][2]string {
 	random := rand.New(rand.NewPCG(1, 2))
 	part := func() string {

@@ -9,7 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Unset stands for what the system does not say. It is never guessed.
+// Unset stands for anything the system does not say. It is never guessed.
 const Unset = "unset"
 
 // Caller is who and what runs a commit.
@@ -19,7 +19,7 @@ type Caller struct {
 	Libzypp record.Process // that program; zero: not known
 }
 
-// named is a name from outside, empty if there is none: a name that says so is none.
+// named is a name from outside, empty if there is none: the literal "unset" counts as none.
 func named(text string) string {
 	if text == Unset {
 		return ""
@@ -27,9 +27,9 @@ func named(text string) string {
 	return validText(text)
 }
 
-// Inspect finds out who runs the commit that the process self, a plugin, is started for. It
-// reads the /proc file system and etc/passwd below root. The actor is as good as it can be
-// also beside an error, which says that the libzypp process cannot be found.
+// Inspect finds out who runs the commit that the process self, a plugin, was started for. It reads
+// the /proc file system and etc/passwd below root. Even if there is an error, which says that the
+// libzypp process cannot be found, the actor holds everything that could be read.
 func Inspect(proc, root fs.FS, self int, environ func(string) string) (Caller, error) {
 	var c Caller
 	c.Actor = record.Actor{
@@ -83,8 +83,8 @@ func login(proc, root fs.FS, self int) (uid, name string) {
 	return uid, userName(root, uid)
 }
 
-// userName looks a user up in etc/passwd. Users of a directory service keep their number: to
-// ask for their name could take longer than a commit may wait.
+// userName looks up a user in etc/passwd. Users of a directory service keep their number, because
+// asking for their name could take longer than a commit may wait.
 func userName(root fs.FS, uid string) string {
 	text, err := readText(root, "etc/passwd")
 	if err != nil {
@@ -98,7 +98,7 @@ func userName(root fs.FS, uid string) string {
 	return uid
 }
 
-// effectiveUID takes the second number of the Uid line in /proc/PID/status.
+// effectiveUID reads the second number of the Uid line in /proc/PID/status.
 func effectiveUID(proc fs.FS, pid int) string {
 	text, err := readText(proc, procName(pid, "status"))
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// TestMain lets the test binary stand in for two other programs: an application that uses
-// libzypp, under any name, and the plugin that it starts.
+// TestMain lets the test binary play two other programs: an application that uses libzypp, under
+// any name, and the plugin that it starts.
 func TestMain(m *testing.M) {
 	switch os.Getenv("ZYPP_TEST_ROLE") {
 	case "application":
@@ -62,8 +62,8 @@ func plugin() int {
 	return 0
 }
 
-// TestInspectNamesTheRealParent starts the plugin from applications of other names, one of
-// which is replaced on disk while it runs, as an update of zypper does.
+// TestInspectNamesTheRealParent starts the plugin from applications with other names, one of which
+// is replaced on disk while it runs, as in an update of zypper.
 func TestInspectNamesTheRealParent(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -182,7 +182,7 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// A user who is called "unset" is nobody that sudo names: the record says "unset" of what is not known.
+// A sudo user who is called "unset" is nobody: the record uses "unset" for what is not known.
 func TestSudoUserUnset(t *testing.T) {
 	got, _ := Inspect(machine(), fstest.MapFS{}, 30, environment("SUDO_USER=unset", "SUDO_UID=unset", "ZYPP_IS_RUNNING=20"))
 	if got.Actor.SudoUser != "" || got.Actor.SudoUID != "" {

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// automation names what started the commit when it was no human: the nearest known one among
-// the process and its ancestors, else the systemd service that the process belongs to.
+// automation names what started the commit if it was no human: the nearest known program among the
+// process and its ancestors, else the systemd service that the process belongs to.
 func automation(proc fs.FS, chain []stat, environ func(string) string) string {
 	for _, st := range chain[1:] {
 		if name := automationName(st.comm, argv(proc, st.pid)); name != "" {
 			return name
 		}
 	}
-	// Inside its chroot the ancestors of transactional-update need not be visible.
+	// Inside the chroot of transactional-update, its ancestors may be invisible.
 	if isTrue(environ("TRANSACTIONAL_UPDATE")) {
 		return "transactional-update"
 	}
@@ -28,13 +28,13 @@ func automation(proc fs.FS, chain []stat, environ func(string) string) string {
 	return ""
 }
 
-// automationName tells whether a program is one that starts commits by itself.
+// automationName says whether a program is one that starts commits by itself.
 func automationName(comm string, args []string) string {
 	for _, name := range append(programNames(args), comm) {
 		switch name {
 		case "salt-minion":
 			return name
-		case "transactional-update", "transactional-u", "tukit": // the kernel cuts at 15 bytes
+		case "transactional-update", "transactional-u", "tukit": // the kernel cuts the name at 15 bytes
 			return "transactional-update"
 		case "cron", "crond", "CRON":
 			return "cron"
@@ -43,8 +43,8 @@ func automationName(comm string, args []string) string {
 	return ""
 }
 
-// programNames returns the names of a program by its command line: its own, and that of the
-// script when it is an interpreter. Words count, not arguments: salt-minion puts its whole
+// programNames returns the names of a program by its command line: its own, and that of the script
+// if it is an interpreter. It looks at words, not arguments, because salt-minion puts its whole
 // title into one argument.
 func programNames(args []string) []string {
 	words := strings.Fields(strings.Join(args, " "))
@@ -63,8 +63,8 @@ func programNames(args []string) []string {
 	return names
 }
 
-// serviceUnit finds the system service in the text of /proc/PID/cgroup: in the line of
-// systemd's own hierarchy (cgroup v1), else in that of cgroup v2.
+// serviceUnit finds the system service in the text of /proc/PID/cgroup: in the line of systemd's
+// own hierarchy (cgroup v1), else in that of cgroup v2.
 func serviceUnit(text string) string {
 	var v1, v2 string
 	for line := range strings.Lines(text) {
@@ -82,8 +82,8 @@ func serviceUnit(text string) string {
 	return topService(v2)
 }
 
-// topService returns the topmost service of a cgroup path unless a human works in it: below
-// user@1000.service, for one, lie the terminals of a desktop.
+// topService returns the topmost service of a cgroup path, unless a human works in it: for example,
+// the terminals of a desktop are below user@1000.service.
 func topService(cgroup string) string {
 	for part := range strings.SplitSeq(cgroup, "/") {
 		switch path.Ext(part) {

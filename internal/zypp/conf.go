@@ -18,7 +18,7 @@ const (
 
 var errNoZypp = errors.New("this system has no zypp.conf, nor a folder /etc/zypp")
 
-// historyPath is the path of the history below root, as zypp.conf has it.
+// historyPath is the path of the history below root, according to zypp.conf.
 func historyPath(root string) (string, error) {
 	conf, err := readConf(root)
 	if err != nil && !errors.Is(err, errNoZypp) {
@@ -27,10 +27,10 @@ func historyPath(root string) (string, error) {
 	return confPath(conf, "history.logfile", defaultHistory), nil
 }
 
-// readConf reads zypp.conf and, as libzypp 17.38 does, the fragments in zypp.conf.d: what comes
-// later wins. None is the same as an empty one where there is a folder for it.
+// readConf reads zypp.conf and, as libzypp 17.38 does, the drop-in files in zypp.conf.d: later ones
+// win. If the folder exists, a missing file counts as an empty one.
 func readConf(root string) (*ini.File, error) {
-	folders := []string{"/etc/zypp", "/run/zypp", "/usr/etc/zypp"} // the first that has a file of a name wins
+	folders := []string{"/etc/zypp", "/run/zypp", "/usr/etc/zypp"} // the first one that has a file of this name wins
 	conf, found := ini.Parse(""), false
 	for _, folder := range folders {
 		text, err := rooted.ReadFile(root, path.Join(folder, "zypp.conf"))
@@ -67,7 +67,7 @@ func readConf(root string) (*ini.File, error) {
 	return conf, err
 }
 
-// confPath is a path in the configuration, or what it is without.
+// confPath is a path in the configuration, or its default.
 func confPath(conf *ini.File, key, standard string) string {
 	if name := conf.Get("main", key); name != "" {
 		return path.Clean("/" + name)
@@ -75,8 +75,8 @@ func confPath(conf *ini.File, key, standard string) string {
 	return standard
 }
 
-// boolean reads a boolean as libzypp does (str::strToTrue, str::strToFalse); nil for a text
-// that is none, which leaves the default.
+// boolean reads a boolean as libzypp does (str::strToTrue, str::strToFalse); nil for any other
+// text, for which the default applies.
 func boolean(text string) *bool {
 	switch text = strings.ToLower(text); text {
 	case "0", "no", "false", "off", "-":

@@ -16,24 +16,24 @@ import (
 )
 
 const (
-	// maxAppended bounds what is read of one commit: 100,000 packages and the output of
-	// their scripts.
+	// maxAppended bounds how much is read for one commit: 100,000 packages and the output of their
+	// scripts.
 	maxAppended = 64 << 20
 	maxProblems = 100
 )
 
-// IsDisabled says whether libzypp writes no history, by a mark.
+// IsDisabled says whether a mark shows that libzypp writes no history.
 func IsDisabled(m record.HistoryMark) bool { return m.Path == disabledHistory }
 
-// Appended is what one commit appended to the history: what libzypp says it did, which is a claim, not
+// Appended is what one commit appended to the history: what libzypp claims it did, which is no
 // proof.
 type Appended struct {
-	Command           string // as QuoteCommand writes it; empty when its record is missing
+	Command           string // as QuoteCommand writes it; empty if its record is missing
 	UserData          string
-	Installs, Removes []Record // packages that an update replaces are not removed
+	Installs, Removes []Record // a package that an update replaces has no remove record
 	Advisories        []record.Advisory
-	Failed            []string // packages (or package files), as the messages of an untranslated libzypp name them
-	Scripts           []Script // that failed
+	Failed            []string // packages (or package files), as named in the messages of an untranslated libzypp
+	Scripts           []Script // those that failed
 	Problems          []string // what could not be read; lines are counted from the mark
 }
 
@@ -61,8 +61,8 @@ func MarkHistory(root string) (record.HistoryMark, error) {
 	return mark, nil
 }
 
-// Since returns what the first commit after the mark appended to the history of the system at
-// root. What the file holds makes no error, but a problem in the answer.
+// Since returns what the first commit after the mark appended to the history of the system at root.
+// Bad content of the file is no error, but a problem in the answer.
 func Since(root string, m record.HistoryMark) (Appended, error) {
 	var g group
 	if IsDisabled(m) {
@@ -83,7 +83,7 @@ func Since(root string, m record.HistoryMark) (Appended, error) {
 	return g.Appended, err
 }
 
-// inode is the file's inode number, which a rotation changes.
+// inode is the file's inode number, which changes with a rotation.
 func inode(info fs.FileInfo) uint64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return st.Ino
@@ -120,8 +120,8 @@ func (g *group) readFile(f *os.File, m record.HistoryMark) error {
 	return nil
 }
 
-// read takes in the first group of records: a command and what follows up to the next command.
-// After a rotation the group may begin without its command.
+// read reads the first group of records: a command and what follows up to the next command. After a
+// rotation the group may begin without its command.
 func (g *group) read(r io.Reader, offset int64) error {
 	in := lines{r: bufio.NewReader(r), end: offset}
 	defer func() { g.Scripts = g.scripts.Failed }()
@@ -142,7 +142,7 @@ func (g *group) read(r io.Reader, offset int64) error {
 	}
 }
 
-// take takes in one line and reports whether the group can have more.
+// take adds one line and reports whether the group can have more.
 func (g *group) take(number int, text string) (more bool) {
 	if strings.HasPrefix(text, "#") {
 		g.comment(text)

@@ -70,7 +70,7 @@ func TestSinceReadsTheCommitAfterTheMark(t *testing.T) {
 	dir := root(t, "var/log/zypp/history", fixture(t, "install"))
 	m := mark(t, dir)
 	name := filepath.Join(dir, defaultHistory)
-	// The repository of a refresh before, and a commit afterwards that is not ours.
+	// An earlier refresh of a repository, and a later commit that is not ours.
 	write(t, name, "2026-11-23 06:51:11|radd   |lab2|dir:/lab|\n"+fixture(t, "update")+fixture(t, "purge"))
 	const at = "2026-11-23 06:51:11"
 	const patch = "kernel-livepatch-6_4_0-150600_23_17-default"

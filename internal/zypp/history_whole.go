@@ -13,17 +13,17 @@ import (
 // Line is one line of a history file.
 type Line struct {
 	Number int    // from 1
-	Raw    []byte // as it is in the file, without its newline; valid until the next line
+	Raw    []byte // as in the file, without its newline; valid until the next line
 	Text   string // as valid UTF-8
 
-	Start, End int64 // bytes before it, and up to where the next one begins
+	Start, End int64 // offset of its first byte, and of the next line
 }
 
-// ErrUnfinished says that a line has no end yet: it is being written, or never was to its end.
+// ErrUnfinished says that a line has no end yet: it is still being written, or was never finished.
 var ErrUnfinished = errors.New("unfinished, skipped")
 
-// Lines yields the lines of a history file. A line that is too long, or that has no end yet,
-// comes with an error, and the reading goes on; after any other error there is no more.
+// Lines yields the lines of a history file. A line that is too long or has no end yet comes with an
+// error, and reading goes on; any other error ends it.
 func Lines(r io.Reader) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		in := lines{r: bufio.NewReaderSize(r, 64<<10)}
@@ -39,22 +39,21 @@ func Lines(r io.Reader) iter.Seq2[Line, error] {
 	}
 }
 
-// IsOfLine says whether an error is about one line only: reading goes on after it.
+// IsOfLine says whether an error concerns one line only: reading goes on after it.
 func IsOfLine(err error) bool { return err == errLongLine || err == ErrUnfinished }
 
 // Comment is what libzypp notes about one package before or after its record.
 type Comment struct {
 	Time string // local time, as in a Record
-	// Package is name-version-release.arch, of an installation with ".rpm" at its end; a newer
-	// libzypp writes the name alone.
+	// Package is name-version-release.arch, for an installation with ".rpm" at its end; a newer
+	// libzypp writes only the name.
 	Package string
-	Failed  bool // else it went well
+	Failed  bool // else it succeeded
 	Removal bool
 }
 
-// ParseComment looks for "# <time> <package> install failed" and its kind. A script's output
-// stands in comments, too, but without a time of its own. Only the messages of an
-// untranslated libzypp are understood.
+// ParseComment recognizes "# <time> <package> install failed" and the like. A script's output is in
+// comments, too, but without a time. Only the messages of an untranslated libzypp are understood.
 func ParseComment(text string) (c Comment, ok bool) {
 	text = strings.TrimPrefix(text, "# ")
 	if len(text) < len(historyTime) {
@@ -71,7 +70,7 @@ func ParseComment(text string) (c Comment, ok bool) {
 	}{
 		{" installed ok", false, false}, {" install failed", true, false},
 		{" removed ok", false, true}, {" remove failed", true, true},
-		{" uninstall failed", true, true}, // of all packages in one transaction
+		{" uninstall failed", true, true}, // if all packages are in one transaction
 	} {
 		if c.Package, ok = strings.CutSuffix(text, m.message); ok {
 			c.Failed, c.Removal = m.failed, m.removal
@@ -81,11 +80,11 @@ func ParseComment(text string) (c Comment, ok bool) {
 	return c, false
 }
 
-// RedactCommand is the quoted command line of a Record without the secrets in it, as
-// QuoteCommand writes it.
+// RedactCommand returns the quoted command line of a Record without its secrets, in the form of
+// QuoteCommand.
 func RedactCommand(quoted string) string { return RedactWith(quoted, Redact) }
 
-// LocalTime reads the time of a Record: what a clock on the wall showed.
+// LocalTime reads the time of a Record, which is local time.
 func LocalTime(stamp string) (time.Time, error) {
 	t, err := time.Parse(historyTime, stamp)
 	if err != nil {

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// MaxLine is the longest line that is read. Only a command line could be longer (the kernel
-// allows some MiB), and a commit without its command can still be read.
+// MaxLine is the longest line that is read. Only a command line could be longer (the kernel allows
+// a few MiB), and a commit without its command can still be read.
 const MaxLine = 1 << 20
 
-// maxSkipped is how much of a longer line is skipped: where it goes on, the file is no history.
+// maxSkipped is how much of a longer line is skipped: if it goes on, the file is not a history.
 const maxSkipped = 64 << 20
 
 var (
@@ -22,13 +22,13 @@ var (
 // lines reads lines of bounded length and knows where it is.
 type lines struct {
 	r          *bufio.Reader
-	raw        []byte // the line read last, without its newline, as it is in the file
+	raw        []byte // the last line that was read, without its newline, as in the file
 	number     int    // of that line, from 1
-	start, end int64  // bytes before and after it
+	start, end int64  // offsets before and after it
 }
 
 // next returns the next line as valid UTF-8 without its newline. After errLongLine and
-// ErrUnfinished the reading can go on.
+// ErrUnfinished reading can go on.
 func (l *lines) next() (string, error) {
 	l.number++
 	l.start = l.end

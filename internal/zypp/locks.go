@@ -11,7 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Locks lists the locks that libzypp applies. The file need not be there.
+// Locks lists the locks that libzypp applies. The file may be missing.
 func Locks(root string) (record.Locks, error) {
 	conf, err := readConf(root)
 	if err != nil {
@@ -31,7 +31,8 @@ func Locks(root string) (record.Locks, error) {
 	return parseLocks(name, text)
 }
 
-// parseLocks parses stanzas between blank lines; older libzypp put dashes around "locks".
+// parseLocks parses stanzas separated by blank lines; older versions of libzypp put dashes around
+// "locks".
 func parseLocks(name, text string) (record.Locks, error) {
 	locks, open, number := record.Locks{}, false, 0
 	for line := range strings.Lines(text) {
@@ -46,7 +47,7 @@ func parseLocks(name, text string) (record.Locks, error) {
 		}
 		key, value, ok := strings.Cut(line, ":")
 		if !ok {
-			return nil, fmt.Errorf("parsing locks %s:%d: %.100q is no attribute", name, number, line)
+			return nil, fmt.Errorf("parsing locks %s:%d: %.100q is not an attribute", name, number, line)
 		}
 		if !open {
 			locks = append(locks, record.Lock{File: name, Line: number, MatchType: "substring", Status: "all"})
@@ -79,7 +80,7 @@ func setLock(l *record.Lock, key, value string) error {
 		l.CaseSensitive = orDefault(boolean(value), false)
 	case "solvable_name":
 		if value == "" {
-			return nil // the query is for names
+			return nil // the query is about names
 		}
 		name, version := splitVersion(value)
 		l.Names = append(l.Names, name)
@@ -92,8 +93,8 @@ func setLock(l *record.Lock, key, value string) error {
 	return nil
 }
 
-// splitVersion splits "NAME OP VERSION", as zypper's addlock writes it; libzypp takes the
-// condition for one on the version (PoolQuery.cc, bsc#1112911).
+// splitVersion splits "NAME OP VERSION", as zypper's addlock writes it; libzypp treats it as a
+// condition on the version (PoolQuery.cc, bsc#1112911).
 func splitVersion(value string) (name, version string) {
 	f := strings.Fields(value)
 	if len(f) != 3 || !slices.Contains([]string{"=", "==", "!=", "<>", "<", "<=", "=<", ">", ">=", "=>"}, f[1]) {

@@ -39,7 +39,7 @@ func TestLocks(t *testing.T) {
 		"none":          {files: map[string]string{"etc/zypp/zypp.conf": ""}, want: record.Locks{}},
 		"not applied":   {files: map[string]string{"etc/zypp/zypp.conf": "[main]\nlocksfile.apply = no", "etc/zypp/locks": "x"}, want: record.Locks{}},
 		"no libzypp":    {err: "no zypp.conf"},
-		"no attribute":  {files: map[string]string{"etc/zypp/locks": "type: package\n\x00\xff\n"}, err: "parsing locks /etc/zypp/locks:2: \"\\x00\uFFFD\" is no attribute"},
+		"no attribute":  {files: map[string]string{"etc/zypp/locks": "type: package\n\x00\xff\n"}, err: "parsing locks /etc/zypp/locks:2: \"\\x00\uFFFD\" is not an attribute"},
 		"unknown match": {files: map[string]string{"etc/zypp/locks": "match_type: like\n"}, err: `/etc/zypp/locks:1: unknown match type "like"`},
 		"a folder":      {files: map[string]string{"etc/zypp/locks/x": ""}, err: "not a regular file"},
 	} {

@@ -13,25 +13,25 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Alive tells whether a process still runs, by a /proc file system. A zombie does not.
+// Alive says whether a process still runs, according to a /proc file system. A zombie does not.
 func Alive(proc fs.FS, p record.Process) bool {
 	st, err := readStat(proc, p.PID)
 	return err == nil && st.process() == p && !strings.Contains("ZXx", st.state)
 }
 
-// stat is what is needed of /proc/PID/stat.
+// stat is the needed part of /proc/PID/stat.
 type stat struct {
 	pid    int
 	comm   string // program name, 15 bytes at most
 	state  string
 	parent int
-	tty    uint32 // device number of the controlling terminal, 0: none
+	tty    uint32 // device number of the controlling terminal; 0: none
 	start  uint64
 }
 
 func (s stat) process() record.Process { return record.Process{PID: s.pid, StartTicks: s.start} }
 
-// parseStat parses a line of /proc/PID/stat. A program name may hold blanks and parentheses.
+// parseStat parses a line of /proc/PID/stat. A program name may contain spaces and parentheses.
 func parseStat(text string) (stat, error) {
 	open, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
 	if open < 0 || end < open {
@@ -59,14 +59,14 @@ func readStat(proc fs.FS, pid int) (stat, error) {
 	return parseStat(text)
 }
 
-// lineage is the process and its ancestors, the process first, as far as they can be seen.
+// lineage returns the process and its ancestors, the process first, as far as they are visible.
 func lineage(proc fs.FS, pid int) ([]stat, error) {
 	first, err := readStat(proc, pid)
 	if err != nil {
 		return nil, err
 	}
 	chain := []stat{first}
-	// The bound ends a circle, which a changing /proc could show.
+	// The limit ends a loop, which a changing /proc could show.
 	for len(chain) < 64 {
 		next, err := readStat(proc, chain[len(chain)-1].parent)
 		if err != nil {
@@ -77,9 +77,9 @@ func lineage(proc fs.FS, pid int) ([]stat, error) {
 	return chain, nil
 }
 
-// findLibzypp picks the libzypp process among the ancestors: the parent, unless libzypp left
-// its number in the environment ($ZYPP_IS_RUNNING). When that one is gone, our new parent is
-// somebody who adopts orphans and must not be taken for it.
+// findLibzypp picks the libzypp process among the ancestors: the parent, unless libzypp left its
+// pid in the environment ($ZYPP_IS_RUNNING). If that process is gone, the new parent is one that
+// adopts orphans and must not be mistaken for libzypp.
 func findLibzypp(ancestors []stat, running string) (stat, error) {
 	if len(ancestors) == 0 {
 		return stat{}, errors.New("no parent process to be seen")
@@ -103,13 +103,13 @@ func argv(proc fs.FS, pid int) []string {
 	}
 	args := strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
 	if len(text) == maxText {
-		// The last argument may be cut within a URL, where Redact would not know it.
+		// The last argument may be cut inside a URL, which Redact would not recognize.
 		args[len(args)-1] = "[cut]"
 	}
 	return args
 }
 
-// exe returns the path of a process's program, also when that file is gone or replaced.
+// exe returns the path of a process's program, even if that file is gone or was replaced.
 func exe(proc fs.FS, pid int) string {
 	name, err := fs.ReadLink(proc, procName(pid, "exe"))
 	if err != nil || name == "" {
@@ -126,7 +126,7 @@ const maxText = 256 << 10
 // readText reads the start of a small text file.
 func readText(fsys fs.FS, name string) (string, error) {
 	info, err := fs.Stat(fsys, name)
-	if err == nil && !info.Mode().IsRegular() { // to open a FIFO might take for ever
+	if err == nil && !info.Mode().IsRegular() { // opening a FIFO might block for ever
 		err = &fs.PathError{Op: "open", Path: name, Err: rooted.ErrNotRegular}
 	}
 	if err != nil {

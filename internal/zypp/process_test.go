@@ -45,7 +45,7 @@ func TestAlive(t *testing.T) {
 }
 
 func TestAliveOfARealProcess(t *testing.T) {
-	// Under qemu a process looks as if it had begun when the thread that reads began.
+	// Under qemu a process looks as if it had begun when the reading thread began.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	proc := os.DirFS("/proc")

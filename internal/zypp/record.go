@@ -27,47 +27,48 @@ const (
 // historyTime is the layout of libzypp's time stamps: local time without a zone.
 const historyTime = "2006-01-02 15:04:05"
 
-// Record is one line of libzypp's history. Which fields are set depends on the action;
-// trailing columns that the line does not have stay empty. Nothing is redacted.
+// Record is one line of libzypp's history. Which fields are set depends on the action; missing
+// trailing columns stay empty. Nothing is redacted.
 type Record struct {
-	// Time is local time as written: it names no zone.
+	// Time is local time as written; it names no zone.
 	Time   string
 	Action Action
 
-	// Name, Version and Arch are a package's or a patch's; Version is [epoch:]version-release.
+	// Name, Version and Arch belong to a package or a patch; Version is [epoch:]version-release.
 	Name, Version, Arch string
-	// RequestedBy is user@host or pid:program; empty: the solver's choice.
+	// RequestedBy is user@host or pid:program; empty: the solver chose it.
 	RequestedBy string
-	// Repo is a repository's alias, in a ralias record the old one.
+	// Repo is a repository's alias; in a ralias record the old one.
 	Repo string
-	// Checksum is that of the package file.
+	// Checksum is the checksum of the package file.
 	Checksum string
 
 	// Severity, Category, OldState and NewState belong to a patch record.
 	Severity, Category, OldState, NewState string
 
-	// Command is the quoted command line, see QuoteCommand.
+	// Command is the quoted command line; see QuoteCommand.
 	Command string
 
-	// URL is a repository's, in a rurl record the new one beside OldURL. Old versions of
-	// libzypp write the alias where newer ones have the old URL.
+	// URL belongs to a repository; in a rurl record it is the new one, and OldURL the old one. Old
+	// versions of libzypp write the alias where newer ones write the old URL.
 	URL, OldURL string
 	// NewRepo is the new alias in a ralias record.
 	NewRepo string
 
 	UserData string
-	// Rest is what follows the columns known for the action, as written.
+	// Rest is what follows the known columns of the action, as written.
 	Rest string
 }
 
-// Advisory is what a patch record says: an update notice whose state a commit changed, for better or worse.
+// Advisory is what a patch record says: an update notice whose state a commit changed, for better
+// or worse.
 func (r *Record) Advisory() record.Advisory {
 	return record.Advisory{ID: r.Name, Repo: r.Repo, Severity: r.Severity, Category: r.Category, OldState: r.OldState, NewState: r.NewState}
 }
 
-// ParseRecord parses one line of the history, without its newline; the line is not a comment.
-// It reverses the writer, not libzypp's own reader: only the columns that libzypp escapes are
-// unescaped, and the quotes of the command line stay.
+// ParseRecord parses one line of the history, without its newline; the line must not be a comment.
+// It is the inverse of libzypp's writer, not of its reader: only the columns that libzypp escapes
+// are unescaped, and the quotes of the command line stay.
 func ParseRecord(line string) (Record, error) {
 	stamp, rest, more := strings.Cut(line, "|")
 	if _, err := time.Parse(historyTime, stamp); err != nil {
@@ -95,7 +96,7 @@ func recordError(line string, err error) error {
 	return fmt.Errorf("parsing history record %.120q: %w", line, err)
 }
 
-// cutIf cuts the next column when there is one.
+// cutIf cuts the next column if there is one.
 func cutIf(more bool, s string) (col, rest string, left bool) {
 	if !more {
 		return "", "", false
@@ -103,8 +104,8 @@ func cutIf(more bool, s string) (col, rest string, left bool) {
 	return strings.Cut(s, "|")
 }
 
-// columns lists where the columns after the action go, and how many of them a record cannot do
-// without. Old files lack trailing columns, the user data first.
+// columns lists where the columns after the action go, and how many of them a record must have. Old
+// files lack trailing columns, the user data first.
 func (r *Record) columns() (cols []column, needed int) {
 	switch r.Action {
 	case ActionCommand:
@@ -130,7 +131,7 @@ func (r *Record) columns() (cols []column, needed int) {
 	return append(cols, escaped(&r.UserData)...), needed
 }
 
-// column is where one column of a line goes, and whether libzypp escapes it.
+// column says where one column of a line goes, and whether libzypp escapes it.
 type column struct {
 	dest    *string
 	escaped bool
@@ -148,7 +149,7 @@ func columnsTo(escaped bool, dests []*string) []column {
 	return cols
 }
 
-// cut takes the column's value from the front of s; more is false when it was the last one.
+// cut cuts the column's value off the front of s; more is false if it was the last one.
 func (c column) cut(s string) (value, rest string, more bool) {
 	if !c.escaped {
 		return strings.Cut(s, "|")
@@ -166,9 +167,9 @@ func (c column) cut(s string) (value, rest string, more bool) {
 	return b.String(), "", false
 }
 
-// QuoteCommand writes a command line as libzypp does in a command record, once the record's
-// escaping is undone: each argument in single quotes, joined by a blank, a newline shown as a
-// blank, a single quote left as it is. As in Appended, secrets are redacted, so that the two
+// QuoteCommand writes a command line as libzypp does in a command record, after the record's
+// escaping is undone: each argument in single quotes, separated by spaces, with a newline shown as
+// a space and a single quote left as it is. As in Appended, secrets are redacted, so that the two
 // can be compared whether argv was redacted before or not.
 func QuoteCommand(argv []string) string {
 	if len(argv) == 0 {
@@ -179,7 +180,7 @@ func QuoteCommand(argv []string) string {
 	return RedactWith(quoted, Redact)
 }
 
-// RedactWith redacts each argument of a command line as QuoteCommand writes it; a nil redact
+// RedactWith redacts each argument of a command line in the form of QuoteCommand; a nil redact
 // leaves it as it is.
 func RedactWith(command string, redact func(string) string) string {
 	if redact == nil {

@@ -103,7 +103,7 @@ func TestQuoteCommand(t *testing.T) {
 	}
 }
 
-// FuzzRecord writes what was parsed as libzypp would and demands that it parses to the same.
+// FuzzRecord writes what was parsed as libzypp would, and checks that parsing it gives the same.
 func FuzzRecord(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.history")
 	if err != nil || len(files) == 0 {
@@ -153,7 +153,7 @@ func writeRecord(r Record) string {
 	return strings.Join(fields, "|")
 }
 
-// A removal that failed is called so by rpm in one transaction.
+// rpm's name for a failed removal if all packages are in one transaction.
 func TestUninstallFailed(t *testing.T) {
 	want := Comment{Time: "2026-10-02 11:00:05", Package: "kernel-default", Failed: true, Removal: true}
 	got, ok := ParseComment("# 2026-10-02 11:00:05 kernel-default uninstall failed")

@@ -2,15 +2,15 @@ package zypp
 
 import "strings"
 
-// redacted stands where a secret stood.
+// redacted replaces a secret.
 const redacted = "***"
 
-// Redact removes the secrets that a command line argument can hold: the user information of
-// every URL in it, and the values of password parameters. A user name goes with its password;
-// when in doubt more is removed than needed. Redacting twice changes nothing.
+// Redact removes the secrets that a command line argument may contain: the user information of
+// every URL in it, and the values of password parameters. A user name is removed with its password;
+// in doubt it removes too much. Redacting twice changes nothing.
 func Redact(arg string) string {
-	// A removed value can join what stood apart: "//a/password=b/c&d@e" becomes a URL with
-	// user information only then, hence the second pass.
+	// Removing a value can join separate parts: "//a/password=b/c&d@e" only then becomes a URL with
+	// user information. Hence the second pass.
 	return redactUserInfo(redactValues(redactUserInfo(arg)))
 }
 
@@ -36,7 +36,7 @@ func redactUserInfo(s string) string {
 	}
 }
 
-// redactValues writes "key=***" for the parameters that carry a secret.
+// redactValues writes "key=***" for parameters that carry a secret.
 func redactValues(s string) string {
 	var b strings.Builder
 	for {
@@ -58,8 +58,8 @@ func redactValues(s string) string {
 	}
 }
 
-// isSecretKey tells whether the text ends with the name of a secret. libzypp's own are
-// proxypass in a URL's query, and the password among the mount options of a share.
+// isSecretKey says whether the text ends with the name of a secret. libzypp's own are proxypass in
+// a URL's query, and the password in the mount options of a share.
 func isSecretKey(text string) bool {
 	text = strings.ToLower(text[max(0, len(text)-len("passphrase")):])
 	for _, name := range []string{"pass", "password", "passwd", "passphrase"} {
@@ -70,8 +70,8 @@ func isSecretKey(text string) bool {
 	return false
 }
 
-// SameCommand says whether two quoted command lines can be the same one, of which more was
-// redacted in the recorded than in the given one.
+// SameCommand says whether two quoted command lines can be the same, if the recorded one may be
+// redacted more than the given one.
 func SameCommand(recorded, told string) bool {
 	parts := strings.Split(recorded, redacted)
 	rest, ok := strings.CutPrefix(told, parts[0])

@@ -28,7 +28,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// A command line is known again although more was redacted when it was recorded.
+// A command line is recognized even if it was redacted more when it was recorded.
 func TestSameCommand(t *testing.T) {
 	for _, test := range []struct {
 		recorded, told string
@@ -55,7 +55,7 @@ func FuzzRedact(f *testing.F) {
 	f.Add("a://a/password=b/c&d@e", "=pass=", "@")
 	f.Add("x", "://pass=a&", "@b://c@d")
 	f.Fuzz(func(t *testing.T, before, user, after string) {
-		// The secret stands in the user information of a URL, whatever is around it.
+		// The secret is in the user information of a URL, whatever surrounds it.
 		const secret = "\x01\x02geheim\x02\x01"
 		user = strings.NewReplacer("/", "", "?", "", "#", "").Replace(user)
 		s := before + "://" + user + secret + "@" + after

@@ -12,13 +12,13 @@ import (
 // Repository is one that libzypp knows.
 type Repository struct {
 	Alias   string
-	File    string // that describes it
+	File    string // the file that describes it
 	Enabled bool
-	Cache   string // folder of its metadata, as they were when it was refreshed last; it may not exist
+	Cache   string // folder of its metadata since the last refresh; it may not exist
 	options *ini.File
 }
 
-// boolean is one of its settings; nil: it has none.
+// boolean is one of its settings; nil: not set.
 func (r *Repository) boolean(key string) *bool { return boolean(r.options.Get(r.Alias, key)) }
 
 // Repositories reads which repositories libzypp knows, in the order of their files.
@@ -47,7 +47,7 @@ func repositories(root string, conf *ini.File) (list []Repository, err error) {
 			return nil, err
 		}
 		repos := ini.Parse(strings.ToValidUTF8(text, "\uFFFD"))
-		for _, alias := range repos.Sections() { // each is a section; of two with one alias the first counts
+		for _, alias := range repos.Sections() { // each is a section; the first one with an alias counts
 			if slices.ContainsFunc(list, func(r Repository) bool { return r.Alias == alias }) {
 				continue
 			}

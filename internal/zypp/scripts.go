@@ -10,43 +10,43 @@ import (
 )
 
 const (
-	maxScripts = 100 // that are recorded of one commit
-	maxOutput  = 200 // bytes of what a script printed first
+	maxScripts = 100 // recorded for one commit
+	maxOutput  = 200 // bytes of the first thing a script printed
 )
 
-// Script is a script of a package that failed. The package may be installed all the same.
+// Script is a package script that failed. The package may still be installed.
 type Script struct {
 	Package string // name-version-release.arch
-	// Script has an output only where the history says which of several scripts printed what.
+	// Script has an output only if the history says which script printed it.
 	record.Script
 }
 
-// Scripts finds the scripts that failed in the comments of a history. libzypp tells it to
-// nobody else. It notes them in three ways: rpm's own words, in the midst of what was printed;
-// "<package> %posttrans script failed" after a comment with the output (until 17.28); and
-// "Failed to execute <script> script" before it (TargetImpl.cc, all in one transaction).
+// Scripts finds failed scripts in the comments of a history; libzypp reports them nowhere else. It
+// notes them in three ways: rpm's own words, in the middle of what was printed; "<package>
+// %posttrans script failed" after a comment with the output (until 17.28); and "Failed to execute
+// <script> script" before it (TargetImpl.cc, all packages in one transaction).
 type Scripts struct {
 	Failed []Script
 
-	own    bool    // the lines that come are of one script alone
+	own    bool    // the following lines come from one script alone
 	output string  // the first of them
-	open   *Script // has failed, and its lines may still come
+	open   *Script // it has failed, and its lines may still come
 }
 
 var (
 	scriptFailed  = pattern(`^(?:warning|error): %([a-z]+)\(([^ ()]+)\) scriptlet failed, ((?:exit status|signal) [0-9]+)$`)
 	scriptFailed1 = pattern(`^([^ ]+) %(posttrans) script failed \(returned ([0-9]+)\)$`)
 	scriptFailed2 = pattern(`^Failed to execute ([a-z]+) script for ([^ ]+) *$`)
-	// scriptOutput is translated: what stands around the script's name is not looked at.
+	// scriptOutput is translated, so only the script's name matters.
 	scriptOutput = pattern(`%[a-z]+\([^ ()]+\)|^Output of [^ ]+ %posttrans script:$`)
 )
 
-// pattern is a pattern that is made ready when it is first asked for: most commits need none.
+// pattern compiles a pattern on first use: most commits need none.
 func pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
 
-// Comment takes in the next comment of a history, with the "#" that it begins with.
+// Comment adds the next comment of a history, including its leading "#".
 func (s *Scripts) Comment(text string) {
 	text = strings.TrimPrefix(strings.TrimPrefix(text, "#"), " ")
 	if len(text) > len(historyTime) {
@@ -58,10 +58,10 @@ func (s *Scripts) Comment(text string) {
 	s.line(text)
 }
 
-// Record says that a line that is no comment comes in between.
+// Record says that a line other than a comment comes in between.
 func (s *Scripts) Record() { s.own, s.output, s.open = false, "", nil }
 
-// headline takes in a comment with a time: with it begins something else.
+// headline reads a comment with a time, which begins something new.
 func (s *Scripts) headline(text string) {
 	output := s.output
 	s.Record()
@@ -75,7 +75,7 @@ func (s *Scripts) headline(text string) {
 	}
 }
 
-// line takes in a line that a script, or rpm, printed.
+// line reads a line that a script, or rpm, printed.
 func (s *Scripts) line(text string) {
 	m := scriptFailed().FindStringSubmatch(text)
 	switch {
@@ -101,7 +101,7 @@ func (s *Scripts) add(failed Script) *Script {
 	return &s.Failed[len(s.Failed)-1]
 }
 
-// firstOf is the beginning of a line that may be of any length.
+// firstOf is the beginning of a line of any length.
 func firstOf(text string) string {
 	if len(text) <= maxOutput {
 		return text

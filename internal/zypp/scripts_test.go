@@ -9,7 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Each version of libzypp has its own way to note that a script failed.
+// Each version of libzypp notes failed scripts in its own way.
 func TestFailedScripts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		history string
@@ -98,7 +98,7 @@ func TestFailedScripts(t *testing.T) {
 	}
 }
 
-// No history grows without bound.
+// The list is bounded, however long the history is.
 func TestFailedScriptsAreBounded(t *testing.T) {
 	var g group
 	if err := g.read(strings.NewReader(strings.Repeat("# warning: %post(a-1-1.noarch) scriptlet failed, exit status 1\n", 5000)), 0); err != nil {

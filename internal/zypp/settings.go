@@ -11,7 +11,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// GPGCheck reads which signatures are checked. The rules are those of libzypp's
+// GPGCheck reads which signatures are checked, by the rules of libzypp's
 // RepoInfo::repoGpgCheckIsMandatory and pkgGpgCheckIsMandatory.
 func GPGCheck(root string) (record.Signatures, error) {
 	conf, err := readConf(root)
@@ -36,7 +36,7 @@ func GPGCheck(root string) (record.Signatures, error) {
 	return s, nil
 }
 
-// signatures says what is checked of a repository, where zypp.conf has these settings.
+// signatures says what is checked for a repository, given these settings in zypp.conf.
 func (repo *Repository) signatures(conf *record.Signatures) record.RepoSignatures {
 	r := record.RepoSignatures{Alias: repo.Alias, File: repo.File, PkgGPGCheck: "no"}
 	r.GPGCheck = orDefault(repo.boolean("gpgcheck"), conf.GPGCheck)
@@ -57,17 +57,17 @@ func (repo *Repository) signatures(conf *record.Signatures) record.RepoSignature
 	return r
 }
 
-// Reboot says whether libzypp asks for a reboot since the last one.
+// Reboot says whether libzypp has asked for a reboot since the last one.
 type Reboot struct {
 	Needed bool       `json:"needed"`
 	Hint   string     `json:"hint"` // soft-reboot, kexec, reboot; empty: the file does not say
 	File   string     `json:"file"`
-	Since  *time.Time `json:"since"` // when the file was written last
+	Since  *time.Time `json:"since"` // when the file was last written
 }
 
-// PendingReboot looks for the file that libzypp makes after installing what needs a reboot.
-// That it exists is the sign, whatever it is or contains; zypp-boot-plugin writes into it what
-// kind of reboot would do.
+// PendingReboot looks for the file that libzypp makes after it installed something that needs a
+// reboot. Its existence is the sign, whatever it is or contains; zypp-boot-plugin writes into it
+// which kind of reboot is enough.
 func PendingReboot(root string) (Reboot, error) {
 	if _, err := rooted.Stat(root, "/run"); err != nil {
 		return Reboot{}, err
@@ -85,7 +85,7 @@ func PendingReboot(root string) (Reboot, error) {
 	return Reboot{}, nil
 }
 
-// rebootHint is the kind of reboot that would do, empty if the file names none that is known.
+// rebootHint is the kind of reboot that is enough, empty if the file names no known kind.
 func rebootHint(root, name string) string {
 	text, err := rooted.ReadFile(root, name)
 	text = strings.TrimSpace(text)

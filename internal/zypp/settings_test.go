@@ -93,7 +93,7 @@ func TestPendingReboot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := rootedtest.Tree(t, tt.files)
 			for _, file := range []string{"run", "var/run"} {
-				_ = os.Chtimes(filepath.Join(root, file, "reboot-needed"), when, when) // one of them is there
+				_ = os.Chtimes(filepath.Join(root, file, "reboot-needed"), when, when) // one of them exists
 			}
 			got, err := PendingReboot(root)
 			rootedtest.Want(t, got, err, tt.want, tt.err)

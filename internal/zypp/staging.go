@@ -9,9 +9,9 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// DetectStaging tells which snapshot of transactional-update the commit goes to, nil for the running
-// system. parentArgv is the command line of the libzypp process; hostRoot, see InHostRoot, is asked only
-// when that names no root directory.
+// DetectStaging returns the btrfs snapshot of transactional-update that the commit changes, nil for
+// the running system. parentArgv is the command line of the libzypp process; hostRoot (see
+// InHostRoot) is called only if that names no root directory.
 func DetectStaging(environ func(string) string, parentArgv []string, hostRoot func() bool) *record.Staging {
 	if !isTrue(environ("TRANSACTIONAL_UPDATE")) {
 		return nil
@@ -33,8 +33,8 @@ func DetectStaging(environ func(string) string, parentArgv []string, hostRoot fu
 	return s
 }
 
-// InHostRoot tells whether this process has the root directory of process 1, by a /proc
-// directory. When that cannot be seen, the answer is no.
+// InHostRoot says whether this process has the root directory of process 1, according to a /proc
+// directory. If that cannot be seen, the answer is no.
 func InHostRoot(proc string) bool {
 	host, err := os.Stat(filepath.Join(proc, "1", "root"))
 	if err != nil {
@@ -54,8 +54,8 @@ func isTrue(value string) bool {
 	return err == nil && n != 0
 }
 
-// RootOption finds zypper's -R, --root or --installroot, empty if there is none. libzypp
-// 17.31.26 to 17.32.2 ran plugins for every root, also without a transactional update.
+// RootOption finds zypper's -R, --root or --installroot, empty if there is none. libzypp 17.31.26
+// to 17.32.2 ran plugins for every root, even without a transactional update.
 func RootOption(argv []string) string {
 	for i, arg := range argv {
 		switch arg {
