@@ -1,6 +1,6 @@
-// Package config reads klp-audit.toml, the configuration. The plugin reads it in commits, so
-// no error in it stops anything: what is wrong is left out and named with file and line, and the rest
-// applies.
+// Package config reads klp-audit.toml, the configuration. The plugin reads it in commits, so no
+// error in it stops anything: a wrong entry is left out and reported with file and line, and the
+// rest applies.
 package config
 
 import (
@@ -28,8 +28,8 @@ const (
 
 // Config is the effective configuration. klp-audit.toml(5) explains the keys.
 type Config struct {
-	Profile              string           // by which reports and check judge where none is named
-	Retention            string           // how much of the record prune keeps where nothing else is said: an age like 5y, 18m or 400d
+	Profile              string           // used by reports and check unless one is named
+	Retention            string           // how much of the record prune keeps by default: an age like 5y, 18m or 400d
 	UserData             bool             // whether zypper's --userdata is recorded
 	CheckpointsToJournal bool             // whether the journal gets a copy of each checkpoint
 	Expressions          []*regexp.Regexp // what Redact removes
@@ -47,7 +47,7 @@ type Setting struct {
 // Problem is what is wrong in a file, or with it.
 type Problem struct {
 	File string
-	Line int // from 1; 0: the file as a whole
+	Line int // from 1; 0: the whole file
 	Err  error
 }
 
@@ -62,7 +62,7 @@ func (p Problem) Error() string {
 // Unwrap returns what is wrong.
 func (p Problem) Unwrap() error { return p.Err }
 
-// builtIn are the values without any file. Its keys are all that there are.
+// builtIn are the values without any file. It contains every key.
 func builtIn() []Setting {
 	return []Setting{
 		{"profile", "default", BuiltIn},
@@ -73,9 +73,9 @@ func builtIn() []Setting {
 	}
 }
 
-// Read returns the configuration of the machine whose file tree is at root: the vendor's file
-// or, instead of it, the administrator's, and over it the drop-ins in the order of their names
-// (the UAPI configuration files specification, as libeconf has it).
+// Read returns the configuration of the machine whose file tree is at root: the vendor's file or,
+// instead of it, the administrator's, and then the drop-ins in the order of their names (the UAPI
+// configuration files specification, as libeconf implements it).
 func Read(root string) *Config {
 	c := &Config{}
 	for _, s := range builtIn() {
@@ -97,10 +97,10 @@ func Read(root string) *Config {
 	return c
 }
 
-// read reads a file over what was read before.
+// read applies a file on top of what was read before.
 func (c *Config) read(root, name string, optional bool) {
 	if target, _ := os.Readlink(filepath.Join(root, name)); target == os.DevNull {
-		return // how a file is switched off
+		return // this is how a file is switched off
 	}
 	text, err := rooted.ReadFile(root, name)
 	if err == nil && len(text) > maxFile {
@@ -126,7 +126,7 @@ func (c *Config) read(root, name string, optional bool) {
 	}
 }
 
-// take sets what a statement sets, in so far as it is right.
+// take applies a statement, as far as it is right.
 func (c *Config) take(s statement, name string) (faults []fault) {
 	value := s.value
 	if items, ok := value.([]item); ok {
@@ -140,7 +140,7 @@ func (c *Config) take(s statement, name string) (faults []fault) {
 	return faults
 }
 
-// rightItems are the items of a list that are right for a key.
+// rightItems are the items of a list that are valid for a key.
 func rightItems(key string, items []item) (right []string, faults []fault) {
 	right = []string{}
 	for _, it := range items {

@@ -31,7 +31,7 @@ func machine(t *testing.T, files map[string]string) string {
 	return root
 }
 
-// settings are those that a file made, as "KEY = VALUE (ORIGIN)".
+// settings are those that a file set, as "KEY = VALUE (ORIGIN)".
 func settings(c *Config) (list []string) {
 	for _, s := range c.Settings {
 		if s.Origin != BuiltIn {
@@ -90,7 +90,7 @@ func TestFilesCountInOrder(t *testing.T) {
 	}
 }
 
-// What is wrong is named with file and line and left out; what is right counts.
+// A mistake is reported with file and line and left out; the rest applies.
 func TestMistakes(t *testing.T) {
 	c := Read(machine(t, map[string]string{
 		"etc/klp-audit/klp-audit.toml": `profile = "pci-dss-4.0.1" # fine
@@ -155,7 +155,7 @@ retention = 30
 	}
 }
 
-// The ages are those that prune's --keep takes.
+// The ages are those that prune's --keep accepts.
 func TestAges(t *testing.T) {
 	for _, text := range []string{"5y", "18m", "400d", "4095d"} {
 		if err := age(text); err != nil {
@@ -169,7 +169,7 @@ func TestAges(t *testing.T) {
 	}
 }
 
-// An expression that would take long is refused before it is used.
+// An expression that would be slow is refused before it is used.
 func TestExpressionsAreBounded(t *testing.T) {
 	for _, text := range []string{strings.Repeat("a", 257), "(a{30}){30}{30}", "(?:(?:x{50}){20})+", "^", "a?", ""} {
 		if _, err := expression(text); err == nil {
@@ -183,7 +183,7 @@ func TestExpressionsAreBounded(t *testing.T) {
 	}
 }
 
-// What is read without a fault is TOML, and means what it means there.
+// Whatever is read without a fault is TOML, and has the same meaning there.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"profile = \"a\\u00e9\\n\"\r\n", "a='b\\c' # d\n\t e = [ 'f' , \"g\", # h\n\n]\nuserdata=true", "x = []", "x = ['a' 'b']", "x = \"\"\"a\"\"\"", "x = ''", "x=\"\\ud800\"",
@@ -218,7 +218,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// A file of any content is read without an end to the program, and all keys have a value.
+// Reading a file of any content ends, and all keys have a value.
 func FuzzRead(f *testing.F) {
 	f.Add("profile = 'x'\nredact = ['a', 'b(']\nretention = '1d'")
 	f.Add("redact = ['(((((((((((((x{9}){9}){9}){9})']")

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// How much Redact may have to do: what a command line is recorded with must not take long.
+// Limits on the work of Redact: recording a command line must not take long.
 const (
 	maxExpressions  = 16
 	maxExpression   = 256  // bytes
-	maxInstructions = 1000 // of the program that an expression becomes
+	maxInstructions = 1000 // of the program that an expression compiles to
 )
 
-// redacted stands where a secret stood, as it does for those that are always removed.
+// redacted replaces a secret, as it does for those that are always removed.
 const redacted = "***"
 
 // set gives a key a value: a string, a bool or a []string.
@@ -40,7 +40,7 @@ func (c *Config) set(key string, value any) (err error) {
 	return err
 }
 
-// Keys returns the keys that there are.
+// Keys returns all keys.
 func Keys() (names []string) {
 	for _, s := range builtIn() {
 		names = append(names, s.Key)
@@ -87,7 +87,7 @@ func tooMany(list []string) error {
 	return nil
 }
 
-// compile takes expressions that were looked at before.
+// compile compiles expressions that were checked before.
 func compile(list []string) (all []*regexp.Regexp) {
 	for _, text := range list {
 		if re, err := expression(text); err == nil {
@@ -97,8 +97,8 @@ func compile(list []string) (all []*regexp.Regexp) {
 	return all
 }
 
-// expression compiles an expression of redact (RE2's syntax). One that matches nothing at all
-// would have every text redacted at every place.
+// expression compiles an expression of redact (RE2's syntax). An expression that matches the empty
+// text would redact every text everywhere.
 func expression(text string) (*regexp.Regexp, error) {
 	if len(text) > maxExpression {
 		return nil, fmt.Errorf("redact: %.40q…: longer than %d bytes", text, maxExpression)

@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// The files are TOML 1.0, of which only that much is read as the keys need: a key, and a
-// string on one line, a boolean or a list of strings. A whole TOML parser would be linked
-// into the plugin, which starts in every commit; measured, that one alone would take 2 to 3 %
-// of its start, and read the machine's time zone each time. A test compares the two.
+// The files are TOML 1.0, but only what the keys need is read: a key, and a string on one line, a
+// boolean or a list of strings. A complete TOML parser would be linked into the plugin, which
+// starts in every commit; measurements show that this would cost 2 to 3 % of its start time and
+// read the machine's time zone each time. A test compares the two.
 
 // statement is KEY = VALUE.
 type statement struct {
@@ -33,13 +33,13 @@ type fault struct {
 	err  error
 }
 
-// parser stands at a place in a text.
+// parser is a position in a text.
 type parser struct {
 	rest string
 	line int
 }
 
-// parse reads a file. After a fault it goes on with the next line.
+// parse reads a file. After a fault it continues with the next line.
 func parse(text string) (list []statement, faults []fault) {
 	p := &parser{strings.ReplaceAll(text, "\r\n", "\n"), 1}
 	for p.blank(); p.rest != ""; p.blank() {
@@ -62,7 +62,7 @@ func parse(text string) (list []statement, faults []fault) {
 	return list, faults
 }
 
-// onlyText says what in a line is no text: there, no reading can be trusted.
+// onlyText says what in a line is not text; with that, no reading can be trusted.
 func onlyText(line string) error {
 	if !utf8.ValidString(line) {
 		return errors.New("not UTF-8")
@@ -73,7 +73,7 @@ func onlyText(line string) error {
 	return nil
 }
 
-// statement reads up to the end of its last line.
+// statement reads to the end of its last line.
 func (p *parser) statement() (s statement, err error) {
 	s.key, s.line = p.while(isBare), p.line
 	p.while(isSpace)
@@ -123,7 +123,7 @@ func (p *parser) list() (items []item, err error) {
 	return items, nil
 }
 
-// text reads a string: between ' as it is, between " with escapes.
+// text reads a string: literal between ', with escapes between ".
 func (p *parser) text() (string, error) {
 	quote := p.rest[:1]
 	if strings.HasPrefix(p.rest, strings.Repeat(quote, 3)) {
@@ -146,7 +146,7 @@ func (p *parser) text() (string, error) {
 	if quote == "'" {
 		return whole[1:end], nil
 	}
-	// Of the escapes that TOML has, Go's strings have all.
+	// Go's strings have all the escapes that TOML has.
 	text, err := strconv.Unquote(whole)
 	if err != nil {
 		return "", fmt.Errorf("%.40s: %w", whole, err)
@@ -154,7 +154,7 @@ func (p *parser) text() (string, error) {
 	return text, nil
 }
 
-// blank skips white space, ends of lines and comments.
+// blank skips white space, line ends and comments.
 func (p *parser) blank() {
 	for p.rest != "" {
 		switch {
@@ -176,7 +176,7 @@ func (p *parser) take(text string) bool {
 	return ok
 }
 
-// upTo skips to the next end, and returns what was before it.
+// upTo skips to the next end, and returns what precedes it.
 func (p *parser) upTo(end string) string {
 	before, _, _ := strings.Cut(p.rest, end)
 	p.rest = p.rest[len(before):]

@@ -1,5 +1,5 @@
-// Package filekind says what a file is, by its first bytes: people give an export for a copy, a
-// checkpoint for a key, and whatever the shell completes.
+// Package filekind says what a file is, judged by its first bytes: people confuse an export with a
+// copy, a checkpoint with a key, and name whatever the shell completes.
 package filekind
 
 import (
@@ -47,8 +47,8 @@ const (
 // prefix is how much of a file is looked at.
 const prefix = 1 << 20
 
-// Of says what the file at a path is. What is no regular file is not opened: that might wait
-// for ever.
+// Of says what the file at a path is. It does not open anything but a regular file, because that
+// might block for ever.
 func Of(path string) (Kind, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -57,7 +57,7 @@ func Of(path string) (Kind, error) {
 	if kind, special := irregular(info.Mode()); special {
 		return kind, nil
 	}
-	// Who is fast could put a FIFO there now.
+	// Somebody could put a FIFO there just now.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err
@@ -103,10 +103,10 @@ func empty(b []byte) Kind {
 	return ""
 }
 
-// Known says whether it is something definite, and not just a text, data or what is packed.
+// Known says whether it is something definite, rather than just a text, data or a compressed file.
 func (k Kind) Known() bool { return k != text && k != data && k != jsonText && !k.Packed() }
 
-// Packed says whether it is a packed file.
+// Packed says whether it is a compressed file.
 func (k Kind) Packed() bool { return strings.HasPrefix(string(k), "packed with ") }
 
 func packed(b []byte) Kind {
@@ -120,7 +120,8 @@ func packed(b []byte) Kind {
 	return ""
 }
 
-// sqlite tells databases apart by their application id, see https://www.sqlite.org/fileformat.html.
+// sqlite distinguishes databases by their application id; see
+// https://www.sqlite.org/fileformat.html.
 func sqlite(b []byte) Kind {
 	const header, applicationID = 100, 68
 	switch {
@@ -134,7 +135,7 @@ func sqlite(b []byte) Kind {
 	return database
 }
 
-// object tells apart what begins with a JSON object or array.
+// object distinguishes content that begins with a JSON object or array.
 func object(b []byte) Kind {
 	start := bytes.TrimSpace(b)
 	if len(start) == 0 || start[0] != '{' && start[0] != '[' {
@@ -153,7 +154,7 @@ func object(b []byte) Kind {
 	return ""
 }
 
-// lines tells apart texts of several lines.
+// lines distinguishes texts of several lines.
 func lines(b []byte) Kind {
 	s := strings.ReplaceAll(string(b), "\r\n", "\n")
 	word := strings.TrimSpace(s)
@@ -173,7 +174,7 @@ func lines(b []byte) Kind {
 	return ""
 }
 
-// isText says whether people could read it: a last character that was cut does not matter.
+// isText says whether people could read it: a last character may be cut off.
 func isText(b []byte) bool {
 	if len(b) == prefix {
 		for n := 0; n < utf8.UTFMax-1 && !utf8.Valid(b); n++ {

@@ -18,7 +18,7 @@ const (
 	note     = "klp-audit/0123456789abcdef\n3\n3u8C0s5d+q1yQ7mFw/0T6gH2jK9lZx4vB8nM1aS5dFg=\n\n— klp-audit/0123456789abcdef t8Boaq0N\n"
 )
 
-// header is the begin of a SQLite database with an application id.
+// header is the beginning of a SQLite database with an application id.
 func header(id string) string {
 	return "SQLite format 3\x00" + strings.Repeat("\x00", 52) + id + strings.Repeat("\x00", 28) + "more"
 }
@@ -48,7 +48,7 @@ func TestKindsOfContent(t *testing.T) {
 		{"checkpoint", note, Checkpoint},
 		{"checkpoint, copied", strings.ReplaceAll(note, "\n", "\r\n") + "\n\n", Checkpoint},
 		{"history", "# 2026-11-01\n2026-11-01 10:00:01|install|bash|2-1|x86_64||updates|bb|\n", History},
-		{"history behind other lines", "broken\n\xff\n2026-11-01 10:00:01|install|bash|2-1|x86_64||updates|bb|\n", History},
+		{"history after other lines", "broken\n\xff\n2026-11-01 10:00:01|install|bash|2-1|x86_64||updates|bb|\n", History},
 		{"passwd", "root:x:0:0:root:/root:/bin/bash\n", text},
 		{"UTF-8", "Grüße\n", text},
 		{"Latin 1", "Gr\xfc\xdfe\n", data},
@@ -67,7 +67,7 @@ func TestKindsOfContent(t *testing.T) {
 	}
 }
 
-// What is no regular file is told apart, and not opened: a FIFO would wait for ever.
+// A file that is not regular is recognized, but not opened: a FIFO would block for ever.
 func TestKindsOfFiles(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -95,7 +95,7 @@ func TestPacked(t *testing.T) {
 	}
 }
 
-// Every content is something.
+// Every content is recognized as something.
 func FuzzOf(f *testing.F) {
 	for _, s := range []string{"", "{", "[", note, verifier, header("KLPA"), "PRIVATE+KEY+", "a|b|c"} {
 		f.Add([]byte(s))

@@ -1,5 +1,5 @@
-// Package frame reads the frames of libzypp's plugin protocol. It links little:
-// a program that libzypp starts in every commit uses it.
+// Package frame reads the frames of libzypp's plugin protocol. It links little, because it is part
+// of a program that libzypp starts in every commit.
 package frame
 
 import (
@@ -18,7 +18,7 @@ const (
 	CommitEnd   = "COMMITEND"
 	PluginEnd   = "PLUGINEND"
 	Disconnect  = "_DISCONNECT"
-	// PackagesChanged comes to a system plugin, which klp-audit is, too.
+	// PackagesChanged is sent to a system plugin, which klp-audit is, too.
 	PackagesChanged = "PACKAGESETCHANGED"
 
 	ACK      = "ACK"
@@ -34,30 +34,30 @@ func Reply(command string) string {
 	return NoMethod
 }
 
-// MaxHead bounds the command and the headers of a frame. libzypp sends one header of its
-// own and the user data.
+// MaxHead bounds the command and the headers of a frame. libzypp sends one header of its own, and
+// the user data.
 const MaxHead = 1 << 20
 
-// ErrHead says that something is no frame: its head has no end.
+// ErrHead says that something is not a frame: its head has no end.
 var ErrHead = errors.New("command and headers are longer than 1 MiB")
 
-// Frame is one message of libzypp's plugin protocol, a STOMP frame: a command line,
-// header lines, an empty line, a body, and a NUL, which end of input may stand for.
+// Frame is one message of libzypp's plugin protocol, a STOMP frame: a command line, header lines,
+// an empty line, a body, and a NUL, or the end of input instead.
 type Frame struct {
 	Command string
-	Header  []string  // lines as they came, key:value
-	Body    io.Reader // to be read before the next frame
+	Header  []string  // lines as received, key:value
+	Body    io.Reader // read it before the next frame
 }
 
-// Cut says whether the body, once read, was ended by the end of input.
+// Cut says whether the end of input ended the body, after it was read.
 func (f *Frame) Cut() bool {
 	b, ok := f.Body.(*bodyReader)
 	return ok && b.cut
 }
 
-// Get returns the value of a header. A libzypp that sends content-length (17.34.2 and
-// later) escapes line ends and backslashes in values, and until 17.35.11 colons; an
-// older one sends them as they are.
+// Get returns the value of a header. Versions of libzypp that send content-length (17.34.2 and
+// later) escape line ends and backslashes in values, and until 17.35.11 colons; older ones send
+// them unescaped.
 func (f *Frame) Get(key string) (value string, ok bool) {
 	for _, line := range f.Header {
 		if k, v, found := strings.Cut(line, ":"); found && k == key {
@@ -75,7 +75,7 @@ func (f *Frame) escaped() bool {
 	return ok
 }
 
-// unescape undoes STOMP's escapes. One that is not known stays as it is.
+// unescape undoes STOMP's escapes. Unknown escapes stay as they are.
 var unescape = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r", `\c`, ":").Replace
 
 // Reader reads frames from libzypp.
@@ -87,8 +87,8 @@ type Reader struct {
 // NewReader returns a reader of the frames in r.
 func NewReader(r io.Reader) *Reader { return &Reader{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// Next returns the next frame, io.EOF at the end of input. It skips what is left of the
-// frame before.
+// Next returns the next frame, or io.EOF at the end of input. It skips the rest of the previous
+// frame.
 func (fr *Reader) Next() (*Frame, error) {
 	if fr.body != nil {
 		if _, err := io.Copy(io.Discard, fr.body); err != nil {
@@ -111,8 +111,8 @@ func (fr *Reader) Next() (*Frame, error) {
 	return f, nil
 }
 
-// head reads the lines up to the empty one. The NUL of a frame, or the end of input, may cut it off
-// anywhere in them; the lines that are there are used.
+// head reads the lines up to the empty one. The NUL of a frame, or the end of input, may come
+// anywhere in them; the lines before it are used.
 func (fr *Reader) head() (lines []string, err error) {
 	var line []byte
 	for size := 0; ; size++ {
@@ -127,7 +127,7 @@ func (fr *Reader) head() (lines []string, err error) {
 		case err == io.EOF:
 			return append(lines, string(line)), nil
 		case b == 0:
-			fr.r.UnreadByte() // is an empty body's
+			fr.r.UnreadByte() // it ends an empty body
 			return append(lines, string(line)), nil
 		case b != '\n':
 			line = append(line, b)
@@ -140,11 +140,10 @@ func (fr *Reader) head() (lines []string, err error) {
 	}
 }
 
-// bodyReader reads a body up to its NUL, or as many bytes as content-length says, and
-// then the NUL.
+// bodyReader reads a body up to its NUL, or as many bytes as content-length says and then the NUL.
 type bodyReader struct {
 	r    *bufio.Reader
-	left int64 // bytes of content-length to come; -1: not known
+	left int64 // bytes of content-length that are left; -1: not known
 	done bool
 	cut  bool // ended by the end of input
 }
@@ -163,8 +162,8 @@ func (b *bodyReader) Read(p []byte) (n int, err error) {
 	return b.readToNUL(p)
 }
 
-// readToNUL reads what is buffered up to the NUL. After as many bytes as content-length says, nothing
-// but the NUL should come; whatever does is part of the body all the same, for it is no frame.
+// readToNUL reads what is buffered up to the NUL. After as many bytes as content-length says, only
+// the NUL should come; anything else is still part of the body, because it is not a frame.
 func (b *bodyReader) readToNUL(p []byte) (n int, err error) {
 	if _, err := b.r.Peek(1); err != nil {
 		b.cut = err == io.EOF
@@ -189,11 +188,11 @@ func (b *bodyReader) readToNUL(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// Buffered is how much of what comes after the last frame has been read already, once its
-// body has been read to the end.
+// Buffered returns how many bytes after the last frame have already been read, once its body has
+// been read to the end.
 func (fr *Reader) Buffered() int { return fr.r.Buffered() }
 
-// Answer writes a frame with nothing but a command, in one piece.
+// Answer writes a frame that consists of a command, in one piece.
 func Answer(w io.Writer, command string) error {
 	_, err := io.WriteString(w, command+"\n\n\x00")
 	return err

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// message is a frame with its body read.
+// message is a frame with its body.
 type message struct {
 	Command string
 	Header  []string
@@ -76,18 +76,18 @@ func TestFrames(t *testing.T) {
 		input string
 		want  []message
 	}{
-		"no header, no body":               {"PLUGINEND\n\n\x00", []message{{Command: "PLUGINEND", Header: []string{}}}},
-		"content-length":                   {"PLUGINEND\ncontent-length:0\n\n\x00", []message{{Command: "PLUGINEND", Header: []string{"content-length:0"}}}},
-		"NUL within content-length":        {"A\ncontent-length:3\n\nx\x00y\x00B\n\n\x00", []message{{"A", []string{"content-length:3"}, "x\x00y"}, {"B", []string{}, ""}}},
-		"content-length that is no number": {"A\ncontent-length:many\n\nxy\x00", []message{{"A", []string{"content-length:many"}, "xy"}}},
-		"negative content-length":          {"A\ncontent-length:-1\n\nxy\x00", []message{{"A", []string{"content-length:-1"}, "xy"}}},
-		"body longer than content-length":  {"A\ncontent-length:1\n\nxyz\x00B\n\n\x00", []message{{"A", []string{"content-length:1"}, "xyz"}, {"B", []string{}, ""}}},
-		"body shorter than content-length": {"A\ncontent-length:9\n\nxyz", []message{{"A", []string{"content-length:9"}, "xyz"}}},
-		"last frame ended by end of input": {"A\n\nbody", []message{{"A", []string{}, "body"}}},
-		"frame cut off in its headers":     {"A\nk:v", []message{{"A", []string{"k:v"}, ""}}},
-		"frame cut off by its NUL":         {"A\x00B\n\n\x00", []message{{"A", []string{}, ""}, {"B", []string{}, ""}}},
-		"header without colon":             {"A\nodd\n\n\x00", []message{{"A", []string{"odd"}, ""}}},
-		"empty command":                    {"\n\n\x00", []message{{"", []string{}, ""}}},
+		"no header, no body":                  {"PLUGINEND\n\n\x00", []message{{Command: "PLUGINEND", Header: []string{}}}},
+		"content-length":                      {"PLUGINEND\ncontent-length:0\n\n\x00", []message{{Command: "PLUGINEND", Header: []string{"content-length:0"}}}},
+		"NUL within content-length":           {"A\ncontent-length:3\n\nx\x00y\x00B\n\n\x00", []message{{"A", []string{"content-length:3"}, "x\x00y"}, {"B", []string{}, ""}}},
+		"content-length that is not a number": {"A\ncontent-length:many\n\nxy\x00", []message{{"A", []string{"content-length:many"}, "xy"}}},
+		"negative content-length":             {"A\ncontent-length:-1\n\nxy\x00", []message{{"A", []string{"content-length:-1"}, "xy"}}},
+		"body longer than content-length":     {"A\ncontent-length:1\n\nxyz\x00B\n\n\x00", []message{{"A", []string{"content-length:1"}, "xyz"}, {"B", []string{}, ""}}},
+		"body shorter than content-length":    {"A\ncontent-length:9\n\nxyz", []message{{"A", []string{"content-length:9"}, "xyz"}}},
+		"last frame ended by end of input":    {"A\n\nbody", []message{{"A", []string{}, "body"}}},
+		"frame cut off in its headers":        {"A\nk:v", []message{{"A", []string{"k:v"}, ""}}},
+		"frame cut off by its NUL":            {"A\x00B\n\n\x00", []message{{"A", []string{}, ""}, {"B", []string{}, ""}}},
+		"header without colon":                {"A\nodd\n\n\x00", []message{{"A", []string{"odd"}, ""}}},
+		"empty command":                       {"\n\n\x00", []message{{"", []string{}, ""}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := readAll(t, tt.input)
@@ -101,7 +101,7 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// libzypp escaped header values in three ways over time; all give the same text.
+// Over time libzypp escaped header values in three ways; all give the same text.
 func TestUserData(t *testing.T) {
 	const want = `change:4711|x\y`
 	for name, head := range map[string]string{
@@ -141,8 +141,8 @@ func (b neverEnding) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FuzzFrame demands that what was read once is written and read again to the same, and
-// that a frame as libzypp writes it keeps every byte.
+// FuzzFrame checks that a frame, once read, is the same after writing and reading it, and that a
+// frame as libzypp writes it keeps every byte.
 func FuzzFrame(f *testing.F) {
 	f.Add("PLUGINBEGIN", "userdata:x", "", true)
 	f.Add("COMMITBEGIN", "content-length:2", "{}", false)
@@ -153,7 +153,7 @@ func FuzzFrame(f *testing.F) {
 			t.Skip()
 		}
 		if strings.Contains(header, "content-length:") {
-			return // a length that the body does not have
+			return // a length that does not match the body
 		}
 		again, err := readAll(t, written(raw))
 		if err != nil {

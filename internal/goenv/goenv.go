@@ -1,6 +1,6 @@
-// Package goenv keeps the variables by which Go's runtime is set away from the programs that
-// run in a commit: what zypper's caller has set for others could make them take seconds and
-// gigabytes, or fill libzypp's pipe for messages.
+// Package goenv keeps the variables that control Go's runtime away from the programs that run in a
+// commit: settings that zypper's caller made for other programs could make them take seconds and
+// gigabytes, or fill libzypp's message pipe.
 package goenv
 
 import (
@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Own are the settings of those programs themselves: few threads, for zypper may need the
-// tasks, and no stack where a program of Go panics. What the runtime writes when it cannot go on
-// at all, it writes in any case: the recorder has no libzypp on its stderr. The plugin's entry
-// has them, too.
+// Own are the settings of those programs themselves: few threads, because zypper may need the
+// tasks, and no stack trace when a Go program panics. What the runtime writes when it cannot go on
+// at all cannot be turned off, so the recorder's stderr is not libzypp's. The plugin's entry uses
+// these settings, too.
 func Own() []string { return []string{"GOMAXPROCS=1", "GOTRACEBACK=none"} }
 
-// Clean returns env with Own in place of what else sets Go's runtime. foreign says whether
-// there was any.
+// Clean returns env with Own instead of other settings of Go's runtime. foreign says whether there
+// were any.
 func Clean(env []string) (clean []string, foreign bool) {
 	own := Own()
 	clean = slices.Clone(own)

@@ -1,11 +1,11 @@
-// Package ini reads files of sections and lines "key = value", as libzypp and zipl have them.
+// Package ini reads files with sections and lines "key = value", as libzypp and zipl use them.
 package ini
 
 import "strings"
 
 // File is what one or more files say.
 type File struct {
-	menus    bool // a line ":name" opens a section, too
+	menus    bool // a line ":name" starts a section, too
 	sections []string
 	values   map[string]map[string]string
 }
@@ -17,35 +17,35 @@ func Parse(text string) *File {
 	return f
 }
 
-// ParseZipl reads a text of zipl, in which ":name" opens a section, too: a menu.
+// ParseZipl reads a text of zipl, where ":name" starts a section, too: a menu.
 func ParseZipl(text string) *File {
 	f := &File{menus: true, values: map[string]map[string]string{}}
 	f.Add(text)
 	return f
 }
 
-// Add reads another text, which begins outside of any section. What comes later wins.
+// Add reads another text, which starts outside of any section. Later values win.
 func (f *File) Add(text string) {
-	var values map[string]string // of the open section; nil: there is none
+	var values map[string]string // of the open section; nil: none
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if name, ok := f.head(line); ok {
 			values = f.open(name)
 			continue
 		}
-		key, value, _ := strings.Cut(line, "=") // libzypp takes a key alone for an empty value
+		key, value, _ := strings.Cut(line, "=") // libzypp reads a key alone as an empty value
 		if values != nil {
 			values[strings.TrimSpace(key)] = strings.TrimSpace(value)
 		}
 	}
 }
 
-// head is the name in a line that opens a section: [name], or :name.
+// head is the name in a line that starts a section: [name], or :name.
 func (f *File) head(line string) (name string, ok bool) {
 	if f.menus && strings.HasPrefix(line, ":") {
 		return line, true
 	}
-	name, _, _ = strings.Cut(strings.TrimPrefix(line, "["), "]") // libzypp's IniParser.cc: up to the first one
+	name, _, _ = strings.Cut(strings.TrimPrefix(line, "["), "]") // libzypp's IniParser.cc: up to the first ]
 	return strings.TrimSpace(name), strings.HasPrefix(line, "[")
 }
 
@@ -60,8 +60,9 @@ func (f *File) open(name string) map[string]string {
 	return f.values[name]
 }
 
-// Sections returns the names of the sections, each once, in their order. A menu's has its colon.
+// Sections returns the names of the sections, each once, in order. The name of a menu includes the
+// colon.
 func (f *File) Sections() []string { return f.sections }
 
-// Get returns the value of a key in a section, empty if it has none.
+// Get returns the value of a key in a section, empty if there is none.
 func (f *File) Get(section, key string) string { return f.values[section][key] }

@@ -20,7 +20,7 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// A menu is zipl's alone, and a key alone takes away a value that was there before.
+// Only zipl has menus, and a key alone removes an earlier value.
 func TestMenusAreOfZipl(t *testing.T) {
 	const text = "[main]\n:x\ngpgcheck = off\ngpgcheck\n"
 	if f := Parse(text); len(f.Sections()) != 1 || f.Get("main", "gpgcheck") != "" {

@@ -189,7 +189,7 @@ func TestSystem(t *testing.T) {
 		"no name":             {files: with(sles, release, "\x7fELF"), err: "parsing os-release"},
 		"no mounts":           {files: map[string]string{release: sles[release]}, err: "mountinfo: no such file"},
 		"no root":             {files: with(sles, mounts, "63 62 0:5 / /proc rw shared:2 - proc proc rw\n"), err: `parsing "/proc/1/mountinfo": no root directory`},
-		"not a mount":         {files: with(sles, mounts, "x\x00"), err: "is no mount"},
+		"not a mount":         {files: with(sles, mounts, "x\x00"), err: "is not a mount"},
 		"a FIFO":              {files: with(sles, release, "fifo"), err: "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {

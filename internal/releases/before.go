@@ -10,17 +10,18 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Before is what the record has of the looks before this one. The zero value: nothing, and all is read.
+// Before is what the record has from earlier looks. The zero value: nothing, so everything is read.
 type Before struct {
 	Version      string // of the program that looks now
 	Known        *record.Releases
 	Repositories record.Repositories     // as the last look found them
-	Read         record.RepositoriesRead // of the same look
+	Read         record.RepositoriesRead // from the same look
 }
 
-// reading is all that decides what reading a repository would bring: whether it is another one than the last time. That
-// the index is the same is not enough. What is on record of the repository is a part of it, so that nothing is left out
-// because of an event that was not written, or that went.
+// reading is everything that decides what reading a repository would bring: it shows whether the
+// repository has changed since last time. Comparing the index is not enough. What is on record
+// about the repository is a part of it, so that nothing is lost because of an event that was not
+// written, or was pruned.
 type reading struct {
 	Version string // of the program
 	Repo    string // alias
@@ -29,7 +30,7 @@ type reading struct {
 	Size    int64
 	Time    int64
 	Wanted  wantedPackages
-	Known   []record.Released // advisories on record, with lists that are there
+	Known   []record.Released // advisories on record whose lists exist
 }
 
 func (r reading) digest() string {
@@ -37,7 +38,7 @@ func (r reading) digest() string {
 	return record.ListDigest([]string{string(text)})
 }
 
-// readingOf is that of a repository now, but for what is on record.
+// readingOf is the reading of a repository now, without what is on record.
 func (r *repo) readingOf(root string, index repositoryIndex) (reading, error) {
 	info, err := rooted.Stat(root, index.file)
 	if err != nil {
@@ -48,7 +49,8 @@ func (r *repo) readingOf(root string, index repositoryIndex) (reading, error) {
 
 func modified(info fs.FileInfo) int64 { return info.ModTime().UnixNano() }
 
-// has says whether a repository was read already as it is now, and everything of that is on record.
+// has says whether a repository was already read in its present state, and everything it brought is
+// on record.
 func (b *Before) has(r reading) bool {
 	if b.Known == nil || len(b.Read) == 0 {
 		return false
@@ -57,10 +59,11 @@ func (b *Before) has(r reading) bool {
 	return slices.Contains(b.Read, r.digest())
 }
 
-// had says whether a repository had advisories before: one that is enabled, and silent now, is not gone.
+// had says whether a repository had advisories before: an enabled one without advisories now has
+// not disappeared.
 func (b *Before) had(alias string) bool { return b.Known != nil && b.Known.Had[alias] }
 
-// row is what the last look found of a repository; nothing if that was silent.
+// row is what the last look found about a repository; empty if it did not list it.
 func (b *Before) row(alias string) (row record.Repository) {
 	if i := slices.IndexFunc(b.Repositories, func(r record.Repository) bool { return r.Alias == alias }); i >= 0 {
 		row = b.Repositories[i]
@@ -68,8 +71,8 @@ func (b *Before) row(alias string) (row record.Repository) {
 	return row
 }
 
-// Marks says which repositories were read, as News has made their advisories known to the record. The next look needs
-// them to see that nothing has changed.
+// Marks says which repositories were read, after News has added their advisories to known. The next
+// look needs them to see that nothing has changed.
 func (o *Offer) Marks(known *record.Releases) record.RepositoriesRead {
 	marks := record.RepositoriesRead{}
 	for _, r := range o.readings {
@@ -79,7 +82,7 @@ func (o *Offer) Marks(known *record.Releases) record.RepositoriesRead {
 	return marks
 }
 
-// onRecord are the advisories of a repository that are on record, with all that they bring.
+// onRecord are a repository's advisories on record, with everything that they bring.
 func onRecord(known *record.Releases, alias string) (list []record.Released) {
 	for _, a := range known.Of(alias) {
 		if known.Has(a.Packages) && known.Has(a.CVEs) {

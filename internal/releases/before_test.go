@@ -26,13 +26,13 @@ func look(t *testing.T, root string, pkgs []record.Package, before Before) (*Off
 		known = none()
 	}
 	payloads := News(o, nil, known)
-	for key, a := range after(t, payloads...).Advisories { // as it is when it was written and read again
+	for key, a := range after(t, payloads...).Advisories { // as it is after it was written and read
 		known.Advisories[key] = a
 	}
 	return o, Before{Version: before.Version, Known: known, Repositories: o.Repositories, Read: o.Marks(known)}
 }
 
-// spoil damages the updateinfo of all repositories so that nobody sees it who does not read it.
+// spoil damages the updateinfo of all repositories in a way that only reading it reveals.
 func spoil(t *testing.T, root string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, raw, "*/repodata/u.xml"))
@@ -57,7 +57,7 @@ func patchAndKernel() string {
 	return update("PATCH", "status='stable'", "1", "CVE-2024-1", pkg12+" 2-1", "kernel-default 6.4.0-150600.99.1")
 }
 
-// withoutNumbers is what is on record of that, but for a list.
+// withoutNumbers is the same record without one list.
 func withoutNumbers(t *testing.T, digest string) *record.Releases {
 	t.Helper()
 	payloads := News(offered(t, patchAndKernel()), nil, none())
@@ -65,7 +65,8 @@ func withoutNumbers(t *testing.T, digest string) *record.Releases {
 	return after(t, payloads...)
 }
 
-// twoRepositories have an advisory each: one of a live patch and a kernel, one of what does not matter.
+// twoRepositories have an advisory each: one with a live patch and a kernel, one that does not
+// matter.
 func twoRepositories() map[string]string {
 	files := updates(patchAndKernel())
 	files[raw+"silent/repodata/repomd.xml"] = index("repodata/u.xml")
@@ -73,8 +74,8 @@ func twoRepositories() map[string]string {
 	return files
 }
 
-// Where nothing has changed no updateinfo is read, and the same is known of the repositories as before, but for when they
-// were refreshed.
+// If nothing has changed, no updateinfo is read, and the same is known about the repositories as
+// before, except when they were refreshed.
 func TestUnchangedIsNotRead(t *testing.T) {
 	root := machine(t, twoRepositories())
 	first, before := look(t, root, installed, Before{Version: "1"})
@@ -99,7 +100,7 @@ func TestUnchangedIsNotRead(t *testing.T) {
 	}
 }
 
-// All that may make a difference has the repository read again: then it shows that it is damaged.
+// Whatever may make a difference makes the repository be read again: then the damage shows.
 func TestChangedIsRead(t *testing.T) {
 	write := func(t *testing.T, root, name, text string) {
 		t.Helper()
@@ -114,7 +115,7 @@ func TestChangedIsRead(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change    func(t *testing.T, root string, b *Before)
 		installed []record.Package
-		silent    bool // what does not matter is read again, too
+		silent    bool // repositories that do not matter are read again, too
 	}{
 		"nothing before":  {change: func(_ *testing.T, _ string, b *Before) { *b = Before{Version: "1"} }, silent: true},
 		"another program": {change: func(_ *testing.T, _ string, b *Before) { b.Version = "2" }, silent: true},
@@ -162,7 +163,7 @@ func TestChangedIsRead(t *testing.T) {
 	}
 }
 
-// The order in which rpm tells packages is nothing.
+// The order in which rpm lists packages does not matter.
 func TestSamePackagesInAnotherOrder(t *testing.T) {
 	root := machine(t, twoRepositories())
 	_, before := look(t, root, installed, Before{Version: "1"})
@@ -174,7 +175,7 @@ func TestSamePackagesInAnotherOrder(t *testing.T) {
 	}
 }
 
-// What could not be read is read again, whether or not something changed; and then it is known.
+// What could not be read is read again, whether or not something changed; once read, it is known.
 func TestProblemsAreTriedAgain(t *testing.T) {
 	root := machine(t, twoRepositories())
 	file := filepath.Join(root, raw, "a/repodata/u.xml")
@@ -191,7 +192,7 @@ func TestProblemsAreTriedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	set(append(slices.Clone(whole[:len(whole)-1]), 'x')) // as long as the whole one
+	set(append(slices.Clone(whole[:len(whole)-1]), 'x')) // as long as the original
 	o, before := look(t, root, installed, Before{Version: "1"})
 	if o.Repositories[0].Problem == "" || len(before.Read) != 1 {
 		t.Fatalf("%+v, %v", o.Repositories, before.Read)
@@ -203,7 +204,7 @@ func TestProblemsAreTriedAgain(t *testing.T) {
 	if o, before = look(t, root, installed, before); o.Repositories[0].Problem != "" || len(o.Advisories) != 1 || len(before.Read) != 2 {
 		t.Errorf("mended: %+v", o)
 	}
-	// One that was known, and is gone from the cache, is a problem.
+	// A repository that was known, and whose file is gone from the cache, is a problem.
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +213,7 @@ func TestProblemsAreTriedAgain(t *testing.T) {
 	}
 }
 
-// An advisory that is withdrawn, and one that comes back in the form that it had, are news each.
+// The withdrawal of an advisory is news, and so is its return in the same form.
 func TestWithdrawnAndBack(t *testing.T) {
 	patch := update("PATCH", "status='stable'", "1", "CVE-2024-1", pkg12+" 2-1")
 	with, without := machine(t, updates(patch)), machine(t, updates())
@@ -227,7 +228,8 @@ func TestWithdrawnAndBack(t *testing.T) {
 	}
 }
 
-// A list that is not on record any more is written again, though the advisory that names it is the same.
+// A list that is no longer on record is written again, even if the advisory that names it is the
+// same.
 func TestListsThatWentAreWrittenAgain(t *testing.T) {
 	o := offered(t, patchAndKernel())
 	news := News(o, nil, withoutNumbers(t, o.Advisories[0].CVEs))

@@ -6,8 +6,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// SUSE Manager writes updateinfo of its own: other ids, dates as text without a zone, of which no more than the day is
-// known, no status, and a list of packages of several kernels in one notice.
+// SUSE Manager writes its own updateinfo: other ids, dates as text without a zone, which tell only
+// the day, no status, and packages of several kernels in one notice.
 func TestUpdateInfoOfSUSEManager(t *testing.T) {
 	const text = `<?xml version="1.0" encoding="UTF-8"?><updates>
 <update from="maint-coord@suse.de" type="security" version="1"><id>SUSE-15-SP6-2024-2802</id><title>important: Security update for the Linux Kernel</title>
@@ -25,7 +25,8 @@ func TestUpdateInfoOfSUSEManager(t *testing.T) {
 	}
 }
 
-// A PTF is a kernel of the same package with a version of its own; and the patterns that hold PTFs together are none.
+// A PTF is a kernel of the same package name with its own version. The patterns that combine PTFs
+// are ignored.
 func TestPTFs(t *testing.T) {
 	o := read(t, machine(t, updates(
 		update("PTF", "", "1", "", "kernel-default 6.4.0-150600.21.2.1.ptf.1234567", "ptf-1234567 1-1"),
@@ -38,7 +39,8 @@ func TestPTFs(t *testing.T) {
 	}
 }
 
-// The same advisory of several products, by ids of their own, is kept for each, and its lists once.
+// An advisory for several products, with an id for each, is kept for each of them, but its lists
+// only once.
 func TestSameAdvisoryInFiveProducts(t *testing.T) {
 	files := map[string]string{}
 	for _, product := range []string{"A", "B", "C", "D", "E"} {

@@ -1,5 +1,5 @@
-// Package releases looks for what the vendor has released: advisories in the metadata of repositories that libzypp has
-// in its cache, and what installed kernels fix by themselves. Nothing is fetched.
+// Package releases looks for what the vendor has released: advisories in the repository metadata in
+// libzypp's cache, and what installed kernels fix themselves. It fetches nothing.
 package releases
 
 import (
@@ -21,14 +21,15 @@ import (
 type Offer struct {
 	Advisories   []Advisory
 	Repositories record.Repositories
-	ids          map[string]map[string]bool // of advisories that bring kernels or live patches, by alias of repositories of which all was read
-	readings     []reading                  // of repositories of which all was read, now or before
+	ids          map[string]map[string]bool // advisories that bring kernels or live patches, by alias, for repositories that were read completely
+	readings     []reading                  // repositories that were read completely, now or earlier
 	version      string
 }
 
-// Read reads what the enabled repositories offer, as far as it matters where these packages are installed. A repository
-// that cannot be read, or not until ctx ends, has a problem. One of which all is on record, and where nothing has changed
-// since, is not read again: it brings no advisories, and none of it is withdrawn.
+// Read reads what the enabled repositories offer that matters for these installed packages. A
+// repository that cannot be read, or not before ctx ends, has a problem. If a repository has not
+// changed since and is completely on record, it is not read again: then it brings no advisories,
+// and none of its advisories is withdrawn.
 func Read(ctx context.Context, root string, installed []record.Package, before Before) (*Offer, error) {
 	repos, err := zypp.Repositories(root)
 	if err != nil {
@@ -61,7 +62,7 @@ func (o *Offer) add(ctx context.Context, root string, from *zypp.Repository, r *
 	}
 }
 
-// take takes in what was read of a repository.
+// take adds what was read of a repository.
 func (o *Offer) take(r *repo) {
 	if r.reading != nil {
 		o.readings = append(o.readings, *r.reading)
@@ -72,14 +73,15 @@ func (o *Offer) take(r *repo) {
 	}
 }
 
-// Kernel is an installed kernel, with what it fixes by itself.
+// Kernel is an installed kernel with what it fixes itself.
 type Kernel struct {
 	record.KernelFixes
 	name, version string
 	cves          []string
 }
 
-// Kernels reads the changelogs of installed kernels that are not known yet: each has some megabytes.
+// Kernels reads the changelogs of installed kernels that are not known yet: each has several
+// megabytes.
 func Kernels(ctx context.Context, root string, installed []record.Package, known *record.Releases) (list []Kernel, err error) {
 	var names []string
 	for _, p := range installed {
@@ -105,10 +107,10 @@ func Kernels(ctx context.Context, root string, installed []record.Package, known
 	return list, nil
 }
 
-// KernelOf is an installed kernel with what its changelog says, as rpm prints it.
+// KernelOf returns an installed kernel with what its changelog, as rpm prints it, says.
 func KernelOf(p record.Package, changelog string) Kernel {
 	log := livepatch.ParseKernelChangelog(changelog)
-	slices.Sort(log.CVEs) // as text, as all lists are
+	slices.Sort(log.CVEs) // as text, like all lists
 	evr := rpmversion.Of(p)
 	release, _ := livepatch.KernelRelease(p.Name, evr.Version, evr.Release)
 	return Kernel{name: p.Name, version: p.Version, cves: log.CVEs, KernelFixes: record.KernelFixes{
@@ -120,8 +122,9 @@ func instance(p record.Package) record.KernelInstance {
 	return record.KernelInstance{Package: p.NEVRA(), BuildTime: p.BuildTime}
 }
 
-// News is what a record does not have yet of an offer and of kernels: as many payloads of release events as their size
-// demands, in order; none where there is nothing new. known has it afterwards.
+// News returns what part of an offer and of kernels a record does not have yet: as many payloads of
+// release events as their size demands, in order; none if nothing is new. Afterwards known includes
+// it.
 func News(o *Offer, kernels []Kernel, known *record.Releases) []*record.Release {
 	n := news{known: known}
 	for _, a := range o.Advisories {
@@ -151,7 +154,7 @@ func same(a, b record.Released) bool {
 	return string(x) == string(y)
 }
 
-// withdrawn are advisories on record that their repositories, which were read, do not have any more.
+// withdrawn are advisories on record that their repositories, which were read, no longer have.
 func (o *Offer) withdrawn(known *record.Releases) (keys []record.AdvisoryKey) {
 	for _, a := range known.Sorted() {
 		if ids, read := o.ids[a.Repo]; read && !ids[a.ID] {
@@ -161,14 +164,14 @@ func (o *Offer) withdrawn(known *record.Releases) (keys []record.AdvisoryKey) {
 	return keys
 }
 
-// maxPayload is about how long a payload may be, in bytes; maxList how many entries a list may have that is not made of
-// others.
+// maxPayload is roughly the largest payload in bytes; maxList is how many entries a list may have
+// that is not built from others.
 const (
 	maxPayload = 200 << 10
 	maxList    = 4000
 )
 
-// news makes payloads.
+// news builds payloads.
 type news struct {
 	known    *record.Releases
 	payloads []*record.Release
@@ -185,7 +188,7 @@ func (n *news) add(what any, to func(*record.Release)) {
 	to(n.payloads[len(n.payloads)-1])
 }
 
-// list writes a list, if no event has it, on the ground of lists that may be like it.
+// list writes a list, unless an event has it, based on lists that may be similar.
 func (n *news) list(entries []string, like ...string) {
 	digest := record.ListDigest(entries)
 	if _, is := n.known.List(digest); is {
@@ -203,8 +206,8 @@ func (n *news) list(entries []string, like ...string) {
 	n.add(l, func(r *record.Release) { r.Lists[digest] = l })
 }
 
-// like are the lists that the numbers of a kernel are likely to be made of: those of the newest kernel of its name that
-// is on record, and of the advisories that brought it.
+// like are the lists that the CVE numbers of a kernel are probably made of: those of the newest
+// kernel of the same name on record, and of the advisories that brought it.
 func (n *news) like(k Kernel) (digests []string) {
 	newest := record.KernelFixes{}
 	for _, old := range n.known.Kernels {
@@ -221,7 +224,7 @@ func (n *news) like(k Kernel) (digests []string) {
 	return digests
 }
 
-// compareKernels orders kernels by when they were built.
+// compareKernels orders kernels by build time.
 func compareKernels(a, b record.KernelFixes) int {
 	return cmp.Or(cmp.Compare(a.BuildTime, b.BuildTime), cmp.Compare(a.Package, b.Package))
 }

@@ -15,7 +15,7 @@ import (
 // offered is what a repository with these updates offers.
 func offered(t testing.TB, list ...string) *Offer { return read(t, machine(t, updates(list...))) }
 
-// after is what release events say together after payloads that were written and read again.
+// after is what release events say together once the payloads were written and read.
 func after(t testing.TB, payloads ...*record.Release) *record.Releases {
 	t.Helper()
 	var rows []record.ReleaseRow
@@ -38,8 +38,8 @@ func after(t testing.TB, payloads ...*record.Release) *record.Releases {
 
 func none() *record.Releases { return record.NewReleases(nil) }
 
-// An advisory is written once, again when it changed, and its end when its repository does not have it any more. What
-// cannot be read ends nothing.
+// An advisory is written once, again if it changed, and finally its withdrawal. An unreadable
+// repository withdraws nothing.
 func TestNews(t *testing.T) {
 	patch, kernel := update("PATCH", "status='stable'", "1", "CVE-2024-1 CVE-2024-2", pkg12+" 2-1"), update("KERNEL", "", "1", "CVE-2024-3", "kernel-default 6.4.0-150600.99.1")
 	first := News(offered(t, patch, kernel), nil, none())
@@ -70,7 +70,8 @@ func TestNews(t *testing.T) {
 	}
 }
 
-// An advisory of an older kernel stays when that kernel is not installed any more: its repository has it.
+// An advisory for an older kernel stays when that kernel is no longer installed: its repository
+// still has it.
 func TestWhatMattersNoMoreIsNotWithdrawn(t *testing.T) {
 	files := updates(update("A", "", "1", "CVE-2024-1", pkg12+" 2-1"))
 	first := News(read(t, machine(t, files)), nil, none())
@@ -95,7 +96,8 @@ func kernel(version string, build int64, cves []string) Kernel {
 		Package: "kernel-default-" + version + ".x86_64", BuildTime: build, CVEs: record.ListDigest(cves)}}
 }
 
-// Long lists become several events, nothing is cut, and a list is the difference to those that are there.
+// Long lists are spread over several events, nothing is cut, and a list is written as the
+// difference to existing ones.
 func TestLongLists(t *testing.T) {
 	old, brought := many(0, 8568), many(20_000, 500)
 	a := Advisory{packages: []string{"kernel-default 2-1"}, cves: brought,
@@ -127,8 +129,8 @@ func TestLongLists(t *testing.T) {
 	}
 }
 
-// Lists that are made of each other in a circle, or of what is not there, say nothing; nor does one that is not what its
-// digest says.
+// Lists that refer to each other in a circle, or to missing ones, say nothing; nor does a list that
+// does not match its digest.
 func TestOddLists(t *testing.T) {
 	a, b := record.ListDigest([]string{"a"}), record.ListDigest([]string{"b"})
 	e, f := record.ListDigest([]string{"e"}), record.ListDigest([]string{"c", "f"})
@@ -145,7 +147,7 @@ func TestOddLists(t *testing.T) {
 	if got, ok := known.List(record.NoList); !ok || len(got) > 0 {
 		t.Errorf("none: %q, %v", got, ok)
 	}
-	// What an event says under a wrong name does not hide what a later one says under it.
+	// A list under a wrong digest does not hide a later one that matches it.
 	known.Add(&record.Release{Lists: map[string]record.List{a: {Add: []string{"x"}}}})
 	if got := listOf(known, a); len(got) > 0 {
 		t.Errorf("%q", got)

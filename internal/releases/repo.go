@@ -22,39 +22,40 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// What bounds what is kept of a repository: advisories, and bytes of names and numbers of those that matter. The largest
-// in use have some hundred advisories of kernels with some hundred numbers each, in several architectures.
+// Limits on what is kept of a repository: advisories, and bytes of the names and numbers that
+// matter. The largest repositories in use have a few hundred advisories of kernels with a few
+// hundred numbers each, for several architectures.
 const (
 	maxKept  = 1 << 14
 	maxBytes = 8 << 20
 	maxName  = 128 // of a package, and of its version
 )
 
-// Advisory is one that a repository offers now.
+// Advisory is an advisory that a repository offers now.
 type Advisory struct {
 	record.Released
-	packages, cves []string // what its lists have
-	version        string   // of its form: of two the higher one counts
+	packages, cves []string // the entries of its lists
+	version        string   // of its form: the higher one of two counts
 }
 
-// repo is a repository that is being read.
+// repo is a repository while it is read.
 type repo struct {
 	alias   string
 	wanted  *wanted
 	before  *Before
 	reading *reading // nil: there is nothing to read
-	same    bool     // nothing has changed since it was read last
-	newest  string   // day of its newest advisory; empty: it is not known
+	same    bool     // nothing has changed since it was last read
+	newest  string   // day of its newest advisory; empty: not known
 	offers  bool     // it has any kernel or live patch
 	found   map[string]*Advisory
 	ids     map[string]bool // of all that bring a kernel or live patch
-	bytes   int             // of what is kept
+	bytes   int             // size of what is kept
 }
 
 // wanted says which packages matter.
 type wanted struct {
 	patches map[string]bool           // live patches for installed kernels, by name
-	oldest  map[string]rpmversion.EVR // installed kernel of a name
+	oldest  map[string]rpmversion.EVR // oldest installed kernel, by name
 }
 
 func wantedBy(installed []record.Package) *wanted {
@@ -77,8 +78,8 @@ func wantedBy(installed []record.Package) *wanted {
 	return w
 }
 
-// has says whether a package matters: one that is for an installed kernel, or a kernel that is not older than all that
-// are installed of its name.
+// has says whether a package matters: a live patch for an installed kernel, or a kernel that is not
+// older than all installed ones of its name.
 func (w *wanted) has(p updateinfo.Package) bool {
 	if w.patches[p.Name] {
 		return true
@@ -91,10 +92,10 @@ func (w *wanted) has(p updateinfo.Package) bool {
 	return err == nil && evr.Compare(oldest) >= 0
 }
 
-// wantedPackages are the packages that matter, in a form that is the same if they are.
+// wantedPackages are the packages that matter, in a canonical form.
 type wantedPackages struct {
 	Patches []string          // in order
-	Oldest  map[string]string // version of a kernel, by its name
+	Oldest  map[string]string // version of the kernel, by name
 }
 
 func (w *wanted) packages() wantedPackages {
@@ -117,9 +118,9 @@ type repomd struct {
 
 const indexFile = "repodata/repomd.xml"
 
-// refreshed is when libzypp last got an answer from a repository; nil: never. It is the time of the index in its cache:
-// libzypp 17.25 and 17.36 move it also where there is nothing new, and leave it where the answer fails, or the refresh is left
-// out because of repo.refresh.delay.
+// refreshed is when libzypp last got an answer from a repository; nil: never. It is the
+// modification time of the index in the cache: libzypp 17.25 and 17.36 update it even if nothing is
+// new, but not if the request fails or the refresh is skipped because of repo.refresh.delay.
 func refreshed(root string, r *zypp.Repository) (*record.Timestamp, error) {
 	info, err := rooted.Stat(root, path.Join(r.Cache, indexFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -137,7 +138,7 @@ type repositoryIndex struct {
 	file string            // the updateinfo; empty: the repository has none
 }
 
-// readIndex reads the index of a repository; of a plain folder of packages, for one, there is none.
+// readIndex reads the index of a repository; a plain folder of packages, for example, has none.
 func readIndex(root, dir string) (is repositoryIndex, err error) {
 	name := path.Join(dir, indexFile)
 	text, err := rooted.ReadFile(root, name)
@@ -165,8 +166,9 @@ func readIndex(root, dir string) (is repositoryIndex, err error) {
 	return is, nil
 }
 
-// read reads the advisories of a repository from libzypp's cache, if they are others than those that were read last. The
-// index comes first: of a refresh meanwhile the next look sees that it is another one.
+// read reads the advisories of a repository from libzypp's cache, unless they are the same as last
+// time. It reads the index first: if a refresh happens meanwhile, the next look sees that the index
+// changed.
 func (r *repo) read(ctx context.Context, root, dir string) error {
 	index, err := readIndex(root, dir)
 	if index.file == "" || err != nil {
@@ -206,7 +208,7 @@ func (r *repo) readAll(ctx context.Context, root, name string) error {
 	return nil
 }
 
-// take takes in one of the updates of an advisory: it may have one for each architecture.
+// take adds one of an advisory's updates: there may be one for each architecture.
 func (r *repo) take(from updateinfo.Advisory) error {
 	var packages []string
 	matters := false
@@ -253,12 +255,12 @@ func timestamp(t *time.Time) *record.Timestamp {
 	return new(record.At(*t))
 }
 
-// newer compares the versions of two forms of an advisory, as rpm does.
+// newer compares the versions of two forms of an advisory as rpm does.
 func newer(a, b string) bool {
 	return rpmversion.EVR{Version: a}.Compare(rpmversion.EVR{Version: b}) > 0
 }
 
-// numbers are those of texts that are CVE numbers.
+// numbers are the texts that are CVE numbers.
 func numbers(texts []string) (list []string) {
 	for _, text := range texts {
 		if number, ok := livepatch.CVE(text); ok {

@@ -83,7 +83,8 @@ func pack(t testing.TB, name, text string) string {
 
 const raw = "var/cache/zypp/raw/"
 
-// machine has these files, and a repository in libzypp's configuration for each folder of its cache.
+// machine has these files, and for each folder of its cache a repository in libzypp's
+// configuration.
 func machine(t testing.TB, files map[string]string) string {
 	t.Helper()
 	repos := map[string]bool{}
@@ -118,7 +119,7 @@ func read(t testing.TB, root string) *Offer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, r := range o.Repositories { // when the test wrote them
+	for i, r := range o.Repositories { // the time when the test wrote them
 		if r.Refreshed != nil {
 			o.Repositories[i].Refreshed = &record.Timestamp{}
 		}
@@ -126,7 +127,7 @@ func read(t testing.TB, root string) *Offer {
 	return o
 }
 
-// told are advisories with their lists, one in a line.
+// told are advisories with their lists, one on a line.
 func told(list []Advisory) (lines []string) {
 	for _, a := range list {
 		at := "undated"
@@ -202,9 +203,9 @@ func updates(list ...string) map[string]string {
 	return map[string]string{raw + "a/repodata/repomd.xml": index("repodata/u.xml"), raw + "a/repodata/u.xml": "<updates>" + strings.Join(list, "\n") + "</updates>"}
 }
 
-// Kernels that are older than all installed ones, of other names, and live patches of kernels that are not installed do
-// not matter; an advisory that does is kept with all that it brings. Of an advisory the newest form counts, and what it
-// says for several architectures is one.
+// Kernels older than all installed ones, kernels of other names, and live patches for kernels that
+// are not installed do not matter; an advisory that matters is kept with everything it brings. The
+// newest form of an advisory counts, and its updates for several architectures are combined.
 func TestWhatMatters(t *testing.T) {
 	o := read(t, machine(t, updates(
 		update("OLD", "", "1", "CVE-2024-1", "kernel-default 6.4.0-150600.11.1"),
@@ -228,7 +229,7 @@ func TestWhatMatters(t *testing.T) {
 	}
 }
 
-// Repositories that are switched off offer nothing, and libzypp's settings say where its cache is.
+// Disabled repositories offer nothing, and libzypp's settings say where its cache is.
 func TestRepositoriesOfOtherForms(t *testing.T) {
 	files := updates(update("A", "", "1", "", pkg12+" 2-1"))
 	files["etc/zypp/repos.d/all.repo"] = "[a]\nenabled=0\n[b/c]\n"
@@ -240,7 +241,7 @@ func TestRepositoriesOfOtherForms(t *testing.T) {
 	}
 }
 
-// xzHeader is the start of an xz file whose block has a filter and a size of dictionary.
+// xzHeader is the start of an xz file whose block has a filter and a dictionary size.
 func xzHeader(flags byte, fields ...byte) string {
 	header := append([]byte("\xfd7zXZ\x00\x00\x01\x69\x22\xde\x36\x02"), flags)
 	return string(append(append(header, fields...), make([]byte, 16)...))

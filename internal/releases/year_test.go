@@ -12,22 +12,23 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// vendorYear is a vendor that releases a kernel a month with 500 new numbers, and live patches for those before it, in five
-// products; and a machine that installs each of them, and keeps three kernels.
+// vendorYear is a vendor that releases a kernel a month with 500 new CVE numbers, and live patches
+// for the kernels before it, in five products; and a machine that installs each kernel and keeps
+// three.
 type vendorYear struct {
 	t        testing.TB
 	products []string
 	texts    map[string][]string // updates, by product
-	numbers  []string            // that the newest kernel fixes
+	numbers  []string            // those that the newest kernel fixes
 	known    *record.Releases
-	count    int // of updates
+	count    int // number of updates
 }
 
 const (
 	keptKernels  = 3
-	brought      = 500  // numbers that a kernel fixes more than the one before
-	fixedBefore  = 8568 // numbers that the first one fixes, as a kernel of SUSE Linux Enterprise 15 SP6 does
-	patchNumbers = 20   // of those that live patches can fix
+	brought      = 500  // numbers that each kernel fixes in addition to the previous one
+	fixedBefore  = 8568 // numbers that the first one fixes, like a kernel of SUSE Linux Enterprise 15 SP6
+	patchNumbers = 20   // those that live patches can fix
 )
 
 func newVendorYear(t testing.TB) *vendorYear {
@@ -44,7 +45,7 @@ func yearPatch(month int) string {
 	return fmt.Sprintf("kernel-livepatch-6_4_0-150600_23_%d-default", 10+5*month)
 }
 
-// release adds an update to each product, with an id of its own.
+// release adds an update to each product, each with its own id.
 func (v *vendorYear) release(about, cves string, month int, packages ...string) {
 	v.count++
 	for n, product := range v.products {
@@ -55,10 +56,10 @@ func (v *vendorYear) release(about, cves string, month int, packages ...string) 
 	}
 }
 
-// month is a month: what is released, and what the machine's observations write.
+// month is one month: what is released, and what the machine's observations write.
 func (v *vendorYear) month(month int) (payloads []*record.Release) {
 	cves := many(20_000+brought*month, brought)
-	inChangelog := slices.Concat(cves[10:], many(90_000+10*month, 10)) // which is never quite what the advisory lists
+	inChangelog := slices.Concat(cves[10:], many(90_000+10*month, 10)) // never exactly what the advisory lists
 	v.numbers = slices.Sorted(slices.Values(slices.Concat(v.numbers, inChangelog)))
 	var packages []string
 	for _, name := range []string{"kernel-default", "kernel-default-base", "kernel-default-devel", "kernel-default-livepatch", "kernel-default-livepatch-devel", "kernel-devel", "kernel-docs",
@@ -93,8 +94,8 @@ func (v *vendorYear) installed(month int) (list []record.Package) {
 	return list
 }
 
-// A year of releases makes a record longer by no more than 400 KB: the first month with all that the first kernel fixes
-// included.
+// A year of releases lengthens a record by no more than 400 KB, including the first month with
+// everything that the first kernel fixes.
 func TestSizeOfAYear(t *testing.T) {
 	v := newVendorYear(t)
 	size, events, lists := 0, 0, 0

@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ofUser is how many tasks the user's RLIMIT_NPROC leaves. fork(2) asks for it neither for root
-// nor for who may set limits, both of the machine itself and not of a user namespace.
+// ofUser is how many tasks the user's RLIMIT_NPROC still allows. fork(2) does not apply it to root
+// or to processes that may set limits, provided that they are such in the machine's own user
+// namespace.
 func ofUser() int64 {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &limit); err != nil || limit.Cur >= endless || exempt() {
@@ -20,7 +21,7 @@ func ofUser() int64 {
 	return int64(limit.Cur) - tasksOf(os.Getuid())
 }
 
-// openFiles says so if the process may have fewer files open than are needed.
+// openFiles returns an error if the process may have fewer files open than are needed.
 func openFiles(need uint64) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= need {
@@ -65,10 +66,10 @@ func tasksOf(uid int) (tasks int64) {
 	}
 }
 
-// entries is where a piece of a folder is read to.
+// entries is the buffer for reading a folder.
 var entries [8 << 10]byte
 
-// ofProcess counts the tasks of a process, an entry of /proc, if it is a user's.
+// ofProcess counts the tasks of a process, an entry of /proc, if it belongs to the user.
 func ofProcess(name string, uid int) int64 {
 	if name[0] < '0' || name[0] > '9' {
 		return 0
@@ -89,7 +90,7 @@ func field(status, key string) string {
 	return word
 }
 
-// number reads a file with a number. ok is false where there is none: "max".
+// number reads a file with a number. ok is false if there is none: "max".
 func number(path string) (n int64, ok bool) { return parse(strings.TrimSpace(text(path))) }
 
 func parse(s string) (n int64, ok bool) {
@@ -112,8 +113,8 @@ func text(path string) string {
 	return string(piece[:n])
 }
 
-// open opens a file or folder that never keeps one waiting. It goes around Go's runtime, which could
-// start a thread for each such call, and dies where it may not.
+// open opens a file or folder without ever blocking. It bypasses Go's runtime, which might start a
+// thread for each such call, and dies if it cannot.
 func open(path string) (fd uintptr, ok bool) {
 	name, err := unix.BytePtrFromString(path)
 	if err != nil {
@@ -123,5 +124,5 @@ func open(path string) (fd uintptr, ok bool) {
 	return fd, failed == 0
 }
 
-// here is where relative paths begin, a variable so that it can be negative.
+// here is the folder that relative paths start from; it is a variable because it is negative.
 var here = unix.AT_FDCWD

@@ -1,6 +1,6 @@
-// Package room finds out how many tasks and how much memory are free where a process runs: zypper and
-// rpm may lack what klp-audit takes. It links little and reads few files, for a program that libzypp
-// starts in every commit uses it.
+// Package room finds out how many tasks and how much memory are free for a process: zypper and rpm
+// may lack what klp-audit uses. It links little and reads few files, because it is part of a
+// program that libzypp starts in every commit.
 package room
 
 import (
@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unlimited is what is free where no limit is known.
+// unlimited means that no limit is known.
 const unlimited = math.MaxInt64
 
 // Room is what is needed.
 type Room struct {
-	Tasks  int64  // threads count
-	Memory int64  // bytes; 0: it is not looked at
-	Files  uint64 // that the process may have open
+	Tasks  int64  // threads included
+	Memory int64  // bytes; 0: not checked
+	Files  uint64 // open files that the process needs
 }
 
-// What there must be for a plugin that has nothing to record, for a recorder with its rpm, and
-// for one that does several things at a time. What zypper takes meanwhile is in it. With 12 open
+// What a plugin with nothing to record needs, what a recorder with its rpm needs, and what one
+// needs that does several things at once. What zypper uses meanwhile is included. With 12 open
 // files a recorder failed.
 var (
 	Plugin   = Room{Tasks: 12}
@@ -32,8 +32,8 @@ var (
 	Plenty   = Room{Tasks: 24, Memory: 64 << 20}
 )
 
-// For says what is missing here of what is needed, if anything is. The tightest limit decides: of the
-// process itself, of its user, and of its control groups and all that these are in.
+// For says what is missing here of what is needed, if anything. The tightest limit decides: that of
+// the process itself, of its user, and of its control groups and all that contain them.
 func For(need Room) error {
 	groups := text("/proc/self/cgroup")
 	if free := min(tasks.free(groups), ofUser()); free < need.Tasks {
@@ -60,15 +60,15 @@ func scarce(free int64, what string) error {
 	return errors.New("only " + strconv.FormatInt(free, 10) + what + " free, which zypper may need")
 }
 
-// resource is what control groups limit.
+// resource is something that control groups limit.
 type resource struct {
 	controller string
 	v1, v2     files
 }
 
-// files are those of a control group that say how much may be used, and is; how much of that is
-// the kernel's, where memory.stat does not say what of it can be given away; and which lines of
-// memory.stat are what is given to who needs it.
+// files name the files of a control group that say how much may be used and how much is used; how
+// much the kernel uses, if memory.stat does not say what part of that it can free; and which lines
+// of memory.stat count memory that is freed on demand.
 type files struct {
 	limit, used, kernel string
 	given               []string
@@ -85,8 +85,8 @@ var (
 			given: []string{"inactive_file", "active_file", "slab_reclaimable"}}}
 )
 
-// free is how much of it is free in the control groups that /proc/self/cgroup lists: the one
-// of version 1 that has it, or else that of version 2.
+// free is how much is free in the control groups that /proc/self/cgroup lists: the one of version 1
+// that has this resource, or else that of version 2.
 func (r resource) free(groups string) int64 {
 	unified := ""
 	for line := range strings.Lines(groups) {
@@ -101,10 +101,10 @@ func (r resource) free(groups string) int64 {
 	return r.v2.free("/sys/fs/cgroup", unified)
 }
 
-// free is how much is free in a control group, and in all that it is in.
+// free is how much is free in a control group, and in all that contain it.
 func (f files) free(mount, path string) (free int64) {
 	path = strings.TrimRight(path, "/")
-	// A container may see a part of the hierarchy alone: then the first folders are not there.
+	// A container may see only a part of the hierarchy: then the first folders are missing.
 	for path != "" && unix.Access(mount+path, unix.F_OK) != nil {
 		_, path, _ = strings.Cut(path[1:], "/")
 		path = strings.TrimRight("/"+path, "/")
@@ -127,12 +127,12 @@ func (f files) of(folder string) int64 {
 	return limit - used + f.givenAway(folder)
 }
 
-// endless is a limit of memory that is none: what cgroup v1 writes for that.
+// endless is a memory limit that means none: cgroup v1 writes a larger number then.
 const endless = 1 << 60
 
-// givenAway is how much of what is used goes to who needs it: what is in files, too, and what the
-// kernel remembers of files. Version 1 does not say what else of the kernel's is: it is all
-// counted, for to step aside where there is room would leave a hole in the record.
+// givenAway is how much of the used memory is freed on demand: file contents, and what the kernel
+// caches about files. Version 1 does not say how much of the kernel's memory that is, so all of it
+// counts: stepping aside although there is room would leave a hole in the record.
 func (f files) givenAway(folder string) (bytes int64) {
 	if len(f.given) == 0 {
 		return 0

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// control makes control groups of files.
+// control makes control groups from files.
 func control(t *testing.T, files map[string]string) (mount string) {
 	t.Helper()
 	mount = t.TempDir()
@@ -48,7 +48,7 @@ func TestFree(t *testing.T) {
 		"of the kernel":     {memory.v2, map[string]string{"a/memory.max": "128", "a/memory.current": "120", "a/memory.stat": "anon 1\nkernel 119\nslab_reclaimable 110\nslab_unreclaimable 5\nslab 115"}, "/a", 118},
 		"of the kernel, v1": {memory.v1, map[string]string{"a/memory.limit_in_bytes": "128", "a/memory.usage_in_bytes": "120", "a/memory.kmem.usage_in_bytes": "119", "a/memory.stat": "total_inactive_file 0"}, "/a", 127},
 		"no limit, v1":      {memory.v1, map[string]string{"a/memory.limit_in_bytes": "9223372036854771712", "a/memory.usage_in_bytes": "90"}, "/a", unlimited},
-		"what is no number": {tasks.v2, map[string]string{"a/pids.max": "", "pids.max": "20", "pids.current": "?"}, "/a", 20},
+		"not a number":      {tasks.v2, map[string]string{"a/pids.max": "", "pids.max": "20", "pids.current": "?"}, "/a", 20},
 	} {
 		if got := test.files.free(control(t, test.text), test.path); got != test.want {
 			t.Errorf("%s: %d, want %d", name, got, test.want)
@@ -56,7 +56,7 @@ func TestFree(t *testing.T) {
 	}
 }
 
-// One is no plural.
+// One is singular.
 func TestScarceIsSaidRight(t *testing.T) {
 	for free, want := range map[int64]string{-3: "only 0 tasks are free", 0: "only 0 tasks are free", 1: "only 1 task is free", 2: "only 2 tasks are free"} {
 		if got := scarce(free, " tasks").Error(); !strings.HasPrefix(got, want+", ") {
@@ -65,7 +65,7 @@ func TestScarceIsSaidRight(t *testing.T) {
 	}
 }
 
-// roleEnv is set where this test program is a process that looks around.
+// roleEnv is set if this test program is the process that looks at its limits.
 const roleEnv = "KLP_AUDIT_TEST_ROOM"
 
 func TestMain(m *testing.M) {
@@ -78,12 +78,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A user's limit counts where fork(2) asks for it.
+// A user's limit matters if fork(2) applies it.
 func TestLimitOfUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become others")
 	}
-	self, err := os.Open("/proc/self/exe") // others may not go where it is
+	self, err := os.Open("/proc/self/exe") // other users cannot enter its folder
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestLimitOfUser(t *testing.T) {
 	for _, test := range []struct {
 		uid   uint32
 		limit int
-		want  bool // that there is too little
+		want  bool // whether there is too little
 	}{{0, 20, false}, {4711, 20, true}, {4711, 4711, false}} {
 		cmd := exec.Command("prlimit", "--nproc="+strconv.Itoa(test.limit), "--", "/proc/self/fd/3")
 		cmd.ExtraFiles = []*os.File{self}

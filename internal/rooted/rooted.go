@@ -1,6 +1,6 @@
-// Package rooted reads the files of a machine below a root directory. They need not be what
-// they should be: a FIFO, a circle of links and a file without end are errors, and no link
-// leads out of the root.
+// Package rooted reads the files of a machine below a root directory. They may not be what they
+// should be: a FIFO, a loop of links and an endless file give errors, and no link leads out of the
+// root.
 package rooted
 
 import (
@@ -19,20 +19,20 @@ import (
 )
 
 const (
-	// MaxFile is the size up to which ReadFile reads a file: a boot menu has some 100 KiB.
+	// MaxFile is the largest file that ReadFile reads: a boot menu has about 100 KiB.
 	MaxFile    = 8 << 20
-	maxEntries = 1 << 17 // processes, for one
-	maxLinks   = 40      // as the kernel follows
+	maxEntries = 1 << 17 // such as processes
+	maxLinks   = 40      // as many as the kernel follows
 )
 
-// What is wrong with a file beside what the system calls say.
+// What can be wrong with a file besides what system calls report.
 var (
 	ErrNotRegular = errors.New("not a regular file")
 	ErrTooLarge   = errors.New("larger than is read")
 )
 
-// Regular returns an error that says what is at a path, if that is no regular file. Where there
-// is nothing, that is no error. Links are followed.
+// Regular returns an error that says what is at a path, if it is not a regular file. A missing file
+// is no error. Links are followed.
 func Regular(path string) error {
 	info, err := os.Stat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -56,10 +56,10 @@ func kindOf(m fs.FileMode) string {
 	return "a device"
 }
 
-// Path is where the file called name in the tree is: each link is followed as the machine
-// itself would follow it, with root as its root directory.
+// Path is where the file called name in the tree is: each link is followed as the machine itself
+// would follow it, with root as its root directory.
 func Path(root, name string) (string, error) {
-	root, err := filepath.Abs(cmp.Or(root, "/")) // it may be a folder beside
+	root, err := filepath.Abs(cmp.Or(root, "/")) // root may be relative
 	if err != nil || root == "/" {
 		return path.Join("/", name), err
 	}
@@ -69,7 +69,7 @@ func Path(root, name string) (string, error) {
 		rest = rest[1:]
 		target, err := os.Readlink(filepath.Join(root, next))
 		if err != nil {
-			at = next // no link; or nothing, which the caller will see
+			at = next // not a link; or missing, which the caller will see
 			continue
 		}
 		if links++; links > maxLinks {
@@ -89,10 +89,10 @@ func Open(root, name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := Regular(p); err != nil { // to open a device may do something
+	if err := Regular(p); err != nil { // opening a device may have an effect
 		return nil, err
 	}
-	// A FIFO that comes into the file's place now must not block the open.
+	// A FIFO that takes the file's place now must not block.
 	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func Open(root, name string) (*os.File, error) {
 // ReadFile reads a regular file of MaxFile bytes at most.
 func ReadFile(root, name string) (string, error) { return ReadAtMost(root, name, MaxFile) }
 
-// ReadAtMost reads a regular file of a certain size at most.
+// ReadAtMost reads a regular file of at most this size.
 func ReadAtMost(root, name string, size int64) (string, error) {
 	f, err := Open(root, name)
 	if err != nil {
@@ -150,7 +150,7 @@ func ReadDevice(root, name string, offset int64, size int) (string, error) {
 	return string(b), err
 }
 
-// Stat describes a file, whatever it is, with links followed.
+// Stat describes a file of any kind; it follows links.
 func Stat(root, name string) (fs.FileInfo, error) {
 	p, err := Path(root, name)
 	if err != nil {
@@ -159,7 +159,7 @@ func Stat(root, name string) (fs.FileInfo, error) {
 	return os.Lstat(p)
 }
 
-// ReadDir lists a folder in the order of the names.
+// ReadDir lists a folder, sorted by name.
 func ReadDir(root, name string) ([]fs.DirEntry, error) {
 	p, err := Path(root, name)
 	if err != nil {
@@ -181,9 +181,9 @@ func ReadDir(root, name string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// DropIns lists the configuration fragments in folders, of which an earlier one overrides a
-// later one file by file, in the order in which they are read: that of their names (see the
-// UAPI configuration files specification, and systemd's journald.conf(5)).
+// DropIns lists the drop-in files in folders; a file in an earlier folder overrides one of the same
+// name in a later folder. They are sorted by name, the order in which to read them (see the UAPI
+// configuration files specification, and systemd's journald.conf(5)).
 func DropIns(root, suffix string, folders ...string) ([]string, error) {
 	found := map[string]string{}
 	for _, folder := range folders {
@@ -210,8 +210,7 @@ func DropIns(root, suffix string, folders ...string) ([]string, error) {
 	return names, nil
 }
 
-// masked says whether a fragment is a link to /dev/null, which takes away those that it
-// overrides.
+// masked says whether a drop-in is a link to /dev/null, which removes those that it overrides.
 func masked(root, folder string, e fs.DirEntry) bool {
 	dir, err := Path(root, folder)
 	if err != nil || e.Type()&fs.ModeSymlink == 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// makeTree makes a root with files, links and what should not be there.
+// makeTree makes a root with files, links and things that should not be there.
 func makeTree(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -112,7 +112,7 @@ func TestDropIns(t *testing.T) {
 	}
 }
 
-// A root can be named as a folder of where the program runs.
+// A root can be a relative path.
 func TestRelativeRoot(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -132,7 +132,7 @@ func TestRelativeRoot(t *testing.T) {
 	}
 }
 
-// What is in a file's place is named, and nothing of it is opened.
+// The error names what is in a file's place, without opening it.
 func TestRegular(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -145,7 +145,7 @@ func TestRegular(t *testing.T) {
 		_, openErr := Open(dir, name)
 		for _, err := range []error{Regular(at(name)), openErr} {
 			if name == "device" && err == openErr {
-				continue // the link leads to dev/null below dir, where nothing is
+				continue // the link leads to dev/null below dir, which does not exist
 			}
 			if !errors.Is(err, ErrNotRegular) || !strings.Contains(err.Error(), kind) || !strings.Contains(err.Error(), at(name)) {
 				t.Errorf("%s: %v", name, err)

@@ -1,4 +1,4 @@
-// Package say puts numbers, durations and texts from outside into words for people.
+// Package say puts numbers, durations and outside text into words for people.
 package say
 
 import (
@@ -12,7 +12,7 @@ import (
 // ID is the beginning of a boot id, enough to tell boots apart and to ask for one.
 func ID(id string) string { return Printable(id[:min(12, len(id))]) }
 
-// Duration is a stretch of time for people: whole days, hours or minutes.
+// Duration is a duration for people: whole days, hours or minutes.
 func Duration(d time.Duration) string {
 	switch {
 	case d >= 48*time.Hour:
@@ -23,8 +23,8 @@ func Duration(d time.Duration) string {
 	return Plural(int(d.Minutes()), "minute")
 }
 
-// Exactly is a stretch of time of whole minutes, with nothing left out: whole days where there are two of
-// them at least, else hours or minutes.
+// Exactly is a duration of whole minutes, without rounding: in days if there are at least two and
+// nothing is left over, else in hours or minutes.
 func Exactly(d time.Duration) string {
 	switch {
 	case d%(24*time.Hour) == 0 && d > 24*time.Hour:
@@ -35,7 +35,7 @@ func Exactly(d time.Duration) string {
 	return Plural(int(d.Minutes()), "minute")
 }
 
-// Some are the first few of a list, and how many more there are.
+// Some returns the first few of a list, and how many more there are.
 func Some(list []string) string {
 	const few = 5
 	if len(list) <= few {
@@ -52,12 +52,12 @@ func Plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Printable replaces what a terminal would not print but obey: control characters,
-// marks that turn the direction of text or change the width of what stands before them,
-// and bytes that are not UTF-8.
+// Printable replaces what a terminal would not print but obey: control characters, marks that
+// change the direction of text or the width of the preceding character, and bytes that are not
+// UTF-8.
 func Printable(s string) string {
 	if isPlainASCII(s) {
-		return s // nearly every text is, and a history has many
+		return s // nearly every text is printable, and a history has many
 	}
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Variation_Selector, r) {
@@ -76,7 +76,7 @@ func isPlainASCII(s string) bool {
 	return true
 }
 
-// Clip makes a text from outside harmless, and short enough for its place.
+// Clip makes outside text harmless, and short enough for its place.
 func Clip(s string, n int) string {
 	count := 0
 	for i := range s {
@@ -87,7 +87,7 @@ func Clip(s string, n int) string {
 	return Printable(s)
 }
 
-// Join strings words together, "a, b and c".
+// Join strings words together: "a, b and c".
 func Join(parts []string) string {
 	if len(parts) < 2 {
 		return strings.Join(parts, "")
@@ -96,7 +96,7 @@ func Join(parts []string) string {
 	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
 
-// OrUnknown is a text from outside, as Clip makes it, or that it is not known.
+// OrUnknown is outside text, clipped, or "not known" if it is empty.
 func OrUnknown(s string) string {
 	if s == "" {
 		return "not known"

@@ -9,7 +9,7 @@ import (
 )
 
 // Check returns what is wrong with a JSON text, by the schema in a file. A key that the schema does
-// not describe is wrong, also where a reader has to leave alone what it does not know.
+// not describe is wrong, even where a reader must ignore unknown keys.
 func (all Set) Check(file string, text []byte) []string {
 	var v any
 	if err := json.Unmarshal(text, &v); err != nil {
@@ -18,7 +18,7 @@ func (all Set) Check(file string, text []byte) []string {
 	return all.check(file, all[file], "", v)
 }
 
-// check returns what is wrong with a value at a place; file is where s stands.
+// check returns what is wrong with a value at a place; file is the file of s.
 func (all Set) check(file string, s *Schema, at string, v any) (wrong []string) {
 	complain := func(format string, args ...any) {
 		wrong = append(wrong, at+": "+fmt.Sprintf(format, args...))
@@ -43,7 +43,7 @@ func (all Set) check(file string, s *Schema, at string, v any) (wrong []string) 
 	return slices.Concat(wrong, all.checkChoice(file, s, at, v), all.checkItems(file, s, at, v), all.checkObject(file, s, at, v))
 }
 
-// checkChoice sees that a value fits one of several schemas.
+// checkChoice checks that a value matches one of several schemas.
 func (all Set) checkChoice(file string, s *Schema, at string, v any) (wrong []string) {
 	for _, one := range s.AnyOf {
 		w := all.check(file, one, at, v)
@@ -84,7 +84,7 @@ func (all Set) checkObject(file string, s *Schema, at string, v any) (wrong []st
 		switch {
 		case property != nil && !property.Never:
 			wrong = append(wrong, all.check(file, property, at+"."+key, v)...)
-		case slices.Contains(s.Types(), "object"): // else this is about some keys of an object only
+		case slices.Contains(s.Types(), "object"): // else the schema only describes some keys of an object
 			wrong = append(wrong, at+": undocumented key "+key)
 		}
 	}

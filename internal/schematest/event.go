@@ -10,10 +10,10 @@ import (
 	"github.com/klp-audit/klp-audit/record/schema"
 )
 
-// events are the schemas of events, which are read once.
+// events are the schemas of events, read once.
 var events = sync.OnceValues(func() (Set, error) { return read(schema.Files) })
 
-// Events checks the bodies of events by their schemas.
+// Events checks the bodies of events against their schemas.
 func Events(t testing.TB, bodies ...[]byte) {
 	t.Helper()
 	all, err := events()

@@ -1,4 +1,4 @@
-// Package schematest checks JSON by published JSON Schemas, for tests.
+// Package schematest checks JSON against published JSON Schemas, for tests.
 package schematest
 
 import (
@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Schema is as much of JSON Schema (draft 2020-12) as the published ones use.
+// Schema is the part of JSON Schema (draft 2020-12) that the published ones use.
 type Schema struct {
 	Dialect     string             `json:"$schema"`
 	Title       string             `json:"title"`
@@ -30,12 +30,12 @@ type Schema struct {
 	Format      string             `json:"format"`
 	Minimum     *float64           `json:"minimum"`
 
-	// Never is that of false, which nothing fits. That of true is the zero value.
+	// Never is set for false, which nothing matches. The zero value stands for true.
 	Never bool `json:"-"`
 }
 
-// UnmarshalJSON reads a schema. It refuses a keyword that is not checked: that would be a promise in
-// vain.
+// UnmarshalJSON reads a schema. It refuses a keyword that is not checked, because the schema would
+// promise in vain.
 func (s *Schema) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, new(bool)); err == nil {
 		*s = Schema{Never: string(b) == "false"}
@@ -92,8 +92,8 @@ func read(folder fs.FS) (Set, error) {
 	return all, nil
 }
 
-// Resolve follows the reference of a schema in a file. It returns the schema that is meant, and the
-// file in which that stands; nil: there is none.
+// Resolve follows the reference of a schema in a file. It returns the schema that is meant and its
+// file; nil: there is none.
 func (all Set) Resolve(file string, s *Schema) (string, *Schema) {
 	for s != nil && s.Ref != "" {
 		to, pointer, _ := strings.Cut(s.Ref, "#")
@@ -105,7 +105,7 @@ func (all Set) Resolve(file string, s *Schema) (string, *Schema) {
 	return file, s
 }
 
-// at is the schema at a JSON pointer, as in /$defs/change/properties/kind.
+// at is the schema at a JSON pointer, such as /$defs/change/properties/kind.
 func (s *Schema) at(pointer string) *Schema {
 	words := strings.Split(pointer, "/")[1:]
 	for ; len(words) > 1 && s != nil; words = words[2:] {

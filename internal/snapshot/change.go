@@ -9,9 +9,9 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// Change returns the difference of one package between two package snapshots as it is recorded. before
-// and after are the fixes of all live patches in them, by NEVRA; where one is missing, the change says
-// nothing of fixes.
+// Change returns one package's difference between two package snapshots in the form that is
+// recorded. before and after are the fixes of all live patches in them, by NEVRA; if one is
+// missing, the change says nothing about fixes.
 func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 	p := d.After
 	if p == nil {
@@ -38,15 +38,15 @@ func Change(d rpm.Change, before, after map[string]record.Fixes) record.Change {
 	return c
 }
 
-// Renumbered says whether a package looks reinstalled only by its record number, as all do
-// when the rpm database was rebuilt. A reinstallation in the second of the installation
+// Renumbered says whether a package looks reinstalled only because its record number changed, as
+// all do when the rpm database is rebuilt. A reinstallation in the same second as the installation
 // looks the same, but libzypp announced that.
 func Renumbered(d rpm.Change) bool {
 	return d.Action == record.ActionReinstall && d.Before.InstallTime == d.After.InstallTime &&
 		d.Before.InstallTID == d.After.InstallTID && d.Before.BuildTime == d.After.BuildTime
 }
 
-// fixesIn looks up the fixes of a package: none is known to fix nothing.
+// fixesIn looks up the fixes of a package; a nil package is known to fix nothing.
 func fixesIn(p *record.Package, fixes map[string]record.Fixes) (f record.Fixes, known bool) {
 	if p == nil {
 		return f, true

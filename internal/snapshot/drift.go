@@ -12,8 +12,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// Append adds to the log an event that says what is installed (nil: none), and before it the drift that
-// follows from that. size is how many events the log had before the packages were read: if it has grown
+// Append adds to the log an event that says what is installed (nil: none), and before it the drift
+// that follows. size is how many events the log had before the packages were read: if it has grown
 // meanwhile, a commit may have ended, and the packages are read again.
 func Append(ctx context.Context, s *store.Store, root, version string, size int64, installed rpm.Snapshot, ev *record.Event) error {
 	for range tries {
@@ -52,14 +52,15 @@ func Append(ctx context.Context, s *store.Store, root, version string, size int6
 	return s.Append(ctx, ev)
 }
 
-// tries is how often an append is tried while others append, too.
+// tries is how often to try an append while others append, too.
 const tries = 5
 
 // Drift compares what is installed on the running system, whose file tree is at root, with what the
-// record knew last and what commits did since. It returns the event that says how that differs, nil if
-// it does not. What commits did in the btrfs snapshot that was booted since is on record, too. compared
-// is false, and nothing can be said, while a commit is open or an event of the spool is awaited, and if
-// the packages are not known (nil). version is the version of the program.
+// record last knew and what commits did since. It returns the event that describes the difference,
+// nil if there is none. What commits did in the btrfs snapshot that was booted since counts as
+// recorded. compared is false, and nothing can be said, while a commit is open, while an event in
+// the spool is awaited, or if the packages are not known (nil). version is the version of the
+// program.
 func Drift(ctx context.Context, s *store.Store, root, version string, now rpm.Snapshot) (ev *record.Event, compared bool, err error) {
 	after := now.Packages
 	if after == nil || s.Awaits(ctx) {
@@ -117,8 +118,8 @@ func unexplained(ctx context.Context, s *store.Store, diff []rpm.Change, subvolu
 	return slices.DeleteFunc(diff, func(d rpm.Change) bool { return explained(d, recorded) }), nil
 }
 
-// explained says whether commits on record made a difference: they installed what is there,
-// at that very time if it is known, or took away what is not.
+// explained says whether commits on record made a difference: they installed what is there, at
+// exactly that time if it is known, or removed what is gone.
 func explained(d rpm.Change, commits []record.Change) bool {
 	return slices.ContainsFunc(commits, func(c record.Change) bool {
 		if d.After == nil {
@@ -133,8 +134,8 @@ func explained(d rpm.Change, commits []record.Change) bool {
 	})
 }
 
-// describe fills in the changes of a drift with the fixes that came and went with them. The
-// changelog of a package that is gone cannot be read: the record knows its fixes, or nobody.
+// describe fills in the changes of a drift with the fixes that they added or removed. The changelog
+// of a removed package cannot be read: only the record may know its fixes.
 func describe(ctx context.Context, s *store.Store, db rpm.DB, ev *record.Event, diff []rpm.Change, after []record.Package) {
 	d := ev.Drift
 	last, err := s.LastFixes(ctx, store.AllEvents)

@@ -158,7 +158,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// What rpm is asked for are the tracked packages: one of each kind, and what looks like them.
+// rpm is asked for the tracked packages: one of each kind, and names that look similar.
 func TestReadFindsEachKind(t *testing.T) {
 	rpmtest.Need(t)
 	root := t.TempDir()
@@ -179,8 +179,8 @@ func TestReadFindsEachKind(t *testing.T) {
 	}
 }
 
-// A live patch that was built anew, with the same version, has fixes of its own, to whoever
-// knows those of the other one; and one that is still the same is not asked for again.
+// A rebuilt live patch of the same version has its own fixes, even if those of the other build are
+// known; an unchanged one is not read again.
 func TestFixesOfAPackageBuiltAnew(t *testing.T) {
 	h := newHost(t)
 	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
@@ -228,7 +228,7 @@ func TestFixesOfAPackageBuiltAnew(t *testing.T) {
 	}
 }
 
-// What fixes went is on record, however long ago they came.
+// The fixes that were removed are on record, however long ago they were added.
 func TestFixesThatCameLongAgo(t *testing.T) {
 	h := newHost(t)
 	h.observed()
@@ -243,7 +243,7 @@ func TestFixesThatCameLongAgo(t *testing.T) {
 	}
 }
 
-// Another version of the program may have read the changelogs in another way.
+// Another version of the program may have interpreted the changelogs differently.
 func TestFixesThatAnotherVersionRead(t *testing.T) {
 	h := newHost(t)
 	h.observed()
@@ -269,7 +269,7 @@ func TestDriftByRollback(t *testing.T) {
 	}
 }
 
-// What an open commit changes is its own.
+// What an open commit changes is not drift.
 func TestNoDriftWhileACommitIsOpen(t *testing.T) {
 	h := newHost(t)
 	h.observed()
@@ -307,7 +307,7 @@ func (h *host) stage(snapshot int, root string, before []record.Package) {
 	h.append(end)
 }
 
-// What was staged and then booted is on record: only what came beside it is drift.
+// What was staged and then booted is on record: only other changes are drift.
 func TestBootOfAStagedSnapshotIsNoDrift(t *testing.T) {
 	h := newHost(t)
 	old, kept := rpmtest.Build(t, "kernel-default 6.4.0 150600.23.25.1", "", ""), rpmtest.Build(t, "dracut 1 1", "", "")
@@ -341,7 +341,7 @@ func TestBootOfAStagedSnapshotIsNoDrift(t *testing.T) {
 	}
 }
 
-// commit records a commit that installed a package which is there now.
+// commit records a commit that installed a package that is there now.
 func (h *host) commit(compared bool, name, version string) {
 	h.Helper()
 	installed, err := Take(h.Context(), h.root)
@@ -362,8 +362,8 @@ func (h *host) commit(compared bool, name, version string) {
 	h.append(end)
 }
 
-// A commit that ended while something else looked at the packages is neither undone nor
-// counted twice.
+// A commit that ends while something else looks at the packages is neither undone nor counted
+// twice.
 func TestAppendAfterSomethingWasRecordedMeanwhile(t *testing.T) {
 	h := newHost(t)
 	h.observed()
@@ -393,7 +393,7 @@ func TestAppendAfterSomethingWasRecordedMeanwhile(t *testing.T) {
 	}
 }
 
-// sources are those of the changes on record.
+// sources are the sources of the changes on record.
 func (h *host) sources() (sources []string) {
 	h.Helper()
 	for row, err := range h.store.History(h.Context(), record.HistoryFilter{}) {
@@ -405,8 +405,8 @@ func (h *host) sources() (sources []string) {
 	return sources
 }
 
-// What a commit did that could not be compared when it began is on record; what was done
-// beside it is drift.
+// What a commit did is on record even if it could not be compared when it began; other changes are
+// drift.
 func TestDriftAroundACommitThatWasNotCompared(t *testing.T) {
 	h := newHost(t)
 	h.observed()
@@ -421,7 +421,7 @@ func TestDriftAroundACommitThatWasNotCompared(t *testing.T) {
 	}
 }
 
-// An observation that nothing was compared with hides nothing.
+// An observation without a comparison hides nothing.
 func TestObservationThatWasNotComparedIsNoBaseline(t *testing.T) {
 	h := newHost(t)
 	h.observed()
@@ -434,7 +434,7 @@ func TestObservationThatWasNotComparedIsNoBaseline(t *testing.T) {
 	}
 }
 
-// While an event waits in the spool, it may explain what differs: nothing is called drift.
+// An event in the spool may explain a difference: until it is taken in, nothing is called drift.
 func TestNoDriftWhileAnEventWaits(t *testing.T) {
 	h := newHost(t)
 	h.observed()

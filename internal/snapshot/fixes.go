@@ -10,11 +10,11 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// Known are fixes of live patches that were read before, by rpm.Instance of their packages: one that
-// was built anew may have the same version, and another changelog.
+// Known are fixes of live patches that were read earlier, by rpm.Instance of their packages: a
+// rebuilt package may have the same version, but another changelog.
 type Known map[record.Package]record.Fixes
 
-// KnownOf returns what a record knows: fixes, by NEVRA, of packages that were installed when
+// KnownOf returns what a record knows: the fixes, by NEVRA, of packages that were installed when
 // they were read.
 func KnownOf(installed []record.Package, fixes map[string]record.Fixes) Known {
 	known := Known{}
@@ -29,8 +29,7 @@ func KnownOf(installed []record.Package, fixes map[string]record.Fixes) Known {
 // recent is how many events Remembered looks at: the record may be long, and rpm knows the rest.
 const recent = 64
 
-// Remembered returns the newest fixes that a record knows, if the program of this version read
-// them.
+// Remembered returns the newest fixes in a record, if this version of the program read them.
 func Remembered(ctx context.Context, s *store.Store, version string) (Known, error) {
 	last, err := s.LastFixes(ctx, recent)
 	if err != nil || last == nil {
@@ -39,8 +38,8 @@ func Remembered(ctx context.Context, s *store.Store, version string) (Known, err
 	return readBy(store.NewHeader("", "", version).Recorder, last), nil
 }
 
-// readBy returns fixes if a program read them: another one may understand changelogs in
-// another way.
+// readBy returns fixes if this program read them: another version may interpret changelogs
+// differently.
 func readBy(program record.Program, r *record.RecordedFixes) Known {
 	if r.Recorder != program {
 		return nil
@@ -62,8 +61,8 @@ func ReadFixes(ctx context.Context, db rpm.DB, names ...string) (Known, error) {
 }
 
 // Fixes returns what the changelogs of the live patches among packages say, by NEVRA. It reads
-// those that are not known. A kernel's changelog is never read: it is huge, and says nothing
-// about live patches. If it cannot read them, the known ones are in the answer.
+// those that are not known. It never reads a kernel's changelog, which is huge and says nothing
+// about live patches. On an error, the answer still contains the known ones.
 func Fixes(ctx context.Context, db rpm.DB, installed []record.Package, known Known) (map[string]record.Fixes, error) {
 	fixes := map[string]record.Fixes{}
 	var left []string

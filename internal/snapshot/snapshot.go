@@ -1,5 +1,5 @@
-// Package snapshot reads which tracked packages are installed, as rpm lists them or as they are on record,
-// and says what of a difference the record does not explain.
+// Package snapshot reads which tracked packages are installed, from rpm or from the record, and
+// determines which differences the record does not explain.
 package snapshot
 
 import (
@@ -16,14 +16,14 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// Tracked says whether a package is recorded, by its name.
+// Tracked says whether a package is recorded, judged by its name.
 func Tracked(name string) bool { return livepatch.KindOf(name) != "" }
 
-// ErrBusy says that an rpm transaction runs: half of one is no state of the system.
+// ErrBusy says that an rpm transaction runs: in the middle of one, the system has no defined state.
 var ErrBusy = errors.New("an rpm transaction runs")
 
-// Read reads which tracked packages are installed, also while an rpm transaction runs. They
-// are never nil without an error.
+// Read reads which tracked packages are installed, even while an rpm transaction runs. They are
+// never nil without an error.
 func Read(ctx context.Context, db rpm.DB) (rpm.Snapshot, error) {
 	s, err := db.Snapshot(ctx, Tracked, tracked.Words()...)
 	if err != nil {
@@ -34,8 +34,8 @@ func Read(ctx context.Context, db rpm.DB) (rpm.Snapshot, error) {
 	return s, nil
 }
 
-// addKinds fills in of which kind packages are. Which ones of an unknown flavour are kernels it asks rpm,
-// if there are any. Where rpm does not answer, they are what they are called.
+// addKinds fills in the kinds of packages. If flavours are unknown, it asks rpm which of them are
+// kernels. If rpm does not answer, the name decides.
 func addKinds(ctx context.Context, db rpm.DB, packages []record.Package) {
 	var names []string
 	for i, p := range packages {
@@ -71,10 +71,10 @@ func Take(ctx context.Context, root string) (rpm.Snapshot, error) {
 	return s, nil
 }
 
-// Still returns what is installed on the running system without asking rpm: the last package snapshot
-// on record, if the rpm database has not been written since. ok is false if that is not certain. Only a
-// snapshot of this boot will do, by this version of the program, which tracks the same packages;
-// observations at boot and the daily ones ask rpm in any case.
+// Still returns what is installed on the running system without asking rpm: the last package
+// snapshot on record, if the rpm database has not been written since. ok is false if that is not
+// certain. The snapshot must be of this boot, and by this version of the program, which tracks the
+// same packages; observations at boot and daily ones always ask rpm.
 func Still(ctx context.Context, s *store.Store, root, version string) (_ rpm.Snapshot, ok bool) {
 	last, err := s.LastSnapshot(ctx)
 	now := store.NewHeader("", root, version)
@@ -88,8 +88,8 @@ func Still(ctx context.Context, s *store.Store, root, version string) (_ rpm.Sna
 	return still, true
 }
 
-// Installed returns the packages of a snapshot on record as Read lists them; nil if it has none, or one
-// that cannot be understood as a whole.
+// Installed returns the packages of a snapshot on record as Read lists them; nil if there are none,
+// or if any cannot be understood.
 func Installed(list []record.Package) []record.Package {
 	if list == nil {
 		return nil

@@ -26,7 +26,7 @@ func TestInstalledKnowsKinds(t *testing.T) {
 	}
 }
 
-// A name that may be a kernel's is one if rpm says that the package provides a kernel.
+// A name that may be a kernel's is a kernel if rpm says that the package provides one.
 func TestKindByWhatIsProvided(t *testing.T) {
 	rpmtest.Need(t)
 	root := t.TempDir()
@@ -62,7 +62,7 @@ func TestKindByWhatIsProvided(t *testing.T) {
 	}
 }
 
-// Half a snapshot would look as if the rest had been removed.
+// An incomplete snapshot would look as if the rest had been removed.
 func TestWhatIsNotUnderstoodIsUnknown(t *testing.T) {
 	if got := Installed([]record.Package{{Name: "a", Version: "1-1"}, {Name: "b", Version: ""}}); got != nil {
 		t.Errorf("got %v", got)
@@ -72,8 +72,8 @@ func TestWhatIsNotUnderstoodIsUnknown(t *testing.T) {
 	}
 }
 
-// What the record has of the installed packages holds as long as rpm's database was not written,
-// in the same boot, for the same program.
+// The recorded list of installed packages is valid as long as rpm's database was not written, in
+// the same boot, for the same program.
 func TestStill(t *testing.T) {
 	h := newHost(t)
 	boot := func(id string) {
@@ -103,7 +103,7 @@ func TestStill(t *testing.T) {
 	}
 	rpmtest.Install(t, h.root, "kernel-default 6.4.0 150600.23.42.1")
 	h.observed()
-	time.Sleep(50 * time.Millisecond) // the clock that stamps files goes on
+	time.Sleep(50 * time.Millisecond) // the clock that stamps files moves on
 	h.observed()
 	if now, err := Take(t.Context(), h.root); err != nil || now.Stamp == "" {
 		t.Skipf("the rpm database has no stamp: %v", err)

@@ -1,13 +1,13 @@
-// Package tracked tells from raw bytes whether they may name a package that is recorded.
-// It links little: a program that libzypp starts in every commit uses it. What a name means
-// is for package livepatch to say.
+// Package tracked says whether raw bytes may name a package that is recorded. It links little,
+// because it is part of a program that libzypp starts in every commit. Package livepatch knows what
+// a name means.
 package tracked
 
 import "bytes"
 
-// Words returns what the names of tracked packages have in common: each has one of these in
-// it, kernel-default-kmp-x or sle-module-live-patching-release. Names of other packages may,
-// too. They begin with letters that are rare in a step list, which makes them quick to find.
+// Words returns words of which each tracked package name contains one, such as kernel-default-kmp-x
+// or sle-module-live-patching-release. Other names may contain one, too. They begin with letters
+// that are rare in a step list, so they are quick to find.
 func Words() []string {
 	return []string{"kernel", "kgraft-patch-", "kmp-", "dracut", "patching", "p_sles", "module-tools"}
 }
@@ -15,14 +15,14 @@ func Words() []string {
 // longest is at least the length of the longest word.
 const longest = len("kgraft-patch-")
 
-// escape begins a letter that JSON spells as its number. No other escape stands for a
-// character of a word.
+// escape starts a letter that JSON writes as its number. No other escape can stand for a character
+// of a word.
 const escape = `\u`
 
-// MayName reports whether the JSON text may hold the name of a tracked package: false is
+// MayName reports whether the JSON text may contain the name of a tracked package: false is
 // certain, true is not.
 func MayName(text []byte) bool {
-	// Each word by itself: the search for one looks at many bytes at a time.
+	// Each word separately: searching for one word checks many bytes at a time.
 	for _, word := range Words() {
 		if bytes.Contains(text, []byte(word)) {
 			return true
@@ -37,20 +37,19 @@ const (
 	listEnd   = "]\n}"
 )
 
-// List looks through a step list that is written to it, in pieces of any size. It keeps
-// nothing of them but a few bytes.
+// List scans a step list that is written to it, in pieces of any size. It keeps only a few bytes.
 type List struct {
-	begin []byte // as far as it matters
-	tail  []byte // of what has come so far
+	begin []byte // as far as it is needed
+	tail  []byte // last bytes so far
 	named bool
 }
 
-// Write takes in the next piece.
+// Write scans the next piece.
 func (l *List) Write(piece []byte) (int, error) {
 	if missing := len(listBegin) - len(l.begin); missing > 0 {
 		l.begin = append(l.begin, piece[:min(missing, len(piece))]...)
 	}
-	// A word may be in two pieces, or in more.
+	// A word may be spread over two or more pieces.
 	l.tail = append(l.tail, piece[:min(longest, len(piece))]...)
 	l.named = l.named || MayName(l.tail) || MayName(piece)
 	if len(piece) > longest {
@@ -60,8 +59,8 @@ func (l *List) Write(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
-// Nothing says whether this is a list as libzypp writes it, and surely without a tracked
-// package: whatever is between its ends, no name of one is.
+// Nothing says whether this is a list as libzypp writes it, and certainly without a tracked
+// package: whatever is between its ends, it is not the name of one.
 func (l *List) Nothing() bool {
 	return !l.named && string(l.begin) == listBegin && bytes.HasSuffix(l.tail, []byte(listEnd))
 }

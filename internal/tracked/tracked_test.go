@@ -7,7 +7,7 @@ import (
 
 const list = "{\n\"TransactionStepList\": [{\n\"solvable\": {\n\"a\": \"x86_64\",\n\"n\": \"glibc\",\n\"r\": \"1\\/2\",\n\"v\": \"6.4.0\"\n},\n\"stage\": \"ok\",\n\"type\": \"M\"\n}]\n}"
 
-// inPieces says what a list says of text that comes in pieces of a size.
+// inPieces is what a list says about text that arrives in pieces of a fixed size.
 func inPieces(text string, size int) bool {
 	var l List
 	for ; len(text) > 0; text = text[min(size, len(text)):] {
@@ -21,15 +21,15 @@ func TestList(t *testing.T) {
 		text    string
 		nothing bool
 	}{
-		"nothing tracked":          {list, true},
-		"empty list":               {"{\n\"TransactionStepList\": []\n}", true},
-		"damaged in between":       {strings.Replace(list, `"n": "glibc"`, `"n": }[`, 1), true},
-		"nothing at all":           {"", false},
-		"only the end of a list":   {"]\n}", false},
-		"no end":                   {strings.TrimSuffix(list, "}"), false},
-		"something behind the end": {list + " ", false},
-		"written in another way":   {strings.ReplaceAll(list, "\n", ""), false},
-		"a letter as its number":   {strings.Replace(list, "glibc", `\u006bernel-rt`, 1), false},
+		"nothing tracked":         {list, true},
+		"empty list":              {"{\n\"TransactionStepList\": []\n}", true},
+		"damaged in between":      {strings.Replace(list, `"n": "glibc"`, `"n": }[`, 1), true},
+		"nothing at all":          {"", false},
+		"only the end of a list":  {"]\n}", false},
+		"no end":                  {strings.TrimSuffix(list, "}"), false},
+		"something after the end": {list + " ", false},
+		"written in another way":  {strings.ReplaceAll(list, "\n", ""), false},
+		"a letter as its number":  {strings.Replace(list, "glibc", `\u006bernel-rt`, 1), false},
 	} {
 		for size := 1; size < len(tt.text)+2; size++ {
 			if got := inPieces(tt.text, size); got != tt.nothing {
@@ -54,7 +54,7 @@ func TestLongestWord(t *testing.T) {
 	}
 }
 
-// FuzzList demands that it does not matter how a list is cut.
+// FuzzList checks that it does not matter how a list is cut.
 func FuzzList(f *testing.F) {
 	f.Add(list, 7)
 	f.Add(strings.Replace(list, "glibc", "sle-module-live-patching-release", 1), 64)

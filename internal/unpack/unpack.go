@@ -16,11 +16,11 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// maxWindow is how far back a compressed file may refer, which is the memory that it needs:
-// xz -9 has 64 MiB, zstd --ultra 128 MiB.
+// maxWindow is how far back a compressed file may refer, which determines the memory: xz -9 needs
+// 64 MiB, zstd --ultra 128 MiB.
 const maxWindow = 128 << 20
 
-// Reader returns what r holds: unpacked if it begins as gzip, bzip2, xz or zstd, else as it
+// Reader returns the content of r: decompressed if it starts as gzip, bzip2, xz or zstd, else as it
 // is. Closing it does not close r.
 func Reader(r io.Reader) (io.ReadCloser, error) {
 	in := bufio.NewReader(r)
@@ -46,8 +46,8 @@ func Reader(r io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(in), nil
 }
 
-// checkXZ looks into the header of the first block (The .xz File Format 1.2.1, section 3.1)
-// for the size of the dictionary, which would be allocated at once.
+// checkXZ reads the header of the first block (The .xz File Format 1.2.1, section 3.1) for the size
+// of the dictionary, which would be allocated at once.
 func checkXZ(in *bufio.Reader) error {
 	const streamHeader = 12
 	header, err := in.Peek(streamHeader + 2)

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// issued reads a date: seconds since 1970, or a text as other makers have it. Without a zone that tells the day,
-// whose beginning is returned, and no moment. nil is one that says nothing, or a time that no advisory can be from.
+// issued reads a date: seconds since 1970, or a text in other formats. A text without a zone tells
+// only the day; then its beginning is returned. nil means not stated, or a time that no advisory
+// can have.
 func issued(text string) (at *time.Time, dayOnly bool) {
 	t, dayOnly, ok := parseIssued(strings.TrimSpace(text))
 	if !ok || t.Year() < 2000 || t.Year() > 2100 {

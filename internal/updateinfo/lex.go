@@ -12,19 +12,19 @@ import (
 
 // tag is the start or the end of an element.
 type tag struct {
-	name  []byte // without its prefix
-	attrs []byte // as they stand
-	end   bool   // an end, or a start that is its end, too
+	name  []byte // without its namespace prefix
+	attrs []byte // unparsed
+	end   bool   // an end tag, or an empty element
 	start bool
 }
 
-// next finds the first tag of a text, from an offset on, and where it ends. What is before it, apart from
-// comments, is its text. found is false where the text has no whole one: more of it is needed, or it has no
-// more. Nothing of it is copied.
+// next finds the first tag of a text, from an offset on, and where it ends. Before it is its text
+// and perhaps comments. found is false if the text has no complete tag: either more of it is
+// needed, or there is none. Nothing is copied.
 //
-// It reads what XML 1.0 (https://www.w3.org/TR/xml/) calls well-formed, jumping from one < to the next, which
-// stands for nothing else there: encoding/xml takes twenty times as long for the 100 MiB that an update
-// repository may have. FuzzRead demands the same answers.
+// It reads what XML 1.0 (https://www.w3.org/TR/xml/) calls well-formed, and jumps from one < to the
+// next, which can mean nothing else there: encoding/xml takes twenty times as long for the 100 MiB
+// of an update repository. FuzzRead demands the same answers.
 func next(text []byte, from int) (t tag, begin, end int, found bool, err error) {
 	for {
 		at := bytes.IndexByte(text[from:], '<')
@@ -52,8 +52,8 @@ func next(text []byte, from int) (t tag, begin, end int, found bool, err error) 
 	}
 }
 
-// skipped is the length of a comment, a CDATA section or an instruction, with which a text begins; 0: it begins
-// with a tag. ok is false where its end is not there yet.
+// skipped is the length of the comment, CDATA section or instruction that a text begins with; 0: it
+// begins with a tag. ok is false if its end is not there yet.
 func skipped(rest []byte) (n int, ok bool, err error) {
 	if len(rest) > 1 && rest[1] != '!' && rest[1] != '?' {
 		return 0, true, nil
@@ -76,8 +76,8 @@ func skipped(rest []byte) (n int, ok bool, err error) {
 
 const cdata = "<![CDATA["
 
-// closing is where a tag ends, after its >, which may stand in the value of an attribute, too; negative: not
-// yet.
+// closing is where a tag ends, after its >, which may also appear in an attribute value; negative:
+// not yet.
 func closing(rest []byte) int {
 	for i := 1; i < len(rest); i++ {
 		switch c := rest[i]; c {
@@ -96,7 +96,7 @@ func closing(rest []byte) int {
 
 var errTag = errors.New("not well-formed")
 
-// parseTag reads what is between < and >.
+// parseTag parses what is between < and >.
 func parseTag(text []byte) (t tag, err error) {
 	t.start = true
 	if rest, ok := bytes.CutPrefix(text, []byte("/")); ok {
@@ -127,7 +127,7 @@ func local(name []byte) []byte {
 	return name
 }
 
-// attr is the value of an attribute; empty: the tag has none of that name.
+// attr is the value of an attribute; empty: the tag does not have it.
 func (t tag) attr(name string) (value string, err error) {
 	for rest := t.attrs; len(rest) > 0; {
 		equals := bytes.IndexByte(rest, '=')
@@ -167,7 +167,7 @@ func trimRight(b []byte) []byte {
 	return b
 }
 
-// text is what stands in an element: its comments are left out, what its CDATA sections hold is not.
+// text is the text of an element: without its comments, but with the content of its CDATA sections.
 func text(raw []byte) (string, error) {
 	var b strings.Builder
 	for len(raw) > 0 {
@@ -195,13 +195,13 @@ func text(raw []byte) (string, error) {
 	return b.String(), nil
 }
 
-// plain replaces the references to characters that a text may have.
+// plain replaces the character references in a text.
 func plain(raw []byte) (string, error) {
 	if !utf8.Valid(raw) {
 		return "", fmt.Errorf("text %.100q: not UTF-8", raw)
 	}
 	s := string(raw)
-	if strings.Contains(s, "\r") { // the end of a line is one character
+	if strings.Contains(s, "\r") { // XML counts any line end as one character
 		s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
 	}
 	if !strings.Contains(s, "&") {
@@ -238,17 +238,17 @@ func character(name string) (rune, bool) {
 	return r, ok
 }
 
-// window is a piece of a text that is read from one end to the other.
+// window is a piece of a text that is read from end to end.
 type window struct {
 	r     io.Reader
 	buf   []byte
-	from  int // what is before it is not needed any more
+	from  int // what is before it is no longer needed
 	err   error
 	max   int // of what is needed at a time
-	reads int // how often it read on
+	reads int // how often it has read more
 }
 
-// more reads on, and reports whether there was more to read.
+// more reads more, and reports whether there was more to read.
 func (w *window) more() (bool, error) {
 	if w.err != nil {
 		if w.err == io.EOF {

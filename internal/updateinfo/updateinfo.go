@@ -1,5 +1,5 @@
-// Package updateinfo reads what a repository says of its advisories: the updateinfo.xml that SUSE, openSUSE, SUSE
-// Manager and modifyrepo_c write, packed or not.
+// Package updateinfo reads what a repository says about its advisories: the updateinfo.xml that
+// SUSE, openSUSE, SUSE Manager and modifyrepo_c write, compressed or not.
 package updateinfo
 
 import (
@@ -16,37 +16,39 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
-// Advisory is one update of the file: an advisory may have several.
+// Advisory is one update in the file: an advisory may have several.
 type Advisory struct {
 	ID       string
-	Version  string // of the advisory; empty: it says none
+	Version  string // of the advisory; empty: not stated
 	Type     string // security, recommended, …
 	Status   string // stable, final, …, or Retracted
 	Severity string // important, …
 	Title    string
-	Issued   *time.Time // nil: it does not say
-	DayOnly  bool       // of Issued no more than the day is known, whose beginning it is
+	Issued   *time.Time // nil: not stated
+	DayOnly  bool       // only the day of Issued is known; Issued is its beginning
 	Packages []Package
-	CVEs     []string // as it refers to them, in its order
+	CVEs     []string // those that it refers to, in order
 }
 
-// Retracted is the status of an advisory that was taken back: what it brought is on offer no more.
+// Retracted is the status of an advisory that was taken back: what it brought is no longer on
+// offer.
 const Retracted = "retracted"
 
-// Package is one that an advisory brings.
+// Package is a package that an advisory brings.
 type Package struct {
 	Name    string
 	Version string // [epoch:]version-release
 }
 
-// What bounds the reading: the largest files in use have some 100 MiB, an update of a kernel some 100 KiB.
+// Limits on the reading: the largest files in use have about 100 MiB, an update of a kernel about
+// 100 KiB.
 const (
 	maxFile  = 1 << 30
 	maxField = 1 << 10
 	maxList  = 1 << 16
 )
 
-// maxUpdate bounds one update. A variable for tests.
+// maxUpdate bounds one update. It is a variable for tests.
 var maxUpdate = 16 << 20
 
 var errTooLarge = rooted.ErrTooLarge
@@ -54,16 +56,17 @@ var errTooLarge = rooted.ErrTooLarge
 // Newest is when the newest advisory of a file was issued; the zero value: none says.
 type Newest struct {
 	Issued  *time.Time
-	DayOnly bool // as of an Advisory
+	DayOnly bool // as in Advisory
 }
 
-// Read calls found for each update of a file, unpacked, in which one of the words occurs; words are such as the names
-// of the packages that matter. Of the rest, which would take most of the time, it reads when it was issued.
+// Read calls found for each update in a decompressed file that contains one of the words, such as
+// names of relevant packages. Of the other updates, which would take most of the time, it reads
+// only when they were issued.
 func Read(ctx context.Context, r io.Reader, words []string, found func(Advisory) error) (Newest, error) {
 	s := scan{window: window{r: io.LimitReader(r, maxFile+1), max: maxUpdate}, found: found}
 	for _, w := range words {
 		other := func(short string) bool { return short != w && strings.Contains(w, short) }
-		if !slices.ContainsFunc(words, other) { // which is found where this one is
+		if !slices.ContainsFunc(words, other) { // redundant: it is found where this one is
 			s.words = append(s.words, []byte(w))
 		}
 	}
@@ -97,15 +100,15 @@ type scan struct {
 	words  [][]byte
 	found  func(Advisory) error
 	total  int // bytes that were parsed
-	looked int // up to where the window was, from its begin
+	looked int // how far the window was searched, from its start
 	depth  int
-	update int  // where the one being read begins, in the window; it is read at a depth over 1
-	body   int  // where its body begins; 0: its tags are read one by one
-	begun  bool // the root element was there
+	update int  // start of the current update in the window; an update is read at a depth over 1
+	body   int  // start of its body; 0: its tags are read one by one
+	begun  bool // the root element was seen
 	newest Newest
 }
 
-// parse reads the whole tags of the window, and leaves the update that is not whole yet.
+// parse reads the complete tags in the window, and leaves an incomplete update.
 func (s *scan) parse() error {
 	for {
 		if s.body > 0 && !s.skip() {
@@ -130,8 +133,8 @@ func (s *scan) parse() error {
 	}
 }
 
-// skip moves on to the last tag of an update, past the tags in its body. Where the body has what no update has, it
-// goes back to the begin of the body, to read each tag. It returns false where the window ends before the update does.
+// skip moves to the last tag of the update, past all tags in its body. If the body holds something unusual, it goes
+// back to the start of the body, so that each tag is read. It returns false if the window ends before the update does.
 func (s *scan) skip() bool {
 	for {
 		at := bytes.IndexByte(s.buf[s.looked:], '<')
@@ -157,7 +160,7 @@ func (s *scan) skip() bool {
 
 const lastTag = "/update>"
 
-// forget gives up the part of the window that is not needed any more.
+// forget drops the part of the window that is no longer needed.
 func (s *scan) forget() {
 	keep := s.looked
 	if s.depth > 1 {
@@ -204,7 +207,7 @@ func (s *scan) date(at *time.Time, dayOnly bool) {
 	}
 }
 
-// dateOf is the date of issue of an update, as it stands; empty: it has none.
+// dateOf is the date of issue of an update, unparsed; empty: none.
 func dateOf(raw []byte) (date string, err error) {
 	for at, depth := 0, 0; ; {
 		t, _, end, found, err := next(raw, at)
@@ -229,7 +232,7 @@ func (s *scan) start(t tag, begin int) error {
 	case s.depth > 64:
 		return fmt.Errorf("elements nested too deeply: %w", errTag)
 	case s.depth == 1 && string(t.name) != "updates":
-		return fmt.Errorf("%.100q is no updateinfo", t.name)
+		return fmt.Errorf("%.100q is not an updateinfo", t.name)
 	case s.depth == 1:
 		s.begun = true
 	case s.depth == 2:
@@ -238,7 +241,7 @@ func (s *scan) start(t tag, begin int) error {
 	return nil
 }
 
-// named says whether one of the words occurs, or may: a character may be written as a number.
+// named says whether one of the words occurs, or may occur: a character may be written as a number.
 func (s *scan) named(raw []byte) bool {
 	for _, w := range s.words {
 		if bytes.Contains(raw, w) {
@@ -267,11 +270,11 @@ func parse(raw []byte) (a Advisory, err error) {
 	}
 }
 
-// update is one that is being read.
+// update is an update while it is read.
 type update struct {
 	*Advisory
 	raw   []byte
-	path  [][]byte // names of the elements around
+	path  [][]byte // names of the enclosing elements
 	at    int      // where the last tag ends
 	dated bool
 }
@@ -293,7 +296,7 @@ func (u *update) tag(t tag, begin, end int) error {
 	return nil
 }
 
-// takeText takes in the text between two tags, where it is that of a field.
+// takeText uses the text between two tags if it belongs to a field.
 func (u *update) takeText(begin int) error {
 	if len(u.path) != 2 {
 		return nil
@@ -326,7 +329,7 @@ func (u *update) start(t tag) (err error) {
 		u.Status, errs[1] = t.attr("status")
 		u.Version, errs[2] = t.attr("version")
 		return cmp.Or(errs[:]...)
-	case depth == 2 && name == "issued" && !u.dated: // of two the first
+	case depth == 2 && name == "issued" && !u.dated: // the first of two
 		var date string
 		date, err = t.attr("date")
 		u.Issued, u.DayOnly = issued(date)

@@ -77,7 +77,7 @@ func TestReadRefuses(t *testing.T) {
 		"":                                     "unexpected EOF",
 		"<updates>":                            "unexpected EOF",
 		"<updates><update><id>a</id></update>": "unexpected EOF",
-		"<repomd></repomd>":                    `"repomd" is no updateinfo`,
+		"<repomd></repomd>":                    `"repomd" is not an updateinfo`,
 		"<updates></updates></x>":              `element "x" ends without a start: not well-formed`,
 		"<!DOCTYPE x><updates></updates>":      "a document type is not read",
 		"<updates><update kernel x=y></update></updates>":                                      `advisory "": attributes "kernel x=y": not well-formed`,
@@ -102,7 +102,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// A text without a zone says on which day an advisory was issued, and no more.
+// A text without a zone only says on which day an advisory was issued.
 func TestIssued(t *testing.T) {
 	moment := time.Date(2020, 6, 30, 8, 29, 1, 0, time.UTC)
 	day := time.Date(2020, 6, 30, 0, 0, 0, 0, time.UTC)
@@ -130,7 +130,7 @@ func TestIssued(t *testing.T) {
 	}
 }
 
-// An update that never ends is given up in bounded memory.
+// An endless update is given up with bounded memory.
 func TestReadEndsEndlessUpdates(t *testing.T) {
 	defer func(was int) { maxUpdate = was }(maxUpdate)
 	maxUpdate = 1 << 20
@@ -166,7 +166,8 @@ func (e endless) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// Only updates that may name a package are read closely; the answers are those of reading all with encoding/xml.
+// Only updates that may name a package are parsed fully; the answers equal those of reading
+// everything with encoding/xml.
 func FuzzRead(f *testing.F) {
 	f.Add(sample)
 	f.Add("<updates><u:update x:type='a&amp;b'><id>&#x41;kernel</id><title>a<b>kernel</b>c</title></u:update></updates>")
@@ -180,7 +181,7 @@ func FuzzRead(f *testing.F) {
 		if slices.ContainsFunc(strings.Split(text, "<"), func(tag string) bool { return len(tag) > maxField }) {
 			t.Skip()
 		}
-		want, wantNewest, err := readWhole(text) // which takes half a surrogate for U+FFFD
+		want, wantNewest, err := readWhole(text) // it reads half a surrogate pair as U+FFFD
 		if err != nil || strings.Contains(fmt.Sprint(want), "\ufffd") {
 			t.Skip()
 		}
@@ -197,7 +198,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// readWhole reads all of a file with encoding/xml, and gives the updates in which "kernel" occurs.
+// readWhole reads the whole file with encoding/xml, and returns the updates in which "kernel"
+// occurs.
 func readWhole(text string) (list []Advisory, newest Newest, err error) {
 	d := xml.NewDecoder(strings.NewReader(text))
 	var path []string
@@ -206,7 +208,7 @@ func readWhole(text string) (list []Advisory, newest Newest, err error) {
 	begun, dated := false, false
 	for {
 		at := d.InputOffset()
-		token, err := d.Token() // which is strict about the names of ends
+		token, err := d.Token() // it is strict about the names in end tags
 		if err == io.EOF && (len(path) > 0 || !begun) {
 			return nil, newest, io.ErrUnexpectedEOF
 		}
@@ -301,7 +303,7 @@ func attrOf(t xml.StartElement, name string) string {
 	return ""
 }
 
-// large is a file with many updates, one in ten of a kernel with 300 numbers.
+// large is a file with many updates; one in ten concerns a kernel with 300 CVE numbers.
 func large(updates int) []byte {
 	var b bytes.Buffer
 	b.WriteString("<updates>\n")

@@ -9,7 +9,8 @@ import (
 	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
-// A history does not say which package an advisory is of. It is named as that of a change only if nothing else was done.
+// A history does not say which package an advisory belongs to. An advisory is attributed to a
+// change only if the commit did nothing else.
 func TestAdvisoryOfAChange(t *testing.T) {
 	const (
 		command = "2026-01-01 10:00:00|command|root@vm|'zypper' 'patch'|\n"
@@ -24,7 +25,7 @@ func TestAdvisoryOfAChange(t *testing.T) {
 	)
 	for name, tt := range map[string]struct {
 		text string
-		want string // after the change of the live patch
+		want string // expected after the change of the live patch
 	}{
 		"the only one":             {command + patch + applied, " P-1 by P-1"},
 		"another is needed now":    {command + patch + applied + needed, " P-1 by P-1"},
@@ -52,8 +53,8 @@ func TestAdvisoryOfAChange(t *testing.T) {
 	}
 }
 
-// What of a commit comes with a later import takes back that its change was the only one; cut anywhere, it shows the same as
-// the whole.
+// A later import may show that a commit had more than one change; then the attribution is
+// withdrawn. Cut anywhere, the history shows the same as in one piece.
 func TestAdvisoryOfAChangeInPieces(t *testing.T) {
 	const history = `2026-01-01 10:00:00|command|root@vm|'zypper' 'patch'|
 2026-01-01 10:00:01|install|dracut|1-1|x86_64||r|a|
@@ -71,7 +72,8 @@ func TestAdvisoryOfAChangeInPieces(t *testing.T) {
 	m.shows("2026-01-01T10:00:01 install dracut-1-1.x86_64 ok import P-1")
 }
 
-// The advisory that a real libzypp wrote down stays with its commit, which had two tracked packages and more.
+// The advisory that a real libzypp recorded stays with its commit, which had two tracked packages
+// and more.
 func TestAdvisoryOfARealCommit(t *testing.T) {
 	text, err := os.ReadFile("../zypp/testdata/libzypp-17.25.7-update.history")
 	storetest.Check(t, err)
@@ -89,7 +91,7 @@ func TestAdvisoryOfARealCommit(t *testing.T) {
 	}
 }
 
-// What is no list of advisories takes no room in the record: too many of them, and those that say too much.
+// Too many advisories, or ones with too much data, take no room in the record.
 func TestAdvisoriesAreBounded(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("2026-01-01 10:00:00|command|root@vm|'zypper' 'patch'|\n2026-01-01 10:00:01|install|dracut|1-1|x86_64||r|a|\n")

@@ -10,8 +10,8 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rooted"
 )
 
-// Zone returns the rules by which the local times of a history are read: those of a zone
-// ("Europe/Berlin", "UTC", "+01:00"), or with an empty name of the system at root.
+// Zone returns the time zone in which the local times of a history are read: the named one
+// ("Europe/Berlin", "UTC", "+01:00"), or, without a name, that of the system at root.
 func Zone(root, name string) (*time.Location, error) {
 	if name == "" {
 		return systemZone(root)
@@ -30,8 +30,8 @@ func Zone(root, name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// systemZone reads /etc/localtime; without it, a system is in UTC (localtime(5)). The
-// environment of who imports says nothing of who installed.
+// systemZone reads /etc/localtime; a system without it is in UTC (localtime(5)). The importer's
+// environment says nothing about who installed.
 func systemZone(root string) (*time.Location, error) {
 	const name = "/etc/localtime"
 	data, err := rooted.ReadFile(root, name)
@@ -57,14 +57,14 @@ func systemZone(root string) (*time.Location, error) {
 // clock reads local times in the order of a file.
 type clock struct {
 	zone *time.Location
-	last time.Time // the moment read last
+	last time.Time // the last moment that was read
 }
 
-// moment is the moment of a local time, and whether that is a guess.
+// moment returns the moment of a local time, and whether that is a guess.
 //
-// In the hour that comes twice at the end of summer time, a local time is of the second
-// pass if the record before it is later than it would be in the first; else of the first,
-// which is a guess. In the hour that summer time leaves out no clock was right.
+// In the hour that occurs twice at the end of summer time, a local time belongs to the second pass
+// if the previous record is later than it would be in the first; otherwise to the first, which is a
+// guess. In the hour that summer time skips, no clock was right.
 func (c *clock) moment(wall time.Time) (at time.Time, guess bool) {
 	first, second := c.candidates(wall)
 	at, guess = first, !first.Equal(second)
@@ -78,8 +78,8 @@ func (c *clock) moment(wall time.Time) (at time.Time, guess bool) {
 	return at.In(c.zone), guess
 }
 
-// candidates are the moments that a local time can be: by the offset from UTC of the day
-// before, and by that of the day after. Where only one of them shows that time, it is both.
+// candidates returns the moments that a local time can be: by the UTC offset of the day before, and
+// by that of the day after. If only one of them shows that time, both results are that one.
 func (c *clock) candidates(wall time.Time) (first, second time.Time) {
 	const day = 24 * time.Hour
 	by := func(from time.Duration) time.Time {

@@ -16,63 +16,63 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// maxAdvisories bounds how many advisories are taken in of a commit, and maxAdvisory how long what is said of one may be:
-// of all products together there are some thousands, with names of 60 bytes.
+// maxAdvisories bounds how many advisories of a commit are imported, and maxAdvisory how long the
+// data of one may be: all products together have a few thousand, with names of 60 bytes.
 const (
 	maxAdvisories = 5000
 	maxAdvisory   = 1000
 )
 
-// pause is how far apart the records of a commit can be whose command is not known.
+// pause is the longest gap between the records of a commit whose command is not known.
 const pause = 10 * time.Minute
 
-// commit is what belongs together in a history: a command and the records up to the next
-// one. Its first line gives it its name.
+// commit is what belongs together in a history: a command and the records up to the next one. Its
+// first line determines its id.
 type commit struct {
 	first      record.HistoryLine
-	at, last   time.Time // of its first and its last record
+	at, last   time.Time // times of its first and its last record
 	known      bool      // the first line is a command record
 	user       string
 	command    string
 	userData   string
 	changes    []change
-	packages   int // that were installed or removed, or failed, tracked or not
+	packages   int // how many were installed or removed, or failed, tracked or not
 	advisories []record.Advisory
-	lines      []record.HistoryLine // of the command and the advisories
+	lines      []record.HistoryLine // lines of the command and the advisories
 	failed     map[string]bool      // by name-version-release.arch
 	aborted    bool
-	unread     bool // a line of it could not be read
+	unread     bool // one of its lines could not be read
 	scripts    zypp.Scripts
 }
 
-// change is a claim of the history about a tracked package. What it did to the one before is
-// found out in its turn.
+// change is a claim of the history about a tracked package. What it replaced is determined later,
+// in order.
 type change struct {
 	record.ImportedChange
-	at      time.Time // the same as Time, in the zone that it was read by
+	at      time.Time // the same as Time, in the zone that it was read in
 	evr     rpmversion.EVR
 	removal bool
 }
 
-// reader makes commits of the lines of history files. A commit may go on in the next file,
-// for a rotation does not wait for its end.
+// reader makes commits from the lines of history files. A commit may continue in the next file,
+// because a rotation does not wait for its end.
 type reader struct {
 	clock   clock
 	problem func(Problem)
 	emit    func(*commit) error
-	seen    func(zypp.Line) // is called with each line, unless it is nil
+	seen    func(zypp.Line) // called with each line, unless it is nil
 
-	skipped int   // lines of the file before the first that is read
-	passed  int64 // their bytes
+	skipped int   // lines of the file before the first one to be read
+	passed  int64 // bytes of those lines
 
 	file    string
-	copies  map[[16]byte]int // of the lines of this file that matter
+	copies  map[[16]byte]int // how often each relevant line of this file has occurred
 	open    *commit
-	lost    bool // a line could not be read that may have been a command
+	lost    bool // an unreadable line may have been a command
 	crossed bool // no record of this file was read yet
 }
 
-// read reads one file. Only emit's errors end it.
+// read reads one file. Only an error of emit stops it.
 func (r *reader) read(path string) error {
 	f, err := open(path)
 	if err != nil {
@@ -108,7 +108,7 @@ func (r *reader) readFrom(f io.Reader, path string) error {
 	return nil
 }
 
-// badLine is a line that cannot be understood; the reading goes on.
+// badLine is a line that cannot be understood; reading goes on.
 type badLine struct{ error }
 
 func (r *reader) take(line zypp.Line) error {
@@ -135,10 +135,10 @@ func (r *reader) take(line zypp.Line) error {
 	case zypp.ActionCommand, zypp.ActionInstall, zypp.ActionRemove, zypp.ActionPatch:
 		return r.record(line, &rec)
 	}
-	return nil // a repository's, or a newer libzypp's
+	return nil // about a repository, or of a newer libzypp
 }
 
-// clean removes what a power cut leaves before a line, and a carriage return after it.
+// clean removes NUL bytes that a power cut left before a line, and a carriage return after it.
 func clean(text string) string { return strings.TrimSuffix(strings.TrimLeft(text, "\x00"), "\r") }
 
 // mayBeCommand says whether a line that cannot be parsed may have been a command record.
@@ -147,7 +147,7 @@ func mayBeCommand(text string) bool {
 	return strings.Contains(text, "|command") || !slices.ContainsFunc(others, func(s string) bool { return strings.Contains(text, s) })
 }
 
-// record takes in a record of a commit.
+// record adds a record to a commit.
 func (r *reader) record(line zypp.Line, rec *zypp.Record) error {
 	at, guess, err := r.moment(rec.Time)
 	if err != nil {
@@ -185,7 +185,7 @@ func (r *reader) record(line zypp.Line, rec *zypp.Record) error {
 	return nil
 }
 
-// advise takes in a record of an advisory.
+// advise adds a record of an advisory.
 func (c *commit) advise(a record.Advisory, mark record.HistoryLine) error {
 	switch {
 	case len(c.advisories) == maxAdvisories:
@@ -197,8 +197,9 @@ func (c *commit) advise(a record.Advisory, mark record.HistoryLine) error {
 	return nil
 }
 
-// sole says whether the commit did nothing but to install one package: then what it applied, that did. Where its command is
-// not known, nor is it where it begins; and a line that cannot be read may be about another package.
+// sole says whether the commit did nothing but install one package: then that package applied the
+// advisories. If its command is not known, neither is where it begins; and an unreadable line may
+// concern another package.
 func (c *commit) sole() bool {
 	return c.known && !c.aborted && !c.unread && c.packages == 1 && len(c.changes) == 1 && !c.changes[0].removal && c.changes[0].Result == record.ResultOK
 }
@@ -212,8 +213,8 @@ func (r *reader) moment(stamp string) (at time.Time, guess bool, err error) {
 	return at, guess, nil
 }
 
-// another says whether a record that is no command belongs to another commit than the one
-// before, one of whose command nothing is known.
+// another says whether a record that is not a command belongs to a new commit, if the command of
+// the previous one is not known.
 func (r *reader) another(at time.Time, userData string) bool {
 	c := r.open
 	if c == nil || r.lost || userData != "" && userData != c.userData {
@@ -228,7 +229,7 @@ func (r *reader) begin(mark record.HistoryLine, at time.Time, userData string) e
 	return err
 }
 
-// flush ends the commit that is open. One without a tracked package is none of ours.
+// flush ends the open commit. A commit without a tracked package is dropped.
 func (r *reader) flush() error {
 	c := r.open
 	r.open, r.lost = nil, false
@@ -239,7 +240,7 @@ func (r *reader) flush() error {
 	return r.emit(c)
 }
 
-// attachScripts notes with each package which of its scripts failed.
+// attachScripts notes for each package which of its scripts failed.
 func (c *commit) attachScripts() {
 	for _, s := range c.scripts.Failed {
 		for i := range c.changes {
@@ -250,7 +251,7 @@ func (c *commit) attachScripts() {
 	}
 }
 
-// claim takes in an install or remove record of a tracked package.
+// claim adds an install or remove record of a tracked package.
 func (r *reader) claim(rec *zypp.Record, at time.Time, guess bool, mark record.HistoryLine) error {
 	evr, err := rpmversion.Parse(rec.Version)
 	if err != nil {
@@ -258,7 +259,7 @@ func (r *reader) claim(rec *zypp.Record, at time.Time, guess bool, mark record.H
 	}
 	removal := rec.Action == zypp.ActionRemove
 	if !removal && r.open.failed[nvra(rec.Name, evr, rec.Arch)] {
-		return nil // the failure was ignored, and libzypp wrote the record all the same
+		return nil // the failure was ignored, and libzypp wrote the record anyway
 	}
 	c := newChange(rec.Name, evr, rec.Arch, removal, at, mark)
 	c.Result, c.Ambiguous = record.ResultOK, guess
@@ -274,7 +275,7 @@ func newChange(name string, evr rpmversion.EVR, arch string, removal bool, at ti
 	return c
 }
 
-// comment takes in a comment: what failed has no record of its own.
+// comment reads a comment: a failed step has no record of its own.
 func (r *reader) comment(line zypp.Line, text string) error {
 	if strings.HasPrefix(text, "# Commit was aborted") && r.open != nil && !r.lost {
 		r.open.aborted = true
@@ -286,7 +287,7 @@ func (r *reader) comment(line zypp.Line, text string) error {
 	file := strings.TrimSuffix(c.Package, ".rpm")
 	name, evr, arch, known := parseNVRA(file)
 	if !known {
-		name = file // of all packages in one transaction
+		name = file // if all packages are in one transaction
 	}
 	if livepatch.KindOf(name) == "" {
 		return nil
@@ -320,10 +321,10 @@ func (r *reader) comment(line zypp.Line, text string) error {
 	return nil
 }
 
-// unknown stands for the version and the architecture of a package that is only named.
+// unknown stands for the version and architecture of a package that is only named.
 const unknown = "unknown"
 
-// withoutVersion takes away what was made of a version that is not known.
+// withoutVersion removes what was derived from an unknown version.
 func withoutVersion(c change) change {
 	c.Version, c.Arch = unknown, unknown
 	if c.Kind == record.PackageKernel {
@@ -333,7 +334,7 @@ func withoutVersion(c change) change {
 	return c
 }
 
-// nvra is how a package's file is called, without ".rpm".
+// nvra is the name of a package's file, without ".rpm".
 func nvra(name string, evr rpmversion.EVR, arch string) string {
 	return fmt.Sprintf("%s-%s-%s.%s", name, evr.Version, evr.Release, arch)
 }
@@ -353,7 +354,8 @@ func parseNVRA(s string) (name string, evr rpmversion.EVR, arch string, ok bool)
 	return s[:version], evr, arch, err == nil && arch != ""
 }
 
-// mark names a line by its place and the digest of its bytes. Each call counts as one more copy of it.
+// mark identifies a line by its place and the digest of its bytes. Each call counts one more copy
+// of it.
 func (r *reader) mark(line zypp.Line) record.HistoryLine {
 	sum := sha256.Sum256(line.Raw)
 	key := [16]byte(sum[:])

@@ -17,14 +17,15 @@ import (
 
 const (
 	// maxCompared bounds what one comparison reads: a year of a busy machine. The next one
-	// goes on after it.
+	// continues after it.
 	maxCompared = 128 << 20
-	// maxMissing bounds what a comparison lists, for each repeats what those before it found.
+	// maxMissing bounds what a comparison lists, because each one repeats the findings of those
+	// before it.
 	maxMissing = 50
 	maxLost    = 20
-	// maxMeanwhile is more events than are written while an observation is taken.
+	// maxMeanwhile is more events than are ever written while an observation is taken.
 	maxMeanwhile = 100
-	// maxShift is more than two clocks on the wall are ever apart.
+	// maxShift is more than the largest difference between two local times.
 	maxShift = 48 * time.Hour
 )
 
@@ -32,7 +33,7 @@ const (
 type CompareOptions struct {
 	Root       string // of the machine
 	Now        time.Time
-	Redact     func(string) string // as in Options, like NoUserData
+	Redact     func(string) string // as in Options, and so is NoUserData
 	NoUserData bool
 
 	limit int64 // bytes; 0: maxCompared
@@ -40,10 +41,9 @@ type CompareOptions struct {
 
 var errDisabled = errors.New("libzypp's history is switched off in zypp.conf")
 
-// Compare compares what libzypp wrote into its history since the comparison that is on record
-// last, the first time since the recorder was installed. Lines of which it was found before
-// that they are missing are looked for again: what was imported, or found to be drift, is on
-// record now.
+// Compare compares what libzypp wrote into its history since the last comparison on record, or
+// since the recorder was installed, with the record. It looks again for lines that were found
+// missing: they may have been imported or found as drift since.
 func Compare(ctx context.Context, s *store.Store, o CompareOptions) (*record.HistoryComparison, error) {
 	c, err := newComparer(ctx, s, o)
 	if err != nil {
@@ -76,19 +76,19 @@ type comparer struct {
 	store    *store.Store
 	path     string                    // of the history
 	last     *record.HistoryComparison // nil: there is none
-	event    int64                     // that it is in
-	anew     bool                      // what was missing is found again
-	since    time.Time                 // what is older counts for nothing; zero: all of it is younger
+	event    int64                     // the event that holds it
+	anew     bool                      // the search for missing lines starts again
+	since    time.Time                 // older lines are ignored; zero: all lines are younger
 	result   *record.HistoryComparison
 	reader   reader
 	raw      []byte // the line at the mark
-	left     int64  // bytes that may be read
+	left     int64  // bytes that may still be read
 	matcher  matcher
 	imported *store.Imported             // nil: not needed so far
 	done     map[record.HistoryLine]bool // lines, without their places
-	broken   []Problem                   // that matter
-	doubtful *Problem                    // one that is maybe older than the recorder
-	before   time.Time                   // the record in front of that
+	broken   []Problem                   // those that matter
+	doubtful *Problem                    // one that may be older than the recorder
+	before   time.Time                   // the record before that line
 }
 
 func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*comparer, error) {
@@ -120,8 +120,8 @@ func newComparer(ctx context.Context, s *store.Store, o CompareOptions) (*compar
 	return c, err
 }
 
-// readLast reads the comparison that is on record last. Where it left out lines that were
-// missing, nothing is gone on from: they are all found again, or no longer.
+// readLast reads the last comparison on record. If that left out missing lines, the new one does
+// not continue from it, but searches for all of them again.
 func (c *comparer) readLast() error {
 	c.result.From = c.result.Since
 	part, err := record.PartFrom[record.HistoryComparison](c.store.LastPart(c.ctx, record.PartZyppHistory))
@@ -137,8 +137,8 @@ func (c *comparer) readLast() error {
 	return nil
 }
 
-// prepare reads what is on record of the time that is compared, and looks again for what was
-// missing. What libzypp writes later than that is not compared with it.
+// prepare reads what is on record for the time that is compared, and looks again for what was
+// missing. Lines that libzypp writes later are not compared with it.
 func (c *comparer) prepare() error {
 	from := c.result.From.Time
 	if c.last != nil && len(c.last.Missing) > 0 && c.last.Missing[0].Time.Before(from) {
@@ -184,7 +184,7 @@ func (c *comparer) take(commit *commit) error {
 	return c.ctx.Err()
 }
 
-// claim is the change again that a line was about.
+// claimOf returns the change that a missing line was about.
 func claimOf(m *record.MissingChange) (*commit, *change) {
 	known := m.Command != "" && !isShort(m.Command) && !isShort(m.UserData)
 	c := &commit{known: known, command: m.Command, userData: m.UserData}
@@ -196,7 +196,7 @@ func claimOf(m *record.MissingChange) (*commit, *change) {
 	return c, h
 }
 
-// short is the beginning of a text that may be of any length.
+// short is the beginning of a text of any length.
 func short(text string) string {
 	if len(text) <= maxText {
 		return text
@@ -215,7 +215,7 @@ const (
 func (c *comparer) missing(commit *commit, h *change, m record.MissingChange) (err error) {
 	line := record.HistoryLine{SHA256: m.Line.SHA256, Copy: m.Line.Copy}
 	if c.done[line] {
-		return nil // of a copy of a file
+		return nil // from a copy of a file
 	}
 	c.done[line] = true
 	if _, ok := c.matcher.find(commit, h); ok {
@@ -236,7 +236,7 @@ func (c *comparer) missing(commit *commit, h *change, m record.MissingChange) (e
 	return nil
 }
 
-// lose notes that of the time since the last comparison not all is known.
+// lose notes that the time since the last comparison is not completely known.
 func (c *comparer) lose(why string) {
 	from := c.result.Since
 	if c.last != nil {
@@ -254,7 +254,7 @@ func (c *comparer) lose(why string) {
 	c.result.Lost = append(lost, record.LostHistory{From: from, To: c.result.To, Why: why})
 }
 
-// concluded is what the comparison came to.
+// concluded is the result of the comparison.
 func (c *comparer) concluded() *record.HistoryComparison {
 	if c.settle(); c.doubtful != nil {
 		c.broken = append(c.broken, *c.doubtful)

@@ -12,7 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// sources are the history file and those that were rotated away from it, in order.
+// sources are the history file and its rotated predecessors, in order.
 func (c *comparer) sources() ([]source, error) {
 	paths, err := rotations(c.path)
 	if err != nil {
@@ -21,7 +21,7 @@ func (c *comparer) sources() ([]source, error) {
 	sources := inOrder(paths, func(p Problem) {
 		info, statErr := os.Stat(p.File)
 		if statErr != nil || !info.ModTime().Before(c.result.From.Add(-maxShift)) {
-			err = p // it may hold something new, and maybe can be read next time
+			err = p // it may hold something new, and perhaps can be read next time
 		}
 	})
 	if err == nil && len(sources) == 0 {
@@ -30,8 +30,8 @@ func (c *comparer) sources() ([]source, error) {
 	return sources, err
 }
 
-// begin says in which file to begin, and after which line of it. If the line that was read last is in
-// no file, lines were taken away since.
+// begin says in which file to begin, and after which line. If no file has the line that was read
+// last, lines were removed since.
 func (c *comparer) begin(sources []source) (int, record.ComparisonMark) {
 	if c.last != nil && c.last.Mark != nil {
 		for i := len(sources) - 1; i >= max(0, len(sources)-maxTurns); i-- {
@@ -55,21 +55,21 @@ func (c *comparer) begin(sources []source) (int, record.ComparisonMark) {
 	return i, record.ComparisonMark{}
 }
 
-// maxTurns is in how many files the line is looked for that was read last: the newest, for
-// a history is rotated at 10 MB.
+// maxTurns is how many files are searched for the line that was read last: the newest ones, as a
+// history is rotated at 10 MB.
 const maxTurns = 5
 
 // isBefore says whether a local time was before the recorder was installed.
 func (c *comparer) isBefore(first string) bool {
 	wall, err := zypp.LocalTime(first)
 	if err != nil {
-		return false // of a file without any record
+		return false // the file has no record
 	}
 	at, _ := (&clock{zone: c.reader.clock.zone}).moment(wall)
 	return at.Before(c.since)
 }
 
-// isIn says whether a file has the line, at its place.
+// isIn says whether a file has the line at its place.
 func isIn(m *record.ComparisonMark, path string) bool {
 	f, err := open(path)
 	if err != nil {
@@ -104,7 +104,7 @@ func (c *comparer) read(path string, from record.ComparisonMark) error {
 	return fmt.Errorf("reading history %q: %w", path, in.err)
 }
 
-// limited reads no more than is left, and keeps what went wrong.
+// limited reads no more than is allowed, and keeps the error.
 type limited struct {
 	ctx  context.Context
 	r    io.Reader
@@ -127,15 +127,15 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// seen notes a line as the one that was read last.
+// seen notes a line as the last one that was read.
 func (c *comparer) seen(line zypp.Line) {
 	c.settle()
 	c.result.Mark = &record.ComparisonMark{Line: line.Number, Start: line.Start, End: line.End}
 	c.raw = append(c.raw[:0], line.Raw...)
 }
 
-// problem notes a line that cannot be read, if it can be as young as the recorder. One that
-// is being written is read next time.
+// problem notes a line that cannot be read, if it may be younger than the recorder. A line that is
+// still being written is read next time.
 func (c *comparer) problem(p Problem) {
 	switch {
 	case errors.Is(p.Err, zypp.ErrUnfinished) && (c.left <= 0 || p.File == c.path):
@@ -146,7 +146,7 @@ func (c *comparer) problem(p Problem) {
 	}
 }
 
-// settle decides about a doubtful line by the time of the record after it.
+// settle decides about a doubtful line by the time of the next record.
 func (c *comparer) settle() {
 	at := c.reader.clock.last
 	if c.doubtful == nil || at.Equal(c.before) {

@@ -55,7 +55,7 @@ func (c *compared) append(evs ...*record.Event) {
 	}
 }
 
-// writes has libzypp append lines, each of the day that it begins with.
+// writes lets libzypp append lines, each on the day that it begins with.
 func (c *compared) writes(lines ...string) {
 	c.Helper()
 	f, err := os.OpenFile(c.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
@@ -68,7 +68,7 @@ func (c *compared) writes(lines ...string) {
 	}
 }
 
-// installs is what libzypp writes of a commit on a day in March.
+// installs is what libzypp writes about a commit on a day in March.
 func installs(day int, version string) []string {
 	at := fmt.Sprintf("2026-03-%02d 10:00:0", day)
 	return []string{at + "0|command|root@vm|'zypper' 'in' 'dracut'|", at + "1|install|dracut|" + version + "|x86_64|root@vm|r||"}
@@ -79,7 +79,7 @@ func removes(day int, version string) []string {
 	return []string{at + "0|command|root@vm|'zypper' 'rm' 'dracut'|", at + "1|remove |dracut|" + version + "|x86_64|root@vm|"}
 }
 
-// records has the plugin record such a commit.
+// records lets the plugin record such a commit.
 func (c *compared) records(day int, version string) {
 	c.Helper()
 	begin := &record.Event{Header: store.NewHeader(record.KindCommitBegin, c.root, "1.0.0")}
@@ -93,7 +93,7 @@ func (c *compared) records(day int, version string) {
 	c.append(begin, end)
 }
 
-// look compares, a day later, and records what that comes to.
+// look compares a day later, and records the result.
 func (c *compared) look(o CompareOptions) *record.HistoryComparison {
 	c.Helper()
 	c.now = c.now.AddDate(0, 0, 1)
@@ -114,7 +114,8 @@ func (c *compared) look(o CompareOptions) *record.HistoryComparison {
 	return found
 }
 
-// finds fails if a comparison lists other lines, by their number, or loses something or not.
+// finds fails unless a comparison lists exactly these lines, by number, and loses something only if
+// expected.
 func (c *compared) finds(when string, lost bool, want ...int) *record.HistoryComparison {
 	c.Helper()
 	found := c.look(CompareOptions{})
@@ -133,7 +134,7 @@ func (c *compared) finds(when string, lost bool, want ...int) *record.HistoryCom
 
 func TestCompare(t *testing.T) {
 	c := newCompared(t)
-	// Before the recorder was installed nothing could be recorded.
+	// Before the recorder was installed, nothing could be recorded.
 	c.writes("2026-02-01 10:00:00|command|root@vm|'zypper' 'in' 'dracut'|", "2026-02-01 10:00:01|install|dracut|1-1|x86_64|root@vm|r||",
 		"what no libzypp wrote", "2026-02-02 10:00:00|command|root@vm|'zypper' 'up'|")
 	c.records(2, "2-1")
@@ -157,7 +158,7 @@ func TestCompare(t *testing.T) {
 	c.finds("imported", false)
 }
 
-// What somebody found afterwards to be drift is on record.
+// A change that was later found as drift is on record.
 func TestCompareWithDrift(t *testing.T) {
 	c := newCompared(t)
 	c.writes(removes(10, "1-1")...)
@@ -171,7 +172,7 @@ func TestCompareWithDrift(t *testing.T) {
 	c.finds("drift", false)
 }
 
-// A history is rotated between two looks, in each way that logrotate knows.
+// A history is rotated between two looks, in each way that logrotate can.
 func TestCompareAcrossRotations(t *testing.T) {
 	for name, rotate := range map[string]func(c *compared, to string){
 		"renamed": func(c *compared, to string) { c.renames(to) },
@@ -226,7 +227,7 @@ func (c *compared) packs(to string) {
 	c.must(errors.Join(err, z.Close(), os.WriteFile(to, b.Bytes(), 0o644)))
 }
 
-// Where lines are gone, it is not known what they said; what was missing before still is.
+// If lines are gone, it is not known what they said; what was missing before still is.
 func TestCompareWithLinesTakenAway(t *testing.T) {
 	for name, take := range map[string]func(c *compared){
 		"truncated":          func(c *compared) { c.truncates(); c.writes("# new") },
@@ -258,7 +259,7 @@ func TestCompareWithLinesTakenAway(t *testing.T) {
 	}
 }
 
-// A history that is not there, or switched off, or not readable proves nothing.
+// A history that is missing, switched off or unreadable proves nothing.
 func TestCompareWithoutHistory(t *testing.T) {
 	for name, tt := range map[string]struct {
 		spoil func(c *compared)
@@ -279,8 +280,8 @@ func TestCompareWithoutHistory(t *testing.T) {
 	}
 }
 
-// A line that is being written is read when it is complete; one that cannot be read may have
-// said something.
+// A line that is being written is read once it is complete; an unreadable line may have said
+// something.
 func TestCompareWithBrokenLines(t *testing.T) {
 	c := newCompared(t)
 	c.writes(installs(2, "1-1")...)
@@ -297,16 +298,16 @@ func TestCompareWithBrokenLines(t *testing.T) {
 	c.finds("later", true, 2, 4)
 }
 
-// What was broken when the recorder came is none of its business, but what may be younger is.
+// Lines that were broken before the recorder came are ignored, but not those that may be younger.
 func TestCompareWithBrokenLinesOfBefore(t *testing.T) {
 	before := []string{"2026-02-01 10:00:01|install|dracut|1-1|x86_64|root@vm|r||", "2026-02-01 10:0"}
 	for name, tt := range map[string]struct {
 		after []string
 		lost  bool
 	}{
-		"older lines follow":      {[]string{"2026-02-02 10:00:00|command|root@vm|'zypper' 'up'|", "2026-03-02 10:00:00|command|root@vm|'zypper' 'up'|"}, false},
-		"only younger ones":       {[]string{"2026-03-02 10:00:00|command|root@vm|'zypper' 'up'|"}, true},
-		"nothing comes behind it": {nil, true},
+		"older lines follow":     {[]string{"2026-02-02 10:00:00|command|root@vm|'zypper' 'up'|", "2026-03-02 10:00:00|command|root@vm|'zypper' 'up'|"}, false},
+		"only younger ones":      {[]string{"2026-03-02 10:00:00|command|root@vm|'zypper' 'up'|"}, true},
+		"nothing comes after it": {nil, true},
 	} {
 		c := newCompared(t)
 		c.writes(append(before, tt.after...)...)
@@ -314,7 +315,7 @@ func TestCompareWithBrokenLinesOfBefore(t *testing.T) {
 	}
 }
 
-// One look reads so much and no more, and the next one goes on behind that.
+// One look reads a limited amount, and the next one continues after that.
 func TestCompareInPieces(t *testing.T) {
 	c := newCompared(t)
 	var want []int
@@ -331,7 +332,7 @@ func TestCompareInPieces(t *testing.T) {
 	c.finds("all of it", false, want...)
 }
 
-// What is compared is what was written since: a large history is not read again.
+// Only what was written since is compared: a large history is not read again.
 func TestCompareGoesOnWhereItEnded(t *testing.T) {
 	c := newCompared(t)
 	var b strings.Builder
@@ -354,7 +355,7 @@ func TestCompareGoesOnWhereItEnded(t *testing.T) {
 	c.finds("one commit more", false, 500_002)
 }
 
-// More lines than are listed are counted, and found to be on record all the same.
+// Lines beyond those listed are counted, and can still be found on record.
 func TestCompareWithManyMissing(t *testing.T) {
 	c := newCompared(t)
 	for i := range maxMissing + 5 {
@@ -371,7 +372,7 @@ func TestCompareWithManyMissing(t *testing.T) {
 	}
 }
 
-// What was found to be missing is looked for again by its command, as far as that was kept.
+// A missing change is looked for again by its command, as far as that was kept.
 func TestCompareWithLongCommand(t *testing.T) {
 	c := newCompared(t)
 	lines := installs(2, "2-1")
@@ -380,11 +381,11 @@ func TestCompareWithLongCommand(t *testing.T) {
 	if found := c.finds("nobody has recorded it", false, 2); len(found.Missing[0].Command) > 1100 || len(found.Missing[0].Command) < 1000 {
 		t.Errorf("a command of %d bytes", len(found.Missing[0].Command))
 	}
-	c.records(2, "2-1") // as if it had waited in the spool; of another command, but who knows
+	c.records(2, "2-1") // as if it had waited in the spool; perhaps of another command
 	c.finds("recorded", false)
 }
 
-// A command that is not the recorded one is another commit, then and later.
+// A command other than the recorded one is another commit, then and later.
 func TestCompareWithAnotherCommand(t *testing.T) {
 	c := newCompared(t)
 	c.writes(strings.Replace(installs(2, "2-1")[0], "'in'", "'up'", 1), installs(2, "2-1")[1])
@@ -393,8 +394,8 @@ func TestCompareWithAnotherCommand(t *testing.T) {
 	c.finds("another command is", false, 2)
 }
 
-// The clock of the machine is no judge of what comes after what: lines behind the one that was
-// read last are younger, whatever their time.
+// The machine's clock does not decide the order: lines after the one that was read last are
+// younger, whatever their time.
 func TestCompareWithClockSet(t *testing.T) {
 	c := newCompared(t)
 	c.writes("# nothing yet")
@@ -412,5 +413,5 @@ func TestCompareWithClockSet(t *testing.T) {
 	c.writes(installs(11, "2-1")...)
 	c.finds("and back again", false)
 	c.writes(installs(12, "3-1")...)
-	c.finds("behind that", false, 5)
+	c.finds("after that", false, 5)
 }

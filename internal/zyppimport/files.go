@@ -19,17 +19,17 @@ import (
 	"github.com/klp-audit/klp-audit/internal/zypp"
 )
 
-// source is a history file that is there and begins with time.
+// source is an existing history file that begins with a time.
 type source struct {
 	path  string
-	first string  // local time of its first record; empty: it has none
-	why   Problem // for that
+	first string  // local time of its first record; empty: none
+	why   Problem // why there is none
 }
 
-// turned matches what logrotate appends to a name: a date, or a number, and how it is packed.
+// turned matches what logrotate appends to a name: a date or a number, and a compression.
 var turned = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[-.][0-9][-.T0-9]*?(\.(gz|xz|bz2|zst))?$`) })
 
-// rotations are a history file, and those that were rotated away from it.
+// rotations returns a history file and its rotated predecessors.
 func rotations(path string) (paths []string, err error) {
 	dir, base := filepath.Split(path)
 	entries, err := os.ReadDir(dir)
@@ -44,9 +44,8 @@ func rotations(path string) (paths []string, err error) {
 	return paths, nil
 }
 
-// inOrder opens each file for a look at its first record and puts them in the order of time,
-// whatever their names. One that cannot be read, or is something else, is left out and reported
-// to problem.
+// inOrder opens each file to read its first record and sorts them by time, whatever their names. A
+// file that cannot be read, or is something else, is left out and reported to problem.
 func inOrder(paths []string, problem func(Problem)) (sources []source) {
 	for _, path := range paths {
 		if abs, err := filepath.Abs(path); err == nil {
@@ -66,8 +65,8 @@ func inOrder(paths []string, problem func(Problem)) (sources []source) {
 	return sources
 }
 
-// look looks for the first record of a file. What is plainly something else is an error: its
-// lines are nobody's business.
+// look looks for the first record of a file. If the file is clearly something else, it returns an
+// error that quotes none of its lines: they may be private.
 func look(path string) (source, error) {
 	src := source{path: path, why: Problem{File: path, Err: fmt.Errorf("reading history %q: no record is in it", path)}}
 	kind, err := filekind.Of(path)
@@ -86,8 +85,8 @@ func notHistory(path string, is filekind.Kind) error {
 	return fmt.Errorf("reading history %q: it is %s", path, is)
 }
 
-// lookInto reads up to the first record. Where there is none, the first line that cannot be
-// read is why.
+// lookInto reads up to the first record. If there is none, the first line that cannot be read is
+// the reason.
 func (src *source) lookInto() error {
 	f, err := open(src.path)
 	if err != nil {
@@ -116,7 +115,7 @@ func (src *source) lookInto() error {
 	return nil
 }
 
-// file is an open history file, unpacked.
+// file is an open history file, decompressed.
 type file struct {
 	io.ReadCloser
 	raw *os.File
@@ -125,9 +124,9 @@ type file struct {
 // Close implements io.Closer.
 func (f file) Close() error { return errors.Join(f.ReadCloser.Close(), f.raw.Close()) }
 
-// open opens a history file, which may be packed.
+// open opens a history file, which may be compressed.
 func open(path string) (io.ReadCloser, error) {
-	// A FIFO in the history's place must not block the open.
+	// A FIFO in the place of the history must not block.
 	raw, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err

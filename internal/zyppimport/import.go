@@ -1,5 +1,5 @@
-// Package zyppimport takes libzypp's history into the record: what happened before the
-// plugin was there, or without it. The history is a claim of libzypp, not proof.
+// Package zyppimport imports libzypp's history into the record: what happened before the plugin was
+// installed, or without it. The history is libzypp's claim, not proof.
 package zyppimport
 
 import (
@@ -17,31 +17,31 @@ import (
 )
 
 const (
-	// maxProblems bounds what is reported of one file: it may be no history at all.
+	// maxProblems bounds what is reported about one file: it may not be a history at all.
 	maxProblems = 1000
 
-	batch = 200 // events in one transaction: a commit that begins meanwhile waits no longer than that takes
-	tries = 5   // when others write to the record meanwhile
+	batch = 200 // events in one transaction: a beginning commit waits no longer than that takes
+	tries = 5   // if others write to the record meanwhile
 )
 
 // Options say what to import.
 type Options struct {
-	Files   []string // history files, packed or not, in any order
+	Files   []string // history files, compressed or not, in any order
 	Zone    *time.Location
 	Root    string // of the machine
 	Version string // of the program
-	// Redact removes from an argument of a command line what the administrator does not want
-	// on record; nil: nothing.
+	// Redact removes from an argument of a command line what the administrator does not want on
+	// record; nil: nothing.
 	Redact     func(string) string
-	NoUserData bool // user data is not recorded
+	NoUserData bool // do not record user data
 	// Problem is called with what could not be read.
 	Problem func(Problem)
 }
 
-// Problem is a line, or a file, that could not be read.
+// Problem is a line or a file that could not be read.
 type Problem struct {
 	File string
-	Line int // from 1; 0: the file as a whole
+	Line int // from 1; 0: the whole file
 	Err  error
 }
 
@@ -58,18 +58,18 @@ func (p Problem) Unwrap() error { return p.Err }
 
 // Summary counts what an import did.
 type Summary struct {
-	Files   int // that were read
+	Files   int // files that were read
 	Commits int // events that were added
-	Added   int // changes that came into the record
-	Linked  int // changes that were on record, and now have the history as evidence
-	Known   int // changes that an import before had seen
+	Added   int // changes that were added to the record
+	Linked  int // changes on record that now have the history as evidence
+	Known   int // changes that an earlier import had seen
 	Broken  int // lines that could not be read
 }
 
-// ErrNothingRead says that no file has a line that is a record of libzypp's history.
+// ErrNothingRead says that no file contains a record of libzypp's history.
 var ErrNothingRead = errors.New("no history could be read")
 
-// Import takes history files into the record: what is not there yet, in the order of the
+// Import adds to the record what is in history files and not on record yet, in the order of the
 // files' times.
 func Import(ctx context.Context, s *store.Store, o Options) (Summary, error) {
 	var sum Summary
@@ -96,7 +96,7 @@ func Import(ctx context.Context, s *store.Store, o Options) (Summary, error) {
 	}
 }
 
-// sources are the files, in the order of time. There is a record in at least one of them.
+// sources returns the files in the order of time. At least one of them has a record.
 func (o *Options) sources(sum *Summary) ([]source, error) {
 	sources := inOrder(o.Files, o.Problem)
 	sum.Files = len(sources)
@@ -109,8 +109,8 @@ func (o *Options) sources(sum *Summary) ([]source, error) {
 	return nil, ErrNothingRead
 }
 
-// Worth says whether an import without a record takes anything in: nobody makes one for less.
-// What cannot be read is reported only if it does not.
+// Worth says whether an import into a new record would add anything; otherwise no record is made.
+// It reports what cannot be read only if there is nothing to add.
 func Worth(o Options) (bool, Summary, error) {
 	var sum Summary
 	var problems []Problem
@@ -132,7 +132,7 @@ func Worth(o Options) (bool, Summary, error) {
 	return false, sum, err
 }
 
-// errWorth ends the reading: there is something to take in.
+// errWorth stops reading: there is something to import.
 var errWorth = errors.New("there is something to take in")
 
 func (o *Options) worth(sum *Summary) error {
@@ -149,8 +149,8 @@ func (o *Options) worth(sum *Summary) error {
 	return r.flush()
 }
 
-// bounded drops problems that were reported before, for an import that begins again meets them again,
-// and those of a file that has too many.
+// bounded drops problems that were reported before, since an import that starts again meets them
+// again, and the rest for a file that has too many.
 func bounded(report func(Problem)) func(Problem) {
 	told := map[string]map[int]bool{}
 	return func(p Problem) {
@@ -170,7 +170,7 @@ func bounded(report func(Problem)) func(Problem) {
 	}
 }
 
-// importer takes in one commit after the other.
+// importer imports one commit after the other.
 type importer struct {
 	Options
 	ctx       context.Context
@@ -179,7 +179,7 @@ type importer struct {
 	imported  *store.Imported
 	matcher   matcher
 	installed inventory
-	recorded  time.Time // end of the recorded commit of which the last line was
+	recorded  time.Time // end of the recorded commit that the last line belonged to
 	pending   []*record.Event
 }
 
@@ -210,7 +210,7 @@ func importFiles(ctx context.Context, s *store.Store, o Options, sources []sourc
 	return im.write()
 }
 
-// stock fills the inventory with what the record knows of the time before the first file.
+// stock fills the inventory with what the record knows about the time before the first file.
 func (im *importer) stock(first string) error {
 	im.installed = inventory{}
 	wall, err := zypp.LocalTime(first)
@@ -237,7 +237,7 @@ func (im *importer) stock(first string) error {
 	return nil
 }
 
-// take takes in a commit: what of it is neither imported nor otherwise on record.
+// take imports the part of a commit that is neither imported nor otherwise on record.
 func (im *importer) take(c *commit) error {
 	ev := &record.Event{Header: store.NewHeader(record.KindImport, im.Root, im.Version)}
 	i := &record.Import{
@@ -289,7 +289,7 @@ func (im *importer) userData(c *commit) string {
 	return c.userData
 }
 
-// apply says what a change did to what was installed before it.
+// apply says what a change did to the installed packages.
 func (im *importer) apply(c *change) {
 	if c.removal {
 		c.Action = record.ActionRemove
@@ -305,7 +305,7 @@ func (im *importer) apply(c *change) {
 	im.installed.install(&c.Change, c.evr, c.Result == record.ResultOK)
 }
 
-// outcome is what the history says of a commit's end: nothing, if it went well.
+// outcome is what the history says about a commit's end: nothing, if it succeeded.
 func (c *commit) outcome() record.Outcome {
 	switch {
 	case c.aborted:
@@ -333,7 +333,7 @@ func (im *importer) write() error {
 	return nil
 }
 
-// commitID names a commit by its first line (UUIDv8, RFC 9562).
+// commitID makes a commit's id from its first line (UUIDv8, RFC 9562).
 func commitID(machine string, first record.HistoryLine) string {
 	b := sha256.Sum256(fmt.Appendf(nil, "klp-audit import\n%s\n%s\n%d\n", machine, first.SHA256, max(first.Copy, 1)))
 	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80

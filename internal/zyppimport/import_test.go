@@ -84,7 +84,7 @@ func (m *machine) rows() (rows []*record.HistoryRow) {
 	return rows
 }
 
-// lines are the rows in short: what happened, whatever event says so.
+// lines are the rows in short form: what happened, whichever event says so.
 func (m *machine) lines() (lines []string) {
 	m.Helper()
 	for _, r := range m.rows() {
@@ -106,7 +106,7 @@ func (m *machine) lines() (lines []string) {
 	return lines
 }
 
-// same fails if the record shows anything else.
+// shows fails if the record shows anything else.
 func (m *machine) shows(want ...string) {
 	m.Helper()
 	if diff := cmp.Diff(want, m.lines()); diff != "" {
@@ -115,7 +115,7 @@ func (m *machine) shows(want ...string) {
 	m.intact()
 }
 
-// intact fails if the record would not verify, views included.
+// intact fails if the record does not verify, views included.
 func (m *machine) intact() {
 	m.Helper()
 	v, err := m.store.Verify(m.Context(), "")
@@ -219,7 +219,8 @@ func announced(t *testing.T, path string) (steps []string) {
 	return steps
 }
 
-// Each event says which lines of which file it is from, and what the history knows of who.
+// Each event says which lines of which file it comes from, and what the history knows about who did
+// it.
 func TestEvent(t *testing.T) {
 	m := newMachine(t)
 	m.zone = time.FixedZone("+02:00", 7200)
@@ -263,8 +264,8 @@ func TestEvent(t *testing.T) {
 	}
 }
 
-// What the administrator does not want on record is not imported either, and a commit that
-// was recorded without it is known again.
+// What the administrator excludes from the record is not imported either, and a commit that was
+// recorded without it is recognized.
 func TestConfiguredAway(t *testing.T) {
 	m := newMachine(t)
 	path := put(t, filepath.Join(m.root, "history"), `2026-03-01 10:00:01|command|root@db01|'zypper' '--token=abc' 'in' 'dracut'|change:1|
@@ -285,16 +286,16 @@ func TestConfiguredAway(t *testing.T) {
 	}
 }
 
-// Every defect of a history that is known, in one.
+// Every known defect of a history, in one.
 func TestDefects(t *testing.T) {
 	m := newMachine(t)
 	sum, problems := m.text(strings.Join([]string{
-		// An old libzypp wrote no commands, and fewer columns.
+		// An old libzypp wrote no commands and fewer columns.
 		"2010-06-01 16:11:16|install|kernel-default|2.6.32-1|x86_64|2848:y2base|repo|",
 		"2010-06-01 16:11:17|remove |dracut|1-1|x86_64|2848:y2base|",
 		"2010-06-01 16:11:18|install|dracut|1-2|x86_64",
 		"2010-06-01 18:00:00|install|dracut|1-3|x86_64",
-		// Failed, and the failure ignored: the record lies. Tried again: it does not.
+		// A failure that was ignored: the record lies. Tried again: it does not.
 		"2020-01-01 10:00:00|command|root@vm|'zypper' 'up'|",
 		"# 2020-01-01 10:00:01 dracut-1-4.x86_64.rpm install failed",
 		"# rpm output:",
@@ -305,10 +306,10 @@ func TestDefects(t *testing.T) {
 		"# 2020-01-02 10:00:02 dracut-1-4.x86_64.rpm installed ok",
 		"2020-01-02 10:00:02|install|dracut|1-4|x86_64||repo|abc|",
 		"# 2020-01-02 10:00:03 kernel-default-2.6.32-1.x86_64 remove failed",
-		// What a power cut, a foreign editor and a translated terminal leave behind.
+		// What a power cut, another editor and a translated terminal leave behind.
 		"\x00\x00\x002020-01-03 10:00:00|command|root@vm|'zypper' 'rm' '\xff\xfe'|\r",
 		"2020-01-03 10:00:00|remove |dracut|1-4|x86_64|root@vm|\r",
-		// A broken command: what follows is nobody's.
+		// A broken command: what follows belongs to no commit.
 		"2020-01-04 10:0",
 		"2020-01-04 10:00:00|install|dracut|1-5|x86_64||repo|abc|",
 		"2020-01-04 10:00:01|frobbed|something|new|",
@@ -355,7 +356,7 @@ func TestDefects(t *testing.T) {
 	}
 }
 
-// rpm names in one transaction only the package that failed, without a version.
+// In one transaction, rpm names only the package that failed, without a version.
 func TestFailuresWithoutVersions(t *testing.T) {
 	m := newMachine(t)
 	text := strings.Join([]string{
@@ -393,7 +394,7 @@ func TestFailuresWithoutVersions(t *testing.T) {
 	}
 }
 
-// Of the changes on record, one that failed is what such a line is about, never one that went well.
+// Such a line belongs to a change on record that failed, never to one that succeeded.
 func TestFailureWithoutVersionIsLinked(t *testing.T) {
 	for result, linked := range map[record.Result]int{record.ResultFailed: 1, record.ResultOK: 0} {
 		m := newMachine(t)
@@ -458,8 +459,8 @@ func TestRecordedCommitIsLinked(t *testing.T) {
 	}
 }
 
-// libzypp writes the local time of whoever calls it, whatever the machine's zone is. The plugin
-// has noted that zone's offset.
+// libzypp writes the local time of its caller, whatever the machine's zone is. The plugin recorded
+// that caller's UTC offset.
 func TestRecordedCommitOfAnotherZoneIsLinked(t *testing.T) {
 	const line = "2026-03-01 07:00:01|install|dracut|2-1|x86_64|root@vm|r||\n"
 	for offset, linked := range map[string]int{"-05:00": 1, "+00:00": 0, "": 0} {
@@ -480,7 +481,7 @@ func TestRecordedCommitOfAnotherZoneIsLinked(t *testing.T) {
 	}
 }
 
-// commit records the update of the fixtures as the plugin would; rpm was done at 06:51:11.
+// commit records the update of the fixtures as the plugin would; rpm finished at 06:51:11.
 func (m *machine) commit(begun string, change func(*record.CommitBegin, *record.CommitEnd)) {
 	m.Helper()
 	at, err := time.Parse(time.RFC3339, "2026-11-23T"+begun+"Z")
@@ -514,7 +515,7 @@ func (m *machine) commit(begun string, change func(*record.CommitBegin, *record.
 	}
 }
 
-// What drift has found is linked, too: by rpm's install time, or in the time between two looks.
+// What was found as drift is linked, too: by rpm's install time, or between two looks.
 func TestDriftIsLinked(t *testing.T) {
 	at := func(clock string) record.Timestamp {
 		v, err := time.Parse(time.DateTime, "2026-03-01 "+clock)
@@ -554,8 +555,8 @@ func TestDriftIsLinked(t *testing.T) {
 	)
 }
 
-// A history counts in seconds. A line after those of a recorded commit comes after it, also in
-// the second in which that ended.
+// A history counts in seconds. A line after those of a recorded commit comes after it, even in the
+// second in which the commit ended.
 func TestOrderWithinASecond(t *testing.T) {
 	m := newMachine(t)
 	m.commit("06:51:09", func(_ *record.CommitBegin, e *record.CommitEnd) { e.Changes = e.Changes[:1] }) // ends at 06:51:12
@@ -577,7 +578,7 @@ func TestOrderWithinASecond(t *testing.T) {
 	m.intact()
 }
 
-// Files come in any order; the older ones may have come before, or come together with a copy.
+// Files come in any order; older ones may have been imported before, or come with a copy.
 func TestFilesInOrder(t *testing.T) {
 	m := newMachine(t)
 	dir := t.TempDir()
@@ -610,8 +611,8 @@ func TestFilesInOrder(t *testing.T) {
 	}
 }
 
-// A history that ends here and there within one commit, each time imported, shows the same as
-// the whole.
+// A history that ends anywhere within one commit, and is imported each time, shows the same as in
+// one piece.
 func TestCutInEveryLine(t *testing.T) {
 	const history = `2026-01-01 10:00:00|command|root@vm|'zypper' 'in' '-f' 'dracut'|
 2026-01-01 10:00:01|install|dracut|1-1|x86_64||r|a|
@@ -636,7 +637,7 @@ func TestCutInEveryLine(t *testing.T) {
 	)
 }
 
-// Where a rotated file is missing, the next one does not continue the one before.
+// If a rotated file is missing, the next one does not continue the one before.
 func TestMissingFile(t *testing.T) {
 	m := newMachine(t)
 	dir := t.TempDir()
@@ -650,7 +651,7 @@ func TestMissingFile(t *testing.T) {
 	}
 }
 
-// One change on record stands for one line only.
+// One change on record matches one line only.
 func TestOneLineForOneChange(t *testing.T) {
 	m := newMachine(t)
 	m.commit("06:51:09", nil)

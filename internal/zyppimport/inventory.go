@@ -9,17 +9,17 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// inventory is what must be installed by what the history said so far: libzypp writes no
-// line for a package that an update replaced.
+// inventory is what must be installed according to the history so far: libzypp writes no line for a
+// package that an update replaced.
 type inventory map[string][]version
 
-// version is one of a package.
+// version is one version of a package.
 type version struct {
 	rpmversion.EVR
 	arch string
 }
 
-// install says what installing a package does, and does it if it went well.
+// install says what installing a package does, and applies it if it succeeded.
 func (inv inventory) install(c *record.Change, evr rpmversion.EVR, ok bool) {
 	have := inv[c.Package]
 	i := inv.replaced(c, evr)
@@ -45,8 +45,9 @@ func (inv inventory) install(c *record.Change, evr rpmversion.EVR, ok bool) {
 	inv[c.Package] = append(have, version{evr, c.Arch})
 }
 
-// replaced is the installed package that a new one replaces: the same again, or any other of
-// its name, rather of its own architecture, unless versions of it stand beside each other.
+// replaced is the installed package that a new one replaces: the same version again, or any other
+// of its name, preferably of its own architecture. Packages with parallel versions replace only the
+// same version.
 func (inv inventory) replaced(c *record.Change, evr rpmversion.EVR) int {
 	have := inv[c.Package]
 	rules := []func(version) bool{
@@ -69,9 +70,9 @@ func (inv inventory) remove(c *record.Change, evr rpmversion.EVR) {
 	inv[c.Package] = slices.DeleteFunc(inv[c.Package], func(v version) bool { return v == version{evr, c.Arch} })
 }
 
-// parallel says whether versions of a package are installed beside each other, for they
-// provide multiversion(kernel) (zypp.conf: multiversion): kernels, their modules, sources and
-// subpackages, but neither live patches nor tools.
+// parallel says whether versions of a package are installed next to each other because they provide
+// multiversion(kernel) (zypp.conf: multiversion): kernels, their modules, sources and subpackages,
+// but neither live patches nor tools.
 func parallel(name string) bool {
 	switch livepatch.KindOf(name) {
 	case record.PackageKernel, record.PackageKMP:

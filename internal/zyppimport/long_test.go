@@ -17,8 +17,8 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// writer writes a history of years as libzypp would, with what is wrong in real ones, and
-// the changes that whoever reads it must find.
+// writer writes a history of years as libzypp would, with the defects of real ones, and the changes
+// that every reader must find.
 type writer struct {
 	*rand.Rand
 	strings.Builder
@@ -34,13 +34,13 @@ func (w *writer) line(format string, args ...any) {
 	fmt.Fprintf(w, format+"\n", args...)
 }
 
-// stamp goes on by some seconds, and is the local time then.
+// stamp moves on by some seconds, and returns the local time then.
 func (w *writer) stamp() string {
 	w.at = w.at.Add(time.Duration(w.IntN(3)) * time.Second)
 	return w.at.In(w.zone).Format(time.DateTime)
 }
 
-// end ends a line with the user data, as far as this libzypp writes it.
+// end ends a line with the user data, if this libzypp writes it.
 func (w *writer) end() string {
 	if !w.columns {
 		return ""
@@ -52,10 +52,10 @@ func (w *writer) found(action, name, version, result string) {
 	w.want = append(w.want, fmt.Sprintf("%s %s %s-%s %s", w.at.UTC().Format(time.DateTime), action, name, version, result))
 }
 
-// commit writes one commit; one in ten is of ours.
+// commit writes one commit; one in ten concerns tracked packages.
 func (w *writer) commit(n int) {
 	w.at = w.at.Add(time.Duration(1+w.IntN(100)) * time.Minute)
-	old := n < 2000 // libzypp wrote no commands then, and no user data
+	old := n < 2000 // in those years libzypp wrote no commands and no user data
 	w.columns, w.userData = !old, ""
 	if !old && w.IntN(4) == 0 {
 		w.userData = []string{`change:4711`, `a|b`, `it's "it"`, `back\slash`}[w.IntN(4)]
@@ -63,7 +63,7 @@ func (w *writer) commit(n int) {
 	if !old {
 		w.line("%s|command|root@db01|'zypper' '-n' %s%s", w.stamp(), []string{`'up'`, `'in' 'it's'`, `'in' 'a\|b'`, `'--root' '\\'`}[w.IntN(4)], w.end())
 	} else {
-		w.at = w.at.Add(pause) // without a command only time tells commits apart
+		w.at = w.at.Add(pause) // without a command only time separates commits
 	}
 	for range w.IntN(4) {
 		w.line("%s|install|lib%d|1.%d-1|x86_64||repo|%064x%s", w.stamp(), w.IntN(50), n, w.Uint64(), w.end())
@@ -85,10 +85,10 @@ func (w *writer) tracked(n int) {
 		version := fmt.Sprintf("%d.%d-%d", 1+w.IntN(5), w.IntN(9), n)
 		had := w.installed[name]
 		switch w.IntN(12) {
-		case 0: // failed
+		case 0: // it failed
 			w.line("# %s %s-%s.x86_64.rpm install failed\n# rpm output:\n# error: no space left", w.stamp(), name, version)
 			w.found("install", name, version, "failed")
-			if w.IntN(2) == 0 { // and ignored
+			if w.IntN(2) == 0 { // and the failure was ignored
 				w.line("%s|install|%s|%s|x86_64||repo|%064x%s", w.at.In(w.zone).Format(time.DateTime), name, version, w.Uint64(), w.end())
 			}
 			return
@@ -100,7 +100,7 @@ func (w *writer) tracked(n int) {
 			}
 			return
 		case 2:
-			if had != "" { // the same twice in a second
+			if had != "" { // the same twice in one second
 				stamp := w.stamp()
 				for range 2 {
 					w.line("%s|install|%s|%s|x86_64||repo|%s%s", stamp, name, had, "aa", w.end())
@@ -142,7 +142,7 @@ func (w *writer) defect(n int) {
 	}
 }
 
-// write writes so many commits over five years.
+// write writes this many commits over five years.
 func write(seed uint64, commits int, zone *time.Location) *writer {
 	w := &writer{Rand: rand.New(rand.NewPCG(seed, 5)), zone: zone, at: time.Date(2021, 1, 1, 0, 0, 0, 0, time.UTC), installed: map[string]string{}}
 	step := 5 * 365 * 24 * time.Hour / time.Duration(commits)
@@ -165,8 +165,8 @@ func (m *machine) found() (rows []string) {
 	return rows
 }
 
-// A history of five years with every defect, rotated and packed in every way, comes in in one
-// go, and again with nothing added.
+// A history of five years with every defect, rotated and compressed in every way, is imported in
+// one go, and a second import adds nothing.
 func TestFiveYears(t *testing.T) {
 	commits := 20_000
 	if testing.Short() {
@@ -194,7 +194,7 @@ func TestFiveYears(t *testing.T) {
 	m.intact()
 }
 
-// rotate cuts a history into five files, at the end of a line, and packs all but the last.
+// rotate cuts a history into five files at line ends, and compresses all but the last.
 func rotate(t *testing.T, text string, random *rand.Rand) (files []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -231,12 +231,12 @@ func rotate(t *testing.T, text string, random *rand.Rand) (files []string) {
 		}
 		files = append(files, name)
 	}
-	slices.Reverse(files) // as a shell sorts them, or worse
+	slices.Reverse(files) // in a shell's order, or worse
 	return files
 }
 
-// Wherever the history ended when it was imported before, also within a line: with the rest
-// the record shows the same as if all had come at once.
+// Wherever the history ended at an earlier import, even within a line: with the rest the record
+// shows the same as with a single import.
 func TestCutAnywhere(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -250,7 +250,7 @@ func TestCutAnywhere(t *testing.T) {
 	if len(want) < 200 {
 		t.Fatalf("%d changes", len(want))
 	}
-	rounds := 15 // of two cuts
+	rounds := 15 // with two cuts each
 	if testing.Short() {
 		rounds = 5
 	}

@@ -31,7 +31,7 @@ func claims(t testing.TB, text string) (lines []string) {
 	return lines
 }
 
-// Whatever a history holds: what was read of its beginning stays what it is when it grows.
+// Whatever a history contains: what was read of its beginning stays the same when it grows.
 func FuzzReader(f *testing.F) {
 	files, err := filepath.Glob("../zypp/testdata/*.history")
 	if err != nil || len(files) == 0 {
@@ -55,7 +55,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// A file that is no history floods nobody.
+// A file that is not a history causes no flood of messages.
 func TestNoHistoryAtAll(t *testing.T) {
 	m := newMachine(t)
 	text := "2020-01-01 10:00:00|install|dracut|1-1|x86_64\n" + strings.Repeat("noise\n", 5000)
@@ -65,7 +65,7 @@ func TestNoHistoryAtAll(t *testing.T) {
 	}
 }
 
-// Packed in every way, a history says the same.
+// Compressed in any way, a history says the same.
 func TestPacked(t *testing.T) {
 	m := newMachine(t)
 	sum, problems := m.imports("testdata/history.bz2")
@@ -80,7 +80,7 @@ func TestPacked(t *testing.T) {
 	}
 }
 
-// A packed file that ends too early gives what it holds.
+// A compressed file that ends too early gives what it holds.
 func TestCutPackedFile(t *testing.T) {
 	whole, err := os.ReadFile("testdata/history.gz")
 	if err != nil {
@@ -93,7 +93,7 @@ func TestCutPackedFile(t *testing.T) {
 	}
 }
 
-// Two imports at once, while commits are recorded: each change comes in once.
+// Two imports at once, while commits are recorded: each change is added once.
 func TestTwoAtOnce(t *testing.T) {
 	m := newMachine(t)
 	w := write(4, 1500, time.UTC)
@@ -107,7 +107,7 @@ func TestTwoAtOnce(t *testing.T) {
 				return
 			}
 			defer s.Close()
-			// Who comes too late too often may give up.
+			// An import that comes too late too often may give up.
 			_, err = Import(t.Context(), s, Options{Files: []string{path}, Zone: time.UTC, Root: m.root, Version: "1.0.0", Problem: func(Problem) {}})
 			if err != nil && !errors.Is(err, store.ErrMoved) {
 				t.Error(err)
