@@ -32,8 +32,11 @@ func (r Rule) Settings() []string { return append([]string{"severity"}, r.settin
 // Setting is the value of a setting as people read it.
 func (c Criteria) Setting(name string) string {
 	period := func(p Period) string {
-		if p == 0 && name == "warn" {
+		switch {
+		case p == 0 && name == "warn":
 			return "none"
+		case p == 0:
+			return "0 days"
 		}
 		return p.String()
 	}
@@ -140,11 +143,11 @@ var explanations = map[string]Explanation{
 	"latency": {
 		Asks: "Did the fixes in live patches become active soon enough after their release?",
 		Results: map[Rating]string{
-			Pass:          "All fixes that became active since `look_back` did so in time.",
+			Pass:          "All fixes that became active within `look_back` did so in time.",
 			Warn:          "A fix took longer than `warn`, or has been released and is not active yet, with time left.",
 			Fail:          "A fix took longer than `fail`, or is still not active after that long.",
 			NotDetermined: "None was late, but the record does not show when some fix was released or became active.",
-			NotApplicable: "No fix of a live patch came in since `look_back`.",
+			NotApplicable: "No fix of a live patch came in within `look_back`.",
 		},
 		Means: map[string]string{
 			"warn":       "The longest time from release to activation without a warning.",
@@ -210,7 +213,7 @@ var explanations = map[string]Explanation{
 	"failed-commits": {
 		Asks: "Was every failed change of a tracked package repaired by a later one?",
 		Results: map[Rating]string{
-			Pass:          "No change failed since `look_back`, or the same package was changed successfully since.",
+			Pass:          "No change failed within `look_back`, or the same package was changed successfully since.",
 			Warn:          "A commit is going on.",
 			Fail:          "A change failed, or a script of a package did, and nothing has changed that package since; or a commit has no end and began longer than `warn` ago.",
 			NotDetermined: "The record does not show what became of a change.",
@@ -220,7 +223,7 @@ var explanations = map[string]Explanation{
 	"downgrades": {
 		Asks: "Was a kernel or live patch downgraded, or a live patch removed while its kernel stayed?",
 		Results: map[Rating]string{
-			Pass: "No, not since `look_back`.",
+			Pass: "No, not within `look_back`.",
 			Fail: "Yes. The detail names who did it, and the kernel warnings before it.",
 		},
 	},
@@ -236,9 +239,9 @@ var explanations = map[string]Explanation{
 	"attribution": {
 		Asks: "Does every commit name the person or the automation that made it?",
 		Results: map[Rating]string{
-			Pass:          "Yes, all since `look_back`.",
+			Pass:          "Yes, all within `look_back`.",
 			Fail:          "The author of at least one commit is unknown.",
-			NotApplicable: "No commit is on record since `look_back`.",
+			NotApplicable: "No commit is on record within `look_back`.",
 		},
 	},
 	"clock": {
@@ -254,7 +257,7 @@ var explanations = map[string]Explanation{
 	"completeness": {
 		Asks: "Does the record hold everything that changed?",
 		Results: map[Rating]string{
-			Pass:          "Yes: the installed packages are those that the record leads to, libzypp's history shows no other change, and the record has no gap since `look_back`.",
+			Pass:          "Yes: the installed packages are those that the record leads to, libzypp's history shows no other change, and the record has no gap within `look_back`.",
 			Fail:          "Packages changed without a commit on record (drift), libzypp's history has a line that the record does not explain, or the record has a gap.",
 			NotDetermined: "There is nothing to compare with: no recent observation, no earlier state of the packages, or no readable history of libzypp.",
 		},
@@ -305,7 +308,7 @@ var explanations = map[string]Explanation{
 			Warn:          "The live patching product is installed, but its pattern or its lifecycle data is not.",
 			Fail:          "The live patching product is not installed, or the support of a product has ended.",
 			NotDetermined: "The installed products could not be read.",
-			NotApplicable: "The system has nothing of live patching.",
+			NotApplicable: "No part of live patching is installed.",
 		},
 	},
 	"exceptions": {

@@ -127,9 +127,10 @@ default:
     references = ["RISK-12"]    # shown beside the result
 
 Every check has three settings: ` + "`enabled`" + `; ` + "`severity`" + `, the worst result that it can have (with ` + "`warn`" + `, what would
-fail only warns); and ` + "`references`" + `. What others a check has, and their values in each profile, its own chapter says.
+fail only warns); and ` + "`references`" + `. Each chapter lists the other settings of its check, with their values in each
+profile, and the references of the profile default and of those that have others.
 
-Two settings are for the whole profile. ` + "`look_back`" + ` is the period that the checks of history look at. ` + "`max_age`" + ` is how
-old the newest observation may be; where it is older, the checks of the machine's state are unknown.
+Two settings are for the whole profile. ` + "`look_back`" + ` is how far back the checks of history look. ` + "`max_age`" + ` is how
+old the newest observation may be; if it is older, the checks of the machine's state are unknown.
 
 `
