@@ -125,6 +125,20 @@ func TestDocumentsShowRealCommands(t *testing.T) {
 	}
 }
 
+// docs/usage.md lists every command, with what it is for.
+func TestEveryCommandIsListed(t *testing.T) {
+	usage := documents(t)["../../docs/usage.md"]
+	root := new(app).command()
+	for _, cmd := range manCommands(root) {
+		if path := strings.Fields(cmd.CommandPath()); len(path) > 2 && path[1] != "report" {
+			continue // that of exception stand in one line
+		}
+		if !regexp.MustCompile(`(?m)^    ` + cmd.CommandPath() + ` `).MatchString(usage) {
+			t.Errorf("docs/usage.md does not list %s", cmd.CommandPath())
+		}
+	}
+}
+
 // Links between documents lead somewhere.
 func TestDocumentsLinkToWhatIsThere(t *testing.T) {
 	all := documents(t)
