@@ -65,7 +65,7 @@ func (u unknownTopic) hint(root *cobra.Command) string {
 	if name := nearest(u.topic, names); name != "" {
 		return fmt.Sprintf("did you mean `%s help %s`?", root.CommandPath(), name)
 	}
-	return ""
+	return fmt.Sprintf("`%s help` lists the commands, and `%[1]s help %s` the checks", root.CommandPath(), allChecks)
 }
 
 // completeHelp offers commands, and as the first word checks, too.
