@@ -85,7 +85,7 @@ func writeEvent(w io.Writer, e *store.Evidence, style table.Style) error {
 		out.Add("Belongs to", "event %d, %s", r.Seq, r.Kind)
 	}
 	if p := e.Inclusion; p != nil {
-		out.Add("Hash", "%s, in the tree over %d events with the root hash %s, which the checkpoint signs", p.Leaf, p.Size, p.Root)
+		out.Add("Hash", "%s, in the tree over %s with the root hash %s, which the checkpoint signs", p.Leaf, say.Plural(int(p.Size), "event"), p.Root)
 	} else {
 		out.Add("Hash", "no checkpoint signs it as it is here")
 	}

@@ -178,7 +178,7 @@ func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more boo
 		lines = append(lines, stopsAt(p))
 	}
 	if p.FirstEvent != nil {
-		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
+		lines = append(lines, fmt.Sprintf("Record of %s: %s from %s to %s, root hash %s.", hostName(p.Host), say.Plural(int(p.TreeSize), "event"), (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
 	}
 	if p.OpenCommits > 0 {
 		lines = append(lines, fmt.Sprintf("Commits without an end yet: %d. What became of their changes is unknown.", p.OpenCommits))

@@ -80,7 +80,7 @@ func (p *Provenance) ask(f record.HistoryFilter) {
 // lines say what a section without rows was made from.
 func (p *Provenance) lines() (lines []string) {
 	if p.FirstEvent != nil {
-		lines = append(lines, fmt.Sprintf("Record of %s: %d events from %s to %s, root hash %s.", hostName(p.Host), p.TreeSize, (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
+		lines = append(lines, fmt.Sprintf("Record of %s: %s from %s to %s, root hash %s.", hostName(p.Host), say.Plural(int(p.TreeSize), "event"), (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
 	}
 	return append(lines, fmt.Sprintf("Made %s by %s %s. %s", p.MadeAt.Short(), p.Program, p.Version, p.Scope))
 }

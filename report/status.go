@@ -6,6 +6,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/table"
 )
@@ -53,7 +54,7 @@ func (s *Status) writeTable(w io.Writer, style table.Style) error {
 		f.Add("Spool", "%s", text)
 	}
 	if s.SetAside != nil && *s.SetAside > 0 {
-		f.Add("Set aside", "%d files of the spool could not be taken in; they end in .unreadable", *s.SetAside)
+		f.Add("Set aside", "%s of the spool could not be taken in, with names that end in .unreadable", say.Plural(*s.SetAside, "file"))
 	}
 	if s.PluginInstalled != nil {
 		f.Add("Plugin", "%s", map[bool]string{true: "installed", false: "NOT INSTALLED: nothing is recorded"}[*s.PluginInstalled])

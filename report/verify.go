@@ -26,7 +26,7 @@ func (v *Verified) forms() []form {
 
 func (v *Verified) writeTable(w io.Writer, _ table.Style) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The record is %s: %d events", strings.ToUpper(string(v.Result)), v.TreeSize)
+	fmt.Fprintf(&b, "The record is %s: %s", strings.ToUpper(string(v.Result)), say.Plural(int(v.TreeSize), "event"))
 	if v.FirstTime != nil {
 		fmt.Fprintf(&b, " from %s to %s", (*v.FirstTime).Short(), (*v.LastTime).Short())
 	}

@@ -51,7 +51,7 @@ and looks at no spool.`,
 		Version:      version,
 		RunE:         func(cmd *cobra.Command, _ []string) error { return a.unknown(a.checkInTime(cmd, &f)) },
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return a.unknown(err) })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return a.unknown(flagError(nil, err)) })
 	flags := cmd.Flags()
 	a.profileFlag(cmd, &f.profile)
 	flags.IntVarP(&f.warn, "warn", "w", 0, "warn when the coverage ends in less than `DAYS` (as the profile says)")
@@ -108,6 +108,9 @@ func (a *app) checkInTime(cmd *cobra.Command, f *checkFlags) error {
 }
 
 func (a *app) check(cmd *cobra.Command, f *checkFlags) error {
+	if f.metrics == "-" {
+		return errors.New("--metrics: want the name of a file: standard output has the answer of check")
+	}
 	p, err := a.checkProfile(cmd, f)
 	if err != nil {
 		return err

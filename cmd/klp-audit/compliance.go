@@ -66,11 +66,15 @@ func (a *app) loadProfile(name string) (*compliance.Profile, error) {
 	if name == "" {
 		return a.configuredProfile()
 	}
-	p, err := compliance.LoadProfile(name, os.DirFS(filepath.Join(a.root, "/", profileDir)))
+	p, err := a.profileNamed(name)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, usageError{fmt.Errorf("--profile: %w", err)}
 	}
 	return p, nil
+}
+
+func (a *app) profileNamed(name string) (*compliance.Profile, error) {
+	return compliance.LoadProfile(name, os.DirFS(filepath.Join(a.root, "/", profileDir)))
 }
 
 func (a *app) configuredProfile() (*compliance.Profile, error) {
@@ -78,7 +82,7 @@ func (a *app) configuredProfile() (*compliance.Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.loadProfile(c.Profile)
+	p, err := a.profileNamed(c.Profile)
 	if err != nil {
 		return nil, fmt.Errorf("the configured profile: %v", err)
 	}

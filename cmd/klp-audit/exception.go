@@ -78,7 +78,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 	cmd.RegisterFlagCompletionFunc("cve", cobra.NoFileCompletions)
 	cmd.RegisterFlagCompletionFunc("advisory", cobra.NoFileCompletions)
 	cmd.Flags().StringVar(&reason, "reason", "", "why it is accepted, a `TEXT` for auditors")
-	cmd.Flags().StringVar(&until, "until", "", "until when: "+report.TimeHelp+"; a date is its first moment where you are")
+	cmd.Flags().StringVar(&until, "until", "", "it is accepted until `TIME`: "+report.TimeHelp+"; a date is its first moment where you are")
 	return cmd
 }
 
@@ -219,7 +219,7 @@ func (a *app) exceptionEndCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "end ID",
 		Short: "End an exception before its time, or after it expired",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactlyOne("the id of an exception, as `klp-audit exception list` shows it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, err := a.appendException(cmd.Context(), &record.ExceptionChange{Action: record.ExceptionEnd, Exception: args[0]})
 			return err

@@ -72,6 +72,44 @@ func (a *app) bootTime() time.Time {
 	return a.Now().Add(-time.Duration(ts.Nano()))
 }
 
+// flagError puts into words what is wrong with the value of a flag.
+func flagError(_ *cobra.Command, err error) error {
+	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	f, want := bad.GetFlag(), bad.Unwrap().Error()
+	switch f.Value.Type() {
+	case "int":
+		want = "want a whole number"
+	case "duration":
+		want = "want a duration such as 30s, 15m or 2h"
+	case "bool", "boolfunc":
+		want = "want no value, or true or false"
+	}
+	return fmt.Errorf("--%s %q: %s", f.Name, bad.GetValue(), want)
+}
+
+// atLeast refuses to do without an argument, and asks for it.
+func atLeast(want string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%s: want %s", cmd.Name(), want)
+		}
+		return nil
+	}
+}
+
+// exactlyOne wants one argument, and asks for it.
+func exactlyOne(want string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("%s %q: want only one argument", cmd.Name(), args)
+		}
+		return atLeast(want)(cmd, args)
+	}
+}
+
 // given is the value of a flag that names something: an empty one names nothing, and is never
 // as if the flag were not there.
 type given struct{ pflag.Value }

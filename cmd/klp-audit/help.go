@@ -30,11 +30,11 @@ and which settings of a profile change it. The topic ` + allChecks + ` lists all
 
 func (a *app) help(root *cobra.Command, topic []string) error {
 	if len(topic) == 1 && topic[0] == allChecks {
-		return guide.WriteChecks(a.Stdout, a.style(false))
+		return guide.WriteChecks(a.Stdout, a.style())
 	}
 	if len(topic) == 1 {
 		if r, is := compliance.RuleOf(topic[0]); is {
-			return guide.WriteCheck(a.Stdout, r, a.style(false))
+			return guide.WriteCheck(a.Stdout, r, a.style())
 		}
 	}
 	cmd, rest, err := root.Find(topic)

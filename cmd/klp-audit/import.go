@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/internal/zyppimport"
 )
 
@@ -30,7 +31,7 @@ Lines that cannot be read are listed, and the rest goes in. If no line of any fi
 that is an error. A machine without a record gets one only if there is something to take in.`,
 		Example: `  klp-audit import /var/log/zypp/history*
   klp-audit import --timezone Europe/Berlin history-20240101.xz`,
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeast("the names of history files, such as /var/log/zypp/history"),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if a.db != "" {
 				return usageError{errors.New("import works on a machine's record, not on --db")}
@@ -50,8 +51,8 @@ that is an error. A machine without a record gets one only if there is something
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.Stdout, "%d files read: %d changes taken in, %d found on record, %d imported before, %d lines not readable\n",
-				sum.Files, sum.Added, sum.Linked, sum.Known, sum.Broken)
+			_, err = fmt.Fprintf(a.Stdout, "%s read: %s taken in, %d found on record, %d imported before, %s not readable\n",
+				say.Plural(sum.Files, "file"), say.Plural(sum.Added, "change"), sum.Linked, sum.Known, say.Plural(sum.Broken, "line"))
 			return err
 		},
 	}

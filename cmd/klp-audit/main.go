@@ -68,6 +68,7 @@ kernels and kernel live patches on this machine.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.SetVersionTemplate("klp-audit {{.Version}}\n")
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
 	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the copy of a record in `FILE`, which reports verify first")

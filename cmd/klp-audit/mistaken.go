@@ -54,6 +54,9 @@ func (m mistaken) hint() string {
 
 // expect returns an error if the file that a flag names is not of one of the wanted kinds.
 func expect(flag, path, want string, kinds ...filekind.Kind) error {
+	if path == "-" {
+		return usageError{fmt.Errorf("%s -: want the name of a file: write what comes in a pipe to one first", flag)}
+	}
 	is, err := filekind.Of(path)
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", flag, path, cause(err))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -53,6 +54,7 @@ func place(path string, mode fs.FileMode, replace bool, write func(io.Writer) er
 		return err
 	}
 	temp := ".klp-audit-" + rand.Text()
+	defer func() { err = unnamed(err, temp) }()
 	f, err := dir.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -66,6 +68,17 @@ func place(path string, mode fs.FileMode, replace bool, write func(io.Writer) er
 		give = dir.Link // unlike a rename, it replaces nothing
 	}
 	return errors.Join(give(temp, name), sameFile(dir, name, f), syncFolder(dir), f.Close())
+}
+
+// unnamed is an error without the name of a file that nobody knows.
+func unnamed(err error, temp string) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok && strings.HasSuffix(p.Path, temp) {
+		return p.Err
+	}
+	if l, ok := errors.AsType[*os.LinkError](err); ok && strings.HasSuffix(l.Old, temp) {
+		return l.Err
+	}
+	return err
 }
 
 // mayPlace says what is in the way of a file.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 )
@@ -84,10 +85,10 @@ func (a *app) agree(plan *record.Prune, yes bool) error {
 		return nil
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return usageError{fmt.Errorf("prune removes %d events for good: look with --dry-run, then add --yes", plan.Gone)}
+		return usageError{fmt.Errorf("prune removes %s for good: look with --dry-run, then add --yes", say.Plural(int(plan.Gone), "event"))}
 	}
-	fmt.Fprintf(a.Stderr, "From before %s %d events will be gone for good; %d stay as the state at that moment.\nRemove them? [y/N] ",
-		plan.Horizon.Short(), plan.Gone, len(plan.Kept))
+	fmt.Fprintf(a.Stderr, "From before %s %s will be gone for good; %d stay as the state at that moment.\nGo on? [y/N] ",
+		plan.Horizon.Short(), say.Plural(int(plan.Gone), "event"), len(plan.Kept))
 	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return err
@@ -109,13 +110,16 @@ func (a *app) prune(cmd *cobra.Command, horizon time.Time) (*record.Prune, error
 
 func pruned(p *record.Prune, dryRun bool) string {
 	at, went := p.Horizon.Short(), "were removed"
+	if p.Gone == 1 {
+		went = "was removed"
+	}
 	switch {
 	case p.Gone == 0:
 		return fmt.Sprintf("From before %s there is nothing to remove", at)
 	case dryRun:
 		went = "would be removed"
 	}
-	return fmt.Sprintf("From before %s %d events %s; %d stay as the state at that moment", at, p.Gone, went, len(p.Kept))
+	return fmt.Sprintf("From before %s %s %s; %d stay as the state at that moment", at, say.Plural(int(p.Gone), "event"), went, len(p.Kept))
 }
 
 // horizon is the moment from which on events are kept: an age like 5y, or a time.

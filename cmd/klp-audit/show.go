@@ -25,7 +25,7 @@ section 2.1.1), which checkpoint signs. An event that was pruned has no body; it
 		Example: `  klp-audit show 12
   klp-audit show 12 13 --format json
   klp-audit show 12 --input record.jsonl`,
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeast("the number of an event, such as 12"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.show(cmd, &f, args) },
 	}
 	flags := cmd.Flags()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -74,7 +75,16 @@ func TestStyle(t *testing.T) {
 	}
 }
 
-// Every command and every flag is explained.
+// Errors that were joined are told apart, and what comes from outside is made printable.
+func TestComplain(t *testing.T) {
+	var b bytes.Buffer
+	(&app{env: env{Stderr: &b}}).complain("%v", errors.Join(errors.New("no room"), errors.New("no file \x1b[2J")))
+	if want := "klp-audit: no room; no file ?[2J\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
+// Every command and every flag is explained; a value is called by what it is, not by a type of Go.
 func TestHelp(t *testing.T) {
 	var a app
 	var walk func(cmd *cobra.Command)
@@ -90,6 +100,9 @@ func TestHelp(t *testing.T) {
 			}
 			if f.Usage == "" || !strings.Contains(b.String(), "--"+f.Name) {
 				t.Errorf("%s: --%s is not explained", cmd.CommandPath(), f.Name)
+			}
+			if value, _ := pflag.UnquoteUsage(f); strings.ToUpper(value) != value {
+				t.Errorf("%s: the value of --%s is called %s", cmd.CommandPath(), f.Name, value)
 			}
 		})
 		for _, sub := range cmd.Commands() {
