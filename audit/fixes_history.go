@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -151,4 +152,55 @@ func active(s PatchSpan) record.Timestamp {
 		return earlier(*s.Completed, s.From)
 	}
 	return s.From
+}
+
+// install is a stretch of time in which a version of a package was installed.
+type install struct {
+	*patchVersion
+	from, to record.Timestamp
+	unsure   bool  // it may be gone: what became of a change is not known
+	event    int64 // that shows it
+}
+
+// installs are when versions of the package were installed, up to a moment, in the order of time.
+func (p *patchHistory) installs(until record.Timestamp) (list []install) {
+	for _, name := range slices.Sorted(maps.Keys(p.versions)) {
+		if v := p.versions[name]; v.present && v.installed == nil { // it was there before, or came in another snapshot
+			if from, event := p.ran(v); event > 0 {
+				list = append(list, install{v, from, until, false, event})
+			}
+		}
+	}
+	for _, c := range p.changes {
+		before, after := p.sides(c.PatchChange)
+		certain := c.Result == record.ResultOK && !c.elsewhere
+		goesOn := false
+		for i, in := range list {
+			switch open := in.to.Equal(until.Time) && in.from.Before(c.Time.Time); {
+			case !open:
+			case !certain:
+				list[i].to = c.Time
+				list = append(list, install{in.patchVersion, c.Time, until, true, c.Event})
+			case in.patchVersion == after && (before == after || c.Source == record.SourceDrift): // installed again, or found late
+				goesOn = true
+			default:
+				list[i].to, list[i].unsure = c.Time, in.unsure || in.patchVersion != before // else it had gone before, unseen
+			}
+		}
+		if certain && after != nil && !goesOn {
+			list = append(list, install{after, c.Time, until, false, c.Event})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b install) int { return a.from.Compare(b.from.Time) })
+	return list
+}
+
+// ran is when a version is first known to have been active, and the event that shows it; 0: it is not known to have been.
+func (p *patchHistory) ran(v *patchVersion) (from record.Timestamp, event int64) {
+	for _, s := range p.spans {
+		if s.Module != "" && s.Confidence != Unknown && s.boot.KernelRelease == p.kernel && p.versionOf(s.Module) == v.version {
+			return s.From, s.Events[0]
+		}
+	}
+	return from, 0
 }

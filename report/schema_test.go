@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klp-audit/klp-audit/internal/schematest"
 	"github.com/klp-audit/klp-audit/record"
@@ -163,4 +164,23 @@ func anys[T any](values []T) (list []any) {
 		list = append(list, v)
 	}
 	return list
+}
+
+// Whatever is asked for, the provenance says it in a key that the schema has.
+func TestSchemaOfFilters(t *testing.T) {
+	window, err := record.ParseWindow("Sat 02:00-06:00", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := storyProvenance("history")
+	p.ask(record.HistoryFilter{Package: "a", Kind: "a", Action: "a", Result: "a", Source: "a", User: "a", Command: "a", UserData: "a", Outcome: "a", Outside: window, Limit: 1})
+	known := readSchemas(t)["history-1.json"].Defs["provenance"].Properties["filters"].Properties
+	for _, name := range append(slices.Collect(maps.Keys(p.Filters)), "at", "known_at", "cve", "profile", "lists") {
+		if known[name] == nil {
+			t.Errorf("filters lack %q", name)
+		}
+	}
+	if len(p.Filters) != 11 {
+		t.Errorf("%d filters are noted", len(p.Filters))
+	}
 }

@@ -49,7 +49,7 @@ the state, the checks and the fixes are of, and the picture ends there.
 	flags.StringVar(&f.at, "at", "", "state, checks and fixes as of `TIME` (now, or that of --known-at)")
 	a.profileFlag(cmd, &f.profile)
 	a.sectionFlags(cmd, &f.sectionFlags, report.Formats(&report.Full{}))
-	cmd.AddCommand(a.historyCommand(), a.complianceCommand(), a.cveCommand())
+	cmd.AddCommand(a.historyCommand(), a.timelineCommand(), a.complianceCommand(), a.cveCommand())
 	for _, s := range report.SectionsAt() {
 		cmd.AddCommand(a.sectionAtCommand(&s))
 	}
