@@ -15,6 +15,7 @@ type sighting struct {
 	listing
 	repo  string
 	first look
+	noted time.Time // when it came on record: some installed kernel had a use for it
 	gone  bool // the repository shows it no more
 	off   bool // the repository is not enabled, or gone
 }
@@ -69,6 +70,9 @@ func (l *life) sightings(at time.Time) (list []*sighting) {
 						list = append(list, s)
 					}
 					s.listing = shown
+					if s.noted.IsZero() && l.wants(&k, shown.advisory) {
+						s.noted = k.seen
+					}
 				}
 			}
 			for _, s := range found {
@@ -97,12 +101,20 @@ func (a *advisory) recorded() bool {
 // names says whether the vendor says that it fixes a number.
 func (a *advisory) names(cve string) bool { return slices.Contains(a.cves, cve) }
 
+// wants says whether a kernel that a look found installed has a use for an advisory.
+func (l *life) wants(k *look, a *advisory) bool {
+	i := slices.IndexFunc(l.events, func(ev *record.Event) bool { return ev.ID == k.event })
+	return slices.ContainsFunc(l.events[i].Observation.Installed, func(p record.Package) bool {
+		return p.Kind == record.PackageKernel && (a.patchFor(releaseOf(p)) > 0 || a.kernelFrom(releaseOf(p)))
+	})
+}
+
 // since is from when on it is known to have been issued.
 func (s *sighting) since() time.Time {
-	if c := s.certain(); c.Before(s.first.seen) {
+	if c := s.certain(); s.noted.IsZero() || c.Before(s.noted) {
 		return c
 	}
-	return s.first.seen
+	return s.noted
 }
 
 // offers says whether it is on offer.
