@@ -1,6 +1,6 @@
-// Package bench measures what klp-audit costs, each time side by side with other programs
-// that do the same. make bench writes RESULTS.md, and make bench-smoke looks at small data
-// whether time and memory grow as they may.
+// Package bench measures what klp-audit costs, each time side by side with other programs that do
+// the same. make bench writes RESULTS.md, and make bench-smoke uses little data to check how time
+// and memory grow.
 package bench
 
 import (
@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// What is refused of one that reads ten times the data: it took so many times longer, or
-// needs so much more memory, and so much for each event whose rows it keeps.
+// Limits for an operation that reads ten times the data: how many times longer it may take, how
+// much more memory it may need, and how much memory for each event whose rows it keeps.
 const (
 	mostGrowth = 13.0
 	mostMemory = 10 << 20
 	rowMemory  = 3 << 10
 )
 
-// TestBench measures as KLP_AUDIT_BENCH says: "full" or "smoke". KLP_AUDIT_BENCH_ONLY names
-// the parts to measure, and then RESULTS.md stays as it is.
+// TestBench measures what KLP_AUDIT_BENCH says: "full" or "smoke". KLP_AUDIT_BENCH_ONLY names the
+// parts to measure; then RESULTS.md is not rewritten.
 func TestBench(t *testing.T) {
 	b := newBench(t, os.Getenv("KLP_AUDIT_BENCH"))
 	only := strings.Fields(os.Getenv("KLP_AUDIT_BENCH_ONLY"))
@@ -32,10 +32,10 @@ func TestBench(t *testing.T) {
 	for _, part := range []struct {
 		name string
 		run  func()
-		full bool // not in a smoke test
+		full bool // skipped in a smoke test
 	}{
 		{"plugin", b.plugin, false}, {"zypper", b.zypper, true}, {"history", b.histories, false}, {"report", b.reports, false}, {"append", b.appends, false},
-		{"export", b.exports, false}, {"rebuild", b.rebuilds, true}, {"years", b.years, true}, // verify makes the views, too
+		{"export", b.exports, false}, {"rebuild", b.rebuilds, true}, {"years", b.years, true}, // verify builds the views, too
 		{"import", b.imports, false}, {"image", b.images, false}, {"releases", b.releases, false}, {"journal", b.journals, true},
 	} {
 		if part.full && b.smoke || len(only) > 0 && !slices.Contains(only, part.name) {
@@ -81,8 +81,8 @@ func newBench(t *testing.T, mode string) *bench {
 	return b
 }
 
-// judge fails on what grows faster than its data. It never fails on a time: what seems to
-// grow is measured again, for other programs may have been in the way.
+// judge fails if something grows faster than its data. It never fails on one measurement of time:
+// what seems to grow is measured again, because other programs may have interfered.
 func (b *bench) judge() {
 	for _, r := range b.rows {
 		if r.less == nil {
@@ -102,11 +102,11 @@ func (b *bench) judge() {
 
 func (r *row) mostGrowth() float64 { return mostGrowth * r.times / 10 }
 
-// size is how much data something is measured with.
+// size is the amount of data that something is measured with.
 type size struct {
 	label  string
 	amount int
-	asked  bool // what is asked of the ratio is asked here
+	asked  bool // whether the limit on the ratio applies here
 }
 
 // events are the sizes of records.
@@ -117,8 +117,8 @@ func (b *bench) events() (sizes []size) {
 	return sizes
 }
 
-// grown measures an operation at several sizes, side by side. make returns the entrant of a
-// size and what it is held against.
+// grown measures an operation at several sizes, side by side. make returns the entrant of a size
+// and what it is compared with.
 func (b *bench) grown(what string, sizes []size, asked float64, make func(size) (ours, against *entrant)) {
 	var rows []row
 	var entrants []*entrant

@@ -13,12 +13,12 @@ import (
 	"github.com/cavaliergopher/cpio"
 )
 
-// packer is a way to pack an image, and to look into it with the standard tools.
+// packer is a way to pack an image, and to list its content with standard tools.
 type packer struct {
 	name     string
-	pack     string // as dracut calls it
-	contents string // lists what is in the image "$1"
-	tools    string // that do
+	pack     string // the command that dracut uses
+	contents string // lists the content of the image "$1"
+	tools    string // tools used for that
 	asked    float64
 }
 
@@ -63,12 +63,12 @@ func (b *bench) image(p packer) {
 	})
 }
 
-// imageOf is an image of some MiB.
+// imageOf is an image of this many MiB.
 func (b *bench) imageOf(p packer, mebibytes int) string {
 	return b.kept(fmt.Sprintf("initrd-%s-%d", p.name, mebibytes), func(path string) { b.makeImage(path, p.pack, int64(mebibytes)<<20) })
 }
 
-// machineRoot is a file tree with as much of a machine as a question for an image takes.
+// machineRoot is a file tree with as much of a machine as is needed to ask about an image.
 func (b *bench) machineRoot() string {
 	b.Helper()
 	root := b.TempDir()
@@ -77,7 +77,7 @@ func (b *bench) machineRoot() string {
 	return root
 }
 
-// makeImage packs what this system has below /usr, until the image has the size.
+// makeImage packs what this system has below /usr, until the image is large enough.
 func (b *bench) makeImage(path, pack string, size int64) {
 	b.Helper()
 	out, err := os.Create(path)

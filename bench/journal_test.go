@@ -20,12 +20,12 @@ import (
 
 const (
 	remote = "/usr/lib/systemd/systemd-journal-remote"
-	// fillers is how many lines user space writes for one of the kernel. A server that runs
-	// for a week or two has about that.
+	// fillers is how many lines user space writes for each line of the kernel. A server that runs
+	// for a week or two has about this ratio.
 	fillers = 20
 )
 
-// journals compares klp-audit with journalctl on journals of the sizes that
+// journals compares klp-audit with journalctl, on journals of the sizes that
 // KLP_AUDIT_BENCH_JOURNALS names.
 func (b *bench) journals() {
 	if !b.has("journals", remote, "journalctl") {
@@ -66,7 +66,7 @@ func parseSize(t *testing.T, text string) int64 {
 	unit := map[string]int64{"M": 1 << 20, "G": 1 << 30}[text[len(text)-1:]]
 	n, err := strconv.ParseInt(text[:len(text)-1], 10, 64)
 	if err != nil || unit == 0 || n <= 0 || n*unit > 16<<30 {
-		t.Fatalf("size %q: want such as 100M, 1G, 4G", text)
+		t.Fatalf("size %q: want sizes such as 100M, 1G, 4G", text)
 	}
 	return n * unit
 }
@@ -104,8 +104,8 @@ func diskUse(t *testing.T, dir string) (sum int64) {
 	return sum
 }
 
-// generate makes a journal of a size, unless it is there, with systemd's own writer: the
-// boots of a fixture, again and again, each with an id of its own and a day later.
+// generate makes a journal of a size with systemd's own writer, unless it exists: the boots of a
+// fixture again and again, each with its own id and a day later.
 func generate(t *testing.T, dir string, size int64) {
 	t.Helper()
 	if _, err := os.Stat(dir); err == nil {
@@ -129,8 +129,8 @@ func generate(t *testing.T, dir string, size int64) {
 	}
 }
 
-// writeJournal writes boots until the journal has the size, or until the writer, which
-// rotates its files as journald does, begins to remove old ones.
+// writeJournal writes boots until the journal is large enough, or until the writer, which rotates
+// its files as journald does, starts to remove old ones.
 func writeJournal(t *testing.T, dir string, size int64, boot []entry) {
 	t.Helper()
 	cmd := exec.Command(remote, "-o", filepath.Join(dir, "system.journal"), "-")
@@ -166,7 +166,7 @@ type entry struct {
 	realtime, monotonic int64
 	boot                string
 	kernel              bool
-	fields              []byte // all others
+	fields              []byte // all other fields
 }
 
 // fixture reads the entries of the first boot of a fixture.
@@ -207,7 +207,7 @@ func parseEntry(text []byte) (e entry) {
 
 const dayLength = 24 * int64(time.Hour/time.Microsecond)
 
-// writeBoot writes a boot, and after it what user space says in the rest of its day.
+// writeBoot writes a boot, followed by what user space writes in the rest of its day.
 func writeBoot(w io.Writer, boot []entry, day int) {
 	id := fmt.Sprintf("%032x", 0xb007<<32+day)
 	shift := int64(day) * dayLength
@@ -233,8 +233,8 @@ func stamp(w io.Writer, boot string, realtime, monotonic int64) {
 	fmt.Fprintf(w, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%s\n", realtime, monotonic, boot)
 }
 
-// fill writes the fields of a line as services write them through syslog or stdout; one in
-// fifty is of the kernel, such as its firewall's.
+// fill writes the fields of a line as services write them through syslog or stdout; one in fifty is
+// from the kernel, for example its firewall.
 func fill(w io.Writer, n int) {
 	if n%50 == 0 {
 		fmt.Fprintf(w, "_TRANSPORT=kernel\nPRIORITY=6\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER=kernel\n_MACHINE_ID=0123456789abcdef0123456789abcdef\n"+

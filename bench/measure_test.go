@@ -20,8 +20,8 @@ import (
 type entrant struct {
 	name    string
 	run     func() sample
-	peak    func() int // most memory that was resident, bytes; nil: not asked for
-	rows    int        // events of which it keeps rows; 0: it reads them one after the other
+	peak    func() int // peak resident memory in bytes; nil: not wanted
+	rows    int        // events whose rows it keeps; 0: it reads them one after the other
 	samples []sample
 }
 
@@ -33,9 +33,9 @@ type sample struct {
 func wall(s sample) float64 { return float64(s.wall.Microseconds()) / 1000 }
 func cpu(s sample) float64  { return float64(s.cpu.Microseconds()) / 1000 }
 
-// race runs the entrants in turn, round after round: what else happens on the machine
-// happens to all of them. The first round fills caches and does not count, unless it took so
-// long that it is the only one.
+// race runs the entrants in turn, round after round: whatever else happens on the machine affects
+// all of them. The first round fills caches and is not counted, unless it took so long that it is
+// the only one.
 func (b *bench) race(entrants ...*entrant) {
 	start := time.Now()
 	entrants = distinct(entrants)
@@ -54,7 +54,7 @@ func (b *bench) race(entrants ...*entrant) {
 	}
 }
 
-// distinct leaves out what is there twice: held against several.
+// distinct leaves out duplicates: an entrant may be compared with several others.
 func distinct(entrants []*entrant) (list []*entrant) {
 	for _, e := range entrants {
 		if !slices.Contains(list, e) {
@@ -64,7 +64,7 @@ func distinct(entrants []*entrant) (list []*entrant) {
 	return list
 }
 
-// quartiles are those of some numbers, with their median and the least.
+// quartiles are the quartiles, the median and the least of some numbers.
 type quartiles struct{ least, low, median, high float64 }
 
 func quartilesOf(v []float64) quartiles {
@@ -72,7 +72,7 @@ func quartilesOf(v []float64) quartiles {
 	return quartiles{v[0], v[len(v)/4], v[len(v)/2], v[len(v)-1-len(v)/4]}
 }
 
-// of returns a figure of all runs, milliseconds.
+// of returns a figure of all runs, in milliseconds.
 func (e *entrant) of(figure func(sample) float64) quartiles {
 	var v []float64
 	for _, s := range e.samples {
@@ -90,7 +90,7 @@ func (e *entrant) ratio(to *entrant, figure func(sample) float64) quartiles {
 	return quartilesOf(v)
 }
 
-// command is an entrant that runs a program, in the environment that it is measured in.
+// command is an entrant that runs a program, in the environment for measurements.
 func (b *bench) command(name string, args ...string) *entrant {
 	return &entrant{name: name, run: func() sample { return b.time(exec.Command(args[0], args[1:]...)) }, peak: func() int { return b.peakOf(args) }}
 }
@@ -107,7 +107,7 @@ func (b *bench) shell(name, line string, args ...string) *entrant {
 
 func (b *bench) program(name string) string { return filepath.Join(b.tree, "build", name) }
 
-// time runs a command that has to succeed. The findings of check are a success.
+// time runs a command that must succeed. Findings of check count as success.
 func (b *bench) time(cmd *exec.Cmd) sample {
 	b.Helper()
 	var complaint bytes.Buffer
@@ -122,12 +122,12 @@ func (b *bench) time(cmd *exec.Cmd) sample {
 	return sample{took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 }
 
-// peakOf runs a command once more and reads the most memory that it had resident when it
-// ends. It stops there for that, see PTRACE_EVENT_EXIT in ptrace(2): what wait4(2) tells
-// counts the memory of this process, too, before exec.
+// peakOf runs a command once more and reads its peak resident memory just before it exits, where it
+// is stopped (see PTRACE_EVENT_EXIT in ptrace(2)): wait4(2) also counts the memory of this process
+// from before exec.
 func (b *bench) peakOf(args []string) (bytes int) {
 	b.Helper()
-	runtime.LockOSThread() // ptrace knows threads, not processes
+	runtime.LockOSThread() // ptrace works on threads, not processes
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
@@ -147,7 +147,7 @@ func (b *bench) peakOf(args []string) (bytes int) {
 		case status.TrapCause() == syscall.PTRACE_EVENT_EXIT:
 			bytes, signal = peakMemory(pid), 0
 		default:
-			signal = int(status.StopSignal()) // is for the program
+			signal = int(status.StopSignal()) // pass it on to the program
 		}
 	}
 }
@@ -157,7 +157,7 @@ func (b *bench) traced(_ int, err error) {
 	b.check(err)
 }
 
-// peakMemory is the most memory that a process had resident, bytes: see VmHWM in proc(5).
+// peakMemory is the peak resident memory of a process in bytes; see VmHWM in proc(5).
 func peakMemory(pid int) (bytes int) {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
@@ -169,12 +169,12 @@ func peakMemory(pid int) (bytes int) {
 // bench is one run of the measurements.
 type bench struct {
 	*testing.T
-	tree     string // the project's
-	cache    string // below build: what is made once
+	tree     string // root folder of the project
+	cache    string // below build: what is made only once
 	out      io.Writer
 	sizes    []int         // of records, events
-	rounds   int           // runs that count
-	fewest   int           // also where they take longer than patience
+	rounds   int           // runs that are counted
+	fewest   int           // the minimum, even if they take longer than patience
 	patience time.Duration // for one race
 	smoke    bool
 	rows     []row
@@ -187,7 +187,7 @@ func (b *bench) check(err error) {
 	}
 }
 
-// kept returns the path of something that is made once, and makes it if it is not there.
+// kept returns the path of something that is made only once, and makes it if it is missing.
 func (b *bench) kept(name string, make func(path string)) string {
 	b.Helper()
 	path := filepath.Join(b.cache, name)
@@ -202,7 +202,7 @@ func (b *bench) kept(name string, make func(path string)) string {
 	return path
 }
 
-// has says whether programs are here; what needs them is left out where they are not.
+// has says whether programs are installed; what needs a missing one is left out.
 func (b *bench) has(what string, programs ...string) bool {
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 )
 
-// plugin measures the life of the plugin in a commit of libzypp.
+// plugin measures one run of the plugin in a commit of libzypp.
 func (b *bench) plugin() {
 	cat := func(f frames) *entrant { return b.session("/bin/cat", f, "/bin/cat") }
 	small := b.commit("commit without a tracked package", 20, 2.4, cat)
@@ -30,10 +30,10 @@ func (b *bench) plugin() {
 	b.kernelCommit()
 }
 
-// python is the system's.
+// python is the system's Python.
 const python = "/usr/bin/python3"
 
-// commit measures a commit of some steps, none of them tracked, and returns the memory.
+// commit measures a commit with some steps, none of them tracked, and returns the memory.
 func (b *bench) commit(what string, steps int, asked float64, floor func(frames) *entrant) (peak int) {
 	f := framesOf(stepsOf(steps)...)
 	ours, against := b.audited(f, b.TempDir()), floor(f)
@@ -58,10 +58,10 @@ func (b *bench) auditedBy(dir, name string, f frames, root string) *entrant {
 	return b.session(name, f, filepath.Join(dir, "klp-audit-plugin"), "--recorder", filepath.Join(dir, "klp-audit-recorder"), "--root", root)
 }
 
-// earlier is where another klp-audit was built, to be compared with in the same run.
+// earlier is the folder of an earlier klp-audit, which is compared in the same run.
 func earlier() string { return os.Getenv("KLP_AUDIT_BENCH_EARLIER") }
 
-// several makes each run the time of some lives of a plugin, which are short.
+// several makes each measured run consist of several runs of the plugin, which are short.
 func (b *bench) several(entrants ...*entrant) []*entrant {
 	const lives = 5
 	for _, e := range entrants {
@@ -77,9 +77,9 @@ func (b *bench) several(entrants ...*entrant) []*entrant {
 	return entrants
 }
 
-// kernelCommit measures a commit of a kernel and a live patch on a system of 600 packages,
-// against other programs that do what the plugin must: answer, look twice at what is
-// installed, and store two events durably.
+// kernelCommit measures a commit of a kernel and a live patch on a system with 600 packages. The
+// other programs do what the plugin must: answer, look twice at what is installed, and store two
+// events durably.
 func (b *bench) kernelCommit() {
 	const what = "commit with a kernel and a live patch"
 	if os.Geteuid() != 0 {
@@ -117,7 +117,7 @@ func (b *bench) kernelCommit() {
 	}
 }
 
-// bootedSystem is a copy of a system in which what a look of this boot found may still hold.
+// bootedSystem is a copy of a system where a look in this boot may still be valid.
 func (b *bench) bootedSystem() string {
 	root := b.copyOf(b.system())
 	const bootID = "proc/sys/kernel/random/boot_id"
@@ -125,7 +125,7 @@ func (b *bench) bootedSystem() string {
 	return root
 }
 
-// rpmFormat asks for what the plugin asks for.
+// rpmFormat queries what the plugin queries.
 const rpmFormat = "%{NAME} %{ARCH} %{EPOCHNUM} %{VERSION} %{RELEASE} %{INSTALLTIME} %{INSTALLTID} %{DBINSTANCE} %{BUILDTIME} %{SOURCERPM} " +
 	"%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{%|SIGGPG?{%{SIGGPG:pgpsig}}:{%|SIGPGP?{%{SIGPGP:pgpsig}}|}|}|}| %{VENDOR}\n"
 
@@ -150,7 +150,7 @@ func (b *bench) manyPackages() (built []string) {
 	return built
 }
 
-// longChangelog is one of a live patch with 200 fixes.
+// longChangelog is the changelog of a live patch with 200 fixes.
 func longChangelog() string {
 	changelog := "%changelog\n"
 	for i := range 200 {
@@ -159,7 +159,7 @@ func longChangelog() string {
 	return changelog
 }
 
-// frames are those of a commit, in their order.
+// frames are the frames of a commit, in order.
 type frames []string
 
 // framesOf returns the frames of a commit as libzypp writes them (PluginFrame.cc, and
@@ -184,8 +184,7 @@ func step(action, name, version, release string) string {
 	return fmt.Sprintf("{\n\"solvable\": {\n\"a\": \"x86_64\",\n\"n\": %q,\n\"r\": %q,\n\"v\": %q\n},\n\"type\": %q\n}", name, release, version, action)
 }
 
-// session is an entrant that plays libzypp's side of a commit, from the plugin's start to
-// its end.
+// session is an entrant that plays libzypp's side of a commit, from the plugin's start to its end.
 func (b *bench) session(name string, f frames, args ...string) *entrant {
 	e := &entrant{name: name}
 	e.run = func() sample { s, _ := b.play(f, args); return s }
@@ -193,8 +192,8 @@ func (b *bench) session(name string, f frames, args ...string) *entrant {
 	return e
 }
 
-// play sends the frames and waits for each answer. It returns the memory, too, which it
-// reads before the last one.
+// play sends the frames and waits for each answer. It also returns the memory, which it reads
+// before the last answer.
 func (b *bench) play(f frames, args []string) (s sample, peak int) {
 	b.Helper()
 	cmd := exec.Command(args[0], args[1:]...)

@@ -14,24 +14,24 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// A generated host has an observation a day and a commit every other day: 1,000 events are a
-// year, so that what looks back for a year finds as much in a record of any size.
+// A generated host has an observation a day and a commit every other day: 1,000 events are a year,
+// so a question about one year finds the same amount in a record of any size.
 const (
 	daysPerCommit = 2
 	daysPerBoot   = 15
-	perKernel     = 40 // commits until the next kernel comes
+	perKernel     = 40 // commits until the next kernel
 	batch         = 1000
 	version       = "bench"
 	machineID     = "0123456789abcdef0123456789abcdef"
 )
 
-// record returns the root of a file tree with a record of so many events, which ends today.
+// record returns the root of a file tree with a record of this many events, ending today.
 func (b *bench) record(events int) string {
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	name := fmt.Sprintf("record-%d-releases-views%d-", events, store.Schema)
 	if old, _ := filepath.Glob(filepath.Join(b.cache, name+"*")); len(old) > 0 && !strings.HasSuffix(old[0], today.Format("-"+time.DateOnly)) {
 		for _, path := range old {
-			b.check(os.RemoveAll(path)) // what is judged by its age would be too old
+			b.check(os.RemoveAll(path)) // what is judged by age would be too old
 		}
 	}
 	return b.kept(name+today.Format(time.DateOnly), func(root string) {
@@ -44,7 +44,7 @@ func (b *bench) record(events int) string {
 	})
 }
 
-// daysOf is how many days it takes until a host has so many events.
+// daysOf is how many days a host takes to have this many events.
 func daysOf(events int) (days int) {
 	for n := 2; n < events; days++ {
 		n++
@@ -71,8 +71,8 @@ func newRoot(t *testing.T, root string) {
 	}
 }
 
-// openAt begins a record at a moment: its first event takes the time from the clock. What is
-// older than such a clock can be begins later than its events, which is long before the
+// openAt starts a record at a moment: its first event gets the time from the clock. If that moment
+// is older than the clock can show, the record starts later than its events, but long before the
 // years that reports look at.
 func openAt(t *testing.T, root string, at time.Time) {
 	synctest.Test(t, func(t *testing.T) {
@@ -85,7 +85,7 @@ func openAt(t *testing.T, root string, at time.Time) {
 	})
 }
 
-// fill appends events until there are so many.
+// fill appends events until there are enough.
 func (b *bench) fill(root string, h *host, events int) {
 	b.Helper()
 	s, err := store.Open(b.Context(), root, version)
@@ -102,16 +102,16 @@ func (b *bench) fill(root string, h *host, events int) {
 	b.check(s.Close())
 }
 
-// host is a machine that is made up, with what its recorder writes down.
+// host is a made-up machine, with what its recorder writes.
 type host struct {
 	now       time.Time
 	events    []*record.Event
-	count     int // of events
+	count     int // number of events
 	commits   int
 	days      int
 	kernel    int // number of the newest one
 	patch     int // number of its live patch
-	running   int // number of the kernel that runs
+	running   int // number of the running kernel
 	boot      record.Boot
 	installed []record.Package
 	released  released
@@ -155,7 +155,7 @@ func (h *host) header(kind record.EventKind) record.Header {
 	}
 }
 
-// day is a day of the host: commits, an observation, and a reboot now and then.
+// day is one day of the host: commits, an observation, and now and then a reboot.
 func (h *host) day() {
 	dawn := h.now
 	if h.days%daysPerCommit == 0 {
@@ -174,7 +174,7 @@ func (h *host) day() {
 	h.now = dawn.Add(24 * time.Hour)
 }
 
-// start boots the newest kernel, whose initrd holds its live patch.
+// start boots the newest kernel, whose initrd contains its live patch.
 func (h *host) start() {
 	h.running = h.kernel
 	h.boot = record.Boot{ID: fmt.Sprintf("%032x", 0xb007<<32+h.days), KernelRelease: release(h.kernel), First: moment(h.now), StartInJournal: true, Builds: []record.Build{}}
@@ -194,8 +194,8 @@ func (h *host) load(phase record.Phase, rule string) {
 		Time: moment(h.now), Cursor: fmt.Sprintf("s=0123456789abcdef0123456789abcdef;i=%x;b=%s", h.count, h.boot.ID)})
 }
 
-// commit changes one to five packages; each kernel comes with a live patch of its own, and
-// the live patches after that come between others.
+// commit changes one to five packages; each kernel comes with its own live patch, and later live
+// patches come in between.
 func (h *host) commit() {
 	var names []string
 	switch h.commits++; {
@@ -239,7 +239,7 @@ func (h *host) commit() {
 	h.observe(record.TriggerCommit)
 }
 
-// change installs a package as it would be now.
+// change installs a package in its present version.
 func (h *host) change(name string) record.Change {
 	c := record.Change{Kind: "support", Action: "install", Package: name, Arch: "x86_64", Version: h.versionOf(name), Result: record.ResultOK, Step: "+", Stage: "ok",
 		InstallTime: new(moment(h.now)), Repo: "SLE-Module-Live-Patching15-SP6-Updates", Checksum: fmt.Sprintf("%064x", h.count), SignatureKey: "f74f09bc3fa1d6ce",
@@ -256,7 +256,7 @@ func (h *host) change(name string) record.Change {
 	p := record.Package{Name: name, Version: c.Version, Arch: c.Arch, InstallTime: h.now.Unix(), InstallTID: h.now.Unix(), DBInstance: int64(h.count),
 		BuildTime: c.BuildTime.Unix(), Vendor: c.Vendor, SignatureKey: c.SignatureKey, SourceRPM: name + ".src.rpm"}
 	for i, old := range h.installed {
-		// The live patch of the kernel before goes when a new one comes.
+		// The live patch of the previous kernel is removed when a new one comes.
 		if old.Name == name || c.Kind == "livepatch" && strings.HasPrefix(old.Name, "kernel-livepatch-6") {
 			if h.installed[i] = p; old.Name == name {
 				c.Action, c.Previous = "upgrade", old.Version
@@ -266,7 +266,7 @@ func (h *host) change(name string) record.Change {
 	return c
 }
 
-// fixes are what a live patch brings.
+// fixes are what a live patch fixes.
 func fixes(kernel, n int) (f record.Fixes) {
 	for i := range 5 * min(n-1, 1) {
 		f.CVEs = append(f.CVEs, fmt.Sprintf("CVE-2025-%d", 1000+kernel*100+n*5+i))
@@ -304,7 +304,7 @@ func (h *host) observe(trigger record.Trigger) {
 	h.events = append(h.events, &record.Event{Header: h.header(record.KindObservation), Observation: o})
 }
 
-// says adds to an observation what it says beside.
+// says adds the other parts to an observation.
 func (h *host) says(o *record.Observation) error {
 	return errors.Join(
 		record.SetPart(o, record.Taint{Value: 36864, Flags: []record.TaintFlag{{Bit: 12, Letter: "O", Meaning: "module from outside"}, {Bit: 15, Letter: "K", Meaning: "live patched"}}}),

@@ -18,8 +18,9 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// What is asked of reading what a repository offers: so many times as long as unpacking it takes, and so much memory; and
-// where nothing has changed a part of that, which is 5 ms for the largest one.
+// Limits for reading what a repository offers: how many times longer than decompressing it, and how
+// much memory; and how much less if nothing has changed, which takes 5 ms for the largest
+// repository.
 const (
 	askedOfReading   = 3
 	askedOfUnchanged = 0.025
@@ -27,7 +28,8 @@ const (
 	readerArgument   = "read-releases"
 )
 
-// TestMain is also the program that reads the repositories of a file tree, and nothing else, so that its memory is seen.
+// TestMain also serves as the program that only reads the repositories of a file tree, so that its
+// memory can be measured.
 func TestMain(m *testing.M) {
 	if len(os.Args) != 3 || os.Args[1] != readerArgument {
 		os.Exit(m.Run())
@@ -55,12 +57,13 @@ func offeredTo() (list []record.Package) {
 	return list
 }
 
-// kernelsOnOffer is how many kernels a repository has at most.
+// kernelsOnOffer is the largest number of kernels in a repository.
 const kernelsOnOffer = 600
 
 func kernelOnOffer(n int) string { return fmt.Sprintf("6.4.0-150600.%d.42.2", n) }
 
-// releases measures the reading of a repository against unpacking it, and a look where nothing changed.
+// releases compares reading a repository with decompressing it, and measures a look where nothing
+// has changed.
 func (b *bench) releases() {
 	if !b.has("releases", "zstd") {
 		return
@@ -82,14 +85,14 @@ func (b *bench) releases() {
 		return b.command("releases.Read", exe, readerArgument, root), unpacking[n.amount]
 	})
 	if peak := b.rows[len(b.rows)-1].peak; peak > mostToRead {
-		b.Errorf("reading what is on offer: %d MiB of memory, at most %d are asked", peak>>20, mostToRead>>20)
+		b.Errorf("reading what is on offer: %d MiB of memory, want at most %d", peak>>20, mostToRead>>20)
 	}
 	b.grown("looking at what is on offer, where nothing changed", sizes, askedOfUnchanged, func(n size) (*entrant, *entrant) {
 		return b.unchanged(b.offering(n.amount)), unpacking[n.amount]
 	})
 }
 
-// unchanged is an entrant that looks once more at what is on record.
+// unchanged is an entrant that looks again at what is on record.
 func (b *bench) unchanged(root string) *entrant {
 	before := releases.Before{Version: version, Known: record.NewReleases(nil)}
 	o, err := readReleases(b.Context(), root, before)
@@ -121,8 +124,8 @@ const (
 	offerFile  = offerCache + "repodata/updateinfo.xml.zst"
 )
 
-// offering is a file tree with one repository whose updateinfo has so many MiB: of 100 MiB 20,000 advisories, 1,500 of
-// them of kernels and live patches.
+// offering is a file tree with one repository whose updateinfo has this many MiB: 100 MiB are
+// 20,000 advisories, 1,500 of them for kernels and live patches.
 func (b *bench) offering(mebibytes int) string {
 	return b.kept(fmt.Sprintf("offering-%d", mebibytes), func(root string) {
 		for name, text := range map[string]string{
@@ -147,7 +150,7 @@ func (b *bench) offering(mebibytes int) string {
 	})
 }
 
-// writeUpdateInfo writes 200 advisories a MiB, the same ones each time.
+// writeUpdateInfo writes 200 advisories a MiB, always the same ones.
 func writeUpdateInfo(to io.Writer, mebibytes int) {
 	w := bufio.NewWriter(to)
 	defer w.Flush()
@@ -175,7 +178,7 @@ type maker struct {
 	*rand.Rand
 }
 
-// word is one of some thousands.
+// word is one of a few thousand words.
 func (m *maker) word() string {
 	var b strings.Builder
 	for range 2 + m.IntN(2) {

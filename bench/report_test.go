@@ -13,7 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// historyQuery is what report history asks the record, as one query.
+// historyQuery is what report history queries, as one SQL statement.
 const historyQuery = `SELECT c.time, c.time_source, c.utc_offset, c.commit_id, c.event, c.host, c.boot_id, c.kind, c.action,
 	c.package, c.arch, c.version, c.previous, c.kernel_release, c.patch_number, c.initial, c.result, t.outcome, c.source,
 	t.login, t.sudo_user, t.exe, t.tty, t.session, t.automation, t.command, t.userdata, c.repo, c.checksum, c.signature_key,
@@ -28,7 +28,7 @@ func (b *bench) histories() {
 		asked  float64
 	}{{"csv", 2}, {"jsonl", 2.5}, {"json", 0}, {"table", 0}} {
 		if b.smoke && f.format == "json" {
-			continue // is jsonl in brackets
+			continue // same as jsonl, in brackets
 		}
 		b.reads("report history --format "+f.format, f.asked, b.query("sqlite3", historyQuery, "-csv"), "report", "history", "--format", f.format)
 	}
@@ -44,12 +44,12 @@ func (b *bench) reports() {
 	b.flat("check", "check")
 }
 
-// rebuilds measures what makes the views anew.
+// rebuilds measures rebuilding the views.
 func (b *bench) rebuilds() {
 	b.reads("rebuild", mostToRebuild, bodiesRead(b), "rebuild")
 }
 
-// query is what the sqlite3 program takes to query a record.
+// query runs the sqlite3 program with the same query on a record.
 func (b *bench) query(name, query string, flags ...string) func(db string) *entrant {
 	return func(db string) *entrant {
 		return b.command(name, slices.Concat([]string{"sqlite3", "-readonly"}, flags, []string{db, query})...)
@@ -64,12 +64,11 @@ func (b *bench) reads(what string, asked float64, against func(db string) *entra
 	})
 }
 
-// flat measures a command that should take about the same time whatever the size of the record, but
-// for its verification and the rows that a timeline is made of: it is compared with itself on the
-// smallest one.
+// flat measures a command whose time should hardly depend on the size of the record, except for its
+// verification and the rows of the timeline: it is compared with itself on the smallest record.
 func (b *bench) flat(what string, args ...string) { b.flatKeeping(1, what, args...) }
 
-// flatKeeping measures one that keeps so many rows of each event.
+// flatKeeping is flat for a command that keeps this many rows of each event.
 func (b *bench) flatKeeping(rows int, what string, args ...string) {
 	var least *entrant
 	b.grown(what, b.events(), 2, func(n size) (*entrant, *entrant) {
@@ -83,14 +82,14 @@ func (b *bench) flatKeeping(rows int, what string, args ...string) {
 	})
 }
 
-// How many times as long as reading its bytes it may take to derive what a record says.
+// How many times longer deriving what a record says may take than reading its bytes.
 const (
 	mostToRebuild = 6
 	mostToVerify  = 4
 	mostToReport  = 8
 )
 
-// years measures what derives the views, and what reads them all, on the records of a host.
+// years measures what derives the views and what reads all of them, on the records of a host.
 func (b *bench) years() {
 	var sizes []size
 	for _, n := range []int{1, 5, 20} {
@@ -114,13 +113,13 @@ func (b *bench) years() {
 	})
 }
 
-// keeping says that what is run keeps rows of each event.
+// keeping notes that a command keeps rows of each event.
 func (b *bench) keeping(n size, e *entrant) *entrant {
 	e.rows = n.amount + rowsPerRelease*daysOf(n.amount)/daysPerRelease
 	return e
 }
 
-// digest is what it takes to read the export of a record, which the record and its export come with.
+// digest measures reading the export of a record; it also returns the record and the export.
 func (b *bench) digest(events int) (root, export string, against *entrant) {
 	root = b.record(events)
 	export = b.kept(filepath.Base(root)+".jsonl", func(path string) {
@@ -129,12 +128,12 @@ func (b *bench) digest(events int) (root, export string, against *entrant) {
 	return root, export, b.command("sha256sum of the export", "sha256sum", export)
 }
 
-// bodiesRead is what it takes to read all events.
+// bodiesRead measures reading all events.
 func bodiesRead(b *bench) func(db string) *entrant {
 	return b.query("sqlite3 reading all bodies", `SELECT count(json_extract(body, '$.id')) FROM events`)
 }
 
-// exports measures export, and what verifies, against the digest of the export.
+// exports compares export, and verification, with a digest of the export.
 func (b *bench) exports() {
 	b.grown("export", b.events(), 0, func(n size) (*entrant, *entrant) {
 		root, _, against := b.digest(n.amount)
@@ -150,8 +149,8 @@ func (b *bench) exports() {
 	})
 }
 
-// appends measures what a commit does to the record: open it, add an event, close it. Each
-// size has a copy of its own, and is held against the smallest.
+// appends measures what a commit does to the record: open it, add an event, close it. Each size has
+// its own copy, and is compared with the smallest.
 func (b *bench) appends() {
 	var least *entrant
 	b.grown("append and close", b.events(), 0, func(n size) (*entrant, *entrant) {
@@ -186,7 +185,7 @@ func (b *bench) copyOf(root string) string {
 	return dir
 }
 
-// imports measures the import of a history of libzypp into a new record.
+// imports measures the import of a libzypp history into a new record.
 func (b *bench) imports() {
 	var lines []size
 	for _, n := range b.sizes {
@@ -200,7 +199,7 @@ func (b *bench) imports() {
 	})
 }
 
-// importOf imports into a record that is new each time.
+// importOf imports into a new record each time.
 func (b *bench) importOf(history string) (run func() sample, peak func() int) {
 	fresh := func() []string {
 		root, err := os.MkdirTemp(b.cache, "import-")
@@ -216,7 +215,7 @@ func (b *bench) importOf(history string) (run func() sample, peak func() int) {
 	}, func() int { return b.peakOf(fresh()) }
 }
 
-// history writes a history of so many lines, as libzypp does; a tenth of its commits are of
+// history writes a history with this many lines, as libzypp does; a tenth of its commits concern
 // kernels and live patches.
 func (b *bench) history(path string, lines int) {
 	b.Helper()

@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// row is a line of the table: what was measured, and what it is held against.
+// row is a line of the table: what was measured, and what it is compared with.
 type row struct {
 	what, size    string
 	ours, against *entrant
-	asked         float64  // at most this ratio; 0: nothing is asked
+	asked         float64  // highest ratio allowed; 0: no limit
 	less          *entrant // the same with less data
-	times         float64  // so many times less
-	peak, before  int      // most memory, bytes, and that with less data; 0: not measured
+	times         float64  // how many times less data
+	peak, before  int      // peak memory in bytes, and that with less data; 0: not measured
 }
 
-// growth is how many times longer it takes than with less data, in CPU time of the fastest
-// runs: what else runs on the machine lengthens all others.
+// growth is how many times longer it takes than with less data, in CPU time of the fastest runs:
+// other programs on the machine lengthen all other runs.
 func (r *row) growth() float64 { return r.ours.of(cpu).least / max(r.less.of(cpu).least, 0.001) }
 
-// add measures the memory of a row, and puts it into the table.
+// add measures the memory of a row, and adds the row to the table.
 func (b *bench) add(r row) {
 	if r.ours.peak != nil {
 		r.peak = r.ours.peak()
@@ -57,7 +57,7 @@ func (r *row) line() string {
 		r.against.of(wall), ratio.median, ratio.low, ratio.high, r.ours.of(cpu).median/max(r.against.of(cpu).median, 0.001), asked, growth, memory)
 }
 
-// String returns the median, and between which values half of the runs were.
+// String returns the median, and the range of the middle half of the runs.
 func (q quartiles) String() string {
 	digits := 0
 	if q.median < 100 {
@@ -66,7 +66,7 @@ func (q quartiles) String() string {
 	return fmt.Sprintf("%.*f (%.*f to %.*f)", digits, q.median, digits, q.low, digits, q.high)
 }
 
-// load is how much of the machine others used while this ran.
+// load is how much of the machine other programs used meanwhile.
 type load struct {
 	start        time.Time
 	busy, stolen float64 // seconds of all processors
@@ -127,7 +127,7 @@ func field(path, key string) string {
 	return "unknown"
 }
 
-// versions are those of the programs that it was held against.
+// versions are the versions of the programs used for comparison.
 func (b *bench) versions() string {
 	list := []string{runtime.Version(), firstLine(b.program("klp-audit"), "version") + " of commit " + firstLine("git", "-C", b.tree, "describe", "--always", "--dirty")}
 	for _, args := range [][]string{{"rpm", "--version"}, {"journalctl", "--version"}, {"zstd", "--version"}, {"xz", "--version"},
@@ -161,18 +161,18 @@ const resultsHead = "# What klp-audit costs\n\n" + "`make bench` made this on %s
 - Versions: %s
 - Load: %s
 
-Every row holds klp-audit against other programs that do the same or the least of it. Both ran
+Every row compares klp-audit with other programs that do the same, or the least of it. They ran
 in turn, in the same minutes, after a round that fills the caches: %d rounds, %d where they
-take long, one where it takes minutes. Times are medians of wall time, and in brackets between which half of the runs
-were. The ratio is the median of the ratios of each round; the CPU ratio tells what of it is
-work and not waiting. "asked" is the most that the project allows itself. Growth is that of CPU
-time in the fastest runs, for so many times the data. Memory is VmHWM of klp-audit itself, from a run apart.
+take long, one where it takes minutes. Times are medians of wall time; the range in brackets holds the middle half
+of the runs. The ratio is the median of the ratios of each round; the CPU ratio leaves out waiting.
+"asked" is the most that the project allows itself. Growth is that of CPU
+time in the fastest runs, for this many times the data. Memory is VmHWM of klp-audit itself, from a separate run.
 
-Repeat it with ` + "`make bench`" + ` as root: an hour on such a machine, 5 GiB below build/. What is made there
-once is kept; records are made anew each day.
+Repeat it with ` + "`make bench`" + ` as root: an hour on such a machine, 5 GiB below build/. What is made only
+once is kept there; records are made anew each day.
 KLP_AUDIT_BENCH_ONLY="plugin zypper history report append export rebuild years import image releases journal"
 chooses parts,
-KLP_AUDIT_BENCH_ROUNDS=5 is faster and less sure,
+KLP_AUDIT_BENCH_ROUNDS=5 is faster and less certain,
 KLP_AUDIT_BENCH_JOURNALS="100M 1G 4G" sizes of journals, and KLP_AUDIT_BENCH_MILLION=1 adds
 records of 1,000,000 events.
 

@@ -8,25 +8,26 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 )
 
-// A vendor releases a kernel with 500 new numbers each month, in some products, and a live patch for some of them. What a
-// kernel fixes by itself its changelog tells for three years.
+// Each month the vendor releases a kernel with 500 new CVE numbers, for several products, and a
+// live patch for some of them. A kernel's changelog covers what it fixes itself for three years.
 const (
 	daysPerRelease = 30
 	perRelease     = 500
 	perLivePatch   = 20
 	monthsTold     = 36
-	rowsPerRelease = 40 // in memory it counts as so many: it has 11 KB as text, and is not read from page to page
+	rowsPerRelease = 40 // its memory equals that of this many rows: it has 11 KB of text, and is not read page by page
 )
 
 var products = []string{"SLE-Module-Basesystem15-SP6-Updates", "SLE-Module-Live-Patching15-SP6-Updates", "SLE-Product-SLES15-SP6-LTSS-Updates"}
 
-// released are the lists of numbers of the months so far, by digest, and the kernel of which the record tells last.
+// released are the lists of numbers of the months so far, by digest, and the kernel that the record
+// describes last.
 type released struct {
 	months []string
 	told   int
 }
 
-// release is what an observation writes of a month, and of a kernel that was installed since.
+// release is what an observation writes about a month, and about a kernel that was installed since.
 func (h *host) release() {
 	var cves []string
 	for n := range perRelease {
@@ -59,7 +60,7 @@ func (h *host) release() {
 	h.events = append(h.events, &record.Event{Header: h.header(record.KindRelease), Release: rel})
 }
 
-// ownFixes are what the newest kernel fixes: the numbers of the months up to the one before this.
+// ownFixes are what the newest kernel fixes: the numbers of all months before the previous one.
 func (h *host) ownFixes(rel *record.Release) record.KernelFixes {
 	months := h.released.months[max(0, len(h.released.months)-1-monthsTold) : len(h.released.months)-1]
 	var all []string
@@ -75,7 +76,7 @@ func (h *host) ownFixes(rel *record.Release) record.KernelFixes {
 	return record.KernelFixes{Package: k.NEVRA(), BuildTime: k.BuildTime, Release: release(h.kernel), Oldest: new(moment(h.now.AddDate(-3, 0, 0))), CVEs: digest}
 }
 
-// repositories are those of the products, which were refreshed just now.
+// repositories are those of the products, refreshed just now.
 func (h *host) repositories() (list record.Repositories) {
 	for _, alias := range products {
 		list = append(list, record.Repository{Alias: alias, Offers: true, Refreshed: new(moment(h.now)), Newest: h.now.Format(time.DateOnly)})

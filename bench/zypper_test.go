@@ -13,16 +13,16 @@ import (
 	"github.com/klp-audit/klp-audit/internal/rpm/rpmtest"
 )
 
-// What zypper may take longer with the plugin: so many times, or so many milliseconds.
+// How much longer zypper may take with the plugin: this many times, or this many milliseconds.
 const (
 	mostZypper      = 1.05
 	mostZypperExtra = 40
 )
 
-// zypper measures the real zypper that installs a kernel and a live patch, with the plugin
-// and without, in two copies of this machine: packages without files, which take it less than
-// anything real, and a kernel that has files, but without the building of its initrd, which takes
-// longer than all else.
+// zypper measures how the real zypper installs a kernel and a live patch, with and without the
+// plugin, in two copies of this machine: empty packages, which install faster than any real one,
+// and a kernel with files, but without building its initrd, which would take longer than everything
+// else.
 func (b *bench) zypper() {
 	const what = "zypper in of a kernel and a live patch, with and without the plugin"
 	if os.Geteuid() != 0 {
@@ -70,8 +70,8 @@ func (b *bench) installs(name string, zypper lab, packages []string) *entrant {
 	}
 }
 
-// zypperLab mounts a copy of this machine with 600 packages and a repository. nil: it cannot
-// be mounted.
+// zypperLab mounts a copy of this machine with 600 packages and a repository. nil: it cannot be
+// mounted.
 func (b *bench) zypperLab(audited bool) lab {
 	files := b.copyOf(b.zypperFiles())
 	for program, path := range map[string]string{
@@ -102,13 +102,13 @@ const (
 	labKernelSize = 100 // MiB
 )
 
-// zypperFiles is what a lab has of its own: packages, a repository, and zypper's configuration.
+// zypperFiles are a lab's own files: packages, a repository, and zypper's configuration.
 func (b *bench) zypperFiles() string {
 	return b.kept("zypper-kernels", func(root string) {
 		for path, text := range map[string]string{
-			// Debian's rpm looks for root's database in the home folder, where libzypp does not.
+			// Debian's rpm expects root's database in the home folder, unlike libzypp.
 			"etc/rpm/macros.lab": "%_dbpath /var/lib/rpm\n",
-			// What else runs on the machine is not to be looked at.
+			// Do not look at other processes of the machine.
 			"etc/zypp/zypper.conf":      "[commit]\npsCheckAccessDeleted = no\n",
 			"etc/zypp/zypp.conf":        "[main]\nmultiversion = provides:multiversion(kernel)\n",
 			"etc/zypp/repos.d/lab.repo": "[lab]\nname=lab\nenabled=1\nautorefresh=0\nbaseurl=dir:///lab/repo\ngpgcheck=0\n",
@@ -130,8 +130,8 @@ func (b *bench) zypperFiles() string {
 	})
 }
 
-// labKernel builds a kernel with the files of this system that an image without compression for
-// the benchmarks holds.
+// labKernel builds a kernel with those files of this system that an uncompressed image for the
+// benchmarks contains.
 func (b *bench) labKernel() string {
 	const release = "6.4.0-150600.10.26-rt"
 	return rpmtest.Build(b, "kernel-rt 6.4.0 150600.10.26.1", `Provides: multiversion(kernel)
@@ -146,8 +146,8 @@ cpio --quiet -idm --no-absolute-filenames <%[2]s
 `, release, b.imageOf(packers()[0], labKernelSize)))
 }
 
-// mounted mounts a copy of this machine with some files over it. It says in whose namespace,
-// and that process's folder, it is.
+// mounted mounts a copy of this machine with some files on top. It returns the process whose
+// namespace and root folder hold it.
 func (b *bench) mounted(files string) (pid string, ok bool) {
 	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", filepath.Join(b.tree, "bench/testdata/lab.sh"), files)
 	in, err := cmd.StdinPipe()
@@ -165,8 +165,8 @@ func (b *bench) mounted(files string) (pid string, ok bool) {
 	return "", false
 }
 
-// peakOfPlugin runs zypper and returns the most memory of klp-audit's plugin below it, which
-// it looks at as long as that is there.
+// peakOfPlugin runs zypper and returns the peak memory of klp-audit's plugin below it, which it
+// samples as long as the plugin runs.
 func (b *bench) peakOfPlugin(zypper *exec.Cmd) (peak int) {
 	b.Helper()
 	b.check(zypper.Start())

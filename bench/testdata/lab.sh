@@ -1,6 +1,6 @@
 #!/bin/sh
-# Mounts a copy in memory of this machine, with a folder over it, and keeps it until its input
-# ends: it is in a namespace of its own, which goes with this process.
+# Mounts an in-memory copy of this machine, with a folder on top, and keeps it until its input ends:
+# its namespace disappears with this process.
 set -eu
 
 mount -t tmpfs -o mode=0755 tmpfs /mnt
