@@ -1,5 +1,5 @@
-# What needs root (installing packages, the end-to-end tests) runs through sudo where the
-# user is not root.
+# Whatever needs root (installing packages, the end-to-end tests) runs through sudo if the user is
+# not root.
 
 VERSION ?= $(shell sed -n 's/^Version: *//p' packaging/klp-audit.spec)
 DESTDIR ?=
@@ -10,22 +10,22 @@ BENCH   := $(SUDO) env "PATH=$$PATH" "HOME=$$HOME" KLP_AUDIT_BENCH
 
 PREFIX  := $(DESTDIR)/usr
 SYSTEMD := $(PREFIX)/lib/systemd
-# Where the package's own configuration goes: /etc on SLE 15.
+# Where the package's own configuration goes; on SLE 15 it is /etc.
 VENDORCONF ?= /usr/etc
 STRIP   ?= -s -w
 LDFLAGS := $(STRIP) -X main.version=$(VERSION)
-# Nothing is loaded into SQLite at run time. SQLITE=libsqlite3 takes the system's.
+# Nothing is loaded into SQLite at run time. SQLITE=libsqlite3 uses the system's library.
 SQLITE  ?=
 TAGS    := sqlite_omit_load_extension $(SQLITE)
 # Where the programs go.
 OUT     ?= build
-# What install needs before; packaging has built already.
+# What install needs first; empty in a package, which is already built.
 BUILD   ?= build
 
-# The C parts, SQLite above all, check their stack and buffers, and all addresses are bound at the
-# start. SQLite refuses to let a statement damage a database, and trusts no schema. It does not count
-# the memory that it uses: that takes a lock for each piece. What the environment says comes last,
-# and counts: the package's own flags, for example.
+# The C parts, above all SQLite, check their stack and buffers, and all addresses are bound at the
+# start. SQLite refuses statements that could damage a database, and trusts no schema. It does not
+# count the memory that it uses, because that takes a lock for each allocation. Flags from the
+# environment, such as the package's own, come last and win.
 HARDENED := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 \
 	-DSQLITE_DEFAULT_DEFENSIVE=1 -DSQLITE_TRUSTED_SCHEMA=0 -DSQLITE_DEFAULT_MEMSTATUS=0
 export CGO_CFLAGS := $(HARDENED) $(filter-out $(HARDENED),$(or $(CGO_CFLAGS),-O2 -g))
@@ -38,15 +38,15 @@ FUZZTIME ?= 30s
 .PHONY: all build install man srpm rpm rpmlint demo screenshot test test-boot test-arch unit lives e2e robust check race bench bench-smoke fuzz deps rpm-deps clean
 all: build
 
-# What libzypp executes is static, for it starts in every commit. Where there is assembler for
-# it, it begins there: see cmd/klp-audit-plugin/entry.go.
+# What libzypp executes is static, because it starts in every commit. If there is assembler for the
+# architecture, it starts there: see cmd/klp-audit-plugin/entry.go.
 ENTRY = $(if $(wildcard cmd/klp-audit-plugin/entry_$(shell $(GO) env GOARCH).s),-E main.entry)
 
 build:
 	$(GO) build -trimpath -buildmode=pie -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(OUT)/ ./cmd/klp-audit ./cmd/klp-audit-recorder
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(STRIP) $(ENTRY)' -o $(OUT)/ ./cmd/klp-audit-plugin
 
-# All files of an installed system. The package takes them from here.
+# All files of an installed system; the package uses this target.
 install: $(BUILD)
 	install -D -m 0755 build/klp-audit $(PREFIX)/bin/klp-audit
 	install -D -m 0755 build/klp-audit-plugin $(PREFIX)/lib/zypp/plugins/commit/klp-audit
@@ -69,8 +69,8 @@ install: $(BUILD)
 	install -D -m 0644 packaging/completion/klp-audit.zsh $(PREFIX)/share/zsh/site-functions/_klp-audit
 	install -D -m 0644 -t $(PREFIX)/share/fish/vendor_completions.d packaging/completion/klp-audit.fish
 
-# Man page and completions say what the commands say, docs/events.md what the schemas of events say, and
-# docs/checks.md what the compliance checks say; tests compare them.
+# Man page and completions are generated from the commands, docs/events.md from the schemas of
+# events, and docs/checks.md from the compliance checks; tests compare them.
 man:
 	$(GO) test -tags '$(TAGS)' ./cmd/klp-audit -run '^TestPackaged' -update
 	$(GO) test ./record/schema -run '^TestEventsAreDocumented$$' -update
@@ -82,7 +82,7 @@ ARCH    ?= $(MACHINE)
 TOPDIR  := $(CURDIR)/build/rpm
 CROSS_s390x   := GOARCH=s390x CC=s390x-linux-gnu-gcc
 CROSS_ppc64le := GOARCH=ppc64le CC=powerpc64le-linux-gnu-gcc
-# Debian's rpm knows neither SUSE's macros nor the packages that are installed.
+# Debian's rpm knows neither SUSE's macros nor the installed packages.
 RPMLIB   := /usr/lib/rpm
 LAB      := $(if $(wildcard /etc/debian_version),--nodeps --macros \
 	'$(RPMLIB)/macros:$(RPMLIB)/platform/%{_target}/macros:$(RPMLIB)/fileattrs/*.attr:$(CURDIR)/packaging/macros.lab')
@@ -95,7 +95,7 @@ srpm: rpm-deps
 	packaging/source.sh $(TOPDIR)/SOURCES
 	$(RPMBUILD) -bs $(TOPDIR)/SOURCES/klp-audit.spec
 
-# What is built for another architecture cannot be tried here.
+# What is built for another architecture cannot be tested here.
 rpm: srpm
 	env $(if $(filter $(MACHINE),$(ARCH)),,$(CROSS_$(ARCH))) $(RPMBUILD) -bb --target $(ARCH)-linux \
 		$(if $(filter $(MACHINE),$(ARCH)),,--nocheck) $(RPMFLAGS) $(TOPDIR)/SOURCES/klp-audit.spec
@@ -111,8 +111,8 @@ screenshot: build
 	build/klp-audit report --input build/record.jsonl --at 2026-06-29T12:00:00Z --format html --output build/page.html
 	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1110 --screenshot=docs/page.webp file://$(CURDIR)/build/page.html
 
-# A real zypper installs the package, and then kernels and live patches, in a throw-away copy of
-# this machine, and the history of it is printed.
+# In a throw-away copy of this machine, a real zypper installs the package, and then kernels and
+# live patches, and the resulting history is printed.
 demo: QUIETLY = > build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
 demo:
 	@echo 'installing what is missing, and building the package: minutes, the first time' >&2
@@ -123,24 +123,24 @@ demo:
 		$(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestDemo$$' ./e2e $(QUIETLY)
 	@sed -n 's/^demo: //p' build/demo.log
 
-# `make test LONG=1` decides about a change. It adds more random records, packages that are built twice,
-# rebuilt as the build service does, and built for other architectures, the race detector, and the tests
-# as programs of those architectures.
+# `make test LONG=1` decides about a change. It adds more random records; packages that are built
+# twice, rebuilt as in the build service, and built for other architectures; the race detector; and
+# the tests as programs of those architectures.
 LONG  ?=
 SHORT  = $(if $(LONG),,-short)
 
 test: deps check unit e2e $(if $(LONG),race test-arch)
 
-# What unit tests.
+# The packages that unit tests.
 PKGS  ?= ./...
 
 unit:
 	$(GO) test $(SHORT) -timeout 30m -tags '$(TAGS)' $(PKGS)
 
-# LIVES simulated lives of a host, compared with what reports say of them, and a table of it. The
-# same SEED makes the same lives. With EXAMPLES as many examples of each kind of false statement are
-# shown, those of inferred ones among them if it is more than one; with KIND those of one kind. A few
-# lives are part of unit.
+# Simulates LIVES lives of a host, compares them with what reports say about them, and prints a
+# table. The same SEED gives the same lives. EXAMPLES is how many examples of each kind of false
+# statement are shown, including inferred statements if it is more than one; KIND limits them to one
+# kind. A few lives are part of unit.
 LIVES    ?= 5000
 EXAMPLES ?= 1
 KIND     ?=
@@ -150,12 +150,12 @@ lives:
 	@KLP_AUDIT_LIVES=$(LIVES) KLP_AUDIT_SEED=$(SEED) KLP_AUDIT_EXAMPLES=$(EXAMPLES) KLP_AUDIT_KIND='$(KIND)' \
 		$(GO) test -tags '$(TAGS)' -count=1 -v -timeout 6h -run '^TestLives$$' ./internal/lives
 
-# The stories with the real zypper: that of this machine, and a newer one.
+# The stories with the real zypper: this machine's own, and a newer one.
 e2e:
 	$(ROOT) $(GO) test $(SHORT) -tags '$(TAGS)' -count=1 -timeout 60m ./e2e ./e2e/browser ./e2e/faults
 
-# N random trials of each kind of misuse, and a table of how they went (docs/robustness.md). The
-# same SEED makes the same trials. A few of each are part of e2e.
+# N random trials of each kind of misuse, and a table of the results (docs/robustness.md). The same
+# SEED gives the same trials. A few of each kind are part of e2e.
 N    ?= 50
 SEED ?= $(shell date +%s)
 
@@ -165,12 +165,12 @@ robust:
 		> build/robust.log 2>&1; status=$$?; sed -n 's/^robust: //p' build/robust.log; \
 		[ $$status = 0 ] || { grep -v '^robust: ' build/robust.log; exit $$status; }
 
-# A machine boots in qemu with a live patch in its initrd, and with a stale one: 10 minutes.
+# Boots a machine in qemu with a live patch in its initrd, and with a stale one: 10 minutes.
 test-boot: build
 	$(SUDO) e2e/boot/deps.sh
 	$(ROOT) env KLP_AUDIT_BOOT=1 $(GO) test -tags '$(TAGS)' -count=1 -v -timeout 60m ./e2e/boot
 
-# The tests of the packages as programs of other architectures, run by qemu, all at the same time.
+# The tests of the packages as programs of other architectures, in qemu, all at the same time.
 ARCHES ?= s390x ppc64le
 
 test-arch:
@@ -186,8 +186,8 @@ check:
 	$(GO) run $(STATICCHECK) -tags '$(TAGS)' ./...
 	$(GO) mod tidy -diff
 
-# Where goroutines are started or locks are held, in a package or in its tests. That tests run beside each other is
-# not counted.
+# The packages that start goroutines or hold locks, in code or tests. Tests that run in parallel do
+# not count.
 RACED = $(sort $(dir $(shell grep -lrE --include='*.go' --exclude-dir=e2e --exclude-dir=bench --exclude-dir=build --exclude-dir=vendor '$(SIDE_BY_SIDE)' .)))
 SIDE_BY_SIDE := ^\s*go [a-zA-Z.]+[(]|\<sync[.]|\<errgroup[.]|[.]Go[(]
 
@@ -199,12 +199,12 @@ fuzz:
 	packaging/fuzz.sh $(FUZZTIME)
 
 # What klp-audit costs, side by side with other programs: an hour; writes bench/RESULTS.md. With
-# EARLIER=DIR, where an earlier version was built, commits are compared with that, too.
+# EARLIER=DIR, where an earlier version was built, commits are also compared with that version.
 EARLIER ?=
 bench: build
 	$(BENCH)=full KLP_AUDIT_BENCH_EARLIER='$(EARLIER)' $(GO) test -tags '$(TAGS)' -count=1 -v -timeout 3h -run '^TestBench$$' ./bench
 
-# The same with little data: fails where time or memory grow faster than the data.
+# The same with little data: fails if time or memory grow faster than the data.
 bench-smoke: build
 	$(BENCH)=smoke $(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestBench$$' ./bench
 

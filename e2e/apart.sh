@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs a program with mounts and a host name of its own: apart.sh PROGRAM…. All that it mounts ends
-# with it. Its /dev has what programs need, each mounted by itself: a device that is mounted cannot be
-# removed or replaced, by what a test does as root in a lab.
+# Runs a program with its own mounts and host name: apart.sh PROGRAM…. Everything it mounts
+# disappears with it. Its /dev has the devices that programs need, each as a mount of its own: a
+# mounted device cannot be removed or replaced by what a test does as root in a lab.
 set -eu
 
 case $1 in

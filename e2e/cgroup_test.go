@@ -22,7 +22,7 @@ func hierarchies(controller string) (alone string, together []string) {
 	return "/sys/fs/cgroup/" + controller, []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
 }
 
-// newCgroup makes a control group. Where no hierarchy has the controller, the test is skipped.
+// newCgroup makes a control group. If no hierarchy has the controller, the test is skipped.
 func newCgroup(t *testing.T, controller string) *cgroup {
 	t.Helper()
 	alone, together := hierarchies(controller)
@@ -53,7 +53,7 @@ func (g *cgroup) make(root string) *cgroup {
 	g.t.Cleanup(func() {
 		err := os.Remove(path)
 		for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = os.Remove(path) {
-			time.Sleep(50 * time.Millisecond) // what ends beside zypper takes a moment
+			time.Sleep(50 * time.Millisecond) // processes next to zypper take a moment to end
 		}
 		if err != nil {
 			g.t.Errorf("a process is left over: %v", err)
@@ -62,7 +62,7 @@ func (g *cgroup) make(root string) *cgroup {
 	return g
 }
 
-// set writes a value into the file that has this name in cgroup v2.
+// set writes a value into the file with this name in cgroup v2.
 func (g *cgroup) set(name, value string) {
 	g.t.Helper()
 	if err := os.WriteFile(g.file(name), []byte(value), 0o644); err != nil {
@@ -77,7 +77,7 @@ func (g *cgroup) file(name string) string {
 	return filepath.Join(g.path, name)
 }
 
-// enter makes a command, which must have no process yet, start in the control group.
+// enter makes a command, which must not be started yet, start in the control group.
 func (g *cgroup) enter(cmd *exec.Cmd) *exec.Cmd {
 	g.t.Helper()
 	join := fmt.Sprintf("echo $$ >%s/cgroup.procs && exec \"$@\"", g.path)

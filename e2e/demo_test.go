@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// demoRPM names the package that `make demo` shows.
+// demoRPM names the variable with the package that `make demo` shows.
 const demoRPM = "KLP_AUDIT_DEMO"
 
 // TestDemo shows what klp-audit is for. `make demo` prints the lines that begin with the mark.
@@ -26,11 +26,11 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// demonstrate has the machine's own zypper install the package, and do what happens in an hour
+// demonstrate lets the machine's own zypper install the package, and does what happens in an hour
 // of a system's life. It returns what a user types, and what klp-audit prints.
 func demonstrate(t *testing.T, k *kit, rpm string) (lines []string) {
 	t.Helper()
-	if err := syscall.Sethostname([]byte("db01")); err != nil { // of this run's own namespace
+	if err := syscall.Sethostname([]byte("db01")); err != nil { // in this run's own namespace
 		t.Fatal(err)
 	}
 	l := newLab(t, newBase(t, k, "/"))
@@ -65,11 +65,11 @@ func demonstrate(t *testing.T, k *kit, rpm string) (lines []string) {
 	return lines
 }
 
-// volatile is what differs from one demonstration to another: times, hashes, keys, how many
-// observations were quick enough, and what the package is for.
+// volatile is what differs between demonstrations: times, hashes, keys, how many observations were
+// quick enough, and the architecture of the package.
 var volatile = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z|[A-Za-z0-9+/]{43}=|klp-audit/[0-9a-f]{16}\+[^ ]+|[0-9]+ events|\.[a-z0-9_]+\.rpm`)
 
-// actor is who ran zypper, in a row of a history: nobody that is known, or who runs the tests.
+// actor is who ran zypper, in a row of a history: nobody known, or whoever runs the tests.
 var actor = regexp.MustCompile(`^[^ ]+ +(ok|failed) `)
 
 // checkDemo compares the demonstration with the one in docs/usage.md.
@@ -88,6 +88,6 @@ func checkDemo(t *testing.T, k *kit, rpm string) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("docs/usage.md shows something else than `make demo` prints (-usage +demo):\n%s", diff)
+		t.Errorf("docs/usage.md differs from what `make demo` prints (-usage +demo):\n%s", diff)
 	}
 }

@@ -22,7 +22,7 @@ const (
 
 // TestDracutElsewhere builds images for the system, in a snapshot of it, and for another root,
 // shortly after each other, at each log level of dracut, and with the module's entry missing or
-// late. What klp-audit says of the system's image is what the image holds, or unknown.
+// late. klp-audit must report what the system's image really contains, or unknown.
 func TestDracutElsewhere(t *testing.T) {
 	bin, kernels := forDracut(t)
 	for _, suite := range []string{"bullseye", "bookworm", "trixie"} {
@@ -36,7 +36,7 @@ func TestDracutElsewhere(t *testing.T) {
 	}
 }
 
-// quick makes dracut build little, at a log level.
+// quick makes dracut build very little, at a log level.
 const quick = `sysloglvl=%s
 stdloglvl=2
 hostonly=no
@@ -55,7 +55,7 @@ type twoRoots struct {
 	snapshot *lab
 	kernels  string
 	// byEntries counts the verdicts for which the image was not read. On a busy machine an entry
-	// may not be in time.
+	// may be late.
 	byEntries int
 }
 
@@ -127,7 +127,7 @@ func (r *twoRoots) withPatch() {
 	r.install(filepath.Join(r.kernels, patched, "livepatch", patchFile), patchPath)
 }
 
-// want compares what klp-audit says of the system's image with what it holds.
+// want compares what klp-audit says about the system's image with what the image contains.
 func (r *twoRoots) want(what string) {
 	r.t.Helper()
 	truth := r.wantLive(what)

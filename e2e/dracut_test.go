@@ -18,15 +18,15 @@ const (
 	patched   = "6.4.0-150600.23.42-default" // a kernel with a live patch
 	unpatched = "6.4.0-150600.23.47-default"
 	patchFile = "livepatch-2-150600_13_6_1.ko"
-	// standIn is where the tests' own module is in the place of SUSE's, which packs live patches.
+	// standIn is the path of SUSE's module, which packs live patches; here it is the tests' own.
 	standIn = "/usr/lib/dracut/modules.d/90kernel-livepatch/module-setup.sh"
-	// initOnly is a dracut module that is in an image only where it is asked for.
+	// initOnly is a dracut module that is packed only on request.
 	initOnly = "/usr/lib/dracut/modules.d/90lab-init/module-setup.sh"
 	built    = "MESSAGE_ID=6f1c0a4b6e0b4c6f9a7d4b6f1f0e9a11"
 )
 
-// TestDracut builds images with the real dracuts of Debian 11, whose /usr is not merged, 12 and
-// 13, and reads what they wrote to a real journal.
+// TestDracut builds images with the real dracut of Debian 11, whose /usr is not merged, 12 and 13,
+// and reads what they wrote to a real journal.
 func TestDracut(t *testing.T) {
 	bin, kernels := forDracut(t)
 	for _, suite := range []string{"bullseye", "bookworm", "trixie"} {
@@ -59,7 +59,7 @@ func forDracut(t *testing.T) (bin, kernels string) {
 		t.Skip("the end-to-end tests need root and the real dracut: run `make test`")
 	}
 	bin = t.TempDir()
-	// Static, for the glibc of Debian 11 is older than this machine's may be.
+	// Static, because the glibc of Debian 11 may be older than this machine's.
 	execute(t, "go", "build", "-tags", "osusergo,netgo,sqlite_omit_load_extension", "-ldflags", "-linkmode external -extldflags -static", "-o", bin+"/", "../cmd/klp-audit")
 	return bin, buildKernels(t)
 }
@@ -70,8 +70,8 @@ type dracuts struct {
 }
 
 // dracutTree is a system with dracut. The kernel modules are the tests' own, so no kernel is
-// needed. Debian 11's has no merged /usr, as SUSE Linux Enterprise 15; its packages are leaving
-// the mirrors.
+// needed. Debian 11's /usr is not merged, as in SUSE Linux Enterprise 15; its packages are
+// disappearing from the mirrors.
 func dracutTree(t *testing.T, suite string) string {
 	t.Helper()
 	const packages = "binutils,bzip2,cpio,dracut-core,initramfs-tools-core,kmod,lz4,pigz,systemd,udev,xz-utils,zstd"
@@ -79,7 +79,7 @@ func dracutTree(t *testing.T, suite string) string {
 		return debianTree(t, "dracut-"+suite, suite, packages)
 	}
 	if out, err := exec.Command("./tree.sh", "dracut-"+suite, suite, packages, "--no-merged-usr").CombinedOutput(); err != nil {
-		t.Skipf("there is no Debian 11 to be had: %v\n%s", err, out)
+		t.Skipf("Debian 11 is not available: %v\n%s", err, out)
 	}
 	return cached("dracut-" + suite)
 }
@@ -141,7 +141,7 @@ install() {
 		t.Fatal(err)
 	}
 	for _, kernel := range []string{patched, unpatched} {
-		// Newer dracuts ask what the kernel can unpack.
+		// Newer versions of dracut check what the kernel can unpack.
 		l.write("/boot/config-"+kernel, "CONFIG_BLK_DEV_INITRD=y\nCONFIG_RD_BZIP2=y\nCONFIG_RD_GZIP=y\nCONFIG_RD_LZ4=y\nCONFIG_RD_XZ=y\nCONFIG_RD_ZSTD=y\n")
 		l.mustRun("/sbin/depmod", kernel)
 	}
@@ -160,7 +160,7 @@ func (l *lab) startJournal() {
 	l.await("journald", func() bool { return l.exists("/run/systemd/journal/socket") })
 }
 
-// must runs a program beside journald, and returns what it printed.
+// must runs a program together with journald, and returns what it printed.
 func (l *lab) must(program string, args ...string) string {
 	l.t.Helper()
 	out, err := l.command(program, args...).CombinedOutput()
@@ -170,8 +170,8 @@ func (l *lab) must(program string, args ...string) string {
 	return string(out)
 }
 
-// few are the dracut modules of an image that is built quickly: instead of "base", whose programs take long,
-// it has nothing but an init.
+// few are the dracut modules of an image that is built quickly: instead of "base", whose programs
+// are slow to pack, it has nothing but an init.
 const few = "lab-init kernel-livepatch zz-klp-audit"
 
 // dracut builds an image and returns what it printed.
@@ -201,7 +201,7 @@ func (l *lab) entries() (entries []map[string]string) {
 	return entries
 }
 
-// entry is what is expected for a kernel; module is empty if none was packed.
+// entry is the expected entry for a kernel; module is empty if none was packed.
 func entry(kernel, image, module string) map[string]string {
 	e := map[string]string{
 		"_TRANSPORT": "journal", "_UID": "0", "SYSLOG_IDENTIFIER": "klp-audit",
@@ -269,7 +269,7 @@ func withoutLivePatch(t *testing.T, l *lab) {
 	l.wantPatch("/boot/initrd", false)
 }
 
-// Drivers are packed after all modules: then "none" would be a lie.
+// Drivers are packed after all modules, so "none" would be a lie.
 func withDriver(t *testing.T, l *lab) {
 	if err := os.RemoveAll(l.root + filepath.Dir(standIn)); err != nil {
 		t.Fatal(err)
@@ -306,7 +306,7 @@ func withTwoKernels(t *testing.T, l *lab) {
 func withoutJournal(t *testing.T, l *lab) {
 	out := l.dracut(patched, "--modules", few, "/boot/initrd")
 	if strings.Contains(out, "klp-audit:") {
-		t.Errorf("klp-audit was heard:\n%s", out)
+		t.Errorf("klp-audit's output appeared:\n%s", out)
 	}
 	l.wantPatch("/boot/initrd", true)
 }
@@ -315,10 +315,10 @@ func withBadProgram(t *testing.T, l *lab) {
 	l.startJournal()
 	l.write("/usr/bin/klp-audit", "#!/bin/sh\necho loud; echo loud >&2; exit 1\n")
 	if out := l.dracut(patched, "--modules", few, "/boot/initrd"); strings.Contains(out, "loud") {
-		t.Errorf("klp-audit was heard:\n%s", out)
+		t.Errorf("klp-audit's output appeared:\n%s", out)
 	}
 	l.write("/usr/bin/klp-audit", "#!/bin/sh\ntrap '' TERM\nsleep 600\nsleep 600\n")
-	l.dracut(patched, "--modules", few, "/boot/initrd-2") // it is not waited for to its end
+	l.dracut(patched, "--modules", few, "/boot/initrd-2") // it is stopped early
 	l.wantPatch("/boot/initrd", true)
 	l.wantPatch("/boot/initrd-2", true)
 }

@@ -9,15 +9,16 @@ import (
 	"syscall"
 )
 
-// upgradeTo is the command of the stories in which an upgrade of live patch 2 goes wrong.
+// upgradeTo is the command of the stories in which an upgrade of live patch 2 fails.
 func upgradeTo(l *lab, version string) *running {
 	return l.start(l.zypper("in", livepatch+"="+version))
 }
 
-// scene installs live patch 2 behind zypper's back.
+// scene installs live patch 2 without zypper's knowledge.
 func scene(p *pair) { p.rpm(livepatch + "-" + patch2 + ".x86_64") }
 
-// upgraded is the row of an upgrade from live patch 2, with the fixes that it brought if it did.
+// upgraded is the row of an upgrade from live patch 2, with the fixes that it brought if it
+// succeeded.
 func upgraded(version, result, outcome string) row {
 	r := row{
 		Action: "upgrade", Package: livepatch, Version: version, Previous: patch2,
@@ -30,7 +31,7 @@ func upgraded(version, result, outcome string) row {
 	return r
 }
 
-// because is a row of which a script failed.
+// because turns a row into one with a failed script.
 func (r row) because(name, status string) row {
 	r.Scripts = []script{{Script: name, Status: status}}
 	return r
@@ -43,7 +44,7 @@ func unfinished(version, outcome string) row {
 	return r
 }
 
-// abortAfterFailure: a script fails and zypper, not asked, aborts.
+// abortAfterFailure: a script fails, and zypper aborts without asking.
 func abortAfterFailure(p *pair) {
 	scene(p)
 	if got := p.zypper("in", livepatch+"="+patchFails); got.exit != 8 {
@@ -54,7 +55,7 @@ func abortAfterFailure(p *pair) {
 	}
 	p.history(
 		upgraded(patchFails, "failed", "aborted").because("prein", "exit status 1"),
-		// It was never installed: rpm cannot tell that it is a kernel of no known flavour, or is none.
+		// It was never installed, so rpm cannot say whether it is a kernel of an unknown flavour.
 		row{Kind: "kernel", KernelRelease: "1-1-prefail", Action: "install", Package: "kernel-prefail", Version: "1-1", Result: "failed", Outcome: "aborted"}.because("prein", "exit status 1"),
 	)
 }
@@ -71,7 +72,8 @@ func ignoreFailure(p *pair) {
 	p.history(row)
 }
 
-// failInScripts: the package is installed all the same, and zypper says 107, or nothing at all.
+// failInScripts: the package is installed anyway, and zypper exits with 107, or says nothing at
+// all.
 func failInScripts(p *pair) {
 	var rows []row
 	for i, failed := range [][]script{
@@ -90,8 +92,8 @@ func failInScripts(p *pair) {
 	p.history(rows...)
 }
 
-// lockDatabase: another program holds the record while zypper runs, and zypper does not wait
-// for its end.
+// lockDatabase: another program holds the record while zypper runs, and zypper does not wait until
+// it ends.
 func lockDatabase(p *pair) {
 	p.mustZypper("in", oldKernel)
 	release := holdDatabase(p.audited)
@@ -109,7 +111,7 @@ func holdDatabase(l *lab) (release func()) {
 	return l.hold(exec.Command("sqlite3", l.root+recordDB), "BEGIN EXCLUSIVE;\nSELECT 'locked';\n")
 }
 
-// atGate upgrades to a live patch that stops in its script, does something there, and lets it go on.
+// atGate upgrades to a live patch whose script stops, does something then, and lets it go on.
 func (p *pair) atGate(version string, act func(*running)) {
 	p.Helper()
 	scene(p)
@@ -124,8 +126,8 @@ func (p *pair) atGate(version string, act func(*running)) {
 	p.Logf("zypper: exit %d\n%s", got.exit, got.out)
 }
 
-// onInterrupt is how a commit ends after Ctrl-C: the older zypper just exits, the newer one
-// lets libzypp abort.
+// onInterrupt is how a commit ends after Ctrl-C: the older zypper just exits, the newer one lets
+// libzypp abort.
 func (b *base) onInterrupt() string {
 	if b.old {
 		return "interrupted"
@@ -143,11 +145,11 @@ func interruptInPre(p *pair) {
 	p.history(row)
 }
 
-// interruptInPost: rpm had installed the package already.
+// interruptInPost: rpm had already installed the package.
 func interruptInPost(p *pair) {
 	p.atGate(patchInPost, (*running).interrupt)
 	row := unfinished(patchInPost, p.base.onInterrupt())
-	if !p.base.old { // which just exits
+	if !p.base.old { // the old one just exits
 		row = row.because("post", "signal 2")
 	}
 	p.history(row)
@@ -163,15 +165,15 @@ func killZypperInPost(p *pair) {
 	p.history(unfinished(patchInPost, "interrupted"))
 }
 
-// killAllInPre: nobody is left to say how it ended. Whoever opens the record next closes the
+// killAllInPre: nobody is left to say how it ended. The next program to open the record closes the
 // commit with what the rpm database shows.
 func killAllInPre(p *pair) {
 	p.atGate(patchInPre, (*running).killAll)
 	p.history(upgraded(patchInPre, "not-done", "interrupted"))
 }
 
-// killAllInPost: rpm had added the new package and not yet removed the old one, so both are in its
-// database. That is what the record says, too.
+// killAllInPost: rpm had added the new package and not yet removed the old one, so its database has
+// both. The record says the same.
 func killAllInPost(p *pair) {
 	p.atGate(patchInPost, (*running).killAll)
 	row := unfinished(patchInPost, "interrupted")
@@ -181,7 +183,7 @@ func killAllInPost(p *pair) {
 	p.history(row)
 }
 
-// killPluginInPre: zypper goes on alone, and whoever opens the record next closes the commit.
+// killPluginInPre: zypper goes on alone, and the next program to open the record closes the commit.
 func killPluginInPre(p *pair) {
 	p.atGate(patchInPre, func(r *running) {
 		if r.lab == p.audited {
@@ -195,7 +197,8 @@ func killPluginInPre(p *pair) {
 	p.history(upgraded(patchInPre, "ok", "interrupted"))
 }
 
-// childOf finds the process of a name that the running command has started, 0 if there is none.
+// childOf finds the process with this name that the running command has started, 0 if there is
+// none.
 func childOf(r *running, name string) int {
 	r.lab.t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -209,7 +212,7 @@ func childOf(r *running, name string) int {
 		}
 		pid, rest, _ := strings.Cut(string(text), " ("+name+") ")
 		fields := strings.Fields(rest)
-		// Of a system plugin that has ended, libzypp leaves a zombie.
+		// libzypp leaves a zombie of a system plugin that has ended.
 		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(r.cmd.Process.Pid) {
 			child, _ := strconv.Atoi(pid)
 			return child
@@ -218,8 +221,8 @@ func childOf(r *running, name string) int {
 	return 0
 }
 
-// killPluginAfter kills the plugin when it has acknowledged so many of the five frames
-// PLUGINBEGIN, COMMITBEGIN, COMMITEND, PLUGINEND and _DISCONNECT.
+// killPluginAfter kills the plugin after it acknowledged this many of the five frames PLUGINBEGIN,
+// COMMITBEGIN, COMMITEND, PLUGINEND and _DISCONNECT.
 func killPluginAfter(frames int) func(*pair) {
 	return func(p *pair) {
 		scene(p)

@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// mostTasks is how many tasks the plugin and all that it starts may have at a time; /bin/cat in
-// its place has one. The aim is 8 more, and 10 to 12 were seen: recorder and observation are two
-// programs of Go with C, which have 5 or 6 threads each. A busy machine has Go start some more.
+// mostTasks is how many tasks the plugin and everything it starts may have at a time; /bin/cat in
+// its place has one. The goal is 8 more, and 10 to 12 were seen: recorder and observation are two
+// Go programs with C parts, with 5 or 6 threads each. On a busy machine Go starts some more.
 const mostTasks = 1 + 16
 
-// TestFewTasks counts them in a commit of a kernel and a live patch, with the observation.
+// TestFewTasks counts the tasks in a commit of a kernel and a live patch, with the observation.
 func TestFewTasks(t *testing.T) {
 	if os.Getenv(wanted) != "1" {
 		t.Skip("the end-to-end tests need root and the real zypper: run `make test`")
@@ -46,7 +46,7 @@ func TestFewTasks(t *testing.T) {
 	}
 }
 
-// dialog is libzypp's side of a talk with a plugin.
+// dialog is libzypp's side of a session with a plugin.
 type dialog struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -88,7 +88,7 @@ func (d *dialog) say(frames ...string) {
 	}
 }
 
-// end waits until the plugin has ended, without a complaint.
+// end waits until the plugin has ended, without an error message.
 func (d *dialog) end() {
 	d.t.Helper()
 	d.in.Close()
@@ -104,7 +104,7 @@ func stepOf(kind, pkg string) string {
 	return fmt.Sprintf("{\n\"solvable\": {\n\"a\": %q,\n\"n\": %q,\n\"r\": %q,\n\"v\": %q\n},\n\"type\": %q\n}", "x86_64", name, release, version, kind)
 }
 
-// fileOf is where the repository has name=version-release.
+// fileOf is the file of name=version-release in the repository.
 func fileOf(pkg string) string {
 	return "/lab/repo/" + strings.Replace(pkg, "=", "-", 1) + ".x86_64.rpm"
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// lastResort is what every journal entry with an event that could not be stored carries.
+// lastResort matches the journal entries with an event that could not be stored elsewhere.
 const lastResort = "MESSAGE_ID=c9b7d3f15a0e4c5f9d0a4f6f3f3c8e22"
 
-// TestNoRoomAnywhere: where neither the record nor a spool folder takes an event, because the
-// disk is full, zypper notices nothing and the events are in the journal.
+// TestNoRoomAnywhere: if neither the record nor a spool folder accepts an event because the disk is
+// full, zypper notices nothing and the events are in the journal.
 func TestNoRoomAnywhere(t *testing.T) {
 	if os.Getenv(wanted) != "1" {
 		t.Skip("the end-to-end tests need root and the real zypper: run `make test`")

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// unpacked returns the folder that the files of a package were laid into.
+// unpacked returns the folder that a package was unpacked into.
 func unpacked(t *testing.T, name string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -15,12 +15,13 @@ func unpacked(t *testing.T, name string) string {
 	return dir
 }
 
-// sized are the functions of the C library that know how large a buffer is.
+// sized are the functions of the C library that check the size of a buffer.
 var sized = regexp.MustCompile(`^__[a-z]+_chk$`)
 
-// checkHardened looks at the programs of a package: nothing that is written to is executed, the
-// addresses of what is called are bound at the start and read-only then, and the C parts check
-// their stack and their buffers. What libzypp executes has no C in it, and nothing to bind.
+// checkHardened checks the programs of a package: no memory is both writable and executable, the
+// addresses of called functions are bound at the start and read-only from then on, and the C parts
+// check their stack and their buffers. The program that libzypp executes has no C in it, and
+// nothing to bind.
 func checkHardened(t *testing.T, name string) {
 	t.Helper()
 	dir := unpacked(t, name)
@@ -55,7 +56,7 @@ func checkHardened(t *testing.T, name string) {
 	}
 }
 
-// isNeverBoth says whether no memory can be written to and executed, the stack included.
+// isNeverBoth says whether no memory is both writable and executable, including the stack.
 func isNeverBoth(f *elf.File) bool {
 	stack := false
 	for _, p := range f.Progs {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// delayLimit is how much longer a commit may take while the record is held, quietLimit one
-	// without a tracked package. Users are promised both.
+	// delayLimit is how much longer a commit may take while the record is held, quietLimit the same
+	// for one without a tracked package. Users are promised both.
 	delayLimit = 5 * time.Second
 	quietLimit = 300 * time.Millisecond
 )
 
 // holdReading: a member of the record's group reads the record and does not end. zypper hardly
-// waits, everybody is told who it is, and nothing is lost.
+// waits, messages name the reader, and nothing is lost.
 func holdReading(p *pair) {
 	l := p.audited
 	p.mustZypper("in", oldKernel, livepatch+"="+patch1)
@@ -31,7 +31,7 @@ func holdReading(p *pair) {
 		p.Errorf("a commit took %v with the record held, %v without", took, free)
 	}
 	took := l.otherCommits()
-	for try := 0; took > freeOther+quietLimit && try < 5; try++ { // the machine may be busier than it was
+	for try := 0; took > freeOther+quietLimit && try < 5; try++ { // the machine may be busier than before
 		took = min(took, l.otherCommits())
 	}
 	if took > freeOther+quietLimit {
@@ -56,7 +56,7 @@ func holdReading(p *pair) {
 	)
 }
 
-// takes runs zypper, which must succeed, and says how long its user waited.
+// takes runs zypper, which must succeed, and returns how long its user waited.
 func (l *lab) takes(args ...string) time.Duration {
 	l.t.Helper()
 	started := time.Now()
@@ -70,8 +70,8 @@ func (l *lab) takes(args ...string) time.Duration {
 	return took
 }
 
-// otherCommits is how long a commit without a tracked package takes: the shortest of some, for
-// the machine does other things, too.
+// otherCommits is how long a commit without a tracked package takes: the shortest of several,
+// because the machine does other things, too.
 func (l *lab) otherCommits() time.Duration {
 	l.t.Helper()
 	best := patience
@@ -85,12 +85,12 @@ func (l *lab) otherCommits() time.Duration {
 	return best
 }
 
-// readWithoutEnd begins to read the record as a member of its group, and returns who does.
+// readWithoutEnd starts to read the record as a member of its group, and returns the reader's pid.
 func (l *lab) readWithoutEnd() (pid int, release func()) {
 	l.t.Helper()
-	shared := filepath.Dir(filepath.Dir(l.t.TempDir())) // with other tests
+	shared := filepath.Dir(filepath.Dir(l.t.TempDir())) // shared with other tests
 	for dir := l.root; dir != shared; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil { // a test's own folders are its user's alone
+		if err := os.Chmod(dir, 0o755); err != nil { // a test's own folders are closed to other users
 			l.t.Fatal(err)
 		}
 	}
@@ -103,8 +103,8 @@ func (l *lab) readWithoutEnd() (pid int, release func()) {
 // flat is a text without its line breaks.
 func flat(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// hold starts sqlite3 with statements of which the last one prints a line, and leaves it there
-// until the returned function is called.
+// hold starts sqlite3 with statements, the last of which prints a line, and leaves it there until
+// the returned function is called.
 func (l *lab) hold(cmd *exec.Cmd, statements string) (release func()) {
 	l.t.Helper()
 	stdin, err := cmd.StdinPipe()

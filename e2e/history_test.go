@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// row is what the history says of one change, less what differs from run to run. The stories
+// row is what the history says about one change, without what differs between runs. The stories
 // leave out what is usual (see usually): a zero field stands for that.
 type row struct {
 	Kind          string
@@ -36,10 +36,10 @@ type row struct {
 	Scripts       []script
 }
 
-// script is one that failed.
+// script is a script that failed.
 type script struct{ Script, Status, Output string }
 
-// reported is a row as the report has it, with what orders the rows.
+// reported is a row as the report has it, with the fields that order rows.
 type reported struct {
 	row
 	Event int
@@ -74,8 +74,8 @@ func (l *lab) history() []row {
 	return rows
 }
 
-// history compares the record with the rows that a story expects: by commits, oldest first,
-// and within a commit by package and version.
+// history compares the record with the rows that a story expects: by commit, oldest first, and
+// within a commit by package and version.
 func (p *pair) history(want ...row) {
 	p.Helper()
 	for i := range want {
@@ -86,10 +86,10 @@ func (p *pair) history(want ...row) {
 	}
 }
 
-// unsaid is the repository of a package of which libzypp, gone, did not note that it installed it.
+// unsaid is the repository of a package if libzypp ended before it recorded the installation.
 const unsaid = "unsaid"
 
-// usually fills in what is so unless a story says otherwise.
+// usually fills in what is true unless a story says otherwise.
 func usually(r row) row {
 	kind, release := "support", ""
 	switch {
@@ -119,7 +119,7 @@ func usually(r row) row {
 	return r
 }
 
-// releaseOf names the one of the two kernels that a version or a package name is about.
+// releaseOf names the one of the two kernels that a version or a package name belongs to.
 func releaseOf(s string) string {
 	if strings.Contains(s, "23.47") || strings.Contains(s, "23_47") {
 		return newRelease

@@ -11,8 +11,8 @@ import (
 
 const machineID = "0123456789abcdef0123456789abcdef"
 
-// What is missing on a machine, or closed to its user, is said in plain words, with the exit
-// code that the commands have for it; nothing is invented.
+// If something on a machine is missing or closed to its user, the message says so in plain words,
+// with the exit code that the commands have for it; nothing is made up.
 func TestWhatIsMissingIsSaid(t *testing.T) {
 	if os.Getenv(wanted) != "1" {
 		t.Skip("the end-to-end tests need root: run `make test`")
@@ -57,7 +57,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	says("an image that is not there", 0, "UNKNOWN", "/usr/bin/klp-audit", "initrd", "--patch", "livepatch_1", "--image", "/boot/none")
 }
 
-// flatten moves the files of a journal folder to its top, closed to all but root.
+// flatten moves the files of a journal folder to its top, readable only for root.
 func flatten(t *testing.T, folder string) {
 	t.Helper()
 	files, err := filepath.Glob(folder + "/*/*.journal")

@@ -24,7 +24,7 @@ func newKit(t *testing.T) *kit {
 	return k
 }
 
-// installPlugin puts the programs where libzypp and each other look for them.
+// installPlugin puts the programs where libzypp and the programs themselves expect them.
 func (k *kit) installPlugin(l *lab) {
 	l.t.Helper()
 	l.install(k.bin+"/klp-audit", "/usr/bin/klp-audit")
@@ -33,7 +33,7 @@ func (k *kit) installPlugin(l *lab) {
 	l.install(k.bin+"/klp-audit-recorder", recorderPath)
 }
 
-// base is a system to try zypper on, and a template of the labs on it.
+// base is a system to try zypper on, and a template for labs of it.
 type base struct {
 	kit   *kit
 	name  string // "zypper-" and the version of libzypp
@@ -42,7 +42,8 @@ type base struct {
 	old   bool   // runs no plugin for a root other than /
 }
 
-// newBase prepares the template: an empty rpm database, zypper with the lab's repository alone.
+// newBase prepares the template: an empty rpm database, and a zypper that knows only the lab's
+// repository.
 func newBase(t *testing.T, k *kit, root string) *base {
 	t.Helper()
 	b := &base{kit: k, root: root, layer: memory(t)}
@@ -57,7 +58,7 @@ func newBase(t *testing.T, k *kit, root string) *base {
 	return b
 }
 
-// libzyppVersion asks the package manager that the system itself came with.
+// libzyppVersion asks the system's original package manager.
 func libzyppVersion(t *testing.T, root string) string {
 	t.Helper()
 	cmd := exec.Command("chroot", root, "dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}\n", "libzypp[0-9]*")
@@ -76,7 +77,7 @@ func libzyppVersion(t *testing.T, root string) string {
 	return ""
 }
 
-// execute runs a program of the machine itself, which must succeed.
+// execute runs one of the machine's own programs, which must succeed.
 func execute(t *testing.T, program string, args ...string) {
 	t.Helper()
 	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {

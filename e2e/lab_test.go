@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// patience is when anything in a lab hangs, and is not only slow; libzypp itself gives a plugin
-// up after 60 s.
+// patience is how long to wait before a lab counts as hanging, not just slow; libzypp itself gives
+// up on a plugin after 60 s.
 const patience = 5 * time.Minute
 
 const (
@@ -38,7 +38,7 @@ func newLab(t *testing.T, b *base) *lab {
 	return mountLab(t, b.kit, b.layer+"/upper:"+b.root, memory(t))
 }
 
-// memory returns a directory on a file system of its own: an overlay cannot lie upon itself.
+// memory returns a directory on its own file system: an overlay cannot be stacked on itself.
 func memory(t *testing.T) string {
 	t.Helper()
 	l := &lab{t: t, root: t.TempDir()}
@@ -76,11 +76,11 @@ func (l *lab) mount(source, target, kind string, flags uintptr, options string) 
 	l.mounts = append(l.mounts, target)
 }
 
-// unmount detaches everything, the last mount first: a program that still runs keeps nothing.
+// unmount detaches everything, the last mount first, even if a program still uses it.
 func (l *lab) unmount() {
 	for _, target := range slices.Backward(l.mounts) {
 		if err := syscall.Unmount(target, syscall.MNT_DETACH); err != nil {
-			// Not one step further: the next one deletes the directory, and with it what is mounted.
+			// Stop here: the next step would delete the directory, and with it whatever is mounted.
 			log.Fatalf("unmounting %q: %v", target, err)
 		}
 	}
@@ -98,10 +98,10 @@ func (l *lab) furnish() {
 			l.t.Fatal(err)
 		}
 	}
-	// Debian's rpm looks for root's database in the home folder, where libzypp does not.
+	// Debian's rpm expects root's database in the home folder, unlike libzypp.
 	l.write("/etc/rpm/macros.lab", "%_dbpath /var/lib/rpm\n")
 	l.write("/etc/zypp/zypp.conf", "[main]\nmultiversion = provides:multiversion(kernel)\n")
-	// What else runs on the machine is not to show up in zypper's output.
+	// Keep the machine's other processes out of zypper's output.
 	l.write("/etc/zypp/zypper.conf", "[commit]\npsCheckAccessDeleted = no\n")
 	l.write("/etc/zypp/repos.d/lab.repo", "[lab]\nname=lab\nenabled=1\nautorefresh=0\nbaseurl=dir:///lab/repo\ngpgcheck=0\n")
 	l.write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
@@ -129,8 +129,8 @@ func (l *lab) exists(name string) bool {
 	return err == nil
 }
 
-// command prepares a program to run in the lab, in a session of its own as from a terminal, and
-// with an environment that says nothing of the machine.
+// command prepares a program to run in the lab, in its own session as from a terminal, and with an
+// environment that reveals nothing of the machine.
 func (l *lab) command(program string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	l.t.Cleanup(cancel)

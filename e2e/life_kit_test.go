@@ -37,8 +37,8 @@ func (l *lab) hasRecorded(want ...row) {
 	}
 }
 
-// hasEvents compares the events in the record, and the version of the program that made each,
-// with what is expected. It changes nothing, as klp-audit itself may.
+// hasEvents compares the events in the record, and the program version that wrote each, with what
+// is expected. It changes nothing, unlike klp-audit itself.
 func (l *lab) hasEvents(want ...string) {
 	l.t.Helper()
 	out := output(l.t, "sqlite3", "-readonly", l.root+recordDB, `SELECT iif(json_extract(body, '$.spooled') IS NULL, '', 'spooled ')
@@ -55,7 +55,7 @@ func (l *lab) versions() (this, later string) {
 	return version(thisRPM), version(laterRPM)
 }
 
-// complaints are what libzypp noted that the plugin had said.
+// complaints are the messages of the plugin that libzypp logged.
 func (l *lab) complaints() (said []string) {
 	l.t.Helper()
 	for line := range strings.Lines(l.mustRun("/bin/cat", "/var/log/zypper.log")) {
@@ -66,8 +66,8 @@ func (l *lab) complaints() (said []string) {
 	return said
 }
 
-// content checks that the plugin had nothing to say but, on a busy machine, that a look for drift had too
-// little time: the next one finds the same.
+// content checks that the plugin reported nothing except, on a busy machine, that a look for drift
+// ran out of time: the next one finds the same.
 func (l *lab) content() {
 	l.t.Helper()
 	said := slices.DeleteFunc(l.complaints(), func(s string) bool {
@@ -96,8 +96,8 @@ func (l *lab) removed() {
 	}
 }
 
-// inZypperHelp checks that zypper lists its subcommand, with the summary of the manual where it
-// has an index of manuals.
+// inZypperHelp checks that zypper lists its subcommand, with the summary of the manual if there is
+// an index of manuals.
 func (l *lab) inZypperHelp() {
 	l.t.Helper()
 	listed := "klp-audit "
@@ -110,11 +110,11 @@ func (l *lab) inZypperHelp() {
 	}
 }
 
-// counts checks that a value counts, and where it comes from.
+// counts checks that a value is in effect, and where it comes from.
 func (l *lab) counts(value, origin string) {
 	l.t.Helper()
 	if out := l.mustRun("/usr/bin/klp-audit", "config"); !strings.Contains(out, value) || !strings.Contains(out, origin) {
-		l.t.Errorf("%q of %q does not count:\n%s", value, origin, out)
+		l.t.Errorf("%q of %q is not in effect:\n%s", value, origin, out)
 	}
 }
 
@@ -157,7 +157,7 @@ func (l *lab) spooled() (events []string) {
 	return events
 }
 
-// checkRecordFiles checks that the record is for root and the group klp-audit alone.
+// checkRecordFiles checks that only root and the group klp-audit can access the record.
 func (l *lab) checkRecordFiles() {
 	l.t.Helper()
 	got := l.mustRun("/usr/bin/stat", "-c", "%a %U:%G %n", "/var/lib/klp-audit", "/var/lib/klp-audit/klp-audit.db", "/var/lib/klp-audit/key")
@@ -167,7 +167,7 @@ func (l *lab) checkRecordFiles() {
 	}
 }
 
-// buildSystem builds a package that stands for all that a package requires.
+// buildSystem builds a package that stands for everything a package requires.
 func buildSystem(t *testing.T, pkg string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -182,14 +182,14 @@ func buildSystem(t *testing.T, pkg string) string {
 	return dir + "/RPMS/noarch/lab-system-1-1.noarch.rpm"
 }
 
-// exposure is systemd's grade, 0 to 10, of what a service could do if it were turned.
+// exposure is systemd's grade, 0 to 10, of what a compromised service could do.
 var exposure = regexp.MustCompile(`Overall exposure level for [^ ]+: ([0-9.]+)`)
 
-// checkUnits has systemd read the units of a lab, and grade how its services are confined.
+// checkUnits lets systemd check the units of a lab, and grade how its services are confined.
 func checkUnits(t *testing.T, l *lab) {
 	t.Helper()
 	if !l.exists("/usr/bin/systemd-analyze") {
-		return // the newer zypper's tree is without systemd
+		return // the newer zypper's tree has no systemd
 	}
 	units, err := filepath.Glob(l.root + "/usr/lib/systemd/system/klp-audit-observe*")
 	if err != nil || len(units) != 5 {

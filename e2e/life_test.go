@@ -10,8 +10,8 @@ import (
 // The packages of klp-audit that a lab has.
 const (
 	thisRPM  = "/lab/klp-audit.rpm"
-	laterRPM = "/lab/later.rpm" // keeps the record by a later schema
-	sle16RPM = "/lab/sle16.rpm" // the same as built for SLE 16: its configuration is below /usr/etc
+	laterRPM = "/lab/later.rpm" // a later version with another schema of the record
+	sle16RPM = "/lab/sle16.rpm" // built for SLE 16: its configuration is below /usr/etc
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 	recordDB   = "/var/lib/klp-audit/klp-audit.db"
 )
 
-// lives are what a package goes through between its installation and its removal.
+// lives are what can happen to a package between its installation and its removal.
 var lives = []struct {
 	name string
 	live func(*lab)
@@ -46,7 +46,7 @@ func (b *base) withPackages(t *testing.T, rpms map[string]string) *base {
 	})
 }
 
-// checkLives has the real zypper carry the packages through all of it.
+// checkLives makes the real zypper do all of this to the packages.
 func checkLives(t *testing.T, b *base) {
 	b = b.with(t, func(l *lab) { l.mustZypper("in", "--allow-unsigned-rpm", thisRPM) })
 	for _, life := range lives {
@@ -60,8 +60,8 @@ func checkLives(t *testing.T, b *base) {
 	}
 }
 
-// checkServices has zypper do that on a machine that runs: the installation itself records what
-// is there, and the removal stops what watches.
+// checkServices lets zypper do that on a running machine: the installation itself records what is
+// there, and the removal stops the watching units.
 func checkServices(t *testing.T, b *base) {
 	l := newLab(t, b)
 	l.startNothing()
@@ -105,8 +105,8 @@ func (b *base) with(t *testing.T, do func(*lab)) *base {
 	return &next
 }
 
-// buildLater builds the package of a later klp-audit: its version, the schema of its record and
-// its configuration file are others. It is for upgrading to, not for looking at.
+// buildLater builds the package of a later klp-audit with another version, another schema of the
+// record and another configuration file. It is only for upgrading to.
 func buildLater(t *testing.T, machine string, flags ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -119,7 +119,7 @@ func buildLater(t *testing.T, machine string, flags ...string) string {
 	return packages(dir + "/rpm").main(t)
 }
 
-// edit replaces in a file what a regular expression matches, which there must be.
+// edit replaces what a regular expression matches in a file; there must be a match.
 func edit(t *testing.T, name, pattern, replacement string) {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -133,7 +133,7 @@ func edit(t *testing.T, name, pattern, replacement string) {
 	writeFile(t, name, string(re.ReplaceAll(text, []byte(replacement))))
 }
 
-// installAndRemove: the package records, leaves, and goes on with the record when it comes back.
+// installAndRemove: the package records, is removed, and continues the record when it comes back.
 func installAndRemove(l *lab) {
 	l.unchanged()
 	checkUnits(l.t, l)
@@ -165,7 +165,8 @@ func installAndRemove(l *lab) {
 	}
 }
 
-// upgradeInCommit: the plugin that records a commit is replaced in it, and records it to its end.
+// upgradeInCommit: the plugin that records a commit is replaced during it, and still records it to
+// its end.
 func upgradeInCommit(l *lab) {
 	l.mustZypper("in", "--allow-unsigned-rpm", laterRPM, oldKernel, livepatch+"="+patch1)
 	this, later := l.versions()
@@ -178,13 +179,13 @@ func upgradeInCommit(l *lab) {
 	l.content()
 }
 
-// recordWhileUpgraded: the new program writes to the record, by a schema that the plugin at
-// work does not know. The end of the commit waits in the spool, and not for long.
+// recordWhileUpgraded: the new program writes to the record with a schema that the running plugin
+// does not know. The end of the commit waits in the spool for a short time.
 func recordWhileUpgraded(l *lab) {
 	l.closeGate()
 	zypper := l.start(l.zypper("in", "--allow-unsigned-rpm", laterRPM, "kernel-gate", oldKernel))
 	l.awaitGate()
-	// As the service does that the package starts. The lab is not quiet meanwhile.
+	// This is what the service does that the package starts. The lab is not quiet meanwhile.
 	if out, err := l.command("/usr/bin/klp-audit", "observe").CombinedOutput(); err != nil {
 		l.t.Fatalf("observing: %v\n%s", err, out)
 	}
@@ -200,7 +201,8 @@ func recordWhileUpgraded(l *lab) {
 	)
 }
 
-// removeInCommit: the plugin that records a commit is removed in it, and records it to its end.
+// removeInCommit: the plugin that records a commit is removed during it, and still records it to
+// its end.
 func removeInCommit(l *lab) {
 	this, _ := l.versions()
 	out := l.mustZypper("in", oldKernel, "!klp-audit")
@@ -214,7 +216,7 @@ func removeInCommit(l *lab) {
 	l.hasRecorded(row{Action: "install", Package: "kernel-default", Version: "6.4.0-150600.23.42.2"})
 }
 
-// downgradePackage: an older klp-audit leaves a newer record alone. What it records waits until
+// downgradePackage: an older klp-audit does not touch a newer record. What it records waits until
 // the newer one is back.
 func downgradePackage(l *lab) {
 	l.mustZypper("in", "--allow-unsigned-rpm", laterRPM)
@@ -275,8 +277,8 @@ func keepConfiguration(l *lab) {
 	l.lacks(adminConf)
 }
 
-// moveConfiguration: on SLE 16 the package's file is below /usr/etc, and no update touches what
-// an administrator has in /etc; not either what is there from SLE 15.
+// moveConfiguration: on SLE 16 the package's file is below /usr/etc, and no update touches what an
+// administrator has in /etc, even if it is left from SLE 15.
 func moveConfiguration(l *lab) {
 	const mine = "retention = \"7y\"\n"
 	this := l.mustRun("/bin/cat", adminConf)

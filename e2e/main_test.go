@@ -1,9 +1,9 @@
 // Package e2e tests klp-audit with the real zypper, libzypp and rpm.
 //
-// Each story of the tests is told in an overlay of a whole system, twice: for the machine's own
-// zypper and for the newer one of a Debian 13 tree. Within a telling each zypper command runs in
-// two overlays, one with the commit plugin and one without, for the plugin must change nothing
-// that a user of zypper sees. The machine itself is never written to.
+// Each story of the tests takes place in an overlay of a whole system, twice: for the machine's own
+// zypper and for the newer one in a Debian 13 tree. Each zypper command runs in two overlays, one
+// with the commit plugin and one without, because the plugin must change nothing that a user of
+// zypper sees. The machine itself is never written to.
 package e2e
 
 import (
@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// wanted names the variable that asks for these tests: they need root and programs which
-	// a plain `go test ./...` must not depend on.
+	// wanted names the variable that enables these tests: they need root and programs that a plain
+	// `go test ./...` must not depend on.
 	wanted = "KLP_AUDIT_E2E"
-	// apart marks the run which has a mount namespace of its own.
+	// apart marks the run that has its own mount namespace.
 	apart = "KLP_AUDIT_E2E_APART"
 )
 
-// TestMain gives the run mounts of its own, which end with it, however it ends, and a host name.
+// TestMain gives the run its own mounts, which disappear with it however it ends, and a host name.
 func TestMain(m *testing.M) {
 	if os.Getenv(wanted) != "1" || os.Getenv(apart) != "" {
 		os.Exit(m.Run())
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
-// moveApart replaces this process by itself under apart.sh; it returns only if it could not.
+// moveApart replaces this process by itself under apart.sh; it returns only on failure.
 func moveApart() error {
 	if err := checkMachine(); err != nil {
 		return err
@@ -47,7 +47,7 @@ func moveApart() error {
 	return syscall.Exec(script, append([]string{script, self}, os.Args[1:]...), append(os.Environ(), apart+"=1"))
 }
 
-// checkMachine says everything that is missing at once.
+// checkMachine reports everything that is missing at once.
 func checkMachine() error {
 	var missing []string
 	if os.Geteuid() != 0 {
@@ -66,7 +66,7 @@ func checkMachine() error {
 	return nil
 }
 
-// TestZypper tells every story with every zypper there is.
+// TestZypper plays every story with every available zypper.
 func TestZypper(t *testing.T) {
 	if os.Getenv(wanted) != "1" {
 		t.Skip("the end-to-end tests need root and the real zypper: run `make test`")
@@ -89,7 +89,7 @@ func debianTree(t *testing.T, name, suite, packages string, options ...string) s
 	return cached(name)
 }
 
-// cached is the path of a folder that outlives a run.
+// cached is the path of a folder that survives a run.
 func cached(name string) string {
 	return filepath.Join(cmp.Or(os.Getenv("KLP_AUDIT_CACHE"), "/var/cache/klp-audit"), name)
 }

@@ -10,7 +10,7 @@ import (
 	"text/template"
 )
 
-// The packages of the lab's repository, with names and versions as SUSE gives them.
+// The packages in the lab's repository, with names and versions in SUSE's style.
 const (
 	oldKernel    = "kernel-default=6.4.0-150600.23.42.2"
 	newKernel    = "kernel-default=6.4.0-150600.23.47.2"
@@ -21,8 +21,8 @@ const (
 	advisory     = "SUSE-SLE-Module-Live-Patching-15-SP6-2024-1234"
 )
 
-// The versions of the live patch: 1 fixes nothing (it only prepares the kernel), 4 never gets
-// past its %pre, and 5 and 6 wait in a script until the test lets them go on.
+// The versions of the live patch: 1 fixes nothing (it only prepares the kernel), 4 never gets past
+// its %pre, and 5 and 6 wait in a script until the test lets them go on.
 const (
 	patch1      = "1-150600.13.3.1"
 	patch2      = "2-150600.13.6.1"
@@ -32,8 +32,8 @@ const (
 	patchInPost = "6-150600.13.18.1"
 )
 
-// waitAtGate is the script of a package that stops, ten seconds at most, until the test opens
-// the gate. Without a gate it passes.
+// waitAtGate is the script of a package that stops, for at most ten seconds, until the test opens
+// the gate. Without a gate it goes on.
 const waitAtGate = `touch /lab/reached
 n=0
 while [ -e /lab/gate ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done`
@@ -48,7 +48,7 @@ type rpmSpec struct {
 	Changelog              string
 }
 
-// fixed is the changelog entry of one fix, as `rpm -q --changelog` shows those of SUSE.
+// fixed is the changelog entry of one fix, as `rpm -q --changelog` shows it for SUSE's packages.
 func fixed(cve string, bug int, title string) string {
 	return fmt.Sprintf(`* Tue May 13 2025 klp@example.org
 - Fix for %[1]s ("%[3]s")
@@ -73,7 +73,7 @@ func specs() []rpmSpec {
 	fixes3 := fixed("CVE-2024-50264", 1233712, "vsock/virtio: Initialization of the dangling pointer") +
 		fixed("CVE-2024-26923", 1223683, "af_unix: Fix garbage collector racing against connect()") + fixes2
 	return []rpmSpec{
-		// What every package needs, since the lab's rpm database starts empty.
+		// Every package needs this, because the lab's rpm database starts empty.
 		{Name: "lab-base", Version: "1", Release: "1", Arch: "noarch", Provides: []string{"glibc", "/bin/sh"}},
 		{Name: "lab-tool", Version: "1", Release: "1", Arch: "noarch"},
 		{Name: "lab-tool", Version: "2", Release: "1", Arch: "noarch"},
@@ -96,7 +96,7 @@ func specs() []rpmSpec {
 	}
 }
 
-// kernelSpec is a kernel, which libzypp installs beside the others.
+// kernelSpec is a kernel, which libzypp installs next to the others.
 func kernelSpec(update string) rpmSpec {
 	return rpmSpec{
 		Name: "kernel-default", Version: "6.4.0", Release: "150600." + update + ".2",

@@ -15,7 +15,7 @@ const (
 	moduleOfPatch = "livepatch_%d_150600_13_%d_1"
 )
 
-// runs has the lab show another running kernel, without live patches.
+// runs makes the lab show another running kernel, without live patches.
 func (l *lab) runs(release string) {
 	l.t.Helper()
 	name := filepath.Join(l.t.TempDir(), "osrelease")
@@ -31,7 +31,7 @@ func (l *lab) runs(release string) {
 	}
 }
 
-// loads has the lab show live patch n as the active one.
+// loads makes the lab show live patch n as the active one.
 func (l *lab) loads(n int) {
 	l.t.Helper()
 	dir := l.root + "/sys/kernel/livepatch"
@@ -43,13 +43,13 @@ func (l *lab) loads(n int) {
 	}
 }
 
-// fix is what the report says of a number.
+// fix is what the report says about a CVE number.
 type fix struct {
 	Status, Package, Version, Released, Advisory, Severity, Reason string
 	OpenSince                                                      *time.Time `json:"open_since"`
 }
 
-// fixes asks for a number, as the machine is now.
+// fixes asks for a number, in the machine's present state.
 func (l *lab) fixes(cve string) fix {
 	l.t.Helper()
 	var got struct{ Exposures []fix }
@@ -60,7 +60,7 @@ func (l *lab) fixes(cve string) fix {
 	return got.Exposures[0]
 }
 
-// wants compares the status of a number, and the begin of its reason.
+// wants compares the status of a number, and the beginning of its reason.
 func (p *pair) wants(cve, status, reason string) fix {
 	p.Helper()
 	got := p.audited.fixes(cve)
@@ -70,7 +70,7 @@ func (p *pair) wants(cve, status, reason string) fix {
 	return got
 }
 
-// judged is what checks come to at a moment, by id.
+// judged are the results of the checks at a moment, by id.
 func (l *lab) judged(at time.Time) map[string]checked {
 	l.t.Helper()
 	var got struct{ Checks []checked }
@@ -85,7 +85,7 @@ func (l *lab) judged(at time.Time) map[string]checked {
 	return list
 }
 
-// offers makes a repository that has nothing but updates, in both labs, and has zypper read it.
+// offers makes a repository that has only updates, in both labs, and lets zypper read it.
 func (p *pair) offers(updates ...string) {
 	p.Helper()
 	for _, l := range []*lab{p.audited, p.plain} {
@@ -111,8 +111,8 @@ func released(id, status, cve, name, version string) string {
 		`<pkglist><collection><package name="` + name + `" epoch="0" version="` + v + `" release="` + r + `" arch="x86_64" src="-"><filename>x.rpm</filename></package></collection></pkglist></update>`
 }
 
-// What the vendor has released, and the machine has not, is open; installing and loading it ends that, a downgrade
-// brings it back.
+// What the vendor has released, but the machine has not, is open; installing and loading it closes
+// that, a downgrade opens it again.
 func seeWhatIsReleased(p *pair) {
 	const cve = "CVE-2024-53042"
 	l := p.audited
@@ -141,7 +141,7 @@ func seeWhatIsReleased(p *pair) {
 	l.loads(2)
 	l.mustRun("/usr/bin/klp-audit", "observe")
 	p.wants(cve, "fixed", "")
-	// Nothing is open; the lab's repository looks frozen, which takes away the pass.
+	// Nothing is open; but the lab's repository looks frozen, so the check does not pass.
 	if c := l.judged(time.Now().Add(time.Second))["updates"]; c.Result != "unknown" || !strings.Contains(c.Detail, "The newest advisory of repository lab is of 2025-01-01") {
 		p.Errorf("updates is %s: %s", c.Result, c.Detail)
 	}
@@ -171,7 +171,7 @@ func seeWhatIsReleased(p *pair) {
 	p.wants("CVE-2024-36001", "unknown", "repository-off: ")
 }
 
-// eventsIn is how many events verify says there are.
+// eventsIn is how many events verify reports.
 func eventsIn(text string) (n int) {
 	fmt.Sscanf(text[strings.Index(text, "INTACT: ")+len("INTACT: "):], "%d", &n)
 	return n

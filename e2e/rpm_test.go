@@ -19,8 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write the expected contents of the packages anew")
 
-// TestPackage builds the packages, looks into them, and has the real zypper install and remove
-// them.
+// TestPackage builds the packages, inspects them, and lets the real zypper install and remove them.
 func TestPackage(t *testing.T) {
 	if os.Getenv(wanted) != "1" {
 		t.Skip("the end-to-end tests need root and the real rpmbuild: run `make test`")
@@ -63,8 +62,8 @@ func TestPackage(t *testing.T) {
 // packages is a folder that rpmbuild wrote packages to.
 type packages string
 
-// mountBuildDir gives this run a folder to build packages in whose name is that of other runs:
-// Go's cache holds C code, and SQLite is a lot of it, only for the folder that it is in.
+// mountBuildDir gives this run a build folder with the same name as in other runs: Go caches C
+// code, and SQLite is a lot of it, only for the folder that it is in.
 func mountBuildDir(t *testing.T) {
 	t.Helper()
 	l := &lab{t: t}
@@ -72,8 +71,8 @@ func mountBuildDir(t *testing.T) {
 	l.mount("tmpfs", cached("build"), "tmpfs", 0, "mode=0755")
 }
 
-// rpmFlags has rpmbuild build there for an architecture. The tests that packages run while they
-// are built run elsewhere.
+// rpmFlags makes rpmbuild build there for an architecture. The packages' own tests during the build
+// run elsewhere.
 func rpmFlags(arch string, more ...string) string {
 	return strings.Join(append([]string{"RPMFLAGS=--nocheck", "--define '_builddir " + cached("build") + "/" + arch + "'"}, more...), " ")
 }
@@ -113,7 +112,7 @@ func (p packages) main(t *testing.T) string {
 	return ""
 }
 
-// output is what a program of the machine prints on stdout.
+// output is what one of the machine's programs prints to stdout.
 func output(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -126,8 +125,8 @@ func output(t *testing.T, program string, args ...string) string {
 	return string(out)
 }
 
-// describe is what a package says of itself: files with modes and owners, what it needs and
-// offers, and its scripts.
+// describe is what a package says about itself: files with modes and owners, what it requires and
+// provides, and its scripts.
 func describe(t *testing.T, name string) string {
 	t.Helper()
 	const files = `[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILEFLAGS:fflags} %{FILENAMES} %{FILELINKTOS}\n]`
@@ -141,7 +140,7 @@ func describe(t *testing.T, name string) string {
 // incidental are the lines that depend on the compiler, the architecture and this rpm.
 var incidental = regexp.MustCompile(`(?m)^(lib(c|m|pthread|dl)\.so.*|ld.*\.so.*|rtld\(.*|rpmlib\(.*|klp-audit\(.*|.* )\n`)
 
-// checkContents compares the packages, whatever their architecture, with what they are to be.
+// checkContents compares the packages, whatever their architecture, with the expected contents.
 func checkContents(t *testing.T, p packages) {
 	t.Helper()
 	var got string
@@ -172,7 +171,7 @@ func trimLines(text string) string {
 	return b.String()
 }
 
-// lint has rpmlint look at the packages, with openSUSE's rules.
+// lint runs rpmlint on the packages, with openSUSE's rules.
 func lint(t *testing.T, p packages) {
 	out := output(t, "make", "--no-print-directory", "-C", "..", "rpmlint", "TOPDIR="+string(p))
 	if !strings.Contains(out, " 0 errors, 0 warnings") {
@@ -180,7 +179,7 @@ func lint(t *testing.T, p packages) {
 	}
 }
 
-// checkVendorConf looks into the package for SLE 16, whose vendor configuration is below /usr/etc.
+// checkVendorConf inspects the package for SLE 16, whose vendor configuration is below /usr/etc.
 func checkVendorConf(t *testing.T, name string) {
 	list := output(t, "rpm", "-qpl", name)
 	if !strings.Contains(list, "\n/usr/etc/klp-audit/klp-audit.toml\n") || strings.Contains("\n"+list, "\n/etc/") {
@@ -191,7 +190,7 @@ func checkVendorConf(t *testing.T, name string) {
 // checkReproducible builds again, in another folder.
 func checkReproducible(t *testing.T, first packages, machine string) {
 	second := buildPackages(t, machine, "RPMFLAGS=--nocheck")
-	// The header of a source package names the folder that it was built in.
+	// The header of a source package contains the name of its build folder.
 	for pattern, digest := range map[string]string{"RPMS/*/*.rpm": "%{SHA256HEADER}", "SRPMS/*.rpm": "%{PAYLOADDIGEST}"} {
 		for i, name := range second.find(t, pattern) {
 			query := "%{NAME} " + digest
@@ -203,10 +202,10 @@ func checkReproducible(t *testing.T, first packages, machine string) {
 	}
 }
 
-// rebuild builds the source package, and runs its tests, as the build service does: in a tree that
-// has nothing but the compilers, as an ordinary user, without a network. It gets the same package.
-// What Go compiled there is kept for the next run. Which tests passed is not: all files of a source
-// package have the same time, and it would not be seen that one is another.
+// rebuild builds the source package and runs its tests as the build service does: in a tree with
+// nothing but the compilers, as an ordinary user, without a network. The result must be the same
+// package. What Go compiled there is kept for the next run, but not which tests passed: all files
+// of a source package have the same time, so a changed file would not be noticed.
 func rebuild(t *testing.T, p packages) {
 	tree := debianTree(t, "rpmbuild", "bookworm", "debugedit,elfutils,file,gcc,libc6-dev,libsystemd-dev,make,rpm,xz-utils")
 	source, err := filepath.Abs("..")
@@ -234,21 +233,21 @@ func rebuild(t *testing.T, p packages) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if bytes.Contains(out, []byte("debugedit: ")) {
-		t.Errorf("debug information was not taken away as it should be:\n%s", out)
+		t.Errorf("debug information was not removed properly:\n%s", out)
 	}
 	if diff := cmp.Diff(describe(t, p.main(t)), describe(t, packages(l.root+"/home/abuild/rpmbuild").main(t))); diff != "" {
 		t.Errorf("rebuilt (-want +got):\n%s", diff)
 	}
 }
 
-// abuild is the number of that user.
+// abuild is the uid of that user.
 const abuild = 1000
 
-// labMacros are the files that the Makefile has rpm read on Debian.
+// labMacros are the macro files that the Makefile makes rpm read on Debian.
 const labMacros = "/usr/lib/rpm/macros:/usr/lib/rpm/platform/%{_target}/macros:/usr/lib/rpm/fileattrs/*.attr:/lab/packaging/macros.lab"
 
-// checkForeign builds the packages for another architecture: they are the same, and the programs in
-// them are for it, and positioned anywhere.
+// checkForeign builds the packages for another architecture: their contents are the same, and the
+// programs in them are for it and position independent.
 func checkForeign(t *testing.T, arch string) {
 	t.Helper()
 	foreign := buildPackages(t, arch, rpmFlags(arch))

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestScarce demands that zypper succeeds with the plugin wherever it does without: where tasks
-// are scarce, and where memory is.
+// TestScarce demands that zypper succeeds with the plugin wherever it succeeds without: if tasks
+// are scarce, and if memory is.
 func TestScarce(t *testing.T) {
 	if os.Getenv(wanted) != "1" {
 		t.Skip("the end-to-end tests need root and the real zypper: run `make test`")
@@ -33,7 +33,7 @@ func TestScarce(t *testing.T) {
 // scarcity is a system without the plugin, and the same with it.
 type scarcity struct{ plain, audited *base }
 
-// commits are what zypper is to install: something to record, and nothing.
+// commits are what zypper is to install: something that is recorded, and something that is not.
 var commits = [][]string{{"kernel-default", livepatch}, {"lab-tool"}}
 
 // compare runs each commit under a limit, three times with the plugin and three times without.
@@ -54,7 +54,7 @@ func (s scarcity) compare(t *testing.T, controller, limit string, value int) {
 	}
 }
 
-// tries counts what came of trying.
+// tries counts the results.
 type tries struct {
 	succeeded int
 	failure   string // the last one
@@ -68,7 +68,7 @@ func (n *tries) add(failure string) {
 	n.failure = failure
 }
 
-// commit runs zypper in a fresh lab under a limit. It says how it failed, if it did.
+// commit runs zypper in a fresh lab under a limit. It returns how it failed, if it did.
 func (b *base) commit(t *testing.T, controller, limit string, value int, packages []string) (failure string) {
 	t.Helper()
 	group := newCgroup(t, controller)
@@ -82,7 +82,7 @@ func (b *base) commit(t *testing.T, controller, limit string, value int, package
 	return ""
 }
 
-// withPlugin is the system with the plugin in it.
+// withPlugin is the system with the plugin installed.
 func (b *base) withPlugin(t *testing.T) *base {
 	t.Helper()
 	audited := *b

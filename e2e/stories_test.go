@@ -55,7 +55,7 @@ func stories() []story {
 	}
 }
 
-// tell tells one story in fresh labs and checks that its record is intact.
+// tell plays one story in fresh labs and checks that its record is intact.
 func tell(t *testing.T, b *base, s story) {
 	p := newPair(t, b)
 	s.tell(p)
@@ -71,8 +71,8 @@ func installKernelAndPatch(p *pair) {
 	)
 }
 
-// The machine is looked at behind a commit, by the plugin itself or, where it cannot, by the
-// service that it asks.
+// After a commit the machine is observed, by the plugin itself or, if it cannot, by the service
+// that it asks.
 func observeAfterCommit(p *pair) {
 	p.mustZypper("in", oldKernel, livepatch+"="+patch1)
 	// The recorder, the commit's begin and end, and the observation.
@@ -82,7 +82,7 @@ func observeAfterCommit(p *pair) {
 	if p.audited.exists("/run/klp-audit/observe") {
 		p.Error("the service was asked to observe, too")
 	}
-	// Nothing wrote to the rpm database behind the commit: it needs no other look.
+	// Nothing wrote to the rpm database after the commit: no second look is needed.
 	var end, seen string
 	for line := range strings.Lines(p.audited.mustRun("/usr/bin/klp-audit", "export")) {
 		var l struct {
@@ -114,7 +114,7 @@ func observeAfterCommit(p *pair) {
 	}
 }
 
-// What rpm does by itself is on record after zypper's next call, whatever that is about.
+// Zypper's next call, whatever it is about, records what rpm did without zypper.
 func changeBehindZypper(p *pair) {
 	p.mustZypper("in", oldKernel, livepatch+"="+patch1)
 	rows := []row{
@@ -139,8 +139,8 @@ func changeBehindZypper(p *pair) {
 	p.history(rows...)
 }
 
-// What was installed and removed while the plugin was disabled leaves nothing in the rpm
-// database: libzypp's history shows it, and the check of completeness names its lines.
+// What was installed and removed while the plugin was disabled leaves nothing in the rpm database:
+// libzypp's history shows it, and the check of completeness names its lines.
 func changeWithoutPlugin(p *pair) {
 	p.mustZypper("in", oldKernel, livepatch+"="+patch1)
 	for _, args := range [][]string{{"in", newLivepatch + "=" + patch1}, {"rm", newLivepatch}} {
@@ -168,10 +168,10 @@ func changeWithoutPlugin(p *pair) {
 	}
 }
 
-// checked is what a compliance check came to.
+// checked is the result of a compliance check.
 type checked struct{ ID, Result, Detail string }
 
-// completeness asks for that check.
+// completeness returns the result of that check.
 func (l *lab) completeness() checked {
 	l.t.Helper()
 	var report struct{ Checks []checked }
@@ -266,7 +266,7 @@ func keepUserData(p *pair) {
 	})
 }
 
-// tryWithoutDoing: libzypp runs no plugin as long as nothing is to change.
+// tryWithoutDoing: libzypp runs no plugin as long as nothing is to be changed.
 func tryWithoutDoing(p *pair) {
 	p.mustZypper("in", "--dry-run", oldKernel)
 	p.mustZypper("in", "--download-only", oldKernel)

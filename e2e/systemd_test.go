@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestSystemd boots a lab with the real systemd and the units of the package: in their sandbox
-// they record what they are for, and see as much as root does without one.
+// TestSystemd boots a lab with the real systemd and the units of the package: in their sandbox they
+// record what they should, and see as much as root does without one.
 func TestSystemd(t *testing.T) {
 	if os.Getenv(wanted) != "1" {
 		t.Skip("the end-to-end tests need root and the real systemd: run `make test`")
@@ -61,14 +61,14 @@ func TestSystemd(t *testing.T) {
 	}
 	m.run("klp-audit", "verify")
 	l.checkRecordFiles()
-	// Not by its unit: journald does not know that of a program that has ended meanwhile.
+	// Not by its unit: journald no longer knows the unit of a program that has ended.
 	signed := m.run("journalctl", "--no-pager", "-o", "cat", "MESSAGE_ID=0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41")
 	if !strings.HasPrefix(signed, "klp-audit record: 2 events, ") { // the recorder, and the observation at boot
 		t.Errorf("the journal has no checkpoint of the service that ran at boot:\n%s", signed)
 	}
 }
 
-// startNothing leaves of the machine's own system only systemd itself and its journal.
+// startNothing leaves only systemd itself and its journal of the machine's own units.
 func (l *lab) startNothing() {
 	l.t.Helper()
 	for _, pattern := range []string{"/etc/systemd/system", "/etc/init.d", "/etc/rc?.d", "/etc/fstab", "/var/log/journal", "/run/log/journal"} {
@@ -86,8 +86,8 @@ func (l *lab) startNothing() {
 	l.write("/etc/hostname", "lab\n")
 }
 
-// installUnits puts klp-audit and its units where the package does, and enables what the
-// package's preset does. Nothing else of the machine is to start.
+// installUnits puts klp-audit and its units where the package does, and enables what the package's
+// preset enables. Nothing else of the machine is to start.
 func (l *lab) installUnits(k *kit) {
 	l.t.Helper()
 	l.startNothing()
@@ -111,10 +111,10 @@ func (l *lab) installUnits(k *kit) {
 // machine is a lab that systemd runs.
 type machine struct {
 	*lab
-	pid int // of systemd, as the test sees it
+	pid int // of systemd, as seen by the test
 }
 
-// boot starts systemd in the lab, and waits until it has.
+// boot starts systemd in the lab, and waits until it is up.
 func (l *lab) boot() *machine {
 	l.t.Helper()
 	cmd := exec.Command("testdata/systemd/boot.sh", l.root)
@@ -132,7 +132,7 @@ func (l *lab) boot() *machine {
 			}
 		}
 		if m.pid != 0 {
-			syscall.Kill(m.pid, syscall.SIGKILL) // and with it all of its namespace
+			syscall.Kill(m.pid, syscall.SIGKILL) // kills everything in its namespace, too
 		} else {
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		}
@@ -144,13 +144,13 @@ func (l *lab) boot() *machine {
 	l.await("systemd", func() bool { m.pid = systemdBelow(cmd.Process.Pid); return m.pid != 0 })
 	l.await("the end of the boot", func() bool {
 		state, _ := m.try("systemctl", "is-system-running")
-		// Others of the machine's own units may fail in a container.
+		// Other units of the machine may fail in a container.
 		return state == "running\n" || state == "degraded\n"
 	})
 	return m
 }
 
-// systemdBelow is the process number of the systemd that a process started, 0 if there is none.
+// systemdBelow is the pid of the systemd that a process started, 0 if there is none.
 func systemdBelow(pid int) int {
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
@@ -182,7 +182,7 @@ func (m *machine) try(args ...string) (string, error) {
 	return string(out), err
 }
 
-// run runs what must succeed.
+// run runs a program that must succeed.
 func (m *machine) run(args ...string) string {
 	m.t.Helper()
 	out, err := m.try(args...)
@@ -198,7 +198,7 @@ func (m *machine) observed() string {
 	return m.query(`SELECT group_concat(json_extract(body, '$.observation.trigger'), ' ') FROM events WHERE json_extract(body, '$.kind') = 'observation'`)
 }
 
-// query asks the record; while there is none, or another writes, the answer is empty.
+// query queries the record; if there is none, or another program is writing, the answer is empty.
 func (m *machine) query(sql string) string {
 	m.t.Helper()
 	out, err := m.try("sqlite3", "-readonly", "/var/lib/klp-audit/klp-audit.db", sql)

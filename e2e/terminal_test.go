@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exchange is a question that zypper's output ends with, and the answer to it.
+// exchange is a question at the end of zypper's output, and the answer to it.
 type exchange struct{ question, answer string }
 
 // startAt starts a command at a terminal and answers its questions.
@@ -21,7 +21,7 @@ func (l *lab) startAt(cmd *exec.Cmd, talk ...exchange) *running {
 	}
 	l.t.Cleanup(func() { keyboard.Close(); terminal.Close() })
 	cmd.Stdin = terminal
-	cmd.SysProcAttr.Setctty = true // of descriptor 0
+	cmd.SysProcAttr.Setctty = true // the terminal is descriptor 0
 	r := l.start(cmd)
 	for _, e := range talk {
 		asked := func() bool { return strings.HasSuffix(r.output(), e.question) }
@@ -30,7 +30,7 @@ func (l *lab) startAt(cmd *exec.Cmd, talk ...exchange) *running {
 			if !asked() {
 				return true
 			}
-			// Again and again, for zypper throws away what was typed before it reads.
+			// Again and again, because zypper discards what was typed before it reads.
 			if _, err := keyboard.WriteString(e.answer + "\n"); err != nil {
 				l.t.Fatal(err)
 			}

@@ -14,13 +14,13 @@ import (
 // bindDir is where tukit mounts the snapshot that it prepares.
 const bindDir = "/tmp/transactional-update-Ab12"
 
-// shared are the folders of the running system that a snapshot has, too (tukit's own, and what
-// a system has in subvolumes of their own); the rest of /var is the snapshot's, and shadowed
-// by /var of the running system when it is booted.
+// shared are the folders of the running system that a snapshot shares (tukit's own, and those that
+// a system has in separate subvolumes); the rest of /var belongs to the snapshot, and is hidden by
+// /var of the running system when it is booted.
 var shared = []string{"/var/log", "/var/cache", "/var/lib/zypp", "/root", "/opt"}
 
-// snapshot makes a snapshot of the lab's file tree and mounts it, as tukit does for a command:
-// with the shared folders, and empty ones in memory. It is a lab of its own, too.
+// snapshot makes a snapshot of the lab's file tree and mounts it, as tukit does for a command: with
+// the shared folders, and empty ones in memory. It is a lab, too.
 func (l *lab) snapshot() *lab {
 	l.t.Helper()
 	dir := memory(l.t)
@@ -39,8 +39,8 @@ func (l *lab) snapshot() *lab {
 	return s
 }
 
-// bootInto has the lab look as if it had just been booted, with snapshot number as its root
-// directory: what the kernel says of that is mounted over /proc.
+// bootInto makes the lab look as if it had just been booted, with the snapshot of this number as
+// its root directory: what the kernel says about that is mounted over /proc.
 func (l *lab) bootInto(number int) {
 	l.t.Helper()
 	stat, err := os.ReadFile("/proc/stat")
@@ -51,7 +51,7 @@ func (l *lab) bootInto(number int) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	// The time of a boot has no fraction; what was before it must not be in its second.
+	// The time of a boot is in whole seconds; earlier events must not be in the same second.
 	btime := fmt.Sprintf("btime %d", time.Now().Unix()+1)
 	for name, text := range map[string]string{
 		"/proc/1/mountinfo":               fmt.Sprintf("1 0 0:1 /@/.snapshots/%d/snapshot / rw,relatime shared:1 - btrfs /dev/vda2 rw\n", number),
@@ -77,23 +77,23 @@ func (l *lab) bootSnapshot(s *lab, number int) {
 	s.bootInto(number)
 }
 
-// form is how transactional-update runs zypper in a snapshot, mounted on bindDir of the
-// running system.
+// form is how transactional-update runs zypper in a snapshot, mounted on bindDir of the running
+// system.
 type form struct {
 	name    string
 	command func(running, snapshot *lab, args ...string) *exec.Cmd
 }
 
-// inChroot is tukit's call: of transactional-update before 4.6.5, its shell and its run.
+// inChroot is tukit's call, used by transactional-update before 4.6.5, its shell and its run.
 var inChroot = form{"call", func(_, snapshot *lab, args ...string) *exec.Cmd { return snapshot.zypper(args...) }}
 
-// fromOutside is tukit's callext, of transactional-update since 4.6.5.
+// fromOutside is tukit's callext, used by transactional-update since 4.6.5.
 var fromOutside = form{"callext", func(running, _ *lab, args ...string) *exec.Cmd {
 	return running.zypper(append([]string{"-R", bindDir}, args...)...)
 }}
 
-// stage updates a snapshot with a number. What zypper's user sees of it includes what is
-// installed there then.
+// stage updates a snapshot with a number. What zypper's user sees includes what is then installed
+// in it.
 func (p *pair) stage(f form, number int, args ...string) (audited *lab) {
 	p.Helper()
 	p.both(func(l *lab) result {
@@ -121,8 +121,8 @@ func (p *pair) running() {
 	p.audited.mustRun("/usr/bin/klp-audit", "observe")
 }
 
-// updateFrom tells of an update that is booted, and rolled back: it is staged, then effective;
-// and the rollback is drift, for it is no commit.
+// updateFrom plays an update that is booted, and rolled back: it is staged, then effective; and the
+// rollback is drift, because it is not a commit.
 func updateFrom(f form) func(*pair) {
 	return func(p *pair) {
 		p.running()
@@ -154,7 +154,7 @@ func updateFrom(f form) func(*pair) {
 	}
 }
 
-// discardUpdate tells of an update that is never booted.
+// discardUpdate plays an update that is never booted.
 func discardUpdate(p *pair) {
 	p.running()
 	s := p.stage(inChroot, 7, "in", livepatch+"="+patch1)

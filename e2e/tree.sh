@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds a Debian tree for the end-to-end tests: tree.sh NAME SUITE PACKAGE,… [OPTION…], the
-# options being debootstrap's. Call it as root. The tree goes to $KLP_AUDIT_CACHE/NAME (default:
-# below /var/cache/klp-audit), outside the sources, and is built once: a second call finds it.
+# Builds a Debian tree for the end-to-end tests: tree.sh NAME SUITE PACKAGE,… [OPTION…]; the options
+# are debootstrap's. Call it as root. The tree goes to $KLP_AUDIT_CACHE/NAME (default: below
+# /var/cache/klp-audit), outside the sources, and is built once: a second call finds it.
 set -eu
 
 name=$1 suite=$2 packages=$3
@@ -15,7 +15,7 @@ exec 9>"$tree.lock"
 flock 9
 [ -d "$tree" ] && exit 0 # another call built it while this one waited
 
-# The machine's own mirror: whoever has apt sources has chosen one already.
+# The mirror in the machine's own apt sources, if there is one.
 mirror=${KLP_AUDIT_MIRROR:-}
 [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' |
 	sed -n 's/^Debian|Debian|//p' | head -n 1)
@@ -24,7 +24,7 @@ if [ -z "$mirror" ]; then
 	exit 1
 fi
 
-# A tree that is there is complete: it is built under another name and renamed.
+# An existing tree is complete: it is built under another name and then renamed.
 building=$tree.building
 rm -rf "$building"
 if ! debootstrap --variant=minbase "$@" --include="$packages" "$suite" "$building" "$mirror" >"$tree.log" 2>&1; then

@@ -25,7 +25,7 @@ type result struct {
 type running struct {
 	lab *lab
 	cmd *exec.Cmd
-	out *os.File // not a pipe, which a child that outlives zypper would hold open
+	out *os.File // not a pipe: a child that outlives zypper would keep it open
 
 	interrupted bool
 }
@@ -59,8 +59,8 @@ func (r *running) output() string {
 	return string(text)
 }
 
-// wait waits for the end of the command and of all that it left running. One killed by a signal
-// has exit code -1.
+// wait waits for the end of the command and of everything that it left running. After a kill by a
+// signal the exit code is -1.
 func (r *running) wait() result {
 	r.lab.t.Helper()
 	var exit *exec.ExitError
@@ -70,13 +70,13 @@ func (r *running) wait() result {
 	r.lab.await("the end of everything in the lab", r.lab.quiet)
 	out := r.output()
 	if r.interrupted {
-		// Whether zypper still gets to say "done" or "error" is a race, with or without a plugin.
+		// Whether zypper can still print "done" or "error" is a race, with or without a plugin.
 		out = progress.ReplaceAllString(out, "")
 	}
 	return result{exit: r.cmd.ProcessState.ExitCode(), out: out}
 }
 
-// interrupt is Ctrl-C at the terminal: everything in the foreground gets it.
+// interrupt is Ctrl-C at the terminal: every foreground process gets it.
 func (r *running) interrupt() {
 	r.interrupted = true
 	r.signal(-r.cmd.Process.Pid, syscall.SIGINT)
@@ -85,8 +85,8 @@ func (r *running) interrupt() {
 // kill is kill -9 of zypper alone.
 func (r *running) kill() { r.signal(r.cmd.Process.Pid, syscall.SIGKILL) }
 
-// killAll ends zypper, the plugin and rpm at once, as a power cut does. The plugin is in a
-// process group of its own.
+// killAll ends zypper, the plugin and rpm at once, as a power cut does. The plugin is in its own
+// process group.
 func (r *running) killAll() {
 	if recorder := childOf(r, "recorder"); recorder != 0 {
 		r.signal(recorder, syscall.SIGKILL)
@@ -140,8 +140,8 @@ func (l *lab) await(what string, done func() bool) {
 	}
 }
 
-// pair is two labs of the same system: what is done is done in both, and all that its user sees
-// must be the same with the plugin and without.
+// pair is two labs of the same system: everything is done in both, and whatever its user sees must
+// be the same with and without the plugin.
 type pair struct {
 	*testing.T
 	base    *base
@@ -170,7 +170,7 @@ func (p *pair) mustZypper(args ...string) {
 	}
 }
 
-// rpm installs packages of the repository behind zypper's back, to set a scene.
+// rpm installs packages of the repository without zypper's knowledge, to set a scene.
 func (p *pair) rpm(nevra ...string) {
 	p.Helper()
 	args := []string{"-U", "--oldpackage", "--nodeps"}
@@ -181,7 +181,7 @@ func (p *pair) rpm(nevra ...string) {
 	p.plain.mustRun("/usr/bin/rpm", args...)
 }
 
-// both does the same in both labs and compares what can be seen of it from outside.
+// both does the same in both labs and compares what is visible from outside.
 func (p *pair) both(act func(*lab) result) result {
 	p.Helper()
 	want, got := act(p.plain), act(p.audited)
@@ -198,13 +198,13 @@ func (p *pair) both(act func(*lab) result) result {
 }
 
 var (
-	// dots are zypper's progress: one for each time that it was updated.
+	// dots are zypper's progress: one dot for each update.
 	dots = regexp.MustCompile(`(?m)(\[|^)\.+`)
-	// progress is all of that, wherever it was broken off.
+	// progress is the whole progress output, wherever it was cut off.
 	progress = regexp.MustCompile(`(?m)(\[\.*|^\.+)?(done|error)?\]?$`)
 )
 
-// steady takes out of zypper's output what differs from run to run.
+// steady removes from zypper's output what differs between runs.
 func steady(out string) []string {
 	return strings.Split(dots.ReplaceAllString(out, "$1."), "\n")
 }

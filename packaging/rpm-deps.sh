@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what building packages for an architecture, or looking at them, needs and this
-# machine lacks, on Debian: rpm-deps.sh ARCH|lint. Elsewhere rpmbuild itself names what it lacks.
+# On Debian, installs what this machine lacks for building packages for an architecture, or for
+# checking them: rpm-deps.sh ARCH|lint. Elsewhere rpmbuild itself names what is missing.
 set -eu
 
 [ -e /etc/debian_version ] || exit 0

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Writes what a source package is made of into a folder: source.sh FOLDER. The sources are
-# those that git knows, as they are now; the modules they need come along, so that building
+# Writes the parts of a source package into a folder: source.sh FOLDER. The sources are the files
+# that git knows, in their present state, together with the modules that they need, so that building
 # needs no network. The same sources give the same files.
 set -euo pipefail
 
@@ -12,7 +12,7 @@ date=$(sed -n '2s/ - .*//p' packaging/klp-audit.changes)
 
 pack() { tar -c --sort=name --mtime="$date" --owner=0 --group=0 --numeric-owner --mode=u+rw,go=u,go-w "$@"; }
 
-# git is asked as who owns the sources, also under sudo.
+# git must trust the folder even if this runs under sudo.
 git -c safe.directory="$PWD" ls-files -z > "$out/files"
 pack --no-recursion --null --transform "s,^,$name/,S" -T "$out/files" | xz -T1 > "$out/$name.tar.xz"
 go mod vendor -o "$out/vendor"
@@ -20,7 +20,7 @@ pack -C "$out" vendor | gzip -n > "$out/vendor.tar.gz"
 rm -rf "$out/vendor" "$out/files"
 cp packaging/klp-audit-rpmlintrc "$out"
 
-# As OBS does, the changelog is made of the .changes file.
+# As in OBS, the changelog is made from the .changes file.
 {
 	cat packaging/klp-audit.spec
 	awk '/^-----/ { head = 1; next }

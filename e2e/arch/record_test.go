@@ -1,8 +1,8 @@
-// Package arch tests klp-audit on other architectures than this machine's.
+// Package arch tests klp-audit on architectures other than this machine's.
 //
 // `make test-arch` runs the tests of the other packages as programs of those architectures, in
-// qemu, and this package's: what one architecture records, the other reads, rebuilds to the
-// byte, and goes on with.
+// qemu, and those of this package: what one architecture records, the other reads, rebuilds byte
+// for byte, and continues.
 package arch
 
 import (
@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	// otherVar names these tests as a program of another architecture.
+	// otherVar names the variable with these tests as a program of another architecture.
 	otherVar = "KLP_AUDIT_OTHER"
 	// roleVar says what a program of these tests does instead of testing.
 	roleVar = "KLP_AUDIT_TEST_ROLE"
@@ -48,7 +48,7 @@ func arch(context.Context, string) error {
 	return nil
 }
 
-// record goes on with the record below root, or begins one, by 60 rounds of events.
+// recordIn continues the record below root, or starts one, with 60 rounds of events.
 func recordIn(ctx context.Context, root string) error {
 	s, err := store.Open(ctx, root, "1.0.0")
 	if err != nil {
@@ -69,7 +69,7 @@ func recordIn(ctx context.Context, root string) error {
 	return s.Close()
 }
 
-// rebuild finds the record below root intact, and derives its views anew.
+// rebuild verifies that the record below root is intact, and rebuilds its views.
 func rebuild(ctx context.Context, root string) error {
 	s, err := store.Open(ctx, root, "1.0.0")
 	if err != nil {
@@ -87,8 +87,8 @@ func rebuild(ctx context.Context, root string) error {
 	return s.Close()
 }
 
-// round is a commit, what the machine showed after it, a change without a commit, and an
-// exception, from event n on, with numbers that take all of their bits.
+// round is a commit, what the machine showed after it, a change without a commit, and an exception,
+// from event n on, with numbers that use all of their bits.
 func round(n int64) []*record.Event {
 	at := func(i int64) record.Timestamp {
 		return record.At(time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC).Add(time.Duration(n+i) * time.Minute))
@@ -126,8 +126,8 @@ func round(n int64) []*record.Event {
 	}
 }
 
-// TestRecordOfAnotherArchitecture has each architecture write a record, both rebuild it, and
-// the other one go on with it.
+// TestRecordOfAnotherArchitecture lets each architecture write a record, both rebuild it, and the
+// other one continue it.
 func TestRecordOfAnotherArchitecture(t *testing.T) {
 	other := os.Getenv(otherVar)
 	if other == "" {
@@ -151,8 +151,8 @@ func TestRecordOfAnotherArchitecture(t *testing.T) {
 	}
 }
 
-// compare rebuilds copies of the record on both architectures: they say the same of it, and
-// what they leave are equal files, with the views that the record came with.
+// compare rebuilds copies of the record on both architectures: both report the same about it, and
+// leave equal files, with the views that the record came with.
 func compare(t *testing.T, root, writer, reader string) {
 	t.Helper()
 	a, b := clone(t, root), clone(t, root)
@@ -164,7 +164,7 @@ func compare(t *testing.T, root, writer, reader string) {
 		t.Errorf("-writer +reader:\n%s", diff)
 	}
 	if text(t, store.Path(a)) != text(t, store.Path(b)) {
-		t.Error("the rebuilt records are not the same to the byte")
+		t.Error("the rebuilt records are not the same byte for byte")
 	}
 	if diff := cmp.Diff(dump(t, root), dump(t, b)); diff != "" {
 		t.Errorf("-written +rebuilt:\n%s", diff)
@@ -215,7 +215,7 @@ func text(t *testing.T, path string) string {
 	return string(b)
 }
 
-// dump is all that is in the record below root: table, then rows.
+// dump is everything in the record below root: table, then rows.
 func dump(t *testing.T, root string) (lines []string) {
 	t.Helper()
 	db, err := sql.Open("sqlite3", store.Path(root)+"?mode=ro")
@@ -225,7 +225,7 @@ func dump(t *testing.T, root string) (lines []string) {
 	defer db.Close()
 	for _, table := range rows(t, db, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`) {
 		of := rows(t, db, `SELECT * FROM `+table)
-		slices.Sort(of) // in which order they were written is not in them
+		slices.Sort(of) // their order does not say in which order they were written
 		lines = append(append(lines, table), of...)
 	}
 	return lines

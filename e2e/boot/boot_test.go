@@ -1,18 +1,18 @@
-// Package boot boots a real kernel with a real live patch, and asks klp-audit inside what the
-// initrd holds.
+// Package boot boots a real kernel with a real live patch, and there asks klp-audit what the
+// initrd contains.
 //
 // machine.sh makes the machine: a Debian 12 tree (from ../tree.sh, which keeps it), two live
-// patches built in the manner of the kernel's samples/livepatch and packaged as SUSE does, a
-// dracut module in the place of SUSE's that loads them in the initrd, and klp-audit as `make
-// install` installs it, its own dracut module and its service included. qemu runs it without
-// any help of the processor, so that it runs everywhere; what the machine does in a boot is on
-// the kernel's command line (testdata/guest/acts.sh). It leaves what klp-audit said on its
-// disk, from where debugfs takes it after the machine has powered off.
+// patches built like the kernel's samples/livepatch and packaged as SUSE does, a dracut module
+// that stands in for SUSE's and loads them in the initrd, and klp-audit as `make install`
+// installs it, including its own dracut module and its service. qemu runs the machine without
+// hardware virtualization, so that it runs everywhere. The kernel command line says what the
+// machine does in a boot (testdata/guest/acts.sh). It stores the answers of klp-audit on its
+// disk, and debugfs reads them after the machine has powered off.
 //
-// Two stories are told. Good: the initrd holds the active patch. Stale: the second patch is
-// installed without a rebuild of the initrd, and lost by the next boot; then with one.
+// There are two stories. Good: the initrd contains the active patch. Stale: the second patch is
+// installed without a rebuild of the initrd, and the next boot loses it; then the initrd is rebuilt.
 //
-// Run `make test-boot`, which takes minutes and is no part of `make test`.
+// Run `make test-boot`, which takes minutes and is not part of `make test`.
 package boot
 
 import (
@@ -65,7 +65,7 @@ func good(m *machine) {
 	m.wantInitrd("up", contained(first, "boot"), contained(first, "boot"))
 	m.wantLoads("up", load{first, "initrd", "complete"})
 	m.wantPackage("up", first, "1-2.36")
-	// The service looked in its sandbox.
+	// The service observed from inside its sandbox.
 	m.wantObserved(contained(first, "boot"))
 	m.wantJournal(contained(first, "boot"))
 }
@@ -78,11 +78,11 @@ func stale(m *machine) {
 	m.wantPackage("updated", second, "2-2.36")
 	m.wantJournal(unknown(second, "no-build-evidence"))
 
-	// The next boot goes back to the first patch, and a rebuild makes good for it.
+	// The next boot falls back to the first patch, and a rebuild repairs that.
 	m.boot("look:lost,load,rebuild,look:rebuilt")
 	m.wantInitrd("lost", contained(first, "boot"), contained(first, "boot"))
 	m.wantLoads("lost", load{first, "initrd", "complete"})
-	// dracut logs no end of its build by default: the last entry of klp-audit's dracut module does.
+	// By default dracut does not log the end of its build; klp-audit's dracut module does.
 	m.wantInitrd("rebuilt", contained(second, "build"), contained(second, "build"))
 	m.wantObserved(contained(first, "boot"), contained(first, "boot"))
 
@@ -93,7 +93,7 @@ func stale(m *machine) {
 	m.wantJournal(contained(second, "boot"))
 }
 
-// wantInitrd compares what klp-audit said of the initrd, by all that the machine has and by its
+// wantInitrd compares what klp-audit said about the initrd, from the whole machine and from its
 // journal alone.
 func (m *machine) wantInitrd(look string, byMachine, byJournal verdict) {
 	m.Helper()
@@ -154,7 +154,7 @@ func (m *machine) wantObserved(want ...verdict) {
 	m.compare("observed", want, got)
 }
 
-// wantJournal compares what follows from a copy of the machine's journal, elsewhere.
+// wantJournal compares what follows from a copy of the machine's journal elsewhere.
 func (m *machine) wantJournal(want verdict) {
 	m.Helper()
 	cmd := exec.Command("../../build/klp-audit", "initrd", "--journal", m.dump("/var/log/journal"), "--format", "json")

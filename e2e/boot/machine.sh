@@ -14,7 +14,7 @@ for name in /proc /dev /sys; do mount --rbind "$name" "$root$name"; done
 in_root() { chroot "$root" env -i HOME=/root LC_ALL=C PATH=/usr/sbin:/usr/bin "$@"; }
 kernel=$(basename "$root"/lib/modules/*)
 
-# The live patches, as packages. Debian's rpm has root's database in the home folder.
+# The live patches, as packages. Debian's rpm keeps root's database in the home folder.
 mkdir -p "$root/lab" "$root/etc/rpm"
 echo '%_dbpath /var/lib/rpm' >"$root/etc/rpm/macros.lab"
 cp testdata/livepatch/* "$root/lab/"
@@ -26,13 +26,13 @@ for number in 1 2; do
 done
 in_root rpm -i --nodeps --noscripts "/lab/kernel-livepatch-$(echo "$kernel" | tr . _)-1-2.36.x86_64.rpm"
 
-# klp-audit as it was built, and as its package installs it.
+# klp-audit as built, installed like its package.
 make -s -C ../.. install BUILD= DESTDIR="$root"
 in_root klp-audit version # fails here if this machine's libraries are newer than the tree's
 in_root systemd-sysusers
 in_root systemctl enable klp-audit-observe.service
 
-# The machine keeps its journal and does what the command line says.
+# The machine keeps its journal and does what its kernel command line says.
 mkdir -p "$root/var/log/journal"
 echo lab >"$root/etc/hostname"
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
@@ -42,7 +42,7 @@ cp testdata/guest/dracut.conf "$root/etc/dracut.conf.d/lab.conf"
 cp -r testdata/dracut "$root/usr/lib/dracut/modules.d/99kernel-livepatch"
 in_root systemctl enable acts.service
 
-# The image that a boot loader would load: qemu is given it.
+# The image that a boot loader would load; here it is passed to qemu.
 in_root dracut --force --kver "$kernel" "/boot/initrd-$kernel"
 cp "$root/boot/vmlinuz-$kernel" "$dir/vmlinuz"
 cp "$root/boot/initrd-$kernel" "$dir/initrd"

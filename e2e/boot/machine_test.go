@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// wanted names the variable that asks for these tests.
+	// wanted names the variable that enables these tests.
 	wanted = "KLP_AUDIT_BOOT"
 	// patience is how long a boot may take, on an emulated processor.
 	patience = 10 * time.Minute
-	// packages are what the machine needs, and the building of live patches.
+	// packages are needed by the machine, and for building live patches.
 	packages = "systemd-sysv,udev,kmod,dracut-core,linux-image-amd64,linux-headers-amd64,gcc,make,rpm,zstd"
 )
 
@@ -76,7 +76,7 @@ func (m *machine) useRebuiltInitrd() {
 	m.must("debugfs", "-R", "dump /boot/initrd-"+m.release+" "+m.dir+"/initrd", m.dir+"/root.ext4")
 }
 
-// dump takes a directory from the machine's disk and returns where it is now.
+// dump copies a directory from the machine's disk and returns its new place.
 func (m *machine) dump(name string) string {
 	m.Helper()
 	to := m.TempDir()
@@ -84,7 +84,7 @@ func (m *machine) dump(name string) string {
 	return filepath.Join(to, filepath.Base(name))
 }
 
-// text is a file of what was found in the machine.
+// text is one of the files found in the machine.
 func (m *machine) text(name string) string {
 	m.Helper()
 	found := m.dump("/lab/found")
@@ -107,7 +107,7 @@ func (m *machine) read(name string, v any) {
 	}
 }
 
-// must runs a program of this machine.
+// must runs one of this machine's programs.
 func (m *machine) must(program string, args ...string) {
 	m.Helper()
 	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {

@@ -14,14 +14,14 @@ import (
 	"testing"
 )
 
-// axe-core checks pages for what keeps people from reading them. This is the version and,
-// as npm's registry has it, the SHA-512 of its package.
+// axe-core checks pages for obstacles to reading. These are the version and the SHA-512 of its
+// package in npm's registry.
 const (
 	axeVersion = "4.14.1"
 	axeSum     = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 )
 
-// axe returns the script. It is fetched with npm once, and kept in the user's cache.
+// axe returns the script. npm fetches it once, and it is kept in the user's cache.
 func axe(t *testing.T) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -60,7 +60,7 @@ func unpack(t *testing.T, archive []byte, name string) string {
 	}
 }
 
-// violation is what axe-core found.
+// violation is something that axe-core found.
 type violation struct {
 	ID, Impact, Help string
 	Nodes            []struct {

@@ -1,5 +1,5 @@
-// Package browser looks at the page of the whole report with a real browser: that it needs
-// nothing but itself, can be read by everybody, and is whole on paper.
+// Package browser checks the page of the whole report with a real browser: it needs nothing but
+// itself, everybody can read it, and on paper it is complete.
 package browser
 
 import (
@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// deadline is when a browser that does not answer hangs, and is not only slow.
+// deadline is how long to wait before a browser counts as hanging, not just slow.
 const deadline = 8 * time.Minute
 
-// chromium is a headless browser, spoken to in the Chrome DevTools Protocol through a pipe:
-// messages of JSON with a NUL behind each.
+// chromium is a headless browser. It is controlled with the Chrome DevTools Protocol through a
+// pipe: JSON messages, each followed by a NUL.
 type chromium struct {
 	t      *testing.T
 	in     io.Writer
@@ -159,7 +159,7 @@ type view struct {
 	dark, paper   bool
 }
 
-// The screens. On A4 with the page's margins 182 mm are left, 688 pixels.
+// The screens. On A4, the page's margins leave 182 mm, 688 pixels.
 var (
 	desktop = view{name: "desktop", width: 1280, height: 900}
 	phone   = view{name: "phone", width: 390, height: 844}
@@ -231,7 +231,7 @@ func (p *tab) eval(expression string, result any) {
 	}
 }
 
-// trouble lists what the page asked the network for, and what the browser complained of.
+// trouble lists what the page requested from the network, and what the browser reported.
 func (p *tab) trouble(path string) (list []string) {
 	p.eval("new Promise(done => setTimeout(done, 200))", nil)
 	for _, m := range p.events {
@@ -265,8 +265,8 @@ func (p *tab) pdf(path string) {
 	p.save(path, got.Data)
 }
 
-// screenshot saves a picture of the whole page for whoever wants to look, in the directory
-// that the environment names.
+// screenshot saves a picture of the whole page for human eyes, in the directory that the
+// environment names.
 func (p *tab) screenshot(name string) {
 	p.t.Helper()
 	dir := os.Getenv("KLP_AUDIT_SCREENSHOTS")

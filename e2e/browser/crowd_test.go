@@ -13,7 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/report/table"
 )
 
-// crowd is the page of a machine that was booted 500 times and changed 10,000 times.
+// crowd is the page of a machine with 500 boots and 10,000 changes.
 func crowd(t *testing.T) string {
 	t.Helper()
 	start := time.Date(2025, 1, 1, 8, 0, 0, 0, time.UTC)

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// pages are reports as files: those that the tests of the package report keep, and one with
-// more than a page shows.
+// pages are reports as files: those that the tests of the package report keep, and one with more
+// than a page shows.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{"crowd": crowd(t)}
@@ -34,7 +34,7 @@ func written(t *testing.T, html string) string {
 	return path
 }
 
-// The page is one file: nothing else is asked for, nothing runs, and nothing is refused.
+// The page is one file: it requests nothing else, runs nothing, and nothing is blocked.
 func TestPageNeedsNothing(t *testing.T) {
 	c := start(t)
 	for name, path := range pages(t) {
@@ -42,12 +42,12 @@ func TestPageNeedsNothing(t *testing.T) {
 			t.Errorf("%s: %s", name, trouble)
 		}
 	}
-	// The test can fail.
+	// Check that the test can fail.
 	path := written(t, `<!DOCTYPE html><title>x</title><img src="http://example.com/x.png"><script>console.log(1)</script>`)
 	if got := strings.Join(c.open(path, desktop).trouble(path), "\n"); !strings.Contains(got, "http://example.com/x.png") || !strings.Contains(got, "consoleAPI") {
 		t.Errorf("a page that asks for an image and runs a script: %q", got)
 	}
-	// The policy of a page holds: what somebody smuggled in would not run.
+	// The page's policy works: smuggled code would not run.
 	b, err := os.ReadFile(pages(t)["fresh"])
 	check(t, err)
 	path = written(t, strings.Replace(string(b), "<main>", `<main><script>console.log(1)</script><img src="http://example.com/x.png">`, 1))
@@ -57,7 +57,7 @@ func TestPageNeedsNothing(t *testing.T) {
 	}
 }
 
-// Everybody can read the page, in the light and in the dark.
+// Everybody can read the page, in light and in dark mode.
 func TestPageIsAccessible(t *testing.T) {
 	c, script := start(t), axe(t)
 	for name, path := range pages(t) {
@@ -77,8 +77,8 @@ func TestPageIsAccessible(t *testing.T) {
 	}
 }
 
-// sticksOut lists what is wider than what it stands in. What scrolls by itself may be, on a
-// screen.
+// sticksOut lists what is wider than its container. On a screen, anything inside a scrolling box
+// may be.
 const sticksOut = `(() => {
 	const wide = [], limit = document.documentElement.clientWidth + 1;
 	if (document.documentElement.scrollWidth > limit) wide.push("the page: " + document.documentElement.scrollWidth);
@@ -109,7 +109,7 @@ func TestNothingSticksOut(t *testing.T) {
 	}
 }
 
-// sheet is a page of a PDF with its words, as pdftotext -bbox has them.
+// sheet is a page of a PDF with its words, from pdftotext -bbox.
 type sheet struct {
 	Width float64 `xml:"width,attr"`
 	Words []struct {
@@ -127,8 +127,8 @@ func (s sheet) text() string {
 	return strings.Join(words, " ")
 }
 
-// Printed, the first sheet has the verdict and nothing of the second section, every row is
-// there, and all words are within the margins. What is altered says so on every sheet.
+// In print, the first sheet has the verdict and nothing of the second section, every row is there,
+// and all words are within the margins. If the record is altered, every sheet says so.
 func TestPrinted(t *testing.T) {
 	c := start(t)
 	for name, path := range pages(t) {
@@ -159,7 +159,7 @@ func printed(t *testing.T, p *tab) []sheet {
 	p.pdf(path)
 	out, err := exec.Command("pdftotext", "-bbox", path, "-").Output()
 	check(t, err)
-	// Of what is no character in XML, pdftotext knows nothing.
+	// pdftotext does not escape what is not a character in XML.
 	clean := regexp.MustCompile(`[\x00-\x08\x0b\x0c\x0e-\x1f]`).ReplaceAll(out, []byte("?"))
 	var doc struct {
 		Sheets []sheet `xml:"body>doc>page"`
@@ -171,7 +171,7 @@ func printed(t *testing.T, p *tab) []sheet {
 	return doc.Sheets
 }
 
-// checkWords looks whether all words are between the margins of 14 mm, 39.7 points.
+// checkWords checks that all words are between the margins of 14 mm, 39.7 points.
 func checkWords(t *testing.T, name string, sheets []sheet) {
 	t.Helper()
 	for i, s := range sheets {
@@ -183,7 +183,7 @@ func checkWords(t *testing.T, name string, sheets []sheet) {
 	}
 }
 
-// checkRows looks whether each change of the page is on paper.
+// checkRows checks that each change on the page is on paper.
 func checkRows(t *testing.T, name string, p *tab, sheets []sheet) {
 	t.Helper()
 	var events []string

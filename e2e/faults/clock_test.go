@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// The clock is set back by a year, and forward by ten, between commits, in a commit, and
-// while events wait in the spool. The record has everything in the order in which it
-// happened, and a report of all shows it all, also what lies in the future.
+// The clock is set back by a year, and forward by ten, between commits, in a commit, and while
+// events wait in the spool. The record has everything in the order in which it happened, and an
+// unlimited report shows all of it, even what lies in the future.
 //
-// The plugin reads the clock without asking the kernel, where strace could answer it. It is
-// built with one other line, which adds to the time what the environment says.
+// The plugin reads the clock without a system call, so strace cannot change the answer. Instead it
+// is built with one other line, which adds an offset from the environment to the time.
 func TestClockSet(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -44,7 +44,8 @@ func TestClockSet(t *testing.T) {
 	}
 }
 
-// shiftedPlugin builds a recorder, which is a plugin by itself, whose clock is off by the environment's CLOCK.
+// shiftedPlugin builds a recorder, which by itself is a complete plugin, whose clock is off by the
+// environment's CLOCK.
 func (m *machine) shiftedPlugin() string {
 	m.Helper()
 	dir := m.TempDir()

@@ -10,9 +10,9 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// The disk with the state folder gets full at each page that a commit writes, from the first
-// to where there is room for all. The spool below /var/log is full, too. Whatever the record
-// and the spool do not take is in the journal; when there is room again, the spool comes in.
+// The disk with the state folder becomes full at each page that a commit writes, from the first one
+// to the last. The spool below /var/log is full, too. Whatever the record and the spool cannot take
+// is in the journal; when there is room again, the spool is taken in.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -40,7 +40,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// A disk that is full from the beginning: there is no record yet, and then there is.
+// A disk that is full from the beginning: first there is no record, and later there is.
 func TestDiskFullAtFirst(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -56,8 +56,8 @@ func TestDiskFullAtFirst(t *testing.T) {
 	}
 }
 
-// The commands that write say which file the disk has no room for, and leave the record as
-// it was; what was observed is in the journal. With room they do what they should have done.
+// Commands that write say which file the disk has no room for, and leave the record as it was; the
+// observation is in the journal. With room they do what they should have done.
 func TestDiskFullOfCommands(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -75,7 +75,7 @@ func TestDiskFullOfCommands(t *testing.T) {
 	}
 	m.undo()
 	m.intact()
-	m.room("/tmp", 0) // what verify and a copy need
+	m.room("/tmp", 0) // needed by verify and a copy
 	m.refuses(1, []string{"disk"}, "verify")
 	m.undo()
 	m.resize(stateDir, 1000)
@@ -86,7 +86,7 @@ func TestDiskFullOfCommands(t *testing.T) {
 	m.settle("first")
 }
 
-// history is one of libzypp's with so many commits.
+// history is a libzypp history with this many commits.
 func history(commits int) string {
 	var b strings.Builder
 	for i := range commits {
@@ -96,8 +96,8 @@ func history(commits int) string {
 	return b.String()
 }
 
-// A file system that became read only, as after an error of the disk: that of the state
-// folder, and then that of /var/log, too. Readers go on reading.
+// A file system becomes read-only, as after a disk error: first that of the state folder, then that
+// of /var/log, too. Readers can still read.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -121,18 +121,17 @@ func TestReadOnly(t *testing.T) {
 	m.settle("first", "spare", "state", "both")
 }
 
-// Fsync says that the disk did not take what was written: of the database, of its journal,
-// of the folder, and of every file there is. An event of which that is not sure is not
-// taken for stored.
+// fsync reports that the disk did not take what was written: for the database, its journal, the
+// folder, or every file. An event is not considered stored unless that is certain.
 func TestSyncFails(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		paths         []string
-		spooled, sent int // events that are in the spool then, and in the journal
+		spooled, sent int // events that end up in the spool, and in the journal
 	}{
 		"database":    {[]string{recordPath}, 2, 0},
 		"its journal": {[]string{recordPath + "-journal"}, 2, 0},
-		// Its journal is gone then: the event is in the record, but that might not last. Who
+		// Its journal is gone then: the event is in the record, but perhaps not durably. Whoever
 		// takes it in from the spool finds it there.
 		"folder": {[]string{stateDir}, 1, 0},
 		"all":    {nil, 0, 2},
@@ -149,7 +148,7 @@ func TestSyncFails(t *testing.T) {
 			m.settle("first", "failed")
 		})
 	}
-	// The first record of a machine: neither it nor its key is there before it is safe.
+	// A machine's first record: neither it nor its key appears before it is safe.
 	t.Run("at first", func(t *testing.T) {
 		t.Parallel()
 		m := newMachine(t)

@@ -20,8 +20,8 @@ const (
 	seed  = 20261123
 )
 
-// killed runs klp-audit again and again, each time killed at a random moment of the time
-// that it takes undisturbed. each is called after each.
+// killed runs klp-audit again and again, killing it each time at a random moment of the time that
+// it takes undisturbed. each is called after every run.
 func (m *machine) killed(whole time.Duration, args []string, each func()) {
 	m.Helper()
 	rnd := rand.New(rand.NewPCG(seed, 0))
@@ -41,7 +41,7 @@ func (m *machine) killed(whole time.Duration, args []string, each func()) {
 	}
 }
 
-// took runs klp-audit undisturbed and says how long it took.
+// took runs klp-audit undisturbed and returns how long it took.
 func (m *machine) took(args ...string) time.Duration {
 	m.Helper()
 	start := time.Now()
@@ -49,7 +49,7 @@ func (m *machine) took(args ...string) time.Duration {
 	return time.Since(start)
 }
 
-// rows are those of the history without what differs between two imports of the same.
+// rows are the rows of the history, without what differs between two imports of the same.
 func (m *machine) rows() []string {
 	m.Helper()
 	var rows []string
@@ -60,7 +60,7 @@ func (m *machine) rows() []string {
 	return rows
 }
 
-// Rebuild, killed at any moment: the views are the old ones or the new ones.
+// Rebuild, killed at any moment: the views are either the old ones or the new ones.
 func TestKilledRebuild(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -75,8 +75,8 @@ func TestKilledRebuild(t *testing.T) {
 	m.intact()
 }
 
-// Import, killed at any moment, again and again: what was taken in stays, and the last run,
-// which nobody kills, adds exactly what is missing.
+// Import, killed at any moment, again and again: what was imported stays, and the last run, which
+// nobody kills, adds exactly what is missing.
 func TestKilledImport(t *testing.T) {
 	t.Parallel()
 	undisturbed, m := newMachine(t), newMachine(t)
@@ -96,8 +96,8 @@ func TestKilledImport(t *testing.T) {
 	m.intact()
 }
 
-// The writer that takes the spool in is killed at any moment: each event is taken in once,
-// and in order.
+// The writer that takes the spool in is killed at any moment: each event is taken in once, and in
+// order.
 func TestKilledSpoolIntake(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -129,8 +129,8 @@ func TestKilledSpoolIntake(t *testing.T) {
 	}
 }
 
-// Prune, killed at any moment: everything is there, or what was to go is gone and the record
-// says so.
+// Prune, killed at any moment: either everything is there, or what was to be removed is gone and
+// the record says so.
 func TestKilledPrune(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// hangs is when a program hangs, and is not only slow.
+// hangs is how long to wait before a program counts as hanging, not just slow.
 const hangs = 5 * time.Minute
 
 // patience is how long libzypp waits for an answer before it drops a plugin.
@@ -27,18 +27,18 @@ const patience = 30 * time.Second
 
 const (
 	pluginPath = "/usr/lib/zypp/plugins/commit/klp-audit"
-	// recorderPath is what it becomes.
+	// recorderPath is what the plugin becomes.
 	recorderPath = "/usr/lib/klp-audit/recorder"
-	// programPath is not where the plugin looks for klp-audit: only where a test says so a
-	// commit is observed.
+	// programPath is not where the plugin looks for klp-audit: commits are observed only if a test
+	// wants that.
 	programPath = "/lab/klp-audit"
 	stateDir    = "/var/lib/klp-audit"
 	logDir      = "/var/log/klp-audit"
 	recordPath  = stateDir + "/klp-audit.db"
 )
 
-// machine is a throw-away system: an overlay of this one, mounted in this run's own
-// namespace, with an empty rpm database and a journal that keeps what it is sent.
+// machine is a throw-away system: an overlay of this one, mounted in this run's own namespace, with
+// an empty rpm database and a journal that keeps what it receives.
 type machine struct {
 	*testing.T
 	root    string
@@ -67,7 +67,7 @@ func mountMachine(t *testing.T, lower string) *machine {
 	dir := t.TempDir()
 	m := &machine{T: t, root: dir}
 	t.Cleanup(m.unmount)
-	m.mount("tmpfs", "", "tmpfs", 0, "mode=0755") // an overlay cannot lie upon itself
+	m.mount("tmpfs", "", "tmpfs", 0, "mode=0755") // an overlay cannot be stacked on itself
 	for _, name := range []string{"upper", "work", "root"} {
 		m.check(os.MkdirAll(filepath.Join(dir, name), 0o755))
 	}
@@ -95,7 +95,7 @@ func (m *machine) mount(source, target, kind string, flags uintptr, options stri
 func (m *machine) unmount() {
 	for _, target := range slices.Backward(m.mounts) {
 		if err := syscall.Unmount(target, syscall.MNT_DETACH); err != nil {
-			// Not one step further: the next one deletes the directory, and with it what is mounted.
+			// Stop here: the next step would delete the directory, and with it whatever is mounted.
 			log.Fatalf("unmounting %q: %v", target, err)
 		}
 	}
@@ -122,7 +122,7 @@ func (m *machine) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"LANG=C", "TZ=UTC", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	// A group of its own: strace, sh and their children end together.
+	// Its own process group: strace, sh and their children end together.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: m.root, Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd
@@ -152,7 +152,7 @@ func (m *machine) audit(args ...string) result {
 	return m.end(m.command(programPath, args...))
 }
 
-// mustAudit is audit for what has to go well, without a complaint.
+// mustAudit is audit for what must succeed without a message.
 func (m *machine) mustAudit(args ...string) string {
 	m.Helper()
 	got := m.audit(args...)
@@ -162,7 +162,7 @@ func (m *machine) mustAudit(args ...string) string {
 	return got.stdout
 }
 
-// refuses runs klp-audit, which has to end with a status and say all of this.
+// refuses runs klp-audit, which must end with this status and say all of this.
 func (m *machine) refuses(exit int, says []string, args ...string) {
 	m.Helper()
 	m.says(m.audit(args...), exit, says...)
@@ -180,7 +180,7 @@ func (m *machine) says(got result, exit int, says ...string) {
 	}
 }
 
-// The frames of a commit that announces a kernel. No rpm installs it, so that it fails.
+// The frames of a commit that announces a kernel. No rpm installs it, so the commit fails.
 const (
 	announced = `{"TransactionStepList":[{"solvable":{"a":"x86_64","n":"kernel-default","r":"150600.23.42.2","v":"6.4.0"},"type":"M"}]}`
 	claimed   = `{"TransactionStepList":[{"solvable":{"a":"x86_64","n":"kernel-default","r":"150600.23.42.2","v":"6.4.0"},"stage":"ok","type":"M"}]}`
@@ -188,16 +188,16 @@ const (
 
 // around is what a test does to a commit.
 type around struct {
-	before []string             // the command that runs the plugin, as in strace -f
+	before []string             // the command that runs the plugin, such as strace -f
 	env    []string             // of libzypp
 	args   []string             // of libzypp
-	user   *syscall.Credential  // that libzypp runs as, where it is not root
+	user   *syscall.Credential  // the user that libzypp runs as, if not root
 	frame  func(command string) // called before a frame is sent
-	plugin string               // its path, where it is another one
-	steps  int                  // of the commit, where it is more than one
+	plugin string               // its path, if it is another one
+	steps  int                  // number of steps of the commit, if more than one
 }
 
-// lists are the step lists of a commit: announced, and as libzypp claims that they were done.
+// lists are the step lists of a commit: as announced, and as libzypp claims to have done them.
 func (a around) lists() (begin, end string) {
 	if a.steps == 0 {
 		return announced, claimed
@@ -212,9 +212,9 @@ func (a around) lists() (begin, end string) {
 	return step(""), step(`"stage":"ok",`)
 }
 
-// commit speaks libzypp's side of a commit whose userdata is name, and returns what the
-// plugin said on its standard error. All frames have to be acknowledged in time. A shell is
-// libzypp: it lives as long as the commit.
+// commit plays libzypp's side of a commit whose userdata is name, and returns what the plugin wrote
+// to stderr. All frames must be acknowledged in time. A shell plays libzypp: it lives as long as
+// the commit.
 func (m *machine) commit(name string, a around) (stderr string) {
 	m.Helper()
 	run := strings.Join(append(a.before, cmp.Or(a.plugin, pluginPath)), " ") + "; exit"
@@ -241,7 +241,7 @@ func (m *machine) commit(name string, a around) (stderr string) {
 	return log.String()
 }
 
-// speak sends the frames of a commit and says which were acknowledged.
+// speak sends the frames of a commit and returns which were acknowledged.
 func speak(in io.Writer, out *os.File, name string, a around) string {
 	answers := bufio.NewReader(out)
 	begin, end := a.lists()
@@ -261,8 +261,8 @@ func speak(in io.Writer, out *os.File, name string, a around) string {
 	return strings.Join(acked, " ")
 }
 
-// strace returns the command that makes system calls of a program fail. paths limits it to
-// calls on these files.
+// strace returns the command that makes system calls of a program fail. paths limits it to calls on
+// these files.
 func strace(calls, fault string, paths ...string) []string {
 	cmd := []string{"/usr/bin/strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=" + calls, "-e", "inject=" + calls + ":" + fault}
 	if len(paths) > 0 { // a filter by path needs every call
@@ -274,7 +274,7 @@ func strace(calls, fault string, paths ...string) []string {
 	return cmd
 }
 
-// room mounts a small file system over a folder, with what is in it, and so many free pages.
+// room mounts a small file system over a folder, with its content, and this many free pages.
 func (m *machine) room(dir string, pages int) {
 	m.Helper()
 	held := m.TempDir()
@@ -285,7 +285,7 @@ func (m *machine) room(dir string, pages int) {
 	m.resize(dir, pages)
 }
 
-// resize leaves so many free pages of 4 KiB.
+// resize leaves this many free pages of 4 KiB.
 func (m *machine) resize(dir string, pages int) {
 	m.Helper()
 	var st syscall.Statfs_t
@@ -303,7 +303,7 @@ func (m *machine) copy(from, to string) {
 	}
 }
 
-// readOnly mounts a folder read only.
+// readOnly mounts a folder read-only.
 func (m *machine) readOnly(dir string) {
 	m.Helper()
 	m.mount(m.root+dir, dir, "", syscall.MS_BIND, "")

@@ -2,13 +2,12 @@
 // the permissions, the clock, other programs, or the power.
 //
 // In each test the real programs run in an overlay of this machine, and a fault is made:
-// with a small or read-only file system, by strace, with a signal. What must hold afterwards
-// is always the same: every frame of libzypp was acknowledged; each event is in the record,
-// in the spool or in the journal, and once, when the next writer has come; verify says
-// intact, altered or truncated as it is; and messages say what is wrong with what, and what
-// to do.
+// with a small or read-only file system, by strace, or with a signal. Afterwards the same must
+// always be true: every frame of libzypp was acknowledged; each event is in the record, in the
+// spool or in the journal, and exactly once after the next writer has run; verify correctly says
+// intact, altered or truncated; and messages say what is wrong with what, and what to do.
 //
-// All faults, and where they are tested. Without a name: here.
+// All faults, and the tests that cover them. Tests without a package name are here.
 //
 //	disk full at each write         TestDiskFull, TestDiskFullAtFirst, TestDiskFullOfCommands; with zypper: e2e TestNoRoomAnywhere
 //	read-only file system           TestReadOnly
@@ -48,16 +47,16 @@ import (
 )
 
 const (
-	// wanted names the variable that asks for these tests: they need root.
+	// wanted names the variable that enables these tests: they need root.
 	wanted = "KLP_AUDIT_E2E"
-	// apart marks the run which has a mount namespace of its own.
+	// apart marks the run that has its own mount namespace.
 	apart = "KLP_AUDIT_FAULTS_APART"
 )
 
 // template is the lower layer of all machines: the programs, and an empty rpm database.
 var template string
 
-// TestMain gives the run mounts of its own, which end with it, however it ends.
+// TestMain gives the run its own mounts, which disappear with it however it ends.
 func TestMain(m *testing.M) {
 	if os.Getenv(wanted) != "1" {
 		os.Exit(m.Run())
@@ -70,7 +69,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// The layers of an overlay must not lie within each other.
+	// The layers of an overlay must not be inside each other.
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
 		log.Fatal(err)
 	}
@@ -86,7 +85,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// moveApart replaces this process by itself under apart.sh; it returns only if it could not.
+// moveApart replaces this process by itself under apart.sh; it returns only on failure.
 func moveApart() error {
 	var missing []string
 	if os.Geteuid() != 0 {
@@ -108,20 +107,20 @@ func moveApart() error {
 	return syscall.Exec(script, append([]string{script, self}, os.Args[1:]...), append(os.Environ(), apart+"=1"))
 }
 
-// makeTemplate builds the programs, and lays empty folders over those of this machine whose
-// content would be another one on another machine.
+// makeTemplate builds the programs, and puts empty folders over those of this machine whose content
+// differs between machines.
 func makeTemplate() error {
 	for _, name := range []string{"/var/lib/rpm", "/var/log/journal", "/var/log/zypp", filepath.Dir(pluginPath), "/lab"} {
 		if err := os.MkdirAll(template+name, 0o755); err != nil {
 			return err
 		}
-		// This hides what is there in the lower layer (Documentation/filesystems/overlayfs.rst).
+		// This hides what is in the lower layer (Documentation/filesystems/overlayfs.rst).
 		if err := syscall.Setxattr(template+name, "trusted.overlay.opaque", []byte("y"), 0); err != nil {
 			return err
 		}
 	}
 	for name, text := range map[string]string{
-		// Debian's rpm looks for root's database in the home folder, where libzypp does not.
+		// Debian's rpm expects root's database in the home folder, unlike libzypp.
 		"/etc/rpm/macros.lab": "%_dbpath /var/lib/rpm\n",
 		"/etc/machine-id":     "0123456789abcdef0123456789abcdef\n",
 	} {

@@ -11,7 +11,8 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// oddFiles are what may be in the place of a file, and how a message calls it.
+// oddFiles are things that may be in the place of a file, with the words that a message uses for
+// them.
 var oddFiles = map[string]struct {
 	make func(m *machine, path string)
 	kind string
@@ -26,9 +27,9 @@ var oddFiles = map[string]struct {
 	}, ""},
 }
 
-// In the place of each file that is opened by its name there may be something else, which is
-// never waited for: the commit goes on in time, commands end, and where it matters they say
-// what is wrong with which file.
+// Something else may be in the place of each file that is opened by name. Nothing ever blocks on
+// it: the commit goes on in time, commands end, and where it matters they say what is wrong with
+// which file.
 func TestOddFiles(t *testing.T) {
 	t.Parallel()
 	for name, says := range map[string]bool{
@@ -38,7 +39,7 @@ func TestOddFiles(t *testing.T) {
 	} {
 		for kind, odd := range oddFiles {
 			if kind == "endless" && strings.HasPrefix(name, recordPath) {
-				continue // SQLite reads no more than a page of it
+				continue // SQLite reads only a page of it
 			}
 			t.Run(strings.TrimPrefix(name, "/")+" is "+kind, func(t *testing.T) {
 				t.Parallel()
@@ -72,7 +73,7 @@ func TestOddFiles(t *testing.T) {
 	}
 }
 
-// What lies among the events of the spool and is none is left where it is.
+// Something in the spool that is not an event is left where it is.
 func TestOddFilesInTheSpool(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

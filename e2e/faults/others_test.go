@@ -14,7 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// nobody is a user without any right; auditor is one more, in the group of the record.
+// nobody is a user without any right; auditor is another user, in the group of the record.
 var (
 	nobody  = &syscall.Credential{Uid: 65534, Gid: 65534}
 	auditor = &syscall.Credential{Uid: 65534, Gid: 0}
@@ -28,8 +28,8 @@ func (m *machine) auditAs(user *syscall.Credential, args ...string) result {
 	return m.end(cmd)
 }
 
-// Who has no permission is told who has. A plugin without any keeps its events in the
-// journal, which takes them of everybody.
+// A user without permission is told who has it. A plugin without permission stores its events in
+// the journal, which accepts them from everybody.
 func TestNoPermission(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -93,9 +93,9 @@ func (m *machine) sqlite3(statements string) string {
 	return strings.TrimSpace(got.stdout)
 }
 
-// A program reads the record and does not end, for a minute or for ever: a commit waits for
-// it for 2 s, and lays its events into the spool. Here it holds the record as long as the
-// commit goes on, which is the same to the plugin. Other readers are not in the way.
+// A program reads the record and does not end, for a minute or for ever: a commit waits for it for
+// 2 s, and puts its events into the spool. Here the reader holds the record as long as the commit
+// runs, which is the same to the plugin. Other readers do not matter.
 func TestReaderHoldsTheRecord(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -114,8 +114,8 @@ func TestReaderHoldsTheRecord(t *testing.T) {
 	m.settle("first", "held", "next")
 }
 
-// A writer dies in the middle of a transaction that has reached the file. Who may only read
-// is told what to do, and the next commit repairs the record without being asked.
+// A writer dies in the middle of a transaction that has reached the file. Users who may only read
+// are told what to do, and the next commit repairs the record by itself.
 func TestHotJournal(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -130,8 +130,8 @@ func TestHotJournal(t *testing.T) {
 	m.settle("first", "next")
 }
 
-// A newer klp-audit wrote the record, and then an older plugin runs: what it has to say waits
-// in the spool for the newer one.
+// A newer klp-audit wrote the record, and then an older plugin runs: its events wait in the spool
+// for the newer one.
 func TestNewerRecord(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -149,8 +149,8 @@ func TestNewerRecord(t *testing.T) {
 	m.settle("first", "older")
 }
 
-// Commits of several roots may run at once, as with zypper --root. Each is recorded whole,
-// whoever comes first; those of before them were never there.
+// Commits of several roots may run at once, as with zypper --root. Each is recorded completely, in
+// whatever order they come.
 func TestPluginsAtOnce(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -191,8 +191,8 @@ func TestObserversAtOnce(t *testing.T) {
 	}
 }
 
-// The key is gone: another one signs from here on, and nothing vouches for what was before. Who kept
-// a checkpoint of that sees that it is what it was.
+// The key is gone: another one signs from here on, and nothing vouches for the earlier events.
+// Whoever kept a checkpoint of them can see that they are unaltered.
 func TestMissingKey(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -212,12 +212,12 @@ func TestMissingKey(t *testing.T) {
 	}
 }
 
-// A parent whose command line has 2 MiB and an environment of 1 MiB, with the longest texts
-// that Linux passes on. The record keeps so much of them as it takes to know who it was; and
-// where only the journal takes the event, it takes this one, too.
+// A parent with a command line of 2 MiB and an environment of 1 MiB, with the longest texts that
+// Linux passes on. The record keeps as much of them as is needed to know who it was; if only the
+// journal accepts the event, it accepts this one, too.
 func TestHugeProcess(t *testing.T) {
-	const longest = 128<<10 - 1 // MAX_ARG_STRLEN, with the NUL
-	m := newMachine(t)          // not in parallel: the limit is the whole process's
+	const longest = 128<<10 - 1 // MAX_ARG_STRLEN, including the NUL
+	m := newMachine(t)          // not in parallel: the limit applies to the whole process
 	var before syscall.Rlimit
 	m.check(syscall.Getrlimit(syscall.RLIMIT_STACK, &before))
 	defer syscall.Setrlimit(syscall.RLIMIT_STACK, &before)
@@ -225,7 +225,7 @@ func TestHugeProcess(t *testing.T) {
 	huge := around{env: []string{"SUDO_USER=" + strings.Repeat("\x1b", longest-len("SUDO_USER="))}}
 	for i := range 17 {
 		huge.args = append(huge.args, strings.Repeat("\x01", longest))
-		if i > 8 { // 8 of 128 KiB
+		if i > 8 { // 8 times 128 KiB
 			huge.env = append(huge.env, fmt.Sprintf("V%d=%s", i, strings.Repeat("x", longest-len("V16="))))
 		}
 	}

@@ -15,10 +15,10 @@ import (
 // eve is another user of the machine.
 const eve = 4711
 
-// A folder in the place of the record or of the spool that is a symbolic link, or that is not
-// root's, or that everybody may write to: what is in it may be anybody's, and what is written
-// there may end up anywhere. Nothing is read from it and nothing written through it, the
-// event goes to the next place, and says for ever which folder it is and what is wrong.
+// The folder of the record or of the spool may be a symbolic link, belong to somebody other than
+// root, or be writable for everybody: then anybody may have written what is in it, and what is
+// written there may end up anywhere. Nothing is read from it and nothing is written through it. The
+// event goes to the next place, and says for ever which folder it was and what was wrong.
 func TestForeignFolders(t *testing.T) {
 	t.Parallel()
 	spool := stateDir + "/spool"
@@ -88,7 +88,7 @@ func (m *machine) evesLink(dir string) {
 	m.check(os.Symlink(target, m.root+dir))
 }
 
-// forge lays an event into the spool that is in the folder, or is the folder.
+// forge puts an event into the spool that is in the folder, or is the folder.
 func (m *machine) forge(dir string) {
 	m.Helper()
 	ev := &record.Event{Header: store.NewHeader(record.KindCommitBegin, m.root, "1.0.0")}
@@ -108,8 +108,8 @@ func (m *machine) list() string {
 	return m.end(m.command("/usr/bin/find", "/home/eve")).stdout
 }
 
-// What root writes for eve goes into a folder of hers, where she moves away whatever appears, and
-// lays links to root's files in its place, and in the place of what is to be written. Nothing of
+// What root writes for eve goes into one of her folders, where she moves away whatever appears, and
+// puts links to root's files in its place, and in the place of what will be written. Nothing of
 // root's changes, in content, mode or owner.
 func TestHostileFolder(t *testing.T) {
 	t.Parallel()
@@ -133,7 +133,7 @@ func TestHostileFolder(t *testing.T) {
 			done := make(chan int)
 			stop := make(chan struct{})
 			go func() { done <- m.swap(home, secret, stop) }()
-			// All that takes a path takes its time, so that eve is in time for each.
+			// All system calls with a path are slowed down, so that eve has time to act on each.
 			slow := strace("mkdirat,openat,chmod,fchmodat,fchownat,linkat,unlinkat,rename,renameat,renameat2,?fchmodat2", "delay_exit=1500")
 			for range 4 {
 				m.end(m.command(slow[0], slices.Concat(slow[1:], []string{programPath}, args)...))
@@ -149,7 +149,7 @@ func TestHostileFolder(t *testing.T) {
 	}
 }
 
-// swap does in eve's folder what eve can do, until it is stopped, and says how often.
+// swap does in eve's folder what eve can do, until it is stopped, and returns how often.
 func (m *machine) swap(home, secret string, stop chan struct{}) (n int) {
 	for {
 		select {
@@ -177,7 +177,7 @@ func (m *machine) swap(home, secret string, stop chan struct{}) (n int) {
 	}
 }
 
-// audited says what is in a folder: names, modes, owners and contents.
+// audited describes what is in a folder: names, modes, owners and contents.
 func (m *machine) audited(dir string) string {
 	m.Helper()
 	out := m.end(m.command("/usr/bin/find", dir, "-printf", "%p %m %U %G %s %n\n", "-type", "f", "-exec", "/usr/bin/sha256sum", "{}", ";"))

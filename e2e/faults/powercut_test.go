@@ -19,15 +19,15 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-const sector = 512 // bytes: what a disk writes at once
+const sector = 512 // bytes that a disk writes at once
 
-// The power fails behind each write of a commit. What was not synced may be on the disk in part:
-// of a file any of the sectors written since, of a folder the first of the changes since.
-// Whatever is there, the next writer opens it, verify calls it intact, and the events whose
-// frames were acknowledged are in it.
+// The power fails after each write of a commit. What was not synced may be on the disk in part: for
+// a file, any of the sectors written since; for a folder, the first of the changes since. Whatever
+// is there, the next writer can open it, verify finds it intact, and it has the events whose frames
+// were acknowledged.
 //
-// strace tells what the plugin wrote and when it synced; from that, the disk is made as it
-// may have been.
+// strace shows what the plugin wrote and when it synced; from that, the possible states of the disk
+// are made.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	t.Run("first commit", func(t *testing.T) {
@@ -49,8 +49,8 @@ func TestPowerCut(t *testing.T) {
 	})
 }
 
-// cutCommit runs a commit, cuts the power behind each call of its plugin, more than once where
-// there are few, and looks at the record then. ended is how many commits ended before.
+// cutCommit runs a commit, cuts the power after each call of its plugin, more than once if there
+// are few, and then checks the record. ended is how many commits ended before.
 func (m *machine) cutCommit(ended int) {
 	m.Helper()
 	start := readDisk(m.T, m.root+stateDir)
@@ -77,14 +77,14 @@ func (m *machine) cutCommit(ended int) {
 	}
 }
 
-// looksRight opens the record as the next writer does, and holds it against how many frames
-// were acknowledged.
+// looksRight opens the record as the next writer does, and compares it with the number of
+// acknowledged frames.
 func (m *machine) looksRight(root string, acked, ended int) {
 	m.Helper()
 	if _, err := os.Stat(store.Path(root)); err == nil && ended > 0 {
 		db, err := sql.Open("sqlite3", store.Path(root))
 		m.check(err)
-		_, err = db.Exec(fmt.Sprintf("PRAGMA user_version = %d", store.Schema)) // where it was another one
+		_, err = db.Exec(fmt.Sprintf("PRAGMA user_version = %d", store.Schema)) // if it was another one
 		m.check(errors.Join(err, db.Close()))
 	}
 	s, err := store.Open(m.Context(), root, "devel")
@@ -115,8 +115,8 @@ var (
 	callText = regexp.MustCompile(`^(\w+)\((.*)\) += \d`)
 )
 
-// calls reads what strace wrote of the state folder, and of answers. A call that was
-// interrupted by others is taken where it ended.
+// calls reads what strace wrote about the state folder, and about answers. An interrupted call
+// counts where it ended.
 func calls(trace string) (list []call) {
 	open := map[string]string{}
 	for line := range strings.Lines(trace) {
@@ -141,7 +141,7 @@ func calls(trace string) (list []call) {
 	return list
 }
 
-// plain is an argument of a call without quotes and escapes; of a file descriptor, the path.
+// plain is an argument of a call without quotes and escapes; for a file descriptor, the path.
 func (c call) plain(i int) string {
 	arg := c.args[i]
 	if _, path, ok := strings.Cut(arg, "<"); ok {
@@ -154,7 +154,8 @@ func (c call) plain(i int) string {
 	return arg
 }
 
-// path is an argument of a call that names a file, by itself or within the folder before it.
+// path is an argument of a call that names a file, either alone or relative to the folder before
+// it.
 func (c call) path(i int) string {
 	name := c.plain(i)
 	if i == 0 || filepath.IsAbs(name) {
@@ -173,7 +174,7 @@ func (c call) matters() bool {
 	return false
 }
 
-// answered is how an answer begins; its last byte is a call of its own.
+// answered is how an answer begins; its last byte is a separate call.
 const answered = "ACK\n"
 
 func (c call) number(i int) int {
@@ -181,19 +182,19 @@ func (c call) number(i int) int {
 	return n
 }
 
-// disk is what the state folder is on a disk, and what is on its way to it. Names are paths.
+// disk is the state folder on a disk, and what is on its way to it. Names are paths.
 type disk struct {
 	durable, now map[string]*file
 	pending      []change
 }
 
-// change is one of a folder.
+// change is a change of a folder.
 type change struct {
 	dir string
 	do  func(names map[string]*file)
 }
 
-// file is what was synced of a file, and all that was written. Of a folder, nothing.
+// file is what was synced of a file, and everything that was written. For a folder, nothing.
 type file struct{ durable, now []byte }
 
 func readDisk(t *testing.T, dir string) *disk {
@@ -222,9 +223,9 @@ func (d *disk) copy() *disk {
 	return n
 }
 
-// apply does what a call did, and says whether it acknowledged a frame.
+// apply does what a call did, and returns whether it acknowledged a frame.
 func (d *disk) apply(c call) (acked int) {
-	at := strings.Count(c.name, "at") // a folder's descriptor is before each path
+	at := strings.Count(c.name, "at") // a folder's descriptor precedes each path
 	switch c.name {
 	case "openat", "mkdirat":
 		if path := c.path(1); d.now[path] == nil && (c.name == "mkdirat" || strings.Contains(c.args[2], "O_CREAT")) {
@@ -242,7 +243,7 @@ func (d *disk) apply(c call) (acked int) {
 			return 1
 		}
 		if f := d.now[c.plain(0)]; f != nil {
-			f.write(c.plain(1), len(f.now)) // all that Go writes is written from the start
+			f.write(c.plain(1), len(f.now)) // Go always writes a file from its start
 		}
 	case "pwrite64":
 		if f := d.now[c.plain(0)]; f != nil {
@@ -300,7 +301,7 @@ func (d *disk) cut(rnd *rand.Rand, root string) {
 	}
 }
 
-// torn is the file with some of the sectors that were written since it was synced.
+// torn is the file with some of the sectors that were written since the last sync.
 func (f *file) torn(rnd *rand.Rand) []byte {
 	var size int
 	if size = len(f.durable); rnd.IntN(2) == 0 {

@@ -18,7 +18,7 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// event is what these tests need of one.
+// event is the part of an event that these tests need.
 type event struct {
 	ID      string
 	Kind    string
@@ -32,7 +32,7 @@ type event struct {
 	}
 	End struct {
 		Commit string
-		Late   bool // the next writer's, which found the commit without an end
+		Late   bool // written by the next writer, which found the commit without an end
 	}
 	Identity struct{ Cause string }
 }
@@ -74,8 +74,8 @@ func (m *machine) spooled(dir string) (evs []event) {
 	return evs
 }
 
-// settle lets the next writer come, and then holds the record against the commits: of each
-// the begin and the end are in the record, else in the journal, and nowhere twice.
+// settle lets the next writer run, and then checks the commits: the begin and the end of each are
+// in the record, or else in the journal, and nowhere twice.
 func (m *machine) settle(commits ...string) {
 	m.Helper()
 	m.mustAudit("report", "history")
@@ -86,10 +86,10 @@ func (m *machine) settle(commits ...string) {
 	m.intact()
 }
 
-// once looks for the begin and the end of each commit. An event that is in two places has
-// the same id in both, and counts once. A large begin may wait in the spool while its end goes
-// into the record. Of an end that only the journal has the next writer does not know, and
-// writes another one, which says so.
+// once looks for the begin and the end of each commit. An event in two places has the same id in
+// both, and counts once. A large begin may wait in the spool while its end goes into the record. If
+// only the journal has an end, the next writer does not know about it, and writes another one,
+// which says that it is late.
 func (m *machine) once(evs []event, commits ...string) {
 	m.Helper()
 	begins, ends, seen := map[string][]string{}, map[string]int{}, map[string]bool{}
@@ -119,7 +119,7 @@ func (m *machine) intact(args ...string) {
 	}
 }
 
-// causes are those of the recorder events.
+// causes are the causes of the recorder events.
 func (m *machine) causes() (causes []string) {
 	m.Helper()
 	for _, ev := range m.recorded() {
@@ -130,9 +130,8 @@ func (m *machine) causes() (causes []string) {
 	return causes
 }
 
-// journal stands for journald: it keeps what is sent to its socket (systemd's native
-// protocol, https://systemd.io/JOURNAL_NATIVE_PROTOCOL). What does not fit into a datagram
-// comes in a file.
+// journal stands in for journald: it keeps what is sent to its socket (systemd's native protocol,
+// https://systemd.io/JOURNAL_NATIVE_PROTOCOL). What does not fit into a datagram comes in a file.
 type journal struct {
 	mu      sync.Mutex
 	entries []string
@@ -148,7 +147,7 @@ func listen(t *testing.T, dir string) *journal {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	// The folder's path is longer than a socket's may be.
+	// The folder's path is longer than that of a socket may be.
 	path := fmt.Sprintf("/proc/self/fd/%d/socket", d.Fd())
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
@@ -192,7 +191,7 @@ func passed(oob []byte) string {
 	return string(text)
 }
 
-// events are those that were put into the journal because nothing else took them.
+// events are those that went to the journal because nothing else accepted them.
 func (j *journal) events(t *testing.T) (evs []event) {
 	t.Helper()
 	j.mu.Lock()
@@ -209,7 +208,7 @@ func (j *journal) events(t *testing.T) (evs []event) {
 	return evs
 }
 
-// names of the commits that began, in order.
+// begun are the names of the commits that began, in order.
 func begun(evs []event) (names []string) {
 	for _, ev := range evs {
 		if ev.Kind == "commit-begin" {
@@ -219,7 +218,7 @@ func begun(evs []event) (names []string) {
 	return slices.Compact(names)
 }
 
-// forget starts the journal anew.
+// forget empties the journal.
 func (j *journal) forget() {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -15,9 +15,9 @@ import (
 	"github.com/klp-audit/klp-audit/store"
 )
 
-// An older copy of the record in its place, as from a backup or by somebody with something to
-// hide. Its own checkpoint fits: without one that was noted since, nobody can tell, and the
-// manual says so. With one verify tells, also when commits have come on top.
+// An older copy takes the place of the record, from a backup or by somebody with something to hide.
+// It matches its own checkpoint: without one that was noted since, nobody can tell, and the manual
+// says so. With one, verify can tell, even if commits were added on top.
 func TestOlderRecordInItsPlace(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -35,8 +35,8 @@ func TestOlderRecordInItsPlace(t *testing.T) {
 	m.refuses(4, []string{"ALTERED", "not those of the earlier checkpoint"}, "verify", "--checkpoint", "/noted")
 }
 
-// The record of another machine in its place: commits go on in it, and it says for ever that it
-// was not the one that this machine's key had signed.
+// The record of another machine takes its place: commits are added to it, and it says for ever that
+// it was not the one that this machine's key had signed.
 func TestOtherRecordInItsPlace(t *testing.T) {
 	t.Parallel()
 	m, other := newMachine(t), newMachine(t)
@@ -56,8 +56,8 @@ func TestOtherRecordInItsPlace(t *testing.T) {
 	m.refuses(4, []string{"ALTERED", "not those of the earlier checkpoint"}, "verify", "--checkpoint", "/noted")
 }
 
-// Somebody replaces the record between the begin and the end of a commit. The end is kept,
-// and shown without what only its begin knew.
+// Somebody replaces the record between the begin and the end of a commit. The end is kept, and
+// shown without what only its begin knew.
 func TestRecordReplacedInACommit(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -75,9 +75,8 @@ func TestRecordReplacedInACommit(t *testing.T) {
 	}
 }
 
-// Root changes an event, makes the tree, the views and the signature anew with the machine's
-// own key, and puts the triggers back. The record fits in itself; only what was noted
-// before shows it.
+// Root changes an event, rebuilds the tree, the views and the signature with the machine's own key,
+// and restores the triggers. The record is consistent; only what was noted before reveals it.
 func TestRewrittenRecord(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -101,13 +100,13 @@ func TestReportOnAlteredRecord(t *testing.T) {
 	m.commit("first", around{})
 	m.sqlite3("UPDATE checkpoint SET note = replace(note, 'klp-audit', 'klp-audot')")
 	m.beginsWith("ALTERED: ", 4)
-	// The recorder writes on, and says for ever what it found.
+	// The recorder continues, and says for ever what it found.
 	m.commit("next", around{})
 	m.beginsWith("ALTERED: ", 4)
 	m.refuses(4, []string{"the recorder found that the log was not the one"}, "report", "history", "--format", "csv")
 }
 
-// The same of one whose end is missing.
+// The same for a record whose end is missing.
 func TestReportOnCutRecord(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -116,7 +115,8 @@ func TestReportOnCutRecord(t *testing.T) {
 	m.beginsWith("ALTERED: ", 4)
 }
 
-// beginsWith demands a word at the begin of all reports, an exit status, and that monitoring is told.
+// beginsWith demands a word at the beginning of all reports, an exit status, and that monitoring is
+// alerted.
 func (m *machine) beginsWith(word string, exit int) {
 	m.Helper()
 	for _, command := range [][]string{{"report"}, {"report", "history", "--format", "csv"}, {"report", "state"}, {"report", "compliance"}, {"status"}} {
@@ -130,7 +130,7 @@ func (m *machine) beginsWith(word string, exit int) {
 	}
 }
 
-// rewrite replaces a text in all events and signs that.
+// rewrite replaces a text in all events and signs the result.
 func (m *machine) rewrite(from, to string) {
 	m.Helper()
 	db, err := sql.Open("sqlite3", m.root+recordPath)

@@ -14,7 +14,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 )
 
-// recordSome leaves a record with commits, imports and observations, and what it is of.
+// recordSome leaves a record with commits, imports and observations, and what it is made from.
 func (m *machine) recordSome() {
 	m.Helper()
 	m.write("/history", history(20))
@@ -59,7 +59,7 @@ func (m *machine) dump(path string) string {
 	return got.stdout
 }
 
-// looks has the commands that read a record read it, and verify judge it.
+// looks runs the commands that read a record, and verify.
 func (m *machine) looks(args ...string) (intact bool, v verdict) {
 	m.Helper()
 	for _, command := range [][]string{{"report", "history", "--format", "csv"}, {"check"}, {"status"}} {
@@ -70,8 +70,8 @@ func (m *machine) looks(args ...string) (intact bool, v verdict) {
 	return got.exit == 0, v.and(w)
 }
 
-// changeDatabase changes bytes of the file. Those that mean nothing (free space within a page)
-// alter nothing: the database says the same.
+// changeDatabase changes bytes of the file. Bytes without meaning (free space within a page) alter
+// nothing: the database says the same.
 func changeDatabase(m *machine, rnd *rand.Rand) verdict {
 	good, err := os.ReadFile(m.root + "/good.db")
 	m.check(err)
@@ -83,7 +83,7 @@ func changeDatabase(m *machine, rnd *rand.Rand) verdict {
 	return v
 }
 
-// alterDatabase changes the content, with the triggers out of the way.
+// alterDatabase changes the content, after removing the triggers.
 func alterDatabase(m *machine, rnd *rand.Rand) verdict {
 	const drop = `SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_schema WHERE type = 'trigger'`
 	statements := []string{
@@ -112,7 +112,7 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
-// changeExport changes bytes of an export: there is none that means nothing.
+// changeExport changes bytes of an export: every byte has a meaning.
 func changeExport(m *machine, rnd *rand.Rand) verdict {
 	good := must(os.ReadFile(m.root + "/good.jsonl"))
 	bad := changed(rnd, good)
@@ -126,14 +126,14 @@ func changeExport(m *machine, rnd *rand.Rand) verdict {
 	return v
 }
 
-// layJournal lays the journal of a real boot into the machine.
+// layJournal puts the journal of a real boot into the machine.
 func (m *machine) layJournal() {
 	m.Helper()
 	dir := journaltest.Unpack(m.T, "A")
 	m.copy(dir, m.root+"/good")
 }
 
-// changeJournal changes bytes of the journal's files. What they say then is theirs to say.
+// changeJournal changes bytes of the journal's files. Whatever they say then is accepted.
 func changeJournal(m *machine, rnd *rand.Rand) (v verdict) {
 	m.check(os.RemoveAll(m.root + "/bad"))
 	m.check(filepath.WalkDir(m.root+"/good", func(path string, e os.DirEntry, err error) error {
@@ -163,7 +163,7 @@ func changeImage(m *machine, rnd *rand.Rand) (v verdict) {
 	ctx, cancel := context.WithTimeout(m.Context(), commandLimit)
 	defer cancel()
 	start := time.Now()
-	initrd.Scan(ctx, bytes.NewReader(bad)) // whatever it finds, or does not
+	initrd.Scan(ctx, bytes.NewReader(bad)) // the result does not matter
 	v.late = time.Since(start) > commandLimit
 	return v
 }

@@ -15,19 +15,20 @@ import (
 	"time"
 )
 
-// session is libzypp's side of one life of the plugin. A shell is libzypp; the plugin is its child.
+// session is libzypp's side of one run of the plugin. A shell plays libzypp; the plugin is its
+// child.
 type session struct {
 	m       *machine
 	frames  []string
-	setup   string   // of the shell that becomes the plugin, for example ulimit
+	setup   string   // commands of the shell that becomes the plugin, for example ulimit
 	env     []string // of libzypp
-	killed  bool     // the plugin may go before the end
+	killed  bool     // the plugin may be gone before the end
 	limited bool     // it may step aside, if it says so
 	begun   sync.Once
-	runs    chan bool // is closed when it has answered once, or never will
+	runs    chan bool // closed when it has answered once, or never will
 }
 
-// commitFrames are those of a commit with a tracked package.
+// commitFrames are the frames of a commit with a tracked package.
 func commitFrames(name string) []string {
 	return []string{"PLUGINBEGIN\nuserdata:" + name + "\n\n\x00", "COMMITBEGIN\n\n" + announced + "\x00", "COMMITEND\n\n" + claimed + "\x00", "PLUGINEND\n\n\x00", "_DISCONNECT\n\n\x00"}
 }
@@ -117,8 +118,8 @@ func killPlugin(m *machine, rnd *rand.Rand) verdict {
 	return v.and(m.stands())
 }
 
-// signalPlugin sends signals to libzypp's process group, as a terminal and a service manager do: a
-// few now and then, or so many that some come while the plugin becomes the recorder.
+// signalPlugin sends signals to libzypp's process group, as a terminal and a service manager do:
+// either a few now and then, or so many that some come while the plugin becomes the recorder.
 func signalPlugin(m *machine, rnd *rand.Rand) verdict {
 	signals := []syscall.Signal{
 		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN,
@@ -131,7 +132,7 @@ func signalPlugin(m *machine, rnd *rand.Rand) verdict {
 	name := fmt.Sprint("signal ", rnd.Uint32())
 	s := &session{m: m, frames: commitFrames(name)}
 	v := s.run(func(_, libzypp int) {
-		<-s.runs // what only just starts cannot ignore anything
+		<-s.runs // a program that is just starting cannot ignore anything
 		for range times {
 			syscall.Kill(-libzypp, signals[rnd.IntN(len(signals))])
 			time.Sleep(time.Duration(rnd.Int64N(int64(pause))))
@@ -141,7 +142,7 @@ func signalPlugin(m *machine, rnd *rand.Rand) verdict {
 	return v.and(m.stands()).and(m.has(name))
 }
 
-// limitPlugin gives libzypp little of something, or an environment that makes no sense.
+// limitPlugin gives libzypp too little of something, or a nonsensical environment.
 func limitPlugin(m *machine, rnd *rand.Rand) verdict {
 	limits := []struct {
 		format      string
@@ -170,7 +171,7 @@ func limitPlugin(m *machine, rnd *rand.Rand) verdict {
 	return v.and(m.stands())
 }
 
-// hostileFrames sends what no libzypp sends, between frames that it does send.
+// hostileFrames sends frames that no libzypp sends, between proper ones.
 func hostileFrames(m *machine, rnd *rand.Rand) verdict {
 	noise := make([]byte, 1+rnd.IntN(5000))
 	for i := range noise {
@@ -193,7 +194,7 @@ func hostileFrames(m *machine, rnd *rand.Rand) verdict {
 		frames = slices.Insert(frames, rnd.IntN(len(frames)), bodies[rnd.IntN(len(bodies))]+"\x00")
 	}
 	// It may end: libzypp drops a plugin that it does not understand, and goes on. It must not
-	// hang, panic, or leave a record that is not whole.
+	// hang, panic, or leave an incomplete record.
 	s := &session{m: m, frames: frames, killed: true}
 	return s.run(nil).and(m.stands())
 }

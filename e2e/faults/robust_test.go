@@ -14,29 +14,29 @@ import (
 // shortRun is how many trials of each kind the tests make; `make robust N=…` makes more.
 const shortRun = 5
 
-// trial is one of many: what it does to a machine follows from its random numbers alone.
+// trial is one of many: what it does to a machine depends only on its random numbers.
 type trial struct {
 	what string
 	on   func(m *machine)                         // prepares the machine, which all trials of a kind share
-	try  func(m *machine, rnd *rand.Rand) verdict // of one
+	try  func(m *machine, rnd *rand.Rand) verdict // makes one trial
 }
 
-// verdict is how a trial went; all false: well.
+// verdict is how a trial went; all false: fine.
 type verdict struct {
-	harmed   bool // a frame was not answerLimit, a commit was lost, a command failed that must not
+	harmed   bool // a frame was not answered, a commit was lost, or a command failed that must not
 	panicked bool
-	lied     bool // what was altered was called intact
+	lied     bool // something altered was called intact
 	late     bool // an answer took longer than 5 s, a command longer than 30 s
 	why      string
 }
 
-// The limits that are promised, and a second for a machine that is busy.
+// The limits that are promised, plus a second for a busy machine.
 const (
 	answerLimit  = 6 * time.Second
 	commandLimit = 31 * time.Second
 )
 
-// trials is what is tried, in the order of the table. docs/robustness.md says what each means.
+// trials is what is tried, in the order of the table. docs/robustness.md explains each.
 func trials() []trial {
 	return []trial{
 		{"plugin killed in a commit", nil, killPlugin},
@@ -52,8 +52,8 @@ func trials() []trial {
 	}
 }
 
-// TestRobust makes random trials of each kind and prints a table. A trial that fails says with
-// which seed and number it can be made again.
+// TestRobust makes random trials of each kind and prints a table. A failed trial prints the seed
+// and number that repeat it.
 func TestRobust(t *testing.T) {
 	n, seed := uint64(shortRun), uint64(20261128)
 	for name, into := range map[string]*uint64{"KLP_AUDIT_ROBUST": &n, "KLP_AUDIT_SEED": &seed} {
@@ -81,7 +81,7 @@ func TestRobust(t *testing.T) {
 	}
 }
 
-// run makes the trials of a kind, and says how they went in a row of the table.
+// run makes the trials of a kind, and returns the results as a row of the table.
 func (tr trial) run(m *machine, n, seed uint64) string {
 	m.Helper()
 	if tr.on != nil {
@@ -107,13 +107,13 @@ func count(n *int, is bool) {
 	}
 }
 
-// isPanic says whether a program ended as a Go program does that was not made for this.
+// isPanic says whether a Go program crashed.
 func isPanic(stderr string) bool {
 	return strings.Contains(stderr, "panic: ") || strings.Contains(stderr, "fatal error: ") || strings.Contains(stderr, "SIGSEGV")
 }
 
-// try runs klp-audit on whatever was made of its input. It has to end by itself, in time,
-// with one of its own codes.
+// try runs klp-audit on whatever became of its input. It must end by itself, in time, with one of
+// its own codes.
 func (m *machine) try(args ...string) (got result, v verdict) {
 	m.Helper()
 	start := time.Now()
@@ -126,12 +126,12 @@ func (m *machine) try(args ...string) (got result, v verdict) {
 	return got, v
 }
 
-// and is what two looks at one trial found.
+// and combines the results of two checks of one trial.
 func (v verdict) and(w verdict) verdict {
 	return verdict{v.harmed || w.harmed, v.panicked || w.panicked, v.lied || w.lied, v.late || w.late, strings.TrimPrefix(v.why+"; "+w.why, "; ")}
 }
 
-// stands looks whether the record is intact after a trial, once the next writer has come.
+// stands checks that the record is intact after a trial, once the next writer has run.
 func (m *machine) stands() verdict {
 	m.Helper()
 	_, v := m.try("status")

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// sessionLimit is how long a session keeps zypper waiting at most, as users are promised, with
-// a margin for a busy machine.
+// sessionLimit is how long a session may keep zypper waiting, as users are promised, with a margin
+// for a busy machine.
 const sessionLimit = 5*time.Second + 3*time.Second
 
-// waits runs a commit and says how long libzypp waited for its answers.
+// waits runs a commit and returns how long libzypp waited for its answers.
 func (m *machine) waits(name string, a around) time.Duration {
 	m.Helper()
 	var begun, ended time.Time
@@ -25,8 +25,8 @@ func (m *machine) waits(name string, a around) time.Duration {
 	return ended.Sub(begun)
 }
 
-// A commit of very many tracked steps is recorded in time, or waits in the spool and keeps
-// nobody else waiting, until who has time takes it in.
+// A commit with very many tracked steps is recorded in time, or its events wait in the spool,
+// delaying nobody, until a writer with enough time takes them in.
 func TestManySteps(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// Events wait because somebody holds the record. Who may see the spool is told how many and
-// why; who may not see it is told that, and never that nothing waits. After a day it is a
-// finding.
+// Events wait because somebody holds the record. Users who may see the spool are told how many and
+// why; others are told that they may not, never that nothing waits. After a day it is a finding.
 func TestSpoolThatWaits(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

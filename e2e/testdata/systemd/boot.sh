@@ -1,6 +1,6 @@
 #!/bin/sh
-# Boots the system below a mounted root: boot.sh ROOT. systemd becomes process 1 of namespaces
-# of its own, in a cgroup of its own, as in a container: it can change nothing of the kernel.
+# Boots the system below a mounted root: boot.sh ROOT. As in a container, systemd becomes process 1
+# of its own namespaces and its own cgroup, so that it cannot change the kernel.
 set -eu
 root=$1
 
@@ -9,7 +9,7 @@ if [ "${2:-}" != inside ]; then
 	cgroup=$root/sys/fs/cgroup/klp-audit-e2e-$$
 	mkdir "$cgroup"
 	status=0
-	# Moved before the namespace is made, whose top it is then.
+	# Moved before the namespace is made, so that it becomes the top of it.
 	sh -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' sh "$cgroup" \
 		unshare --mount --pid --cgroup --uts --ipc --fork --kill-child --propagation private -- "$0" "$root" inside || status=$?
 	find "$cgroup" -depth -type d -exec rmdir {} +

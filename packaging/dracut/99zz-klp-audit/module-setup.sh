@@ -1,8 +1,8 @@
 #!/bin/bash
 # Writes to the journal which live patches dracut packs, and that the image was written, so that
-# klp-audit can prove later what an initrd holds. It puts nothing into the image and never fails
-# or delays a build: without a journal, or if the program takes longer than two seconds, nothing
-# is written.
+# klp-audit can prove later what an initrd contains. It adds nothing to the image and never fails or
+# delays a build: without a journal, or if the program takes longer than two seconds, nothing is
+# written.
 
 # called by dracut
 check() {
@@ -16,7 +16,7 @@ depends() {
 }
 
 klp_audit_log() {
-    # That of a snapshot is said by tukit.
+    # tukit names the root file system of a snapshot.
     local root=${dracutsysrootdir:-${TRANSACTIONAL_UPDATE_ROOT-}}
     # shellcheck disable=SC2154 # dracut's variables
     timeout -k 1 2 /usr/bin/klp-audit dracut-log --initdir "$initdir" --kernel "$kernel" \
@@ -24,21 +24,21 @@ klp_audit_log() {
     return 0
 }
 
-# called when dracut ends, before it cleans up
+# called when dracut exits, before it cleans up
 klp_audit_end() {
     local ret=$?
     [[ $ret == 0 ]] && klp_audit_log --written
     return "$ret"
 }
 
-# called by dracut, after all other modules: they run in the order of their names
+# called by dracut, after all other modules: modules run in the order of their names
 install() {
     # shellcheck disable=SC2154
-    # What dracut installs after its modules may be a live patch, too.
+    # The files that dracut installs after its modules may include a live patch, too.
     local later="$drivers $add_drivers $force_drivers $filesystems"
     later+=" $install_items $install_optional_items ${include_src[*]}"
     klp_audit_log --drivers "$later"
-    # dracut calls nobody when the image is there, but it has a trap for its end: trap -- '…' EXIT.
+    # dracut has no hook for a finished image, but it has an exit trap: trap -- '…' EXIT.
     local words=()
     eval "words=($(trap -p EXIT))"
     [[ ${words[2]} ]] && trap "klp_audit_end; ${words[2]}" EXIT

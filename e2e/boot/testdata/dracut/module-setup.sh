@@ -1,6 +1,6 @@
 #!/bin/bash
-# In the place of SUSE's dracut module of this name, which is not published: it packs the live
-# patches that are installed for the kernel, and a hook loads them in the initrd.
+# Stands in for SUSE's dracut module of this name, which is not published: it packs the live patches
+# that are installed for the kernel, and a hook loads them in the initrd.
 
 # called by dracut
 check() {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Does in the machine what the kernel's command line names: lab.acts=ACT,…, in order. Then it
-# powers off. What klp-audit says goes to /lab/found.
+# Does in the machine what the kernel command line names: lab.acts=ACT,…, in order. Then it powers
+# off. The answers of klp-audit go to /lab/found.
 
 # look:NAME asks klp-audit everything.
 look() {
@@ -17,7 +17,7 @@ look() {
 	ask status.txt status
 }
 
-# ask writes to a file what klp-audit answers.
+# ask writes klp-audit's answer to a file.
 ask() {
 	file=$1
 	shift
@@ -27,10 +27,10 @@ ask() {
 # update installs the second live patch, which its package loads at once.
 update() { rpm -U --nodeps /lab/kernel-livepatch-*-2-*.rpm; }
 
-# load loads it again, in a boot that went back to the first.
+# load loads it again, in a boot that fell back to the first.
 load() { insmod /usr/lib/modules/"$(uname -r)"/livepatch/livepatch-2-2_36.ko; }
 
-# rebuild builds the initrd anew; as under zypper, what dracut prints stays out of the journal.
+# rebuild rebuilds the initrd; as under zypper, dracut's output does not go to the journal.
 rebuild() { dracut --force --kver "$(uname -r)" "/boot/initrd-$(uname -r)" >/lab/found/dracut.log 2>&1; }
 
 mkdir -p /lab/found
