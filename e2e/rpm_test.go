@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the expected contents of the packages anew")
+var update = flag.Bool("update", false, "rewrite the expected contents of the packages")
 
 // TestPackage builds the packages, inspects them, and lets the real zypper install and remove them.
 func TestPackage(t *testing.T) {

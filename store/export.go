@@ -233,7 +233,7 @@ func takeExport(ctx context.Context, tx *sql.Tx, r io.Reader, verifierKey string
 		}
 	}
 	if v.Since() > 0 {
-		return nil, fmt.Errorf("it holds the events since number %d: reports need all", v.Since())
+		return nil, fmt.Errorf("it has only the events after number %d: reports need all", v.Since())
 	}
 	if v.Checkpoint != "" {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO checkpoint (id, size, note) VALUES (1, ?, ?)`, v.TreeSize, v.Checkpoint); err != nil {

@@ -117,9 +117,9 @@ func (s *Store) copyTo(ctx context.Context, part *Store, size int64) error {
 }
 
 // recordedUntil returns how many events the log had at a moment: all before the first one that came
-// later. If the clock was set back it cannot be trusted: then an event came later by as much as the
-// boot had gone on. Otherwise, like an event about which nothing is known, it came no later than
-// the next one. A recorder event does not end the search: it may have been written anew.
+// later. After the clock was set back its time is not trusted: an event then came after the newest
+// one by as much as the boot had gone on. If that is not known either, the event came no later than
+// the next one. A recorder event does not end the search: it may have been rewritten.
 func (s *Store) recordedUntil(ctx context.Context, at time.Time) (size int64, err error) {
 	const query = `SELECT seq, body ->> '$.kind', body ->> '$.time', coalesce(body ->> '$.taken_in', ''), body ->> '$.spooled' IS NOT NULL,
 		coalesce(body ->> '$.boot_id', ''), coalesce(body ->> '$.boottime_us', 0) FROM events ORDER BY seq`

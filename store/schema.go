@@ -195,7 +195,7 @@ func (l *layout) repair(ctx context.Context, tx *sql.Tx) error {
 			}
 			quoted := `"` + strings.ReplaceAll(strings.TrimPrefix(shortName(name), kind+" "), `"`, `""`) + `"`
 			if _, err := tx.ExecContext(ctx, `DROP `+kind+` IF EXISTS `+quoted); err != nil {
-				return fmt.Errorf("%w: taking out %s: %w", ErrDamaged, quoted, err)
+				return fmt.Errorf("%w: removing %s: %w", ErrDamaged, quoted, err)
 			}
 		}
 	}
@@ -205,7 +205,7 @@ func (l *layout) repair(ctx context.Context, tx *sql.Tx) error {
 				continue
 			}
 			if _, err := tx.ExecContext(ctx, want[name]); err != nil {
-				return fmt.Errorf("%w: making the %s anew: %w", ErrDamaged, shortName(name), err)
+				return fmt.Errorf("%w: recreating the %s: %w", ErrDamaged, shortName(name), err)
 			}
 		}
 	}

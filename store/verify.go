@@ -67,7 +67,7 @@ func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...strin
 		err = s.verifyFile(ctx, v)
 	}
 	if err == nil && v.Result == proof.Intact && l.newer() {
-		err = named(s.path, fmt.Errorf("%w: its log is intact, its views cannot be checked", ErrNewer))
+		err = named(s.path, fmt.Errorf("%w: its log is intact, but its views cannot be checked", ErrNewer))
 	}
 	return v, err
 }

@@ -31,7 +31,7 @@ func TestCheckpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := Checkpoints(t.Context(), dir, id); err != nil || !slices.Equal(got, want) {
-		t.Errorf("beside a broken file: got %q, %v", got, err)
+		t.Errorf("next to a broken file: got %q, %v", got, err)
 	}
 	if got, err := Checkpoints(t.Context(), written(t, linuxLine), id); err != nil || len(got) != 0 {
 		t.Errorf("without any: got %q, %v", got, err)

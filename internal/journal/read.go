@@ -146,7 +146,7 @@ func (f *files) readBoot(ctx context.Context, open *opened, id string, paths []s
 		if whole || ctx.Err() != nil || err != nil && !ofFile(err) {
 			return b, err
 		}
-		open.close() // reopen without the dropped files
+		open.close() // it may have dropped a file
 		sound := slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
 			var alone opened
 			defer alone.close()

@@ -367,7 +367,7 @@ func TestRebuiltKernelOfTheSameRelease(t *testing.T) {
 	older := k
 	older.Version, older.InstallTime = "5.11.4-1.2", boot.Unix()-60
 	if _, untold := newestKernel([]record.Package{older, k}, running); untold == "" {
-		t.Error("beside the build that runs: known")
+		t.Error("next to the build that runs: known")
 	}
 }
 
@@ -462,7 +462,7 @@ func TestHistoryIsCompared(t *testing.T) {
 		t.Errorf("missing (-want +got):\n%s", diff)
 	}
 	if obs, err = Record(t.Context(), Options{Root: root, Version: "1", Trigger: record.TriggerCommit}); err != nil || obs.Parts[record.PartZyppHistory] != nil {
-		t.Errorf("behind a commit: %s, %v", obs.Parts[record.PartZyppHistory], err)
+		t.Errorf("after a commit: %s, %v", obs.Parts[record.PartZyppHistory], err)
 	}
 }
 

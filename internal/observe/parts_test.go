@@ -83,7 +83,7 @@ func TestJournalStorage(t *testing.T) {
 			want: record.JournalStorage{Setting: "volatile", File: "/etc/systemd/journald.conf.d/20-vendor.conf", Kept: "volatile"},
 		},
 		"no machine id":      {err: "machine-id: no such file"},
-		"not a machine id":   {files: map[string]string{"etc/machine-id": "uninitialized\n"}, err: `parsing "/etc/machine-id": "uninitialized" is no machine id`},
+		"not a machine id":   {files: map[string]string{"etc/machine-id": "uninitialized\n"}, err: `parsing "/etc/machine-id": "uninitialized" is not a machine id`},
 		"unknown setting":    {files: with(base, "etc/systemd/journald.conf", "[Journal]\nStorage=\x1b\n"), err: `parsing "/etc/systemd/journald.conf": unknown Storage "\x1b"`},
 		"an empty setting":   {files: with(base, "etc/systemd/journald.conf", "[Journal]\nStorage=persistent\nStorage=\n"), err: `unknown Storage ""`},
 		"a key alone":        {files: with(base, "etc/systemd/journald.conf", "[Journal]\nStorage=none\nStorage\n"), err: `unknown Storage ""`},

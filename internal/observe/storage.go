@@ -19,7 +19,7 @@ func JournalStorage(root string) (record.JournalStorage, error) {
 		return record.JournalStorage{}, err
 	}
 	if id = strings.TrimSpace(id); len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
-		return record.JournalStorage{}, fmt.Errorf("parsing %q: %.100q is no machine id", "/etc/machine-id", id)
+		return record.JournalStorage{}, fmt.Errorf("parsing %q: %.100q is not a machine id", "/etc/machine-id", id)
 	}
 	if err := readSetting(&s, root); err != nil {
 		return record.JournalStorage{}, err

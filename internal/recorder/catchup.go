@@ -62,8 +62,8 @@ func (r *Recorder) upToDate(ctx, soon context.Context, do func(*store.Store) err
 }
 
 // Drift records what changed without a recorded commit. libzypp calls for it whenever the rpm
-// database has changed, even after its own commits. If the record is held or not up to date, it
-// does nothing, so that no commit waits for it.
+// database has changed, even after its own commits. If the record is held, or cannot be brought up to
+// date quickly, it does nothing, so that no commit waits for it.
 func (r *Recorder) Drift(ctx context.Context) {
 	soon, cancel := context.WithTimeout(ctx, quickTime)
 	defer cancel()

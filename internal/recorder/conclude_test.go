@@ -79,7 +79,7 @@ func TestConclude(t *testing.T) {
 			before: []record.Package{p1}, after: []record.Package{again}, how: Interrupted, steps: []Step{stepOf(t, "-", livePatch, "1-150600.13.3.1", "")},
 			want: []string{"remove " + livePatch + " 1-150600.13.3.1 was: unknown"}, outcome: record.OutcomeInterrupted,
 		},
-		"second kernel beside the first, old one purged": {
+		"second kernel next to the first, old one purged": {
 			before: []record.Package{k1}, after: []record.Package{k2},
 			steps: []Step{stepOf(t, "M", kernel, "6.4.0-150600.23.47.2", "ok"), stepOf(t, "-", kernel, "6.4.0-150600.23.42.2", "ok")},
 			want: []string{
@@ -192,12 +192,12 @@ func TestFixesOfChange(t *testing.T) {
 		added, removed  record.Fixes
 		number, release string
 	}{
-		"upgrade":                     {[]record.Package{p1}, []record.Package{p2}, map[string]record.Fixes{p1.NEVRA(): {}}, map[string]record.Fixes{p2.NEVRA(): fix}, fix, record.Fixes{}, "2 false", ""},
-		"downgrade":                   {[]record.Package{p2}, []record.Package{p1}, map[string]record.Fixes{p2.NEVRA(): fix}, map[string]record.Fixes{p1.NEVRA(): {}}, record.Fixes{}, fix, "1 true", ""},
-		"reinstall of one built anew": {[]record.Package{p2}, []record.Package{other}, map[string]record.Fixes{p2.NEVRA(): {}}, map[string]record.Fixes{p2.NEVRA(): fix}, fix, record.Fixes{}, "2 false", ""},
-		"changelog not read before":   {[]record.Package{p1}, []record.Package{p2}, nil, map[string]record.Fixes{p2.NEVRA(): fix}, record.Fixes{}, record.Fixes{}, "2 false", ""},
-		"changelog not read after":    {[]record.Package{p2}, []record.Package{p1}, map[string]record.Fixes{p2.NEVRA(): fix}, nil, record.Fixes{}, record.Fixes{}, "1 true", ""},
-		"remove":                      {[]record.Package{p2}, []record.Package{}, map[string]record.Fixes{p2.NEVRA(): fix}, nil, record.Fixes{}, fix, "2 false", ""},
+		"upgrade":                    {[]record.Package{p1}, []record.Package{p2}, map[string]record.Fixes{p1.NEVRA(): {}}, map[string]record.Fixes{p2.NEVRA(): fix}, fix, record.Fixes{}, "2 false", ""},
+		"downgrade":                  {[]record.Package{p2}, []record.Package{p1}, map[string]record.Fixes{p2.NEVRA(): fix}, map[string]record.Fixes{p1.NEVRA(): {}}, record.Fixes{}, fix, "1 true", ""},
+		"reinstall of a rebuilt one": {[]record.Package{p2}, []record.Package{other}, map[string]record.Fixes{p2.NEVRA(): {}}, map[string]record.Fixes{p2.NEVRA(): fix}, fix, record.Fixes{}, "2 false", ""},
+		"changelog not read before":  {[]record.Package{p1}, []record.Package{p2}, nil, map[string]record.Fixes{p2.NEVRA(): fix}, record.Fixes{}, record.Fixes{}, "2 false", ""},
+		"changelog not read after":   {[]record.Package{p2}, []record.Package{p1}, map[string]record.Fixes{p2.NEVRA(): fix}, nil, record.Fixes{}, record.Fixes{}, "1 true", ""},
+		"remove":                     {[]record.Package{p2}, []record.Package{}, map[string]record.Fixes{p2.NEVRA(): fix}, nil, record.Fixes{}, fix, "2 false", ""},
 	} {
 		begin := &record.Event{Begin: &record.CommitBegin{Fixes: tt.had}}
 		c := conclude(begin, tt.before, seen{installed: rpm.Snapshot{Packages: tt.after}, fixes: tt.has}, Ending{}).Changes[0]

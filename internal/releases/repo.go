@@ -158,7 +158,7 @@ func readIndex(root, dir string) (is repositoryIndex, err error) {
 			continue
 		}
 		if !filepath.IsLocal(d.Location.Href) {
-			return is, fmt.Errorf("parsing %q: %.100q is no place in the repository", name, d.Location.Href)
+			return is, fmt.Errorf("parsing %q: %.100q is not a path in the repository", name, d.Location.Href)
 		}
 		is.file = path.Join(dir, d.Location.Href)
 		break

@@ -251,8 +251,8 @@ func TestDamagedRepositories(t *testing.T) {
 	const repo, info = raw + "r/", "repodata/updateinfo"
 	for name, tt := range map[string]struct{ href, text, problem string }{
 		"no such file":      {"repodata/none.xml.gz", "", "none.xml.gz: no such file"},
-		"outside":           {"../../../../etc/shadow", "", "is no place in the repository"},
-		"absolute":          {"/etc/shadow", "", "is no place in the repository"},
+		"outside":           {"../../../../etc/shadow", "", "is not a path in the repository"},
+		"absolute":          {"/etc/shadow", "", "is not a path in the repository"},
 		"zchunk":            {info + ".xml.zck", "", "unexpected EOF"},
 		"not gzip":          {info + ".xml.gz", "x", "reading"},
 		"not xz":            {info + ".xml.xz", strings.Repeat("x", 50), "xz"},
@@ -265,9 +265,9 @@ func TestDamagedRepositories(t *testing.T) {
 		"binary":            {info + ".xml", "\x00\x01<", "reading"},
 		"an end too many":   {info + ".xml", "<updates/></b>", `element "b" ends without a start`},
 		"nested too deeply": {info + ".xml", strings.Repeat("<updates>", 100), "nested too deeply"},
-		"a long id":         {info + ".xml", "<updates><update><id>" + strings.Repeat("x", 2000) + "</id>kernel-livepatch-</update>", "larger than is read"},
+		"a long id":         {info + ".xml", "<updates><update><id>" + strings.Repeat("x", 2000) + "</id>kernel-livepatch-</update>", "larger than klp-audit reads"},
 		"a long version":    {info + ".xml", `<updates><update><id>A</id><package name="` + pkg12 + `" version="` + strings.Repeat("1", 2000) + `" release="1"/></update>`, `advisory "A": attribute "version": larger`},
-		"an endless update": {info + ".xml.gz", "<updates><update>" + strings.Repeat(" ", 17<<20), "larger than is read"},
+		"an endless update": {info + ".xml.gz", "<updates><update>" + strings.Repeat(" ", 17<<20), "larger than klp-audit reads"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := tt.text

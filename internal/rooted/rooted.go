@@ -28,7 +28,7 @@ const (
 // What can be wrong with a file besides what system calls report.
 var (
 	ErrNotRegular = errors.New("not a regular file")
-	ErrTooLarge   = errors.New("larger than is read")
+	ErrTooLarge   = errors.New("larger than klp-audit reads")
 )
 
 // Regular returns an error that says what is at a path, if it is not a regular file. A missing file

@@ -176,7 +176,7 @@ func TestLock(t *testing.T) {
 	check(true)
 	settled()
 	if s := l.snapshot(); s.Stamp != "" {
-		t.Errorf("a stamp in the midst of a transaction: %q", s.Stamp)
+		t.Errorf("a stamp in the middle of a transaction: %q", s.Stamp)
 	}
 	f.Close()
 	<-ended

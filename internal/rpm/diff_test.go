@@ -60,7 +60,7 @@ func TestDiff(t *testing.T) {
 		"upgrade":        {"a 1-9 x 1", "a 1-10 x 2", []string{"upgrade a-1-9.x#1 > a-1-10.x#2"}},
 		"downgrade":      {"a 1:1-1 x 1", "a 2-1 x 2", []string{"downgrade a-1:1-1.x#1 > a-2-1.x#2"}},
 		"reinstall":      {"a 1-1 x 1", "a 1-1 x 2", []string{"reinstall a-1-1.x#1 > a-1-1.x#2"}},
-		"kernel beside another": {"kernel 1-1 x 1", "kernel 1-1 x 1, kernel 2-1 x 2",
+		"kernel next to another": {"kernel 1-1 x 1", "kernel 1-1 x 1, kernel 2-1 x 2",
 			[]string{"install > kernel-2-1.x#2"}},
 		"kernel instead of another": {"kernel 1-1 x 1, kernel 2-1 x 2", "kernel 2-1 x 2, kernel 3-1 x 3",
 			[]string{"remove kernel-1-1.x#1", "install > kernel-3-1.x#3"}},

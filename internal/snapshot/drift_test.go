@@ -208,7 +208,7 @@ func TestFixesOfAPackageBuiltAnew(t *testing.T) {
 	}
 	rpmtest.Rpm(t, h.root, "-U", "--force", patchFixing(t, "2", "CVE-2024-1", "CVE-2024-2"))
 	if got := read(mark)[nevra].CVEs; fmt.Sprint(got) != "[CVE-2024-1 CVE-2024-2]" {
-		t.Errorf("of a package that was built anew: %q", got)
+		t.Errorf("of a rebuilt package: %q", got)
 	}
 
 	rpmtest.Rpm(t, h.root, "-e", livePatch)
@@ -329,7 +329,7 @@ func TestBootOfAStagedSnapshotIsNoDrift(t *testing.T) {
 	rpmtest.Rpm(t, h.root, "-i", patchFixing(t, "2", "CVE-2024-1"))
 	d := h.drift()
 	if d == nil || d.Cause != record.DriftSnapshot || len(d.Changes) != 1 || d.Changes[0].Package != livePatch || len(d.Installed) != 2 {
-		t.Errorf("what is there beside it: %+v", d)
+		t.Errorf("what else is there: %+v", d)
 	}
 	h.observed()
 	if d := h.drift(); d != nil {
@@ -337,7 +337,7 @@ func TestBootOfAStagedSnapshotIsNoDrift(t *testing.T) {
 	}
 	rpmtest.Rpm(t, h.root, "-U", "--oldpackage", old)
 	if d := h.drift(); d == nil || d.Changes[0].Action != "downgrade" {
-		t.Errorf("changed by hand behind it: %+v", d)
+		t.Errorf("changed by hand after it: %+v", d)
 	}
 }
 

@@ -85,9 +85,9 @@ func TestReadRefuses(t *testing.T) {
 		"<updates><update><id>a</id><package name='kernel-default'/></update></updates>":       `advisory "a": a package without a name or a version`,
 		"<updates><update><id>\xff</id>kernel</update></updates>":                              `advisory "": text "\xff": not UTF-8`,
 		"<updates>" + strings.Repeat("<a>", 70):                                                "elements nested too deeply: not well-formed",
-		"<updates><update>kernel<id>" + strings.Repeat("a", 2000) + "</id></update></updates>": `"id": larger than is read`,
+		"<updates><update>kernel<id>" + strings.Repeat("a", 2000) + "</id></update></updates>": `"id": larger than klp-audit reads`,
 	} {
-		if _, _, err := readAll(strings.NewReader(text), "kernel"); err == nil || err.Error() != want && !strings.HasSuffix(err.Error(), `: "id": larger than is read`) {
+		if _, _, err := readAll(strings.NewReader(text), "kernel"); err == nil || err.Error() != want && !strings.HasSuffix(err.Error(), `: "id": larger than klp-audit reads`) {
 			t.Errorf("%.100q: %v, want %s", text, err, want)
 		}
 	}

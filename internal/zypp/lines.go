@@ -16,7 +16,7 @@ const maxSkipped = 64 << 20
 
 var (
 	errLongLine = errors.New("longer than 1 MiB, skipped")
-	errNoLine   = errors.New("a line is longer than 64 MiB: this is no history")
+	errNoLine   = errors.New("a line is longer than 64 MiB: this is not a history")
 )
 
 // lines reads lines of bounded length and knows where it is.

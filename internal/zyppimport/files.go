@@ -68,7 +68,7 @@ func inOrder(paths []string, problem func(Problem)) (sources []source) {
 // look looks for the first record of a file. If the file is clearly something else, it returns an
 // error that quotes none of its lines: they may be private.
 func look(path string) (source, error) {
-	src := source{path: path, why: Problem{File: path, Err: fmt.Errorf("reading history %q: no record is in it", path)}}
+	src := source{path: path, why: Problem{File: path, Err: fmt.Errorf("reading history %q: it contains no record", path)}}
 	kind, err := filekind.Of(path)
 	if err != nil {
 		return src, err

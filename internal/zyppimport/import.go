@@ -163,7 +163,7 @@ func bounded(report func(Problem)) func(Problem) {
 		case lines[p.Line] || len(lines) > maxProblems:
 			return
 		case len(lines) == maxProblems:
-			p = Problem{File: p.File, Line: p.Line, Err: errors.New("as many lines before it could not be read; the rest is not listed")}
+			p = Problem{File: p.File, Line: p.Line, Err: errors.New("that many lines could not be read; the rest are not listed")}
 		}
 		lines[p.Line] = true
 		report(p)

@@ -607,7 +607,7 @@ func TestFilesInOrder(t *testing.T) {
 	next = put(t, filepath.Join(dir, "history"), "2025-04-01 10:00:00|command|root@vm|'zypper' 'up'|\n2025-04-01 10:00:01|install|dracut|1-4|x86_64||r|a|\n")
 	m.imports(put(t, filepath.Join(dir, "empty"), ""), next)
 	if got := m.lines(); !slices.Contains(got, "2025-04-01T10:00:01 upgrade dracut-1-4.x86_64 ok import was 1-3") {
-		t.Errorf("an empty file beside it changes that: %q", got)
+		t.Errorf("an empty file next to it changes that: %q", got)
 	}
 }
 

@@ -51,7 +51,7 @@ func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
 	signed := handedOver(id.Checkpoint, before, id.Key, seq-1, root)
 	v.Keys = append(v.Keys, record.VerifiedKey{Key: id.Key, Event: seq, Signed: &signed})
 	if !signed {
-		v.Problem(Altered, "event %d: the key %q takes over, but the key before it, %q, did not sign that: nothing vouches for the events before it", seq, id.Key, before)
+		v.Problem(Altered, "event %d: the key %q takes over, and the key before it, %q, did not sign that: nothing vouches for what is before it", seq, id.Key, before)
 	}
 }
 
@@ -83,7 +83,7 @@ func (v *Verification) Trust(key string) {
 			return
 		}
 	}
-	v.Problem(Altered, "no event names the trusted key %q: another key signed this record", key)
+	v.Problem(Altered, "no event names the key %q, which is trusted: another key signed this record", key)
 }
 
 // keyNames returns the keys that a record names.

@@ -15,7 +15,7 @@ import (
 	"github.com/klp-audit/klp-audit/record/schema"
 )
 
-var update = flag.Bool("update", false, "write the document anew")
+var update = flag.Bool("update", false, "rewrite the document")
 
 const document = "../../docs/events.md"
 
