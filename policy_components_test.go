@@ -18,25 +18,26 @@ import (
 	"testing"
 )
 
-// maxComponent is how many files of a package may all need each other: who reads one of them has to
-// read all. A file needs another one if it uses a name that is declared there, a method included.
+// maxComponent is how many files of a package may all need each other: whoever reads one of them
+// has to read all. A file needs another one if it uses a name that is declared there, including
+// methods.
 const maxComponent = 8
 
-// components are the packages that have larger ones. The numbers only go down.
+// components are the packages with larger ones. The numbers may only decrease.
 var components = map[string]int{}
 
-// buildTags are those of a build: what was compiled with them is there already.
+// buildTags are the tags of a build, so that what it compiled can be reused.
 const buildTags = "-tags=sqlite_omit_load_extension"
 
 type sourcePackage struct {
 	ImportPath string
 	Dir        string
-	Export     string // file with what the compiler exports
+	Export     string // file with the compiler's export data
 	GoFiles    []string
 	CgoFiles   []string
 }
 
-// sources lists the packages of the project, and all that they import.
+// sources lists the packages of the project, and everything that they import.
 func sources(t *testing.T) (pkgs []sourcePackage) {
 	t.Helper()
 	out, err := exec.Command("go", "list", buildTags, "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles,CgoFiles", "./...").Output()
@@ -75,7 +76,7 @@ func TestFilesOfAPackageComeInLayers(t *testing.T) {
 	}
 }
 
-// uses says which files of a package each of them needs.
+// uses says which files of a package each file needs.
 func uses(t *testing.T, p sourcePackage, exports map[string]string) map[string][]string {
 	t.Helper()
 	fset := token.NewFileSet()
@@ -119,7 +120,7 @@ func isShared(used types.Object, pkg *types.Package) bool {
 	return used.Parent() == pkg.Scope() || isFunc && f.Signature().Recv() != nil
 }
 
-// stronglyConnected are the sets of nodes that all lead to each other (Tarjan).
+// stronglyConnected returns the sets of nodes that can all reach each other (Tarjan).
 func stronglyConnected(graph map[string][]string) (sets [][]string) {
 	index, low, onStack := map[string]int{}, map[string]int{}, map[string]bool{}
 	var stack []string

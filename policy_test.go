@@ -1,4 +1,4 @@
-// Package klpaudit holds the tests that keep the house in order.
+// Package klpaudit holds the tests that enforce the project's rules.
 package klpaudit
 
 import (
@@ -20,8 +20,8 @@ import (
 
 const module = "github.com/klp-audit/klp-audit"
 
-// arrows says which packages of the project a package may import, and which imports from
-// outside belong to it alone. The way is cmd -> plugin, report -> store -> record, and internal.
+// arrows says which packages of the project a package may import, and which outside imports it
+// alone may have. The direction is cmd -> plugin, report -> store -> record, and internal.
 var arrows = map[string][]string{
 	"audit":                        {"record", "record/proof", "internal/livepatch", "internal/rpmversion", "internal/say"},
 	"audit/compliance":             {"audit", "record", "record/proof", "internal/say"},
@@ -75,7 +75,7 @@ var arrows = map[string][]string{
 	"internal/zyppimport":          {"record", "store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/unpack", "internal/zypp"},
 }
 
-// owners are imports that these packages alone have. The recorder starts klp-audit itself.
+// owners are imports that only these packages may have. The recorder starts klp-audit itself.
 var owners = map[string][]string{
 	"database/sql":                               {"store", "store/sqlite", "store/views"},
 	"github.com/mattn/go-sqlite3":                {"store/sqlite"},
@@ -128,7 +128,7 @@ func TestArrowsRunOneWay(t *testing.T) {
 	}
 }
 
-// A record is read and proven without a machine: of bytes, wherever they come from.
+// A record is read and proven without a machine: from bytes, wherever they come from.
 func TestRecordKnowsNoMachine(t *testing.T) {
 	for _, p := range list(t, "./record/...") {
 		for _, imp := range p.Imports {
@@ -139,7 +139,8 @@ func TestRecordKnowsNoMachine(t *testing.T) {
 	}
 }
 
-// What follows from a record follows of events in memory, too: without a database, and without C.
+// What follows from a record can also be derived from events in memory: without a database, and
+// without C.
 func TestReportsNeedNoDatabase(t *testing.T) {
 	for _, p := range list(t, "./record/...", "./audit/...") {
 		for _, dep := range p.Deps {
@@ -150,8 +151,8 @@ func TestReportsNeedNoDatabase(t *testing.T) {
 	}
 }
 
-// The plugin starts in every commit: it links what it needs to answer, and no C. What a
-// package here costs at the start has been measured.
+// The plugin starts in every commit: it links what it needs to answer, and no C. The start time of
+// each package here has been measured.
 func TestPluginLinksLittle(t *testing.T) {
 	few := []string{"bufio", "bytes", "cmp", "context", "encoding/binary", "errors", "io", "io/fs", "iter", "math", "math/bits", "os", "os/signal", "path",
 		"reflect", "runtime", "slices", "sort", "strconv", "strings", "sync", "sync/atomic", "syscall", "time", "unicode", "unicode/utf8", "unsafe",
@@ -178,11 +179,11 @@ func TestRecorderLinksLittle(t *testing.T) {
 // fset knows the places in the files of the project.
 var fset = token.NewFileSet()
 
-// goFiles calls f for every file of the project that is no test.
+// goFiles calls f for every file of the project that is not a test.
 func goFiles(t *testing.T, f func(path string, file *ast.File)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if path == "vendor" || path == "build" { // of a source package
+		if path == "vendor" || path == "build" { // in a source package
 			return fs.SkipDir
 		}
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
@@ -217,8 +218,8 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 	}
 }
 
-// undocumented lists the exported names of a declaration that no comment speaks of. The
-// constants of a group may share the group's.
+// undocumented lists the exported names of a declaration without a comment. The constants of a
+// group may share the group's comment.
 func undocumented(d ast.Decl) (names []string) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
@@ -274,7 +275,7 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 	})
 }
 
-// What reads the clock, the environment or ends the program is at the edges.
+// Only code at the edges reads the clock or the environment, or ends the program.
 func TestNoHiddenInputs(t *testing.T) {
 	goFiles(t, func(path string, file *ast.File) {
 		if strings.HasPrefix(path, "cmd/") || strings.HasPrefix(path, "e2e/") {
@@ -291,7 +292,8 @@ func TestNoHiddenInputs(t *testing.T) {
 	})
 }
 
-// The package names the SQLite that is compiled in, for those who look for its vulnerabilities.
+// The package names the SQLite version that is compiled in, for whoever checks for its
+// vulnerabilities.
 func TestSpecNamesTheBundledSQLite(t *testing.T) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/mattn/go-sqlite3").Output()
 	if err != nil {
@@ -316,8 +318,8 @@ func TestSpecNamesTheBundledSQLite(t *testing.T) {
 	}
 }
 
-// The package is built with one Go, that of go.mod: what several packages provide, the build
-// service asks about.
+// The package is built with exactly one Go, that of go.mod: if several packages provide it, the
+// build service cannot choose.
 func TestGoOfThePackage(t *testing.T) {
 	mod, err := os.ReadFile("go.mod")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Relay stands between libzypp and the commit plugin and kills the plugin when it has
-// acknowledged as many frames as /lab/relay says. It then ends, as the plugin would have.
+// Relay sits between libzypp and the commit plugin and kills the plugin after it acknowledged as
+// many frames as /lab/relay says. Then it exits, as the plugin would have.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// relay forwards so many frames and their answers, then kills the plugin.
+// relay forwards this many frames and their answers, then kills the plugin.
 func relay(frames int) error {
 	plugin := exec.Command("/lab/plugin")
 	plugin.Stderr = os.Stderr
@@ -54,7 +54,7 @@ func relay(frames int) error {
 	if err := plugin.Process.Kill(); err != nil {
 		return err
 	}
-	plugin.Wait() // it was killed: there is nothing to learn from how it ended
+	plugin.Wait() // it was killed: how it ended does not matter
 	return nil
 }
 

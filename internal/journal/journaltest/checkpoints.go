@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Checkpoints writes checkpoints into a journal file in a folder, as the recorder sends them,
-// with systemd's own writer.
+// Checkpoints writes checkpoints into a journal file in a folder, in the form in which the recorder
+// sends them, with systemd's own writer.
 func Checkpoints(t testing.TB, dir, messageID string, notes ...string) {
 	t.Helper()
 	const remote = "/usr/lib/systemd/systemd-journal-remote"

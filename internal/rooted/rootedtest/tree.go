@@ -1,4 +1,4 @@
-// Package rootedtest makes file trees for tests of what reads files below a root.
+// Package rootedtest makes file trees for tests of code that reads files below a root.
 package rootedtest
 
 import (
@@ -33,7 +33,7 @@ func Tree(t testing.TB, files map[string]string) string {
 	return root
 }
 
-// With returns files with more of them: names and texts in turn.
+// With returns the files plus more of them: names and texts in turn.
 func With(files map[string]string, more ...string) map[string]string {
 	all := map[string]string{}
 	for name, text := range files {
@@ -45,7 +45,7 @@ func With(files map[string]string, more ...string) map[string]string {
 	return all
 }
 
-// Want compares an answer with what is wanted: an error that holds wantErr, or want.
+// Want compares an answer with the expected one: an error that contains wantErr, or want.
 func Want[T any](t testing.TB, got T, err error, want T, wantErr string) {
 	t.Helper()
 	if (err == nil) != (wantErr == "") || err != nil && !strings.Contains(err.Error(), wantErr) {

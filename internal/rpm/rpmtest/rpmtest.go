@@ -1,4 +1,4 @@
-// Package rpmtest fills rpm databases of their own for tests, with the real rpm.
+// Package rpmtest makes and fills rpm databases for tests, with the real rpm.
 package rpmtest
 
 import (
@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// Need skips a test where packages cannot be built, or not installed into a folder.
+// Need skips a test if packages cannot be built, or cannot be installed into a folder.
 func Need(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to install packages into a folder of its own")
+		t.Skip("needs root, to install packages into a separate folder")
 	}
 	for _, program := range []string{"/usr/bin/rpm", "rpmbuild"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -23,8 +23,8 @@ func Need(t testing.TB) {
 	}
 }
 
-// Build makes a package without files, called "name version release", and returns its
-// path. header is more lines for the head of its specification, rest for its end.
+// Build makes a package without files, called "name version release", and returns its path. header
+// is added to the head of its spec file, rest to its end.
 func Build(t testing.TB, nvr, header, rest string) string {
 	t.Helper()
 	dir, f := t.TempDir(), strings.Fields(nvr)
@@ -43,7 +43,7 @@ func Rpm(t testing.TB, root string, args ...string) {
 	Run(t, "/usr/bin/rpm", append([]string{"--root", root, "--nodeps"}, args...)...)
 }
 
-// Install puts packages, each "name version release", into the database of a system.
+// Install adds packages, each "name version release", to the database of a system.
 func Install(t testing.TB, root string, packages ...string) {
 	t.Helper()
 	Need(t)
@@ -52,7 +52,7 @@ func Install(t testing.TB, root string, packages ...string) {
 	}
 }
 
-// Run runs a program that has to succeed, in the environment that klp-audit gives rpm.
+// Run runs a program that must succeed, in the environment that klp-audit gives rpm.
 func Run(t testing.TB, program string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
