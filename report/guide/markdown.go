@@ -15,7 +15,7 @@ var ratingFacts = []table.Fact{
 	{Name: "fail", Text: "It does not."},
 	{Name: "unknown", Text: "The record cannot answer. An unknown check never passes, and weighs more than a warning."},
 	{Name: "not-applicable", Text: "There is nothing to check on this machine, or the profile leaves the check out. It has no weight in the verdict."},
-	{Name: "accepted", Text: "Somebody accepts the finding until a day: see `klp-audit exception`. The result of the check stays as it is, with the reason beside it. CVE numbers that somebody accepts are left out of the checks updates, residual and latency, which say how many."},
+	{Name: "accepted", Text: "Somebody accepts the finding until a day: see `klp-audit exception`. The result of the check does not change, and reports show the reason with it. CVE numbers that somebody accepts are left out of the checks updates, residual and latency, which say how many."},
 }
 
 // Markdown returns docs/checks.md.
@@ -124,7 +124,7 @@ default:
 
     [check.taint]
     enabled = false             # not-applicable
-    references = ["RISK-12"]    # shown beside the result
+    references = ["RISK-12"]    # shown with the result
 
 Every check has three settings: ` + "`enabled`" + `; ` + "`severity`" + `, the worst result that it can have (with ` + "`warn`" + `, what would
 fail only warns); and ` + "`references`" + `. Each chapter lists the other settings of its check, with their values in each
