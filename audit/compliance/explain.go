@@ -112,7 +112,7 @@ var explanations = map[string]Explanation{
 		Asks: "Does the initrd hold the active live patch, so that an unexpected reboot keeps its fixes?",
 		Results: map[Rating]string{
 			Pass:          "Yes, this is proven. The detail names the basis: a build, a boot, or the image itself.",
-			Fail:          "No, this is proven: after a reboot the machine runs without these fixes until the live patch is loaded again. Or the kernel has no initrd at all, and does not boot.",
+			Fail:          "No, this is proven: after a reboot the machine runs without these fixes until the live patch is loaded again. Or the kernel has no initrd at all, and does not boot. If that kernel boots next, build its initrd with `dracut -f --kver RELEASE`.",
 			NotDetermined: "Neither can be proven. The detail gives the reason, and `klp-audit initrd --explain` lists the evidence.",
 			NotApplicable: "No live patch is active.",
 		},
