@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what this machine lacks for building and testing klp-audit; `deps.sh demo` leaves out
-# what only the tests of the report's page and of monitoring need.
+# what only the tests of the report's page, of monitoring and of shells need.
 set -eu
 
 missing() { ! command -v "$1" >/dev/null 2>&1; }
@@ -22,6 +22,10 @@ if [ "${1:-}" != demo ]; then
 	missing pdftotext && page="$page poppler-utils"
 	missing npm && page="$page npm"
 	missing promtool && page="$page prometheus" # its checker of metrics and rules
+	# Shells that complete what is typed.
+	missing zsh && page="$page zsh"
+	missing fish && page="$page fish"
+	[ -e /usr/share/bash-completion/bash_completion ] || page="$page bash-completion"
 fi
 [ -z "$need$page" ] && exit 0
 
@@ -37,7 +41,7 @@ elif ! missing zypper; then
 	# it.
 	zypper --non-interactive install bash-completion sysuser-tools systemd-rpm-macros go1.26
 	zypper --non-interactive install debootstrap systemd-journal-remote mandoc python3-cryptography || true
-	[ -z "$page" ] || zypper --non-interactive install chromium poppler-tools npm-default golang-github-prometheus-prometheus || true
+	[ -z "$page" ] || zypper --non-interactive install chromium poppler-tools npm-default golang-github-prometheus-prometheus zsh fish || true
 else
 	echo "deps.sh: neither apt-get nor zypper here; install:$need $page" >&2
 	exit 1

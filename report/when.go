@@ -22,6 +22,9 @@ var whenKeywords = map[string]func(now time.Time) time.Time{
 	"this-year":  func(t time.Time) time.Time { return audit.Day(t).AddDate(0, 0, 1-t.YearDay()) },
 }
 
+// TimeWords are words that ParseTime knows, for shells that complete them.
+var TimeWords = []string{"now", "today", "yesterday", "this-week", "week-ago", "this-month", "month-ago", "this-year", "boot", "-24h", "-7d", "-30d"}
+
 // TimeHelp names the times that ParseTime understands, for help texts and errors.
 const TimeHelp = "an ISO 8601 time such as 2026-11-23 or 2026-11-23T09:30:00+01:00, or one of " +
 	"now, today, yesterday, this-week, week-ago, this-month, month-ago, this-year, boot, or how long ago: -7d, '3 days ago'"

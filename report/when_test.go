@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,4 +117,18 @@ func FuzzParseTime(f *testing.F) {
 			t.Errorf("ParseTime(%q) is %s", text, got)
 		}
 	})
+}
+
+// Shells offer only what is understood.
+func TestTimeWords(t *testing.T) {
+	for _, word := range TimeWords {
+		if _, err := ParseTime(word, testNow, testNow); err != nil {
+			t.Errorf("ParseTime(%q): %v", word, err)
+		}
+	}
+	for word := range whenKeywords {
+		if !slices.Contains(TimeWords, word) {
+			t.Errorf("no shell offers %q", word)
+		}
+	}
 }

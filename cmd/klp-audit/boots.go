@@ -32,7 +32,6 @@ were built. No record is needed.`,
 	cmd.Flags().StringVar(&dir, "journal", "", "read the journal in `DIR` instead of the system's")
 	cmd.Flags().StringVar(&boot, "boot", "", "only the boot with this `ID`")
 	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.Formats(&report.Boots{}))
-	cmd.MarkFlagDirname("journal")
 	return cmd
 }
 
@@ -74,7 +73,6 @@ With --journal only that journal is looked at, nothing of this machine.`,
 	flags.StringVar(&f.image, "image", "", "read the image `FILE`, whatever the journal says")
 	flags.BoolVar(&f.explain, "explain", false, "print the evidence, in order")
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.InitrdVerdict{}))
-	cmd.MarkFlagDirname("journal")
 	return cmd
 }
 

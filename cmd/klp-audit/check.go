@@ -63,7 +63,7 @@ and looks at no spool.`,
 	flags.StringVar(&f.knownAt, "known-at", "", "judge as of `TIME`, and leave out what was recorded after it: "+report.TimeHelp)
 	flags.StringVar(&f.metrics, "metrics", "", "write OpenMetrics text to `FILE`, too, for node_exporter's textfile collector")
 	for _, name := range []string{"only", "skip"} {
-		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(compliance.CheckIDs(), cobra.ShellCompDirectiveNoFileComp))
+		cmd.RegisterFlagCompletionFunc(name, completeList(compliance.CheckIDs()))
 	}
 	return cmd
 }

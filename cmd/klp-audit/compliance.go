@@ -57,7 +57,7 @@ which say so.
 
 func (a *app) profileFlag(cmd *cobra.Command, value *string) {
 	cmd.Flags().StringVar(value, "profile", "", "judge by the profile `NAME`: "+fmt.Sprint(compliance.Profiles())+" or one in /"+profileDir+" (as klp-audit.toml says, else "+compliance.DefaultProfile+")")
-	cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(compliance.Profiles(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("profile", a.completeProfiles)
 }
 
 // loadProfile reads a profile, the configured one if none is named. Profiles of one's own are read from

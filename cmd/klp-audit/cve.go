@@ -46,7 +46,7 @@ is none of a record that is altered or cut.`,
 		Example: `  klp-audit report cve
   klp-audit report cve CVE-2025-21999 --format json
   klp-audit report cve --format openvex --output host.openvex.json`,
-		Args: cobra.ArbitraryArgs,
+		Args: cobra.ArbitraryArgs, ValidArgsFunction: a.recorded("cve"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.cve(cmd, &f, args) },
 	}
 	cmd.Flags().StringVar(&f.at, "at", "", "how it stood at `TIME` (at the end of the record): "+report.TimeHelp)

@@ -75,10 +75,8 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 	enumFlag(cmd, &x.Check, "check", "the finding of the check with this `ID`", compliance.CheckIDs())
 	cmd.Flags().StringVar(&x.CVE, "cve", "", "that the CVE `NUMBER` is open")
 	cmd.Flags().StringVar(&x.Advisory, "advisory", "", "that all numbers are open which the advisory with this `ID` names; report cve shows ids")
-	cmd.RegisterFlagCompletionFunc("cve", cobra.NoFileCompletions)
-	cmd.RegisterFlagCompletionFunc("advisory", cobra.NoFileCompletions)
 	cmd.Flags().StringVar(&reason, "reason", "", "why it is accepted, a `TEXT` for auditors")
-	cmd.Flags().StringVar(&until, "until", "", "it is accepted until `TIME`: "+report.TimeHelp+"; a date is its first moment where you are")
+	cmd.Flags().StringVar(&until, "until", "", "it is accepted until `DATE`: "+report.TimeHelp+"; a date is its first moment where you are")
 	return cmd
 }
 
@@ -217,9 +215,10 @@ func (a *app) exceptionListCommand() *cobra.Command {
 
 func (a *app) exceptionEndCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "end ID",
-		Short: "End an exception before its time, or after it expired",
-		Args:  exactlyOne("the id of an exception, as `klp-audit exception list` shows it"),
+		Use:               "end ID",
+		Short:             "End an exception before its time, or after it expired",
+		ValidArgsFunction: a.completeExceptions,
+		Args:              exactlyOne("the id of an exception, as `klp-audit exception list` shows it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, err := a.appendException(cmd.Context(), &record.ExceptionChange{Action: record.ExceptionEnd, Exception: args[0]})
 			return err

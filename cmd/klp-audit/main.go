@@ -72,7 +72,6 @@ kernels and kernel live patches on this machine.`,
 	cmd.SetVersionTemplate("klp-audit {{.Version}}\n")
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
 	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the copy of a record in `FILE`, which reports verify first")
-	cmd.MarkPersistentFlagDirname("root")
 	a.outputFlags(cmd)
 	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.showCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.pruneCommand(), a.versionCommand(),
 		a.observeCommand(), a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand(),
@@ -80,7 +79,7 @@ kernels and kernel live patches on this machine.`,
 	help := a.helpCommand()
 	cmd.AddCommand(help)
 	cmd.SetHelpCommand(help)
-	a.completeFromRecord(cmd)
+	a.complete(cmd)
 	refuseEmpty(cmd)
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -34,12 +35,17 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Setup: func(e *testscript.Env) error {
 			e.Values[tbKey] = e.T()
-			return nil
+			dir, err := filepath.Abs(packaging)
+			e.Setenv("PACKAGING", dir)
+			return err
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
 			case "borrowed":
 				return pager.Borrowed(func(string) string { return "" }), nil
+			case "bash-completion":
+				_, err := os.Stat("/usr/share/bash-completion/bash_completion")
+				return err == nil, nil
 			case "tty":
 			default:
 				return false, fmt.Errorf("condition %q", name)

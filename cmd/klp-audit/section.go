@@ -37,7 +37,6 @@ func (a *app) sectionFlags(cmd *cobra.Command, f *sectionFlags, formats []string
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", formats)
 	flags.StringVarP(&f.output, "output", "o", "", outputHelp)
 	flags.StringVar(&f.knownAt, "known-at", "", "leave out what was recorded after `TIME`: "+report.TimeHelp)
-	cmd.MarkFlagFilename("input")
 }
 
 // at reads the value of --at; without one, what was known at a moment is asked for as of then, and

@@ -25,14 +25,14 @@ section 2.1.1), which checkpoint signs. An event that was pruned has no body; it
 		Example: `  klp-audit show 12
   klp-audit show 12 13 --format json
   klp-audit show 12 --input record.jsonl`,
-		Args: atLeast("the number of an event, such as 12"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.show(cmd, &f, args) },
+		Args:              atLeast("the number of an event, such as 12"),
+		ValidArgsFunction: a.completeEvents,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.show(cmd, &f, args) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.input, "input", "", "read the export in `FILE`, which is verified first")
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.Events{}))
 	flags.StringVarP(&f.output, "output", "o", "", outputHelp)
-	cmd.MarkFlagFilename("input")
 	return cmd
 }
 
