@@ -50,7 +50,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 	x := &record.ExceptionChange{Action: record.ExceptionAdd}
 	var reason, until string
 	cmd := &cobra.Command{
-		Use:   "add --check ID|--cve NUMBER|--advisory ID --reason TEXT --until TIME",
+		Use:   "add --check ID|--cve NUMBER|--advisory ID --reason TEXT --until DATE",
 		Short: "Accept the finding of a check, or open numbers, for a while",
 		Example: `  klp-audit exception add --check coverage --reason 'CHG-4711: kernel update in May' --until 2026-05-31
   klp-audit exception add --cve CVE-2025-21999 --reason 'RISK-12: module is not loaded' --until 2026-05-31`,
@@ -188,7 +188,9 @@ func (a *app) exceptionListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Print all exceptions on record, ended ones included",
-		Args:  cobra.NoArgs,
+		Example: `  klp-audit exception list
+  klp-audit exception list --format csv`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, in, err := a.openFound(cmd.Context())
 			if err != nil {

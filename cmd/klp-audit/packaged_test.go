@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"text/template"
@@ -51,39 +52,67 @@ func TestPackagedCompletions(t *testing.T) {
 	}
 }
 
-// klp-audit(8) is written by hand but for its commands and flags, which are the program's.
+// The page of each command says what its help says. klp-audit(8) is written by hand but for the list of
+// commands, and the flags of all of them.
 func TestPackagedMan(t *testing.T) {
-	tmpl, err := template.New("klp-audit.8.in").Funcs(template.FuncMap{
-		"flags": manFlags, "text": manText, "quote": manQuote,
-	}).ParseFiles(packaging + "man/klp-audit.8.in")
+	tmpl, err := template.New("").Funcs(template.FuncMap{
+		"flags": manFlags, "text": manText, "quote": manQuote, "arguments": manArguments, "upper": strings.ToUpper, "lower": lowerFirst,
+	}).ParseGlob(packaging + "man/*.8.in")
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := new(app).command()
-	page := manPage{root, manCommands(root)}
-	var b strings.Builder
-	if err := tmpl.Execute(&b, page); err != nil {
-		t.Fatal(err)
+	page := func(name, from string, data any) {
+		var b strings.Builder
+		if err := tmpl.ExecuteTemplate(&b, from+".8.in", data); err != nil {
+			t.Fatal(err)
+		}
+		packaged(t, "man/"+name+".8", b.String())
 	}
-	packaged(t, "man/klp-audit.8", b.String())
-}
-
-// manPage is what klp-audit.8.in is filled with.
-type manPage struct {
-	Root     *cobra.Command
-	Commands []*cobra.Command // those that do something, in the order of their help
-}
-
-func manCommands(cmd *cobra.Command) (list []*cobra.Command) {
-	for _, sub := range cmd.Commands() {
-		if sub.Hidden {
+	root := new(app).command()
+	var pages []manPage
+	names := []string{packaging + "man/klp-audit-plugin.8"} // written by hand
+	for _, cmd := range root.Commands() {
+		if cmd.Hidden || cmd.Name() == "version" || cmd.Name() == "help" {
 			continue
 		}
-		list = append(list, sub)
-		list = append(list, manCommands(sub)...)
+		p := manPage{cmd}
+		pages, names = append(pages, p), append(names, packaging+"man/"+p.Page()+".8")
+		page(p.Page(), "klp-audit-COMMAND", p)
 	}
-	return list
+	page("klp-audit", "klp-audit", struct {
+		Root  *cobra.Command
+		Pages []manPage
+	}{root, pages})
+	slices.Sort(names)
+	if there, err := filepath.Glob(packaging + "man/klp-audit-*.8"); err != nil || !slices.Equal(there, names) {
+		t.Errorf("pages %q, want %q (%v)", there, names, err)
+	}
 }
+
+// manPage is a command with a page of its own.
+type manPage struct{ *cobra.Command }
+
+// Page is the name of the page.
+func (p manPage) Page() string { return "klp-audit-" + p.Name() }
+
+// All are the command, if it does something by itself, and those below it.
+func (p manPage) All() []*cobra.Command {
+	if p.Example == "" {
+		return p.Commands()
+	}
+	return append([]*cobra.Command{p.Command}, p.Commands()...)
+}
+
+// manArguments are the arguments of a command besides its flags, for .RI.
+func manArguments(cmd *cobra.Command) string {
+	_, args, _ := strings.Cut(cmd.Use, " ")
+	if args == "" {
+		return ""
+	}
+	return `"" "` + manQuote(args) + ` " `
+}
+
+func lowerFirst(text string) string { return strings.ToLower(text[:1]) + text[1:] }
 
 // manFlags lists a command's own flags.
 func manFlags(cmd *cobra.Command) string {
@@ -124,7 +153,7 @@ func manText(text string) string {
 
 // manQuote keeps roff from taking text for requests and hyphens for dashes.
 func manQuote(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "…", `\[u2026]`).Replace(text)
 	return regexp.MustCompile(`(?m)^([.'])`).ReplaceAllString(text, `\&$1`)
 }
 
@@ -173,7 +202,7 @@ func TestPackagedExamples(t *testing.T) {
 func manExamples(page string) (list []string) {
 	for _, part := range strings.Split(page, "\n.EX\n")[1:] {
 		example, _, _ := strings.Cut(part, "\n.EE")
-		list = append(list, strings.NewReplacer(`\-`, "-", `\&`, "", `\e`, `\`).Replace(example))
+		list = append(list, strings.NewReplacer(`\-`, "-", `\&`, "", `\e`, `\`, `\[u2026]`, "…").Replace(example))
 	}
 	return list
 }

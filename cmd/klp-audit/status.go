@@ -22,7 +22,9 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Print what protects the machine now, and its record, on one screen",
-		Args:  cobra.NoArgs,
+		Example: `  klp-audit status
+  klp-audit status --db record.db`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			st, in, err := a.status(cmd.Context())
 			if err != nil {

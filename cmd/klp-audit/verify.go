@@ -34,7 +34,7 @@ With --input, check an export instead, on any machine. With --key, the record mu
 key that was noted, or of one that it handed over to; all keys in it are named, and how far each
 vouches. With --checkpoint, it must have grown from the one that a checkpoint, noted earlier and
 kept elsewhere, is of: nothing else shows a record that was rolled back to an older copy, or made
-anew with its key.
+anew with its key. klp-audit export --checkpoint FILE writes one to keep.
 
 The exit status is 0 if it is intact, 4 if it was altered, 5 if its end is missing, and 1 if
 that is not known, also because the file is no record: then the error says what it is, unless it
@@ -121,10 +121,11 @@ func (a *app) verifyRecord(ctx context.Context, key string, earlier []string) (*
 
 func (a *app) rebuildCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "rebuild",
-		Short: "Derive the views anew from the events",
-		Long:  `Derive the tables that reports read anew from the events. No event is touched.`,
-		Args:  cobra.NoArgs,
+		Use:     "rebuild",
+		Short:   "Derive the views anew from the events",
+		Long:    `Derive the tables that reports read anew from the events. No event is touched.`,
+		Example: `  klp-audit rebuild`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.db != "" {
 				return usageError{errors.New("rebuild works on a machine's record, not on --db")}
