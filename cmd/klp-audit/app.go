@@ -34,9 +34,11 @@ type app struct {
 
 // complain prints a message for the user, on one line. What comes from outside is made printable.
 func (a *app) complain(format string, args ...any) {
-	message := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ") // between errors that were joined
-	fmt.Fprintln(a.Stderr, "klp-audit: "+say.Printable(message))
+	fmt.Fprintln(a.Stderr, "klp-audit: "+say.Printable(oneLine(fmt.Sprintf(format, args...))))
 }
+
+// oneLine tells errors apart that were joined.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
 // note says on standard error what the user should know, and what is no error.
 func (a *app) note(format string, args ...any) { a.complain("note: "+format, args...) }

@@ -75,7 +75,7 @@ func (a *app) unknown(err error) error {
 		return err
 	}
 	_, code := report.Nagios(compliance.NotDetermined)
-	fmt.Fprintf(a.Stdout, "KLP-AUDIT UNKNOWN - %s\n", report.NagiosText(err.Error()))
+	fmt.Fprintf(a.Stdout, "KLP-AUDIT UNKNOWN - %s\n", report.NagiosText(oneLine(err.Error())))
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(a.Stdout, "To do: %s\n", hint)
 	}

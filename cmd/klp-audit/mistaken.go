@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -104,16 +105,24 @@ func hintFor(err error) string {
 		return "`klp-audit config` names all that is wrong; klp-audit.toml(5) explains the keys"
 	case errors.Is(err, store.ErrNoRecord):
 		return "the record begins with the first kernel or live patch change that zypper makes while the plugin is installed"
+	case inTempFolder(err):
+		return "temporary files go to " + os.TempDir() + "; TMPDIR names another folder"
 	case errors.Is(err, store.ErrNewer):
 		return "update klp-audit"
 	case errors.Is(err, store.ErrUnfinished):
 		return "a writer was interrupted; run `klp-audit status` once as root"
 	case errors.Is(err, store.ErrDamaged):
 		return "keep the file as it is for examination; events go to the spool meanwhile"
-	case errors.Is(err, os.ErrPermission):
+	case errors.Is(err, os.ErrPermission) && !errors.As(err, new(unwritten)):
 		return "root and members of the group klp-audit may read the record"
 	}
 	return ""
+}
+
+// inTempFolder says whether something is wrong with the folder of temporary files.
+func inTempFolder(err error) bool {
+	p, ok := errors.AsType[*fs.PathError](err)
+	return ok && (p.Path == os.TempDir() || strings.HasPrefix(p.Path, filepath.Join(os.TempDir(), "klp-audit-")))
 }
 
 // didYouMean names the command or flag that one who mistyped it may have meant; empty: none is like it.
@@ -136,7 +145,11 @@ func didYouMean(cmd *cobra.Command, err error) string {
 	}
 	if typed, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
 		var names []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				names = append(names, f.Name)
+			}
+		})
 		if name := nearest(typed, names); name != "" {
 			return fmt.Sprintf("did you mean --%s?", name)
 		}

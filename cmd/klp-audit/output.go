@@ -41,7 +41,7 @@ func (a *app) writeTo(output string, write func(io.Writer) error) error {
 func place(path string, mode fs.FileMode, replace bool, write func(io.Writer) error) (err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("writing %q: %w", path, err)
+			err = unwritten{path, err}
 		}
 	}()
 	folder, name := filepath.Split(path)
@@ -69,6 +69,18 @@ func place(path string, mode fs.FileMode, replace bool, write func(io.Writer) er
 	}
 	return errors.Join(give(temp, name), sameFile(dir, name, f), syncFolder(dir), f.Close())
 }
+
+// unwritten is a file that could not be written.
+type unwritten struct {
+	path string
+	error
+}
+
+// Error says why.
+func (u unwritten) Error() string { return fmt.Sprintf("writing %q: %v", u.path, u.error) }
+
+// Unwrap returns the reason.
+func (u unwritten) Unwrap() error { return u.error }
 
 // unnamed is an error without the name of a file that nobody knows.
 func unnamed(err error, temp string) error {
