@@ -25,6 +25,7 @@ func main() {
 func run(ctx context.Context, e env) int {
 	a := &app{env: e}
 	cmd := a.command()
+	a.fitHelp(cmd)
 	cmd.SetArgs(e.Args)
 	cmd.SetOut(e.Stdout)
 	cmd.SetErr(e.Stderr)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/klp-audit/klp-audit/internal/pager"
@@ -128,19 +129,59 @@ func syncFolder(dir *os.Root) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// print writes to standard output. On a terminal, a table that is longer than the screen goes through a
-// pager.
+// print writes to standard output, a table for people to read.
 func (a *app) print(s report.Section, format string) error {
+	write := func(w io.Writer) error { return report.Write(w, s, format, a.style()) }
+	if format != "table" {
+		return write(a.Stdout)
+	}
+	return a.paged(write)
+}
+
+// paged writes to standard output. On a terminal, what is longer than the screen goes through a pager.
+func (a *app) paged(write func(io.Writer) error) error {
 	screen, ok := a.terminal()
-	if !ok || format != "table" || a.noPager {
-		return report.Write(a.Stdout, s, format, a.style())
+	if !ok || a.noPager {
+		return write(a.Stdout)
 	}
 	_, rows, err := term.GetSize(int(screen.Fd()))
 	if err != nil || rows <= 0 {
 		rows = math.MaxInt
 	}
 	p := pager.New(screen, rows, a.Getenv)
-	return errors.Join(report.Write(p, s, format, a.style()), p.Close())
+	return errors.Join(write(p), p.Close())
+}
+
+// fitHelp has help fit the terminal.
+func (a *app) fitHelp(cmd *cobra.Command) {
+	if _, ok := a.terminal(); !ok {
+		return
+	}
+	width := a.style().Width
+	fitLong(cmd, min(width, 100))
+	cmd.SetUsageTemplate(strings.ReplaceAll(cmd.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", width)))
+	help := cmd.HelpFunc()
+	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		a.paged(func(w io.Writer) error {
+			cmd.SetOut(w)
+			help(cmd, args)
+			return nil
+		})
+	})
+}
+
+// fitLong breaks the lines of long texts anew; indented ones stay as they are.
+func fitLong(cmd *cobra.Command, width int) {
+	paragraphs := strings.Split(cmd.Long, "\n\n")
+	for i, p := range paragraphs {
+		if !strings.HasPrefix(p, "  ") {
+			paragraphs[i] = strings.Join(table.Wrap(strings.ReplaceAll(p, "\n", " "), width), "\n")
+		}
+	}
+	cmd.Long = strings.Join(paragraphs, "\n\n")
+	for _, sub := range cmd.Commands() {
+		fitLong(sub, width)
+	}
 }
 
 // terminal is standard output, if that is a terminal.

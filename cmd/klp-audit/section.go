@@ -36,7 +36,7 @@ func (a *app) sectionFlags(cmd *cobra.Command, f *sectionFlags, formats []string
 	flags.StringVar(&f.input, "input", "", "read the export in `FILE`, which is verified first")
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", formats)
 	flags.StringVarP(&f.output, "output", "o", "", outputHelp)
-	flags.StringVar(&f.knownAt, "known-at", "", "leave out what was recorded after `TIME`: "+report.TimeHelp)
+	flags.StringVar(&f.knownAt, "known-at", "", "leave out what was recorded after `TIME`")
 }
 
 // at reads the value of --at; without one, what was known at a moment is asked for as of then, and
