@@ -191,7 +191,7 @@ func (o *Offers) Stale() string {
 		case r.Refreshed == nil:
 			return fmt.Sprintf("Repository %s was never refreshed.", alias)
 		case o.now.Sub(r.Refreshed.Time) > StaleAfter:
-			return fmt.Sprintf("Repository %s was refreshed last on %s.", alias, r.Refreshed.Format(time.DateOnly))
+			return fmt.Sprintf("Repository %s was refreshed last on %s.", alias, r.Refreshed.ShortDay())
 		case err == nil && o.now.Sub(newest) > FrozenAfter:
 			return fmt.Sprintf("The newest advisory of repository %s is of %s.", alias, r.Newest)
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
@@ -82,7 +81,7 @@ func (w OpenFix) String() string {
 		text += " (" + strings.TrimSpace(say.Clip(w.Severity, 20)+" advisory "+say.Clip(w.Advisory, 80)) + ")"
 	}
 	if w.Since != nil {
-		text += ", open since " + w.Since.Format(time.DateOnly)
+		text += ", open since " + w.Since.ShortDay()
 	}
 	return text
 }

@@ -25,8 +25,43 @@ func AtOrNil(t time.Time) *Timestamp {
 	return new(At(t))
 }
 
-// Short is the moment for people, to the second: 2026-11-23T09:30:00Z.
-func (t Timestamp) Short() string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+// shown is the zone in which people see moments.
+var shown = time.UTC
+
+// ShowIn lets people see moments in a zone, UTC unless it is called. A program calls it once, before it prints
+// anything. Exact, and with it JSON and CSV, stay UTC.
+func ShowIn(zone *time.Location) { shown = zone }
+
+// ShownIn is the zone in which people see moments.
+func ShownIn() *time.Location { return shown }
+
+// Shown is the moment in the zone in which people see moments, in a layout of time.Format.
+func (t Timestamp) Shown(layout string) string { return t.In(shown).Format(layout) }
+
+// Short is the moment for people, to the second: 2026-11-23T09:30:00Z, or 2026-11-23T10:30:00+01:00.
+func (t Timestamp) Short() string { return t.Shown(time.RFC3339) }
+
+// ShortDay is the date of the moment for people. Of the first moment of a day in UTC no more than the day is known,
+// nearly always, as of the issue of an advisory: it is the same day in each zone.
+func (t Timestamp) ShortDay() string {
+	if t.Equal(t.UTC().Truncate(24 * time.Hour)) {
+		return t.UTC().Format(time.DateOnly)
+	}
+	return t.Shown(time.DateOnly)
+}
+
+// ParseZone reads a time zone: a name such as Europe/Berlin, an offset such as +01:00, or UTC.
+func ParseZone(name string) (*time.Location, error) {
+	if t, err := time.Parse("-07:00", name); err == nil {
+		_, offset := t.Zone()
+		return time.FixedZone(name, offset), nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" {
+		return nil, fmt.Errorf("time zone %.80q is not known: want a name such as Europe/Berlin, an offset such as +01:00, or UTC", name)
+	}
+	return zone, nil
+}
 
 // Exact is the moment as JSON has it, to the microsecond.
 func (t Timestamp) Exact() string { return t.UTC().Format(TimeLayout) }

@@ -40,9 +40,9 @@ func ParseWindow(text string, local *time.Location) (*Window, error) {
 		return wrong(fmt.Sprintf("%.40q is not a range of hours", f[1]))
 	}
 	if len(f) == 3 {
-		zone, err := time.LoadLocation(f[2])
-		if err != nil || f[2] == "Local" {
-			return wrong(fmt.Sprintf("time zone %.40q is not known here", f[2]))
+		zone, err := ParseZone(f[2])
+		if err != nil {
+			return wrong(fmt.Sprintf("time zone %.40q is not known", f[2]))
 		}
 		w.Zone = zone
 	}

@@ -41,7 +41,7 @@ func (c *ComplianceSection) writeTable(w io.Writer, style table.Style) error {
 	}
 	lines := []string{
 		"Verdict: " + strings.ToUpper(string(c.Verdict)) + ". " + c.Sum() + ".",
-		fmt.Sprintf("Profile %s (%s), as of %s, looking back to %s; times are UTC.", c.Profile, c.Title, c.At.Short(), c.Since.Short()),
+		fmt.Sprintf("Profile %s (%s), as of %s, looking back to %s; %s.", c.Profile, c.Title, c.At.Short(), c.Since.Short(), timesAre()),
 		"",
 	}
 	if err := table.WriteParagraphs(w, lines, style); err != nil {

@@ -76,7 +76,7 @@ func (c *CVEs) footer() []string {
 		lines = append(lines, "")
 	}
 	lines = append(lines,
-		fmt.Sprintf("%s; times are UTC. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound; of a date without a zone the end of the day counts.", say.Plural(len(c.Exposures), "row")),
+		fmt.Sprintf("%s; %s. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound; of a date without a zone the end of the day counts.", say.Plural(len(c.Exposures), "row"), timesAre()),
 		"not-in-record is not the same as not fixed: nothing on record names it.")
 	if c.Provenance != nil {
 		lines = append(lines, c.Provenance.lines()...)

@@ -96,13 +96,16 @@ func writeEvent(w io.Writer, e *store.Evidence, style table.Style) error {
 	return writeSays(w, e.Body, style)
 }
 
+// exactLayout is that of a moment to the microsecond.
+const exactLayout = "2006-01-02T15:04:05.000000Z07:00"
+
 // headerFacts are what every event says.
 func headerFacts(seq int64, ev *record.Event) (out table.Facts) {
 	out.Add(fmt.Sprintf("Event %d", seq), "%s", ev.Kind)
-	out.Add("Written", "%s, local time %s", ev.Time.Exact(), ev.UTCOffset)
+	out.Add("Written", "%s, local time %s", ev.Time.Shown(exactLayout), ev.UTCOffset)
 	switch at := ev.Recorded(); {
 	case ev.Spooled != "" && at != nil:
-		out.Add("On record", "since %s: it waited, for %s", at.Exact(), ev.Spooled)
+		out.Add("On record", "since %s: it waited, for %s", at.Shown(exactLayout), ev.Spooled)
 	case ev.Spooled != "":
 		out.Add("On record", "later: it waited, for %s", ev.Spooled)
 	}

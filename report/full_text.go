@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -56,7 +55,10 @@ func gapsBlock(f *Full) block {
 }
 
 // pageSpan is a span in words.
-type pageSpan struct{ From, To, What, Detail, Confidence string }
+type pageSpan struct {
+	From, To, What, Detail, Confidence string
+	at                                 record.Timestamp // when it began
+}
 
 // spanRow is a span as a row.
 func spanRow(s audit.Span, what, detail string) pageSpan {
@@ -64,7 +66,7 @@ func spanRow(s audit.Span, what, detail string) pageSpan {
 	if s.Open {
 		to = "goes on"
 	}
-	return pageSpan{From: s.From.Short(), To: to, What: what, Detail: detail, Confidence: string(s.Confidence)}
+	return pageSpan{From: s.From.Short(), To: to, What: what, Detail: detail, Confidence: string(s.Confidence), at: s.From}
 }
 
 // spanRows are boots and what was active in them, the newest first.
@@ -79,7 +81,7 @@ func spanRows(t *audit.Timeline) (rows []pageSpan) {
 			rows = append(rows, spanRow(p.Span, "live patch", patchText(p)))
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b pageSpan) int { return cmp.Compare(b.From, a.From) })
+	slices.SortStableFunc(rows, func(a, b pageSpan) int { return b.at.Compare(a.at.Time) })
 	return rows
 }
 

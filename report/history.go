@@ -72,7 +72,7 @@ const HistorySummarySchema = "klp-audit/history-summary/1"
 var groupings = map[string]func(*record.HistoryRow) string{
 	"by-user":   func(r *record.HistoryRow) string { return r.Actor.Name() },
 	"by-action": func(r *record.HistoryRow) string { return string(r.Action) },
-	"by-month":  func(r *record.HistoryRow) string { return r.Time.UTC().Format("2006-01") },
+	"by-month":  func(r *record.HistoryRow) string { return r.Time.Shown("2006-01") },
 }
 
 // Groupings are what a history can be summed up by.

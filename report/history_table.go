@@ -70,7 +70,10 @@ func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 // columns a live patch's name fits. It names the outcome of a commit, and the source of a
 // change, only if it is not the usual one; and the event that shows it, and the ticket, after all else.
 func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]string) {
-	left, middle := len(rows[0].Time.Short()), len("reinstall")
+	left, middle := 0, len("reinstall")
+	for _, r := range rows {
+		left = max(left, len(r.Time.Short()))
+	}
 	right := max(width-left-middle-2*table.Gap, 10)
 	for _, r := range rows {
 		name := table.Wrap(say.Printable(r.Package), right)
@@ -169,7 +172,7 @@ func sourceNotes(rows []*record.HistoryRow) (notes []string) {
 
 // writeFooter prints the provenance. more says that the table stopped before the rows did.
 func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more bool, style table.Style) error {
-	shown := fmt.Sprintf("%d of %d changes shown, %s; times are UTC.", p.RowsShown, p.RowsInRecord, p.Order)
+	shown := fmt.Sprintf("%d of %d changes shown, %s; %s.", p.RowsShown, p.RowsInRecord, p.Order, timesAre())
 	if len(p.Filters) > 0 || p.Since != nil || p.Until != nil {
 		shown += " Asked for: " + asked(p) + "."
 	}

@@ -39,6 +39,7 @@ type page struct {
 	Policy       string // Content-Security-Policy
 	Host         string
 	Made         string
+	Times        string // in which zone they are
 	Warning      string // what stands before all else; empty: nothing
 	Found        string // in a word, ALTERED
 	Verdict      compliance.Rating
@@ -152,7 +153,7 @@ func newPage(f *Full) (*page, error) {
 		return nil, err
 	}
 	p := &page{
-		CSS: template.CSS(css), Policy: policy(css), Host: say.Clip(f.Provenance.Host.Hostname, 80), Made: f.Provenance.MadeAt.Short(),
+		CSS: template.CSS(css), Policy: policy(css), Host: say.Clip(f.Provenance.Host.Hostname, 80), Made: f.Provenance.MadeAt.Short(), Times: "T" + timesAre()[1:],
 		Warning: f.Provenance.Warning(), Verdict: f.Compliance.Verdict, Title: verdictText(f.Compliance.Verdict), Reason: verdictReason(f.Compliance), Scope: f.Provenance.Scope,
 		Sections: append([]part{{ID: "verdict", Title: "Verdict and scope"}}, parts()...), Key: pageFacts(keyFacts(f)), Picture: picture.Draw(f.Timeline, f.Exposures, f.Marks),
 		Proof: integrityNote,

@@ -26,7 +26,7 @@ type Provenance struct {
 	Until        *record.Timestamp `json:"until"`
 	Filters      map[string]string `json:"filters"`
 	Order        string            `json:"order"`
-	TimeZone     string            `json:"time_zone"` // of what was asked for without one; all that is shown is UTC
+	TimeZone     string            `json:"time_zone"` // of what was asked for without one; all moments in JSON and CSV are UTC
 	RowsShown    int64             `json:"rows_shown"`
 	RowsInRecord int64             `json:"rows_in_record"`
 	OpenCommits  int64             `json:"open_commits"`
@@ -100,7 +100,7 @@ func provenanceFacts(p *Provenance) (out table.Facts) {
 	if p.OpenCommits > 0 {
 		out.Add("Commits without an end", "%d: what became of their changes is unknown", p.OpenCommits)
 	}
-	out.Add("Times", "UTC; without a zone they were asked for as %s", p.TimeZone)
+	out.Add("Times", "%s; without a zone they were asked for as %s", strings.TrimPrefix(timesAre(), "times are "), p.TimeZone)
 	out.Add("Made", "%s by %s %s", p.MadeAt.Short(), p.Program, p.Version)
 	return out
 }
@@ -123,7 +123,11 @@ func asked(p *Provenance) string {
 		parts = append(parts, "until "+(*p.Until).Short())
 	}
 	for _, k := range slices.Sorted(maps.Keys(p.Filters)) {
-		parts = append(parts, k+" "+say.Printable(p.Filters[k]))
+		value := p.Filters[k]
+		if at, err := time.Parse(time.RFC3339, value); err == nil && (k == "at" || k == "known_at") {
+			value = record.At(at).Shown(time.RFC3339Nano)
+		}
+		parts = append(parts, k+" "+say.Printable(value))
 	}
 	if p.TimeZone != "UTC" && (p.Since != nil || p.Until != nil) {
 		parts = append(parts, "times without a zone being "+p.TimeZone)

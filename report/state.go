@@ -78,7 +78,7 @@ func (s *StateSection) writeTable(w io.Writer, style table.Style) error {
 	if err := writeWarning(w, s.Provenance.Warning(), style); err != nil {
 		return err
 	}
-	if err := table.WriteParagraphs(w, []string{"State at " + asOf(s.At) + ": " + strings.ToUpper(string(s.Confidence)) + ".", ""}, style); err != nil {
+	if err := table.WriteParagraphs(w, []string{"State at " + s.At.Shown(time.RFC3339Nano) + ": " + strings.ToUpper(string(s.Confidence)) + ".", ""}, style); err != nil {
 		return err
 	}
 	out := stateFacts(s.State)

@@ -152,7 +152,7 @@ func (t *Timeline) writeTable(w io.Writer, style table.Style) error {
 // notes say what the tables mean, and which columns had no room.
 func (t *Timeline) notes(left []string) []string {
 	notes := []string{
-		fmt.Sprintf("From %s to %s: what began before, or lasted longer, is cut. Times are UTC, to the minute.", t.From.Short(), t.To.Short()),
+		fmt.Sprintf("From %s to %s: what began before, or lasted longer, is cut; %s, to the minute.", t.From.Short(), t.To.Short(), timesAre()),
 		"inferred: it follows from what is known before and after. EVENT: the first and the last event that say so; klp-audit show EVENT prints one.",
 	}
 	if is := func(l timelineList) bool { return l.name == "not-in-initrd" }; t.InitrdUnknown > 0 && slices.ContainsFunc(t.asked(), is) {

@@ -89,8 +89,11 @@ func parseAgo(text string, now time.Time) (t time.Time, ok bool) {
 	return t, t.Year() >= 1970
 }
 
-// zone names the time zone of a moment, "UTC" or "CET +01:00".
+// zone names the time zone of a moment: "UTC", "Europe/Berlin" or, of the system's, "CET +01:00".
 func zone(t time.Time) string {
+	if name := t.Location().String(); strings.Contains(name, "/") {
+		return name
+	}
 	name, seconds := t.Zone()
 	if seconds == 0 {
 		return "UTC"
@@ -112,7 +115,19 @@ func monthsAgo(t time.Time, n int) time.Time {
 }
 
 // day10 is the date of a moment in ten characters.
-func day10(t record.Timestamp) string { return t.UTC().Format(time.DateOnly) }
+func day10(t record.Timestamp) string { return t.ShortDay() }
+
+// timesAre says in which zone a report shows moments.
+func timesAre() string {
+	switch zone := record.ShownIn(); zone {
+	case time.UTC:
+		return "times are UTC"
+	case time.Local:
+		return "times are local"
+	default:
+		return "times are those of " + zone.String()
+	}
+}
 
 func date(t *record.Timestamp) string {
 	if t == nil {
@@ -126,7 +141,7 @@ func minute(t *record.Timestamp) string {
 	if t == nil {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02T15:04Z")
+	return t.Shown("2006-01-02T15:04Z07:00")
 }
 
 func exactly(t *record.Timestamp) string {
@@ -136,5 +151,5 @@ func exactly(t *record.Timestamp) string {
 	return t.Exact()
 }
 
-// asOf names a moment for a message.
+// asOf is a moment that was asked for, for JSON.
 func asOf(t record.Timestamp) string { return t.UTC().Format(time.RFC3339Nano) }

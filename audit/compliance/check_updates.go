@@ -170,7 +170,7 @@ func metadata(g *grounds, c Criteria) finding {
 		case r.Problem != "":
 			bad = append(bad, name+" cannot be read")
 		case c.Fail > 0 && g.at.Sub(r.Refreshed.Time) > time.Duration(c.Fail):
-			bad = append(bad, name+" was refreshed last on "+r.Refreshed.Format(time.DateOnly))
+			bad = append(bad, name+" was refreshed last on "+r.Refreshed.ShortDay())
 		}
 		if r.Refreshed != nil {
 			offering++

@@ -27,6 +27,7 @@ type app struct {
 	env
 	root    string         // file tree of the machine that is looked at
 	db      string         // record to read instead of that machine's
+	tz      string         // zone of the times that are read and shown
 	color   string         // when tables have colours
 	noPager bool           // long tables go to the terminal as they are
 	conf    *config.Config // nil: not read yet

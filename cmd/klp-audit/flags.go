@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 )
 
@@ -50,6 +51,26 @@ func words[T ~string](values []T) []string {
 		list[i] = string(v)
 	}
 	return list
+}
+
+// useZone takes the zone of --tz for all times without one, and shows those in it that are for people: in JSON and CSV
+// they are UTC.
+func (a *app) useZone(cmd *cobra.Command) (err error) {
+	if a.tz == "" {
+		return nil
+	}
+	zone := time.Local
+	if !strings.EqualFold(a.tz, "local") {
+		if zone, err = record.ParseZone(a.tz); err != nil {
+			return usageError{fmt.Errorf("--tz: %w, or local", err)}
+		}
+	}
+	now := a.env.Now
+	a.Now = func() time.Time { return now().In(zone) }
+	if f := cmd.Flags().Lookup("format"); f == nil || slices.Contains([]string{"table", "html", "nagios"}, f.Value.String()) {
+		record.ShowIn(zone)
+	}
+	return nil
 }
 
 // moment reads the value of a flag, zero if there is none.

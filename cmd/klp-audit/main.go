@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // a host may have no zones
 
 	"github.com/spf13/cobra"
 )
@@ -64,8 +65,9 @@ kernels and kernel live patches on this machine.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.Annotations = map[string]string{startedKey: "yes"}
+			return a.useZone(cmd)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -73,6 +75,8 @@ kernels and kernel live patches on this machine.`,
 	cmd.SetVersionTemplate("klp-audit {{.Version}}\n")
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "look at the machine whose file tree is at `DIR`")
 	cmd.PersistentFlags().StringVar(&a.db, "db", "", "read the copy of a record in `FILE`, which reports verify first")
+	cmd.PersistentFlags().StringVar(&a.tz, "tz", "", "read and show times in `ZONE`: Europe/Berlin, +01:00, local or UTC (shown in UTC, read in your own)")
+	cmd.RegisterFlagCompletionFunc("tz", cobra.FixedCompletions([]string{"local", "UTC"}, cobra.ShellCompDirectiveNoFileComp))
 	a.outputFlags(cmd)
 	cmd.AddCommand(a.statusCommand(), a.reportCommand(), a.showCommand(), a.verifyCommand(), a.importCommand(), a.exportCommand(), a.rebuildCommand(), a.pruneCommand(), a.versionCommand(),
 		a.observeCommand(), a.bootsCommand(), a.initrdCommand(), a.dracutLogCommand(),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/rooted"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // Zone returns the time zone in which the local times of a history are read: the named one
@@ -16,18 +17,7 @@ func Zone(root, name string) (*time.Location, error) {
 	if name == "" {
 		return systemZone(root)
 	}
-	if t, err := time.Parse("-07:00", name); err == nil {
-		_, offset := t.Zone()
-		return time.FixedZone(name, offset), nil
-	}
-	if name == "Local" {
-		return nil, fmt.Errorf("time zone %q: want a name like Europe/Berlin", name)
-	}
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, fmt.Errorf("time zone %q: %w", name, err)
-	}
-	return zone, nil
+	return record.ParseZone(name)
 }
 
 // systemZone reads /etc/localtime; a system without it is in UTC (localtime(5)). The importer's

@@ -3,6 +3,9 @@ package picture
 import (
 	"slices"
 	"time"
+
+	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/record"
 )
 
 // axis maps times to coordinates.
@@ -28,10 +31,10 @@ var steps = []struct {
 func (d *drawing) ticks() (ticks []tick) {
 	for _, s := range steps {
 		ticks = nil
-		at := startOf(d.axis.from.UTC(), s.years > 0, s.months > 0, s.days > 0)
+		at := startOf(d.axis.from.In(record.ShownIn()), s.years > 0, s.months > 0, s.days > 0)
 		for ; !at.After(d.axis.to) && len(ticks) <= maxTicks; at = at.AddDate(s.years, s.months, s.days).Add(time.Duration(s.hours) * time.Hour) {
 			if !at.Before(d.axis.from) {
-				ticks = append(ticks, tick{d.axis.x(at), at.Format(s.layout)})
+				ticks = append(ticks, tick{d.axis.x(at), record.At(at).Shown(s.layout)})
 			}
 		}
 		if len(ticks) <= maxTicks {
@@ -45,13 +48,13 @@ func (d *drawing) ticks() (ticks []tick) {
 func startOf(t time.Time, year, month, day bool) time.Time {
 	switch {
 	case year:
-		return time.Date(t.Year(), 1, 1, 0, 0, 0, 0, time.UTC)
+		return time.Date(t.Year(), 1, 1, 0, 0, 0, 0, t.Location())
 	case month:
-		return time.Date(t.Year(), 1, 1, 0, 0, 0, 0, time.UTC) // so that quarters are those of the year
+		return time.Date(t.Year(), 1, 1, 0, 0, 0, 0, t.Location()) // so that quarters are those of the year
 	case day:
-		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, t.Location())
 	}
-	return t.Truncate(24 * time.Hour)
+	return audit.Day(t)
 }
 
 // edgeTicks leaves out dates whose text would stick out.
