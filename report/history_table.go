@@ -46,10 +46,11 @@ func gathered(h *History) (rows []*record.HistoryRow, more bool, err error) {
 	return rows, more, nil
 }
 
+// renderRows prints rows in the layout that the width has room for.
 func renderRows(w io.Writer, rows []*record.HistoryRow, style table.Style) error {
 	header, cells := wide(rows)
 	if table.Cols(header, cells) > style.Width {
-		header, cells = narrow(rows, style.Width)
+		header, cells = twoLines(rows, style.Width)
 	}
 	return table.Render(w, header, cells, style)
 }
@@ -66,34 +67,53 @@ func wide(rows []*record.HistoryRow) (header []string, cells [][]string) {
 	return []string{"TIME", "ACTION", "PACKAGE", "VERSION", "PREVIOUS", "RESULT", "COMMIT", "FIXES", "BY", "TICKET", "SOURCE", "EVENT"}, cells
 }
 
-// narrow is the layout with two lines a change and a blank one before it; in 80
-// columns a live patch's name fits. It names the outcome of a commit, and the source of a
-// change, only if it is not the usual one; and the event that shows it, and the ticket, after all else.
-func narrow(rows []*record.HistoryRow, width int) (header []string, cells [][]string) {
-	left, middle := 0, len("reinstall")
+// twoLines is the layout with two lines a change and a blank one before it. Where there is room, ticket, source and event
+// have columns; else they come after all that there is to say of the version.
+func twoLines(rows []*record.HistoryRow, width int) (header []string, cells [][]string) {
+	left, middle, beside, last := 0, len("reinstall"), len("TICKET"), len("EVENT")
 	for _, r := range rows {
-		left = max(left, len(r.Time.Short()))
+		left, beside = max(left, len(r.Time.Short())), min(max(beside, len(ticket(r))), ticketWidth)
+		last = max(last, len(strconv.FormatInt(r.Event, 10)))
 	}
-	right := max(width-left-middle-2*table.Gap, 10)
+	right := width - left - middle - beside - last - 4*table.Gap
+	roomy := right >= nameWidth
+	if !roomy {
+		right = max(width-left-middle-2*table.Gap, 10)
+	}
 	for _, r := range rows {
 		name := table.Wrap(say.Printable(r.Package), right)
 		below := strings.Repeat("\n", len(name)) // the second line stands below the whole name
-		cells = append(cells, []string{
+		row := []string{
 			" \n" + r.Time.Short() + below + strings.Join(table.Wrap(say.Printable(r.Actor.Name()), left), "\n"),
 			" \n" + say.Printable(string(r.Action)) + below + say.Printable(string(r.Result)),
-			" \n" + strings.Join(append(name, table.Wrap(detail(r), right)...), "\n"),
-		})
+			" \n" + strings.Join(append(name, table.Wrap(detail(r, !roomy), right)...), "\n"),
+		}
+		if roomy {
+			of := table.Wrap(ticket(r), beside)
+			row = append(row, " \n"+strings.Join(of, "\n")+strings.Repeat("\n", max(1, len(name)-len(of)+1))+say.Printable(string(r.Source)), " \n"+strconv.FormatInt(r.Event, 10))
+		}
+		cells = append(cells, row)
 	}
-	return []string{"TIME\nBY", "ACTION\nRESULT", "PACKAGE\nVERSION"}, cells
+	header = []string{"TIME\nBY", "ACTION\nRESULT", "PACKAGE\nVERSION"}
+	if roomy {
+		header = append(header, "TICKET\nSOURCE", "EVENT\n ")
+	}
+	return header, cells
 }
 
-// detail says which version came after which, and what else is worth a look.
-func detail(r *record.HistoryRow) string {
+const (
+	nameWidth   = 45 // of a live patch's name
+	ticketWidth = 24 // before it goes on in the next line
+)
+
+// detail says which version came after which, and what else is worth a look. It names the outcome of a commit only
+// if it is not the usual one; and, unless they have columns, the source likewise, the ticket and the event.
+func detail(r *record.HistoryRow, whole bool) string {
 	parts := []string{say.Printable(r.Version)}
 	if r.Previous != nil && *r.Previous != r.Version {
 		parts[0] = say.Printable(*r.Previous) + " -> " + parts[0]
 	}
-	if r.Source != record.SourcePlugin {
+	if whole && r.Source != record.SourcePlugin {
 		parts = append(parts, "source "+say.Printable(string(r.Source)))
 	}
 	if f := fixes(r); f != "" {
@@ -104,6 +124,9 @@ func detail(r *record.HistoryRow) string {
 	}
 	if s := r.FailedScripts(); s != "" {
 		parts = append(parts, say.Printable(s))
+	}
+	if !whole {
+		return strings.Join(parts, ", ")
 	}
 	if t := ticket(r); t != "" {
 		parts = append(parts, "ticket "+t)
@@ -180,6 +203,9 @@ func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more boo
 	if more {
 		lines = append(lines, stopsAt(p))
 	}
+	if len(rows) > 0 {
+		lines = append(lines, eventNote(rows, style))
+	}
 	if p.FirstEvent != nil {
 		lines = append(lines, fmt.Sprintf("Record of %s: %s from %s to %s, root hash %s.", hostName(p.Host), say.Plural(int(p.TreeSize), "event"), (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
 	}
@@ -198,6 +224,19 @@ func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more boo
 		separator = ""
 	}
 	return nil
+}
+
+// eventNote says how to see the event of a change, and what the width had no room for.
+func eventNote(rows []*record.HistoryRow, style table.Style) string {
+	note := "klp-audit show EVENT prints an event."
+	header, cells := wide(rows)
+	if table.Cols(header, cells) <= style.Width {
+		return note
+	}
+	if header, _ = twoLines(rows, style.Width); len(header) > 3 {
+		return note
+	}
+	return note + " Tables of 120 columns have columns for ticket, source and event; here a source is named where it is not plugin."
 }
 
 // stopsAt says that a table stops before the rows do.
