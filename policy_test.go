@@ -25,7 +25,7 @@ const module = "github.com/klp-audit/klp-audit"
 var arrows = map[string][]string{
 	"audit":                        {"record", "record/proof", "internal/livepatch", "internal/rpmversion", "internal/say"},
 	"audit/compliance":             {"audit", "record", "record/proof", "internal/say"},
-	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "report", "report/guide", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/pager", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/say", "internal/zyppimport"},
+	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "record/view", "report", "report/guide", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/pager", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/say", "internal/zyppimport"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
 	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/tracked"},

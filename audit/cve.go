@@ -25,20 +25,6 @@ func NewExposures(ctx context.Context, s Reader, t *Timeline, at time.Time, ids 
 	return f.answers(ids)
 }
 
-// OpenNow returns what is open at a moment, by all that is on record.
-func OpenNow(ctx context.Context, s Reader, at time.Time) (*Open, error) {
-	t, err := TimelineUntil(ctx, s, at)
-	if err != nil {
-		return nil, err
-	}
-	f, err := readFixesUntil(ctx, s, t, at)
-	if err != nil {
-		return nil, err
-	}
-	list, err := f.answers(nil)
-	return NewOpen(list, f.running, f.offers), err
-}
-
 // readFixesUntil reads the fixes of all live patches that were on record by a moment.
 func readFixesUntil(ctx context.Context, s Reader, t *Timeline, at time.Time) (*fixRecord, error) {
 	names, err := s.LivePatches(ctx, time.Time{}, at) // also those of what stays of a record that was pruned

@@ -48,6 +48,8 @@ type Open struct {
 	Worst    []OpenFix         `json:"worst"`  // the ten weightiest; what is accepted comes last
 	// Unknown is why there may be more; empty: the record says what the vendor has released.
 	Unknown string `json:"unknown"`
+	// LookedAt is when the repositories' metadata were looked at last; null: never.
+	LookedAt *record.Timestamp `json:"looked_at"`
 }
 
 // OpenGroup are numbers of one advisory severity with one remedy.
@@ -95,6 +97,9 @@ const maxWorst = 10
 // NewOpen sums up what of a machine's fixes is open for the kernel that runs; no name: that is not known.
 func NewOpen(exposures []Exposure, running string, o *Offers) *Open {
 	open := &Open{Groups: []OpenGroup{}, Worst: []OpenFix{}}
+	if o.Looked != nil {
+		open.LookedAt = &o.Looked.Time
+	}
 	switch {
 	case running == "":
 		open.Unknown = "Which kernel runs is not known."

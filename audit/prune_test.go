@@ -48,7 +48,7 @@ func answers(t *testing.T, s *store.Store, horizon time.Time, moments []time.Tim
 	for _, at := range moments {
 		st, err := NewState(t.Context(), s, at)
 		storetest.Check(t, err)
-		st.Events, st.KnownSince = nil, nil
+		st.Events, st.KnownSince, st.ObservedAt = nil, nil, nil
 		said, err := json.Marshal(st)
 		storetest.Check(t, err)
 		all = append(all, string(said))

@@ -40,6 +40,8 @@ type State struct {
 	Events     []int64           `json:"events"`   // that prove it
 	// KnownSince is when the last of them was recorded; null: not known, or none.
 	KnownSince *record.Timestamp `json:"known_since"`
+	// ObservedAt is when the machine was observed last, up to the moment; null: never.
+	ObservedAt *record.Timestamp `json:"observed_at"`
 }
 
 // NextBoot is what a reboot at that moment would have run.
@@ -151,6 +153,9 @@ func NewState(ctx context.Context, s Reader, at time.Time) (*State, error) {
 	}
 	st := &State{At: record.At(at), Inferred: []string{}, Unknown: map[string]string{}}
 	w.state = st
+	if w.before != nil {
+		st.ObservedAt = &w.before.Time
+	}
 	w.kernel()
 	if err := w.livePatch(); err != nil {
 		return nil, err

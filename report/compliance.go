@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
@@ -42,19 +43,20 @@ func (c *ComplianceSection) writeTable(w io.Writer, style table.Style) error {
 	lines := []string{
 		"Verdict: " + strings.ToUpper(string(c.Verdict)) + ". " + c.Sum() + ".",
 		fmt.Sprintf("Profile %s (%s), as of %s, looking back to %s; %s.", c.Profile, c.Title, c.At.Short(), c.Since.Short(), timesAre()),
+		c.observed(),
 		"",
 	}
 	if err := table.WriteParagraphs(w, lines, style); err != nil {
 		return err
 	}
-	facts := append(openFacts(c.Open), latencyFact(c.Latency)...)
+	facts := append(openFacts(c.Open, c.At.Time, c.made()), latencyFact(c.Latency)...)
 	if err := facts.Write(w, style); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	if err := table.Render(w, []string{"RESULT", "CHECK", "DETAIL"}, c.cells(style.Width), style); err != nil {
+	if err := table.Render(w, checkColumns, checkCells(c.Summary, style.Width), style); err != nil {
 		return err
 	}
 	if p := c.Provenance; p != nil {
@@ -63,32 +65,64 @@ func (c *ComplianceSection) writeTable(w io.Writer, style table.Style) error {
 	return nil
 }
 
-// cells are the checks as rows: what a check found, and below it what to do and what stands
+// made is when the section was made.
+func (c *ComplianceSection) made() time.Time {
+	if c.Provenance == nil {
+		return c.At.Time
+	}
+	return c.Provenance.MadeAt.Time
+}
+
+// observed says when the machine was observed last.
+func (c *ComplianceSection) observed() string {
+	if c.ObservedAt == nil {
+		return "The machine was never observed."
+	}
+	return "The machine was observed last " + seenText(*c.ObservedAt, c.At.Time, c.made()) + "."
+}
+
+var checkColumns = []string{"RESULT", "CHECK", "FINDING"}
+
+// checkCells are the checks as rows: what a check found, and below it what to do, what hangs on it and what stands
 // for it.
-func (c *ComplianceSection) cells(width int) (cells [][]string) {
+func checkCells(c *compliance.Summary, width int) (cells [][]string) {
 	left := len(compliance.NotApplicable) + len("kernel-supported") + 2*table.Gap
-	for _, r := range c.Checks {
+	for _, f := range c.Findings() {
 		var lines []string
-		for _, text := range checkTexts(&r) {
-			lines = append(lines, table.Wrap(say.Printable(text), max(width-left, 20))...)
+		for _, text := range checkTexts(&f) {
+			lines = append(lines, table.Wrap(say.Clip(text, 3*maxText), max(width-left, 20))...)
 		}
-		if isOpen(&r) {
+		if isOpen(&f.CheckResult) {
 			lines = append(lines, " ")
 		}
-		cells = append(cells, []string{string(r.Result), r.ID, strings.Join(lines, "\n")})
+		cells = append(cells, []string{string(f.Result), say.Clip(f.ID, 24), strings.Join(lines, "\n")})
 	}
 	return cells
 }
 
-// checkTexts are what there is to say of a check, a line each.
-func checkTexts(r *compliance.CheckResult) []string {
-	texts := append([]string{r.Detail}, firstOf(numberGrants(r.Accepted))...)
+// checkTexts are what there is to say of a check, and of those that hang on it, a line each.
+func checkTexts(f *compliance.Finding) []string {
+	r := &f.CheckResult
+	texts := append([]string{r.Short()}, firstOf(numberGrants(r.Accepted))...)
 	if !isOpen(r) {
+		if len(r.Evidence) > 0 {
+			texts[0] += " [" + evidenceText(r.Evidence) + "]"
+		}
 		return texts
 	}
-	texts = append(texts, "To do: "+r.Hint()+".")
+	if r.ToDo != nil {
+		texts = append(texts, "To do: "+*r.ToDo+".")
+	}
+	if len(f.Folded) > 0 {
+		texts = append(texts, foldedText(f.Folded))
+	}
 	if x := r.Exception; x != nil {
 		texts = append(texts, grantText(x))
+	}
+	for _, hangs := range f.Folded {
+		if x := hangs.Exception; x != nil {
+			texts = append(texts, grantedText("Exception for "+hangs.ID, x))
+		}
 	}
 	if len(r.Evidence) > 0 {
 		texts = append(texts, "Evidence: "+evidenceText(r.Evidence))
@@ -97,6 +131,23 @@ func checkTexts(r *compliance.CheckResult) []string {
 		texts = append(texts, "See: "+strings.Join(r.References, "; "))
 	}
 	return texts
+}
+
+// foldedText names the checks that hang on another one, by their results.
+func foldedText(folded []compliance.CheckResult) string {
+	var parts []string
+	for _, rating := range compliance.Ratings() {
+		var ids []string
+		for _, r := range folded {
+			if r.Result == rating {
+				ids = append(ids, r.ID)
+			}
+		}
+		if len(ids) > 0 {
+			parts = append(parts, string(rating)+" "+strings.Join(ids, ", "))
+		}
+	}
+	return "For the same reason: " + strings.Join(parts, "; ") + "."
 }
 
 // evidenceText is the first few pieces: cursors hold semicolons, and are long.
@@ -121,12 +172,12 @@ func grantedText(what string, x *audit.Exception) string {
 	if x.Expired {
 		state = "EXPIRED on"
 	}
-	return fmt.Sprintf("%s %s %s by %s: %s", what, state, x.Until.Short(), x.By, x.Reason)
+	return fmt.Sprintf("%s %s %s by %s: %s (event %d)", what, state, x.Until.Short(), x.By, x.Reason, x.Event)
 }
 
 // numberGrantText says who accepts that a number is open, or those of an advisory, until when, and why.
 func numberGrantText(x *audit.Exception) string {
-	return fmt.Sprintf("%s (event %d)", grantedText("Exception for "+x.About(), x), x.Event)
+	return grantedText("Exception for "+x.About(), x)
 }
 
 // numberGrants are all that a check leaves numbers out by.
@@ -148,30 +199,20 @@ func firstOf(texts []string) []string {
 
 // writeCSV writes the checks with a header row.
 func (c *ComplianceSection) writeCSV(w io.Writer, _ table.Style) error {
-	header := []string{"id", "title", "result", "detail", "evidence", "references", "exception", "known_since", "accepted"}
+	header := []string{"id", "title", "result", "detail", "evidence", "references", "exception", "known_since", "accepted", "to_do", "hangs_on"}
 	var rows [][]string
 	for _, r := range c.Checks {
 		exception := ""
 		if r.Exception != nil {
 			exception = grantText(r.Exception)
 		}
-		rows = append(rows, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception, exactly(r.KnownSince), strings.Join(numberGrants(r.Accepted), "; ")})
+		rows = append(rows, []string{r.ID, r.Title, string(r.Result), r.Detail, strings.Join(r.Evidence, ", "), strings.Join(r.References, "; "), exception, exactly(r.KnownSince), strings.Join(numberGrants(r.Accepted), "; "), record.OrEmpty(r.ToDo), record.OrEmpty(r.HangsOn)})
 	}
 	return writeRecords(w, c.Warning, header, rows)
 }
 
-// verdictText is a verdict as a manager reads it.
-func verdictText(r compliance.Rating) string {
-	switch r {
-	case compliance.Pass:
-		return "Compliant"
-	case compliance.Warn:
-		return "Compliant, with warnings"
-	case compliance.Fail:
-		return "Not compliant"
-	}
-	return "Not determined"
-}
+// verdictText is a verdict as a title.
+func verdictText(r compliance.Rating) string { return "Verdict: " + string(r) }
 
 // verdictReason says how the checks came to a verdict, in a sentence.
 func verdictReason(c *compliance.Summary) string {
@@ -187,7 +228,7 @@ func verdictReason(c *compliance.Summary) string {
 	for _, r := range []struct {
 		rating    compliance.Rating
 		one, many string
-	}{{compliance.Fail, "fails", "fail"}, {compliance.NotDetermined, "cannot be determined", "cannot be determined"}, {compliance.Warn, "warns", "warn"}, {compliance.Pass, "passes", "pass"}} {
+	}{{compliance.Fail, "fails", "fail"}, {compliance.NotDetermined, "is unknown", "are unknown"}, {compliance.Warn, "warns", "warn"}, {compliance.Pass, "passes", "pass"}} {
 		switch n := count[r.rating]; n {
 		case 0:
 		case 1:

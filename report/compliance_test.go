@@ -67,6 +67,47 @@ func TestComplianceGolden(t *testing.T) {
 	compareGolden(t, "testdata/compliance.nagios", b.String())
 }
 
+// forgotten is a machine that nobody has observed for long.
+func forgotten(t *testing.T) *storetest.Machine {
+	t.Helper()
+	m := storetest.Healthy(t)
+	storetest.SetPart(m, record.Coverage{Date: "2026-02-20", File: "/var/lib/lifecycle/data/sle-module-live-patching.lifecycle", Line: 3})
+	storetest.Except("coverage", "2026-12-31T00:00:00Z")(m)
+	m.Wait(182 * 24 * time.Hour)
+	return m
+}
+
+// A record that nobody adds to is one finding, for people; JSON and CSV have every check.
+func TestStaleGolden(t *testing.T) {
+	m := forgotten(t)
+	c := complianceOf(t, m)
+	for ending, format := range map[string]string{"table80": "table", "csv": "csv", "json": "json"} {
+		got := renderCompliance(t, c, format, table.Style{})
+		compareGolden(t, "testdata/stale."+ending, got)
+		if format != "csv" && format != "json" {
+			checkPlain(t, ending, got, 80)
+		}
+	}
+	checkAgainst(t, readSchemas(t), "compliance-1.json", renderCompliance(t, c, "json", table.Style{}))
+	var b strings.Builder
+	storetest.Check(t, WriteCheck(&b, c, defaultProfile(t)))
+	compareGolden(t, "testdata/stale.nagios", b.String())
+	page := renderFull(t, storyReport(t, m, "", "", "html"), "html", table.Style{})
+	for _, text := range []string{b.String(), renderCompliance(t, c, "table", table.Style{Width: 200}), page} {
+		if n := strings.Count(text, "observe again"); n != 1 {
+			t.Errorf("it says %d times to observe again:\n%.2000s", n, text)
+		}
+		if strings.Contains(text, "dracut") {
+			t.Errorf("it says to build an initrd, of which nothing is known:\n%.2000s", text)
+		}
+	}
+	for _, want := range []string{"<dt>Observed</dt><dd>2026-02-10 11:00 UTC, 182 days ago</dd>", "<dd>2026-02-20 (past)</dd>"} {
+		if strings.Count(page, want) != 2 { // on the first page, and with the state
+			t.Errorf("the page does not say %s", want)
+		}
+	}
+}
+
 func TestComplianceFollowsItsSchema(t *testing.T) {
 	all := readSchemas(t)
 	for _, c := range []*compliance.Summary{troubled(t), troubled(t).Only([]string{"clock"}, false)} {
@@ -168,7 +209,7 @@ func TestVerdictReason(t *testing.T) {
 		{[]compliance.Rating{compliance.NotApplicable}, "No check of profile p applies."},
 		{[]compliance.Rating{compliance.Pass}, "Of 1 check of profile p that applies, 1 passes."},
 		{[]compliance.Rating{compliance.Pass, compliance.Pass, compliance.NotApplicable}, "All 2 checks of profile p that apply pass."},
-		{[]compliance.Rating{compliance.Fail, compliance.Pass, compliance.NotDetermined}, "Of 3 checks of profile p that apply, 1 fails, 1 cannot be determined and 1 passes."},
+		{[]compliance.Rating{compliance.Fail, compliance.Pass, compliance.NotDetermined}, "Of 3 checks of profile p that apply, 1 fails, 1 is unknown and 1 passes."},
 	} {
 		c := &compliance.Summary{Profile: "p"}
 		for _, r := range test.ratings {

@@ -150,8 +150,8 @@ type part struct {
 // parts are those after the verdict, in their order. Those with a block stand together on the page.
 func parts() []part {
 	return []part{
-		{"open", "Open now", (*printer).open, nil},
-		{"state", "State now", (*printer).state, nil},
+		{"open", "Open fixes", (*printer).open, nil},
+		{"state", "State", (*printer).state, nil},
 		{"compliance", "Compliance", (*printer).compliance, nil},
 		{"exposure", "Exposure and latency", (*printer).exposures, nil},
 		{"history", "History", (*printer).history, nil},

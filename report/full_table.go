@@ -104,7 +104,7 @@ func (p *printer) block(b block) {
 	p.rows(header, b.Rows)
 }
 
-func (p *printer) state(f *Full) { p.facts(append(stateFacts(f.State), inferredFact(f.State)...)) }
+func (p *printer) state(f *Full) { p.facts(f.state()) }
 
 func (p *printer) integrity(f *Full) {
 	p.facts(integrityFacts(f.Integrity))
@@ -121,21 +121,9 @@ func (p *printer) compliance(f *Full) {
 	if len(c.Checks) == 0 {
 		p.line("No check was made.")
 	}
-	var cells [][]string
-	for _, check := range c.Checks {
-		detail := say.Clip(check.Detail, 2*maxText)
-		if len(check.Evidence) > 0 {
-			detail += " [" + say.Clip(strings.Join(check.Evidence, ", "), maxText) + "]"
-		}
-		cells = append(cells, []string{string(check.Result), say.Clip(check.ID, 24), detail})
-		if check.Exception != nil {
-			cells = append(cells, []string{"", "", exceptionText(check.Exception)})
-		}
-		for _, text := range numberTexts(check.Accepted) {
-			cells = append(cells, []string{"", "", text})
-		}
+	if p.err == nil && len(c.Checks) > 0 {
+		p.err = table.Render(p.w, checkColumns, checkCells(c, p.style.Width), p.style)
 	}
-	p.rows([]string{"RESULT", "CHECK", "FINDING"}, cells)
 }
 
 func (p *printer) exposures(f *Full) {

@@ -17,14 +17,16 @@ const maxText = 300
 
 // keyFacts are what somebody asks first.
 func keyFacts(f *Full) (out table.Facts) {
-	s := f.State
-	out.Add("Kernel", "%s", unknownIfNull(s.KernelRelease))
-	out.Add("Live patch", "%s", activeText(s))
-	out.Add("In the initrd", "%s", initrdText(s))
-	out.Add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
-	out = append(out, openFacts(f.Compliance.Open)...)
+	s, at, made := f.State, f.Compliance.At.Time, f.Provenance.MadeAt.Time
+	out = append(out, briefFacts(s, at, made)...)
+	out = append(out, openFacts(f.Compliance.Open, at, made)...)
 	out.Add("Record", "%s", recordText(f.Provenance, f.Integrity))
 	return out
+}
+
+// state is what is known of the machine as it was observed last.
+func (f *Full) state() table.Facts {
+	return append(stateFacts(f.State, f.Compliance.At.Time, f.Provenance.MadeAt.Time), inferredFact(f.State)...)
 }
 
 func recordText(p *Provenance, i *Integrity) string {

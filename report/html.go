@@ -96,6 +96,7 @@ type pageCheck struct {
 	ID, Title, Detail, Short string
 	Result                   compliance.Rating
 	Hint                     []pageText
+	Folded                   string // the checks that hang on it
 	Evidence                 []pageEvidence
 	References               []string
 	Exception, Accepted      string // at length, and in short
@@ -165,7 +166,7 @@ func newPage(f *Full) (*page, error) {
 		return nil, err
 	}
 	p.open(f.Compliance.Open)
-	p.state(f.State)
+	p.state(f)
 	p.compliance(f.Compliance)
 	p.exposure(f.Latency, f.Exposures)
 	p.timeline(f.Timeline)
@@ -227,8 +228,9 @@ func (p *page) open(o *audit.Open) {
 	p.Open, p.MoreOpen = openBlock(o), o.Numbers-len(o.Worst)
 }
 
-func (p *page) state(s *audit.State) {
-	p.At, p.Confidence, p.State = s.At.Short(), s.Confidence, pageFacts(append(stateFacts(s), inferredFact(s)...))
+func (p *page) state(f *Full) {
+	s := f.State
+	p.At, p.Confidence, p.State = s.At.Short(), s.Confidence, pageFacts(f.state())
 	for _, pkg := range s.Installed {
 		p.Installed = append(p.Installed, []string{say.Clip(pkg.Name, maxText), say.Clip(pkg.Version, maxText), say.Clip(pkg.Arch, 20)})
 	}
@@ -242,10 +244,14 @@ func (p *page) state(s *audit.State) {
 
 func (p *page) compliance(c *compliance.Summary) {
 	p.Profile, p.Since = say.Clip(c.Profile, 80), c.Since.Short()
-	for _, check := range c.Checks {
-		row := pageCheck{ID: say.Clip(check.ID, 80), Title: say.Clip(check.Title, maxText), Detail: say.Clip(check.Detail, 2*maxText), Short: say.Clip(check.Detail, 160), Result: check.Result}
-		if isOpen(&check) {
-			row.Hint = texts(check.Hint())
+	for _, found := range c.Findings() {
+		check := found.CheckResult
+		row := pageCheck{ID: say.Clip(check.ID, 80), Title: say.Clip(check.Title, maxText), Detail: say.Clip(check.Short(), 2*maxText), Short: say.Clip(check.Short(), 160), Result: check.Result}
+		if isOpen(&check) && check.ToDo != nil {
+			row.Hint = texts(*check.ToDo)
+		}
+		if len(found.Folded) > 0 {
+			row.Folded = foldedText(found.Folded)
 		}
 		for _, e := range check.Evidence {
 			row.Evidence = append(row.Evidence, p.evidence(e))

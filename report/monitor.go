@@ -34,16 +34,19 @@ func WriteCheck(w io.Writer, c *compliance.Summary, p *compliance.Profile) error
 	word, _ := Nagios(c.Verdict)
 	_, err := fmt.Fprintf(w, "KLP-AUDIT %s - %s | %s\n", word, headline(c), perfdata(c, p))
 	if err == nil && c.Open.Numbers > 0 {
-		_, err = fmt.Fprintln(w, NagiosText(openLine(c.Open)))
+		_, err = fmt.Fprintln(w, NagiosText(openLine(c)))
 	}
-	for _, r := range c.Checks {
-		if err != nil || !isOpen(&r) {
-			break // they are in the order of weight
+	for _, f := range c.Findings() {
+		if err != nil {
+			break
 		}
-		word, _ := Nagios(r.Result)
-		for i, text := range checkTexts(&r) {
+		if !isOpen(&f.CheckResult) {
+			continue
+		}
+		word, _ := Nagios(f.Result)
+		for i, text := range checkTexts(&f) {
 			if i == 0 {
-				text = word + " " + r.ID + ": " + text
+				text = word + " " + f.ID + ": " + text
 			} else {
 				text = "  " + text
 			}
@@ -56,9 +59,9 @@ func WriteCheck(w io.Writer, c *compliance.Summary, p *compliance.Profile) error
 }
 
 // openLine says what is open, and what to do, in one line.
-func openLine(o *audit.Open) string {
+func openLine(c *compliance.Summary) string {
 	var parts []string
-	for _, f := range openFacts(o) {
+	for _, f := range openFacts(c.Open, c.At.Time, c.At.Time) {
 		parts = append(parts, f.Name+": "+f.Text)
 	}
 	return strings.Join(parts, ". ") + "."
@@ -72,11 +75,11 @@ func headline(c *compliance.Summary) string {
 	if c.Verdict == compliance.Pass {
 		return NagiosText(c.Sum())
 	}
-	first := c.Checks[0]
+	first := c.Findings()[0]
 	if c.Warning != "" { // which says which check it is
-		return NagiosText(fmt.Sprintf("%s (%s)", inShort(first.Detail), c.Sum()))
+		return NagiosText(fmt.Sprintf("%s (%s)", inShort(first.Short()), c.Sum()))
 	}
-	return NagiosText(fmt.Sprintf("%s: %s (%s)", first.ID, inShort(first.Detail), c.Sum()))
+	return NagiosText(fmt.Sprintf("%s: %s (%s)", first.ID, inShort(first.Short()), c.Sum()))
 }
 
 // inShort is a text that fits on a pager: the whole one is below it.

@@ -124,7 +124,7 @@ func checkWithPromtool(t *testing.T, text string) {
 
 // A text in the line for Nagios cannot pass for performance data, nor for another line.
 func TestNagiosLineIsOneLine(t *testing.T) {
-	c := &compliance.Summary{Open: &audit.Open{}, Verdict: compliance.Fail, Checks: []compliance.CheckResult{{ID: "clock", Result: compliance.Fail, Detail: "a | x=1\nb\x1b[2J.",
+	c := &compliance.Summary{Open: &audit.Open{}, Verdict: compliance.Fail, Checks: []compliance.CheckResult{{ID: "clock", Result: compliance.Fail, Detail: "a | x=1\nb\x1b[2J.", ToDo: new("f | g"),
 		Exception: &audit.Exception{Reason: "c | d\ne"}, Evidence: []string{"journal s=|"}}}}
 	var b strings.Builder
 	storetest.Check(t, WriteCheck(&b, c, defaultProfile(t)))

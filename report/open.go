@@ -5,15 +5,20 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/report/table"
 )
 
-// openFacts are what is open now: how much, the worst of it, and what to do.
-func openFacts(o *audit.Open) (out table.Facts) {
-	out.Add("Open now", "%s", openText(o))
+// openFacts are what is open at a moment: how much, the worst of it, and what to do.
+func openFacts(o *audit.Open, at, made time.Time) (out table.Facts) {
+	text := openText(o)
+	if o.LookedAt != nil {
+		text += "; as seen " + seenText(*o.LookedAt, at, made)
+	}
+	out.Add("Open fixes", "%s", text)
 	if o.Numbers > 0 {
 		out.Add("Worst", "%s", worstText(&o.Worst[0]))
 		out.Add("To do", "%s", toDoText(o))

@@ -81,7 +81,7 @@ func (s *StateSection) writeTable(w io.Writer, style table.Style) error {
 	if err := table.WriteParagraphs(w, []string{"State at " + s.At.Shown(time.RFC3339Nano) + ": " + strings.ToUpper(string(s.Confidence)) + ".", ""}, style); err != nil {
 		return err
 	}
-	out := stateFacts(s.State)
+	out := stateFacts(s.State, s.asOf(), s.Provenance.MadeAt.Time)
 	for i, p := range s.Installed {
 		out.Add(once(i, "Installed"), "%s-%s.%s", p.Name, p.Version, p.Arch)
 	}
@@ -103,6 +103,14 @@ func (s *StateSection) writeTable(w io.Writer, style table.Style) error {
 	return table.WriteParagraphs(w, append([]string{""}, s.Provenance.lines()...), style)
 }
 
+// asOf is the moment that is asked about: now, unless one is named.
+func (s *StateSection) asOf() time.Time {
+	if s.Provenance.Filters["at"] == "" {
+		return s.Provenance.MadeAt.Time
+	}
+	return s.At.Time
+}
+
 // once names the first of several facts.
 func once(i int, name string) string {
 	if i > 0 {
@@ -111,22 +119,42 @@ func once(i int, name string) string {
 	return name
 }
 
-// stateFacts are what is known of a moment, beside what was installed.
-func stateFacts(s *audit.State) (out table.Facts) {
+// briefFacts are what somebody asks first of a state.
+func briefFacts(s *audit.State, at, made time.Time) (out table.Facts) {
+	out = append(out, observedFact(s.ObservedAt, at, made)...)
+	out.Add("Kernel", "%s", unknownIfNull(s.KernelRelease))
+	out.Add("Live patch", "%s", activeText(s))
+	out.Add("In the initrd", "%s", initrdText(s))
+	out.Add("Next boot", "%s", nextBootText(s.NextBoot))
+	out.Add("Covered until", "%s", untilText(unknownIfNull(s.CoveredUntil), at))
+	return out
+}
+
+// stateFacts are what is known of a state, but for what was installed: when it was observed, how long before the moment
+// that is asked about, and what of it is past then.
+func stateFacts(s *audit.State, at, made time.Time) (out table.Facts) {
+	out = append(out, observedFact(s.ObservedAt, at, made)...)
 	out.Add("Kernel", "%s", unknownIfNull(s.KernelRelease))
 	out.Add("Boot", "%s", unknownIfNull(s.BootID))
 	out.Add("Live patch", "%s", activeText(s))
-	if lp := s.LivePatch; lp != nil {
-		out.Add("Module", "%s", lp.Module)
-		if lp.Package != nil && lp.Version != nil {
-			out.Add("Package", "%s %s", *lp.Package, *lp.Version)
-		}
+	if lp := s.LivePatch; lp != nil && lp.Package != nil && lp.Version != nil {
+		out.Add("Package", "%s %s", *lp.Package, *lp.Version)
 	}
 	out.Add("In the initrd", "%s", initrdText(s))
 	out.Add("Next boot", "%s", nextBootText(s.NextBoot))
-	out.Add("Covered until", "%s", unknownIfNull(s.CoveredUntil))
+	out.Add("Covered until", "%s", untilText(unknownIfNull(s.CoveredUntil), at))
 	out.Add("Pending reboot", "%s", unknownIfNull(s.PendingReboot))
 	return append(out, unknownFacts(s.Unknown)...)
+}
+
+// observedFact says when the machine was observed last.
+func observedFact(observed *record.Timestamp, at, made time.Time) (out table.Facts) {
+	if observed == nil {
+		out.Add("Observed", "never")
+		return out
+	}
+	out.Add("Observed", "%s", seenText(*observed, at, made))
+	return out
 }
 
 func activeText(s *audit.State) string {
@@ -141,7 +169,7 @@ func activeText(s *audit.State) string {
 	}
 	text := lp.Module
 	if lp.PatchNumber != nil {
-		text = fmt.Sprintf("patch %d", *lp.PatchNumber)
+		text = fmt.Sprintf("patch %d (%s)", *lp.PatchNumber, lp.Module)
 	}
 	switch {
 	case lp.Initial != nil && *lp.Initial:
@@ -167,6 +195,8 @@ func initrdText(s *audit.State) string {
 		sure = "inferred"
 	}
 	switch {
+	case i == nil && s.LivePatch == nil && s.Unknown["live_patch"] == "" && s.Confidence != audit.Unknown:
+		return "no live patch to look for"
 	case i == nil:
 		return "not known"
 	case i.Reason == record.ReasonNoImage:

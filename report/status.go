@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
@@ -19,6 +21,7 @@ type Status struct {
 	Schema          string              `json:"schema"`
 	Warning         *string             `json:"warning"`          // what is wrong with the record; null: nothing is known to be
 	Machine         *record.Observation `json:"machine"`          // as it is seen now; null: of a copy, or of another machine's files
+	State           *audit.State        `json:"state"`            // as the machine is seen now, else as it was observed last; null: it never was
 	Path            string              `json:"path"`             // of the record
 	Record          *record.Summary     `json:"record"`           // null: nothing is recorded yet, or it cannot be read
 	Waiting         *int                `json:"spooled_events"`   // that wait to be taken in; null: not known, as of a copy
@@ -29,12 +32,39 @@ type Status struct {
 	PluginInstalled *bool               `json:"plugin_installed"` // the commit plugin; null: not known of a copy
 	Kernel          *record.HistoryRow  `json:"last_kernel_change"`
 	LivePatch       *record.HistoryRow  `json:"last_livepatch_change"`
-	Open            *audit.Open         `json:"open"` // what the vendor has released, and does not protect the machine; null: nothing is recorded yet, or it cannot be read
+	Open            *audit.Open         `json:"open"`       // what the vendor has released, and does not protect the machine; null: nothing is recorded yet, or it cannot be read
+	Compliance      *Judgement          `json:"compliance"` // of the record, by the configured profile; null: likewise
 	Program         string              `json:"version"`
+	At              record.Timestamp    `json:"at"` // when all this was found out
+}
+
+// Judgement is a compliance summary in short.
+type Judgement struct {
+	Profile string                    `json:"profile"`
+	Verdict compliance.Rating         `json:"verdict"`
+	Results map[compliance.Rating]int `json:"results"` // how many checks came to each
+	First   *compliance.CheckResult   `json:"first"`   // the weightiest that does not pass; null: none
+	sum     string
+}
+
+// Judge fills in what the record comes to.
+func (s *Status) Judge(c *compliance.Summary) {
+	s.Open = c.Open
+	s.Compliance = &Judgement{Profile: c.Profile, Verdict: c.Verdict, Results: map[compliance.Rating]int{}, sum: c.Sum()}
+	for _, r := range compliance.Ratings() {
+		s.Compliance.Results[r] = 0
+	}
+	for _, r := range c.Checks {
+		s.Compliance.Results[r.Result]++
+	}
+	if list := c.Findings(); len(list) > 0 && isOpen(&list[0].CheckResult) {
+		s.Compliance.First = &list[0].CheckResult
+	}
 }
 
 func (s *Status) forms() []form { return []form{{"table", s.writeTable}, object(s)} }
 
+// writeTable keeps to one screen of 24 lines of 80 columns, as far as nothing is wrong with the record.
 func (s *Status) writeTable(w io.Writer, style table.Style) error {
 	if s.Warning != nil {
 		if err := writeWarning(w, *s.Warning, style); err != nil {
@@ -42,13 +72,17 @@ func (s *Status) writeTable(w io.Writer, style table.Style) error {
 		}
 	}
 	var f table.Facts
-	if s.Machine != nil {
-		f = machineFacts(s.Machine)
+	if s.Record != nil && s.Record.Events > 0 {
+		f.Add("Host", "%s", hostName(s.Record.Host))
+	}
+	if s.State != nil {
+		f = append(f, briefFacts(s.State, s.At.Time, s.At.Time)...)
+		f = append(f, unknownNames(s.State.Unknown)...)
 	}
 	if s.Open != nil {
-		f = append(f, openFacts(s.Open)...)
+		f = append(f, openFacts(s.Open, s.At.Time, s.At.Time)...)
 	}
-	f.Add("Record", "%s", s.Path)
+	f = append(f, s.Compliance.facts()...)
 	s.addRecord(&f)
 	if text := s.spool(); text != "" {
 		f.Add("Spool", "%s", text)
@@ -61,6 +95,32 @@ func (s *Status) writeTable(w io.Writer, style table.Style) error {
 	}
 	f.Add("Program", "klp-audit %s", s.Program)
 	return f.Write(w, style)
+}
+
+// facts are the verdict, and what is wrong first.
+func (j *Judgement) facts() (f table.Facts) {
+	const few = 120 // characters: two lines of a terminal
+	if j == nil {
+		return nil
+	}
+	f.Add("Verdict", "%s, by profile %s: %s", j.Verdict, say.Clip(j.Profile, 40), j.sum)
+	if j.First != nil {
+		f.Add("First finding", "%s: %s", j.First.ID, say.Clip(j.First.Short(), few))
+		f.Add("To do", "%s", say.Clip(record.OrEmpty(j.First.ToDo), few))
+	}
+	return f
+}
+
+// unknownNames are the parts that are not known.
+func unknownNames(unknown map[string]string) (f table.Facts) {
+	var names []string
+	for name := range unknown {
+		names = append(names, strings.ReplaceAll(name, "_", " "))
+	}
+	if slices.Sort(names); len(names) > 0 {
+		f.Add("Not known", "%s; --format json has the reasons", strings.Join(names, ", "))
+	}
+	return f
 }
 
 // SeeSpool fills in what there is to see of the spool.
@@ -93,14 +153,13 @@ func (s *Status) spool() (text string) {
 }
 
 func (s *Status) addRecord(f *table.Facts) {
+	f.Add("Record", "%s", s.Path)
 	r := s.Record
 	if r == nil || r.Events == 0 {
 		f.Add("Events", "none yet")
 		return
 	}
-	f.Add("Events", "%d, from %s to %s", r.Events, (*r.First).Short(), (*r.Last).Short())
-	f.Add("Root hash", "%s", r.RootHash)
-	f.Add("Host", "%s", hostName(r.Host))
+	f.Add("Events", "%d, from %s to %s", r.Events, day10(*r.First), seenText(*r.Last, s.At.Time, s.At.Time))
 	commits := fmt.Sprintf("%d", r.Commits)
 	if r.LastCommit != nil {
 		how := "with an outcome that is not known" // an import has none
@@ -113,13 +172,4 @@ func (s *Status) addRecord(f *table.Facts) {
 		commits += fmt.Sprintf("; %d without an end", r.Open)
 	}
 	f.Add("Commits", "%s", commits)
-	f.Add("Changes", "%d", r.Changes)
-	for _, last := range []struct {
-		name string
-		row  *record.HistoryRow
-	}{{"Last kernel", s.Kernel}, {"Last live patch", s.LivePatch}} {
-		if last.row != nil {
-			f.Add(last.name, "%s of %s at %s", last.row.Action, last.row.Named(), last.row.Time.Short())
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -149,6 +150,30 @@ func exactly(t *record.Timestamp) string {
 		return ""
 	}
 	return t.Exact()
+}
+
+// seenText says when something was seen, and how long before a moment that was: before now, if a report is made of then.
+func seenText(seen record.Timestamp, at, made time.Time) string {
+	const making = 10 * time.Minute // a report may take so long
+	text, now := seen.Shown("2006-01-02 15:04 MST"), made.Sub(at) < making
+	switch age := at.Sub(seen.Time); {
+	case age < time.Minute && now:
+		return text + ", just now"
+	case age < time.Minute:
+		return text
+	case now:
+		return text + ", " + say.Duration(age) + " ago"
+	default:
+		return text + ", " + say.Duration(age) + " before"
+	}
+}
+
+// untilText is a day until when something is so, and whether it is past at a moment.
+func untilText(day string, at time.Time) string {
+	if end, err := time.Parse(time.DateOnly, day); err == nil && end.Before(audit.Day(at.UTC())) {
+		return day + " (past)"
+	}
+	return day
 }
 
 // asOf is a moment that was asked for, for JSON.

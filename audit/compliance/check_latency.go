@@ -77,7 +77,8 @@ func (l *latencies) finding(g *grounds) (f finding) {
 	case l.unmeasured > 0:
 		f = found(NotDetermined, "Of %d of %d fixes release or activation are not on record", l.unmeasured, l.n)
 	case l.waiting > 0:
-		f = found(Warn, "%d of %d fixes are released, and not active; it is not too late for any yet", l.waiting, l.n)
+		f = found(Warn, "%d of %d fixes are released, and not active; it is not too late for any yet", l.waiting, l.n).
+			toDo("install what is on offer with `zypper patch`, and have it loaded; see `klp-audit report cve`")
 	default:
 		f = found(Pass, "All fixes were active in time (%d); the slowest took %s", l.n, say.Duration(l.worst))
 	}

@@ -35,10 +35,13 @@ func failedCommits(g *grounds, c Criteria) finding {
 		}
 	}
 	switch {
+	case failed != nil && len(failed) <= len(g.open) && len(g.failed) == 0:
+		f = f.saying(listing(Fail, failed, "%s not made good: %s.", say.Plural(len(failed), "failure"))).
+			toDo("see /var/log/zypp/history for what became of it, and repeat what was not done")
 	case failed != nil:
-		f.rating, f.detail = Fail, fmt.Sprintf("%s: %s.", say.Plural(len(failed), "failure")+" not made good", say.Some(failed))
+		f = f.saying(listing(Fail, failed, "%s not made good: %s.", say.Plural(len(failed), "failure")))
 	case unclear != nil:
-		f.rating, f.detail = NotDetermined, fmt.Sprintf("What became of %s is not known: %s.", say.Plural(len(unclear), "change"), say.Some(unclear))
+		f = f.saying(listing(NotDetermined, unclear, "What became of %s is not known: %s.", say.Plural(len(unclear), "change")))
 	case len(g.open) > 0:
 		f = found(Warn, "A commit is going on.").by(g.open[0].Event)
 	default:
@@ -64,8 +67,7 @@ func downgrades(g *grounds, _ Criteria) finding {
 			f = f.by(l.taint.Event)
 		}
 	}
-	f.detail = fmt.Sprintf("%s: %s.", say.Plural(len(list), "downgrade"), say.Some(list))
-	return f
+	return f.saying(listing(Fail, list, "%s: %s.", say.Plural(len(list), "downgrade")))
 }
 
 // String says what was downgraded, by whom, and what the kernel had said before.
@@ -124,8 +126,8 @@ func completeness(g *grounds, _ Criteria) finding {
 	if f.detail != "" {
 		return f
 	}
-	if problem := g.stale(); problem != "" {
-		return found(NotDetermined, "%s", problem)
+	if g.stale() != "" {
+		return g.outdated()
 	}
 	if !known {
 		return found(NotDetermined, "There is nothing on record to compare the %s installed packages with.", count(g.seen.Installed)).by(g.seen.Event)
@@ -158,7 +160,7 @@ func (g *grounds) incomplete(bypassed []string) (f finding, known bool) {
 		f = f.by(g.compared.Event)
 	}
 	if len(odd) > 0 {
-		f.detail = fmt.Sprintf("%s in the record: %s.", say.Plural(len(odd), "hole"), say.Some(odd))
+		f = f.saying(listing(Fail, odd, "%s in the record: %s.", say.Plural(len(odd), "hole")))
 	}
 	return f, known
 }
@@ -243,17 +245,20 @@ func integrity(g *grounds, c Criteria) finding {
 	}
 	part := g.verified
 	if part == nil {
-		return found(NotDetermined, "%s; no full verification of the last 31 days is on record.", checkpoint)
+		f := found(NotDetermined, "%s; no full verification of the last 31 days is on record.", checkpoint)
+		f.hangs = g.stale() != "" // observations verify
+		return f
 	}
 	v, err := part.Value()
 	if err != nil {
 		return found(NotDetermined, "The last full verification cannot be read: %v.", err).by(part.Event)
 	}
 	if v.Result != string(proof.Intact) {
-		return found(Fail, "The full verification of %s found the record %s: %s.", part.Time.Short(), v.Result, say.Some(append(v.Problems, "see the event"))).by(part.Event)
+		return listing(Fail, append(v.Problems, "see the event"), "The full verification of %s found the record %s: %s.", part.Time.Short(), v.Result).by(part.Event)
 	}
 	age := g.at.Sub(part.Time.Time)
-	f := found(c.longer(age), "%s, and the full verification %s ago found all %d events intact", checkpoint, say.Duration(age), v.TreeSize).by(part.Event)
+	f := found(c.longer(age), "%s, and the full verification %s ago found all %d events intact", checkpoint, say.Duration(age), v.TreeSize).by(part.Event).toDo(verifyDaily)
+	f.hangs = f.rating != Pass && g.stale() != "" // observations verify
 	if v.Unread != "" {
 		f.detail += ", but could not read all checkpoints in the journal: " + strings.TrimSuffix(v.Unread, ".")
 		if f.rating == Pass {
@@ -300,9 +305,9 @@ func exceptions(g *grounds, c Criteria) finding {
 	case n == 0:
 		return found(NotApplicable, "There is no exception.")
 	case expired != nil:
-		return found(Fail, "%s expired: %s.", say.Plural(len(expired), "exception"), say.Some(expired)).by(late...)
+		return listing(Fail, expired, "%s expired: %s.", say.Plural(len(expired), "exception")).by(late...)
 	case soon != nil:
-		return found(Warn, "%s of %d will expire within %s: %s.", say.Plural(len(soon), "exception"), n, c.Warn, say.Some(soon)).by(near...)
+		return listing(Warn, soon, "%s of %d will expire within %s: %s.", say.Plural(len(soon), "exception"), n, c.Warn).by(near...)
 	}
 	return found(Pass, "None of %s has expired.", say.Plural(n, "exception"))
 }

@@ -74,7 +74,7 @@ func patchState(g *grounds, c Criteria) finding {
 	case g.forced == nil:
 		return found(NotDetermined, "Live patch %s is enabled; whether tasks were forced over to it is not on record.", lp.Module)
 	case *g.forced:
-		return found(Fail, "Live patch %s is enabled, and tasks were forced over to it.", lp.Module)
+		return found(Fail, "Live patch %s is enabled, and tasks were forced over to it.", lp.Module).toDo("reboot: only that makes sure that no task runs what the live patch replaces")
 	}
 	return found(Pass, "Live patch %s is enabled, complete and not forced.", lp.Module)
 }
@@ -161,11 +161,12 @@ func patchInInitrd(g *grounds, _ Criteria) finding {
 	case v.Reason == record.ReasonNoPatch:
 		return found(NotApplicable, "No live patch is active.")
 	case v.Reason == record.ReasonNoImage:
-		f = found(Fail, "Kernel %s has no initrd at all: it does not boot.", v.KernelRelease)
+		f = found(Fail, "Kernel %s has no initrd at all: it does not boot.", v.KernelRelease).toDo("%s", g.buildInitrd(v.KernelRelease, BuildHint(v.KernelRelease)+" before any reboot"))
 	case v.Verdict == record.VerdictContained:
 		f = found(Pass, "The initrd of kernel %s holds %s (basis: %s).", v.KernelRelease, v.Patch, v.Basis)
 	case v.Verdict == record.VerdictMissing:
-		f = found(Fail, "The initrd of kernel %s does not hold %s (basis: %s): an unexpected reboot loses its fixes.", v.KernelRelease, v.Patch, v.Basis)
+		f = found(Fail, "The initrd of kernel %s does not hold %s (basis: %s): an unexpected reboot loses its fixes.", v.KernelRelease, v.Patch, v.Basis).
+			toDo("%s; see `klp-audit initrd --explain`", g.buildInitrd(v.KernelRelease, BuildHint(v.KernelRelease)))
 	default:
 		f = found(NotDetermined, "Whether the initrd of kernel %s holds %s cannot be proven: %s.", v.KernelRelease, v.Patch, v.Reason)
 	}
@@ -180,6 +181,37 @@ func patchInInitrd(g *grounds, _ Criteria) finding {
 	return f
 }
 
+// answer is yes or no, or neither is known.
+type answer int
+
+const (
+	notKnown answer = iota
+	yes
+	no
+)
+
+// bootsNext says whether the next boot runs a kernel.
+func (g *grounds) bootsNext(kernel string) answer {
+	switch next := g.seen.NextBoot; {
+	case next == nil || next.KernelRelease == "":
+		return notKnown
+	case next.KernelRelease == kernel:
+		return yes
+	}
+	return no
+}
+
+// buildInitrd says what to do about the initrd of a kernel: to build it helps only if that kernel boots next.
+func (g *grounds) buildInitrd(kernel, build string) string {
+	switch g.bootsNext(kernel) {
+	case yes:
+		return build
+	case no:
+		return fmt.Sprintf("leave the initrd of kernel %s alone, for the next boot runs %s: see that %s has its newest live patch, with `zypper patch`", kernel, g.seen.NextBoot.KernelRelease, g.seen.NextBoot.KernelRelease)
+	}
+	return fmt.Sprintf("find out which kernel boots next; if that is %s, %s", kernel, build)
+}
+
 // nextBoot checks that the default boot entry runs the newest kernel.
 func nextBoot(g *grounds, _ Criteria) finding {
 	o := g.seen
@@ -191,7 +223,7 @@ func nextBoot(g *grounds, _ Criteria) finding {
 	}
 	next, newest := o.NextBoot.KernelRelease, o.Reboot.NewestKernel
 	if next != "" && g.noImageOf() == next {
-		return found(Fail, "The next boot runs kernel %s, which has no initrd: it does not boot.", next)
+		return found(Fail, "The next boot runs kernel %s, which has no initrd: it does not boot.", next).toDo("%s before any reboot", BuildHint(next))
 	}
 	switch unknown := o.newestUnknown(); {
 	case next != "" && unknown != "":
@@ -203,9 +235,9 @@ func nextBoot(g *grounds, _ Criteria) finding {
 	case next == newest:
 		return found(Pass, "The next boot runs kernel %s, the newest one that is installed.", next)
 	case next == o.Kernel.Release:
-		return found(Warn, "The next boot runs kernel %s again, although %s is installed.", next, newest)
+		return found(Warn, "The next boot runs kernel %s again, although %s is installed.", next, newest).toDo("set the default boot entry to kernel %s", newest)
 	}
-	return found(Fail, "The next boot runs kernel %s, which is neither the running %s nor the newest installed %s.", next, o.Kernel.Release, newest)
+	return found(Fail, "The next boot runs kernel %s, which is neither the running %s nor the newest installed %s.", next, o.Kernel.Release, newest).toDo("set the default boot entry to kernel %s", newest)
 }
 
 // coverage checks that the vendor still makes live patches for the kernel.
@@ -276,7 +308,11 @@ func rebootLag(g *grounds, c Criteria) finding {
 	if lag < 0 {
 		return found(NotDetermined, "Kernel %s waits for a reboot; since when is not known: the clock was ahead when it was installed.", r.NewestKernel)
 	}
-	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, say.Duration(lag), g.seen.Kernel.Release, patched)
+	todo := "reboot into kernel " + r.NewestKernel
+	if next := g.seen.NextBoot; next != nil && g.bootsNext(r.NewestKernel) == no {
+		todo = fmt.Sprintf("set the default boot entry to kernel %s, for the next boot would run %s; then reboot", r.NewestKernel, next.KernelRelease)
+	}
+	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, say.Duration(lag), g.seen.Kernel.Release, patched).toDo("%s", todo)
 }
 
 // taint checks that nothing but live patches taints the kernel.
@@ -292,7 +328,7 @@ func taint(g *grounds, c Criteria) finding {
 		}
 	}
 	if odd != nil {
-		return found(Fail, "The kernel is tainted, value %d: %s.", tainted.Value, strings.Join(odd, "; "))
+		return listing(Fail, odd, "The kernel is tainted, value %d: %s.", tainted.Value)
 	}
 	return found(Pass, "The kernel's taint value is %d, which is as it should be.", tainted.Value)
 }

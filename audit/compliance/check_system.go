@@ -39,7 +39,7 @@ func signatures(g *grounds, c Criteria) finding {
 		}
 	}
 	if odd != nil {
-		return found(Fail, "%s.", say.Some(odd))
+		return listing(Fail, odd, "%s.")
 	}
 	return found(Pass, "libzypp checks signatures (repositories: %d), and all %s are signed.", len(checked.Repos), say.Plural(len(g.seen.Installed), "installed kernel and live patch package"))
 }
@@ -99,7 +99,7 @@ func permissions(g *grounds, _ Criteria) finding {
 	}
 	switch {
 	case odd != nil:
-		return found(Fail, "%s.", say.Some(odd))
+		return listing(Fail, odd, "%s.")
 	case there == 0:
 		return found(NotDetermined, "The observation has seen no file of klp-audit.")
 	}
@@ -137,7 +137,7 @@ func executable(f record.OwnFile) bool {
 func recorder(g *grounds, _ Criteria) finding {
 	const plugin, program = "/usr/lib/zypp/plugins/commit/klp-audit", "/usr/lib/klp-audit/recorder"
 	if problem := g.stale(); problem != "" {
-		return found(Fail, "%s", problem).by(g.seen.events()...)
+		return found(Fail, "%s", problem).by(g.seen.events()...).toDo(observeAgain)
 	}
 	files, f, ok := part[record.OwnFiles](g)
 	if !ok {

@@ -146,7 +146,8 @@ func (g *grounds) retracted() (f finding, ok bool) {
 				there[p] = "Active"
 			}
 			if a.Status == record.StatusRetracted && there[p] != "" && audit.IsPatchFor(p.Name, g.running) {
-				return found(Fail, "%s is %s %s, whose advisory %s the vendor took back.", there[p], say.Printable(p.Name), p.Version, say.Printable(a.ID)).by(g.seen.Event, a.Event), true
+				return found(Fail, "%s is %s %s, whose advisory %s the vendor took back.", there[p], say.Printable(p.Name), p.Version, say.Printable(a.ID)).by(g.seen.Event, a.Event).
+					toDo("install the newest live patch with `zypper patch`, and see what SUSE says of %s", say.Printable(a.ID)), true
 			}
 		}
 	}
@@ -161,7 +162,7 @@ func metadata(g *grounds, c Criteria) finding {
 		return found(NotDetermined, "Nobody has looked at the repositories' metadata.")
 	}
 	var bad, frozen []string
-	offering := 0
+	offering, old := 0, 0
 	for _, r := range g.offers.Repositories() {
 		name := say.Printable(r.Alias)
 		switch {
@@ -171,6 +172,9 @@ func metadata(g *grounds, c Criteria) finding {
 			bad = append(bad, name+" cannot be read")
 		case c.Fail > 0 && g.at.Sub(r.Refreshed.Time) > time.Duration(c.Fail):
 			bad = append(bad, name+" was refreshed last on "+r.Refreshed.ShortDay())
+			if looked.Time.Sub(r.Refreshed.Time) <= time.Duration(c.Fail) {
+				old++ // when it was looked at: it may have been refreshed since
+			}
 		}
 		if r.Refreshed != nil {
 			offering++
@@ -182,7 +186,8 @@ func metadata(g *grounds, c Criteria) finding {
 	var f finding
 	switch {
 	case len(bad) > 0:
-		f = found(Fail, "%s.", strings.Join(bad, "; "))
+		f = listing(Fail, bad, "%s.")
+		f.hangs = old == len(bad) && g.stale() != ""
 	case offering == 0 && g.livePatching():
 		f = found(Fail, "No enabled repository offers kernels or live patches, though a product for live patching is installed.")
 	case offering == 0:
@@ -190,7 +195,7 @@ func metadata(g *grounds, c Criteria) finding {
 	case len(g.offers.Off()) > 0:
 		f = found(Warn, "Not enabled, or gone, though it had advisories for this machine: %s.", say.Printable(strings.Join(g.offers.Off(), ", ")))
 	case len(frozen) > 0:
-		f = found(Warn, "Refreshed, but perhaps frozen: %s.", strings.Join(frozen, "; "))
+		f = listing(Warn, frozen, "Refreshed, but perhaps frozen: %s.")
 	default:
 		f = found(Pass, "All repositories that offer kernels or live patches were refreshed in time (%d).", offering)
 	}

@@ -35,20 +35,25 @@ type Summary struct {
 	Warning string          `json:"-"` // of what was judged; empty: nothing is known to be wrong with it
 	// Observed is when the machine was observed last; the moment judged if that is too long ago.
 	Observed record.Timestamp `json:"-"`
+	// ObservedAt is when the machine was observed last, up to the moment judged; null: never.
+	ObservedAt *record.Timestamp `json:"observed_at"`
 
 	CoverageLeft *int `json:"-"` // days; nil: not known
 }
 
 // CheckResult is what one check came to.
 type CheckResult struct {
-	ID         string   `json:"id"`
-	Title      string   `json:"title"`
-	Result     Rating   `json:"result"`
-	Detail     string   `json:"detail"`   // one sentence
+	ID     string `json:"id"`
+	Title  string `json:"title"`
+	Result Rating `json:"result"`
+	Detail string `json:"detail"` // one sentence
+	Brief  string `json:"-"`      // the same for people, where the detail has a long list; else empty
+	// ToDo is what to do about the result; null: nothing.
+	ToDo *string `json:"to_do"`
+	// HangsOn is the check whose finding this one hangs on: once that is mended, this one can be judged; null: none.
+	HangsOn    *string  `json:"hangs_on"`
 	Evidence   []string `json:"evidence"` // "event 12", journal cursors
 	References []string `json:"references"`
-	// NoImageOf is the kernel that has no initrd at all; empty: none is known to have none.
-	NoImageOf string `json:"-"`
 	// KnownSince is when the last of the events among the evidence was recorded; null: not known, or none.
 	KnownSince *record.Timestamp `json:"known_since"`
 	// Exception is what was granted for this check, expired ones included; it changes
@@ -58,19 +63,32 @@ type CheckResult struct {
 	Accepted []audit.Exception `json:"accepted"`
 }
 
-// Hint says what to do when the check does not pass. A kernel that has no initrd does not boot:
-// that is mended before anything that may be a reboot.
-func (r *CheckResult) Hint() string {
-	hint := Hint(r.ID)
-	switch {
-	case r.NoImageOf == "":
-		return hint
-	case r.ID == "patch-in-initrd", r.ID == "next-boot":
-		return BuildHint(r.NoImageOf) + " before any reboot"
-	case strings.Contains(hint, "reboot"):
-		return "first " + BuildHint(r.NoImageOf) + ", for without one kernel " + r.NoImageOf + " does not boot; then " + hint
+// Short is the detail with no more than the first few of what it lists.
+func (r *CheckResult) Short() string { return cmp.Or(r.Brief, r.Detail) }
+
+// Finding is what people are shown of a check: its result, and those that hang on it.
+type Finding struct {
+	CheckResult
+	Folded []CheckResult
+}
+
+// Findings are the checks with those folded that hang on another one. Where that is not among them, they are folded
+// beneath the first of themselves.
+func (c *Summary) Findings() (list []Finding) {
+	at := map[string]int{} // of the checks that others hang on
+	for _, r := range c.Checks {
+		on := cmp.Or(record.OrEmpty(r.HangsOn), r.ID)
+		i, there := at[on]
+		switch {
+		case !there:
+			at[on], list = len(list), append(list, Finding{CheckResult: r})
+		case r.HangsOn == nil: // those that hang on it came first
+			list[i].CheckResult, list[i].Folded = r, append([]CheckResult{list[i].CheckResult}, list[i].Folded...)
+		default:
+			list[i].Folded = append(list[i].Folded, r)
+		}
 	}
-	return hint
+	return list
 }
 
 // Judge judges the record by a profile, as of a moment. It ignores what happened after that
@@ -104,6 +122,9 @@ func (r *CheckResult) events() (list []int64) {
 func (g *grounds) judge() *Summary {
 	c := &Summary{Profile: g.profile.Name, Title: g.profile.Title, Record: g.summary, At: record.At(g.at), Since: record.At(g.since)}
 	c.Open, c.Latency = audit.NewOpen(g.exposures, g.running, g.offers), audit.Summarize(g.ofPeriod())
+	if g.seen != nil {
+		c.ObservedAt = &g.seen.At
+	}
 	if c.Observed = c.At; g.stale() == "" {
 		c.Observed = g.seen.At
 		if end, ok := g.coverageEnd(); ok {
@@ -113,14 +134,31 @@ func (g *grounds) judge() *Summary {
 	for _, r := range Rules() {
 		criteria := g.profile.Criteria[r.ID]
 		f := g.run(r, criteria)
-		c.Checks = append(c.Checks, CheckResult{
-			ID: r.ID, Title: r.Title, Result: f.rating, Detail: f.detail, Evidence: OrNone(f.evidence),
-			References: OrNone(criteria.References), Exception: audit.LongestFor(r.ID, g.exceptions), Accepted: append([]audit.Exception{}, f.acceptedBy...), NoImageOf: g.noImageOf(),
-		})
+		result := CheckResult{
+			ID: r.ID, Title: r.Title, Result: f.rating, Detail: f.detail, Brief: f.brief, ToDo: record.OrNil(f.todo), Evidence: OrNone(f.evidence),
+			References: OrNone(criteria.References), Exception: audit.LongestFor(r.ID, g.exceptions), Accepted: append([]audit.Exception{}, f.acceptedBy...),
+		}
+		if f.hangs {
+			result.HangsOn = new(recorderID)
+		}
+		c.Checks = append(c.Checks, result)
 	}
-	slices.SortStableFunc(c.Checks, func(a, b CheckResult) int { return cmp.Compare(a.Result.weight(), b.Result.weight()) })
+	g.sort(c.Checks)
 	c.Verdict = c.Worst()
 	return c
+}
+
+// sort puts the weightiest first, and what others hang on before its like.
+func (g *grounds) sort(checks []CheckResult) {
+	others := func(r CheckResult) int {
+		if r.ID == recorderID && g.stale() != "" {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(checks, func(a, b CheckResult) int {
+		return cmp.Or(cmp.Compare(a.Result.weight(), b.Result.weight()), cmp.Compare(others(a), others(b)))
+	})
 }
 
 // run runs one check within its criteria.
@@ -128,12 +166,14 @@ func (g *grounds) run(r Rule, c Criteria) finding {
 	if !c.Enabled {
 		return found(NotApplicable, "The profile leaves it out.")
 	}
-	if r.state {
-		if problem := g.stale(); problem != "" {
-			return found(NotDetermined, "%s", problem)
-		}
+	if r.state && g.stale() != "" {
+		return g.outdated()
 	}
 	f := r.judge(g, c)
+	if f.rating == NotDetermined && r.anew && g.stale() != "" {
+		f.hangs = true
+	}
+	f.todo = g.toDo(r, f) // by what it came to, however much the profile makes of that
 	if f.rating == Fail && c.Severity == Warn {
 		f.rating = Warn
 	}
@@ -142,6 +182,30 @@ func (g *grounds) run(r Rule, c Criteria) finding {
 	}
 	f.evidence = unique(f.evidence)
 	return f
+}
+
+// outdated is what a check of the machine's state comes to where that is not known.
+func (g *grounds) outdated() finding {
+	f := found(NotDetermined, "%s", g.stale()).toDo(observeAgain)
+	f.hangs = true
+	return f
+}
+
+// toDo says what to do about a finding. A kernel that has no initrd does not boot: if it boots next, that is mended before
+// anything that may be a reboot.
+func (g *grounds) toDo(r Rule, f finding) string {
+	todo := cmp.Or(f.todo, r.mend.of(f.rating))
+	if f.hangs {
+		todo = observeAgain
+	}
+	kernel := g.noImageOf()
+	if f.rating == Pass || f.rating == NotApplicable {
+		return ""
+	}
+	if kernel != "" && g.bootsNext(kernel) != no && strings.Contains(todo, "reboot") && !strings.Contains(todo, "dracut") {
+		return "first " + BuildHint(kernel) + ", for without one kernel " + kernel + " does not boot; then " + todo
+	}
+	return todo
 }
 
 // Only returns the results of some checks alone; with except those of all others. That the
@@ -197,7 +261,7 @@ func (c *Summary) Distrust(in *audit.Input) {
 		return
 	}
 	r := c.Checks[i]
-	r.Result, r.Detail, r.Evidence = Fail, in.Fault(), []string{}
+	r.Result, r.Detail, r.Brief, r.ToDo, r.HangsOn, r.Evidence = Fail, in.Fault(), "", new(ToDo(IntegrityID, Fail)), nil, []string{}
 	c.Checks = slices.Insert(slices.Delete(c.Checks, i, i+1), 0, r)
 	c.Verdict = c.Worst()
 }

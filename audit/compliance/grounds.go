@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -228,7 +229,7 @@ func (g *grounds) stale() string {
 		return "No observation of the machine is on record."
 	}
 	if age := g.at.Sub(g.seen.At.Time); age > time.Duration(g.profile.MaxAge) {
-		return fmt.Sprintf("The newest observation is from %s, more than %s ago.", g.seen.At.Short(), g.profile.MaxAge)
+		return fmt.Sprintf("The newest observation is %s old, of %s; the profile allows %s.", say.Duration(age), g.seen.At.Short(), g.profile.MaxAge)
 	}
 	return ""
 }

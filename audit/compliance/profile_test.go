@@ -57,8 +57,8 @@ func TestBuiltInProfilesAreWhole(t *testing.T) {
 			if c := p.Criteria[r.ID]; !c.Enabled || c.Severity == "" {
 				t.Errorf("%s: %s: %+v", name, r.ID, c)
 			}
-			if r.Title == "" || r.hint == "" || strings.HasSuffix(r.hint, ".") {
-				t.Errorf("%s: title %q, hint %q", r.ID, r.Title, r.hint)
+			if r.Title == "" {
+				t.Errorf("%s has no title", r.ID)
 			}
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/internal/say"
 )
 
 // Rating is what a check came to.
@@ -30,6 +32,9 @@ func (r Rating) weight() int { return slices.Index(Ratings(), r) }
 type finding struct {
 	rating   Rating
 	detail   string
+	brief    string // the detail with no more than the first of what it lists; empty: it is short
+	todo     string // what mends it, where the check knows better than its rule
+	hangs    bool   // on an observation that is too old
 	evidence []string
 	// acceptedBy are the exceptions for numbers that it leaves out.
 	acceptedBy []audit.Exception
@@ -37,6 +42,27 @@ type finding struct {
 
 func found(r Rating, format string, args ...any) finding {
 	return finding{rating: r, detail: fmt.Sprintf(format, args...)}
+}
+
+// listing is a finding that ends with a list.
+func listing(r Rating, list []string, format string, args ...any) finding {
+	f := found(r, format, slices.Concat(args, []any{strings.Join(list, "; ")})...)
+	if brief := fmt.Sprintf(format, slices.Concat(args, []any{say.Some(list)})...); brief != f.detail {
+		f.brief = brief
+	}
+	return f
+}
+
+// saying is a finding with the words and the rating of another one.
+func (f finding) saying(other finding) finding {
+	f.rating, f.detail, f.brief = other.rating, other.detail, other.brief
+	return f
+}
+
+// toDo says what mends it.
+func (f finding) toDo(format string, args ...any) finding {
+	f.todo = fmt.Sprintf(format, args...)
+	return f
 }
 
 // by adds the events that say so.

@@ -55,16 +55,22 @@ func (c *Summary) spool(s record.Spooled) finding {
 	if s.Reason != "" {
 		text += ", because of: " + s.Reason
 	}
-	return found(rating, "%s.%s Where somebody holds the record, end that; then `klp-audit status` as root takes them in.", text, held)
+	return found(rating, "%s.%s", text, held).toDo("where somebody holds the record, end that; then `klp-audit status` as root takes the events in")
 }
 
 // add adds a finding to a result. The weightier one decides, and comes first.
 func (r *CheckResult) add(f finding) {
 	if f.rating.weight() < r.Result.weight() {
-		r.Result, r.Detail = f.rating, f.detail+" "+r.Detail
+		r.Result, r.Detail, r.ToDo = f.rating, f.detail+" "+r.Detail, &f.todo
+		if r.Brief != "" {
+			r.Brief = f.detail + " " + r.Brief
+		}
 		return
 	}
 	r.Detail += " " + f.detail
+	if r.Brief != "" {
+		r.Brief += " " + f.detail
+	}
 }
 
 // Waiting says how many events wait.

@@ -85,7 +85,7 @@ func (a *app) unknown(err error) error {
 // critical is the answer to a record that cannot be read any more.
 func (a *app) critical(in *audit.Input) error {
 	_, code := report.Nagios(compliance.Fail)
-	fmt.Fprintf(a.Stdout, "KLP-AUDIT CRITICAL - %s\nTo do: %s.\n", report.NagiosText(in.Warning()), compliance.Hint("integrity"))
+	fmt.Fprintf(a.Stdout, "KLP-AUDIT CRITICAL - %s\nTo do: %s.\n", report.NagiosText(in.Warning()), compliance.ToDo(compliance.IntegrityID, compliance.Fail))
 	return exitStatus(code)
 }
 

@@ -1,32 +1,43 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/observe"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	var format string
+	var format, input string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Print what protects the machine now, and its record, on one screen",
+		Long: `Print on one screen what protects the machine: the kernel, the live patch and whether the initrd
+has it, what the next boot runs, which fixes are open, what the configured profile makes of the record and
+what to do first, and how old the record is.
+
+The machine itself is looked at now, as an observation after a commit does, and nothing of that is stored. Of a
+copy, an export or another file tree it says what the newest observation on record saw, and when that was. The
+verdict, and what is open, are always those of the record.`,
 		Example: `  klp-audit status
-  klp-audit status --db record.db`,
+  klp-audit status --db record.db
+  klp-audit status --input record.jsonl --format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, in, err := a.status(cmd.Context())
+			st, in, err := a.status(cmd.Context(), input)
 			if err != nil {
 				return err
 			}
@@ -37,41 +48,67 @@ func (a *app) statusCommand() *cobra.Command {
 		},
 	}
 	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.Formats(&report.Status{}))
+	cmd.Flags().StringVar(&input, "input", "", "read the export in `FILE`, which is verified first")
+	cmd.MarkFlagFilename("input")
 	return cmd
 }
 
-func (a *app) status(ctx context.Context) (st *report.Status, in *audit.Input, err error) {
-	st = &report.Status{Schema: report.StatusSchema, Path: a.recordPath(), Program: version}
-	defer a.lookAround(ctx, st) // after the record was brought up to date
-	s, in, err := a.openFound(ctx)
-	if errors.Is(err, store.ErrNoRecord) {
-		return st, nil, nil
-	} else if err != nil {
+func (a *app) status(ctx context.Context, input string) (st *report.Status, in *audit.Input, err error) {
+	st = &report.Status{Schema: report.StatusSchema, Path: cmp.Or(input, a.recordPath()), Program: version, At: record.At(a.Now())}
+	if input != "" && a.db != "" {
+		return nil, nil, usageError{errors.New("--input and --db both name a record: leave one out")}
+	}
+	s, in, err := a.openInput(ctx, input)
+	if err != nil && !errors.Is(err, store.ErrNoRecord) {
 		return nil, nil, err
 	}
 	if warning := in.Warning(); warning != "" {
 		st.Warning = &warning
 	}
-	if s == nil {
-		return st, in, nil
+	if s != nil {
+		defer s.Close()
+		if err := a.statusOf(ctx, s, st, in, input); err != nil && st.Warning == nil { // where it is altered, that is said
+			return nil, nil, err
+		}
 	}
-	defer s.Close()
-	if err := recorded(ctx, s, st, a.Now()); err != nil && st.Warning == nil { // where it is altered, that is said
-		return nil, nil, err
+	if a.db == "" && input == "" { // after the record was brought up to date
+		err = a.lookAround(ctx, st)
 	}
-	return st, in, nil
+	return st, in, err
 }
 
-// recorded fills in what the record says.
-func recorded(ctx context.Context, s *store.Store, st *report.Status, now time.Time) error {
+// statusOf fills in what the record says.
+func (a *app) statusOf(ctx context.Context, s *store.Store, st *report.Status, in *audit.Input, input string) error {
 	sum, err := s.Summarize(ctx)
 	if err != nil {
 		return err
 	}
 	st.Record = sum
-	if st.Open, err = audit.OpenNow(ctx, s, now); err != nil {
-		return fmt.Errorf("reading what is open: %w", err)
+	last, err := s.LastObserved(ctx)
+	if err == nil && last != nil {
+		st.State, err = audit.NewState(ctx, s, last.Time)
 	}
+	if err != nil {
+		return fmt.Errorf("reading the state: %w", err)
+	}
+	p, err := a.configuredProfile()
+	if err != nil {
+		a.complain("%v: the built-in profile %s judges", err, compliance.DefaultProfile)
+		if p, err = compliance.LoadProfile(compliance.DefaultProfile, nil); err != nil {
+			return err
+		}
+	}
+	c, err := a.judge(ctx, s, p, st.At.Time, in)
+	if err != nil {
+		return fmt.Errorf("judging the record: %w", err)
+	}
+	a.seeSpool(c, p, &sectionFlags{input: input})
+	st.Judge(c)
+	return lastChanges(ctx, s, st)
+}
+
+// lastChanges fills in the newest change of a kernel, and of a live patch.
+func lastChanges(ctx context.Context, s *store.Store, st *report.Status) error {
 	for _, last := range []struct {
 		kind record.PackageKind
 		into **record.HistoryRow
@@ -86,16 +123,29 @@ func recorded(ctx context.Context, s *store.Store, st *report.Status, now time.T
 	return nil
 }
 
-// lookAround fills in what is beside the record on its machine; of a copy, nothing is.
-func (a *app) lookAround(ctx context.Context, st *report.Status) {
-	if a.db != "" {
-		return
-	}
+// lookAround fills in what is beside the record on its machine.
+func (a *app) lookAround(ctx context.Context, st *report.Status) (err error) {
 	if a.root == "/" {
 		// The look of the observation after a commit: what takes longer is not shown.
-		st.Machine = observe.Take(ctx, observe.Options{Root: a.root, Version: version, Trigger: record.TriggerCommit}).Observation
+		ev := observe.Take(ctx, observe.Options{Root: a.root, Version: version, Trigger: record.TriggerCommit})
+		st.Machine = ev.Observation
+		if st.State, err = shown(ctx, ev); err != nil {
+			return err
+		}
 	}
-	_, err := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins/commit/klp-audit"))
-	st.PluginInstalled = new(err == nil)
+	_, there := os.Stat(filepath.Join(a.root, "usr/lib/zypp/plugins/commit/klp-audit"))
+	st.PluginInstalled = new(there == nil)
 	st.SeeSpool(store.LookAtSpool(a.root))
+	return nil
+}
+
+// shown is the state that an observation shows by itself: that of a record which holds nothing else.
+func shown(ctx context.Context, ev *record.Event) (*audit.State, error) {
+	alone := view.New(slices.Values([]*view.Outline{view.Of(1, ev)}), view.Log{})
+	st, err := audit.NewState(ctx, alone, ev.Time.Time)
+	if err != nil {
+		return nil, fmt.Errorf("reading the state: %w", err)
+	}
+	st.Events, st.KnownSince = []int64{}, nil // it is in no record
+	return st, nil
 }

@@ -64,7 +64,7 @@ func toDo(r compliance.Rule, rating compliance.Rating) string {
 	if rating == compliance.Pass || rating == compliance.NotApplicable {
 		return ""
 	}
-	return compliance.Hint(r.ID)
+	return compliance.ToDo(r.ID, rating)
 }
 
 // remedies are what to do about the results of a check, each once, with the results that it is for.

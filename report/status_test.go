@@ -1,0 +1,56 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/audit/compliance"
+	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/table"
+	"github.com/klp-audit/klp-audit/store/storetest"
+)
+
+// statusOf is what status says of a machine's record.
+func statusOf(t *testing.T, m *storetest.Machine) *Status {
+	t.Helper()
+	s := m.OpenRecord()
+	st := &Status{Schema: StatusSchema, Path: "/var/lib/klp-audit/klp-audit.db", Program: "1.0.0", At: record.At(m.Now), PluginInstalled: new(true)}
+	sum, err := s.Summarize(t.Context())
+	storetest.Check(t, err)
+	st.Record = sum
+	last, err := s.LastObserved(t.Context())
+	storetest.Check(t, err)
+	st.State, err = audit.NewState(t.Context(), s, last.Time)
+	storetest.Check(t, err)
+	c, err := compliance.Judge(t.Context(), s, defaultProfile(t), m.Now)
+	storetest.Check(t, err)
+	st.Judge(c)
+	return st
+}
+
+// Status fits on one screen, also where there is much to say.
+func TestStatusGolden(t *testing.T) {
+	troubled := storetest.Healthy(t)
+	troubled.Commit(record.OutcomeFailed, []record.Package{storetest.PatchPackage(storetest.ReleaseA, 3)}, nil)
+	troubled.Last().Initrd.Verdict = record.VerdictMissing
+	troubled.Last().NextBoot.KernelRelease = storetest.ReleaseB
+	for _, part := range []record.PartName{record.PartTaint, record.PartLocks, record.PartCoverage} {
+		troubled.Drop(part, "permission denied")
+	}
+	away := storetest.Healthy(t)
+	away.Install(storetest.PatchPackage(storetest.ReleaseA, 1))
+	away.Wait(time.Minute)
+	for name, m := range map[string]*storetest.Machine{"healthy": storetest.Healthy(t), "stale": forgotten(t), "troubled": troubled, "downgraded": away} {
+		st := statusOf(t, m)
+		var b strings.Builder
+		storetest.Check(t, Write(&b, st, "table", table.Style{Width: 80}))
+		compareGolden(t, "testdata/status-"+name+".table80", b.String())
+		checkPlain(t, name, b.String(), 80)
+		if n := strings.Count(b.String(), "\n"); n > 24 {
+			t.Errorf("%s: %d lines:\n%s", name, n, b.String())
+		}
+		checkAgainst(t, readSchemas(t), "status-1.json", writtenObject(t, st))
+	}
+}
