@@ -12,6 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/page"
 	"github.com/klp-audit/klp-audit/report/table"
 )
 
@@ -22,7 +23,11 @@ type ComplianceSection struct {
 }
 
 func (c *ComplianceSection) forms() []form {
-	return []form{{"table", c.writeTable}, {"json", c.writeJSON}, {"csv", c.writeCSV}}
+	return []form{{"table", c.writeTable}, {"json", c.writeJSON}, {"csv", c.writeCSV}, alone(c.Provenance, "compliance", "Compliance", func(p *page.Page) error {
+		complianceOnPage(p, c.Summary)
+		p.Compliance.Verdict, p.Compliance.Reason = verdictText(c.Verdict), verdictReason(c.Summary)
+		return nil
+	})}
 }
 
 func (c *ComplianceSection) writeJSON(w io.Writer, _ table.Style) error {
@@ -259,6 +264,18 @@ func numberTexts(list []audit.Exception) (texts []string) {
 		texts = append(texts, numberText(&list[i]))
 	}
 	return firstOf(texts)
+}
+
+// grantOnPage is what was granted, for a finding or for numbers; nil: nothing was.
+func grantOnPage(e *audit.Exception, about bool) *page.Grant {
+	if e == nil {
+		return nil
+	}
+	g := &page.Grant{Until: acceptedText(e), By: say.Clip(cmp.Or(e.By, "unset"), 80), Why: say.Clip(e.Reason, maxText), Event: e.Event, Expired: e.Expired}
+	if about {
+		g.About = say.Clip(e.About(), maxText)
+	}
+	return g
 }
 
 // acceptedText says until when.

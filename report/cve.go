@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/page"
 	"github.com/klp-audit/klp-audit/report/table"
 )
 
@@ -43,7 +45,50 @@ func (c *CVEs) forms() []form {
 		}{CVESchema, record.OrNil(c.Provenance.Warning()), c.Provenance, c}),
 		{"csv", c.writeCSV},
 		{"openvex", func(w io.Writer, _ table.Style) error { return writeVEX(w, c.At, c.Exposures, c.Asked, c.Provenance) }},
+		alone(c.Provenance, "exposure", "Fixes", func(p *page.Page) error {
+			exposuresOnPage(p, c.Latency, c.Exposures, fixesAlone)
+			return nil
+		}),
 	}
+}
+
+// How many fixes a page shows: that of the whole report, and that of the section.
+const (
+	pageExposures = 200
+	fixesAlone    = 5000
+)
+
+// exposuresOnPage are the fixes: numbers that came, went and came back at the same moments stand together.
+func exposuresOnPage(p *page.Page, l *audit.Latency, all []audit.Exposure, limit int) {
+	out := &p.Exposure
+	out.Latency, out.Quarters = pageFacts(latencyFacts(l)), quartersBlock(l)
+	shown, more := worthALook(all, limit)
+	out.More = more
+	for i := range shown {
+		row, cve := fixesOnPage(&shown[i]), say.Clip(shown[i].CVE, 20)
+		if n := len(out.Fixes); n > 0 {
+			row.CVEs = out.Fixes[n-1].CVEs
+			if reflect.DeepEqual(row, out.Fixes[n-1]) {
+				out.Fixes[n-1].CVEs = append(row.CVEs, cve)
+				continue
+			}
+		}
+		row.CVEs = []string{cve}
+		out.Fixes = append(out.Fixes, row)
+	}
+}
+
+// fixesOnPage is the course of a fix.
+func fixesOnPage(e *audit.Exposure) page.Fixes {
+	row := page.Fixes{
+		Package: say.Clip(e.Package, maxText), Version: say.Clip(e.Version, maxText), Released: date(e.Released), ReleasedBy: say.Clip(strings.ReplaceAll(e.ReleasedBy, "-", " "), 40),
+		Installed: date(e.Installed), Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: cmp.Or(latencyText(e), duration(nil)), Status: string(e.Status),
+		Exception: grantOnPage(shownException(e), true),
+	}
+	for _, l := range e.Losses() {
+		row.Lost = append(row.Lost, say.Clip(l.Text(date), maxText))
+	}
+	return row
 }
 
 // writeTable prints a line a fix where the width allows it, else some.

@@ -143,11 +143,11 @@ func SectionsAt() []SectionAt { return []SectionAt{stateAt()} }
 // part is a part of the whole report, under a title of its own.
 type part struct {
 	ID, Title string
-	print     func(p *printer, f *Full) // on a terminal
-	block     func(f *Full) block       // on the page; nil: the template writes more than a table
+	print     func(p *printer, f *Full) // on a terminal; nil: only the page has it
+	block     func(f *Full) block       // on the page; nil: its template writes more than a table
 }
 
-// parts are those after the verdict, in their order. Those with a block stand together on the page.
+// parts are those after the verdict, in their order.
 func parts() []part {
 	return []part{
 		{"open", "Open fixes", (*printer).open, nil},
@@ -155,6 +155,7 @@ func parts() []part {
 		{"compliance", "Compliance", (*printer).compliance, nil},
 		{"exposure", "Exposure and latency", (*printer).exposures, nil},
 		{"history", "History", (*printer).history, nil},
+		{"times", "Times", nil, nil}, // what the picture shows
 		{"gaps", "Recorder gaps", (*printer).gaps, gapsBlock},
 		{"integrity", "Integrity", (*printer).integrity, nil},
 		{"provenance", "Provenance", (*printer).provenance, nil},

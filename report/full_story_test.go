@@ -1,12 +1,14 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
@@ -56,19 +58,64 @@ func TestFullStory(t *testing.T) {
 	if !strings.Contains(page, ">"+title+"</h1>") || !strings.HasPrefix(text, strings.ToUpper(title)+"\n") {
 		t.Errorf("not every format says %q first", title)
 	}
-	if shown := strings.Count(page, " → ") + strings.Count(page, "<td>install"); len(whole.History.Rows) == 0 || strings.Count(page, "commit ") < len(whole.History.Rows) {
+	if shown := strings.Count(page, "<tr><td>") + strings.Count(page, `<tr><td class="bad">`); shown != len(whole.History.Rows) {
 		t.Errorf("%d rows in JSON, %d on the page", len(whole.History.Rows), shown)
 	}
+	checkTold(t, page, f)
 	for _, e := range whole.CVE.Exposures {
 		if !strings.Contains(page, e.CVE) {
 			t.Errorf("%s is not on the page", e.CVE)
 		}
 	}
-	if diff := cmp.Diff([]string{"downgrade", "failed"}, kindsOf(f.Marks)); diff != "" {
+	if diff := gocmp.Diff([]string{"downgrade", "failed"}, kindsOf(f.Marks)); diff != "" {
 		t.Errorf("marks (-want +got):\n%s", diff)
 	}
 	if len(whole.Timeline.Gaps) == 0 || !strings.Contains(page, `class="gap"`) {
 		t.Error("the week without a recorder is no gap")
+	}
+}
+
+// told is a row of what a picture shows.
+var told = regexp.MustCompile(`<th scope="row" class="time">(.*)</th><td class="time">(.*)</td><td class="name">(.*)</td><td>`)
+
+// checkTold looks whether all that a picture draws stands in words on its page, with its moments.
+func checkTold(t *testing.T, page string, f *Full) {
+	t.Helper()
+	rows := map[string]string{}
+	for _, row := range told.FindAllStringSubmatch(page, -1) {
+		rows[row[1]+" "+row[2]] += row[3] + "\n"
+	}
+	want := func(s audit.Span, what string) {
+		to := s.To.Short()
+		if s.Open {
+			to = "goes on"
+		}
+		if got := rows[s.From.Short()+" "+to]; !strings.Contains(got, what) {
+			t.Errorf("from %s to %s the page says %q, want %q", s.From.Short(), to, got, what)
+		}
+	}
+	for _, k := range f.Timeline.Kernels {
+		want(k.Span, cmp.Or(k.KernelRelease, "which kernel ran is not known"))
+	}
+	for _, p := range f.Timeline.Patches {
+		want(p.Span, p.Module)
+	}
+	for _, i := range f.Timeline.Initrds {
+		want(i.Span, cmp.Or(map[record.Verdict]string{record.VerdictContained: i.Module + " in the initrd: yes", record.VerdictMissing: i.Module + " in the initrd: no"}[i.Verdict], "is not known"))
+	}
+	losses := 0
+	for _, e := range f.Exposures {
+		for _, l := range e.Losses() {
+			if losses++; l.Back != nil {
+				want(audit.Span{From: *l.At, To: *l.Back}, "taken away again")
+			}
+		}
+	}
+	if losses == 0 {
+		t.Error("no fix was lost")
+	}
+	for _, m := range f.Marks {
+		want(audit.Span{From: m.Time, To: m.Time}, m.What)
 	}
 }
 
@@ -93,7 +140,7 @@ func TestFullPart(t *testing.T) {
 	if from, to := f.Timeline.From, f.Timeline.To; !from.Equal(ts("2025-05-01").Time) || !to.Equal(ts("2025-05-31").Time) {
 		t.Errorf("the timeline goes from %s to %s", from.Format(time.RFC3339), to.Format(time.RFC3339))
 	}
-	if diff := cmp.Diff([]string{"downgrade"}, kindsOf(f.Marks)); diff != "" {
+	if diff := gocmp.Diff([]string{"downgrade"}, kindsOf(f.Marks)); diff != "" {
 		t.Errorf("marks (-want +got):\n%s", diff)
 	}
 }

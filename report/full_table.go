@@ -21,8 +21,10 @@ func writeFullTable(w io.Writer, f *Full, style table.Style) error {
 	p := printer{w: w, style: style, err: writeWarning(w, f.Provenance.Warning(), style)}
 	p.verdict(f)
 	for _, part := range parts() {
-		p.heading(part.Title)
-		part.print(&p, f)
+		if part.print != nil {
+			p.heading(part.Title)
+			part.print(&p, f)
+		}
 	}
 	return p.err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/report/page"
 	"github.com/klp-audit/klp-audit/report/picture"
 	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store/storetest"
@@ -146,10 +148,10 @@ func TestSourceIsShown(t *testing.T) {
 			t.Errorf("%d columns: what they mean is not said:\n%s", width, legend)
 		}
 	}
-	var page page
-	storetest.Check(t, page.history(&History{Rows: listed(rows()), Provenance: whole(&Full{}, rows()...).Provenance}))
+	var p page.Page
+	storetest.Check(t, (&History{Rows: listed(rows()), Provenance: whole(&Full{}, rows()...).Provenance}).onPage(&p))
 	for i, want := range []string{"", "found as drift", "imported"} {
-		if got := page.Changes[i].Source; got != want {
+		if got := p.History.Commits[i].Source; got != want {
 			t.Errorf("on the page: %q, want %q", got, want)
 		}
 	}
@@ -405,10 +407,39 @@ func TestFullGolden(t *testing.T) {
 	}
 }
 
+// A section alone is a page, too: with its title, and what it was made from.
+func TestAloneGolden(t *testing.T) {
+	for name, page := range alonePages(t) {
+		compareGolden(t, "testdata/full-"+name+"-alone.html", withoutCSS(t, page))
+		checkPage(t, name, page)
+		if !strings.Contains(page, "root hash") && !strings.Contains(page, "Root hash") || strings.Count(page, "<h1") != 1 {
+			t.Errorf("%s: no provenance, or not one title", name)
+		}
+	}
+}
+
+// alonePages are the sections of a report, each as a page of its own.
+func alonePages(t *testing.T) map[string]string {
+	t.Helper()
+	f, pages := years(), map[string]string{}
+	by, err := Summarize(years().History, "by-user")
+	storetest.Check(t, err)
+	for name, s := range map[string]Section{
+		"history": f.History, "compliance": &ComplianceSection{Summary: f.Compliance, Provenance: f.Provenance}, "state": &StateSection{State: f.State, Provenance: f.Provenance},
+		"cve": NewCVEs(f.Exposures, f.State, f.Provenance), "summary": by,
+	} {
+		f.Provenance.Section, f.Provenance.RowsShown = name, 0
+		var b bytes.Buffer
+		storetest.Check(t, Write(&b, s, "html", table.Style{}))
+		pages[name] = b.String()
+	}
+	return pages
+}
+
 // withoutCSS has the name of the style sheet where a page has its text.
 func withoutCSS(t *testing.T, page string) string {
 	t.Helper()
-	css, err := templates.ReadFile("templates/report.css")
+	css, err := os.ReadFile("page/report.css")
 	storetest.Check(t, err)
 	return strings.Replace(page, string(css), "/* report.css */", 1)
 }

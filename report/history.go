@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
@@ -48,6 +49,7 @@ func (h *History) forms() []form {
 		{"json", func(w io.Writer, _ table.Style) error { return writeJSON(w, h) }},
 		{"jsonl", func(w io.Writer, _ table.Style) error { return writeJSONL(w, h) }},
 		{"csv", func(w io.Writer, _ table.Style) error { return writeCSV(w, h) }},
+		alone(h.Provenance, "history", "History", h.onPage),
 	}
 }
 
@@ -141,7 +143,14 @@ func (s *HistorySummary) forms() []form {
 		By         string         `json:"by"`
 		Groups     []HistoryGroup `json:"groups"`
 		Provenance *Provenance    `json:"provenance"`
-	}{HistorySummarySchema, record.OrNil(s.Provenance.Warning()), s.By, s.Groups, s.Provenance}), {"csv", s.writeCSV}}
+	}{HistorySummarySchema, record.OrNil(s.Provenance.Warning()), s.By, s.Groups, s.Provenance}), {"csv", s.writeCSV}, aloneBlock(s.Provenance, "history", "History in numbers", s.block)}
+}
+
+func (s *HistorySummary) block() block {
+	return block{
+		Caption: "Changes " + strings.ReplaceAll(s.By, "-", " "), Rows: s.cells(date), None: "No change is on record for what was asked.",
+		Columns: []column{{Name: groupHeads[s.By]}, {Name: "Changes"}, {Name: "Failed"}, {Name: "Commits"}, {Name: "First", Class: "day"}, {Name: "Last", Class: "day"}},
+	}
 }
 
 func (s *HistorySummary) cells(at func(*record.Timestamp) string) (cells [][]string) {

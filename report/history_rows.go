@@ -3,12 +3,15 @@ package report
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/page"
 )
 
 // lineBuffer gathers what is written line by line.
@@ -113,4 +116,60 @@ func writeCSV(w io.Writer, h *History) error {
 		}
 	}
 	return out.Flush()
+}
+
+// How much of a history a page shows, unless a limit says otherwise, and of what was typed.
+const (
+	pageRows  = 1000
+	maxTyped  = 1000
+	maxTicket = 300
+)
+
+// onPage are the changes by commit: who made it, by what command and for which ticket is said once.
+func (h *History) onPage(p *page.Page) error {
+	out, anchored := &p.History, map[int64]bool{}
+	out.Order, out.Total = h.Provenance.Order, h.Provenance.RowsInRecord
+	var rows []*record.HistoryRow
+	for row, err := range h.Rows {
+		if err != nil {
+			return err
+		}
+		if out.More = len(rows) == cmp.Or(h.Filter.Limit, pageRows); out.More {
+			break
+		}
+		if n := len(rows); n == 0 || rows[n-1].Event != row.Event || rows[n-1].Source != row.Source {
+			c := commitOnPage(row)
+			if !anchored[row.Event] {
+				anchored[row.Event], c.Anchor = true, page.Anchor(row.Event)
+			}
+			out.Commits = append(out.Commits, c)
+		}
+		rows = append(rows, row)
+		last := &out.Commits[len(out.Commits)-1]
+		last.Changes = append(last.Changes, changeOnPage(row))
+	}
+	h.Provenance.RowsShown, out.Shown, out.Notes = int64(len(rows)), len(rows), sourceNotes(rows)
+	return nil
+}
+
+func commitOnPage(r *record.HistoryRow) page.Commit {
+	c := page.Commit{
+		Time: r.Time.Short(), Event: r.Event, Source: say.Clip(r.FoundLater(), 40), By: say.Clip(r.Actor.Name(), 80), Ticket: say.Clip(record.OrEmpty(r.UserData), maxTicket),
+		Command: say.Clip(record.OrEmpty(r.Command), maxTyped),
+	}
+	if o := outcome(r); o != string(record.OutcomeCompleted) {
+		c.Outcome = say.Clip(o, 40)
+	}
+	return c
+}
+
+func changeOnPage(r *record.HistoryRow) page.Change {
+	c := page.Change{
+		Action: say.Clip(string(r.Action), 40), Package: say.Clip(r.Package, maxText), Version: say.Clip(r.Version, maxText), Result: say.Clip(string(r.Result), 40), Fixes: fixes(r),
+		Scripts: say.Clip(r.FailedScripts(), maxText), WentBack: r.Action == record.ActionDowngrade, Failed: r.Result == record.ResultFailed || len(r.Scripts) > 0,
+	}
+	if before := record.OrEmpty(r.Previous); before != r.Version {
+		c.Before = say.Clip(before, maxText)
+	}
+	return c
 }

@@ -90,7 +90,7 @@ func TestPageStops(t *testing.T) {
 	if read != pageRows+1 || strings.Count(page, `<tr id="event-`) != pageRows {
 		t.Errorf("%d rows read, %d shown", read, strings.Count(page, `<tr id="event-`))
 	}
-	for _, want := range []string{"stops at the newest 1000 of 10000 changes", "And 2812 more", "1000 of 10000, newest first"} {
+	for _, want := range []string{"stops at 1000 of 10000 changes on record, newest first", "And 2812 more", "1000 of 10000, newest first"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}

@@ -127,7 +127,7 @@ func openBlock(o *audit.Open) block {
 	b := block{
 		Note:    strings.TrimSpace("The gravest advisories come first, of these what is done most quickly, of these what is open for the longest. " + mayBeMore(o)),
 		Caption: "Open fixes, the weightiest first", None: noneOpen(o),
-		Columns: []column{{"CVE", "name"}, {"Severity", ""}, {"Since", "day"}, {"To do", ""}, {"Advisory", ""}},
+		Columns: []column{{Name: "CVE", Class: "name"}, {Name: "Severity"}, {Name: "Since", Class: "day"}, {Name: "To do"}, {Name: "Advisory"}},
 	}
 	for _, w := range o.Worst {
 		todo := string(w.Remedy)
@@ -151,7 +151,7 @@ func latencyFact(l *audit.Latency) (out table.Facts) {
 
 // quartersBlock says how long the fixes took that were released in each quarter.
 func quartersBlock(l *audit.Latency) block {
-	b := block{Caption: "Time to protect, by the quarter of the release", Columns: []column{{"Released in", "day"}, {"Fixes", ""}, {"Active", ""}, {"Median", ""}, {"90th percentile", ""}}}
+	b := block{Caption: "Time to protect, by the quarter of the release", Columns: []column{{Name: "Released in", Class: "day"}, {Name: "Fixes"}, {Name: "Active"}, {Name: "Median"}, {Name: "90th percentile"}}}
 	for _, q := range l.Quarters {
 		b.Rows = append(b.Rows, []string{q.Quarter, strconv.Itoa(q.Fixes), strconv.Itoa(q.Measured), duration(q.Median), duration(q.P90)})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/page"
 	"github.com/klp-audit/klp-audit/report/table"
 )
 
@@ -158,4 +159,57 @@ func writeWarning(w io.Writer, warning string, style table.Style) error {
 		}
 	}
 	return nil
+}
+
+// maxText is how many characters of a text from outside a page shows.
+const maxText = 300
+
+// pageFacts are facts with texts that are short enough for a page.
+func pageFacts(f table.Facts) (out table.Facts) {
+	for _, fact := range f {
+		out = append(out, table.Fact{Name: fact.Name, Text: say.Clip(fact.Text, maxText)})
+	}
+	return out
+}
+
+// describe says on a page whose it is, and what it was made from.
+func describe(pg *page.Page, p *Provenance) {
+	pg.Host, pg.Made, pg.Scope, pg.Warning = say.Clip(p.Host.Hostname, 80), p.MadeAt.Short(), p.Scope, p.Warning()
+	pg.Times = "T" + timesAre()[1:]
+	if pg.Warning != "" {
+		pg.Found = strings.ToUpper(string(p.Input.Result))
+	}
+	pg.Provenance = pageFacts(provenanceFacts(p))
+}
+
+// alone is the form of a section as a page of its own: the part with that id, and what it was made from. What
+// fills it counts the rows for the provenance, and is asked first.
+func alone(p *Provenance, id, title string, fill func(*page.Page) error) form {
+	return form{"html", func(w io.Writer, _ table.Style) error {
+		pg := &page.Page{Title: title}
+		if err := fill(pg); err != nil {
+			return err
+		}
+		if p == nil {
+			return page.Write(w, pg, id)
+		}
+		describe(pg, p)
+		return page.Write(w, pg, id, "provenance")
+	}}
+}
+
+// A block is a table on a page.
+type (
+	block  = page.Block
+	column = page.Column
+)
+
+// aloneBlock is the form of a section that is a table and no more.
+func aloneBlock(p *Provenance, id, title string, b func() block) form {
+	return alone(p, id, title, func(pg *page.Page) error {
+		made := b()
+		made.Part = page.Part{ID: id, Title: title}
+		pg.Blocks = map[string]page.Block{id: made}
+		return nil
+	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
+	"github.com/klp-audit/klp-audit/report/page"
 	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -70,7 +71,28 @@ func (s *StateSection) forms() []form {
 		Warning    *string     `json:"warning"`
 		Provenance *Provenance `json:"provenance"`
 		*audit.State
-	}{audit.StateSchema, record.OrNil(s.Provenance.Warning()), s.Provenance, s.State})}
+	}{audit.StateSchema, record.OrNil(s.Provenance.Warning()), s.Provenance, s.State}), alone(s.Provenance, "state", "State", func(p *page.Page) error {
+		stateOnPage(p, s.State, append(stateFacts(s.State, s.asOf(), s.Provenance.MadeAt.Time), inferredFact(s.State)...))
+		return nil
+	})}
+}
+
+// pageFixes is how many CVE numbers of a state a page shows.
+const pageFixes = 600
+
+func stateOnPage(p *page.Page, s *audit.State, facts table.Facts) {
+	out := &p.State
+	out.Title, out.At, out.Confidence, out.Facts = "State", s.At.Short(), string(s.Confidence), pageFacts(facts)
+	out.Installed = block{Caption: "Installed kernels and live patches", Columns: []column{{Name: "Package", Class: "name"}, {Name: "Version", Class: "name"}, {Name: "Architecture", Class: "name"}}, None: "Which kernels and live patches are installed is not known."}
+	for _, pkg := range s.Installed {
+		out.Installed.Rows = append(out.Installed.Rows, []string{say.Clip(pkg.Name, maxText), say.Clip(pkg.Version, maxText), say.Clip(pkg.Arch, 20)})
+	}
+	for _, cve := range s.CVEs {
+		out.Fixes = append(out.Fixes, say.Clip(cve, 40))
+	}
+	if n := len(out.Fixes); n > pageFixes {
+		out.Fixes, out.MoreFixes = out.Fixes[:pageFixes], n-pageFixes
+	}
 }
 
 func (s *StateSection) writeTable(w io.Writer, style table.Style) error {

@@ -1,5 +1,5 @@
-// Package browser checks the page of the whole report with a real browser: it needs nothing but
-// itself, everybody can read it, and on paper it is complete.
+// Package browser looks at the page of the whole report with a real browser: that it needs
+// nothing but itself, can be read by everybody, and is whole on paper.
 package browser
 
 import (
@@ -10,16 +10,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 )
 
-// deadline is how long to wait before a browser counts as hanging, not just slow.
+// deadline is when a browser that does not answer hangs, and is not only slow.
 const deadline = 8 * time.Minute
 
-// chromium is a headless browser. It is controlled with the Chrome DevTools Protocol through a
-// pipe: JSON messages, each followed by a NUL.
+// chromium is a headless browser, spoken to in the Chrome DevTools Protocol through a pipe:
+// messages of JSON with a NUL behind each.
 type chromium struct {
 	t      *testing.T
 	in     io.Writer
@@ -159,7 +158,7 @@ type view struct {
 	dark, paper   bool
 }
 
-// The screens. On A4, the page's margins leave 182 mm, 688 pixels.
+// The screens. On A4 with the page's margins 182 mm are left, 688 pixels.
 var (
 	desktop = view{name: "desktop", width: 1280, height: 900}
 	phone   = view{name: "phone", width: 390, height: 844}
@@ -231,7 +230,7 @@ func (p *tab) eval(expression string, result any) {
 	}
 }
 
-// trouble lists what the page requested from the network, and what the browser reported.
+// trouble lists what the page asked the network for, and what the browser complained of.
 func (p *tab) trouble(path string) (list []string) {
 	p.eval("new Promise(done => setTimeout(done, 200))", nil)
 	for _, m := range p.events {
@@ -265,17 +264,23 @@ func (p *tab) pdf(path string) {
 	p.save(path, got.Data)
 }
 
-// screenshot saves a picture of the whole page for human eyes, in the directory that the
-// environment names.
-func (p *tab) screenshot(name string) {
+// tallest is how much of a page a picture shows; longer ones take several.
+const tallest = 8000
+
+// screenshots saves pictures of the whole page: NAME.png, and NAME-2.png and so on if it is long.
+func (p *tab) screenshots(name string) {
 	p.t.Helper()
-	dir := os.Getenv("KLP_AUDIT_SCREENSHOTS")
-	if dir == "" {
-		return
+	var size struct{ Width, Height int }
+	p.eval(`(e => ({width: e.clientWidth, height: e.scrollHeight}))(document.documentElement)`, &size)
+	for i, y := 1, 0; y < size.Height; i, y = i+1, y+tallest {
+		var got struct{ Data string }
+		p.do("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true, "clip": map[string]int{"x": 0, "y": y, "width": size.Width, "height": min(tallest, size.Height-y), "scale": 1}}, &got)
+		path := name
+		if i > 1 {
+			path += fmt.Sprint("-", i)
+		}
+		p.save(path+".png", got.Data)
 	}
-	var got struct{ Data string }
-	p.do("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &got)
-	p.save(filepath.Join(dir, name+".png"), got.Data)
 }
 
 func (p *tab) save(path, data string) {

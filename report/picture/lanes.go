@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -12,13 +13,13 @@ import (
 // kernels draws a bar for each boot, and names each stretch of boots of one kernel once.
 func (d *drawing) kernels(spans []audit.KernelSpan) {
 	tone, previous := 1, ""
-	var named *bar // the stretch that is to be named
+	var stretch *bar // the one that is to be named
 	var release string
 	name := func() {
-		if named != nil {
-			d.label(*named, release, shortRelease(release))
+		if stretch != nil {
+			d.label(*stretch, release, shortRelease(release))
 		}
-		named = nil
+		stretch = nil
 	}
 	for _, s := range spans {
 		if s.BootID == "" {
@@ -29,17 +30,19 @@ func (d *drawing) kernels(spans []audit.KernelSpan) {
 			tone, previous = 1-tone, s.KernelRelease
 			name()
 		}
-		title := fmt.Sprintf("Kernel %s, boot %s, %s", say.OrUnknown(s.KernelRelease), say.ID(s.BootID), period(s.Span))
+		what := fmt.Sprintf("Kernel %s, boot %s", named(cmp.Or(s.KernelRelease, "not known"), 200), named(say.ID(s.BootID), 12))
+		d.tell(laneKernel, s.Span, what)
+		title := what + ", " + period(s.Span)
 		b, ok := d.bar(laneKernel, s.From.Time, s.To.Time, fmt.Sprintf("kernel k%d%s", tone, unsure(s.Span)), title)
 		if !ok {
 			continue
 		}
 		d.Bars = add(d.Bars, b)
 		d.boot(b.X, title)
-		if named == nil {
-			named, release = &b, say.OrUnknown(s.KernelRelease)
+		if stretch == nil {
+			stretch, release = &b, say.OrUnknown(s.KernelRelease)
 		}
-		named.W = b.X + b.W - named.X
+		stretch.W = b.X + b.W - stretch.X
 	}
 	name()
 }
@@ -57,6 +60,7 @@ func (d *drawing) boot(x px, title string) {
 
 // notKnown draws that something is not known, where that can be seen.
 func (d *drawing) notKnown(lane int, s audit.Span, what string) {
+	d.tell(lane, s, what)
 	if b, ok := d.bar(lane, s.From.Time, s.To.Time, "blank", what+", "+period(s)); ok && b.W > slender {
 		d.Bars = append(d.Bars, b)
 		d.label(b, "not known", "?")
@@ -70,6 +74,7 @@ func (d *drawing) patches(spans []audit.PatchSpan) {
 			d.notKnown(lanePatch, s.Span, "Which live patch was active is not known")
 			continue
 		case s.Module == "":
+			d.tell(lanePatch, s.Span, "No live patch active")
 			if b, ok := d.bar(lanePatch, s.From.Time, s.To.Time, "none"+unsure(s.Span), "No live patch active, "+period(s.Span)); ok && b.W > slender {
 				d.Bars = append(d.Bars, b)
 				d.label(b, "no live patch", "none")
@@ -84,10 +89,11 @@ func (d *drawing) patches(spans []audit.PatchSpan) {
 		if s.Initial != nil && *s.Initial {
 			class, label = "patch initial", "initial patch"
 		}
-		what := fmt.Sprintf("Live patch %s, %s", say.Clip(s.Module, 120), label)
+		what := fmt.Sprintf("Live patch %s, %s", named(s.Module, 120), label)
 		if s.Transition {
 			class, label, what = "patch loading", label+", loading", what+loading(s)
 		}
+		d.tell(lanePatch, s.Span, what+loadedIn(s))
 		b, ok := d.bar(lanePatch, s.From.Time, s.To.Time, class+unsure(s.Span), what+", "+period(s.Span))
 		if ok && (!s.Transition || b.W > slender) { // most loads take seconds
 			d.Bars = add(d.Bars, b)
@@ -96,11 +102,22 @@ func (d *drawing) patches(spans []audit.PatchSpan) {
 	}
 }
 
+// loadedIn says where a live patch was loaded, if that is known.
+func loadedIn(s audit.PatchSpan) string {
+	switch s.Phase {
+	case record.PhaseInitrd:
+		return ", loaded in the initrd"
+	case record.PhaseSystem:
+		return ", loaded after the initrd"
+	}
+	return ""
+}
+
 // loading says of a live patch in a transition what it replaces.
 func loading(s audit.PatchSpan) string {
 	over := ""
 	if s.Replaces != nil && *s.Replaces != "" {
-		over = " over " + say.Clip(*s.Replaces, 120)
+		over = " over " + named(*s.Replaces, 120)
 	}
 	return ", is being loaded" + over + " and not complete"
 }
@@ -115,7 +132,9 @@ func (d *drawing) initrds(spans []audit.InitrdSpan) {
 		case s.Verdict == record.VerdictMissing:
 			class, label = "initrd missing", "no"
 		}
-		title := fmt.Sprintf("%s in the initrd: %s, %s", say.Clip(s.Module, 120), label, period(s.Span))
+		what := fmt.Sprintf("%s in the initrd: %s", named(s.Module, 120), label)
+		d.tell(laneInitrd, s.Span, what)
+		title := what + ", " + period(s.Span)
 		if b, ok := d.bar(laneInitrd, s.From.Time, s.To.Time, class, title); ok {
 			d.Bars = add(d.Bars, b)
 			d.label(b, label)
@@ -129,7 +148,10 @@ func (d *drawing) exposure(stretches []stretch) {
 		if s.lost {
 			class, what = "lost", "taken away again"
 		}
-		title := fmt.Sprintf("%s %s, %s to %s", say.Plural(s.fixes, "CVE"), what, record.At(s.from).Short(), record.At(s.to).Short())
+		what = say.Plural(s.fixes, "CVE") + " " + what
+		span := audit.Span{From: record.At(s.from), To: record.At(s.to)}
+		d.tell(laneExposure, span, what)
+		title := fmt.Sprintf("%s, %s to %s", what, span.From.Short(), span.To.Short())
 		if b, ok := d.bar(laneExposure, s.from, s.to, class, title); ok {
 			d.Bars = add(d.Bars, b)
 		}
@@ -139,7 +161,7 @@ func (d *drawing) exposure(stretches []stretch) {
 // gaps draws what was not recorded; gaps may overlap.
 func (d *drawing) gaps(gaps []audit.Gap) {
 	for _, g := range gaps {
-		title := "Not recorded: " + say.Clip(g.Why, 200) + ", " + period(g.Span)
+		title := "Not recorded: " + named(g.Why, 200) + ", " + period(g.Span)
 		if b, ok := d.bar(laneRecord, g.From.Time, g.To.Time, "gap", title); ok {
 			d.Bars = add(d.Bars, b)
 		}
@@ -152,9 +174,11 @@ func (d *drawing) marks(marks []Mark) {
 		if m.Time.Before(d.axis.from) || m.Time.After(d.axis.to) {
 			continue
 		}
+		what := m.Kind + ": " + named(m.What, 200)
+		d.tellMark(m.Time, fmt.Sprintf("%s, event %d", what, m.Event))
 		y := laneY(lanePatch) + barHeight
 		x := min(max(d.axis.x(m.Time.Time), laneLeft+7), laneRight-7)
-		d.Marks = append(d.Marks, sign{X: x, Y: y, Class: m.Kind, Title: fmt.Sprintf("%s: %s, %s", m.Kind, say.Clip(m.What, 200), m.Time.Short())})
+		d.Marks = append(d.Marks, sign{X: x, Y: y, Class: m.Kind, Title: what + ", " + m.Time.Short()})
 	}
 }
 

@@ -50,6 +50,7 @@ type Picture struct {
 	Legend                     []legendEntry
 	From, To                   string
 	Desc                       string
+	Tables                     []Table // what it shows, in words
 }
 
 // px is a coordinate, written with one decimal.
@@ -118,7 +119,7 @@ func Draw(t *audit.Timeline, exposures []audit.Exposure, marks []Mark) *Picture 
 		y := laneY(i)
 		p.Lanes = append(p.Lanes, lane{Name: name, Y: y, H: barHeight, Mid: y + barHeight/2})
 	}
-	d := drawing{p, axis{t.From.Time, t.To.Time}}
+	d := &drawing{Picture: p, axis: axis{t.From.Time, t.To.Time}}
 	p.Ticks = d.ticks()
 	d.kernels(t.Kernels)
 	d.patches(t.Patches)
@@ -128,6 +129,7 @@ func Draw(t *audit.Timeline, exposures []audit.Exposure, marks []Mark) *Picture 
 	d.gaps(t.Gaps)
 	d.marks(marks)
 	d.legend()
+	p.Tables = d.tables()
 	p.Desc = describe(t, stretches, marks)
 	return p
 }
@@ -138,6 +140,7 @@ func laneY(i int) px { return px(laneTop + i*laneStep + (laneStep-barHeight)/2) 
 type drawing struct {
 	*Picture
 	axis axis
+	told [laneCount + 1][]Row
 }
 
 // bar is a stretch in a lane; false if it is outside of the picture.
