@@ -35,7 +35,7 @@ export CGO_LDFLAGS := $(BOUND) $(filter-out $(BOUND),$(or $(CGO_LDFLAGS),-O2 -g)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build install man srpm rpm rpmlint demo screenshot test test-boot test-arch unit lives e2e robust check race bench bench-smoke fuzz deps rpm-deps clean
+.PHONY: all build install man srpm rpm rpmlint demo screenshot test test-boot test-arch unit lives e2e look robust check race bench bench-smoke fuzz deps rpm-deps clean
 all: build
 
 # What libzypp executes is static, because it starts in every commit. If there is assembler for the

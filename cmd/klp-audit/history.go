@@ -37,7 +37,8 @@ changes; known_since is when the event of a change was recorded.`,
   klp-audit report history --kind livepatch --result failed
   klp-audit report history --since this-year --user 'kim*' --userdata none
   klp-audit report history --outside 'Sat 02:00-06:00 Europe/Berlin'
-  klp-audit report history --format csv --output history.csv`,
+  klp-audit report history --format csv --output history.csv
+  klp-audit report history --since this-year --format html --output changes.html`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.history(cmd, &f) },
 	}
@@ -66,7 +67,7 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 		return usageError{err}
 	}
 	if f.summary != "" && f.format == "jsonl" {
-		return usageError{errors.New("--summary is no rows: want --format table, json or csv")}
+		return usageError{errors.New("--summary is no rows: want --format table, json, csv or html")}
 	}
 	if f.filter.Limit < 0 {
 		return usageError{fmt.Errorf("--limit %d: want a number of rows", f.filter.Limit)}
