@@ -105,6 +105,13 @@ rpmlint:
 	$(SUDO) packaging/rpm-deps.sh lint
 	rpmlint -c packaging/rpmlint.toml -r packaging/klp-audit-rpmlintrc $(TOPDIR)/SRPMS/*.rpm $(TOPDIR)/RPMS/*/*.rpm
 
+# Pages to look at, in build/look: of a usual, an empty and a messy record, as pictures at 1,280 and 390
+# pixels, light and dark, and as printed on A4.
+look:
+	$(SUDO) e2e/browser/deps.sh
+	KLP_AUDIT_E2E=1 KLP_AUDIT_LOOK='$(CURDIR)/build/look' $(GO) test -tags '$(TAGS)' -count=1 -timeout 30m -run '^TestLook$$' ./e2e/browser
+	@ls build/look
+
 # The picture in the README: a report on the record that 0.1.0 wrote, in Chromium.
 screenshot: build
 	zstd -dqf cmd/klp-audit/testdata/0.1.0/record.jsonl.zst -o build/record.jsonl

@@ -83,7 +83,7 @@ func checkTold(t *testing.T, page string, f *Full) {
 	t.Helper()
 	rows := map[string]string{}
 	for _, row := range told.FindAllStringSubmatch(page, -1) {
-		rows[row[1]+" "+row[2]] += row[3] + "\n"
+		rows[row[1]+" "+row[2]] += tag.ReplaceAllString(row[3], "") + "\n"
 	}
 	want := func(s audit.Span, what string) {
 		to := s.To.Short()
@@ -107,7 +107,7 @@ func checkTold(t *testing.T, page string, f *Full) {
 	for _, e := range f.Exposures {
 		for _, l := range e.Losses() {
 			if losses++; l.Back != nil {
-				want(audit.Span{From: *l.At, To: *l.Back}, "taken away again")
+				want(audit.Span{From: *l.At, To: *l.Back}, "taken away again: ")
 			}
 		}
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/klp-audit/klp-audit/report/picture"
 )
 
-// How many findings the first sheet shows, and how many grants a check.
+// How many findings the first sheet shows, how many grants a check, and how much of what it found.
 const (
+	maxDetail    = 4000
 	pageFindings = 6
 	pageGrants   = 6
 )
@@ -64,7 +65,7 @@ func complianceOnPage(p *page.Page, c *compliance.Summary) {
 	for _, found := range c.Findings() {
 		check := &found.CheckResult
 		row := page.Check{
-			ID: say.Clip(check.ID, 80), Title: say.Clip(check.Title, maxText), Result: string(check.Result), Detail: say.Clip(check.Short(), 2*maxText), Short: say.Clip(check.Short(), 160),
+			ID: say.Clip(check.ID, 80), Title: say.Clip(check.Title, maxText), Result: string(check.Result), Detail: say.Clip(check.Short(), maxDetail), Short: say.Clip(check.Short(), 160),
 			Unfolded: isOpen(check) || check.Exception != nil || len(check.Accepted) > 0, Exception: grantOnPage(check.Exception, false),
 		}
 		if isOpen(check) && check.ToDo != nil {

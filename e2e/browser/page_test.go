@@ -93,6 +93,35 @@ const sticksOut = `(() => {
 	return wide.slice(0, 10);
 })()`
 
+// broken lists names, numbers and dates that do not stand on one line.
+const broken = `[...document.querySelectorAll(".short, .word")].filter(e => e.getClientRects().length > 1 && !e.closest(".key, .findings")).map(e => e.textContent)`
+
+// A package with its version, a CVE number and a date stand on one line, on a desktop's screen and on paper; on a
+// phone names may break where a table does not scroll.
+func TestNamesAreNotBroken(t *testing.T) {
+	c, all := start(t), pages(t)
+	for _, name := range []string{"usual", "messy", "history-alone"} {
+		path := all[name]
+		for _, v := range []view{desktop, paper} {
+			var list []string
+			p := c.open(path, v)
+			p.eval(broken, &list)
+			if len(list) > 0 {
+				t.Errorf("%s on %s: %d names are broken, such as %q", name, v.name, len(list), list[0])
+			}
+			// Where it counts, the version stands beside the package.
+			p.eval(`[...document.querySelectorAll(".changes tbody tr:not(.commit) td:nth-child(2)")].filter(td => td.querySelectorAll("bdi")[0].getBoundingClientRect().top != td.querySelectorAll("bdi")[1].getBoundingClientRect().top).map(td => td.textContent)`, &list)
+			if len(list) > 0 {
+				t.Errorf("%s on %s: a version below its package: %q", name, v.name, list[0])
+			}
+		}
+	}
+	var list []string
+	if c.open(written(t, `<p style="width: 5em"><span class="word">kernel-livepatch-6_4_0-default</span>`), paper).eval(broken, &list); len(list) != 1 {
+		t.Errorf("a name on two lines: %q", list)
+	}
+}
+
 // No text is cut off, neither on a screen nor on paper.
 func TestNothingSticksOut(t *testing.T) {
 	c := start(t)

@@ -12,7 +12,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/klp-audit/klp-audit/report/picture"
 	"github.com/klp-audit/klp-audit/report/table"
@@ -211,17 +210,38 @@ func policy(css []byte) string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
 }
 
-// longestWord is how long a word from outside may be that no line breaks: a package with its version is shorter.
-const longestWord = 64
+// How long a word from outside may be that no line breaks: a package with its version is shorter than the one, a number
+// or a date than the other, which fits on a phone.
+const (
+	longestWord  = 64
+	longestShort = 24
+)
 
-// outside is a text from outside: it turns the direction of nothing but itself, and a name that is no longer than
-// names are stays on one line.
+// outside is a text from outside: it turns the direction of nothing but itself, and names, numbers and dates in it stay
+// on one line.
 func outside(text string) template.HTML {
-	tag := "<bdi>"
-	if !strings.ContainsRune(text, ' ') && utf8.RuneCountInString(text) <= longestWord {
-		tag = `<bdi class="word">`
+	if class := kept(text); class != "" {
+		return template.HTML(`<bdi class="` + class + `">` + template.HTMLEscapeString(text) + "</bdi>")
 	}
-	return template.HTML(tag + template.HTMLEscapeString(text) + "</bdi>")
+	words := strings.Split(text, " ")
+	for i, word := range words {
+		words[i] = template.HTMLEscapeString(word)
+		if class := kept(word); class != "" && strings.ContainsAny(word, "-") && strings.ContainsAny(word, "0123456789") { // others have no place where a line would break
+			words[i] = `<span class="` + class + `">` + words[i] + "</span>"
+		}
+	}
+	return template.HTML("<bdi>" + strings.Join(words, " ") + "</bdi>")
+}
+
+// kept is the class of a word that stays on one line; empty: it may break.
+func kept(word string) string {
+	switch {
+	case len(word) > longestWord || strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return ""
+	case len(word) > longestShort:
+		return "word"
+	}
+	return "short"
 }
 
 // Leads links an event to its row, if the page has one.

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 type stretch struct {
 	from, to time.Time
 	fixes    int
-	lost     bool // taken away again
+	lost     bool     // taken away again
+	names    []string // of all that were missing at some time in it, in order
 }
 
 // exposed adds exposures up: stretches in order that do not overlap, each with the number
@@ -28,7 +30,7 @@ func exposed(exposures []audit.Exposure, start, end time.Time) []stretch {
 				s.to = end
 			}
 			if s.from.Before(s.to) {
-				edges = append(edges, edge{s.from, 1, s.lost}, edge{s.to, -1, s.lost})
+				edges = append(edges, edge{s.from, 1, s.lost, e.CVE}, edge{s.to, -1, s.lost, e.CVE})
 			}
 		}
 	}
@@ -41,11 +43,15 @@ type edge struct {
 	at   time.Time
 	step int
 	lost bool
+	name string
 }
 
 func sweep(edges []edge) (list []stretch) {
-	late, lost := 0, 0
+	late, lost, missing := 0, 0, map[string]int{}
 	for i, e := range edges {
+		if missing[e.name] += e.step; missing[e.name] == 0 {
+			delete(missing, e.name)
+		}
 		if e.lost {
 			lost += e.step
 		} else {
@@ -54,7 +60,7 @@ func sweep(edges []edge) (list []stretch) {
 		if late+lost == 0 || i+1 == len(edges) || !e.at.Before(edges[i+1].at) {
 			continue
 		}
-		list = extended(list, stretch{e.at, edges[i+1].at, late + lost, lost > 0})
+		list = extended(list, stretch{e.at, edges[i+1].at, late + lost, lost > 0, slices.Sorted(maps.Keys(missing))})
 	}
 	return list
 }
@@ -62,7 +68,10 @@ func sweep(edges []edge) (list []stretch) {
 // extended appends a stretch to one of its kind that it goes on from; the number is the highest.
 func extended(list []stretch, s stretch) []stretch {
 	if n := len(list); n > 0 && list[n-1].to.Equal(s.from) && list[n-1].lost == s.lost {
-		list[n-1].to, list[n-1].fixes = s.to, max(list[n-1].fixes, s.fixes)
+		last := &list[n-1]
+		last.to, last.fixes, last.names = s.to, max(last.fixes, s.fixes), append(last.names, s.names...)
+		slices.Sort(last.names)
+		last.names = slices.Compact(last.names)
 		return list
 	}
 	return append(list, s)

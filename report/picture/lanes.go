@@ -150,7 +150,7 @@ func (d *drawing) exposure(stretches []stretch) {
 		}
 		what = say.Plural(s.fixes, "CVE") + " " + what
 		span := audit.Span{From: record.At(s.from), To: record.At(s.to)}
-		d.tell(laneExposure, span, what)
+		d.tell(laneExposure, span, what+": "+some(s.names))
 		title := fmt.Sprintf("%s, %s to %s", what, span.From.Short(), span.To.Short())
 		if b, ok := d.bar(laneExposure, s.from, s.to, class, title); ok {
 			d.Bars = add(d.Bars, b)

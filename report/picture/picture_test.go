@@ -206,3 +206,37 @@ func lose(e *audit.Exposure, at, back string) {
 		e.Intervals = append(e.Intervals, audit.Interval{From: *e.Back, Confidence: audit.Proven})
 	}
 }
+
+// A picture also says what it shows, each span with its moments: also what is too thin to be told apart, and what
+// is drawn as one bar. Names that are written from right to left turn nothing around them.
+func TestTold(t *testing.T) {
+	at := func(hour int) record.Timestamp {
+		return record.At(time.Date(2025, 1, 1, hour, 0, 0, 0, time.UTC))
+	}
+	tl := &audit.Timeline{From: at(0), To: at(10_000)}
+	for i := range 100 {
+		span := audit.Span{From: at(i), To: at(i + 1), Confidence: audit.Proven}
+		tl.Kernels = append(tl.Kernels, audit.KernelSpan{Span: span, BootID: "b", KernelRelease: "6.4.0"})
+	}
+	tl.Patches = []audit.PatchSpan{{Span: audit.Span{From: at(0), To: at(9), Confidence: audit.Inferred}, Module: "تصحيح"}}
+	exposures := []audit.Exposure{
+		{CVE: "CVE-2025-1", Released: new(at(1)), Active: new(at(5))}, {CVE: "CVE-2025-2", Released: new(at(2)), Active: new(at(4))},
+	}
+	p := Draw(tl, exposures, []Mark{{Time: at(3), Kind: "downgrade", What: "x 1-1", Event: 7}})
+	got := map[string][]Row{}
+	for _, table := range p.Tables {
+		got[table.Name] = table.Rows
+	}
+	if rows := got["Boots and kernels"]; len(rows) != 100 || rows[0].From != at(99).Short() {
+		t.Errorf("%d boots, the first %v", len(rows), rows[:min(1, len(rows))])
+	}
+	for name, want := range map[string]Row{
+		"Live patches":                  {at(0).Short(), at(9).Short(), "Live patch \u2068تصحيح\u2069, patch ?", "inferred"},
+		"Fixes known and not active":    {at(1).Short(), at(5).Short(), "2 CVEs released, and not active: CVE-2025-1, CVE-2025-2", ""},
+		"Downgrades and failed changes": {at(3).Short(), at(3).Short(), "downgrade: x 1-1, event 7", "proven"},
+	} {
+		if rows := got[name]; len(rows) != 1 || rows[0] != want {
+			t.Errorf("%s: %q, want %q", name, rows, want)
+		}
+	}
+}

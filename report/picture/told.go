@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -56,6 +57,22 @@ func (d *drawing) tables() (list []Table) {
 		list = append(list, t)
 	}
 	return list
+}
+
+// some are the first few of a list, and how many more there are.
+func some(names []string) string {
+	const few = 6
+	text := ""
+	for i, name := range names[:min(few, len(names))] {
+		if i > 0 {
+			text += ", "
+		}
+		text += named(name, 20)
+	}
+	if more := len(names) - few; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // laneMarks is no lane: signs stand where they belong.
