@@ -81,7 +81,7 @@ func exposuresOnPage(p *page.Page, l *audit.Latency, all []audit.Exposure, limit
 // fixesOnPage is the course of a fix.
 func fixesOnPage(e *audit.Exposure) page.Fixes {
 	row := page.Fixes{
-		Package: say.Clip(e.Package, maxText), Version: say.Clip(e.Version, maxText), Released: date(e.Released), ReleasedBy: say.Clip(strings.ReplaceAll(e.ReleasedBy, "-", " "), 40),
+		Package: say.Clip(e.Package, maxText), Version: say.Clip(e.Version, maxText), Released: date(e.Released), ByBuild: e.Released != nil && e.ReleasedBy == "build-time",
 		Installed: date(e.Installed), Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: cmp.Or(latencyText(e), duration(nil)), Status: string(e.Status),
 		Exception: grantOnPage(shownException(e), true),
 	}

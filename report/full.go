@@ -155,7 +155,7 @@ func parts() []part {
 		{"compliance", "Compliance", (*printer).compliance, nil},
 		{"exposure", "Exposure and latency", (*printer).exposures, nil},
 		{"history", "History", (*printer).history, nil},
-		{"times", "Times", nil, nil}, // what the picture shows
+		{"words", "The timeline in words", nil, nil},
 		{"gaps", "Recorder gaps", (*printer).gaps, gapsBlock},
 		{"integrity", "Integrity", (*printer).integrity, nil},
 		{"provenance", "Provenance", (*printer).provenance, nil},

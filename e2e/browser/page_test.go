@@ -159,7 +159,7 @@ func (s sheet) text() string {
 }
 
 // maxSheets is how many sheets the report of the messy record may have.
-const maxSheets = 17
+const maxSheets = 15
 
 // Printed, the first sheet has the verdict and nothing of the second section, every row is
 // there, and all words are within the margins. What is altered says so on every sheet.

@@ -121,12 +121,13 @@ type Exposure struct {
 
 // Fixes are numbers that have one course.
 type Fixes struct {
-	CVEs                                              []string
-	Package, Version                                  string
-	Released, ReleasedBy, Installed, Active, InInitrd string
-	Latency, Status                                   string
-	Lost                                              []string
-	Exception                                         *Grant
+	CVEs                                  []string
+	Package, Version                      string
+	Released, Installed, Active, InInitrd string
+	ByBuild                               bool // the release is the build time of the package
+	Latency, Status                       string
+	Lost                                  []string
+	Exception                             *Grant
 }
 
 // History are changes by commit.
