@@ -14,11 +14,11 @@ for program in gcc zypper rpm rpmbuild createrepo_c modifyrepo_c debootstrap sql
 done
 # For the independent program that verifies exports.
 python3 -c 'import cryptography' 2>/dev/null || /usr/bin/python3 -c 'import cryptography' 2>/dev/null || need="$need python3-cryptography"
-# For the report's page: a browser, a tool that reads prints, and npm, which fetches the
+# For the report's page: a browser with fonts, a tool that reads prints, and npm, which fetches the
 # accessibility checker.
 page=
 if [ "${1:-}" != demo ]; then
-	missing chromium && page="chromium"
+	"$(dirname "$0")/../e2e/browser/deps.sh"
 	missing pdftotext && page="$page poppler-utils"
 	missing npm && page="$page npm"
 	missing promtool && page="$page prometheus" # its checker of metrics and rules
@@ -41,7 +41,7 @@ elif ! missing zypper; then
 	# it.
 	zypper --non-interactive install bash-completion sysuser-tools systemd-rpm-macros go1.26
 	zypper --non-interactive install debootstrap systemd-journal-remote mandoc python3-cryptography || true
-	[ -z "$page" ] || zypper --non-interactive install chromium poppler-tools npm-default golang-github-prometheus-prometheus zsh fish || true
+	[ -z "$page" ] || zypper --non-interactive install poppler-tools npm-default golang-github-prometheus-prometheus zsh fish || true
 else
 	echo "deps.sh: neither apt-get nor zypper here; install:$need $page" >&2
 	exit 1

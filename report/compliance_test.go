@@ -101,8 +101,9 @@ func TestStaleGolden(t *testing.T) {
 			t.Errorf("it says to build an initrd, of which nothing is known:\n%.2000s", text)
 		}
 	}
-	for _, want := range []string{"<dt>Observed</dt><dd><bdi>2026-02-10 11:00 UTC, 182 days ago</bdi></dd>", "<dd><bdi>2026-02-20 (past)</bdi></dd>"} {
-		if strings.Count(page, want) != 2 { // on the first page, and with the state
+	words := tag.ReplaceAllString(page, "")
+	for _, want := range []string{"Observed2026-02-10 11:00 UTC, 182 days ago", "2026-02-20 (past)"} {
+		if strings.Count(words, want) != 2 { // on the first page, and with the state
 			t.Errorf("the page does not say %s", want)
 		}
 	}

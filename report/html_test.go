@@ -33,7 +33,9 @@ var (
 
 func checkPage(t *testing.T, name, page string) {
 	t.Helper()
-	if i := strings.IndexFunc(page, func(r rune) bool { return !strings.ContainsRune("\n\u2068\u2069", r) && (!unicode.IsPrint(r) || r == utf8.RuneError) }); i >= 0 {
+	if i := strings.IndexFunc(page, func(r rune) bool {
+		return !strings.ContainsRune("\n\u2068\u2069", r) && (!unicode.IsPrint(r) || r == utf8.RuneError)
+	}); i >= 0 {
 		t.Errorf("%s: unwanted character at %d: %q", name, i, page[max(0, i-40):min(len(page), i+40)])
 	}
 	if strings.Count(page, "\u2068") != strings.Count(page, "\u2069") {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what `make look` needs besides Go: a browser, and fonts for what is written in other scripts than Latin.
+# Installs what pages are looked at with: a browser, and fonts, also for what is written in other scripts than Latin.
 set -eu
 
 missing() { ! command -v "$1" >/dev/null 2>&1; }
@@ -8,7 +8,7 @@ speaks() { [ -n "$(fc-list ":lang=$1" 2>/dev/null | head -n 1)" ]; }
 need=
 missing chromium && need="chromium"
 missing fc-list && need="$need fontconfig"
-for lang in ja ko ar he; do
+for lang in en ja ko ar he; do
 	speaks "$lang" || need="$need fonts-noto-cjk fonts-noto-core"
 done
 [ -z "$need" ] && exit 0
@@ -18,7 +18,7 @@ if ! missing apt-get; then
 	# shellcheck disable=SC2086 # words
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $need
 elif ! missing zypper; then
-	zypper --non-interactive install chromium fontconfig google-noto-sans-cjk-fonts google-noto-sans-arabic-fonts google-noto-sans-hebrew-fonts
+	zypper --non-interactive install chromium fontconfig google-noto-sans-fonts google-noto-sans-cjk-fonts google-noto-sans-arabic-fonts google-noto-sans-hebrew-fonts || true
 else
 	echo "deps.sh: neither apt-get nor zypper here; install: $need" >&2
 	exit 1
