@@ -170,9 +170,13 @@ func (a *app) checkProfile(cmd *cobra.Command, f *checkFlags) (*compliance.Profi
 	if f.only != nil && f.skip != nil {
 		return nil, errors.New("--only and --skip: want one of them")
 	}
+	flag := "--only"
+	if f.skip != nil {
+		flag = "--skip"
+	}
 	for _, id := range slices.Concat(f.only, f.skip) {
 		if !slices.Contains(compliance.CheckIDs(), id) {
-			return nil, fmt.Errorf("there is no check %q: want %s", id, strings.Join(compliance.CheckIDs(), ", "))
+			return nil, fmt.Errorf("%s: there is no check %q: want %s", flag, id, strings.Join(compliance.CheckIDs(), ", "))
 		}
 	}
 	p, err := a.loadProfile(f.profile)

@@ -74,7 +74,7 @@ func (a *app) recorded(what string) completer {
 					return nil, err
 				}
 				for _, v := range rowValues(row, what) {
-					values[v] = v != "unset"
+					values[v] = true
 				}
 			}
 			if what == "cve" || what == "advisory" {
@@ -82,7 +82,7 @@ func (a *app) recorded(what string) completer {
 					return nil, err
 				}
 			}
-			maps.DeleteFunc(values, func(_ string, wanted bool) bool { return !wanted })
+			delete(values, "unset")
 			return slices.Sorted(maps.Keys(values)), nil
 		})
 	}

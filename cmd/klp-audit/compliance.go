@@ -57,7 +57,7 @@ which say so.
 }
 
 func (a *app) profileFlag(cmd *cobra.Command, value *string) {
-	cmd.Flags().StringVar(value, "profile", "", "judge by the profile `NAME`: "+strings.Join(compliance.Profiles(), ", ")+","+" or one in /"+profileDir+" (as klp-audit.toml says, else "+compliance.DefaultProfile+")")
+	cmd.Flags().StringVar(value, "profile", "", "judge by the profile `NAME`: "+strings.Join(compliance.Profiles(), ", ")+", or one in /"+profileDir+" (as klp-audit.toml says, else "+compliance.DefaultProfile+")")
 	cmd.RegisterFlagCompletionFunc("profile", a.completeProfiles)
 }
 

@@ -45,6 +45,37 @@ func (e *enum[T]) Set(s string) error {
 	return nil
 }
 
+// glob is a flag value with a pattern.
+type glob struct{ value *string }
+
+// String implements pflag.Value.
+func (g glob) String() string {
+	if g.value == nil {
+		return ""
+	}
+	return *g.value
+}
+
+// Type implements pflag.Value.
+func (g glob) Type() string { return "string" }
+
+// Set implements pflag.Value. A set of characters without an end would match nothing, silently.
+func (g glob) Set(s string) error {
+	for rest := s; ; {
+		_, set, found := strings.Cut(rest, "[")
+		if !found {
+			*g.value = s
+			return nil
+		}
+		set = strings.TrimPrefix(set, "^")
+		_, after, closed := strings.Cut(set[min(1, len(set)):], "]") // a first ] is one of the set
+		if !closed {
+			return errors.New("want a pattern with a ] after each [, such as kernel-livepatch-* or kim[0-9]")
+		}
+		rest = after
+	}
+}
+
 func words[T ~string](values []T) []string {
 	list := make([]string, len(values))
 	for i, v := range values {
@@ -95,6 +126,10 @@ func (a *app) bootTime() time.Time {
 
 // flagError puts into words what is wrong with the value of a flag.
 func flagError(_ *cobra.Command, err error) error {
+	if missing, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		value, _ := pflag.UnquoteUsage(missing.GetFlag())
+		return fmt.Errorf("--%s needs an argument: %s", missing.GetFlag().Name, value)
+	}
 	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
 		return err

@@ -40,8 +40,11 @@ that is an error. A machine without a record gets one only if there is something
 				return usageError{errors.New("import: want the names of files, not an empty one")}
 			}
 			rules, err := zyppimport.Zone(a.root, zone)
+			if err != nil && zone != "" {
+				return usageError{fmt.Errorf("--timezone: %w", err)}
+			}
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			sum, err := a.takeIn(cmd.Context(), zyppimport.Options{
 				Files: files, Zone: rules, Root: a.root, Version: version,

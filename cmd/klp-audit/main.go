@@ -31,6 +31,9 @@ func run(ctx context.Context, e env) int {
 	cmd.SetOut(e.Stdout)
 	cmd.SetErr(e.Stderr)
 	called, err := cmd.ExecuteContextC(ctx)
+	if word := called.Flags().Arg(0); err == nil && word != "" && called.HasSubCommands() { // cobra printed help
+		err = usageError{noCommand{called, word}}
+	}
 	var status exitStatus
 	switch {
 	case err == nil:

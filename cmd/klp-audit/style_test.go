@@ -75,6 +75,19 @@ func TestStyle(t *testing.T) {
 	}
 }
 
+func TestGlob(t *testing.T) {
+	for pattern, good := range map[string]bool{
+		"kim": true, "kernel-*-default": true, "kim[0-9]?": true, "[^a]": true, "[]]": true, "[^]]": true, "[[]": true, "a]": true, `\`: true,
+		"[": false, "[a": false, "[]": false, "[^": false, "[^]": false, "[a][": false, "kim[]x": false,
+	} {
+		var value string
+		err := glob{&value}.Set(pattern)
+		if (err == nil) != good || good && value != pattern {
+			t.Errorf("%s: %q, %v", pattern, value, err)
+		}
+	}
+}
+
 // Errors that were joined are told apart, and what comes from outside is made printable.
 func TestComplain(t *testing.T) {
 	var b bytes.Buffer
