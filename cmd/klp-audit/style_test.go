@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -86,6 +87,32 @@ func TestGlob(t *testing.T) {
 			t.Errorf("%s: %q, %v", pattern, value, err)
 		}
 	}
+}
+
+// A pattern that is refused is one that matches nothing.
+func FuzzGlob(f *testing.F) {
+	db, err := sql.Open("sqlite3", ":memory:")
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer db.Close()
+	f.Add("kim[0-9]*", "kim1")
+	f.Add("[^]]", "a")
+	f.Add("[", "[")
+	f.Add("[]x", "x")
+	f.Fuzz(func(t *testing.T, pattern, text string) {
+		if strings.ContainsRune(pattern+text, 0) { // ends a text for SQLite's GLOB
+			return
+		}
+		var value string
+		var matches bool
+		if err := db.QueryRow(`SELECT ? GLOB ?`, text, pattern).Scan(&matches); err != nil {
+			t.Fatal(err)
+		}
+		if matches && (glob{&value}).Set(pattern) != nil {
+			t.Errorf("%q is refused, and matches %q", pattern, text)
+		}
+	})
 }
 
 // Errors that were joined are told apart, and what comes from outside is made printable.
