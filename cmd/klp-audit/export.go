@@ -54,7 +54,7 @@ was, and has only grown.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.export(cmd, f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.since, "since", "", "only what came after an event, or after a checkpoint: `EVENT|FILE`")
+	flags.StringVar(&f.since, "since", "", "only what came after `EVENT|FILE`: the number of an event, or the file of a checkpoint")
 	flags.StringVarP(&f.output, "output", "o", "", outputHelp)
 	flags.StringVar(&f.copy, "copy", "", "write a copy of the database to `FILE`, which must not exist (-: standard output)")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "write the newest checkpoint alone to `FILE`, which must not exist (-: standard output)")

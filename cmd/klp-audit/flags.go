@@ -183,9 +183,9 @@ func (a *app) outputFlags(cmd *cobra.Command) {
 	a.color = colorAuto
 	when := []string{colorAuto, colorAlways, colorNever}
 	flags := cmd.PersistentFlags()
-	flags.Var(&enum[string]{&a.color, when}, "color", "tables have colours `WHEN`: "+strings.Join(when, ", ")+"; auto: on a terminal, unless NO_COLOR is set")
+	flags.Var(&enum[string]{&a.color, when}, "color", "colours in tables: `WHEN` is one of "+strings.Join(when, ", ")+"; auto means on a terminal, unless NO_COLOR is set")
 	cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(when, cobra.ShellCompDirectiveNoFileComp))
-	flags.BoolVar(&a.noPager, "no-pager", false, "a table that is longer than the screen goes through no pager")
+	flags.BoolVar(&a.noPager, "no-pager", false, "no pager for tables and help that are longer than the screen")
 	flags.BoolFunc("no-color", "earlier name of --color never", func(string) error {
 		a.note("--no-color is called --color never now")
 		a.color = colorNever
