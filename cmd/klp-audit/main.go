@@ -32,7 +32,7 @@ func run(ctx context.Context, e env) int {
 	cmd.SetErr(e.Stderr)
 	called, err := cmd.ExecuteContextC(ctx)
 	if word := called.Flags().Arg(0); err == nil && word != "" && called.HasSubCommands() { // cobra printed help
-		err = usageError{noCommand{called, word}}
+		err = usageError{fmt.Errorf("unknown command %q for %q", word, called.CommandPath())} // as cobra says
 	}
 	var status exitStatus
 	switch {
