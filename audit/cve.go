@@ -143,6 +143,9 @@ func (p *patchHistory) exposure(cve string) Exposure {
 		CVE: cve, KernelRelease: p.kernel, Package: p.name, Version: first.version, Installed: first.installed,
 		Advisory: first.advisory, Severity: first.severity, Events: ends(nil, first.event),
 	}
+	if first.installed != nil {
+		e.InstalledBy = &Installation{Event: first.event}
+	}
 	switch {
 	case first.issued != nil && first.onDay:
 		e.Released, e.ReleasedBy = first.issued, ReleasedOnDay

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,6 +24,7 @@ type Exposure struct {
 	Severity      *string           `json:"severity"`        // of the advisory, not of the number
 	Title         *string           `json:"title"`           // of the advisory; null: not known
 	Installed     *record.Timestamp `json:"installed"`       // package in the rpm database
+	InstalledBy   *Installation     `json:"installed_by"`    // the change that installed it; null: none is on record
 	Active        *record.Timestamp `json:"active"`          // a live patch with the fix active, first
 	InInitrd      *record.Timestamp `json:"in_initrd"`       // first proof that an unexpected reboot keeps it
 	Intervals     []Interval        `json:"intervals"`       // in which it is known to have been active
@@ -41,6 +43,42 @@ type Exposure struct {
 	KnownSince    *record.Timestamp `json:"known_since"` // when the last of the events was recorded; null: not known, or none
 	// MayBeInstalled says that a live patch on offer brings it, and that nobody knows whether that was installed.
 	MayBeInstalled bool `json:"-"`
+}
+
+// Installation is the change that installed a package first, and who made it.
+type Installation struct {
+	Event    int64           `json:"event"`
+	Source   record.Source   `json:"source"` // plugin; drift was found later; import is libzypp's claim
+	Actor    record.RowActor `json:"actor"`
+	Command  *string         `json:"command"`
+	UserData *string         `json:"userdata"` // such as a ticket; null: none was given
+}
+
+// ReadInstallations fills in who installed what the fixes came with.
+func ReadInstallations(ctx context.Context, s Reader, list []Exposure) error {
+	type change struct {
+		event         int64
+		name, version string
+	}
+	wanted := map[change][]*Installation{}
+	for _, e := range list {
+		if by := e.InstalledBy; by != nil {
+			of := change{by.Event, e.Package, e.Version}
+			wanted[of] = append(wanted[of], by)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	for row, err := range s.History(ctx, record.HistoryFilter{Kind: record.PackageLivepatch}) {
+		if err != nil {
+			return fmt.Errorf("reading who installed fixes: %w", err)
+		}
+		for _, by := range wanted[change{row.Event, row.Package, row.Version}] {
+			by.Source, by.Actor, by.Command, by.UserData = row.Source, row.Actor, row.Command, row.UserData
+		}
+	}
+	return nil
 }
 
 // isOpen says whether it is open, or a live patch on offer would bring it.

@@ -69,11 +69,12 @@ type OpenFix struct {
 	Remedy   Remedy            `json:"remedy"`
 	Inferred bool              `json:"inferred"`
 	Accepted bool              `json:"accepted"`
+	Events   []int64           `json:"events"` // that say so, the first and the last
 }
 
 // openFix is a number as it is open.
 func openFix(e *Exposure) OpenFix {
-	return OpenFix{e.CVE, record.OrEmpty(e.Severity), record.OrEmpty(e.Advisory), record.OrEmpty(e.Title), e.OpenSince, e.Remedy(), e.Inferred, e.Accepted()}
+	return OpenFix{e.CVE, record.OrEmpty(e.Severity), record.OrEmpty(e.Advisory), record.OrEmpty(e.Title), e.OpenSince, e.Remedy(), e.Inferred, e.Accepted(), ends(nil, e.Events...)}
 }
 
 // String says which advisory brings the fix, and since when the number is open.

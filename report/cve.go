@@ -65,7 +65,7 @@ func exposuresOnPage(p *page.Page, l *audit.Latency, all []audit.Exposure, limit
 	shown, more := worthALook(all, limit)
 	out.More = more
 	for i := range shown {
-		row, cve := fixesOnPage(&shown[i]), say.Clip(shown[i].CVE, 20)
+		row, cve := fixesOnPage(p, &shown[i]), say.Clip(shown[i].CVE, 20)
 		if n := len(out.Fixes); n > 0 {
 			row.CVEs = out.Fixes[n-1].CVEs
 			if reflect.DeepEqual(row, out.Fixes[n-1]) {
@@ -79,7 +79,7 @@ func exposuresOnPage(p *page.Page, l *audit.Latency, all []audit.Exposure, limit
 }
 
 // fixesOnPage is the course of a fix.
-func fixesOnPage(e *audit.Exposure) page.Fixes {
+func fixesOnPage(p *page.Page, e *audit.Exposure) page.Fixes {
 	row := page.Fixes{
 		Package: say.Clip(e.Package, maxText), Version: say.Clip(e.Version, maxText), Released: date(e.Released), ByBuild: e.Released != nil && e.ReleasedBy == "build-time",
 		Installed: date(e.Installed), Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: cmp.Or(latencyText(e), duration(nil)), Status: string(e.Status),
@@ -87,6 +87,9 @@ func fixesOnPage(e *audit.Exposure) page.Fixes {
 	}
 	for _, l := range e.Losses() {
 		row.Lost = append(row.Lost, say.Clip(l.Text(date), maxText))
+	}
+	for _, n := range e.Events {
+		row.Events = append(row.Events, p.History.Evidence(fmt.Sprintf("event %d", n)))
 	}
 	return row
 }
@@ -97,7 +100,7 @@ func (c *CVEs) writeTable(w io.Writer, style table.Style) error {
 	if err := writeWarning(w, c.Provenance.Warning(), style); err != nil {
 		return err
 	}
-	header := []string{"CVE", "STATUS", "KERNEL", "LIVE PATCH", "RELEASED", "INSTALLED", "ACTIVE", "IN INITRD", "LATENCY", "LOST"}
+	header := []string{"CVE", "STATUS", "KERNEL", "LIVE PATCH", "RELEASED", "INSTALLED", "BY", "ACTIVE", "IN INITRD", "LATENCY", "LOST", "EVENT"}
 	var cells [][]string
 	for i := range c.Exposures {
 		cells = append(cells, exposureCells(&c.Exposures[i]))
@@ -120,9 +123,13 @@ func (c *CVEs) footer() []string {
 	if len(c.Exposures) > 0 {
 		lines = append(lines, "")
 	}
+	rows := say.Plural(len(c.Exposures), "row")
+	if c.Provenance != nil && asked(c.Provenance) != "" {
+		rows += ", asked for: " + asked(c.Provenance)
+	}
 	lines = append(lines,
-		fmt.Sprintf("%s; %s. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound; of a date without a zone the end of the day counts.", say.Plural(len(c.Exposures), "row"), timesAre()),
-		"not-in-record is not the same as not fixed: nothing on record names it.")
+		fmt.Sprintf("%s; %s. Released is the advisory's date of issue or, marked *, the build time of the package, which is a lower bound; of a date without a zone the end of the day counts.", rows, timesAre()),
+		"not-in-record is not the same as not fixed: nothing on record names it. klp-audit show EVENT prints an event.")
 	if c.Provenance != nil {
 		lines = append(lines, c.Provenance.lines()...)
 	}
@@ -140,8 +147,8 @@ func exposureCells(e *audit.Exposure) []string {
 		number = strconv.Itoa(n)
 	}
 	return []string{
-		say.Printable(e.CVE), string(e.Status), say.Printable(e.KernelRelease), number, releasedText(e), date(e.Installed), date(e.Active),
-		date(e.InInitrd), latencyText(e), strings.Join(lost, "; "),
+		say.Printable(e.CVE), string(e.Status), say.Printable(e.KernelRelease), number, releasedText(e), date(e.Installed), installer(e), date(e.Active),
+		date(e.InInitrd), latencyText(e), strings.Join(lost, "; "), numbers(e.Events),
 	}
 }
 
@@ -190,8 +197,14 @@ func courseLines(e *audit.Exposure) (lines []string) {
 	if e.Seconds != nil {
 		parts = append(parts, "latency "+latencyText(e))
 	}
+	if len(e.Events) > 0 {
+		parts = append(parts, "events "+numbers(e.Events))
+	}
 	if len(parts) > 0 {
 		lines = append(lines, strings.Join(parts, ", "))
+	}
+	if by := installedText(e); by != "" {
+		lines = append(lines, by)
 	}
 	for _, l := range e.Losses() {
 		lines = append(lines, "lost "+l.Text(minute))
@@ -203,6 +216,39 @@ func courseLines(e *audit.Exposure) (lines []string) {
 		lines = append(lines, say.Printable(numberGrantText(x)))
 	}
 	return lines
+}
+
+// installer is who installed a fix, in few columns.
+func installer(e *audit.Exposure) string {
+	if e.InstalledBy == nil {
+		return ""
+	}
+	return say.Clip(e.InstalledBy.Actor.Name(), 40)
+}
+
+// installedText says who installed a fix, by what command, and which event shows it; empty: that is not on record.
+func installedText(e *audit.Exposure) string {
+	by := e.InstalledBy
+	switch {
+	case by == nil:
+		return ""
+	case by.Source == record.SourceDrift:
+		return fmt.Sprintf("installed by whom is not on record: it was found as drift, event %d", by.Event)
+	}
+	text := "installed by " + say.Clip(by.Actor.Name(), maxText)
+	if a := by.Actor; a.SudoUser != nil && a.Login != nil && *a.Login != *a.SudoUser {
+		text += " (sudo; login " + say.Clip(*a.Login, maxText) + ")"
+	}
+	if by.Command != nil {
+		text += " with " + say.Clip(*by.Command, maxText)
+	}
+	if by.UserData != nil {
+		text += ", ticket " + say.Clip(*by.UserData, 60)
+	}
+	if by.Source == record.SourceImport {
+		text += ", as libzypp's history says"
+	}
+	return text + fmt.Sprintf(", event %d", by.Event)
 }
 
 // shownException is the exception for a number that people should see beside it: not if the kernel that runs has the
@@ -219,6 +265,7 @@ func (c *CVEs) writeCSV(w io.Writer, _ table.Style) error {
 	header := []string{
 		"cve", "kernel_release", "package", "version", "released", "released_by", "advisory", "severity", "installed", "active",
 		"in_initrd", "lost", "lost_by", "back", "status", "latency_seconds", "events", "intervals", "reason", "known_since", "title", "open_since", "inferred", "on_offer", "not_offered", "exception",
+		"installed_by", "installed_command", "installed_userdata", "installed_source", "installed_event",
 	}
 	var rows [][]string
 	for _, e := range c.Exposures {
@@ -226,13 +273,21 @@ func (c *CVEs) writeCSV(w io.Writer, _ table.Style) error {
 		if e.Exception != nil {
 			exception = numberGrantText(e.Exception)
 		}
-		rows = append(rows, []string{
+		rows = append(rows, append([]string{
 			e.CVE, e.KernelRelease, e.Package, e.Version, exactly(e.Released), e.ReleasedBy, record.OrEmpty(e.Advisory), record.OrEmpty(e.Severity), exactly(e.Installed),
 			exactly(e.Active), exactly(e.InInitrd), exactly(e.Lost), e.LostBy, exactly(e.Back), string(e.Status), seconds(e.Seconds), numbers(e.Events),
 			intervals(e.Intervals), e.Reason, exactly(e.KnownSince), record.OrEmpty(e.Title), exactly(e.OpenSince), strconv.FormatBool(e.Inferred), record.OrEmpty(e.OnOffer), string(e.NotOffered), exception,
-		})
+		}, installationCells(e.InstalledBy)...))
 	}
 	return writeRecords(w, c.Provenance.Warning(), header, rows)
+}
+
+// installationCells are an installation in CSV, empty if none is on record.
+func installationCells(by *audit.Installation) []string {
+	if by == nil {
+		return make([]string, 5)
+	}
+	return []string{by.Actor.Name(), record.OrEmpty(by.Command), record.OrEmpty(by.UserData), string(by.Source), strconv.FormatInt(by.Event, 10)}
 }
 
 // intervals are the times in which a fix was active, FROM/TO each as in ISO 8601, with what took

@@ -25,6 +25,7 @@ func fixesFor(t *testing.T, s *store.Store, ids ...string) []audit.Exposure {
 	storetest.Check(t, err)
 	list, err := audit.NewExposures(t.Context(), s, tl, record.Always(), ids)
 	storetest.Check(t, err)
+	storetest.Check(t, audit.ReadInstallations(t.Context(), s, list))
 	return list
 }
 

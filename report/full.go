@@ -72,6 +72,9 @@ func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) e
 	if f.Exposures, err = audit.NewExposures(ctx, s, t, at, nil); err != nil {
 		return fmt.Errorf("reading fixes: %w", err)
 	}
+	if err := audit.ReadInstallations(ctx, s, f.Exposures); err != nil {
+		return err
+	}
 	f.Latency, f.Timeline = audit.Summarize(f.Exposures), t
 	from, to := t.From.Time, t.To.Time
 	if since := f.History.Filter.Since; since.After(from) {

@@ -141,6 +141,9 @@ func (p *printer) exposures(f *Full) {
 		if e.Active != nil {
 			brought += ", active " + date(e.Active)
 		}
+		if len(e.Events) > 0 {
+			brought += " [event " + numbers(e.Events) + "]"
+		}
 		cells = append(cells, []string{say.Clip(e.CVE, 20), string(e.Status), cmp.Or(latencyText(&e), duration(nil)), brought})
 		if x := shownException(&e); x != nil {
 			cells = append(cells, []string{"", "", "", numberText(x)})
@@ -184,7 +187,11 @@ func (p *printer) gaps(f *Full) {
 	}
 	var cells [][]string
 	for _, row := range b.Rows {
-		cells = append(cells, []string{row[0], "to " + row[1] + ": " + row[2]})
+		what := "to " + row[1] + ": " + row[2]
+		if row[3] != "" {
+			what += " [event " + row[3] + "]"
+		}
+		cells = append(cells, []string{row[0], what})
 	}
 	p.rows([]string{"FROM", "WHAT"}, cells)
 	p.text(b.Note)

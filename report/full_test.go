@@ -265,7 +265,7 @@ func yearsState() *audit.State {
 // yearsOpen are open fixes of every remedy; of one it is not known since when.
 func yearsOpen() *audit.Open {
 	fix := func(cve, severity string, since string, remedy audit.Remedy) audit.OpenFix {
-		w := audit.OpenFix{CVE: cve, Severity: severity, Advisory: "SUSE-SU-2026:" + cve[9:] + "-1", Title: "Security update for the Linux Kernel", Remedy: remedy, Inferred: remedy == audit.RemedyKernel}
+		w := audit.OpenFix{CVE: cve, Severity: severity, Advisory: "SUSE-SU-2026:" + cve[9:] + "-1", Title: "Security update for the Linux Kernel", Remedy: remedy, Inferred: remedy == audit.RemedyKernel, Events: []int64{7, 9}}
 		if since != "" {
 			w.Since = new(ts(since))
 		}

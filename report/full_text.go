@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/report/table"
@@ -20,7 +21,7 @@ func keyFacts(f *Full) (out table.Facts) {
 
 // state is what is known of the machine as it was observed last.
 func (f *Full) state() table.Facts {
-	return append(stateFacts(f.State, f.Compliance.At.Time, f.Provenance.MadeAt.Time), inferredFact(f.State)...)
+	return slices.Concat(stateFacts(f.State, f.Compliance.At.Time, f.Provenance.MadeAt.Time), inferredFact(f.State), proofFact(f.State))
 }
 
 func recordText(p *Provenance, i *Integrity) string {
@@ -38,7 +39,7 @@ func recordText(p *Provenance, i *Integrity) string {
 func gapsBlock(f *Full) block {
 	b := block{
 		Note:    "In a gap packages may have been changed, or the machine rebooted, without a line in this report; what it says of such a time is inferred or unknown, never proven.",
-		Caption: "Times that are not, or not wholly, on record", Columns: []column{{Name: "From", Class: "time"}, {Name: "To", Class: "time"}, {Name: "Why", Class: "name"}}, None: "No gap is known.",
+		Caption: "Times that are not, or not wholly, on record", Columns: []column{{Name: "From", Class: "time"}, {Name: "To", Class: "time"}, {Name: "Why", Class: "name"}, {Name: "Event", Class: "day"}}, None: "No gap is known.",
 	}
 	if f.Timeline == nil {
 		return b
@@ -48,7 +49,7 @@ func gapsBlock(f *Full) block {
 		if g.Open {
 			to = "goes on"
 		}
-		b.Rows = append(b.Rows, []string{g.From.Short(), to, say.Clip(g.Why, maxText)})
+		b.Rows = append(b.Rows, []string{g.From.Short(), to, say.Clip(g.Why, maxText), numbers(g.Events)})
 	}
 	return b
 }

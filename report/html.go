@@ -75,7 +75,7 @@ func complianceOnPage(p *page.Page, c *compliance.Summary) {
 			row.Folded = foldedText(found.Folded)
 		}
 		for _, e := range check.Evidence {
-			row.Evidence = append(row.Evidence, page.Evidence{Text: say.Clip(e, maxText), Anchor: p.History.Leads(e)})
+			row.Evidence = append(row.Evidence, p.History.Evidence(say.Clip(e, maxText)))
 		}
 		for _, r := range check.References {
 			row.References = append(row.References, say.Clip(r, maxText))

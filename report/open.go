@@ -127,14 +127,14 @@ func openBlock(o *audit.Open) block {
 	b := block{
 		Note:    strings.TrimSpace("The gravest advisories come first, of these what is done most quickly, of these what is open for the longest. " + mayBeMore(o)),
 		Caption: "Open fixes, the weightiest first", None: noneOpen(o),
-		Columns: []column{{Name: "CVE", Class: "name"}, {Name: "Severity"}, {Name: "Since", Class: "day"}, {Name: "To do"}, {Name: "Advisory"}},
+		Columns: []column{{Name: "CVE", Class: "name"}, {Name: "Severity"}, {Name: "Since", Class: "day"}, {Name: "To do"}, {Name: "Advisory"}, {Name: "Event", Class: "day"}},
 	}
 	for _, w := range o.Worst {
 		todo := string(w.Remedy)
 		if w.Accepted {
 			todo = "none" // somebody accepts it
 		}
-		b.Rows = append(b.Rows, []string{say.Clip(w.CVE, 20), say.Clip(cmp.Or(w.Severity, "not known"), 20), cmp.Or(date(w.Since), "not known"), todo, say.Clip(w.Advisory, 80)})
+		b.Rows = append(b.Rows, []string{say.Clip(w.CVE, 20), say.Clip(cmp.Or(w.Severity, "not known"), 20), cmp.Or(date(w.Since), "not known"), todo, say.Clip(w.Advisory, 80), numbers(w.Events)})
 	}
 	return b
 }

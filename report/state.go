@@ -72,7 +72,7 @@ func (s *StateSection) forms() []form {
 		Provenance *Provenance `json:"provenance"`
 		*audit.State
 	}{audit.StateSchema, record.OrNil(s.Provenance.Warning()), s.Provenance, s.State}), alone(s.Provenance, "state", "State", func(p *page.Page) error {
-		stateOnPage(p, s.State, append(stateFacts(s.State, s.asOf(), s.Provenance.MadeAt.Time), inferredFact(s.State)...))
+		stateOnPage(p, s.State, slices.Concat(stateFacts(s.State, s.asOf(), s.Provenance.MadeAt.Time), inferredFact(s.State), proofFact(s.State)))
 		return nil
 	})}
 }
@@ -113,9 +113,7 @@ func (s *StateSection) writeTable(w io.Writer, style table.Style) error {
 	if len(s.Inferred) > 0 {
 		out.Add("Inferred", "%s: observations before and after agree, and nothing on record speaks against it", strings.Join(s.Inferred, ", "))
 	}
-	if len(s.Events) > 0 {
-		out.Add("Proof", "events %s", numbers(s.Events))
-	}
+	out = append(out, proofFact(s.State)...)
 	if err := out.Write(w, style); err != nil {
 		return err
 	}
@@ -262,6 +260,14 @@ func unknownFacts(unknown map[string]string) (out table.Facts) {
 			out.Add("Not known", "%s: %s", say.Join(parts[reason]), reason)
 			delete(parts, reason)
 		}
+	}
+	return out
+}
+
+// proofFact names the events that show a state.
+func proofFact(s *audit.State) (out table.Facts) {
+	if len(s.Events) > 0 {
+		out.Add("Proof", "events %s; klp-audit show EVENT prints one", numbers(s.Events))
 	}
 	return out
 }

@@ -107,6 +107,9 @@ func (s *section) fixes(ctx context.Context, at time.Time, ids []string) (*repor
 	if err != nil {
 		return nil, err
 	}
+	if err := audit.ReadInstallations(ctx, s.Store, exposures); err != nil {
+		return nil, err
+	}
 	c := report.NewCVEs(exposures, st, s.provenance)
 	c.Asked = ids
 	return c, nil

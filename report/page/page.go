@@ -99,8 +99,8 @@ type Text struct {
 	Code bool
 }
 
-// Evidence is a text, and where it is on the page if it is there.
-type Evidence struct{ Text, Anchor string }
+// Evidence is a text; of an event, where it is on the page, if it is there, and the command that prints it.
+type Evidence struct{ Text, Anchor, Show string }
 
 // Grant says who accepts something, and why.
 type Grant struct {
@@ -127,6 +127,7 @@ type Fixes struct {
 	ByBuild                               bool // the release is the build time of the package
 	Latency, Status                       string
 	Lost                                  []string
+	Events                                []Evidence
 	Exception                             *Grant
 }
 
@@ -243,6 +244,15 @@ func kept(word string) string {
 		return "word"
 	}
 	return "short"
+}
+
+// Evidence is a text that may name an event.
+func (h *History) Evidence(text string) Evidence {
+	e := Evidence{Text: text, Anchor: h.Leads(text)}
+	if number, ok := strings.CutPrefix(text, "event "); ok {
+		e.Show = "klp-audit show " + number
+	}
+	return e
 }
 
 // Leads links an event to its row, if the page has one.

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -231,12 +232,12 @@ func TestTold(t *testing.T) {
 		t.Errorf("%d boots, the first %v", len(rows), rows[:min(1, len(rows))])
 	}
 	for name, want := range map[string]Row{
-		"Live patches":                  {at(0).Short(), at(9).Short(), "Live patch \u2068تصحيح\u2069, patch ?", "inferred"},
-		"Fixes known and not active":    {at(1).Short(), at(5).Short(), "2 CVEs released, and not active: CVE-2025-1, CVE-2025-2", ""},
-		"Downgrades and failed changes": {at(3).Short(), at(3).Short(), "downgrade: x 1-1, event 7", "proven"},
+		"Live patches":                  {at(0).Short(), at(9).Short(), "Live patch \u2068تصحيح\u2069, patch ?", "inferred", nil, at(0)},
+		"Fixes known and not active":    {at(1).Short(), at(5).Short(), "2 CVEs released, and not active: CVE-2025-1, CVE-2025-2", "", nil, at(1)},
+		"Downgrades and failed changes": {at(3).Short(), at(3).Short(), "downgrade: x 1-1, event 7", "proven", nil, at(3)},
 	} {
-		if rows := got[name]; len(rows) != 1 || rows[0] != want {
-			t.Errorf("%s: %q, want %q", name, rows, want)
+		if rows := got[name]; len(rows) != 1 || !reflect.DeepEqual(rows[0], want) {
+			t.Errorf("%s: %+v, want %+v", name, rows, want)
 		}
 	}
 }

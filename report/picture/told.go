@@ -26,7 +26,11 @@ type Table struct {
 }
 
 // Row says what was so from when to when, and how sure that is.
-type Row struct{ From, To, What, Confidence string }
+type Row struct {
+	From, To, What, Confidence string
+	Events                     []int64
+	at                         record.Timestamp // when it began
+}
 
 // Short says whether a table is so short that nobody minds it.
 func (t Table) Short() bool { return len(t.Rows) <= shortRows }
@@ -40,7 +44,7 @@ func (d *drawing) tell(lane int, s audit.Span, what string) {
 	if s.Open {
 		to = "goes on"
 	}
-	d.told[lane] = append(d.told[lane], Row{s.From.Short(), to, what, string(s.Confidence)})
+	d.told[lane] = append(d.told[lane], Row{s.From.Short(), to, what, string(s.Confidence), s.Events, s.From})
 }
 
 // tables are what the lanes show, and then what went wrong.
@@ -49,7 +53,7 @@ func (d *drawing) tables() (list []Table) {
 		if len(rows) == 0 {
 			continue
 		}
-		slices.SortStableFunc(rows, func(a, b Row) int { return strings.Compare(b.From, a.From) })
+		slices.SortStableFunc(rows, func(a, b Row) int { return b.at.Compare(a.at.Time) })
 		t := Table{Name: tableNames[lane], Rows: rows}
 		if n := len(rows); n > maxRows {
 			t.Rows, t.More = rows[:maxRows], n-maxRows
@@ -84,7 +88,7 @@ var tableNames = [laneCount + 1]string{
 
 // tellMark notes a sign: a moment, no stretch.
 func (d *drawing) tellMark(at record.Timestamp, what string) {
-	d.told[laneMarks] = append(d.told[laneMarks], Row{at.Short(), at.Short(), what, string(audit.Proven)})
+	d.told[laneMarks] = append(d.told[laneMarks], Row{at.Short(), at.Short(), what, string(audit.Proven), nil, at})
 }
 
 // named is a name from outside. What is not written from left to right is kept from turning what stands around
