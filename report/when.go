@@ -47,7 +47,7 @@ func ParseTime(text string, now, boot time.Time) (time.Time, error) {
 		return t.UTC(), nil
 	}
 	iso := strings.Replace(text, " ", "T", 1)
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02", "2006-01"} {
+	for _, layout := range []string{time.RFC3339, minuteLayout, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02", "2006-01"} {
 		t, err := time.ParseInLocation(layout, iso, now.Location())
 		if err != nil {
 			continue
@@ -137,12 +137,15 @@ func date(t *record.Timestamp) string {
 	return day10(*t)
 }
 
+// minuteLayout is that of a moment without its seconds.
+const minuteLayout = "2006-01-02T15:04Z07:00"
+
 // minute is a moment without its seconds.
 func minute(t *record.Timestamp) string {
 	if t == nil {
 		return ""
 	}
-	return t.Shown("2006-01-02T15:04Z07:00")
+	return t.Shown(minuteLayout)
 }
 
 func exactly(t *record.Timestamp) string {

@@ -45,12 +45,7 @@ func unpacked(t *testing.T, dir, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := zstd.NewReader(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	data, err := r.DecodeAll(packed, nil)
+	data, err := unpackedBytes(packed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,4 +54,13 @@ func unpacked(t *testing.T, dir, name string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func unpackedBytes(packed []byte) ([]byte, error) {
+	r, err := zstd.NewReader(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return r.DecodeAll(packed, nil)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -29,4 +31,20 @@ func appendEvents(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(d.Decode(&ev))
 		ts.Check(s.Append(ctx, &ev))
 	}
+}
+
+// earlierRecord makes the record that klp-audit 0.1.0 wrote that of a machine: earlier ROOT.
+func earlierRecord(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: earlier ROOT")
+	}
+	root := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Join(root, "etc"), 0o755))
+	ts.Check(os.WriteFile(filepath.Join(root, "etc/machine-id"), []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
+	ts.Check(os.MkdirAll(filepath.Dir(store.Path(root)), 0o755))
+	packed, err := os.ReadFile(filepath.Join(ts.Getenv("TESTDATA"), "0.1.0/record.db.zst"))
+	ts.Check(err)
+	data, err := unpackedBytes(packed)
+	ts.Check(err)
+	ts.Check(os.WriteFile(store.Path(root), data, 0o600))
 }

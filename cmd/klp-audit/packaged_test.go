@@ -283,3 +283,34 @@ func TestPackagedCatalog(t *testing.T) {
 		t.Errorf("message ids (-written +explained):\n%s", diff)
 	}
 }
+
+// The man page names a command for each question of an auditor, and a script asks it of a record that has the answer.
+func TestQuestionsOfTheManPageAreAsked(t *testing.T) {
+	page, err := os.ReadFile(packaging + "man/klp-audit.8.in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("testdata/script/questions.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), ".SH QUESTIONS\n")
+	block, _, _ = strings.Cut(block, "\n.SH ")
+	questions := 0
+	for line := range strings.Lines(strings.ReplaceAll(block, `\-`, "-")) {
+		command, ok := strings.CutPrefix(strings.TrimSpace(line), "klp-audit ")
+		if !ok {
+			continue
+		}
+		questions++
+		asked := slices.ContainsFunc(strings.Split(string(script), "\n"), func(line string) bool {
+			return strings.ReplaceAll(line, " --root machine", "") == "exec klp-audit "+command
+		})
+		if !asked {
+			t.Errorf("the script does not ask: klp-audit %s", command)
+		}
+	}
+	if questions < 7 {
+		t.Errorf("%d commands in the man page", questions)
+	}
+}

@@ -37,7 +37,9 @@ func TestScripts(t *testing.T) {
 			e.Values[tbKey] = e.T()
 			dir, err := filepath.Abs(packaging)
 			e.Setenv("PACKAGING", dir)
-			return err
+			data, err2 := filepath.Abs("testdata")
+			e.Setenv("TESTDATA", data)
+			return errors.Join(err, err2)
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
@@ -62,6 +64,7 @@ func TestScripts(t *testing.T) {
 			"record":  recordEvents,
 			"alter":   alter,
 			"events":  appendEvents,
+			"earlier": earlierRecord,
 			"journal": unpackJournal,
 			"pack":    pack,
 			"schema":  followsSchema,
