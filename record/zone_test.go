@@ -48,3 +48,15 @@ func TestZonesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseZone(f *testing.F) {
+	for _, seed := range []string{"", "UTC", "Local", "Europe/Berlin", "+01:00", "-23:59", "../../etc/passwd", "\x00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		zone, err := ParseZone(name)
+		if (zone == nil) != (err != nil) || zone == time.Local {
+			t.Errorf("%q is the zone %v, %v", name, zone, err)
+		}
+	})
+}

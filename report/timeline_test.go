@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/table"
 	"github.com/klp-audit/klp-audit/store"
 	"github.com/klp-audit/klp-audit/store/storetest"
@@ -75,4 +76,21 @@ func TestTimelineOfAnEmptyRecord(t *testing.T) {
 		}
 	}
 	checkAgainst(t, readSchemas(t), "timeline-1.json", written(t, func(b *bytes.Buffer) error { return Write(b, tl, "json", table.Style{}) }))
+}
+
+// What a record says of names is harmless in each format.
+func TestTimelineOfHostileNames(t *testing.T) {
+	evil := "=cmd|'/c calc'!A0\x1b[31m\u202e"
+	p := audit.Period{KernelRelease: evil, BootID: evil, Module: evil, Package: &evil, Version: &evil, Fixes: []string{evil}, Why: evil, Phase: "initrd"}
+	p.Span = audit.Span{From: record.At(testNow), To: record.At(testNow.Add(time.Hour)), Confidence: audit.Proven, Events: []int64{1}}
+	tl := &Timeline{Periods: &audit.Periods{From: p.From, To: p.To, Boots: []audit.Period{p}, Patches: []audit.Period{p}, NotActive: []audit.Period{p}, NotInInitrd: []audit.Period{p}, Gaps: []audit.Period{p}}, Provenance: storyProvenance("timeline")}
+	for _, width := range []int{40, 80, 120, 400} {
+		checkPlain(t, "hostile", written(t, func(b *bytes.Buffer) error { return Write(b, tl, "table", table.Style{Width: width}) }), 400)
+	}
+	for _, format := range []string{"csv", "json"} {
+		text := written(t, func(b *bytes.Buffer) error { return Write(b, tl, format, table.Style{}) })
+		if strings.ContainsAny(text, "\x1b\u202e") || format == "csv" && strings.Contains(text, ",=cmd") {
+			t.Errorf("%s: %q", format, text)
+		}
+	}
 }

@@ -17,7 +17,7 @@ func (a *app) bootsCommand() *cobra.Command {
 		Short: "Print the boots in a journal and the live patches they loaded",
 		Long: `Print the boots that the systemd journal holds: which kernel ran, which live patches were
 loaded, in the initrd or after it and by which rule that is known, and which initrd images
-were built. No record is needed.`,
+were built. No record is needed. klp-audit report timeline boots prints those on record.`,
 		Example: `  klp-audit boots
   klp-audit boots --journal /mnt/var/log/journal --format json`,
 		Args: cobra.NoArgs,
