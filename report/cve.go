@@ -82,7 +82,7 @@ func exposuresOnPage(p *page.Page, l *audit.Latency, all []audit.Exposure, limit
 func fixesOnPage(p *page.Page, e *audit.Exposure) page.Fixes {
 	row := page.Fixes{
 		Package: say.Clip(e.Package, maxText), Version: say.Clip(e.Version, maxText), Released: date(e.Released), ByBuild: e.Released != nil && e.ReleasedBy == "build-time",
-		Installed: date(e.Installed), Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: cmp.Or(latencyText(e), duration(nil)), Status: string(e.Status),
+		Installed: date(e.Installed), Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: cmp.Or(latencyText(e), duration(nil)), Status: string(e.Status), Reason: say.Clip(strings.TrimSuffix(e.Reason, "."), maxText),
 		Exception: grantOnPage(shownException(e), true),
 	}
 	for _, l := range e.Losses() {

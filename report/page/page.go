@@ -125,7 +125,7 @@ type Fixes struct {
 	Package, Version                      string
 	Released, Installed, Active, InInitrd string
 	ByBuild                               bool // the release is the build time of the package
-	Latency, Status                       string
+	Latency, Status, Reason               string
 	Lost                                  []string
 	Events                                []Evidence
 	Exception                             *Grant
