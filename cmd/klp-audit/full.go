@@ -35,7 +35,7 @@ finding of the check integrity; klp-audit verify, --input and --db say ALTERED.
 
 --format html writes one file that needs nothing else: it holds a picture of the time and the same
 in words, shows the newest 1,000 changes, follows the reader's choice of light or dark, and prints on
-A4. What is folded there is printed only if it is opened before. A section alone is such a page, too.
+A4. Parts that are folded are printed only if you open them first. A section alone is such a page, too.
 --since and --until choose the time of the picture and the history; --at is the moment that
 the state, the checks and the fixes are of, and the picture ends there.
 

@@ -221,7 +221,7 @@ func checkWords(t *testing.T, name string, sheets []sheet) {
 	}
 }
 
-// checkRows looks whether each change of the page is on paper.
+// checkRows looks whether each change and each check of the page is on paper.
 func checkRows(t *testing.T, name string, p *tab, sheets []sheet) {
 	t.Helper()
 	var events []string
@@ -229,6 +229,13 @@ func checkRows(t *testing.T, name string, p *tab, sheets []sheet) {
 	var all strings.Builder
 	for _, s := range sheets {
 		fmt.Fprintf(&all, "%s ", s.text())
+	}
+	var folded []string // what passes is on paper with its title alone
+	p.eval(`[...document.querySelectorAll(".checks details:not([open]) summary strong")].map(e => e.textContent)`, &folded)
+	for _, title := range folded {
+		if !strings.Contains(all.String(), title) {
+			t.Errorf("%s: %q is not on paper", name, title)
+		}
 	}
 	if strings.HasPrefix(name, "history") || name == "usual" || name == "messy" {
 		if len(events) == 0 {
