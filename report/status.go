@@ -9,6 +9,7 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/internal/selftest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report/table"
 )
@@ -172,4 +173,44 @@ func (s *Status) addRecord(f *table.Facts) {
 		commits += fmt.Sprintf("; %d without an end", r.Open)
 	}
 	f.Add("Commits", "%s", commits)
+}
+
+// SelfTestSchema names the form of a self-test in JSON.
+const SelfTestSchema = "klp-audit/self-test/1"
+
+// SelfTest is what is so on a machine of what klp-audit expects of SUSE's systems.
+type SelfTest struct {
+	Schema  string            `json:"schema"`
+	At      record.Timestamp  `json:"at"`
+	Program string            `json:"version"`
+	System  string            `json:"system"` // as /etc/os-release calls it; empty: it does not
+	Kernel  string            `json:"kernel"` // that runs; empty: not known
+	Results []selftest.Result `json:"results"`
+}
+
+func (s *SelfTest) forms() []form { return []form{{"table", s.writeTable}, object(s)} }
+
+func (s *SelfTest) writeTable(w io.Writer, style table.Style) error {
+	style = style.Sized()
+	count := map[selftest.Answer]int{}
+	var cells [][]string
+	for _, r := range s.Results {
+		count[r.Answer]++
+		text := r.Found
+		switch r.Answer {
+		case selftest.Differs:
+			text += "; expected: " + r.Expected
+		case selftest.NotKnown:
+			text = strings.TrimPrefix(text+"; "+r.Reason, "; ")
+		}
+		cells = append(cells, []string{string(r.Answer), r.Name, strings.Join(table.Wrap(text, max(style.Width-len(selftest.AsExpected)-len("livepatch-changelog")-2*table.Gap, 20)), "\n")})
+	}
+	title := []string{
+		fmt.Sprintf("klp-audit %s on %s, kernel %s, at %s:", s.Program, say.OrUnknown(s.System), say.OrUnknown(s.Kernel), s.At.Short()),
+		fmt.Sprintf("As expected: %d of %d. Differ: %d. Not known: %d.", count[selftest.AsExpected], len(s.Results), count[selftest.Differs], count[selftest.NotKnown]), "",
+	}
+	if err := table.WriteParagraphs(w, title, style); err != nil {
+		return err
+	}
+	return table.Render(w, []string{"ANSWER", "NAME", "FOUND"}, cells, style)
 }

@@ -137,7 +137,7 @@ func executable(f record.OwnFile) bool {
 func recorder(g *grounds, _ Criteria) finding {
 	const plugin, program = "/usr/lib/zypp/plugins/commit/klp-audit", "/usr/lib/klp-audit/recorder"
 	if problem := g.stale(); problem != "" {
-		return found(Fail, "%s", problem).by(g.seen.events()...).toDo(observeAgain)
+		return found(Fail, "%s", problem).by(g.seen.events()...).toDo("%s", g.observe())
 	}
 	files, f, ok := part[record.OwnFiles](g)
 	if !ok {

@@ -167,7 +167,9 @@ func (g *grounds) run(r Rule, c Criteria) finding {
 		return found(NotApplicable, "The profile leaves it out.")
 	}
 	if r.state && g.stale() != "" {
-		return g.outdated()
+		f := g.outdated()
+		f.todo = g.observe()
+		return f
 	}
 	f := r.judge(g, c)
 	if f.rating == NotDetermined && r.anew && g.stale() != "" {
@@ -186,9 +188,17 @@ func (g *grounds) run(r Rule, c Criteria) finding {
 
 // outdated is what a check of the machine's state comes to where that is not known.
 func (g *grounds) outdated() finding {
-	f := found(NotDetermined, "%s", g.stale()).toDo(observeAgain)
+	f := found(NotDetermined, "%s", g.stale())
 	f.hangs = true
 	return f
+}
+
+// observe says how the state of the machine becomes known.
+func (g *grounds) observe() string {
+	if g.seen == nil {
+		return observeFirst
+	}
+	return observeAgain
 }
 
 // toDo says what to do about a finding. A kernel that has no initrd does not boot: if it boots next, that is mended before
@@ -196,7 +206,7 @@ func (g *grounds) outdated() finding {
 func (g *grounds) toDo(r Rule, f finding) string {
 	todo := cmp.Or(f.todo, r.mend.of(f.rating))
 	if f.hangs {
-		todo = observeAgain
+		todo = g.observe()
 	}
 	kernel := g.noImageOf()
 	if f.rating == Pass || f.rating == NotApplicable {

@@ -25,7 +25,8 @@ const (
 	// lookAgain finds out what an observation did not tell.
 	lookAgain = "run `klp-audit observe` on that machine as root: it names what it cannot read, and why"
 	// observeAgain is what an observation that is too old takes.
-	observeAgain = "observe again: run `klp-audit observe` on that machine as root, and enable klp-audit-observe.timer, which does it daily"
+	observeAgain = "observe again: " + observeFirst
+	observeFirst = "run `klp-audit observe` on that machine as root, and enable klp-audit-observe.timer, which does it daily"
 	askVendor    = "run `zypper refresh`, then `klp-audit observe`, on that machine as root"
 	verifyDaily  = "run `klp-audit verify`, and enable klp-audit-observe.timer, which has the record verified daily"
 )

@@ -14,6 +14,9 @@ import (
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/internal/observe"
+	"github.com/klp-audit/klp-audit/internal/rpm"
+	"github.com/klp-audit/klp-audit/internal/selftest"
+	"github.com/klp-audit/klp-audit/internal/tracked"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/report"
@@ -22,6 +25,7 @@ import (
 
 func (a *app) statusCommand() *cobra.Command {
 	var format, input string
+	var selfTest bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Print what protects the machine now, and its record, on one screen",
@@ -29,14 +33,22 @@ func (a *app) statusCommand() *cobra.Command {
 has it, what the next boot runs, which fixes are open, what the configured profile makes of the record and
 what to do first, and how old the record is.
 
+With --self-test it says instead what is so on this machine of all that klp-audit expects of SUSE's systems and
+that its makers could only read about: "as expected", "differs" or "not known", each with what was found. It
+changes nothing and takes no more than some seconds; put its output into a bug report.
+
 The machine itself is looked at now, as an observation after a commit does, and nothing of that is stored. Of a
 copy, an export or another file tree it says what the newest observation on record saw, and when that was. The
 verdict, and what is open, are always those of the record.`,
 		Example: `  klp-audit status
   klp-audit status --db record.db
-  klp-audit status --input record.jsonl --format json`,
+  klp-audit status --input record.jsonl --format json
+  klp-audit status --self-test`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if selfTest {
+				return a.selfTest(cmd.Context(), format, input)
+			}
 			st, in, err := a.status(cmd.Context(), input)
 			if err != nil {
 				return err
@@ -49,8 +61,53 @@ verdict, and what is open, are always those of the record.`,
 	}
 	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.Formats(&report.Status{}))
 	cmd.Flags().StringVar(&input, "input", "", "read the export in `FILE`, which is verified first")
+	cmd.Flags().BoolVar(&selfTest, "self-test", false, "say what is so on this machine of what is expected of SUSE's systems")
 	cmd.MarkFlagFilename("input")
 	return cmd
+}
+
+// selfTest looks at the machine, and compares the record with it.
+func (a *app) selfTest(ctx context.Context, format, input string) error {
+	if a.db != "" || input != "" {
+		return usageError{errors.New("--self-test looks at a machine: leave --db and --input out")}
+	}
+	db := rpm.DB{Root: a.root}
+	m := &selftest.Machine{
+		Root: a.root, Now: a.Now(), Changelogs: db.KernelChangelogs,
+		Packages: func(ctx context.Context) ([]record.Package, error) {
+			return db.Installed(ctx, nil, append(tracked.Words(), "libzypp", "zypper", "libsolv", "dracut", "transactional-update")...)
+		},
+	}
+	if a.root != "/" {
+		m.Journal = filepath.Join(a.root, "var/log/journal")
+	}
+	var err error
+	if m.Recorded, err = a.lastRecorded(ctx); err != nil {
+		m.NoRecord = err.Error()
+	}
+	return report.Write(a.Stdout, &report.SelfTest{
+		Schema: report.SelfTestSchema, At: record.At(a.Now()), Program: version, System: selftest.System(a.root), Kernel: selftest.Kernel(a.root), Results: selftest.Run(ctx, m),
+	}, format, a.style())
+}
+
+// lastRecorded is when the plugin recorded a change of a kernel or live patch last.
+func (a *app) lastRecorded(ctx context.Context) (last *record.Timestamp, err error) {
+	s, err := store.OpenReadOnly(ctx, a.recordPath())
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	for _, kind := range []record.PackageKind{record.PackageKernel, record.PackageLivepatch} {
+		for row, err := range s.History(ctx, record.HistoryFilter{Kind: kind, Source: record.SourcePlugin, Limit: 1}) {
+			if err != nil {
+				return nil, err
+			}
+			if last == nil || row.Time.After(last.Time) {
+				last = &row.Time
+			}
+		}
+	}
+	return last, nil
 }
 
 func (a *app) status(ctx context.Context, input string) (st *report.Status, in *audit.Input, err error) {
