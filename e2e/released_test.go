@@ -159,6 +159,13 @@ func seeWhatIsReleased(p *pair) {
 	if out := l.mustRun("/usr/bin/klp-audit", "status"); !strings.Contains(out, " 3 CVEs (3 important), ") || !strings.Contains(out, " CVE-2024-36003 (important advisory PATCH), open since ") {
 		p.Errorf("status does not say what is open:\n%s", out)
 	}
+	out := l.mustRun("/usr/bin/klp-audit", "status", "--self-test")
+	for _, want := range []string{"as expected  plugin ", "as expected  plugin-ran ", "as expected  metadata ", "as expected  livepatch-changelog ", "as expected  refresh ", "libzypp-mode         classic, by the order of lines"} {
+		if !strings.Contains(out, want) {
+			p.Errorf("the self-test does not say %q:\n%s", want, out)
+			break
+		}
+	}
 	for id, c := range l.judged(began.AddDate(0, 0, 400)) {
 		if id == "residual" && (c.Result != "fail" || !strings.Contains(c.Detail, "CVE-2024-36001")) {
 			p.Errorf("%s is %s: %s", id, c.Result, c.Detail)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -206,7 +207,7 @@ func (s *SelfTest) writeTable(w io.Writer, style table.Style) error {
 		cells = append(cells, []string{string(r.Answer), r.Name, strings.Join(table.Wrap(text, max(style.Width-len(selftest.AsExpected)-len("livepatch-changelog")-2*table.Gap, 20)), "\n")})
 	}
 	title := []string{
-		fmt.Sprintf("klp-audit %s on %s, kernel %s, at %s:", s.Program, say.OrUnknown(s.System), say.OrUnknown(s.Kernel), s.At.Short()),
+		fmt.Sprintf("klp-audit %s on %s, kernel %s, at %s:", s.Program, cmp.Or(say.Clip(s.System, 80), "an unknown system"), say.OrUnknown(s.Kernel), s.At.Short()),
 		fmt.Sprintf("As expected: %d of %d. Differ: %d. Not known: %d.", count[selftest.AsExpected], len(s.Results), count[selftest.Differs], count[selftest.NotKnown]), "",
 	}
 	if err := table.WriteParagraphs(w, title, style); err != nil {

@@ -180,7 +180,7 @@ func TestPrinted(t *testing.T) {
 				t.Errorf("%s: sheet %d begins with %.80q", name, i+1, sheet.text())
 			}
 		}
-		if whole && name != "hostile" && !strings.HasPrefix(sheets[1].text(), begin+"Open now") {
+		if whole && name != "hostile" && !strings.HasPrefix(sheets[1].text(), begin+"Open fixes") {
 			t.Errorf("%s: the second sheet begins with %.80q", name, sheets[1].text())
 		}
 		if name == "messy" && len(sheets) > maxSheets {

@@ -181,7 +181,7 @@ func sysfs(_ context.Context, m *Machine) Result {
 	case err != nil && m.noSysfs():
 		return notKnown("", "/sys is not there")
 	case err != nil:
-		return differs("no "+folder, "it")
+		return differs("no "+folder, "that folder")
 	case len(entries) == 0:
 		return notKnown(folder, "no live patch is loaded")
 	}
