@@ -13,7 +13,11 @@ import (
 // keyFacts are what somebody asks first.
 func keyFacts(f *Full) (out table.Facts) {
 	s, at, made := f.State, f.Compliance.At.Time, f.Provenance.MadeAt.Time
-	out = append(out, briefFacts(s, at, made)...)
+	for _, fact := range briefFacts(s, at, made) {
+		if fact.Name != nextBootName { // the first sheet of paper has no room for it
+			out = append(out, fact)
+		}
+	}
 	out = append(out, openFacts(f.Compliance.Open, at, made)...)
 	out.Add("Record", "%s", recordText(f.Provenance, f.Integrity))
 	return out

@@ -145,10 +145,12 @@ func briefFacts(s *audit.State, at, made time.Time) (out table.Facts) {
 	out.Add("Kernel", "%s", unknownIfNull(s.KernelRelease))
 	out.Add("Live patch", "%s", activeText(s))
 	out.Add("In the initrd", "%s", initrdText(s))
-	out.Add("Next boot", "%s", nextBootText(s.NextBoot))
+	out.Add(nextBootName, "%s", nextBootText(s.NextBoot))
 	out.Add("Covered until", "%s", untilText(unknownIfNull(s.CoveredUntil), at))
 	return out
 }
+
+const nextBootName = "Next boot"
 
 // stateFacts are what is known of a state, but for what was installed: when it was observed, how long before the moment
 // that is asked about, and what of it is past then.
