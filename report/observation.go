@@ -4,6 +4,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/klp-audit/klp-audit/internal/say"
 	"github.com/klp-audit/klp-audit/record"
@@ -14,11 +15,14 @@ import (
 const ObservationSchema = "klp-audit/observation/1"
 
 // Machine is a machine as an observation saw it.
-type Machine struct{ *record.Observation }
+type Machine struct {
+	*record.Observation
+	At time.Time // when it did
+}
 
 func (m *Machine) forms() []form {
 	return []form{
-		{"table", func(w io.Writer, style table.Style) error { return machineFacts(m.Observation).Write(w, style) }},
+		{"table", func(w io.Writer, style table.Style) error { return machineFacts(m.Observation, m.At).Write(w, style) }},
 		object(struct {
 			Schema string `json:"schema"`
 			*record.Observation
@@ -27,13 +31,13 @@ func (m *Machine) forms() []form {
 }
 
 // machineFacts are the machine on one screen.
-func machineFacts(o *record.Observation) (f table.Facts) {
+func machineFacts(o *record.Observation, at time.Time) (f table.Facts) {
 	f.Add("Kernel", "%s, booted %s", o.Kernel.Release, o.Kernel.BootTime.Short())
 	f.Add("Live patch", "%s", livePatchText(o))
 	if o.LivePatch != nil || o.Initrd.Reason == record.ReasonNoImage {
 		f.Add("In initrd", "%s", InitrdText(o.Initrd))
 	}
-	f.Add("Covered", "%s", coverageText(o))
+	f.Add("Covered", "%s", coverageText(o, at))
 	f.Add("Reboot", "%s", rebootText(o))
 	if n := o.NextBoot; n != nil {
 		f.Add("Next boot", "kernel %s, by %s", n.KernelRelease, n.Source)
@@ -80,12 +84,12 @@ func livePatchText(o *record.Observation) string {
 	return text
 }
 
-func coverageText(o *record.Observation) string {
+func coverageText(o *record.Observation, at time.Time) string {
 	c, _, err := record.ReadPart[record.Coverage](o)
 	if err != nil || c.Date == "" {
 		return "NOT KNOWN: " + o.Unknown[string(record.PartCoverage)]
 	}
-	return "until " + c.Date + ", by " + c.File
+	return "until " + untilText(c.Date, at) + ", by " + c.File
 }
 
 func rebootText(o *record.Observation) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
@@ -16,11 +17,11 @@ func TestPackageOfALivePatch(t *testing.T) {
 	m := storetest.Healthy(t)
 	o := m.Last()
 	o.LivePatch.Package = nil
-	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", table.Style{}) }); !strings.Contains(text, " of no installed package") {
+	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{Observation: o}, "table", table.Style{}) }); !strings.Contains(text, " of no installed package") {
 		t.Errorf("the packages are known: %s", text)
 	}
 	o.Installed, o.Unknown["installed"] = nil, "rpm failed"
-	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", table.Style{}) }); strings.Contains(text, "no installed package") || !strings.Contains(text, " of a package that is not known") {
+	if text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{Observation: o}, "table", table.Style{}) }); strings.Contains(text, "no installed package") || !strings.Contains(text, " of a package that is not known") {
 		t.Errorf("the packages are not known: %s", text)
 	}
 }
@@ -33,8 +34,19 @@ func TestTextsOfAMissingImage(t *testing.T) {
 	if text := initrdText(&audit.State{Initrd: &o.Initrd}); text != "no initrd, proven: this kernel does not boot" {
 		t.Errorf("the state says %q", text)
 	}
-	text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{o}, "table", table.Style{}) })
+	text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{Observation: o}, "table", table.Style{}) })
 	if !strings.Contains(text, "no initrd: this kernel does not boot") || !strings.Contains(text, "dracut -f") {
 		t.Errorf("the observation says\n%s", text)
+	}
+}
+
+// A coverage that is over is called past.
+func TestCoverageOfTheObserverIsDated(t *testing.T) {
+	m := storetest.Healthy(t)
+	for at, want := range map[time.Time]string{m.Now: "until 2026-08-31, by ", m.Now.AddDate(1, 0, 0): "until 2026-08-31 (past), by "} {
+		text := written(t, func(b *bytes.Buffer) error { return Write(b, &Machine{m.Last(), at}, "table", table.Style{}) })
+		if !strings.Contains(text, want) {
+			t.Errorf("at %s it says\n%s", at, text)
+		}
 	}
 }

@@ -34,7 +34,16 @@ func kernelSupported(g *grounds, _ Criteria) finding {
 	case record.PendingUnknown:
 		return g.notKnown("patches")
 	}
-	return found(Fail, "Kernel %s runs without its newest live patch, and the newer %s is installed.", running, r.NewestKernel)
+	return found(Fail, "Kernel %s runs without its newest live patch, and the newer %s is installed.", running, r.NewestKernel).
+		toDo("install and load its newest live patch with `zypper patch`, or %s", g.rebootInto(r.NewestKernel))
+}
+
+// rebootInto says how a kernel gets to run: the next boot may be of another one.
+func (g *grounds) rebootInto(kernel string) string {
+	if g.bootsNext(kernel) == no {
+		return fmt.Sprintf("set the default boot entry to kernel %s, for the next boot would run %s; then reboot", kernel, g.seen.NextBoot.KernelRelease)
+	}
+	return "reboot into kernel " + kernel
 }
 
 // patchState checks that exactly one live patch is enabled, its transition complete, and nothing forced.
@@ -308,11 +317,7 @@ func rebootLag(g *grounds, c Criteria) finding {
 	if lag < 0 {
 		return found(NotDetermined, "Kernel %s waits for a reboot; since when is not known: the clock was ahead when it was installed.", r.NewestKernel)
 	}
-	todo := "reboot into kernel " + r.NewestKernel
-	if next := g.seen.NextBoot; next != nil && g.bootsNext(r.NewestKernel) == no {
-		todo = fmt.Sprintf("set the default boot entry to kernel %s, for the next boot would run %s; then reboot", r.NewestKernel, next.KernelRelease)
-	}
-	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, say.Duration(lag), g.seen.Kernel.Release, patched).toDo("%s", todo)
+	return found(c.longer(lag), "Kernel %s waits for a reboot for %s; %s runs, %s.", r.NewestKernel, say.Duration(lag), g.seen.Kernel.Release, patched).toDo("%s", g.rebootInto(r.NewestKernel))
 }
 
 // taint checks that nothing but live patches taints the kernel.

@@ -114,6 +114,24 @@ func TestOnlyTheInitrdOfTheNextBootIsBuilt(t *testing.T) {
 	}
 }
 
+// A reboot runs what the boot loader starts, not always the newest kernel.
+func TestRebootsIntoTheRightKernel(t *testing.T) {
+	for next, want := range map[string]string{storetest.ReleaseB: "reboot into kernel " + storetest.ReleaseB, storetest.ReleaseA: "set the default boot entry to kernel " + storetest.ReleaseB} {
+		m := storetest.Healthy(t)
+		o := m.Last()
+		b := storetest.KernelPackage(storetest.KernelB)
+		b.InstallTime = m.Now.AddDate(-1, 0, 0).Unix()
+		o.Installed, o.NextBoot.KernelRelease = append(o.Installed, b), next
+		o.Reboot = &record.Reboot{Pending: record.PendingYes, NewestKernel: storetest.ReleaseB}
+		c := judged(m, profile(t, DefaultProfile))
+		for _, id := range []string{"kernel-supported", "reboot-lag"} {
+			if r := c.of(t, id); !strings.Contains(record.OrEmpty(r.ToDo), want) {
+				t.Errorf("%s is %s: %s", id, r.Result, record.OrEmpty(r.ToDo))
+			}
+		}
+	}
+}
+
 // What a profile makes of a failure changes nothing in what to do about it.
 func TestALoweredFailureIsMendedAsOne(t *testing.T) {
 	m := storetest.Healthy(t)

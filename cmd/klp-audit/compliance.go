@@ -34,7 +34,9 @@ func (a *app) complianceCommand() *cobra.Command {
 		Short: "Judge the record by a profile: the verdict, and every check",
 		Long: `Judge the record by a profile: the verdict first, which is the worst of all checks, then
 every check, the weightiest first. Each says in a sentence what it found, names the events
-that say so, and what to do. What is not known is unknown, and never passes.
+that say so, and what to do. What is not known is unknown, and never passes. If the newest
+observation is too old to judge by, a table has one finding for all checks that need a newer one;
+in JSON and CSV, hangs_on names the check that each of them hangs on.
 klp-audit help checks lists the checks, and klp-audit help CHECK explains one.
 
 Profiles of your own are in /etc/klp-audit/profiles/NAME.toml; what they do not say is as the

@@ -46,7 +46,7 @@ What cannot be read is recorded as unknown, with the reason.`,
 			if err != nil {
 				return err
 			}
-			return a.print(&report.Machine{Observation: obs}, f.format)
+			return a.print(&report.Machine{Observation: obs, At: a.Now()}, f.format)
 		},
 	}
 	enumFlag(cmd, &f.format, "format", "print as `FORMAT`", report.Formats(&report.Machine{}))
