@@ -60,12 +60,18 @@ func (c *Summary) spool(s record.Spooled) finding {
 
 // add adds a finding to a result. The weightier one decides, and comes first.
 func (r *CheckResult) add(f finding) {
+	if f.rating != Pass {
+		r.HangsOn = nil // no observation mends that
+	}
 	if f.rating.weight() < r.Result.weight() {
 		r.Result, r.Detail, r.ToDo = f.rating, f.detail+" "+r.Detail, &f.todo
 		if r.Brief != "" {
 			r.Brief = f.detail + " " + r.Brief
 		}
 		return
+	}
+	if f.rating != Pass && r.ToDo != nil {
+		r.ToDo = new(f.todo + "; " + *r.ToDo)
 	}
 	r.Detail += " " + f.detail
 	if r.Brief != "" {

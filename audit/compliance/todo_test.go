@@ -158,3 +158,18 @@ func TestDetailsAreWhole(t *testing.T) {
 		t.Errorf("%s\n%s", r.Detail, r.Short())
 	}
 }
+
+// What waits in the spool is a finding of its own, however old the newest observation is.
+func TestSpoolOfAStaleRecord(t *testing.T) {
+	m := storetest.Healthy(t)
+	m.Wait(20 * 24 * time.Hour)
+	p := profile(t, DefaultProfile)
+	c := judged(m, p)
+	if r := c.of(t, IntegrityID); record.OrEmpty(r.HangsOn) != recorderID {
+		t.Fatalf("%+v", r)
+	}
+	c.SeeSpool(record.Spooled{Waiting: 2, Since: new(record.At(m.Now.AddDate(0, 0, -3)))}, p)
+	if r := c.of(t, IntegrityID); r.HangsOn != nil || r.Result != Fail || !strings.Contains(*r.ToDo, "`klp-audit status` as root takes the events in") {
+		t.Errorf("%s, hangs on %v: %s", r.Result, r.HangsOn, *r.ToDo)
+	}
+}
