@@ -28,8 +28,8 @@ func Nagios(r compliance.Rating) (word string, status int) {
 	return "UNKNOWN", 3
 }
 
-// WriteCheck renders the summary for Nagios: a line with performance data, and below it what
-// did not pass. The bar that parts text from data is in no text.
+// WriteCheck renders the summary for Nagios: a line with performance data, and below it, in the words of all other
+// reports, what did not pass. The bar that parts text from data is in no text.
 func WriteCheck(w io.Writer, c *compliance.Summary, p *compliance.Profile) error {
 	word, _ := Nagios(c.Verdict)
 	_, err := fmt.Fprintf(w, "KLP-AUDIT %s - %s | %s\n", word, headline(c), perfdata(c, p))
@@ -43,10 +43,9 @@ func WriteCheck(w io.Writer, c *compliance.Summary, p *compliance.Profile) error
 		if !isOpen(&f.CheckResult) {
 			continue
 		}
-		word, _ := Nagios(f.Result)
 		for i, text := range checkTexts(&f) {
 			if i == 0 {
-				text = word + " " + f.ID + ": " + text
+				text = string(f.Result) + " " + f.ID + ": " + text
 			} else {
 				text = "  " + text
 			}
