@@ -141,12 +141,14 @@ func (a *app) statusOf(ctx context.Context, s *store.Store, st *report.Status, i
 		return err
 	}
 	st.Record = sum
-	last, err := s.LastObserved(ctx)
-	if err == nil && last != nil {
-		st.State, err = audit.NewState(ctx, s, last.Time)
-	}
-	if err != nil {
-		return fmt.Errorf("reading the state: %w", err)
+	if !a.isHere(input) {
+		last, err := s.LastObserved(ctx)
+		if err == nil && last != nil {
+			st.State, err = audit.NewState(ctx, s, last.Time)
+		}
+		if err != nil {
+			return fmt.Errorf("reading the state: %w", err)
+		}
 	}
 	p, err := a.configuredProfile()
 	if err != nil {
@@ -163,6 +165,9 @@ func (a *app) statusOf(ctx context.Context, s *store.Store, st *report.Status, i
 	st.Judge(c)
 	return lastChanges(ctx, s, st)
 }
+
+// isHere says whether the record is that of the machine itself, which can be looked at now.
+func (a *app) isHere(input string) bool { return a.root == "/" && a.db == "" && input == "" }
 
 // lastChanges fills in the newest change of a kernel, and of a live patch.
 func lastChanges(ctx context.Context, s *store.Store, st *report.Status) error {
@@ -182,7 +187,7 @@ func lastChanges(ctx context.Context, s *store.Store, st *report.Status) error {
 
 // lookAround fills in what is beside the record on its machine.
 func (a *app) lookAround(ctx context.Context, st *report.Status) (err error) {
-	if a.root == "/" {
+	if a.isHere("") {
 		// The look of the observation after a commit: what takes longer is not shown.
 		ev := observe.Take(ctx, observe.Options{Root: a.root, Version: version, Trigger: record.TriggerCommit})
 		st.Machine = ev.Observation
