@@ -102,15 +102,16 @@ func (c *fixCourse) lostBy(without *ranSpan) LossCause {
 }
 
 // removedAt says whether a loss was by a removal of the package, or by disabling alone. It was at a moment, or
-// at some time between two.
+// at some time between two, in which an older live patch may have come and gone.
 func (c *fixCourse) removedAt(from, to time.Time) LossCause {
 	const commit = 10 * time.Minute // a long one
 	cause := LostByDisabling
 	for _, ch := range c.p.changes {
-		found := ch.Source == record.SourceDrift // which says until when it was removed
+		found := ch.Source == record.SourceDrift                                            // which says until when it was removed
+		older := PatchNumberOf(ch.Version) < c.p.numberOf(c.with.Module) && !from.Equal(to) // it may have been active between
 		switch {
-		case ch.Action != record.ActionRemove, ch.Time.Before(from.Add(-commit)), !found && ch.Time.After(to.Add(commit)):
-		case ch.Result == record.ResultOK && !ch.elsewhere && !found && from.Equal(to):
+		case ch.Action != record.ActionRemove && !older, ch.Time.Before(from.Add(-commit)), !found && ch.Time.After(to.Add(commit)):
+		case !older && ch.Result == record.ResultOK && !ch.elsewhere && !found && from.Equal(to):
 			return LostByRemoval
 		default: // whether that was here, or done, or just then, is not on record
 			cause = LostByUnknown

@@ -140,7 +140,7 @@ func (o *openFixes) readInstalled() error {
 			o.findKernel(next)
 		}
 	}
-	switch o.readNumber(installed, next); {
+	switch o.readNumber(installed, next, last); {
 	case o.state == nil && o.unreadElsewhere(last):
 		o.number, o.surely = math.MaxInt, 0 // any may be
 	case last != nil:
@@ -170,7 +170,7 @@ func PatchPackage(release string) string {
 }
 
 // readNumber reads which live patch is installed, and which may be, by what was seen last, or next, and by what changed since.
-func (o *openFixes) readNumber(installed, seenNext []record.Package) {
+func (o *openFixes) readNumber(installed, seenNext []record.Package, last *Seen) {
 	newest := func(versions []string) (n int) {
 		for _, v := range versions {
 			n = max(n, PatchNumberOf(v))
@@ -183,8 +183,21 @@ func (o *openFixes) readNumber(installed, seenNext []record.Package) {
 		o.number = newest(p.versionsIn(installed))
 	}
 	o.surely = o.number
-	if next := newest(p.versionsIn(seenNext)); o.state != nil && !known {
-		o.number, o.surely = max(o.number, next), min(o.number, next)
+	if known {
+		return
+	}
+	mayBe := func(n int) { o.number, o.surely = max(o.number, n), min(o.surely, n) }
+	if o.state != nil {
+		mayBe(newest(p.versionsIn(seenNext)))
+	}
+	for _, c := range p.changes {
+		switch {
+		case last != nil && !c.Time.After(last.At.Time):
+		case c.Action == record.ActionRemove:
+			mayBe(0)
+		default:
+			mayBe(PatchNumberOf(c.Version))
+		}
 	}
 }
 

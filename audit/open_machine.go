@@ -143,14 +143,15 @@ func (f *fixRecord) seenNext() (*record.Event, error) {
 	return nil, nil
 }
 
-// activeMayFix says whether a live patch is active of which it is not on record whether it has a fix.
+// activeMayFix says whether a live patch is active, or was when that was known last, of which it is not on record whether it
+// has a fix.
 func (o *openFixes) activeMayFix(cve string) bool {
-	n := len(o.setting.spans)
-	if n == 0 {
-		return false
+	for _, s := range slices.Backward(o.setting.spans) {
+		if s.Confidence != Unknown {
+			return s.Module != "" && s.boot.KernelRelease == o.running && o.history.has(o.history.versionOf(s.Module), cve) == maybe
+		}
 	}
-	s := &o.setting.spans[n-1]
-	return s.Module != "" && s.Confidence != Unknown && s.boot.KernelRelease == o.running && o.history.has(o.history.versionOf(s.Module), cve) == maybe
+	return false
 }
 
 // unseenSince is the highest number of the live patches that were active after a moment and of which no package was seen: they

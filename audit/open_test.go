@@ -648,3 +648,59 @@ func TestALivePatchWhoseFixesNobodySaw(t *testing.T) {
 		t.Errorf("%s: %s", e.Status, e.Reason)
 	}
 }
+
+// A commit of which no later look saw the packages, and that a boot into another snapshot undid, may have been done: then
+// nobody knows whether what it installed is missing.
+func TestWhatACommitInstalledThatNobodySaw(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.offers("A", "", []string{text(patch3)}, "CVE-2025-3")
+	v.looks(v.fresh())
+	v.Last().Subvolume = "/@/.snapshots/1/snapshot"
+	before := slices.Clone(v.Installed)
+	v.Install(patch3)
+	v.blind()
+	v.Last().Subvolume = "/@/.snapshots/1/snapshot"
+	v.looks(v.fresh())
+	v.blind()
+	v.Last().Subvolume, v.Last().Patches, v.Last().LivePatch = "/@/.snapshots/1/snapshot", nil, nil
+	v.Last().Unknown["patches"] = "no sysfs"
+	at := v.Now.Add(time.Second)
+	v.Wait(time.Hour)
+	v.Halt(0)
+	v.Installed = before
+	v.Settled()
+	v.Start(storetest.ReleaseA)
+	v.looks(v.fresh())
+	v.Last().Subvolume = "/@/.snapshots/2/snapshot"
+	if e := v.at(t, at, "CVE-2025-3"); e.Status == StatusAvailable || e.OnOffer != nil {
+		t.Errorf("%s on offer %v; %s", e.Status, e.OnOffer, e.Reason)
+	}
+}
+
+// A fix that went between two looks, in which an older live patch was installed, may have been lost to that one.
+func TestAnOlderLivePatchMayHaveReplacedIt(t *testing.T) {
+	v := newVendor(t)
+	patch2, patch3 := storetest.PatchPackage(storetest.ReleaseA, 2), storetest.PatchPackage(storetest.ReleaseA, 3)
+	v.Install(patch3)
+	v.Wait(time.Hour)
+	v.looks(v.fresh())
+	lost := v.Last().LivePatch.CVEs[len(v.Last().LivePatch.CVEs)-1]
+	v.Wait(time.Hour)
+	since := record.At(v.Now)
+	v.Apply([]record.Package{patch2}, nil)
+	v.Settled()
+	v.Disable()
+	v.Wait(time.Hour)
+	c := storetest.Change(patch2)
+	c.Action, c.Previous = record.ActionDowngrade, patch3.Version
+	v.Write(&record.Event{Header: v.Header(record.KindDrift), Drift: &record.Drift{Cause: record.DriftUnrecorded, Compared: 1, Since: since, Changes: []record.Change{c}, Installed: v.Installed}})
+	v.looks(v.fresh())
+	o := v.Last()
+	o.Boots = o.Boots[len(o.Boots)-1:]
+	o.Boots[0].Loads, o.Boots[0].First, o.Boots[0].StartInJournal = []record.Load{}, record.At(v.Now.Add(-time.Minute)), false
+	e := v.at(t, v.Now, lost)
+	if e.Status != StatusLost || e.LostBy != LostByUnknown {
+		t.Errorf("%s, lost by %q: %s", e.Status, e.LostBy, e.Reason)
+	}
+}

@@ -16,8 +16,8 @@ type sighting struct {
 	repo  string
 	first look
 	noted time.Time // when it came on record: some installed kernel had a use for it
-	gone  bool // the repository shows it no more
-	off   bool // the repository is not enabled, or gone
+	gone  bool      // the repository shows it no more
+	off   bool      // the repository is not enabled, or gone
 }
 
 // onRecord are the looks whose observation is on record, by their time.
