@@ -83,7 +83,7 @@ func fixesOnPage(p *page.Page, e *audit.Exposure) page.Fixes {
 	row := page.Fixes{
 		Package: say.Clip(e.Package, maxText), Version: say.Clip(e.Version, maxText), Released: date(e.Released), ByBuild: e.Released != nil && e.ReleasedBy == "build-time",
 		Installed: date(e.Installed), Active: date(e.Active), InInitrd: date(e.InInitrd), Latency: cmp.Or(latencyText(e), duration(nil)), Status: string(e.Status), Reason: say.Clip(strings.TrimSuffix(e.Reason, "."), maxText),
-		Exception: grantOnPage(shownException(e), true),
+		By: installedText(e), Exception: grantOnPage(shownException(e), true),
 	}
 	for _, l := range e.Losses() {
 		row.Lost = append(row.Lost, say.Clip(l.Text(date), maxText))

@@ -126,6 +126,7 @@ type Fixes struct {
 	Released, Installed, Active, InInitrd string
 	ByBuild                               bool // the release is the build time of the package
 	Latency, Status, Reason               string
+	By                                    string // who installed them, and the event
 	Lost                                  []string
 	Events                                []Evidence
 	Exception                             *Grant
