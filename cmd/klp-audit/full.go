@@ -94,24 +94,28 @@ func (a *app) timelineCommand() *cobra.Command {
 	var f historyFlags
 	cmd := &cobra.Command{
 		Use:   "timeline [LIST...]",
-		Short: "Print boots and live patches over time, and when what was amiss",
-		Long: `Print from when to when what was so, oldest first, in lists, all of them or those that are named:
+		Short: "Print boots and live patches over time, and when something was wrong",
+		Long: `Print boots and live patches over time, and when something was wrong. Name the lists that you
+want; without a name, all are printed. Each is in the order of time:
 
   boots          which kernel ran, and which live patch was active in the end
   patches        which live patch was active, in which boot, and whether the initrd loaded it
   not-active     a live patch was installed, and fixes of it were not active, and why
   not-in-initrd  a live patch was active, and not in the initrd: a reboot would have lost it
-  gaps           what was not, or not wholly, recorded
+  gaps           times that were not, or not wholly, recorded
 
-proven says that the record shows it, inferred that it follows from what was before and after, and
-unknown that it is neither. A live patch of another kernel is not active while that kernel was
-never booted; after it has run, and another one runs, it has nothing to protect. How long a live
-patch takes to be loaded is not listed if that is less than a minute.`,
+proven means that the record shows it, inferred that it follows from what came before and after,
+and unknown that it is neither. not-active also lists the live patch of a kernel that was not
+booted yet. It leaves out a kernel that ran earlier, while another one runs: there is nothing to
+protect. Loading a live patch takes seconds: less than a minute is left out.`,
 		Example: `  klp-audit report timeline patches --since this-year
   klp-audit report timeline not-active not-in-initrd
   klp-audit report timeline boots --format csv --output boots.csv`,
-		ValidArgs: report.TimelineLists(),
-		RunE:      func(cmd *cobra.Command, args []string) error { return a.timeline(cmd, &f, args) },
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			left := slices.DeleteFunc(report.TimelineLists(), func(l string) bool { return slices.Contains(args, l) })
+			return left, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.timeline(cmd, &f, args) },
 	}
 	cmd.Flags().StringVar(&f.since, "since", "", "only from `TIME` on: "+report.TimeHelp)
 	cmd.Flags().StringVar(&f.until, "until", "", "only before `TIME`")
