@@ -90,8 +90,9 @@ func NewPeriods(ctx context.Context, s Reader, since, until time.Time) (*Periods
 func (f *fixRecord) notActive() (list []Period, err error) {
 	for _, name := range slices.Sorted(maps.Keys(f.packages)) {
 		p := f.packages[name]
+		cves := slices.SortedFunc(maps.Keys(p.cves()), CompareCVE)
 		for _, in := range p.installs(f.timeline.To) {
-			for _, w := range p.notActive(in) {
+			for _, w := range p.notActive(in, cves) {
 				if err := f.lookInto(&w, in); err != nil {
 					return nil, err
 				}
@@ -103,11 +104,12 @@ func (f *fixRecord) notActive() (list []Period, err error) {
 	return list, nil
 }
 
-// lookInto asks the last observation since a period began whether the version was still installed: it may have been
-// taken away while nobody recorded that. Where nobody looked, it is known only of a period that began when it was installed.
+// lookInto asks the last observation of a period whether the version was still installed: it may have been taken away,
+// and brought back, while nobody recorded that. Where nobody looked, it is known only of a period that began when it was
+// installed.
 func (f *fixRecord) lookInto(w *Period, in install) error {
 	for _, o := range slices.Backward(f.timeline.rows.observed) {
-		if !o.Time.Before(in.to.Time) {
+		if !o.Time.Before(w.To.Time) {
 			continue
 		}
 		if o.Time.Before(w.From.Time) {
@@ -229,13 +231,15 @@ func (p *Period) join(next *Period) {
 }
 
 // notActive is when fixes of an installed version were not active, or when that is not known.
-func (p *patchHistory) notActive(in install) (list []Period) {
-	fixes := p.fixesOf(in.patchVersion)
+func (p *patchHistory) notActive(in install, cves []string) (list []Period) {
+	fixes := slices.DeleteFunc(slices.Clone(cves), func(cve string) bool { return p.has(in.version, cve) != yes })
 	if len(fixes) == 0 && (in.all || in.number == 1) {
 		return nil // the initial one, for which nothing waits
 	}
 	first, last := p.ofKernel()
-	for i, s := range p.spans {
+	begin, _ := slices.BinarySearchFunc(p.spans, in.from, func(s ranSpan, at record.Timestamp) int { return s.To.Compare(at.Time) })
+	for i := begin; i < len(p.spans) && p.spans[i].From.Before(in.to.Time); i++ {
+		s := p.spans[i]
 		s.From, s.To = later(s.From, in.from), earlier(s.To, in.to)
 		foreign := s.boot.KernelRelease != p.kernel
 		switch {
@@ -255,18 +259,6 @@ func (p *patchHistory) notActive(in install) (list []Period) {
 		}
 	}
 	return slices.DeleteFunc(list, func(w Period) bool { return w.To.Sub(w.From.Time) < LongestLoad })
-}
-
-// fixesOf are all fixes that a version is known to have, in order.
-func (p *patchHistory) fixesOf(v *patchVersion) []string {
-	fixes := []string{}
-	for cve := range p.cves() {
-		if p.has(v.version, cve) == yes {
-			fixes = append(fixes, cve)
-		}
-	}
-	slices.SortFunc(fixes, CompareCVE)
-	return fixes
 }
 
 // waits says which fixes of an installed version were not active in a span; nil: all were.
