@@ -17,8 +17,8 @@ func (a *app) cveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cve [CVE...]",
 		Short: "Print how fixes came to where they protect, whether they were lost, and what is open",
-		Long: `Print for each fix that a live patch brought: which package, when it was released, installed,
-active, and first proven to be in the initrd; and each time that it was taken away again, by a
+		Long: `Print for each fix that a live patch brought: which package, when it was released and installed, and by
+whom, active, and first proven to be in the initrd; and each time that it was taken away again, by a
 downgrade, a removal, by disabling it, or by a boot into an older initrd. installed is a fix
 whose package is there, and which is not active: it says why. A load that is not complete fixes
 nothing yet.
