@@ -66,7 +66,7 @@ var arrows = map[string][]string{
 	"internal/rpm/rpmtest":         {},
 	"internal/say":                 {},
 	"internal/schematest":          {"record/schema"},
-	"internal/selftest":            {"record", "internal/bootloader", "internal/ini", "internal/journal", "internal/livepatch", "internal/observe", "internal/rooted", "internal/rpmversion", "internal/say", "internal/tracked", "internal/unpack", "internal/updateinfo", "internal/zypp"},
+	"internal/selftest":            {"record", "internal/bootloader", "internal/ini", "internal/journal", "internal/livepatch", "internal/observe", "internal/rooted", "internal/rpmversion", "internal/say", "internal/tracked", "internal/unpack", "internal/updateinfo", "internal/zypp", "internal/zyppimport"},
 	"internal/rpmversion":          {"record"},
 	"internal/snapshot":            {"record", "store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/tracked"},
 	"internal/tracked":             {},

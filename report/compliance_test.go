@@ -221,3 +221,26 @@ func TestVerdictReason(t *testing.T) {
 		}
 	}
 }
+
+// Programs get details whole; people the first of what there is, and how many more.
+func TestDetailsForProgramsAreWhole(t *testing.T) {
+	m := storetest.Healthy(t)
+	odd := record.Taint{Value: 1}
+	for bit := range 8 {
+		odd.Flags = append(odd.Flags, record.TaintFlag{Bit: bit, Letter: "X", Meaning: "odd"})
+	}
+	storetest.SetPart(m, odd)
+	c := complianceOf(t, m)
+	const last, more = "bit 7 X (odd)", "and 3 more"
+	for format, whole := range map[string]bool{"json": true, "csv": true, "table": false} {
+		text := renderCompliance(t, c, format, table.Style{Width: 200})
+		if strings.Contains(text, last) != whole || strings.Contains(text, more) == whole {
+			t.Errorf("%s: %.3000s", format, text)
+		}
+	}
+	var b strings.Builder
+	storetest.Check(t, WriteCheck(&b, c, defaultProfile(t)))
+	if strings.Contains(b.String(), last) || !strings.Contains(b.String(), more) {
+		t.Errorf("check: %s", b.String())
+	}
+}

@@ -82,7 +82,7 @@ func (a *app) selfTest(ctx context.Context, format, input string) error {
 		m.Journal = filepath.Join(a.root, "var/log/journal")
 	}
 	var err error
-	if m.Recorded, err = a.lastRecorded(ctx); err != nil {
+	if m.Recorded, m.Since, err = a.lastRecorded(ctx); err != nil {
 		m.NoRecord = err.Error()
 	}
 	return report.Write(a.Stdout, &report.SelfTest{
@@ -90,24 +90,28 @@ func (a *app) selfTest(ctx context.Context, format, input string) error {
 	}, format, a.style())
 }
 
-// lastRecorded is when the plugin recorded a change of a kernel or live patch last.
-func (a *app) lastRecorded(ctx context.Context) (last *record.Timestamp, err error) {
+// lastRecorded is when the plugin recorded a change of a kernel or live patch last, and when the record begins.
+func (a *app) lastRecorded(ctx context.Context) (last, since *record.Timestamp, err error) {
 	s, err := store.OpenReadOnly(ctx, a.recordPath())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.Close()
+	sum, err := s.Summarize(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, kind := range []record.PackageKind{record.PackageKernel, record.PackageLivepatch} {
 		for row, err := range s.History(ctx, record.HistoryFilter{Kind: kind, Source: record.SourcePlugin, Limit: 1}) {
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if last == nil || row.Time.After(last.Time) {
 				last = &row.Time
 			}
 		}
 	}
-	return last, nil
+	return last, sum.First, nil
 }
 
 func (a *app) status(ctx context.Context, input string) (st *report.Status, in *audit.Input, err error) {

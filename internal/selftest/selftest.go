@@ -48,7 +48,8 @@ type Machine struct {
 	Journal    string // its folder; empty: the system's
 	// Recorded is when the plugin recorded a change of a kernel or live patch last; nil: never.
 	Recorded *record.Timestamp
-	NoRecord string // why the record cannot tell; empty: it can
+	Since    *record.Timestamp // when the record begins; nil: it is empty
+	NoRecord string            // why the record cannot tell; empty: it can
 }
 
 // probe looks at one thing.

@@ -63,7 +63,7 @@ func suse(root string) *Machine {
 		kernel: "* Sun Feb 01 2026 a@suse.de\n- net: fix a thing (bsc#1 CVE-2025-1000).\n- commit 0123456\n",
 	}
 	return &Machine{
-		Root: root, Now: now, Journal: filepath.Join(root, "nothing"), Recorded: new(record.At(install)),
+		Root: root, Now: now, Journal: filepath.Join(root, "nothing"), Recorded: new(record.At(install)), Since: new(record.At(install.AddDate(0, 0, -1))),
 		Packages: func(context.Context) ([]record.Package, error) {
 			return []record.Package{{Name: "dracut", Version: "059+suse.521", Arch: "x86_64"}, kernel, patch, {Name: "libzypp", Version: "17.36.1-150600.3", Arch: "x86_64"}}, nil
 		},
@@ -122,6 +122,43 @@ func TestGolden(t *testing.T) {
 				t.Errorf("%s of an empty tree: %+v", r.Name, r)
 			}
 		}
+	}
+}
+
+// What was changed before the recorder came is no fault of the plugin.
+func TestPluginRan(t *testing.T) {
+	root := tree(t, "testdata/suse.txtar")
+	for name, tt := range map[string]struct {
+		change func(m *Machine)
+		want   Answer
+	}{
+		"as it was":       {func(*Machine) {}, AsExpected},
+		"some seconds on": {func(m *Machine) { m.Recorded.Time = m.Recorded.Add(-9 * time.Second) }, AsExpected},
+		"it did not":      {func(m *Machine) { m.Recorded.Time = m.Recorded.AddDate(0, 0, -1) }, Differs},
+		"it never did":    {func(m *Machine) { m.Recorded = nil }, Differs},
+		"before it came":  {func(m *Machine) { m.Recorded, m.Since = nil, new(record.At(now)) }, NotKnown},
+		"an empty record": {func(m *Machine) { m.Recorded, m.Since = nil, nil }, NotKnown},
+		"no record":       {func(m *Machine) { m.Recorded, m.Since, m.NoRecord = nil, nil, "permission denied" }, NotKnown},
+	} {
+		m := suse(root)
+		tt.change(m)
+		if r := Run(t.Context(), m)[1]; r.Name != "plugin-ran" || r.Answer != tt.want {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// libzypp's history has the machine's local time.
+func TestHistoryHasLocalTimes(t *testing.T) {
+	root := tree(t, "testdata/suse.txtar")
+	data, err := os.ReadFile("/usr/share/zoneinfo/Asia/Tokyo")
+	if err != nil {
+		t.Skip(err)
+	}
+	check(t, os.WriteFile(filepath.Join(root, "etc/localtime"), data, 0o644))
+	r := Run(t.Context(), suse(root))[1]
+	if !strings.Contains(r.Found, "history: 2026-02-03T00:00:05Z;") || r.Answer != AsExpected {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/unpack"
 	"github.com/klp-audit/klp-audit/internal/updateinfo"
 	"github.com/klp-audit/klp-audit/internal/zypp"
+	"github.com/klp-audit/klp-audit/internal/zyppimport"
 	"github.com/klp-audit/klp-audit/record"
 )
 
@@ -48,8 +49,9 @@ func pluginRan(ctx context.Context, m *Machine) Result {
 		text += "; history: " + moment(history)
 	}
 	text += "; recorded: " + recorded(m)
+	const twice = 70 * time.Minute // an hour of local time may come twice: rpm knows better which it was
 	newest := changed
-	if history.After(newest) {
+	if history.After(newest.Add(twice)) {
 		newest = history
 	}
 	switch {
@@ -57,6 +59,10 @@ func pluginRan(ctx context.Context, m *Machine) Result {
 		return notKnown(text, "no kernel or live patch was changed, as far as rpm and libzypp's history tell")
 	case m.NoRecord != "":
 		return notKnown(text, "%s", m.NoRecord)
+	case m.Since == nil:
+		return notKnown(text, "nothing is on record yet")
+	case newest.Before(m.Since.Time):
+		return notKnown(text, "nothing was changed since the record begins, at %s", moment(m.Since.Time))
 	}
 	return is(m.Recorded != nil && newest.Sub(m.Recorded.Time) < late, text, "a record of the newest change")
 }
@@ -123,6 +129,10 @@ func (m *Machine) historyEnd(line func(text string)) error {
 
 // changed is when libzypp changed a kernel or live patch last, as its history says.
 func (m *Machine) changed() (last time.Time, err error) {
+	zone, err := zyppimport.Zone(m.Root, "")
+	if err != nil {
+		return last, err
+	}
 	err = m.historyEnd(func(text string) {
 		if strings.HasPrefix(text, "#") {
 			return
@@ -131,8 +141,12 @@ func (m *Machine) changed() (last time.Time, err error) {
 		if err != nil || r.Action != zypp.ActionInstall && r.Action != zypp.ActionRemove || !isPatched(r.Name) {
 			return
 		}
-		if at, err := zypp.LocalTime(r.Time); err == nil && at.After(last) {
-			last = at.UTC()
+		wall, err := zypp.LocalTime(r.Time)
+		if err != nil {
+			return
+		}
+		if at := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, zone).UTC(); at.After(last) {
+			last = at
 		}
 	})
 	return last, err
