@@ -89,6 +89,9 @@ func (p *printer) open(f *Full) {
 	if text := mayBeMore(o); text != "" && o.Numbers > 0 {
 		p.text(text)
 	}
+	if text := f.openSeen(); text != "" {
+		p.text(text)
+	}
 }
 
 // block prints the rows of a block, or that there are none.

@@ -279,7 +279,7 @@ func yearsOpen() *audit.Open {
 			fix("CVE-2026-3081", "important", "2026-11-09", audit.RemedyLoad), fix("CVE-2026-3082", "important", "2026-11-09", audit.RemedyLoad), fix("CVE-2026-3085", "", "", audit.RemedyReboot),
 			fix("CVE-2026-2001", "moderate", "2026-09-29", audit.RemedyKernel), fix("CVE-2026-2002", "moderate", "2026-09-29", audit.RemedyKernel), fix("CVE-2026-2003", "moderate", "2026-09-29", audit.RemedyKernel), fix("CVE-2026-2004", "moderate", "2026-10-06", audit.RemedyKernel),
 		},
-		Unknown: "Repository sle-module-basesystem was refreshed last on 2026-11-02.",
+		Unknown: "Repository sle-module-basesystem was refreshed last on 2026-11-02.", LookedAt: new(ts("2026-11-23T03:00:00Z")),
 	}
 }
 

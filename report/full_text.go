@@ -23,6 +23,15 @@ func keyFacts(f *Full) (out table.Facts) {
 	return out
 }
 
+// openSeen says when the repositories were looked at, from which it is known what is open; empty: never.
+func (f *Full) openSeen() string {
+	at := f.Compliance.Open.LookedAt
+	if at == nil {
+		return ""
+	}
+	return "The repositories were looked at last " + seenText(*at, f.Compliance.At.Time, f.Provenance.MadeAt.Time) + "."
+}
+
 // state is what is known of the machine as it was observed last.
 func (f *Full) state() table.Facts {
 	return slices.Concat(stateFacts(f.State, f.Compliance.At.Time, f.Provenance.MadeAt.Time), inferredFact(f.State), proofFact(f.State))

@@ -24,6 +24,7 @@ func writeHTML(w io.Writer, f *Full) error {
 		return err
 	}
 	p.Open.Block, p.Open.More = openBlock(f.Compliance.Open), f.Compliance.Open.Numbers-len(f.Compliance.Open.Worst)
+	p.Open.Seen = f.openSeen()
 	stateOnPage(p, f.State, f.state())
 	complianceOnPage(p, f.Compliance)
 	exposuresOnPage(p, f.Latency, f.Exposures, pageExposures)

@@ -33,13 +33,13 @@ func (a *app) statusCommand() *cobra.Command {
 has it, what the next boot runs, which fixes are open, what the configured profile makes of the record and
 what to do first, and how old the record is.
 
-With --self-test it says instead what is so on this machine of all that klp-audit expects of SUSE's systems and
-that its makers could only read about: "as expected", "differs" or "not known", each with what was found. It
-changes nothing and takes no more than some seconds; put its output into a bug report.
-
 The machine itself is looked at now, as an observation after a commit does, and nothing of that is stored. Of a
 copy, an export or another file tree it says what the newest observation on record saw, and when that was. The
-verdict, and what is open, are always those of the record.`,
+verdict, and what is open, are always those of the record.
+
+With --self-test it says instead what is so on this machine of all that klp-audit expects of SUSE's systems and
+that its makers could only read about: "as expected", "differs" or "not known", each with what was found. It
+changes nothing and takes no more than some seconds; put its output into a bug report.`,
 		Example: `  klp-audit status
   klp-audit status --db record.db
   klp-audit status --input record.jsonl --format json

@@ -57,6 +57,7 @@ type Cover struct {
 
 // Open are the weightiest open fixes.
 type Open struct {
+	Seen string // when it was looked for
 	Block
 	More int // others
 }
