@@ -25,7 +25,7 @@ const module = "github.com/klp-audit/klp-audit"
 var arrows = map[string][]string{
 	"audit":                        {"record", "record/proof", "internal/livepatch", "internal/rpmversion", "internal/say"},
 	"audit/compliance":             {"audit", "record", "record/proof", "internal/say"},
-	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "record/view", "report", "report/guide", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/pager", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/say", "internal/selftest", "internal/tracked", "internal/zyppimport"},
+	"cmd/klp-audit":                {"audit", "audit/compliance", "record", "record/proof", "record/view", "report", "report/guide", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/pager", "internal/progress", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/say", "internal/scratch", "internal/selftest", "internal/tracked", "internal/zyppimport"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
 	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/tracked"},
@@ -39,10 +39,10 @@ var arrows = map[string][]string{
 	"report/guide":                 {"audit/compliance", "report/table"},
 	"report/picture":               {"audit", "record", "internal/say"},
 	"report/table":                 {"internal/say"},
-	"store":                        {"record", "record/proof", "record/view", "store/sqlite", "store/views", "internal/rooted"},
+	"store":                        {"record", "record/proof", "record/view", "store/sqlite", "store/views", "internal/progress", "internal/rooted", "internal/scratch"},
 	"store/sqlite":                 {"record", "internal/rooted"},
 	"store/storetest":              {"record", "record/view", "store", "internal/livepatch"},
-	"store/views":                  {"record", "record/view", "store/sqlite"},
+	"store/views":                  {"record", "record/view", "store/sqlite", "internal/progress"},
 	"bench":                        {},
 	"internal/bootloader":          {"internal/ini", "internal/rooted", "internal/snapshot"},
 	"internal/config":              {"internal/rooted"},
@@ -55,8 +55,9 @@ var arrows = map[string][]string{
 	"internal/journal/journaltest": {},
 	"internal/livepatch":           {"record", "internal/rooted"},
 	"internal/lives":               {}, // tests only
-	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/ini", "internal/initrd", "internal/journal", "internal/livepatch", "internal/releases", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/verdict", "internal/zypp", "internal/zyppimport"},
+	"internal/observe":             {"record", "record/proof", "store", "internal/bootloader", "internal/ini", "internal/initrd", "internal/journal", "internal/livepatch", "internal/progress", "internal/releases", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/verdict", "internal/zypp", "internal/zyppimport"},
 	"internal/pager":               {},
+	"internal/progress":            {},
 	"internal/recorder":            {"record", "store", "internal/config", "internal/goenv", "internal/room", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/zypp"},
 	"internal/releases":            {"record", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/unpack", "internal/updateinfo", "internal/zypp"},
 	"internal/room":                {},
@@ -65,6 +66,7 @@ var arrows = map[string][]string{
 	"internal/rpm":                 {"record", "internal/room", "internal/rooted", "internal/rpmversion"},
 	"internal/rpm/rpmtest":         {},
 	"internal/say":                 {},
+	"internal/scratch":             {},
 	"internal/schematest":          {"record/schema"},
 	"internal/selftest":            {"record", "internal/bootloader", "internal/ini", "internal/journal", "internal/livepatch", "internal/observe", "internal/rooted", "internal/rpmversion", "internal/say", "internal/tracked", "internal/unpack", "internal/updateinfo", "internal/zypp", "internal/zyppimport"},
 	"internal/rpmversion":          {"record"},
@@ -74,7 +76,7 @@ var arrows = map[string][]string{
 	"internal/updateinfo":          {"internal/rooted"},
 	"internal/verdict":             {"record", "internal/initrd", "internal/journal", "internal/livepatch", "internal/rpm", "internal/rpmversion"},
 	"internal/zypp":                {"record", "internal/ini", "internal/rooted"},
-	"internal/zyppimport":          {"record", "store", "internal/filekind", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/unpack", "internal/zypp"},
+	"internal/zyppimport":          {"record", "store", "internal/filekind", "internal/livepatch", "internal/progress", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/unpack", "internal/zypp"},
 }
 
 // owners are imports that only these packages may have. The recorder starts klp-audit itself.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
@@ -37,6 +38,29 @@ func takeNumbered(c *sqlite.Cells) numberedEvent {
 // events yields the events after a sequence number.
 func events(ctx context.Context, q sqlite.Querier, after int64) iter.Seq2[event, error] {
 	return sqlite.RowsOf(pages(ctx, q, after))
+}
+
+// all yields all events of a log, and shows how far that has come.
+func all(ctx context.Context, q sqlite.Querier, what string) iter.Seq2[event, error] {
+	return sqlite.RowsOf(allPages(ctx, q, what))
+}
+
+// allPages yields all events of a log, page by page, and shows how far that has come.
+func allPages(ctx context.Context, q sqlite.Querier, what string) iter.Seq2[[]event, error] {
+	return func(yield func([]event, error) bool) {
+		var last int64
+		q.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM events`).Scan(&last) // where it fails, so do the pages
+		work := progress.Begin(ctx, what, last)
+		defer work.End()
+		for page, err := range pages(ctx, q, 0) {
+			if len(page) > 0 {
+				work.At(page[len(page)-1].seq)
+			}
+			if !yield(page, err) {
+				return
+			}
+		}
+	}
 }
 
 // pages yields the events after a sequence number, page by page.

@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/internal/progress"
+	"github.com/klp-audit/klp-audit/internal/scratch"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/record/view"
@@ -48,6 +50,8 @@ func (s *Store) export(ctx context.Context, w *bufio.Writer, since int64) error 
 	if err != nil {
 		return err
 	}
+	work := progress.Begin(ctx, "writing events", h.size-since)
+	defer work.End()
 	next := since + 1
 	for e, err := range events(ctx, s.db, since) {
 		if err != nil {
@@ -56,6 +60,7 @@ func (s *Store) export(ctx context.Context, w *bufio.Writer, since int64) error 
 		if e.seq > h.size {
 			break // added after the checkpoint
 		}
+		work.At(e.seq - since)
 		for ; next < e.seq; next++ {
 			if err := s.exportGap(ctx, w, next, pruned); err != nil {
 				return err
@@ -160,12 +165,14 @@ func (s *Store) SinceCheckpoint(ctx context.Context, note string) (int64, error)
 // writes meanwhile. SQLite first writes it into a private folder, because SQLite opens files by
 // path only.
 func (s *Store) Copy(ctx context.Context, w io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "klp-audit-copy-")
+	temp, err := scratch.NewFolder()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	path := filepath.Join(dir, "record.db")
+	defer func() { err = errors.Join(err, temp.Close()) }()
+	work := progress.Begin(ctx, "copying the record", 0)
+	defer work.End()
+	path := filepath.Join(temp.Path, "record.db")
 	if err := s.db.CopyTo(ctx, path); err != nil {
 		return fmt.Errorf("copying the record: %w", err)
 	}
@@ -173,8 +180,13 @@ func (s *Store) Copy(ctx context.Context, w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(w, f)
-	return errors.Join(err, f.Close())
+	for err == nil && ctx.Err() == nil {
+		_, err = io.CopyN(w, f, 1<<20)
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return errors.Join(err, ctx.Err(), f.Close())
 }
 
 // OpenExport opens an export for reading, as if it were the record that it came from. It verifies
@@ -188,17 +200,23 @@ func OpenExport(ctx context.Context, path, verifierKey string) (*Store, *proof.V
 		return nil, nil, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
 	s, err := newTemp("")
 	if err != nil {
 		return nil, nil, err
 	}
 	defer collectLess()()
+	work := progress.Begin(ctx, "reading the export", info.Size())
+	defer work.End()
 	var v *proof.Verification
 	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, logSchema); err != nil {
 			return err
 		}
-		v, err = takeExport(ctx, tx, f, verifierKey, &s.leaves)
+		v, err = takeExport(ctx, tx, io.TeeReader(f, work), verifierKey, &s.leaves)
 		return err
 	})
 	if err != nil {

@@ -298,7 +298,7 @@ func TestOpenExportOfAPart(t *testing.T) {
 	if _, _, err := store.OpenExport(t.Context(), path, ""); !errors.Is(err, proof.ErrNoExport) {
 		t.Errorf("no export: %v", err)
 	}
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), "klp-audit-*"))
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), ".klp-audit-*"))
 	check(t, err)
 	if len(left) > 0 {
 		t.Errorf("left behind: %q", left)
@@ -323,7 +323,7 @@ func TestCopy(t *testing.T) {
 	if v.Result != proof.Intact || v.TreeSize != 7 {
 		t.Errorf("%+v", v)
 	}
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), "klp-audit-copy-*"))
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), ".klp-audit-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
 	}

@@ -87,7 +87,7 @@ func (s *Store) copyTo(ctx context.Context, part *Store, size int64) error {
 			return err
 		}
 		var t proof.Tree
-		for e, err := range events(ctx, s.db, 0) {
+		for e, err := range all(ctx, s.db, "copying events") {
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/record/view"
@@ -54,10 +55,13 @@ func (s *Store) appendAt(ctx context.Context, expected int64, bodies ...[]byte) 
 		if expected != anySize && a.found != expected {
 			return ErrMoved
 		}
+		work := progress.Begin(ctx, "adding events", int64(len(bodies)))
+		defer work.End()
 		for _, body := range bodies {
 			if err := a.add(body); err != nil {
 				return err
 			}
+			work.Add(1)
 		}
 		size = a.size
 		return nil

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/klp-audit/klp-audit/internal/scratch"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/sqlite"
 )
@@ -137,7 +138,7 @@ func OpenAltered(ctx context.Context, path string) (*Store, error) {
 
 // salvage copies the readable events and the checkpoint.
 func salvage(ctx context.Context, tx *sql.Tx, source *sqlite.DB) error {
-	for e, err := range events(ctx, source, 0) {
+	for e, err := range all(ctx, source, "copying events") {
 		if err != nil {
 			return err
 		}
@@ -164,15 +165,15 @@ func salvage(ctx context.Context, tx *sql.Tx, source *sqlite.DB) error {
 // serves; empty: an export. It has its own folder: in a shared folder, anybody could place a
 // journal next to it that SQLite would roll back into it.
 func newTemp(path string) (*Store, error) {
-	dir, err := os.MkdirTemp("", "klp-audit-views-")
+	temp, err := scratch.NewFolder()
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.OpenTemp(filepath.Join(dir, "views.db"))
+	db, err := sqlite.OpenTemp(filepath.Join(temp.Path, "views.db"))
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, temp.Close())
 	}
-	return &Store{db: db, path: path, temp: dir}, nil
+	return &Store{db: db, path: path, temp: temp}, nil
 }
 
 // openRebuilt makes a temporary database with the views, rebuilt from the events of the record at

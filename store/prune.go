@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store/sqlite"
@@ -45,7 +46,9 @@ func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *record.Prun
 		if err := a.addEvent(&record.Event{Header: NewHeader(record.KindPrune, s.root, s.version), Prune: plan}); err != nil {
 			return err
 		}
+		work := progress.Begin(ctx, "removing old events", 0)
 		_, err := a.tx.ExecContext(ctx, `DELETE FROM events WHERE seq <= ? AND seq NOT IN (SELECT value FROM json_each(?))`, plan.Through, record.Numbers(plan.Kept))
+		work.End()
 		if err != nil {
 			return err
 		}
@@ -63,7 +66,7 @@ func (s *Store) Prune(ctx context.Context, horizon time.Time) (plan *record.Prun
 // that.
 func planPrune(ctx context.Context, q sqlite.Querier, horizon time.Time) (*record.Prune, error) {
 	p := &record.Prune{Horizon: record.At(horizon.Truncate(time.Microsecond)), Kept: []int64{}}
-	for e, err := range events(ctx, q, 0) {
+	for e, err := range all(ctx, q, "looking for old events") {
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +155,7 @@ func proven(ctx context.Context, tx *sql.Tx, p *record.Prune) error {
 		return err
 	}
 	next := int64(1)
-	for e, err := range events(ctx, tx, 0) {
+	for e, err := range all(ctx, tx, "checking what goes") {
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ func rebuildReadable(ctx context.Context, tx *sql.Tx) error {
 	if err := emptyViews(ctx, tx); err != nil {
 		return err
 	}
-	for e, err := range events(ctx, tx, 0) {
+	for e, err := range all(ctx, tx, "deriving views") {
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func rebuild(ctx context.Context, tx *sql.Tx, log sqlite.Querier) (last int64, e
 	if err != nil {
 		return 0, err
 	}
-	for o, err := range sqlite.RowsOf(outlines(ctx, log, 0)) {
+	for o, err := range sqlite.RowsOf(outlines(allPages(ctx, log, "deriving views"))) {
 		if err != nil {
 			return last, err
 		}
@@ -125,7 +125,7 @@ func dropViews(ctx context.Context, tx *sql.Tx) error {
 
 // projectAll adds the events after a sequence number to the views, which already hold those before.
 func projectAll(ctx context.Context, tx *sql.Tx, log sqlite.Querier, after int64) error {
-	for o, err := range sqlite.RowsOf(outlines(ctx, log, after)) {
+	for o, err := range sqlite.RowsOf(outlines(pages(ctx, log, after))) {
 		if err != nil {
 			return err
 		}
@@ -136,9 +136,9 @@ func projectAll(ctx context.Context, tx *sql.Tx, log sqlite.Querier, after int64
 	return nil
 }
 
-// outlines yields the outlines of the events after a sequence number, page by page.
-func outlines(ctx context.Context, log sqlite.Querier, after int64) iter.Seq2[[]*view.Outline, error] {
-	return sqlite.Beside(pages(ctx, log, after), outlined)
+// outlines yields the outlines of the events of a log, page by page.
+func outlines(pages iter.Seq2[[]event, error]) iter.Seq2[[]*view.Outline, error] {
+	return sqlite.Beside(pages, outlined)
 }
 
 // outlined returns the outlines of the first events of a page that can be read, and the error of

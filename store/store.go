@@ -6,10 +6,10 @@ package store
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/scratch"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store/sqlite"
@@ -21,13 +21,13 @@ const StateDir = "var/lib/klp-audit"
 // Store is an open record.
 type Store struct {
 	db      *sqlite.DB
-	root    string       // for a writer
-	version string       // for a writer: the program's version
-	path    string       // of the file; empty: an export
-	exact   *int64       // for a writer: SQLite's schema version of the tables that were checked; nil: none
-	temp    string       // folder with rebuilt views, removed by Close
-	known   *known       // if this holds the first events of another record; nil: it is whole
-	leaves  proof.Leaves // for an export: the hashes of its events; nil: they are in the database
+	root    string          // for a writer
+	version string          // for a writer: the program's version
+	path    string          // of the file; empty: an export
+	exact   *int64          // for a writer: SQLite's schema version of the tables that were checked; nil: none
+	temp    *scratch.Folder // with rebuilt views, removed by Close; nil: there are none
+	known   *known          // if this holds the first events of another record; nil: it is whole
+	leaves  proof.Leaves    // for an export: the hashes of its events; nil: they are in the database
 
 	stuck     []error     // why files stay in the spool
 	toJournal func() bool // whether a checkpoint goes to the journal; nil: always
@@ -39,8 +39,8 @@ func Path(root string) string { return filepath.Join(root, "/", StateDir, "klp-a
 // Close closes the record.
 func (s *Store) Close() error {
 	err := s.db.Close()
-	if s.temp != "" {
-		err = errors.Join(err, os.RemoveAll(s.temp))
+	if s.temp != nil {
+		err = errors.Join(err, s.temp.Close())
 	}
 	return err
 }

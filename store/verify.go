@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/record/view"
 	"github.com/klp-audit/klp-audit/store/sqlite"
@@ -29,7 +30,7 @@ func OpenToVerify(ctx context.Context, path string) (*Store, error) {
 // checkpoint; and the views against a rebuild. A trusted verifier key (empty: none) must be one of
 // the record's. Earlier checkpoints, kept elsewhere, must match a beginning of the record.
 func (s *Store) Verify(ctx context.Context, verifierKey string, earlier ...string) (*proof.Verification, error) {
-	if s.temp != "" { // its views are not those in the file
+	if s.temp != nil { // its views are not those in the file
 		file, err := OpenToVerify(ctx, s.path)
 		if err != nil {
 			return nil, err
@@ -108,6 +109,7 @@ func (s *Store) verifyLog(ctx context.Context, made *madeViews, trusted string, 
 // verifyFile lets SQLite check the file: everything above reads its tables, but reports also use
 // its indexes.
 func (s *Store) verifyFile(ctx context.Context, v *proof.Verification) error {
+	defer progress.Begin(ctx, "checking the file", 0).End()
 	problems, err := sqlite.ReadRows(ctx, s.db, `PRAGMA integrity_check(10)`, nil, (*sqlite.Cells).Text)
 	for _, p := range problems {
 		if p != "ok" {
@@ -170,7 +172,7 @@ func (s *Store) verified(ctx context.Context, v *proof.Verifier, size int64) ite
 		return s.verifyPage(ctx, v, page, size)
 	}
 	return func(yield func([]*view.Outline, error) bool) {
-		for page, err := range sqlite.Beside(pages(ctx, s.db, 0), verify) {
+		for page, err := range sqlite.Beside(allPages(ctx, s.db, "verifying events"), verify) {
 			if errors.Is(err, errNoHash) {
 				err = nil // later events cannot be verified
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/record/view"
@@ -107,7 +108,10 @@ func (m *madeViews) compare(ctx context.Context, v *proof.Verification, l *layou
 		if err := projectAll(ctx, tx, tx, m.size); err != nil {
 			return err
 		}
+		work := progress.Begin(ctx, "comparing views", int64(len(views.Tables)))
+		defer work.End()
 		for _, view := range views.Tables {
+			work.Add(1)
 			if !l.hasView(view) {
 				continue // already reported, and its content means nothing
 			}

@@ -91,7 +91,8 @@ func (a *app) export(cmd *cobra.Command, f exportFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.writeTo(f.output, func(w io.Writer) error { return s.Export(cmd.Context(), w, from) })
+	ctx := a.besideOutput(cmd.Context(), f.output)
+	return a.writeTo(f.output, func(w io.Writer) error { return s.Export(ctx, w, from) })
 }
 
 // formerCopy says whether --db names a copy that is to be written, as it once did here: the file is not there.

@@ -27,8 +27,8 @@ Importing again adds only what is new. What is on record already is not added: t
 is noted as further evidence for it. What is taken in is shown with the source "import", for
 it is libzypp's claim: nobody compared it with the rpm database then.
 
-Lines that cannot be read are listed, and the rest goes in. If no line of any file can be read,
-that is an error. A machine without a record gets one only if there is something to take in.`,
+Lines that cannot be read are listed, and the rest goes in, all of it at once. If no line of any
+file can be read, that is an error. A machine without a record gets one only if there is something to take in.`,
 		Example: `  klp-audit import /var/log/zypp/history*
   klp-audit import --timezone Europe/Berlin history-20240101.xz`,
 		Args: atLeast("the names of history files, such as /var/log/zypp/history"),
@@ -66,7 +66,7 @@ that is an error. A machine without a record gets one only if there is something
 // takeIn takes history files into the machine's record. It makes one only for what goes into it.
 func (a *app) takeIn(ctx context.Context, o zyppimport.Options) (zyppimport.Summary, error) {
 	if _, err := os.Stat(a.recordPath()); errors.Is(err, fs.ErrNotExist) {
-		if worth, sum, err := zyppimport.Worth(o); !worth {
+		if worth, sum, err := zyppimport.Worth(ctx, o); !worth {
 			return sum, err
 		}
 	}

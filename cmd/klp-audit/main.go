@@ -8,18 +8,30 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 	_ "time/tzdata" // a host may have no zones
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/klp-audit/klp-audit/internal/scratch"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, env{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now})
-	stop()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	watchSignals(cancel)
+	line, ctx := progressLine(ctx)
+	e := env{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now}
+	if line != nil {
+		e.Stderr = line
+	}
+	scratch.SweepTemp()
+	code := run(ctx, e)
+	if line != nil {
+		line.Close()
+	}
+	endBy(code)
 	os.Exit(code)
 }
 
@@ -40,6 +52,12 @@ func run(ctx context.Context, e env) int {
 		return exitDone
 	case errors.As(err, &status):
 		return int(status)
+	}
+	if s := stoppedBy(ctx, err); s != 0 {
+		if s != syscall.SIGPIPE { // who read it does not want to know more
+			a.complain("stopped by %s", unix.SignalName(s))
+		}
+		return exitSignal + int(s)
 	}
 	a.complain("%v", err)
 	if hint := cmp.Or(hintFor(err), didYouMean(called, err)); hint != "" {

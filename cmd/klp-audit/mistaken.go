@@ -110,7 +110,7 @@ func hintFor(err error) string {
 	case errors.Is(err, store.ErrNewer):
 		return "update klp-audit"
 	case errors.Is(err, store.ErrUnfinished):
-		return "a writer was interrupted; run `klp-audit status` once as root"
+		return "a writer was interrupted; run `klp-audit status` once as root (with --root: `klp-audit rebuild`)"
 	case errors.Is(err, store.ErrDamaged):
 		return "keep the file as it is for examination; events go to the spool meanwhile"
 	case errors.Is(err, os.ErrPermission) && !errors.As(err, new(unwritten)):

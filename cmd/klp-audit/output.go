@@ -1,7 +1,7 @@
 package main
 
 import (
-	"crypto/rand"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +16,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/klp-audit/klp-audit/internal/pager"
+	"github.com/klp-audit/klp-audit/internal/progress"
+	"github.com/klp-audit/klp-audit/internal/scratch"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/report/table"
 )
@@ -29,9 +31,12 @@ func writeFile(path string, write func(io.Writer) error) error {
 // outputHelp explains --output.
 const outputHelp = "write to `FILE`, which is replaced only when all is written (-: standard output)"
 
+// toStdout says whether --output names standard output.
+func toStdout(output string) bool { return output == "" || output == "-" }
+
 // writeTo writes to the file that --output names.
 func (a *app) writeTo(output string, write func(io.Writer) error) error {
-	if output == "" || output == "-" {
+	if toStdout(output) {
 		return write(a.Stdout)
 	}
 	return writeFile(output, write)
@@ -54,9 +59,9 @@ func place(path string, mode fs.FileMode, replace bool, write func(io.Writer) er
 	if err := mayPlace(dir, name, replace); err != nil {
 		return err
 	}
-	temp := ".klp-audit-" + rand.Text()
+	scratch.Sweep(dir)
+	f, temp, err := scratch.NewFile(dir)
 	defer func() { err = unnamed(err, temp) }()
-	f, err := dir.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -127,6 +132,15 @@ func syncFolder(dir *os.Root) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// besideOutput is the context of work that writes to the file that --output names: a terminal shows by itself how
+// far that is.
+func (a *app) besideOutput(ctx context.Context, output string) context.Context {
+	if _, ok := a.terminal(); ok && toStdout(output) {
+		return progress.Unwatched(ctx)
+	}
+	return ctx
 }
 
 // print writes to standard output, a table for people to read.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +61,7 @@ a copy from before keeps everything, and can be verified on its own.`,
 			defer s.Close()
 			plan, err := s.PlanPrune(cmd.Context(), horizon)
 			if err == nil && plan.Gone > 0 && !dryRun {
-				if err = a.agree(plan, yes); err == nil {
+				if err = a.agree(cmd.Context(), plan, yes); err == nil {
 					plan, err = a.prune(cmd, horizon)
 				}
 			}
@@ -80,7 +81,7 @@ a copy from before keeps everything, and can be verified on its own.`,
 var errNotAgreed = errors.New("nothing was removed")
 
 // agree asks whether events may go, unless the answer was given before.
-func (a *app) agree(plan *record.Prune, yes bool) error {
+func (a *app) agree(ctx context.Context, plan *record.Prune, yes bool) error {
 	if yes {
 		return nil
 	}
@@ -89,14 +90,36 @@ func (a *app) agree(plan *record.Prune, yes bool) error {
 	}
 	fmt.Fprintf(a.Stderr, "From before %s %s will be gone for good; %d stay as the state at that moment.\nGo on? [y/N] ",
 		plan.Horizon.Short(), say.Plural(int(plan.Gone), "event"), len(plan.Kept))
-	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
-	if err != nil && err != io.EOF {
+	answer, err := answer(ctx)
+	if err != nil {
 		return err
 	}
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
 		return errNotAgreed
 	}
 	return nil
+}
+
+// answer reads a line that somebody types, as long as ctx lasts.
+func answer(ctx context.Context) (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	typed := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		typed <- line{text, err}
+	}()
+	select {
+	case l := <-typed:
+		if l.err == io.EOF {
+			l.err = nil
+		}
+		return l.text, l.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
 
 func (a *app) prune(cmd *cobra.Command, horizon time.Time) (*record.Prune, error) {

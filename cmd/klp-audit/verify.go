@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/internal/filekind"
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
@@ -91,7 +93,13 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*proof.Verification, e
 		return nil, err
 	}
 	defer in.Close()
-	v, err := proof.VerifyExport(cmd.Context(), in, f.key, earlier...)
+	info, err := in.Stat()
+	if err != nil {
+		return nil, err
+	}
+	work := progress.Begin(cmd.Context(), "verifying the export", info.Size())
+	defer work.End()
+	v, err := proof.VerifyExport(cmd.Context(), io.TeeReader(in, work), f.key, earlier...)
 	if err != nil {
 		return nil, fmt.Errorf("export %q: %w", f.input, err)
 	}
@@ -131,10 +139,10 @@ func (a *app) rebuildCommand() *cobra.Command {
 				return usageError{errors.New("rebuild works on a machine's record, not on --db")}
 			}
 			s, err := a.open(cmd.Context()) // makes no new one
-			if err != nil {
-				return err
+			if err == nil {
+				err = s.Close()
 			}
-			if err := s.Close(); err != nil {
+			if err != nil && !errors.Is(err, store.ErrUnfinished) { // which the writer finishes
 				return err
 			}
 			if s, err = a.openWriter(cmd.Context()); err != nil {

@@ -75,8 +75,8 @@ func TestKilledRebuild(t *testing.T) {
 	m.intact()
 }
 
-// Import, killed at any moment, again and again: what was imported stays, and the last run, which
-// nobody kills, adds exactly what is missing.
+// Import, killed at any moment, again and again: all is taken in or nothing, and after the last run,
+// which nobody kills, each change is there once.
 func TestKilledImport(t *testing.T) {
 	t.Parallel()
 	undisturbed, m := newMachine(t), newMachine(t)

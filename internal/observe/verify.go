@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/store"
@@ -34,7 +35,9 @@ func (v *Verified) part() record.Verified {
 // checkpoints and from those in the machine's journal.
 func Verify(ctx context.Context, s *store.Store, root, key string, earlier ...string) (*Verified, error) {
 	reading, cancel := context.WithTimeout(ctx, journalTime)
+	work := progress.Begin(ctx, "reading the journal", 0)
 	noted, unread := Checkpoints(reading, root)
+	work.End()
 	cancel()
 	v, err := s.Verify(ctx, key, append(noted, earlier...)...)
 	if err != nil {

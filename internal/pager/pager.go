@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 )
@@ -77,6 +78,7 @@ func (p *Pager) start() {
 	cmd.Env = append(cmd.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = p.screen, p.screen
 	if pipe, err := cmd.StdinPipe(); err == nil && cmd.Start() == nil {
+		signal.Ignore(os.Interrupt) // Ctrl-C is the pager's now, and the terminal, too, until the user leaves it
 		p.in = untilLeft{pipe}
 		p.close = func() {
 			pipe.Close()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/internal/livepatch"
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/snapshot"
 	"github.com/klp-audit/klp-audit/internal/zypp"
@@ -61,6 +62,7 @@ type reader struct {
 	problem func(Problem)
 	emit    func(*commit) error
 	seen    func(zypp.Line) // called with each line, unless it is nil
+	work    *progress.Work  // counts what is read of the files
 
 	skipped int   // lines of the file before the first one to be read
 	passed  int64 // bytes of those lines
@@ -74,7 +76,7 @@ type reader struct {
 
 // read reads one file. Only an error of emit stops it.
 func (r *reader) read(path string) error {
-	f, err := open(path)
+	f, err := open(path, r.work)
 	if err != nil {
 		r.problem(Problem{File: path, Err: err})
 		return nil

@@ -22,6 +22,7 @@ import (
 // source is an existing history file that begins with a time.
 type source struct {
 	path  string
+	size  int64   // as it is stored
 	first string  // local time of its first record; empty: none
 	why   Problem // why there is none
 }
@@ -78,6 +79,9 @@ func look(path string) (source, error) {
 	} else if kind.Known() && kind != filekind.History {
 		return src, notHistory(path, kind)
 	}
+	if info, err := os.Stat(path); err == nil {
+		src.size = info.Size()
+	}
 	return src, src.lookInto()
 }
 
@@ -124,8 +128,8 @@ type file struct {
 // Close implements io.Closer.
 func (f file) Close() error { return errors.Join(f.ReadCloser.Close(), f.raw.Close()) }
 
-// open opens a history file, which may be compressed.
-func open(path string) (io.ReadCloser, error) {
+// open opens a history file, which may be compressed. What is read of it, as it is stored, goes to seen, too.
+func open(path string, seen ...io.Writer) (io.ReadCloser, error) {
 	// A FIFO in the place of the history must not block.
 	raw, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -137,7 +141,7 @@ func open(path string) (io.ReadCloser, error) {
 	}
 	var content io.ReadCloser
 	if err == nil {
-		content, err = unpack.Reader(raw)
+		content, err = unpack.Reader(io.TeeReader(raw, io.MultiWriter(seen...)))
 	}
 	if err != nil {
 		return nil, errors.Join(err, raw.Close())

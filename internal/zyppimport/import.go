@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/internal/rpmversion"
 	"github.com/klp-audit/klp-audit/internal/zypp"
 	"github.com/klp-audit/klp-audit/record"
@@ -19,9 +20,7 @@ import (
 const (
 	// maxProblems bounds what is reported about one file: it may not be a history at all.
 	maxProblems = 1000
-
-	batch = 200 // events in one transaction: a beginning commit waits no longer than that takes
-	tries = 5   // if others write to the record meanwhile
+	tries       = 5 // if others write to the record meanwhile
 )
 
 // Options say what to import.
@@ -70,7 +69,7 @@ type Summary struct {
 var ErrNothingRead = errors.New("no history could be read")
 
 // Import adds to the record what is in history files and not on record yet, in the order of the
-// files' times.
+// files' times: all of it at once, or nothing. A commit that comes meanwhile goes to the spool.
 func Import(ctx context.Context, s *store.Store, o Options) (Summary, error) {
 	var sum Summary
 	report := o.Problem
@@ -111,7 +110,7 @@ func (o *Options) sources(sum *Summary) ([]source, error) {
 
 // Worth says whether an import into a new record would add anything; otherwise no record is made.
 // It reports what cannot be read only if there is nothing to add.
-func Worth(o Options) (bool, Summary, error) {
+func Worth(ctx context.Context, o Options) (bool, Summary, error) {
 	var sum Summary
 	var problems []Problem
 	tell := o.Problem
@@ -121,7 +120,7 @@ func Worth(o Options) (bool, Summary, error) {
 		}
 		problems = append(problems, p)
 	}
-	err := o.worth(&sum)
+	err := o.worth(ctx, &sum)
 	if errors.Is(err, errWorth) {
 		return true, sum, nil
 	}
@@ -135,18 +134,13 @@ func Worth(o Options) (bool, Summary, error) {
 // errWorth stops reading: there is something to import.
 var errWorth = errors.New("there is something to take in")
 
-func (o *Options) worth(sum *Summary) error {
+func (o *Options) worth(ctx context.Context, sum *Summary) error {
 	sources, err := o.sources(sum)
 	if err != nil {
 		return err
 	}
 	r := &reader{clock: clock{zone: o.Zone}, problem: o.Problem, emit: func(*commit) error { return errWorth }}
-	for _, src := range sources {
-		if err := r.read(src.path); err != nil {
-			return err
-		}
-	}
-	return r.flush()
+	return r.readAll(ctx, sources)
 }
 
 // bounded drops problems that were reported before, since an import that starts again meets them
@@ -199,15 +193,26 @@ func importFiles(ctx context.Context, s *store.Store, o Options, sources []sourc
 	if err := im.stock(sources[dated].first); err != nil {
 		return err
 	}
+	if err := r.readAll(ctx, sources); err != nil {
+		return err
+	}
+	return im.write()
+}
+
+// readAll reads all files, and shows how far that has come.
+func (r *reader) readAll(ctx context.Context, sources []source) error {
+	var size int64
+	for _, src := range sources {
+		size += src.size
+	}
+	r.work = progress.Begin(ctx, "reading the history", size)
+	defer r.work.End()
 	for _, src := range sources {
 		if err := r.read(src.path); err != nil {
 			return err
 		}
 	}
-	if err := r.flush(); err != nil {
-		return err
-	}
-	return im.write()
+	return r.flush()
 }
 
 // stock fills the inventory with what the record knows about the time before the first file.
@@ -239,6 +244,9 @@ func (im *importer) stock(first string) error {
 
 // take imports the part of a commit that is neither imported nor otherwise on record.
 func (im *importer) take(c *commit) error {
+	if err := im.ctx.Err(); err != nil {
+		return err
+	}
 	ev := &record.Event{Header: store.NewHeader(record.KindImport, im.Root, im.Version)}
 	i := &record.Import{
 		Commit: commitID(ev.Host.MachineID, c.first), Time: record.At(c.at), Zone: im.Zone.String(),
@@ -275,10 +283,7 @@ func (im *importer) take(c *commit) error {
 	}
 	im.imported.Add(i)
 	im.pending = append(im.pending, ev)
-	if len(im.pending) < batch {
-		return nil
-	}
-	return im.write()
+	return nil
 }
 
 // userData is what is recorded of a commit's user data.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klp-audit/klp-audit/internal/progress"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/view"
 )
@@ -65,6 +66,7 @@ func cloned(b *record.Boot) *record.Boot {
 
 // Finish writes the waiting rows and everything that was left for the end.
 func (l *Load) Finish(ctx context.Context) error {
+	defer progress.Begin(ctx, "making indexes", 0).End()
 	for _, b := range l.boots.All() {
 		for _, m := range boot(b) {
 			if _, err := l.do(ctx, m); err != nil {
