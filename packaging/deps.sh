@@ -9,7 +9,7 @@ need=
 # For reading the systemd journal; the library itself is loaded at run time.
 [ -e /usr/include/systemd/sd-journal.h ] || need=" sd-journal.h"
 [ -e /usr/lib/systemd/systemd-journal-remote ] || need="$need systemd-journal-remote"
-for program in gcc zypper rpm rpmbuild createrepo_c modifyrepo_c debootstrap sqlite3 unshare strace mandoc cpio; do
+for program in gcc zypper rpm rpmbuild createrepo_c modifyrepo_c debootstrap sqlite3 unshare strace mandoc cpio unzip; do
 	missing "$program" && need="$need $program"
 done
 # For the independent program that verifies exports.
@@ -32,11 +32,11 @@ fi
 if ! missing apt-get; then
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-		gcc libc6-dev libsystemd-dev systemd-journal-remote zypper rpm createrepo-c debootstrap sqlite3 util-linux strace mandoc cpio python3-cryptography $page
+		gcc libc6-dev libsystemd-dev systemd-journal-remote zypper rpm createrepo-c debootstrap sqlite3 util-linux strace mandoc cpio unzip python3-cryptography $page
 elif ! missing zypper; then
 	# openSUSE, and SLE with the development tools module. Only openSUSE has debootstrap; without it
 	# the tests use only the machine's own zypper.
-	zypper --non-interactive install gcc systemd-devel rpm-build createrepo_c sqlite3 util-linux strace cpio
+	zypper --non-interactive install gcc systemd-devel rpm-build createrepo_c sqlite3 util-linux strace cpio unzip
 	# What the spec file needs as well; a Go that was not installed as a package does not satisfy
 	# it.
 	zypper --non-interactive install bash-completion sysuser-tools systemd-rpm-macros go1.26

@@ -111,12 +111,17 @@ func (a *app) compliance(cmd *cobra.Command, f *complianceFlags) error {
 		return err
 	}
 	a.seeSpool(c, p, &f.sectionFlags)
-	section := report.ComplianceSection{Summary: c, Provenance: report.NewProvenance("compliance", version, a.Now(), c.Record)}
-	from := section.Provenance
+	section := report.ComplianceSection{Summary: c, Provenance: a.complianceProvenance(s, c)}
+	return a.write(&f.sectionFlags, &section, section.Provenance)
+}
+
+// complianceProvenance says what a summary was made from.
+func (a *app) complianceProvenance(s *section, c *compliance.Summary) *report.Provenance {
+	from := report.NewProvenance("compliance", version, a.Now(), c.Record)
 	from.Input, from.Since, from.Until = s.provenance.Input, &c.Since, &c.At
 	maps.Copy(from.Filters, s.provenance.Filters)
-	from.Filters["profile"] = p.Name
-	return a.write(&f.sectionFlags, &section, from)
+	from.Filters["profile"] = c.Profile
+	return from
 }
 
 // judge returns a compliance summary of an input.

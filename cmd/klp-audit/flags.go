@@ -84,8 +84,8 @@ func words[T ~string](values []T) []string {
 	return list
 }
 
-// useZone takes the zone of --tz for all times without one, and shows those in it that are for people: in JSON and CSV
-// they are UTC.
+// useZone takes the zone of --tz for all times without one, and shows those in it that are for people: in JSON, CSV and
+// the papers of an audit they are UTC.
 func (a *app) useZone(cmd *cobra.Command) (err error) {
 	if a.tz == "" {
 		return nil
@@ -98,6 +98,9 @@ func (a *app) useZone(cmd *cobra.Command) (err error) {
 	}
 	now := a.env.Now
 	a.Now = func() time.Time { return now().In(zone) }
+	if cmd.Flags().Changed("bundle") {
+		return nil
+	}
 	if f := cmd.Flags().Lookup("format"); f == nil || slices.Contains([]string{"table", "html", "nagios"}, f.Value.String()) {
 		record.ShowIn(zone)
 	}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/audit/compliance"
 	"github.com/klp-audit/klp-audit/report"
 )
 
@@ -15,6 +18,7 @@ type fullFlags struct {
 	historyFlags
 	profile string
 	at      string
+	bundle  string
 }
 
 // reportCommand is the whole report; its sections are commands below it.
@@ -39,10 +43,16 @@ A4. Parts that are folded are printed only if you open them first. A section alo
 --since and --until choose the time of the picture and the history; --at is the moment that
 the state, the checks and the fixes are of, and the picture ends there.
 
+--bundle writes the papers of an audit, as a zip archive: an export of the record, the report as
+a page, the history and the checks as CSV, the checkpoint, a program that checks the export
+without klp-audit, and a README.txt that says how to check all of it, step by step. All of it is
+made from that export, which is verified first. Its times are UTC, whatever --tz says.
+
 ` + knownHelp,
 		Example: `  klp-audit report
   klp-audit report --format html --output report.html
-  klp-audit report --since this-year --profile pci-dss-4.0.1 --format json`,
+  klp-audit report --since this-year --profile pci-dss-4.0.1 --format json
+  klp-audit report --since this-year --bundle papers.zip`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.full(cmd, &f) },
 	}
@@ -51,6 +61,7 @@ the state, the checks and the fixes are of, and the picture ends there.
 	flags.StringVar(&f.until, "until", "", "the time before `TIME`")
 	flags.StringVar(&f.at, "at", "", "state, checks and fixes as of `TIME` (now, or that of --known-at)")
 	a.profileFlag(cmd, &f.profile)
+	flags.StringVar(&f.bundle, "bundle", "", "write an archive to `FILE`, with all that an auditor needs to check the report elsewhere")
 	a.sectionFlags(cmd, &f.sectionFlags, report.Formats(&report.Full{}))
 	cmd.AddCommand(a.historyCommand(), a.timelineCommand(), a.complianceCommand(), a.cveCommand())
 	for _, s := range report.SectionsAt() {
@@ -74,20 +85,34 @@ func (a *app) full(cmd *cobra.Command, f *fullFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.bundle != "" {
+		if err := checkBundle(cmd, f); err != nil {
+			return err
+		}
+		return a.bundle(cmd, f, p, at)
+	}
 	s, err := a.openSection(cmd, &f.sectionFlags, "report")
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	h := report.NewHistory(f.filter, f.format, s.provenance)
-	h.Filter.Events = s.summary.Events // the rows are those of the provenance
-	h.Rows = s.History(cmd.Context(), h.Filter)
-	full, err := report.NewFull(cmd.Context(), s.Store, p, at, h)
+	full, err := a.makeFull(cmd.Context(), s, f, f.format, p, at)
 	if err != nil {
 		return err
 	}
-	a.seeSpool(full.Compliance, p, &f.sectionFlags)
 	return a.write(&f.sectionFlags, full, full.Provenance)
+}
+
+// makeFull makes the whole report.
+func (a *app) makeFull(ctx context.Context, s *section, f *fullFlags, format string, p *compliance.Profile, at time.Time) (*report.Full, error) {
+	h := report.NewHistory(f.filter, format, s.provenance)
+	h.Filter.Events = s.summary.Events // the rows are those of the provenance
+	h.Rows = s.History(ctx, h.Filter)
+	full, err := report.NewFull(ctx, s.Store, p, at, h)
+	if err == nil {
+		a.seeSpool(full.Compliance, p, &f.sectionFlags)
+	}
+	return full, err
 }
 
 func (a *app) timelineCommand() *cobra.Command {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/report/table"
@@ -68,16 +69,22 @@ func (a *app) openSection(cmd *cobra.Command, f *sectionFlags, name string) (*se
 	if err != nil {
 		return nil, err
 	}
+	return a.beginSection(cmd.Context(), f, name, s, in)
+}
+
+// beginSection begins a section on what was opened, as it was found.
+func (a *app) beginSection(ctx context.Context, f *sectionFlags, name string, s *store.Store, in *audit.Input) (*section, error) {
 	if warning := in.Warning(); warning != "" {
 		a.complain("%s", warning)
 	}
 	if s == nil {
 		return nil, exit(in)
 	}
-	if s, err = a.knownAt(cmd.Context(), s, f.knownAt); err != nil {
+	s, err := a.knownAt(ctx, s, f.knownAt)
+	if err != nil {
 		return nil, err
 	}
-	sum, err := s.Summarize(cmd.Context())
+	sum, err := s.Summarize(ctx)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

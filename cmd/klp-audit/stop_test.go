@@ -90,6 +90,7 @@ func (w *longWork) stories() []story {
 		{"status", []string{"status", "--input", w.export}, left},
 		{"report", []string{"report", "--input", w.export, "-o", result}, left},
 		{"section", []string{"report", "cve", "--input", w.export, "--format", "html", "-o", result}, left},
+		{"papers", []string{"report", "--root", w.root, "--bundle", result}, left},
 		{"prune", []string{"prune", "--root", w.root, "--keep", "2015-04-01", "--yes"}, writing},
 	}
 }
@@ -131,13 +132,10 @@ func (w *longWork) files(dirs ...string) map[string]string {
 	return found
 }
 
-// unchanged compares the files of some folders, of all if none is named, with those of before.
-func (w *longWork) unchanged(what string, before map[string]string, dirs ...string) {
+// unchanged compares the files beside the record with those of before.
+func (w *longWork) unchanged(what string, before map[string]string) {
 	w.Helper()
-	if dirs == nil {
-		dirs = []string{w.root, w.temp, w.out}
-	}
-	after := w.files(dirs...)
+	after := w.files(w.temp, w.out)
 	for _, path := range slices.Sorted(maps.Keys(after)) {
 		if text, ok := before[path]; !ok || text != after[path] {
 			w.Errorf("%s: %s is new or changed", what, path)
@@ -172,7 +170,7 @@ func TestLongWork(t *testing.T) {
 
 // Whoever presses Ctrl-C, closes the terminal or ends the service finds all as it was.
 func stoppedWork(t *testing.T, w *longWork) {
-	before := w.files(w.root, w.temp, w.out)
+	before, record := w.files(w.temp, w.out), w.exported()
 	for i, s := range w.stories() {
 		sig := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}[i%3]
 		what := s.name + ", " + unix.SignalName(sig)
@@ -187,6 +185,7 @@ func stoppedWork(t *testing.T, w *longWork) {
 			t.Errorf("%s: said %q, want %q", what, got, want)
 		}
 		w.unchanged(what, before)
+		w.intact(what, record)
 	}
 }
 
@@ -199,13 +198,8 @@ func killedWork(t *testing.T, w *longWork) {
 			t.Errorf("%s: nothing is left, so this shows nothing", s.name)
 		}
 		w.must("rebuild", "--root", w.root)
-		if out := w.must("verify", "--root", w.root); !strings.Contains(out, "INTACT") {
-			t.Errorf("%s, then verify: %s", s.name, out)
-		}
-		if got := w.exported(); got != record { // into the same folder
-			t.Errorf("%s: the record is another one", s.name)
-		}
-		w.unchanged(s.name, before, w.temp, w.out)
+		w.intact(s.name, record) // which writes into the same folder
+		w.unchanged(s.name, before)
 	}
 }
 
@@ -217,6 +211,20 @@ func (w *longWork) must(args ...string) string {
 		w.Fatalf("%q: %v\n%s", args, err, out)
 	}
 	return string(out)
+}
+
+// intact checks that the record is what it was, and that nothing of another writer is there any more.
+func (w *longWork) intact(what, record string) {
+	w.Helper()
+	if left, _ := filepath.Glob(store.Path(w.root) + "-*"); len(left) > 0 {
+		w.Errorf("%s: %q is left", what, left)
+	}
+	if out := w.must("verify", "--root", w.root); !strings.Contains(out, "INTACT") {
+		w.Errorf("%s, then verify: %s", what, out)
+	}
+	if got := w.exported(); got != record {
+		w.Errorf("%s: the record is another one", what)
+	}
 }
 
 // exported is the record, exported into a file that is gone then.
@@ -241,7 +249,7 @@ func heldWork(t *testing.T, w *longWork) {
 
 // A reader that reads only the beginning ends it as it ends other programs, and nothing is left.
 func unreadWork(t *testing.T, w *longWork) {
-	before := w.files(w.root, w.temp, w.out)
+	before := w.files(w.temp, w.out)
 	r, out, err := os.Pipe()
 	w.check(err)
 	r.Close()

@@ -163,7 +163,14 @@ def refused(path):
         else:
             sys.exit(f"not refused: {vector['why']}")
 
+if not __debug__:
+    sys.exit("nothing is checked with -O or PYTHONOPTIMIZE: run it without")
 if sys.argv[1] == "--refused":
     refused(sys.argv[2])
 else:
-    verify(sys.argv[1], sys.argv[2:])
+    try:
+        verify(sys.argv[1], sys.argv[2:])
+    except (OSError, MemoryError):
+        raise  # that says nothing of the record
+    except Exception as why:
+        sys.exit(f"not intact: {why or type(why).__name__}")
