@@ -87,13 +87,9 @@ func (im *Imported) Outcome(commit string) record.Outcome { return im.outcomes[c
 // Sole says whether, by the last word on it, a commit installed one package and did nothing else.
 func (im *Imported) Sole(commit string) bool { return im.sole[commit] }
 
-// AppendImports adds import events, unless somebody else has added an event since Imported was
+// AppendImports adds encoded import events, unless somebody else has added an event since Imported was
 // called: then it adds nothing, and the error is ErrMoved.
-func (s *Store) AppendImports(ctx context.Context, im *Imported, evs ...*record.Event) error {
-	bodies, err := encodeAll(evs)
-	if err != nil {
-		return err
-	}
+func (s *Store) AppendImports(ctx context.Context, im *Imported, bodies ...[]byte) error {
 	size, err := s.appendAt(ctx, im.events, bodies...)
 	if err == nil {
 		im.events = size

@@ -23,10 +23,10 @@ func TestImportInParts(t *testing.T) {
 	im, err := s.Imported(t.Context())
 	check(t, err)
 	first := record.Import{Commit: "c", Time: at(-1001), Command: "'zypper' 'up'", Changes: []record.ImportedChange{claim("kernel-default", "a")}}
-	check(t, s.AppendImports(t.Context(), im, imported(1, first)))
+	check(t, s.AppendImports(t.Context(), im, encoded(t, imported(1, first))))
 	second := record.Import{Commit: "c", Time: at(-1001), Outcome: record.OutcomeFailed, Changes: []record.ImportedChange{claim("dracut", "b")},
 		Advisories: []record.Advisory{{ID: "P", NewState: "applied"}, {ID: "Q", NewState: "needed"}}}
-	check(t, s.AppendImports(t.Context(), im, imported(2, second)))
+	check(t, s.AppendImports(t.Context(), im, encoded(t, imported(2, second))))
 	rows := history(t, s, record.HistoryFilter{OldestFirst: true})
 	if len(rows) != 2 {
 		t.Fatalf("%d rows", len(rows))
@@ -58,7 +58,7 @@ func TestImportedCommitIsNotOpenWhileItRan(t *testing.T) {
 	im, err := s.Imported(t.Context())
 	check(t, err)
 	ran := record.Import{Commit: "c", Time: at(-1001), Changes: []record.ImportedChange{claim("kernel-default", "a")}}
-	check(t, s.AppendImports(t.Context(), im, imported(1, ran)))
+	check(t, s.AppendImports(t.Context(), im, encoded(t, imported(1, ran))))
 	if open, err := s.CommitsOpenAt(t.Context(), at(-1001).Time); err != nil || len(open) != 0 {
 		t.Errorf("got %v, %v", open, err)
 	}
@@ -71,8 +71,15 @@ func TestImportOfAMovedRecord(t *testing.T) {
 	im, err := s.Imported(t.Context())
 	check(t, err)
 	write(t, root, begin(1))
-	err = s.AppendImports(t.Context(), im, imported(2, record.Import{Commit: "c", Changes: []record.ImportedChange{claim("dracut", "a")}}))
+	err = s.AppendImports(t.Context(), im, encoded(t, imported(2, record.Import{Commit: "c", Changes: []record.ImportedChange{claim("dracut", "a")}})))
 	if !errors.Is(err, store.ErrMoved) || len(history(t, s, record.HistoryFilter{})) != 0 {
 		t.Errorf("got %v", err)
 	}
+}
+
+func encoded(t *testing.T, ev *record.Event) []byte {
+	t.Helper()
+	body, err := record.Encode(ev)
+	check(t, err)
+	return body
 }

@@ -174,7 +174,9 @@ type importer struct {
 	matcher   matcher
 	installed inventory
 	recorded  time.Time // end of the recorded commit that the last line belonged to
-	pending   []*record.Event
+	pending   [][]byte  // encoded, which takes less memory
+	added     int       // changes in them
+	linked    int
 }
 
 func importFiles(ctx context.Context, s *store.Store, o Options, sources []source, sum *Summary) (err error) {
@@ -282,8 +284,10 @@ func (im *importer) take(c *commit) error {
 		return nil
 	}
 	im.imported.Add(i)
-	im.pending = append(im.pending, ev)
-	return nil
+	body, err := record.Encode(ev)
+	im.pending = append(im.pending, body)
+	im.added, im.linked = im.added+len(i.Changes), im.linked+len(i.Recorded)
+	return err
 }
 
 // userData is what is recorded of a commit's user data.
@@ -330,11 +334,7 @@ func (im *importer) write() error {
 		return err
 	}
 	im.sum.Commits += len(im.pending)
-	for _, ev := range im.pending {
-		im.sum.Added += len(ev.Import.Changes)
-		im.sum.Linked += len(ev.Import.Recorded)
-	}
-	im.pending = nil
+	im.sum.Added, im.sum.Linked = im.sum.Added+im.added, im.sum.Linked+im.linked
 	return nil
 }
 
