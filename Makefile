@@ -63,6 +63,8 @@ install: $(BUILD)
 	install -D -m 0644 -t $(SYSTEMD)/catalog packaging/systemd/klp-audit.catalog
 	install -D -m 0644 packaging/systemd/klp-audit.tmpfiles $(PREFIX)/lib/tmpfiles.d/klp-audit.conf
 	install -D -m 0644 packaging/systemd/klp-audit.sysusers $(PREFIX)/lib/sysusers.d/klp-audit.conf
+	install -D -m 0644 -t $(PREFIX)/share/klp-audit/schema/report report/schema/*.json
+	install -D -m 0644 -t $(PREFIX)/share/klp-audit/schema/record record/schema/*.json
 	install -D -m 0644 -t $(PREFIX)/share/man/man5 packaging/man/*.5
 	install -D -m 0644 -t $(PREFIX)/share/man/man8 packaging/man/*.8
 	install -D -m 0644 packaging/completion/klp-audit.bash $(PREFIX)/share/bash-completion/completions/klp-audit

@@ -191,8 +191,8 @@ func checkUnits(t *testing.T, l *lab) {
 	if !l.exists("/usr/bin/systemd-analyze") {
 		return // the newer zypper's tree has no systemd
 	}
-	units, err := filepath.Glob(l.root + "/usr/lib/systemd/system/klp-audit-observe*")
-	if err != nil || len(units) != 5 {
+	units, err := filepath.Glob(l.root + "/usr/lib/systemd/system/klp-audit-[a-z]*")
+	if err != nil || len(units) != 7 {
 		t.Fatalf("units %q: %v", units, err)
 	}
 	for _, unit := range units {

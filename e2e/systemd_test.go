@@ -61,10 +61,36 @@ func TestSystemd(t *testing.T) {
 	}
 	m.run("klp-audit", "verify")
 	l.checkRecordFiles()
+	m.checkMetrics()
 	// Not by its unit: journald no longer knows the unit of a program that has ended.
 	signed := m.run("journalctl", "--no-pager", "-o", "cat", "MESSAGE_ID=0a5f4ee7f0c34e3c8b7f0c5a6e2d9b41")
 	if !strings.HasPrefix(signed, "klp-audit record: 2 events, ") { // the recorder, and the observation at boot
 		t.Errorf("the journal has no checkpoint of the service that ran at boot:\n%s", signed)
+	}
+}
+
+// checkMetrics has the metrics written: only where their folder is, also if that is somebody else's.
+func (m *machine) checkMetrics() {
+	m.t.Helper()
+	const dir, service = "/var/lib/node_exporter/textfile_collector", "klp-audit-metrics.service"
+	if out, err := m.try("systemctl", "is-enabled", "klp-audit-metrics.timer"); err == nil {
+		m.t.Errorf("the timer of the metrics is %s", out)
+	}
+	m.run("systemctl", "start", service)
+	if state := m.run("systemctl", "show", "-P", "ConditionResult", service); state != "no\n" {
+		m.t.Errorf("without the folder, its condition is %q", state)
+	}
+	m.run("install", "-d", "-o", "nobody", dir)
+	m.run("systemctl", "start", service)
+	if text := m.run("cat", dir+"/klp-audit.prom"); !strings.Contains(text, "\nklp_audit_history_verify_ok 1\n") {
+		m.t.Errorf("metrics:\n%s", text)
+	}
+	if list := m.run("ls", "-A", dir); list != "klp-audit.prom\n" {
+		m.t.Errorf("beside the metrics: %s", list)
+	}
+	m.run("systemctl", "enable", "--now", "klp-audit-metrics.timer")
+	if next := m.run("systemctl", "list-timers", "--no-legend", "klp-audit-metrics.timer"); !strings.Contains(next, service) {
+		m.t.Errorf("the timer waits for nothing: %q", next)
 	}
 }
 
@@ -105,7 +131,7 @@ func (l *lab) installUnits(k *kit) {
 		execute(l.t, "install", "-D", "-m", "0644", "../packaging/systemd/klp-audit."+kind, l.root+"/usr/lib/"+dir+"/klp-audit.conf")
 	}
 	l.mustRun("/usr/bin/systemd-sysusers", "/usr/lib/sysusers.d/klp-audit.conf")
-	l.mustRun("/usr/bin/systemctl", "preset", "klp-audit-observe.service", "klp-audit-observe.timer", "klp-audit-observe.path")
+	l.mustRun("/usr/bin/systemctl", "preset", "klp-audit-observe.service", "klp-audit-observe.timer", "klp-audit-observe.path", "klp-audit-metrics.timer")
 }
 
 // machine is a lab that systemd runs.
@@ -126,7 +152,7 @@ func (l *lab) boot() *machine {
 	m := &machine{lab: l}
 	l.t.Cleanup(func() {
 		if l.t.Failed() {
-			for _, args := range []string{"systemctl list-jobs", "systemctl --failed", "systemctl status klp-audit-observe*", "journalctl --no-pager -n 50"} {
+			for _, args := range []string{"systemctl list-jobs", "systemctl --failed", "systemctl status klp-audit-*", "journalctl --no-pager -n 50"} {
 				out, err := m.try(strings.Fields(args)...)
 				l.t.Logf("%s: %v\n%s", args, err, out)
 			}

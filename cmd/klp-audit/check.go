@@ -45,7 +45,7 @@ the record did not take. --known-at TIME judges as of that moment, by what was r
 and looks at no spool.`,
 		Example: `  klp-audit check
   klp-audit check --only coverage,patch-in-initrd --warn 30 --crit 7
-  klp-audit check --metrics /var/lib/node_exporter/textfile/klp-audit.prom`,
+  klp-audit check --metrics /var/lib/node_exporter/textfile_collector/klp-audit.prom`,
 		Args:         func(cmd *cobra.Command, args []string) error { return a.unknown(cobra.NoArgs(cmd, args)) },
 		SilenceUsage: true,
 		Version:      version,
