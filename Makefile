@@ -200,8 +200,9 @@ check:
 RACED = $(sort $(dir $(shell grep -lrE --include='*.go' --exclude-dir=e2e --exclude-dir=bench --exclude-dir=build --exclude-dir=vendor '$(SIDE_BY_SIDE)' .)))
 SIDE_BY_SIDE := ^\s*go [a-zA-Z.]+[(]|\<sync[.]|\<errgroup[.]|[.]Go[(]
 
+# What takes long anyway runs one program after the other.
 race:
-	$(GO) test -race -short -timeout 30m -tags '$(TAGS)' $(RACED)
+	$(GO) test -race -short -skip '^TestLongWork$$' -timeout 30m -tags '$(TAGS)' $(RACED)
 
 # Every fuzz target for FUZZTIME.
 fuzz:

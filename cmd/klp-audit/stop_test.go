@@ -317,14 +317,17 @@ func TestStoppedAtQuestion(t *testing.T) {
 	}
 }
 
-// slowed has a process take longer than anybody waits without a word, and what it does then, too, so that the line
-// is drawn in the midst of it.
+// slowed has a process take longer than anybody waits without a word, and then go on in small steps, so that the line
+// is drawn in the midst of its work.
 func slowed(p *os.Process) {
 	wait := 1200 * time.Millisecond
-	for p.Signal(syscall.SIGSTOP) == nil {
+	for range 6 {
+		if p.Signal(syscall.SIGSTOP) != nil {
+			return // it has ended
+		}
 		time.Sleep(wait)
 		p.Signal(syscall.SIGCONT)
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(30 * time.Millisecond)
 		wait = 200 * time.Millisecond
 	}
 }
