@@ -312,7 +312,8 @@ func TestStoppedAtQuestion(t *testing.T) {
 		}
 	}
 	cmd.Wait()
-	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT || !bytes.Contains(shown, []byte("stopped by SIGINT")) {
+	// What it says then the terminal may throw away, with all else that nobody has read at a Ctrl-C.
+	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT || !bytes.Contains(shown, []byte("[y/N] ")) {
 		t.Errorf("%v: %s", cmd.ProcessState, shown)
 	}
 }
