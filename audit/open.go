@@ -345,8 +345,7 @@ func compareTimes(a, b *record.Timestamp) int {
 	return a.Compare(b.Time)
 }
 
-// explain says of a number that is in no row, for nothing on offer has it, whether the kernel fixes it by itself, or why that
-// is not known.
+// explain says whether the kernel itself fixes a number that nothing on offer has, or why that is not known.
 func (o *openFixes) explain(cve string) {
 	if o.found[cve] != nil || o.hidden[cve] != nil || o.rows[cve] != nil {
 		return

@@ -258,14 +258,6 @@ func numberText(e *audit.Exception) string {
 	return say.Clip(e.About(), maxText) + ": " + exceptionText(e)
 }
 
-// numberTexts say so of those that a check leaves numbers out by.
-func numberTexts(list []audit.Exception) (texts []string) {
-	for i := range list {
-		texts = append(texts, numberText(&list[i]))
-	}
-	return firstOf(texts)
-}
-
 // grantOnPage is what was granted, for a finding or for numbers; nil: nothing was.
 func grantOnPage(e *audit.Exception, about bool) *page.Grant {
 	if e == nil {

@@ -318,18 +318,31 @@ func TestStoppedAtQuestion(t *testing.T) {
 	}
 }
 
-// slowed has a process take longer than anybody waits without a word, and then go on in small steps, so that the line
-// is drawn in the midst of its work.
-func slowed(p *os.Process) {
-	wait := 1200 * time.Millisecond
-	for range 6 {
-		if p.Signal(syscall.SIGSTOP) != nil {
-			return // it has ended
+// slowed runs a command in small steps, so that it takes longer than anybody waits without a word, and all of its work
+// is seen.
+func (w *longWork) slowed(cmd *exec.Cmd) {
+	w.Helper()
+	w.check(cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
+	for begun, rest := time.Now(), 250*time.Millisecond; ; {
+		select {
+		case <-ended:
+			if rest != 50*time.Millisecond {
+				w.Fatalf("%q ended before it was slow: %v", cmd.Args, cmd.ProcessState)
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
 		}
-		time.Sleep(wait)
-		p.Signal(syscall.SIGCONT)
-		time.Sleep(30 * time.Millisecond)
-		wait = 200 * time.Millisecond
+		cmd.Process.Signal(syscall.SIGSTOP)
+		time.Sleep(rest)
+		cmd.Process.Signal(syscall.SIGCONT)
+		if time.Since(begun) > 1200*time.Millisecond {
+			rest = 50 * time.Millisecond
+		}
 	}
 }
 
@@ -340,7 +353,7 @@ func seenWork(t *testing.T, w *longWork) {
 		cmd := w.command(s.args...)
 		cmd.Env = append(cmd.Env, "TERM=xterm")
 		cmd.Stderr = terminal
-		w.inTheMidst(s, cmd, slowed)
+		w.slowed(cmd)
 		terminal.Close()
 		shown, _ := io.ReadAll(screen) // ends with EIO
 		text := string(shown)
@@ -363,7 +376,7 @@ func unseenWork(t *testing.T, w *longWork) {
 		cmd := w.command(s.args...)
 		var stderr bytes.Buffer
 		cmd.Env, cmd.Stderr = append(cmd.Env, "TERM=xterm"), &stderr
-		w.inTheMidst(s, cmd, slowed)
+		w.slowed(cmd)
 		if stderr.Len() > 0 {
 			t.Errorf("%q", stderr.String())
 		}
@@ -377,7 +390,7 @@ func unseenWork(t *testing.T, w *longWork) {
 			cmd := w.command(s.args...)
 			cmd.Env = append(cmd.Env, "TERM="+c.term)
 			cmd.Stdout, cmd.Stderr = c.stdout, terminal
-			w.inTheMidst(s, cmd, slowed)
+			w.slowed(cmd)
 			terminal.Close()
 			if shown, _ := io.ReadAll(screen); len(shown) > 0 {
 				t.Errorf("%q", shown)
