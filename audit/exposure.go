@@ -308,3 +308,16 @@ func byQuarter(quarters map[string]*quarter) []QuarterLatency {
 	}
 	return list
 }
+
+// compareTimes orders times; one that is not known comes last.
+func compareTimes(a, b *record.Timestamp) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return 1
+	case b == nil:
+		return -1
+	}
+	return a.Compare(b.Time)
+}

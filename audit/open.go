@@ -327,22 +327,12 @@ func (o *openFixes) add(e *Exposure) {
 	if old != nil && old.Status == StatusInstalled && e.OnOffer != nil {
 		old.OnOffer, old.Events = e.OnOffer, ends(old.Events, e.Events...)
 	}
+	if old != nil && e.MayBeInstalled {
+		old.MayBeInstalled = true
+	}
 	if old == nil || cmp.Or(cmp.Compare(rank(e), rank(old)), compareTimes(e.Released, old.Released)) < 0 {
 		kept[e.CVE] = e
 	}
-}
-
-// compareTimes orders times; one that is not known comes last.
-func compareTimes(a, b *record.Timestamp) int {
-	switch {
-	case a == nil && b == nil:
-		return 0
-	case a == nil:
-		return 1
-	case b == nil:
-		return -1
-	}
-	return a.Compare(b.Time)
 }
 
 // explain says whether the kernel itself fixes a number that nothing on offer has, or why that is not known.

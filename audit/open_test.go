@@ -704,3 +704,24 @@ func TestAnOlderLivePatchMayHaveReplacedIt(t *testing.T) {
 		t.Errorf("%s, lost by %q: %s", e.Status, e.LostBy, e.Reason)
 	}
 }
+
+// A live patch that may be installed is not forgotten because a newer kernel, which has its fix, waits for a reboot.
+func TestWhatMayBeInstalledWhileAKernelWaits(t *testing.T) {
+	v := newVendor(t)
+	patch3, kernel := storetest.PatchPackage(storetest.ReleaseA, 3), storetest.KernelPackage(storetest.KernelB)
+	v.offers("A", "", []string{text(patch3)}, "CVE-2025-3")
+	v.offers("K", "", []string{text(kernel)}, "CVE-2025-3")
+	v.Install(kernel)
+	v.looks(v.fresh())
+	at := v.Now.Add(time.Second)
+	v.Wait(time.Hour)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	for i := range v.Installed { // which does not say when
+		v.Installed[i].InstallTime = 1
+	}
+	v.looks(v.fresh())
+	if e := v.at(t, at, "CVE-2025-3"); e.Status != StatusInstalled || !e.MayBeInstalled {
+		t.Errorf("%s, may be installed: %v; %s", e.Status, e.MayBeInstalled, e.Reason)
+	}
+}
