@@ -318,6 +318,42 @@ func TestStoppedAtQuestion(t *testing.T) {
 	}
 }
 
+// Ctrl-C is the pager's while there is one: who presses it twice still has a pager, and then a shell, to themselves.
+func TestStoppedInPager(t *testing.T) {
+	if _, err := exec.LookPath("less"); err != nil {
+		t.Skip(err)
+	}
+	screen, terminal := pseudoTerminal(t)
+	cmd := exec.Command("klp-audit", "report", "--help")
+	cmd.Env = append(os.Environ(), "TERM=xterm", "KLP_AUDIT_PAGER=less", "LESS=X")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	terminal.Close()
+	var shown []byte
+	pressed := false
+	for buf := make([]byte, 1000); ; {
+		n, err := screen.Read(buf)
+		if shown = append(shown, buf[:n]...); err != nil {
+			break
+		}
+		if pressed || bytes.Count(shown, []byte("\n")) < 20 {
+			continue
+		}
+		pressed = true
+		for _, key := range []string{"\x03", "\x03", "q"} {
+			screen.WriteString(key)
+			time.Sleep(200 * time.Millisecond)
+		}
+	}
+	cmd.Wait()
+	if !pressed || !cmd.ProcessState.Success() {
+		t.Errorf("%v: %s", cmd.ProcessState, shown)
+	}
+}
+
 // slowed runs a command in small steps, so that it takes longer than anybody waits without a word, and all of its work
 // is seen.
 func (w *longWork) slowed(cmd *exec.Cmd) {
@@ -328,20 +364,20 @@ func (w *longWork) slowed(cmd *exec.Cmd) {
 		cmd.Wait()
 		close(ended)
 	}()
-	for begun, rest := time.Now(), 250*time.Millisecond; ; {
+	for begun, rest := time.Now(), 700*time.Millisecond; ; {
 		select {
 		case <-ended:
-			if rest != 50*time.Millisecond {
+			if rest != 30*time.Millisecond {
 				w.Fatalf("%q ended before it was slow: %v", cmd.Args, cmd.ProcessState)
 			}
 			return
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 		cmd.Process.Signal(syscall.SIGSTOP)
 		time.Sleep(rest)
 		cmd.Process.Signal(syscall.SIGCONT)
 		if time.Since(begun) > 1200*time.Millisecond {
-			rest = 50 * time.Millisecond
+			rest = 30 * time.Millisecond
 		}
 	}
 }
