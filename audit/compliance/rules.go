@@ -65,8 +65,8 @@ func stateRules() []Rule {
 			}},
 		{ID: "patch-loaded", Title: "Load of the installed live patch", settings: []string{"warn"}, state: true, judge: patchLoaded,
 			mend: mend{
-				fail: "load it with `klp` or reboot; see the journal for why it was not loaded",
-				warn: "see whether it gets loaded by itself; if not, load it with `klp` or reboot",
+				fail: "see the journal for why it was not loaded; load it with `modprobe` and the name of its module, or reboot",
+				warn: "see whether it gets loaded by itself; if not, load it with `modprobe` and the name of its module, or reboot",
 			}},
 		{ID: "patch-in-initrd", Title: "Live patch in the initrd", state: true, judge: patchInInitrd,
 			mend: mend{unknown: "see why with `klp-audit initrd --explain`; the next build of the initrd will tell"}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,14 +57,23 @@ func (u unknownTopic) Error() string {
 
 // hint names what may have been meant.
 func (u unknownTopic) hint(root *cobra.Command) string {
-	names := append(compliance.CheckIDs(), allChecks)
-	for _, sub := range root.Commands() {
+	words := strings.Fields(u.topic)
+	of, unknown, err := root.Find(words)
+	if err != nil || of == root || len(unknown) == 0 {
+		of, unknown = root, []string{u.topic}
+	}
+	var names []string
+	if of == root {
+		names = append(compliance.CheckIDs(), allChecks)
+	}
+	for _, sub := range of.Commands() {
 		if sub.IsAvailableCommand() {
 			names = append(names, sub.Name())
 		}
 	}
-	if name := nearest(u.topic, names); name != "" {
-		return fmt.Sprintf("did you mean `%s help %s`?", root.CommandPath(), name)
+	if name := nearest(unknown[0], names); name != "" {
+		known := append(slices.Clone(words[:max(0, len(words)-len(unknown))]), name)
+		return fmt.Sprintf("did you mean `%s help %s`?", root.CommandPath(), strings.Join(known, " "))
 	}
 	return fmt.Sprintf("`%s help` lists the commands, and `%[1]s help %s` the checks", root.CommandPath(), allChecks)
 }
