@@ -118,7 +118,7 @@ look:
 screenshot: build
 	zstd -dqf cmd/klp-audit/testdata/0.1.0/record.jsonl.zst -o build/record.jsonl
 	build/klp-audit report --input build/record.jsonl --at 2026-06-29T12:00:00Z --format html --output build/page.html
-	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1110 --screenshot=docs/page.webp file://$(CURDIR)/build/page.html
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1300 --screenshot=docs/page.webp file://$(CURDIR)/build/page.html
 
 # In a throw-away copy of this machine, a real zypper installs the package, and then kernels and
 # live patches, and the resulting history is printed.
