@@ -16,6 +16,7 @@ var whenKeywords = map[string]func(now time.Time) time.Time{
 	"now":        func(t time.Time) time.Time { return t },
 	"today":      audit.Day,
 	"yesterday":  func(t time.Time) time.Time { return audit.Day(t).AddDate(0, 0, -1) },
+	"tomorrow":   func(t time.Time) time.Time { return audit.Day(t).AddDate(0, 0, 1) },
 	"this-week":  func(t time.Time) time.Time { return audit.Day(t).AddDate(0, 0, -(int(t.Weekday())+6)%7) },
 	"week-ago":   func(t time.Time) time.Time { return t.AddDate(0, 0, -7) },
 	"this-month": func(t time.Time) time.Time { return audit.Day(t).AddDate(0, 0, 1-t.Day()) },
@@ -24,11 +25,11 @@ var whenKeywords = map[string]func(now time.Time) time.Time{
 }
 
 // TimeWords are words that ParseTime knows, for shells that complete them.
-var TimeWords = []string{"now", "today", "yesterday", "this-week", "week-ago", "this-month", "month-ago", "this-year", "boot", "-24h", "-7d", "-30d"}
+var TimeWords = []string{"now", "today", "yesterday", "tomorrow", "this-week", "week-ago", "this-month", "month-ago", "this-year", "boot", "-24h", "-7d", "-30d"}
 
 // TimeHelp names the times that ParseTime understands, for help texts and errors.
 const TimeHelp = "an ISO 8601 time such as 2026-11-23 or 2026-11-23T09:30:00+01:00, or one of " +
-	"now, today, yesterday, this-week, week-ago, this-month, month-ago, this-year, boot, or how long ago: -7d, '3 days ago'"
+	"now, today, yesterday, tomorrow, this-week, week-ago, this-month, month-ago, this-year, boot, or how long ago: -7d, '3 days ago'"
 
 // ParseTime reads a moment: ISO 8601, where a time without a zone is one in now's, the
 // reader's, and a date is its first moment, or a keyword relative to now. Weeks begin on
