@@ -103,20 +103,34 @@ func is(dir *os.Root, name string, f *os.File) bool {
 	return err == nil && os.SameFile(there, info)
 }
 
+type opener = func(dir *os.Root, name string) (*os.File, error)
+
+// openFile opens a regular file for writing: else some file systems give no lock.
+func openFile(dir *os.Root, name string) (*os.File, error) {
+	if info, err := dir.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fs.ErrInvalid)
+	}
+	return dir.OpenFile(name, os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+}
+
 func openFolder(dir *os.Root, name string) (*os.File, error) {
 	return dir.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }
 
-// SweepTemp removes what was left in the system's temporary folder. What cannot be removed stays.
+// SweepTemp removes what was left in the system's temporary folder, folders too: nobody else may rename one there. What cannot be removed stays.
 func SweepTemp() {
 	if temp, err := os.OpenRoot(os.TempDir()); err == nil {
 		Sweep(temp)
+		sweepAll(temp, openFolder)
 		temp.Close()
 	}
 }
 
-// Sweep removes what was left in a folder, as far as it is the user's own. It follows no links.
-func Sweep(dir *os.Root) {
+// Sweep removes the files that were left in a folder, as far as they are the user's own. It follows no links, and
+// leaves folders alone: who owns the folder may give one of the user's, with all that is in it, another name.
+func Sweep(dir *os.Root) { sweepAll(dir, openFile) }
+
+func sweepAll(dir *os.Root, open opener) {
 	d, err := dir.Open(".")
 	if err != nil {
 		return
@@ -125,26 +139,17 @@ func Sweep(dir *os.Root) {
 	list, _ := d.Readdirnames(-1)
 	for _, name := range list {
 		if isName(name) {
-			sweep(dir, name)
+			sweep(dir, name, open)
 		}
 	}
 }
 
-func sweep(dir *os.Root, name string) {
+func sweep(dir *os.Root, name string, open opener) {
 	info, err := dir.Lstat(name)
 	if err != nil || int(info.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
 		return
 	}
-	var f *os.File
-	switch {
-	case info.IsDir():
-		f, err = openFolder(dir, name)
-	case info.Mode().IsRegular():
-		// For writing: else some file systems give no lock.
-		f, err = dir.OpenFile(name, os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	default:
-		return
-	}
+	f, err := open(dir, name)
 	if err != nil {
 		return
 	}
@@ -152,5 +157,9 @@ func sweep(dir *os.Root, name string) {
 	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) || hold(f) != nil || !is(dir, name, f) {
 		return
 	}
-	dir.RemoveAll(name)
+	if info.IsDir() {
+		dir.RemoveAll(name)
+	} else {
+		dir.Remove(name) // never a folder that was given the name meanwhile
+	}
 }

@@ -102,6 +102,20 @@ func TestSweepOfWhatOthersLaid(t *testing.T) {
 	}
 }
 
+// Who owns a folder may give one of the user's, with all that is in it, the name of what is left behind.
+func TestSweepLeavesFolders(t *testing.T) {
+	shared, renamed := t.TempDir(), prefix+"AAAAAAAAAAAAAAAAAAAAAAAAAA"
+	kept := filepath.Join(shared, renamed, "kept")
+	check(t, os.Mkdir(filepath.Dir(kept), 0o700))
+	check(t, os.WriteFile(kept, nil, 0o600))
+	dir, err := os.OpenRoot(shared)
+	check(t, err)
+	defer dir.Close()
+	if Sweep(dir); !isThere(t, kept) {
+		t.Errorf("%s is gone", kept)
+	}
+}
+
 // Runs that begin at once take nothing away from each other.
 func TestBesideEachOther(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
