@@ -31,6 +31,7 @@ type app struct {
 	env
 	root    string         // file tree of the machine that is looked at
 	db      string         // record to read instead of that machine's
+	foreign bool           // --input names an export, maybe of another machine
 	tz      string         // zone of the times that are read and shown
 	color   string         // when tables have colours
 	noPager bool           // long tables go to the terminal as they are

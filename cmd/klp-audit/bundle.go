@@ -26,8 +26,10 @@ import (
 )
 
 // checkBundle says what does not go with --bundle.
-func checkBundle(cmd *cobra.Command, f *fullFlags) error {
+func (a *app) checkBundle(cmd *cobra.Command, f *fullFlags) error {
 	switch {
+	case f.input != "" && a.db != "":
+		return usageError{errTwoRecords}
 	case f.bundle == "-":
 		return usageError{errors.New("--bundle -: want the name of a file")}
 	case cmd.Flags().Changed("format") || cmd.Flags().Changed("output"):
@@ -39,6 +41,13 @@ func checkBundle(cmd *cobra.Command, f *fullFlags) error {
 // bundle writes the papers of an audit. All of them are made from the export that is among them, and have their times
 // in UTC: made again elsewhere, they are the same.
 func (a *app) bundle(cmd *cobra.Command, f *fullFlags, p *compliance.Profile, at time.Time) (err error) {
+	if f.knownAt != "" { // read it by --tz, as all other times were
+		known, err := a.moment("--known-at", f.knownAt)
+		if err != nil {
+			return err
+		}
+		f.knownAt = exactly(known.UTC())
+	}
 	now := a.env.Now
 	a.Now = func() time.Time { return now().UTC() }
 	temp, err := scratch.NewFolder()

@@ -121,7 +121,7 @@ func (a *app) moment(flag, text string) (t time.Time, err error) {
 // bootTime is when this machine was booted, zero if the record is another one's.
 func (a *app) bootTime() time.Time {
 	var ts unix.Timespec
-	if a.db != "" || a.root != "/" || unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+	if a.foreign || a.db != "" || a.root != "/" || unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
 		return time.Time{}
 	}
 	return a.Now().Add(-time.Duration(ts.Nano()))

@@ -86,7 +86,7 @@ func (a *app) full(cmd *cobra.Command, f *fullFlags) error {
 		return err
 	}
 	if f.bundle != "" {
-		if err := checkBundle(cmd, f); err != nil {
+		if err := a.checkBundle(cmd, f); err != nil {
 			return err
 		}
 		return a.bundle(cmd, f, p, at)

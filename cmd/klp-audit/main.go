@@ -88,6 +88,7 @@ kernels and kernel live patches on this machine.`,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.Annotations = map[string]string{startedKey: "yes"}
+			a.foreign = cmd.Flags().Changed("input")
 			return a.useZone(cmd)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

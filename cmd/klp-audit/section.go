@@ -52,6 +52,9 @@ func (f *sectionFlags) at(a *app, text, otherwise string) (time.Time, error) {
 // exactly is a moment that was asked for, as the provenance has it.
 func exactly(t time.Time) string { return t.Format(time.RFC3339Nano) }
 
+// errTwoRecords says what does not go together.
+var errTwoRecords = errors.New("--input and --db both name a record: leave one out")
+
 // section is an open record and what a section about it begins with.
 type section struct {
 	*store.Store
@@ -62,7 +65,7 @@ type section struct {
 // openSection opens the record that a section is to be made from.
 func (a *app) openSection(cmd *cobra.Command, f *sectionFlags, name string) (*section, error) {
 	if f.input != "" && a.db != "" {
-		return nil, usageError{errors.New("--input and --db both name a record: leave one out")}
+		return nil, usageError{errTwoRecords}
 	}
 	debug.SetGCPercent(40) // memory matters more than the last percents of time: what is audited works meanwhile
 	s, in, err := a.openInput(cmd.Context(), f.input)

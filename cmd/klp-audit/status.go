@@ -117,7 +117,7 @@ func (a *app) lastRecorded(ctx context.Context) (last, since *record.Timestamp, 
 func (a *app) status(ctx context.Context, input string) (st *report.Status, in *audit.Input, err error) {
 	st = &report.Status{Schema: report.StatusSchema, Path: cmp.Or(input, a.recordPath()), Program: version, At: record.At(a.Now())}
 	if input != "" && a.db != "" {
-		return nil, nil, usageError{errors.New("--input and --db both name a record: leave one out")}
+		return nil, nil, usageError{errTwoRecords}
 	}
 	s, in, err := a.openInput(ctx, input)
 	if err != nil && !errors.Is(err, store.ErrNoRecord) {

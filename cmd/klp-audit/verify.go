@@ -83,7 +83,7 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (*proof.Verification, e
 		return a.verifyRecord(cmd.Context(), f.key, earlier)
 	}
 	if a.db != "" {
-		return nil, usageError{errors.New("--input and --db both name a record: leave one out")}
+		return nil, usageError{errTwoRecords}
 	}
 	if err := expect("--input", f.input, "an export", filekind.Export); err != nil {
 		return nil, err
