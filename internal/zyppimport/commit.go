@@ -61,6 +61,7 @@ type reader struct {
 	clock   clock
 	problem func(Problem)
 	emit    func(*commit) error
+	ended   func() error    // says why to stop reading; nil: never
 	seen    func(zypp.Line) // called with each line, unless it is nil
 	work    *progress.Work  // counts what is read of the files
 
@@ -88,6 +89,11 @@ func (r *reader) read(path string) error {
 func (r *reader) readFrom(f io.Reader, path string) error {
 	r.file, r.copies, r.crossed = path, map[[16]byte]int{}, true
 	for line, err := range zypp.Lines(f) {
+		if r.ended != nil {
+			if err := r.ended(); err != nil {
+				return err
+			}
+		}
 		line.Number, line.Start, line.End = line.Number+r.skipped, line.Start+r.passed, line.End+r.passed
 		if err == nil {
 			if r.seen != nil {

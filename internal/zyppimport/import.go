@@ -207,6 +207,7 @@ func (r *reader) readAll(ctx context.Context, sources []source) error {
 	for _, src := range sources {
 		size += src.size
 	}
+	r.ended = ctx.Err
 	r.work = progress.Begin(ctx, "reading the history", size)
 	defer r.work.End()
 	for _, src := range sources {

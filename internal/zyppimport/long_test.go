@@ -2,6 +2,8 @@ package zyppimport
 
 import (
 	"compress/gzip"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"github.com/klp-audit/klp-audit/internal/zypp"
 )
 
 // writer writes a history of years as libzypp would, with the defects of real ones, and the changes
@@ -269,5 +273,16 @@ func TestCutAnywhere(t *testing.T) {
 			m.intact()
 		}
 		m.store.Close()
+	}
+}
+
+// Who stops an import need not wait until a history of other packages is read.
+func TestStoppedWhileReading(t *testing.T) {
+	path := put(t, filepath.Join(t.TempDir(), "history"), strings.Repeat("2025-01-07 10:00:00|install|zlib|1.2-1|x86_64|root@vm|repo|aa|\n", 3))
+	ctx, stop := context.WithCancel(t.Context())
+	lines := 0
+	r := &reader{clock: clock{zone: time.UTC}, problem: func(p Problem) { t.Error(p) }, seen: func(zypp.Line) { lines++; stop() }}
+	if err := r.readAll(ctx, []source{{path: path}}); !errors.Is(err, context.Canceled) || lines != 1 {
+		t.Errorf("%d lines, %v", lines, err)
 	}
 }
