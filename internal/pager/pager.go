@@ -29,7 +29,11 @@ type Pager struct {
 // the program; cat means none.
 func New(screen io.Writer, rows int, getenv func(string) string) *Pager {
 	p := &Pager{screen: screen, room: rows, close: func() {}}
-	p.command = strings.Fields(cmp.Or(getenv("KLP_AUDIT_PAGER"), getenv("PAGER"), "less"))
+	program := cmp.Or(getenv("KLP_AUDIT_PAGER"), getenv("PAGER"), "less")
+	p.command = strings.Fields(program)
+	if strings.ContainsAny(program, "'\"\\`$|&;<>()*?[#~=") { // as other programs read it
+		p.command = []string{"sh", "-c", program}
+	}
 	term := getenv("TERM")
 	if len(p.command) == 0 || p.command[0] == "cat" || term == "" || term == "dumb" {
 		p.in = screen
@@ -38,7 +42,7 @@ func New(screen io.Writer, rows int, getenv func(string) string) *Pager {
 		p.env = []string{"LESS=FRX"}
 	}
 	if Borrowed(getenv) {
-		p.command, p.env = []string{"less"}, []string{"LESS=FRX", "LESSSECURE=1"}
+		p.command, p.env = []string{"less"}, []string{"LESS=FRX", "LESSSECURE=1", "LESSHISTFILE=-"}
 	}
 	return p
 }

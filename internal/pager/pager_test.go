@@ -55,6 +55,7 @@ func TestPager(t *testing.T) {
 		{"own pager first", 10, map[string]string{"PAGER": "false", "KLP_AUDIT_PAGER": paged}, true},
 		{"none", 100, map[string]string{"PAGER": paged, "KLP_AUDIT_PAGER": "cat"}, false},
 		{"blank", 100, map[string]string{"PAGER": " "}, false},
+		{"quoted", 100, map[string]string{"PAGER": "sed 's/^/paged: /'"}, true},
 		{"not there", 100, map[string]string{"PAGER": "/nonexistent/pager -R"}, false},
 		{"dumb terminal", 100, map[string]string{"PAGER": paged, "TERM": "dumb"}, false},
 		{"no terminal type", 100, map[string]string{"PAGER": paged, "TERM": ""}, false},
@@ -93,9 +94,9 @@ func TestPagerIsToldWhatItMayDo(t *testing.T) {
 	}{
 		{map[string]string{}, "LESS=FRX"},
 		{map[string]string{"LESS": "-S"}, ""},
-		{map[string]string{"LESS": "-S", "SUDO_UID": "1000", "PAGER": "sh -c evil", "KLP_AUDIT_PAGER": "evil"}, "LESS=FRX LESSSECURE=1"},
-		{map[string]string{"PKEXEC_UID": "1000"}, "LESS=FRX LESSSECURE=1"},
-		{map[string]string{"DOAS_USER": "kim"}, "LESS=FRX LESSSECURE=1"},
+		{map[string]string{"LESS": "-S", "SUDO_UID": "1000", "PAGER": "sh -c evil", "KLP_AUDIT_PAGER": "evil"}, "LESS=FRX LESSSECURE=1 LESSHISTFILE=-"},
+		{map[string]string{"PKEXEC_UID": "1000"}, "LESS=FRX LESSSECURE=1 LESSHISTFILE=-"},
+		{map[string]string{"DOAS_USER": "kim"}, "LESS=FRX LESSSECURE=1 LESSHISTFILE=-"},
 	} {
 		p := New(nil, 10, func(name string) string { return test.env[name] })
 		if got := strings.Join(p.env, " "); got != test.want || p.command[0] != "less" {
