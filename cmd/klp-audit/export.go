@@ -100,7 +100,7 @@ func (a *app) formerCopy() bool {
 	if _, err := os.Lstat(a.db); a.db == "" || !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	a.note("--db names what is read; to write a copy, say --copy %s", a.db)
+	a.note("writing a copy of the record to %q; --db names what is read: to write a copy, say --copy", a.db)
 	return true
 }
 
