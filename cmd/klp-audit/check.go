@@ -13,6 +13,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/audit"
 	"github.com/klp-audit/klp-audit/audit/compliance"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/report"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -83,7 +84,12 @@ func (a *app) unknown(err error) error {
 }
 
 // critical is the answer to a record that cannot be read any more.
-func (a *app) critical(in *audit.Input) error {
+func (a *app) critical(in *audit.Input, metrics string) error {
+	if metrics != "" {
+		if err := a.writeLost(in, metrics); err != nil {
+			return err
+		}
+	}
 	_, code := report.Nagios(compliance.Fail)
 	fmt.Fprintf(a.Stdout, "KLP-AUDIT CRITICAL - %s\nTo do: %s.\n", report.NagiosText(in.Warning()), compliance.ToDo(compliance.IntegrityID, compliance.Fail))
 	return exitStatus(code)
@@ -125,11 +131,11 @@ func (a *app) check(cmd *cobra.Command, f *checkFlags) error {
 		return err
 	}
 	if s == nil {
-		return a.critical(in)
+		return a.critical(in, f.metrics)
 	}
 	c, s, err := a.judgeKnown(cmd.Context(), s, p, at, in, f.knownAt)
 	if err != nil && in.Warning() != "" {
-		return a.critical(in)
+		return a.critical(in, f.metrics)
 	} else if err != nil {
 		return err
 	}
@@ -202,6 +208,16 @@ func (a *app) checkProfile(cmd *cobra.Command, f *checkFlags) (*compliance.Profi
 	}
 	p.Criteria["coverage"] = c
 	return p, nil
+}
+
+// writeLost writes the metrics of a record that cannot be judged: those from before would say that all is well.
+func (a *app) writeLost(in *audit.Input, path string) error {
+	warning := in.Warning()
+	c := &compliance.Summary{
+		Verdict: compliance.Fail, Checks: []compliance.CheckResult{{ID: compliance.IntegrityID, Result: compliance.Fail}}, At: record.At(a.Now()),
+		Open: &audit.Open{Unknown: warning}, Record: &record.Summary{}, Warning: warning,
+	}
+	return place(path, 0o644, true, func(w io.Writer) error { return report.WriteMetrics(w, c, &audit.State{Confidence: audit.Unknown}) })
 }
 
 // writeMetrics replaces the file in one step; the collector is another user.
