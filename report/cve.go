@@ -198,7 +198,7 @@ func courseLines(e *audit.Exposure) (lines []string) {
 		parts = append(parts, "latency "+latencyText(e))
 	}
 	if len(e.Events) > 0 {
-		parts = append(parts, "events "+numbers(e.Events))
+		parts = append(parts, eventsText(numbers(e.Events)))
 	}
 	if len(parts) > 0 {
 		lines = append(lines, strings.Join(parts, ", "))

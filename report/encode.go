@@ -151,3 +151,12 @@ func numbers(list []int64) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// eventsText names the events of a cell in a sentence: "event 7", "events 7, 8 and 9".
+func eventsText(cell string) string {
+	list := strings.Fields(cell)
+	if len(list) == 1 {
+		return "event " + cell
+	}
+	return "events " + say.Join(list)
+}

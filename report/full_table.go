@@ -145,7 +145,7 @@ func (p *printer) exposures(f *Full) {
 			brought += ", active " + date(e.Active)
 		}
 		if len(e.Events) > 0 {
-			brought += " [event " + numbers(e.Events) + "]"
+			brought += " [" + eventsText(numbers(e.Events)) + "]"
 		}
 		cells = append(cells, []string{say.Clip(e.CVE, 20), string(e.Status), cmp.Or(latencyText(&e), duration(nil)), brought})
 		if x := shownException(&e); x != nil {
@@ -192,7 +192,7 @@ func (p *printer) gaps(f *Full) {
 	for _, row := range b.Rows {
 		what := "to " + row[1] + ": " + row[2]
 		if row[3] != "" {
-			what += " [event " + row[3] + "]"
+			what += " [" + eventsText(row[3]) + "]"
 		}
 		cells = append(cells, []string{row[0], what})
 	}

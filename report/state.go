@@ -111,7 +111,7 @@ func (s *StateSection) writeTable(w io.Writer, style table.Style) error {
 		out.Add("Fixes", "%s", strings.Join(s.CVEs, " "))
 	}
 	if len(s.Inferred) > 0 {
-		out.Add("Inferred", "%s: observations before and after agree, and nothing on record speaks against it", strings.Join(s.Inferred, ", "))
+		out.Add("Inferred", "%s: observations before and after agree, and nothing on record speaks against it", inferredParts(s.State))
 	}
 	out = append(out, proofFact(s.State)...)
 	if err := out.Write(w, style); err != nil {
@@ -196,6 +196,10 @@ func activeText(s *audit.State) string {
 	switch {
 	case lp.Initial != nil && *lp.Initial:
 		text += ", the initial one, which fixes nothing"
+	case lp.CVEs != nil && s.Unknown["cves"] != "":
+		text += ", " + say.Plural(len(lp.CVEs), "CVE") + " in it, not known to be fixed"
+	case lp.CVEs != nil && lp.Transition:
+		text += ", " + say.Plural(len(lp.CVEs), "CVE") + " in it, not fixed yet"
 	case lp.CVEs != nil:
 		text += ", " + say.Plural(len(lp.CVEs), "CVE") + " fixed"
 	}
@@ -216,6 +220,10 @@ func initrdText(s *audit.State) string {
 	if i != nil && i.Basis == record.BasisInferred || slices.Contains(s.Inferred, "initrd") {
 		sure = "inferred"
 	}
+	what := "the fixes"
+	if lp := s.LivePatch; lp != nil && lp.Initial != nil && *lp.Initial {
+		what = "the live patch, which fixes nothing"
+	}
 	switch {
 	case i == nil && s.LivePatch == nil && s.Unknown["live_patch"] == "" && s.Confidence != audit.Unknown:
 		return "no live patch to look for"
@@ -224,9 +232,9 @@ func initrdText(s *audit.State) string {
 	case i.Reason == record.ReasonNoImage:
 		return "no initrd, " + sure + ": this kernel does not boot"
 	case i.Verdict == record.VerdictContained:
-		return "yes, " + sure + ": a reboot keeps the fixes"
+		return "yes, " + sure + ": a reboot keeps " + what
 	case i.Verdict == record.VerdictMissing:
-		return "no, " + sure + ": an unexpected reboot loses the fixes"
+		return "no, " + sure + ": an unexpected reboot loses " + what
 	case i.Reason == record.ReasonNoPatch:
 		return "no live patch to look for"
 	}
@@ -269,7 +277,7 @@ func unknownFacts(unknown map[string]string) (out table.Facts) {
 // proofFact names the events that show a state.
 func proofFact(s *audit.State) (out table.Facts) {
 	if len(s.Events) > 0 {
-		out.Add("Proof", "events %s; klp-audit show EVENT prints one", numbers(s.Events))
+		out.Add("Proof", "%s; klp-audit show EVENT prints one", eventsText(numbers(s.Events)))
 	}
 	return out
 }
@@ -277,7 +285,12 @@ func proofFact(s *audit.State) (out table.Facts) {
 // inferredFact names what is not proven.
 func inferredFact(s *audit.State) (out table.Facts) {
 	if len(s.Inferred) > 0 {
-		out.Add("Inferred", "%s", strings.Join(s.Inferred, ", "))
+		out.Add("Inferred", "%s", inferredParts(s))
 	}
 	return out
+}
+
+// inferredParts are the parts of a state that are not proven, in words.
+func inferredParts(s *audit.State) string {
+	return strings.ReplaceAll(say.Join(s.Inferred), "_", " ")
 }
