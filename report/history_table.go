@@ -207,7 +207,7 @@ func writeFooter(w io.Writer, p *Provenance, rows []*record.HistoryRow, more boo
 		lines = append(lines, eventNote(rows, style))
 	}
 	if p.FirstEvent != nil {
-		lines = append(lines, fmt.Sprintf("Record of %s: %s from %s to %s, root hash %s.", hostName(p.Host), say.Plural(int(p.TreeSize), "event"), (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
+		lines = append(lines, p.recordText())
 	}
 	if p.OpenCommits > 0 {
 		lines = append(lines, fmt.Sprintf("Commits without an end yet: %d. What became of their changes is unknown.", p.OpenCommits))

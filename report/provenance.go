@@ -78,10 +78,19 @@ func (p *Provenance) ask(f record.HistoryFilter) {
 	}
 }
 
+// recordText says which record it was. One that was cut has no root hash.
+func (p *Provenance) recordText() string {
+	text := fmt.Sprintf("Record of %s: %s from %s to %s", hostName(p.Host), say.Plural(int(p.TreeSize), "event"), (*p.FirstEvent).Short(), (*p.LastEvent).Short())
+	if p.RootHash != "" {
+		text += ", root hash " + p.RootHash
+	}
+	return text + "."
+}
+
 // lines say what a section without rows was made from.
 func (p *Provenance) lines() (lines []string) {
 	if p.FirstEvent != nil {
-		lines = append(lines, fmt.Sprintf("Record of %s: %s from %s to %s, root hash %s.", hostName(p.Host), say.Plural(int(p.TreeSize), "event"), (*p.FirstEvent).Short(), (*p.LastEvent).Short(), p.RootHash))
+		lines = append(lines, p.recordText())
 	}
 	return append(lines, fmt.Sprintf("Made %s by %s %s. %s", p.MadeAt.Short(), p.Program, p.Version, p.Scope))
 }
@@ -93,7 +102,7 @@ func provenanceFacts(p *Provenance) (out table.Facts) {
 	out.Add("Changes shown", "%d of %d, %s", p.RowsShown, p.RowsInRecord, p.Order)
 	if p.FirstEvent != nil {
 		out.Add("Events", "%d, from %s to %s", p.TreeSize, (*p.FirstEvent).Short(), (*p.LastEvent).Short())
-		out.Add("Root hash", "%s", p.RootHash)
+		out.Add("Root hash", "%s", cmp.Or(p.RootHash, "none"))
 	}
 	if p.Input != nil {
 		out.Add("Made from", "%s, found %s", p.Input.File, p.Input.Result)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -86,7 +87,7 @@ func (i *Integrity) foundFor(p *Provenance) bool {
 // integrityFacts are what is known of the record itself.
 func integrityFacts(i *Integrity) (out table.Facts) {
 	out.Add("Events", "%d", i.TreeSize)
-	out.Add("Root hash", "%s", i.RootHash)
+	out.Add("Root hash", "%s", cmp.Or(i.RootHash, "none"))
 	out.Add("Key", "%s", say.OrUnknown(i.Key))
 	out.Add("Verified", "%s", verifiedText(i))
 	return out

@@ -159,7 +159,7 @@ func (v *Verifier) checkKey(claimed string) {
 // checkEnd checks the checkpoint in the last line.
 func (v *Verifier) checkEnd(end exportEnd, root tlog.Hash) {
 	if end.Checkpoint == "" {
-		v.Problem(Truncated, "the end is missing: there is no checkpoint after event %d", v.Size())
+		v.Problem(Truncated, "there is no checkpoint after event %d", v.Size())
 		return
 	}
 	v.Checkpoint = end.Checkpoint
