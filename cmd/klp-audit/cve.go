@@ -21,7 +21,7 @@ func (a *app) cveCommand() *cobra.Command {
 whom, active, and first proven to be in the initrd; and each time that it was taken away again, by a
 downgrade, a removal, by disabling it, or by a boot into an older initrd. installed is a fix
 whose package is there, and which is not active: it says why. A load that is not complete fixes
-nothing yet.
+nothing yet. other-kernel is a fix that was active while its kernel ran; another kernel runs now.
 
 What the vendor has released, and this machine has not, is open: available is a fix that a live
 patch for the running kernel on offer brings, needs-kernel one that only a newer kernel on offer

@@ -104,7 +104,7 @@ func hintFor(err error) string {
 	case errors.As(err, new(config.Problem)):
 		return "`klp-audit config` names all that is wrong; klp-audit.toml(5) explains the keys"
 	case errors.Is(err, store.ErrNoRecord):
-		return "the record begins with the first kernel or live patch change that zypper makes while the plugin is installed"
+		return "the record begins when the package klp-audit is installed; `klp-audit status` shows whether its plugin is there"
 	case inTempFolder(err):
 		return "temporary files go to " + os.TempDir() + "; TMPDIR names another folder"
 	case errors.Is(err, store.ErrNewer):
