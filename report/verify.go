@@ -15,8 +15,11 @@ import (
 // VerifySchema names the form of a verification in JSON.
 const VerifySchema = "klp-audit/verify/1"
 
-// Verified is what verify found.
-type Verified struct{ *proof.Verification }
+// Verified is what verify found, and how many earlier checkpoints it compared the record with.
+type Verified struct {
+	*proof.Verification
+	Earlier int
+}
 
 func (v *Verified) forms() []form {
 	return []form{{"table", v.writeTable}, object(struct {
@@ -39,7 +42,12 @@ func (v *Verified) writeTable(w io.Writer, _ table.Style) error {
 		fmt.Fprintf(&b, "Root hash  %s\n", v.RootHash)
 	}
 	writeKeys(&b, v.Verification)
-	if v.Result == proof.Intact {
+	switch {
+	case v.Result == proof.Intact && v.Earlier == 1:
+		b.WriteString("The events that the earlier checkpoint covers are unchanged.\n")
+	case v.Result == proof.Intact && v.Earlier > 1:
+		fmt.Fprintf(&b, "The events that the %d earlier checkpoints cover are unchanged.\n", v.Earlier)
+	case v.Result == proof.Intact:
 		b.WriteString("A record that was written anew and signed is found only with a checkpoint that was kept\nelsewhere (--checkpoint FILE), or a key that was noted (--key).\n")
 	}
 	_, err := io.WriteString(w, b.String())

@@ -142,6 +142,9 @@ func didYouMean(cmd *cobra.Command, err error) string {
 		if name := nearest(typed, names); name != "" {
 			return fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), name)
 		}
+		if _, err := os.Stat(typed); err == nil && cmd.Flags().Lookup("input") != nil {
+			return "an export is read with --input FILE, a copy of a record with --db FILE"
+		}
 	}
 	if typed, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
 		var names []string

@@ -53,7 +53,7 @@ another one. Compare the key and a checkpoint that were noted elsewhere.`,
 			if err != nil {
 				return err
 			}
-			if err := a.print(&report.Verified{Verification: v}, f.format); err != nil {
+			if err := a.print(&report.Verified{Verification: v, Earlier: len(f.checkpoints)}, f.format); err != nil {
 				return err
 			}
 			return exitFor(v.Result)
