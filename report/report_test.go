@@ -107,7 +107,7 @@ func TestVerificationTable(t *testing.T) {
 	var b strings.Builder
 	v := proof.Verification{Result: proof.Altered, TreeSize: 2, FirstTime: new(record.At(testNow)),
 		LastTime: new(record.At(testNow)), RootHash: "abc=", Key: "k\x1b[2J", Problems: []string{"event 1:\n\x1b]0;x\x07"}}
-	if err := Write(&b, &Verified{&v}, "table", table.Style{}); err != nil {
+	if err := Write(&b, &Verified{Verification: &v}, "table", table.Style{}); err != nil {
 		t.Fatal(err)
 	}
 	want := `The record is ALTERED: 2 events from 2026-11-23T08:30:00Z to 2026-11-23T08:30:00Z

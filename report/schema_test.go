@@ -44,7 +44,7 @@ func TestOutputFollowsSchema(t *testing.T) {
 		{Result: proof.Altered, Problems: []string{"damaged"}},
 	} {
 		var b strings.Builder
-		if err := Write(&b, &Verified{&v}, "json", table.Style{}); err != nil {
+		if err := Write(&b, &Verified{Verification: &v}, "json", table.Style{}); err != nil {
 			t.Fatal(err)
 		}
 		validate(string(v.Result), "verify-1.json", b.String())

@@ -1,6 +1,7 @@
 package compliance
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -247,12 +248,20 @@ func part[T record.PartType](g *grounds) (v T, f finding, ok bool) {
 	return v, finding{}, true
 }
 
+// partWords are the parts of an observation whose names are no words.
+var partWords = map[string]string{
+	"clock":    "the clock",
+	"files":    "klp-audit's files",
+	"gpgcheck": "the setting gpgcheck",
+}
+
 // notKnown says why a part of the observation is not there.
 func (g *grounds) notKnown(name string) finding {
+	part := cmp.Or(partWords[name], strings.ReplaceAll(name, "_", " "))
 	if why := g.seen.Unknown[name]; why != "" {
-		return found(NotDetermined, "The observation could not tell %s: %s.", strings.ReplaceAll(name, "_", " "), strings.TrimSuffix(why, "."))
+		return found(NotDetermined, "The observation could not tell %s: %s.", part, strings.TrimSuffix(why, "."))
 	}
-	return found(NotDetermined, "The observation says nothing of %s.", strings.ReplaceAll(name, "_", " "))
+	return found(NotDetermined, "The observation says nothing of %s.", part)
 }
 
 // readTimeline reads gaps of the period, and the fixes of the live patches that were installed

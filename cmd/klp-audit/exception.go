@@ -28,7 +28,7 @@ const (
 func (a *app) exceptionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exception",
-		Short: "Note that a finding or an open number is accepted for a while, and by whom",
+		Short: "Note that a finding or an open CVE number is accepted for a while, and by whom",
 		Long: `Note what is accepted for a while, why, and by whom: the finding of a check, or that a CVE number,
 or all numbers that an advisory names, are open on this machine. That is an event of the record. One
 that ran out counts for nothing, and is a finding itself, until it is ended.
@@ -51,7 +51,7 @@ func (a *app) exceptionAddCommand() *cobra.Command {
 	var reason, until string
 	cmd := &cobra.Command{
 		Use:   "add --check ID|--cve NUMBER|--advisory ID --reason TEXT --until DATE",
-		Short: "Accept the finding of a check, or open numbers, for a while",
+		Short: "Accept the finding of a check, or open CVE numbers, for a while",
 		Example: `  klp-audit exception add --check coverage --reason 'CHG-4711: kernel update in May' --until 2026-05-31
   klp-audit exception add --cve CVE-2025-21999 --reason 'RISK-12: module is not loaded' --until 2026-05-31`,
 		Args: cobra.NoArgs,

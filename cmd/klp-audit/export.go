@@ -32,7 +32,7 @@ func (a *app) exportCommand() *cobra.Command {
 		Use:   "export",
 		Short: "Write the record for other machines, collectors and auditors",
 		Long: `Write the record as JSON lines: each event as it is stored, byte for byte, with its number
-and hash, and the signed checkpoint after them. Who gets it can check it without this
+and hash, and the signed checkpoint after them. Whoever gets it can check it without this
 machine: klp-audit verify --input FILE.
 
 With --since, only what came after: after event number EVENT, or after the checkpoint in FILE,

@@ -31,7 +31,7 @@ func (a *app) reportCommand() *cobra.Command {
 compliance checks, exposure and latency of fixes, the history, gaps of the recorder and what
 they mean, integrity, and what the report was made from.
 
-A report on what was altered, or on what lacks its end, says so in its first line, and proves
+A report on a record that was altered, or that lacks its end, says so in its first line, and proves
 nothing; the exit status is then 4 or 5. To know that, the record is verified fully if that takes
 less than 5 s; else the newest checkpoint, the key and what the daily verification found are looked
 at. What --input and --db name is always verified fully. That the machine lost its key once is a

@@ -28,7 +28,7 @@ type sectionFlags struct {
 
 // knownHelp says what --at and --known-at mean, in each section.
 const knownHelp = `--at TIME says what was so then by the whole record, also by events that came later; known_since
-is when the last of the events was recorded that something needs. --known-at TIME leaves out
+is when the last event that an answer needs was recorded. --known-at TIME leaves out
 what was recorded after that moment, so that its answer never changes.`
 
 // sectionFlags adds the flags of a section with these formats.

@@ -37,9 +37,9 @@ The machine itself is looked at now, as an observation after a commit does, and 
 copy, an export or another file tree it says what the newest observation on record saw, and when that was. The
 verdict, and what is open, are always those of the record.
 
-With --self-test it says instead what is so on this machine of all that klp-audit expects of SUSE's systems and
-that its makers could only read about: "as expected", "differs" or "not known", each with what was found. It
-changes nothing and takes no more than some seconds; put its output into a bug report.`,
+With --self-test it compares this machine instead with what klp-audit expects of SUSE's systems, which its makers
+know only from documents: each line says "as expected", "differs" or "not known", and what was found. It
+changes nothing and takes a few seconds; put its output into a bug report.`,
 		Example: `  klp-audit status
   klp-audit status --db record.db
   klp-audit status --input record.jsonl --format json
@@ -61,7 +61,7 @@ changes nothing and takes no more than some seconds; put its output into a bug r
 	}
 	enumFlag(cmd, &format, "format", "print as `FORMAT`", report.Formats(&report.Status{}))
 	cmd.Flags().StringVar(&input, "input", "", "read the export in `FILE`, which is verified first")
-	cmd.Flags().BoolVar(&selfTest, "self-test", false, "say what is so on this machine of what is expected of SUSE's systems")
+	cmd.Flags().BoolVar(&selfTest, "self-test", false, "compare this machine with what klp-audit expects of SUSE's systems")
 	cmd.MarkFlagFilename("input")
 	return cmd
 }

@@ -34,15 +34,15 @@ wrote to its journal.
 
 With --input, check an export instead, on any machine. With --key, the record must be of the
 key that was noted, or of one that it handed over to; all keys in it are named, and how far each
-vouches. With --checkpoint, it must have grown from the one that a checkpoint, noted earlier and
-kept elsewhere, is of: nothing else shows a record that was rolled back to an older copy, or made
+vouches. With --checkpoint, it must still begin with the events that an earlier checkpoint, kept
+elsewhere, covers: nothing else shows that a record was rolled back to an older copy, or made
 anew with its key. klp-audit export --checkpoint FILE writes one to keep.
 
 The exit status is 0 if it is intact, 4 if it was altered, 5 if its end is missing, and 1 if
 that is not known, also because the file is no record: then the error says what it is, unless it
 took the place of the machine's own record. A KEY with a typing error is a wrong call, 2.
 
-A record is tamper-evident, not tamper-proof: who can write to it and read its key can make
+A record is tamper-evident, not tamper-proof: whoever can write to it and read its key can make
 another one. Compare the key and a checkpoint that were noted elsewhere.`,
 		Example: `  klp-audit verify
   klp-audit verify --key klp-audit/0123456789abcdef+… --checkpoint last-audit.checkpoint
