@@ -168,7 +168,7 @@ func (c *CVEs) narrow(width int) (header []string, cells [][]string) {
 		e := &c.Exposures[i]
 		texts := []string{say.Printable(e.Package + " " + e.Version)}
 		if e.Package == "" {
-			texts = []string{"no live patch on record for " + cmp.Or(say.Printable(e.KernelRelease), "any kernel")}
+			texts = []string{"no live patch on record for " + cmp.Or(say.Printable(e.KernelRelease), "any kernel") + " brings it"}
 		}
 		texts = append(texts, courseLines(e)...)
 		var lines []string

@@ -161,6 +161,8 @@ func seenText(seen record.Timestamp, at, made time.Time) string {
 	const making = 10 * time.Minute // a report may take so long
 	text, now := seen.Shown("2006-01-02 15:04 MST"), made.Sub(at) < making
 	switch age := at.Sub(seen.Time); {
+	case age < -making && now: // the clock was ahead then, or is behind now
+		return text + ", in the future"
 	case age < time.Minute && now:
 		return text + ", just now"
 	case age < time.Minute:

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klp-audit/klp-audit/record"
 )
 
 func TestParseTimeKeywords(t *testing.T) {
@@ -131,6 +133,19 @@ func TestTimeWords(t *testing.T) {
 	for word := range whenKeywords {
 		if !slices.Contains(TimeWords, word) {
 			t.Errorf("no shell offers %q", word)
+		}
+	}
+}
+
+// What is seen later than now is in the future, not just now: a clock was wrong.
+func TestSeenInTheFuture(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	for ahead, want := range map[time.Duration]string{
+		time.Minute: "2026-11-30 12:01 UTC, just now",
+		time.Hour:   "2026-11-30 13:00 UTC, in the future",
+	} {
+		if got := seenText(record.At(now.Add(ahead)), now, now); got != want {
+			t.Errorf("%s ahead: %q, not %q", ahead, got, want)
 		}
 	}
 }

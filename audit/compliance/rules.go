@@ -69,7 +69,10 @@ func stateRules() []Rule {
 				warn: "see whether it gets loaded by itself; if not, load it with `modprobe` and the name of its module, or reboot",
 			}},
 		{ID: "patch-in-initrd", Title: "Live patch in the initrd", state: true, judge: patchInInitrd,
-			mend: mend{unknown: "see why with `klp-audit initrd --explain`; the next build of the initrd will tell"}},
+			mend: mend{
+				fail:    "build the initrd with `dracut -f --kver RELEASE`; see `klp-audit initrd --explain`",
+				unknown: "see why with `klp-audit initrd --explain`; the next build of the initrd will tell",
+			}},
 		{ID: "next-boot", Title: "Kernel of the next boot", state: true, judge: nextBoot,
 			mend: mend{
 				fail:    "set the default boot entry to the newest kernel",
