@@ -57,7 +57,7 @@ and looks at no spool.`,
 	a.profileFlag(cmd, &f.profile)
 	flags.IntVarP(&f.warn, "warn", "w", 0, "warn when the coverage ends in less than `DAYS` (as the profile says)")
 	flags.IntVarP(&f.crit, "crit", "c", 0, "critical when the coverage ends in less than `DAYS` (as the profile says)")
-	flags.IntVarP(&f.timeout, "timeout", "t", 0, "UNKNOWN, where it takes longer than `SECONDS` (0: it may take its time)")
+	flags.IntVarP(&f.timeout, "timeout", "t", 0, "UNKNOWN if it takes longer than `SECONDS` (0: no limit)")
 	flags.BoolP("version", "V", false, "print the version")
 	flags.StringSliceVar(&f.only, "only", nil, "only the checks `ID,…`: "+strings.Join(compliance.CheckIDs(), ", "))
 	flags.StringSliceVar(&f.skip, "skip", nil, "all checks but `ID,…`")

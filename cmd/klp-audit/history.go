@@ -28,7 +28,7 @@ A table stops at 1,000 rows unless --limit says otherwise. Tables and JSON carry
 were made from; CSV and JSON Lines hold nothing but rows, and that goes to stderr, or with
 --output FILE to FILE.provenance.json.
 
-If that is altered or cut, the first line says so in each format: in CSV it is a row before
+If what they were made from is altered or cut, the first line says so in each format: in CSV it is a row before
 the header, in JSON Lines an object with nothing but warning.
 
 --known-at TIME leaves out what was recorded after that moment, so that its answer never
@@ -50,7 +50,7 @@ changes; known_since is when the event of a change was recorded.`,
 	enumFlag(cmd, &f.filter.Action, "action", "only changes with this `ACTION`", record.Actions())
 	enumFlag(cmd, &f.filter.Result, "result", "only changes with this `RESULT`", record.Results())
 	enumFlag(cmd, &f.filter.Source, "source", "only changes on record from this `SOURCE`", record.Sources())
-	flags.Var(glob{&f.filter.User}, "user", "only changes by whom `GLOB` matches: a login, who used sudo, or an automation")
+	flags.Var(glob{&f.filter.User}, "user", "only changes by somebody whom `GLOB` matches: a login, a user of sudo, or an automation")
 	flags.Var(glob{&f.filter.Command}, "command", "only changes by a command line that `GLOB` matches")
 	flags.Var(glob{&f.filter.UserData}, "userdata", "only changes with user data, such as a ticket, that `GLOB` matches; none: without any")
 	enumFlag(cmd, &f.filter.Outcome, "outcome", "only changes of commits with this `OUTCOME`", record.Outcomes())

@@ -33,7 +33,7 @@ accepted findings; and of each live patch the first observation that saw it acti
 loaded again. What a report says of the time since does not change. An event says for ever what
 went.
 
-It cannot be undone, so it asks before; where nobody can be asked it needs --yes. An export or
+It cannot be undone, so it asks first; where nobody can be asked it needs --yes. An export or
 a copy from before keeps everything, and can be verified on its own.`,
 		Example: `  klp-audit prune --dry-run
   klp-audit prune --keep 7y
