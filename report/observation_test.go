@@ -50,3 +50,26 @@ func TestCoverageOfTheObserverIsDated(t *testing.T) {
 		}
 	}
 }
+
+// A live patch whose load may not be complete fixes nothing for sure, and an initial one nothing at all.
+func TestWhatALivePatchFixes(t *testing.T) {
+	number, initial := 3, false
+	s := &audit.State{LivePatch: &record.LivePatch{Module: "m", PatchNumber: &number, Initial: &initial, Enabled: true, CVEs: []string{"CVE-2025-1"}}, Unknown: map[string]string{}}
+	says := func(want string) {
+		t.Helper()
+		if got := activeText(s); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+	says("patch 3 (m), 1 CVE fixed")
+	s.LivePatch.Transition = true
+	says("patch 3 (m), 1 CVE in it, not fixed yet, its transition not complete")
+	s.LivePatch.Transition, s.Unknown["cves"] = false, "Whether its load was complete is not known."
+	says("patch 3 (m), 1 CVE in it, not known to be fixed")
+
+	initial = true
+	s.Initrd = &record.Initrd{Verdict: record.VerdictContained}
+	if got := initrdText(s); got != "yes, proven: a reboot keeps the live patch, which fixes nothing" {
+		t.Error(got)
+	}
+}
