@@ -28,10 +28,13 @@ var whenKeywords = map[string]func(now time.Time) time.Time{
 var TimeWords = []string{"now", "today", "yesterday", "tomorrow", "this-week", "week-ago", "this-month", "month-ago", "this-year", "boot", "-24h", "-7d", "-30d"}
 
 // TimeHelp names the times that ParseTime understands, for help texts and errors.
-const TimeHelp = "an ISO 8601 time such as 2026-11-23 or 2026-11-23T09:30:00+01:00, or one of " +
+const TimeHelp = "an ISO 8601 time such as 2026-11-23 or 2026-11-23T09:30:00+01:00, a quarter such as 2026-Q3, or one of " +
 	"now, today, yesterday, tomorrow, this-week, week-ago, this-month, month-ago, this-year, boot, or how long ago: -7d, '3 days ago'"
 
-// ParseTime reads a moment: ISO 8601, where a time without a zone is one in now's, the
+// quarters are those of a year, by their first month.
+var quarters = strings.NewReplacer("-Q1", "-01", "-Q2", "-04", "-Q3", "-07", "-Q4", "-10")
+
+// ParseTime reads a moment: ISO 8601 or a quarter such as 2026-Q3, where a time without a zone is one in now's, the
 // reader's, and a date is its first moment, or a keyword relative to now. Weeks begin on
 // Monday. boot is the time of the last boot, zero if it is not known.
 func ParseTime(text string, now, boot time.Time) (time.Time, error) {
@@ -48,6 +51,9 @@ func ParseTime(text string, now, boot time.Time) (time.Time, error) {
 		return t.UTC(), nil
 	}
 	iso := strings.Replace(text, " ", "T", 1)
+	if len(text) == len("2026-Q3") {
+		iso = quarters.Replace(text)
+	}
 	for _, layout := range []string{time.RFC3339, minuteLayout, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02", "2006-01"} {
 		t, err := time.ParseInLocation(layout, iso, now.Location())
 		if err != nil {

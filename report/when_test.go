@@ -19,6 +19,7 @@ func TestParseTimeKeywords(t *testing.T) {
 		{"yesterday", monday, "2026-11-22T00:00:00Z"},
 		{"yesterday", "2027-01-01T08:00:00Z", "2026-12-31T00:00:00Z"},
 		{"yesterday", "2028-03-01T08:00:00Z", "2028-02-29T00:00:00Z"},
+		{"2026-Q3", "2026-11-23T08:00:00Z", "2026-07-01T00:00:00Z"},
 		{"tomorrow", "2028-02-28T08:00:00Z", "2028-02-29T00:00:00Z"},
 		{"this-week", monday, "2026-11-23T00:00:00Z"},
 		{"this-week", sunday, "2026-11-16T00:00:00Z"},
@@ -103,7 +104,7 @@ func TestParseTimeFarOff(t *testing.T) {
 }
 
 func TestParseTimeErrors(t *testing.T) {
-	for _, text := range []string{"", "someday", "Today", "2026", "2026-13-01", "2026-02-29", "23.11.2026", "2026-11-23T25:00", "-1x", "\x1b[2J\n", "boot"} {
+	for _, text := range []string{"", "someday", "Today", "2026", "2026-Q5", "2026-Q3-01", "Q3-2026", "2026-13-01", "2026-02-29", "23.11.2026", "2026-11-23T25:00", "-1x", "\x1b[2J\n", "boot"} {
 		_, err := ParseTime(text, testNow, time.Time{})
 		if err == nil || strings.ContainsAny(err.Error(), "\x1b\n") || !strings.Contains(err.Error(), "this-month") {
 			t.Errorf("ParseTime(%q): %v, want an error that names the text and what is possible", text, err)
