@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -57,23 +56,13 @@ func (u unknownTopic) Error() string {
 
 // hint names what may have been meant.
 func (u unknownTopic) hint(root *cobra.Command) string {
-	words := strings.Fields(u.topic)
-	of, unknown, err := root.Find(words)
-	if err != nil || of == root || len(unknown) == 0 {
-		of, unknown = root, []string{u.topic}
+	of, mistyped, known := root, u.topic, append(below(root), append(compliance.CheckIDs(), allChecks)...)
+	if sub, rest, err := root.Find(strings.Fields(u.topic)); err == nil && sub != root && len(rest) > 0 {
+		of, mistyped, known = sub, rest[0], below(sub)
 	}
-	var names []string
-	if of == root {
-		names = append(compliance.CheckIDs(), allChecks)
-	}
-	for _, sub := range of.Commands() {
-		if sub.IsAvailableCommand() {
-			names = append(names, sub.Name())
-		}
-	}
-	if name := nearest(unknown[0], names); name != "" {
-		known := append(slices.Clone(words[:max(0, len(words)-len(unknown))]), name)
-		return fmt.Sprintf("did you mean `%s help %s`?", root.CommandPath(), strings.Join(known, " "))
+	if name := nearest(mistyped, known); name != "" {
+		topic := strings.TrimPrefix(of.CommandPath(), root.CommandPath())
+		return fmt.Sprintf("did you mean `%s help%s %s`?", root.CommandPath(), topic, name)
 	}
 	return fmt.Sprintf("`%s help` lists the commands, and `%[1]s help %s` the checks", root.CommandPath(), allChecks)
 }

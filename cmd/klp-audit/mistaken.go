@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -122,7 +121,17 @@ func hintFor(err error) string {
 // inTempFolder says whether something is wrong with the folder of temporary files.
 func inTempFolder(err error) bool {
 	p, ok := errors.AsType[*fs.PathError](err)
-	return ok && (p.Path == os.TempDir() || strings.HasPrefix(p.Path, filepath.Join(os.TempDir(), "klp-audit-")))
+	return ok && p.Path == os.TempDir()
+}
+
+// below are the names of the commands below one.
+func below(cmd *cobra.Command) (names []string) {
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return names
 }
 
 // didYouMean names the command or flag that one who mistyped it may have meant; empty: none is like it.
@@ -133,13 +142,7 @@ func didYouMean(cmd *cobra.Command, err error) string {
 	}
 	if rest, ok := strings.CutPrefix(err.Error(), `unknown command "`); ok {
 		typed, _, _ := strings.Cut(rest, `"`)
-		var names []string
-		for _, sub := range cmd.Commands() {
-			if sub.IsAvailableCommand() {
-				names = append(names, sub.Name())
-			}
-		}
-		if name := nearest(typed, names); name != "" {
+		if name := nearest(typed, below(cmd)); name != "" {
 			return fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), name)
 		}
 		if _, err := os.Stat(typed); err == nil && cmd.Flags().Lookup("input") != nil {

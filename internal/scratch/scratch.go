@@ -47,6 +47,9 @@ func NewFolder() (*Folder, error) {
 		}
 		return openFolder(temp, name)
 	})
+	if p, ok := errors.AsType[*fs.PathError](err); ok { // nobody knows the name of what was to be made
+		err = &fs.PathError{Op: "making a temporary folder in", Path: temp.Name(), Err: p.Err}
+	}
 	if err != nil {
 		return nil, err
 	}
