@@ -111,7 +111,7 @@ func (c *fixCourse) removedAt(from, to time.Time) LossCause {
 		older := PatchNumberOf(ch.Version) < c.p.numberOf(c.with.Module) && !from.Equal(to) // it may have been active between
 		switch {
 		case ch.Action != record.ActionRemove && !older, ch.Time.Before(from.Add(-commit)), !found && ch.Time.After(to.Add(commit)):
-		case !older && ch.Result == record.ResultOK && !ch.elsewhere && !found && from.Equal(to):
+		case ch.Result == record.ResultOK && !ch.elsewhere && !found && from.Equal(to): // so it is a removal
 			return LostByRemoval
 		default: // whether that was here, or done, or just then, is not on record
 			cause = LostByUnknown
