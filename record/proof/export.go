@@ -102,7 +102,7 @@ func openExport(r io.Reader) (*exportReader, error) {
 	if x.head.Since < 0 || x.head.Since > 1<<40 {
 		return nil, fmt.Errorf("%w: since event %d", ErrNoExport, x.head.Since)
 	}
-	if _, err := newTree(x.head.Since, x.head.Tree); err != nil {
+	if _, err := NewTree(x.head.Since, x.head.Tree); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoExport, err)
 	}
 	return x, nil

@@ -41,18 +41,53 @@ func handedOver(text, from, to string, size int64, root tlog.Hash) bool {
 func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
 	last := len(v.Keys) - 1
 	if last < 0 {
+		v.first = &takeover{seq, id, root}
 		v.Keys = append(v.Keys, record.VerifiedKey{Key: id.Key, Event: seq})
 		return
 	}
-	before := v.Keys[last].Key
-	if before == id.Key {
-		return
+	if before := v.Keys[last].Key; before != id.Key {
+		signed := v.vouched(before, takeover{seq, id, root})
+		v.Keys = append(v.Keys, record.VerifiedKey{Key: id.Key, Event: seq, Signed: &signed})
 	}
-	signed := handedOver(id.Checkpoint, before, id.Key, seq-1, root)
-	v.Keys = append(v.Keys, record.VerifiedKey{Key: id.Key, Event: seq, Signed: &signed})
+}
+
+// takeover is an event that names a key, and the root of the tree before it.
+type takeover struct {
+	seq  int64
+	id   *record.Identity
+	root tlog.Hash
+}
+
+// vouched says whether the key before it signed a takeover; if not, that is a problem.
+func (v *Verification) vouched(before string, t takeover) bool {
+	signed := handedOver(t.id.Checkpoint, before, t.id.Key, t.seq-1, t.root)
 	if !signed {
-		v.Problem(Altered, "event %d: the key %q takes over, and the key before it, %q, did not sign that: nothing vouches for what is before it", seq, id.Key, before)
+		v.Problem(Altered, "event %d: the key %q takes over, and the key before it, %q, did not sign that: nothing vouches for what is before it", t.seq, t.id.Key, before)
 	}
+	return signed
+}
+
+// Follow, after Finish, demands that events that were verified after an edge without a key follow
+// from the key that signed that edge: they name it, or one that it handed over to.
+func (v *Verification) Follow(key string) {
+	switch t := v.first; {
+	case t == nil && v.newestKey() == key, t != nil && t.id.Key == key:
+	case t == nil:
+		v.Problem(Altered, "the key is %q, and no event says that %q handed over to it", v.newestKey(), key)
+	default:
+		signed := v.vouched(key, *t)
+		v.Keys[0].Signed = &signed
+	}
+}
+
+// Predecessor returns the name of the key that hands over to the first one that the events after an
+// edge without a key name, as that event claims; empty if it claims nothing.
+func (v *Verification) Predecessor() string {
+	if v.first == nil {
+		return ""
+	}
+	name, _, _ := strings.Cut(v.first.id.Checkpoint, "\n")
+	return name
 }
 
 // OnlyKeys says whether the only problem is a key that took over without the previous key's

@@ -15,8 +15,9 @@ type Tree struct {
 	kept map[int64]tlog.Hash
 }
 
-// newTree builds a tree from the roots of its complete subtrees, largest first.
-func newTree(size int64, roots []tlog.Hash) (*Tree, error) {
+// NewTree builds a tree from the roots of its complete subtrees, largest first: one for each of
+// Subtrees(size).
+func NewTree(size int64, roots []tlog.Hash) (*Tree, error) {
 	ids := Subtrees(size)
 	if len(ids) != len(roots) {
 		return nil, fmt.Errorf("%d hashes for a tree of %d events, want %d", len(roots), size, len(ids))
@@ -71,8 +72,8 @@ func (t *Tree) Root() (tlog.Hash, error) {
 	return tlog.TreeHash(t.size, tlog.HashReaderFunc(t.read))
 }
 
-// roots returns the roots of the complete subtrees, largest first.
-func (t *Tree) roots() (roots []tlog.Hash) {
+// Roots returns the roots of the complete subtrees, largest first.
+func (t *Tree) Roots() (roots []tlog.Hash) {
 	for _, id := range Subtrees(t.size) {
 		roots = append(roots, t.kept[id])
 	}

@@ -18,7 +18,7 @@ func TestTreeGoesOnFromItsRoots(t *testing.T) {
 	})
 	var whole Tree
 	for n := range int64(130) {
-		part, err := newTree(n, whole.roots())
+		part, err := NewTree(n, whole.Roots())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func TestTreeGoesOnFromItsRoots(t *testing.T) {
 			}
 		}
 	}
-	if _, err := newTree(3, whole.roots()[:1]); err == nil {
+	if _, err := NewTree(3, whole.Roots()[:1]); err == nil {
 		t.Error("a tree of 3 events has two roots")
 	}
 }

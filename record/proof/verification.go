@@ -31,6 +31,8 @@ type Verification struct {
 	Problems   []string             `json:"problems"`
 
 	Found int `json:"-"` // how many problems, including those not listed
+
+	first *takeover // the first event that names a key, unless one was known before
 }
 
 // NewVerification returns one that has found nothing wrong yet.

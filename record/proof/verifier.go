@@ -40,7 +40,7 @@ type Verifier struct {
 // hashes of the tree are stored, it compares with those, else it compares each event with the hash
 // in its entry. Earlier checkpoints, kept elsewhere, must match a beginning of the log.
 func NewVerifier(after Edge, stored tlog.HashReader, earlier ...string) (*Verifier, error) {
-	tree, err := newTree(after.Size, after.Tree)
+	tree, err := NewTree(after.Size, after.Tree)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func NewVerifier(after Edge, stored tlog.HashReader, earlier ...string) (*Verifi
 	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{Verification: NewVerification(), since: after.Size, stored: stored, tree: tree, earlier: checks, ids: map[[16]byte]struct{}{}}
+	v := &Verifier{Verification: NewVerification(), since: after.Size, stored: stored, tree: tree, earlier: checks, gaps: gaps{after: after.Size}, ids: map[[16]byte]struct{}{}}
 	if after.Key != "" {
 		v.Keys = append(v.Keys, record.VerifiedKey{Key: after.Key})
 	}
@@ -110,7 +110,7 @@ func (v *Verifier) Finish() (root tlog.Hash, err error) {
 }
 
 // Edge returns where the log ends. Keep it only if nothing is wrong.
-func (v *Verifier) Edge() Edge { return Edge{Size: v.tree.size, Tree: v.tree.roots(), Key: v.Key} }
+func (v *Verifier) Edge() Edge { return Edge{Size: v.tree.size, Tree: v.tree.Roots(), Key: v.Key} }
 
 // grow adds an event to the tree. If its hash is not the stored one, it reports that and continues
 // with the stored one, so that one altered event is one problem.

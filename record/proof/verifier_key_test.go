@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/record/proof/prooftest"
 )
 
 // The error says what is wrong with a verifier key and quotes nothing of it.
@@ -13,7 +14,7 @@ func TestCheckVerifierKey(t *testing.T) {
 	if err := proof.CheckVerifierKey(good); err != nil {
 		t.Fatal(err)
 	}
-	if err := proof.CheckVerifierKey(newKey(t).Verifier); err != nil {
+	if err := proof.CheckVerifierKey(prooftest.NewKey(t).Verifier); err != nil {
 		t.Errorf("a record's own key: %v", err)
 	}
 	for key, want := range map[string]string{
