@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what this machine lacks for building and testing klp-audit; `deps.sh demo` leaves out
-# what only the tests of the report's page, of monitoring and of shells need.
+# what only the tests of the report's page, of monitoring, of shells and of the fleet need.
 set -eu
 
 missing() { ! command -v "$1" >/dev/null 2>&1; }
@@ -26,11 +26,18 @@ if [ "${1:-}" != demo ]; then
 	missing zsh && page="$page zsh"
 	missing fish && page="$page fish"
 	[ -e /usr/share/bash-completion/bash_completion ] || page="$page bash-completion"
+	# PostgreSQL's server: in PATH on SUSE, not on Debian.
+	missing initdb && [ -z "$(find /usr/lib/postgresql/*/bin -name initdb 2>/dev/null)" ] && page="$page postgresql"
 fi
 [ -z "$need$page" ] && exit 0
 
 if ! missing apt-get; then
 	apt-get update -q
+	# Tests start servers of their own; Debian's package would make and start another one.
+	if [ "${page%postgresql}" != "$page" ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+		mkdir -p /etc/postgresql-common
+		echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+	fi
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
 		gcc libc6-dev libsystemd-dev systemd-journal-remote zypper rpm createrepo-c debootstrap sqlite3 util-linux strace mandoc cpio unzip python3-cryptography $page
 elif ! missing zypper; then
@@ -41,7 +48,7 @@ elif ! missing zypper; then
 	# it.
 	zypper --non-interactive install bash-completion sysuser-tools systemd-rpm-macros go1.26
 	zypper --non-interactive install debootstrap systemd-journal-remote mandoc python3-cryptography || true
-	[ -z "$page" ] || zypper --non-interactive install poppler-tools npm-default golang-github-prometheus-prometheus zsh fish || true
+	[ -z "$page" ] || zypper --non-interactive install poppler-tools npm-default golang-github-prometheus-prometheus zsh fish postgresql-server || true
 else
 	echo "deps.sh: neither apt-get nor zypper here; install:$need $page" >&2
 	exit 1
