@@ -35,7 +35,7 @@ export CGO_LDFLAGS := $(BOUND) $(filter-out $(BOUND),$(or $(CGO_LDFLAGS),-O2 -g)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build install man srpm rpm rpmlint demo screenshot test test-boot test-arch unit lives e2e look robust check race bench bench-smoke fuzz deps rpm-deps clean
+.PHONY: all build install man srpm rpm rpmlint demo screenshot test test-boot test-arch fleet-pg17 unit lives e2e look robust check race bench bench-smoke fuzz deps rpm-deps clean
 all: build
 
 # What libzypp executes is static, because it starts in every commit. If there is assembler for the
@@ -174,12 +174,21 @@ robust:
 		> build/robust.log 2>&1; status=$$?; sed -n 's/^robust: //p' build/robust.log; \
 		[ $$status = 0 ] || { grep -v '^robust: ' build/robust.log; exit $$status; }
 
+# The tests that need PostgreSQL, with version 17 in a Debian 13 tree. While the tree is built, no
+# server may start in it.
+fleet-pg17: CACHE = $(or $(KLP_AUDIT_CACHE),/var/cache/klp-audit)
+fleet-pg17:
+	$(SUDO) env KLP_AUDIT_CACHE='$(CACHE)' e2e/tree.sh trixie-postgresql trixie postgresql-17,policy-rcd-declarative-deny-all
+	$(ROOT) KLP_AUDIT_PG_TREE='$(CACHE)/trixie-postgresql' \
+		$(GO) test $(SHORT) -tags '$(TAGS)' -count=1 -timeout 60m ./internal/pgtest $(if $(wildcard fleet),./fleet/...)
+
 # Boots a machine in qemu with a live patch in its initrd, and with a stale one: 10 minutes.
 test-boot: build
 	$(SUDO) e2e/boot/deps.sh
 	$(ROOT) env KLP_AUDIT_BOOT=1 $(GO) test -tags '$(TAGS)' -count=1 -v -timeout 60m ./e2e/boot
 
-# The tests of the packages as programs of other architectures, in qemu, all at the same time.
+# The tests of the packages as programs of other architectures, in qemu, all at the same time;
+# without PostgreSQL, whose servers would not run in qemu.
 ARCHES ?= s390x ppc64le
 
 test-arch:
@@ -187,7 +196,7 @@ test-arch:
 	@$(MAKE) --no-print-directory -j -O $(ARCHES:%=arch-%)
 
 arch-%:
-	@$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $* ./plugin/... ./record/... ./store/... ./audit/... ./report/... ./internal/...
+	@$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $* ./plugin/... ./record/... ./store/... ./audit/... ./report/... $$($(GO) list ./internal/... | grep -v /internal/pgtest)
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
