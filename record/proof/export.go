@@ -122,7 +122,7 @@ func (x *exportReader) next() (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	if e, ok := cutEntry(x.line); ok {
+	if e, ok := ParseEntry(x.line); ok {
 		return e, nil
 	}
 	if json.Unmarshal(x.line, &x.end) != nil || x.end.Checkpoint == "" {
@@ -156,8 +156,9 @@ func (x *exportReader) readLine() error {
 	}
 }
 
-// cutEntry reads the line of an event.
-func cutEntry(line []byte) (Entry, bool) {
+// ParseEntry reads the line of an event in an export, without its newline. ok is false if it is no
+// such line. The body shares the line.
+func ParseEntry(line []byte) (e Entry, ok bool) {
 	head, body, ok := cutEvent(line)
 	if !ok {
 		body = nil

@@ -33,6 +33,12 @@ func (k *Key) Sign(size int64, root tlog.Hash, from *Key) (*Checkpoint, error) {
 	return &Checkpoint{Origin: k.signer.Name(), Size: size, Root: root, Note: string(signed)}, nil
 }
 
+// SignText signs a text as a note. The text ends with a newline.
+func (k *Key) SignText(text string) (string, error) {
+	signed, err := note.Sign(&note.Note{Text: text}, k.signer)
+	return string(signed), err
+}
+
 // Signed says whether the key is one of those that signed a checkpoint.
 func (k *Key) Signed(checkpoint string) bool {
 	v, err := note.NewVerifier(k.Verifier)

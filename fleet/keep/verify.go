@@ -1,0 +1,140 @@
+package keep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/klp-audit/klp-audit/fleet/pg"
+	"github.com/klp-audit/klp-audit/fleet/segment"
+	"github.com/klp-audit/klp-audit/record/proof"
+)
+
+// Verify verifies a branch of a log from the kept bytes alone: each event, the tree over them, the
+// signed checkpoint, and what the database says of them. key is the collector's verifier key, for
+// its statements of what it withholds; empty if it has none.
+func Verify(ctx context.Context, db *pg.DB, l *pg.Log, branch int, key string) (*pg.Verification, error) {
+	b := l.At(branch)
+	found := &pg.Verification{Branch: branch, Size: b.Size, Result: string(proof.Intact), Problems: []string{}}
+	if b.Size == 0 {
+		return found, nil
+	}
+	held, err := withheldOf(ctx, db, l, branch, key)
+	if err != nil {
+		return nil, err
+	}
+	v, err := verifyBytes(ctx, db, l, branch, held)
+	if errors.Is(err, segment.ErrAltered) {
+		found.Result, found.Problems = string(proof.Altered), []string{err.Error()}
+		return found, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	compareHead(v, l, b)
+	v.Problems = append(v.Problems, held.problems...)
+	found.Result, found.Problems, found.Withheld = string(v.Result), v.Problems, held.found
+	if v.OnlyKeys() && len(held.problems) == 0 {
+		found.Result = string(proof.Intact) // the collector saw the log grow from one key to the next
+	}
+	if len(held.problems) > 0 {
+		found.Result = string(proof.Altered)
+	}
+	return found, nil
+}
+
+// verifyBytes verifies the kept bytes as an export, while they are read.
+func verifyBytes(ctx context.Context, db *pg.DB, l *pg.Log, branch int, held *withheld) (*proof.Verifier, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := Export(ctx, db, l, branch, w)
+		w.CloseWithError(err)
+		done <- err
+	}()
+	v, err := proof.Export{Withheld: held.has}.Verify(ctx, r)
+	r.CloseWithError(context.Canceled)
+	if kept := <-done; err == nil || errors.Is(err, kept) || errors.Is(kept, segment.ErrAltered) {
+		err = kept
+	}
+	return v, err
+}
+
+// compareHead compares what the database says of a branch with its bytes.
+func compareHead(v *proof.Verifier, l *pg.Log, b *pg.Branch) {
+	edge := v.Edge()
+	switch {
+	case len(v.Keys) == 0 || v.Keys[0].Key != l.Key:
+		v.Problem(proof.Altered, "the first event does not name the key of the log, %q", l.Key)
+	case edge.Size != b.Size || !slices.Equal(edge.Tree, b.Tree) || v.Checkpoint != b.Checkpoint || v.Key != b.Key:
+		v.Problem(proof.Altered, "the database says %d events, key %q, and other hashes than the kept bytes give", b.Size, b.Key)
+	}
+}
+
+// Result is what a run found of a log.
+type Result struct {
+	Log *pg.Log
+	*pg.Verification
+	Err error // the log could not be read
+}
+
+// Run is a verification of many logs.
+type Run struct {
+	DB      *pg.DB
+	Key     string    // the collector's verifier key
+	Began   time.Time // names the run
+	Resumed bool      // leaves out the logs that a run of this time has verified
+	Workers int
+	Now     func() time.Time
+	Found   func(Result) error // is called for each log, by one goroutine at a time
+}
+
+// Verify verifies all branches of logs, and notes what it found of the branches that count.
+func (r *Run) Verify(ctx context.Context, logs []*pg.Log) error {
+	return each(ctx, r.Workers, logs, r.verify, r.Found)
+}
+
+func (r *Run) verify(ctx context.Context, l *pg.Log) (res Result) {
+	res = Result{Log: l}
+	if r.Resumed {
+		v, err := r.DB.Verified(ctx, l.ID)
+		if err == nil && v != nil && v.Run.Equal(r.Began) {
+			return Result{Log: l, Verification: v}
+		}
+	}
+	res.Verification = &pg.Verification{Branch: l.Branch, Size: l.Current().Size, Result: string(proof.Intact), Problems: []string{}}
+	for i := range l.Branches {
+		number := l.Branches[i].Number
+		if !l.Whole(number) {
+			continue // evidence of a fork, no log
+		}
+		v, err := Verify(ctx, r.DB, l, number, r.Key)
+		if err != nil {
+			res.Err = fmt.Errorf("verifying branch %d: %w", number, err)
+			return res
+		}
+		res.add(v)
+	}
+	res.Run, res.Verified = r.Began, r.Now()
+	res.Err = r.DB.SaveVerification(ctx, l.ID, res.Verification)
+	return res
+}
+
+// add adds what was found of a branch.
+func (res *Result) add(v *pg.Verification) {
+	if v.Result != string(proof.Intact) {
+		res.Result = v.Result
+	}
+	res.Withheld += v.Withheld
+	for _, p := range v.Problems {
+		if v.Branch != res.Branch {
+			p = fmt.Sprintf("branch %d: %s", v.Branch, p)
+		}
+		res.Problems = append(res.Problems, p)
+	}
+}

@@ -1,0 +1,205 @@
+package pg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// SetState approves or retires a log.
+func (db *DB) SetState(ctx context.Context, l *Log, state State, reason string, at time.Time) error {
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `update log set state = $2, reason = $3, state_since = $4 where log = $1`, l.ID, state, reason, at); err != nil {
+			return err
+		}
+		if state != Approved {
+			return nil
+		}
+		return succeed(ctx, tx, l, l.Current()) // the admin vouches for its keys
+	})
+}
+
+// Enroll approves the log of a key before it sends, or the one that waits for approval. It says
+// whether anything changed.
+func (db *DB) Enroll(ctx context.Context, l *Log) (changed bool, err error) {
+	known, err := db.ByKey(ctx, l.Key)
+	switch {
+	case errors.Is(err, ErrNoLog):
+		return true, db.Begin(ctx, l)
+	case err != nil:
+		return false, err
+	case known.State == Pending:
+		return true, db.SetState(ctx, known, Approved, l.Reason, l.StateSince)
+	}
+	return false, nil
+}
+
+// Accept makes a branch the one that counts. The other stays evidence.
+func (db *DB) Accept(ctx context.Context, l *Log, branch int, reason string, at time.Time) error {
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `update log set branch = $2 where log = $1 and branch = $3`, l.ID, branch, l.Branch)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return ErrMoved
+		}
+		if _, err := tx.Exec(ctx, `update branch set accepted = $3, reason = $4, derived = 0 where log = $1 and branch = $2`, l.ID, branch, at, reason); err != nil {
+			return err
+		}
+		return succeed(ctx, tx, l, l.At(branch))
+	})
+}
+
+// succeed notes that the later keys of a branch sign the log.
+func succeed(ctx context.Context, tx pgx.Tx, l *Log, b *Branch) error {
+	for _, k := range b.Keys {
+		if k.Key == l.Key {
+			continue
+		}
+		if _, err := tx.Exec(ctx, `insert into successor (log, first) values ($1, $2) on conflict (log) do nothing`, IDOf(k.Key), l.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Findings returns what an auditor should know of a branch, in the order of its events.
+func (db *DB) Findings(ctx context.Context, id ID, branch int) ([]Finding, error) {
+	rows, err := db.pool.Query(ctx, `select kind, first, last, found from finding where log = $1 and branch = $2 order by first, kind`, id, branch)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Finding])
+}
+
+// Refusals returns the refused uploads of a log that are kept, the oldest first, without their
+// lines.
+func (db *DB) Refusals(ctx context.Context, id ID) ([]Refusal, error) {
+	rows, err := db.pool.Query(ctx, `select received, since, size, checkpoint, problems, ''::bytea from refusal where log = $1 order by received`, id)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Refusal])
+}
+
+// Others returns the other logs, not retired, that a machine id is in: a clone, or the machine was
+// installed again.
+func (db *DB) Others(ctx context.Context, l *Log) ([]*Log, error) {
+	machine := l.Current().MachineID
+	if machine == "" {
+		return nil, nil
+	}
+	list, err := db.logs(ctx, `l.state <> 'retired' and b.branch = l.branch and b.machine_id = $1`, machine)
+	others := list[:0]
+	for _, other := range list {
+		if other.ID != l.ID {
+			others = append(others, other)
+		}
+	}
+	return others, err
+}
+
+// Verification is what the newest verification of a log found.
+type Verification struct {
+	Run      time.Time // when the run began that it was part of
+	Verified time.Time
+	Branch   int
+	Size     int64
+	Withheld int64 // bodies that the collector no longer gives, in statements that it signed
+	Result   string
+	Problems []string
+}
+
+// SaveVerification keeps what a verification of a log found.
+func (db *DB) SaveVerification(ctx context.Context, id ID, v *Verification) error {
+	_, err := db.pool.Exec(ctx, `insert into verification (log, run, verified, branch, size, withheld, result, problems) values ($1, $2, $3, $4, $5, $6, $7, $8)
+		on conflict (log) do update set run = excluded.run, verified = excluded.verified, branch = excluded.branch, size = excluded.size,
+		withheld = excluded.withheld, result = excluded.result, problems = excluded.problems`,
+		id, v.Run, v.Verified, v.Branch, v.Size, v.Withheld, v.Result, v.Problems)
+	return err
+}
+
+// Verified returns what the newest verification of a log found, nil if there was none.
+func (db *DB) Verified(ctx context.Context, id ID) (*Verification, error) {
+	rows, err := db.pool.Query(ctx, `select run, verified, branch, size, withheld, result, problems from verification where log = $1`, id)
+	if err != nil {
+		return nil, err
+	}
+	v, err := pgx.CollectOneRow(rows, pgx.RowToAddrOfStructByPos[Verification])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// LastRun returns when the newest run of verifications began, zero if there was none.
+func (db *DB) LastRun(ctx context.Context) (run time.Time, err error) {
+	var t *time.Time
+	if err := db.pool.QueryRow(ctx, `select max(run) from verification`).Scan(&t); err != nil || t == nil {
+		return time.Time{}, err
+	}
+	return *t, nil
+}
+
+// Statement says which bodies of a branch the collector no longer gives.
+type Statement struct {
+	Bodies int64
+	Text   string // signed
+	Stated time.Time
+}
+
+// Withheld returns the statement about a branch, nil if nothing is withheld.
+func (db *DB) Withheld(ctx context.Context, id ID, branch int) (*Statement, error) {
+	rows, err := db.pool.Query(ctx, `select bodies, statement, stated from withheld where log = $1 and branch = $2`, id, branch)
+	if err != nil {
+		return nil, err
+	}
+	s, err := pgx.CollectOneRow(rows, pgx.RowToAddrOfStructByPos[Statement])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// Replace replaces segments of a branch by others that hold the same events, all or nothing, with a
+// statement if bodies were removed. The error is ErrMoved if somebody else has replaced them.
+func (db *DB) Replace(ctx context.Context, id ID, branch int, old, new []Stored, s *Statement) error {
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		for _, o := range old {
+			tag, err := tx.Exec(ctx, `delete from segment where log = $1 and branch = $2 and first = $3 and last = $4 and lines = $5`, id, branch, o.First, o.Last, o.Lines)
+			if err != nil {
+				return err
+			}
+			if tag.RowsAffected() == 0 {
+				return ErrMoved
+			}
+		}
+		for _, n := range new {
+			if _, err := tx.Exec(ctx, `insert into segment (log, branch, first, last, tree, lines, bytes, outlines, form, received) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+				id, branch, n.First, n.Last, joined(n.Tree), n.Lines, n.Bytes, n.Outlines, n.Form, n.Received); err != nil {
+				return err
+			}
+		}
+		if s == nil {
+			return nil
+		}
+		_, err := tx.Exec(ctx, `insert into withheld (log, branch, bodies, statement, stated) values ($1, $2, $3, $4, $5)
+			on conflict (log, branch) do update set bodies = excluded.bodies, statement = excluded.statement, stated = excluded.stated`,
+			id, branch, s.Bodies, s.Text, s.Stated)
+		return err
+	})
+}
+
+// ThinReceipts removes the receipts of a branch before a time, except the newest of each month.
+func (db *DB) ThinReceipts(ctx context.Context, id ID, branch int, before time.Time) error {
+	_, err := db.pool.Exec(ctx, `delete from receipt where log = $1 and branch = $2 and received < $3 and size not in (
+		select max(size) from receipt where log = $1 and branch = $2 group by date_trunc('month', received at time zone 'UTC'))`, id, branch, before)
+	if err != nil {
+		return fmt.Errorf("thinning receipts: %w", err)
+	}
+	return nil
+}
