@@ -105,13 +105,13 @@ func (db *DB) Others(ctx context.Context, l *Log) ([]*Log, error) {
 
 // Verification is what the newest verification of a log found.
 type Verification struct {
-	Run      time.Time // when the run began that it was part of
-	Verified time.Time
-	Branch   int
-	Size     int64
-	Withheld int64 // bodies that the collector no longer gives, in statements that it signed
-	Result   string
-	Problems []string
+	Run      time.Time `json:"run"` // when the run began that it was part of
+	Verified time.Time `json:"verified"`
+	Branch   int       `json:"branch"`
+	Size     int64     `json:"size"`
+	Withheld int64     `json:"withheld"` // bodies that the collector no longer gives, in a statement that it signed
+	Result   string    `json:"result"`
+	Problems []string  `json:"problems"`
 }
 
 // SaveVerification keeps what a verification of a log found.
@@ -147,9 +147,9 @@ func (db *DB) LastRun(ctx context.Context) (run time.Time, err error) {
 
 // Statement says which bodies of a branch the collector no longer gives.
 type Statement struct {
-	Bodies int64
-	Text   string // signed
-	Stated time.Time
+	Bodies int64     `json:"bodies"`
+	Text   string    `json:"statement"` // signed
+	Stated time.Time `json:"stated"`
 }
 
 // Withheld returns the statement about a branch, nil if nothing is withheld.

@@ -64,13 +64,16 @@ func connect(ctx context.Context, dsn string) (*DB, error) {
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("connecting to database %q: %w", conf.ConnConfig.Database, err)
+		return nil, fmt.Errorf("%w %q: %w", ErrConnect, conf.ConnConfig.Database, err)
 	}
 	return &DB{pool}, nil
 }
 
 // Close ends the connections.
 func (db *DB) Close() { db.pool.Close() }
+
+// ErrConnect says that the database cannot be reached.
+var ErrConnect = errors.New("connecting to database")
 
 // ErrVersion says that a database was made for another version of the program.
 var ErrVersion = errors.New("the database does not fit this program")

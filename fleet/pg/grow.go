@@ -26,9 +26,10 @@ type Growth struct {
 
 // Finding is what an auditor should know of some events of a branch.
 type Finding struct {
-	Kind        string
-	First, Last int64
-	Found       time.Time
+	Kind  string    `json:"kind"`
+	First int64     `json:"first"` // the events that it is about
+	Last  int64     `json:"last"`
+	Found time.Time `json:"found"`
 }
 
 // ErrMoved says that a branch does not end where the caller saw it end: look again.
@@ -145,12 +146,12 @@ func (db *DB) Heard(ctx context.Context, id ID, branch int, size int64, at time.
 
 // Refusal is an upload that a key of the log signed and that is wrong in itself.
 type Refusal struct {
-	Received   time.Time
-	Since      int64
-	Size       int64
-	Checkpoint string
-	Problems   []string
-	Lines      []byte // zstd
+	Received   time.Time `json:"received"`
+	Since      int64     `json:"since"`
+	Size       int64     `json:"size"`
+	Checkpoint string    `json:"checkpoint"`
+	Problems   []string  `json:"problems"`
+	Lines      []byte    `json:"-"` // zstd
 }
 
 // MaxBranches bounds the branches of a log: each is evidence that somebody looks at.
