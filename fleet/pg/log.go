@@ -163,7 +163,7 @@ func (db *DB) Matching(ctx context.Context, text string) ([]*Log, error) {
 		}
 		return db.logs(ctx, `l.log = $1`, key)
 	}
-	return db.logs(ctx, `l.name = $1 or l.name = 'klp-audit/' || $1 or length($1) >= 8 and replace(l.log::text, '-', '') like replace(replace($1, '\', ''), '%', '') || '%'
+	return db.logs(ctx, `l.name = $1 or l.name = 'klp-audit/' || $1 or length($1) >= 8 and starts_with(replace(l.log::text, '-', ''), lower($1))
 		or l.log in (select log from branch where hostname = $1 or machine_id = $1)`, text)
 }
 
