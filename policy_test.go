@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"cmd/klp-audit-fleet":          {"fleet/ingest", "fleet/keep", "fleet/pg", "record/proof", "report/table", "internal/say"},
 	"docs/vectors":                 {},
 	"fleet/ingest":                 {"fleet/pg", "fleet/segment", "record", "record/proof", "record/view", "internal/unpack"},
-	"fleet/keep":                   {"fleet/pg", "fleet/segment", "record", "record/proof"},
+	"fleet/keep":                   {"fleet/pg", "fleet/segment", "record", "record/proof", "record/view"},
 	"fleet/pg":                     {"fleet/segment", "record/proof"},
 	"fleet/segment":                {"record", "record/proof", "record/view"},
 	"plugin":                       {"internal/frame", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/snapshot", "internal/tracked"},

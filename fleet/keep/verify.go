@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/klp-audit/klp-audit/fleet/pg"
 	"github.com/klp-audit/klp-audit/fleet/segment"
 	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/record/view"
 )
 
 // Verify verifies a branch of a log from the kept bytes alone: each event, the tree over them, the
@@ -46,23 +46,55 @@ func Verify(ctx context.Context, db *pg.DB, l *pg.Log, branch int, key string) (
 	return found, nil
 }
 
-// verifyBytes verifies the kept bytes as an export, while they are read.
+// verifyBytes verifies the kept bytes, a segment at a time.
 func verifyBytes(ctx context.Context, db *pg.DB, l *pg.Log, branch int, held *withheld) (*proof.Verifier, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	r, w := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := Export(ctx, db, l, branch, w)
-		w.CloseWithError(err)
-		done <- err
-	}()
-	v, err := proof.Export{Withheld: held.has}.Verify(ctx, r)
-	r.CloseWithError(context.Canceled)
-	if kept := <-done; err == nil || errors.Is(err, kept) || errors.Is(kept, segment.ErrAltered) {
-		err = kept
+	v, err := proof.NewVerifier(proof.Edge{}, nil)
+	if err != nil {
+		return nil, err
 	}
-	return v, err
+	v.Whole = true
+	v.Withheld(held.has)
+	b := l.At(branch)
+	for p, err := range db.Pieces(ctx, l, branch, 0, b.Size) {
+		if err == nil {
+			err = verifyPiece(v, p)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	root, err := v.Finish()
+	if err != nil {
+		return nil, err
+	}
+	v.Checkpoint = b.Checkpoint
+	v.CheckCheckpoint(b.Checkpoint, v.Size(), root)
+	return v, nil
+}
+
+// verifyPiece verifies the events of a piece, and what the collector keeps besides their lines.
+func verifyPiece(v *proof.Verifier, p *pg.Piece) error {
+	if p.After == p.First-1 && !slices.Equal(v.Edge().Tree, p.Tree) {
+		v.Problem(proof.Altered, "event %d: the hashes that are kept of the events before it are not theirs", p.First)
+	}
+	entries, err := p.Entries()
+	if err != nil {
+		return err
+	}
+	var outlines []*view.Outline
+	for _, e := range entries {
+		ev, err := v.Add(e)
+		if err != nil {
+			return err
+		}
+		if ev != nil {
+			outlines = append(outlines, view.Of(e.Seq, ev))
+		}
+	}
+	if !p.Outlined(outlines, p.After, p.To) {
+		v.Problem(proof.Altered, "events %d to %d: what is kept for reports is not what they say", p.First, p.Last)
+	}
+	return nil
 }
 
 // compareHead compares what the database says of a branch with its bytes.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -140,6 +141,27 @@ func (s *Segment) Read() ([]*view.Outline, error) {
 		return nil, fmt.Errorf("reading the outlines of events %d to %d: %w", s.First, s.Last, err)
 	}
 	return view.ReadOutlines(plain)
+}
+
+// Outlined says whether outlines, made from the events after one number and up to another, are those
+// that are kept. Of outlines in another form nobody reads anything.
+func (s *Segment) Outlined(made []*view.Outline, after, to int64) bool {
+	if s.Form != view.Form() {
+		return true
+	}
+	plain, err := expand(s.Outlines, 0)
+	if err != nil {
+		return false
+	}
+	if after == s.First-1 && to == s.Last {
+		return bytes.Equal(plain, view.AppendOutlines(nil, made))
+	}
+	kept, err := view.ReadOutlines(plain)
+	if err != nil {
+		return false
+	}
+	kept = slices.DeleteFunc(kept, func(o *view.Outline) bool { return o.Event <= after || o.Event > to })
+	return bytes.Equal(view.AppendOutlines(nil, kept), view.AppendOutlines(nil, made))
 }
 
 // outline makes outlines from the lines.

@@ -89,6 +89,10 @@ func (v *Verifier) Add(e Entry) (*record.Event, error) {
 	return v.take(t), nil
 }
 
+// Withheld, before the first event, names somebody who answers for bodies that no prune event
+// removed: answers says of an event whether they do.
+func (v *Verifier) Withheld(answers func(seq int64) bool) { v.gaps.withheld = answers }
+
 // Late notes an event that was added while the log was read. It is not verified, but it may have
 // removed bodies meanwhile.
 func (v *Verifier) Late(seq int64, body []byte) {

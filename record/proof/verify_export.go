@@ -34,9 +34,6 @@ type Export struct {
 	Key     string   // a verifier key that is trusted; empty: none
 	Earlier []string // checkpoints that were kept elsewhere
 	After   *Edge    // where the log that the export must continue was left off; nil: the export may begin anywhere
-	// Withheld says of an event without a body that it was removed on purpose, though no prune event
-	// says so; nil: none was.
-	Withheld func(seq int64) bool
 	// Opened is called before the first event; tree are the hashes at Subtrees(since), as the export
 	// claims. nil: nobody is.
 	Opened func(since int64, tree []tlog.Hash) error
@@ -56,7 +53,7 @@ func (x Export) Verify(ctx context.Context, r io.Reader) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.Whole, v.gaps.withheld = x.Keep != nil, x.Withheld
+	v.Whole = x.Keep != nil
 	if x.Opened != nil {
 		if err := x.Opened(in.head.Since, in.head.Tree); err != nil {
 			return nil, err
