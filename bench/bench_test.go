@@ -18,7 +18,7 @@ import (
 // much more memory it may need, and how much memory for each event whose rows it keeps.
 const (
 	mostGrowth = 13.0
-	mostMemory = 10 << 20
+	mostMemory = 20 << 20 // on a busy machine, garbage waits longer for its collector
 	rowMemory  = 3 << 10
 )
 
