@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"cmd/klp-audit":                {"audit", "audit/compliance", "docs/vectors", "record", "record/proof", "record/view", "report", "report/bundle", "report/guide", "report/table", "store", "internal/config", "internal/filekind", "internal/livepatch", "internal/observe", "internal/pager", "internal/progress", "internal/recorder", "internal/rpm", "internal/rpmversion", "internal/say", "internal/scratch", "internal/selftest", "internal/tracked", "internal/zyppimport"},
 	"cmd/klp-audit-plugin":         {"plugin/front", "internal/goenv", "internal/room"},
 	"cmd/klp-audit-recorder":       {"plugin"},
-	"cmd/klp-audit-fleet":          {"fleet/ingest", "fleet/keep", "fleet/pg", "record/proof", "report/table", "internal/say"},
+	"cmd/klp-audit-fleet":          {"fleet/ingest", "fleet/keep", "fleet/pg", "record", "record/proof", "report/table", "internal/say"},
 	"docs/vectors":                 {},
 	"fleet/ingest":                 {"fleet/pg", "fleet/segment", "record", "record/proof", "record/view", "internal/unpack"},
 	"fleet/keep":                   {"fleet/pg", "fleet/segment", "record", "record/proof", "record/view"},

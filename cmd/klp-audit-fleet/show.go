@@ -17,6 +17,7 @@ import (
 	"github.com/klp-audit/klp-audit/fleet/ingest"
 	"github.com/klp-audit/klp-audit/fleet/pg"
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/report/table"
 )
@@ -318,8 +319,12 @@ func findingText(x pg.Finding) string {
 	switch x.Kind {
 	case ingest.NeverSent:
 		return fmt.Sprintf("%s: the host removed the bodies before it sent them", events)
-	case ingest.Unsigned:
+	case string(record.CauseKeyReplaced):
 		return fmt.Sprintf("%s: a key took over that the key before it did not sign: nothing vouches for what is before it", events)
+	case string(record.CauseProofBroken):
+		return fmt.Sprintf("%s: before it, the recorder found that the log was not the one it had signed", events)
+	case string(record.CauseRecordLost):
+		return fmt.Sprintf("%s: an earlier record was gone, but its key was still there", events)
 	}
 	return fmt.Sprintf("%s: %s", events, x.Kind)
 }

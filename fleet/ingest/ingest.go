@@ -122,7 +122,7 @@ func (c *Collector) unknown(ctx context.Context, u *upload) (*Answer, error) {
 	case u.since > 0:
 		a.Outcome, a.Problems = Waiting, []string{"the collector does not know this log: it needs its export from the first event on"}
 		return a, nil
-	case u.v.Result != proof.Intact && !u.v.OnlyKeys():
+	case !u.v.Sound():
 		return u.refused(a), nil
 	case len(first) == 0 || first[0].Event != 1:
 		a.Outcome, a.Problems = Refused, []string{"its first event names no key"}
@@ -165,7 +165,7 @@ func (c *Collector) inLog(ctx context.Context, u *upload, l *pg.Log) (*Answer, e
 		a.Outcome, a.Problems = Refused, []string{"the log was retired on " + l.StateSince.UTC().Format(time.RFC3339) + ": approve it again if it is to send"}
 		return a, nil
 	}
-	if u.v.Result != proof.Intact && !u.v.OnlyKeys() {
+	if !u.v.Sound() {
 		return u.refused(a), c.keepRefused(ctx, u, l)
 	}
 	rel, err := c.relate(ctx, u, l)
@@ -178,7 +178,7 @@ func (c *Collector) inLog(ctx context.Context, u *upload, l *pg.Log) (*Answer, e
 		return a, nil
 	}
 	v := u.follow(l, rel)
-	if v.Result != proof.Intact && !v.OnlyKeys() {
+	if !v.Sound() {
 		a.Outcome, a.Problems = Refused, v.Problems
 		return a, nil
 	}
@@ -189,7 +189,7 @@ func (c *Collector) inLog(ctx context.Context, u *upload, l *pg.Log) (*Answer, e
 // signed the branch to the one that signed the upload.
 func (u *upload) follow(l *pg.Log, rel relation) *proof.Verification {
 	v := *u.v.Verification
-	v.Problems, v.Keys = slices.Clone(v.Problems), slices.Clone(v.Keys)
+	v.Problems, v.Keys, v.Told = slices.Clone(v.Problems), slices.Clone(v.Keys), slices.Clone(v.Told)
 	switch {
 	case u.since > 0:
 		v.Follow(l.At(rel.branch).KeyAt(u.since))
@@ -240,10 +240,10 @@ func unsigned(v *proof.Verification, after int64) int64 {
 
 // branchToo says of an upload to a branch that does not count why that is so.
 func (c *Collector) branchToo(a *Answer, l *pg.Log) *Answer {
-	if a.Branch == l.Branch {
+	b := l.At(a.Branch)
+	if a.Branch == l.Branch || a.New == 0 && a.Branch < l.Branch { // what counted earlier may come again
 		return a
 	}
-	b := l.At(a.Branch)
 	a.Common = b.Common
 	a.Outcome = Forked
 	if b.Cause == pg.LostKey {
@@ -302,10 +302,13 @@ func (c *Collector) growth(u *upload, v *proof.Verification, b *pg.Branch, size 
 			continue
 		case k.Signed != nil && *k.Signed:
 			g.LaterKeys = append(g.LaterKeys, k.Key)
-		case k.Signed != nil:
-			g.Findings = append(g.Findings, pg.Finding{Kind: Unsigned, First: k.Event, Last: k.Event})
 		}
 		next.Keys = append(next.Keys, pg.KeyFrom{Key: k.Key, Event: k.Event})
+	}
+	for _, told := range v.Told {
+		if told.Event > size {
+			g.Findings = append(g.Findings, pg.Finding{Kind: string(told.Cause), First: told.Event, Last: told.Event})
+		}
 	}
 	if u.newest.ID != "" {
 		next.MachineID, next.Hostname = u.newest.Host.MachineID, u.newest.Host.Hostname

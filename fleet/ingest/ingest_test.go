@@ -205,6 +205,7 @@ func TestRewrite(t *testing.T) {
 	c.sends(g.Export(11), ingest.Forked)
 	c.gives(c.log(g), 1, w.Export(0))
 	c.gives(c.log(g), 0, g.Export(0))
+	c.sends(honest, ingest.Behind) // a file from before is still lying about
 }
 
 // An upload that begins after the last common event shows a fork, too, and says what it can of
@@ -282,6 +283,53 @@ func TestStranger(t *testing.T) {
 	}
 	g.AddDrift(1)
 	c.sends(g.Export(10), ingest.Stored)
+}
+
+// The key before the newest one was stolen: it signs nothing any more, though the log names it.
+func TestStolenKey(t *testing.T) {
+	c, g := newCollector(t), prooftest.New(t)
+	old := g.Key
+	g.AddKey()
+	c.sends(g.Export(0), ingest.Stored)
+	size := g.Size()
+	newest := g.Key
+	g.Key = old
+	g.AddDrift(1)
+	g.Key = newest // its name is in the first line
+	c.sends(g.Export(0), ingest.Refused, "no verifiable signatures")
+	c.sends(g.Export(size), ingest.Refused)
+	if n := c.log(g).Current().Size; n != size {
+		t.Errorf("%d events", n)
+	}
+}
+
+// The recorder says that something was wrong with its log. The log goes on, so the collector takes
+// it, and what the recorder says is a finding.
+func TestRecorderTells(t *testing.T) {
+	c, g := newCollector(t), prooftest.New(t)
+	g.AddDrift(2)
+	c.sends(g.Export(0), ingest.Stored)
+	g.Add(record.KindRecorder, func(ev *record.Event) {
+		ev.Identity = &record.Identity{Cause: record.CauseProofBroken, Schema: 4, Key: g.Key.Verifier, Problem: "the root hash is another"}
+	})
+	g.AddDrift(1)
+	c.sends(g.Export(3), ingest.Stored)
+	found, err := c.DB.Findings(t.Context(), c.log(g).ID, 0)
+	check(t, err)
+	if len(found) != 1 || found[0].Kind != "proof-broken" || found[0].First != 4 {
+		t.Errorf("%+v", found)
+	}
+
+	// The record was removed, and a new one begins with the same key: another history.
+	anew := &prooftest.Log{TB: t, Key: g.Key}
+	anew.Add(record.KindRecorder, func(ev *record.Event) {
+		ev.Identity = &record.Identity{Cause: record.CauseRecordLost, Schema: 4, Key: g.Key.Verifier}
+	})
+	anew.AddDrift(6)
+	c.sends(anew.Export(0), ingest.Forked, "the last common event is 0")
+	check(t, c.DB.Accept(t.Context(), c.log(g), 1, "the disk was full, and somebody removed it", c.now))
+	anew.AddDrift(1)
+	c.sends(anew.Export(7), ingest.Stored)
 }
 
 // An upload that is wrong in itself is refused. If a key of the log signed it, it stays as evidence.

@@ -144,11 +144,9 @@ func (u *upload) treeAt(size int64) ([]tlog.Hash, error) {
 	return tree.Roots(), nil
 }
 
-// The kinds of findings.
-const (
-	NeverSent = "body-never-sent" // the host removed bodies before it sent them
-	Unsigned  = "key-unsigned"    // a key took over that the key before it did not sign
-)
+// NeverSent is the kind of a finding: the host removed bodies before it sent them. The other kinds
+// are the causes of recorder events that tell of a fault.
+const NeverSent = "body-never-sent"
 
 // findings are what an auditor should know of the events after a number.
 func (u *upload) findings(size int64) (list []pg.Finding) {

@@ -62,7 +62,7 @@ type takeover struct {
 func (v *Verification) vouched(before string, t takeover) bool {
 	signed := handedOver(t.id.Checkpoint, before, t.id.Key, t.seq-1, t.root)
 	if !signed {
-		v.Problem(Altered, "event %d: the key %q takes over, and the key before it, %q, did not sign that: nothing vouches for what is before it", t.seq, t.id.Key, before)
+		v.tell(Altered, t.seq, record.CauseKeyReplaced, "event %d: the key %q takes over, and the key before it, %q, did not sign that: nothing vouches for what is before it", t.seq, t.id.Key, before)
 	}
 	return signed
 }

@@ -32,7 +32,26 @@ type Verification struct {
 
 	Found int `json:"-"` // how many problems, including those not listed
 
+	// Told are the problems that events tell of: the log as such is whole, and says that something was
+	// wrong before them.
+	Told []Told `json:"-"`
+
 	first *takeover // the first event that names a key, unless one was known before
+}
+
+// Told is an event that tells of a fault before it.
+type Told struct {
+	Event int64
+	Cause record.Cause // record-lost, proof-broken, or key-replaced if the key before it did not sign that
+}
+
+// Sound says whether nothing is wrong but what events themselves tell of.
+func (v *Verification) Sound() bool { return v.Found == len(v.Told) }
+
+// tell adds a problem that an event tells of.
+func (v *Verification) tell(verdict Integrity, seq int64, cause record.Cause, format string, args ...any) {
+	v.Told = append(v.Told, Told{seq, cause})
+	v.Problem(verdict, format, args...)
 }
 
 // NewVerification returns one that has found nothing wrong yet.
@@ -70,9 +89,9 @@ func (v *Verification) CheckCheckpoint(note string, size int64, root tlog.Hash) 
 func (v *Verification) checkIdentity(seq int64, id *record.Identity) {
 	switch id.Cause {
 	case record.CauseProofBroken:
-		v.Problem(Altered, "event %d: before it, the recorder found that the log was not the one it had signed: %s", seq, id.Problem)
+		v.tell(Altered, seq, id.Cause, "event %d: before it, the recorder found that the log was not the one it had signed: %s", seq, id.Problem)
 	case record.CauseRecordLost:
-		v.Problem(Truncated, "event %d: an earlier record was gone, but its key was still there", seq)
+		v.tell(Truncated, seq, id.Cause, "event %d: an earlier record was gone, but its key was still there", seq)
 	}
 }
 
