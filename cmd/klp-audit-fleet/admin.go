@@ -23,17 +23,24 @@ func oneLine(text string) string {
 }
 
 func (a *app) migrateCommand() *cobra.Command {
-	return &cobra.Command{
+	var citus bool
+	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Make the database's tables, or bring them to this version",
 		Long: `Make the tables of the collector in the database, or bring older ones to this version. Each step
 is done whole or not at all, so after an error the older version of the program still runs. It
-is done once, however many programs try, and does nothing if there is nothing to do.`,
+is done once, however many programs try, and does nothing if there is nothing to do.
+
+With --citus, distribute the tables over the workers of Citus as well. Later calls then do that
+without it, too.`,
 		Example: `  createdb klp_audit_fleet
   klp-audit-fleet migrate`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			before, after, err := pg.Migrate(cmd.Context(), a.dsn)
+			if err == nil && citus {
+				err = pg.Distribute(cmd.Context(), a.dsn)
+			}
 			if err != nil {
 				return err
 			}
@@ -45,6 +52,8 @@ is done once, however many programs try, and does nothing if there is nothing to
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&citus, "citus", false, "distribute the tables over the workers of Citus")
+	return cmd
 }
 
 func (a *app) enrollCommand() *cobra.Command {

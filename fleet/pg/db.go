@@ -125,7 +125,14 @@ func Migrate(ctx context.Context, dsn string) (before, after int, err error) {
 		return 0, 0, err
 	}
 	defer conn.Release()
-	return migrateOn(ctx, conn.Conn(), migrations)
+	before, after, err = migrateOn(ctx, conn.Conn(), migrations)
+	if err != nil {
+		return before, after, err
+	}
+	if yes, err := distributed(ctx, conn.Conn()); err != nil || !yes {
+		return before, after, err
+	}
+	return before, after, distribute(ctx, conn.Conn())
 }
 
 func migrateOn(ctx context.Context, conn *pgx.Conn, steps fs.FS) (before, after int, err error) {

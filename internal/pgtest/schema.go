@@ -20,7 +20,9 @@ var shared = sync.OnceValues(newEngine)
 
 // DSN is for pgx and psql: it leads to a new empty schema, which is the search path, and is dropped
 // at the end of the test. All tests of a program share one server: the one that KLP_AUDIT_FLEET_DSN
-// names, or else a private one. Roles and settings of the database are shared, too.
+// names, or else a private one. Roles and settings of the database are shared, too. If the database
+// has the extension citus, the schema holds a distributed table, so that pg.Migrate distributes the
+// others.
 func DSN(t testing.TB) string {
 	t.Helper()
 	dsn, err := sharedDSN()
@@ -40,8 +42,18 @@ func DSN(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := execute(within, distribute); err != nil {
+		t.Fatal(err)
+	}
 	return within
 }
+
+const distribute = `DO $$ BEGIN
+	IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+		CREATE TABLE distributed (log uuid PRIMARY KEY);
+		PERFORM create_distributed_table('distributed', 'log');
+	END IF;
+END $$`
 
 func sharedDSN() (string, error) {
 	if dsn := os.Getenv("KLP_AUDIT_FLEET_DSN"); dsn != "" {
