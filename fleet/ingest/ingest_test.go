@@ -135,6 +135,19 @@ func TestPlannedKey(t *testing.T) {
 	c.gives(c.log(g), 0, g.Export(0))
 }
 
+// The key changes again, and the host sends only what is new, as it always does.
+func TestPlannedKeyAgain(t *testing.T) {
+	c, g := newCollector(t), prooftest.New(t)
+	c.sends(g.Export(0), ingest.Stored)
+	for range 3 {
+		size := g.Size()
+		g.AddKey()
+		g.AddDrift(1)
+		c.sends(g.Export(size), ingest.Stored)
+	}
+	c.gives(c.log(g), 0, g.Export(0))
+}
+
 // The host has pruned what was sent: the collector keeps it. What was pruned before it was sent is a
 // finding.
 func TestPrunedHost(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,13 +55,21 @@ func (db *DB) Accept(ctx context.Context, l *Log, branch int, reason string, at 
 	})
 }
 
+const addSuccessor = `insert into successor (log, name, first) values ($1, $2, $3) on conflict (log) do nothing`
+
+// nameOf is the name of a verifier key.
+func nameOf(key string) string {
+	name, _, _ := strings.Cut(key, "+")
+	return name
+}
+
 // succeed notes that the later keys of a branch sign the log.
 func succeed(ctx context.Context, tx pgx.Tx, l *Log, b *Branch) error {
 	for _, k := range b.Keys {
 		if k.Key == l.Key {
 			continue
 		}
-		if _, err := tx.Exec(ctx, `insert into successor (log, first) values ($1, $2) on conflict (log) do nothing`, IDOf(k.Key), l.ID); err != nil {
+		if _, err := tx.Exec(ctx, addSuccessor, IDOf(k.Key), nameOf(k.Key), l.ID); err != nil {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ func (db *DB) Grow(ctx context.Context, id ID, branch int, g *Growth) error {
 func (db *DB) growWithKeys(ctx context.Context, id ID, branch int, g *Growth) error {
 	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		for _, key := range g.LaterKeys {
-			if _, err := tx.Exec(ctx, `insert into successor (log, first) values ($1, $2) on conflict (log) do nothing`, IDOf(key), id); err != nil {
+			if _, err := tx.Exec(ctx, addSuccessor, IDOf(key), nameOf(key), id); err != nil {
 				return err
 			}
 		}

@@ -149,9 +149,9 @@ func (db *DB) ByID(ctx context.Context, id ID) (*Log, error) {
 	return logs[0], nil
 }
 
-// Named returns the logs whose first key has a name.
+// Named returns the logs that a key of a name signs, or signed.
 func (db *DB) Named(ctx context.Context, name string) ([]*Log, error) {
-	return db.logs(ctx, `l.name = $1`, name)
+	return db.logs(ctx, `l.name = $1 or l.log in (select first from successor where name = $1)`, name)
 }
 
 // Matching returns the logs that a person means by a text: a host's name or machine id, a key or

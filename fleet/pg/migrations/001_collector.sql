@@ -17,8 +17,10 @@ create index log_name on log (name);
 -- Which log a later key signs.
 create table successor (
     log   uuid primary key,                   -- of the later key
+    name  text not null,                      -- of the later key
     first uuid not null                       -- the log
 );
+create index successor_name on successor (name);
 
 -- A history of a log. It has one, 0, until an upload shows another.
 create table branch (
