@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -165,9 +166,9 @@ func migrateOn(ctx context.Context, conn *pgx.Conn, steps fs.FS) (before, after 
 // was restarted, the connection was lost, or a deadlock was found. It may have been done.
 func again(err error) bool {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return slices.Contains([]string{"08", "57", "40"}, pgErr.Code[:2])
+		return slices.Contains([]string{"08", "57", "40"}, pgErr.Code[:2]) || pgErr.Code == "XX000" && strings.HasPrefix(pgErr.Message, "postmaster was shut down") // the latter from Citus
 	}
 	_, network := errors.AsType[net.Error](err)
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
-	return network || connecting || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
+	return network || connecting || errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
 }
