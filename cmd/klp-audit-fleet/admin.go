@@ -44,11 +44,14 @@ without it, too.`,
 			if err != nil {
 				return err
 			}
+			text := fmt.Sprintf("the tables have version %d, from %d", after, before)
 			if before == after {
-				_, err = fmt.Fprintf(a.Stdout, "the tables have version %d already\n", after)
-			} else {
-				_, err = fmt.Fprintf(a.Stdout, "the tables have version %d, from %d\n", after, before)
+				text = fmt.Sprintf("the tables have version %d already", after)
 			}
+			if citus {
+				text += ", and are distributed by log"
+			}
+			_, err = fmt.Fprintln(a.Stdout, text)
 			return err
 		},
 	}

@@ -85,6 +85,8 @@ func hintFor(err error) string {
 	switch {
 	case errors.Is(err, pg.ErrVersion):
 		return ""
+	case errors.Is(err, pg.ErrNoCitus):
+		return "install Citus, and run CREATE EXTENSION citus in the database"
 	case errors.Is(err, pg.ErrConnect):
 		return "name the database with --db or with libpq's variables, such as PGHOST and PGDATABASE; see klp-audit-fleet(8)"
 	}
