@@ -18,6 +18,7 @@ import (
 type collector struct {
 	*testing.T
 	*ingest.Collector
+	dsn string
 	now time.Time
 }
 
@@ -26,10 +27,16 @@ func newCollector(t *testing.T) *collector {
 	dsn := pgtest.DSN(t)
 	_, _, err := pg.Migrate(t.Context(), dsn)
 	check(t, err)
+	return connected(t, dsn)
+}
+
+// connected is another collector on a database.
+func connected(t *testing.T, dsn string) *collector {
+	t.Helper()
 	db, err := pg.Open(t.Context(), dsn)
 	check(t, err)
 	t.Cleanup(db.Close)
-	c := &collector{T: t, now: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)}
+	c := &collector{T: t, dsn: dsn, now: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)}
 	c.Collector = &ingest.Collector{DB: db, Limits: ingest.DefaultLimits, Now: func() time.Time {
 		c.now = c.now.Add(time.Second)
 		return c.now
@@ -237,7 +244,9 @@ func TestRewriteSentLater(t *testing.T) {
 	if err := keep.Export(t.Context(), c.DB, l, a.Branch, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "its events 1 to 11 were never sent") {
 		t.Errorf("%v", err)
 	}
+	c.sends(w.Export(11), ingest.Forked, "it continues branch 1")
 	w.AddDrift(1)
+	c.sends(w.Export(11), ingest.Forked, "it continues branch 1")
 	c.sends(w.Export(14), ingest.Forked)
 	c.sends(w.Export(0), ingest.Forked, "the last common event is 5")
 }

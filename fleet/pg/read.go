@@ -173,7 +173,8 @@ func (db *DB) TreeAt(ctx context.Context, l *Log, branch int, size int64) ([]tlo
 	case b.Size:
 		return b.Tree, nil
 	}
-	for p, err := range db.Pieces(ctx, l, branch, size-1, size) {
+	// The segment of the next event knows the tree before it, also if the events below it were never sent.
+	for p, err := range db.Pieces(ctx, l, branch, size, size+1) {
 		if err != nil {
 			return nil, err
 		}
@@ -187,5 +188,5 @@ func (db *DB) TreeAt(ctx context.Context, l *Log, branch int, size int64) ([]tlo
 		}
 		return tree.Roots(), nil
 	}
-	return nil, fmt.Errorf("event %d of log %s: %w: it is missing", size, l.ID, segment.ErrAltered)
+	return nil, fmt.Errorf("event %d of log %s: %w: it is missing", size+1, l.ID, segment.ErrAltered)
 }
