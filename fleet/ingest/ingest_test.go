@@ -181,6 +181,22 @@ func TestPrunedHost(t *testing.T) {
 	}
 }
 
+// The collector keeps what the host has removed, and lacks what the host removed before it was sent:
+// that does not look as if somebody had chosen what to remove.
+func TestPrunedHostKeptElsewhere(t *testing.T) {
+	c, g := newCollector(t), prooftest.New(t)
+	g.AddDrift(20)
+	c.sends(g.Export(0), ingest.Stored)
+	g.AddDrift(1)
+	g.Prune(22)
+	c.sends(g.Export(0), ingest.Stored)
+	v, err := keep.Verify(t.Context(), c.DB, c.log(g), 0, "")
+	check(t, err)
+	if v.Result != "intact" {
+		t.Errorf("%+v", v)
+	}
+}
+
 // rewritten is a log whose event number seq and all after it are others, signed with the same key.
 func rewritten(g *prooftest.Log, seq int64) *prooftest.Log {
 	w := &prooftest.Log{TB: g.TB, Key: g.Key}

@@ -89,7 +89,7 @@ func (v *Verifier) Add(e Entry) (*record.Event, error) {
 	return v.take(t), nil
 }
 
-// Withheld, before the first event, names somebody who answers for bodies that no prune event
+// Withheld, before the first event, names a keeper of the log who answers for bodies that no prune event
 // removed: answers says of an event whether they do.
 func (v *Verifier) Withheld(answers func(seq int64) bool) { v.gaps.withheld = answers }
 
