@@ -112,7 +112,12 @@ func (g *Log) AddDrift(n int) {
 // AddKey adds the event by which another key takes over.
 func (g *Log) AddKey() {
 	g.Helper()
-	next := NewKey(g.TB)
+	g.HandOver(NewKey(g.TB))
+}
+
+// HandOver adds the event by which a key takes over, with the signature of the one before it.
+func (g *Log) HandOver(next *proof.Key) {
+	g.Helper()
 	handOver, err := g.Key.HandOver(next, g.Size(), g.Root())
 	check(g, err)
 	g.Key = next
