@@ -244,6 +244,27 @@ func TestRewrite(t *testing.T) {
 	c.sends(honest, ingest.Behind) // a file from before is still lying about
 }
 
+// After somebody accepted the shorter history, what comes too early waits, as ever: that the longer one
+// is another is known.
+func TestTooEarlyAfterAccept(t *testing.T) {
+	c, g := newCollector(t), prooftest.New(t)
+	g.AddDrift(19)
+	c.sends(g.Export(0), ingest.Stored)
+	w := &prooftest.Log{TB: t, Key: g.Key}
+	for _, body := range rewritten(g, 6).Bodies[:10] {
+		w.AddBody(body)
+	}
+	a := c.sends(w.Export(0), ingest.Forked)
+	check(t, c.DB.Accept(t.Context(), c.log(g), a.Branch, "restored from the snapshot of Monday", c.now))
+	w.AddDrift(2)
+	first := w.Export(10)
+	w.AddDrift(1)
+	c.sends(w.Export(12), ingest.Waiting, "it begins after event 12, the collector has 10")
+	c.sends(first, ingest.Stored)
+	c.sends(w.Export(12), ingest.Stored)
+	c.gives(c.log(g), a.Branch, w.Export(0))
+}
+
 // An upload that begins after the last common event shows a fork, too, and says what it can of
 // where.
 func TestRewriteSentLater(t *testing.T) {

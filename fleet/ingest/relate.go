@@ -29,7 +29,8 @@ type relation struct {
 	first  int64 // the first event that is known to differ
 }
 
-// relate compares an upload with the branches of a log: the one that counts first, then the newest.
+// relate compares an upload with the branches of a log: the one that counts first, then the newest. If
+// it begins after the one that counts, it can only continue another one, or wait.
 func (c *Collector) relate(ctx context.Context, u *upload, l *pg.Log) (best relation, err error) {
 	order := []int{l.Branch}
 	for _, b := range slices.Backward(l.Branches) {
@@ -38,12 +39,16 @@ func (c *Collector) relate(ctx context.Context, u *upload, l *pg.Log) (best rela
 		}
 	}
 	best = relation{branch: l.Branch, kind: after}
+	waits := false
 	for _, number := range order {
 		rel, err := c.compare(ctx, u, l, number)
 		if err != nil || rel.kind == same {
 			return rel, err
 		}
-		if rel.kind == other && (best.kind == after || rel.common > best.common) {
+		if rel.kind == after && number == l.Branch {
+			waits = true
+		}
+		if rel.kind == other && !waits && (best.kind == after || rel.common > best.common) {
 			best = rel
 		}
 	}
