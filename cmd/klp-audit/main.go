@@ -16,11 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/klp-audit/klp-audit/internal/scratch"
+	"github.com/klp-audit/klp-audit/internal/stop"
 )
 
 func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	watchSignals(cancel)
+	stop.Watch(cancel)
 	line, ctx := progressLine(ctx)
 	e := env{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now}
 	if line != nil {
@@ -31,7 +32,7 @@ func main() {
 	if line != nil {
 		line.Close()
 	}
-	endBy(code)
+	stop.End(code)
 	os.Exit(code)
 }
 
@@ -53,11 +54,11 @@ func run(ctx context.Context, e env) int {
 	case errors.As(err, &status):
 		return int(status)
 	}
-	if s := stoppedBy(ctx, err); s != 0 {
+	if s := stop.By(ctx, err); s != 0 {
 		if s != syscall.SIGPIPE { // who read it does not want to know more
 			a.complain("stopped by %s", unix.SignalName(s))
 		}
-		return exitSignal + int(s)
+		return stop.Exit + int(s)
 	}
 	a.complain("%v", err)
 	if hint := cmp.Or(hintFor(err), didYouMean(called, err)); hint != "" {

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/klp-audit/klp-audit/internal/stop"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -256,7 +257,7 @@ func unreadWork(t *testing.T, w *longWork) {
 	cmd := w.command("report", "history", "--input", w.export, "--format", "csv")
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = out, &stderr
-	if err := cmd.Run(); cmd.ProcessState.ExitCode() != exitSignal+int(syscall.SIGPIPE) || stderr.Len() > 0 {
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != stop.Exit+int(syscall.SIGPIPE) || stderr.Len() > 0 {
 		t.Errorf("%v: %s", err, &stderr)
 	}
 	w.unchanged("SIGPIPE", before)
