@@ -12,30 +12,52 @@ import (
 
 // SetState approves or retires a log.
 func (db *DB) SetState(ctx context.Context, l *Log, state State, reason string, at time.Time) error {
-	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `update log set state = $2, reason = $3, state_since = $4 where log = $1`, l.ID, state, reason, at); err != nil {
-			return err
-		}
-		if state != Approved {
-			return nil
-		}
-		return succeed(ctx, tx, l, l.Current()) // the admin vouches for its keys
-	})
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return setState(ctx, tx, l, state, reason, at) })
 }
 
-// Enroll approves the log of a key before it sends, or the one that waits for approval. It says
-// whether anything changed.
-func (db *DB) Enroll(ctx context.Context, l *Log) (changed bool, err error) {
-	known, err := db.ByKey(ctx, l.Key)
-	switch {
-	case errors.Is(err, ErrNoLog):
-		return true, db.Begin(ctx, l)
-	case err != nil:
-		return false, err
-	case known.State == Pending:
-		return true, db.SetState(ctx, known, Approved, l.Reason, l.StateSince)
+func setState(ctx context.Context, tx pgx.Tx, l *Log, state State, reason string, at time.Time) error {
+	if _, err := tx.Exec(ctx, `update log set state = $2, reason = $3, state_since = $4 where log = $1`, l.ID, state, reason, at); err != nil {
+		return err
 	}
-	return false, nil
+	if state != Approved || len(l.Branches) == 0 {
+		return nil
+	}
+	return succeed(ctx, tx, l, l.Current()) // the admin vouches for its keys
+}
+
+// Enroll approves the logs of keys before they send, and those that wait for approval: all or none.
+// It returns how many that were, and how many of the others are retired.
+func (db *DB) Enroll(ctx context.Context, logs []*Log) (changed, retired int, err error) {
+	var list []*Log
+	for _, l := range logs {
+		known, err := db.ByKey(ctx, l.Key)
+		switch {
+		case errors.Is(err, ErrNoLog):
+			list = append(list, l)
+		case err != nil:
+			return 0, 0, err
+		case known.State == Pending:
+			known.Tenant, known.Reason, known.StateSince = l.Tenant, l.Reason, l.StateSince
+			list = append(list, known)
+		case known.State == Retired:
+			retired++
+		}
+	}
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		for _, l := range list {
+			if err := begin(ctx, tx, l); err != nil {
+				return err
+			}
+			if err := setState(ctx, tx, l, Approved, l.Reason, l.StateSince); err != nil { // its first upload may have come meanwhile
+				return err
+			}
+			if _, err := tx.Exec(ctx, `update log set tenant = $2 where log = $1`, l.ID, l.Tenant); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return len(list), retired, err
 }
 
 // Accept makes a branch the one that counts. The other stays evidence.
@@ -143,6 +165,25 @@ func (db *DB) Verified(ctx context.Context, id ID) (*Verification, error) {
 		return nil, nil
 	}
 	return v, err
+}
+
+// Verifications returns what the newest verifications of all logs found.
+func (db *DB) Verifications(ctx context.Context) (map[ID]*Verification, error) {
+	rows, err := db.pool.Query(ctx, `select log, run, verified, branch, size, withheld, result, problems from verification order by log`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := map[ID]*Verification{}
+	for rows.Next() {
+		var id ID
+		var v Verification
+		if err := rows.Scan(&id, &v.Run, &v.Verified, &v.Branch, &v.Size, &v.Withheld, &v.Result, &v.Problems); err != nil {
+			return nil, err
+		}
+		all[id] = &v
+	}
+	return all, rows.Err()
 }
 
 // LastRun returns when the newest run of verifications began, zero if there was none.

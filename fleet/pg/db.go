@@ -63,11 +63,20 @@ func connect(ctx context.Context, dsn string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := pool.Ping(ctx); err != nil {
+	db := &DB{pool}
+	if err := db.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("%w %q: %w", ErrConnect, conf.ConnConfig.Database, err)
+		return nil, err
 	}
-	return &DB{pool}, nil
+	return db, nil
+}
+
+// Ping returns an error, ErrConnect, if the database does not answer.
+func (db *DB) Ping(ctx context.Context) error {
+	if err := db.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("%w %q: %w", ErrConnect, db.pool.Config().ConnConfig.Database, err)
+	}
+	return nil
 }
 
 // Close ends the connections.

@@ -98,16 +98,18 @@ func grow(ctx context.Context, q querier, id ID, branch int, g *Growth) error {
 
 // Begin makes an empty log, unless there is one.
 func (db *DB) Begin(ctx context.Context, l *Log) error {
-	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `insert into log (log, tenant, name, key, state, state_since, reason) values ($1, $2, $3, $4, $5, $6, $7) on conflict (log) do nothing`,
-			l.ID, l.Tenant, l.Name, l.Key, l.State, l.StateSince, l.Reason)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `insert into branch (log, branch, size, tree, key, keys, checkpoint, opened, received, heard)
-			values ($1, 0, 0, '', $2, '[]', '', $3, $3, $3) on conflict (log, branch) do nothing`, l.ID, l.Key, l.StateSince)
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return begin(ctx, tx, l) })
+}
+
+func begin(ctx context.Context, tx pgx.Tx, l *Log) error {
+	_, err := tx.Exec(ctx, `insert into log (log, tenant, name, key, state, state_since, reason) values ($1, $2, $3, $4, $5, $6, $7) on conflict (log) do nothing`,
+		l.ID, l.Tenant, l.Name, l.Key, l.State, l.StateSince, l.Reason)
+	if err != nil {
 		return err
-	})
+	}
+	_, err = tx.Exec(ctx, `insert into branch (log, branch, size, tree, key, keys, checkpoint, opened, received, heard)
+		values ($1, 0, 0, '', $2, '[]', '', $3, $3, $3) on conflict (log, branch) do nothing`, l.ID, l.Key, l.StateSince)
+	return err
 }
 
 // Fork opens a branch of a log and returns its number. The error is ErrMoved if another program has
