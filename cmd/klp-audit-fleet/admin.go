@@ -44,12 +44,15 @@ without it, too.`,
 			if err != nil {
 				return err
 			}
-			text := fmt.Sprintf("the tables have version %d, from %d", after, before)
-			if before == after {
-				text = fmt.Sprintf("the tables have version %d already", after)
+			text := fmt.Sprintf("brought the tables from version %d to %d", before, after)
+			switch before {
+			case after:
+				text = fmt.Sprintf("nothing to do: the tables have version %d", after)
+			case 0:
+				text = fmt.Sprintf("made the tables, version %d", after)
 			}
 			if citus {
-				text += ", and are distributed by log"
+				text += "; they are distributed by log"
 			}
 			_, err = fmt.Fprintln(a.Stdout, text)
 			return err
@@ -65,10 +68,12 @@ func (a *app) enrollCommand() *cobra.Command {
 		Use:   "enroll FILE",
 		Short: "Approve the hosts whose keys are in a file",
 		Long: `Approve the hosts whose verifier keys are in FILE (-: standard input), before they send or after
-their first upload: one key a line, as klp-audit verify prints it, then the host's name if you
-like. Lines that begin with # are skipped. If a line is wrong, nobody is enrolled.`,
-		Example: `  klp-audit-fleet enroll keys.txt`,
-		Args:    cobra.ExactArgs(1),
+their first upload: one key a line, as klp-audit verify prints it; what follows it on the line is
+yours, such as the host's name. Lines that begin with # are skipped. If a line is wrong, or the
+database fails, nobody is enrolled. A retired host stays retired.`,
+		Example: `  klp-audit-fleet enroll keys.txt
+  ssh web1 cat /var/lib/klp-audit/key.pub | klp-audit-fleet enroll -`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			keys, err := a.readKeys(args[0])
 			if err != nil {
@@ -98,15 +103,17 @@ func (a *app) readKeys(path string) (keys []string, err error) {
 		in = f
 	}
 	lines := bufio.NewScanner(io.LimitReader(in, 64<<20))
+	seen := map[string]bool{}
 	for n := 1; lines.Scan(); n++ {
-		key, _, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
-		if key == "" || strings.HasPrefix(key, "#") {
+		words := strings.Fields(lines.Text())
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") || seen[words[0]] {
 			continue
 		}
-		if err := proof.CheckVerifierKey(key); err != nil {
+		if err := proof.CheckVerifierKey(words[0]); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
 		}
-		keys = append(keys, key)
+		seen[words[0]] = true
+		keys = append(keys, words[0])
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("reading keys from %q: %w", path, err)
@@ -118,18 +125,24 @@ func (a *app) readKeys(path string) (keys []string, err error) {
 }
 
 func (a *app) enroll(ctx context.Context, db *pg.DB, keys []string, tenant int) error {
-	changed := 0
+	a.ifStopped = "nobody was enrolled"
+	var logs []*pg.Log
 	for _, key := range keys {
 		name, _, _ := strings.Cut(key, "+")
-		ok, err := db.Enroll(ctx, &pg.Log{ID: pg.IDOf(key), Tenant: tenant, Name: name, Key: key, State: pg.Approved, StateSince: a.Now(), Reason: "enrolled"})
-		if err != nil {
-			return fmt.Errorf("enrolling %q after %d others: %w", name, changed, err)
-		}
-		if ok {
-			changed++
-		}
+		logs = append(logs, &pg.Log{ID: pg.IDOf(key), Tenant: tenant, Name: name, Key: key, State: pg.Approved, StateSince: a.Now(), Reason: "enrolled"})
 	}
-	_, err := fmt.Fprintf(a.Stdout, "%s enrolled, %d known already\n", say.Plural(changed, "host"), len(keys)-changed)
+	changed, retired, err := db.Enroll(ctx, logs)
+	if err != nil {
+		return fmt.Errorf("enrolling %s, of which none is now: %w", say.Plural(len(keys), "host"), err)
+	}
+	text := fmt.Sprintf("%s enrolled", say.Plural(changed, "host"))
+	if known := len(keys) - changed - retired; known > 0 {
+		text += fmt.Sprintf(", %d approved already", known)
+	}
+	if retired > 0 {
+		text += fmt.Sprintf(", %d retired: approve takes them back", retired)
+	}
+	_, err = fmt.Fprintln(a.Stdout, text)
 	return err
 }
 
@@ -138,7 +151,8 @@ func (a *app) approveCommand() *cobra.Command {
 		Use:   "approve HOST...",
 		Short: "Make hosts part of the population",
 		Long: `Approve hosts that wait after their first upload, or that were retired. Compare the key that show
-prints with the one that klp-audit verify prints on the host: anybody may have sent that upload.`,
+HOST prints with the one that klp-audit verify prints on the host: anybody may have sent that
+upload, under any name.`,
 		Example: `  klp-audit-fleet show --state pending
   klp-audit-fleet approve web1`,
 	})
@@ -159,10 +173,10 @@ func (a *app) stateCommand(state pg.State, cmd *cobra.Command) *cobra.Command {
 	var reason string
 	cmd.Args = cobra.MinimumNArgs(1)
 	cmd.Flags().StringVar(&reason, "reason", "", "the reason, for whoever asks later: `TEXT`")
-	if state == pg.Retired {
-		cmd.MarkFlagRequired("reason")
-	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if state == pg.Retired && strings.TrimSpace(reason) == "" {
+			return errNoReason
+		}
 		db, err := a.open(cmd.Context())
 		if err != nil {
 			return err
@@ -170,19 +184,30 @@ func (a *app) stateCommand(state pg.State, cmd *cobra.Command) *cobra.Command {
 		defer db.Close()
 		var failed error
 		for _, host := range args {
-			l, err := one(cmd.Context(), db, host)
-			if err == nil {
-				err = db.SetState(cmd.Context(), l, state, reason, a.Now())
-			}
-			if err != nil {
-				failed = errors.Join(failed, err)
-				continue
-			}
-			fmt.Fprintf(a.Stdout, "%s: %s\n", say.Printable(l.Name), state)
+			failed = errors.Join(failed, a.setState(cmd.Context(), db, host, state, reason))
 		}
 		return failed
 	}
 	return cmd
+}
+
+// errNoReason says that somebody who asks later would find no reason.
+var errNoReason = usageError{errors.New("--reason is missing: say why, for whoever asks later")}
+
+func (a *app) setState(ctx context.Context, db *pg.DB, host string, state pg.State, reason string) error {
+	l, err := one(ctx, db, host)
+	switch {
+	case err != nil:
+		return err
+	case l.State == state:
+		_, err = fmt.Fprintf(a.Stdout, "%s: %s already, since %s\n", called(l), state, short(l.StateSince))
+		return err
+	}
+	if err := db.SetState(ctx, l, state, reason, a.Now()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.Stdout, "%s: %s\n", called(l), state)
+	return err
 }
 
 func (a *app) acceptCommand() *cobra.Command {
@@ -191,6 +216,8 @@ func (a *app) acceptCommand() *cobra.Command {
 		Use:   "accept-fork HOST BRANCH",
 		Short: "Say which history of a host counts from now on",
 		Long: `Make BRANCH, whose number show prints, the history of HOST that counts. The other stays evidence.
+A branch that counts already can be named, too: it goes on to count, and the others have been
+looked at.
 
 A host whose history differs from what it sent before was restored from a snapshot or a backup,
 or somebody rewrote its record: the bytes look the same. Find out which, and say it as the reason.`,
@@ -201,6 +228,9 @@ or somebody rewrote its record: the bytes look the same. Find out which, and say
 			number, err := strconv.Atoi(args[1])
 			if err != nil {
 				return usageError{fmt.Errorf("branch %q is not a number", args[1])}
+			}
+			if strings.TrimSpace(reason) == "" {
+				return errNoReason
 			}
 			db, err := a.open(cmd.Context())
 			if err != nil {
@@ -215,24 +245,36 @@ or somebody rewrote its record: the bytes look the same. Find out which, and say
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why this history is the right one: `TEXT`")
-	cmd.MarkFlagRequired("reason")
 	return cmd
 }
 
 func (a *app) accept(ctx context.Context, db *pg.DB, l *pg.Log, number int, reason string) error {
+	others := undecided(l)
 	switch b := l.At(number); {
 	case b == nil:
-		return fmt.Errorf("host %s has no branch %d: it has %s", l.Name, number, say.Plural(len(l.Branches), "branch"))
-	case number == l.Branch:
-		return fmt.Errorf("branch %d of host %s counts already", number, l.Name)
+		return noBranch(l, number)
+	case number == l.Branch && len(others) == 0:
+		return fmt.Errorf("branch %d of host %s counts already, and there is no other to decide about", number, called(l))
 	case !l.Whole(number):
-		return fmt.Errorf("branch %d of host %s is not whole: its events %d to %d were never sent: let the host send its export from the first event on", number, l.Name, *b.Common+1, b.Since)
-	case strings.TrimSpace(reason) == "":
-		return usageError{errors.New("--reason is empty")}
+		return fmt.Errorf("branch %d of host %s is not whole: its events %d to %d were never sent: let the host send its export from the first event on", number, called(l), *b.Common+1, b.Since)
 	}
 	if err := db.Accept(ctx, l, number, reason, a.Now()); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.Stdout, "%s: branch %d counts, branch %d stays as evidence\n", say.Printable(l.Name), number, l.Branch)
+	_, err := fmt.Fprintf(a.Stdout, "%s: branch %d counts, the others stay as evidence\n", called(l), number)
 	return err
+}
+
+// noBranch says which branches there are.
+func noBranch(l *pg.Log, number int) error {
+	return fmt.Errorf("host %s has no branch %d: its branches are %s", called(l), number, branches(l))
+}
+
+// branches are the numbers of a log's branches.
+func branches(l *pg.Log) string {
+	var list []string
+	for _, b := range l.Branches {
+		list = append(list, strconv.Itoa(b.Number))
+	}
+	return say.Join(list)
 }

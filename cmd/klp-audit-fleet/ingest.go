@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klp-audit/klp-audit/fleet/ingest"
+	"github.com/klp-audit/klp-audit/fleet/pg"
 	"github.com/klp-audit/klp-audit/internal/say"
 )
 
@@ -27,21 +27,24 @@ func (a *app) ingestCommand() *cobra.Command {
 		Short: "Take in exports of hosts",
 		Long: `Take in exports that klp-audit export wrote on hosts: whole ones, or with --since what came after
 an earlier one. They may be compressed with zstd, gzip, xz or bzip2. Of a folder, all files are
-taken; files that begin with a dot are skipped. An export whose predecessor is in another file is
-tried again after it.
+taken, also in folders below it; names that begin with a dot are skipped. An export whose
+predecessor is in another file is tried again after it.
 
 Taking in one again is harmless. What became of each is printed:
+
   stored      it brought new events
   known       it brought nothing new
   behind      it is an earlier state of the log; nothing is wrong
-  waiting     events before it are missing: it is needed from an earlier event on
+  waiting     events before it are missing: send the log from an earlier event on
   forked      its history is another one: kept as evidence, and the host is unknown from the
               last common event on; see accept-fork
   new-key     a key took over that the key before it did not sign: kept; see accept-fork
-  refused     it is wrong in itself; if a key of the host signed it, it is kept as evidence
+  refused     it is wrong in itself, or the host is retired; if a key of the host signed it,
+              and it has a checkpoint, it is kept as evidence
+  not-read    it is no export, too large, or could not be read or kept: nothing of it is kept
 
 The exit status is 0 if all are stored, known or behind, 4 if one is forked, new-key or refused,
-and 1 if one is waiting or could not be read.`,
+else 1 if one is waiting or not-read. If the database fails, ingest ends; begin again.`,
 		Example: `  klp-audit-fleet ingest /srv/klp-audit/incoming --remove
   ssh web1 klp-audit export | klp-audit-fleet ingest -`,
 		Args: cobra.MinimumNArgs(1),
@@ -76,14 +79,8 @@ type intake struct {
 	collector *ingest.Collector
 	json      bool
 	remove    bool
-	worst     int // exit code
-}
-
-// said is what is printed of a file.
-type said struct {
-	File string `json:"file"`
-	*ingest.Answer
-	Error string `json:"error,omitempty"`
+	counts    map[ingest.Outcome]int
+	pending   map[string]bool // logs that wait for approval
 }
 
 func (in *intake) run(ctx context.Context, args []string) error {
@@ -91,12 +88,14 @@ func (in *intake) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	for len(files) > 0 {
-		waiting, err := in.pass(ctx, files)
+	in.app.ifStopped = "what was printed is done; take in the rest by calling it again"
+	in.counts, in.pending = map[ingest.Outcome]int{}, map[string]bool{}
+	for left := files; len(left) > 0; {
+		waiting, err := in.pass(ctx, left)
 		if err != nil {
 			return err
 		}
-		if len(waiting) == len(files) {
+		if len(waiting) == len(left) {
 			for _, w := range waiting {
 				if err := in.tell(&w); err != nil {
 					return err
@@ -104,13 +103,60 @@ func (in *intake) run(ctx context.Context, args []string) error {
 			}
 			break
 		}
-		files = files[:0]
+		left = nil
 		for _, w := range waiting {
-			files = append(files, w.File)
+			left = append(left, w.File)
 		}
 	}
-	if in.worst != exitDone {
-		return exitStatus(in.worst)
+	if err := in.sum(len(files)); err != nil {
+		return err
+	}
+	return in.status()
+}
+
+// sum says what became of all files.
+func (in *intake) sum(files int) error {
+	if in.json {
+		return nil
+	}
+	var parts []string
+	for _, o := range outcomes {
+		if n := in.counts[o]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, o))
+		}
+	}
+	text := ""
+	if files != 1 { // a timer that finds nothing says so
+		text = say.Plural(files, "file") + and(strings.Join(parts, ", ")) + "\n"
+	}
+	if n := len(in.pending); n > 0 {
+		text += say.Plural(n, "new host") + " of these wait for approval: see `klp-audit-fleet show --state pending`\n"
+	}
+	text = strings.ReplaceAll(text, "1 new host of these wait ", "1 new host of these waits ")
+	_, err := io.WriteString(in.app.Stdout, text)
+	return err
+}
+
+// unread is what became of a file that is not an upload, or could not be kept.
+const unread ingest.Outcome = notRead
+
+// outcomes are in the order in which they are summed up.
+var outcomes = []ingest.Outcome{ingest.Stored, ingest.Known, ingest.Behind, ingest.Waiting, ingest.Forked, ingest.NewKey, ingest.Refused, unread}
+
+// codes are the exit codes of outcomes.
+var codes = map[ingest.Outcome]int{
+	ingest.Stored: exitDone, ingest.Known: exitDone, ingest.Behind: exitDone, ingest.Waiting: exitError, unread: exitError,
+	ingest.Forked: exitAltered, ingest.NewKey: exitAltered, ingest.Refused: exitAltered,
+}
+
+// status is the exit status: what is wrong with a host weighs more than what could not be done.
+func (in *intake) status() error {
+	worst := exitDone
+	for o := range in.counts {
+		worst = max(worst, codes[o])
+	}
+	if worst != exitDone {
+		return exitStatus(worst)
 	}
 	return nil
 }
@@ -152,51 +198,65 @@ func list(args []string) (files []string, err error) {
 // pass takes in files, and returns those that wait for another.
 func (in *intake) pass(ctx context.Context, files []string) (waiting []said, err error) {
 	for _, file := range files {
-		s := in.take(ctx, file)
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("stopped before %q was done", file)
+		s, err := in.take(ctx, file)
+		if err != nil {
+			return nil, err
 		}
-		if s.Answer != nil && s.Outcome == ingest.Waiting && file != "-" {
-			waiting = append(waiting, s)
+		if s.Outcome == ingest.Waiting && file != "-" {
+			waiting = append(waiting, *s)
 			continue
 		}
-		if err := in.tell(&s); err != nil {
+		if err := in.tell(s); err != nil {
 			return nil, err
 		}
 	}
 	return waiting, nil
 }
 
-// take takes in one file.
-func (in *intake) take(ctx context.Context, file string) said {
-	s := said{File: file}
-	r := in.app.Stdin
-	if file != "-" {
+// take takes in one file. An error is one of the database, or a signal came.
+func (in *intake) take(ctx context.Context, file string) (*said, error) {
+	var r io.Reader
+	if file == "-" {
+		r = interruptible(ctx, in.app.Stdin)
+	} else {
 		f, err := os.Open(file)
 		if err != nil {
-			s.Error = err.Error()
-			return s
+			return notTaken(file, err), nil
 		}
 		defer f.Close()
 		r = f
 	}
 	answer, err := in.collector.Ingest(ctx, r)
-	if err != nil {
-		s.Error = err.Error()
-		return s
+	if err == nil {
+		return of(file, answer), nil
 	}
-	s.Answer = answer
-	return s
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("taking in %q: %w", file, err)
+	}
+	if gone := in.collector.DB.Ping(ctx); gone != nil {
+		return nil, fmt.Errorf("taking in %q: %w", file, gone)
+	}
+	return notTaken(file, err), nil
+}
+
+// interruptible ends reading when a signal comes, also from who sends nothing.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	go func() { // ends with the program at the latest
+		_, err := io.Copy(in, r)
+		in.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { out.CloseWithError(context.Cause(ctx)) })
+	return out
 }
 
 // tell prints what became of a file, and removes it if it may go.
 func (in *intake) tell(s *said) (err error) {
-	code := exitError
-	if s.Answer != nil {
-		code = codes[s.Outcome]
+	in.counts[s.Outcome]++
+	if s.State == pg.Pending {
+		in.pending[s.Log] = true
 	}
-	in.worst = max(in.worst, code)
-	if code == exitDone && in.remove && s.File != "-" {
+	if codes[s.Outcome] == exitDone && in.remove && s.File != "-" {
 		if err := os.Remove(s.File); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -205,39 +265,4 @@ func (in *intake) tell(s *said) (err error) {
 		return json.NewEncoder(in.app.Stdout).Encode(s)
 	}
 	return s.write(in.app.Stdout)
-}
-
-// codes are the exit codes of outcomes.
-var codes = map[ingest.Outcome]int{
-	ingest.Stored: exitDone, ingest.Known: exitDone, ingest.Behind: exitDone, ingest.Waiting: exitError,
-	ingest.Forked: exitAltered, ingest.NewKey: exitAltered, ingest.Refused: exitAltered,
-}
-
-// write writes one line, and one more for each problem.
-func (s *said) write(w io.Writer) error {
-	if s.Answer == nil {
-		_, err := fmt.Fprintf(w, "%s: not read: %s\n", say.Printable(s.File), say.Printable(s.Error))
-		return err
-	}
-	host := cmp.Or(s.Hostname, s.Name, "unknown host")
-	text := fmt.Sprintf("%s: %s: %s", s.File, s.Outcome, host)
-	if s.Log != "" {
-		text += fmt.Sprintf(" (%s, %s)", s.Name, s.State)
-	}
-	if s.New > 0 {
-		text += fmt.Sprintf(", %d new", s.New)
-	}
-	text += fmt.Sprintf(", has %d events", s.Size)
-	if s.Branch > 0 {
-		text += fmt.Sprintf(" in branch %d", s.Branch)
-	}
-	_, err := fmt.Fprintln(w, say.Printable(text))
-	for i, p := range s.Problems {
-		if i == 5 {
-			fmt.Fprintf(w, "    and %d more\n", len(s.Problems)-i)
-			break
-		}
-		fmt.Fprintf(w, "    %s\n", say.Clip(p, 300))
-	}
-	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -44,12 +45,12 @@ If bodies were withheld since (see prune), a note on standard error says so.`,
 				branch = l.Branch
 			}
 			if l.At(branch) == nil {
-				return fmt.Errorf("host %s has no branch %d: it has %s", l.Name, branch, say.Plural(len(l.Branches), "branch"))
+				return noBranch(l, branch)
 			}
 			if s, err := db.Withheld(cmd.Context(), l.ID, branch); err != nil {
 				return err
 			} else if s != nil {
-				a.complain("note: the bodies of %d events are withheld since %s: show prints the signed statement", s.Bodies, short(s.Stated))
+				a.complain("note: the bodies of %s are withheld since %s: `klp-audit-fleet show --format json` has the signed statement", say.Plural(int(s.Bodies), "event"), short(s.Stated))
 			}
 			return keep.Export(cmd.Context(), db, l, branch, a.Stdout)
 		},
@@ -83,8 +84,8 @@ func (a *app) verifyCommand() *cobra.Command {
 tree over them, the signed checkpoints, the keys, and what the database says of them. What it
 found is kept for show.
 
-The exit status is 0 if all is intact, 4 if a log was altered, 5 if the end of one is missing, and
-1 if one could not be read.`,
+The exit status is 0 if all is intact, 4 if a log was altered, else 5 if the end of one is
+missing, else 1 if one could not be read.`,
 		Example: `  klp-audit-fleet verify
   klp-audit-fleet verify --resume`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -124,14 +125,14 @@ func (a *app) verify(ctx context.Context, db *pg.DB, hosts []string, resume, qui
 			r.Began = last
 		}
 	}
-	counts, worst := map[string]int{}, exitDone
+	a.ifStopped = "`klp-audit-fleet verify --resume` goes on"
+	counts := map[string]int{}
 	r.Found = func(res keep.Result) error {
-		result := "not read"
+		result := notRead
 		if res.Err == nil {
 			result = res.Result
 		}
 		counts[result]++
-		worst = max(worst, map[string]int{string(proof.Intact): exitDone, string(proof.Altered): exitAltered, string(proof.Truncated): exitTruncated, "not read": exitError}[result])
 		if quiet && result == string(proof.Intact) {
 			return nil
 		}
@@ -140,23 +141,36 @@ func (a *app) verify(ctx context.Context, db *pg.DB, hosts []string, resume, qui
 	if err := r.Verify(ctx, logs); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Stdout, "%s: %d intact, %d altered, %d truncated, %d not read\n", say.Plural(len(logs), "log"),
-		counts[string(proof.Intact)], counts[string(proof.Altered)], counts[string(proof.Truncated)], counts["not read"])
-	if worst != exitDone {
-		return exitStatus(worst)
+	if _, err := fmt.Fprintf(a.Stdout, "%s: %d intact, %d altered, %d truncated, %d not read\n", say.Plural(len(logs), "log"),
+		counts[string(proof.Intact)], counts[string(proof.Altered)], counts[string(proof.Truncated)], counts[notRead]); err != nil {
+		return err
+	}
+	switch {
+	case counts[string(proof.Altered)] > 0:
+		return exitStatus(exitAltered)
+	case counts[string(proof.Truncated)] > 0:
+		return exitStatus(exitTruncated)
+	case counts[notRead] > 0:
+		return exitStatus(exitError)
 	}
 	return nil
 }
 
+// notRead is what became of a log or a file that could not be read.
+const notRead = "not-read"
+
 func (a *app) tellResult(res *keep.Result, result string) error {
-	text := fmt.Sprintf("%s (%s): %s", res.Log.Name, say.OrUnknown(res.Log.Current().Hostname), result)
-	if res.Err != nil {
+	text := called(res.Log) + ": " + result
+	switch {
+	case res.Err != nil:
 		text += ": " + oneLine(res.Err.Error())
-	} else {
-		text += fmt.Sprintf(", %d events", res.Size)
-		if res.Withheld > 0 {
-			text += fmt.Sprintf(", %d bodies withheld", res.Withheld)
-		}
+	case res.Size == 0:
+		text += ", has sent nothing yet"
+	default:
+		text += ", " + say.Plural(int(res.Size), "event")
+	}
+	if res.Err == nil && res.Withheld > 0 {
+		text += fmt.Sprintf(", %s withheld", bodies(res.Withheld))
 	}
 	_, err := fmt.Fprintln(a.Stdout, say.Printable(text))
 	if res.Verification != nil && res.Err == nil {
@@ -167,6 +181,14 @@ func (a *app) tellResult(res *keep.Result, result string) error {
 	return err
 }
 
+// bodies is a number of them.
+func bodies(n int64) string {
+	if n == 1 {
+		return "1 body"
+	}
+	return fmt.Sprintf("%d bodies", n)
+}
+
 func (a *app) pruneCommand() *cobra.Command {
 	var keepFor string
 	var withhold bool
@@ -174,8 +196,9 @@ func (a *app) pruneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune [HOST...]",
 		Short: "Pack what is kept, and remove what need not be kept",
-		Long: `Pack the uploads of past months, so that they take less room; nothing is lost by that. Without
-flags, that is all; run it monthly.
+		Long: `Pack the uploads of past months, so that they take less room; nothing is lost by that. Of the
+checkpoints that came with them, the newest of each month stays. Without flags, that is all; run
+it monthly.
 
 With --keep, also remove the bodies of events that are older than that, if the host has removed
 them, too. With --withhold as well, remove those that the host still has, except what a
@@ -204,11 +227,6 @@ verification needs. The collector signs which, with a key of its own, and verify
 }
 
 func (a *app) prune(ctx context.Context, p *keep.Prune, hosts []string) (err error) {
-	if p.Withhold {
-		if p.Key, err = a.key(true); err != nil {
-			return err
-		}
-	}
 	db, err := a.open(ctx)
 	if err != nil {
 		return err
@@ -218,21 +236,27 @@ func (a *app) prune(ctx context.Context, p *keep.Prune, hosts []string) (err err
 	if err != nil {
 		return err
 	}
+	if p.Withhold {
+		if p.Key, err = a.key(true); err != nil {
+			return err
+		}
+	}
+	a.ifStopped = "what was done is whole, and the next prune goes on"
 	p.DB = db
 	var sum keep.Pruned
 	var failed error
 	p.Found = func(d keep.Pruned) error {
 		sum.Segments, sum.Removed, sum.Withheld = sum.Segments+d.Segments, sum.Removed+d.Removed, sum.Withheld+d.Withheld
 		if d.Err != nil {
-			failed = errors.Join(failed, fmt.Errorf("host %s: %w", d.Log.Name, d.Err))
+			failed = errors.Join(failed, fmt.Errorf("host %s: %w", called(d.Log), d.Err))
 		}
 		return nil
 	}
 	if err := p.Run(ctx, logs); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Stdout, "%s: %d pieces packed, %d bodies removed, %d withheld\n", say.Plural(len(logs), "log"), sum.Segments, sum.Removed, sum.Withheld)
-	return failed
+	_, err = fmt.Fprintf(a.Stdout, "%s: %s packed, %s removed, %s withheld\n", say.Plural(len(logs), "log"), say.Plural(sum.Segments, "piece"), bodies(sum.Removed), bodies(sum.Withheld))
+	return errors.Join(failed, err)
 }
 
 // ago returns the moment that an age such as 400d, 24m or 10y leads back to.
@@ -276,6 +300,9 @@ func (a *app) key(create bool) (*proof.Key, error) {
 func makeKey(path string) ([]byte, error) {
 	text, err := proof.MakeKey()
 	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

@@ -3,19 +3,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/klp-audit/klp-audit/fleet/pg"
 	"github.com/klp-audit/klp-audit/internal/say"
+	"github.com/klp-audit/klp-audit/internal/stop"
 )
 
 // version is set when the program is built.
@@ -40,9 +43,10 @@ type env struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stop.Watch(cancel)
 	code := run(ctx, env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now})
-	stop()
+	stop.End(code)
 	os.Exit(code)
 }
 
@@ -69,6 +73,12 @@ func run(ctx context.Context, e env) int {
 	case errors.As(err, &status):
 		return int(status)
 	}
+	if s := stop.By(ctx, err); s != 0 {
+		if s != syscall.SIGPIPE { // who read it does not want to know more
+			a.complain("stopped by %s%s", unix.SignalName(s), and(a.ifStopped))
+		}
+		return stop.Exit + int(s)
+	}
 	a.complain("%v", err)
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(e.Stderr, "klp-audit-fleet: hint: %s\n", hint)
@@ -80,15 +90,30 @@ func run(ctx context.Context, e env) int {
 	return exitError
 }
 
-// hintFor says what helps against an error.
+// and is a text after a colon, if there is one.
+func and(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// hintFor says what helps against an error: a SQLSTATE of the server says most.
 func hintFor(err error) string {
+	said := func(state string) bool { return strings.Contains(err.Error(), "SQLSTATE "+state) }
 	switch {
 	case errors.Is(err, pg.ErrVersion):
 		return ""
 	case errors.Is(err, pg.ErrNoCitus):
 		return "install Citus, and run CREATE EXTENSION citus in the database"
+	case said("3D000"):
+		return "make the database with createdb, and its tables with `klp-audit-fleet migrate`"
+	case said("28000"), said("28P01"):
+		return "by default the database's user is the one who runs this: run it as the user whose role may connect, or name another with --db or PGUSER"
+	case said("42501"):
+		return "the database's user may not do this: whoever owns the tables may, or has to grant it"
 	case errors.Is(err, pg.ErrConnect):
-		return "name the database with --db or with libpq's variables, such as PGHOST and PGDATABASE; see klp-audit-fleet(8)"
+		return "does the server run? --db names the database, and so do libpq's variables, such as PGHOST and PGDATABASE"
 	}
 	return ""
 }
@@ -99,6 +124,8 @@ type app struct {
 	dsn     string // where the database is; empty: libpq's variables say it
 	keyFile string
 	started bool // cobra got as far as running a command: its own errors, about flags, come before
+	// ifStopped says what is so if a signal stops the command.
+	ifStopped string
 }
 
 // complain prints a message for the user on one line. What comes from outside is made printable.
@@ -123,7 +150,8 @@ klp-audit/0123456789abcdef, or the beginning of a log's id.`,
 		PersistentPreRun: func(*cobra.Command, []string) {
 			a.started = true
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.SetVersionTemplate("klp-audit-fleet {{.Version}}\n")
@@ -144,15 +172,28 @@ func one(ctx context.Context, db *pg.DB, text string) (*pg.Log, error) {
 	case err != nil:
 		return nil, err
 	case len(list) == 0:
-		return nil, fmt.Errorf("host %q is not known here", text)
+		return nil, fmt.Errorf("host %q is not known here: `klp-audit-fleet show` lists those that are", text)
 	case len(list) > 1:
 		names := make([]string, len(list))
 		for i, l := range list {
-			names[i] = fmt.Sprintf("%s (%s, %s, last heard %s)", l.Name, say.OrUnknown(l.Current().Hostname), l.State, short(l.Current().Heard))
+			names[i] = fmt.Sprintf("%s (%s, %s)", l.Name, l.State, lastHeard(l.Current()))
 		}
-		return nil, fmt.Errorf("host %q is %d logs: %s: name one of them by its key's name", text, len(list), say.Some(names))
+		return nil, fmt.Errorf("%q are %d hosts: %s: name one by its key", text, len(list), say.Some(names))
 	}
 	return list[0], nil
+}
+
+// lastHeard says when a host last sent its log.
+func lastHeard(b *pg.Branch) string {
+	if b.Size == 0 {
+		return "never heard"
+	}
+	return "last heard " + short(b.Heard)
+}
+
+// called is how people call a log: its host's name, which it gave itself, and its key.
+func called(l *pg.Log) string {
+	return say.Printable(cmp.Or(l.Current().Hostname, "a host that has sent nothing") + " (" + l.Name + ")")
 }
 
 // short is a moment for people, in UTC.

@@ -9,15 +9,14 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/klp-audit/klp-audit/fleet/ingest"
 	"github.com/klp-audit/klp-audit/fleet/pg"
 	"github.com/klp-audit/klp-audit/internal/say"
-	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/report/table"
 )
@@ -28,7 +27,17 @@ func (a *app) showCommand() *cobra.Command {
 		Use:   "show [HOST]",
 		Short: "Show what is known of a host's log, or list the logs",
 		Long: `Show what the collector knows of the log of HOST: its keys, its size, its branches, what an auditor
-should know, and what the newest verification found. Without HOST, list all logs.`,
+should know, and what the newest verification found. Without HOST, list all hosts.
+
+INTEGRITY is one of these:
+
+  altered     verify found that what is kept is not what the host signed
+  truncated   verify found that the end is missing
+  forked      another history came, and nobody has decided which one counts
+  new-key     a key took over that the key before it did not sign; nobody has decided
+  behind      the newest upload is an earlier state of the log: a snapshot was restored
+  unverified  nothing is known against it; verify has not looked at it yet
+  intact      nothing is known against it, and verify agrees`,
 		Example: `  klp-audit-fleet show --state pending
   klp-audit-fleet show web1`,
 		Args: cobra.MaximumNArgs(1),
@@ -71,8 +80,8 @@ func (a *app) style() table.Style {
 	return table.Style{}
 }
 
-// host is what show says of a log. Its JSON is published.
-type host struct {
+// summary is what the list says of a log. Its JSON is published: all keys are always there.
+type summary struct {
 	Log        string           `json:"log"`
 	Name       string           `json:"name"`
 	Hostname   string           `json:"hostname"`
@@ -81,24 +90,38 @@ type host struct {
 	State      pg.State         `json:"state"`
 	StateSince time.Time        `json:"state_since"`
 	Reason     string           `json:"reason"`
+	Integrity  string           `json:"integrity"`
 	Key        string           `json:"key"` // that signs now
-	Keys       []pg.KeyFrom     `json:"keys"`
 	Events     int64            `json:"events"`
 	FirstEvent *time.Time       `json:"first_event"`
 	LastEvent  *time.Time       `json:"last_event"`
-	Heard      time.Time        `json:"heard"`
+	Heard      *time.Time       `json:"heard"`  // null: never
 	Behind     int64            `json:"behind"` // events that the newest upload lacks
-	Branch     int              `json:"branch"`
-	Branches   []fork           `json:"branches"`
-	Findings   []pg.Finding     `json:"findings"`
-	Refused    []pg.Refusal     `json:"refused"`
-	Others     []string         `json:"same_machine"` // other logs of the same machine id
-	Withheld   *pg.Statement    `json:"withheld"`
+	Branch     int              `json:"branch"` // that counts
 	Verified   *pg.Verification `json:"verified"`
 }
 
-// fork is another history of a log.
-type fork struct {
+// host is what show says of a log.
+type host struct {
+	summary
+	Keys     []pg.KeyFrom  `json:"keys"`
+	Branches []branch      `json:"branches"`
+	Findings []pg.Finding  `json:"findings"`
+	Refused  []pg.Refusal  `json:"refused"`
+	Others   []other       `json:"same_machine"` // other logs of the same machine id
+	Withheld *pg.Statement `json:"withheld"`
+}
+
+// other is another log of the same machine.
+type other struct {
+	Log   string     `json:"log"`
+	Name  string     `json:"name"`
+	State pg.State   `json:"state"`
+	Heard *time.Time `json:"heard"`
+}
+
+// branch is a history of a log.
+type branch struct {
 	Branch   int        `json:"branch"`
 	Cause    pg.Cause   `json:"cause"`
 	Base     *int       `json:"base"`
@@ -112,54 +135,88 @@ type fork struct {
 	Reason   string     `json:"reason"`
 }
 
-// hostOf returns what a log's own rows say.
-func hostOf(l *pg.Log) (*host, error) {
+// summaryOf returns what a log's own rows say, and what its newest verification found.
+func summaryOf(l *pg.Log, verified *pg.Verification) summary {
 	b := l.Current()
-	h := &host{
+	s := summary{
 		Log: l.ID.String(), Name: l.Name, Hostname: b.Hostname, MachineID: b.MachineID, Tenant: l.Tenant, State: l.State, StateSince: l.StateSince, Reason: l.Reason,
-		Key: b.Key, Keys: b.Keys, Events: b.Size, FirstEvent: b.FirstEvent, LastEvent: b.LastEvent, Heard: b.Heard, Branch: l.Branch,
+		Integrity: integrity(l, verified), Key: b.Key, Events: b.Size, FirstEvent: b.FirstEvent, LastEvent: b.LastEvent, Heard: heard(b), Branch: l.Branch, Verified: verified,
 	}
 	if b.HeardSize > 0 {
-		h.Behind = b.Size - b.HeardSize
+		s.Behind = b.Size - b.HeardSize
 	}
+	return s
+}
+
+// heard is when a host last sent its log, nil if it never did.
+func heard(b *pg.Branch) *time.Time {
+	if b.Size == 0 {
+		return nil
+	}
+	return &b.Heard
+}
+
+// The words for what is known of a log's history, the worst first, besides those of a verification.
+const (
+	forked     = "forked"     // another history waits for a decision
+	newKey     = "new-key"    // a key that nothing vouches for waits for a decision
+	behind     = "behind"     // the newest upload is an earlier state
+	unverified = "unverified" // nothing is wrong, and verify has not looked
+)
+
+// integrity says in a word what is known of a log's history.
+func integrity(l *pg.Log, verified *pg.Verification) string {
+	b, open := l.Current(), undecided(l)
+	switch {
+	case verified != nil && verified.Result != string(proof.Intact):
+		return verified.Result
+	case slices.ContainsFunc(open, func(o *pg.Branch) bool { return later(o, b).Cause != pg.LostKey }):
+		return forked
+	case len(open) > 0:
+		return newKey
+	case b.HeardSize > 0 && b.HeardSize < b.Size:
+		return behind
+	case verified == nil:
+		return unverified
+	}
+	return string(proof.Intact)
+}
+
+// later is the later of two branches: its cause says why there are two.
+func later(a, b *pg.Branch) *pg.Branch {
+	if a.Number > b.Number {
+		return a
+	}
+	return b
+}
+
+// undecided are the branches that grew since somebody decided which one counts.
+func undecided(l *pg.Log) (list []*pg.Branch) {
+	decided := l.Current().Accepted
 	for i := range l.Branches {
-		o := &l.Branches[i]
-		tree, err := proof.NewTree(o.Size, o.Tree)
+		b := &l.Branches[i]
+		if b.Number != l.Branch && (decided == nil || b.Received.After(*decided)) {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// branchesOf returns the histories of a log.
+func branchesOf(l *pg.Log) (list []branch, err error) {
+	for i := range l.Branches {
+		b := &l.Branches[i]
+		tree, err := proof.NewTree(b.Size, b.Tree)
 		if err != nil {
-			return nil, fmt.Errorf("reading branch %d of log %s: %w", o.Number, l.Name, err)
+			return nil, fmt.Errorf("reading branch %d of log %s: %w", b.Number, l.Name, err)
 		}
 		root, err := tree.Root()
 		if err != nil {
 			return nil, err
 		}
-		h.Branches = append(h.Branches, fork{o.Number, o.Cause, o.Base, o.Common, l.Whole(o.Number), o.Size, root.String(), o.Opened, o.Received, o.Accepted, o.Reason})
+		list = append(list, branch{b.Number, b.Cause, b.Base, b.Common, l.Whole(b.Number), b.Size, root.String(), b.Opened, b.Received, b.Accepted, b.Reason})
 	}
-	return h, nil
-}
-
-// Integrity says in a word what is known of a log's history.
-func (h *host) integrity() string {
-	switch {
-	case h.Verified != nil && h.Verified.Result != string(proof.Intact):
-		return h.Verified.Result
-	case h.open(pg.Forked):
-		return "forked"
-	case h.open(pg.LostKey):
-		return "new key"
-	case h.Behind > 0:
-		return "behind"
-	}
-	return ""
-}
-
-// open says whether a branch waits for somebody to look at it.
-func (h *host) open(cause pg.Cause) bool {
-	for _, f := range h.Branches {
-		if f.Cause == cause && f.Branch > h.Branch {
-			return true
-		}
-	}
-	return false
+	return list, nil
 }
 
 func (a *app) list(ctx context.Context, db *pg.DB, state pg.State, format string) error {
@@ -167,33 +224,38 @@ func (a *app) list(ctx context.Context, db *pg.DB, state pg.State, format string
 	if err != nil {
 		return err
 	}
-	hosts := make([]*host, len(logs))
-	for i, l := range logs {
-		if hosts[i], err = hostOf(l); err != nil {
-			return err
-		}
+	verified, err := db.Verifications(ctx)
+	if err != nil {
+		return err
 	}
-	slices.SortStableFunc(hosts, func(p, q *host) int { return cmp.Or(cmp.Compare(p.Hostname, q.Hostname), cmp.Compare(p.Name, q.Name)) })
+	hosts := make([]summary, len(logs))
+	for i, l := range logs {
+		hosts[i] = summaryOf(l, verified[l.ID])
+	}
+	slices.SortStableFunc(hosts, func(p, q summary) int {
+		return cmp.Or(cmp.Compare(p.Hostname, q.Hostname), cmp.Compare(p.Name, q.Name))
+	})
 	if format == "json" {
 		return writeJSON(a.Stdout, hosts)
 	}
 	var cells [][]string
 	for _, h := range hosts {
-		cells = append(cells, []string{say.OrUnknown(h.Hostname), say.Printable(h.Name), string(h.State), fmt.Sprint(h.Events), moment(h.LastEvent), short(h.Heard), h.integrity()})
+		name, _ := strings.CutPrefix(h.Name, "klp-audit/")
+		cells = append(cells, []string{say.OrUnknown(h.Hostname), say.Printable(name), string(h.State), fmt.Sprint(h.Events), minute(h.Heard), h.Integrity})
 	}
 	if len(cells) == 0 {
-		_, err := fmt.Fprintln(a.Stdout, "no logs")
+		_, err := fmt.Fprintln(a.Stdout, "no hosts")
 		return err
 	}
-	return table.Render(a.Stdout, []string{"HOST", "KEY", "STATE", "EVENTS", "LAST EVENT", "HEARD", "INTEGRITY"}, cells, a.style().Sized())
+	return table.Render(a.Stdout, []string{"HOST", "KEY", "STATE", "EVENTS", "HEARD (UTC)", "INTEGRITY"}, cells, a.style().Sized())
 }
 
-// moment is a time that may not be known.
-func moment(t *time.Time) string {
+// minute is a time in a table.
+func minute(t *time.Time) string {
 	if t == nil {
-		return "none"
+		return "never"
 	}
-	return short(*t)
+	return t.UTC().Format("2006-01-02 15:04")
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -211,13 +273,17 @@ func (a *app) show(ctx context.Context, db *pg.DB, l *pg.Log, format string) err
 		return writeJSON(a.Stdout, h)
 	}
 	facts := h.facts()
-	return facts.Write(a.Stdout, a.style().Sized())
+	return facts.Write(a.Stdout, a.style())
 }
 
 // read reads all that show says of a log.
 func (a *app) read(ctx context.Context, db *pg.DB, l *pg.Log) (*host, error) {
-	h, err := hostOf(l)
+	verified, err := db.Verified(ctx, l.ID)
 	if err != nil {
+		return nil, err
+	}
+	h := &host{summary: summaryOf(l, verified), Keys: l.Current().Keys, Others: []other{}}
+	if h.Branches, err = branchesOf(l); err != nil {
 		return nil, err
 	}
 	if h.Findings, err = db.Findings(ctx, l.ID, l.Branch); err != nil {
@@ -229,102 +295,9 @@ func (a *app) read(ctx context.Context, db *pg.DB, l *pg.Log) (*host, error) {
 	if h.Withheld, err = db.Withheld(ctx, l.ID, l.Branch); err != nil {
 		return nil, err
 	}
-	if h.Verified, err = db.Verified(ctx, l.ID); err != nil {
-		return nil, err
-	}
 	others, err := db.Others(ctx, l)
-	h.Others = []string{}
 	for _, o := range others {
-		h.Others = append(h.Others, fmt.Sprintf("%s, %s, last heard %s", o.Name, o.State, short(o.Current().Heard)))
+		h.Others = append(h.Others, other{o.ID.String(), o.Name, o.State, heard(o.Current())})
 	}
 	return h, err
-}
-
-// facts are what show prints.
-func (h *host) facts() (f table.Facts) {
-	f.Add("Host", "%s, machine id %s", say.OrUnknown(h.Hostname), say.OrUnknown(h.MachineID))
-	f.Add("Log", "%s (%s)", h.Name, h.Log)
-	f.Add("State", "%s since %s%s", h.State, short(h.StateSince), in(h.Reason))
-	f.Add("Key", "%s", h.Key)
-	f.Add("Events", "%d, from %s to %s, in branch %d", h.Events, moment(h.FirstEvent), moment(h.LastEvent), h.Branch)
-	f.Add("Last heard", "%s", short(h.Heard))
-	if h.Behind > 0 {
-		f.Add("Behind", "the newest upload lacks the last %d events: the host may have gone back to a snapshot", h.Behind)
-	}
-	for _, k := range h.Keys[min(1, len(h.Keys)):] {
-		f.Add("Change of key", "from event %d on, %s", k.Event, k.Key)
-	}
-	for _, o := range h.Branches {
-		if o.Branch != h.Branch {
-			f.Add(fmt.Sprintf("Branch %d", o.Branch), "%s", o.text())
-		}
-	}
-	for _, x := range h.Findings {
-		f.Add("Finding", "%s", findingText(x))
-	}
-	for _, r := range h.Refused {
-		f.Add("Refused", "%s, events %d to %d: %s", short(r.Received), r.Since+1, r.Size, say.Some(r.Problems))
-	}
-	for _, o := range h.Others {
-		f.Add("Same machine id", "%s: a clone, or the machine was installed again", o)
-	}
-	if h.Withheld != nil {
-		f.Add("Withheld", "the bodies of %d events, since %s:\n%s", h.Withheld.Bodies, short(h.Withheld.Stated), h.Withheld.Text)
-	}
-	switch v := h.Verified; {
-	case v == nil:
-		f.Add("Verified", "not yet: run klp-audit-fleet verify")
-	default:
-		f.Add("Verified", "%s on %s, %d events%s", v.Result, short(v.Verified), v.Size, in(say.Some(v.Problems)))
-	}
-	return f
-}
-
-// in is a text in a sentence, if there is one.
-func in(text string) string {
-	if text == "" {
-		return ""
-	}
-	return ": " + text
-}
-
-// text says what a branch is.
-func (o *fork) text() string {
-	what := "the first history"
-	switch o.Cause {
-	case pg.Forked:
-		what = "another history"
-	case pg.LostKey:
-		what = "a key took over that the key before it did not sign"
-	}
-	text := fmt.Sprintf("%s, %d events, root hash %s, received %s", what, o.Events, o.Root, short(o.Received))
-	if o.Base != nil {
-		text += fmt.Sprintf("; it leaves branch %d after event %d", *o.Base, *o.Common)
-	}
-	if !o.Whole {
-		text += ", some events after that were never sent"
-	}
-	if o.Accepted != nil {
-		text += fmt.Sprintf("; accepted %s%s", short(*o.Accepted), in(o.Reason))
-	}
-	return text
-}
-
-// findingText says what a finding means.
-func findingText(x pg.Finding) string {
-	events := fmt.Sprintf("event %d", x.First)
-	if x.Last > x.First {
-		events = fmt.Sprintf("events %d to %d", x.First, x.Last)
-	}
-	switch x.Kind {
-	case ingest.NeverSent:
-		return fmt.Sprintf("%s: the host removed the bodies before it sent them", events)
-	case string(record.CauseKeyReplaced):
-		return fmt.Sprintf("%s: a key took over that the key before it did not sign: nothing vouches for what is before it", events)
-	case string(record.CauseProofBroken):
-		return fmt.Sprintf("%s: before it, the recorder found that the log was not the one it had signed", events)
-	case string(record.CauseRecordLost):
-		return fmt.Sprintf("%s: an earlier record was gone, but its key was still there", events)
-	}
-	return fmt.Sprintf("%s: %s", events, x.Kind)
 }
