@@ -227,7 +227,7 @@ func (h *honest) late(file []byte, common int64) {
 	check(h.T, err)
 	h.uploads.Add(1)
 	want := []ingest.Outcome{ingest.Behind, ingest.Known}
-	if a.Upload > common {
+	if a.New > 0 {
 		want = []ingest.Outcome{ingest.Forked}
 	}
 	if !slices.Contains(want, a.Outcome) {
