@@ -214,7 +214,7 @@ func (c *Collector) act(ctx context.Context, u *upload, l *pg.Log, rel relation,
 			a.Outcome = Behind
 		}
 		return c.branchToo(a, l), c.DB.Heard(ctx, l.ID, rel.branch, u.size(), c.Now())
-	case b.Size > 0 && unsigned(v, b.Size) > 0:
+	case unsigned(v, b.Size) > 0:
 		rel.common = b.Size
 		a.Problems = v.Problems
 		return c.fork(ctx, u, l, rel, pg.LostKey, a)

@@ -303,6 +303,7 @@ func TestLostKey(t *testing.T) {
 	g.AddDrift(1)
 	c.sends(g.Export(4), ingest.Waiting)
 	c.sends(g.Export(0), ingest.NewKey, "event 5: the key ")
+	c.sends(g.Export(0), ingest.NewKey, "it continues branch 1")
 	l, err := c.DB.ByID(t.Context(), first.ID)
 	check(t, err)
 	c.gives(l, 0, before)
@@ -389,6 +390,29 @@ func TestRecorderTells(t *testing.T) {
 	check(t, c.DB.Accept(t.Context(), c.log(g), 1, "the disk was full, and somebody removed it", c.now))
 	anew.AddDrift(1)
 	c.sends(anew.Export(7), ingest.Stored)
+}
+
+// A stranger is faster than a host whose key was enrolled, or than one that nobody knows: what it sends
+// in the host's name does not become the host's log.
+func TestStrangerIsFirst(t *testing.T) {
+	for _, enrolled := range []bool{true, false} {
+		c, g := newCollector(t), prooftest.New(t)
+		if enrolled {
+			_, _, err := c.DB.Enroll(t.Context(), []*pg.Log{{ID: pg.IDOf(g.Key.Verifier), Name: "host", Key: g.Key.Verifier, State: pg.Approved, StateSince: c.now}})
+			check(t, err)
+		}
+		forged := &prooftest.Log{TB: t, Key: prooftest.NewKey(t)}
+		forged.AddBody(g.Bodies[0])
+		forged.Add(record.KindRecorder, func(ev *record.Event) {
+			ev.Identity = &record.Identity{Cause: record.CauseKeyReplaced, Schema: 4, Key: forged.Key.Verifier}
+		})
+		forged.AddDrift(3)
+		c.sends(forged.Export(0), ingest.NewKey, "did not sign that")
+		c.sends(forged.Export(0), ingest.NewKey, "it continues branch 1")
+		g.AddDrift(3)
+		c.sends(g.Export(0), ingest.Stored)
+		c.gives(c.log(g), 0, g.Export(0))
+	}
 }
 
 // An upload that is wrong in itself is refused. If a key of the log signed it, it stays as evidence.

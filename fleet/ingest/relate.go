@@ -29,8 +29,9 @@ type relation struct {
 	first  int64 // the first event that is known to differ
 }
 
-// relate compares an upload with the branches of a log: the one that counts first, then the newest. If
-// it begins after the one that counts, it can only continue another one, or wait.
+// relate compares an upload with the branches of a log: the one that counts first, then the newest. Of
+// those that it agrees with, it continues the one that it shares most with. If it begins after the one
+// that counts, it can only continue another one, or wait.
 func (c *Collector) relate(ctx context.Context, u *upload, l *pg.Log) (best relation, err error) {
 	order := []int{l.Branch}
 	for _, b := range slices.Backward(l.Branches) {
@@ -39,16 +40,20 @@ func (c *Collector) relate(ctx context.Context, u *upload, l *pg.Log) (best rela
 		}
 	}
 	best = relation{branch: l.Branch, kind: after}
-	waits := false
+	waits, shared := false, int64(-1)
 	for _, number := range order {
 		rel, err := c.compare(ctx, u, l, number)
-		if err != nil || rel.kind == same {
+		if err != nil {
 			return rel, err
 		}
-		if rel.kind == after && number == l.Branch {
+		switch size := min(l.At(number).Size, u.size()); {
+		case rel.kind == same && size == u.size():
+			return rel, nil
+		case rel.kind == same && size > shared:
+			best, shared = rel, size
+		case rel.kind == after && number == l.Branch:
 			waits = true
-		}
-		if rel.kind == other && !waits && (best.kind == after || rel.common > best.common) {
+		case rel.kind == other && !waits && shared < 0 && (best.kind == after || rel.common > best.common):
 			best = rel
 		}
 	}
