@@ -415,6 +415,31 @@ func TestStrangerIsFirst(t *testing.T) {
 	}
 }
 
+// A log's events name a key that its host does not have: approving that host, or accepting its
+// branch, does not give it the key. Whoever has it sends a log of his own.
+func TestApprovalGivesNoKey(t *testing.T) {
+	c, g := newCollector(t), prooftest.New(t)
+	claims := prooftest.New(t)
+	c.sends(claims.Export(0), ingest.Stored)
+	own := claims.Key
+	claims.Key = g.Key
+	claims.Add(record.KindRecorder, func(ev *record.Event) {
+		ev.Identity = &record.Identity{Cause: record.CauseKeyReplaced, Schema: 4, Key: g.Key.Verifier}
+	})
+	claims.Key = own
+	claims.Add(record.KindRecorder, func(ev *record.Event) {
+		ev.Identity = &record.Identity{Cause: record.CauseKeyReplaced, Schema: 4, Key: own.Verifier}
+	})
+	a := c.sends(claims.Export(0), ingest.NewKey)
+	check(t, c.DB.Accept(t.Context(), c.log(claims), a.Branch, "why not", c.now))
+	check(t, c.DB.SetState(t.Context(), c.log(claims), pg.Approved, "why not", c.now))
+	g.AddDrift(2)
+	c.sends(g.Export(0), ingest.Stored)
+	if l := c.log(g); l.Key != g.Key.Verifier {
+		t.Errorf("%+v", l)
+	}
+}
+
 // An upload that is wrong in itself is refused. If a key of the log signed it, it stays as evidence.
 func TestRefused(t *testing.T) {
 	c, g := newCollector(t), prooftest.New(t)

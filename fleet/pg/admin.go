@@ -22,7 +22,7 @@ func setState(ctx context.Context, tx pgx.Tx, l *Log, state State, reason string
 	if state != Approved || len(l.Branches) == 0 {
 		return nil
 	}
-	return succeed(ctx, tx, l, l.Current()) // the admin vouches for its keys
+	return succeed(ctx, tx, l, l.Current()) // the admin vouches for its key
 }
 
 // Enroll approves the logs of keys before they send, and those that wait for approval: all or none.
@@ -85,17 +85,14 @@ func nameOf(key string) string {
 	return name
 }
 
-// succeed notes that the later keys of a branch sign the log.
+// succeed notes that the key of a branch's checkpoint signs the log. Other keys that its events name may
+// be anybody's, unless they were handed over to, which Grow has noted.
 func succeed(ctx context.Context, tx pgx.Tx, l *Log, b *Branch) error {
-	for _, k := range b.Keys {
-		if k.Key == l.Key {
-			continue
-		}
-		if _, err := tx.Exec(ctx, addSuccessor, IDOf(k.Key), nameOf(k.Key), l.ID); err != nil {
-			return err
-		}
+	if b.Key == l.Key {
+		return nil
 	}
-	return nil
+	_, err := tx.Exec(ctx, addSuccessor, IDOf(b.Key), nameOf(b.Key), l.ID)
+	return err
 }
 
 // Findings returns what an auditor should know of a branch, in the order of its events.
