@@ -58,6 +58,7 @@ var arrows = map[string][]string{
 	"internal/flat":                {},
 	"internal/frame":               {},
 	"internal/goenv":               {},
+	"internal/helptest":            {}, // tests only
 	"internal/ini":                 {},
 	"internal/initrd":              {},
 	"internal/journal":             {"record", "internal/rooted"},

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klp-audit/klp-audit/internal/config"
+	"github.com/klp-audit/klp-audit/internal/helptest"
 )
 
 // configuredBy reads a configuration that is a text.
@@ -79,7 +80,7 @@ func TestPackagedConfigurationMan(t *testing.T) {
 	if diff := cmp.Diff(builtIn, explained); diff != "" {
 		t.Errorf("(-built in +explained):\n%s", diff)
 	}
-	example := manExamples(string(page))[0]
+	example := helptest.Examples(string(page))[0]
 	if _, set := values(configuredBy(t, example)); set != 3 {
 		t.Errorf("%d keys are set by\n%s", set, example)
 	}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/klp-audit/klp-audit/internal/helptest"
 )
 
 // supportconfig takes a plugin whose name can be part of a shell variable's and whose file can
@@ -27,7 +29,7 @@ func TestPackagedSupportconfig(t *testing.T) {
 	const program = "/usr/bin/klp-audit"
 	commands := regexp.MustCompile(`(?m)^show `+program+` (.*)$`).FindAllStringSubmatch(string(text), -1)
 	for _, c := range commands {
-		if err := accepts(shellWords(c[1])); err != nil {
+		if err := accepts(helptest.Words(c[1])); err != nil {
 			t.Errorf("%q: %v", c[1], err)
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,66 +10,30 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"text/template"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
+
+	"github.com/klp-audit/klp-audit/internal/helptest"
 )
 
 // packaging holds what is installed beside the program and says the same as the program.
 const packaging = "../../packaging/"
 
-// packaged compares a file of the package with what it has to be; -update writes it.
-func packaged(t *testing.T, name, want string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(packaging+name, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(packaging + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("%s is not what the commands say; run `make man` (-want +got):\n%s", name, diff)
-	}
-}
+// inPackage compares files there with what they have to be; -update writes them.
+func inPackage() helptest.Packaging { return helptest.Packaging{Dir: packaging, Update: *update} }
 
 func TestPackagedCompletions(t *testing.T) {
-	for name, generate := range map[string]func(*cobra.Command, io.Writer) error{
-		"klp-audit.bash": func(c *cobra.Command, w io.Writer) error { return c.GenBashCompletionV2(w, true) },
-		"klp-audit.zsh":  (*cobra.Command).GenZshCompletion,
-		"klp-audit.fish": func(c *cobra.Command, w io.Writer) error { return c.GenFishCompletion(w, true) },
-	} {
-		var b bytes.Buffer
-		if err := generate(new(app).command(), &b); err != nil {
-			t.Fatal(err)
-		}
-		packaged(t, "completion/"+name, b.String())
-	}
+	inPackage().Completions(t, func() *cobra.Command { return new(app).command() })
 }
 
 // The page of each command says what its help says. klp-audit(8) is written by hand but for the list of
 // commands, and the flags of all of them.
 func TestPackagedMan(t *testing.T) {
-	tmpl, err := template.New("").Funcs(template.FuncMap{
-		"flags": manFlags, "text": manText, "quote": manQuote, "arguments": manArguments, "upper": strings.ToUpper, "lower": lowerFirst,
-	}).ParseGlob(packaging + "man/*.8.in")
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := func(name, from string, data any) {
-		var b strings.Builder
-		if err := tmpl.ExecuteTemplate(&b, from+".8.in", data); err != nil {
-			t.Fatal(err)
-		}
-		packaged(t, "man/"+name+".8", b.String())
-	}
+	page := func(name, from string, data any) { inPackage().Page(t, name, from, data) }
 	root := new(app).command()
 	var pages []manPage
-	names := []string{packaging + "man/klp-audit-plugin.8"} // written by hand
+	names := []string{packaging + "man/klp-audit-plugin.8", packaging + "man/klp-audit-fleet.8"} // written by hand, or of another program
 	for _, cmd := range root.Commands() {
 		if cmd.Hidden || cmd.Name() == "version" || cmd.Name() == "help" {
 			continue
@@ -103,60 +66,6 @@ func (p manPage) All() []*cobra.Command {
 	return append([]*cobra.Command{p.Command}, p.Commands()...)
 }
 
-// manArguments are the arguments of a command besides its flags, for .RI.
-func manArguments(cmd *cobra.Command) string {
-	_, args, _ := strings.Cut(cmd.Use, " ")
-	if args == "" {
-		return ""
-	}
-	return `"" "` + manQuote(args) + ` " `
-}
-
-func lowerFirst(text string) string { return strings.ToLower(text[:1]) + text[1:] }
-
-// manFlags lists a command's own flags.
-func manFlags(cmd *cobra.Command) string {
-	var b strings.Builder
-	cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
-		if f.Hidden || f.Name == "help" {
-			return
-		}
-		value, usage := pflag.UnquoteUsage(f)
-		b.WriteString(".TP\n\\fB")
-		if f.Shorthand != "" {
-			b.WriteString(manQuote("-"+f.Shorthand) + "\\fR, \\fB")
-		}
-		b.WriteString(manQuote("--"+f.Name) + "\\fR")
-		if f.NoOptDefVal == "" {
-			b.WriteString(" \\fI" + manQuote(value) + "\\fR")
-		}
-		b.WriteString("\n" + manQuote(usage))
-		if d := f.DefValue; d != "" && d != "false" && d != "0" && d != "[]" {
-			b.WriteString(" (default " + manQuote(d) + ")")
-		}
-		b.WriteString("\n")
-	})
-	return b.String()
-}
-
-// manText sets a text of help in paragraphs; indented lines stay as they are.
-func manText(text string) string {
-	paragraphs := strings.Split(strings.Trim(text, "\n"), "\n\n")
-	for i, paragraph := range paragraphs {
-		paragraphs[i] = manQuote(paragraph)
-		if strings.HasPrefix(paragraph, "  ") {
-			paragraphs[i] = ".EX\n" + paragraphs[i] + "\n.EE"
-		}
-	}
-	return strings.Join(paragraphs, "\n.PP\n") + "\n"
-}
-
-// manQuote keeps roff from taking text for requests and hyphens for dashes.
-func manQuote(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "…", `\[u2026]`).Replace(text)
-	return regexp.MustCompile(`(?m)^([.'])`).ReplaceAllString(text, `\&$1`)
-}
-
 // manPages returns the man pages of the package with their text.
 func manPages(t *testing.T) map[string]string {
 	t.Helper()
@@ -184,10 +93,10 @@ var shownCommand = regexp.MustCompile(`(?m)^ *(?:# |\$ )?(?:zypper )?klp-audit (
 func TestPackagedExamples(t *testing.T) {
 	for name, text := range manPages(t) {
 		shown := 0
-		for _, example := range manExamples(text) {
+		for _, example := range helptest.Examples(text) {
 			for _, line := range shownCommand.FindAllStringSubmatch(example, -1) {
 				shown++
-				if err := accepts(shellWords(line[1])); err != nil {
+				if err := accepts(helptest.Words(line[1])); err != nil {
 					t.Errorf("%s: %q: %v", name, line[0], err)
 				}
 			}
@@ -198,43 +107,16 @@ func TestPackagedExamples(t *testing.T) {
 	}
 }
 
-// manExamples are the texts between .EX and .EE, without roff's quoting.
-func manExamples(page string) (list []string) {
-	for _, part := range strings.Split(page, "\n.EX\n")[1:] {
-		example, _, _ := strings.Cut(part, "\n.EE")
-		list = append(list, strings.NewReplacer(`\-`, "-", `\&`, "", `\e`, `\`, `\[u2026]`, "…").Replace(example))
-	}
-	return list
-}
-
-// shellWord is a word of a command line, as far as man pages need the shell's rules.
-var shellWord = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
-
-func shellWords(line string) []string {
-	list := shellWord.FindAllString(line, -1)
-	for i, word := range list {
-		list[i] = strings.Trim(word, `'"`)
-	}
-	return list
-}
-
 // accepts says whether the program would run a command line, without a note that it is written otherwise now.
 func accepts(args []string) error {
 	var notes bytes.Buffer
-	root := (&app{env: env{Stderr: &notes}}).command()
-	root.InitDefaultCompletionCmd()
-	root.InitDefaultHelpCmd()
-	cmd, rest, err := root.Find(args)
-	if err != nil {
-		return err
-	}
-	if err := cmd.ParseFlags(rest); err != nil {
+	if err := helptest.Accepts((&app{env: env{Stderr: &notes}}).command(), args); err != nil {
 		return err
 	}
 	if notes.Len() > 0 {
 		return errors.New(notes.String())
 	}
-	return cmd.ValidateArgs(cmd.Flags().Args())
+	return nil
 }
 
 // A page that the man program complains about is badly shown.

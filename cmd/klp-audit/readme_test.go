@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/klp-audit/klp-audit/internal/helptest"
 )
 
 // readmeTime is when the README's reports were made: three hours after the last event of the record.
@@ -113,7 +115,7 @@ func TestDocumentsShowRealCommands(t *testing.T) {
 				continue
 			}
 			shown++
-			words := shellWords(line)
+			words := helptest.Words(line)
 			if _, rest, err := new(app).command().Find(words); err == nil && len(rest) == 0 {
 				continue // it is named, not shown
 			}
