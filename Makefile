@@ -35,7 +35,7 @@ export CGO_LDFLAGS := $(BOUND) $(filter-out $(BOUND),$(or $(CGO_LDFLAGS),-O2 -g)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build install man srpm rpm rpmlint demo screenshot test test-boot test-arch fleet-pg17 unit lives e2e look robust check race bench bench-smoke fuzz deps rpm-deps clean
+.PHONY: all build install install-fleet man srpm rpm rpmlint demo screenshot test test-boot test-arch fleet-pg17 unit lives e2e look robust check race bench bench-smoke fuzz deps rpm-deps clean
 all: build
 
 # What libzypp executes is static, because it starts in every commit. If there is assembler for the
@@ -43,9 +43,10 @@ all: build
 ENTRY = $(if $(wildcard cmd/klp-audit-plugin/entry_$(shell $(GO) env GOARCH).s),-E main.entry)
 
 build:
-	$(GO) build -trimpath -buildmode=pie -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(OUT)/ ./cmd/klp-audit ./cmd/klp-audit-recorder
+	$(GO) build -trimpath -buildmode=pie -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(OUT)/ ./cmd/klp-audit ./cmd/klp-audit-recorder ./cmd/klp-audit-fleet
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(STRIP) $(ENTRY)' -o $(OUT)/ ./cmd/klp-audit-plugin
 
+FLEETMAN := packaging/man/klp-audit-fleet.8
 # All files of an installed system; the package uses this target.
 install: $(BUILD)
 	install -D -m 0755 build/klp-audit $(PREFIX)/bin/klp-audit
@@ -66,15 +67,23 @@ install: $(BUILD)
 	install -D -m 0644 -t $(PREFIX)/share/klp-audit/schema/report report/schema/*.json
 	install -D -m 0644 -t $(PREFIX)/share/klp-audit/schema/record record/schema/*.json
 	install -D -m 0644 -t $(PREFIX)/share/man/man5 packaging/man/*.5
-	install -D -m 0644 -t $(PREFIX)/share/man/man8 packaging/man/*.8
+	install -D -m 0644 -t $(PREFIX)/share/man/man8 $(filter-out $(FLEETMAN),$(wildcard packaging/man/*.8))
 	install -D -m 0644 packaging/completion/klp-audit.bash $(PREFIX)/share/bash-completion/completions/klp-audit
 	install -D -m 0644 packaging/completion/klp-audit.zsh $(PREFIX)/share/zsh/site-functions/_klp-audit
 	install -D -m 0644 -t $(PREFIX)/share/fish/vendor_completions.d packaging/completion/klp-audit.fish
 
+# The collector, which is on another machine.
+install-fleet: $(BUILD)
+	install -D -m 0755 build/klp-audit-fleet $(PREFIX)/bin/klp-audit-fleet
+	install -D -m 0644 -t $(PREFIX)/share/man/man8 $(FLEETMAN)
+	install -D -m 0644 packaging/completion/klp-audit-fleet.bash $(PREFIX)/share/bash-completion/completions/klp-audit-fleet
+	install -D -m 0644 packaging/completion/klp-audit-fleet.zsh $(PREFIX)/share/zsh/site-functions/_klp-audit-fleet
+	install -D -m 0644 -t $(PREFIX)/share/fish/vendor_completions.d packaging/completion/klp-audit-fleet.fish
+
 # Man page and completions are generated from the commands, docs/events.md from the schemas of
 # events, and docs/checks.md from the compliance checks; tests compare them.
 man:
-	$(GO) test -tags '$(TAGS)' ./cmd/klp-audit -run '^TestPackaged' -update
+	$(GO) test -tags '$(TAGS)' ./cmd/klp-audit ./cmd/klp-audit-fleet -run '^TestPackaged' -update
 	$(GO) test ./record/schema -run '^TestEventsAreDocumented$$' -update
 	$(GO) test ./report/guide -run '^TestChecksAreDocumented$$' -update
 
@@ -180,7 +189,7 @@ fleet-pg17: CACHE = $(or $(KLP_AUDIT_CACHE),/var/cache/klp-audit)
 fleet-pg17:
 	$(SUDO) env KLP_AUDIT_CACHE='$(CACHE)' e2e/tree.sh trixie-postgresql trixie postgresql-17,policy-rcd-declarative-deny-all
 	$(ROOT) KLP_AUDIT_PG_TREE='$(CACHE)/trixie-postgresql' \
-		$(GO) test $(SHORT) -tags '$(TAGS)' -count=1 -timeout 60m ./internal/pgtest $(if $(wildcard fleet),./fleet/...)
+		$(GO) test $(SHORT) -tags '$(TAGS)' -count=1 -timeout 60m ./internal/pgtest ./fleet/... ./cmd/klp-audit-fleet
 
 # Boots a machine in qemu with a live patch in its initrd, and with a stale one: 10 minutes.
 test-boot: build

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func (a *app) logs(ctx context.Context, db *pg.DB, args []string) (list []*pg.Lo
 
 func (a *app) verifyCommand() *cobra.Command {
 	var resume, quiet bool
-	workers := runtime.GOMAXPROCS(0)
+	var workers int
 	cmd := &cobra.Command{
 		Use:   "verify [HOST...]",
 		Short: "Verify again all that was received",
@@ -99,7 +100,7 @@ missing, else 1 if one could not be read.`,
 	}
 	cmd.Flags().BoolVar(&resume, "resume", false, "go on with the newest run: leave out what it has verified")
 	cmd.Flags().BoolVar(&quiet, "quiet", false, "name only the logs that are not intact")
-	cmd.Flags().IntVar(&workers, "workers", workers, "verify `NUMBER` logs at a time")
+	cmd.Flags().IntVar(&workers, "workers", 0, "verify `NUMBER` logs at a time (default: one for each processor)")
 	return cmd
 }
 
@@ -112,7 +113,7 @@ func (a *app) verify(ctx context.Context, db *pg.DB, hosts []string, resume, qui
 	if err != nil {
 		return err
 	}
-	r := &keep.Run{DB: db, Began: a.Now().UTC().Truncate(time.Microsecond), Resumed: resume, Workers: workers, Now: a.Now}
+	r := &keep.Run{DB: db, Began: a.Now().UTC().Truncate(time.Microsecond), Resumed: resume, Workers: cmp.Or(workers, runtime.GOMAXPROCS(0)), Now: a.Now}
 	if key != nil {
 		r.Key = key.Verifier
 	}
@@ -192,7 +193,7 @@ func bodies(n int64) string {
 func (a *app) pruneCommand() *cobra.Command {
 	var keepFor string
 	var withhold bool
-	workers := runtime.GOMAXPROCS(0)
+	var workers int
 	cmd := &cobra.Command{
 		Use:   "prune [HOST...]",
 		Short: "Pack what is kept, and remove what need not be kept",
@@ -206,7 +207,7 @@ verification needs. The collector signs which, with a key of its own, and verify
 		Example: `  klp-audit-fleet prune
   klp-audit-fleet prune --keep 10y`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p := &keep.Prune{Now: a.Now(), Workers: workers, Withhold: withhold}
+			p := &keep.Prune{Now: a.Now(), Workers: cmp.Or(workers, runtime.GOMAXPROCS(0)), Withhold: withhold}
 			if withhold && keepFor == "" {
 				return usageError{errors.New("--withhold needs --keep")}
 			}
@@ -222,7 +223,7 @@ verification needs. The collector signs which, with a key of its own, and verify
 	}
 	cmd.Flags().StringVar(&keepFor, "keep", "", "remove bodies older than `AGE`, such as 400d, 24m or 10y, if their host removed them")
 	cmd.Flags().BoolVar(&withhold, "withhold", false, "with --keep, also remove bodies that their host still has")
-	cmd.Flags().IntVar(&workers, "workers", workers, "prune `NUMBER` logs at a time")
+	cmd.Flags().IntVar(&workers, "workers", 0, "prune `NUMBER` logs at a time (default: one for each processor)")
 	return cmd
 }
 
