@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -61,6 +62,48 @@ func TestSignalEndsIngest(t *testing.T) {
 	}
 	if logs := logsOf(t, dsn); len(logs) != 0 {
 		t.Errorf("%d logs are kept", len(logs))
+	}
+}
+
+// The server goes away in the middle of an export: ingest ends at once, instead of trying each of the
+// other files, and says where the trouble is. Nothing is kept, and the same call does it all later.
+func TestServerGoesAway(t *testing.T) {
+	server := pgtest.Start(t)
+	if _, _, err := pg.Migrate(t.Context(), server.DSN()); err != nil {
+		t.Fatal(err)
+	}
+	g := prooftest.New(t)
+	g.AddDrift(800)
+	export := g.Export(0)
+	other := filepath.Join(t.TempDir(), "other.jsonl")
+	if err := os.WriteFile(other, export, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("klp-audit-fleet", "--db", server.DSN(), "ingest", "-", other)
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	in, err := c.StdinPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	middle := len(export) - len(export)/10
+	if err == nil {
+		_, err = in.Write(export[:middle]) // more than a pipe holds: it is read
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Stop()
+	in.Write(export[middle:])
+	in.Close()
+	c.Wait()
+	says := stderr.String()
+	if code := c.ProcessState.ExitCode(); code != exitError || stdout.Len() > 0 || !strings.Contains(says, `taking in "-": connecting to database`) || !strings.Contains(says, "hint: does the server run?") {
+		t.Errorf("exit status %d\n%s%s", code, &stdout, says)
+	}
+	server.Restart()
+	if out, err := exec.Command("klp-audit-fleet", "--db", server.DSN(), "ingest", other).CombinedOutput(); err != nil || !strings.Contains(string(out), ", 801 new events, now 801\n") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
