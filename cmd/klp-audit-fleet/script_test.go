@@ -9,12 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/klp-audit/klp-audit/internal/pgtest"
+	"github.com/klp-audit/klp-audit/record/proof"
 )
 
 var update = flag.Bool("update", false, "write the expected output in the scripts, and packaged files, anew")
@@ -32,6 +34,7 @@ func TestScripts(t *testing.T) {
 		Condition:     condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
+			"intact":   intact,
 			"sql":      execSQL,
 			"host":     newHost,
 			"grow":     growHost,
@@ -60,6 +63,7 @@ func setup(e *testscript.Env) error {
 	e.Setenv("TZ", "UTC")
 	vectors, err := filepath.Abs("../../docs/vectors")
 	e.Setenv("VECTORS", vectors)
+	e.Setenv("RECORD", filepath.Join(vectors, "../../cmd/klp-audit/testdata/0.1.0/record.jsonl.zst"))
 	e.Setenv("PYTHON", python())
 	e.Values[machinesKey] = &machines{TB: t, list: map[string]*machine{}}
 	return err
@@ -106,6 +110,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// intact demands of an export what klp-audit verify --input demands: intact FILE EVENTS.
+func intact(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: intact FILE EVENTS")
+	}
+	v, err := proof.VerifyExport(context.Background(), strings.NewReader(ts.ReadFile(args[0])), "")
+	ts.Check(err)
+	if v.Result != proof.Intact || v.TreeSize != number(ts, args[1]) {
+		ts.Fatalf("%+v", v)
 	}
 }
 
