@@ -27,9 +27,9 @@ func (a *app) migrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Make the database's tables, or bring them to this version",
-		Long: `Make the tables of the collector in the database, or bring older ones to this version. Each step
-is done whole or not at all, so after an error the older version of the program still runs. It
-is done once, however many programs try, and does nothing if there is nothing to do.
+		Long: `Make the tables of the collector in the database, or bring older ones to this version. All of it
+is done or nothing, so after an error the older version of the program still runs. It is done
+once, however many programs try, and does nothing if there is nothing to do.
 
 With --citus, distribute the tables over the workers of Citus as well. Later calls then do that
 without it, too.`,

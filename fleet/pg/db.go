@@ -122,8 +122,9 @@ func newest() (int, error) {
 	return len(list), err
 }
 
-// Migrate brings the tables of a database to this program's version, each step whole or not at all,
-// and returns the versions before and after. Only one of several programs does it.
+// Migrate brings the tables of a database to this program's version, and returns the versions before
+// and after. All steps are done or none, so that after an error the earlier program still fits. Only
+// one of several programs does it.
 func Migrate(ctx context.Context, dsn string) (before, after int, err error) {
 	db, err := connect(ctx, dsn)
 	if err != nil {
@@ -146,29 +147,42 @@ func Migrate(ctx context.Context, dsn string) (before, after int, err error) {
 }
 
 func migrateOn(ctx context.Context, conn *pgx.Conn, steps fs.FS) (before, after int, err error) {
-	m, err := migrate.NewMigrator(ctx, conn, versionTable)
-	if err != nil {
-		return 0, 0, fmt.Errorf("migrating: %w", err)
-	}
 	sub, err := fs.Sub(steps, "migrations")
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := m.LoadMigrations(sub); err != nil {
-		return 0, 0, fmt.Errorf("migrating: %w", err)
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		// tern's own lock is gone before the commit.
+		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('klp-audit-fleet migrate'))"); err != nil {
+			return err
+		}
+		before, after, err = migrateWithin(ctx, conn, sub)
+		return err
+	})
+	if err != nil {
+		return before, before, fmt.Errorf("migrating: %w", err)
+	}
+	return before, after, nil
+}
+
+// migrateWithin migrates in the transaction that a connection is in.
+func migrateWithin(ctx context.Context, conn *pgx.Conn, steps fs.FS) (before, after int, err error) {
+	m, err := migrate.NewMigratorEx(ctx, conn, versionTable, &migrate.MigratorOptions{DisableTx: true})
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := m.LoadMigrations(steps); err != nil {
+		return 0, 0, err
 	}
 	have, err := m.GetCurrentVersion(ctx)
 	if err != nil {
-		return 0, 0, fmt.Errorf("migrating: %w", err)
+		return 0, 0, err
 	}
-	before = int(have)
-	if before > len(m.Migrations) {
-		return before, before, fmt.Errorf("%w: its tables have version %d, this program knows %d: a newer klp-audit-fleet made them", ErrVersion, before, len(m.Migrations))
+	before, after = int(have), len(m.Migrations)
+	if before > after {
+		return before, before, fmt.Errorf("%w: its tables have version %d, this program knows %d: a newer klp-audit-fleet made them", ErrVersion, before, after)
 	}
-	if err := m.Migrate(ctx); err != nil {
-		return before, before, fmt.Errorf("migrating: %w", err)
-	}
-	return before, len(m.Migrations), nil
+	return before, after, m.Migrate(ctx)
 }
 
 // again says whether a statement that failed with err may succeed if it is run again: the server
