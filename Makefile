@@ -35,7 +35,7 @@ export CGO_LDFLAGS := $(BOUND) $(filter-out $(BOUND),$(or $(CGO_LDFLAGS),-O2 -g)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build install install-fleet man srpm rpm rpmlint demo screenshot test test-boot test-arch fleet-pg17 unit lives e2e look robust check race bench bench-smoke fuzz deps rpm-deps clean
+.PHONY: all build install install-units install-fleet man srpm rpm rpmlint demo screenshot test test-boot test-arch fleet-pg17 unit unit-package lives e2e look robust check race bench bench-smoke fuzz deps rpm-deps clean
 all: build
 
 # What libzypp executes is static, because it starts in every commit. If there is assembler for the
@@ -47,8 +47,8 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(STRIP) $(ENTRY)' -o $(OUT)/ ./cmd/klp-audit-plugin
 
 FLEETMAN := packaging/man/klp-audit-fleet.8
-# All files of an installed system; the package uses this target.
-install: $(BUILD)
+# All files of an installed host; the package uses this target.
+install: $(BUILD) install-units
 	install -D -m 0755 build/klp-audit $(PREFIX)/bin/klp-audit
 	install -D -m 0755 build/klp-audit-plugin $(PREFIX)/lib/zypp/plugins/commit/klp-audit
 	install -D -m 0755 build/klp-audit-recorder $(PREFIX)/lib/klp-audit/recorder
@@ -58,12 +58,6 @@ install: $(BUILD)
 	install -D -m 0755 -t $(PREFIX)/lib/dracut/modules.d/99zz-klp-audit packaging/dracut/99zz-klp-audit/module-setup.sh
 	install -D -m 0644 -t $(DESTDIR)$(VENDORCONF)/klp-audit packaging/klp-audit.toml
 	install -D -m 0755 -t $(PREFIX)/lib/supportconfig/plugins packaging/supportconfig/klp_audit
-	install -D -m 0644 -t $(SYSTEMD)/system packaging/systemd/*.service packaging/systemd/*.timer packaging/systemd/*.path
-	install -D -m 0644 -t $(SYSTEMD)/system/klp-audit-.service.d packaging/systemd/hardening.conf
-	install -D -m 0644 -t $(SYSTEMD)/system-preset packaging/systemd/90-klp-audit.preset
-	install -D -m 0644 -t $(SYSTEMD)/catalog packaging/systemd/klp-audit.catalog
-	install -D -m 0644 packaging/systemd/klp-audit.tmpfiles $(PREFIX)/lib/tmpfiles.d/klp-audit.conf
-	install -D -m 0644 packaging/systemd/klp-audit.sysusers $(PREFIX)/lib/sysusers.d/klp-audit.conf
 	install -D -m 0644 -t $(PREFIX)/share/klp-audit/schema/report report/schema/*.json
 	install -D -m 0644 -t $(PREFIX)/share/klp-audit/schema/record record/schema/*.json
 	install -D -m 0644 -t $(PREFIX)/share/man/man5 packaging/man/*.5
@@ -72,13 +66,30 @@ install: $(BUILD)
 	install -D -m 0644 packaging/completion/klp-audit.zsh $(PREFIX)/share/zsh/site-functions/_klp-audit
 	install -D -m 0644 -t $(PREFIX)/share/fish/vendor_completions.d packaging/completion/klp-audit.fish
 
-# The collector, which is on another machine.
+# The drop-in is one file, and a link for each other service: a drop-in for all names that begin with
+# klp-audit- would take the network away from the fleet's services, too.
+install-units:
+	install -D -m 0644 -t $(SYSTEMD)/system packaging/systemd/*.service packaging/systemd/*.timer packaging/systemd/*.path
+	install -D -m 0644 -t $(SYSTEMD)/system/klp-audit-observe.service.d packaging/systemd/hardening.conf
+	for unit in $(filter-out klp-audit-observe.service,$(notdir $(wildcard packaging/systemd/*.service))); do \
+		install -d $(SYSTEMD)/system/$$unit.d && \
+		ln -sfn ../klp-audit-observe.service.d/hardening.conf $(SYSTEMD)/system/$$unit.d/hardening.conf || exit; done
+	install -D -m 0644 -t $(SYSTEMD)/system-preset packaging/systemd/90-klp-audit.preset
+	install -D -m 0644 -t $(SYSTEMD)/catalog packaging/systemd/klp-audit.catalog
+	install -D -m 0644 packaging/systemd/klp-audit.tmpfiles $(PREFIX)/lib/tmpfiles.d/klp-audit.conf
+	install -D -m 0644 packaging/systemd/klp-audit.sysusers $(PREFIX)/lib/sysusers.d/klp-audit.conf
+
+# All files of the collector, which is a package of its own.
+install-fleet: FLEET := packaging/systemd/fleet
 install-fleet: $(BUILD)
 	install -D -m 0755 build/klp-audit-fleet $(PREFIX)/bin/klp-audit-fleet
 	install -D -m 0644 -t $(PREFIX)/share/man/man8 $(FLEETMAN)
 	install -D -m 0644 packaging/completion/klp-audit-fleet.bash $(PREFIX)/share/bash-completion/completions/klp-audit-fleet
 	install -D -m 0644 packaging/completion/klp-audit-fleet.zsh $(PREFIX)/share/zsh/site-functions/_klp-audit-fleet
 	install -D -m 0644 -t $(PREFIX)/share/fish/vendor_completions.d packaging/completion/klp-audit-fleet.fish
+	install -D -m 0644 -t $(SYSTEMD)/system $(FLEET)/*.service $(FLEET)/*.timer
+	install -D -m 0644 -t $(SYSTEMD)/system/klp-audit-fleet-.service.d $(FLEET)/common.conf
+	install -D -m 0644 $(FLEET)/klp-audit-fleet.sysusers $(PREFIX)/lib/sysusers.d/klp-audit-fleet.conf
 
 # Man page and completions are generated from the commands, docs/events.md from the schemas of
 # events, and docs/checks.md from the compliance checks; tests compare them.
@@ -152,8 +163,15 @@ test: deps check unit e2e $(if $(LONG),race test-arch)
 # The packages that unit tests.
 PKGS  ?= ./...
 
+# Of some packages those whose tests need no PostgreSQL: $(call without-pg,PACKAGE…).
+without-pg = $(shell $(GO) list -test -f '{{.ImportPath}} {{join .Deps " "}} ' $(1) | sed -n '/\/internal\/pgtest /!s/^\([^ ]*\)\.test .*/\1/p')
+
 unit:
 	$(GO) test $(SHORT) -timeout 30m -tags '$(TAGS)' $(PKGS)
+
+# What is tested while a package is built: the program, not its source, and without PostgreSQL.
+unit-package:
+	@$(MAKE) --no-print-directory unit PKGS='$(call without-pg,./audit/... ./cmd/... ./fleet/... ./internal/... ./plugin/... ./record/... ./report/... ./store/...)'
 
 # Simulates LIVES lives of a host, compares them with what reports say about them, and prints a
 # table. The same SEED gives the same lives. EXAMPLES is how many examples of each kind of false
@@ -205,7 +223,7 @@ test-arch:
 	@$(MAKE) --no-print-directory -j -O $(ARCHES:%=arch-%)
 
 arch-%:
-	@$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $* ./plugin/... ./record/... ./store/... ./audit/... ./report/... $$($(GO) list ./internal/... | grep -v /internal/pgtest)
+	@$(ROOT) TAGS='$(TAGS)' e2e/arch/run.sh $* ./plugin/... ./record/... ./store/... ./audit/... ./report/... $(call without-pg,./internal/... ./fleet/...)
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

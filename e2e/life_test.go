@@ -1,8 +1,12 @@
 package e2e
 
 import (
+	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,7 +45,7 @@ func (b *base) withPackages(t *testing.T, rpms map[string]string) *base {
 		for name, rpm := range rpms {
 			execute(t, "cp", rpm, l.root+name)
 		}
-		execute(t, "cp", buildSystem(t, rpms[thisRPM]), l.root+"/lab/lab-system.rpm")
+		execute(t, "cp", buildSystem(t, slices.Collect(maps.Values(rpms))...), l.root+"/lab/lab-system.rpm")
 		l.mustRun("/usr/bin/rpm", "-i", "--nodeps", "/lab/lab-system.rpm")
 	})
 }
@@ -105,19 +109,29 @@ func (b *base) with(t *testing.T, do func(*lab)) *base {
 	return &next
 }
 
-// buildLater builds the package of a later klp-audit with another version, another schema of the
-// record and another configuration file. It is only for upgrading to.
-func buildLater(t *testing.T, machine string, flags ...string) string {
+// buildLater builds the packages of a later klp-audit with another version, another schema of the
+// record, another configuration file and one more migration of the collector. They are only for
+// upgrading to.
+func buildLater(t *testing.T, machine string, flags ...string) packages {
 	t.Helper()
 	dir := t.TempDir()
 	execute(t, "sh", "-c", `git -C .. ls-files -z | tar -C .. -c --null -T - | tar -x -C "$0" && git -C "$0" init -q && git -C "$0" add -A`, dir)
 	edit(t, dir+"/packaging/klp-audit.spec", `(?m)^(Version: *).*`, "${1}1000.1")
 	edit(t, dir+"/store/views/views.go", `(?m)^const Schema = (\d+)$`, "const Schema = 1${1}")
 	edit(t, dir+"/packaging/klp-audit.toml", `\z`, "# later\n")
+	migrations, err := filepath.Glob(dir + "/fleet/pg/migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, fmt.Sprintf("%s/fleet/pg/migrations/%03d_later.sql", dir, len(migrations)+1), laterMigration)
+	execute(t, "git", "-C", dir, "add", "-A")
 	flags = append(flags, "--define 'debug_package %{nil}'", "--define '_binary_payload w1.gzdio'")
 	execute(t, "make", "--no-print-directory", "-C", dir, "rpm", "ARCH="+machine, "TOPDIR="+dir+"/rpm", rpmFlags(machine, flags...))
-	return packages(dir + "/rpm").main(t)
+	return packages(dir + "/rpm")
 }
+
+// laterMigration fails if one of its tables is already there, the second after the first was made.
+const laterMigration = "create table later_one (n int);\ncreate table later_two (n int);\n"
 
 // edit replaces what a regular expression matches in a file; there must be a match.
 func edit(t *testing.T, name, pattern, replacement string) {

@@ -30,8 +30,9 @@ func TestPackage(t *testing.T) {
 	t.Run("contents", func(t *testing.T) { checkContents(t, native) })
 	t.Run("hardened", func(t *testing.T) { checkHardened(t, native.main(t)) })
 	t.Run("rpmlint", func(t *testing.T) { lint(t, native) })
-	rpms := map[string]string{thisRPM: native.main(t), laterRPM: buildLater(t, machine)}
-	rpms[sle16RPM] = buildLater(t, machine, "--define 'lab_suse_version 1600'")
+	later := buildLater(t, machine)
+	rpms := map[string]string{thisRPM: native.main(t), laterRPM: later.main(t), fleetRPM: native.fleet(t), laterFleetRPM: later.fleet(t)}
+	rpms[sle16RPM] = buildLater(t, machine, "--define 'lab_suse_version 1600'").main(t)
 	t.Run("SLE 16", func(t *testing.T) { checkVendorConf(t, rpms[sle16RPM]) })
 	kit := newKit(t)
 	own := newBase(t, kit, "/").withPackages(t, rpms)
@@ -40,6 +41,7 @@ func TestPackage(t *testing.T) {
 	checks := map[string]func(*testing.T){
 		"demo":     func(t *testing.T) { checkDemo(t, kit, native.main(t)) },
 		"services": func(t *testing.T) { checkServices(t, own) },
+		"fleet":    func(t *testing.T) { checkFleet(t, own) },
 		own.name:   func(t *testing.T) { checkLives(t, own) },
 		newer.name: func(t *testing.T) { checkLives(t, newer) },
 	}
@@ -103,13 +105,16 @@ func (p packages) find(t *testing.T, pattern string) (names []string) {
 	return names
 }
 
-// main is the package with the programs.
+// main is the package with the programs of a host.
 func (p packages) main(t *testing.T) string {
 	t.Helper()
-	for _, name := range p.find(t, "RPMS/*/klp-audit-[0-9]*.rpm") {
-		return name
-	}
-	return ""
+	return p.find(t, "RPMS/*/klp-audit-[0-9]*.rpm")[0]
+}
+
+// fleet is the package of the collector.
+func (p packages) fleet(t *testing.T) string {
+	t.Helper()
+	return p.find(t, "RPMS/*/klp-audit-fleet-[0-9]*.rpm")[0]
 }
 
 // output is what one of the machine's programs prints to stdout.

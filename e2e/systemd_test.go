@@ -118,18 +118,7 @@ func (l *lab) installUnits(k *kit) {
 	l.t.Helper()
 	l.startNothing()
 	l.install(k.bin+"/klp-audit", "/usr/bin/klp-audit")
-	for pattern, dir := range map[string]string{
-		"*.service": "system", "*.timer": "system", "*.path": "system", "*.preset": "system-preset", "hardening.conf": "system/klp-audit-.service.d",
-	} {
-		files, err := filepath.Glob("../packaging/systemd/" + pattern)
-		if err != nil || len(files) == 0 {
-			l.t.Fatalf("%s: %v, %v", pattern, files, err)
-		}
-		execute(l.t, "install", append([]string{"-D", "-m", "0644", "-t", l.root + "/usr/lib/systemd/" + dir}, files...)...)
-	}
-	for kind, dir := range map[string]string{"sysusers": "sysusers.d", "tmpfiles": "tmpfiles.d"} {
-		execute(l.t, "install", "-D", "-m", "0644", "../packaging/systemd/klp-audit."+kind, l.root+"/usr/lib/"+dir+"/klp-audit.conf")
-	}
+	execute(l.t, "make", "--no-print-directory", "-C", "..", "install-units", "DESTDIR="+l.root)
 	l.mustRun("/usr/bin/systemd-sysusers", "/usr/lib/sysusers.d/klp-audit.conf")
 	l.mustRun("/usr/bin/systemctl", "preset", "klp-audit-observe.service", "klp-audit-observe.timer", "klp-audit-observe.path", "klp-audit-metrics.timer")
 }

@@ -131,7 +131,7 @@ func TestOwnFiles(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
-	if len(files) != 20 {
+	if len(files) != 22 {
 		t.Errorf("%d files", len(files))
 	}
 	for i := range files {
