@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -77,6 +80,7 @@ else 1 if one is waiting or not-read. If the database fails, ingest ends; begin 
 type intake struct {
 	app       *app
 	collector *ingest.Collector
+	named     []string // files and folders
 	json      bool
 	remove    bool
 	counts    map[ingest.Outcome]int
@@ -84,6 +88,7 @@ type intake struct {
 }
 
 func (in *intake) run(ctx context.Context, args []string) error {
+	in.named = args
 	files, err := list(args)
 	if err != nil {
 		return err
@@ -219,7 +224,7 @@ func (in *intake) take(ctx context.Context, file string) (*said, error) {
 	if file == "-" {
 		r = interruptible(ctx, in.app.Stdin)
 	} else {
-		f, err := os.Open(file)
+		f, err := openUpload(file, slices.Contains(in.named, file))
 		if err != nil {
 			return notTaken(file, err), nil
 		}
@@ -248,6 +253,24 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	}()
 	context.AfterFunc(ctx, func() { out.CloseWithError(context.Cause(ctx)) })
 	return out
+}
+
+// openUpload opens a file. Unless somebody named it, it was found in a folder, and whoever can write
+// there may have replaced it since: by a link to what only the collector may read, or by a pipe, for
+// which it would wait for ever.
+func openUpload(file string, named bool) (*os.File, error) {
+	if named {
+		return os.Open(file)
+	}
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, cmp.Or(err, fmt.Errorf("%q is no regular file", file))
+	}
+	return f, nil
 }
 
 // tell prints what became of a file, and removes it if it may go.
