@@ -43,7 +43,7 @@ all: build
 ENTRY = $(if $(wildcard cmd/klp-audit-plugin/entry_$(shell $(GO) env GOARCH).s),-E main.entry)
 
 build:
-	$(GO) build -trimpath -buildmode=pie -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(OUT)/ ./cmd/klp-audit ./cmd/klp-audit-recorder ./cmd/klp-audit-fleet
+	$(GO) build -trimpath -buildmode=pie -tags '$(TAGS)' -ldflags '$(LDFLAGS) -linkmode=external' -o $(OUT)/ ./cmd/klp-audit ./cmd/klp-audit-recorder ./cmd/klp-audit-fleet
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(STRIP) $(ENTRY)' -o $(OUT)/ ./cmd/klp-audit-plugin
 
 FLEETMAN := packaging/man/klp-audit-fleet.8

@@ -91,7 +91,7 @@ func (c *collector) asPostgres(program string, args ...string) {
 // asFleet runs a program as the collector's user, whom PostgreSQL knows.
 func (c *collector) asFleet(args ...string) (string, error) {
 	c.t.Helper()
-	return c.try(append([]string{"runuser", "-u", "klp-audit-fleet", "--"}, args...)...)
+	return c.try(append([]string{"runuser", "-u", "klp-audit-fleet", "--", "env", "--chdir=/"}, args...)...) // psql looks where it is
 }
 
 // fleet runs the collector's program.
@@ -191,7 +191,7 @@ func (c *collector) checkIntake(sent string) {
 		c.t.Errorf("given back:\n%s\nwas:\n%s", given, sent)
 	}
 	c.write("/srv/given.jsonl", given)
-	if out := c.run("klp-audit", "verify", "--input", "/srv/given.jsonl"); !strings.Contains(out, "intact") {
+	if out := c.run("klp-audit", "verify", "--input", "/srv/given.jsonl"); !strings.Contains(out, "is INTACT") {
 		c.t.Errorf("verify --input:\n%s", out)
 	}
 }

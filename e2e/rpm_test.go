@@ -28,7 +28,7 @@ func TestPackage(t *testing.T) {
 	mountBuildDir(t)
 	native := buildPackages(t, machine, rpmFlags(machine))
 	t.Run("contents", func(t *testing.T) { checkContents(t, native) })
-	t.Run("hardened", func(t *testing.T) { checkHardened(t, native.main(t)) })
+	t.Run("hardened", func(t *testing.T) { native.checkHardened(t) })
 	t.Run("rpmlint", func(t *testing.T) { lint(t, native) })
 	later := buildLater(t, machine)
 	rpms := map[string]string{thisRPM: native.main(t), laterRPM: later.main(t), fleetRPM: native.fleet(t), laterFleetRPM: later.fleet(t)}
@@ -115,6 +115,12 @@ func (p packages) main(t *testing.T) string {
 func (p packages) fleet(t *testing.T) string {
 	t.Helper()
 	return p.find(t, "RPMS/*/klp-audit-fleet-[0-9]*.rpm")[0]
+}
+
+func (p packages) checkHardened(t *testing.T) {
+	t.Helper()
+	checkHardened(t, p.main(t), "/usr/bin/klp-audit", recorderPath, pluginPath)
+	checkHardened(t, p.fleet(t), fleetProgram)
 }
 
 // output is what one of the machine's programs prints to stdout.
@@ -258,7 +264,7 @@ func checkForeign(t *testing.T, arch string) {
 	foreign := buildPackages(t, arch, rpmFlags(arch))
 	checkContents(t, foreign)
 	name := foreign.main(t)
-	checkHardened(t, name)
+	foreign.checkHardened(t)
 	want := map[string]struct {
 		machine elf.Machine
 		order   binary.ByteOrder
