@@ -35,7 +35,7 @@ export CGO_LDFLAGS := $(BOUND) $(filter-out $(BOUND),$(or $(CGO_LDFLAGS),-O2 -g)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
-.PHONY: all build install install-units install-fleet man srpm rpm rpmlint demo screenshot test test-boot test-arch fleet-pg17 unit unit-package lives e2e look robust check race bench bench-smoke fuzz deps rpm-deps clean
+.PHONY: all build install install-units install-fleet man srpm rpm rpmlint demo screenshot test test-boot test-arch fleet-pg17 unit unit-package lives e2e look robust check race bench bench-smoke bench-fleet fuzz deps rpm-deps clean
 all: build
 
 # What libzypp executes is static, because it starts in every commit. If there is assembler for the
@@ -253,6 +253,11 @@ bench: build
 # The same with little data: fails if time or memory grow faster than the data.
 bench-smoke: build
 	$(BENCH)=smoke $(GO) test -tags '$(TAGS)' -count=1 -v -run '^TestBench$$' ./bench
+
+# What the collector costs, side by side with PostgreSQL and sha256sum: half an hour; writes
+# bench/RESULTS-fleet.md.
+bench-fleet:
+	$(BENCH)_FLEET=full $(GO) test -tags '$(TAGS)' -count=1 -v -timeout 2h -run '^TestFleet$$' ./bench
 
 deps:
 	$(SUDO) packaging/deps.sh

@@ -6,6 +6,7 @@
 package pgtest
 
 import (
+	"os/exec"
 	"syscall"
 	"testing"
 )
@@ -57,4 +58,15 @@ func (s *Server) Restart() {
 	if err := s.engine.start(); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// Command is a program of PostgreSQL, such as pgbench, of the version that the servers have. It runs
+// as their user.
+func Command(t testing.TB, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	i, err := findInstallation()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i.command(program, args...)
 }
