@@ -92,7 +92,7 @@ type exportReader struct {
 
 // openExport reads the first line.
 func openExport(r io.Reader) (*exportReader, error) {
-	x := &exportReader{in: bufio.NewReaderSize(r, 1<<20)}
+	x := &exportReader{in: bufio.NewReaderSize(r, 64<<10)}
 	if err := x.readLine(); err != nil && err != io.EOF {
 		return nil, err
 	}
