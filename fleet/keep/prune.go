@@ -65,9 +65,6 @@ func month(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
 }
 
-// A segment with fewer events is packed together with its neighbours once its month is over.
-const small = 500
-
 // pack merges small segments of months that are over.
 func (p *Prune) pack(ctx context.Context, l *pg.Log, b *pg.Branch, done *Pruned) error {
 	var group []pg.Stored
@@ -86,7 +83,7 @@ func (p *Prune) pack(ctx context.Context, l *pg.Log, b *pg.Branch, done *Pruned)
 			return err
 		}
 		n := s.Last - s.First + 1
-		fits := n < small && s.Received.Before(month(p.Now))
+		fits := n < segment.Small && s.Received.Before(month(p.Now))
 		if !fits || events+n > segment.MaxEvents || bytes+s.Bytes > segment.MaxBytes {
 			if err := flush(); err != nil {
 				return err
@@ -106,7 +103,7 @@ func (p *Prune) merge(ctx context.Context, l *pg.Log, b *pg.Branch, old []pg.Sto
 		list[i] = old[i].Segment
 	}
 	last := old[len(old)-1]
-	packed, err := segment.Repack(list, old[0].First-1, last.Last)
+	packed, err := segment.Merge(list)
 	if err != nil {
 		return err
 	}

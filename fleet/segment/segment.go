@@ -39,6 +39,10 @@ const (
 	MaxBytes  = 4 << 20
 )
 
+// Small is how many events a segment has at least that stays as it is. Merge packs one with fewer
+// together with its neighbours.
+const Small = 500
+
 // Packer packs the events of a log, in its order.
 type Packer struct {
 	tree     *proof.Tree // over the events so far
@@ -47,6 +51,7 @@ type Packer struct {
 	lines    bytes.Buffer
 	outlines []*view.Outline
 	done     []Segment
+	stays    bool // what is packed is not packed again, unless it is small
 }
 
 // NewPacker packs the events after those that a tree covers; hashes are those of its complete
@@ -90,9 +95,13 @@ func (p *Packer) flush() {
 	if p.lines.Len() == 0 {
 		return
 	}
+	packed := quick()
+	if p.stays && p.tree.Size()-p.first+1 >= Small {
+		packed = lasting()
+	}
 	p.done = append(p.done, Segment{
-		First: p.first, Last: p.tree.Size(), Tree: p.from, Lines: compress(p.lines.Bytes()), Bytes: int64(p.lines.Len()),
-		Outlines: compress(view.AppendOutlines(nil, p.outlines)), Form: view.Form(),
+		First: p.first, Last: p.tree.Size(), Tree: p.from, Lines: packed.EncodeAll(p.lines.Bytes(), nil), Bytes: int64(p.lines.Len()),
+		Outlines: packed.EncodeAll(view.AppendOutlines(nil, p.outlines), nil), Form: view.Form(),
 	})
 	p.first, p.from = p.tree.Size()+1, p.tree.Roots()
 	p.lines.Reset()
@@ -183,8 +192,17 @@ func (s *Segment) outline() (list []*view.Outline, err error) {
 	return list, nil
 }
 
+// Merge packs the events of segments that follow each other together, for good.
+func Merge(segments []Segment) ([]Segment, error) {
+	return repack(segments, segments[0].First-1, segments[len(segments)-1].Last, true)
+}
+
 // Repack packs the events of segments anew: those after one number, up to another.
 func Repack(segments []Segment, after, to int64) ([]Segment, error) {
+	return repack(segments, after, to, false)
+}
+
+func repack(segments []Segment, after, to int64, stays bool) ([]Segment, error) {
 	var p *Packer
 	for i := range segments {
 		s := &segments[i]
@@ -203,6 +221,7 @@ func Repack(segments []Segment, after, to int64) ([]Segment, error) {
 			if p, err = s.packerAfter(entries, after); err != nil {
 				return nil, err
 			}
+			p.stays = stays
 		}
 		if err := p.add(entries, outlines, to); err != nil {
 			return nil, err
@@ -266,13 +285,22 @@ func (p *Packer) add(entries []proof.Entry, outlines []*view.Outline, to int64) 
 	return nil
 }
 
-var encoder = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithWindowSize(MaxBytes), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	return e
-})
+// An upload is compressed quickly: most are packed again when their month is over. What stays is worth the
+// time, and 40 MB for each of the encoders, which are two therefore.
+var (
+	quick   = encoder(zstd.WithEncoderLevel(zstd.SpeedFastest))
+	lasting = encoder(zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(2))
+)
+
+func encoder(options ...zstd.EOption) func() *zstd.Encoder {
+	return sync.OnceValue(func() *zstd.Encoder {
+		e, err := zstd.NewWriter(nil, append(options, zstd.WithWindowSize(MaxBytes), zstd.WithLowerEncoderMem(true))...)
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return e
+	})
+}
 
 var decoder = sync.OnceValue(func() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxExpanded))
@@ -284,8 +312,6 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 
 // maxExpanded bounds the bytes of a segment: it ends after MaxBytes, with one more line.
 const maxExpanded = MaxBytes + proof.MaxExportLine + 1<<20
-
-func compress(b []byte) []byte { return encoder().EncodeAll(b, nil) }
 
 func expand(b []byte, size int64) ([]byte, error) {
 	if size < 0 || size > maxExpanded {
