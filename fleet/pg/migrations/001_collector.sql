@@ -47,13 +47,14 @@ create table branch (
     day_events   bigint not null default 0,
     day_bytes    bigint not null default 0,
     derived      bigint not null default 0,   -- events that the state of the host is worked out from
+    behind       boolean not null generated always as (derived < size) stored,
     accepted     timestamptz,                 -- when somebody made this branch the one that counts
     reason       text not null default '',
     primary key (log, branch)
-);
+) with (fillfactor = 70);                     -- room for the next upload, which changes no index
 create index branch_hostname on branch (hostname);
 create index branch_machine_id on branch (machine_id);
-create index branch_derived on branch (log, branch) where derived < size;
+create index branch_derived on branch (log, branch) where behind;
 
 -- Lines of exports, unchanged.
 create table segment (
