@@ -71,6 +71,8 @@ create table segment (
     primary key (log, branch, first)
 );
 alter table segment alter column lines set storage external, alter column outlines set storage external;
+-- Each month's segments are packed into others: their space is free for the next ones soon.
+alter table segment set (autovacuum_vacuum_scale_factor = 0.02, toast.autovacuum_vacuum_scale_factor = 0.02);
 
 -- The checkpoints that were accepted.
 create table receipt (
