@@ -183,8 +183,10 @@ func (k *kept) dump() string {
 func (k *kept) restore(name string) {
 	k.Helper()
 	for _, table := range []string{"log", "branch", "segment"} {
-		for _, sql := range []string{"delete from %[2]s", "insert into %[2]s table %[1]s_%[2]s", "drop table %[1]s_%[2]s"} {
-			_, err := k.raw.Exec(k.Context(), fmt.Sprintf(sql, name, table))
+		var columns string // without those that follow from others
+		check(k, k.raw.QueryRow(k.Context(), `select string_agg(attname, ', ') from pg_attribute where attrelid = $1::regclass and attnum > 0 and attgenerated = ''`, table).Scan(&columns))
+		for _, sql := range []string{"delete from TABLE", "insert into TABLE (COLUMNS) select COLUMNS from NAME_TABLE", "drop table NAME_TABLE"} {
+			_, err := k.raw.Exec(k.Context(), strings.NewReplacer("NAME", name, "TABLE", table, "COLUMNS", columns).Replace(sql))
 			check(k, err)
 		}
 	}
