@@ -104,11 +104,28 @@ func (c *Collector) find(ctx context.Context, u *upload) (*pg.Log, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range list {
-			if b := l.Current(); b.Size >= u.since {
-				return l, nil
-			}
+		return c.continued(ctx, u, list)
+	}
+	return nil, pg.ErrNoLog
+}
+
+// continued returns the log that an upload continues, of several that a key of one name signs:
+// anybody may give a key the name of another.
+func (c *Collector) continued(ctx context.Context, u *upload, list []*pg.Log) (*pg.Log, error) {
+	for _, l := range list {
+		if l.Current().Size < u.since {
+			continue
 		}
+		tree, err := c.DB.TreeAt(ctx, l, l.Branch, u.since)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Equal(tree, u.begin) {
+			return l, nil
+		}
+	}
+	if len(list) == 1 && list[0].Current().Size >= u.since {
+		return list[0], nil // another history
 	}
 	return nil, pg.ErrNoLog
 }

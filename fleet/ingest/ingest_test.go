@@ -345,6 +345,26 @@ func TestStranger(t *testing.T) {
 	c.sends(g.Export(10), ingest.Stored)
 }
 
+// A stranger gives its key the name of a host's key. When the host's key changes, the collector still
+// knows which log goes on.
+func TestKeyOfTheSameName(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		c, g := newCollector(t), prooftest.New(t)
+		name, _, _ := strings.Cut(g.Key.Verifier, "+")
+		stranger := prooftest.NewNamed(t, name)
+		stranger.AddDrift(5)
+		g.AddDrift(2)
+		if first {
+			c.sends(stranger.Export(0), ingest.Stored)
+		}
+		c.sends(g.Export(0), ingest.Stored)
+		c.sends(stranger.Export(0), map[bool]ingest.Outcome{true: ingest.Known, false: ingest.Stored}[first])
+		g.AddKey()
+		c.sends(g.Export(3), ingest.Stored)
+		c.gives(c.log(g), 0, g.Export(0))
+	}
+}
+
 // The key before the newest one was stolen: it signs nothing any more, though the log names it.
 func TestStolenKey(t *testing.T) {
 	c, g := newCollector(t), prooftest.New(t)

@@ -4,10 +4,12 @@ package prooftest
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/klp-audit/klp-audit/record"
@@ -48,7 +50,22 @@ type Log struct {
 // New returns a log with its recorder event.
 func New(t testing.TB) *Log {
 	t.Helper()
-	g := &Log{TB: t, Key: NewKey(t)}
+	return begin(t, NewKey(t))
+}
+
+// NewNamed returns a log whose key has a name.
+func NewNamed(t testing.TB, name string) *Log {
+	t.Helper()
+	text, _, err := note.GenerateKey(rand.Reader, name)
+	check(t, err)
+	key, err := proof.ParseKey(text)
+	check(t, err)
+	return begin(t, key)
+}
+
+func begin(t testing.TB, key *proof.Key) *Log {
+	t.Helper()
+	g := &Log{TB: t, Key: key}
 	g.Add(record.KindRecorder, func(ev *record.Event) {
 		ev.Identity = &record.Identity{Cause: record.CauseInstalled, Schema: 4, Key: g.Key.Verifier}
 	})
