@@ -65,6 +65,7 @@ func read(ctx context.Context, r io.Reader, limits Limits) (*upload, error) {
 		var o *view.Outline
 		if ev != nil {
 			o = view.Of(e.Seq, ev)
+			o.Whole = nil // the packer would hold it until its segment is full
 			u.note(&ev.Header)
 		}
 		if e.Body == nil {
