@@ -154,11 +154,11 @@ demo:
 
 # `make test LONG=1` decides about a change. It adds more random records; packages that are built
 # twice, rebuilt as in the build service, and built for other architectures; the race detector; and
-# the tests as programs of those architectures.
+# the tests as programs of those architectures, and those of the fleet with PostgreSQL 17.
 LONG  ?=
 SHORT  = $(if $(LONG),,-short)
 
-test: deps check unit e2e $(if $(LONG),race test-arch)
+test: deps check unit e2e $(if $(LONG),race test-arch fleet-pg17)
 
 # The packages that unit tests.
 PKGS  ?= ./...

@@ -260,7 +260,7 @@ certain.
 `
 
 const fleetKept = `
-Hosts that sent their events day by day, and whose months were packed: what the tables take, with
+Hosts that sent their events day by day, and were packed each week: what the tables take, with
 indexes, TOAST and the space that is free again.
 `
 

@@ -203,7 +203,7 @@ func (d *database) copies(uploads [][]byte) sample {
 	})
 }
 
-// atRest measures what logs take that came day by day and were packed each month, and how long it
+// atRest measures what logs take that came day by day and were packed each week, and how long it
 // takes to verify them.
 func (f *fleet) atRest() {
 	var rows []row
@@ -224,7 +224,7 @@ func (f *fleet) atRest() {
 	f.compare(rows...)
 }
 
-// lives sends the days of hosts, and prunes at the end of each month. It returns how many events the
+// lives sends the days of hosts, and prunes each Sunday. It returns how many events the
 // hosts have.
 func (f *fleet) lives(c *collector, days [][][]byte) (events int) {
 	var logs []*hostLog
@@ -233,9 +233,8 @@ func (f *fleet) lives(c *collector, days [][][]byte) (events int) {
 	}
 	c.now = c.now.AddDate(0, 0, -len(days))
 	for _, day := range days {
-		month := c.now.Month()
 		c.takes(clients, f.exports(logs, day))
-		if c.now = c.now.AddDate(0, 0, 1); c.now.Month() != month {
+		if c.now = c.now.AddDate(0, 0, 1); c.now.Weekday() == time.Sunday {
 			c.prunes()
 		}
 	}
@@ -254,7 +253,7 @@ func (c *collector) logs() []*pg.Log {
 	return logs
 }
 
-// prunes packs what came in a month, and frees the space as autovacuum does: while many logs are
+// prunes packs what came in a week, and frees the space as autovacuum does: while many logs are
 // pruned, space of the first is free for others.
 func (c *collector) prunes() {
 	c.Helper()
@@ -301,7 +300,7 @@ func (c *collector) contents(of func(int64) float64) []string {
 	c.exec("vacuum full segment")
 	c.check(c.sql.QueryRow(c.Context(), `select pg_total_relation_size('segment')`).Scan(&tight))
 	return []string{
-		fmt.Sprintf("| segment, without the space that is free for the next month | %.1f | | | |", of(tight)),
+		fmt.Sprintf("| segment, without the space that is free for what comes next | %.1f | | | |", of(tight)),
 		fmt.Sprintf("| its lines, and outlines | %.1f, %.1f | | | |", of(packed), of(outlines)),
 		fmt.Sprintf("| its lines before they were compressed | %.1f | | | |", of(raw)),
 	}

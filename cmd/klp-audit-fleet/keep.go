@@ -197,9 +197,9 @@ func (a *app) pruneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune [HOST...]",
 		Short: "Pack what is kept, and remove what need not be kept",
-		Long: `Pack the uploads of past months, so that they take less room; nothing is lost by that. Of the
-checkpoints that came with them, the newest of each month stays. Without flags, that is all; run
-it monthly.
+		Long: `Pack the uploads that are older than a week, so that they take less room; nothing is lost by that.
+Of the checkpoints that came with those of past months, the newest of each month stays. Without
+flags, that is all; run it weekly.
 
 With --keep, also remove the bodies of events that are older than that, if the host has removed
 them, too. With --withhold as well, remove those that the host still has, except what a

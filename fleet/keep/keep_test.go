@@ -192,7 +192,7 @@ func (k *kept) restore(name string) {
 	}
 }
 
-// Uploads of past months are packed. What is given back stays the same, byte for byte, and a host
+// Uploads are packed after a week. What is given back stays the same, byte for byte, and a host
 // goes on sending meanwhile.
 func TestPack(t *testing.T) {
 	k, g := newKept(t), prooftest.New(t)
@@ -204,10 +204,10 @@ func TestPack(t *testing.T) {
 		k.sends(g, since)
 	}
 	before := k.export(g)
-	if got := k.prune(keep.Prune{}); got.Segments != 6 {
+	if got := k.prune(keep.Prune{}); got.Segments != 17 {
 		t.Errorf("packed %d pieces", got.Segments)
 	}
-	if n, r := k.count("segment"), k.count("receipt"); n != 16 || r != 16 {
+	if n, r := k.count("segment"), k.count("receipt"); n != 5 || r != 16 {
 		t.Errorf("%d segments, %d receipts", n, r)
 	}
 	if got := k.export(g); got != before {

@@ -65,7 +65,11 @@ func month(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
 }
 
-// pack merges small segments of months that are over.
+// recent is for how long uploads stay as they came: their host may still send the same again, and
+// packing each day would write most of them often.
+const recent = 7 * 24 * time.Hour
+
+// pack merges small segments that are not recent.
 func (p *Prune) pack(ctx context.Context, l *pg.Log, b *pg.Branch, done *Pruned) error {
 	var group []pg.Stored
 	var events, bytes int64
@@ -83,7 +87,7 @@ func (p *Prune) pack(ctx context.Context, l *pg.Log, b *pg.Branch, done *Pruned)
 			return err
 		}
 		n := s.Last - s.First + 1
-		fits := n < segment.Small && s.Received.Before(month(p.Now))
+		fits := n < segment.Small && s.Received.Before(p.Now.Add(-recent))
 		if !fits || events+n > segment.MaxEvents || bytes+s.Bytes > segment.MaxBytes {
 			if err := flush(); err != nil {
 				return err
