@@ -194,7 +194,7 @@ func (c *Collector) inLog(ctx context.Context, u *upload, l *pg.Log) (*Answer, e
 		a.Outcome, a.Problems = Waiting, []string{fmt.Sprintf("it begins after event %d, the collector has %d", u.since, a.Size)}
 		return a, nil
 	}
-	v := u.follow(l, rel)
+	v, _ := u.follow(l, rel)
 	if !v.Sound() {
 		a.Outcome, a.Problems = Refused, v.Problems
 		return a, nil
@@ -203,22 +203,52 @@ func (c *Collector) inLog(ctx context.Context, u *upload, l *pg.Log) (*Answer, e
 }
 
 // follow returns the verification of an upload, with what is wrong with the way from the key that
-// signed the branch to the one that signed the upload.
-func (u *upload) follow(l *pg.Log, rel relation) *proof.Verification {
+// signed the branch where the upload begins to the one that signed the upload. Of another history, any
+// key of the log may have signed its beginning: follow returns which did.
+func (u *upload) follow(l *pg.Log, rel relation) (v *proof.Verification, key string) {
+	if u.since == 0 {
+		v = u.verification()
+		if v.Keys[0].Key != l.Key {
+			v.Problem(proof.Altered, "its first event names the key %q, not %q", v.Keys[0].Key, l.Key)
+		}
+		return v, ""
+	}
+	keys := []pg.KeyFrom{{Key: l.At(rel.branch).KeyAt(u.since)}}
+	if rel.kind == other {
+		keys = append(keys, l.Current().Keys...)
+	}
+	for i, k := range keys {
+		try := u.verification()
+		try.Follow(k.Key)
+		if i == 0 || try.Sound() && unsigned(try, rel.common) == 0 {
+			v, key = try, k.Key
+		}
+		if v.Sound() && unsigned(v, rel.common) == 0 {
+			break
+		}
+	}
+	return v, key
+}
+
+// verification returns a copy of what was found of an upload in itself.
+func (u *upload) verification() *proof.Verification {
 	v := *u.v.Verification
 	v.Problems, v.Keys, v.Told = slices.Clone(v.Problems), slices.Clone(v.Keys), slices.Clone(v.Told)
-	switch {
-	case u.since > 0:
-		v.Follow(l.At(rel.branch).KeyAt(u.since))
-	case v.Keys[0].Key != l.Key:
-		v.Problem(proof.Altered, "its first event names the key %q, not %q", v.Keys[0].Key, l.Key)
-	}
 	return &v
 }
 
 // act does what follows from how an upload relates to a branch.
 func (c *Collector) act(ctx context.Context, u *upload, l *pg.Log, rel relation, v *proof.Verification, a *Answer) (*Answer, error) {
 	b := l.At(rel.branch)
+	equal := min(u.size(), b.Size) // up to here, both hold the same events
+	if rel.kind == other {
+		equal = rel.common
+	}
+	if unsigned(v, equal) == 0 {
+		if err := c.fill(ctx, u, l, rel.branch, equal); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case rel.kind == other && unsigned(v, rel.common) > 0:
 		a.Outcome, a.Problems = Refused, append(v.Problems, "its history is not the one that is kept, and no key of the log signed it")
@@ -281,11 +311,15 @@ func (c *Collector) fork(ctx context.Context, u *upload, l *pg.Log, rel relation
 	common := rel.common
 	b := &pg.Branch{Base: &rel.branch, Common: &common, Since: since, Size: since, Cause: cause, Tree: begin, Key: base.Key, MachineID: base.MachineID, Hostname: base.Hostname}
 	for _, k := range base.Keys {
-		if k.Event <= since { // follow has compared the last of them
+		if k.Event <= since {
 			b.Keys = append(b.Keys, k)
 		}
 	}
-	g, err := c.growth(u, u.follow(l, rel), b, since)
+	v, key := u.follow(l, rel)
+	if u.since == since && key != "" && b.KeyAt(since) != key {
+		b.Keys = append(b.Keys, pg.KeyFrom{Key: key, Event: since})
+	}
+	g, err := c.growth(u, v, b, since)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package ingest_test
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +181,35 @@ func TestPrunedHost(t *testing.T) {
 			t.Errorf("event %d: %s", i, kept[i])
 		}
 	}
+}
+
+// An export from before a prune comes after one from after it: the bodies are there then, and nothing
+// is said of them any more.
+func TestBodiesComeLater(t *testing.T) {
+	c, g := newCollector(t), prooftest.New(t)
+	g.AddDrift(3)
+	c.sends(g.Export(0), ingest.Stored)
+	g.AddDrift(6)
+	late, whole := g.Export(4), slices.Clone(g.Bodies)
+	g.PruneTo(9, func(seq int64) bool { return seq != 7 })
+	c.sends(g.Export(4), ingest.Stored)
+	findings := func() (list []string) {
+		found, err := c.DB.Findings(t.Context(), c.log(g).ID, 0)
+		check(t, err)
+		for _, f := range found {
+			list = append(list, fmt.Sprint(f.Kind, f.First, "-", f.Last))
+		}
+		return list
+	}
+	if got := fmt.Sprint(findings()); got != "[body-never-sent5-6 body-never-sent8-9]" {
+		t.Error(got)
+	}
+	c.sends(late, ingest.Behind)
+	if got := findings(); got != nil {
+		t.Error(got)
+	}
+	copy(g.Bodies, whole)
+	c.gives(c.log(g), 0, g.Export(0))
 }
 
 // The collector keeps what the host has removed, and lacks what the host removed before it was sent:

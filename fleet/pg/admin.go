@@ -212,27 +212,52 @@ func (db *DB) Withheld(ctx context.Context, id ID, branch int) (*Statement, erro
 	return s, err
 }
 
+// replace replaces segments of a branch by others that hold the same events. The error is ErrMoved if
+// somebody else has replaced them.
+func replace(ctx context.Context, tx pgx.Tx, id ID, branch int, old, new []Stored) error {
+	for _, o := range old {
+		tag, err := tx.Exec(ctx, `delete from segment where log = $1 and branch = $2 and first = $3 and last = $4 and lines = $5`, id, branch, o.First, o.Last, o.Lines)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return ErrMoved
+		}
+	}
+	for _, n := range new {
+		if _, err := tx.Exec(ctx, `insert into segment (log, branch, first, last, tree, lines, bytes, outlines, form, received) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			id, branch, n.First, n.Last, joined(n.Tree), n.Lines, n.Bytes, n.Outlines, n.Form, n.Received); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Fill replaces segments of a branch by others that hold more bodies, and the findings of a kind by
+// those that are left; all or nothing. The error is ErrMoved if somebody else has replaced them.
+func (db *DB) Fill(ctx context.Context, id ID, branch int, old, new []Stored, kind string, left []Finding) error {
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if err := replace(ctx, tx, id, branch, old, new); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `delete from finding where log = $1 and branch = $2 and kind = $3`, id, branch, kind); err != nil {
+			return err
+		}
+		for _, f := range left {
+			if _, err := tx.Exec(ctx, `insert into finding (log, branch, kind, first, last, found) values ($1, $2, $3, $4, $5, $6)`, id, branch, kind, f.First, f.Last, f.Found); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Replace replaces segments of a branch by others that hold the same events, all or nothing, with a
 // statement if bodies were removed. The error is ErrMoved if somebody else has replaced them.
 func (db *DB) Replace(ctx context.Context, id ID, branch int, old, new []Stored, s *Statement) error {
 	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		for _, o := range old {
-			tag, err := tx.Exec(ctx, `delete from segment where log = $1 and branch = $2 and first = $3 and last = $4 and lines = $5`, id, branch, o.First, o.Last, o.Lines)
-			if err != nil {
-				return err
-			}
-			if tag.RowsAffected() == 0 {
-				return ErrMoved
-			}
-		}
-		for _, n := range new {
-			if _, err := tx.Exec(ctx, `insert into segment (log, branch, first, last, tree, lines, bytes, outlines, form, received) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-				id, branch, n.First, n.Last, joined(n.Tree), n.Lines, n.Bytes, n.Outlines, n.Form, n.Received); err != nil {
-				return err
-			}
-		}
-		if s == nil {
-			return nil
+		if err := replace(ctx, tx, id, branch, old, new); err != nil || s == nil {
+			return err
 		}
 		_, err := tx.Exec(ctx, `insert into withheld (log, branch, bodies, statement, stated) values ($1, $2, $3, $4, $5)
 			on conflict (log, branch) do update set bodies = excluded.bodies, statement = excluded.statement, stated = excluded.stated`,

@@ -1,0 +1,150 @@
+package ingest
+
+import (
+	"context"
+
+	"github.com/klp-audit/klp-audit/fleet/pg"
+	"github.com/klp-audit/klp-audit/fleet/segment"
+	"github.com/klp-audit/klp-audit/record/proof"
+	"github.com/klp-audit/klp-audit/record/view"
+)
+
+// fill adds bodies that an upload brings of events that were kept without one, because the host had
+// removed it before it sent them: an export from before that may come later. The events up to a number
+// are equal in both. What the collector itself has removed stays removed.
+func (c *Collector) fill(ctx context.Context, u *upload, l *pg.Log, branch int, to int64) error {
+	for b := l.At(branch); b != nil; b = l.At(*b.Base) {
+		findings, err := c.DB.Findings(ctx, l.ID, b.Number)
+		if err != nil {
+			return err
+		}
+		if bodies, left := u.bodies(findings, to); len(bodies) > 0 {
+			if err := c.fillBranch(ctx, u, l.ID, b, bodies, left); err != nil {
+				return err
+			}
+		}
+		if b.Base == nil {
+			return nil
+		}
+		to = min(to, *b.Common)
+	}
+	return nil
+}
+
+// bodies returns which events that were never sent have a body in the upload, and the findings of
+// those that have none.
+func (u *upload) bodies(findings []pg.Finding, to int64) (bodies map[int64]bool, left []pg.Finding) {
+	bodies = map[int64]bool{}
+	gap := map[int64]bool{}
+	for _, seq := range u.gaps {
+		gap[seq] = true
+	}
+	for _, f := range findings {
+		if f.Kind != NeverSent {
+			continue
+		}
+		for seq := f.First; seq <= f.Last; seq++ {
+			switch last := len(left) - 1; {
+			case seq > u.since && seq <= min(to, u.size()) && !gap[seq]:
+				bodies[seq] = true
+			case last >= 0 && left[last].Last == seq-1:
+				left[last].Last = seq
+			default:
+				left = append(left, pg.Finding{Kind: NeverSent, First: seq, Last: seq, Found: f.Found})
+			}
+		}
+	}
+	return bodies, left
+}
+
+// fillBranch adds bodies to what a branch itself keeps.
+func (c *Collector) fillBranch(ctx context.Context, u *upload, id pg.ID, b *pg.Branch, bodies map[int64]bool, left []pg.Finding) error {
+	brought, outlines, err := u.brought(bodies)
+	if err != nil {
+		return err
+	}
+	var old, filled []pg.Stored
+	for s, err := range c.DB.Kept(ctx, id, b.Number, b.Since, b.Size) {
+		if err != nil {
+			return err
+		}
+		list, err := fillSegment(&s.Segment, brought, outlines)
+		if err != nil {
+			return err
+		}
+		if list == nil {
+			continue
+		}
+		old = append(old, *s)
+		for _, n := range list {
+			filled = append(filled, pg.Stored{Segment: n, Received: s.Received})
+		}
+	}
+	return c.DB.Fill(ctx, id, b.Number, old, filled, NeverSent, left)
+}
+
+// brought returns the bodies of some events of the upload, and their outlines.
+func (u *upload) brought(bodies map[int64]bool) (brought map[int64][]byte, outlines map[int64]*view.Outline, err error) {
+	brought, outlines = map[int64][]byte{}, map[int64]*view.Outline{}
+	for i := range u.segments {
+		entries, err := u.segments[i].Entries()
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range entries {
+			if bodies[e.Seq] {
+				brought[e.Seq] = e.Body
+			}
+		}
+		list, err := u.segments[i].Read()
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, o := range list {
+			if bodies[o.Event] {
+				outlines[o.Event] = o
+			}
+		}
+	}
+	return brought, outlines, nil
+}
+
+// fillSegment returns a segment with more bodies, nil if it gets none.
+func fillSegment(s *segment.Segment, brought map[int64][]byte, outlines map[int64]*view.Outline) ([]segment.Segment, error) {
+	entries, err := s.Entries()
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.Read()
+	if err != nil {
+		return nil, err
+	}
+	of := map[int64]*view.Outline{}
+	for _, o := range kept {
+		of[o.Event] = o
+	}
+	if !addBodies(entries, of, brought, outlines) {
+		return nil, nil
+	}
+	p, err := segment.NewPacker(s.First-1, s.Tree)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if err := p.Add(e, of[e.Seq]); err != nil {
+			return nil, err
+		}
+	}
+	return p.Segments(), nil
+}
+
+// addBodies adds bodies to entries that have none, and says whether it did.
+func addBodies(entries []proof.Entry, of map[int64]*view.Outline, brought map[int64][]byte, outlines map[int64]*view.Outline) (added bool) {
+	for i := range entries {
+		e := &entries[i]
+		if body := brought[e.Seq]; e.Body == nil && body != nil {
+			e.Body, of[e.Seq], added = body, outlines[e.Seq], true
+		}
+	}
+	return added
+}
