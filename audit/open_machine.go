@@ -25,7 +25,13 @@ func (o *openFixes) openSince(e *Exposure, others []*Exposure) *record.Timestamp
 		if s.BootID == "" || s.Confidence == Unknown {
 			continue
 		}
-		if s.KernelRelease != o.running && o.had(e.CVE, s, others) {
+		if until, had := o.had(e.CVE, s, others); had && s.KernelRelease != o.running {
+			if until == nil {
+				return nil
+			}
+			if until.Before(s.To.Time) {
+				from = *until
+			}
 			break
 		}
 		if from = s.From; !from.After(released.Time) {
@@ -88,13 +94,32 @@ func (o *openFixes) releasedBy(e *Exposure) record.Timestamp {
 	return by
 }
 
-// had says whether a fix was active in the boot of another kernel, or that kernel has it by itself.
-func (o *openFixes) had(cve string, s *KernelSpan, others []*Exposure) bool {
-	return o.offers.hasItself(s.KernelRelease, cve) || slices.ContainsFunc(others, func(e *Exposure) bool {
-		return e.KernelRelease == s.KernelRelease && slices.ContainsFunc(e.Intervals, func(in Interval) bool {
-			return in.From.Before(s.To.Time) && (in.To == nil || in.To.After(s.From.Time))
-		})
-	})
+// had says whether a fix was active in the boot of another kernel, or that kernel has it by itself, and until when; nil:
+// nobody knows.
+func (o *openFixes) had(cve string, s *KernelSpan, others []*Exposure) (until *record.Timestamp, had bool) {
+	if o.offers.hasItself(s.KernelRelease, cve) {
+		return &s.To, true
+	}
+	var last record.Timestamp
+	for _, e := range others {
+		if e.KernelRelease != s.KernelRelease {
+			continue
+		}
+		for _, in := range e.Intervals {
+			end := s.To
+			if in.To != nil {
+				end = earlier(end, *in.To)
+			}
+			if !in.From.Before(s.To.Time) || !end.After(s.From.Time) || end.Before(last.Time) {
+				continue
+			}
+			last, until, had = end, nil, true
+			if !end.Before(s.To.Time) || in.Lost != nil && in.Lost.Equal(in.To.Time) {
+				until = &end
+			}
+		}
+	}
+	return until, had
 }
 
 // findKernel looks among installed packages for that of the running kernel.
@@ -154,12 +179,21 @@ func (o *openFixes) activeMayFix(cve string) bool {
 	return false
 }
 
-// unseenSince is the highest number of the live patches that were active after a moment and of which no package was seen: they
-// may be installed. It is 0 if there were none, and above all others where one does not tell its number.
+// unseenSince is the highest number of the live patches that were active after a moment, or when that was known last, and of
+// which no package was seen: they may be installed, or active. It is 0 if there were none, and above all others where one does
+// not tell its number.
 func (o *openFixes) unseenSince(at record.Timestamp) (highest int) {
-	for i := len(o.setting.spans) - 1; i >= 0 && o.setting.spans[i].To.After(at.Time); i-- {
+	last := true // nothing is known of what came after the span
+	for i := range slices.Backward(o.setting.spans) {
 		s := &o.setting.spans[i]
-		if s.Module == "" || s.Confidence == Unknown || s.boot.KernelRelease != o.running || o.history.modules[s.Module] != "" {
+		if s.Confidence == Unknown {
+			continue
+		}
+		if !last && !s.To.After(at.Time) {
+			break
+		}
+		last = false
+		if s.Module == "" || s.boot.KernelRelease != o.running || o.history.modules[s.Module] != "" {
 			continue
 		}
 		number := o.history.numberOf(s.Module)

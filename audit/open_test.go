@@ -460,6 +460,68 @@ func TestOpenSinceAfterAnUnseenLivePatch(t *testing.T) {
 	}
 }
 
+// A live patch whose package nobody saw, and that was active when that was known last, may still be active: what it fixes is
+// not only on offer.
+func TestWhatMayStillBeActiveIsNotOnOffer(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	const cve = "CVE-2025-9999"
+	v.offers("A", "", []string{text(patch3)}, cve)
+	v.looks(v.fresh())
+	before := slices.Clone(v.Installed)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	v.Module, v.Initrds[storetest.ReleaseA] = storetest.ModuleOf(patch3), storetest.ModuleOf(patch3)
+	v.Reboot()
+	v.Last().Installed, v.Last().Compared = nil, false
+	v.Last().LivePatch.Package, v.Last().LivePatch.Version, v.Last().LivePatch.CVEs = nil, nil, nil
+	v.Installed = before
+	for range 2 {
+		v.Wait(time.Hour)
+		v.looks(v.fresh())
+		o := v.Last()
+		o.Patches, o.LivePatch, o.Unknown["patches"] = nil, nil, "no sysfs"
+		o.Boots[len(o.Boots)-1].MessagesLost = true
+	}
+	if e := v.at(t, v.Now, cve); e.Status == StatusAvailable {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
+// What the kernel before had is open since its live patch was disabled, not only since the boot of a kernel without it.
+func TestOpenSinceADisabledLivePatchOfAnotherKernel(t *testing.T) {
+	v := newVendor(t)
+	patch2, other := storetest.PatchPackage(storetest.ReleaseA, 2), storetest.PatchPackage(storetest.ReleaseB, 2)
+	cve := storetest.FixesOf(patch2).CVEs[0]
+	v.offers("A", "", []string{text(patch2)}, cve)
+	v.Install(patch2)
+	v.offers("B", "", []string{text(other)}, cve)
+	v.looks(v.fresh())
+	v.Wait(time.Hour)
+	disabled := v.Now
+	v.Disable()
+	v.Wait(time.Minute)
+	v.looks(v.fresh())
+	v.Wait(3 * time.Hour)
+	v.Halt(0)
+	v.Wait(time.Minute)
+	v.Start(storetest.ReleaseB)
+	v.looks(v.fresh())
+	s := v.OpenRecord()
+	timeline, err := TimelineUntil(t.Context(), s, v.Now)
+	storetest.Check(t, err)
+	list, err := NewExposures(t.Context(), s, timeline, v.Now, []string{cve})
+	storetest.Check(t, err)
+	for _, e := range list {
+		if e.KernelRelease == storetest.ReleaseB && (e.Status != StatusAvailable || e.OpenSince == nil || !e.OpenSince.Equal(disabled)) {
+			t.Errorf("%s since %v, want %v", e.Status, e.OpenSince, disabled)
+		}
+	}
+	if len(list) != 2 {
+		t.Errorf("%+v", list)
+	}
+}
+
 // Nor does anybody know since when what a live patch fixed is open that was installed, and may have been active.
 func TestOpenSinceAfterALivePatchThatMayHaveBeenActive(t *testing.T) {
 	v := newVendor(t)
