@@ -28,7 +28,7 @@ type all struct {
 	Names   []string
 	ByName  map[string]part
 	Inner   *all
-	private int
+	private int // is left out
 }
 
 func some() []all {
@@ -54,6 +54,15 @@ func TestRoundTrip(t *testing.T) {
 		if d := cmp.Diff(want, got, cmp.AllowUnexported(all{})); d != "" {
 			t.Errorf("%d values: -written +read\n%s", n, d)
 		}
+	}
+}
+
+// What is not exported is not written.
+func TestNotExported(t *testing.T) {
+	c := flat.Of[all]()
+	got, err := c.Read(c.Append(nil, []all{{Number: 1, private: 2}}))
+	if err != nil || got[0].private != 0 || got[0].Number != 1 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
