@@ -511,4 +511,11 @@ func TestRefused(t *testing.T) {
 	c.sends(g.Export(6), ingest.Refused, "the log was retired on 2026-03-02T")
 	check(t, c.DB.SetState(t.Context(), l, pg.Approved, "came back", c.now))
 	c.sends(g.Export(6), ingest.Stored)
+
+	c.sends([]byte(without), ingest.Refused, "is missing") // anybody may know that checkpoint now
+	kept, err = c.DB.Refusals(t.Context(), l.ID)
+	check(t, err)
+	if len(kept) != 1 {
+		t.Errorf("refusals %+v", kept)
+	}
 }
