@@ -368,37 +368,3 @@ func (c *Collector) growth(u *upload, v *proof.Verification, b *pg.Branch, size 
 	g.After = next
 	return g, nil
 }
-
-// keepRefused keeps a refused upload as evidence, if a key of the log signed its checkpoint, and did
-// not sign it for what is kept: anybody may put such a checkpoint below what they made up.
-func (c *Collector) keepRefused(ctx context.Context, u *upload, l *pg.Log) error {
-	keys := map[string]bool{}
-	for _, k := range l.Current().Keys {
-		keys[k.Key] = true
-	}
-	cp, err := proof.ParseWithAny(u.v.Checkpoint, keys)
-	if err != nil || cp == nil {
-		return nil
-	}
-	if known, err := c.isOf(ctx, l, cp); err != nil || known {
-		return err
-	}
-	return c.DB.Refuse(ctx, l.ID, &pg.Refusal{Received: c.Now(), Since: u.since, Size: u.size(), Checkpoint: u.v.Checkpoint, Problems: u.v.Problems, Lines: u.evidence()})
-}
-
-// isOf says whether a checkpoint is one of the log that is kept.
-func (c *Collector) isOf(ctx context.Context, l *pg.Log, cp *proof.Checkpoint) (bool, error) {
-	if cp.Size > l.Current().Size {
-		return false, nil
-	}
-	hashes, err := c.DB.TreeAt(ctx, l, l.Branch, cp.Size)
-	if err != nil {
-		return false, err
-	}
-	tree, err := proof.NewTree(cp.Size, hashes)
-	if err != nil {
-		return false, err
-	}
-	root, err := tree.Root()
-	return root == cp.Root, err
-}

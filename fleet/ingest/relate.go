@@ -172,21 +172,6 @@ func (u *upload) findings(size int64) (list []pg.Finding) {
 	return list
 }
 
-// maxEvidence bounds what is kept of a refused upload, compressed.
-const maxEvidence = 16 << 20
-
-// evidence are the lines of an upload, zstd; empty if they are too many.
-func (u *upload) evidence() []byte {
-	lines := []byte{}
-	for _, s := range u.segments {
-		if len(lines)+len(s.Lines) > maxEvidence {
-			return []byte{}
-		}
-		lines = append(lines, s.Lines...)
-	}
-	return lines
-}
-
 // answer begins an answer.
 func (u *upload) answer() *Answer {
 	return &Answer{Hostname: u.newest.Host.Hostname, Since: u.since, Upload: u.size()}
