@@ -219,7 +219,7 @@ func (u *upload) follow(l *pg.Log, rel relation) (v *proof.Verification, key str
 	}
 	for i, k := range keys {
 		try := u.verification()
-		try.Follow(k.Key)
+		try.Follow(k.Key, u.v.Takeover())
 		if i == 0 || try.Sound() && unsigned(try, rel.common) == 0 {
 			v, key = try, k.Key
 		}

@@ -195,7 +195,7 @@ func TestIncrementsFollowAKey(t *testing.T) {
 		{3, prooftest.NewKey(t).Verifier, []string{"event 4: the key "}},
 	} {
 		v := verify(tt.since)
-		v.Follow(tt.key)
+		v.Follow(tt.key, v.Takeover())
 		result := proof.Intact
 		if tt.want != nil {
 			result = proof.Altered

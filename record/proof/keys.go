@@ -38,28 +38,28 @@ func handedOver(text, from, to string, size int64, root tlog.Hash) bool {
 }
 
 // takeKey notes which key signs from event number seq on. root is the tree's root before it.
-func (v *Verification) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
+func (v *Verifier) takeKey(seq int64, id *record.Identity, root tlog.Hash) {
 	last := len(v.Keys) - 1
 	if last < 0 {
-		v.first = &takeover{seq, id, root}
+		v.first = &Takeover{seq, id, root}
 		v.Keys = append(v.Keys, record.VerifiedKey{Key: id.Key, Event: seq})
 		return
 	}
 	if before := v.Keys[last].Key; before != id.Key {
-		signed := v.vouched(before, takeover{seq, id, root})
+		signed := v.vouched(before, Takeover{seq, id, root})
 		v.Keys = append(v.Keys, record.VerifiedKey{Key: id.Key, Event: seq, Signed: &signed})
 	}
 }
 
-// takeover is an event that names a key, and the root of the tree before it.
-type takeover struct {
+// Takeover is an event that names a key, and the root of the tree before it.
+type Takeover struct {
 	seq  int64
 	id   *record.Identity
 	root tlog.Hash
 }
 
 // vouched says whether the key before it signed a takeover; if not, that is a problem.
-func (v *Verification) vouched(before string, t takeover) bool {
+func (v *Verification) vouched(before string, t Takeover) bool {
 	signed := handedOver(t.id.Checkpoint, before, t.id.Key, t.seq-1, t.root)
 	if !signed {
 		v.tell(Altered, t.seq, record.CauseKeyReplaced, "event %d: the key %q takes over, and the key before it, %q, did not sign that: nothing vouches for what is before it", t.seq, t.id.Key, before)
@@ -67,10 +67,13 @@ func (v *Verification) vouched(before string, t takeover) bool {
 	return signed
 }
 
+// Takeover returns the first event that names a key, nil if none does, or if the key before was known.
+func (v *Verifier) Takeover() *Takeover { return v.first }
+
 // Follow, after Finish, demands that events that were verified after an edge without a key follow
-// from the key that signed that edge: they name it, or one that it handed over to.
-func (v *Verification) Follow(key string) {
-	switch t := v.first; {
+// from the key that signed that edge: they name it, or one that it handed over to, first in t.
+func (v *Verification) Follow(key string, t *Takeover) {
+	switch {
 	case t == nil && v.newestKey() == key, t != nil && t.id.Key == key:
 	case t == nil:
 		v.Problem(Altered, "the key is %q, and no event says that %q handed over to it", v.newestKey(), key)
@@ -82,7 +85,7 @@ func (v *Verification) Follow(key string) {
 
 // Predecessor returns the name of the key that hands over to the first one that the events after an
 // edge without a key name, as that event claims; empty if it claims nothing.
-func (v *Verification) Predecessor() string {
+func (v *Verifier) Predecessor() string {
 	if v.first == nil {
 		return ""
 	}

@@ -35,8 +35,6 @@ type Verification struct {
 	// Told are the problems that events tell of: the log as such is whole, and says that something was
 	// wrong before them.
 	Told []Told `json:"-"`
-
-	first *takeover // the first event that names a key, unless one was known before
 }
 
 // Told is an event that tells of a fault before it.

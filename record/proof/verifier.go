@@ -33,6 +33,7 @@ type Verifier struct {
 	tree    *Tree
 	earlier *earlierCheckpoints
 	gaps    gaps
+	first   *Takeover             // the first event that names a key, unless one was known before
 	ids     map[[16]byte]struct{} // first half of a digest of each event's id
 }
 
