@@ -74,12 +74,14 @@ func (db *DB) Pieces(ctx context.Context, l *Log, branch int, after, to int64) i
 			return
 		}
 		for _, s := range list {
+			read := s.after
 			for seg, err := range db.Kept(ctx, l.ID, s.branch, s.after, s.to) {
 				if err != nil {
 					yield(nil, err)
 					return
 				}
-				if !yield(&Piece{&seg.Segment, max(s.after, seg.First-1), min(s.to, seg.Last)}, nil) {
+				from := max(read, seg.First-1) // segments that were read may have been packed with this one meanwhile
+				if read = min(s.to, seg.Last); !yield(&Piece{&seg.Segment, from, read}, nil) {
 					return
 				}
 			}
