@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/klp-audit/klp-audit/fleet/pg"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
@@ -142,7 +143,7 @@ func (c *Collector) unknown(ctx context.Context, u *upload) (*Answer, error) {
 	case !u.v.Sound():
 		return u.refused(a), nil
 	case len(first) == 0 || first[0].Event != 1:
-		a.Outcome, a.Problems = Refused, []string{"its first event names no key"}
+		a.Outcome, a.Problems = Refused, []string{noFirstKey}
 		return a, nil
 	}
 	if err := c.room(ctx); err != nil {
@@ -160,6 +161,9 @@ func (c *Collector) unknown(ctx context.Context, u *upload) (*Answer, error) {
 	}
 	return c.inLog(ctx, u, l)
 }
+
+// noFirstKey is what is wrong with a log whose first key nobody knows.
+const noFirstKey = "its first event names no key"
 
 // room says whether one more log may wait for approval.
 func (c *Collector) room(ctx context.Context) error {
@@ -208,8 +212,11 @@ func (c *Collector) inLog(ctx context.Context, u *upload, l *pg.Log) (*Answer, e
 func (u *upload) follow(l *pg.Log, rel relation) (v *proof.Verification, key string) {
 	if u.since == 0 {
 		v = u.verification()
-		if v.Keys[0].Key != l.Key {
-			v.Problem(proof.Altered, "its first event names the key %q, not %q", v.Keys[0].Key, l.Key)
+		switch {
+		case v.Keys[0].Event != 1:
+			v.Problem(proof.Altered, noFirstKey)
+		case !slices.ContainsFunc(v.Keys, func(k record.VerifiedKey) bool { return keysOf(l)[k.Key] }): // a later one may have been enrolled
+			v.Problem(proof.Altered, "its first event names the key %q, and no event names %q or another key of the log", v.Keys[0].Key, l.Key)
 		}
 		return v, ""
 	}
@@ -347,12 +354,15 @@ func (c *Collector) growth(u *upload, v *proof.Verification, b *pg.Branch, size 
 	next.Size, next.Tree, next.Key, next.Checkpoint = u.size(), u.v.Edge().Tree, u.v.Key, u.v.Checkpoint
 	next.Keys = slices.Clone(b.Keys)
 	g := &pg.Growth{From: size, Segments: segments, Findings: u.findings(size), Received: c.Now(), MaxEvents: c.Limits.DayEvents, MaxBytes: c.Limits.DayBytes}
-	for _, k := range v.Keys {
+	for i, k := range v.Keys {
 		switch {
 		case k.Event <= size || b.KeyAt(k.Event) == k.Key:
 			continue
 		case k.Signed != nil && *k.Signed:
-			g.LaterKeys = append(g.LaterKeys, k.Key)
+			g.OtherKeys = append(g.OtherKeys, k.Key)
+			if i > 0 { // it signed, too, and the log may be known by the later one
+				g.OtherKeys = append(g.OtherKeys, v.Keys[i-1].Key)
+			}
 		}
 		next.Keys = append(next.Keys, pg.KeyFrom{Key: k.Key, Event: k.Event})
 	}
@@ -367,4 +377,13 @@ func (c *Collector) growth(u *upload, v *proof.Verification, b *pg.Branch, size 
 	next.FirstEvent, next.LastEvent = u.first, u.last
 	g.After = next
 	return g, nil
+}
+
+// keysOf returns the keys that sign the branch of a log that counts, or signed it.
+func keysOf(l *pg.Log) map[string]bool {
+	keys := map[string]bool{l.Key: true}
+	for _, k := range l.Current().Keys {
+		keys[k.Key] = true
+	}
+	return keys
 }

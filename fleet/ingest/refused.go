@@ -10,11 +10,7 @@ import (
 // keepRefused keeps a refused upload as evidence, if a key of the log signed its checkpoint, and did
 // not sign it for what is kept: anybody may put such a checkpoint below what they made up.
 func (c *Collector) keepRefused(ctx context.Context, u *upload, l *pg.Log) error {
-	keys := map[string]bool{}
-	for _, k := range l.Current().Keys {
-		keys[k.Key] = true
-	}
-	cp, err := proof.ParseWithAny(u.v.Checkpoint, keys)
+	cp, err := proof.ParseWithAny(u.v.Checkpoint, keysOf(l))
 	if err != nil || cp == nil {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klp-audit/klp-audit/fleet/pg"
 	"github.com/klp-audit/klp-audit/fleet/segment"
+	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/record/view"
 )
@@ -101,8 +102,8 @@ func verifyPiece(v *proof.Verifier, p *pg.Piece) error {
 func compareHead(v *proof.Verifier, l *pg.Log, b *pg.Branch) {
 	edge := v.Edge()
 	switch {
-	case len(v.Keys) == 0 || v.Keys[0].Key != l.Key:
-		v.Problem(proof.Altered, "the first event does not name the key of the log, %q", l.Key)
+	case !slices.ContainsFunc(v.Keys, func(k record.VerifiedKey) bool { return k.Key == l.Key }):
+		v.Problem(proof.Altered, "no event names the key of the log, %q", l.Key)
 	case edge.Size != b.Size || !slices.Equal(edge.Tree, b.Tree) || v.Checkpoint != b.Checkpoint || v.Key != b.Key:
 		v.Problem(proof.Altered, "the database says %d events, key %q, and other hashes than the kept bytes give", b.Size, b.Key)
 	}

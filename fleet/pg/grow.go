@@ -21,7 +21,7 @@ type Growth struct {
 	Received  time.Time
 	MaxEvents int64 // that a log may bring in a day; 0: any number
 	MaxBytes  int64
-	LaterKeys []string // keys that took over in these events
+	OtherKeys []string // keys that handed over in these events, and that they handed over to
 }
 
 // Finding is what an auditor should know of some events of a branch.
@@ -40,16 +40,19 @@ var ErrLimit = errors.New("the log brings more than it may")
 
 // Grow adds events to a branch of a log, all or nothing, and durably.
 func (db *DB) Grow(ctx context.Context, id ID, branch int, g *Growth) error {
-	if len(g.LaterKeys) > 0 {
+	if len(g.OtherKeys) > 0 {
 		return db.growWithKeys(ctx, id, branch, g)
 	}
 	return grow(ctx, db.pool, id, branch, g)
 }
 
-// growWithKeys also notes which log the keys that took over sign.
+// growWithKeys also notes which log the keys sign that handed over, or that took over.
 func (db *DB) growWithKeys(ctx context.Context, id ID, branch int, g *Growth) error {
 	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		for _, key := range g.LaterKeys {
+		for _, key := range g.OtherKeys {
+			if IDOf(key) == id {
+				continue
+			}
 			if _, err := tx.Exec(ctx, addSuccessor, IDOf(key), nameOf(key), id); err != nil {
 				return err
 			}
