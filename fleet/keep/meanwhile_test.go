@@ -31,3 +31,31 @@ func TestPackedWhileRead(t *testing.T) {
 		t.Errorf("%d events were read", want)
 	}
 }
+
+// Whoever can write to the database removes the newest upload of a host, so that all fits again, but
+// leaves its checkpoint: verify finds that. So it does if a checkpoint of the past is another's.
+func TestRolledBackDatabase(t *testing.T) {
+	k, g := newKept(t), prooftest.New(t)
+	g.AddDrift(3)
+	k.sends(g, 0)
+	old := k.log(g).Current()
+	g.AddDrift(4)
+	k.sends(g, 4)
+	var tree []byte
+	var checkpoint string
+	check(t, k.raw.QueryRow(t.Context(), `select tree, checkpoint from branch where log = $1`, k.log(g).ID).Scan(&tree, &checkpoint))
+	k.exec(`update branch set size = 4, tree = b.tree, checkpoint = $2 from (select tree from segment where log = $1 and first = 5) b where log = $1`, k.log(g).ID, old.Checkpoint)
+	if v := k.verifies(g, ""); v.Result != "truncated" {
+		t.Errorf("rolled back: %+v", v)
+	}
+	k.exec(`update branch set size = 8, tree = $2, checkpoint = $3 where log = $1`, k.log(g).ID, tree, checkpoint)
+	if v := k.verifies(g, ""); v.Result != "intact" {
+		t.Errorf("put back: %+v", v)
+	}
+	other := prooftest.New(t)
+	other.AddDrift(3)
+	k.exec(`update receipt set checkpoint = $2 where log = $1 and size = 4`, k.log(g).ID, other.Checkpoint)
+	if v := k.verifies(g, ""); v.Result != "altered" {
+		t.Errorf("another checkpoint: %+v", v)
+	}
+}

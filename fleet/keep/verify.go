@@ -27,13 +27,20 @@ func Verify(ctx context.Context, db *pg.DB, l *pg.Log, branch int, key string) (
 	if err != nil {
 		return nil, err
 	}
-	v, err := verifyBytes(ctx, db, l, branch, held)
+	earlier, lost, err := receipts(ctx, db, l, b)
+	if err != nil {
+		return nil, err
+	}
+	v, err := verifyBytes(ctx, db, l, branch, held, earlier)
 	if errors.Is(err, segment.ErrAltered) {
 		found.Result, found.Problems = string(proof.Altered), []string{err.Error()}
 		return found, nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	if lost > 0 {
+		v.Problem(proof.Truncated, "a checkpoint covers %d events, the database says %d: the newest are missing", lost, b.Size)
 	}
 	compareHead(v, l, b)
 	v.Problems = append(v.Problems, held.problems...)
@@ -47,11 +54,33 @@ func Verify(ctx context.Context, db *pg.DB, l *pg.Log, branch int, key string) (
 	return found, nil
 }
 
-// verifyBytes verifies the kept bytes, a segment at a time.
-func verifyBytes(ctx context.Context, db *pg.DB, l *pg.Log, branch int, held *withheld) (*proof.Verifier, error) {
-	v, err := proof.NewVerifier(proof.Edge{}, nil)
+// receipts returns the checkpoints that were accepted of a branch, up to its size. lost is the size of
+// one that covers more than the branch has, also if it has grown meanwhile; 0: none does.
+func receipts(ctx context.Context, db *pg.DB, l *pg.Log, b *pg.Branch) (earlier []string, lost int64, err error) {
+	list, err := db.Receipts(ctx, l.ID, b.Number)
+	for _, r := range list {
+		if r.Size <= b.Size {
+			earlier = append(earlier, r.Checkpoint)
+		} else {
+			lost = r.Size
+		}
+	}
+	if err != nil || lost == 0 {
+		return earlier, 0, err
+	}
+	now, err := db.ByID(ctx, l.ID)
+	if err == nil && now.At(b.Number) != nil && now.At(b.Number).Size >= lost {
+		lost = 0
+	}
+	return earlier, lost, err
+}
+
+// verifyBytes verifies the kept bytes, a segment at a time. They must match the checkpoints of earlier
+// uploads.
+func verifyBytes(ctx context.Context, db *pg.DB, l *pg.Log, branch int, held *withheld, earlier []string) (*proof.Verifier, error) {
+	v, err := proof.NewVerifier(proof.Edge{}, nil, earlier...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", segment.ErrAltered, err)
 	}
 	v.Whole = true
 	v.Withheld(held.has)

@@ -266,6 +266,21 @@ func (db *DB) Replace(ctx context.Context, id ID, branch int, old, new []Stored,
 	})
 }
 
+// Receipt is a checkpoint that was accepted.
+type Receipt struct {
+	Size       int64
+	Checkpoint string
+}
+
+// Receipts returns the checkpoints of a branch that are kept.
+func (db *DB) Receipts(ctx context.Context, id ID, branch int) ([]Receipt, error) {
+	rows, err := db.pool.Query(ctx, `select size, checkpoint from receipt where log = $1 and branch = $2 order by size`, id, branch)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Receipt])
+}
+
 // ThinReceipts removes the receipts of a branch before a time, except the newest of each month.
 func (db *DB) ThinReceipts(ctx context.Context, id ID, branch int, before time.Time) error {
 	_, err := db.pool.Exec(ctx, `delete from receipt where log = $1 and branch = $2 and received < $3 and size not in (
