@@ -2,8 +2,10 @@ package keep_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/klp-audit/klp-audit/fleet/keep"
+	"github.com/klp-audit/klp-audit/fleet/pg"
 	"github.com/klp-audit/klp-audit/record/proof/prooftest"
 )
 
@@ -57,5 +59,33 @@ func TestRolledBackDatabase(t *testing.T) {
 	k.exec(`update receipt set checkpoint = $2 where log = $1 and size = 4`, k.log(g).ID, other.Checkpoint)
 	if v := k.verifies(g, ""); v.Result != "altered" {
 		t.Errorf("another checkpoint: %+v", v)
+	}
+}
+
+// Whoever can write to the database makes the branch that counts look like a part of another, which
+// cannot be verified, or changes which key signs what: verify does not call it intact.
+func TestHiddenBranch(t *testing.T) {
+	for _, sql := range []string{
+		`update branch set base = 0, common = 0`,
+		`update branch set base = 0, common = 0, since = 4`,
+		`update branch set keys = '[]'`,
+		`update branch set keys = jsonb_set(keys, '{0,event}', '3')`,
+	} {
+		k, g := newKept(t), prooftest.New(t)
+		g.AddDrift(7)
+		k.sends(g, 0)
+		k.exec(sql)
+		results := 0
+		r := &keep.Run{DB: k.db, Began: k.now, Workers: 1, Now: func() time.Time { return k.now }, Found: func(res keep.Result) error {
+			results++
+			if res.Err == nil && res.Result == "intact" {
+				t.Errorf("%s: %+v", sql, res.Verification)
+			}
+			return nil
+		}}
+		check(t, r.Verify(t.Context(), []*pg.Log{k.log(g)}))
+		if results != 1 {
+			t.Errorf("%s: %d results", sql, results)
+		}
 	}
 }

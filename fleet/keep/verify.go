@@ -133,6 +133,10 @@ func compareHead(v *proof.Verifier, l *pg.Log, b *pg.Branch) {
 	switch {
 	case !slices.ContainsFunc(v.Keys, func(k record.VerifiedKey) bool { return k.Key == l.Key }):
 		v.Problem(proof.Altered, "no event names the key of the log, %q", l.Key)
+	case !slices.EqualFunc(v.Keys, b.Keys, func(k record.VerifiedKey, has pg.KeyFrom) bool { return k.Key == has.Key && k.Event == has.Event }):
+		v.Problem(proof.Altered, "the database says other keys than the events name")
+	case b.Base != nil && l.Left(b) == nil:
+		v.Problem(proof.Altered, "the database says that it leaves branch %d, which is no earlier one", *b.Base)
 	case edge.Size != b.Size || !slices.Equal(edge.Tree, b.Tree) || v.Checkpoint != b.Checkpoint || v.Key != b.Key:
 		v.Problem(proof.Altered, "the database says %d events, key %q, and other hashes than the kept bytes give", b.Size, b.Key)
 	}
@@ -172,7 +176,7 @@ func (r *Run) verify(ctx context.Context, l *pg.Log) (res Result) {
 	res.Verification = &pg.Verification{Branch: l.Branch, Size: l.Current().Size, Result: string(proof.Intact), Problems: []string{}}
 	for i := range l.Branches {
 		number := l.Branches[i].Number
-		if !l.Whole(number) {
+		if number != l.Branch && !l.Whole(number) {
 			continue // evidence of a fork, no log
 		}
 		v, err := Verify(ctx, r.DB, l, number, r.Key)

@@ -37,7 +37,7 @@ func (w *withheld) has(seq int64) bool {
 // withheldOf reads the statements about a branch, and those it leaves.
 func withheldOf(ctx context.Context, db *pg.DB, l *pg.Log, branch int, key string) (*withheld, error) {
 	w := &withheld{}
-	for b := l.At(branch); b != nil; b = l.At(*b.Base) {
+	for b := l.At(branch); b != nil; b = l.Left(b) {
 		s, err := db.Withheld(ctx, l.ID, b.Number)
 		if err != nil {
 			return nil, err
@@ -48,9 +48,6 @@ func withheldOf(ctx context.Context, db *pg.DB, l *pg.Log, branch int, key strin
 				w.problems = append(w.problems, fmt.Sprintf("the statement of what is withheld: %v", err))
 			}
 			w.ranges = append(w.ranges, ranges...)
-		}
-		if b.Base == nil {
-			break
 		}
 	}
 	return w, nil

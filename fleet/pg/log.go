@@ -62,6 +62,15 @@ func (l *Log) At(number int) *Branch {
 	return nil
 }
 
+// Left returns the branch that one leaves, nil if there is none. It is an earlier one; if the database
+// says another, there is none.
+func (l *Log) Left(b *Branch) *Branch {
+	if b.Base == nil || *b.Base >= b.Number {
+		return nil
+	}
+	return l.At(*b.Base)
+}
+
 // Cause says why a branch exists.
 type Cause string
 
