@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"slices"
 
 	"github.com/klp-audit/klp-audit/fleet/pg"
 	"github.com/klp-audit/klp-audit/fleet/segment"
@@ -13,20 +14,21 @@ import (
 // removed it before it sent them: an export from before that may come later. The events up to a number
 // are equal in both. What the collector itself has removed stays removed.
 func (c *Collector) fill(ctx context.Context, u *upload, l *pg.Log, branch int, to int64) error {
-	for b := l.At(branch); b != nil; b = l.At(*b.Base) {
+	for b := l.At(branch); b != nil; b = l.Left(b) {
 		findings, err := c.DB.Findings(ctx, l.ID, b.Number)
 		if err != nil {
 			return err
 		}
+		findings = slices.DeleteFunc(findings, func(f pg.Finding) bool { return f.Kind != NeverSent })
 		if bodies, left := u.bodies(findings, to); len(bodies) > 0 {
-			if err := c.fillBranch(ctx, u, l.ID, b, bodies, left); err != nil {
+			f := &pg.Filling{Was: findings, Left: left, Received: c.Now(), MaxBytes: c.Limits.DayBytes}
+			if err := c.fillBranch(ctx, u, l.ID, b, bodies, f); err != nil {
 				return err
 			}
 		}
-		if b.Base == nil {
-			return nil
+		if b.Common != nil {
+			to = min(to, *b.Common)
 		}
-		to = min(to, *b.Common)
 	}
 	return nil
 }
@@ -40,9 +42,6 @@ func (u *upload) bodies(findings []pg.Finding, to int64) (bodies map[int64]bool,
 		gap[seq] = true
 	}
 	for _, f := range findings {
-		if f.Kind != NeverSent {
-			continue
-		}
 		for seq := f.First; seq <= f.Last; seq++ {
 			switch last := len(left) - 1; {
 			case seq > u.since && seq <= min(to, u.size()) && !gap[seq]:
@@ -58,12 +57,11 @@ func (u *upload) bodies(findings []pg.Finding, to int64) (bodies map[int64]bool,
 }
 
 // fillBranch adds bodies to what a branch itself keeps.
-func (c *Collector) fillBranch(ctx context.Context, u *upload, id pg.ID, b *pg.Branch, bodies map[int64]bool, left []pg.Finding) error {
+func (c *Collector) fillBranch(ctx context.Context, u *upload, id pg.ID, b *pg.Branch, bodies map[int64]bool, f *pg.Filling) error {
 	brought, outlines, err := u.brought(bodies)
 	if err != nil {
 		return err
 	}
-	var old, filled []pg.Stored
 	for s, err := range c.DB.Kept(ctx, id, b.Number, b.Since, b.Size) {
 		if err != nil {
 			return err
@@ -75,12 +73,12 @@ func (c *Collector) fillBranch(ctx context.Context, u *upload, id pg.ID, b *pg.B
 		if list == nil {
 			continue
 		}
-		old = append(old, *s)
+		f.Old = append(f.Old, *s)
 		for _, n := range list {
-			filled = append(filled, pg.Stored{Segment: n, Received: s.Received})
+			f.New = append(f.New, pg.Stored{Segment: n, Received: s.Received})
 		}
 	}
-	return c.DB.Fill(ctx, id, b.Number, old, filled, NeverSent, left)
+	return c.DB.Fill(ctx, id, b.Number, f)
 }
 
 // brought returns the bodies of some events of the upload, and their outlines.

@@ -233,23 +233,57 @@ func replace(ctx context.Context, tx pgx.Tx, id ID, branch int, old, new []Store
 	return nil
 }
 
-// Fill replaces segments of a branch by others that hold more bodies, and the findings of a kind by
-// those that are left; all or nothing. The error is ErrMoved if somebody else has replaced them.
-func (db *DB) Fill(ctx context.Context, id ID, branch int, old, new []Stored, kind string, left []Finding) error {
+// Filling is what a branch gets of bodies that come late.
+type Filling struct {
+	Old, New []Stored  // the segments, and those that take their place
+	Was      []Finding // the findings of the bodies, as the caller saw them
+	Left     []Finding // those that take their place
+	Received time.Time
+	MaxBytes int64 // that a log may bring in a day; 0: any number
+}
+
+// Fill replaces segments of a branch by others that hold more bodies, and the findings about these; all
+// or nothing. The error is ErrMoved if somebody else has replaced them.
+func (db *DB) Fill(ctx context.Context, id ID, branch int, f *Filling) error {
 	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		if err := replace(ctx, tx, id, branch, old, new); err != nil {
+		if err := replace(ctx, tx, id, branch, f.Old, f.New); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `delete from finding where log = $1 and branch = $2 and kind = $3`, id, branch, kind); err != nil {
-			return err
+		for _, was := range f.Was {
+			tag, err := tx.Exec(ctx, `delete from finding where log = $1 and branch = $2 and kind = $3 and first = $4 and last = $5`, id, branch, was.Kind, was.First, was.Last)
+			if err != nil {
+				return err
+			}
+			if tag.RowsAffected() == 0 {
+				return ErrMoved
+			}
 		}
-		for _, f := range left {
-			if _, err := tx.Exec(ctx, `insert into finding (log, branch, kind, first, last, found) values ($1, $2, $3, $4, $5, $6)`, id, branch, kind, f.First, f.Last, f.Found); err != nil {
+		for _, l := range f.Left {
+			if _, err := tx.Exec(ctx, `insert into finding (log, branch, kind, first, last, found) values ($1, $2, $3, $4, $5, $6)`, id, branch, l.Kind, l.First, l.Last, l.Found); err != nil {
 				return err
 			}
 		}
-		return nil
+		return f.count(ctx, tx, id, branch)
 	})
+}
+
+// count counts the bytes of the bodies to what the log brings in the day.
+func (f *Filling) count(ctx context.Context, tx pgx.Tx, id ID, branch int) error {
+	bytes := int64(0)
+	for _, s := range f.New {
+		bytes += s.Bytes
+	}
+	for _, s := range f.Old {
+		bytes -= s.Bytes
+	}
+	tag, err := tx.Exec(ctx, `update branch set day = $3::date, day_events = case when day = $3::date then day_events else 0 end,
+		day_bytes = $4::bigint + case when day = $3::date then day_bytes else 0 end
+		where log = $1 and branch = $2 and ($5::bigint = 0 or $4::bigint + case when day = $3::date then day_bytes else 0 end <= $5::bigint)`,
+		id, branch, f.Received.UTC().Truncate(24*time.Hour), bytes, f.MaxBytes)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrLimit
+	}
+	return err
 }
 
 // Replace replaces segments of a branch by others that hold the same events, all or nothing, with a
