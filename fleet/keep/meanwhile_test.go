@@ -1,6 +1,7 @@
 package keep_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -87,5 +88,34 @@ func TestHiddenBranch(t *testing.T) {
 		if results != 1 {
 			t.Errorf("%s: %d results", sql, results)
 		}
+	}
+}
+
+// Two runs withhold bodies of one log at the same time: what one has stated, the other does not state
+// away.
+func TestStatedMeanwhile(t *testing.T) {
+	k, g := newKept(t), prooftest.New(t)
+	key := prooftest.NewKey(t)
+	g.AddDrift(4)
+	k.sends(g, 0)
+	g.AddDrift(4)
+	k.sends(g, 5)
+	l := k.log(g)
+	if got := k.prune(keep.Prune{Before: prooftest.At(4).Time, Withhold: true, Key: key}); got.Withheld != 2 {
+		t.Errorf("%+v", got)
+	}
+	first, err := k.db.Withheld(t.Context(), l.ID, 0)
+	check(t, err)
+	if err := k.db.Replace(t.Context(), l.ID, 0, nil, nil, "", &pg.Statement{Text: "another", Stated: k.now}); !errors.Is(err, pg.ErrMoved) {
+		t.Error(err)
+	}
+	if got := k.prune(keep.Prune{Before: prooftest.At(8).Time, Withhold: true, Key: key}); got.Withheld != 4 {
+		t.Errorf("%+v", got)
+	}
+	if err := k.db.Replace(t.Context(), l.ID, 0, nil, nil, first.Text, &pg.Statement{Text: "another", Stated: k.now}); !errors.Is(err, pg.ErrMoved) {
+		t.Error(err)
+	}
+	if v := k.verifies(g, key.Verifier); v.Result != "intact" || v.Withheld != 6 {
+		t.Errorf("%+v", v)
 	}
 }

@@ -111,7 +111,7 @@ func (p *Prune) merge(ctx context.Context, l *pg.Log, b *pg.Branch, old []pg.Sto
 	if err != nil {
 		return err
 	}
-	return p.DB.Replace(ctx, l.ID, b.Number, old, stored(packed, last.Received), nil)
+	return p.DB.Replace(ctx, l.ID, b.Number, old, stored(packed, last.Received), "", nil)
 }
 
 func stored(list []segment.Segment, received time.Time) (out []pg.Stored) {
@@ -229,11 +229,18 @@ func (p *Prune) replace(ctx context.Context, l *pg.Log, b *pg.Branch, s *pg.Stor
 	if text != nil {
 		text.Stated = p.Now
 	}
-	return p.DB.Replace(ctx, l.ID, b.Number, []pg.Stored{*s}, stored(pack.Segments(), s.Received), text)
+	err = p.DB.Replace(ctx, l.ID, b.Number, []pg.Stored{*s}, stored(pack.Segments(), s.Received), st.text, text)
+	if err == nil && text != nil {
+		st.text = text.Text
+	}
+	return err
 }
 
 // stated is the one statement about a branch: each run adds to what it says.
-type stated struct{ ranges [][2]int64 }
+type stated struct {
+	ranges [][2]int64
+	text   string // as it is in the database
+}
 
 // statement returns what is withheld of a branch so far.
 func (p *Prune) statement(ctx context.Context, l *pg.Log, b *pg.Branch) (*stated, error) {
@@ -248,6 +255,7 @@ func (p *Prune) statement(ctx context.Context, l *pg.Log, b *pg.Branch) (*stated
 	if st.ranges, err = readStatement(s.Text, l.Key, b.Number, p.Key.Verifier); err != nil {
 		return nil, fmt.Errorf("reading the statement of what is withheld: %w", err)
 	}
+	st.text = s.Text
 	return st, nil
 }
 

@@ -287,15 +287,19 @@ func (f *Filling) count(ctx context.Context, tx pgx.Tx, id ID, branch int) error
 }
 
 // Replace replaces segments of a branch by others that hold the same events, all or nothing, with a
-// statement if bodies were removed. The error is ErrMoved if somebody else has replaced them.
-func (db *DB) Replace(ctx context.Context, id ID, branch int, old, new []Stored, s *Statement) error {
+// statement if bodies were removed; was is the statement before it, empty if there was none. The error is
+// ErrMoved if somebody else has replaced them, or it.
+func (db *DB) Replace(ctx context.Context, id ID, branch int, old, new []Stored, was string, s *Statement) error {
 	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		if err := replace(ctx, tx, id, branch, old, new); err != nil || s == nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `insert into withheld (log, branch, bodies, statement, stated) values ($1, $2, $3, $4, $5)
-			on conflict (log, branch) do update set bodies = excluded.bodies, statement = excluded.statement, stated = excluded.stated`,
-			id, branch, s.Bodies, s.Text, s.Stated)
+		tag, err := tx.Exec(ctx, `insert into withheld (log, branch, bodies, statement, stated) values ($1, $2, $3, $4, $5)
+			on conflict (log, branch) do update set bodies = excluded.bodies, statement = excluded.statement, stated = excluded.stated
+			where withheld.statement = $6`, id, branch, s.Bodies, s.Text, s.Stated, was)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = ErrMoved
+		}
 		return err
 	})
 }
