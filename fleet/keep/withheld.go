@@ -1,8 +1,10 @@
 package keep
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,25 +20,41 @@ const withheldFormat = "klp-audit-fleet/withheld/1"
 
 // withheld are the bodies that the collector's statements name.
 type withheld struct {
-	ranges   [][2]int64
+	ranges   [][2]int64 // in order
 	problems []string
 	found    int64 // how many of them a verification met
 }
 
 // has says whether a statement names an event.
 func (w *withheld) has(seq int64) bool {
-	for _, r := range w.ranges {
-		if seq >= r[0] && seq <= r[1] {
-			w.found++
-			return true
+	_, yes := slices.BinarySearchFunc(w.ranges, seq, func(r [2]int64, seq int64) int {
+		switch {
+		case r[1] < seq:
+			return -1
+		case r[0] > seq:
+			return 1
 		}
+		return 0
+	})
+	if yes {
+		w.found++
 	}
-	return false
+	return yes
 }
 
-// withheldOf reads the statements about a branch, and those it leaves.
+// take takes over what a statement says of the events after one, up to another.
+func (w *withheld) take(ranges [][2]int64, after, to int64) {
+	for _, r := range ranges {
+		if r = [2]int64{max(r[0], after+1), min(r[1], to)}; r[0] <= r[1] {
+			w.ranges = append(w.ranges, r)
+		}
+	}
+}
+
+// withheldOf reads the statements about a branch, and about what it shares with those that it leaves.
 func withheldOf(ctx context.Context, db *pg.DB, l *pg.Log, branch int, key string) (*withheld, error) {
 	w := &withheld{}
+	to := l.At(branch).Size
 	for b := l.At(branch); b != nil; b = l.Left(b) {
 		s, err := db.Withheld(ctx, l.ID, b.Number)
 		if err != nil {
@@ -47,9 +65,13 @@ func withheldOf(ctx context.Context, db *pg.DB, l *pg.Log, branch int, key strin
 			if err != nil {
 				w.problems = append(w.problems, fmt.Sprintf("the statement of what is withheld: %v", err))
 			}
-			w.ranges = append(w.ranges, ranges...)
+			w.take(ranges, b.Since, to)
+		}
+		if b.Common != nil {
+			to = min(to, *b.Common)
 		}
 	}
+	slices.SortFunc(w.ranges, func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) })
 	return w, nil
 }
 
