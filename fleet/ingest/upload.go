@@ -22,6 +22,7 @@ import (
 // Limits bound what one upload, or one log in a day, may bring. 0 is no limit.
 type Limits struct {
 	Line      int64 // bytes of the longest line
+	Objects   int64 // JSON objects in a line: an empty one is 3 bytes there, and up to 2,000 when it was read
 	Bytes     int64 // of an upload, decompressed
 	Events    int64 // of an upload
 	DayEvents int64 // of a log in a day (UTC)
@@ -30,7 +31,7 @@ type Limits struct {
 }
 
 // DefaultLimits are far above what hosts send: 20 years of a busy host are 40,000 events of 6 KB.
-var DefaultLimits = Limits{Line: 16 << 20, Bytes: 2 << 30, Events: 1_000_000, DayEvents: 2_000_000, DayBytes: 4 << 30, Pending: 100_000}
+var DefaultLimits = Limits{Line: 16 << 20, Objects: 100_000, Bytes: 2 << 30, Events: 1_000_000, DayEvents: 2_000_000, DayBytes: 4 << 30, Pending: 100_000}
 
 // ErrTooMuch says that an upload exceeds a limit.
 var ErrTooMuch = errors.New("more than the collector takes")
@@ -101,10 +102,11 @@ func (u *upload) size() int64 { return u.v.TreeSize }
 
 // limited reads no more than the limits allow.
 type limited struct {
-	r      io.Reader
-	limits Limits
-	bytes  int64
-	line   int64 // bytes since the last newline
+	r       io.Reader
+	limits  Limits
+	bytes   int64
+	line    int64 // bytes since the last newline
+	objects int64 // that began since then
 }
 
 func (l *limited) Read(b []byte) (int, error) {
@@ -122,10 +124,13 @@ func (l *limited) Read(b []byte) (int, error) {
 		if l.line += int64(length); l.limits.Line > 0 && l.line > l.limits.Line {
 			return 0, fmt.Errorf("%w: a line of more than %d bytes", ErrTooMuch, l.limits.Line)
 		}
+		if l.objects += int64(bytes.Count(rest[:length], []byte("{"))); l.limits.Objects > 0 && l.objects > l.limits.Objects {
+			return 0, fmt.Errorf("%w: a line with more than %d objects", ErrTooMuch, l.limits.Objects)
+		}
 		if end < 0 {
 			break
 		}
-		l.line, rest = 0, rest[end+1:]
+		l.line, l.objects, rest = 0, 0, rest[end+1:]
 	}
 	return n, err
 }
