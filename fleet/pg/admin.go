@@ -142,12 +142,22 @@ type Verification struct {
 	Problems []string  `json:"problems"`
 }
 
+// storable are texts without zero bytes, which PostgreSQL does not store. Hosts have a say in what problems
+// are called.
+func storable(texts []string) []string {
+	out := make([]string, len(texts))
+	for i, text := range texts {
+		out[i] = strings.ReplaceAll(text, "\x00", "\uFFFD")
+	}
+	return out
+}
+
 // SaveVerification keeps what a verification of a log found.
 func (db *DB) SaveVerification(ctx context.Context, id ID, v *Verification) error {
 	_, err := db.pool.Exec(ctx, `insert into verification (log, run, verified, branch, size, withheld, result, problems) values ($1, $2, $3, $4, $5, $6, $7, $8)
 		on conflict (log) do update set run = excluded.run, verified = excluded.verified, branch = excluded.branch, size = excluded.size,
 		withheld = excluded.withheld, result = excluded.result, problems = excluded.problems`,
-		id, v.Run, v.Verified, v.Branch, v.Size, v.Withheld, v.Result, v.Problems)
+		id, v.Run, v.Verified, v.Branch, v.Size, v.Withheld, v.Result, storable(v.Problems))
 	return err
 }
 

@@ -169,7 +169,7 @@ const maxRefusals = 10
 func (db *DB) Refuse(ctx context.Context, id ID, r *Refusal) error {
 	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `insert into refusal (log, received, since, size, checkpoint, problems, lines) values ($1, $2, $3, $4, $5, $6, $7) on conflict (log, received) do nothing`,
-			id, r.Received, r.Since, r.Size, r.Checkpoint, r.Problems, r.Lines); err != nil {
+			id, r.Received, r.Since, r.Size, r.Checkpoint, storable(r.Problems), r.Lines); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `delete from refusal where log = $1 and received <= (select received from refusal where log = $1 order by received desc offset $2 limit 1)`, id, maxRefusals)
