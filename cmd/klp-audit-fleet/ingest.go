@@ -184,6 +184,10 @@ func list(args []string) (files []string, err error) {
 		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
 			hidden := path != arg && strings.HasPrefix(d.Name(), ".")
 			switch {
+			case err != nil && path != arg && errors.Is(err, fs.ErrNotExist): // it went meanwhile
+			case err != nil && path != arg: // one sender's folder does not keep out the others: this one is not-read
+				files = append(files, path)
+				return fs.SkipDir
 			case err != nil:
 				return err
 			case d.IsDir() && hidden:

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -28,5 +30,31 @@ func TestReplacedFileIsNotRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Close()
+	}
+}
+
+// A sender makes a folder in its own that nobody can list: what others sent is taken in all the same, and
+// that folder is named as not-read.
+func TestUnreadableFolder(t *testing.T) {
+	dir := t.TempDir()
+	theirs := filepath.Join(dir, "b", "export.jsonl")
+	t.Chdir(dir)
+	for _, err := range []error{os.Mkdir("a", 0o700), os.Mkdir("b", 0o700), os.WriteFile(theirs, []byte("x"), 0o600), os.Chdir("a")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := strings.Repeat("x", 250)
+	for range 20 { // longer than a path may be
+		if err := errors.Join(os.Mkdir(name, 0o700), os.Chdir(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := list([]string{dir})
+	if err != nil || len(files) != 2 || files[1] != theirs {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	if s, err := (&intake{named: []string{dir}}).take(t.Context(), files[0]); err != nil || s.Outcome != unread {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
