@@ -84,6 +84,7 @@ type intake struct {
 	json      bool
 	remove    bool
 	counts    map[ingest.Outcome]int
+	stays     bool            // a file could not be removed
 	pending   map[string]bool // logs that wait for approval
 }
 
@@ -157,6 +158,9 @@ var codes = map[ingest.Outcome]int{
 // status is the exit status: what is wrong with a host weighs more than what could not be done.
 func (in *intake) status() error {
 	worst := exitDone
+	if in.stays {
+		worst = exitError
+	}
 	for o := range in.counts {
 		worst = max(worst, codes[o])
 	}
@@ -285,7 +289,8 @@ func (in *intake) tell(s *said) (err error) {
 	}
 	if codes[s.Outcome] == exitDone && in.remove && s.File != "-" {
 		if err := os.Remove(s.File); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			in.stays = true // the other files are taken in all the same
+			s.Problems = append(s.Problems, "the file stays: "+oneLine(err.Error()))
 		}
 	}
 	if in.json {

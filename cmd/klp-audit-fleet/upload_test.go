@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/klp-audit/klp-audit/fleet/ingest"
 )
 
 // A sender replaces its file after the folder was listed: by a link, or by a pipe.
@@ -56,5 +59,22 @@ func TestUnreadableFolder(t *testing.T) {
 	}
 	if s, err := (&intake{named: []string{dir}}).take(t.Context(), files[0]); err != nil || s.Outcome != unread {
 		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// A file cannot be removed, for its sender owns the folder: the next ones are taken in all the same, and
+// the exit status says it.
+func TestFileStays(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "within"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	in := &intake{app: &app{env: env{Stdout: &out}}, remove: true, counts: map[ingest.Outcome]int{}}
+	if err := in.tell(&said{File: dir, Outcome: ingest.Stored}); err != nil || !strings.Contains(out.String(), "the file stays: ") {
+		t.Errorf("%v, %s", err, &out)
+	}
+	if err := in.status(); err != exitStatus(exitError) {
+		t.Error(err)
 	}
 }
