@@ -304,9 +304,11 @@ func (db *DB) Replace(ctx context.Context, id ID, branch int, old, new []Stored,
 		if err := replace(ctx, tx, id, branch, old, new); err != nil || s == nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, `insert into withheld (log, branch, bodies, statement, stated) values ($1, $2, $3, $4, $5)
-			on conflict (log, branch) do update set bodies = excluded.bodies, statement = excluded.statement, stated = excluded.stated
-			where withheld.statement = $6`, id, branch, s.Bodies, s.Text, s.Stated, was)
+		if _, err := tx.Exec(ctx, `delete from withheld where log = $1 and branch = $2 and statement = $3`, id, branch, was); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `insert into withheld (log, branch, bodies, statement, stated) values ($1, $2, $3, $4, $5) on conflict (log, branch) do nothing`,
+			id, branch, s.Bodies, s.Text, s.Stated)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = ErrMoved
 		}
