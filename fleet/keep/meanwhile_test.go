@@ -119,3 +119,24 @@ func TestStatedMeanwhile(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// After a verification of many logs has begun, a host prunes, and the collector follows: the host is not
+// altered.
+func TestPrunedWhileVerified(t *testing.T) {
+	k, g := newKept(t), prooftest.New(t)
+	g.AddDrift(9)
+	k.sends(g, 0)
+	l := k.log(g)
+	g.Prune(5)
+	k.sends(g, 10)
+	if got := k.prune(keep.Prune{Before: prooftest.At(9).Time}); got.Removed != 4 {
+		t.Fatalf("%+v", got)
+	}
+	r := &keep.Run{DB: k.db, Began: k.now, Workers: 1, Now: func() time.Time { return k.now }, Found: func(res keep.Result) error {
+		if res.Err != nil || res.Result != "intact" {
+			t.Errorf("%v, %+v", res.Err, res.Verification)
+		}
+		return nil
+	}}
+	check(t, r.Verify(t.Context(), []*pg.Log{l}))
+}

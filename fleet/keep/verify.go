@@ -179,7 +179,7 @@ func (r *Run) verify(ctx context.Context, l *pg.Log) (res Result) {
 		if number != l.Branch && !l.Whole(number) {
 			continue // evidence of a fork, no log
 		}
-		v, err := Verify(ctx, r.DB, l, number, r.Key)
+		v, err := r.branch(ctx, l, number)
 		if err != nil {
 			res.Err = fmt.Errorf("verifying branch %d: %w", number, err)
 			return res
@@ -189,6 +189,20 @@ func (r *Run) verify(ctx context.Context, l *pg.Log) (res Result) {
 	res.Run, res.Verified = r.Began, r.Now()
 	res.Err = r.DB.SaveVerification(ctx, l.ID, res.Verification)
 	return res
+}
+
+// branch verifies a branch. If something is wrong, it looks again: the log may have grown, and bodies may
+// have been removed, since it was read.
+func (r *Run) branch(ctx context.Context, l *pg.Log, number int) (*pg.Verification, error) {
+	v, err := Verify(ctx, r.DB, l, number, r.Key)
+	if err != nil || v.Result == string(proof.Intact) {
+		return v, err
+	}
+	now, err := r.DB.ByID(ctx, l.ID)
+	if err != nil || now.At(number) == nil {
+		return v, err
+	}
+	return Verify(ctx, r.DB, now, number, r.Key)
 }
 
 // add adds what was found of a branch.
