@@ -168,9 +168,8 @@ func unfit(sql string) (found []string) {
 		if m[2] == "" {
 			found = append(found, m[0])
 		}
-		sets, _, _ := strings.Cut(m[3], "where ") // a condition on the row itself is fine
-		for set := range strings.SplitSeq(sets, ",") {
-			if a := assigned.FindStringSubmatch(strings.TrimSpace(set)); sets != "" && (a == nil || a[1] != a[2]) {
+		for set := range strings.SplitSeq(m[3], ",") {
+			if a := assigned.FindStringSubmatch(strings.TrimSpace(set)); m[3] != "" && (a == nil || a[1] != a[2]) {
 				found = append(found, strings.TrimSpace(set))
 			}
 		}

@@ -310,8 +310,9 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 	return d
 })
 
-// maxExpanded bounds the bytes of a segment: it ends after MaxBytes, with one more line.
-const maxExpanded = MaxBytes + proof.MaxExportLine + 1<<20
+// maxExpanded bounds the bytes of a segment, and those of its outlines, which may be more: lines of
+// empty objects become larger.
+const maxExpanded = 256 << 20
 
 func expand(b []byte, size int64) ([]byte, error) {
 	if size < 0 || size > maxExpanded {
