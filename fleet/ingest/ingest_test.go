@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -294,6 +295,25 @@ func TestTooEarlyAfterAccept(t *testing.T) {
 	c.sends(first, ingest.Stored)
 	c.sends(w.Export(12), ingest.Stored)
 	c.gives(c.log(g), a.Branch, w.Export(0))
+}
+
+// A limit is for a host in a day, however many histories it sends.
+func TestLimitOfADay(t *testing.T) {
+	c, g := newCollector(t), prooftest.New(t)
+	c.Limits.DayEvents = 20
+	g.AddDrift(9)
+	c.sends(g.Export(0), ingest.Stored)
+	w := rewritten(g, 6)
+	c.sends(w.Export(0), ingest.Forked)
+	w.AddDrift(6)
+	if _, err := c.Ingest(t.Context(), bytes.NewReader(w.Export(10))); !errors.Is(err, pg.ErrLimit) {
+		t.Errorf("21 events in a day: %v", err)
+	}
+	if _, err := c.Ingest(t.Context(), bytes.NewReader(rewritten(g, 3).Export(0))); !errors.Is(err, pg.ErrLimit) {
+		t.Errorf("a third history: %v", err)
+	}
+	c.now = c.now.AddDate(0, 0, 1)
+	c.sends(w.Export(10), ingest.Forked)
 }
 
 // An upload that begins after the last common event shows a fork, too, and says what it can of

@@ -147,6 +147,7 @@ declare
     v_events bigint;
     v_bytes bigint;
 begin
+    select coalesce(sum(day_events), 0), coalesce(sum(day_bytes), 0) into v_events, v_bytes from branch where log = p_log and day = v_day;
     update branch set
         size = p_new_size, tree = p_tree, key = p_key, keys = p_keys, checkpoint = p_checkpoint, machine_id = p_machine_id, hostname = p_hostname,
         first_event = coalesce(first_event, p_first_event), last_event = coalesce(p_last_event, last_event),
@@ -154,8 +155,8 @@ begin
         day = v_day, day_events = p_events + case when day = v_day then day_events else 0 end,
         day_bytes = p_bytes + case when day = v_day then day_bytes else 0 end
     where log = p_log and branch = p_branch and size = p_size
-        and (p_max_events = 0 or p_events + case when day = v_day then day_events else 0 end <= p_max_events)
-        and (p_max_bytes = 0 or p_bytes + case when day = v_day then day_bytes else 0 end <= p_max_bytes);
+        and (p_max_events = 0 or p_events + v_events <= p_max_events)
+        and (p_max_bytes = 0 or p_bytes + v_bytes <= p_max_bytes);
     if not found then
         select size into v_size from branch where log = p_log and branch = p_branch;
         return case when v_size = p_size then 'limit' else 'moved' end;
