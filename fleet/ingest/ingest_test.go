@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,8 +22,9 @@ import (
 type collector struct {
 	*testing.T
 	*ingest.Collector
-	dsn string
-	now time.Time
+	dsn   string
+	now   time.Time
+	clock sync.Mutex
 }
 
 func newCollector(t *testing.T) *collector {
@@ -40,11 +42,16 @@ func connected(t *testing.T, dsn string) *collector {
 	check(t, err)
 	t.Cleanup(db.Close)
 	c := &collector{T: t, dsn: dsn, now: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)}
-	c.Collector = &ingest.Collector{DB: db, Limits: ingest.DefaultLimits, Now: func() time.Time {
-		c.now = c.now.Add(time.Second)
-		return c.now
-	}}
+	c.Collector = &ingest.Collector{DB: db, Limits: ingest.DefaultLimits, Now: c.later}
 	return c
+}
+
+// later is the clock of the collector: a second after the last time that somebody looked.
+func (c *collector) later() time.Time {
+	c.clock.Lock()
+	defer c.clock.Unlock()
+	c.now = c.now.Add(time.Second)
+	return c.now
 }
 
 func check(t testing.TB, err error) {
