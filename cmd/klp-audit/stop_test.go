@@ -96,10 +96,18 @@ func (w *longWork) stories() []story {
 	}
 }
 
+// start starts a command that gives way to this test, which looks at it all the time: on a busy machine
+// it would be done before.
+func (w *longWork) start(cmd *exec.Cmd) {
+	w.Helper()
+	w.check(cmd.Start())
+	w.check(syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, 19))
+}
+
 // inTheMidst starts a story and does something while it goes on.
 func (w *longWork) inTheMidst(s story, cmd *exec.Cmd, do func(*os.Process)) {
 	w.Helper()
-	w.check(cmd.Start())
+	w.start(cmd)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for {
@@ -359,7 +367,7 @@ func TestStoppedInPager(t *testing.T) {
 // is seen.
 func (w *longWork) slowed(cmd *exec.Cmd) {
 	w.Helper()
-	w.check(cmd.Start())
+	w.start(cmd)
 	ended := make(chan struct{})
 	go func() {
 		cmd.Wait()
