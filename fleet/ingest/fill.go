@@ -2,11 +2,11 @@ package ingest
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/klp-audit/klp-audit/fleet/pg"
 	"github.com/klp-audit/klp-audit/fleet/segment"
-	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/record/view"
 )
 
@@ -62,7 +62,8 @@ func (c *Collector) fillBranch(ctx context.Context, u *upload, id pg.ID, b *pg.B
 	if err != nil {
 		return err
 	}
-	for s, err := range c.DB.Kept(ctx, id, b.Number, b.Since, b.Size) {
+	seqs := slices.Sorted(maps.Keys(bodies))
+	for s, err := range c.DB.Kept(ctx, id, b.Number, max(b.Since, seqs[0]-1), seqs[len(seqs)-1]) {
 		if err != nil {
 			return err
 		}
@@ -113,36 +114,19 @@ func fillSegment(s *segment.Segment, brought map[int64][]byte, outlines map[int6
 	if err != nil {
 		return nil, err
 	}
+	var more []*view.Outline
+	for i := range entries {
+		e := &entries[i]
+		if body := brought[e.Seq]; e.Body == nil && body != nil {
+			e.Body, more = body, append(more, outlines[e.Seq])
+		}
+	}
+	if more == nil {
+		return nil, nil
+	}
 	kept, err := s.Read()
 	if err != nil {
 		return nil, err
 	}
-	of := map[int64]*view.Outline{}
-	for _, o := range kept {
-		of[o.Event] = o
-	}
-	if !addBodies(entries, of, brought, outlines) {
-		return nil, nil
-	}
-	p, err := segment.NewPacker(s.First-1, s.Tree)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if err := p.Add(e, of[e.Seq]); err != nil {
-			return nil, err
-		}
-	}
-	return p.Segments(), nil
-}
-
-// addBodies adds bodies to entries that have none, and says whether it did.
-func addBodies(entries []proof.Entry, of map[int64]*view.Outline, brought map[int64][]byte, outlines map[int64]*view.Outline) (added bool) {
-	for i := range entries {
-		e := &entries[i]
-		if body := brought[e.Seq]; e.Body == nil && body != nil {
-			e.Body, of[e.Seq], added = body, outlines[e.Seq], true
-		}
-	}
-	return added
+	return s.Pack(entries, append(kept, more...))
 }

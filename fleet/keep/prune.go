@@ -215,11 +215,8 @@ func (p *Prune) replace(ctx context.Context, l *pg.Log, b *pg.Branch, s *pg.Stor
 	if err != nil {
 		return err
 	}
-	pack, err := segment.NewPacker(s.First-1, s.Tree)
+	packed, err := s.Pack(entries, outlines)
 	if err != nil {
-		return err
-	}
-	if err := pack.AddAll(entries, outlines); err != nil {
 		return err
 	}
 	text, err := st.sign(p.Key, l, b)
@@ -229,7 +226,7 @@ func (p *Prune) replace(ctx context.Context, l *pg.Log, b *pg.Branch, s *pg.Stor
 	if text != nil {
 		text.Stated = p.Now
 	}
-	err = p.DB.Replace(ctx, l.ID, b.Number, []pg.Stored{*s}, stored(pack.Segments(), s.Received), st.text, text)
+	err = p.DB.Replace(ctx, l.ID, b.Number, []pg.Stored{*s}, stored(packed, s.Received), st.text, text)
 	if err == nil && text != nil {
 		st.text = text.Text
 	}

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 
@@ -233,6 +232,19 @@ func repack(segments []Segment, after, to int64, stays bool) ([]Segment, error) 
 	return p.Segments(), nil
 }
 
+// Pack packs the events of a segment anew, some with a body more or less; outlines are those of all
+// that have one, at least.
+func (s *Segment) Pack(entries []proof.Entry, outlines []*view.Outline) ([]Segment, error) {
+	p, err := NewPacker(s.First-1, s.Tree)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.add(entries, outlines, s.Last); err != nil {
+		return nil, err
+	}
+	return p.Segments(), nil
+}
+
 // packerAfter returns a packer for the events of a segment after a number.
 func (s *Segment) packerAfter(entries []proof.Entry, after int64) (*Packer, error) {
 	tree, err := s.TreeAt(entries, after)
@@ -259,11 +271,6 @@ func (s *Segment) TreeAt(entries []proof.Entry, size int64) (*proof.Tree, error)
 	return tree, nil
 }
 
-// AddAll adds entries, with the outlines of those that have a body.
-func (p *Packer) AddAll(entries []proof.Entry, outlines []*view.Outline) error {
-	return p.add(entries, outlines, math.MaxInt64)
-}
-
 // add adds entries that the packer does not have yet, up to a number, with their outlines.
 func (p *Packer) add(entries []proof.Entry, outlines []*view.Outline, to int64) error {
 	of := map[int64]*view.Outline{}
@@ -285,8 +292,7 @@ func (p *Packer) add(entries []proof.Entry, outlines []*view.Outline, to int64) 
 	return nil
 }
 
-// An upload is compressed quickly: most are packed again when their month is over. What stays is worth the
-// time, and 40 MB for each of the encoders, which are two therefore.
+// An upload is compressed quickly: most are packed again after a week. What stays is worth the time, and 40 MB for each of the encoders, which are two therefore.
 var (
 	quick   = encoder(zstd.WithEncoderLevel(zstd.SpeedFastest))
 	lasting = encoder(zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(2))
