@@ -128,8 +128,9 @@ func (a *app) enroll(ctx context.Context, db *pg.DB, keys []string, tenant int) 
 	a.ifStopped = "nobody was enrolled"
 	var logs []*pg.Log
 	for _, key := range keys {
-		name, _, _ := strings.Cut(key, "+")
-		logs = append(logs, &pg.Log{ID: pg.IDOf(key), Tenant: tenant, Name: name, Key: key, State: pg.Approved, StateSince: a.Now(), Reason: "enrolled"})
+		l := pg.NewLog(key, pg.Approved, "enrolled", a.Now())
+		l.Tenant = tenant
+		logs = append(logs, l)
 	}
 	changed, retired, err := db.Enroll(ctx, logs)
 	if err != nil {

@@ -1,7 +1,6 @@
 package ingest_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/klp-audit/klp-audit/fleet/ingest"
@@ -12,8 +11,7 @@ import (
 // enrolls approves the host of a key before it sends.
 func (c *collector) enrolls(key string) {
 	c.Helper()
-	name, _, _ := strings.Cut(key, "+")
-	_, _, err := c.DB.Enroll(c.Context(), []*pg.Log{{ID: pg.IDOf(key), Name: name, Key: key, State: pg.Approved, StateSince: c.now, Reason: "enrolled"}})
+	_, _, err := c.DB.Enroll(c.Context(), []*pg.Log{pg.NewLog(key, pg.Approved, "enrolled", c.now)})
 	check(c, err)
 }
 

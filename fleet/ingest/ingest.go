@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/klp-audit/klp-audit/fleet/pg"
@@ -149,9 +148,7 @@ func (c *Collector) unknown(ctx context.Context, u *upload) (*Answer, error) {
 	if err := c.room(ctx); err != nil {
 		return nil, err
 	}
-	key := first[0].Key
-	name, _, _ := strings.Cut(key, "+")
-	l := &pg.Log{ID: pg.IDOf(key), Name: name, Key: key, State: pg.Pending, StateSince: c.Now(), Reason: "first upload"}
+	l := pg.NewLog(first[0].Key, pg.Pending, "first upload", c.Now())
 	if err := c.DB.Begin(ctx, l); err != nil {
 		return nil, err
 	}
@@ -198,11 +195,12 @@ func (c *Collector) inLog(ctx context.Context, u *upload, l *pg.Log) (*Answer, e
 		a.Outcome, a.Problems = Waiting, []string{fmt.Sprintf("it begins after event %d, the collector has %d", u.since, a.Size)}
 		return a, nil
 	}
-	v, _ := u.follow(l, rel)
+	v, key := u.follow(l, rel)
 	if !v.Sound() {
 		a.Outcome, a.Problems = Refused, v.Problems
 		return a, nil
 	}
+	rel.key = key
 	return c.act(ctx, u, l, rel, v, a)
 }
 
@@ -227,11 +225,11 @@ func (u *upload) follow(l *pg.Log, rel relation) (v *proof.Verification, key str
 	for i, k := range keys {
 		try := u.verification()
 		try.Follow(k.Key, u.v.Takeover())
-		if i == 0 || try.Sound() && unsigned(try, rel.common) == 0 {
-			v, key = try, k.Key
+		if try.Sound() && vouched(try, rel.common) {
+			return try, k.Key
 		}
-		if v.Sound() && unsigned(v, rel.common) == 0 {
-			break
+		if i == 0 {
+			v, key = try, k.Key
 		}
 	}
 	return v, key
@@ -251,27 +249,28 @@ func (c *Collector) act(ctx context.Context, u *upload, l *pg.Log, rel relation,
 	if rel.kind == other {
 		equal = rel.common
 	}
-	if unsigned(v, equal) == 0 {
+	signed := vouched(v, equal)
+	if signed {
 		if err := c.fill(ctx, u, l, rel.branch, equal); err != nil {
 			return nil, err
 		}
 	}
 	switch {
-	case rel.kind == other && unsigned(v, rel.common) > 0:
+	case rel.kind == other && !signed:
 		a.Outcome, a.Problems = Refused, append(v.Problems, "its history is not the one that is kept, and no key of the log signed it")
 		return a, nil
 	case rel.kind == other:
-		return c.fork(ctx, u, l, rel, pg.Forked, a)
+		return c.fork(ctx, u, l, rel, v, pg.Forked, a)
 	case u.size() <= b.Size:
 		a.Outcome = Known
 		if u.size() < b.Size {
 			a.Outcome = Behind
 		}
 		return c.branchToo(a, l), c.DB.Heard(ctx, l.ID, rel.branch, u.size(), c.Now())
-	case unsigned(v, b.Size) > 0:
+	case !signed:
 		rel.common = b.Size
 		a.Problems = v.Problems
-		return c.fork(ctx, u, l, rel, pg.LostKey, a)
+		return c.fork(ctx, u, l, rel, v, pg.LostKey, a)
 	}
 	g, err := c.growth(u, v, b, b.Size)
 	if err != nil {
@@ -281,15 +280,9 @@ func (c *Collector) act(ctx context.Context, u *upload, l *pg.Log, rel relation,
 	return c.branchToo(a, l), c.DB.Grow(ctx, l.ID, rel.branch, g)
 }
 
-// unsigned returns the first event after a number by which a key took over that the key before it
-// did not sign; 0 if there is none.
-func unsigned(v *proof.Verification, after int64) int64 {
-	for _, k := range v.Keys {
-		if k.Signed != nil && !*k.Signed && k.Event > after {
-			return k.Event
-		}
-	}
-	return 0
+// vouched says whether each key that took over after a number was signed by the key before it.
+func vouched(v *proof.Verification, after int64) bool {
+	return !slices.ContainsFunc(v.Keys, func(k record.VerifiedKey) bool { return k.Signed != nil && !*k.Signed && k.Event > after })
 }
 
 // branchToo says of an upload to a branch that does not count why that is so.
@@ -308,7 +301,7 @@ func (c *Collector) branchToo(a *Answer, l *pg.Log) *Answer {
 }
 
 // fork keeps an upload as a branch.
-func (c *Collector) fork(ctx context.Context, u *upload, l *pg.Log, rel relation, cause pg.Cause, a *Answer) (*Answer, error) {
+func (c *Collector) fork(ctx context.Context, u *upload, l *pg.Log, rel relation, v *proof.Verification, cause pg.Cause, a *Answer) (*Answer, error) {
 	base := l.At(rel.branch)
 	since := max(rel.common, u.since)
 	begin, err := u.treeAt(since)
@@ -322,9 +315,8 @@ func (c *Collector) fork(ctx context.Context, u *upload, l *pg.Log, rel relation
 			b.Keys = append(b.Keys, k)
 		}
 	}
-	v, key := u.follow(l, rel)
-	if u.since == since && key != "" && b.KeyAt(since) != key {
-		b.Keys = append(b.Keys, pg.KeyFrom{Key: key, Event: since})
+	if u.since == since && rel.key != "" && b.KeyAt(since) != rel.key {
+		b.Keys = append(b.Keys, pg.KeyFrom{Key: rel.key, Event: since})
 	}
 	g, err := c.growth(u, v, b, since)
 	if err != nil {

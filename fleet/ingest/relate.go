@@ -25,8 +25,9 @@ const (
 type relation struct {
 	branch int
 	kind   kind
-	common int64 // of another history: the last event that both are known to share
-	first  int64 // the first event that is known to differ
+	common int64  // of another history: the last event that both are known to share
+	first  int64  // the first event that is known to differ
+	key    string // that signed the events before the upload; empty: there are none
 }
 
 // relate compares an upload with the branches of a log: the one that counts first, then the newest. Of

@@ -79,12 +79,6 @@ func (db *DB) Accept(ctx context.Context, l *Log, branch int, reason string, at 
 
 const addSuccessor = `insert into successor (log, name, first) values ($1, $2, $3) on conflict (log) do nothing`
 
-// nameOf is the name of a verifier key.
-func nameOf(key string) string {
-	name, _, _ := strings.Cut(key, "+")
-	return name
-}
-
 // succeed notes that the key of a branch's checkpoint signs the log. Other keys that its events name may
 // be anybody's, unless they were handed over to, which Grow has noted.
 func succeed(ctx context.Context, tx pgx.Tx, l *Log, b *Branch) error {

@@ -56,7 +56,7 @@ func TestDistribute(t *testing.T) {
 	db, err := pg.Open(t.Context(), dsn)
 	check(t, err)
 	defer db.Close()
-	l := &pg.Log{ID: pg.IDOf("a+b+c"), Name: "a", Key: "a+b+c", State: pg.Pending, StateSince: time.Unix(1e9, 0)}
+	l := pg.NewLog("a+b+c", pg.Pending, "", time.Unix(1e9, 0))
 	check(t, db.Begin(t.Context(), l))
 
 	check(t, pg.Distribute(t.Context(), dsn))

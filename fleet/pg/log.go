@@ -49,6 +49,17 @@ type Log struct {
 	Branches   []Branch
 }
 
+// NewLog returns the log of a key, without a branch.
+func NewLog(key string, state State, reason string, at time.Time) *Log {
+	return &Log{ID: IDOf(key), Name: nameOf(key), Key: key, State: state, StateSince: at, Reason: reason}
+}
+
+// nameOf is the name of a verifier key.
+func nameOf(key string) string {
+	name, _, _ := strings.Cut(key, "+")
+	return name
+}
+
 // Current returns the branch that counts.
 func (l *Log) Current() *Branch { return l.At(l.Branch) }
 

@@ -292,7 +292,8 @@ func (p *Packer) add(entries []proof.Entry, outlines []*view.Outline, to int64) 
 	return nil
 }
 
-// An upload is compressed quickly: most are packed again after a week. What stays is worth the time, and 40 MB for each of the encoders, which are two therefore.
+// An upload is compressed quickly: most are packed again after a week. What stays is worth the time,
+// and 40 MB for each of the encoders, which are two therefore.
 var (
 	quick   = encoder(zstd.WithEncoderLevel(zstd.SpeedFastest))
 	lasting = encoder(zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(2))

@@ -1,12 +1,12 @@
 -- What the collector keeps. Each key begins with log, and no statement of an upload touches two
 -- logs, so that the tables can be distributed by log.
 
--- A host's log, named by the first of its keys.
+-- A host's log, named by the key that it was first known by.
 create table log (
-    log         uuid primary key,             -- first 16 bytes of the SHA-256 of the first verifier key
+    log         uuid primary key,             -- first 16 bytes of the SHA-256 of the key below
     tenant      int not null default 0,
-    name        text not null,                -- of the first key: klp-audit/0123456789abcdef
-    key         text not null,                -- the first verifier key
+    name        text not null,                -- of that key: klp-audit/0123456789abcdef
+    key         text not null,                -- the verifier key that it was first known by
     state       text not null check (state in ('pending', 'approved', 'retired')),
     state_since timestamptz not null,
     reason      text not null default '',     -- given for the state
