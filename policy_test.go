@@ -79,6 +79,7 @@ var arrows = map[string][]string{
 	"internal/say":                 {},
 	"internal/scratch":             {},
 	"internal/schematest":          {"record/schema"},
+	"internal/scripttest":          {}, // tests only
 	"internal/selftest":            {"record", "internal/bootloader", "internal/ini", "internal/journal", "internal/livepatch", "internal/observe", "internal/rooted", "internal/rpmversion", "internal/say", "internal/tracked", "internal/unpack", "internal/updateinfo", "internal/zypp", "internal/zyppimport"},
 	"internal/rpmversion":          {"record"},
 	"internal/snapshot":            {"record", "store", "internal/livepatch", "internal/rooted", "internal/rpm", "internal/rpmversion", "internal/tracked"},
@@ -97,7 +98,7 @@ var owners = map[string][]string{
 	"database/sql":                               {"store", "store/sqlite", "store/views"},
 	"github.com/mattn/go-sqlite3":                {"store/sqlite"},
 	"github.com/coreos/go-systemd/v22/sdjournal": {"internal/journal"},
-	"os/exec":                           {"internal/journal/journaltest", "internal/pager", "internal/pgtest", "internal/recorder", "internal/rpm", "internal/rpm/rpmtest"},
+	"os/exec":                           {"internal/journal/journaltest", "internal/pager", "internal/pgtest", "internal/recorder", "internal/rpm", "internal/rpm/rpmtest", "internal/scripttest"},
 	"github.com/jackc/pgx/v5":           {"fleet/pg", "internal/pgtest"},
 	"github.com/olekukonko/tablewriter": {"report/table"},
 }

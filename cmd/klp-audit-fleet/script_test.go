@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/klp-audit/klp-audit/internal/pgtest"
+	"github.com/klp-audit/klp-audit/internal/scripttest"
 	"github.com/klp-audit/klp-audit/record/proof"
 )
 
@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 		Setup:         setup,
 		Condition:     condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":    exits,
+			"exits":    scripttest.Exits,
 			"intact":   intact,
 			"sql":      execSQL,
 			"host":     newHost,
@@ -84,33 +84,9 @@ func condition(name string) (bool, error) {
 	case "python":
 		return python() != "", nil
 	case "tty":
-		f, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0) // where packages are built there may be no terminals
-		if err != nil {
-			return false, nil
-		}
-		return true, f.Close()
+		return scripttest.Terminals()
 	}
 	return false, fmt.Errorf("condition %q", name)
-}
-
-// exits runs a command, which must end with a status: exits STATUS COMMAND [ARG...].
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits STATUS COMMAND [ARG...]")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		ended, ok := errors.AsType[*exec.ExitError](err)
-		if !ok {
-			ts.Fatalf("%v", err)
-		}
-		got = ended.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit status %d, want %d", got, want)
-	}
 }
 
 // intact demands of an export what klp-audit verify --input demands: intact FILE EVENTS.

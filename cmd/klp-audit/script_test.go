@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/klp-audit/klp-audit/internal/journal/journaltest"
 	"github.com/klp-audit/klp-audit/internal/pager"
 	"github.com/klp-audit/klp-audit/internal/schematest"
+	"github.com/klp-audit/klp-audit/internal/scripttest"
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store"
 )
@@ -49,17 +49,12 @@ func TestScripts(t *testing.T) {
 				_, err := os.Stat("/usr/share/bash-completion/bash_completion")
 				return err == nil, nil
 			case "tty":
-			default:
-				return false, fmt.Errorf("condition %q", name)
+				return scripttest.Terminals()
 			}
-			f, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0) // where packages are built there may be no terminals
-			if err != nil {
-				return false, nil
-			}
-			return true, f.Close()
+			return false, fmt.Errorf("condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":   exits,
+			"exits":   scripttest.Exits,
 			"json":    validJSON,
 			"record":  recordEvents,
 			"alter":   alter,
@@ -70,26 +65,6 @@ func TestScripts(t *testing.T) {
 			"schema":  followsSchema,
 		},
 	})
-}
-
-// exits runs a command, which must end with a status: exits STATUS COMMAND [ARG...].
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits STATUS COMMAND [ARG...]")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		ended, ok := errors.AsType[*exec.ExitError](err)
-		if !ok {
-			ts.Fatalf("%v", err)
-		}
-		got = ended.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit status %d, want %d", got, want)
-	}
 }
 
 // validJSON checks that a file holds JSON values and nothing else: json FILE COUNT.
