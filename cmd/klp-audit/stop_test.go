@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -363,9 +364,9 @@ func TestStoppedInPager(t *testing.T) {
 	}
 }
 
-// slowed runs a command in small steps, so that it takes longer than anybody waits without a word, and all of its work
-// is seen.
-func (w *longWork) slowed(cmd *exec.Cmd) {
+// slowed runs a command in small steps, with long rests between them until enough says so: it takes longer than
+// anybody waits without a word, and all of its work is seen.
+func (w *longWork) slowed(cmd *exec.Cmd, enough func() bool) {
 	w.Helper()
 	w.start(cmd)
 	ended := make(chan struct{})
@@ -373,22 +374,52 @@ func (w *longWork) slowed(cmd *exec.Cmd) {
 		cmd.Wait()
 		close(ended)
 	}()
-	for begun, rest := time.Now(), 700*time.Millisecond; ; {
+	for {
 		select {
 		case <-ended:
-			if rest != 30*time.Millisecond {
-				w.Fatalf("%q ended before it was slow: %v", cmd.Args, cmd.ProcessState)
+			if !enough() {
+				w.Errorf("%q ended before it was slow: %v", cmd.Args, cmd.ProcessState)
 			}
 			return
 		case <-time.After(20 * time.Millisecond):
 		}
+		rest := 700 * time.Millisecond
+		if enough() {
+			rest = 30 * time.Millisecond
+		}
 		cmd.Process.Signal(syscall.SIGSTOP)
 		time.Sleep(rest)
 		cmd.Process.Signal(syscall.SIGCONT)
-		if time.Since(begun) > 1200*time.Millisecond {
-			rest = 30 * time.Millisecond
-		}
 	}
+}
+
+// restless is enough of long rests, however slowly a command begins: four of them.
+func restless() func() bool {
+	left := 4
+	return func() bool {
+		left--
+		return left < 0
+	}
+}
+
+// onScreen reads all that a terminal is sent. Its enough says whether that is anything yet, its text waits for all.
+func onScreen(screen io.Reader) (enough func() bool, text func() string) {
+	var some atomic.Bool
+	all := make(chan string)
+	go func() {
+		var shown []byte
+		for buf := make([]byte, 1000); ; {
+			n, err := screen.Read(buf)
+			if shown = append(shown, buf[:n]...); len(shown) > 0 {
+				some.Store(true)
+			}
+			if err != nil { // EIO: nobody has the terminal any more
+				all <- string(shown)
+				return
+			}
+		}
+	}()
+	return some.Load, func() string { return <-all }
 }
 
 // On a terminal long work shows itself in one line, which is gone at the end; nowhere else.
@@ -398,10 +429,10 @@ func seenWork(t *testing.T, w *longWork) {
 		cmd := w.command(s.args...)
 		cmd.Env = append(cmd.Env, "TERM=xterm")
 		cmd.Stderr = terminal
-		w.slowed(cmd)
+		enough, shown := onScreen(screen)
+		w.slowed(cmd, enough)
 		terminal.Close()
-		shown, _ := io.ReadAll(screen) // ends with EIO
-		text := string(shown)
+		text := shown()
 		if !strings.HasPrefix(text, "\rklp-audit: ") || !strings.Contains(text, "%\x1b[K") && s.name != "copy" {
 			t.Errorf("%s shows %q", s.name, text)
 		}
@@ -421,7 +452,7 @@ func unseenWork(t *testing.T, w *longWork) {
 		cmd := w.command(s.args...)
 		var stderr bytes.Buffer
 		cmd.Env, cmd.Stderr = append(cmd.Env, "TERM=xterm"), &stderr
-		w.slowed(cmd)
+		w.slowed(cmd, restless())
 		if stderr.Len() > 0 {
 			t.Errorf("%q", stderr.String())
 		}
@@ -435,7 +466,7 @@ func unseenWork(t *testing.T, w *longWork) {
 			cmd := w.command(s.args...)
 			cmd.Env = append(cmd.Env, "TERM="+c.term)
 			cmd.Stdout, cmd.Stderr = c.stdout, terminal
-			w.slowed(cmd)
+			w.slowed(cmd, restless())
 			terminal.Close()
 			if shown, _ := io.ReadAll(screen); len(shown) > 0 {
 				t.Errorf("%q", shown)
