@@ -488,6 +488,31 @@ func TestWhatMayStillBeActiveIsNotOnOffer(t *testing.T) {
 	}
 }
 
+// A live patch that was loaded after the last look at what is installed may be installed again.
+func TestWhatWasLoadedAgainIsNotOnOffer(t *testing.T) {
+	v := newVendor(t)
+	patch2, patch3 := storetest.PatchPackage(storetest.ReleaseA, 2), storetest.PatchPackage(storetest.ReleaseA, 3)
+	const cve = "CVE-2025-9999" // its changelog does not name it
+	v.offers("A", "", []string{text(patch3)}, cve)
+	for _, p := range []record.Package{patch3, patch2} {
+		v.Apply([]record.Package{p}, nil)
+		v.Settled()
+		v.looks(v.fresh())
+	}
+	if e := v.at(t, v.Now, cve); e.Status != StatusAvailable {
+		t.Fatalf("%s: %s", e.Status, e.Reason)
+	}
+	v.Wait(time.Hour)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Settled()
+	v.looks(v.fresh())
+	v.Last().Installed, v.Last().Compared = nil, false
+	v.Last().LivePatch.Package, v.Last().LivePatch.Version, v.Last().LivePatch.CVEs = nil, nil, nil
+	if e := v.at(t, v.Now, cve); e.Status == StatusAvailable {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
 // What the kernel before had is open since its live patch was disabled, not only since the boot of a kernel without it.
 func TestOpenSinceADisabledLivePatchOfAnotherKernel(t *testing.T) {
 	v := newVendor(t)

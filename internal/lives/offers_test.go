@@ -293,7 +293,7 @@ func (a *answers) open(o *openings, e audit.Exposure) {
 		why = "" // it may have a time
 	}
 	says := fmt.Sprintf("%s %s %s %s", e.CVE, e.Status, e.Package, why)
-	if slices.ContainsFunc(o.vendor.list, func(a *advisory) bool { return a.dayOnly && a.names(e.CVE) }) {
+	if o.byDay(e.CVE) {
 		says += byDay
 	}
 	part := string(e.Status)
@@ -337,8 +337,12 @@ func (a *answers) open(o *openings, e audit.Exposure) {
 	}
 }
 
-// byDay says of a claim that it may follow from a day alone.
+// byDay says of a claim that it may follow from a day alone, which is another one where the life was lived later.
 const byDay = " by day"
+
+func (o *openings) byDay(cve string) bool {
+	return slices.ContainsFunc(o.vendor.list, func(a *advisory) bool { return a.dayOnly && a.names(cve) })
+}
 
 // unknown checks why a number is said to be unknown.
 func (o *openings) unknown(e audit.Exposure) (part string, is func(moment) bool) {
@@ -384,13 +388,9 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 			}
 		}
 	}
-	times := []time.Time{since}
-	if o.any(func(s *sighting) bool { return s.dayOnly }) { // which has another day where the life was lived later
-		times = nil
-	}
 	a.add("open", "since", says, e.Inferred, func(m moment) bool {
 		return m.changing || !since.After(a.at.Add(slack)) && !since.Before(issued.Add(-slack)) && !since.Before(fixed.Add(-time.Second))
-	}, times...)
+	}, since)
 	if certain.IsZero() {
 		return // no look up to then has it; that its package was installed tells
 	}
@@ -401,5 +401,5 @@ func (a *answers) openSince(o *openings, e audit.Exposure, says string) {
 		}
 	}
 	a.add("open", "not since later", says, e.Inferred,
-		func(m moment) bool { return m.changing || !since.After(latest.Add(time.Second)) }, times...)
+		func(m moment) bool { return m.changing || !since.After(latest.Add(time.Second)) }, since)
 }

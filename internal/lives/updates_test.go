@@ -51,7 +51,11 @@ func (a *answers) decidedOpen(o *openings, e audit.Exposure) {
 	default:
 		return
 	}
-	a.add("open", "decided "+part, e.CVE+" "+string(e.Status), false, func(moment) bool { return ok })
+	says := e.CVE + " " + string(e.Status)
+	if o.byDay(e.CVE) {
+		says += byDay
+	}
+	a.add("open", "decided "+part, says, false, func(moment) bool { return ok })
 }
 
 // incomplete says whether the journal of an observation does not tell all of its boot.
