@@ -193,7 +193,7 @@ func (r *repo) readAll(ctx context.Context, root, name string) error {
 		return err
 	}
 	defer f.Close()
-	in, err := unpack.Reader(f)
+	in, err := unpack.Ahead(f)
 	if err != nil {
 		return fmt.Errorf("reading %q: %w", name, err)
 	}

@@ -22,7 +22,12 @@ const maxWindow = 128 << 20
 
 // Reader returns the content of r: decompressed if it starts as gzip, bzip2, xz or zstd, else as it
 // is. Closing it does not close r.
-func Reader(r io.Reader) (io.ReadCloser, error) {
+func Reader(r io.Reader) (io.ReadCloser, error) { return reader(r, 1) }
+
+// Ahead is as Reader, but where it can it reads r and decompresses while its own reader is at work, until it is closed.
+func Ahead(r io.Reader) (io.ReadCloser, error) { return reader(r, 2) }
+
+func reader(r io.Reader, processors int) (io.ReadCloser, error) {
 	in := bufio.NewReader(r)
 	magic, _ := in.Peek(6)
 	switch {
@@ -31,7 +36,7 @@ func Reader(r io.Reader) (io.ReadCloser, error) {
 	case bytes.HasPrefix(magic, []byte("BZh")):
 		return io.NopCloser(bzip2.NewReader(in)), nil
 	case bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
-		d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(processors), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
 		}
