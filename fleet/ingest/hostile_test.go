@@ -18,6 +18,7 @@ import (
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/record/proof"
 	"github.com/klp-audit/klp-audit/record/proof/prooftest"
+	"github.com/klp-audit/klp-audit/store/storetest"
 )
 
 // rows reads the database beside the collector.
@@ -133,7 +134,7 @@ func TestHostileLog(t *testing.T) {
 	c := newCollector(t)
 	r := rand.New(rand.NewPCG(seed(t), 5))
 	h := &hostile{host: newHost(t, r)}
-	for range 20 {
+	for range storetest.Few(20, 999) {
 		other := newHost(t, r)
 		g := other.log(other.life(1 + r.IntN(15)))
 		c.sends(g.Export(0), ingest.Stored)
@@ -184,7 +185,7 @@ func (c *collector) owners(keys []string) (ids []pg.ID) {
 // fuzzKey signs the seeds of FuzzUpload: all its processes have the same.
 const fuzzKey = "PRIVATE+KEY+klp-audit/c78390c37fe7c3a2+33951662+AcMCNm3mE5Q2HEeZJSygxqfHLzu08Eybct4gn0dU/Vy3"
 
-// FuzzUpload sends anything to a collector that has the logs of others: it does not panic, and
+// FuzzUpload sends anything to a collector that has the logs of 999 others: it does not panic, and
 // nothing of the others changes.
 func FuzzUpload(f *testing.F) {
 	key, err := proof.ParseKey(fuzzKey)
@@ -212,7 +213,7 @@ func FuzzUpload(f *testing.F) {
 	check(f, err)
 	f.Cleanup(db.Close)
 	c := &ingest.Collector{DB: db, Limits: ingest.DefaultLimits, Now: time.Now}
-	for range 5 {
+	for range 999 {
 		_, err := c.Ingest(f.Context(), bytes.NewReader(prooftest.New(f).Export(0)))
 		check(f, err)
 	}
