@@ -68,21 +68,13 @@ type witness struct {
 	broken    error // of the first event that could not be read
 }
 
-func newWitness(ctx context.Context, s Reader, at time.Time) (*witness, error) {
-	r, err := readRows(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	return r.witness(ctx, s, at)
-}
-
 // witness is what rows have around a moment.
 func (r *rows) witness(ctx context.Context, s Reader, at time.Time) (w *witness, err error) {
 	w = &witness{ctx: ctx, store: s, at: at, rows: r, read: map[int64]*record.Event{}}
 	if w.Timeline, err = w.timeline(ctx, s, at, at.Add(instant)); err != nil {
 		return nil, err
 	}
-	w.sound = w.soundly()
+	w.sound = w.spans.sound
 	for _, o := range w.sound {
 		if !o.Time.After(at) {
 			w.beforeSeq = o.Event
@@ -146,8 +138,17 @@ func (w *witness) unknownPart(name string) {
 // the timeline. Events that came later are used, too: KnownSince says when the last of them was recorded.
 // For what was known at an earlier moment, use the record as it was then, see store.KnownAt.
 func NewState(ctx context.Context, s Reader, at time.Time) (*State, error) {
+	r, err := readRows(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return r.state(ctx, s, at)
+}
+
+// state is what rows say of a moment.
+func (r *rows) state(ctx context.Context, s Reader, at time.Time) (*State, error) {
 	at = at.UTC().Truncate(time.Microsecond)
-	w, err := newWitness(ctx, s, at)
+	w, err := r.witness(ctx, s, at)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +203,7 @@ func (w *witness) kernel() {
 
 // between names the boots that the moment is between, empty if it is not between two.
 func (w *witness) between() string {
-	spans := w.kernels()
+	spans := w.spans.kernels
 	for i := 1; i < len(spans); i++ {
 		if a, b := spans[i-1], spans[i]; !a.To.After(w.at) && b.From.After(w.at) {
 			return fmt.Sprintf("No boot is on record at that moment: boot %s is known until %s, boot %s from %s on.",

@@ -144,12 +144,14 @@ func lacking(list, from []record.Package) (more []record.Package) {
 // snapshots are the last one up to the moment, and the first one from it on. Of observations that could not
 // read rpm, the next ones count.
 func (w *witness) snapshots() (before, after *snapshot, err error) {
-	list := w.allSnapshots()
-	split := 0
-	for split < len(list) && !list[split].at.After(w.at) {
-		split++
-	}
-	earlier := slices.Clone(list[:split])
+	list := w.spans.snapshots
+	split, _ := slices.BinarySearchFunc(list, w.at, func(s snapshot, at time.Time) int {
+		if s.at.After(at) {
+			return 1
+		}
+		return -1
+	})
+	earlier := slices.Clone(list[max(0, split-tries):split])
 	slices.Reverse(earlier)
 	if before, err = w.first(earlier); err != nil || before == nil {
 		return nil, nil, err
@@ -157,7 +159,7 @@ func (w *witness) snapshots() (before, after *snapshot, err error) {
 	if before.at.Equal(w.at) {
 		return before, before, nil
 	}
-	after, err = w.first(list[split:])
+	after, err = w.first(slices.Clone(list[split:min(len(list), split+tries)]))
 	return before, after, err
 }
 
@@ -177,11 +179,11 @@ func (w *witness) first(list []snapshot) (*snapshot, error) {
 }
 
 // allSnapshots are when packages were looked at, in the order of time.
-func (w *witness) allSnapshots() (list []snapshot) {
+func (r *rows) allSnapshots(sound []record.Observed) (list []snapshot) {
 	commits := map[int64]string{}
 	ended := map[int64]*record.CommitRow{}
-	for i := range w.commits {
-		c := &w.commits[i]
+	for i := range r.commits {
+		c := &r.commits[i]
 		for _, seq := range []*int64{c.BeginEvent, c.EndEvent} {
 			if seq != nil && c.BeginEvent != nil {
 				commits[*seq] = c.ID
@@ -192,11 +194,11 @@ func (w *witness) allSnapshots() (list []snapshot) {
 		}
 	}
 	observed := map[int64]bool{}
-	for _, o := range w.sound {
+	for _, o := range sound {
 		observed[o.Event] = true
 	}
-	for i := range w.ran {
-		v := &w.ran[i]
+	for i := range r.ran {
+		v := &r.ran[i]
 		for _, seen := range v.seen {
 			says := seen.Snapshot || observed[seen.Event] || commits[seen.Event] != ""
 			if says && !seen.Time.Before(v.From.Time) && seen.Time.Before(v.To.Time) {

@@ -41,7 +41,7 @@ func NewTimeline(ctx context.Context, s Reader, from, to time.Time) (*Timeline, 
 func (r *rows) timeline(ctx context.Context, s Reader, from, to time.Time) (*Timeline, error) {
 	t := &Timeline{
 		rows: r, From: record.At(from), To: record.At(to), Gaps: clipped(r.gaps(from, to), from, to),
-		Kernels: filled(r.kernels(), from, to), Patches: filled(r.patches(), from, to), Initrds: joined(filled(r.initrds(), from, to)),
+		Kernels: filled(r.spans.kernels, from, to), Patches: filled(r.spans.patches, from, to), Initrds: joined(filled(r.spans.initrds, from, to)),
 	}
 	return t, name(ctx, s, t.Kernels, t.Patches)
 }
@@ -52,8 +52,8 @@ func (t *Timeline) whole() *Timeline {
 	if r := t.rows; len(r.ran) > 0 && r.ran[0].From.Before(t.From.Time) {
 		from, to := r.ran[0].From, t.To
 		return &Timeline{
-			From: from, To: to, Kernels: filled(r.kernels(), from.Time, to.Time),
-			Patches: filled(r.patches(), from.Time, to.Time), Initrds: joined(filled(r.initrds(), from.Time, to.Time)),
+			From: from, To: to, Kernels: filled(r.spans.kernels, from.Time, to.Time),
+			Patches: filled(r.spans.patches, from.Time, to.Time), Initrds: joined(filled(r.spans.initrds, from.Time, to.Time)),
 		}
 	}
 	return t
@@ -77,7 +77,7 @@ func TimelineUntil(ctx context.Context, s Reader, at time.Time) (*Timeline, erro
 
 // gaps are when not everything was recorded.
 func (r *rows) gaps(from, to time.Time) (gaps []Gap) {
-	kernels := r.kernels()
+	kernels := r.spans.kernels
 	add := func(kind GapKind, from, to record.Timestamp, why string, events ...int64) {
 		gaps = append(gaps, Gap{Span: Span{From: from, To: to, Confidence: Unknown, Events: ends(nil, events...)}, Kind: kind, Why: why})
 	}

@@ -23,6 +23,18 @@ type rows struct {
 	begins    []record.Timestamp // of commits, in the order of time
 	recorders []record.RecorderRow
 	ran       []run
+	spans     spans
+}
+
+// spans are those of all boots, each as far as it is known when that ran, the observations whose time can be, and when packages
+// were looked at: each list in the order of time.
+type spans struct {
+	kernels []KernelSpan
+	patches []PatchSpan
+	initrds []InitrdSpan
+	sound   []record.Observed
+
+	snapshots []snapshot
 }
 
 func readRows(ctx context.Context, s Reader) (r *rows, err error) {
@@ -56,6 +68,8 @@ func readRows(ctx context.Context, s Reader) (r *rows, err error) {
 		return r, fmt.Errorf("reading recorder events: %w", err)
 	}
 	r.ran = r.runs()
+	sound := r.soundly()
+	r.spans = spans{r.kernels(), r.patches(), r.initrds(), sound, r.allSnapshots(sound)}
 	return r, nil
 }
 

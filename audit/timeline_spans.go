@@ -108,7 +108,11 @@ func (s *Span) span() *Span { return s }
 // clipped are the spans within a stretch of time.
 func clipped[T any, P spanned[T]](spans []T, from, to time.Time) []T {
 	list := []T{}
-	for _, v := range spans {
+	for i := range spans {
+		if s := P(&spans[i]).span(); !s.From.Before(to) || !s.To.After(from) {
+			continue
+		}
+		v := spans[i]
 		s := P(&v).span()
 		if s.From, s.To = later(s.From, record.At(from)), earlier(s.To, record.At(to)); s.From.Before(s.To.Time) {
 			list = append(list, v)
