@@ -54,7 +54,7 @@ func NewPeriods(ctx context.Context, s Reader, since, until time.Time) (*Periods
 	if !since.Before(whole.To.Time) || !since.Before(until) {
 		return &Periods{From: record.At(since), To: record.At(since), Boots: []Period{}, Patches: []Period{}, NotActive: []Period{}, NotInInitrd: []Period{}, Gaps: []Period{}}, nil
 	}
-	t, err := whole.rows.timeline(ctx, s, since, whole.To.Time)
+	t, err := whole.Between(ctx, s, since, whole.To.Time)
 	if err != nil {
 		return nil, err
 	}

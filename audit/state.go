@@ -145,6 +145,11 @@ func NewState(ctx context.Context, s Reader, at time.Time) (*State, error) {
 	return r.state(ctx, s, at)
 }
 
+// State is the state at a moment, as NewState returns it: the record is not read again.
+func (t *Timeline) State(ctx context.Context, s Reader, at time.Time) (*State, error) {
+	return t.rows.state(ctx, s, at)
+}
+
 // state is what rows say of a moment.
 func (r *rows) state(ctx context.Context, s Reader, at time.Time) (*State, error) {
 	at = at.UTC().Truncate(time.Microsecond)

@@ -36,6 +36,11 @@ func NewTimeline(ctx context.Context, s Reader, from, to time.Time) (*Timeline, 
 	return r.timeline(ctx, s, from, to)
 }
 
+// Between is what the same record says of another stretch of time: the record is not read again.
+func (t *Timeline) Between(ctx context.Context, s Reader, from, to time.Time) (*Timeline, error) {
+	return t.rows.timeline(ctx, s, from, to)
+}
+
 // timeline cuts a stretch out of what the whole record says: what is asked for changes no
 // answer.
 func (r *rows) timeline(ctx context.Context, s Reader, from, to time.Time) (*Timeline, error) {

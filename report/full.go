@@ -84,7 +84,7 @@ func (f *Full) readTimeline(ctx context.Context, s *store.Store, at time.Time) e
 		to = until
 	}
 	if from.Before(to) && (from != t.From.Time || to != t.To.Time) {
-		f.Timeline, err = audit.NewTimeline(ctx, s, from, to)
+		f.Timeline, err = t.Between(ctx, s, from, to)
 	}
 	return err
 }
@@ -115,7 +115,7 @@ func (f *Full) readState(ctx context.Context, s *store.Store, at time.Time) erro
 	if last != nil && last.Before(at) {
 		at = last.Time
 	}
-	f.State, err = audit.NewState(ctx, s, at)
+	f.State, err = f.Timeline.State(ctx, s, at)
 	return err
 }
 
