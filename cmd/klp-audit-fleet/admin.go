@@ -70,7 +70,8 @@ func (a *app) enrollCommand() *cobra.Command {
 		Long: `Approve the hosts whose verifier keys are in FILE (-: standard input), before they send or after
 their first upload: one key a line, as klp-audit verify prints it; what follows it on the line is
 yours, such as the host's name. Lines that begin with # are skipped. If a line is wrong, or the
-database fails, nobody is enrolled. A retired host stays retired.`,
+database fails, nobody is enrolled. A retired host stays retired. With --tenant, hosts that are
+approved already go to that tenant, too.`,
 		Example: `  klp-audit-fleet enroll keys.txt
   ssh web1 cat /var/lib/klp-audit/key.pub | klp-audit-fleet enroll -`,
 		Args: cobra.ExactArgs(1),
@@ -84,7 +85,7 @@ database fails, nobody is enrolled. A retired host stays retired.`,
 				return err
 			}
 			defer db.Close()
-			return a.enroll(cmd.Context(), db, keys, tenant)
+			return a.enroll(cmd.Context(), db, keys, tenant, cmd.Flags().Changed("tenant"))
 		},
 	}
 	cmd.Flags().IntVar(&tenant, "tenant", 0, "the hosts belong to tenant `NUMBER`")
@@ -124,7 +125,7 @@ func (a *app) readKeys(path string) (keys []string, err error) {
 	return keys, nil
 }
 
-func (a *app) enroll(ctx context.Context, db *pg.DB, keys []string, tenant int) error {
+func (a *app) enroll(ctx context.Context, db *pg.DB, keys []string, tenant int, move bool) error {
 	a.ifStopped = "nobody was enrolled"
 	var logs []*pg.Log
 	for _, key := range keys {
@@ -132,16 +133,19 @@ func (a *app) enroll(ctx context.Context, db *pg.DB, keys []string, tenant int) 
 		l.Tenant = tenant
 		logs = append(logs, l)
 	}
-	changed, retired, err := db.Enroll(ctx, logs)
+	n, err := db.Enroll(ctx, logs, move)
 	if err != nil {
 		return fmt.Errorf("enrolling %s, of which none is now: %w", say.Plural(len(keys), "host"), err)
 	}
-	text := fmt.Sprintf("%s enrolled", say.Plural(changed, "host"))
-	if known := len(keys) - changed - retired; known > 0 {
+	text := fmt.Sprintf("%s enrolled", say.Plural(n.Approved, "host"))
+	if n.Moved > 0 {
+		text += fmt.Sprintf(", %d moved to tenant %d", n.Moved, tenant)
+	}
+	if known := len(keys) - n.Approved - n.Moved - n.Retired; known > 0 {
 		text += fmt.Sprintf(", %d approved already", known)
 	}
-	if retired > 0 {
-		text += fmt.Sprintf(", %d retired: approve takes them back", retired)
+	if n.Retired > 0 {
+		text += fmt.Sprintf(", %d retired: approve takes them back", n.Retired)
 	}
 	_, err = fmt.Fprintln(a.Stdout, text)
 	return err

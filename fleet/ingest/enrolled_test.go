@@ -11,7 +11,7 @@ import (
 // enrolls approves the host of a key before it sends.
 func (c *collector) enrolls(key string) {
 	c.Helper()
-	_, _, err := c.DB.Enroll(c.Context(), []*pg.Log{pg.NewLog(key, pg.Approved, "enrolled", c.now)})
+	_, err := c.DB.Enroll(c.Context(), []*pg.Log{pg.NewLog(key, pg.Approved, "enrolled", c.now)}, false)
 	check(c, err)
 }
 

@@ -476,7 +476,7 @@ func TestStrangerIsFirst(t *testing.T) {
 	for _, enrolled := range []bool{true, false} {
 		c, g := newCollector(t), prooftest.New(t)
 		if enrolled {
-			_, _, err := c.DB.Enroll(t.Context(), []*pg.Log{pg.NewLog(g.Key.Verifier, pg.Approved, "", c.now)})
+			_, err := c.DB.Enroll(t.Context(), []*pg.Log{pg.NewLog(g.Key.Verifier, pg.Approved, "", c.now)}, false)
 			check(t, err)
 		}
 		forged := &prooftest.Log{TB: t, Key: prooftest.NewKey(t)}

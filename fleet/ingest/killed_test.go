@@ -56,7 +56,7 @@ func TestKilled(t *testing.T) {
 	began := time.Now()
 	k.ingest(k.arrives(), nil)
 	k.took = time.Since(began)
-	for i := range n {
+	for i := 0; i < n || k.cut == 0 && i < 10*n; i++ { // few of them hit on a busy machine
 		in := k.arrives()
 		kill := (*killing).killProgram
 		if i%2 == 1 {
@@ -73,7 +73,7 @@ func TestKilled(t *testing.T) {
 			t.Fatalf("trial %d, seed %d", i, seed(t))
 		}
 	}
-	t.Logf("%d trials: %d files were there before, %d trials were cut in the middle", n, k.printed, k.cut)
+	t.Logf("%d trials or more: %d files were there before, %d trials were cut in the middle", n, k.printed, k.cut)
 	if k.cut == 0 {
 		t.Error("nothing was killed while it was at work")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,39 +26,48 @@ func setState(ctx context.Context, tx pgx.Tx, l *Log, state State, reason string
 	return succeed(ctx, tx, l, l.Current()) // the admin vouches for its key
 }
 
-// Enroll approves the logs of keys before they send, and those that wait for approval: all or none.
-// It returns how many that were, and how many of the others are retired.
-func (db *DB) Enroll(ctx context.Context, logs []*Log) (changed, retired int, err error) {
-	var list []*Log
+// Enrolled is how many logs an enrolment approved; of the others, how many it gave to another tenant, and how many
+// are retired.
+type Enrolled struct{ Approved, Moved, Retired int }
+
+// Enroll approves the logs of keys before they send, and those that wait for approval: all or none. Those that are
+// approved already go to the tenant, too, if move says so.
+func (db *DB) Enroll(ctx context.Context, logs []*Log, move bool) (n Enrolled, err error) {
+	var fresh, moved []*Log
 	for _, l := range logs {
 		known, err := db.ByKey(ctx, l.Key)
 		switch {
 		case errors.Is(err, ErrNoLog):
-			list = append(list, l)
+			fresh = append(fresh, l)
 		case err != nil:
-			return 0, 0, err
+			return n, err
 		case known.State == Pending:
 			known.Tenant, known.Reason, known.StateSince = l.Tenant, l.Reason, l.StateSince
-			list = append(list, known)
+			fresh = append(fresh, known)
 		case known.State == Retired:
-			retired++
+			n.Retired++
+		case move && known.Tenant != l.Tenant:
+			known.Tenant = l.Tenant
+			moved = append(moved, known)
 		}
 	}
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		for _, l := range list {
+	n.Approved, n.Moved = len(fresh), len(moved)
+	return n, pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		for _, l := range fresh {
 			if err := begin(ctx, tx, l); err != nil {
 				return err
 			}
 			if err := setState(ctx, tx, l, Approved, l.Reason, l.StateSince); err != nil { // its first upload may have come meanwhile
 				return err
 			}
+		}
+		for _, l := range slices.Concat(fresh, moved) {
 			if _, err := tx.Exec(ctx, `update log set tenant = $2 where log = $1`, l.ID, l.Tenant); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return len(list), retired, err
 }
 
 // Accept makes a branch the one that counts. The other stays evidence.
