@@ -158,7 +158,7 @@ klp-audit/0123456789abcdef, or the beginning of a log's id.`,
 	cmd.PersistentFlags().StringVar(&a.dsn, "db", "", "connect to the database at `ADDRESS`: a URI or keywords, as psql takes them (default: libpq's variables, the server's socket, and the database "+pg.DefaultDatabase+")")
 	cmd.PersistentFlags().StringVar(&a.keyFile, "key", "/var/lib/klp-audit-fleet/key", "the collector's own key is in `FILE`; prune makes it")
 	cmd.AddCommand(a.migrateCommand(), a.enrollCommand(), a.approveCommand(), a.retireCommand(), a.acceptCommand(),
-		a.ingestCommand(), a.exportCommand(), a.showCommand(), a.verifyCommand(), a.pruneCommand())
+		a.ingestCommand(), a.exportCommand(), a.showCommand(), a.inventoryCommand(), a.verifyCommand(), a.pruneCommand())
 	return cmd
 }
 
