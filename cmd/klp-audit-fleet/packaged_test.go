@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,7 +99,8 @@ func TestPackagedManIsClean(t *testing.T) {
 
 // Every command and every flag is explained; a value is called by what it is, not by a type of Go.
 func TestHelp(t *testing.T) {
-	for _, cmd := range append(new(app).command().Commands(), new(app).command()) {
+	root := new(app).command()
+	for _, cmd := range slices.Concat(root.Commands(), helptest.Leaves(root), []*cobra.Command{root}) {
 		if cmd.Short == "" || cmd.Long == "" || cmd.Example == "" && cmd.HasParent() {
 			t.Errorf("%s is not explained", cmd.CommandPath())
 		}

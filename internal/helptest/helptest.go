@@ -61,7 +61,7 @@ func (p Packaging) Completions(t testing.TB, root func() *cobra.Command) {
 func (p Packaging) Page(t testing.TB, name, from string, data any) {
 	t.Helper()
 	tmpl, err := template.New("").Funcs(template.FuncMap{
-		"flags": flags, "text": text, "quote": quote, "arguments": arguments, "upper": strings.ToUpper, "lower": lowerFirst,
+		"flags": flags, "text": text, "quote": quote, "arguments": arguments, "upper": strings.ToUpper, "lower": lowerFirst, "leaves": Leaves,
 	}).ParseFiles(filepath.Join(p.Dir, "man", from+".8.in"))
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +71,18 @@ func (p Packaging) Page(t testing.TB, name, from string, data any) {
 		t.Fatal(err)
 	}
 	p.Compare(t, "man/"+name+".8", b.String())
+}
+
+// Leaves are the commands below one that do something by themselves.
+func Leaves(cmd *cobra.Command) (list []*cobra.Command) {
+	for _, c := range cmd.Commands() {
+		if c.HasSubCommands() {
+			list = append(list, Leaves(c)...)
+		} else {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // arguments are the arguments of a command besides its flags, for .RI.
