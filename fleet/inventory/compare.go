@@ -61,24 +61,27 @@ func Compare(machines []Machine, hosts []Host, since time.Time) *Population {
 	for _, s := range Statuses() {
 		p.Counts[s] = 0
 	}
-	known := newIndex(hosts)
+	known, taken := newIndex(hosts), map[*Host]bool{}
 	for _, m := range machines {
 		found := known.of(m)
 		row := Row{Status: NotEnrolled, Line: m.Line, Hostname: m.Hostname, MachineID: m.MachineID}
+		var best *Host
 		if len(found) > 0 {
-			best := slices.MinFunc(found, func(a, b *Host) int { return cmp.Compare(rank(m, a, since), rank(m, b, since)) })
-			row.Status, row.Host = statusOf(m, best, since), *best
+			best = slices.MinFunc(found, func(a, b *Host) int { return cmp.Compare(rank(m, a, since), rank(m, b, since)) })
+			row.Status, row.Host, taken[best] = statusOf(m, best, since), *best, true
 		}
 		p.add(row)
-		if list := approved(m, found); len(list) > 1 {
-			row.Status, row.Host = Twice, *list[1]
-			p.add(row)
+		for _, h := range approved(m, found) {
+			if taken[h] = true; h != best {
+				row.Status, row.Host = Twice, *h
+				p.add(row)
+			}
 		}
 	}
 	for i := range hosts {
 		h := &hosts[i]
 		switch {
-		case known.taken[h] || h.State == string(Retired):
+		case taken[h] || h.State == string(Retired):
 		case h.Heard == nil:
 			p.add(Row{Status: NeverSent, Host: *h})
 		default:
@@ -127,11 +130,10 @@ func approved(m Machine, found []*Host) []*Host {
 // index finds hosts by what is known of machines.
 type index struct {
 	ids, names map[string][]*Host // names without their domain
-	taken      map[*Host]bool     // they are a machine of the inventory
 }
 
 func newIndex(hosts []Host) *index {
-	x := &index{ids: map[string][]*Host{}, names: map[string][]*Host{}, taken: map[*Host]bool{}}
+	x := &index{ids: map[string][]*Host{}, names: map[string][]*Host{}}
 	for i := range hosts {
 		h := &hosts[i]
 		if id := bareID(h.MachineID); id != "" {
@@ -155,9 +157,6 @@ func (x *index) of(m Machine) (found []*Host) {
 				found = append(found, h)
 			}
 		}
-	}
-	for _, h := range found {
-		x.taken[h] = true
 	}
 	return found
 }
