@@ -3,6 +3,7 @@ package audit
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klp-audit/klp-audit/record"
 	"github.com/klp-audit/klp-audit/store/storetest"
@@ -130,5 +131,27 @@ func TestReplacesWhatWasThere(t *testing.T) {
 	l.Sees("9 10:00", "a", "1 09:00", "l3", storetest.StartLost(l.Row("a", "4 10:00", "9 10:00", failed, next)))
 	if got := told(t, l.OpenRecord(), "8 12:30"); got != "a proven, l3 from ? proven" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What an observation saw is so at its moment, also where the journal begins with it.
+func TestWhatIsSeenAtTheJournalsFirstLine(t *testing.T) {
+	m := storetest.Patched(t, 2)
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	m.Apply([]record.Package{patch3}, nil)
+	m.Settled()
+	m.Rotated = true
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	m.Last().LivePatch.Since = nil
+	timeline, err := WholeTimeline(t.Context(), m.OpenRecord())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := timeline.Patches[len(timeline.Patches)-1]
+	if last.Module != storetest.ModuleOf(patch3) || last.Confidence != Proven || !last.To.Equal(timeline.To.Time) {
+		t.Errorf("%+v", last)
 	}
 }

@@ -180,8 +180,8 @@ func (o *openFixes) activeMayFix(cve string) bool {
 }
 
 // unseenSince is the highest number of the live patches that were active after what is installed was seen, or when that was
-// known last, and of which no package was seen, or which were loaded after that: they may be installed, or active. It is 0 if
-// there were none, and above all others where one does not tell its number.
+// known last, and of which it is not on record what they fix, or which were loaded after that: they may be installed, or
+// active. It is 0 if there were none, and above all others where one does not tell its number.
 func (o *openFixes) unseenSince(at record.Timestamp) (highest int) {
 	last := true // nothing is known of what came after the span
 	for i := range slices.Backward(o.setting.spans) {
@@ -193,7 +193,8 @@ func (o *openFixes) unseenSince(at record.Timestamp) (highest int) {
 			break
 		}
 		last = false
-		seen := o.history.modules[s.Module] != "" && !s.From.After(at.Time)
+		v := o.history.versions[o.history.modules[s.Module]]
+		seen := v != nil && v.all && !s.From.After(at.Time)
 		if s.Module == "" || s.boot.KernelRelease != o.running || seen {
 			continue
 		}

@@ -513,6 +513,26 @@ func TestWhatWasLoadedAgainIsNotOnOffer(t *testing.T) {
 	}
 }
 
+// A live patch that is active, and whose package is gone, may fix what is on offer, as long as nobody saw what it fixes.
+func TestWhatAnActivePatchMayFixIsNotOnOffer(t *testing.T) {
+	v := newVendor(t)
+	patch3 := storetest.PatchPackage(storetest.ReleaseA, 3)
+	const cve = "CVE-2025-9999"
+	v.offers("A", "", []string{text(patch3)}, cve)
+	v.looks(v.fresh())
+	before := slices.Clone(v.Installed)
+	v.Apply([]record.Package{patch3}, nil)
+	v.Installed = before
+	v.Settled()
+	for range 2 {
+		v.looks(v.fresh())
+		v.Last().LivePatch.Package, v.Last().LivePatch.Version, v.Last().LivePatch.CVEs = &patch3.Name, &patch3.Version, nil
+	}
+	if e := v.at(t, v.Now, cve); e.Status == StatusAvailable {
+		t.Errorf("%s: %s", e.Status, e.Reason)
+	}
+}
+
 // What the kernel before had is open since its live patch was disabled, not only since the boot of a kernel without it.
 func TestOpenSinceADisabledLivePatchOfAnotherKernel(t *testing.T) {
 	v := newVendor(t)

@@ -195,7 +195,7 @@ func (b *bootEvidence) withBorders(points []point) []point {
 		add(record.At(l.Until.Add(instant)))
 	}
 	slices.SortStableFunc(points, func(p, q point) int { return p.at.Compare(q.at.Time) })
-	return points
+	return slices.CompactFunc(points, func(p, q point) bool { return (p.border || q.border) && p.at.Equal(q.at.Time) }) // it is parted there already
 }
 
 // add appends a span, or lengthens the last one if it says the same.
