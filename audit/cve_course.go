@@ -92,8 +92,9 @@ func (c *fixCourse) lostBy(without *ranSpan) LossCause {
 		return LostByBoot
 	case c.with.BootID != without.BootID:
 		return LostByUnknown
-	case without.Module != "":
-		if n := c.p.numberOf(without.Module); n > 0 && n < c.p.numberOf(c.with.Module) {
+	case without.Module != "": // where nobody looked between the two, it may have been disabled before
+		n, next := c.p.numberOf(without.Module), !without.From.After(c.with.To.Time)
+		if n > 0 && n < c.p.numberOf(c.with.Module) && next {
 			return LostByDowngrade
 		}
 		return LostByUnknown

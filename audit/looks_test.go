@@ -155,3 +155,24 @@ func TestWhatIsSeenAtTheJournalsFirstLine(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 }
+
+// An older live patch that runs later does not tell what took a fix away: the newer one may have been disabled before.
+func TestWhatTookAFixAwayWhileNobodyLooked(t *testing.T) {
+	m := storetest.Patched(t, 3)
+	fixes := storetest.FixesOf(storetest.PatchPackage(storetest.ReleaseA, 3)).CVEs
+	lost := fixes[len(fixes)-1]
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	m.Disable()
+	m.Wait(time.Hour)
+	m.Apply([]record.Package{storetest.PatchPackage(storetest.ReleaseA, 2)}, nil)
+	m.Settled()
+	m.Rotated = true
+	m.Wait(time.Hour)
+	m.Observe(record.TriggerTimer)
+	for _, e := range exposures(t, m.OpenRecord(), lost) {
+		if e.Status != StatusLost || e.LostBy != LostByUnknown {
+			t.Errorf("%s, lost by %q", e.Status, e.LostBy)
+		}
+	}
+}
