@@ -39,7 +39,7 @@ func Read(r io.Reader) ([]Machine, error) {
 	}
 	c := csv.NewReader(in)
 	c.Comma = separator(in)
-	c.ReuseRecord, c.TrimLeadingSpace = true, true
+	c.ReuseRecord, c.TrimLeadingSpace = true, c.Comma != '\t' // it would take an empty column for space
 	header, err := c.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("it is empty: want a line with the names of columns")

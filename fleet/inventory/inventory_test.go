@@ -14,11 +14,12 @@ const id1, id2, id3 = "0123456789abcdef0123456789abcdef", "1123456789abcdef01234
 func TestRead(t *testing.T) {
 	want := []Machine{{2, "web1", id1}, {3, "db1.example.com", ""}}
 	for name, text := range map[string]string{
-		"commas":              "hostname,machine_id\nweb1," + id1 + "\ndb1.example.com,\n",
-		"other columns":       "id,Machine_ID,HOSTNAME,note\n1," + id1 + ",web1,\"a, b\"\n2,,db1.example.com,\n",
-		"semicolons and CRLF": "\xef\xbb\xbfhostname;machine_id;a,b\r\nweb1;" + id1 + ";\r\ndb1.example.com;;\r\n",
-		"tabs":                "hostname\tmachine_id\nweb1\t" + strings.ToUpper(id1) + "\ndb1.example.com\t\n",
-		"UUIDs":               "machine_id, hostname\n01234567-89ab-cdef-0123-456789abcdef, web1\n, db1.example.com\n",
+		"commas":                "hostname,machine_id\nweb1," + id1 + "\ndb1.example.com,\n",
+		"other columns":         "id,Machine_ID,HOSTNAME,note\n1," + id1 + ",web1,\"a, b\"\n2,,db1.example.com,\n",
+		"semicolons and CRLF":   "\xef\xbb\xbfhostname;machine_id;a,b\r\nweb1;" + id1 + ";\r\ndb1.example.com;;\r\n",
+		"tabs":                  "hostname\tmachine_id\nweb1\t" + strings.ToUpper(id1) + "\ndb1.example.com\t\n",
+		"tabs, the first empty": "machine_id\thostname\n" + id1 + "\tweb1\n\tdb1.example.com\n",
+		"UUIDs":                 "machine_id, hostname\n01234567-89ab-cdef-0123-456789abcdef, web1\n, db1.example.com\n",
 	} {
 		if list, err := Read(strings.NewReader(text)); err != nil || !reflect.DeepEqual(list, want) {
 			t.Errorf("%s: %v, %v", name, list, err)
